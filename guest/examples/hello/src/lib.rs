@@ -1,0 +1,33 @@
+//! The smallest guest: greets every line.
+//!
+//! Build it with `cargo build --release -p herd-example-hello --target wasm32-wasip2` and serve it with
+//! `herd swap target/wasm32-wasip2/release/herd_example_hello.wasm`.
+
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+
+/// Needs no settings and keeps nothing.
+pub struct Hello;
+
+impl Logic for Hello {
+    fn describe() -> Description {
+        Description { name: "hello".into(), version: env!("CARGO_PKG_VERSION").into(), commands: vec![] }
+    }
+
+    fn configure(_: &Settings) -> Result<Self, BadSetting> {
+        Ok(Self)
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        input.lines(|line| {
+            turn.reply_with(|out| {
+                out.extend_from_slice(b"hello, ");
+                out.extend_from_slice(line.trim_ascii());
+                out.push(b'\n');
+            });
+        })
+    }
+}
+
+herd_sdk::export!(Hello);

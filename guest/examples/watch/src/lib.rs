@@ -1,0 +1,97 @@
+//! The default logic plus two commands:
+//!
+//! - `WATCH <client>` answers `OK`, then sends the client's `AT` line if it is known, and from then on every new one;
+//! - `UNWATCH <client>` ends that and answers `OK`.
+
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use std::ops::ControlFlow;
+
+use herd_logic::{Herd, Line};
+use herd_sdk::{
+    BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn, Verdict,
+};
+
+/// The default logic, watched.
+pub struct Watch(Herd);
+
+impl Logic for Watch {
+    fn describe() -> Description {
+        let mut description = Herd::describe();
+        description.name = "watch".into();
+        description.commands.extend(["WATCH".into(), "UNWATCH".into()]);
+        description
+    }
+
+    fn configure(settings: &Settings) -> Result<Self, BadSetting> {
+        Herd::configure(settings).map(Self)
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        if input.mark == Mark::Overlong {
+            return herd_logic::overlong(input, turn);
+        }
+        herd_logic::split_lines(input, |line| {
+            if !self.line(line, turn) || !self.0.closes_after_reply() {
+                return ControlFlow::Continue(());
+            }
+            turn.close();
+            ControlFlow::Break(())
+        })
+    }
+
+    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) -> Vec<Verdict> {
+        let verdicts = self.0.reports(reports, turn);
+        for (index, report) in reports.iter().enumerate() {
+            turn.publish_if_report_kept(index, report.key, &ended(report.bytes));
+        }
+        verdicts
+    }
+
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+        self.0.answer(token, otherwise, outcome, turn);
+    }
+}
+
+impl Watch {
+    /// Decides one line, and says whether it was answered.
+    fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
+        let mut fields = herd_logic::fields(line.bytes);
+        match (fields.next(), fields.next(), fields.next()) {
+            (Some(b"WATCH"), Some(client), None) => watch(client, turn),
+            (Some(b"UNWATCH"), Some(client), None) => {
+                turn.unsubscribe(client);
+                turn.reply(b"OK\n");
+            }
+            _ => return self.default(line, turn),
+        }
+        true
+    }
+
+    /// Leaves a line to the default logic and publishes what that keeps.
+    fn default(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
+        let since = turn.decision().effects.len();
+        let answered = self.0.line(line, turn);
+        for (keep, client, at_line) in turn.keeps_since(since) {
+            turn.publish_if_kept(keep, &client, &ended(&at_line));
+        }
+        answered
+    }
+}
+
+fn watch(client: &[u8], turn: &mut Turn<'_>) {
+    turn.subscribe(client);
+    let known = turn.record(client);
+    turn.reply_with(|out| {
+        out.extend_from_slice(b"OK\n");
+        if let Some(found) = known {
+            out.extend_from_slice(&ended(&found.bytes));
+        }
+    });
+}
+
+fn ended(at_line: &[u8]) -> Vec<u8> {
+    [at_line, b"\n"].concat()
+}
+
+herd_sdk::export!(Watch);

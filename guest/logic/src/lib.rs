@@ -1,0 +1,136 @@
+//! The default protocol logic of a herd: `IAMAT`, `WHATSAT`, and what to make of reports from peers.
+//!
+//! Pure: every function here is a function of its arguments. The crate knows nothing about sockets,
+//! clocks, files or wasm; `guest/component` makes a component of it, and a node may also link it
+//! natively. The rules are those of `docs/protocol.md`.
+//!
+//! Bounds: a line is bounded by the host; what is parsed here is never copied more than once into the
+//! output, and nothing recurses.
+
+mod at;
+mod command;
+mod line;
+mod location;
+mod nearby;
+mod rank;
+mod settings;
+mod sources;
+mod time;
+
+use herd_sdk::{
+    BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Report, Reports, Settings, Turn, Verdict,
+};
+
+pub use at::AtLine;
+pub use command::{Command, Malformed};
+pub use line::{Line, fields, split_lines};
+pub use location::Location;
+pub use rank::rank;
+pub use settings::HerdSettings;
+pub use sources::Source;
+pub use time::{ClientTime, write_skew};
+
+/// The form in which this logic writes records: an `AT` line without its newline.
+pub const FORM: u32 = 1;
+
+/// How many bytes of a line over the limit are echoed.
+const ECHO_BYTES_MAX: usize = 64;
+
+/// The default logic, configured.
+#[derive(Clone, Debug)]
+pub struct Herd {
+    node: String,
+    settings: HerdSettings,
+}
+
+impl Herd {
+    /// Decides one line. Says whether it was answered, or will be: an empty line is not.
+    pub fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
+        match Command::parse(line.bytes) {
+            Command::Empty => return false,
+            Command::Iamat { client, location, time } => self.iamat(line, client, location, time, turn),
+            Command::Whatsat { client, radius, bound } => {
+                if !nearby::ask(&self.settings, client, radius, bound, turn) {
+                    invalid(line, turn);
+                }
+            }
+            Command::Malformed(_) => invalid(line, turn),
+        }
+        true
+    }
+
+    /// Whether a session ends after its first reply.
+    #[must_use]
+    pub fn closes_after_reply(&self) -> bool {
+        self.settings.close_after_reply
+    }
+
+    fn iamat(&self, line: Line<'_>, client: &[u8], location: Location<'_>, time: ClientTime<'_>, turn: &mut Turn<'_>) {
+        let received_ns = turn.now_ns();
+        let rank = rank(time.ns(), received_ns, self.settings.tolerance_ns, self.node.as_bytes());
+        let write = |out: &mut Vec<u8>| AtLine::write(out, self.node.as_bytes(), received_ns, client, location, time);
+        let keep = turn.keep(client, &rank, FORM, write);
+        turn.reply_if_kept(
+            keep,
+            |out| {
+                write(out);
+                out.push(b'\n');
+            },
+            |out| line.echo(out),
+        );
+    }
+}
+
+impl Logic for Herd {
+    fn describe() -> Description {
+        Description {
+            name: "default".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            commands: vec!["IAMAT".into(), "WHATSAT".into()],
+        }
+    }
+
+    fn configure(settings: &Settings) -> Result<Self, BadSetting> {
+        Ok(Self { node: settings.node.clone(), settings: HerdSettings::parse(settings)? })
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        if input.mark == Mark::Overlong {
+            return overlong(input, turn);
+        }
+        split_lines(input, |line| {
+            let answered = self.line(line, turn);
+            if answered && self.closes_after_reply() {
+                turn.close();
+                return std::ops::ControlFlow::Break(());
+            }
+            std::ops::ControlFlow::Continue(())
+        })
+    }
+
+    fn reports(&self, reports: Reports<'_>, _turn: &mut Turn<'_>) -> Vec<Verdict> {
+        reports.iter().map(|report| if credible(report) { Verdict::Keep } else { Verdict::Refuse }).collect()
+    }
+
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+        nearby::finish(&self.settings, token, otherwise, outcome, turn);
+    }
+}
+
+/// Echoes the first bytes of a line over the limit and ends the session.
+pub fn overlong(input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    let head = &input.bytes[..input.bytes.len().min(ECHO_BYTES_MAX)];
+    invalid(Line { bytes: head }, turn);
+    turn.close();
+    Progress { consumed: input.bytes.len(), awaits: herd_sdk::Awaiting::Delimiter(b'\n') }
+}
+
+/// Answers an invalid command.
+pub fn invalid(line: Line<'_>, turn: &mut Turn<'_>) {
+    turn.reply_with(|out| line.echo(out));
+}
+
+/// Whether a report is an `AT` line about the client it is kept under.
+fn credible(report: &Report<'_>) -> bool {
+    report.form == FORM && AtLine::parse(report.bytes).is_some_and(|at| at.client == report.key)
+}

@@ -1,0 +1,76 @@
+//! ISO 6709 decimal degrees, as strictly as the protocol wants them.
+
+use crate::command::Decimal;
+
+/// A location in the client's own words: latitude and longitude, each with its sign.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Location<'a> {
+    text: &'a [u8],
+    longitude_at: usize,
+}
+
+impl<'a> Location<'a> {
+    /// Parses `±D[.D]±D[.D]`: latitude within 90 degrees, longitude within 180, both inclusive, and nothing
+    /// else: no height, no solidus, no exponent.
+    #[must_use]
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let is_sign = |byte: &u8| matches!(byte, b'+' | b'-');
+        let longitude_at = 1 + text.get(1..)?.iter().position(is_sign)?;
+        let (latitude, longitude) = text.split_at(longitude_at);
+        let valid = |part: &[u8], max| {
+            part.first().is_some_and(is_sign) && Decimal::parse(&part[1..]).is_some_and(|decimal| decimal.within(max))
+        };
+        (valid(latitude, 90) && valid(longitude, 180)).then_some(Self { text, longitude_at })
+    }
+
+    /// The client's own bytes.
+    #[must_use]
+    pub fn text(self) -> &'a [u8] {
+        self.text
+    }
+
+    /// In degrees, north positive, rounded to a double.
+    #[must_use]
+    pub fn latitude(self) -> f64 {
+        degrees(&self.text[..self.longitude_at])
+    }
+
+    /// In degrees, east positive, rounded to a double.
+    #[must_use]
+    pub fn longitude(self) -> f64 {
+        degrees(&self.text[self.longitude_at..])
+    }
+}
+
+/// What a sign and a decimal number come to. Adding zero turns a negative zero into a positive one, because
+/// upstreams see these numbers as text.
+fn degrees(text: &[u8]) -> f64 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()).unwrap_or_default() + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latitude_and_longitude_need_their_signs_and_their_range() {
+        for right in ["+34.068930-118.445127", "+34-118", "+90.000-180.0", "-90+180", "-0-0", "+00034.5+0"] {
+            assert!(Location::parse(right.as_bytes()).is_some(), "{right}");
+        }
+        for wrong in [
+            "", "+", "+-", "34-118", "+34", "+34.-118", "+.5-1", "+34.0-118.4+15.0", "+34.0-118.4/", "+-34.0-118.0",
+            "+3e1-1e2", "+34.0,-118.0", "+90.0000000000000000000001+0", "+91+0", "+0+181", "+0-180.000000000000000001",
+            "Los_Angeles", "+nan+inf", "+1+1 ", "+1_0+1",
+        ] {
+            assert!(Location::parse(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn degrees_have_the_sign_of_their_hemisphere() {
+        let sydney = Location::parse(b"-33.865000+151.209000").unwrap();
+        assert_eq!((sydney.latitude(), sydney.longitude()), (-33.865, 151.209));
+        let null = Location::parse(b"-0.0-0").unwrap();
+        assert_eq!((null.latitude().to_string(), null.longitude().to_string()), ("0".into(), "0".into()));
+    }
+}

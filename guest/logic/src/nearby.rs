@@ -1,0 +1,185 @@
+//! `WHATSAT`: asking the sources of places in turn, and building the one answer shape.
+//!
+//! A fetch carries two things to its answer: the token, which says what to ask the next source if this one
+//! fails, and the reply to send if nobody answers, whose first line is the `AT` line.
+
+use herd_sdk::{Failure, Outcome, Turn};
+
+use crate::at::AtLine;
+use crate::command::Radius;
+use crate::settings::HerdSettings;
+use crate::sources::{Answer, Query, Source};
+
+/// Asks the first source. False if nobody knows the client.
+pub(crate) fn ask(settings: &HerdSettings, client: &[u8], radius: Radius, bound: u8, turn: &mut Turn<'_>) -> bool {
+    let Some(found) = turn.record(client) else { return false };
+    let Some(at) = AtLine::parse(&found.bytes) else { return false };
+    let query = Query {
+        latitude: at.location.latitude(),
+        longitude: at.location.longitude(),
+        radius_m: radius.metres(),
+        bound,
+    };
+    let search = Search { query, source: 0, problem: None };
+    search.fetch(settings, &found.bytes, turn);
+    true
+}
+
+/// Decides the answer of a source: the reply, or the question to the next source.
+pub(crate) fn finish(
+    settings: &HerdSettings,
+    token: &[u8],
+    otherwise: &[u8],
+    outcome: Outcome<'_>,
+    turn: &mut Turn<'_>,
+) {
+    let at_line = otherwise.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let parsed = Search::parse(token).and_then(|search| Some((search, *settings.sources.get(search.source)?)));
+    let Some((mut search, source)) = parsed else { return turn.reply(otherwise) };
+    let last = search.source + 1 >= settings.sources.len();
+
+    let problem = match read(source, outcome, &search.query) {
+        Ok(Answer::Places(json)) => return reply(turn, at_line, &marked(source, search.problem, json)),
+        Ok(Answer::Declined { json, .. }) if last => {
+            return reply(turn, at_line, &marked(source, search.problem, json));
+        }
+        Ok(Answer::Declined { status, .. }) => status,
+        Err(problem) => problem,
+    };
+    let problem = format!("{}: {problem}", source.name());
+    if last {
+        return reply(turn, at_line, &unknown_error(&problem));
+    }
+    search.source += 1;
+    search.problem = search.problem.or(Some(&problem));
+    search.fetch(settings, at_line, turn);
+}
+
+/// A search under way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Search<'a> {
+    query: Query,
+    /// Index of the source that is asked.
+    source: usize,
+    /// What went wrong with the first source that failed.
+    problem: Option<&'a str>,
+}
+
+impl<'a> Search<'a> {
+    fn fetch(self, settings: &HerdSettings, at_line: &[u8], turn: &mut Turn<'_>) {
+        let Some(source) = settings.sources.get(self.source) else { return };
+        let mut otherwise = Vec::with_capacity(at_line.len() + 128);
+        compose(&mut otherwise, at_line, &unknown_error(&format!("{}: no answer in time", source.name())));
+        let request = source.request(&self.query);
+        match request.body {
+            Some(body) => {
+                turn.fetch_post(source.name(), &request.path, body.as_bytes(), self.token().as_bytes(), &otherwise);
+            }
+            None => turn.fetch(source.name(), &request.path, self.token().as_bytes(), &otherwise),
+        }
+    }
+
+    /// Numbers as text, which reads back to the same doubles; the problem comes last and may hold anything.
+    fn token(self) -> String {
+        let Query { latitude, longitude, radius_m, bound } = self.query;
+        let problem = self.problem.unwrap_or_default();
+        format!("{} {latitude} {longitude} {radius_m} {bound} {problem}", self.source)
+    }
+
+    fn parse(token: &'a [u8]) -> Option<Self> {
+        let mut parts = std::str::from_utf8(token).ok()?.splitn(6, ' ');
+        let source = parts.next()?.parse().ok()?;
+        let query = Query {
+            latitude: parts.next()?.parse().ok()?,
+            longitude: parts.next()?.parse().ok()?,
+            radius_m: parts.next()?.parse().ok()?,
+            bound: parts.next()?.parse().ok()?,
+        };
+        Some(Self { query, source, problem: parts.next().filter(|problem| !problem.is_empty()) })
+    }
+}
+
+/// What a source's outcome says, or what is wrong with it.
+fn read(source: Source, outcome: Outcome<'_>, query: &Query) -> Result<Answer, String> {
+    match outcome {
+        Outcome::Answered { status, body } => source.read(status, body, query),
+        Outcome::Failed(failure) => Err(words(failure).into()),
+    }
+}
+
+fn words(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Unknown => "not configured",
+        Failure::Unreachable => "unreachable",
+        Failure::Timeout => "timeout",
+        Failure::TooLarge => "answer too large",
+        Failure::Incomplete => "answer broke off",
+        Failure::Busy => "too many requests under way",
+    }
+}
+
+/// The answer of a later source says where it comes from and why. Only the text of `google-legacy` is passed on as
+/// it came; the others have named themselves already.
+fn marked(source: Source, problem: Option<&str>, json: String) -> String {
+    let Some(problem) = problem else { return json };
+    let Some(rest) = json.trim_start().strip_prefix('{') else { return json };
+    let degraded = serde_json::Value::from(problem);
+    let named = if source == Source::GoogleLegacy { "\"source\": \"google-legacy\", " } else { "" };
+    format!("{{{named}\"degraded\": {degraded}, {}", rest.trim_start())
+}
+
+fn unknown_error(problem: &str) -> String {
+    let message = serde_json::Value::from(problem);
+    format!(r#"{{"html_attributions":[],"results":[],"status":"UNKNOWN_ERROR","error_message":{message}}}"#)
+}
+
+fn reply(turn: &mut Turn<'_>, at_line: &[u8], json: &str) {
+    turn.reply_with(|out| compose(out, at_line, json));
+}
+
+/// Writes the `AT` line, a newline, the JSON with its runs of newlines made one, and two newlines. A newline
+/// inside a JSON string is an escape and stays.
+fn compose(out: &mut Vec<u8>, at_line: &[u8], json: &str) {
+    out.extend_from_slice(at_line);
+    out.push(b'\n');
+    let mut lines = json.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
+    if let Some(first) = lines.next() {
+        out.extend_from_slice(first.as_bytes());
+    }
+    for line in lines {
+        out.push(b'\n');
+        out.extend_from_slice(line.as_bytes());
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_newlines_become_one_and_two_end_the_answer() {
+        let mut out = vec![];
+        compose(&mut out, b"AT x", "\n{\n\n\n \"a\" : \"b\\n\\nc\",\r\n\r\n \"d\" : 1\n}\n\n\n");
+        assert_eq!(String::from_utf8(out).unwrap(), "AT x\n{\n \"a\" : \"b\\n\\nc\",\n \"d\" : 1\n}\n\n");
+    }
+
+    #[test]
+    fn a_token_reads_back_and_is_short() {
+        let query = Query { latitude: -33.865, longitude: 151.209_000_000_1, radius_m: 10_500.0, bound: 20 };
+        for problem in [None, Some("google: HTTP 429, it says")] {
+            let search = Search { query, source: 1, problem };
+            assert_eq!(Search::parse(search.token().as_bytes()), Some(search));
+        }
+        assert_eq!(Search::parse(b"nonsense"), None);
+    }
+
+    #[test]
+    fn an_answer_of_a_later_source_says_so() {
+        let json = marked(Source::GoogleLegacy, Some("google: \"quoted\""), "{\n \"status\": \"OK\"}".into());
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["degraded"], "google: \"quoted\"");
+        assert_eq!(value["source"], "google-legacy");
+        assert_eq!(value["status"], "OK");
+    }
+}

@@ -1,0 +1,77 @@
+//! The order of reports about one client.
+
+/// The rank of a report, to be compared as bytes: the higher one wins.
+///
+/// 1. effective time, min(client time, receipt + tolerance), so that a clock far ahead holds a client's
+///    place for no longer than the tolerance;
+/// 2. client time;
+/// 3. the *earlier* receipt, so that the first of two equal reports stays;
+/// 4. the origin's name, cut to 28 bytes: the record, compared after the rank, holds the whole of it.
+///
+/// Times are in nanoseconds since the Unix epoch; each takes 12 bytes, big-endian, which holds the 18 digits
+/// of seconds that the protocol allows. `tolerance_ns` must be the same in a whole herd.
+#[must_use]
+pub fn rank(client_ns: u128, received_ns: u64, tolerance_ns: u64, origin: &[u8]) -> Vec<u8> {
+    let latest_ns = u128::from(received_ns) + u128::from(tolerance_ns);
+    let mut rank = Vec::with_capacity(RANK_BYTES_MAX);
+    rank.extend_from_slice(&low_96_bits(client_ns.min(latest_ns)));
+    rank.extend_from_slice(&low_96_bits(client_ns));
+    rank.extend_from_slice(&low_96_bits(!u128::from(received_ns)));
+    rank.extend_from_slice(&origin[..origin.len().min(ORIGIN_BYTES_MAX)]);
+    rank
+}
+
+fn low_96_bits(number: u128) -> [u8; TIME_BYTES] {
+    let [_, _, _, _, low @ ..] = number.to_be_bytes();
+    low
+}
+
+const TIME_BYTES: usize = 12;
+const RANK_BYTES_MAX: usize = 64;
+const ORIGIN_BYTES_MAX: usize = RANK_BYTES_MAX - 3 * TIME_BYTES;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TOLERANCE_NS: u64 = 60_000_000_000;
+
+    #[test]
+    fn a_clock_far_ahead_holds_its_place_for_no_longer_than_the_tolerance() {
+        let now = 1_500_000_000_000_000_000;
+        let wrong = rank(u128::from(now) + 10_u128.pow(18), now, TOLERANCE_NS, b"Riley");
+        let at = |later_ns: u64| rank(u128::from(now + later_ns), now + later_ns, TOLERANCE_NS, b"Riley");
+        assert!(wrong > at(TOLERANCE_NS), "within the tolerance the later client time wins");
+        assert!(wrong < at(TOLERANCE_NS + 1), "after it an honest report wins");
+    }
+
+    #[test]
+    fn of_two_equal_times_the_earlier_receipt_wins_then_the_name() {
+        let first = rank(5, 10, TOLERANCE_NS, b"Riley");
+        assert!(first > rank(5, 11, TOLERANCE_NS, b"Riley"));
+        assert!(first > rank(5, 10, TOLERANCE_NS, b"Campbell"));
+        assert_eq!(first, rank(5, 10, TOLERANCE_NS, b"Riley"));
+    }
+
+    #[test]
+    fn a_rank_fits_into_sixty_four_bytes_whatever_the_name() {
+        assert_eq!(rank(10_u128.pow(27) - 1, u64::MAX, u64::MAX, &[b'x'; 200]).len(), RANK_BYTES_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn ranks_order_as_the_rule_says(
+            a in (0..10_u128.pow(27), 0..u64::MAX / 2, "[A-Z][a-z]{0,8}"),
+            b in (0..10_u128.pow(27), 0..u64::MAX / 2, "[A-Z][a-z]{0,8}"),
+        ) {
+            let key = |(client, received, name): &(u128, u64, String)| {
+                let effective = (*client).min(u128::from(*received) + u128::from(TOLERANCE_NS));
+                (effective, *client, std::cmp::Reverse(*received), name.clone())
+            };
+            let bytes = |(client, received, name): &(u128, u64, String)| rank(*client, *received, TOLERANCE_NS, name.as_bytes());
+            prop_assert_eq!(bytes(&a).cmp(&bytes(&b)), key(&a).cmp(&key(&b)));
+        }
+    }
+}

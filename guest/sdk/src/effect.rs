@@ -1,0 +1,181 @@
+//! What comes out of a decision: plain data that points into one buffer.
+//!
+//! The limits on effects stand where they are checked, in the host.
+
+/// Where something lies in the output of a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Number of bytes.
+    pub length: u32,
+}
+
+impl Span {
+    /// The bytes it points at, or nothing when it points outside.
+    #[must_use]
+    pub fn of(self, buffer: &[u8]) -> Option<&[u8]> {
+        let start = self.start as usize;
+        buffer.get(start..start.checked_add(self.length as usize)?)
+    }
+}
+
+/// Ties a reply to what becomes of a keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tie {
+    /// The index of the keep among the effects of the decision.
+    pub keep: u32,
+    /// The reply to send instead when the keep is not accepted.
+    pub otherwise: Span,
+}
+
+/// Bytes to the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What to send.
+    pub bytes: Span,
+    /// None: send in any case.
+    pub tie: Option<Tie>,
+}
+
+/// Who is told of a keep first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FanOut {
+    /// Every peer but the one it came from.
+    #[default]
+    Everyone,
+    /// These peers at once, the others by repair.
+    TheseFirst(Vec<String>),
+}
+
+/// Keeps a record under a key if it wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The key.
+    pub key: Span,
+    /// At most 64 bytes, compared as bytes.
+    pub rank: Span,
+    /// How the record is written.
+    pub form: u32,
+    /// The record.
+    pub bytes: Span,
+    /// Whom to tell.
+    pub fan_out: FanOut,
+}
+
+/// How an upstream is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body.
+    Get,
+    /// With a body.
+    Post,
+}
+
+/// Asks an upstream by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The name of an upstream from the configuration.
+    pub upstream: Span,
+    /// How.
+    pub method: Method,
+    /// Path and query behind the upstream's base URL: empty, or starting with `/` or `?`.
+    pub path: Span,
+    /// The body of a post.
+    pub body: Span,
+    /// All that is needed to finish, at most 4 KiB.
+    pub token: Span,
+    /// The reply to send in its place when there is nobody to decide the answer.
+    pub otherwise: Span,
+}
+
+/// Bytes to every session of this node that subscribed to a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// The topic.
+    pub topic: Span,
+    /// What to send.
+    pub bytes: Span,
+    /// The index of a keep (or, in a decision on reports, of a report) that must have been applied.
+    pub tie: Option<u32>,
+}
+
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For whoever looks for a fault in the guest.
+    Debug,
+    /// Of interest in normal operation.
+    Info,
+    /// Unexpected.
+    Warn,
+}
+
+/// A line for the node's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters.
+    pub level: Level,
+    /// The text.
+    pub text: Span,
+}
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Effect {
+    /// Bytes to the session.
+    Reply(Reply),
+    /// A record to keep.
+    Keep(Keep),
+    /// An upstream to ask.
+    Fetch(Fetch),
+    /// The session joins a topic.
+    Subscribe(Span),
+    /// The session leaves a topic.
+    Unsubscribe(Span),
+    /// Bytes to a topic.
+    Publish(Publish),
+    /// End the session once its replies are out.
+    Close,
+    /// A line for the log.
+    Note(Note),
+}
+
+/// What a call decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Decision {
+    /// The bytes that the spans of the effects point into.
+    pub output: Vec<u8>,
+    /// In the order in which they are to be performed.
+    pub effects: Vec<Effect>,
+}
+
+impl Decision {
+    /// The bytes that a span points at; empty when it points outside.
+    #[must_use]
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        span.of(&self.output).unwrap_or_default()
+    }
+
+    /// Writes something into the output and says where it lies.
+    ///
+    /// # Panics
+    ///
+    /// When the output passes 4 GiB, which the memory cap of an instance rules out.
+    pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+        let start = self.output.len();
+        write(&mut self.output);
+        let length = self.output.len() - start;
+        Span {
+            start: u32::try_from(start).expect("output is under 4 GiB"),
+            length: u32::try_from(length).expect("output is under 4 GiB"),
+        }
+    }
+
+    /// Copies bytes into the output and says where they lie.
+    pub fn copy(&mut self, bytes: &[u8]) -> Span {
+        self.write(|out| out.extend_from_slice(bytes))
+    }
+}

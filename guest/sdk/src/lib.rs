@@ -1,0 +1,79 @@
+//! What an author of protocol logic depends on.
+//!
+//! A guest implements [`Logic`] on a type of its own and names that type in [`export!`]; built for
+//! `wasm32-wasip2` it is then a component that a node can serve, and built natively it is ordinary
+//! Rust that tests can call.
+//!
+//! ```
+//! use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+//!
+//! struct Hello;
+//!
+//! impl Logic for Hello {
+//!     fn describe() -> Description {
+//!         Description { name: "hello".into(), version: "1".into(), commands: vec![] }
+//!     }
+//!
+//!     fn configure(_: &Settings) -> Result<Self, BadSetting> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+//!         input.lines(|line| turn.reply_with(|out| {
+//!             out.extend_from_slice(b"hello ");
+//!             out.extend_from_slice(line);
+//!             out.push(b'\n');
+//!         }))
+//!     }
+//! }
+//!
+//! herd_sdk::export!(Hello);
+//! ```
+//!
+//! This crate owns the vocabulary that both sides of the boundary share. It knows nothing about
+//! sockets, clocks or wasmtime. [`transcript`] runs recorded events against any guest.
+
+pub mod effect;
+pub mod event;
+pub mod logic;
+mod turn;
+
+#[cfg(target_family = "wasm")]
+pub mod glue;
+#[cfg(not(target_family = "wasm"))]
+pub mod native;
+#[cfg(not(target_family = "wasm"))]
+pub mod transcript;
+
+pub use effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
+pub use event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Progress, Report, Reports, Verdict};
+pub use logic::{BadSetting, Description, Logic, Settings};
+pub use turn::{KeepIndex, Records, Turn};
+
+/// Makes a component of a type that implements [`Logic`].
+///
+/// Outside wasm it expands to nothing, so the same crate builds and tests natively.
+#[macro_export]
+macro_rules! export {
+    ($logic:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            ::std::thread_local! {
+                static LOGIC: ::std::cell::OnceCell<$logic> = const { ::std::cell::OnceCell::new() };
+            }
+
+            struct Slot;
+
+            impl $crate::glue::Slot for Slot {
+                type Logic = $logic;
+
+                fn with<R>(use_it: impl FnOnce(&::std::cell::OnceCell<$logic>) -> R) -> R {
+                    LOGIC.with(use_it)
+                }
+            }
+
+            type Component = $crate::glue::Component<Slot>;
+            $crate::glue::bindings::export!(Component with_types_in $crate::glue::bindings);
+        };
+    };
+}

@@ -1,0 +1,147 @@
+//! What a client sees of a transcript: what it sends, and what it is to receive. For replaying one against a node
+//! over a socket.
+//!
+//! Built from what the author expects, not from a run.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::event::Mark;
+use crate::transcript::event::{Event, Step, UpstreamOutcome};
+use crate::transcript::token::Token;
+
+/// Something that a client sends, and what it receives for it in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTurn {
+    /// The number of the line in the file.
+    pub line: usize,
+    /// Which connection it is sent on: counted from 0, new ones are opened in this order.
+    pub connection: usize,
+    /// What is sent.
+    pub bytes: Vec<u8>,
+    /// More may follow; or the client ends its input; or the bytes are the first of a line over the limit, and a client
+    /// that talks to a real node sends more of them.
+    pub mark: Mark,
+    /// What is received for it, all answers of upstreams included. None if the author left bytes open with a star.
+    pub replies: Option<Vec<u8>>,
+    /// How many requests to upstreams this leads to.
+    pub fetches: usize,
+    /// How they end, in the order in which the transcript has it, with the names of the upstreams.
+    pub answers: Vec<(Vec<u8>, UpstreamOutcome)>,
+    /// Whether the node ends the connection behind the replies.
+    pub closes: bool,
+}
+
+/// Follows the steps of a transcript and gives the turns of its clients.
+pub(super) fn turns(steps: &[Step]) -> Vec<ClientTurn> {
+    let mut client = Client::default();
+    for step in steps {
+        match &step.event {
+            Event::Session(name) => client.current.clone_from(name),
+            Event::Input { bytes, mark } => client.input(step, bytes, *mark),
+            Event::Answer { upstream, outcome } => client.answer(step, upstream.as_deref(), outcome),
+            Event::Now(_) | Event::Later(_) | Event::Random(..) | Event::Reports(_) => {}
+        }
+    }
+    client.turns.into_iter().map(Turn::finish).collect()
+}
+
+#[derive(Default)]
+struct Client {
+    turns: Vec<Turn>,
+    connections: usize,
+    sessions: HashMap<String, Session>,
+    current: String,
+}
+
+#[derive(Default)]
+struct Session {
+    connection: usize,
+    ended: bool,
+    fetches: VecDeque<Fetched>,
+}
+
+struct Fetched {
+    upstream: Vec<u8>,
+    turn: usize,
+    place: usize,
+}
+
+struct Turn {
+    turn: ClientTurn,
+    /// The replies in the order of the commands. A fetch holds a place, to be filled by its answer.
+    places: Vec<Option<Vec<u8>>>,
+}
+
+impl Client {
+    fn input(&mut self, step: &Step, bytes: &[u8], mark: Mark) {
+        let session = self.sessions.get(&self.current).filter(|session| !session.ended);
+        let connection = session.map_or(self.connections, |session| session.connection);
+        if session.is_none() {
+            self.connections += 1;
+            self.sessions.insert(self.current.clone(), Session { connection, ..Session::default() });
+        }
+        let turn = ClientTurn {
+            line: step.line,
+            connection,
+            bytes: bytes.to_vec(),
+            mark,
+            replies: None,
+            fetches: 0,
+            answers: vec![],
+            closes: mark == Mark::Overlong,
+        };
+        self.turns.push(Turn { turn, places: vec![] });
+        self.effects(step, self.turns.len() - 1, None);
+        if let Some(session) = self.sessions.get_mut(&self.current) {
+            session.ended |= mark != Mark::More;
+        }
+    }
+
+    fn answer(&mut self, step: &Step, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) {
+        let Some(session) = self.sessions.get_mut(&self.current) else { return };
+        let is_meant = |fetched: &Fetched| upstream.is_none_or(|upstream| fetched.upstream == upstream);
+        let fetched = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
+        let Some(Fetched { upstream, turn, place }) = fetched else { return };
+        self.turns[turn].turn.answers.push((upstream, outcome.clone()));
+        self.effects(step, turn, Some(place));
+    }
+
+    /// Takes what is expected at a step: in a place of its own, or in that of the fetch that was answered.
+    fn effects(&mut self, step: &Step, turn: usize, place: Option<usize>) {
+        let Some(session) = self.sessions.get_mut(&self.current) else { return };
+        let Turn { turn: sent, places } = &mut self.turns[turn];
+        for tokens in step.expected() {
+            let mut place = || {
+                place.unwrap_or_else(|| {
+                    places.push(Some(vec![]));
+                    places.len() - 1
+                })
+            };
+            match tokens {
+                [word, bytes, ..] if word.is("reply") => {
+                    let place = place();
+                    let reply = bytes.bytes();
+                    places[place] = places[place].take().zip(reply).map(|(sent, reply)| [&sent, reply].concat());
+                }
+                [word, _, upstream, ..] if word.is("fetch") => {
+                    let place = place();
+                    let upstream = upstream.bytes().unwrap_or_default().to_vec();
+                    session.fetches.push_back(Fetched { upstream, turn, place });
+                    sent.fetches += 1;
+                }
+                [Token::Word(word), ..] if word == "close" || word == "fault" => {
+                    session.ended = true;
+                    sent.closes = true;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Turn {
+    fn finish(self) -> ClientTurn {
+        let replies: Option<Vec<Vec<u8>>> = self.places.into_iter().collect();
+        ClientTurn { replies: replies.map(|replies| replies.concat()), ..self.turn }
+    }
+}

@@ -1,0 +1,181 @@
+//! Effects as lines: the canonical text, and its tokens to compare.
+
+use crate::effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
+use crate::event::{Awaiting, Verdict};
+use crate::transcript::token::{Token, write_bytes};
+
+/// What a line below an event may begin with.
+pub(super) const EFFECT_WORDS: [&str; 14] = [
+    "reply", "keep", "fetch", "subscribe", "unsubscribe", "publish", "close", "note", "verdict", "duplicate", "left",
+    "waits", "unasked", "fault",
+];
+
+/// One effect, as it is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EffectLine {
+    pub(super) tokens: Vec<Token>,
+    /// Indented by two, its continuations by four; without a newline at the end.
+    pub(super) text: String,
+}
+
+impl EffectLine {
+    /// An effect of a decision. `wins`: for a keep, whether it was applied.
+    pub(super) fn effect(decision: &Decision, index: usize, wins: bool) -> Self {
+        let bytes = |span| decision.bytes(span);
+        match &decision.effects[index] {
+            Effect::Reply(reply) => Self::reply(decision, index, *reply),
+            Effect::Keep(keep) => Self::keep(decision, keep, wins),
+            Effect::Fetch(fetch) => Self::fetch(decision, *fetch),
+            Effect::Subscribe(topic) => Self::word("subscribe").bytes(bytes(*topic)),
+            Effect::Unsubscribe(topic) => Self::word("unsubscribe").bytes(bytes(*topic)),
+            Effect::Publish(publish) => Self::publish(decision, index, *publish),
+            Effect::Close => Self::word("close"),
+            Effect::Note(note) => {
+                let level = match note.level {
+                    Level::Debug => "debug",
+                    Level::Info => "info",
+                    Level::Warn => "warn",
+                };
+                Self::word("note").and(level).bytes(bytes(note.text))
+            }
+        }
+    }
+
+    fn reply(decision: &Decision, index: usize, reply: Reply) -> Self {
+        let line = Self::word("reply").bytes(decision.bytes(reply.bytes));
+        let Some(tie) = reply.tie else { return line };
+        line.below("else").bytes(decision.bytes(tie.otherwise)).tied(decision, index, tie.keep)
+    }
+
+    fn keep(decision: &Decision, keep: &Keep, wins: bool) -> Self {
+        let mut line = Self::word("keep").bytes(decision.bytes(keep.key));
+        // A comma keeps the two strings apart.
+        line.comma();
+        line = line.bytes(decision.bytes(keep.bytes)).below("form").and(&keep.form.to_string());
+        line = line.and("rank").and(&hex(decision.bytes(keep.rank)));
+        if let FanOut::TheseFirst(peers) = &keep.fan_out {
+            line = line.and("to");
+            for (index, peer) in peers.iter().enumerate() {
+                if index > 0 {
+                    line.comma();
+                }
+                line = line.bytes(peer.as_bytes());
+            }
+        }
+        if wins { line } else { line.and("loses") }
+    }
+
+    fn fetch(decision: &Decision, fetch: Fetch) -> Self {
+        let mut line = Self::word("fetch").and(if fetch.method == Method::Get { "get" } else { "post" });
+        line = line.bytes(decision.bytes(fetch.upstream));
+        line.comma();
+        line = line.bytes(decision.bytes(fetch.path));
+        if fetch.method == Method::Post {
+            line = line.below("body").bytes(decision.bytes(fetch.body));
+        }
+        line = line.below("token").bytes(decision.bytes(fetch.token));
+        line.below("else").bytes(decision.bytes(fetch.otherwise))
+    }
+
+    fn publish(decision: &Decision, index: usize, publish: Publish) -> Self {
+        let mut line = Self::word("publish").bytes(decision.bytes(publish.topic));
+        line.comma();
+        line = line.bytes(decision.bytes(publish.bytes));
+        match publish.tie {
+            Some(tie) => line.and("if").and("kept").tied(decision, index, tie),
+            None => line,
+        }
+    }
+
+    /// What is left over of an input, and what the guest waits for.
+    pub(super) fn left(bytes: usize, awaits: Awaiting) -> Self {
+        let line = Self::word("left").and(&bytes.to_string()).and("awaits");
+        match awaits {
+            Awaiting::Delimiter(byte) => line.bytes(&[byte]),
+            Awaiting::Bytes(number) => line.and(&number.to_string()),
+        }
+    }
+
+    /// The guest was not called: what it waits for has not come.
+    pub(super) fn waits() -> Self {
+        Self::word("waits")
+    }
+
+    /// There is no such fetch to answer.
+    pub(super) fn unasked() -> Self {
+        Self::word("unasked")
+    }
+
+    /// A report that never got to the guest.
+    pub(super) fn duplicate() -> Self {
+        Self::word("duplicate")
+    }
+
+    /// What the guest said of a report. `wins`: whether it was applied.
+    pub(super) fn verdict(verdict: Verdict, wins: bool) -> Self {
+        match (verdict, wins) {
+            (Verdict::Keep, true) => Self::word("verdict").and("keep"),
+            (Verdict::Keep, false) => Self::word("verdict").and("keep").and("loses"),
+            (Verdict::Refuse, _) => Self::word("verdict").and("refuse"),
+        }
+    }
+
+    /// The guest did not decide.
+    pub(super) fn fault(problem: &str) -> Self {
+        Self::word("fault").bytes(problem.as_bytes())
+    }
+
+    fn word(word: &str) -> Self {
+        Self { tokens: vec![Token::Word(word.into())], text: format!("  {word}") }
+    }
+
+    fn and(mut self, word: &str) -> Self {
+        self.text.push(' ');
+        self.text.push_str(word);
+        self.tokens.push(Token::Word(word.into()));
+        self
+    }
+
+    fn below(mut self, word: &str) -> Self {
+        self.text.push_str(CONTINUATION);
+        self.text.push_str(word);
+        self.tokens.push(Token::Word(word.into()));
+        self
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.text.push(' ');
+        write_bytes(&mut self.text, bytes, CONTINUATION);
+        self.tokens.push(Token::Bytes(bytes.into()));
+        self
+    }
+
+    fn comma(&mut self) {
+        self.text.push(',');
+        self.tokens.push(Token::Word(",".into()));
+    }
+
+    /// Names the keep or report that something is tied to, unless it is the keep just above.
+    fn tied(self, decision: &Decision, index: usize, to: u32) -> Self {
+        let keeps = || decision.effects.iter().zip(0_u32..).filter(|(effect, _)| matches!(effect, Effect::Keep(_)));
+        match keeps().position(|(_, at)| at == to) {
+            Some(_) if keeps().take_while(|&(_, at)| (at as usize) < index).last().is_some_and(|(_, at)| at == to) => self,
+            Some(ordinal) => self.and("keep").and(&(ordinal + 1).to_string()),
+            None => self.and("report").and(&(to + 1).to_string()),
+        }
+    }
+}
+
+/// Two digits a byte, or a dash for no bytes at all.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    if bytes.is_empty() {
+        return "-".into();
+    }
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+const CONTINUATION: &str = "\n    ";

@@ -1,0 +1,375 @@
+//! Reading a transcript: lines, their indentation, and what they say.
+
+use std::fmt;
+
+use crate::event::{Failure, Mark};
+use crate::logic::Settings;
+use crate::transcript::effect_line::EFFECT_WORDS;
+use crate::transcript::event::{BlockLine, Event, PeerReport, Step, UpstreamOutcome};
+use crate::transcript::token::{Token, read};
+use crate::transcript::{Item, Transcript};
+
+/// A transcript cannot be read. Its author is at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// The name of the transcript.
+    pub name: String,
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.name, self.line, self.problem)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Reads a transcript.
+pub(super) fn transcript(name: &str, text: &str) -> Result<Transcript, ParseError> {
+    let error = |line, problem| ParseError { name: name.into(), line, problem };
+    let settings = Settings { node: DEFAULT_NODE.into(), table: vec![] };
+    let transcript = Transcript { name: name.into(), settings, not_live: None, steps: vec![], items: vec![] };
+    let mut reader = Reader { transcript, comments: vec![] };
+    let mut lines: Vec<Line> = vec![];
+    for (text, number) in text.lines().zip(1..) {
+        Line::append(&mut lines, text, number).map_err(|problem| error(number, problem))?;
+    }
+    for line in lines {
+        let number = line.number;
+        reader.line(line).map_err(|problem| error(number, problem))?;
+    }
+    reader.flush_comments();
+    Ok(reader.transcript)
+}
+
+/// A line with its continuations.
+#[derive(Debug)]
+struct Line {
+    number: usize,
+    kind: Kind,
+    tokens: Vec<Token>,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Comment,
+    /// Not indented: a setting or an event.
+    Event,
+    /// Indented by two.
+    Effect,
+}
+
+impl Line {
+    /// Puts a line of text behind those that are there, as a continuation of the last one if it is indented as such.
+    fn append(lines: &mut Vec<Self>, text: &str, number: usize) -> Result<(), String> {
+        let bare = text.trim_start_matches(' ');
+        let mut tokens = vec![];
+        let kind = match text.len() - bare.len() {
+            _ if bare.trim().is_empty() || bare.starts_with('#') => Kind::Comment,
+            _ if bare.starts_with('\t') => return Err("a tab before the first word; indent with blanks".into()),
+            0 => Kind::Event,
+            2 => Kind::Effect,
+            4.. => {
+                let Some(last) = lines.last_mut().filter(|last| last.kind != Kind::Comment) else {
+                    return Err("indented by four, but there is no line above to continue".into());
+                };
+                read(bare, &mut last.tokens)?;
+                last.text = format!("{}\n{text}", last.text);
+                return Ok(());
+            }
+            _ => return Err("indent an expected effect by two blanks, a continuation by four or more".into()),
+        };
+        let is_plain_text = kind == Kind::Event && (bare.starts_with("set ") || bare.starts_with("live "));
+        if kind != Kind::Comment && !is_plain_text {
+            read(bare, &mut tokens)?;
+        }
+        lines.push(Self { number, kind, tokens, text: text.into() });
+        Ok(())
+    }
+}
+
+struct Reader {
+    transcript: Transcript,
+    /// Comments of which it is not known yet whether they belong to an event or lie between two.
+    comments: Vec<String>,
+}
+
+impl Reader {
+    fn line(&mut self, line: Line) -> Result<(), String> {
+        match line.kind {
+            Kind::Comment => self.comments.push(line.text),
+            Kind::Effect => self.effect(line)?,
+            Kind::Event => {
+                self.flush_comments();
+                if self.header(&line)? {
+                    self.transcript.items.push(Item::Verbatim(line.text));
+                } else {
+                    let event = event(&line.tokens)?;
+                    self.transcript.items.push(Item::Step(self.transcript.steps.len()));
+                    self.transcript.steps.push(Step { line: line.number, event, text: line.text, block: vec![] });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush_comments(&mut self) {
+        self.transcript.items.extend(self.comments.drain(..).map(Item::Verbatim));
+    }
+
+    fn effect(&mut self, line: Line) -> Result<(), String> {
+        let Line { tokens, text, .. } = line;
+        if !tokens.first().is_some_and(|first| EFFECT_WORDS.iter().any(|word| first.is(word))) {
+            let known = EFFECT_WORDS.join(", ");
+            return Err(format!("an expected effect begins with one of {known}; an event is not indented"));
+        }
+        let step = match self.transcript.items.last() {
+            Some(Item::Step(index)) => &mut self.transcript.steps[*index],
+            _ => return Err("an expected effect, but no event above it".into()),
+        };
+        if !step.event.is_decided() {
+            return Err("an expected effect below a line that no guest sees".into());
+        }
+        step.block.extend(self.comments.drain(..).map(BlockLine::Comment));
+        step.block.push(BlockLine::Effect { tokens, text });
+        Ok(())
+    }
+
+    /// Takes a line that says something about the whole transcript. False if it is not one.
+    fn header(&mut self, line: &Line) -> Result<bool, String> {
+        let transcript = &mut self.transcript;
+        let word = line.text.split_whitespace().next().unwrap_or_default();
+        if !["node", "set", "live"].contains(&word) {
+            return Ok(false);
+        }
+        if !transcript.steps.is_empty() {
+            return Err(format!("`{word}` is for the whole transcript and stands before the first event"));
+        }
+        match word {
+            "node" => match &line.tokens[1..] {
+                [Token::Word(name)] => transcript.settings.node = name.clone(),
+                _ => return Err("wants a name: node Riley".into()),
+            },
+            "set" => {
+                let (name, value) = setting(&line.text)?;
+                let table = &mut transcript.settings.table;
+                match table.binary_search_by(|(other, _)| other.as_str().cmp(name)) {
+                    Ok(_) => return Err(format!("`{name}` is set twice")),
+                    Err(at) => table.insert(at, (name.into(), value.into())),
+                }
+            }
+            _ => match line.text.split_once("live no:").map(|(_, reason)| without_comment(reason)) {
+                Some(reason) if !reason.is_empty() => transcript.not_live = Some(reason.into()),
+                _ => return Err("wants the reason why a running herd cannot be asked: live no: needs other clocks".into()),
+            },
+        }
+        Ok(true)
+    }
+}
+
+/// Reads `set NAME = VALUE`.
+fn setting(text: &str) -> Result<(&str, &str), String> {
+    let usage = || "wants a name and a value: set tolerance_s = 60".to_string();
+    let (name, value) = text.strip_prefix("set ").and_then(|pair| pair.split_once('=')).ok_or_else(usage)?;
+    let (name, value) = (name.trim(), without_comment(value));
+    let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+    if is_name { Ok((name, value)) } else { Err(usage()) }
+}
+
+fn without_comment(text: &str) -> &str {
+    text.split_once(" #").map_or(text, |(text, _)| text).trim()
+}
+
+fn event(tokens: &[Token]) -> Result<Event, String> {
+    let Some((Token::Word(word), rest)) = tokens.split_first() else {
+        return Err(format!("a byte string without a word before it; {EVENTS}"));
+    };
+    match (&**word, rest) {
+        ("now", [Token::Word(time)]) => match time.strip_prefix('+') {
+            Some(time) => nanoseconds(time).map(Event::Later),
+            None => nanoseconds(time).map(Event::Now),
+        },
+        ("now", _) => Err(format!("wants a time: {NOW_EXAMPLE}")),
+        ("random", [first, second]) => {
+            let bits = number(first).zip(number(second));
+            bits.map(|(first, second)| Event::Random(first, second)).ok_or_else(|| RANDOM_USAGE.into())
+        }
+        ("random", _) => Err(RANDOM_USAGE.into()),
+        ("session", [Token::Word(name)]) => Ok(Event::Session(name.clone())),
+        ("session", _) => Err("wants a name: session alice".into()),
+        ("input", [Token::Bytes(bytes), mark @ ..]) => {
+            let mark = match mark {
+                [] => Mark::More,
+                [mark] if mark.is("end") => Mark::End,
+                [mark] if mark.is("overlong") => Mark::Overlong,
+                _ => return Err("only `end` or `overlong` may stand behind the bytes of an input".into()),
+            };
+            Ok(Event::Input { bytes: bytes.clone(), mark })
+        }
+        ("input", _) => Err("wants bytes: input \"IAMAT kiwi +34-118 1479413884\\n\"".into()),
+        ("report", rest) => rest.split(|token| token.is("and")).map(report).collect::<Result<_, _>>().map(Event::Reports),
+        ("answer", [from, Token::Bytes(upstream), outcome @ ..]) if from.is("from") => {
+            Ok(Event::Answer { upstream: Some(upstream.clone()), outcome: self::outcome(outcome)? })
+        }
+        ("answer", outcome) => Ok(Event::Answer { upstream: None, outcome: self::outcome(outcome)? }),
+        _ => Err(format!("`{word}` is not an event; {EVENTS}")),
+    }
+}
+
+/// Reads `"KEY", "RECORD" form N rank HEX origin "NODE"`.
+fn report(tokens: &[Token]) -> Result<PeerReport, String> {
+    let usage = || REPORT_USAGE.to_string();
+    let [Token::Bytes(key), comma, Token::Bytes(bytes), form_word, form, rank_word, rank, origin_word, Token::Bytes(origin)] =
+        tokens
+    else {
+        return Err(usage());
+    };
+    if !(comma.is(",") && form_word.is("form") && rank_word.is("rank") && origin_word.is("origin")) {
+        return Err(usage());
+    }
+    let form = number(form).and_then(|form| u32::try_from(form).ok()).ok_or_else(usage)?;
+    let rank = self::rank(rank).ok_or("a rank is an even number of hexadecimal digits, or a dash for none")?;
+    Ok(PeerReport { key: key.clone(), bytes: bytes.clone(), form, rank, origin: origin.clone() })
+}
+
+fn rank(token: &Token) -> Option<Vec<u8>> {
+    let Token::Word(digits) = token else { return None };
+    if digits == "-" {
+        return Some(vec![]);
+    }
+    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect()
+}
+
+/// Reads `STATUS "BODY"` or `failed WORD`.
+fn outcome(tokens: &[Token]) -> Result<UpstreamOutcome, String> {
+    let words = Failure::ALL.map(Failure::word).join(", ");
+    match tokens {
+        [status @ Token::Word(_), Token::Bytes(body)] => {
+            let status = number(status).and_then(|status| u16::try_from(status).ok());
+            let status = status.filter(|status| (100..1000).contains(status)).ok_or("an HTTP status has three digits")?;
+            Ok(UpstreamOutcome::Answered { status, body: body.clone() })
+        }
+        [failed, Token::Word(word)] if failed.is("failed") => {
+            let failure = Failure::ALL.into_iter().find(|failure| failure.word() == word);
+            failure.map(UpstreamOutcome::Failed).ok_or_else(|| format!("`{word}` is not a failure; known are {words}"))
+        }
+        _ => Err(format!("wants a status and a body, or a failure ({words}): answer 200 '{{}}', answer failed timeout")),
+    }
+}
+
+fn number(token: &Token) -> Option<u64> {
+    match token {
+        Token::Word(word) => word.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Reads seconds with at most nine decimals.
+fn nanoseconds(text: &str) -> Result<u64, String> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+    let parsed = || {
+        let seconds: u64 = seconds.parse().ok()?;
+        let fraction: u64 = format!("{fraction:0<9}").parse().ok()?;
+        seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
+    };
+    let valid = digits(seconds) && digits(fraction) && fraction.len() <= 9;
+    valid.then(parsed).flatten().ok_or_else(|| format!("`{text}` is not a time: {NOW_EXAMPLE}"))
+}
+
+/// What a transcript is run as unless it says otherwise: the first node of the herd that runs without a configuration.
+const DEFAULT_NODE: &str = "Riley";
+
+const EVENTS: &str = "known are node, set, live, now, random, session, input, report and answer";
+const NOW_EXAMPLE: &str = "now 1479413884.655837, or now +0.5 to go on from there";
+const RANDOM_USAGE: &str = "wants two numbers of 64 bits: random 7 11";
+const REPORT_USAGE: &str = "wants: report \"KEY\", \"RECORD\" form 1 rank 00ff origin \"Bernard\", and more of them behind `and`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        transcript("t", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_event_is_read() {
+        let text = "\
+            # a comment\n\
+            node Riley\n\
+            set b.c = 1, 2   # why\n\
+            set a = \n\
+            live no: needs other clocks\n\
+            now 1.5\n\
+            now +0.000000001\n\
+            random 7 11\n\
+            session alice\n\
+            input \"x\\n\" end\n\
+            \n\
+            report \"k\", \"r\" form 1 rank 00fF origin \"B\"\n    and \"l\", \"s\" form 2 rank - origin \"C\"\n\
+            answer 200 'a' \"b\"\n\
+            answer from \"google\" failed too-large\n";
+        let transcript = transcript("t", text).unwrap();
+        assert_eq!(transcript.settings.node, "Riley");
+        assert_eq!(transcript.settings.table, [("a".into(), String::new()), ("b.c".into(), "1, 2".into())]);
+        assert_eq!(transcript.not_live(), Some("needs other clocks"));
+        let first = PeerReport { key: "k".into(), bytes: "r".into(), form: 1, rank: vec![0, 255], origin: "B".into() };
+        let second = PeerReport { key: "l".into(), bytes: "s".into(), form: 2, rank: vec![], origin: "C".into() };
+        let events: Vec<Event> = transcript.steps().iter().map(|step| step.event().clone()).collect();
+        let answered = UpstreamOutcome::Answered { status: 200, body: b"ab".into() };
+        let expected = [
+            Event::Now(1_500_000_000),
+            Event::Later(1),
+            Event::Random(7, 11),
+            Event::Session("alice".into()),
+            Event::Input { bytes: b"x\n".into(), mark: Mark::End },
+            Event::Reports(vec![first, second]),
+            Event::Answer { upstream: None, outcome: answered },
+            Event::Answer { upstream: Some(b"google".into()), outcome: UpstreamOutcome::Failed(Failure::TooLarge) },
+        ];
+        assert_eq!(events, expected);
+        assert_eq!(transcript.steps()[5].line(), 12);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, expected) in [
+            ("\n   reply \"a\"", "t:2: indent an expected effect by two blanks, a continuation by four or more"),
+            ("    reply", "t:1: indented by four, but there is no line above to continue"),
+            ("\tinput", "t:1: a tab before the first word; indent with blanks"),
+            ("  reply \"a\"", "t:1: an expected effect, but no event above it"),
+            ("now 1\n  reply \"a\"", "t:2: an expected effect below a line that no guest sees"),
+            ("input \"a\"\nnode Riley", "t:2: `node` is for the whole transcript and stands before the first event"),
+            ("node", "t:1: wants a name: node Riley"),
+            ("set a", "t:1: wants a name and a value: set tolerance_s = 60"),
+            ("set a = 1\nset a = 2", "t:2: `a` is set twice"),
+            ("live yes", "t:1: wants the reason why a running herd cannot be asked: live no: needs other clocks"),
+            ("now", "t:1: wants a time: now 1479413884.655837, or now +0.5 to go on from there"),
+            ("now 1.0000000000", "t:1: `1.0000000000` is not a time: now 1479413884.655837, or now +0.5 to go on from there"),
+            ("random 1", "t:1: wants two numbers of 64 bits: random 7 11"),
+            ("session", "t:1: wants a name: session alice"),
+            ("input x", "t:1: wants bytes: input \"IAMAT kiwi +34-118 1479413884\\n\""),
+            ("input \"x\" last", "t:1: only `end` or `overlong` may stand behind the bytes of an input"),
+            ("input \"x\"\n    \"y", "t:2: the byte string does not end; close it with \""),
+            ("answer 20 \"\"", "t:1: an HTTP status has three digits"),
+            ("answer failed late", "t:1: `late` is not a failure; known are unknown, unreachable, timeout, too-large, incomplete, busy"),
+            ("report \"k\", \"r\" form 1 rank 0 origin \"B\"", "t:1: a rank is an even number of hexadecimal digits, or a dash for none"),
+            ("\"x\"", "t:1: a byte string without a word before it; known are node, set, live, now, random, session, input, report and answer"),
+            ("inputs \"x\"", "t:1: `inputs` is not an event; known are node, set, live, now, random, session, input, report and answer"),
+        ] {
+            assert_eq!(error(text), expected, "{text}");
+        }
+        assert!(error("report \"k\" \"r\"").starts_with("t:1: wants: report \"KEY\", \"RECORD\" form 1"));
+        assert!(error("answer").starts_with("t:1: wants a status and a body, or a failure (unknown,"));
+        assert!(error("input \"x\"\n  replay \"y\"").starts_with("t:2: an expected effect begins with one of reply, keep,"));
+    }
+}

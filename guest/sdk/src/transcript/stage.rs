@@ -1,0 +1,230 @@
+//! Where a transcript is performed: a node reduced to what a guest can tell, one decision after the other.
+//!
+//! Owns what a host would own: the clock, what is left over of each session's input, and the fetches under way. It
+//! has no queues and no limits on time; records are bounded by the transcript.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::effect::{Decision, Effect};
+use crate::event::{Awaiting, Input, Mark, Moment, Report, Verdict};
+use crate::native::{Decider, Fault, MemoryRecords};
+use crate::transcript::effect_line::EffectLine;
+use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
+use crate::transcript::sense;
+
+/// A decider, and the world around it as far as the transcript has come.
+pub(super) struct Stage<'a> {
+    decider: &'a mut dyn Decider,
+    records: &'a MemoryRecords,
+    at: Moment,
+    sessions: HashMap<String, Session>,
+    /// The session that inputs and answers belong to.
+    current: String,
+    /// Rank and record of what was set aside, by key: it counts by rank, but no guest sees it.
+    aside: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
+}
+
+struct Session {
+    /// What is left over of the input.
+    rest: Vec<u8>,
+    /// What must come before the guest is called.
+    awaits: Awaiting,
+    fetches: VecDeque<Fetched>,
+    ended: bool,
+}
+
+/// A fetch that is outstanding.
+struct Fetched {
+    upstream: Vec<u8>,
+    token: Vec<u8>,
+    otherwise: Vec<u8>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(decider: &'a mut dyn Decider, records: &'a MemoryRecords) -> Self {
+        Self {
+            decider,
+            records,
+            at: Moment::default(),
+            sessions: HashMap::new(),
+            current: String::new(),
+            aside: HashMap::new(),
+        }
+    }
+
+    /// Lets an event happen and says what comes of it.
+    pub(super) fn perform(&mut self, event: &Event) -> Vec<EffectLine> {
+        match event {
+            Event::Now(ns) => self.at.now_ns = *ns,
+            Event::Later(ns) => self.at.now_ns = self.at.now_ns.saturating_add(*ns),
+            Event::Random(first, second) => self.at.random = (*first, *second),
+            Event::Session(name) => self.current.clone_from(name),
+            Event::Input { bytes, mark } => return self.input(bytes, *mark),
+            Event::Reports(reports) => return self.reports(reports),
+            Event::Answer { upstream, outcome } => return self.answer(upstream.as_deref(), outcome),
+        }
+        vec![]
+    }
+
+    fn input(&mut self, bytes: &[u8], mark: Mark) -> Vec<EffectLine> {
+        let mut session = self.sessions.remove(&self.current).filter(|session| !session.ended).unwrap_or_else(Session::new);
+        session.rest.extend_from_slice(bytes);
+        let satisfied = session.is_satisfied_by(bytes);
+        let lines = match mark {
+            Mark::More if !satisfied => vec![EffectLine::waits()],
+            // Nothing that a guest would be asked about.
+            Mark::End if session.rest.is_empty() => {
+                session.ended = true;
+                vec![]
+            }
+            _ => self.decide_input(&mut session, mark),
+        };
+        self.sessions.insert(self.current.clone(), session);
+        lines
+    }
+
+    fn decide_input(&mut self, session: &mut Session, mark: Mark) -> Vec<EffectLine> {
+        let input = Input { bytes: &session.rest, mark };
+        let decided = self.decider.input(self.at, input).and_then(|(progress, decision)| {
+            sense::progress(progress, session.rest.len())?;
+            sense::decision(&decision, None)?;
+            Ok((progress, decision))
+        });
+        let (progress, decision) = match decided {
+            Ok(decided) => decided,
+            Err(fault) => {
+                session.ended = true;
+                return vec![EffectLine::fault(&fault.to_string())];
+            }
+        };
+        session.rest.drain(..progress.consumed);
+        session.awaits = progress.awaits;
+        session.ended = mark != Mark::More;
+        let mut lines = self.effects(session, &decision);
+        if !session.rest.is_empty() || progress.awaits != Awaiting::Delimiter(b'\n') {
+            lines.push(EffectLine::left(session.rest.len(), progress.awaits));
+        }
+        lines
+    }
+
+    fn answer(&mut self, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) -> Vec<EffectLine> {
+        let mut session = self.sessions.remove(&self.current).unwrap_or_else(Session::new);
+        let is_meant = |fetched: &Fetched| upstream.is_none_or(|upstream| fetched.upstream == upstream);
+        let fetched = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
+        let lines = match fetched {
+            Some(Fetched { token, otherwise, .. }) => {
+                let decided = self.decider.answer(self.at, &token, &otherwise, outcome.borrowed());
+                match decided.and_then(|decision| sense::decision(&decision, None).map(|()| decision)) {
+                    Ok(decision) => self.effects(&mut session, &decision),
+                    Err(fault) => vec![EffectLine::fault(&fault.to_string())],
+                }
+            }
+            None => vec![EffectLine::unasked()],
+        };
+        self.sessions.insert(self.current.clone(), session);
+        lines
+    }
+
+    fn reports(&mut self, reports: &[PeerReport]) -> Vec<EffectLine> {
+        let news: Vec<bool> = reports.iter().map(|report| self.is_news(&report.borrowed())).collect();
+        let batch: Vec<Report<'_>> =
+            reports.iter().zip(&news).filter(|&(_, &news)| news).map(|(report, _)| report.borrowed()).collect();
+        let (verdicts, decision) = match self.decide_reports(&batch) {
+            Ok(decided) => decided,
+            Err(fault) => {
+                batch.iter().for_each(|report| self.set_aside(report));
+                return vec![EffectLine::fault(&fault.to_string())];
+            }
+        };
+        let mut decided = batch.iter().zip(verdicts);
+        let mut lines = vec![];
+        for news in news {
+            lines.push(match news.then(|| decided.next()).flatten() {
+                None => EffectLine::duplicate(),
+                Some((report, Verdict::Refuse)) => {
+                    self.set_aside(report);
+                    EffectLine::verdict(Verdict::Refuse, false)
+                }
+                Some((report, Verdict::Keep)) => EffectLine::verdict(Verdict::Keep, self.apply(report)),
+            });
+        }
+        lines.extend((0..decision.effects.len()).map(|index| EffectLine::effect(&decision, index, true)));
+        lines
+    }
+
+    fn decide_reports(&mut self, batch: &[Report<'_>]) -> Result<(Vec<Verdict>, Decision), Fault> {
+        if batch.is_empty() {
+            return Ok(Default::default());
+        }
+        let (verdicts, decision) = self.decider.reports(self.at, batch)?;
+        sense::verdicts(&verdicts, batch.len())?;
+        sense::decision(&decision, Some(batch.len()))?;
+        Ok((verdicts, decision))
+    }
+
+    /// Performs what a decision about a session says, in order.
+    fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
+        let perform = |(effect, index): (&Effect, usize)| {
+            let mut wins = true;
+            match effect {
+                Effect::Keep(keep) => {
+                    wins = self.apply(&Report {
+                        key: decision.bytes(keep.key),
+                        rank: decision.bytes(keep.rank),
+                        form: keep.form,
+                        bytes: decision.bytes(keep.bytes),
+                        origin: b"",
+                    });
+                }
+                Effect::Fetch(fetch) => session.fetches.push_back(Fetched {
+                    upstream: decision.bytes(fetch.upstream).to_vec(),
+                    token: decision.bytes(fetch.token).to_vec(),
+                    otherwise: decision.bytes(fetch.otherwise).to_vec(),
+                }),
+                Effect::Close => session.ended = true,
+                _ => {}
+            }
+            EffectLine::effect(decision, index, wins)
+        };
+        decision.effects.iter().zip(0..).map(perform).collect()
+    }
+
+    /// Keeps a record if it wins, and says whether it did.
+    fn apply(&self, report: &Report<'_>) -> bool {
+        let wins = self.is_news(report);
+        if wins {
+            self.records.apply_report(report);
+        }
+        wins
+    }
+
+    fn is_news(&self, report: &Report<'_>) -> bool {
+        let aside = self.aside.get(report.key);
+        let above_aside = aside.is_none_or(|(rank, bytes)| (&**rank, &**bytes) < (report.rank, report.bytes));
+        above_aside && self.records.is_news(report)
+    }
+
+    fn set_aside(&mut self, report: &Report<'_>) {
+        if self.is_news(report) {
+            self.aside.insert(report.key.to_vec(), (report.rank.to_vec(), report.bytes.to_vec()));
+        }
+    }
+}
+
+impl Session {
+    /// A session that has just begun. A guest is called first when there is a whole line.
+    fn new() -> Self {
+        Self { rest: vec![], awaits: Awaiting::Delimiter(b'\n'), fetches: VecDeque::new(), ended: false }
+    }
+
+    /// Whether the guest is to be called for these new bytes. Takes them into account.
+    fn is_satisfied_by(&mut self, new: &[u8]) -> bool {
+        match &mut self.awaits {
+            Awaiting::Delimiter(byte) => new.contains(byte),
+            Awaiting::Bytes(missing) => {
+                *missing = missing.saturating_sub(u32::try_from(new.len()).unwrap_or(u32::MAX));
+                *missing == 0
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Transcripts of a small guest that uses every effect.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::effect::{Decision, Level};
+use crate::event::{Awaiting, Input, Mark, Moment, Outcome, Progress, Reports, Verdict};
+use crate::logic::{BadSetting, Description, Logic};
+use crate::native::{Fault, Native};
+use crate::turn::Turn;
+
+/// Knows `put KEY RANK RECORD`, `get KEY`, `ask UPSTREAM`, `on TOPIC`, `bye`; after `raw` it waits for four bytes.
+struct Toy;
+
+impl Logic for Toy {
+    fn describe() -> Description {
+        Description::default()
+    }
+
+    fn configure(_: &Settings) -> Result<Self, BadSetting> {
+        Ok(Self)
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        if input.bytes == b"raw\n" {
+            return Progress { consumed: 4, awaits: Awaiting::Bytes(4) };
+        }
+        input.lines(|line| {
+            let mut words = line.split(|&byte| byte == b' ');
+            let mut word = || words.next().unwrap_or_default();
+            match word() {
+                b"put" => {
+                    let (key, rank, record) = (word(), word(), word());
+                    let keep = turn.keep(key, rank, 1, |out| out.extend_from_slice(record));
+                    turn.tell_first(keep, vec!["Jaquez".into(), "Juzang".into()]);
+                    turn.reply_if_kept(keep, |out| out.extend_from_slice(b"kept\n"), |out| out.extend_from_slice(b"no\n"));
+                    turn.publish_if_kept(keep, key, record);
+                }
+                b"get" => turn.reply(&turn.record(word()).unwrap_or_default().bytes),
+                b"ask" => turn.fetch_post(&String::from_utf8_lossy(word()), "/q", b"body", b"token", b"sorry\n"),
+                b"on" => turn.subscribe(word()),
+                b"bye" => turn.close(),
+                _ => turn.note(Level::Warn, "what?"),
+            }
+        })
+    }
+
+    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) -> Vec<Verdict> {
+        turn.publish_if_report_kept(0, b"t", b"news");
+        reports.iter().map(|report| if report.form == 1 { Verdict::Keep } else { Verdict::Refuse }).collect()
+    }
+
+    fn answer(&self, _: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+        match outcome {
+            Outcome::Answered { status: 200, body } => turn.reply(body),
+            Outcome::Answered { .. } => turn.fetch("second", "", b"", otherwise),
+            Outcome::Failed(_) => turn.reply(otherwise),
+        }
+    }
+}
+
+/// Fails on everything.
+struct Broken;
+
+impl Decider for Broken {
+    fn input(&mut self, _: Moment, _: Input<'_>) -> Result<(Progress, Decision), Fault> {
+        Err("trapped: unreachable".into())
+    }
+
+    fn reports(&mut self, _: Moment, _: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Fault> {
+        Ok((vec![], Decision::default()))
+    }
+
+    fn answer(&mut self, _: Moment, _: &[u8], _: &[u8], _: Outcome<'_>) -> Result<Decision, Fault> {
+        Err("trapped".into())
+    }
+}
+
+const EVERYTHING: &str = r#"# Everything that the toy can do.
+set colour = blue    # unused
+now 5
+
+input "put k 2 old\nput k 1 older\n"
+  keep "k", "old"
+    form 1 rank 32 to "Jaquez", "Juzang"
+  reply "kept\n"
+    else "no\n"
+  publish "k", "old" if kept
+  # The second one is older.
+  keep "k", "older" form 1 rank 31 to "Jaquez", * loses
+  reply "kept\n" else "no\n"
+  publish "k", "older" if kept
+
+session alice
+input "get"
+  waits
+input " kx\nget "
+  reply ""
+  left 4 awaits "\n"
+input "k\non t\nbye\n"
+  reply "old"
+  subscribe "t"
+  close
+
+# A new session of the same name.
+input "ask first\nask second\nget k\n?" end
+  fetch post "first", "/q"
+    body "body"
+    token "token"
+    else "sorry\n"
+  fetch post "second", "/q"
+    body "body"
+    token "token"
+    else "sorry\n"
+  reply "old"
+  note warn "what?"
+answer 503 ""
+  fetch get "second", ""
+    token ""
+    else "sorry\n"
+answer from "second" 200 "2\n"
+  reply "2\n"
+answer failed timeout
+  reply "sorry\n"
+answer failed busy
+  unasked
+
+session bob
+input "raw\n"
+  left 0 awaits 4
+input "abc"
+  waits
+input "\nget k\n"
+  note warn "what?"
+  reply "old"
+
+report "k", "old" form 1 rank 32 origin "B"
+  duplicate
+report "k", "new" form 1 rank 33 origin "B"
+    and "k", "odd" form 2 rank 34 origin "B"
+  verdict keep
+  verdict refuse
+  publish "t", "news" if kept report 1
+report "k", "late" form 1 rank 3309 origin "B"
+  duplicate
+input "get k\n" end
+  reply "new"
+input "" end
+"#;
+
+fn run(text: &str) -> Run {
+    let records = Arc::new(MemoryRecords::default());
+    Transcript::parse("t", text).unwrap().run(&mut Native::new(Toy, records.clone()), &records)
+}
+
+#[test]
+fn every_effect_has_its_line() {
+    let run = run(EVERYTHING);
+    assert!(run.passed(), "{run}");
+    assert_eq!(run.actual(), EVERYTHING);
+}
+
+#[test]
+fn a_transcript_without_expectations_records_itself() {
+    let is_event = |line: &&str| !line.starts_with("  ") || line.starts_with("    and");
+    let bare: String = EVERYTHING.lines().filter(is_event).map(|line| format!("{line}\n")).collect();
+    let recorded = run(&bare);
+    assert!(!recorded.passed());
+    let again = run(recorded.actual());
+    assert!(again.passed(), "{again}");
+    assert_eq!(again.actual(), recorded.actual());
+    assert!(recorded.actual().contains("\n# A new session of the same name.\ninput"));
+    assert!(recorded.actual().contains("  reply \"sorry\\n\"\nanswer failed busy\n  unasked\n\nsession bob\n"));
+}
+
+#[test]
+fn a_difference_shows_the_event_and_both_sides() {
+    let run = run("input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"x\"\n  close   # why not\n  waits\n");
+    assert_eq!(run.to_string(), "t:1\n  input \"get k\\nbye\\n\"\n-   reply \"x\"\n+   reply \"\"\n    close   # why not\n-   waits\n");
+    assert_eq!(run.actual(), "input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"\"\n  close   # why not\n");
+    assert_eq!((run.differences().len(), run.differences()[0].line), (1, 1));
+}
+
+#[test]
+fn a_fault_is_a_line_too() {
+    let text = "\
+        input \"x\\n\"\n  fault \"trapped: unreachable\"\n\
+        report \"k\", \"r\" form 1 rank - origin \"B\"\n  fault \"0 verdicts on 1 reports\"\n\
+        report \"k\", \"r\" form 1 rank - origin \"B\"\n  duplicate\n";
+    let run = Transcript::parse("t", text).unwrap().run(&mut Broken, &MemoryRecords::default());
+    assert!(run.passed(), "{run}");
+}
+
+#[test]
+fn a_client_receives_answers_in_the_order_of_its_commands() {
+    let transcript = Transcript::parse("t", EVERYTHING).unwrap();
+    assert_eq!(transcript.not_live(), Some("holds reports of a peer"));
+    let turns = transcript.client_turns();
+    let connections: Vec<usize> = turns.iter().map(|turn| turn.connection).collect();
+    assert_eq!(connections, [0, 1, 1, 1, 2, 3, 3, 3, 3, 4]);
+    assert_eq!(turns[0].replies.as_deref(), Some(&b"kept\nkept\n"[..]));
+    assert!(turns[3].closes && !turns[2].closes && !turns[4].closes);
+    assert_eq!((turns[4].mark, turns[4].fetches), (Mark::End, 3));
+    assert_eq!(turns[4].replies.as_deref(), Some(&b"sorry\n2\nold"[..]));
+    let upstreams: Vec<&[u8]> = turns[4].answers.iter().map(|(upstream, _)| &**upstream).collect();
+    assert_eq!(upstreams, [&b"first"[..], b"second", b"second"]);
+    let starred = Transcript::parse("t", "input \"x\"\n  reply *\n").unwrap();
+    assert_eq!(starred.client_turns()[0].replies, None);
+}

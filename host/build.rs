@@ -1,0 +1,86 @@
+//! Builds the default guest and embeds it, so that one `cargo run` is a working herd.
+//!
+//! The guest is built by a cargo of its own into `guest` of the target directory: a build script cannot wait for
+//! the lock that the cargo around it holds. `HERD_DEFAULT_GUEST` names a component to embed instead.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+const TARGET: &str = "wasm32-wasip2";
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=HERD_DEFAULT_GUEST");
+    for input in ["../guest/logic", "../guest/component", "../guest/sdk", "../wit", "../Cargo.toml", "../Cargo.lock"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    let guest = match env::var_os("HERD_DEFAULT_GUEST") {
+        Some(path) => PathBuf::from(path),
+        None => build_guest(),
+    };
+    match guest.canonicalize() {
+        Ok(guest) => println!("cargo::rustc-env=HERD_DEFAULT_GUEST={}", guest.display()),
+        Err(error) => fail(&format!("{}: {error}", guest.display())),
+    }
+}
+
+fn build_guest() -> PathBuf {
+    add_target();
+    let target_dir = target_dir();
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["build", "--package", "herd-guest", "--profile", "guest", "--target", TARGET, "--target-dir"])
+        .arg(&target_dir)
+        .current_dir("..");
+    // What the outer cargo was told is meant for the host.
+    for (name, _) in env::vars() {
+        let for_host = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
+        if for_host || FOR_HOST.contains(&&*name) {
+            cargo.env_remove(name);
+        }
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => {}
+        Ok(_) => fail("the default guest does not build; its errors are above"),
+        Err(error) => fail(&format!("cannot run cargo for the default guest: {error}")),
+    }
+    target_dir.join(TARGET).join("guest/herd_guest.wasm")
+}
+
+/// Adds the target if it is missing.
+fn add_target() {
+    let sysroot = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .args(["--print", "sysroot"])
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string())
+        .unwrap_or_default();
+    if Path::new(&sysroot).join("lib/rustlib").join(TARGET).exists() {
+        return;
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if !added.is_ok_and(|status| status.success()) {
+        fail(&format!("the guest needs a target that is not installed; type: rustup target add {TARGET}"));
+    }
+}
+
+/// `guest` in the target directory, whatever that is: OUT_DIR is `target/PROFILE/build/PACKAGE/out`.
+fn target_dir() -> PathBuf {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    out.ancestors().nth(4).unwrap_or(Path::new("../target")).join("guest")
+}
+
+fn fail(why: &str) -> ! {
+    println!("cargo::error={why}");
+    exit(1)
+}
+
+const FOR_HOST: [&str; 8] = [
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_TARGET_DIR",
+    "CLIPPY_ARGS",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTC_WRAPPER",
+    "RUSTFLAGS",
+    "TARGET",
+    "LLVM_PROFILE_FILE",
+];

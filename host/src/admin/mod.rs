@@ -1,0 +1,22 @@
+//! The admin API of a node: HTTP on loopback, with a bearer token from a file that only its owner can read.
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `GET /livez` | 200 while the process runs; no token |
+//! | `GET /readyz` | 200 once clients are accepted, 503 while draining; no token |
+//! | `GET /v1/status` | what the node is doing |
+//! | `POST /v1/swap` | replaces the logic by the component in the body |
+//! | `POST /v1/rollback` | goes back to the previous generation |
+//!
+//! Owns the listener, the token and the shape of answers; what they say comes from the node through [`Controls`].
+//! A failure is `{"error": "..."}` with a status that says whose it is.
+//!
+//! Bounds: the body of a swap, requests at once, and time per request.
+
+mod client;
+mod server;
+mod token;
+
+pub use client::{AdminClient, AdminClientError};
+pub use server::{Admin, Controls, Refusal};
+pub use token::{Token, TokenError, state_directory};

@@ -1,0 +1,144 @@
+//! The server side of the admin API.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::token::Token;
+
+/// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
+pub trait Controls: Send + Sync + 'static {
+    /// What the node is doing.
+    fn status(&self) -> Value;
+
+    /// Replaces the logic.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed.
+    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal>;
+
+    /// Goes back to the previous generation.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed.
+    fn roll_back(&self) -> Result<Value, Refusal>;
+}
+
+/// What was asked was not done.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The guest is at fault.
+    BadGuest(String),
+    /// It cannot be done now.
+    Conflict(String),
+}
+
+/// The admin API of one node.
+pub struct Admin {
+    shared: Arc<Shared>,
+    stopping: CancellationToken,
+}
+
+struct Shared {
+    controls: Arc<dyn Controls>,
+    token: Token,
+    ready: AtomicBool,
+}
+
+impl Admin {
+    /// Not ready yet.
+    pub fn new(controls: Arc<dyn Controls>, token: Token) -> Self {
+        let shared = Arc::new(Shared { controls, token, ready: AtomicBool::new(false) });
+        Self { shared, stopping: CancellationToken::new() }
+    }
+
+    /// Says whether clients are accepted.
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Serves until it is stopped.
+    pub async fn serve(&self, listener: TcpListener) {
+        let authorised = Router::new()
+            .route("/v1/status", get(status))
+            .route("/v1/swap", post(swap))
+            .route("/v1/rollback", post(roll_back))
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), authorise))
+            .layer(DefaultBodyLimit::max(GUEST_BYTES_MAX));
+        let app = Router::new()
+            .route("/livez", get(|| async { "alive\n" }))
+            .route("/readyz", get(ready))
+            .merge(authorised)
+            .with_state(Arc::clone(&self.shared));
+        let stopping = self.stopping.clone();
+        let served =
+            axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "admin API ended");
+        }
+    }
+
+    /// Ends the server once requests under way are answered.
+    pub fn stop(&self) {
+        self.stopping.cancel();
+    }
+}
+
+async fn authorise(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if header.is_some_and(|header| shared.token.matches(header)) {
+        return next.run(request).await;
+    }
+    failure(StatusCode::UNAUTHORIZED, "the admin token is missing or wrong")
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.ready.load(Ordering::Relaxed) {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Response {
+    blocking(move || Ok(shared.controls.status())).await
+}
+
+async fn swap(State(shared): State<Arc<Shared>>, guest: Bytes) -> Response {
+    blocking(move || shared.controls.swap(&guest)).await
+}
+
+async fn roll_back(State(shared): State<Arc<Shared>>) -> Response {
+    blocking(move || shared.controls.roll_back()).await
+}
+
+async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(Ok(value)) => Json(value).into_response(),
+        Ok(Err(Refusal::BadGuest(why))) => failure(StatusCode::UNPROCESSABLE_ENTITY, &why),
+        Ok(Err(Refusal::Conflict(why))) => failure(StatusCode::CONFLICT, &why),
+        Err(error) => {
+            tracing::error!(%error, "an admin request panicked");
+            failure(StatusCode::INTERNAL_SERVER_ERROR, "the node failed; its log says why")
+        }
+    }
+}
+
+fn failure(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}
+
+/// Guests in interpreted languages carry their interpreter: tens of MiB.
+const GUEST_BYTES_MAX: usize = 64 << 20;

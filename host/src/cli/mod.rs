@@ -1,0 +1,138 @@
+//! The command line: parses, runs one command, and turns what goes wrong into one line and an exit code.
+//!
+//! Answers go to standard output, logs and progress to standard error. Exit codes: 0 for success, 1 for a failure, 2 for
+//! a command line that makes no sense.
+
+mod ask;
+mod check;
+mod log;
+mod operate;
+mod serve;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, HerdConfig, Sources, load};
+
+/// Runs an application server herd: nodes that take clients' location reports, flood them to one another, and answer from
+/// any of them where a client is and what is near it. The logic is a WebAssembly component that can be replaced while
+/// clients stay connected.
+#[derive(Debug, Parser)]
+#[command(name = "herd", version, about, long_about = None, disable_help_subcommand = true, after_help = FIRST_STEPS)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+struct Common {
+    /// The file that describes the herd. Without it: the five-node herd on 127.0.0.1.
+    #[arg(long, short, global = true, env = "HERD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one key of the configuration, such as sessions.idle_s=60. May be given several times.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// What is logged: error, warn, info, debug or trace, or a filter such as info,guest=debug.
+    #[arg(long, global = true, env = "HERD_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+    /// Logs as JSON, one object a line.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the whole herd in this process.
+    ///
+    /// Prints `herd ready` once every node accepts clients and every link is up. SIGTERM or ctrl-c drains: no new
+    /// sessions, replies go out, links say goodbye; a second signal skips the wait.
+    Up,
+    /// Runs one node. Prints `NODE ready` once it accepts clients.
+    Run(serve::RunArgs),
+    /// Sends lines to a node, as a client would, and prints the answers.
+    Send(ask::SendArgs),
+    /// Walks a recorded GPS track through the herd, and checks that every report is visible at every node.
+    Feed(ask::FeedArgs),
+    /// Shows nodes, generations, records, digests and links.
+    Status(operate::StatusArgs),
+    /// Replaces the logic while clients stay connected.
+    ///
+    /// The guest is compiled and checked while the old generation serves; if it is refused, nothing changes and the
+    /// stage and the reason are printed. The generation before stays, for `herd rollback`.
+    Swap(operate::SwapArgs),
+    /// Goes back to the generation before the last swap. A second rollback undoes the first.
+    Rollback(operate::RollbackArgs),
+    /// Says what a guest imports and exports, and whether this host can run it.
+    Inspect(check::InspectArgs),
+    /// Runs transcripts against a guest, without sockets, and shows what differs.
+    Test(check::TestArgs),
+    /// Checks the configuration, and prints the one that is in effect.
+    Config,
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("herd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    log::start(&cli.common.log, cli.common.log_json)?;
+    let common = &cli.common;
+    match cli.command {
+        Command::Up => serve::up(&common.config()?),
+        Command::Run(args) => serve::run(&common.config()?, &args),
+        Command::Send(args) => ask::send(&common.config()?, args),
+        Command::Feed(args) => ask::feed(&common.config()?, args),
+        Command::Status(args) => operate::status(&common.config()?, &args),
+        Command::Swap(args) => operate::swap(&common.config()?, &args),
+        Command::Rollback(args) => operate::rollback(&common.config()?, &args),
+        Command::Inspect(args) => check::inspect(&common.config()?, &args),
+        Command::Test(args) => check::test(&common.config()?, &args),
+        Command::Config => {
+            print!("{}", toml::to_string_pretty(&common.config()?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+impl Common {
+    fn config(&self) -> Result<HerdConfig, ConfigError> {
+        load(&Sources {
+            file: self.config.clone(),
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            set: self.set.clone(),
+        })
+    }
+}
+
+/// A runtime for commands that are clients: one thread does.
+fn client_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+const FIRST_STEPS: &str = "\
+First steps, in two terminals:
+  herd up
+  printf 'IAMAT kiwi +34.068930-118.445127 %s\\nWHATSAT kiwi 10 5\\n' \"$(date +%s.%N)\" | nc -N 127.0.0.1 15415
+  herd status";

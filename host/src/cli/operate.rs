@@ -1,0 +1,217 @@
+//! `herd status`, `herd swap` and `herd rollback`: by way of the admin API of each node.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::client_runtime;
+use super::table::Table;
+use crate::admin::{AdminClient, AdminClientError, Token, state_directory};
+use crate::config::HerdConfig;
+
+/// Arguments of `herd status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Only this node. May be given several times.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Prints everything the nodes say, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `herd swap`.
+#[derive(Debug, Args)]
+pub(super) struct SwapArgs {
+    /// The component, built for wasm32-wasip2.
+    guest: PathBuf,
+    /// Only this node. May be given several times. Without it: every node of the herd.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Prints what the nodes say, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `herd rollback`.
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// Only this node. May be given several times. Without it: every node of the herd.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Prints what the nodes say, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What each node answered.
+type Answers = Vec<(String, Result<Value, AdminClientError>)>;
+
+/// Shows what the nodes are doing.
+pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
+    if args.json {
+        return print_json(&answers);
+    }
+    let up: Vec<&Value> = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
+    let mut nodes = Table::new(&["node", "generation", "guest", "previous", "records", "digest", "sessions", "aside", "faults"]);
+    let mut links = Table::new(&["link", "state", "queued", "dropped", "round trip", "clock ahead", "last error"]);
+    for (name, answer) in &answers {
+        let Ok(status) = answer else {
+            nodes.row([name.as_str(), "down"]);
+            continue;
+        };
+        let (active, previous) = (&status["generations"]["active"], &status["generations"]["previous"]);
+        nodes.row([
+            name.clone(),
+            generation(active),
+            text(&active["name"]),
+            if previous.is_null() { "-".into() } else { generation(previous) },
+            text(&status["records"]["keys"]),
+            short(&status["records"]["digest"]),
+            text(&status["sessions"]["open"]),
+            text(&status["records"]["set_aside"]),
+            text(&active["faults"]),
+        ]);
+        for link in status["links"].as_array().into_iter().flatten() {
+            let milliseconds =
+                |value: &Value| value.as_f64().map_or("-".into(), |milliseconds| format!("{milliseconds:.2} ms"));
+            links.row([
+                format!("{name} - {}", text(&link["peer"])),
+                text(&link["state"]),
+                format!("{} B", text(&link["queued_bytes"])),
+                text(&link["dropped_reports"]),
+                milliseconds(&link["round_trip_ms"]),
+                milliseconds(&link["clock_ahead_ms"]),
+                link["last_error"].as_str().unwrap_or("-").into(),
+            ]);
+        }
+    }
+    print!("{nodes}\n{links}");
+    let faults = faults(config, &up);
+    if !faults.is_empty() {
+        print!("\n{faults}");
+    }
+    failures(&answers)
+}
+
+/// Replaces the logic.
+pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitCode> {
+    let guest = std::fs::read(&args.guest).with_context(|| args.guest.display().to_string())?;
+    let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone()).await)?;
+    told(&answers, args.json, "serving")
+}
+
+/// Goes back.
+pub(super) fn rollback(config: &HerdConfig, args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+    let answers = ask_each(config, &args.node, async |client, node| client.roll_back(node).await)?;
+    told(&answers, args.json, "serving again")
+}
+
+fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
+    if as_json {
+        return print_json(answers);
+    }
+    for (name, answer) in answers {
+        if let Ok(answer) = answer {
+            let active = &answer["active"];
+            println!("{name}: generation {} {what}, {}", generation(active), text(&active["name"]));
+        }
+    }
+    failures(answers)
+}
+
+/// Asks the nodes that are named, or all.
+fn ask_each(
+    config: &HerdConfig,
+    names: &[String],
+    ask: impl AsyncFn(&AdminClient, std::net::SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Answers> {
+    let mut names = names.to_vec();
+    if names.is_empty() {
+        names = config.node_names().into_iter().map(ToString::to_string).collect();
+    }
+    let mut admins = Vec::new();
+    for name in names {
+        let admin = config.node(&name)?.admin_address();
+        admins.push((name, admin));
+    }
+    let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
+    let client = AdminClient::new(token)?;
+    let asking = admins.into_iter().map(async |(name, admin)| {
+        let answer = ask(&client, admin).await;
+        (name, answer)
+    });
+    Ok(client_runtime()?.block_on(join_all(asking)))
+}
+
+fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
+    let nodes: serde_json::Map<String, Value> = answers
+        .iter()
+        .map(|(name, answer)| {
+            let value = answer.as_ref().map_or_else(|error| json!({ "error": error.to_string() }), Clone::clone);
+            (name.clone(), value)
+        })
+        .collect();
+    println!("{}", serde_json::to_string_pretty(&nodes)?);
+    Ok(if answers.iter().all(|(_, answer)| answer.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Success if every node answered.
+fn failures(answers: &Answers) -> anyhow::Result<ExitCode> {
+    let failed: Vec<String> = answers
+        .iter()
+        .filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?)))
+        .collect();
+    match &*failed {
+        [] => Ok(ExitCode::SUCCESS),
+        [one] => bail!("{one}"),
+        many => bail!("\n  {}", many.join("\n  ")),
+    }
+}
+
+/// What a person should look at.
+fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
+    let mut faults = String::new();
+    let digests: Vec<&Value> = nodes.iter().map(|node| &node["records"]["digest"]).collect();
+    if digests.windows(2).any(|pair| pair[0] != pair[1]) {
+        let _ = writeln!(faults, "nodes hold different records: reports are on their way, or a node missed some");
+    }
+    // A clock that is wrong by more than half the tolerance lets late reports win.
+    let tolerance_s = config.logic.get("tolerance_s").and_then(as_seconds).unwrap_or(TOLERANCE_S);
+    for node in nodes {
+        for link in node["links"].as_array().into_iter().flatten() {
+            let ahead_ms = link["clock_ahead_ms"].as_f64().unwrap_or_default();
+            if ahead_ms.abs() > tolerance_s * 500.0 {
+                let (name, peer) = (text(&node["node"]), text(&link["peer"]));
+                let _ = writeln!(faults, "clock fault: {peer} is {:.3} s ahead of {name}", ahead_ms / 1000.0);
+            }
+        }
+    }
+    faults
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds of a tolerance")]
+fn as_seconds(value: &toml::Value) -> Option<f64> {
+    value.as_float().or_else(|| Some(value.as_integer()? as f64)).or_else(|| value.as_str()?.parse().ok())
+}
+
+fn generation(generation: &Value) -> String {
+    format!("{} ({})", text(&generation["id"]), short(&generation["digest"]))
+}
+
+fn short(digest: &Value) -> String {
+    text(digest).chars().take(8).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToString::to_string)
+}
+
+/// What the default logic uses when nothing is configured.
+const TOLERANCE_S: f64 = 60.0;

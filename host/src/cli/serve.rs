@@ -1,0 +1,117 @@
+//! `herd up` and `herd run`: nodes until a signal.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use futures_util::future::{join_all, try_join_all};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::DEFAULT_GUEST;
+use crate::admin::{Token, state_directory};
+use crate::config::HerdConfig;
+use crate::node::Node;
+use crate::runtime::Engine;
+use crate::worker;
+
+/// Arguments of `herd run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The name of the node.
+    node: String,
+}
+
+/// Runs every node of the herd.
+pub(super) fn up(config: &HerdConfig) -> anyhow::Result<ExitCode> {
+    let names: Vec<String> = config.node_names().into_iter().map(ToString::to_string).collect();
+    serve(config, &names, "herd", true)
+}
+
+/// Runs one node.
+pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCode> {
+    config.node(&args.node)?;
+    serve(config, std::slice::from_ref(&args.node), &args.node, false)
+}
+
+fn serve(config: &HerdConfig, names: &[String], what: &str, wait_for_links: bool) -> anyhow::Result<ExitCode> {
+    raise_file_limit();
+    if config.runtime.workers > 0 {
+        worker::set_count(config.runtime.workers);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker::count())
+        .thread_name("herd-worker")
+        .enable_all()
+        .build()
+        .context("cannot start worker threads")?;
+    let served = runtime.block_on(async {
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        let nodes = start(config, names).await?;
+        if wait_for_links {
+            let linked = async { join_all(nodes.iter().map(Node::linked)).await };
+            tokio::select! {
+                _ = linked => println!("{what} ready"),
+                () = signals.next() => {}
+                () = tokio::time::sleep(LINKS_MAX) => anyhow::bail!("links are not up after {LINKS_MAX:?}; the log says why"),
+            }
+        } else {
+            println!("{what} ready");
+        }
+        signals.next().await;
+        tracing::info!("draining; a second signal skips the wait");
+        tokio::select! {
+            biased;
+            () = signals.next() => tracing::warn!("stopped without waiting"),
+            _ = join_all(nodes.iter().map(Node::drain)) => {}
+        }
+        anyhow::Ok(ExitCode::SUCCESS)
+    });
+    // A task that does not end, such as a look-up of a name, must not hold up the exit.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    served
+}
+
+async fn start(config: &HerdConfig, names: &[String]) -> anyhow::Result<Vec<Node>> {
+    let token = Token::read_or_create(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
+    let guest: Arc<[u8]> = match &config.guest {
+        Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?.into(),
+        None => DEFAULT_GUEST.into(),
+    };
+    let engine = Engine::new(config.runtime.limits())?;
+    let starting = names.iter().map(|name| Node::start(config, name, &engine, &guest, token.clone()));
+    Ok(try_join_all(starting).await?)
+}
+
+/// What ends a node.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next. Cancel safe.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Sessions are files to the system, and its usual limit of 1024 is far below ours.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// All nodes are in this process, so links come up at once or never.
+const LINKS_MAX: Duration = Duration::from_secs(30);

@@ -1,0 +1,281 @@
+//! Recorded GPS tracks: reads the points of a GPX file and writes a place as the line protocol wants it.
+//!
+//! Knows nothing of herds. Bounds: a file of at most [`TRACK_BYTES_MAX`], which also bounds the points.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use gpx::errors::GpxError;
+use jiff::Timestamp;
+use thiserror::Error;
+
+/// One fix of the recording.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct TrackPoint {
+    /// Degrees north of the equator, -90 to 90.
+    pub(crate) latitude_degrees: f64,
+    /// Degrees east of Greenwich, -180 to 180.
+    pub(crate) longitude_degrees: f64,
+    /// When the device was there, in nanoseconds since 1970 (UTC), if it recorded that. Negative before 1970.
+    pub(crate) time_ns: Option<i128>,
+}
+
+/// Why a file gives no track. Nothing was read from it in any of the cases.
+#[derive(Debug, Error)]
+pub(crate) enum TrackError {
+    /// The file is not there or may not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file is over the limit.
+    #[error("{} is larger than {bytes_max} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The file is not XML, not GPX, or GPX with an error in it, such as a place that is not on the globe.
+    #[error("{} is not a valid GPX file", path.display())]
+    NotGpx {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: Box<GpxError>,
+    },
+    /// The file is GPX but has no track, or an empty one. Routes and waypoints are plans and marks, not recordings.
+    #[error("{} has no track points", path.display())]
+    NoPoints {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A time is outside the years that the clock knows (-9999 to 9999).
+    #[error("track point {number} of {} has an impossible time", path.display())]
+    Time {
+        /// The file.
+        path: PathBuf,
+        /// Which point, from 1.
+        number: usize,
+    },
+}
+
+/// Reads all points of all tracks and segments of a GPX 1.0 or 1.1 file, in the order they stand there.
+///
+/// Blocks on the file system and parses on the spot: not for the threads of a node.
+///
+/// # Errors
+///
+/// See [`TrackError`].
+pub(crate) fn read_track(path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(TRACK_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|source| TrackError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    if bytes.len() as u64 > TRACK_BYTES_MAX {
+        return Err(TrackError::TooLarge {
+            path: path.to_owned(),
+            bytes_max: TRACK_BYTES_MAX,
+        });
+    }
+    parse_track(&bytes, path)
+}
+
+/// Writes a place as ISO 6709 decimal degrees, latitude then longitude, six decimals (a tenth of a metre) and a sign
+/// each: `+34.068930-118.445127`.
+pub(crate) fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> String {
+    let mut text = String::with_capacity("+34.068930-118.445127".len());
+    for degrees in [latitude_degrees, longitude_degrees] {
+        // Formatting rounds the exact binary value; multiplying by a million first would round twice.
+        let number = format!("{degrees:+.6}");
+        text.push_str(if number == "-0.000000" {
+            "+0.000000"
+        } else {
+            &number
+        });
+    }
+    text
+}
+
+/// Parses the text of a file; `path` is for the messages only.
+fn parse_track(bytes: &[u8], path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
+    let recording = gpx::read(bytes).map_err(|source| TrackError::NotGpx {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let fixes = recording
+        .tracks
+        .iter()
+        .flat_map(|track| &track.segments)
+        .flat_map(|segment| &segment.points);
+    let mut points = Vec::new();
+    for (index, fix) in fixes.enumerate() {
+        let number = index + 1;
+        let (longitude_degrees, latitude_degrees) = fix.point().x_y();
+        let time_ns = fix.time.map(nanoseconds).transpose();
+        let time_ns = time_ns.map_err(|ImpossibleTime| TrackError::Time {
+            path: path.to_owned(),
+            number,
+        })?;
+        points.push(TrackPoint {
+            latitude_degrees,
+            longitude_degrees,
+            time_ns,
+        });
+    }
+    if points.is_empty() {
+        return Err(TrackError::NoPoints {
+            path: path.to_owned(),
+        });
+    }
+    Ok(points)
+}
+
+struct ImpossibleTime;
+
+/// Goes by way of text, exact to the nanosecond, so as not to name the crate whose clock types the parser uses.
+fn nanoseconds(time: gpx::Time) -> Result<i128, ImpossibleTime> {
+    let text = time.format().map_err(|_| ImpossibleTime)?;
+    let timestamp: Timestamp = text.parse().map_err(|_| ImpossibleTime)?;
+    Ok(timestamp.as_nanosecond())
+}
+
+/// A day of fixes, one a second, is about 32 MB as a sports watch writes them (370 bytes each).
+const TRACK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(inner: &str) -> Result<Vec<TrackPoint>, TrackError> {
+        let text = format!("<gpx version=\"1.1\" creator=\"test\">{inner}</gpx>");
+        parse_track(text.as_bytes(), Path::new("walk.gpx"))
+    }
+
+    #[test]
+    fn segments_and_tracks_are_joined_in_order() {
+        let points = parse(
+            "<wpt lat=\"9\" lon=\"9\"/>\
+             <trk><trkseg><trkpt lat=\"1\" lon=\"2\"><time>1970-01-01T00:00:01.000000001Z</time></trkpt></trkseg>\
+             <trkseg><trkpt lat=\"-3.5\" lon=\"4\"><time>1970-01-01T01:00:00+01:00</time></trkpt></trkseg></trk>\
+             <trk><trkseg><trkpt lat=\"5\" lon=\"-6\"/></trkseg></trk>",
+        )
+        .unwrap();
+        assert_eq!(
+            points
+                .iter()
+                .map(|point| point.latitude_degrees)
+                .collect::<Vec<_>>(),
+            [1.0, -3.5, 5.0]
+        );
+        assert_eq!(
+            points
+                .iter()
+                .map(|point| point.longitude_degrees)
+                .collect::<Vec<_>>(),
+            [2.0, 4.0, -6.0]
+        );
+        assert_eq!(
+            points.iter().map(|point| point.time_ns).collect::<Vec<_>>(),
+            [Some(1_000_000_001), Some(0), None]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_with_its_name() {
+        let message = |result: Result<Vec<TrackPoint>, TrackError>| result.unwrap_err().to_string();
+        let broken = |text: &str| message(parse_track(text.as_bytes(), Path::new("walk.gpx")));
+        assert_eq!(broken(""), "walk.gpx is not a valid GPX file");
+        assert_eq!(broken("lat,lon\n1,2\n"), "walk.gpx is not a valid GPX file");
+        assert_eq!(broken("<kml></kml>"), "walk.gpx is not a valid GPX file");
+        assert_eq!(
+            broken("<gpx version=\"1.1\"><trk>"),
+            "walk.gpx is not a valid GPX file"
+        );
+        assert_eq!(
+            message(parse("<wpt lat=\"9\" lon=\"9\"/>")),
+            "walk.gpx has no track points"
+        );
+        assert_eq!(
+            message(parse("<trk><trkseg/></trk>")),
+            "walk.gpx has no track points"
+        );
+        let point = |attributes: &str| format!("<trk><trkseg><trkpt {attributes}/></trkseg></trk>");
+        assert_eq!(
+            message(parse(&point("lat=\"91\" lon=\"0\""))),
+            "walk.gpx is not a valid GPX file"
+        );
+        assert_eq!(
+            message(parse(&point("lat=\"NaN\" lon=\"0\""))),
+            "walk.gpx is not a valid GPX file"
+        );
+        assert_eq!(
+            message(parse(&point("lat=\"0\""))),
+            "walk.gpx is not a valid GPX file"
+        );
+        assert_eq!(
+            message(read_track(Path::new("/nonexistent/walk.gpx"))),
+            "cannot read /nonexistent/walk.gpx"
+        );
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused() {
+        let path = std::env::temp_dir().join(format!("herd-track-{}.gpx", std::process::id()));
+        File::create(&path)
+            .and_then(|file| file.set_len(TRACK_BYTES_MAX + 1))
+            .unwrap();
+        let result = read_track(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(
+            result,
+            Err(TrackError::TooLarge {
+                bytes_max: TRACK_BYTES_MAX,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn the_recorded_walk_is_read_whole() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/data/cerknicko-jezero.gpx"
+        );
+        let points = read_track(Path::new(path)).unwrap();
+        assert_eq!(points.len(), 296);
+        assert!(points.iter().all(|point| point.time_ns.is_some()));
+        assert!(points.is_sorted_by(|a, b| a.time_ns < b.time_ns));
+        // 2010-08-05T14:23:59Z
+        assert_eq!(points[0].time_ns, Some(1_281_018_239_000_000_000));
+    }
+
+    #[test]
+    fn a_place_has_six_decimals_and_two_signs() {
+        assert_eq!(
+            format_location(34.06893, -118.445127),
+            "+34.068930-118.445127"
+        );
+        assert_eq!(format_location(0.0, -0.0), "+0.000000+0.000000");
+        assert_eq!(
+            format_location(-0.000_000_4, -0.000_000_6),
+            "+0.000000-0.000001"
+        );
+        assert_eq!(
+            format_location(89.999_999_9, -179.999_999_9),
+            "+90.000000-180.000000"
+        );
+        assert_eq!(format_location(-1.0, 7.0), "-1.000000+7.000000");
+        assert_eq!(
+            format_location(45.772_175_035, 14.357_659_249),
+            "+45.772175+14.357659"
+        );
+    }
+}

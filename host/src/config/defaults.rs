@@ -1,0 +1,43 @@
+//! What holds when nothing is configured: the five-node herd.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::{HerdConfig, NodeConfig};
+
+impl Default for HerdConfig {
+    fn default() -> Self {
+        Self {
+            herd: "herd".into(),
+            state_dir: None,
+            guest: None,
+            traffic_log: None,
+            nodes: five_nodes(),
+            logic: toml::Table::new(),
+            places: Default::default(),
+            upstreams: Default::default(),
+            sessions: Default::default(),
+            links: Default::default(),
+            records: Default::default(),
+            runtime: Default::default(),
+            drain: Default::default(),
+        }
+    }
+}
+
+/// The herd that most people know: Riley, Jaquez, Juzang, Campbell and Bernard on consecutive ports.
+fn five_nodes() -> BTreeMap<String, NodeConfig> {
+    const NODES: [(&str, u16, &[&str]); 5] = [
+        ("Riley", 15415, &["Jaquez", "Juzang"]),
+        ("Jaquez", 15416, &["Riley", "Bernard"]),
+        ("Juzang", 15417, &["Riley", "Bernard", "Campbell"]),
+        ("Campbell", 15418, &["Bernard", "Juzang"]),
+        ("Bernard", 15419, &["Jaquez", "Juzang", "Campbell"]),
+    ];
+    let node = |(name, port, links): (&str, u16, &[&str])| {
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let links = links.iter().map(ToString::to_string).collect();
+        (name.to_string(), NodeConfig { client, link: None, admin: None, links })
+    };
+    NODES.map(node).into()
+}

@@ -1,0 +1,167 @@
+//! Reads the configuration: the file, then the environment, then the command line.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::problem::ConfigError;
+use super::{HerdConfig, check};
+use crate::upstreams::SecretSource;
+
+/// Where values come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file. None: only defaults.
+    pub file: Option<PathBuf>,
+    /// Variables of the environment. Those that start with `HERD__` set a key: `HERD__SESSIONS__IDLE_S=5`.
+    pub environment: Vec<(String, String)>,
+    /// `key=value` from the command line: `sessions.idle_s=5`.
+    pub set: Vec<String>,
+}
+
+/// Reads, merges and checks.
+///
+/// # Errors
+///
+/// The first problem, in one line. Nothing was started.
+pub fn load(sources: &Sources) -> Result<HerdConfig, ConfigError> {
+    let text = match &sources.file {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| ConfigError::of_file(file, error))?,
+        None => String::new(),
+    };
+    let file = sources.file.as_deref();
+    let parsed = text.parse::<Table>();
+    let mut table = parsed.map_err(|error| ConfigError::of_syntax(file.unwrap_or(Path::new("")), &text, &error))?;
+    let prefixed = |(name, value): &(String, String)| Some((name.strip_prefix(PREFIX)?.to_string(), value.clone()));
+    for (name, value) in sources.environment.iter().filter_map(prefixed) {
+        let path: Vec<String> = name.split("__").map(str::to_lowercase).collect();
+        set(&mut table, &path, &value, &format!("{PREFIX}{name}"))?;
+    }
+    for assignment in &sources.set {
+        let Some((path, value)) = assignment.split_once('=') else {
+            return Err(ConfigError::general(format!("--set {assignment}: write it as key=value, such as sessions.idle_s=5")));
+        };
+        let path: Vec<String> = path.trim().split('.').map(ToString::to_string).collect();
+        set(&mut table, &path, value.trim(), "--set")?;
+    }
+    let mut config = HerdConfig::deserialize_table(table, file, &text)?;
+    if let Some(directory) = file.and_then(Path::parent) {
+        config.resolve_paths(directory);
+    }
+    check::check(&config).map_err(|problem| match file {
+        Some(file) => ConfigError::of_file(file, problem),
+        None => ConfigError::general(problem),
+    })?;
+    Ok(config)
+}
+
+impl HerdConfig {
+    /// Makes relative paths relative to the file that they stand in, wherever the node is started.
+    fn resolve_paths(&mut self, directory: &Path) {
+        for path in [&mut self.guest, &mut self.state_dir].into_iter().flatten() {
+            *path = directory.join(&path);
+        }
+        if let Some(path) = &mut self.traffic_log {
+            *path = directory.join(&path).to_string_lossy().into_owned();
+        }
+        for upstream in self.upstreams.0.values_mut() {
+            if let Some(SecretSource::File(path)) = &mut upstream.secret {
+                *path = directory.join(&path);
+            }
+        }
+    }
+
+    fn deserialize_table(table: Table, file: Option<&Path>, text: &str) -> Result<Self, ConfigError> {
+        Value::Table(table).try_into().map_err(|error| ConfigError::of_value(file, text, &error))
+    }
+}
+
+/// Sets one value. Names that are there already are found whatever their case, because the environment is upper case.
+fn set(table: &mut Table, path: &[String], value: &str, origin: &str) -> Result<(), ConfigError> {
+    let Some((last, parents)) = path.split_last().filter(|(last, _)| !last.is_empty()) else {
+        return Err(ConfigError::general(format!("{origin}: there is no key")));
+    };
+    let mut table = table;
+    for (depth, parent) in parents.iter().enumerate() {
+        let name = existing(table, parent, depth == 1 && parents[0] == "nodes");
+        table = match table.entry(name).or_insert_with(|| Value::Table(Table::new())) {
+            Value::Table(inner) => inner,
+            _ => return Err(ConfigError::general(format!("{origin}: `{parent}` is a value and has no keys in it"))),
+        };
+    }
+    let name = existing(table, last, false);
+    table.insert(name, parse_value(value));
+    Ok(())
+}
+
+fn existing(table: &Table, name: &str, is_node: bool) -> String {
+    let same = |key: &&String| key.eq_ignore_ascii_case(name);
+    let defaults = HerdConfig::default();
+    let node = || defaults.nodes.keys().find(same).cloned();
+    table.keys().find(same).cloned().or_else(|| is_node.then(node).flatten()).unwrap_or_else(|| name.to_string())
+}
+
+/// As TOML would read it, and as a string where that is not TOML: nobody quotes on a command line.
+fn parse_value(value: &str) -> Value {
+    let parsed = format!("value = {value}").parse::<Table>();
+    parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.into()))
+}
+
+const PREFIX: &str = "HERD__";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<HerdConfig, String> {
+        let table = text.parse::<Table>().unwrap();
+        let config = HerdConfig::deserialize_table(table, Some(Path::new("herd.toml")), text);
+        let config = config.map_err(|error| error.to_string())?;
+        check::check(&config)?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_typo_names_the_nearest_key_and_its_line() {
+        let error = parse("herd = \"x\"\n[sessions]\n\nidel_s = 5\n").unwrap_err();
+        assert_eq!(error, "herd.toml:4: unknown key `idel_s`; did you mean `idle_s`?");
+        let error = parse("[sesions]\n").unwrap_err();
+        assert_eq!(error, "herd.toml:1: unknown key `sesions`; did you mean `sessions`?");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_names_its_key() {
+        let error = parse("[sessions]\nidle_s = \"long\"\n").unwrap_err();
+        assert!(error.starts_with("herd.toml:2: `sessions.idle_s`: invalid type"), "{error}");
+    }
+
+    #[test]
+    fn a_link_to_a_node_that_does_not_exist_is_found() {
+        let error = parse("[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlinks = [\"Jaques\"]\n[nodes.Jaquez]\nclient = \"127.0.0.1:2\"\n");
+        assert_eq!(error.unwrap_err(), "Riley links to `Jaques`, which is no node; did you mean `Jaquez`?");
+    }
+
+    #[test]
+    fn later_sources_override_earlier_ones() {
+        let sources = Sources {
+            file: None,
+            environment: vec![
+                ("HERD__SESSIONS__IDLE_S".into(), "5".into()),
+                ("HERD__HERD".into(), "mine".into()),
+                ("HERD_GOOGLE_KEY".into(), "not a key of the file".into()),
+            ],
+            set: vec!["sessions.idle_s=6".into(), "places.sources=[\"google\", \"embedded\"]".into()],
+        };
+        let config = load(&sources).unwrap();
+        assert_eq!((config.sessions.idle_s, &*config.herd), (6, "mine"));
+        assert_eq!(config.places.sources, ["google", "embedded"]);
+    }
+
+    #[test]
+    fn the_default_herd_has_its_six_links() {
+        let config = load(&Sources::default()).unwrap();
+        let count: usize = config.nodes.keys().map(|name| config.neighbours(name).len()).sum();
+        assert_eq!((config.node_names()[0], config.nodes.len(), count), ("Riley", 5, 12));
+        assert_eq!(config.nodes["Bernard"].admin_address().port(), 17419);
+    }
+}

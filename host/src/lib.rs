@@ -1,0 +1,23 @@
+//! The native host of an application server herd. See `ARCHITECTURE.md` for the map.
+//!
+//! ```text
+//! cli -> config -> node -> sessions, peers, records, upstreams, admin     (which do not import one another)
+//!                     \--> runtime                                        (the only one that names wasmtime)
+//! ```
+
+pub mod admin;
+pub mod cli;
+mod client;
+pub mod config;
+mod intake;
+pub mod node;
+pub mod peers;
+pub mod records;
+pub mod runtime;
+pub mod sessions;
+pub mod traffic;
+pub mod upstreams;
+pub mod worker;
+
+/// The component that decides unless another is configured.
+pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));

@@ -1,0 +1,5 @@
+//! The `herd` command.
+
+fn main() -> std::process::ExitCode {
+    herd::cli::main()
+}

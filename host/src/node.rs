@@ -1,0 +1,300 @@
+//! A node: wires sessions, peers, records, upstreams, generations and the admin API, which know nothing of one
+//! another.
+//!
+//! Start: bind everything, load the guest, spawn, ready. Stop: not ready, stop accepting, let sessions finish, say
+//! goodbye to peers, wait.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use herd_sdk::{Decision, FanOut, Input, Moment, Outcome, Progress};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::{Admin, Controls, Refusal, Token};
+use crate::config::HerdConfig;
+use crate::intake;
+use crate::peers::{Identity, Peers, ReportFrame, Sink, WireReport};
+use crate::records::{Kept, RecordTable};
+use crate::runtime::{Engine, Fault, GenerationId, Generations, LoadError, SwapError};
+use crate::sessions::{Answered, Asked, KeepRequest, Sessions, Surroundings, Topics};
+use crate::traffic::{TrafficLog, TrafficLogError};
+use crate::upstreams::{self, UpstreamConfigError, Upstreams};
+
+/// A running node.
+pub struct Node {
+    core: Arc<Core>,
+    sessions: Arc<Sessions<Core>>,
+    admin: Arc<Admin>,
+    client_address: SocketAddr,
+    tasks: TaskTracker,
+    neighbours: usize,
+    grace: Duration,
+}
+
+/// What the parts of a node share.
+pub(crate) struct Core {
+    pub(crate) name: String,
+    pub(crate) records: Arc<RecordTable>,
+    pub(crate) generations: Generations,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) traffic: Option<TrafficLog>,
+    upstreams: Upstreams,
+    sessions: std::sync::OnceLock<std::sync::Weak<Sessions<Core>>>,
+    started: SystemTime,
+}
+
+/// A node did not start. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("{node} cannot listen on {address} for {what}: {source}{hint}")]
+    Bind {
+        /// Which node.
+        node: String,
+        /// For whom.
+        what: &'static str,
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The guest does not load.
+    #[error("the guest cannot serve {node}: {source}")]
+    Guest {
+        /// Which node.
+        node: String,
+        /// Why.
+        source: LoadError,
+    },
+    /// An upstream is configured wrongly.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamConfigError),
+    /// The file for the traffic cannot be written.
+    #[error(transparent)]
+    Traffic(#[from] TrafficLogError),
+    /// The node panicked while it started.
+    #[error("{0} panicked while it started; the log says why")]
+    Panicked(String),
+}
+
+impl Node {
+    /// Starts a node. When this returns, it accepts clients.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start(
+        config: &HerdConfig,
+        name: &str,
+        engine: &Arc<Engine>,
+        guest: &Arc<[u8]>,
+        token: Token,
+    ) -> Result<Self, StartError> {
+        let Some(node) = config.nodes.get(name) else { return Err(StartError::Panicked(name.into())) };
+        let clients = bind(name, "clients", node.client).await?;
+        let links = bind(name, "links", node.link_address()).await?;
+        let admin_listener = bind(name, "admin", node.admin_address()).await?;
+        let client_address = clients.local_addr().unwrap_or(node.client);
+
+        let core = Arc::new(Self::core(config, name, engine, guest).await?);
+        let neighbours = config.neighbours(name);
+        let count = neighbours.len();
+        let sink: Arc<dyn Sink> = core.clone();
+        core.peers.start(links, neighbours, sink);
+        let sessions = Sessions::new(Arc::clone(&core), Arc::clone(&core.topics), config.sessions.clone());
+        let sessions = Arc::new(sessions);
+        let _ = core.sessions.set(Arc::downgrade(&sessions));
+        let admin = Arc::new(Admin::new(core.clone(), token));
+
+        let tasks = TaskTracker::new();
+        let (serving, accepting) = (Arc::clone(&admin), Arc::clone(&sessions));
+        tasks.spawn(async move { serving.serve(admin_listener).await });
+        tasks.spawn(async move { accepting.accept(clients).await });
+        admin.set_ready(true);
+        tracing::info!(node = name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), "node ready");
+        let grace = Duration::from_secs(config.drain.grace_s);
+        Ok(Self { core, sessions, admin, client_address, tasks, neighbours: count, grace })
+    }
+
+    /// The name of the node.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn client_address(&self) -> SocketAddr {
+        self.client_address
+    }
+
+    /// Waits until every configured link is up. Cancel safe.
+    pub async fn linked(&self) {
+        self.core.peers.linked(self.neighbours).await;
+    }
+
+    /// Stops: no new sessions, replies go out, links say goodbye. Takes at most about the grace period.
+    pub async fn drain(&self) {
+        self.admin.set_ready(false);
+        let grace = self.grace;
+        self.sessions.drain(grace).await;
+        self.core.peers.stop(grace).await;
+        self.admin.stop();
+        self.tasks.close();
+        let _ = tokio::time::timeout(grace, self.tasks.wait()).await;
+        tracing::info!(node = self.name(), "node stopped");
+    }
+
+    async fn core(
+        config: &HerdConfig,
+        name: &str,
+        engine: &Arc<Engine>,
+        guest: &Arc<[u8]>,
+    ) -> Result<Core, StartError> {
+        let records = Arc::new(RecordTable::new(config.records.clone()));
+        let upstreams = Upstreams::new(&config.upstreams, &config.places.sources)?;
+        let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
+        let (engine, guest, settings) = (Arc::clone(engine), Arc::clone(guest), config.settings(name));
+        let looked_up = Arc::clone(&records);
+        let loading =
+            tokio::task::spawn_blocking(move || Generations::new(&engine, &guest, settings, looked_up));
+        let generations = loading.await.map_err(|_| StartError::Panicked(name.into()))?;
+        let generations =
+            generations.map_err(|source| StartError::Guest { node: name.into(), source })?;
+        let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
+        let known = config.nodes.keys().cloned().collect();
+        Ok(Core {
+            name: name.into(),
+            records,
+            generations,
+            peers: Peers::new(identity, config.links.clone(), known),
+            topics: Arc::default(),
+            traffic,
+            upstreams,
+            sessions: std::sync::OnceLock::new(),
+            started: SystemTime::now(),
+        })
+    }
+}
+
+impl Surroundings for Core {
+    fn input(&self, at: Moment, input: Input<'_>) -> Result<(GenerationId, Progress, Decision), Fault> {
+        self.generations.input(at, input)
+    }
+
+    fn answer(
+        &self,
+        asked: GenerationId,
+        at: Moment,
+        token: &[u8],
+        otherwise: &[u8],
+        outcome: Outcome<'_>,
+    ) -> Result<Decision, Option<Fault>> {
+        self.generations.answer(asked, at, token, otherwise, outcome)
+    }
+
+    fn keep(&self, keep: KeepRequest<'_>) -> Kept {
+        let kept = self.records.keep_from_client(keep.key, keep.form, keep.rank, keep.record);
+        if let Kept::Applied(reign) = kept {
+            let report = WireReport {
+                key: keep.key,
+                reign: reign.0,
+                rank: keep.rank,
+                form: keep.form,
+                record: keep.record,
+                origin: &self.name,
+            };
+            let only = match keep.fan_out {
+                FanOut::Everyone => None,
+                FanOut::TheseFirst(peers) => Some(peers.as_slice()),
+            };
+            self.peers.flood(&report, None, only);
+        }
+        kept
+    }
+
+    fn ask(&self, asked: Asked, deadline: Instant) -> BoxFuture<'static, Answered> {
+        let request = upstreams::Request {
+            upstream: asked.upstream,
+            method: asked.method,
+            path: asked.path,
+            body: asked.body,
+        };
+        let answer = self.upstreams.ask(request, deadline);
+        let convert = |reply| match reply {
+            upstreams::Reply::Response { status, body } => Answered::Response { status, body },
+            upstreams::Reply::Failed(failure) => Answered::Failed(failure),
+        };
+        answer.map(convert).boxed()
+    }
+
+    fn traffic(&self) -> Option<&TrafficLog> {
+        self.traffic.as_ref()
+    }
+}
+
+impl Sink for Core {
+    fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
+        intake::take(self, from, frame)
+    }
+}
+
+impl Controls for Core {
+    fn status(&self) -> Value {
+        let sessions = self.sessions.get().and_then(std::sync::Weak::upgrade).map(|sessions| sessions.status());
+        json!({
+            "node": self.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "started_s": self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            "generations": self.generations.status(),
+            "records": self.records.status(),
+            "sessions": sessions,
+            "links": self.peers.status().links,
+            "upstreams": self.upstreams.status(),
+            "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
+        })
+    }
+
+    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
+        let swapped = self.generations.swap(guest).map_err(|error| match error {
+            SwapError::Busy => Refusal::Conflict(error.to_string()),
+            SwapError::Load(error) => Refusal::BadGuest(error.to_string()),
+        })?;
+        tracing::info!(node = %self.name, generation = %swapped.id, digest = %&swapped.digest[..8], guest = %swapped.name, "generation serving");
+        intake::offer_aside_again(self);
+        Ok(json!({ "node": self.name, "active": swapped }))
+    }
+
+    fn roll_back(&self) -> Result<Value, Refusal> {
+        let active =
+            self.generations.roll_back().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
+        intake::offer_aside_again(self);
+        Ok(json!({ "node": self.name, "active": active }))
+    }
+}
+
+async fn bind(node: &str, what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind {
+        node: node.into(),
+        what,
+        address,
+        hint: match source.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "; another program has that port, perhaps another herd: stop it, or choose another address in the configuration"
+            }
+            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+            std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            _ => "",
+        },
+        source,
+    })
+}

@@ -1,0 +1,74 @@
+//! Keeps one peer linked: dials while there is no link, and waits longer after each failure.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::frame::Hello;
+use super::handshake::{self, Frames};
+use super::links::{Peer, Peers};
+
+/// Dials until the node stops. After a failure it waits for a random part of a time that doubles, so that nodes that
+/// lost a peer together do not return together; a link that was up starts it anew.
+pub(super) async fn keep_linked(peers: Arc<Peers>, peer: Arc<Peer>, name: String, address: SocketAddr) {
+    // The node with the greater name gives the other a moment, so that pairs rarely dial each other at once.
+    let mut wait = if peers.identity.node < name { Duration::ZERO } else { peers.limits.redial_min() };
+    loop {
+        let changed = peer.changed.notified();
+        if peer.is_linked() {
+            tokio::select! {
+                biased;
+                () = peers.stopping.cancelled() => return,
+                () = changed => wait = peers.limits.redial_min(),
+            }
+            continue;
+        }
+        let pause = wait.mul_f64(rand::random_range(0.5..=1.0));
+        tokio::select! {
+            biased;
+            () = peers.stopping.cancelled() => return,
+            () = changed => continue,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let dialed = tokio::select! {
+            biased;
+            () = peers.stopping.cancelled() => return,
+            dialed = dial(&peers, &name, address) => dialed,
+        };
+        let ended = match dialed {
+            Ok((frames, hello)) => peers.run(frames, hello, true).await,
+            Err(why) => Err(why),
+        };
+        match ended {
+            Ok(()) => wait = peers.limits.redial_min(),
+            Err(why) => {
+                if !peer.is_linked() {
+                    tracing::debug!(peer = %name, %address, why, "no link");
+                    peer.fail(Some(why));
+                }
+                wait = (wait.max(peers.limits.redial_min()) * 2).min(peers.limits.redial_max());
+            }
+        }
+    }
+}
+
+/// Dials once, up to the end of the handshake.
+async fn dial(peers: &Peers, name: &str, address: SocketAddr) -> Result<(Frames, Hello), String> {
+    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address)).await;
+    let stream = connected
+        .map_err(|_| format!("{address} does not answer"))?
+        .map_err(|error| format!("{address}: {error}"))?;
+    let _ = stream.set_nodelay(true);
+    let (frames, hello) =
+        handshake::shake(stream, &peers.identity).await.map_err(|error| format!("{address}: {error}"))?;
+    if hello.node != name {
+        let why = format!("{address} is {}, and not {name}", hello.node.escape_debug());
+        handshake::refuse(frames, &why).await;
+        return Err(why);
+    }
+    Ok((frames, hello))
+}
+
+const CONNECT_MAX: Duration = Duration::from_secs(3);

@@ -1,0 +1,203 @@
+//! What travels over a link: frames of a length (4 bytes, big-endian), a kind (1 byte) and a body in postcard.
+//!
+//! A frame of reports is the reports one behind the other, each encoded once for all links that it goes to.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+/// The version of everything below. Nodes of different versions refuse each other's links, in words.
+pub(super) const PROTOCOL_VERSION: u16 = 1;
+
+/// One report, as it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireReport<'a> {
+    /// The key.
+    #[serde(with = "serde_bytes", borrow)]
+    pub key: &'a [u8],
+    /// The reign of the key.
+    pub reign: u64,
+    /// The rank its writer gave it.
+    #[serde(with = "serde_bytes", borrow)]
+    pub rank: &'a [u8],
+    /// The form its writer wrote it in.
+    pub form: u32,
+    /// The record.
+    #[serde(with = "serde_bytes", borrow)]
+    pub record: &'a [u8],
+    /// The node that took it from a client.
+    #[serde(borrow)]
+    pub origin: &'a str,
+}
+
+impl WireReport<'_> {
+    /// Encodes it, for any number of links.
+    ///
+    /// # Panics
+    ///
+    /// Never: a vector takes all, and these types have no failing encoding.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let room = self.key.len() + self.rank.len() + self.record.len() + self.origin.len() + OVERHEAD_BYTES;
+        let bytes = postcard::to_extend(self, Vec::with_capacity(room));
+        bytes.expect("a vector takes all").into()
+    }
+}
+
+/// The body of a frame of reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportFrame(Bytes);
+
+impl ReportFrame {
+    /// Its reports, in the order they were sent.
+    ///
+    /// # Errors
+    ///
+    /// The peer sent something else; the link is to be closed.
+    pub fn reports(&self) -> Result<Vec<WireReport<'_>>, postcard::Error> {
+        let mut rest: &[u8] = &self.0;
+        let mut reports = Vec::new();
+        while !rest.is_empty() {
+            let (report, behind) = postcard::take_from_bytes(rest)?;
+            reports.push(report);
+            rest = behind;
+        }
+        Ok(reports)
+    }
+}
+
+/// The first frame of each side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) version: u16,
+    pub(super) herd: String,
+    pub(super) node: String,
+    /// Random at each start of a node: tells a link of its earlier life from one of this.
+    pub(super) epoch: u64,
+}
+
+/// A frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    Hello(Hello),
+    /// The link is not wanted, in words.
+    Refused(String),
+    Reports(ReportFrame),
+    /// With the sender's clock, in nanoseconds since the Unix epoch.
+    Ping(u64),
+    /// The clock of the ping, and the answering side's own.
+    Pong(u64, u64),
+    /// The sender ends the link on purpose.
+    Goodbye,
+}
+
+impl Frame {
+    /// Encodes kind and body. The length is added where it is written.
+    pub(super) fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        let body = match self {
+            Self::Hello(hello) => (kind::HELLO, postcard::to_stdvec(hello)),
+            Self::Refused(why) => (kind::REFUSED, postcard::to_stdvec(why)),
+            Self::Reports(reports) => (kind::REPORTS, Ok(reports.0.to_vec())),
+            Self::Ping(sent_ns) => (kind::PING, postcard::to_stdvec(sent_ns)),
+            Self::Pong(sent_ns, now_ns) => (kind::PONG, postcard::to_stdvec(&(sent_ns, now_ns))),
+            Self::Goodbye => (kind::GOODBYE, Ok(Vec::new())),
+        };
+        out.put_u8(body.0);
+        out.extend_from_slice(&body.1.expect("a vector takes all, and these types have no failing encoding"));
+        out.freeze()
+    }
+
+    /// Decodes kind and body.
+    pub(super) fn decode(mut frame: Bytes) -> Result<Self, FrameError> {
+        if frame.is_empty() {
+            return Err(FrameError::Empty);
+        }
+        let kind = frame.split_to(1)[0];
+        Ok(match kind {
+            kind::HELLO => Self::Hello(postcard::from_bytes(&frame)?),
+            kind::REFUSED => Self::Refused(postcard::from_bytes(&frame)?),
+            kind::REPORTS => Self::Reports(ReportFrame(frame)),
+            kind::PING => Self::Ping(postcard::from_bytes(&frame)?),
+            kind::PONG => {
+                let (sent_ns, now_ns) = postcard::from_bytes(&frame)?;
+                Self::Pong(sent_ns, now_ns)
+            }
+            kind::GOODBYE => Self::Goodbye,
+            kind => return Err(FrameError::Kind(kind)),
+        })
+    }
+
+    /// A frame of reports that were encoded before.
+    pub(super) fn of_reports<'a>(reports: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u8(kind::REPORTS);
+        for report in reports {
+            out.extend_from_slice(report);
+        }
+        out.freeze()
+    }
+}
+
+/// A frame that is not one. The peer is at fault; the link is closed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FrameError {
+    /// No kind.
+    #[error("an empty frame")]
+    Empty,
+    /// A kind that this version does not know.
+    #[error("a frame of unknown kind {0}")]
+    Kind(u8),
+    /// A body that is not of its kind.
+    #[error("a malformed frame: {0}")]
+    Body(#[from] postcard::Error),
+}
+
+mod kind {
+    pub(super) const HELLO: u8 = 1;
+    pub(super) const REFUSED: u8 = 2;
+    pub(super) const REPORTS: u8 = 3;
+    pub(super) const PING: u8 = 4;
+    pub(super) const PONG: u8 = 5;
+    pub(super) const GOODBYE: u8 = 6;
+}
+
+/// The longest frame once a peer has said who it is: a batch of reports and one report of the greatest length.
+pub(super) const FRAME_BYTES_MAX: usize = 1 << 20;
+/// The longest frame before that.
+pub(super) const HELLO_BYTES_MAX: usize = 1 << 10;
+/// Lengths, reign and form, at their longest.
+const OVERHEAD_BYTES: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_frame_reads_back() {
+        let hello = Hello { version: 1, herd: "h".into(), node: "Riley".into(), epoch: u64::MAX };
+        for frame in
+            [Frame::Hello(hello), Frame::Refused("no".into()), Frame::Ping(7), Frame::Pong(7, u64::MAX), Frame::Goodbye]
+        {
+            assert_eq!(Frame::decode(frame.encode()).unwrap(), frame);
+        }
+    }
+
+    #[test]
+    fn reports_encoded_one_by_one_make_a_frame() {
+        let report = |key| WireReport { key, reign: 1, rank: b"\x00\xff", form: 1, record: b"AT", origin: "Riley" };
+        let frame = Frame::of_reports(&[report(b"a").encode(), report(b"\xff").encode()]);
+        let Frame::Reports(reports) = Frame::decode(frame).unwrap() else { panic!("not reports") };
+        assert_eq!(reports.reports().unwrap(), [report(b"a"), report(b"\xff")]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_of_a_stranger_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(Frame::Reports(reports)) = Frame::decode(bytes.into()) {
+                let _ = reports.reports();
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The handshake: each side says who it is, and either may refuse. Before it nothing is believed and little is read.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+
+use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION};
+
+/// Who this node is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The name of the herd. Nodes of another herd are refused.
+    pub herd: String,
+    /// The name of the node.
+    pub node: String,
+    /// Random at each start.
+    pub epoch: u64,
+}
+
+/// A link's frames.
+pub(super) type Frames = Framed<TcpStream, LengthDelimitedCodec>;
+
+/// A handshake did not come to a link. The connection is closed; nothing else changed.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The connection broke.
+    #[error("connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// The peer sent something that is not a handshake, or left.
+    #[error("the peer does not speak the link protocol")]
+    NotAPeer,
+    /// The peer took too long.
+    #[error("the peer did not answer in time")]
+    Timeout,
+    /// The peer belongs to another herd, is unknown, or speaks another version. The operator is at fault.
+    #[error("{0}")]
+    Unwanted(String),
+    /// The peer does not want this link, in its words.
+    #[error("the peer refused: {0}")]
+    Refused(String),
+}
+
+/// Says hello and hears who the peer is. The caller decides whether it wants it.
+///
+/// # Errors
+///
+/// See [`HandshakeError`].
+pub(super) async fn shake(stream: TcpStream, identity: &Identity) -> Result<(Frames, Hello), HandshakeError> {
+    let codec = LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec();
+    let mut frames = Framed::new(stream, codec);
+    let greeting = async {
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            herd: identity.herd.clone(),
+            node: identity.node.clone(),
+            epoch: identity.epoch,
+        };
+        frames.send(Frame::Hello(hello).encode()).await?;
+        let heard = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
+        match heard.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
+            Frame::Hello(hello) => Ok(hello),
+            Frame::Refused(why) => Err(HandshakeError::Refused(printable(&why))),
+            _ => Err(HandshakeError::NotAPeer),
+        }
+    };
+    let hello =
+        tokio::time::timeout(HANDSHAKE_MAX, greeting).await.map_err(|_| HandshakeError::Timeout)??;
+    if let Some(why) = unwanted(identity, &hello) {
+        refuse(frames, &why).await;
+        return Err(HandshakeError::Unwanted(why));
+    }
+    frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
+    Ok((frames, hello))
+}
+
+/// Tells the peer why there is no link, if it still listens.
+pub(super) async fn refuse(mut frames: Frames, why: &str) {
+    let told = async {
+        let _ = frames.send(Frame::Refused(why.into()).encode()).await;
+        let _ = SinkExt::<Bytes>::close(&mut frames).await;
+    };
+    let _ = tokio::time::timeout(HANDSHAKE_MAX, told).await;
+}
+
+/// Why a peer is not wanted, whoever dialed.
+fn unwanted(identity: &Identity, hello: &Hello) -> Option<String> {
+    let Identity { herd, node, .. } = identity;
+    if hello.version != PROTOCOL_VERSION {
+        return Some(format!("link protocol {} meets {PROTOCOL_VERSION} of {node}", hello.version));
+    }
+    if hello.herd != *herd {
+        return Some(format!("a node of herd `{}` dialed herd `{herd}`", printable(&hello.herd)));
+    }
+    (hello.node == *node).then(|| format!("{node} dialed itself"))
+}
+
+fn decode(frame: Bytes) -> Result<Frame, HandshakeError> {
+    Frame::decode(frame).map_err(|_: FrameError| HandshakeError::NotAPeer)
+}
+
+/// A stranger's text, safe to print and short.
+fn printable(text: &str) -> String {
+    text.chars().take(100).flat_map(char::escape_debug).collect()
+}
+
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,192 @@
+//! One live link: a loop that reads and a loop that writes, side by side in one task. Either one's end ends the link.
+
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::frame::{Frame, FrameError};
+use super::handshake::Frames;
+use super::links::{Link, Peers};
+
+/// Runs a link to its end. On the way out it sends what waits and says goodbye.
+pub(super) async fn run(peers: &Arc<Peers>, link: &Arc<Link>, frames: Frames) -> Result<(), LinkError> {
+    let (sink, stream) = frames.split();
+    // Answers to pings. One waits at most, because a peer sends the next one after a whole interval.
+    let (pongs, answers) = mpsc::channel(1);
+    tokio::select! {
+        biased;
+        read = read(peers, link, stream, pongs) => read,
+        written = write(peers, link, sink, answers) => written,
+    }
+}
+
+/// Why a link ended. It is dialed again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error("connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the peer closed the connection")]
+    Closed,
+    #[error("the peer was silent for {0:?}")]
+    Silent(Duration),
+    #[error("the peer took nothing for {0:?}")]
+    Stuck(Duration),
+    #[error("the peer sent {0}")]
+    Malformed(#[from] FrameError),
+    #[error("the peer sent {0}")]
+    Reports(String),
+    #[error("the peer sent a frame out of order")]
+    OutOfOrder,
+    #[error("the peer refused: {0}")]
+    Refused(String),
+}
+
+async fn read(
+    peers: &Peers,
+    link: &Link,
+    mut stream: SplitStream<Frames>,
+    pongs: mpsc::Sender<Frame>,
+) -> Result<(), LinkError> {
+    let silence_max = peers.limits.ping() * 2;
+    let Some(sink) = peers.sink() else { return Ok(()) };
+    loop {
+        let heard = timeout(silence_max, stream.next()).await.map_err(|_| LinkError::Silent(silence_max))?;
+        match Frame::decode(heard.ok_or(LinkError::Closed)??.freeze())? {
+            Frame::Reports(frame) => sink.reports(&link.peer, &frame).map_err(LinkError::Reports)?,
+            // A full channel means that the peer pings faster than it reads; it goes without.
+            Frame::Ping(sent_ns) => drop(pongs.try_send(Frame::Pong(sent_ns, now_ns()))),
+            Frame::Pong(sent_ns, peer_ns) => {
+                *link.clocks.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Clocks::measured(sent_ns, peer_ns, now_ns());
+            }
+            Frame::Goodbye => return Ok(()),
+            Frame::Refused(why) => return Err(LinkError::Refused(why)),
+            Frame::Hello(_) => return Err(LinkError::OutOfOrder),
+        }
+        // One chatty peer must not keep this worker from its other tasks.
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+async fn write(
+    peers: &Peers,
+    link: &Link,
+    mut sink: SplitSink<Frames, Bytes>,
+    mut answers: mpsc::Receiver<Frame>,
+) -> Result<(), LinkError> {
+    let mut pings = interval(peers.limits.ping());
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let ending = tokio::select! {
+            biased;
+            () = link.ending.cancelled() => true,
+            Some(pong) = answers.recv() => {
+                send(&mut sink, pong.encode()).await?;
+                false
+            }
+            _ = pings.tick() => {
+                send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
+                false
+            }
+            () = link.outbox.filled() => false,
+        };
+        let reports = link.outbox.take();
+        for batch in batches(&reports) {
+            send(&mut sink, Frame::of_reports(batch)).await?;
+        }
+        if ending {
+            return send(&mut sink, Frame::Goodbye.encode()).await;
+        }
+    }
+}
+
+async fn send(sink: &mut SplitSink<Frames, Bytes>, frame: Bytes) -> Result<(), LinkError> {
+    timeout(WRITE_MAX, sink.send(frame)).await.map_err(|_| LinkError::Stuck(WRITE_MAX))??;
+    Ok(())
+}
+
+/// Splits reports into frames' worth.
+fn batches(reports: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
+    let mut rest = reports;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |report: &&Bytes| {
+            bytes += report.len();
+            bytes <= BATCH_BYTES_MAX
+        };
+        let count = rest.iter().take(BATCH_REPORTS_MAX).take_while(fits).count().max(1);
+        let (batch, behind) = rest.split_at_checked(count)?;
+        rest = behind;
+        Some(batch)
+    })
+}
+
+/// What a ping tells about two clocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Clocks {
+    round_trip_ns: i128,
+    ahead_ns: i128,
+}
+
+impl Clocks {
+    /// From when a ping left, what the peer's clock showed, and when the pong came. The peer's clock is compared with
+    /// the middle of the round trip.
+    fn measured(sent_ns: u64, peer_ns: u64, now_ns: u64) -> Option<Self> {
+        let round_trip_ns = i128::from(now_ns) - i128::from(sent_ns);
+        (round_trip_ns >= 0).then(|| Self {
+            round_trip_ns,
+            ahead_ns: i128::from(peer_ns) - (i128::from(sent_ns) + round_trip_ns / 2),
+        })
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
+    pub(super) fn round_trip_ms(self) -> f64 {
+        self.round_trip_ns as f64 / 1e6
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
+    pub(super) fn ahead_ms(self) -> f64 {
+        self.ahead_ns as f64 / 1e6
+    }
+}
+
+fn now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A peer that takes nothing for so long is as good as gone; repair finds it when it is back.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+/// A frame of reports holds about so many bytes, and one report at least.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+/// One guest call decides a frame of reports within its deadline.
+const BATCH_REPORTS_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_every_report_once_and_respect_their_limit() {
+        let reports: Vec<Bytes> = (0..40).map(|size| vec![0; size * 2000].into()).collect();
+        let batched: Vec<&[Bytes]> = batches(&reports).collect();
+        assert_eq!(batched.concat(), reports);
+        let bytes = |batch: &&[Bytes]| batch.iter().map(Bytes::len).sum::<usize>();
+        assert!(batched.iter().all(|batch| bytes(batch) <= BATCH_BYTES_MAX && !batch.is_empty()));
+        let huge: Vec<Bytes> = vec![vec![0; 2 * BATCH_BYTES_MAX].into(); 2];
+        assert_eq!(batches(&huge).count(), 2);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_is_measured_against_the_middle_of_the_round_trip() {
+        let clocks = Clocks::measured(1_000_000, 9_000_000, 3_000_000).unwrap();
+        assert_eq!((clocks.round_trip_ms(), clocks.ahead_ms()), (2.0, 7.0));
+        assert_eq!(Clocks::measured(5, 5, 4), None, "a clock that was set back measures nothing");
+    }
+}

@@ -1,0 +1,15 @@
+//! What is kept: one record per key, the highest of all that were offered.
+//!
+//! Owns the record table and nothing else. It compares (reign, rank, record) as bytes and never looks inside;
+//! it knows nothing about guests, sessions or peers. Locks are per shard and are held to compare and copy.
+//!
+//! Bounds: the number of keys and their bytes, where clients connect. What peers send is always taken, because a
+//! limit there would keep nodes from converging.
+
+mod digest;
+mod entry;
+mod table;
+
+pub use digest::RecordsDigest;
+pub use entry::{Rank, Reign};
+pub use table::{Aside, Kept, RecordLimits, RecordTable, RecordsStatus};

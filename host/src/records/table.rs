@@ -1,0 +1,327 @@
+//! The record table: sharded, so that workers do not wait for one another.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+use herd_sdk::{Found, Records};
+use serde::{Deserialize, Serialize};
+
+use super::digest::{Digester, RecordsDigest};
+use super::entry::{Entry, Rank, Reign};
+
+/// How much is taken from clients.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordLimits {
+    /// How many keys. A new key over the limit is refused with an answer; known ones go on. Default 10,000,000.
+    pub keys_max: usize,
+    /// How many bytes of keys, ranks and records, in MiB. Default 4096.
+    pub mib_max: usize,
+}
+
+impl Default for RecordLimits {
+    fn default() -> Self {
+        Self { keys_max: 10_000_000, mib_max: 4096 }
+    }
+}
+
+/// What became of a record that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Kept {
+    /// It won and is kept now, in this reign.
+    Applied(Reign),
+    /// What is there is as high or higher.
+    Outranked,
+    /// It is a new key and there is no room. Only where clients connect.
+    NoRoom,
+}
+
+/// A report that is set aside: it counts in the digest and is not shown to guests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// The key.
+    pub key: Vec<u8>,
+    /// In which reign.
+    pub reign: Reign,
+    /// The rank its writer gave it.
+    pub rank: Vec<u8>,
+    /// The form its writer wrote it in.
+    pub form: u32,
+    /// The record.
+    pub record: Vec<u8>,
+    /// The node that took it from a client.
+    pub origin: String,
+}
+
+impl Aside {
+    fn rank(&self) -> Rank<'_> {
+        Rank { reign: self.reign, rank: &self.rank, record: &self.record }
+    }
+}
+
+/// The records of a node.
+pub struct RecordTable {
+    shards: Box<[RwLock<Shard>]>,
+    hasher: RandomState,
+    limits: RecordLimits,
+    keys: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Shard {
+    shown: HashTable<Entry>,
+    /// At most one per key, and higher than what is shown. Rare, so not part of an entry.
+    aside: Vec<Aside>,
+}
+
+impl RecordTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: RecordLimits) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            limits,
+            keys: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Offers what a client reported. It inherits the reign of its key.
+    pub fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
+        let (hash, mut shard) = self.write(key);
+        let reign = shard.highest(hash, key).map_or(Reign(0), |highest| highest.reign);
+        if shard.get(hash, key).is_none() && !self.has_room(key.len() + rank.len() + record.len()) {
+            return Kept::NoRoom;
+        }
+        self.offer(&mut shard, hash, key, form, Rank { reign, rank, record })
+    }
+
+    /// Offers what a peer reported. Never refused for room.
+    pub fn keep_from_peer(&self, key: &[u8], form: u32, rank: Rank<'_>) -> Kept {
+        let (hash, mut shard) = self.write(key);
+        self.offer(&mut shard, hash, key, form, rank)
+    }
+
+    /// Offers what a peer reported and no guest would have: it is kept by rank, but what was there before stays
+    /// readable.
+    pub fn set_aside(&self, aside: Aside) -> Kept {
+        let (hash, mut shard) = self.write(&aside.key);
+        if shard.highest(hash, &aside.key).is_some_and(|highest| highest >= aside.rank()) {
+            return Kept::Outranked;
+        }
+        let reign = aside.reign;
+        shard.aside.retain(|other| other.key != aside.key);
+        shard.aside.push(aside);
+        Kept::Applied(reign)
+    }
+
+    /// Takes all that is set aside, to be offered to another generation.
+    #[must_use]
+    pub fn take_aside(&self) -> Vec<Aside> {
+        self.shards.iter().flat_map(|shard| std::mem::take(&mut write(shard).aside)).collect()
+    }
+
+    /// Whether a record would win.
+    #[must_use]
+    pub fn is_news(&self, key: &[u8], rank: Rank<'_>) -> bool {
+        let hash = self.hasher.hash_one(key);
+        read(self.shard(hash)).highest(hash, key).is_none_or(|highest| highest < rank)
+    }
+
+    /// What is kept. Reads every record for the digest: not for a worker thread.
+    #[must_use]
+    pub fn status(&self) -> RecordsStatus {
+        let mut digester = Digester::default();
+        let mut set_aside = 0;
+        for shard in &self.shards {
+            let shard = read(shard);
+            set_aside += shard.aside.len();
+            for aside in &shard.aside {
+                digester.add(&aside.key, aside.form, aside.rank());
+            }
+            let aside = |key: &[u8]| shard.aside.iter().any(|aside| aside.key == key);
+            for entry in shard.shown.iter().filter(|entry| shard.aside.is_empty() || !aside(entry.key())) {
+                digester.add(entry.key(), entry.form(), entry.rank());
+            }
+        }
+        RecordsStatus {
+            keys: self.keys.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            set_aside,
+            digest: digester.finish(),
+        }
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.keys.load(Ordering::Relaxed) < self.limits.keys_max
+            && self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.limits.mib_max.saturating_mul(1 << 20)
+    }
+
+    fn offer(&self, shard: &mut Shard, hash: u64, key: &[u8], form: u32, rank: Rank<'_>) -> Kept {
+        if shard.highest(hash, key).is_some_and(|highest| highest >= rank) {
+            return Kept::Outranked;
+        }
+        if !shard.aside.is_empty() {
+            shard.aside.retain(|aside| aside.key != key);
+        }
+        let entry = Entry::new(key, form, rank);
+        self.bytes.fetch_add(entry.len(), Ordering::Relaxed);
+        let rehash = |entry: &Entry| self.hasher.hash_one(entry.key());
+        match shard.shown.entry(hash, |entry| entry.key() == key, rehash) {
+            Slot::Occupied(mut slot) => {
+                let old = std::mem::replace(slot.get_mut(), entry);
+                self.bytes.fetch_sub(old.len(), Ordering::Relaxed);
+            }
+            Slot::Vacant(slot) => {
+                self.keys.fetch_add(1, Ordering::Relaxed);
+                slot.insert(entry);
+            }
+        }
+        Kept::Applied(rank.reign)
+    }
+
+    fn write(&self, key: &[u8]) -> (u64, RwLockWriteGuard<'_, Shard>) {
+        let hash = self.hasher.hash_one(key);
+        (hash, write(self.shard(hash)))
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        // The table uses the low and the highest bits of the hash, so the shard takes some of the middle.
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}
+
+impl Records for RecordTable {
+    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
+        let found = |key: &&[u8]| {
+            let hash = self.hasher.hash_one(*key);
+            let shard = read(self.shard(hash));
+            let entry = shard.get(hash, key)?;
+            let rank = entry.rank();
+            Some(Found { rank: rank.rank.to_vec(), form: entry.form(), bytes: rank.record.to_vec() })
+        };
+        keys.iter().map(found).collect()
+    }
+}
+
+impl Shard {
+    fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
+        self.shown.find(hash, |entry| entry.key() == key)
+    }
+
+    /// The highest rank under a key, whether it is shown or set aside.
+    fn highest(&self, hash: u64, key: &[u8]) -> Option<Rank<'_>> {
+        let aside = self.aside.iter().find(|aside| aside.key == key).map(Aside::rank);
+        aside.or_else(|| Some(self.get(hash, key)?.rank()))
+    }
+}
+
+/// A panic while a shard was locked leaves it as whole as it was: every change is one assignment.
+fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is kept, for people and scripts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RecordsStatus {
+    /// How many keys.
+    pub keys: usize,
+    /// How many bytes their keys, ranks and records have.
+    pub bytes: usize,
+    /// How many records are set aside.
+    pub set_aside: usize,
+    /// Equal on two nodes exactly if they hold byte-equal records.
+    pub digest: RecordsDigest,
+}
+
+/// Enough that two of eight workers meet in one rarely.
+const SHARDS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(keys_max: usize) -> RecordTable {
+        RecordTable::new(RecordLimits { keys_max, mib_max: 1 })
+    }
+
+    fn shown(table: &RecordTable, key: &[u8]) -> Option<Vec<u8>> {
+        table.find(&[key]).remove(0).map(|found| found.bytes)
+    }
+
+    fn aside(rank: &[u8], record: &[u8]) -> Aside {
+        let origin = "Riley".into();
+        Aside { key: b"k".to_vec(), reign: Reign(0), rank: rank.to_vec(), form: 0, record: record.to_vec(), origin }
+    }
+
+    #[test]
+    fn the_highest_reign_rank_and_record_win_in_whatever_order_they_come() {
+        let offers: [(u64, &[u8], &[u8]); 4] = [(0, b"2", b"a"), (0, b"2", b"b"), (0, b"10", b"z"), (1, b"0", b"c")];
+        let digests: Vec<_> = (0..offers.len())
+            .map(|first| {
+                let table = table(9);
+                for &(reign, rank, record) in offers.iter().cycle().skip(first).take(offers.len()) {
+                    let _ = table.keep_from_peer(b"k", 1, Rank { reign: Reign(reign), rank, record });
+                }
+                assert_eq!(shown(&table, b"k").unwrap(), b"c");
+                table.status().digest
+            })
+            .collect();
+        assert!(digests.iter().all(|digest| *digest == digests[0]));
+    }
+
+    #[test]
+    fn an_equal_record_is_not_applied_again() {
+        let table = table(9);
+        assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Applied(Reign(0)));
+        assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Outranked);
+        assert!(!table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"a" }));
+        assert!(table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"b" }));
+    }
+
+    #[test]
+    fn a_client_inherits_the_reign_of_its_key() {
+        let table = table(9);
+        let _ = table.keep_from_peer(b"k", 0, Rank { reign: Reign(7), rank: b"1", record: b"" });
+        assert_eq!(table.keep_from_client(b"k", 0, b"2", b"a"), Kept::Applied(Reign(7)));
+    }
+
+    #[test]
+    fn a_new_key_over_the_limit_is_refused_to_clients_only() {
+        let table = table(1);
+        assert_eq!(table.keep_from_client(b"a", 0, b"1", b"x"), Kept::Applied(Reign(0)));
+        assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::NoRoom);
+        assert_eq!(table.keep_from_client(b"a", 0, b"2", b"x"), Kept::Applied(Reign(0)));
+        let rank = Rank { reign: Reign(0), rank: b"1", record: b"x" };
+        assert_eq!(table.keep_from_peer(b"b", 0, rank), Kept::Applied(Reign(0)));
+        assert_eq!(table.status().keys, 2);
+    }
+
+    #[test]
+    fn what_is_set_aside_counts_in_the_digest_and_is_not_shown() {
+        let (left, right) = (table(9), table(9));
+        for table in [&left, &right] {
+            let _ = table.keep_from_client(b"k", 0, b"1", b"old");
+        }
+        let before = left.status().digest;
+        assert_eq!(left.set_aside(aside(b"2", b"new")), Kept::Applied(Reign(0)));
+        assert_eq!(left.set_aside(aside(b"2", b"new")), Kept::Outranked);
+        assert_eq!(shown(&left, b"k").unwrap(), b"old");
+        assert_ne!(left.status().digest, before);
+        let _ = right.keep_from_peer(b"k", 0, Rank { reign: Reign(0), rank: b"2", record: b"new" });
+        assert_eq!(left.status().digest, right.status().digest, "a node that shows it holds the same");
+        assert_eq!(left.keep_from_client(b"k", 0, b"1x", b"lower"), Kept::Outranked);
+        assert_eq!(left.keep_from_client(b"k", 0, b"3", b"newer"), Kept::Applied(Reign(0)));
+        assert_eq!((left.status().set_aside, shown(&left, b"k").unwrap()), (0, b"newer".to_vec()));
+    }
+}

@@ -1,0 +1,55 @@
+//! How long one call may take.
+//!
+//! The deadline means processor time of the calling thread, or innocent guests would die on a busy machine. A
+//! call that is still running at an epoch tick pays for reading the clocks; a call that returns before never
+//! does. So a guest is stopped between one deadline and one deadline plus one tick of its processor time, or at
+//! the cap on wall time, whichever comes first.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::UpdateDeadline;
+
+/// The deadline of the call that an instance is in.
+#[derive(Debug)]
+pub(super) struct Deadline {
+    processor_max: Duration,
+    /// The clocks at the first tick of this call.
+    started: Option<(Duration, Instant)>,
+    missed: bool,
+}
+
+impl Deadline {
+    pub(super) fn new(processor_max: Duration) -> Self {
+        Self { processor_max, started: None, missed: false }
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&mut self) {
+        self.started = None;
+        self.missed = false;
+    }
+
+    /// Whether this call was stopped for its deadline.
+    pub(super) fn missed(&self) -> bool {
+        self.missed
+    }
+
+    /// An epoch tick fell into this call.
+    pub(super) fn tick(&mut self) -> UpdateDeadline {
+        let (processor, wall) = *self.started.get_or_insert_with(|| (processor_time(), Instant::now()));
+        let used = processor_time().saturating_sub(processor);
+        self.missed = used >= self.processor_max || wall.elapsed() >= WALL_MAX.max(self.processor_max * 10);
+        if self.missed { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) }
+    }
+}
+
+/// What the calling thread has used of its processor.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The cap on wall time, where ten deadlines are less. A call only waits for wall time when the machine does
+/// not run its thread, so this is long.
+const WALL_MAX: Duration = Duration::from_secs(1);

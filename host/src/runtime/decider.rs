@@ -1,0 +1,73 @@
+//! A generation outside of a node: for transcripts, and for whoever tests a guest in isolation.
+
+use std::sync::Arc;
+
+use herd_sdk::native::{Decider, Fault as Failed, MemoryRecords};
+use herd_sdk::{Decision, Input, Moment, Outcome, Progress, Reports, Settings, Verdict};
+
+use super::engine::Engine;
+use super::fault::Fault;
+use super::generation::{Generation, GenerationId};
+use super::inspect::LoadError;
+use super::instance::Instance;
+
+/// Whether an instance lives from call to call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warmth {
+    /// One instance for all calls, as in a node.
+    Warm,
+    /// A new instance for each call: whatever differs from warm is state that hides in the guest.
+    Fresh,
+}
+
+/// Decides with a component, over records in memory.
+pub struct ComponentDecider {
+    generation: Generation,
+    warmth: Warmth,
+}
+
+impl ComponentDecider {
+    /// Loads a guest.
+    ///
+    /// # Errors
+    ///
+    /// The guest does not load.
+    pub fn load(
+        engine: &Arc<Engine>,
+        bytes: &[u8],
+        settings: Settings,
+        records: Arc<MemoryRecords>,
+        warmth: Warmth,
+    ) -> Result<Self, LoadError> {
+        let generation = Generation::load(engine, GenerationId(1), bytes, settings, records)?;
+        Ok(Self { generation, warmth })
+    }
+
+    fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Failed> {
+        let called = match self.warmth {
+            Warmth::Warm => self.generation.call(call),
+            Warmth::Fresh => self.generation.instance().and_then(|mut instance| call(&mut instance)),
+        };
+        called.map_err(Into::into)
+    }
+}
+
+impl Decider for ComponentDecider {
+    fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Failed> {
+        self.call(|instance| instance.input(at, input))
+    }
+
+    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Failed> {
+        self.call(|instance| instance.reports(at, reports))
+    }
+
+    fn answer(
+        &mut self,
+        at: Moment,
+        token: &[u8],
+        otherwise: &[u8],
+        outcome: Outcome<'_>,
+    ) -> Result<Decision, Failed> {
+        self.call(|instance| instance.answer(at, token, otherwise, outcome))
+    }
+}

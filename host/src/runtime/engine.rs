@@ -1,0 +1,174 @@
+//! The engine: one per process, because stores of several engines may not be mixed and one pool serves all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::bindings::{NodeLogic, NodeLogicPre};
+use super::digest::Digest;
+use super::guest::Guest;
+use super::inspect::{self, Inspection, LoadError, Stage};
+
+/// What a guest may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Processor time per call. Default 10 ms. Raised, a guest that loops holds a worker thread for longer.
+    pub deadline: Duration,
+    /// Linear memory per instance, in bytes. Default 16 MiB. There is one instance per worker, generation and
+    /// node.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { deadline: Duration::from_millis(10), memory_bytes_max: 16 << 20 }
+    }
+}
+
+/// Compiles guests and holds what their instances live in.
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linker: Linker<Guest>,
+    limits: Limits,
+    /// Compiled guests that some generation still holds, so that five nodes in one process compile once.
+    compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
+}
+
+/// A guest that was compiled and whose imports are linked.
+pub(super) struct Compiled {
+    pub(super) pre: NodeLogicPre<Guest>,
+    pub(super) digest: Digest,
+}
+
+impl Engine {
+    /// Makes the engine and starts the thread that ticks its epoch.
+    ///
+    /// # Errors
+    ///
+    /// The machine does not offer what wasmtime needs.
+    pub fn new(limits: Limits) -> Result<Arc<Self>, EngineError> {
+        let engine = wasmtime::Engine::new(&pooled(limits))
+            .or_else(|_| wasmtime::Engine::new(&config()))
+            .map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
+        let mut linker = Linker::new(&engine);
+        let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+            .and_then(|()| NodeLogic::add_to_linker::<_, Guest>(&mut linker, |guest| guest));
+        linked.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
+        tick(engine.weak(), limits.deadline / TICKS_PER_DEADLINE).map_err(EngineError::Thread)?;
+        Ok(Arc::new(Self { engine, linker, limits, compiled: Mutex::default() }))
+    }
+
+    /// What a guest may use.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Says what a guest imports and exports, and whether this host can run it.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no component. Nothing changed.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
+        let component = self.parse_and_compile(bytes)?;
+        Ok(inspect::inspect(&self.engine, &component, Digest::of(bytes), bytes.len()))
+    }
+
+    /// Parses, compiles and links a guest. Takes tens to hundreds of milliseconds: not for a worker thread.
+    pub(super) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
+        let digest = Digest::of(bytes);
+        let lock = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = lock().get(&digest).and_then(Weak::upgrade) {
+            return Ok(compiled);
+        }
+        let component = self.parse_and_compile(bytes)?;
+        let inspection = inspect::inspect(&self.engine, &component, digest, bytes.len());
+        if let Some(problem) = inspection.problems.first() {
+            return Err(LoadError { stage: Stage::Checked, reason: problem.clone() });
+        }
+        let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
+        let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
+        let compiled = Arc::new(Compiled { pre, digest });
+        let mut cache = lock();
+        cache.retain(|_, compiled| compiled.strong_count() > 0);
+        cache.insert(digest, Arc::downgrade(&compiled));
+        Ok(compiled)
+    }
+
+    fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        inspect::recognise(bytes)?;
+        Component::new(&self.engine, bytes)
+            .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}") })
+    }
+}
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The machine does not offer what wasmtime needs. The node does not start.
+    #[error("this machine cannot run guests: {0}")]
+    Unsupported(String),
+    /// The thread that ticks the epoch did not start. The node does not start.
+    #[error("cannot start the deadline thread")]
+    Thread(#[source] std::io::Error),
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES);
+    config
+}
+
+/// With a pool, a fresh instance costs some 30 µs instead of twice that. It reserves address space, which a
+/// machine with few address bits refuses; then instances are allocated one by one.
+fn pooled(limits: Limits) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(INSTANCES_MAX)
+        .total_core_instances(INSTANCES_MAX * 8)
+        .total_memories(INSTANCES_MAX)
+        .total_tables(INSTANCES_MAX * 2)
+        .total_stacks(STACKS_MAX)
+        .max_memory_size(limits.memory_bytes_max.next_multiple_of(WASM_PAGE_BYTES))
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .max_unused_warm_slots(UNUSED_WARM_SLOTS_MAX);
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// Ticks the epoch for as long as the engine lives.
+fn tick(engine: wasmtime::EngineWeak, every: Duration) -> std::io::Result<()> {
+    let ticks = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(every);
+        }
+    };
+    std::thread::Builder::new().name("herd-deadline".into()).spawn(ticks).map(drop)
+}
+
+/// How finely a deadline is kept: a guest is stopped at most a fifth of it late.
+const TICKS_PER_DEADLINE: u32 = 5;
+/// What a guest may recurse into. Deep recursion is a fault of the guest and ends as a trap.
+const WASM_STACK_BYTES: usize = 512 << 10;
+/// What the host's functions need on top of the guest's frames.
+const HOST_STACK_BYTES: usize = 512 << 10;
+/// Five nodes, eight workers, and four generations at the moment of a swap, with some to spare.
+const INSTANCES_MAX: u32 = 256;
+/// One per call under way.
+const STACKS_MAX: u32 = 128;
+const WASM_PAGE_BYTES: usize = 64 << 10;
+/// Measured for a guest of this size: 128 KiB is cheaper than none, and 1 MiB is dearer than none.
+const KEEP_RESIDENT_BYTES: usize = 128 << 10;
+/// Two generations' worth for a few workers; the slots of an older one are given back.
+const UNUSED_WARM_SLOTS_MAX: u32 = 8;

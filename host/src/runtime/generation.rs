@@ -1,0 +1,144 @@
+//! A generation: one guest, checked and configured for one node, with a warm instance per worker thread.
+//!
+//! An instance is taken out of its slot for the time of a call, so no lock is held over guest code. When the last
+//! reference to a generation goes, its instances, and with the last generation of a digest its code, go too.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use herd_sdk::{Description, Records, Settings};
+use serde::Serialize;
+
+use super::digest::Digest;
+use super::engine::{Compiled, Engine};
+use super::fault::Fault;
+use super::inspect::{LoadError, Stage};
+use super::instance::Instance;
+use crate::worker;
+
+/// The number of a generation on its node: 1 for the one that was there at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct GenerationId(pub u64);
+
+impl std::fmt::Display for GenerationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One guest, ready to serve one node.
+pub struct Generation {
+    id: GenerationId,
+    engine: Arc<Engine>,
+    compiled: Arc<Compiled>,
+    description: Description,
+    settings: Settings,
+    records: Arc<dyn Records + Send + Sync>,
+    slots: Box<[Mutex<Option<Instance>>]>,
+    since: SystemTime,
+    faults: AtomicU64,
+}
+
+impl Generation {
+    /// Compiles and checks a guest: its imports, its exports, and that it takes its settings.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed, and why. Nothing changed.
+    pub fn load(
+        engine: &Arc<Engine>,
+        id: GenerationId,
+        bytes: &[u8],
+        settings: Settings,
+        records: Arc<dyn Records + Send + Sync>,
+    ) -> Result<Self, LoadError> {
+        let compiled = engine.compile(bytes)?;
+        let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: fault.to_string() };
+        let mut instance =
+            Instance::new(&compiled.pre, engine.limits(), Arc::clone(&records), &settings).map_err(checked)?;
+        let description = instance.describe().map_err(checked)?;
+        Ok(Self {
+            id,
+            engine: Arc::clone(engine),
+            compiled,
+            description,
+            settings,
+            records,
+            slots: (0..worker::count()).map(|_| Mutex::default()).collect(),
+            since: SystemTime::now(),
+            faults: AtomicU64::new(0),
+        })
+    }
+
+    /// The number of this generation on its node.
+    #[must_use]
+    pub fn id(&self) -> GenerationId {
+        self.id
+    }
+
+    /// What names the guest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.compiled.digest
+    }
+
+    /// What people want to know of it.
+    #[must_use]
+    pub fn status(&self) -> GenerationStatus {
+        GenerationStatus {
+            id: self.id,
+            digest: self.digest().to_string(),
+            name: self.description.name.clone(),
+            version: self.description.version.clone(),
+            commands: self.description.commands.clone(),
+            serving_since_s: self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            faults: self.faults.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Makes one call on a warm instance, or on a fresh one where none is warm.
+    pub(super) fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Fault> {
+        let slot = &self.slots[worker::index() % self.slots.len()];
+        let lock = || slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let warm = lock().take();
+        let called = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
+            let value = call(&mut instance)?;
+            Ok((instance, value))
+        });
+        match called {
+            Ok((instance, value)) => {
+                *lock() = Some(instance);
+                Ok(value)
+            }
+            Err(fault) => {
+                self.faults.fetch_add(1, Ordering::Relaxed);
+                Err(fault)
+            }
+        }
+    }
+
+    /// A fresh instance, configured.
+    pub(super) fn instance(&self) -> Result<Instance, Fault> {
+        Instance::new(&self.compiled.pre, self.engine.limits(), Arc::clone(&self.records), &self.settings)
+    }
+}
+
+/// A generation, for people and scripts.
+#[derive(Clone, Debug, Serialize)]
+pub struct GenerationStatus {
+    /// Its number on its node.
+    pub id: GenerationId,
+    /// The SHA-256 of the guest.
+    pub digest: String,
+    /// What the guest calls itself.
+    pub name: String,
+    /// Which version it says it is.
+    pub version: String,
+    /// The command words it knows.
+    pub commands: Vec<String>,
+    /// When it was loaded, in seconds since the Unix epoch.
+    pub serving_since_s: u64,
+    /// How many of its calls went wrong.
+    pub faults: u64,
+}

@@ -1,0 +1,146 @@
+//! What the host holds for one instance: the world a guest sees. Nothing is granted: no files, no sockets, no
+//! environment, a clock that stands still during a call, randomness that restarts from a constant.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use herd_sdk::Records;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use wasmtime::ResourceLimiter;
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{records, types};
+use super::deadline::Deadline;
+use super::engine::Limits;
+use super::output::GuestOutput;
+
+/// The data of a store.
+pub(super) struct Guest {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    clock: CallClock,
+    records: Arc<dyn Records + Send + Sync>,
+    pub(super) deadline: Deadline,
+    pub(super) memory: MemoryCap,
+    pub(super) output: GuestOutput,
+}
+
+impl Guest {
+    pub(super) fn new(limits: Limits, records: Arc<dyn Records + Send + Sync>) -> Self {
+        let clock = CallClock::default();
+        let output = GuestOutput::default();
+        let wasi = WasiCtx::builder()
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .stdout(output.clone())
+            .stderr(output.clone())
+            .wall_clock(clock.clone())
+            .monotonic_clock(clock.clone())
+            .secure_random(StdRng::seed_from_u64(RANDOM_SEED))
+            .insecure_random(StdRng::seed_from_u64(RANDOM_SEED))
+            .insecure_random_seed(u128::from(RANDOM_SEED))
+            .build();
+        Self {
+            wasi,
+            table: ResourceTable::new(),
+            clock,
+            records,
+            deadline: Deadline::new(limits.deadline),
+            memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
+            output,
+        }
+    }
+
+    /// A call begins at this time.
+    pub(super) fn begin(&mut self, now_ns: u64) {
+        self.clock.0.store(now_ns, Ordering::Relaxed);
+        self.deadline.begin();
+        self.memory.refused = false;
+        self.output.begin(now_ns);
+    }
+}
+
+impl HasData for Guest {
+    type Data<'a> = &'a mut Self;
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for Guest {}
+impl super::bindings::effects::Host for Guest {}
+
+impl records::Host for Guest {
+    fn get(&mut self, keys: Vec<Vec<u8>>) -> wasmtime::Result<Vec<Option<records::Found>>> {
+        if keys.len() > KEYS_MAX {
+            return Err(wasmtime::Error::msg(format!("{} keys at once, over the limit of {KEYS_MAX}", keys.len())));
+        }
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let found = self.records.find(&keys).into_iter().map(|found| {
+            found.map(|found| records::Found { rank: found.rank, form: found.form, bytes: found.bytes })
+        });
+        Ok(found.collect())
+    }
+}
+
+/// How much memory an instance may take, all its memories together.
+#[derive(Debug)]
+pub(super) struct MemoryCap {
+    used: usize,
+    max: usize,
+    pub(super) refused: bool,
+}
+
+impl ResourceLimiter for MemoryCap {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        if used > self.max {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+}
+
+/// A clock that shows the time of the call.
+#[derive(Clone, Default)]
+struct CallClock(Arc<AtomicU64>);
+
+impl HostWallClock for CallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl HostMonotonicClock for CallClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the randomness of every instance starts. What a decision needs is in its event.
+const RANDOM_SEED: u64 = 0x6865_7264;
+/// What `records.get` promises.
+const KEYS_MAX: usize = 64;
+/// As the pool is configured.
+const TABLE_ELEMENTS_MAX: usize = 20_000;

@@ -1,0 +1,191 @@
+//! One instance of a guest: a store, and the calls into it.
+//!
+//! A call runs to its end in one poll. WASI is linked the asynchronous way, because the synchronous one starts
+//! a runtime inside of the runtime and would take the worker down; a call that is not ready after one poll has
+//! slept, and a decision has nothing to wait for.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use herd_sdk::{Decision, Description, Input, Moment, Outcome, Progress, Records, Reports, Settings, Verdict};
+use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
+
+use super::bindings::{self, NodeLogic, NodeLogicPre, types, wit};
+use super::check::{Scope, Senseless, check};
+use super::engine::Limits;
+use super::fault::Fault;
+use super::guest::Guest;
+
+/// A configured instance. After a fault it must be dropped: a component that trapped may never be entered again.
+pub(super) struct Instance {
+    store: Store<Guest>,
+    logic: NodeLogic,
+}
+
+impl Instance {
+    /// Makes an instance and configures it.
+    ///
+    /// # Errors
+    ///
+    /// The guest refuses its settings or traps, or there is no room for an instance.
+    pub(super) fn new(
+        pre: &NodeLogicPre<Guest>,
+        limits: Limits,
+        records: Arc<dyn Records + Send + Sync>,
+        settings: &Settings,
+    ) -> Result<Self, Fault> {
+        let mut store = Store::new(pre.engine(), Guest::new(limits, records));
+        store.limiter(|guest| &mut guest.memory);
+        store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().deadline.tick()));
+        store.set_epoch_deadline(1);
+        store.data_mut().begin(0);
+        let made = poll_once(pre.instantiate_async(&mut store));
+        let logic = match made {
+            Some(Ok(logic)) => logic,
+            Some(Err(error)) if error.downcast_ref::<Trap>().is_some() => return Err(fault(&store, &error)),
+            Some(Err(error)) => return Err(Fault::NoInstance(format!("{error:#}"))),
+            None => return Err(Fault::Slept),
+        };
+        let mut instance = Self { store, logic };
+        let settings = types::Settings {
+            node: settings.node.clone(),
+            table: settings
+                .table
+                .iter()
+                .map(|(name, value)| types::Setting { name: name.clone(), value: value.clone() })
+                .collect(),
+        };
+        let configured = instance.call(0, async |store, logic| logic.call_configure(store, &settings).await)?;
+        configured.map_err(|bad| Fault::Settings(herd_sdk::BadSetting { name: bad.name, problem: bad.problem }))?;
+        Ok(instance)
+    }
+
+    pub(super) fn describe(&mut self) -> Result<Description, Fault> {
+        let description = self.call(0, async |store, logic| logic.call_describe(store).await)?;
+        Ok(Description {
+            name: description.name,
+            version: description.version,
+            commands: description.commands,
+        })
+    }
+
+    pub(super) fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault> {
+        let mark = bindings::mark(input.mark);
+        let decided = self.call(at.now_ns, async |store, logic| {
+            logic.call_input(store, bindings::moment(at), input.bytes, mark).await
+        })?;
+        let decision = bindings::decision(decided.decision);
+        check(&decision, Scope::Session)?;
+        let consumed = decided.consumed as usize;
+        if consumed > input.bytes.len() {
+            return Err(Senseless::Consumed(decided.consumed, input.bytes.len()).into());
+        }
+        let awaits = bindings::awaiting(decided.awaits);
+        if awaits == herd_sdk::Awaiting::Bytes(0) {
+            return Err(Senseless::AwaitsNothing.into());
+        }
+        Ok((Progress { consumed, awaits }, decision))
+    }
+
+    pub(super) fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Fault> {
+        let mut payload = Vec::new();
+        let mut span = |bytes: &[u8]| {
+            let start = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+            payload.extend_from_slice(bytes);
+            types::Span { start, length: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
+        };
+        let wire: Vec<wit::Report> = reports
+            .iter()
+            .map(|report| wit::Report {
+                key: span(report.key),
+                rank: span(report.rank),
+                form: report.form,
+                bytes: span(report.bytes),
+                origin: span(report.origin),
+            })
+            .collect();
+        let decided = self.call(at.now_ns, async |store, logic| {
+            logic.call_reports(store, bindings::moment(at), &payload, &wire).await
+        })?;
+        let decision = bindings::decision(decided.decision);
+        check(&decision, Scope::Reports(reports.len()))?;
+        if decided.verdicts.len() != reports.len() {
+            return Err(Senseless::Verdicts(decided.verdicts.len(), reports.len()).into());
+        }
+        Ok((decided.verdicts.into_iter().map(bindings::verdict).collect(), decision))
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        at: Moment,
+        token: &[u8],
+        otherwise: &[u8],
+        outcome: Outcome<'_>,
+    ) -> Result<Decision, Fault> {
+        let outcome = match outcome {
+            Outcome::Answered { status, body } => {
+                wit::Outcome::Answered(wit::Response { status, body: body.to_vec() })
+            }
+            Outcome::Failed(failure) => wit::Outcome::Failed(bindings::failure(failure)),
+        };
+        let decided = self.call(at.now_ns, async |store, logic| {
+            logic.call_answer(store, bindings::moment(at), token, otherwise, &outcome).await
+        })?;
+        let decision = bindings::decision(decided);
+        check(&decision, Scope::Session)?;
+        Ok(decision)
+    }
+
+    fn call<T>(
+        &mut self,
+        now_ns: u64,
+        call: impl AsyncFnOnce(&mut Store<Guest>, &wit::Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        self.store.data_mut().begin(now_ns);
+        self.store.set_epoch_deadline(1);
+        let ended = poll_once(call(&mut self.store, self.logic.herd_logic_logic()));
+        match ended {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(fault(&self.store, &error)),
+            None => Err(Fault::Slept),
+        }
+    }
+}
+
+/// The result of a future that is ready at its first poll.
+fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// What an error of a call means.
+fn fault(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
+    let guest = store.as_context().data();
+    if guest.deadline.missed() {
+        return Fault::Deadline;
+    }
+    if guest.memory.refused {
+        return Fault::Memory;
+    }
+    if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
+        return Fault::Exited;
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => Fault::Recursion,
+        trap => {
+            // What a guest says last is why it panicked; without it, the function that trapped must do.
+            let what = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
+            let place = || {
+                let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
+                frames.iter().find_map(|frame| frame.func_name()).map(|name| format!("in {name}"))
+            };
+            match guest.output.last_line().or_else(place) {
+                Some(why) => Fault::Trap(format!("{what}: {why}")),
+                None => Fault::Trap(what),
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Everything that runs guests: the engine, instances, generations and the swap between them.
+//!
+//! This is the only module that names wasmtime. It knows nothing about sockets, links or HTTP; it looks
+//! records up through [`herd_sdk::Records`] and hands decisions out as the plain data of `herd-sdk`.
+//!
+//! Three lifetimes, named apart: the *process* has one [`Engine`]; a *generation* is one guest, compiled and
+//! checked; an *instance* is one memory of a generation, warm on one worker thread, and may vanish between
+//! any two calls.
+//!
+//! Bounds: processor time and wall time per call, memory per instance, effects and output per decision, lines
+//! of guest output per second, two live generations per node.
+
+mod bindings;
+mod check;
+mod deadline;
+mod decider;
+mod digest;
+mod engine;
+mod fault;
+mod generation;
+mod generations;
+mod guest;
+mod inspect;
+mod instance;
+mod output;
+
+pub use check::Senseless;
+pub use decider::{ComponentDecider, Warmth};
+pub use digest::Digest;
+pub use engine::{Engine, EngineError, Limits};
+pub use fault::Fault;
+pub use generation::{Generation, GenerationId, GenerationStatus};
+pub use generations::{Generations, GenerationsStatus, RollbackError, SwapError};
+pub use inspect::{Inspection, LoadError, Stage};

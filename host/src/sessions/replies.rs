@@ -1,0 +1,202 @@
+//! The order of replies: that of the commands, however long some of them wait.
+//!
+//! A fetch holds its place. What its answer brings, further fetches included, goes into that place. What is ready
+//! at the head goes out; what is ready behind a waiting place waits with it.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::surroundings::Asked;
+use crate::runtime::GenerationId;
+
+/// Which fetch of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FetchId(u32);
+
+/// A fetch that holds a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// Who asked, and decides the answer.
+    pub(super) asked_by: GenerationId,
+    /// What is asked. Taken when the fetch starts.
+    pub(super) asked: Option<Asked>,
+    /// What the guest needs to finish.
+    pub(super) token: Vec<u8>,
+    /// The reply when nobody decides the answer.
+    pub(super) otherwise: Vec<u8>,
+    /// When the time for the whole place is over. Set when its first fetch starts.
+    pub(super) place_deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Ready(Vec<u8>),
+    Waiting(FetchId, Box<Waiting>),
+}
+
+/// The replies of a session that are not out yet.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    /// Ready to be written.
+    out: Vec<u8>,
+    /// How much of `out` is written.
+    written: usize,
+    slots: VecDeque<Slot>,
+    /// Where the next reply goes: behind everything, or into a place.
+    cursor: Option<usize>,
+    next_id: u32,
+    waiting: usize,
+}
+
+impl Replies {
+    /// Adds a reply.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.slots.is_empty() {
+            self.out.extend_from_slice(bytes);
+        } else {
+            self.insert(Slot::Ready(bytes.to_vec()));
+        }
+    }
+
+    /// Adds a place for a fetch.
+    pub(super) fn push_waiting(&mut self, waiting: Waiting) {
+        let id = FetchId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        self.waiting += 1;
+        self.insert(Slot::Waiting(id, Box::new(waiting)));
+    }
+
+    /// The next fetch that has not started, marked as started.
+    pub(super) fn start_next(&mut self) -> Option<(FetchId, Asked, &mut Waiting)> {
+        self.slots.iter_mut().find_map(|slot| match slot {
+            Slot::Waiting(id, waiting) => waiting.asked.take().map(|asked| (*id, asked, &mut **waiting)),
+            Slot::Ready(_) => None,
+        })
+    }
+
+    /// Opens the place of a fetch: until [`close_place`](Self::close_place), what is added goes there.
+    pub(super) fn open_place(&mut self, id: FetchId) -> Option<Waiting> {
+        let held = |slot: &Slot| matches!(slot, Slot::Waiting(other, _) if *other == id);
+        let index = self.slots.iter().position(held)?;
+        let Some(Slot::Waiting(_, waiting)) = self.slots.remove(index) else { return None };
+        self.waiting -= 1;
+        self.cursor = Some(index);
+        Some(*waiting)
+    }
+
+    /// Closes the place, and lets out what is ready at the head.
+    pub(super) fn close_place(&mut self) {
+        self.cursor = None;
+        while let Some(Slot::Ready(_)) = self.slots.front() {
+            if let Some(Slot::Ready(bytes)) = self.slots.pop_front() {
+                self.out.extend_from_slice(&bytes);
+            }
+        }
+    }
+
+    /// How many fetches hold a place.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many replies wait behind a fetch.
+    pub(super) fn queued(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What to write next.
+    pub(super) fn unwritten(&self) -> &[u8] {
+        &self.out[self.written..]
+    }
+
+    /// So much was written.
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.written += count;
+        if self.written == self.out.len() {
+            self.written = 0;
+            self.out.clear();
+            if self.out.capacity() > KEEP_BYTES_MAX {
+                self.out = Vec::new();
+            }
+        }
+    }
+
+    /// Every reply is out.
+    pub(super) fn all_out(&self) -> bool {
+        self.slots.is_empty() && self.unwritten().is_empty()
+    }
+
+    fn insert(&mut self, slot: Slot) {
+        match &mut self.cursor {
+            Some(cursor) => {
+                self.slots.insert(*cursor, slot);
+                *cursor += 1;
+            }
+            None => self.slots.push_back(slot),
+        }
+    }
+}
+
+/// A session keeps an output buffer of at most this many bytes from reply to reply.
+const KEEP_BYTES_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(name: &str) -> Waiting {
+        let asked =
+            Asked { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
+        Waiting {
+            asked_by: GenerationId(1),
+            asked: Some(asked),
+            token: name.into(),
+            otherwise: vec![],
+            place_deadline: None,
+        }
+    }
+
+    fn started(replies: &mut Replies) -> FetchId {
+        replies.start_next().unwrap().0
+    }
+
+    #[test]
+    fn replies_behind_a_fetch_wait_for_it() {
+        let mut replies = Replies::default();
+        replies.push(b"1");
+        replies.push_waiting(waiting("a"));
+        replies.push(b"3");
+        assert_eq!(replies.unwritten(), b"1");
+        let id = started(&mut replies);
+        assert!(replies.start_next().is_none(), "a fetch starts once");
+        assert_eq!(replies.open_place(id).unwrap().token, b"a");
+        replies.push(b"2");
+        replies.close_place();
+        assert_eq!(replies.unwritten(), b"123");
+        replies.wrote(2);
+        assert_eq!((replies.unwritten(), replies.all_out()), (&b"3"[..], false));
+        replies.wrote(1);
+        assert!(replies.all_out());
+    }
+
+    #[test]
+    fn fetches_made_while_handling_an_answer_inherit_its_place() {
+        let mut replies = Replies::default();
+        replies.push_waiting(waiting("first"));
+        replies.push_waiting(waiting("second"));
+        let (first, second) = (started(&mut replies), started(&mut replies));
+        replies.open_place(second).unwrap();
+        replies.push(b"2");
+        replies.close_place();
+        replies.open_place(first).unwrap();
+        replies.push(b"0");
+        replies.push_waiting(waiting("again"));
+        replies.close_place();
+        assert_eq!((replies.unwritten(), replies.waiting()), (&b"0"[..], 1));
+        let again = started(&mut replies);
+        assert_eq!(replies.open_place(again).unwrap().token, b"again");
+        replies.push(b"1");
+        replies.close_place();
+        assert_eq!(replies.unwritten(), b"012");
+    }
+}

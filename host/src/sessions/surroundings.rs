@@ -1,0 +1,96 @@
+//! What a session needs of the node around it.
+
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use herd_sdk::{Decision, FanOut, Failure, Input, Method, Moment, Outcome, Progress};
+
+use crate::records::Kept;
+use crate::runtime::{Fault, GenerationId};
+use crate::traffic::TrafficLog;
+
+/// The node, as sessions see it.
+pub trait Surroundings: Send + Sync + 'static {
+    /// Decides bytes of a session.
+    ///
+    /// # Errors
+    ///
+    /// No live generation could; nothing was decided.
+    fn input(&self, at: Moment, input: Input<'_>) -> Result<(GenerationId, Progress, Decision), Fault>;
+
+    /// Decides the answer to a fetch, by the generation that asked.
+    ///
+    /// # Errors
+    ///
+    /// That generation faulted or is gone; nothing was decided.
+    fn answer(
+        &self,
+        asked: GenerationId,
+        at: Moment,
+        token: &[u8],
+        otherwise: &[u8],
+        outcome: Outcome<'_>,
+    ) -> Result<Decision, Option<Fault>>;
+
+    /// Keeps a record if it wins, and then tells peers.
+    fn keep(&self, keep: KeepRequest<'_>) -> Kept;
+
+    /// Asks an upstream, until `deadline` at the latest.
+    fn ask(&self, asked: Asked, deadline: Instant) -> BoxFuture<'static, Answered>;
+
+    /// Where every line goes that comes in and out, if anywhere.
+    fn traffic(&self) -> Option<&TrafficLog>;
+}
+
+/// A record that a guest wants kept.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepRequest<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The rank the guest gave it.
+    pub rank: &'a [u8],
+    /// How it is written.
+    pub form: u32,
+    /// The record.
+    pub record: &'a [u8],
+    /// Whom to tell.
+    pub fan_out: &'a FanOut,
+}
+
+/// A request to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The name of the upstream, as the guest wrote it.
+    pub upstream: Vec<u8>,
+    /// How.
+    pub method: Method,
+    /// Path and query behind the base URL.
+    pub path: Vec<u8>,
+    /// The body of a post.
+    pub body: Vec<u8>,
+}
+
+/// How a request to an upstream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// With an answer.
+    Response {
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// Without.
+    Failed(Failure),
+}
+
+impl Answered {
+    /// As a guest sees it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome<'_> {
+        match self {
+            Self::Response { status, body } => Outcome::Answered { status: *status, body },
+            Self::Failed(failure) => Outcome::Failed(*failure),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Topics: bytes to every session of this node that subscribed.
+//!
+//! A publish never waits: what a session has no room for is dropped and counted, and the session goes on with
+//! what comes next. A topic without sessions costs one atomic load.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// Which session, on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SessionId(pub(super) u64);
+
+/// The topics of a node.
+pub struct Topics {
+    shards: Box<[RwLock<HashMap<Box<[u8]>, Vec<Member>>>]>,
+    hasher: RandomState,
+    members: AtomicUsize,
+    dropped: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Member {
+    session: SessionId,
+    pushes: mpsc::Sender<Bytes>,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            members: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Topics {
+    /// Sends bytes to every session on a topic.
+    pub fn publish(&self, topic: &[u8], bytes: &[u8]) {
+        if self.members.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let shard = self.shard(topic).read().unwrap_or_else(PoisonError::into_inner);
+        let Some(members) = shard.get(topic) else { return };
+        let bytes = Bytes::copy_from_slice(bytes);
+        for member in members {
+            if member.pushes.try_send(bytes.clone()).is_err() {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// How many pushes were dropped because their session had no room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn join(&self, topic: &[u8], member: Member) {
+        let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
+        let members = shard.entry(topic.into()).or_default();
+        if members.iter().all(|other| other.session != member.session) {
+            members.push(member);
+            self.members.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn leave(&self, topic: &[u8], session: SessionId) {
+        let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
+        let Some(members) = shard.get_mut(topic) else { return };
+        let before = members.len();
+        members.retain(|member| member.session != session);
+        self.members.fetch_sub(before - members.len(), Ordering::Relaxed);
+        if members.is_empty() {
+            shard.remove(topic);
+        }
+    }
+
+    fn shard(&self, topic: &[u8]) -> &RwLock<HashMap<Box<[u8]>, Vec<Member>>> {
+        &self.shards[usize::try_from(self.hasher.hash_one(topic) % SHARDS as u64).unwrap_or(0)]
+    }
+}
+
+/// The subscriptions of one session. Made with the first, so that other sessions do not pay for it.
+pub(super) struct Subscriptions {
+    session: SessionId,
+    topics: Vec<Box<[u8]>>,
+    sender: mpsc::Sender<Bytes>,
+    pub(super) pushes: mpsc::Receiver<Bytes>,
+}
+
+impl Subscriptions {
+    pub(super) fn new(session: SessionId, pushes_max: usize) -> Self {
+        let (sender, pushes) = mpsc::channel(pushes_max.max(1));
+        Self { session, topics: Vec::new(), sender, pushes }
+    }
+
+    /// Joins a topic. False if the session is on too many.
+    pub(super) fn subscribe(&mut self, all: &Topics, topic: &[u8]) -> bool {
+        if self.topics.iter().any(|other| **other == *topic) {
+            return true;
+        }
+        if self.topics.len() >= TOPICS_MAX {
+            return false;
+        }
+        all.join(topic, Member { session: self.session, pushes: self.sender.clone() });
+        self.topics.push(topic.into());
+        true
+    }
+
+    pub(super) fn unsubscribe(&mut self, all: &Topics, topic: &[u8]) {
+        self.topics.retain(|other| **other != *topic);
+        all.leave(topic, self.session);
+    }
+
+    pub(super) fn leave_all(&mut self, all: &Topics) {
+        for topic in std::mem::take(&mut self.topics) {
+            all.leave(&topic, self.session);
+        }
+    }
+}
+
+const SHARDS: usize = 64;
+/// Topics of one session.
+const TOPICS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publish_reaches_exactly_the_sessions_on_its_topic() {
+        let topics = Topics::default();
+        let mut first = Subscriptions::new(SessionId(1), 4);
+        let mut second = Subscriptions::new(SessionId(2), 4);
+        assert!(first.subscribe(&topics, b"a") && first.subscribe(&topics, b"a") && second.subscribe(&topics, b"b"));
+        topics.publish(b"a", b"1");
+        assert_eq!(first.pushes.try_recv().unwrap(), "1");
+        assert!(first.pushes.try_recv().is_err(), "a topic joined twice brings its bytes once");
+        assert!(second.pushes.try_recv().is_err());
+        first.unsubscribe(&topics, b"a");
+        second.leave_all(&topics);
+        topics.publish(b"a", b"2");
+        assert!(first.pushes.try_recv().is_err());
+        assert_eq!(topics.members.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_session_without_room_loses_pushes_and_holds_up_nobody() {
+        let topics = Topics::default();
+        let mut slow = Subscriptions::new(SessionId(1), 1);
+        assert!(slow.subscribe(&topics, b"a"));
+        topics.publish(b"a", b"1");
+        topics.publish(b"a", b"2");
+        assert_eq!((topics.dropped(), slow.pushes.try_recv().unwrap()), (1, Bytes::from("1")));
+    }
+}

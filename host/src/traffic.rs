@@ -1,0 +1,120 @@
+//! The traffic log: every line that a node received and sent, in a file of its own.
+//!
+//! Lines go through a bounded channel to a thread that writes. When the disk is slower than the clients, lines are
+//! dropped and counted, and the log says so where they are missing; nobody waits for it.
+//!
+//! A line is `TIME DIRECTION WHO BYTES`: seconds since the Unix epoch, `<` for received and `>` for sent, a session's
+//! number and address or a peer's name, and the line with its unprintable bytes escaped.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where lines go.
+#[derive(Clone)]
+pub struct TrafficLog {
+    lines: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The file cannot be written. The node does not start.
+#[derive(Debug, thiserror::Error)]
+#[error("traffic log {path}: {source}")]
+pub struct TrafficLogError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl TrafficLog {
+    /// Opens the file to append to it. `{node}` in the path becomes the name of the node.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, or its thread cannot be started.
+    pub fn open(path: &str, node: &str) -> Result<Self, TrafficLogError> {
+        let path = PathBuf::from(path.replace("{node}", node));
+        let fail = |source| TrafficLogError { path: path.clone(), source };
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail)?;
+        let (sender, lines) = sync_channel(LINES_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
+        let thread = std::thread::Builder::new().name("herd-traffic".into());
+        thread.spawn(move || write(file, &lines, &counted)).map_err(fail)?;
+        Ok(Self { lines: sender, dropped })
+    }
+
+    /// A session sent these bytes.
+    pub fn received(&self, session: u64, address: SocketAddr, bytes: &[u8]) {
+        self.log("<", &format_args!("session {session} {address}"), bytes);
+    }
+
+    /// These bytes were sent to a session.
+    pub fn sent(&self, session: u64, address: SocketAddr, bytes: &[u8]) {
+        self.log(">", &format_args!("session {session} {address}"), bytes);
+    }
+
+    /// A peer reported this record.
+    pub fn received_from_peer(&self, peer: &str, record: &[u8]) {
+        self.log("<", &format_args!("peer {peer}"), record);
+    }
+
+    /// A record was reported to these peers.
+    pub fn sent_to_peers(&self, peers: &str, record: &[u8]) {
+        self.log(">", &format_args!("peers {peers}"), record);
+    }
+
+    /// How many lines were dropped.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn log(&self, direction: &str, who: &std::fmt::Arguments<'_>, bytes: &[u8]) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seconds, nanoseconds) = (now.as_secs(), now.subsec_nanos());
+        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let line = line.escape_ascii();
+            let text = format!("{seconds}.{nanoseconds:09} {direction} {who} {line}\n");
+            if self.lines.try_send(text.into_bytes()).is_err() {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Writes lines until the node is gone. What was written is in the file after a second at the latest.
+fn write(file: File, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
+    let mut file = BufWriter::new(file);
+    let mut told = 0;
+    loop {
+        let written = match lines.recv_timeout(FLUSH) {
+            Ok(line) => file.write_all(&line),
+            Err(RecvTimeoutError::Timeout) => file.flush(),
+            Err(RecvTimeoutError::Disconnected) => {
+                let _ = file.flush();
+                return;
+            }
+        };
+        let count = dropped.load(Ordering::Relaxed);
+        let noted = written.and_then(|()| {
+            if count == told {
+                return Ok(());
+            }
+            let missing = count - told;
+            told = count;
+            writeln!(file, "# {missing} lines are missing here")
+        });
+        if let Err(error) = noted {
+            tracing::error!(%error, "the traffic log cannot be written and ends here");
+            return;
+        }
+    }
+}
+
+/// Lines that wait for the disk.
+const LINES_MAX: usize = 64 << 10;
+const FLUSH: Duration = Duration::from_secs(1);

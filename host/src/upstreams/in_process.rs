@@ -1,0 +1,246 @@
+//! The embedded places, asked like any other upstream.
+//!
+//! Owns the form of the question and of the answer. Bounds: [`RADIUS_M_MAX`] and [`LIMIT_MAX`], and with them the time
+//! of a query (0.1 ms) and the size of an answer (30 KiB).
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use herd_sdk::{Failure, Method};
+use serde::Serialize;
+use tracing::{debug, error};
+
+use super::Request;
+use super::embedded::{ATTRIBUTION, Near, Places};
+use super::lazy::Lazy;
+use super::upstream::Answer;
+
+/// The places, unpacked when first asked for.
+pub(super) struct InProcess(Lazy<Option<&'static Places>>);
+
+impl InProcess {
+    pub(super) fn new() -> Self {
+        Self::loading(built_in)
+    }
+
+    fn loading(load: fn() -> Option<&'static Places>) -> Self {
+        Self(Lazy::new(load))
+    }
+
+    /// Answers `?latitude=..&longitude=..&radius_m=..&limit=..`, nearest first; status 400 says what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Unreachable`] if the data is damaged, [`Failure::Unknown`] if the path is not UTF-8.
+    pub(super) async fn answer(&self, request: &Request) -> Result<Answer, Failure> {
+        let path = str::from_utf8(&request.path).map_err(|_| Failure::Unknown)?;
+        let query = match (request.method, Query::parse(path)) {
+            (Method::Post, _) => Err("only a get is answered".to_owned()),
+            (Method::Get, query) => query,
+        };
+        let query = match query {
+            Ok(query) => query,
+            Err(error) => return json(400, &Refusal { error }),
+        };
+        let places = self.0.value().await.flatten().ok_or(Failure::Unreachable)?;
+        let near = places.near(query.latitude, query.longitude, query.radius_m, query.limit);
+        json(200, &Answered { attribution: ATTRIBUTION, places: near.iter().map(PlaceJson::from).collect() })
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcess").finish_non_exhaustive()
+    }
+}
+
+/// What is asked, within bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Query {
+    latitude: f64,
+    longitude: f64,
+    radius_m: f64,
+    limit: usize,
+}
+
+impl Query {
+    fn parse(path: &str) -> Result<Self, String> {
+        let text = path.strip_prefix('?').ok_or("path is not a query")?;
+        let mut numbers = [None; Self::KEYS.len()];
+        for part in text.split('&') {
+            let (key, value) = part.split_once('=').ok_or("query has a part without =")?;
+            let index = Self::KEYS.iter().position(|(known, _, _)| *known == key).ok_or("query has an unknown key")?;
+            let (key, least, most) = Self::KEYS[index];
+            let number = value.parse().ok().filter(|number| (least..=most).contains(number));
+            let number: f64 = number.ok_or_else(|| format!("{key} is not a number from {least} to {most}"))?;
+            if numbers[index].replace(number).is_some() {
+                return Err(format!("{key} is there twice"));
+            }
+        }
+        let number = |index: usize| numbers[index].ok_or_else(|| format!("{} is missing", Self::KEYS[index].0));
+        let (latitude, longitude, radius_m, limit) = (number(0)?, number(1)?, number(2)?, number(3)?);
+        // Between 0 and its most, so the whole of it fits.
+        Ok(Self { latitude, longitude, radius_m, limit: limit as usize })
+    }
+
+    /// Every key with the least and the most its number may be.
+    const KEYS: [(&str, f64, f64); 4] = [
+        ("latitude", -90.0, 90.0),
+        ("longitude", -180.0, 180.0),
+        ("radius_m", 0.0, RADIUS_M_MAX),
+        ("limit", 0.0, LIMIT_MAX),
+    ];
+}
+
+#[derive(Serialize)]
+struct Answered<'a> {
+    attribution: &'a str,
+    places: Vec<PlaceJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct PlaceJson<'a> {
+    name: &'a str,
+    country: &'a str,
+    kind: &'a str,
+    population: Option<u32>,
+    latitude: f64,
+    longitude: f64,
+    distance_m: f64,
+}
+
+#[derive(Serialize)]
+struct Refusal {
+    error: String,
+}
+
+impl<'a> From<&Near<'a>> for PlaceJson<'a> {
+    fn from(near: &Near<'a>) -> Self {
+        Self {
+            name: near.name,
+            country: near.country,
+            kind: near.kind.as_str(),
+            population: near.population_approx,
+            latitude: near.latitude_degrees,
+            longitude: near.longitude_degrees,
+            distance_m: near.distance_m,
+        }
+    }
+}
+
+fn json(status: u16, value: &impl Serialize) -> Result<Answer, Failure> {
+    // Text and finite numbers always have a JSON form.
+    let body = serde_json::to_vec(value).map_err(|_| Failure::Incomplete)?;
+    Ok(Answer { status, body })
+}
+
+/// The places of the process: the nodes of one process share them.
+fn built_in() -> Option<&'static Places> {
+    static PLACES: OnceLock<Option<Places>> = OnceLock::new();
+    let places = PLACES.get_or_init(|| match Places::embedded() {
+        Ok(places) => {
+            debug!(places = places.len(), "embedded places unpacked");
+            Some(places)
+        }
+        Err(error) => {
+            error!(%error, "embedded places are damaged, so they stay unreachable; build herd again");
+            None
+        }
+    });
+    places.as_ref()
+}
+
+/// Ten times what the default logic asks for. The time of a query grows with its square.
+const RADIUS_M_MAX: f64 = 500_000.0;
+
+/// Five times what the default logic asks for.
+const LIMIT_MAX: f64 = 100.0;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn ask(upstream: &InProcess, path: &str) -> Result<(u16, Value), Failure> {
+        let path = path.as_bytes().to_vec();
+        let request = Request { upstream: b"embedded".to_vec(), method: Method::Get, path, body: vec![] };
+        let answer = upstream.answer(&request).await?;
+        Ok((answer.status, serde_json::from_slice(&answer.body).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn the_nearest_places_come_first_with_their_attribution() {
+        let path = "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=2";
+        let (status, answer) = ask(&InProcess::new(), path).await.unwrap();
+        assert_eq!((status, &answer["attribution"]), (200, &ATTRIBUTION.into()));
+        let places = answer["places"].as_array().unwrap();
+        assert_eq!(places.len(), 2);
+        let keys: Vec<_> = places[0].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["country", "distance_m", "kind", "latitude", "longitude", "name", "population"]);
+        assert!(places[0]["distance_m"].as_f64() < places[1]["distance_m"].as_f64(), "{places:?}");
+        assert_eq!(places[0]["country"], "United States");
+    }
+
+    #[tokio::test]
+    async fn nothing_near_is_an_answer_too() {
+        for query in [
+            "?latitude=-48.9&longitude=-123.4&radius_m=500000&limit=100",
+            "?limit=0&radius_m=5e4&latitude=34&longitude=-118",
+        ] {
+            let (status, answer) = ask(&InProcess::new(), query).await.unwrap();
+            assert_eq!((status, &answer["places"]), (200, &Value::Array(vec![])), "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_malformed_query_is_refused_with_a_reason() {
+        let upstream = InProcess::loading(|| unreachable!("nothing is loaded for a malformed query"));
+        for (query, expected) in [
+            ("", "path is not a query"),
+            ("/x?latitude=1", "path is not a query"),
+            ("?", "query has a part without ="),
+            ("?latitude=1&longitude=2&radius_m=3", "limit is missing"),
+            ("?latitude=1&longitude=2&radius_m=3&limit=4&x=1", "query has an unknown key"),
+            ("?latitude=1&latitude=1", "latitude is there twice"),
+            ("?latitude=91", "latitude is not a number from -90 to 90"),
+            ("?longitude=NaN", "longitude is not a number from -180 to 180"),
+            ("?radius_m=inf", "radius_m is not a number from 0 to 500000"),
+            ("?radius_m=-1", "radius_m is not a number from 0 to 500000"),
+            ("?limit=101", "limit is not a number from 0 to 100"),
+            ("?limit=", "limit is not a number from 0 to 100"),
+        ] {
+            let (status, answer) = ask(&upstream, query).await.unwrap();
+            assert_eq!((status, &answer["error"]), (400, &expected.into()), "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn damaged_data_and_a_panic_while_loading_leave_it_unreachable() {
+        let path = "?latitude=1&longitude=2&radius_m=3&limit=4";
+        for upstream in [InProcess::loading(|| None), InProcess::loading(|| panic!("as a test"))] {
+            for _ in 0..2 {
+                assert_eq!(ask(&upstream, path).await, Err(Failure::Unreachable));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_at_once_share_one_load() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        use futures_util::FutureExt;
+
+        static LOADS: AtomicUsize = AtomicUsize::new(0);
+        let upstream = InProcess::loading(|| {
+            LOADS.fetch_add(1, Ordering::Relaxed);
+            built_in()
+        });
+        let path = "?latitude=1&longitude=2&radius_m=3&limit=4";
+        // One of them gives up at once.
+        assert_eq!(ask(&upstream, path).now_or_never(), None);
+        let answers = futures_util::future::join_all((0..10).map(|_| ask(&upstream, path))).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(LOADS.load(Ordering::Relaxed), 1);
+    }
+}

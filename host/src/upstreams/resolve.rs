@@ -1,0 +1,229 @@
+//! What the configuration of an upstream amounts to: presets filled in, everything checked, the secret read.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tracing::warn;
+
+use super::base_url::BaseUrl;
+use super::config::{EMBEDDED, PRESETS, UpstreamConfig, UpstreamsConfig};
+use super::error::UpstreamConfigError;
+use super::secret::{Secret, SecretProblem, SecretSource};
+
+/// One upstream, ready to be made.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) limits: Limits,
+    pub(super) service: ServicePlan,
+}
+
+/// What every kind of upstream is bound by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) body_bytes_max: usize,
+    pub(super) in_flight_max: usize,
+}
+
+/// What answers.
+#[derive(Debug)]
+pub(super) enum ServicePlan {
+    InProcess,
+    Http(Box<HttpPlan>),
+    /// Cannot be asked for the reason given, and the node does not need it.
+    Absent {
+        url: String,
+        problem: String,
+    },
+}
+
+/// An HTTP service.
+#[derive(Debug)]
+pub(super) struct HttpPlan {
+    pub(super) base: BaseUrl,
+    pub(super) pass: Option<Pass>,
+    /// Static headers, the secret one not among them.
+    pub(super) headers: HeaderMap,
+    pub(super) connect_timeout: Duration,
+}
+
+/// A secret and where it goes.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) secret: Secret,
+    pub(super) place: Place,
+}
+
+/// Where a secret goes.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Query(String),
+    Header(HeaderName),
+}
+
+/// Returns every name that has a table, is used or needs no table.
+pub(super) fn names<'a>(config: &'a UpstreamsConfig, used: &'a [String]) -> BTreeSet<&'a str> {
+    config.0.keys().chain(used).map(String::as_str).chain(PRESETS).collect()
+}
+
+impl Resolved {
+    /// Returns `None` for a preset that is not used, has no table and has no secret: as if it were not there.
+    ///
+    /// # Errors
+    ///
+    /// See [`UpstreamConfigError`].
+    pub(super) fn new(
+        name: &str,
+        config: &UpstreamsConfig,
+        used: &[String],
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<Self>, UpstreamConfigError> {
+        let table = config.0.get(name);
+        let written = match (UpstreamConfig::preset(name), table) {
+            (Some(preset), Some(table)) => preset.overridden_by(table),
+            (Some(preset), None) => preset,
+            (None, Some(table)) => table.clone(),
+            (None, None) => {
+                let known = names(config, &[]).into_iter().collect::<Vec<_>>().join(", ");
+                return Err(UpstreamConfigError::UnknownName { upstream: name.into(), known });
+            }
+        };
+        let checks = Checks { upstream: name, written: &written };
+        let limits = checks.limits()?;
+        if name == EMBEDDED {
+            checks.nothing_for_outside()?;
+            return Ok(Some(Self { limits, service: ServicePlan::InProcess }));
+        }
+        let base = checks.base()?;
+        let connect_timeout = checks.connect_timeout()?;
+        let headers = checks.headers()?;
+        let pass = match checks.pass(environment)? {
+            Ok(pass) => pass,
+            Err(problem) if used.iter().any(|used| used == name) => {
+                return Err(UpstreamConfigError::Secret { upstream: name.into(), problem });
+            }
+            Err(_) if table.is_none() => return Ok(None),
+            Err(problem) => {
+                warn!(upstream = name, %problem, "upstream cannot be asked");
+                let service = ServicePlan::Absent { url: base.as_str().into(), problem: problem.to_string() };
+                return Ok(Some(Self { limits, service }));
+            }
+        };
+        let plan = HttpPlan { base, pass, headers, connect_timeout };
+        Ok(Some(Self { limits, service: ServicePlan::Http(Box::new(plan)) }))
+    }
+}
+
+/// The checks of one upstream, one method a topic.
+struct Checks<'a> {
+    upstream: &'a str,
+    written: &'a UpstreamConfig,
+}
+
+impl Checks<'_> {
+    fn limits(&self) -> Result<Limits, UpstreamConfigError> {
+        let Self { written, .. } = self;
+        let bytes = 1024 * self.number("body_kib_max", written.body_kib_max.unwrap_or(1024), 8192)?;
+        Ok(Limits {
+            timeout: self.milliseconds("timeout_ms", written.timeout_ms.unwrap_or(2000))?,
+            body_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
+            in_flight_max: self.number("in_flight_max", written.in_flight_max.unwrap_or(64), 4096)? as usize,
+        })
+    }
+
+    fn connect_timeout(&self) -> Result<Duration, UpstreamConfigError> {
+        self.milliseconds("connect_timeout_ms", self.written.connect_timeout_ms.unwrap_or(1000))
+    }
+
+    /// A minute is longer than any client should wait.
+    fn milliseconds(&self, field: &'static str, found: u64) -> Result<Duration, UpstreamConfigError> {
+        Ok(Duration::from_millis(self.number(field, found, 60_000)?))
+    }
+
+    fn number(&self, field: &'static str, found: u64, max: u64) -> Result<u64, UpstreamConfigError> {
+        match (1..=max).contains(&found) {
+            true => Ok(found),
+            false => Err(UpstreamConfigError::OutOfBounds { upstream: self.upstream.into(), field, found, max }),
+        }
+    }
+
+    fn nothing_for_outside(&self) -> Result<(), UpstreamConfigError> {
+        let UpstreamConfig { url, secret, query, header, headers, connect_timeout_ms, .. } = self.written;
+        let present = [
+            ("url", url.is_some()),
+            ("secret", secret.is_some()),
+            ("query", query.is_some()),
+            ("header", header.is_some()),
+            ("headers", !headers.is_empty()),
+            ("connect_timeout_ms", connect_timeout_ms.is_some()),
+        ];
+        match present.into_iter().find(|(_, present)| *present) {
+            Some((field, _)) => Err(UpstreamConfigError::InProcess { upstream: self.upstream.into(), field }),
+            None => Ok(()),
+        }
+    }
+
+    fn base(&self) -> Result<BaseUrl, UpstreamConfigError> {
+        let upstream = || self.upstream.to_owned();
+        let url = self.written.url.as_deref().ok_or_else(|| UpstreamConfigError::NoUrl { upstream: upstream() })?;
+        BaseUrl::parse(url).map_err(|problem| UpstreamConfigError::Url { upstream: upstream(), problem })
+    }
+
+    fn headers(&self) -> Result<HeaderMap, UpstreamConfigError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.written.headers {
+            let header = self.header_name(name)?;
+            let value = HeaderValue::from_str(value).map_err(|_| self.malformed(name))?;
+            if RESERVED_HEADERS.contains(&header.as_str()) {
+                let (upstream, name) = (self.upstream.into(), name.clone());
+                return Err(UpstreamConfigError::ReservedHeader { upstream, name });
+            }
+            headers.insert(header, value);
+        }
+        Ok(headers)
+    }
+
+    /// The inner result is that of reading the secret.
+    fn pass(
+        &self,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Result<Option<Pass>, SecretProblem>, UpstreamConfigError> {
+        let UpstreamConfig { secret, query, header, .. } = self.written;
+        if *secret == Some(SecretSource::Literal) {
+            return Err(UpstreamConfigError::SecretWrittenOut { upstream: self.upstream.into() });
+        }
+        let (source, place) = match (secret, query, header) {
+            (None, None, None) => return Ok(Ok(None)),
+            (Some(_), Some(name), None) if name.is_empty() => return Err(self.malformed(name)),
+            (Some(source), Some(name), None) => (source, Place::Query(name.clone())),
+            (Some(source), None, Some(name)) => (source, Place::Header(self.header_name(name)?)),
+            _ => return Err(UpstreamConfigError::SecretPlace { upstream: self.upstream.into() }),
+        };
+        Ok(source.read(environment).map(|secret| Some(Pass { secret, place })))
+    }
+
+    fn header_name(&self, name: &str) -> Result<HeaderName, UpstreamConfigError> {
+        name.parse().map_err(|_| self.malformed(name))
+    }
+
+    fn malformed(&self, name: &str) -> UpstreamConfigError {
+        UpstreamConfigError::Malformed { upstream: self.upstream.into(), name: name.into() }
+    }
+}
+
+/// The first three carry secrets, which are not to be in a configuration; the others are the client's.
+const RESERVED_HEADERS: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "connection",
+    "content-length",
+    "host",
+    "te",
+    "transfer-encoding",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! One upstream: its limits and counts around whatever answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use herd_sdk::Failure;
+use tokio::sync::Semaphore;
+use tokio::time;
+use tracing::debug;
+
+use super::http::HttpService;
+use super::in_process::InProcess;
+use super::resolve::{Limits, Resolved, ServicePlan};
+use super::tally::{Tally, UpstreamStatus};
+use super::{Reply, Request};
+
+/// One upstream.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    name: Arc<str>,
+    limits: Limits,
+    /// One permit per request in flight.
+    permits: Semaphore,
+    tally: Tally,
+    service: Service,
+}
+
+/// What answers.
+#[derive(Debug)]
+enum Service {
+    InProcess(InProcess),
+    Http(Box<HttpService>),
+    Absent { url: String, problem: String },
+}
+
+/// An answer, whatever its status.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+impl Upstream {
+    pub(super) fn new(name: &str, resolved: Resolved) -> Self {
+        let Resolved { limits, service } = resolved;
+        let name: Arc<str> = name.into();
+        let service = match service {
+            ServicePlan::InProcess => Service::InProcess(InProcess::new()),
+            ServicePlan::Http(plan) => Service::Http(Box::new(HttpService::new(name.clone(), *plan, limits))),
+            ServicePlan::Absent { url, problem } => Service::Absent { url, problem },
+        };
+        let permits = Semaphore::new(limits.in_flight_max);
+        Self { name, limits, permits, tally: Tally::default(), service }
+    }
+
+    /// See [`super::Upstreams::ask`].
+    pub(super) async fn ask(&self, request: Request, deadline: Instant) -> Reply {
+        self.tally.count_request();
+        let ended = self.attempt(&request, deadline).await;
+        self.tally.count_end(ended.as_ref().err().copied());
+        match ended {
+            Ok(Answer { status, body }) => {
+                debug!(upstream = &*self.name, status, body_bytes = body.len(), "upstream answered");
+                Reply::Response { status, body }
+            }
+            Err(failure) => {
+                debug!(upstream = &*self.name, failure = failure.word(), "upstream failed");
+                Reply::Failed(failure)
+            }
+        }
+    }
+
+    async fn attempt(&self, request: &Request, deadline: Instant) -> Result<Answer, Failure> {
+        // A queue here would only turn one slow upstream into many late clients.
+        let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
+        let now = Instant::now();
+        let end = deadline.min(now + self.limits.timeout);
+        if end <= now {
+            return Err(Failure::Timeout);
+        }
+        let answer = async {
+            match &self.service {
+                Service::InProcess(places) => places.answer(request).await,
+                Service::Http(service) => service.answer(request).await,
+                Service::Absent { .. } => Err(Failure::Unknown),
+            }
+        };
+        let answer = time::timeout_at(end.into(), answer).await.map_err(|_| Failure::Timeout)??;
+        // HTTP has stopped reading long before; this holds what is made in the process to the same limit.
+        if answer.body.len() > self.limits.body_bytes_max {
+            return Err(Failure::TooLarge);
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn status(&self) -> UpstreamStatus {
+        let (url, problem) = match &self.service {
+            Service::InProcess(_) => (None, None),
+            Service::Http(service) => (Some(service.base().as_str().to_owned()), None),
+            Service::Absent { url, problem } => (Some(url.clone()), Some(problem.clone())),
+        };
+        UpstreamStatus {
+            name: self.name.to_string(),
+            url,
+            problem,
+            requests_total: self.tally.requests_total(),
+            answers_total: self.tally.answers_total(),
+            failures_total: self.tally.failures_total(),
+            in_flight: self.limits.in_flight_max - self.permits.available_permits(),
+            in_flight_max: self.limits.in_flight_max,
+        }
+    }
+}
