@@ -4,6 +4,7 @@
 //! Start: bind everything, load the guest, spawn, ready. Stop: not ready, stop accepting, let sessions finish, say
 //! goodbye to peers, wait.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use herd_sdk::{Decision, FanOut, Input, Moment, Outcome, Progress};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, Controls, Refusal, Token};
@@ -53,7 +54,7 @@ pub(crate) struct Core {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be had.
-    #[error("{node} cannot listen on {address} for {what}: {source}{hint}")]
+    #[error("{node} cannot listen on {address} for {what}{hint}")]
     Bind {
         /// Which node.
         node: String,
@@ -62,12 +63,12 @@ pub enum StartError {
         /// Which address.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
         /// What to do.
         hint: &'static str,
     },
     /// The guest does not load.
-    #[error("the guest cannot serve {node}: {source}")]
+    #[error("the guest cannot serve {node}")]
     Guest {
         /// Which node.
         node: String,
@@ -99,12 +100,13 @@ impl Node {
         token: Token,
     ) -> Result<Self, StartError> {
         let Some(node) = config.nodes.get(name) else { return Err(StartError::Panicked(name.into())) };
-        let clients = bind(name, "clients", node.client).await?;
-        let links = bind(name, "links", node.link_address()).await?;
-        let admin_listener = bind(name, "admin", node.admin_address()).await?;
-        let client_address = clients.local_addr().unwrap_or(node.client);
+        let clients = Port::bind(name, "clients", node.client)?;
+        let links = Port::bind(name, "links", node.link_address())?;
+        let admin_port = Port::bind(name, "admin", node.admin_address())?;
 
         let core = Arc::new(Self::core(config, name, engine, guest).await?);
+        let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
+        let client_address = clients.local_addr().unwrap_or(node.client);
         let neighbours = config.neighbours(name);
         let count = neighbours.len();
         let sink: Arc<dyn Sink> = core.clone();
@@ -282,19 +284,43 @@ impl Controls for Core {
     }
 }
 
-async fn bind(node: &str, what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Bind {
-        node: node.into(),
-        what,
-        address,
-        hint: match source.kind() {
-            std::io::ErrorKind::AddrInUse => {
+/// An address that is taken and not yet listened on: a node that cannot have its addresses says so before it compiles
+/// anything, and nobody can connect to one that does not serve yet.
+struct Port {
+    socket: TcpSocket,
+    node: String,
+    what: &'static str,
+    address: SocketAddr,
+}
+
+impl Port {
+    fn bind(node: &str, what: &'static str, address: SocketAddr) -> Result<Self, StartError> {
+        let fail = |source| StartError::bind(node, what, address, source);
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(fail)?;
+        socket.set_reuseaddr(true).map_err(fail)?;
+        socket.bind(address).map_err(fail)?;
+        Ok(Self { socket, node: node.into(), what, address })
+    }
+
+    fn listen(self) -> Result<TcpListener, StartError> {
+        let Self { socket, node, what, address } = self;
+        socket.listen(BACKLOG).map_err(|source| StartError::bind(&node, what, address, source))
+    }
+}
+
+impl StartError {
+    fn bind(node: &str, what: &'static str, address: SocketAddr, source: io::Error) -> Self {
+        let hint = match source.kind() {
+            io::ErrorKind::AddrInUse => {
                 "; another program has that port, perhaps another herd: stop it, or choose another address in the configuration"
             }
-            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
-            std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+            io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
-        },
-        source,
-    })
+        };
+        Self::Bind { node: node.into(), what, address, source, hint }
+    }
 }
+
+/// Clients that connect faster than they are accepted wait here; the system may allow fewer.
+const BACKLOG: u32 = 4096;

@@ -24,7 +24,7 @@ pub struct TrafficLog {
 
 /// The file cannot be written. The node does not start.
 #[derive(Debug, thiserror::Error)]
-#[error("traffic log {path}: {source}")]
+#[error("traffic log {path}")]
 pub struct TrafficLogError {
     path: PathBuf,
     source: io::Error,

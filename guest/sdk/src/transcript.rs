@@ -18,6 +18,7 @@
 mod client;
 mod effect_line;
 mod event;
+mod event_line;
 mod parse;
 mod run;
 mod sense;

@@ -23,7 +23,7 @@ pub enum TokenError {
     #[error("there is no home directory; set `state_dir` in the configuration or STATE_DIRECTORY in the environment")]
     NoDirectory,
     /// The file cannot be read or made.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Io {
         /// Which file or directory.
         path: PathBuf,

@@ -145,11 +145,11 @@ impl Peers {
             handshake::refuse(frames, &why).await;
             return Err(why);
         };
-        tracing::info!(peer = %link.peer, dialed, "link up");
+        tracing::info!(node = %self.identity.node, peer = %link.peer, dialed, "link up");
         let ended = link::run(self, &link, frames).await;
         match &ended {
-            Ok(()) => tracing::info!(peer = %link.peer, "link down"),
-            Err(error) => tracing::warn!(peer = %link.peer, %error, "link down"),
+            Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
+            Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, %error, "link down"),
         }
         self.dismiss(&peer, &link, ended.err().map(|error| error.to_string()));
         Ok(())

@@ -18,6 +18,8 @@ pub(super) enum Act {
     Serve(Vec<u8>),
     /// Read a request, write these bytes, and then the others again and again until the client goes.
     Flood(Vec<u8>, Vec<u8>),
+    /// Write these bytes without waiting for a request, and close.
+    Shout(Vec<u8>),
     /// Reset at once.
     Reset,
 }
@@ -74,8 +76,10 @@ pub(super) fn answer(status: &str, body: &str) -> Vec<u8> {
 }
 
 async fn perform(act: Act, mut stream: TcpStream, requests: mpsc::Sender<String>) {
-    if let Act::Reset = act {
-        return stream.set_zero_linger().unwrap();
+    match &act {
+        Act::Reset => return stream.set_zero_linger().unwrap(),
+        Act::Shout(bytes) => return stream.write_all(bytes).await.unwrap_or_default(),
+        _ => {}
     }
     while let Some(request) = read_request(&mut stream).await {
         requests.send(request).await.unwrap();
@@ -98,7 +102,7 @@ async fn perform(act: Act, mut stream: TcpStream, requests: mpsc::Sender<String>
                 while stream.write_all(rest).await.is_ok() {}
                 return;
             }
-            Act::Reset => return,
+            Act::Shout(_) | Act::Reset => return,
         }
     }
 }

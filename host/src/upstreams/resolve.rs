@@ -1,6 +1,7 @@
 //! What the configuration of an upstream amounts to: presets filled in, everything checked, the secret read.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -106,8 +107,10 @@ impl Resolved {
             }
             Err(_) if table.is_none() => return Ok(None),
             Err(problem) => {
-                warn!(upstream = name, %problem, "upstream cannot be asked");
-                let service = ServicePlan::Absent { url: base.as_str().into(), problem: problem.to_string() };
+                let cause = problem.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let problem = format!("{problem}{cause}");
+                warn!(upstream = name, problem, "upstream cannot be asked");
+                let service = ServicePlan::Absent { url: base.as_str().into(), problem };
                 return Ok(Some(Self { limits, service }));
             }
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use super::raw_server::{Act, RawServer, answer};
 use super::*;
@@ -89,12 +89,24 @@ async fn an_answer_that_breaks_off_is_incomplete_and_one_too_large_is_not_read_t
 
 #[tokio::test]
 async fn a_refused_connection_is_unreachable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // Bound, so that no other test gets the port, but not listening.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
     let upstreams = upstreams(&format!("[x]\nurl = \"http://{address}\""));
     for request in [get("x", ""), post("x", "", "")] {
         assert_eq!(upstreams.ask(request, later()).await, Reply::Failed(Failure::Unreachable));
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_or_never_ends_is_unreachable() {
+    let nonsense = RawServer::start(&[Act::Shout(answer("200 OK", "no TLS here"))]).await;
+    let silent = RawServer::start(&[Act::Hold(vec![])]).await;
+    let table = |name, server: &RawServer| format!("[{name}]\nurl = \"https://{}\"\n", server.address);
+    let upstreams = upstreams(&(table("nonsense", &nonsense) + &table("silent", &silent) + "connect_timeout_ms = 20"));
+    for name in ["nonsense", "silent"] {
+        assert_eq!(upstreams.ask(get(name, ""), later()).await, Reply::Failed(Failure::Unreachable), "{name}");
     }
 }
 
@@ -255,7 +267,7 @@ fn without_root_certificates_https_is_unreachable_and_http_on_loopback_works() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let server = RawServer::answering("200 OK", "ok").await;
         let upstreams =
-            upstreams(&format!("[secure]\nurl = \"https://{}\"\n[plain]\nurl = \"{}\"", server.address, server.url(),));
+            upstreams(&format!("[secure]\nurl = \"https://{}\"\n[plain]\nurl = \"{}\"", server.address, server.url()));
         for _ in 0..2 {
             assert_eq!(upstreams.ask(get("secure", ""), later()).await, Reply::Failed(Failure::Unreachable));
         }

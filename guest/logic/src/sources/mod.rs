@@ -111,7 +111,7 @@ struct Place<'a> {
 
 /// Writes an answer with places, one place a line.
 fn with_places(source: Source, attribution: &str, places: &[Place<'_>]) -> String {
-    let text = serde_json::Value::from;
+    let text = |text: &str| serde_json::Value::from(text);
     let mut json = String::from("{\"html_attributions\": [],\n \"results\": [");
     for (index, place) in places.iter().enumerate() {
         json.push_str(if index == 0 { "\n  " } else { ",\n  " });

@@ -18,8 +18,8 @@ pub struct ClientTurn {
     pub connection: usize,
     /// What is sent.
     pub bytes: Vec<u8>,
-    /// More may follow; or the client ends its input; or the bytes are the first of a line over the limit, and a client
-    /// that talks to a real node sends more of them.
+    /// More may follow; or the client ends its input; or the bytes are those of a line over the limit, which a node
+    /// with another limit than the author had in mind does not notice.
     pub mark: Mark,
     /// What is received for it, all answers of upstreams included. None if the author left bytes open with a star.
     pub replies: Option<Vec<u8>>,

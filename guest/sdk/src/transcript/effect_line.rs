@@ -6,25 +6,46 @@ use crate::transcript::token::{Token, write_bytes};
 
 /// What a line below an event may begin with.
 pub(super) const EFFECT_WORDS: [&str; 14] = [
-    "reply", "keep", "fetch", "subscribe", "unsubscribe", "publish", "close", "note", "verdict", "duplicate", "left",
-    "waits", "unasked", "fault",
+    "reply",
+    "keep",
+    "fetch",
+    "subscribe",
+    "unsubscribe",
+    "publish",
+    "close",
+    "note",
+    "verdict",
+    "duplicate",
+    "left",
+    "waits",
+    "unasked",
+    "fault",
 ];
+
+/// How a record fared against the one that was there under its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contest {
+    /// It was applied, or nothing was to be.
+    Won,
+    /// A higher one was there.
+    Lost,
+}
 
 /// One effect, as it is written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EffectLine {
     pub(super) tokens: Vec<Token>,
-    /// Indented by two, its continuations by four; without a newline at the end.
+    /// Indented by two, its continuations by four, or by six within a byte string; without a newline at the end.
     pub(super) text: String,
 }
 
 impl EffectLine {
-    /// An effect of a decision. `wins`: for a keep, whether it was applied.
-    pub(super) fn effect(decision: &Decision, index: usize, wins: bool) -> Self {
+    /// An effect of a decision. The contest is that of a keep.
+    pub(super) fn effect(decision: &Decision, index: usize, contest: Contest) -> Self {
         let bytes = |span| decision.bytes(span);
         match &decision.effects[index] {
             Effect::Reply(reply) => Self::reply(decision, index, *reply),
-            Effect::Keep(keep) => Self::keep(decision, keep, wins),
+            Effect::Keep(keep) => Self::keep(decision, keep, contest),
             Effect::Fetch(fetch) => Self::fetch(decision, *fetch),
             Effect::Subscribe(topic) => Self::word("subscribe").bytes(bytes(*topic)),
             Effect::Unsubscribe(topic) => Self::word("unsubscribe").bytes(bytes(*topic)),
@@ -47,7 +68,7 @@ impl EffectLine {
         line.below("else").bytes(decision.bytes(tie.otherwise)).tied(decision, index, tie.keep)
     }
 
-    fn keep(decision: &Decision, keep: &Keep, wins: bool) -> Self {
+    fn keep(decision: &Decision, keep: &Keep, contest: Contest) -> Self {
         let mut line = Self::word("keep").bytes(decision.bytes(keep.key));
         // A comma keeps the two strings apart.
         line.comma();
@@ -62,7 +83,7 @@ impl EffectLine {
                 line = line.bytes(peer.as_bytes());
             }
         }
-        if wins { line } else { line.and("loses") }
+        if contest == Contest::Lost { line.and("loses") } else { line }
     }
 
     fn fetch(decision: &Decision, fetch: Fetch) -> Self {
@@ -111,11 +132,11 @@ impl EffectLine {
         Self::word("duplicate")
     }
 
-    /// What the guest said of a report. `wins`: whether it was applied.
-    pub(super) fn verdict(verdict: Verdict, wins: bool) -> Self {
-        match (verdict, wins) {
-            (Verdict::Keep, true) => Self::word("verdict").and("keep"),
-            (Verdict::Keep, false) => Self::word("verdict").and("keep").and("loses"),
+    /// What the guest said of a report.
+    pub(super) fn verdict(verdict: Verdict, contest: Contest) -> Self {
+        match (verdict, contest) {
+            (Verdict::Keep, Contest::Won) => Self::word("verdict").and("keep"),
+            (Verdict::Keep, Contest::Lost) => Self::word("verdict").and("keep").and("loses"),
             (Verdict::Refuse, _) => Self::word("verdict").and("refuse"),
         }
     }
@@ -145,7 +166,7 @@ impl EffectLine {
 
     fn bytes(mut self, bytes: &[u8]) -> Self {
         self.text.push(' ');
-        write_bytes(&mut self.text, bytes, CONTINUATION);
+        write_bytes(&mut self.text, bytes, BYTES_CONTINUATION);
         self.tokens.push(Token::Bytes(bytes.into()));
         self
     }
@@ -159,7 +180,9 @@ impl EffectLine {
     fn tied(self, decision: &Decision, index: usize, to: u32) -> Self {
         let keeps = || decision.effects.iter().zip(0_u32..).filter(|(effect, _)| matches!(effect, Effect::Keep(_)));
         match keeps().position(|(_, at)| at == to) {
-            Some(_) if keeps().take_while(|&(_, at)| (at as usize) < index).last().is_some_and(|(_, at)| at == to) => self,
+            Some(_) if keeps().take_while(|&(_, at)| (at as usize) < index).last().is_some_and(|(_, at)| at == to) => {
+                self
+            }
             Some(ordinal) => self.and("keep").and(&(ordinal + 1).to_string()),
             None => self.and("report").and(&(to + 1).to_string()),
         }
@@ -179,3 +202,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 const CONTINUATION: &str = "\n    ";
+const BYTES_CONTINUATION: &str = "\n      ";

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::event::{Failure, Mark};
 use crate::logic::Settings;
 use crate::transcript::effect_line::EFFECT_WORDS;
-use crate::transcript::event::{BlockLine, Event, PeerReport, Step, UpstreamOutcome};
+use crate::transcript::event::{BlockLine, Step};
+use crate::transcript::event_line::event;
 use crate::transcript::token::{Token, read};
 use crate::transcript::{Item, Transcript};
 
@@ -165,7 +165,11 @@ impl Reader {
             }
             _ => match line.text.split_once("live no:").map(|(_, reason)| without_comment(reason)) {
                 Some(reason) if !reason.is_empty() => transcript.not_live = Some(reason.into()),
-                _ => return Err("wants the reason why a running herd cannot be asked: live no: needs other clocks".into()),
+                _ => {
+                    return Err(
+                        "wants the reason why a running herd cannot be asked: live no: needs other clocks".into()
+                    );
+                }
             },
         }
         Ok(true)
@@ -185,117 +189,14 @@ fn without_comment(text: &str) -> &str {
     text.split_once(" #").map_or(text, |(text, _)| text).trim()
 }
 
-fn event(tokens: &[Token]) -> Result<Event, String> {
-    let Some((Token::Word(word), rest)) = tokens.split_first() else {
-        return Err(format!("a byte string without a word before it; {EVENTS}"));
-    };
-    match (&**word, rest) {
-        ("now", [Token::Word(time)]) => match time.strip_prefix('+') {
-            Some(time) => nanoseconds(time).map(Event::Later),
-            None => nanoseconds(time).map(Event::Now),
-        },
-        ("now", _) => Err(format!("wants a time: {NOW_EXAMPLE}")),
-        ("random", [first, second]) => {
-            let bits = number(first).zip(number(second));
-            bits.map(|(first, second)| Event::Random(first, second)).ok_or_else(|| RANDOM_USAGE.into())
-        }
-        ("random", _) => Err(RANDOM_USAGE.into()),
-        ("session", [Token::Word(name)]) => Ok(Event::Session(name.clone())),
-        ("session", _) => Err("wants a name: session alice".into()),
-        ("input", [Token::Bytes(bytes), mark @ ..]) => {
-            let mark = match mark {
-                [] => Mark::More,
-                [mark] if mark.is("end") => Mark::End,
-                [mark] if mark.is("overlong") => Mark::Overlong,
-                _ => return Err("only `end` or `overlong` may stand behind the bytes of an input".into()),
-            };
-            Ok(Event::Input { bytes: bytes.clone(), mark })
-        }
-        ("input", _) => Err("wants bytes: input \"IAMAT kiwi +34-118 1479413884\\n\"".into()),
-        ("report", rest) => rest.split(|token| token.is("and")).map(report).collect::<Result<_, _>>().map(Event::Reports),
-        ("answer", [from, Token::Bytes(upstream), outcome @ ..]) if from.is("from") => {
-            Ok(Event::Answer { upstream: Some(upstream.clone()), outcome: self::outcome(outcome)? })
-        }
-        ("answer", outcome) => Ok(Event::Answer { upstream: None, outcome: self::outcome(outcome)? }),
-        _ => Err(format!("`{word}` is not an event; {EVENTS}")),
-    }
-}
-
-/// Reads `"KEY", "RECORD" form N rank HEX origin "NODE"`.
-fn report(tokens: &[Token]) -> Result<PeerReport, String> {
-    let usage = || REPORT_USAGE.to_string();
-    let [Token::Bytes(key), comma, Token::Bytes(bytes), form_word, form, rank_word, rank, origin_word, Token::Bytes(origin)] =
-        tokens
-    else {
-        return Err(usage());
-    };
-    if !(comma.is(",") && form_word.is("form") && rank_word.is("rank") && origin_word.is("origin")) {
-        return Err(usage());
-    }
-    let form = number(form).and_then(|form| u32::try_from(form).ok()).ok_or_else(usage)?;
-    let rank = self::rank(rank).ok_or("a rank is an even number of hexadecimal digits, or a dash for none")?;
-    Ok(PeerReport { key: key.clone(), bytes: bytes.clone(), form, rank, origin: origin.clone() })
-}
-
-fn rank(token: &Token) -> Option<Vec<u8>> {
-    let Token::Word(digits) = token else { return None };
-    if digits == "-" {
-        return Some(vec![]);
-    }
-    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect()
-}
-
-/// Reads `STATUS "BODY"` or `failed WORD`.
-fn outcome(tokens: &[Token]) -> Result<UpstreamOutcome, String> {
-    let words = Failure::ALL.map(Failure::word).join(", ");
-    match tokens {
-        [status @ Token::Word(_), Token::Bytes(body)] => {
-            let status = number(status).and_then(|status| u16::try_from(status).ok());
-            let status = status.filter(|status| (100..1000).contains(status)).ok_or("an HTTP status has three digits")?;
-            Ok(UpstreamOutcome::Answered { status, body: body.clone() })
-        }
-        [failed, Token::Word(word)] if failed.is("failed") => {
-            let failure = Failure::ALL.into_iter().find(|failure| failure.word() == word);
-            failure.map(UpstreamOutcome::Failed).ok_or_else(|| format!("`{word}` is not a failure; known are {words}"))
-        }
-        _ => Err(format!("wants a status and a body, or a failure ({words}): answer 200 '{{}}', answer failed timeout")),
-    }
-}
-
-fn number(token: &Token) -> Option<u64> {
-    match token {
-        Token::Word(word) => word.parse().ok(),
-        _ => None,
-    }
-}
-
-/// Reads seconds with at most nine decimals.
-fn nanoseconds(text: &str) -> Result<u64, String> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
-    let parsed = || {
-        let seconds: u64 = seconds.parse().ok()?;
-        let fraction: u64 = format!("{fraction:0<9}").parse().ok()?;
-        seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
-    };
-    let valid = digits(seconds) && digits(fraction) && fraction.len() <= 9;
-    valid.then(parsed).flatten().ok_or_else(|| format!("`{text}` is not a time: {NOW_EXAMPLE}"))
-}
-
 /// What a transcript is run as unless it says otherwise: the first node of the herd that runs without a configuration.
 const DEFAULT_NODE: &str = "Riley";
-
-const EVENTS: &str = "known are node, set, live, now, random, session, input, report and answer";
-const NOW_EXAMPLE: &str = "now 1479413884.655837, or now +0.5 to go on from there";
-const RANDOM_USAGE: &str = "wants two numbers of 64 bits: random 7 11";
-const REPORT_USAGE: &str = "wants: report \"KEY\", \"RECORD\" form 1 rank 00ff origin \"Bernard\", and more of them behind `and`";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Failure, Mark};
+    use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 
     fn error(text: &str) -> String {
         transcript("t", text).unwrap_err().to_string()
@@ -354,22 +255,39 @@ mod tests {
             ("set a = 1\nset a = 2", "t:2: `a` is set twice"),
             ("live yes", "t:1: wants the reason why a running herd cannot be asked: live no: needs other clocks"),
             ("now", "t:1: wants a time: now 1479413884.655837, or now +0.5 to go on from there"),
-            ("now 1.0000000000", "t:1: `1.0000000000` is not a time: now 1479413884.655837, or now +0.5 to go on from there"),
+            (
+                "now 1.0000000000",
+                "t:1: `1.0000000000` is not a time: now 1479413884.655837, or now +0.5 to go on from there",
+            ),
             ("random 1", "t:1: wants two numbers of 64 bits: random 7 11"),
             ("session", "t:1: wants a name: session alice"),
             ("input x", "t:1: wants bytes: input \"IAMAT kiwi +34-118 1479413884\\n\""),
             ("input \"x\" last", "t:1: only `end` or `overlong` may stand behind the bytes of an input"),
             ("input \"x\"\n    \"y", "t:2: the byte string does not end; close it with \""),
             ("answer 20 \"\"", "t:1: an HTTP status has three digits"),
-            ("answer failed late", "t:1: `late` is not a failure; known are unknown, unreachable, timeout, too-large, incomplete, busy"),
-            ("report \"k\", \"r\" form 1 rank 0 origin \"B\"", "t:1: a rank is an even number of hexadecimal digits, or a dash for none"),
-            ("\"x\"", "t:1: a byte string without a word before it; known are node, set, live, now, random, session, input, report and answer"),
-            ("inputs \"x\"", "t:1: `inputs` is not an event; known are node, set, live, now, random, session, input, report and answer"),
+            (
+                "answer failed late",
+                "t:1: `late` is not a failure; known are unknown, unreachable, timeout, too-large, incomplete, busy",
+            ),
+            (
+                "report \"k\", \"r\" form 1 rank 0 origin \"B\"",
+                "t:1: a rank is an even number of hexadecimal digits, or a dash for none",
+            ),
+            (
+                "\"x\"",
+                "t:1: a byte string without a word before it; known are node, set, live, now, random, session, input, report and answer",
+            ),
+            (
+                "inputs \"x\"",
+                "t:1: `inputs` is not an event; known are node, set, live, now, random, session, input, report and answer",
+            ),
         ] {
             assert_eq!(error(text), expected, "{text}");
         }
         assert!(error("report \"k\" \"r\"").starts_with("t:1: wants: report \"KEY\", \"RECORD\" form 1"));
         assert!(error("answer").starts_with("t:1: wants a status and a body, or a failure (unknown,"));
-        assert!(error("input \"x\"\n  replay \"y\"").starts_with("t:2: an expected effect begins with one of reply, keep,"));
+        assert!(
+            error("input \"x\"\n  replay \"y\"").starts_with("t:2: an expected effect begins with one of reply, keep,")
+        );
     }
 }

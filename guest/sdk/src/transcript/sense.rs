@@ -94,7 +94,11 @@ impl Check<'_> {
     fn keep_before(&self, index: u32) -> Result<(), String> {
         let index = index as usize;
         let is_keep = matches!(self.decision.effects.get(index), Some(Effect::Keep(_)));
-        if is_keep && index < self.index { Ok(()) } else { Err("tied to something that is not a keep before it".into()) }
+        if is_keep && index < self.index {
+            Ok(())
+        } else {
+            Err("tied to something that is not a keep before it".into())
+        }
     }
 }
 
@@ -129,7 +133,8 @@ mod tests {
     #[test]
     fn senseless_effects_are_named() {
         let outside = Span { start: 0, length: 1 };
-        let tied = |keep| Effect::Reply(Reply { bytes: Span::default(), tie: Some(Tie { keep, otherwise: Span::default() }) });
+        let tied =
+            |keep| Effect::Reply(Reply { bytes: Span::default(), tie: Some(Tie { keep, otherwise: Span::default() }) });
         let keep = |decision: &mut Decision, key: &[u8], rank: &[u8]| {
             let (key, rank) = (decision.copy(key), decision.copy(rank));
             Effect::Keep(Keep { key, rank, form: 1, bytes: Span::default(), fan_out: FanOut::Everyone })

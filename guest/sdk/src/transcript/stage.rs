@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::effect::{Decision, Effect};
 use crate::event::{Awaiting, Input, Mark, Moment, Report, Verdict};
 use crate::native::{Decider, Fault, MemoryRecords};
-use crate::transcript::effect_line::EffectLine;
+use crate::transcript::effect_line::{Contest, EffectLine};
 use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 use crate::transcript::sense;
 
@@ -67,7 +67,8 @@ impl<'a> Stage<'a> {
     }
 
     fn input(&mut self, bytes: &[u8], mark: Mark) -> Vec<EffectLine> {
-        let mut session = self.sessions.remove(&self.current).filter(|session| !session.ended).unwrap_or_else(Session::new);
+        let mut session =
+            self.sessions.remove(&self.current).filter(|session| !session.ended).unwrap_or_else(Session::new);
         session.rest.extend_from_slice(bytes);
         let satisfied = session.is_satisfied_by(bytes);
         let lines = match mark {
@@ -143,12 +144,12 @@ impl<'a> Stage<'a> {
                 None => EffectLine::duplicate(),
                 Some((report, Verdict::Refuse)) => {
                     self.set_aside(report);
-                    EffectLine::verdict(Verdict::Refuse, false)
+                    EffectLine::verdict(Verdict::Refuse, Contest::Lost)
                 }
                 Some((report, Verdict::Keep)) => EffectLine::verdict(Verdict::Keep, self.apply(report)),
             });
         }
-        lines.extend((0..decision.effects.len()).map(|index| EffectLine::effect(&decision, index, true)));
+        lines.extend((0..decision.effects.len()).map(|index| EffectLine::effect(&decision, index, Contest::Won)));
         lines
     }
 
@@ -165,10 +166,10 @@ impl<'a> Stage<'a> {
     /// Performs what a decision about a session says, in order.
     fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
         let perform = |(effect, index): (&Effect, usize)| {
-            let mut wins = true;
+            let mut contest = Contest::Won;
             match effect {
                 Effect::Keep(keep) => {
-                    wins = self.apply(&Report {
+                    contest = self.apply(&Report {
                         key: decision.bytes(keep.key),
                         rank: decision.bytes(keep.rank),
                         form: keep.form,
@@ -184,18 +185,18 @@ impl<'a> Stage<'a> {
                 Effect::Close => session.ended = true,
                 _ => {}
             }
-            EffectLine::effect(decision, index, wins)
+            EffectLine::effect(decision, index, contest)
         };
         decision.effects.iter().zip(0..).map(perform).collect()
     }
 
-    /// Keeps a record if it wins, and says whether it did.
-    fn apply(&self, report: &Report<'_>) -> bool {
-        let wins = self.is_news(report);
-        if wins {
-            self.records.apply_report(report);
+    /// Keeps a record if it wins.
+    fn apply(&self, report: &Report<'_>) -> Contest {
+        if !self.is_news(report) {
+            return Contest::Lost;
         }
-        wins
+        self.records.apply_report(report);
+        Contest::Won
     }
 
     fn is_news(&self, report: &Report<'_>) -> bool {

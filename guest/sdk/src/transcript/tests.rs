@@ -33,7 +33,11 @@ impl Logic for Toy {
                     let (key, rank, record) = (word(), word(), word());
                     let keep = turn.keep(key, rank, 1, |out| out.extend_from_slice(record));
                     turn.tell_first(keep, vec!["Jaquez".into(), "Juzang".into()]);
-                    turn.reply_if_kept(keep, |out| out.extend_from_slice(b"kept\n"), |out| out.extend_from_slice(b"no\n"));
+                    turn.reply_if_kept(
+                        keep,
+                        |out| out.extend_from_slice(b"kept\n"),
+                        |out| out.extend_from_slice(b"no\n"),
+                    );
                     turn.publish_if_kept(keep, key, record);
                 }
                 b"get" => turn.reply(&turn.record(word()).unwrap_or_default().bytes),
@@ -176,7 +180,10 @@ fn a_transcript_without_expectations_records_itself() {
 #[test]
 fn a_difference_shows_the_event_and_both_sides() {
     let run = run("input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"x\"\n  close   # why not\n  waits\n");
-    assert_eq!(run.to_string(), "t:1\n  input \"get k\\nbye\\n\"\n-   reply \"x\"\n+   reply \"\"\n    close   # why not\n-   waits\n");
+    assert_eq!(
+        run.to_string(),
+        "t:1\n  input \"get k\\nbye\\n\"\n-   reply \"x\"\n+   reply \"\"\n    close   # why not\n-   waits\n"
+    );
     assert_eq!(run.actual(), "input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"\"\n  close   # why not\n");
     assert_eq!((run.differences().len(), run.differences()[0].line), (1, 1));
 }

@@ -131,7 +131,7 @@ fn write_line(out: &mut String, line: &[u8]) {
     let mut at = 0;
     while at < line.len() {
         let run = line[at..].iter().take_while(|&&byte| byte == line[at]).count();
-        if run >= RUN_MIN && line[at].is_ascii() {
+        if run >= RUN_MIN {
             if plain < at {
                 write_quoted(out, &line[plain..at]);
                 out.push(' ');
@@ -176,11 +176,11 @@ fn write_hex(out: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Characters that a reader of a transcript could not see or tell from a blank.
+/// Characters that a reader of a transcript could not see, or could not tell from a blank or from another spelling.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// Runs from this length on are written as repeats. Longer than any indentation that people write.
@@ -207,7 +207,10 @@ mod tests {
     fn a_line_is_words_strings_and_stars() {
         let word = |word: &str| Token::Word(word.into());
         let bytes = |bytes: &[u8]| Token::Bytes(bytes.into());
-        assert_eq!(tokens(r#"reply "a\n" 'b"' else * # why"#), [word("reply"), bytes(b"a\nb\""), word("else"), Token::Any]);
+        assert_eq!(
+            tokens(r#"reply "a\n" 'b"' else * # why"#),
+            [word("reply"), bytes(b"a\nb\""), word("else"), Token::Any]
+        );
         assert_eq!(tokens(r#"to "A", "B""#), [word("to"), bytes(b"A"), word(","), bytes(b"B")]);
         assert_eq!(tokens(r#"input "x"*3 "\xff\t\\\"\r é" end"#)[1], bytes(b"xxx\xff\t\\\"\r \xc3\xa9"));
     }
@@ -235,7 +238,8 @@ mod tests {
         assert_eq!(written(b"{\"a\": 1}"), r#"'{"a": 1}'"#);
         assert_eq!(written(b"it's \"x\""), r#""it's \"x\"""#);
         assert_eq!(written(&[&b"? "[..], &[b'x'; 64], b"\n"].concat()), r#""? " "x"*64 "\n""#);
-        assert_eq!(written("ki\u{a0}wi é \0".as_bytes()), r#""ki\xc2\xa0wi é \x00""#);
+        assert_eq!(written("ki\u{a0}wi é e\u{301} \0".as_bytes()), r#""ki\xc2\xa0wi é e\xcc\x81 \x00""#);
+        assert_eq!(written(&[0xff; 64]), r#""\xff"*64"#);
         assert_eq!(written(b"\xff\xc3"), r#""\xff\xc3""#);
     }
 }

@@ -34,7 +34,7 @@ fn a_preset_needs_no_table_and_a_table_overrides_it_field_by_field() {
     assert_eq!((plan.headers.len(), plan.connect_timeout), (2, Duration::from_millis(5)));
     assert_eq!(
         (&plan.headers["X-Goog-FieldMask"], &plan.headers["Content-Type"]),
-        (&HeaderValue::from_static("places.id"), &HeaderValue::from_static("application/json"),)
+        (&HeaderValue::from_static("places.id"), &HeaderValue::from_static("application/json"))
     );
     let pass = plan.pass.unwrap();
     assert!(matches!(&pass.place, Place::Query(name) if name == "key"));
