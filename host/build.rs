@@ -18,9 +18,33 @@ fn main() {
         Some(path) => PathBuf::from(path),
         None => build_guest(),
     };
+    embed_transcripts();
     match guest.canonicalize() {
         Ok(guest) => println!("cargo::rustc-env=HERD_DEFAULT_GUEST={}", guest.display()),
         Err(error) => fail(&format!("{}: {error}", guest.display())),
+    }
+}
+
+/// Embeds the transcripts of the line protocol, so that `herd test` has something to run against any guest.
+fn embed_transcripts() {
+    const DIRECTORY: &str = "../tests/transcripts";
+    println!("cargo::rerun-if-changed={DIRECTORY}");
+    let Ok(entries) = std::fs::read_dir(DIRECTORY) else { fail("tests/transcripts is not there") };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "herd"));
+    paths.sort();
+    let mut list = String::from("[\n");
+    for path in &paths {
+        let name = path.file_stem().unwrap_or_default().display();
+        match path.canonicalize() {
+            Ok(path) => list.push_str(&format!("    ({:?}, include_str!({path:?})),\n", name.to_string())),
+            Err(error) => fail(&format!("{}: {error}", path.display())),
+        }
+    }
+    list.push_str("]\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("transcripts.rs");
+    if let Err(error) = std::fs::write(&out, list) {
+        fail(&format!("{}: {error}", out.display()));
     }
 }
 

@@ -134,9 +134,7 @@ fn problem(report: &WireReport<'_>) -> Option<String> {
         WireReport { key: [], .. } => Some("a report without a key".into()),
         WireReport { key, .. } if key.len() > KEY_BYTES_MAX => over("key", key.len(), KEY_BYTES_MAX),
         WireReport { rank, .. } if rank.len() > RANK_BYTES_MAX => over("rank", rank.len(), RANK_BYTES_MAX),
-        WireReport { record, .. } if record.len() > RECORD_BYTES_MAX => {
-            over("record", record.len(), RECORD_BYTES_MAX)
-        }
+        WireReport { record, .. } if record.len() > RECORD_BYTES_MAX => over("record", record.len(), RECORD_BYTES_MAX),
         _ => None,
     }
 }

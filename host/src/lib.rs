@@ -21,3 +21,6 @@ pub mod worker;
 
 /// The component that decides unless another is configured.
 pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));
+
+/// The transcripts of the line protocol, by name.
+pub static TRANSCRIPTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/transcripts.rs"));

@@ -166,11 +166,9 @@ impl Node {
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let (engine, guest, settings) = (Arc::clone(engine), Arc::clone(guest), config.settings(name));
         let looked_up = Arc::clone(&records);
-        let loading =
-            tokio::task::spawn_blocking(move || Generations::new(&engine, &guest, settings, looked_up));
+        let loading = tokio::task::spawn_blocking(move || Generations::new(&engine, &guest, settings, looked_up));
         let generations = loading.await.map_err(|_| StartError::Panicked(name.into()))?;
-        let generations =
-            generations.map_err(|source| StartError::Guest { node: name.into(), source })?;
+        let generations = generations.map_err(|source| StartError::Guest { node: name.into(), source })?;
         let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
         let known = config.nodes.keys().cloned().collect();
         Ok(Core {
@@ -224,12 +222,8 @@ impl Surroundings for Core {
     }
 
     fn ask(&self, asked: Asked, deadline: Instant) -> BoxFuture<'static, Answered> {
-        let request = upstreams::Request {
-            upstream: asked.upstream,
-            method: asked.method,
-            path: asked.path,
-            body: asked.body,
-        };
+        let request =
+            upstreams::Request { upstream: asked.upstream, method: asked.method, path: asked.path, body: asked.body };
         let answer = self.upstreams.ask(request, deadline);
         let convert = |reply| match reply {
             upstreams::Reply::Response { status, body } => Answered::Response { status, body },
@@ -276,8 +270,7 @@ impl Controls for Core {
     }
 
     fn roll_back(&self) -> Result<Value, Refusal> {
-        let active =
-            self.generations.roll_back().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        let active = self.generations.roll_back().map_err(|error| Refusal::Conflict(error.to_string()))?;
         tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
         intake::offer_aside_again(self);
         Ok(json!({ "node": self.name, "active": active }))

@@ -73,7 +73,8 @@ mod tests {
         assert_eq!(out, b"AT Riley +0.263873386 ki\xffwi +34.068930-118.445127 1520023934.918963997");
         let skew_ns = 263_873_386;
         assert_eq!(AtLine::parse(&out), Some(AtLine { node: b"Riley", skew_ns, client: b"ki\xffwi", location, time }));
-        for wrong in ["AT Riley 0.1 a +1+1 1", "AT Riley +0.1 a +1+1", "AT Riley +0.1 a +1+1 1 1", "IAMAT a +1+1 1", ""] {
+        for wrong in ["AT Riley 0.1 a +1+1 1", "AT Riley +0.1 a +1+1", "AT Riley +0.1 a +1+1 1 1", "IAMAT a +1+1 1", ""]
+        {
             assert_eq!(AtLine::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

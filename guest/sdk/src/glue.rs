@@ -37,11 +37,7 @@ pub struct Component<S>(PhantomData<S>);
 impl<S: Slot> wit::Guest for Component<S> {
     fn describe() -> wit::Description {
         let description = S::Logic::describe();
-        wit::Description {
-            name: description.name,
-            version: description.version,
-            commands: description.commands,
-        }
+        wit::Description { name: description.name, version: description.version, commands: description.commands }
     }
 
     fn configure(settings: types::Settings) -> Result<(), types::BadSetting> {

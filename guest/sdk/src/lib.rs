@@ -73,7 +73,7 @@ macro_rules! export {
             }
 
             type Component = $crate::glue::Component<Slot>;
-            $crate::glue::bindings::export!(Component with_types_in $crate::glue::bindings);
+    $crate::glue::bindings::export!(Component with_types_in $crate::glue::bindings);
         };
     };
 }

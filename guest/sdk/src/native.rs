@@ -33,13 +33,7 @@ pub trait Decider {
     /// # Errors
     ///
     /// The guest is at fault; nothing was decided.
-    fn answer(
-        &mut self,
-        at: Moment,
-        token: &[u8],
-        otherwise: &[u8],
-        outcome: Outcome<'_>,
-    ) -> Result<Decision, Fault>;
+    fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault>;
 }
 
 /// Decides with a [`Logic`] that is linked in.
@@ -68,13 +62,7 @@ impl<L: Logic> Decider for Native<L> {
         Ok((verdicts, turn.finish()))
     }
 
-    fn answer(
-        &mut self,
-        at: Moment,
-        token: &[u8],
-        otherwise: &[u8],
-        outcome: Outcome<'_>,
-    ) -> Result<Decision, Fault> {
+    fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault> {
         let mut turn = Turn::new(at, &*self.records);
         self.logic.answer(token, otherwise, outcome, &mut turn);
         Ok(turn.finish())

@@ -83,8 +83,7 @@ impl Admin {
             .merge(authorised)
             .with_state(Arc::clone(&self.shared));
         let stopping = self.stopping.clone();
-        let served =
-            axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await;
+        let served = axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await;
         if let Err(error) = served {
             tracing::error!(%error, "admin API ended");
         }

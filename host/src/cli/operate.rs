@@ -59,7 +59,8 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
         return print_json(&answers);
     }
     let up: Vec<&Value> = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
-    let mut nodes = Table::new(&["node", "generation", "guest", "previous", "records", "digest", "sessions", "aside", "faults"]);
+    let mut nodes =
+        Table::new(&["node", "generation", "guest", "previous", "records", "digest", "sessions", "aside", "faults"]);
     let mut links = Table::new(&["link", "state", "queued", "dropped", "round trip", "clock ahead", "last error"]);
     for (name, answer) in &answers {
         let Ok(status) = answer else {
@@ -164,10 +165,8 @@ fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
 
 /// Success if every node answered.
 fn failures(answers: &Answers) -> anyhow::Result<ExitCode> {
-    let failed: Vec<String> = answers
-        .iter()
-        .filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?)))
-        .collect();
+    let failed: Vec<String> =
+        answers.iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?))).collect();
     match &*failed {
         [] => Ok(ExitCode::SUCCESS),
         [one] => bail!("{one}"),

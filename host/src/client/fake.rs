@@ -20,9 +20,7 @@ pub(super) struct FakeNode {
 impl FakeNode {
     /// Starts a node that sends what `answer` gives for each line; `None` closes the connection instead, and so does
     /// an answer that ends in `!close`, once it is out.
-    pub(super) async fn start(
-        answer: impl FnMut(&str) -> Option<String> + Send + 'static,
-    ) -> FakeNode {
+    pub(super) async fn start(answer: impl FnMut(&str) -> Option<String> + Send + 'static) -> FakeNode {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -33,16 +31,10 @@ impl FakeNode {
             let mut sessions = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (answer, asked) = (answer.clone(), asked_by_all.clone());
-                sessions.spawn(serve(stream, asked, move |line| {
-                    (answer.lock().unwrap())(line)
-                }));
+                sessions.spawn(serve(stream, asked, move |line| (answer.lock().unwrap())(line)));
             }
         });
-        FakeNode {
-            addr,
-            asked,
-            _tasks: tasks,
-        }
+        FakeNode { addr, asked, _tasks: tasks }
     }
 
     /// The lines received so far, over all connections.
@@ -51,18 +43,12 @@ impl FakeNode {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    asked: Arc<Mutex<Vec<String>>>,
-    answer: impl Fn(&str) -> Option<String>,
-) {
+async fn serve(stream: TcpStream, asked: Arc<Mutex<Vec<String>>>, answer: impl Fn(&str) -> Option<String>) {
     let mut lines = BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         asked.lock().unwrap().push(line.clone());
         let Some(text) = answer(&line) else { return };
-        let (text, close) = text
-            .strip_suffix(CLOSE)
-            .map_or((text.as_str(), false), |text| (text, true));
+        let (text, close) = text.strip_suffix(CLOSE).map_or((text.as_str(), false), |text| (text, true));
         if lines.get_mut().write_all(text.as_bytes()).await.is_err() || close {
             return;
         }

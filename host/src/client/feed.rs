@@ -86,9 +86,7 @@ pub(crate) fn parse_speed(text: &str) -> Result<f64, String> {
         return Ok(0.0);
     }
     let speed = text.parse::<f64>().ok().filter(|speed| is_speed(*speed));
-    speed.ok_or_else(|| {
-        "must be 0 or more (1: as recorded, 60: a minute a second), or max".to_owned()
-    })
+    speed.ok_or_else(|| "must be 0 or more (1: as recorded, 60: a minute a second), or max".to_owned())
 }
 
 /// Walks the track to its end and says how it went. A wrong answer or a report that a node never shows is counted,
@@ -116,22 +114,12 @@ impl Default for Waits {
     /// Five seconds each: an answer takes microseconds, but one with places may wait for a source, and a flood may
     /// wait for a link that is being made again.
     fn default() -> Self {
-        Waits {
-            answer: Duration::from_secs(5),
-            visible: Duration::from_secs(5),
-        }
+        Waits { answer: Duration::from_secs(5), visible: Duration::from_secs(5) }
     }
 }
 
 async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
-    let Feed {
-        points,
-        client,
-        speed,
-        to,
-        nodes,
-        progress,
-    } = options;
+    let Feed { points, client, speed, to, nodes, progress } = options;
     if points.is_empty() {
         return Err(FeedError::NoPoints);
     }
@@ -146,10 +134,7 @@ async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
     let client: Arc<str> = client.into();
     let mut report = FeedReport::new(&client, &to.name);
     let mut reporter = Session::new(to.clone(), waits.answer);
-    let mut watchers: Vec<_> = nodes
-        .into_iter()
-        .map(|node| Watcher::new(node, waits))
-        .collect();
+    let mut watchers: Vec<_> = nodes.into_iter().map(|node| Watcher::new(node, waits)).collect();
     for watcher in &mut watchers {
         // So that the first sample holds no connecting. A node that is down is tried again with every point.
         let _ = watcher.session.connect().await;
@@ -162,15 +147,10 @@ async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
         let location = format_location(point.latitude_degrees, point.longitude_degrees);
         let time = clock.stamp(SystemTime::now());
         report.sent += 1;
-        let answer = reporter
-            .tell(&format!("IAMAT {client} {location} {time}"))
-            .await;
+        let answer = reporter.tell(&format!("IAMAT {client} {location} {time}")).await;
         let answered = Instant::now();
-        let answer = answer.map_err(|source| FeedError::Unanswered {
-            node: to.name.clone(),
-            number: index + 1,
-            source,
-        })?;
+        let answer =
+            answer.map_err(|source| FeedError::Unanswered { node: to.name.clone(), number: index + 1, source })?;
         if is_at_line(&answer, &to.name, &format!("{client} {location} {time}")) {
             report.accepted += 1;
             watchers = watch_all(watchers, &client, answer.into(), answered).await;
@@ -178,30 +158,19 @@ async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
             report.add_wrong(answer);
         }
         bar.inc(1);
-        bar.set_message(format!(
-            "{} accepted, {} wrong",
-            report.accepted, report.wrong
-        ));
+        bar.set_message(format!("{} accepted, {} wrong", report.accepted, report.wrong));
     }
     bar.finish_and_clear();
 
     report.seconds = start.elapsed().as_secs_f64();
-    report.nodes = watchers
-        .into_iter()
-        .map(|watcher| watcher.into_report(report.accepted))
-        .collect();
+    report.nodes = watchers.into_iter().map(|watcher| watcher.into_report(report.accepted)).collect();
     Ok(report)
 }
 
 /// Waits for one report at all nodes at once.
 ///
 /// Tasks of its own, not those of a node: the set ends all of them when it is dropped, and hands on a panic.
-async fn watch_all(
-    watchers: Vec<Watcher>,
-    client: &Arc<str>,
-    at_line: Arc<str>,
-    answered: Instant,
-) -> Vec<Watcher> {
+async fn watch_all(watchers: Vec<Watcher>, client: &Arc<str>, at_line: Arc<str>, answered: Instant) -> Vec<Watcher> {
     let count = watchers.len();
     let mut tasks = JoinSet::new();
     for (index, mut watcher) in watchers.into_iter().enumerate() {
@@ -226,11 +195,7 @@ struct Session {
 
 impl Session {
     fn new(node: NodeAddr, timeout: Duration) -> Self {
-        Session {
-            node,
-            timeout,
-            client: None,
-        }
+        Session { node, timeout, client: None }
     }
 
     async fn connect(&mut self) -> Result<&mut Client, ClientError> {
@@ -252,12 +217,10 @@ impl Session {
 
     /// Whether the node shows the line as the client's.
     async fn shows(&mut self, client: &str, at_line: &str) -> Result<bool, ClientError> {
-        Ok(
-            match self.connect().await?.whats_at(client, 0.0, 0).await? {
-                WhatsAtReply::Known(answer) => answer.at_line == at_line && answer.has_object(),
-                WhatsAtReply::Invalid(_) => false,
-            },
-        )
+        Ok(match self.connect().await?.whats_at(client, 0.0, 0).await? {
+            WhatsAtReply::Known(answer) => answer.at_line == at_line && answer.has_object(),
+            WhatsAtReply::Invalid(_) => false,
+        })
     }
 }
 
@@ -272,12 +235,7 @@ struct Watcher {
 impl Watcher {
     fn new(node: NodeAddr, waits: Waits) -> Self {
         let session = Session::new(node, waits.answer);
-        Watcher {
-            session,
-            wait: waits.visible,
-            seen_after: Vec::new(),
-            last_failure: None,
-        }
+        Watcher { session, wait: waits.visible, seen_after: Vec::new(), last_failure: None }
     }
 
     /// Asks until the node shows the line or its time is over.
@@ -315,15 +273,9 @@ struct ClientClock {
 impl ClientClock {
     /// Returns POSIX seconds with nine decimals.
     fn stamp(&mut self, now: SystemTime) -> String {
-        let now_ns = now
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos());
+        let now_ns = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         self.last_ns = now_ns.max(self.last_ns + 1);
-        format!(
-            "{}.{:09}",
-            self.last_ns / NANOS_PER_SECOND,
-            self.last_ns % NANOS_PER_SECOND
-        )
+        format!("{}.{:09}", self.last_ns / NANOS_PER_SECOND, self.last_ns % NANOS_PER_SECOND)
     }
 }
 
@@ -340,9 +292,7 @@ fn due_after(points: &[TrackPoint], speed: f64) -> Vec<Duration> {
                 last_ns = Some(last_ns.map_or(time_ns, |last_ns: i128| last_ns.max(time_ns)));
                 if speed > 0.0 {
                     let seconds = recorded_ns as f64 / NANOS_PER_SECOND as f64 / speed;
-                    due = due
-                        .saturating_add(Duration::try_from_secs_f64(seconds).unwrap_or(DUE_MAX))
-                        .min(DUE_MAX);
+                    due = due.saturating_add(Duration::try_from_secs_f64(seconds).unwrap_or(DUE_MAX)).min(DUE_MAX);
                 }
             }
             due
@@ -352,16 +302,11 @@ fn due_after(points: &[TrackPoint], speed: f64) -> Vec<Duration> {
 
 /// Whether `line` is `AT <node> <skew> <fields>` with a skew of a sign, digits, a point and nine digits.
 fn is_at_line(line: &str, node: &str, fields: &str) -> bool {
-    let inner = line
-        .strip_prefix("AT ")
-        .and_then(|rest| rest.strip_prefix(node))
-        .and_then(|rest| {
-            let skew = rest.strip_prefix(' ')?.strip_suffix(fields)?;
-            skew.strip_suffix(' ')
-        });
-    let skew = inner
-        .and_then(|skew| skew.strip_prefix(['+', '-']))
-        .and_then(|skew| skew.split_once('.'));
+    let inner = line.strip_prefix("AT ").and_then(|rest| rest.strip_prefix(node)).and_then(|rest| {
+        let skew = rest.strip_prefix(' ')?.strip_suffix(fields)?;
+        skew.strip_suffix(' ')
+    });
+    let skew = inner.and_then(|skew| skew.strip_prefix(['+', '-'])).and_then(|skew| skew.split_once('.'));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     skew.is_some_and(|(whole, fraction)| digits(whole) && digits(fraction) && fraction.len() == 9)
 }
@@ -381,10 +326,8 @@ fn progress_bar(points: usize, wanted: bool) -> ProgressBar {
     }
     let template = "{bar:32} {pos}/{len} points, {msg} ({elapsed}, {eta} to go)";
     // The template is a constant; should it ever be wrong, the plain bar does.
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(points as u64), ProgressDrawTarget::stderr())
-        .with_style(style)
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(points as u64), ProgressDrawTarget::stderr()).with_style(style)
 }
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;

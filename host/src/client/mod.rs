@@ -133,28 +133,18 @@ impl Client {
     /// [`ClientError::Connect`] and [`ClientError::ConnectTimeout`].
     ///
     /// Cancel-safe: nothing is left behind.
-    pub(crate) async fn connect(
-        addr: SocketAddr,
-        timeout_each: Duration,
-    ) -> Result<Self, ClientError> {
+    pub(crate) async fn connect(addr: SocketAddr, timeout_each: Duration) -> Result<Self, ClientError> {
         let stream = match timeout(timeout_each, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => return Err(ClientError::Connect { addr, source }),
             Err(_) => {
-                return Err(ClientError::ConnectTimeout {
-                    addr,
-                    waited: timeout_each,
-                });
+                return Err(ClientError::ConnectTimeout { addr, waited: timeout_each });
             }
         };
         // A question is one small write and waits for its answer, the worst case of Nagle's algorithm. A kernel that
         // refuses this only makes us slower.
         let _ = stream.set_nodelay(true);
-        Ok(Client {
-            addr,
-            timeout: timeout_each,
-            stream: Some(BufReader::new(stream)),
-        })
+        Ok(Client { addr, timeout: timeout_each, stream: Some(BufReader::new(stream)) })
     }
 
     /// Whether another question may be put. False for good after an error or a cancelled call.
@@ -194,10 +184,7 @@ impl Client {
             }
             if !at_line.starts_with("AT ") {
                 let start = at_line.chars().take(UNEXPECTED_CHARS_SHOWN).collect();
-                return Err(ClientError::Unexpected {
-                    addr: exchange.addr,
-                    start,
-                });
+                return Err(ClientError::Unexpected { addr: exchange.addr, start });
             }
             let json = exchange.json().await?;
             Ok(WhatsAtReply::Known(WhatsAt { at_line, json }))
@@ -221,10 +208,7 @@ impl Client {
             read(&mut exchange).await
         })
         .await
-        .map_err(|_| ClientError::AnswerTimeout {
-            addr,
-            waited: self.timeout,
-        })??;
+        .map_err(|_| ClientError::AnswerTimeout { addr, waited: self.timeout })??;
         self.stream = Some(exchange.stream);
         Ok(answer)
     }
@@ -249,17 +233,13 @@ impl Exchange {
         let mut bytes = Vec::with_capacity(question.len() + 1);
         bytes.extend_from_slice(question.as_bytes());
         bytes.push(b'\n');
-        self.stream
-            .write_all(&bytes)
-            .await
-            .map_err(|source| self.failed(source))
+        self.stream.write_all(&bytes).await.map_err(|source| self.failed(source))
     }
 
     /// Reads the first line of the answer.
     async fn line(&mut self) -> Result<String, ClientError> {
         let mut line = Vec::new();
-        self.read_line("reply line", REPLY_LINE_BYTES_MAX, &mut line)
-            .await?;
+        self.read_line("reply line", REPLY_LINE_BYTES_MAX, &mut line).await?;
         line.pop();
         self.text(line)
     }
@@ -287,18 +267,11 @@ impl Exchange {
         let addr = self.addr;
         let room = bytes_max.saturating_sub(bytes.len());
         let mut limited = (&mut self.stream).take(room as u64);
-        let read = limited
-            .read_until(b'\n', bytes)
-            .await
-            .map_err(|source| self.failed(source))?;
+        let read = limited.read_until(b'\n', bytes).await.map_err(|source| self.failed(source))?;
         if read > 0 && bytes.last() == Some(&b'\n') {
             Ok(())
         } else if read == room {
-            Err(ClientError::TooLong {
-                addr,
-                part,
-                bytes_max,
-            })
+            Err(ClientError::TooLong { addr, part, bytes_max })
         } else if bytes.is_empty() && part == "reply line" {
             Err(ClientError::Closed { addr })
         } else {
@@ -310,9 +283,7 @@ impl Exchange {
     fn failed(&self, source: io::Error) -> ClientError {
         let addr = self.addr;
         match source.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                ClientError::Closed { addr }
-            }
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ClientError::Closed { addr },
             _ => ClientError::Io { addr, source },
         }
     }
@@ -340,13 +311,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_split_into_its_line_and_its_json() {
-        let node =
-            FakeNode::start(|_| Some("AT N +0.1 c +1+2 3\n{\n \"a\": 1\n}\n\n".into())).await;
+        let node = FakeNode::start(|_| Some("AT N +0.1 c +1+2 3\n{\n \"a\": 1\n}\n\n".into())).await;
         let mut client = Client::connect(node.addr, WAIT).await.unwrap();
         for _ in 0..2 {
-            let WhatsAtReply::Known(answer) = client.whats_at("c", 0.5, 3).await.unwrap() else {
-                panic!("invalid")
-            };
+            let WhatsAtReply::Known(answer) = client.whats_at("c", 0.5, 3).await.unwrap() else { panic!("invalid") };
             assert_eq!(answer.at_line, "AT N +0.1 c +1+2 3");
             assert_eq!(answer.json, "{\n \"a\": 1\n}");
             assert!(answer.has_object());
@@ -368,47 +336,27 @@ mod tests {
         let node = FakeNode::start(|_| Some("HTTP/1.1 400 Bad Request\n".into())).await;
         let mut client = Client::connect(node.addr, WAIT).await.unwrap();
         let error = client.whats_at("c", 0.0, 0).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "unexpected answer from {}: \"HTTP/1.1 400 Bad Request\"",
-                node.addr
-            )
-        );
+        assert_eq!(error.to_string(), format!("unexpected answer from {}: \"HTTP/1.1 400 Bad Request\"", node.addr));
     }
 
     #[tokio::test]
     async fn silence_is_a_timeout_and_ends_the_use_of_the_connection() {
         let node = FakeNode::start(|_| Some(String::new())).await;
-        let mut client = Client::connect(node.addr, Duration::from_millis(20))
-            .await
-            .unwrap();
-        assert!(matches!(
-            client.tell("IAMAT").await,
-            Err(ClientError::AnswerTimeout { .. })
-        ));
+        let mut client = Client::connect(node.addr, Duration::from_millis(20)).await.unwrap();
+        assert!(matches!(client.tell("IAMAT").await, Err(ClientError::AnswerTimeout { .. })));
         assert!(!client.is_usable());
-        assert!(matches!(
-            client.tell("IAMAT").await,
-            Err(ClientError::Closed { .. })
-        ));
+        assert!(matches!(client.tell("IAMAT").await, Err(ClientError::Closed { .. })));
     }
 
     #[tokio::test]
     async fn a_close_before_an_answer_differs_from_one_within() {
         let node = FakeNode::start(|_| None).await;
         let mut client = Client::connect(node.addr, WAIT).await.unwrap();
-        assert!(matches!(
-            client.tell("IAMAT").await,
-            Err(ClientError::Closed { .. })
-        ));
+        assert!(matches!(client.tell("IAMAT").await, Err(ClientError::Closed { .. })));
 
         let node = FakeNode::start(|_| Some("AT N\n{\n!close".into())).await;
         let mut client = Client::connect(node.addr, WAIT).await.unwrap();
-        assert!(matches!(
-            client.whats_at("c", 0.0, 0).await,
-            Err(ClientError::CutShort { .. })
-        ));
+        assert!(matches!(client.whats_at("c", 0.0, 0).await, Err(ClientError::CutShort { .. })));
     }
 
     #[tokio::test]
@@ -416,26 +364,12 @@ mod tests {
         let node = FakeNode::start(|_| Some("a".repeat(REPLY_LINE_BYTES_MAX + 1))).await;
         let mut client = Client::connect(node.addr, WAIT).await.unwrap();
         let error = client.tell("IAMAT").await.unwrap_err();
-        assert!(
-            matches!(
-                error,
-                ClientError::TooLong {
-                    part: "reply line",
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, ClientError::TooLong { part: "reply line", .. }), "{error}");
 
-        let node =
-            FakeNode::start(|_| Some(format!("AT N\n{}", "[]\n".repeat(JSON_BYTES_MAX / 3 + 1))))
-                .await;
+        let node = FakeNode::start(|_| Some(format!("AT N\n{}", "[]\n".repeat(JSON_BYTES_MAX / 3 + 1)))).await;
         let mut client = Client::connect(node.addr, WAIT).await.unwrap();
         let error = client.whats_at("c", 0.0, 0).await.unwrap_err();
-        assert!(
-            matches!(error, ClientError::TooLong { part: "JSON", .. }),
-            "{error}"
-        );
+        assert!(matches!(error, ClientError::TooLong { part: "JSON", .. }), "{error}");
     }
 
     #[tokio::test]

@@ -71,20 +71,14 @@ impl FeedReport {
     pub(super) fn add_wrong(&mut self, answer: String) {
         self.wrong += 1;
         if self.wrong_answers.len() < WRONG_ANSWERS_KEPT_MAX {
-            self.wrong_answers
-                .push(answer.chars().take(WRONG_ANSWER_CHARS_MAX).collect());
+            self.wrong_answers.push(answer.chars().take(WRONG_ANSWER_CHARS_MAX).collect());
         }
     }
 }
 
 impl NodeReport {
     /// `seen_after` has one time for each of the `accepted` reports that the node showed.
-    pub(super) fn new(
-        node: String,
-        accepted: u64,
-        mut seen_after: Vec<Duration>,
-        failure: Option<String>,
-    ) -> Self {
+    pub(super) fn new(node: String, accepted: u64, mut seen_after: Vec<Duration>, failure: Option<String>) -> Self {
         seen_after.sort_unstable();
         let visible = seen_after.len() as u64;
         NodeReport {
@@ -101,19 +95,8 @@ impl NodeReport {
 
 impl Display for FeedReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let FeedReport {
-            client,
-            to,
-            seconds,
-            sent,
-            accepted,
-            wrong,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "{client} walked {sent} points to {to} in {seconds:.1} s: {accepted} accepted, {wrong} wrong"
-        )?;
+        let FeedReport { client, to, seconds, sent, accepted, wrong, .. } = self;
+        writeln!(f, "{client} walked {sent} points to {to} in {seconds:.1} s: {accepted} accepted, {wrong} wrong")?;
         for answer in &self.wrong_answers {
             // Debug: a strange answer must not steer the terminal.
             writeln!(f, "  wrong: {answer:?}")?;
@@ -126,18 +109,10 @@ impl Display for FeedReport {
             "node", "visible", "missed", "p50 ms", "p99 ms", "max ms"
         )?;
         for node in &self.nodes {
-            let NodeReport {
-                node: name,
-                visible,
-                missed,
-                ..
-            } = node;
+            let NodeReport { node: name, visible, missed, .. } = node;
             let [p50, p99, max] = [node.p50_ms, node.p99_ms, node.max_ms]
                 .map(|ms| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.3}")));
-            write!(
-                f,
-                "\n{name:width$}  {visible:>8}  {missed:>8}  {p50:>10}  {p99:>10}  {max:>10}"
-            )?;
+            write!(f, "\n{name:width$}  {visible:>8}  {missed:>8}  {p50:>10}  {p99:>10}  {max:>10}")?;
             if let Some(failure) = &node.failure {
                 write!(f, "  {failure}")?;
             }
@@ -149,9 +124,7 @@ impl Display for FeedReport {
 /// The nearest-rank percentile of sorted times: the smallest that at least `percent` in a hundred do not exceed.
 fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100);
-    sorted
-        .get(rank.checked_sub(1)?)
-        .map(|time| time.as_nanos() as f64 / 1e6)
+    sorted.get(rank.checked_sub(1)?).map(|time| time.as_nanos() as f64 / 1e6)
 }
 
 /// Enough to see a pattern.
@@ -168,10 +141,7 @@ mod tests {
     fn percentiles_are_times_that_occurred() {
         let times: Vec<_> = (1..=200).map(Duration::from_millis).collect();
         let of = |percent| percentile_ms(&times, percent);
-        assert_eq!(
-            [of(50), of(99), of(100)],
-            [Some(100.0), Some(198.0), Some(200.0)]
-        );
+        assert_eq!([of(50), of(99), of(100)], [Some(100.0), Some(198.0), Some(200.0)]);
         assert_eq!(percentile_ms(&times[..1], 50), Some(1.0));
         assert_eq!(percentile_ms(&[], 100), None);
     }
@@ -184,12 +154,7 @@ mod tests {
         let seen = vec![Duration::from_micros(1500), Duration::from_micros(250)];
         report.nodes = vec![
             NodeReport::new("Riley".into(), 2, seen, None),
-            NodeReport::new(
-                "Campbell".into(),
-                2,
-                vec![],
-                Some("cannot connect to 127.0.0.1:9".into()),
-            ),
+            NodeReport::new("Campbell".into(), 2, vec![], Some("cannot connect to 127.0.0.1:9".into())),
         ];
         let expected = "\
 kiwi walked 3 points to Riley in 1.2 s: 2 accepted, 1 wrong

@@ -75,15 +75,9 @@ pub(crate) fn read_track(path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(TRACK_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|source| TrackError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| TrackError::Read { path: path.to_owned(), source })?;
     if bytes.len() as u64 > TRACK_BYTES_MAX {
-        return Err(TrackError::TooLarge {
-            path: path.to_owned(),
-            bytes_max: TRACK_BYTES_MAX,
-        });
+        return Err(TrackError::TooLarge { path: path.to_owned(), bytes_max: TRACK_BYTES_MAX });
     }
     parse_track(&bytes, path)
 }
@@ -95,45 +89,26 @@ pub(crate) fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> 
     for degrees in [latitude_degrees, longitude_degrees] {
         // Formatting rounds the exact binary value; multiplying by a million first would round twice.
         let number = format!("{degrees:+.6}");
-        text.push_str(if number == "-0.000000" {
-            "+0.000000"
-        } else {
-            &number
-        });
+        text.push_str(if number == "-0.000000" { "+0.000000" } else { &number });
     }
     text
 }
 
 /// Parses the text of a file; `path` is for the messages only.
 fn parse_track(bytes: &[u8], path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
-    let recording = gpx::read(bytes).map_err(|source| TrackError::NotGpx {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
-    let fixes = recording
-        .tracks
-        .iter()
-        .flat_map(|track| &track.segments)
-        .flat_map(|segment| &segment.points);
+    let recording =
+        gpx::read(bytes).map_err(|source| TrackError::NotGpx { path: path.to_owned(), source: Box::new(source) })?;
+    let fixes = recording.tracks.iter().flat_map(|track| &track.segments).flat_map(|segment| &segment.points);
     let mut points = Vec::new();
     for (index, fix) in fixes.enumerate() {
         let number = index + 1;
         let (longitude_degrees, latitude_degrees) = fix.point().x_y();
         let time_ns = fix.time.map(nanoseconds).transpose();
-        let time_ns = time_ns.map_err(|ImpossibleTime| TrackError::Time {
-            path: path.to_owned(),
-            number,
-        })?;
-        points.push(TrackPoint {
-            latitude_degrees,
-            longitude_degrees,
-            time_ns,
-        });
+        let time_ns = time_ns.map_err(|ImpossibleTime| TrackError::Time { path: path.to_owned(), number })?;
+        points.push(TrackPoint { latitude_degrees, longitude_degrees, time_ns });
     }
     if points.is_empty() {
-        return Err(TrackError::NoPoints {
-            path: path.to_owned(),
-        });
+        return Err(TrackError::NoPoints { path: path.to_owned() });
     }
     Ok(points)
 }
@@ -168,24 +143,9 @@ mod tests {
              <trk><trkseg><trkpt lat=\"5\" lon=\"-6\"/></trkseg></trk>",
         )
         .unwrap();
-        assert_eq!(
-            points
-                .iter()
-                .map(|point| point.latitude_degrees)
-                .collect::<Vec<_>>(),
-            [1.0, -3.5, 5.0]
-        );
-        assert_eq!(
-            points
-                .iter()
-                .map(|point| point.longitude_degrees)
-                .collect::<Vec<_>>(),
-            [2.0, 4.0, -6.0]
-        );
-        assert_eq!(
-            points.iter().map(|point| point.time_ns).collect::<Vec<_>>(),
-            [Some(1_000_000_001), Some(0), None]
-        );
+        assert_eq!(points.iter().map(|point| point.latitude_degrees).collect::<Vec<_>>(), [1.0, -3.5, 5.0]);
+        assert_eq!(points.iter().map(|point| point.longitude_degrees).collect::<Vec<_>>(), [2.0, 4.0, -6.0]);
+        assert_eq!(points.iter().map(|point| point.time_ns).collect::<Vec<_>>(), [Some(1_000_000_001), Some(0), None]);
     }
 
     #[test]
@@ -195,60 +155,28 @@ mod tests {
         assert_eq!(broken(""), "walk.gpx is not a valid GPX file");
         assert_eq!(broken("lat,lon\n1,2\n"), "walk.gpx is not a valid GPX file");
         assert_eq!(broken("<kml></kml>"), "walk.gpx is not a valid GPX file");
-        assert_eq!(
-            broken("<gpx version=\"1.1\"><trk>"),
-            "walk.gpx is not a valid GPX file"
-        );
-        assert_eq!(
-            message(parse("<wpt lat=\"9\" lon=\"9\"/>")),
-            "walk.gpx has no track points"
-        );
-        assert_eq!(
-            message(parse("<trk><trkseg/></trk>")),
-            "walk.gpx has no track points"
-        );
+        assert_eq!(broken("<gpx version=\"1.1\"><trk>"), "walk.gpx is not a valid GPX file");
+        assert_eq!(message(parse("<wpt lat=\"9\" lon=\"9\"/>")), "walk.gpx has no track points");
+        assert_eq!(message(parse("<trk><trkseg/></trk>")), "walk.gpx has no track points");
         let point = |attributes: &str| format!("<trk><trkseg><trkpt {attributes}/></trkseg></trk>");
-        assert_eq!(
-            message(parse(&point("lat=\"91\" lon=\"0\""))),
-            "walk.gpx is not a valid GPX file"
-        );
-        assert_eq!(
-            message(parse(&point("lat=\"NaN\" lon=\"0\""))),
-            "walk.gpx is not a valid GPX file"
-        );
-        assert_eq!(
-            message(parse(&point("lat=\"0\""))),
-            "walk.gpx is not a valid GPX file"
-        );
-        assert_eq!(
-            message(read_track(Path::new("/nonexistent/walk.gpx"))),
-            "cannot read /nonexistent/walk.gpx"
-        );
+        assert_eq!(message(parse(&point("lat=\"91\" lon=\"0\""))), "walk.gpx is not a valid GPX file");
+        assert_eq!(message(parse(&point("lat=\"NaN\" lon=\"0\""))), "walk.gpx is not a valid GPX file");
+        assert_eq!(message(parse(&point("lat=\"0\""))), "walk.gpx is not a valid GPX file");
+        assert_eq!(message(read_track(Path::new("/nonexistent/walk.gpx"))), "cannot read /nonexistent/walk.gpx");
     }
 
     #[test]
     fn a_file_over_the_limit_is_refused() {
         let path = std::env::temp_dir().join(format!("herd-track-{}.gpx", std::process::id()));
-        File::create(&path)
-            .and_then(|file| file.set_len(TRACK_BYTES_MAX + 1))
-            .unwrap();
+        File::create(&path).and_then(|file| file.set_len(TRACK_BYTES_MAX + 1)).unwrap();
         let result = read_track(&path);
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(
-            result,
-            Err(TrackError::TooLarge {
-                bytes_max: TRACK_BYTES_MAX,
-                ..
-            })
-        ));
+        assert!(matches!(result, Err(TrackError::TooLarge { bytes_max: TRACK_BYTES_MAX, .. })));
     }
 
     #[test]
     fn the_recorded_walk_is_read_whole() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../tests/data/cerknicko-jezero.gpx"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/cerknicko-jezero.gpx");
         let points = read_track(Path::new(path)).unwrap();
         assert_eq!(points.len(), 296);
         assert!(points.iter().all(|point| point.time_ns.is_some()));
@@ -259,23 +187,11 @@ mod tests {
 
     #[test]
     fn a_place_has_six_decimals_and_two_signs() {
-        assert_eq!(
-            format_location(34.06893, -118.445127),
-            "+34.068930-118.445127"
-        );
+        assert_eq!(format_location(34.06893, -118.445127), "+34.068930-118.445127");
         assert_eq!(format_location(0.0, -0.0), "+0.000000+0.000000");
-        assert_eq!(
-            format_location(-0.000_000_4, -0.000_000_6),
-            "+0.000000-0.000001"
-        );
-        assert_eq!(
-            format_location(89.999_999_9, -179.999_999_9),
-            "+90.000000-180.000000"
-        );
+        assert_eq!(format_location(-0.000_000_4, -0.000_000_6), "+0.000000-0.000001");
+        assert_eq!(format_location(89.999_999_9, -179.999_999_9), "+90.000000-180.000000");
         assert_eq!(format_location(-1.0, 7.0), "-1.000000+7.000000");
-        assert_eq!(
-            format_location(45.772_175_035, 14.357_659_249),
-            "+45.772175+14.357659"
-        );
+        assert_eq!(format_location(45.772_175_035, 14.357_659_249), "+45.772175+14.357659");
     }
 }

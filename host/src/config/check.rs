@@ -35,7 +35,9 @@ fn check_name(name: &str) -> Result<(), String> {
     if right {
         return Ok(());
     }
-    Err(format!("`{name}` is no name for a node; it must be 1 to {NAME_BYTES_MAX} printable ASCII characters without blanks"))
+    Err(format!(
+        "`{name}` is no name for a node; it must be 1 to {NAME_BYTES_MAX} printable ASCII characters without blanks"
+    ))
 }
 
 fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), String> {

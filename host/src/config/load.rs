@@ -39,7 +39,9 @@ pub fn load(sources: &Sources) -> Result<HerdConfig, ConfigError> {
     }
     for assignment in &sources.set {
         let Some((path, value)) = assignment.split_once('=') else {
-            return Err(ConfigError::general(format!("--set {assignment}: write it as key=value, such as sessions.idle_s=5")));
+            return Err(ConfigError::general(format!(
+                "--set {assignment}: write it as key=value, such as sessions.idle_s=5"
+            )));
         };
         let path: Vec<String> = path.trim().split('.').map(ToString::to_string).collect();
         set(&mut table, &path, value.trim(), "--set")?;
@@ -137,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_link_to_a_node_that_does_not_exist_is_found() {
-        let error = parse("[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlinks = [\"Jaques\"]\n[nodes.Jaquez]\nclient = \"127.0.0.1:2\"\n");
+        let error = parse(
+            "[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlinks = [\"Jaques\"]\n[nodes.Jaquez]\nclient = \"127.0.0.1:2\"\n",
+        );
         assert_eq!(error.unwrap_err(), "Riley links to `Jaques`, which is no node; did you mean `Jaquez`?");
     }
 

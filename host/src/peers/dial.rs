@@ -57,9 +57,8 @@ pub(super) async fn keep_linked(peers: Arc<Peers>, peer: Arc<Peer>, name: String
 /// Dials once, up to the end of the handshake.
 async fn dial(peers: &Peers, name: &str, address: SocketAddr) -> Result<(Frames, Hello), String> {
     let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address)).await;
-    let stream = connected
-        .map_err(|_| format!("{address} does not answer"))?
-        .map_err(|error| format!("{address}: {error}"))?;
+    let stream =
+        connected.map_err(|_| format!("{address} does not answer"))?.map_err(|error| format!("{address}: {error}"))?;
     let _ = stream.set_nodelay(true);
     let (frames, hello) =
         handshake::shake(stream, &peers.identity).await.map_err(|error| format!("{address}: {error}"))?;

@@ -67,8 +67,7 @@ pub(super) async fn shake(stream: TcpStream, identity: &Identity) -> Result<(Fra
             _ => Err(HandshakeError::NotAPeer),
         }
     };
-    let hello =
-        tokio::time::timeout(HANDSHAKE_MAX, greeting).await.map_err(|_| HandshakeError::Timeout)??;
+    let hello = tokio::time::timeout(HANDSHAKE_MAX, greeting).await.map_err(|_| HandshakeError::Timeout)??;
     if let Some(why) = unwanted(identity, &hello) {
         refuse(frames, &why).await;
         return Err(HandshakeError::Unwanted(why));

@@ -139,10 +139,8 @@ impl Clocks {
     /// the middle of the round trip.
     fn measured(sent_ns: u64, peer_ns: u64, now_ns: u64) -> Option<Self> {
         let round_trip_ns = i128::from(now_ns) - i128::from(sent_ns);
-        (round_trip_ns >= 0).then(|| Self {
-            round_trip_ns,
-            ahead_ns: i128::from(peer_ns) - (i128::from(sent_ns) + round_trip_ns / 2),
-        })
+        (round_trip_ns >= 0)
+            .then(|| Self { round_trip_ns, ahead_ns: i128::from(peer_ns) - (i128::from(sent_ns) + round_trip_ns / 2) })
     }
 
     #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]

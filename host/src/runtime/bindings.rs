@@ -99,11 +99,9 @@ fn effect(effect: effects::Effect) -> Effect {
         }),
         effects::Effect::Subscribe(topic) => Effect::Subscribe(span(topic)),
         effects::Effect::Unsubscribe(topic) => Effect::Unsubscribe(span(topic)),
-        effects::Effect::Publish(publish) => Effect::Publish(Publish {
-            topic: span(publish.topic),
-            bytes: span(publish.bytes),
-            tie: publish.tie,
-        }),
+        effects::Effect::Publish(publish) => {
+            Effect::Publish(Publish { topic: span(publish.topic), bytes: span(publish.bytes), tie: publish.tie })
+        }
         effects::Effect::Close => Effect::Close,
         effects::Effect::Note(note) => Effect::Note(Note {
             level: match note.level {

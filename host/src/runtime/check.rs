@@ -97,7 +97,7 @@ impl Checker<'_> {
                 }
             }
             Effect::Fetch(fetch) => {
-                self.sized(fetch.upstream, "upstream name", 1, TOPIC_BYTES_MAX, "1 byte to 1 KiB")?;
+                self.sized(fetch.upstream, "upstream name", 1, NAME_BYTES_MAX, "1 byte to 1 KiB")?;
                 self.sized(fetch.path, "path", 0, PATH_BYTES_MAX, "at most 8 KiB")?;
                 self.sized(fetch.body, "body", 0, RECORD_BYTES_MAX, "at most 128 KiB")?;
                 self.sized(fetch.token, "token", 0, TOKEN_BYTES_MAX, "at most 4 KiB")?;
@@ -155,7 +155,7 @@ const RANK_BYTES_MAX: usize = 64;
 /// A line, with room for what the logic puts around it.
 const RECORD_BYTES_MAX: usize = 128 << 10;
 const FAN_OUT_MAX: usize = 64;
-const TOPIC_BYTES_MAX: usize = 1 << 10;
+const NAME_BYTES_MAX: usize = 1 << 10;
 /// What common HTTP servers take.
 const PATH_BYTES_MAX: usize = 8 << 10;
 const TOKEN_BYTES_MAX: usize = 4 << 10;

@@ -61,13 +61,7 @@ impl Decider for ComponentDecider {
         self.call(|instance| instance.reports(at, reports))
     }
 
-    fn answer(
-        &mut self,
-        at: Moment,
-        token: &[u8],
-        otherwise: &[u8],
-        outcome: Outcome<'_>,
-    ) -> Result<Decision, Failed> {
+    fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Failed> {
         self.call(|instance| instance.answer(at, token, otherwise, outcome))
     }
 }

@@ -77,8 +77,7 @@ impl Generations {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         };
         let id = GenerationId(*next);
-        let candidate =
-            Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
+        let candidate = Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
         *next += 1;
         let candidate = Arc::new(candidate);
         let status = candidate.status();

@@ -83,9 +83,10 @@ impl records::Host for Guest {
             return Err(wasmtime::Error::msg(format!("{} keys at once, over the limit of {KEYS_MAX}", keys.len())));
         }
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let found = self.records.find(&keys).into_iter().map(|found| {
-            found.map(|found| records::Found { rank: found.rank, form: found.form, bytes: found.bytes })
-        });
+        let found =
+            self.records.find(&keys).into_iter().map(|found| {
+                found.map(|found| records::Found { rank: found.rank, form: found.form, bytes: found.bytes })
+            });
         Ok(found.collect())
     }
 }

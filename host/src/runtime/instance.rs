@@ -63,11 +63,7 @@ impl Instance {
 
     pub(super) fn describe(&mut self) -> Result<Description, Fault> {
         let description = self.call(0, async |store, logic| logic.call_describe(store).await)?;
-        Ok(Description {
-            name: description.name,
-            version: description.version,
-            commands: description.commands,
-        })
+        Ok(Description { name: description.name, version: description.version, commands: description.commands })
     }
 
     pub(super) fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault> {
@@ -124,9 +120,7 @@ impl Instance {
         outcome: Outcome<'_>,
     ) -> Result<Decision, Fault> {
         let outcome = match outcome {
-            Outcome::Answered { status, body } => {
-                wit::Outcome::Answered(wit::Response { status, body: body.to_vec() })
-            }
+            Outcome::Answered { status, body } => wit::Outcome::Answered(wit::Response { status, body: body.to_vec() }),
             Outcome::Failed(failure) => wit::Outcome::Failed(bindings::failure(failure)),
         };
         let decided = self.call(at.now_ns, async |store, logic| {

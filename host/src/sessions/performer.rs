@@ -14,12 +14,7 @@ use crate::runtime::GenerationId;
 
 impl<S: Surroundings> Session<S> {
     /// Performs a decision of a generation. `place_deadline` is that of the place it answers into, if any.
-    pub(super) fn perform(
-        &mut self,
-        decided_by: GenerationId,
-        decision: &Decision,
-        place_deadline: Option<Instant>,
-    ) {
+    pub(super) fn perform(&mut self, decided_by: GenerationId, decision: &Decision, place_deadline: Option<Instant>) {
         let mut keeps: Vec<(u32, Kept)> = Vec::new();
         for (effect, index) in decision.effects.iter().zip(0..) {
             match effect {
@@ -70,8 +65,7 @@ impl<S: Surroundings> Session<S> {
     fn subscribe(&mut self, topic: &[u8]) {
         let id = self.id;
         let pushes_max = self.shared.limits.pushes_max;
-        let subscriptions =
-            self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
+        let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
         if !subscriptions.subscribe(&self.shared.topics, topic) {
             tracing::debug!(client.addr = %self.address, "a session is on too many topics; one more was not joined");
         }

@@ -145,8 +145,7 @@ mod tests {
     use super::*;
 
     fn waiting(name: &str) -> Waiting {
-        let asked =
-            Asked { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
+        let asked = Asked { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
         Waiting {
             asked_by: GenerationId(1),
             asked: Some(asked),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_sdk::{Decision, FanOut, Failure, Input, Method, Moment, Outcome, Progress};
+use herd_sdk::{Decision, Failure, FanOut, Input, Method, Moment, Outcome, Progress};
 
 use crate::records::Kept;
 use crate::runtime::{Fault, GenerationId};

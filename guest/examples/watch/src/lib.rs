@@ -8,9 +8,7 @@
 use std::ops::ControlFlow;
 
 use herd_logic::{Herd, Line};
-use herd_sdk::{
-    BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn, Verdict,
-};
+use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn, Verdict};
 
 /// The default logic, watched.
 pub struct Watch(Herd);

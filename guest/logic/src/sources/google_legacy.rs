@@ -17,14 +17,14 @@ pub(super) fn read(body: &str, query: &Query) -> Result<Answer, String> {
     let keys: HashMap<String, &RawValue> = serde_json::from_str(body).map_err(|_| nonsense())?;
     let text = |key: &str| keys.get(key).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     let status = text("status").filter(|status| is_status(status)).ok_or_else(nonsense)?;
-    let results = keys.get("results").and_then(|raw| Some((raw, serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()?)));
+    let results =
+        keys.get("results").and_then(|raw| Some((raw, serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()?)));
     let json = match results {
         Some((list, results)) => cut(body, list, &results, query.bound.into()),
         None if keys.contains_key("results") || matches!(&*status, "OK" | "ZERO_RESULTS") => return Err(nonsense()),
         None => body.into(),
     };
-    let lacking: String =
-        LISTS.iter().filter(|(key, _)| !keys.contains_key(*key)).map(|(_, empty)| *empty).collect();
+    let lacking: String = LISTS.iter().filter(|(key, _)| !keys.contains_key(*key)).map(|(_, empty)| *empty).collect();
     let json = match json.trim_start().strip_prefix('{') {
         Some(rest) if !lacking.is_empty() => format!("{{{lacking}{rest}"),
         _ => json,
@@ -92,7 +92,15 @@ mod tests {
             json,
             r#"{"html_attributions":[],"results":[],"status": "REQUEST_DENIED", "error_message": "no \"key\""}"#
         );
-        for nonsense in ["<html>no</html>", "[]", "{}", r#"{"status":"OK"}"#, r#"{"status":1,"results":[]}"#, r#"{"status":"a b"}"#, ""] {
+        for nonsense in [
+            "<html>no</html>",
+            "[]",
+            "{}",
+            r#"{"status":"OK"}"#,
+            r#"{"status":1,"results":[]}"#,
+            r#"{"status":"a b"}"#,
+            "",
+        ] {
             assert!(read_with_bound(nonsense, 5).is_err(), "{nonsense}");
         }
     }

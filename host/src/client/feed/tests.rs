@@ -29,32 +29,18 @@ impl Herd {
     }
 
     fn answer(&self, line: &str) -> String {
-        if line.starts_with("IAMAT") {
-            self.iamat(line)
-        } else {
-            self.whatsat(line)
-        }
+        if line.starts_with("IAMAT") { self.iamat(line) } else { self.whatsat(line) }
     }
 }
 
 /// Long enough for a loaded machine where the answer comes, used nowhere that it does not.
-const LONG: Waits = Waits {
-    answer: Duration::from_secs(20),
-    visible: Duration::from_secs(20),
-};
+const LONG: Waits = Waits { answer: Duration::from_secs(20), visible: Duration::from_secs(20) };
 
 /// For answers that never come.
-const SHORT: Waits = Waits {
-    answer: Duration::from_secs(20),
-    visible: Duration::from_millis(20),
-};
+const SHORT: Waits = Waits { answer: Duration::from_secs(20), visible: Duration::from_millis(20) };
 
 fn points(count: usize) -> Vec<TrackPoint> {
-    let point = |index| TrackPoint {
-        latitude_degrees: index as f64 / 8.0,
-        longitude_degrees: -0.0,
-        time_ns: None,
-    };
+    let point = |index| TrackPoint { latitude_degrees: index as f64 / 8.0, longitude_degrees: -0.0, time_ns: None };
     (0..count).map(point).collect()
 }
 
@@ -64,14 +50,7 @@ fn options(points: Vec<TrackPoint>, nodes: &[&FakeNode]) -> Feed {
         addr: node.addr,
     };
     let nodes: Vec<_> = nodes.iter().enumerate().map(named).collect();
-    Feed {
-        points,
-        client: "kiwi".into(),
-        speed: 0.0,
-        to: nodes[0].clone(),
-        nodes,
-        progress: false,
-    }
+    Feed { points, client: "kiwi".into(), speed: 0.0, to: nodes[0].clone(), nodes, progress: false }
 }
 
 #[tokio::test]
@@ -83,46 +62,24 @@ async fn a_walk_through_a_good_herd_succeeds() {
     let report = walk(options(points(3), &[&a, &b]), LONG).await.unwrap();
     assert!(report.is_success(), "{report}");
     assert_eq!((report.sent, report.accepted, report.wrong), (3, 3, 0));
-    assert_eq!(
-        report
-            .nodes
-            .iter()
-            .map(|node| node.visible)
-            .collect::<Vec<_>>(),
-        [3, 3]
-    );
+    assert_eq!(report.nodes.iter().map(|node| node.visible).collect::<Vec<_>>(), [3, 3]);
 
     // The lines are those of the recording, in order, and the times increase.
-    let sent: Vec<_> = a
-        .asked()
-        .into_iter()
-        .filter(|line| line.starts_with("IAMAT"))
-        .collect();
+    let sent: Vec<_> = a.asked().into_iter().filter(|line| line.starts_with("IAMAT")).collect();
     let fields: Vec<Vec<&str>> = sent.iter().map(|line| line.split(' ').collect()).collect();
     let places: Vec<_> = fields.iter().map(|fields| fields[2]).collect();
-    assert_eq!(
-        places,
-        [
-            "+0.000000+0.000000",
-            "+0.125000+0.000000",
-            "+0.250000+0.000000"
-        ]
-    );
+    assert_eq!(places, ["+0.000000+0.000000", "+0.125000+0.000000", "+0.250000+0.000000"]);
     assert!(fields.is_sorted_by(|a, b| a[3] < b[3]), "{sent:?}");
 }
 
 #[tokio::test]
 async fn an_answer_with_other_fields_is_wrong_and_not_looked_for() {
     let herd = Herd::default();
-    let node =
-        FakeNode::start(move |line| Some(herd.answer(line).replace("+0.125000", "+0.125"))).await;
+    let node = FakeNode::start(move |line| Some(herd.answer(line).replace("+0.125000", "+0.125"))).await;
     let report = walk(options(points(3), &[&node]), LONG).await.unwrap();
     assert_eq!((report.sent, report.accepted, report.wrong), (3, 2, 1));
     assert_eq!(report.nodes[0].visible, 2);
-    assert!(
-        report.wrong_answers[0].contains(" kiwi +0.125+0.000000 "),
-        "{report}"
-    );
+    assert!(report.wrong_answers[0].contains(" kiwi +0.125+0.000000 "), "{report}");
     assert!(!report.is_success());
 }
 
@@ -135,11 +92,7 @@ async fn a_node_that_shows_the_report_late_is_asked_again() {
             return Some(herd.iamat(line));
         }
         asked += 1;
-        Some(if asked < 3 {
-            format!("? {line}\n")
-        } else {
-            herd.whatsat(line)
-        })
+        Some(if asked < 3 { format!("? {line}\n") } else { herd.whatsat(line) })
     })
     .await;
     let report = walk(options(points(1), &[&node]), LONG).await.unwrap();
@@ -153,9 +106,7 @@ async fn a_node_that_never_shows_it_fails_the_walk_but_does_not_end_it() {
     let a = FakeNode::start(move |line| Some(herd.answer(line))).await;
     let b = FakeNode::start(|line| Some(format!("? {line}\n"))).await;
     let silent = FakeNode::start(|_| Some(String::new())).await;
-    let report = walk(options(points(2), &[&a, &b, &silent]), SHORT)
-        .await
-        .unwrap();
+    let report = walk(options(points(2), &[&a, &b, &silent]), SHORT).await.unwrap();
     assert_eq!((report.sent, report.accepted), (2, 2));
     assert_eq!((report.nodes[1].visible, report.nodes[1].missed), (0, 2));
     assert_eq!((report.nodes[2].visible, report.nodes[2].max_ms), (0, None));
@@ -178,57 +129,29 @@ async fn a_node_that_closes_after_each_reply_is_walked_all_the_same() {
     let herd = Herd::default();
     let node = FakeNode::start(move |line| Some(format!("{}!close", herd.answer(line)))).await;
     let report = walk(options(points(3), &[&node]), LONG).await.unwrap();
-    assert_eq!(
-        (report.accepted, report.nodes[0].visible),
-        (3, 3),
-        "{report}"
-    );
+    assert_eq!((report.accepted, report.nodes[0].visible), (3, 3), "{report}");
 }
 
 #[tokio::test]
 async fn silence_where_the_reports_go_ends_the_walk() {
     let node = FakeNode::start(|_| Some(String::new())).await;
-    let waits = Waits {
-        answer: Duration::from_millis(20),
-        ..LONG
-    };
+    let waits = Waits { answer: Duration::from_millis(20), ..LONG };
     let error = walk(options(points(2), &[&node]), waits).await.unwrap_err();
     assert_eq!(error.to_string(), "A did not answer report 1");
-    assert!(matches!(
-        error,
-        FeedError::Unanswered {
-            source: ClientError::AnswerTimeout { .. },
-            ..
-        }
-    ));
+    assert!(matches!(error, FeedError::Unanswered { source: ClientError::AnswerTimeout { .. }, .. }));
 }
 
 #[tokio::test]
 async fn options_that_cannot_work_are_refused_before_anything_is_sent() {
     let node = FakeNode::start(|_| None).await;
-    assert!(matches!(
-        walk(options(vec![], &[&node]), LONG).await,
-        Err(FeedError::NoPoints)
-    ));
+    assert!(matches!(walk(options(vec![], &[&node]), LONG).await, Err(FeedError::NoPoints)));
     for client in ["", "a b", "a\n", "\u{b}"] {
-        let options = Feed {
-            client: client.into(),
-            ..options(points(1), &[&node])
-        };
-        assert!(
-            matches!(walk(options, LONG).await, Err(FeedError::ClientId { .. })),
-            "{client:?}"
-        );
+        let options = Feed { client: client.into(), ..options(points(1), &[&node]) };
+        assert!(matches!(walk(options, LONG).await, Err(FeedError::ClientId { .. })), "{client:?}");
     }
     for speed in [-1.0, f64::NAN, f64::INFINITY] {
-        let options = Feed {
-            speed,
-            ..options(points(1), &[&node])
-        };
-        assert!(
-            matches!(walk(options, LONG).await, Err(FeedError::Speed { .. })),
-            "{speed}"
-        );
+        let options = Feed { speed, ..options(points(1), &[&node]) };
+        assert!(matches!(walk(options, LONG).await, Err(FeedError::Speed { .. })), "{speed}");
     }
     assert!(node.asked().is_empty());
 }
@@ -239,14 +162,8 @@ fn times_are_now_but_strictly_increase() {
     let now = UNIX_EPOCH + Duration::new(1_700_000_000, 5);
     assert_eq!(clock.stamp(now), "1700000000.000000005");
     assert_eq!(clock.stamp(now), "1700000000.000000006");
-    assert_eq!(
-        clock.stamp(now - Duration::from_secs(9)),
-        "1700000000.000000007"
-    );
-    assert_eq!(
-        clock.stamp(now + Duration::from_secs(1)),
-        "1700000001.000000005"
-    );
+    assert_eq!(clock.stamp(now - Duration::from_secs(9)), "1700000000.000000007");
+    assert_eq!(clock.stamp(now + Duration::from_secs(1)), "1700000001.000000005");
 }
 
 #[test]
@@ -257,12 +174,7 @@ fn points_are_due_as_recorded_divided_by_the_speed() {
         time_ns: seconds.map(|seconds| seconds * 1_000_000_000),
     };
     let track = [None, Some(10), Some(14), None, Some(12), Some(14), Some(15)].map(at);
-    let millis = |speed| {
-        due_after(&track, speed)
-            .into_iter()
-            .map(|due| due.as_millis() as u64)
-            .collect::<Vec<_>>()
-    };
+    let millis = |speed| due_after(&track, speed).into_iter().map(|due| due.as_millis() as u64).collect::<Vec<_>>();
     assert_eq!(millis(1.0), [0, 0, 4000, 4000, 4000, 4000, 5000]);
     assert_eq!(millis(8.0), [0, 0, 500, 500, 500, 500, 625]);
     assert_eq!(millis(0.0), [0; 7]);

@@ -59,10 +59,7 @@ impl Columns {
 
     fn decode(file: &[u8]) -> Result<Self, PlacesError> {
         let (header, mut body) = Header::split(file)?;
-        let mut cut = |bytes: usize| {
-            body.split_off(..bytes)
-                .ok_or_else(|| header.length_error(file))
-        };
+        let mut cut = |bytes: usize| body.split_off(..bytes).ok_or_else(|| header.length_error(file));
         let country_table = decode_countries(cut(header.countries_bytes)?)?;
         let mut coordinates = cut(header.coordinates_bytes)?;
         let latitudes = decode_deltas(&mut coordinates, header.rows, LATITUDE_STEPS_MAX)?;
@@ -71,31 +68,14 @@ impl Columns {
             return Err(PlacesError::CoordinatesLeft);
         }
         let countries = cut(header.rows)?.to_vec();
-        if let Some(&found) = countries
-            .iter()
-            .find(|&&index| usize::from(index) >= country_table.len())
-        {
+        if let Some(&found) = countries.iter().find(|&&index| usize::from(index) >= country_table.len()) {
             return Err(PlacesError::Country { found });
         }
         let populations = cut(header.rows)?.to_vec();
-        let kinds = cut(header.rows)?
-            .iter()
-            .map(|&byte| decode_kind(byte))
-            .collect::<Result<_, _>>()?;
-        let names = str::from_utf8(cut(header.names_bytes)?)
-            .map_err(|_| PlacesError::NotText)?
-            .to_owned();
+        let kinds = cut(header.rows)?.iter().map(|&byte| decode_kind(byte)).collect::<Result<_, _>>()?;
+        let names = str::from_utf8(cut(header.names_bytes)?).map_err(|_| PlacesError::NotText)?.to_owned();
         let name_ends = find_name_ends(&names, header.rows)?;
-        Ok(Self {
-            latitudes,
-            longitudes,
-            countries,
-            country_table,
-            populations,
-            kinds,
-            names,
-            name_ends,
-        })
+        Ok(Self { latitudes, longitudes, countries, country_table, populations, kinds, names, name_ends })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -153,17 +133,12 @@ impl Header {
 
     /// Splits a file into its header and, once that has been checked against it, its body.
     fn split(file: &[u8]) -> Result<(Self, &[u8]), PlacesError> {
-        let (magic, rest) = file
-            .split_first_chunk::<8>()
-            .ok_or(PlacesError::NotPlaces)?;
+        let (magic, rest) = file.split_first_chunk::<8>().ok_or(PlacesError::NotPlaces)?;
         if magic != MAGIC {
             return Err(PlacesError::NotPlaces);
         }
         let Some((numbers, body)) = rest.split_first_chunk::<{ Self::BYTES - 8 }>() else {
-            return Err(PlacesError::Length {
-                expected: Self::BYTES as u64,
-                found: file.len() as u64,
-            });
+            return Err(PlacesError::Length { expected: Self::BYTES as u64, found: file.len() as u64 });
         };
         let number = |index: usize| {
             let mut bytes = [0; 4];
@@ -197,10 +172,7 @@ impl Header {
     }
 
     fn length_error(&self, file: &[u8]) -> PlacesError {
-        PlacesError::Length {
-            expected: self.expected_bytes(),
-            found: file.len() as u64,
-        }
+        PlacesError::Length { expected: self.expected_bytes(), found: file.len() as u64 }
     }
 }
 
@@ -209,9 +181,7 @@ fn inflate(packed: &[u8]) -> Result<Vec<u8>, PlacesError> {
         .map_err(|error| PlacesError::Unpack(io::Error::other(error)))?;
     let mut limited = decoder.take(UNPACKED_BYTES_MAX + 1);
     let mut file = Vec::new();
-    limited
-        .read_to_end(&mut file)
-        .map_err(PlacesError::Unpack)?;
+    limited.read_to_end(&mut file).map_err(PlacesError::Unpack)?;
     if file.len() as u64 > UNPACKED_BYTES_MAX {
         return Err(PlacesError::TooLarge);
     }
@@ -225,10 +195,7 @@ fn decode_countries(table: &[u8]) -> Result<Vec<(String, String)>, PlacesError> 
     str::from_utf8(table)
         .map_err(|_| PlacesError::NotText)?
         .lines()
-        .map(|line| {
-            line.split_once('\t')
-                .map(|(code, name)| (code.to_owned(), name.to_owned()))
-        })
+        .map(|line| line.split_once('\t').map(|(code, name)| (code.to_owned(), name.to_owned())))
         .collect::<Option<_>>()
         .ok_or(PlacesError::Countries)
 }
@@ -263,30 +230,18 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
 }
 
 fn decode_kind(byte: u8) -> Result<Kind, PlacesError> {
-    Kind::ALL
-        .get(usize::from(byte))
-        .copied()
-        .ok_or(PlacesError::Kind { found: byte })
+    Kind::ALL.get(usize::from(byte)).copied().ok_or(PlacesError::Kind { found: byte })
 }
 
 fn find_name_ends(names: &str, rows: usize) -> Result<Vec<u32>, PlacesError> {
     let mut ends = Vec::with_capacity(rows);
     if !(rows == 0 && names.is_empty()) {
         // Positions fit: the header counts the bytes of the names in 32 bits.
-        ends.extend(
-            names
-                .bytes()
-                .zip(0..)
-                .filter(|&(byte, _)| byte == b'\n')
-                .map(|(_, position)| position),
-        );
+        ends.extend(names.bytes().zip(0..).filter(|&(byte, _)| byte == b'\n').map(|(_, position)| position));
         ends.push(names.len() as u32);
     }
     if ends.len() != rows {
-        return Err(PlacesError::Names {
-            rows,
-            found: ends.len(),
-        });
+        return Err(PlacesError::Names { rows, found: ends.len() });
     }
     Ok(ends)
 }

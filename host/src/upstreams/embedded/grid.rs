@@ -72,24 +72,14 @@ impl Grid {
             points[*cell as usize] = unit_vector(position);
             rows[*cell as usize] = row;
         }
-        Self {
-            bands,
-            cells,
-            points,
-            rows,
-        }
+        Self { bands, cells, points, rows }
     }
 
     /// Finds all points within `radius_m` metres, in no particular order.
     ///
     /// Finds nothing for a latitude beyond 90 degrees, a longitude beyond 180, a negative radius or
     /// anything that is not a number.
-    pub(super) fn within(
-        &self,
-        latitude_degrees: f64,
-        longitude_degrees: f64,
-        radius_m: f64,
-    ) -> Vec<Hit> {
+    pub(super) fn within(&self, latitude_degrees: f64, longitude_degrees: f64, radius_m: f64) -> Vec<Hit> {
         let mut hits = Vec::new();
         if !(-90.0..=90.0).contains(&latitude_degrees)
             || !(-180.0..=180.0).contains(&longitude_degrees)
@@ -108,10 +98,7 @@ impl Grid {
                 if chord_squared <= chord_squared_max {
                     let distance_m = distance_m(chord_squared);
                     if distance_m <= radius_m {
-                        hits.push(Hit {
-                            row: row as usize,
-                            distance_m,
-                        });
+                        hits.push(Hit { row: row as usize, distance_m });
                     }
                 }
             }
@@ -121,12 +108,7 @@ impl Grid {
 
     /// Returns runs of points that together hold every point within `reach` degrees, none of them
     /// twice.
-    fn spans(
-        &self,
-        latitude: f64,
-        longitude: f64,
-        reach: f64,
-    ) -> impl Iterator<Item = Range<usize>> {
+    fn spans(&self, latitude: f64, longitude: f64, reach: f64) -> impl Iterator<Item = Range<usize>> {
         let reach = reach + SLACK_DEGREES;
         let half_width = half_width(latitude, reach);
         let east = east_of_antimeridian(longitude);
@@ -160,11 +142,7 @@ fn lay_out_bands() -> Vec<u32> {
     let mut bands = vec![first_cell];
     for band in 0..BANDS {
         let south = band as f64 * BAND_DEGREES - 90.0;
-        let near_equator = if south < 0.0 {
-            south + BAND_DEGREES
-        } else {
-            south
-        };
+        let near_equator = if south < 0.0 { south + BAND_DEGREES } else { south };
         first_cell += (360.0 / BAND_DEGREES * near_equator.to_radians().cos()).ceil() as u32;
         bands.push(first_cell);
     }
@@ -193,10 +171,7 @@ fn half_width(latitude: f64, reach: f64) -> f64 {
     if latitude.abs() + reach >= POLAR_DEGREES {
         return 180.0;
     }
-    (reach.to_radians().sin() / latitude.to_radians().cos())
-        .asin()
-        .to_degrees()
-        + SLACK_DEGREES
+    (reach.to_radians().sin() / latitude.to_radians().cos()).asin().to_degrees() + SLACK_DEGREES
 }
 
 /// Returns degrees of longitude, 0 to 360, counted from the western edge of the first cell.
@@ -207,11 +182,7 @@ fn east_of_antimeridian(longitude: f64) -> f64 {
 fn unit_vector((latitude, longitude): (f64, f64)) -> [f64; 3] {
     let (sin_latitude, cos_latitude) = latitude.to_radians().sin_cos();
     let (sin_longitude, cos_longitude) = longitude.to_radians().sin_cos();
-    [
-        cos_latitude * cos_longitude,
-        cos_latitude * sin_longitude,
-        sin_latitude,
-    ]
+    [cos_latitude * cos_longitude, cos_latitude * sin_longitude, sin_latitude]
 }
 
 fn chord_squared(a: &[f64; 3], b: &[f64; 3]) -> f64 {
@@ -221,11 +192,7 @@ fn chord_squared(a: &[f64; 3], b: &[f64; 3]) -> f64 {
 /// Returns the square of the straight line between points `angle` radians apart, in earth radii;
 /// infinity for half a turn, which nothing is beyond.
 fn chord_squared_of(angle: f64) -> f64 {
-    if angle >= PI {
-        f64::INFINITY
-    } else {
-        (2.0 * (angle / 2.0).sin()).powi(2)
-    }
+    if angle >= PI { f64::INFINITY } else { (2.0 * (angle / 2.0).sin()).powi(2) }
 }
 
 /// Returns the distance along the great circle that belongs to the square of a chord.

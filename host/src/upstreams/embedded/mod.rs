@@ -99,9 +99,7 @@ impl Places {
         radius_m: f64,
         limit: usize,
     ) -> Vec<Near<'_>> {
-        let mut hits = self
-            .grid
-            .within(latitude_degrees, longitude_degrees, radius_m);
+        let mut hits = self.grid.within(latitude_degrees, longitude_degrees, radius_m);
         let order = |a: &Hit, b: &Hit| self.order(a, b);
         if hits.len() > limit {
             // Thousands may lie within the radius where a handful is asked for: sort only those.
@@ -149,15 +147,8 @@ impl Places {
 
 impl Kind {
     /// Every kind, in the order of their numbers in the data file.
-    const ALL: [Self; 7] = [
-        Self::Capital,
-        Self::City,
-        Self::Town,
-        Self::Village,
-        Self::Hamlet,
-        Self::Locality,
-        Self::Airport,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Capital, Self::City, Self::Town, Self::Village, Self::Hamlet, Self::Locality, Self::Airport];
 
     /// Returns the word an answer uses for it.
     pub(crate) fn as_str(self) -> &'static str {

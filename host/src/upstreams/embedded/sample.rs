@@ -27,36 +27,17 @@ impl Sample {
             countries: vec![0; places.len()],
             populations: vec![104; places.len()],
             kinds: vec![3; places.len()],
-            names: places
-                .iter()
-                .map(|place| place.0)
-                .collect::<Vec<_>>()
-                .join("\n")
-                .into_bytes(),
+            names: places.iter().map(|place| place.0).collect::<Vec<_>>().join("\n").into_bytes(),
         }
     }
 
     pub(super) fn file(&self) -> Vec<u8> {
-        let body = [
-            &self.country_table[..],
-            &self.coordinates,
-            &self.countries,
-            &self.populations,
-            &self.kinds,
-            &self.names,
-        ]
-        .concat();
-        let lengths =
-            [&self.country_table, &self.coordinates, &self.names].map(|part| part.len() as u32);
+        let body =
+            [&self.country_table[..], &self.coordinates, &self.countries, &self.populations, &self.kinds, &self.names]
+                .concat();
+        let lengths = [&self.country_table, &self.coordinates, &self.names].map(|part| part.len() as u32);
         let mut file = b"HERDPLCS".to_vec();
-        for number in [
-            1,
-            self.rows,
-            lengths[0],
-            lengths[1],
-            lengths[2],
-            adler32(&body),
-        ] {
+        for number in [1, self.rows, lengths[0], lengths[1], lengths[2], adler32(&body)] {
             file.extend(number.to_le_bytes());
         }
         [file, body].concat()

@@ -19,48 +19,19 @@ fn names<'a>(near: &[Near<'a>]) -> Vec<&'a str> {
 #[test]
 fn the_places_near_a_university_in_los_angeles_come_nearest_first() {
     let near = EMBEDDED.near(34.06893, -118.445127, 10_000.0, 100);
-    let settlements: Vec<_> = near
-        .iter()
-        .filter(|place| place.kind != Kind::Airport)
-        .cloned()
-        .collect();
-    let expected = [
-        "Bel Air",
-        "Westwood",
-        "Century City",
-        "Brentwood",
-        "Sawtelle",
-        "Beverly Hills",
-    ];
+    let settlements: Vec<_> = near.iter().filter(|place| place.kind != Kind::Airport).cloned().collect();
+    let expected = ["Bel Air", "Westwood", "Century City", "Brentwood", "Sawtelle", "Beverly Hills"];
     assert_eq!(names(&settlements)[..6], expected[..6]);
     assert_eq!(settlements.len(), 15);
-    assert!(
-        near.iter()
-            .any(|place| place.name == "Santa Monica Municipal Airport (SMO)"),
-        "{near:#?}"
-    );
-    assert!(
-        near.windows(2)
-            .all(|pair| pair[0].distance_m <= pair[1].distance_m)
-    );
+    assert!(near.iter().any(|place| place.name == "Santa Monica Municipal Airport (SMO)"), "{near:#?}");
+    assert!(near.windows(2).all(|pair| pair[0].distance_m <= pair[1].distance_m));
     assert!(near.iter().all(|place| place.distance_m <= 10_000.0));
 
     let hills = &settlements[5];
-    assert_eq!(
-        (hills.country, hills.country_code, hills.kind),
-        ("United States", "US", Kind::Town)
-    );
-    assert!(
-        hills
-            .population_approx
-            .is_some_and(|count| (31_000..36_000).contains(&count)),
-        "{hills:?}"
-    );
+    assert_eq!((hills.country, hills.country_code, hills.kind), ("United States", "US", Kind::Town));
+    assert!(hills.population_approx.is_some_and(|count| (31_000..36_000).contains(&count)), "{hills:?}");
     assert!((4_100.0..4_300.0).contains(&hills.distance_m), "{hills:?}");
-    assert_eq!(
-        (hills.latitude_degrees, hills.longitude_degrees),
-        (34.0736, -118.4004)
-    );
+    assert_eq!((hills.latitude_degrees, hills.longitude_degrees), (34.0736, -118.4004));
 }
 
 #[test]
@@ -73,68 +44,31 @@ fn the_embedded_data_has_every_row_and_every_kind() {
     let all = EMBEDDED.near(0.0, 0.0, f64::INFINITY, usize::MAX);
     assert_eq!(all.len(), EMBEDDED.len());
     let counts = Kind::ALL.map(|kind| all.iter().filter(|place| place.kind == kind).count());
-    assert_eq!(
-        counts,
-        [243, 6_038, 38_804, 102_445, 56_699, 30_679, 28_298]
-    );
-    assert!(
-        all.iter()
-            .all(|place| !place.name.is_empty() && place.country_code.len() == 2)
-    );
+    assert_eq!(counts, [243, 6_038, 38_804, 102_445, 56_699, 30_679, 28_298]);
+    assert!(all.iter().all(|place| !place.name.is_empty() && place.country_code.len() == 2));
 }
 
 #[test]
 fn a_country_has_one_capital_however_common_its_name() {
     let all = EMBEDDED.near(38.9, -77.04, f64::INFINITY, usize::MAX);
-    let capitals: Vec<_> = all
-        .iter()
-        .filter(|place| place.kind == Kind::Capital)
-        .collect();
-    assert_eq!(
-        (capitals[0].name, capitals[0].country_code),
-        ("Washington", "US")
-    );
-    assert_eq!(
-        capitals
-            .iter()
-            .filter(|place| place.country_code == "US")
-            .count(),
-        1
-    );
-    assert!(
-        capitals
-            .iter()
-            .any(|place| (place.name, place.country_code) == ("Bogotá", "CO"))
-    );
+    let capitals: Vec<_> = all.iter().filter(|place| place.kind == Kind::Capital).collect();
+    assert_eq!((capitals[0].name, capitals[0].country_code), ("Washington", "US"));
+    assert_eq!(capitals.iter().filter(|place| place.country_code == "US").count(), 1);
+    assert!(capitals.iter().any(|place| (place.name, place.country_code) == ("Bogotá", "CO")));
 }
 
 #[test]
 fn a_journey_across_the_antimeridian_sees_both_shores() {
     let near = EMBEDDED.near(-16.8, 179.99, 120_000.0, 100);
-    assert!(
-        near.iter().any(|place| place.longitude_degrees > 0.0),
-        "{near:#?}"
-    );
-    assert!(
-        near.iter().any(|place| place.longitude_degrees < 0.0),
-        "{near:#?}"
-    );
+    assert!(near.iter().any(|place| place.longitude_degrees > 0.0), "{near:#?}");
+    assert!(near.iter().any(|place| place.longitude_degrees < 0.0), "{near:#?}");
 }
 
 #[test]
 fn places_at_one_spot_come_by_name_whatever_their_order_in_the_file() {
     let spot = |name| (name, -90.0, 180.0);
-    let near = places(&[
-        spot("c"),
-        spot("a"),
-        ("first", -90.0, -180.0),
-        spot("b"),
-        ("far", -89.0, 0.0),
-    ]);
-    assert_eq!(
-        names(&near.near(-90.0, 12.0, 1.0, 9)),
-        ["a", "b", "c", "first"]
-    );
+    let near = places(&[spot("c"), spot("a"), ("first", -90.0, -180.0), spot("b"), ("far", -89.0, 0.0)]);
+    assert_eq!(names(&near.near(-90.0, 12.0, 1.0, 9)), ["a", "b", "c", "first"]);
     assert_eq!(names(&near.near(-90.0, 12.0, 1.0, 2)), ["a", "b"]);
 }
 

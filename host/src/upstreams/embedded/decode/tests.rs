@@ -24,17 +24,11 @@ fn what_was_written_is_read() {
         assert_eq!(columns.name(row), name);
         assert_eq!(columns.position(row), (latitude, longitude));
     }
-    assert_eq!(
-        (columns.country(2), columns.country(3)),
-        (("FJ", "Fiji"), ("KI", "Kiribati"))
-    );
+    assert_eq!((columns.country(2), columns.country(3)), (("FJ", "Fiji"), ("KI", "Kiribati")));
     let populations: Vec<_> = (0..4).map(|row| columns.population_approx(row)).collect();
     assert_eq!(populations, [None, Some(1), Some(1060), Some(29_100_000)]);
     let kinds: Vec<_> = (0..4).map(|row| columns.kind(row)).collect();
-    assert_eq!(
-        kinds,
-        [Kind::Capital, Kind::Town, Kind::Locality, Kind::Airport]
-    );
+    assert_eq!(kinds, [Kind::Capital, Kind::Town, Kind::Locality, Kind::Airport]);
 }
 
 #[test]
@@ -75,23 +69,14 @@ fn a_file_changed_in_any_bit_is_refused() {
 fn a_frame_cut_short_anywhere_is_refused() {
     let packed = Sample::of(&PLACES).packed();
     for length in 0..packed.len() {
-        assert!(
-            matches!(
-                Columns::unpack(&packed[..length]),
-                Err(PlacesError::Unpack(_))
-            ),
-            "{length} bytes"
-        );
+        assert!(matches!(Columns::unpack(&packed[..length]), Err(PlacesError::Unpack(_))), "{length} bytes");
     }
 }
 
 #[test]
 fn bytes_after_the_frame_are_refused() {
     let packed = [Sample::of(&PLACES).packed(), vec![0; 3]].concat();
-    assert!(matches!(
-        Columns::unpack(&packed),
-        Err(PlacesError::Trailing { bytes: 3 })
-    ));
+    assert!(matches!(Columns::unpack(&packed), Err(PlacesError::Trailing { bytes: 3 })));
 }
 
 #[test]
@@ -110,34 +95,17 @@ fn a_frame_that_unpacks_without_end_is_stopped_at_the_limit() {
 fn a_frame_that_asks_for_a_large_window_is_refused_before_it_is_given_one() {
     let file = Sample::of(&PLACES).file();
     let block = (((file.len() as u32) << 3) | 1).to_le_bytes();
-    let frame = |window: u8| {
-        [
-            &[0x28, 0xb5, 0x2f, 0xfd, 0x00, window << 3],
-            &block[..3],
-            &file[..],
-        ]
-        .concat()
-    };
+    let frame = |window: u8| [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, window << 3], &block[..3], &file[..]].concat();
     assert!(Columns::unpack(&frame(14)).is_ok(), "16 MiB");
-    assert!(
-        matches!(Columns::unpack(&frame(15)), Err(PlacesError::Unpack(_))),
-        "32 MiB"
-    );
+    assert!(matches!(Columns::unpack(&frame(15)), Err(PlacesError::Unpack(_))), "32 MiB");
 }
 
 #[test]
 fn rows_that_the_header_only_claims_are_not_allocated() {
     // 4 billion rows in 100 bytes: the sum is found wrong in 64 bits, where it would fit into 32.
     for rows in [u32::MAX, u32::MAX / 3 + 2] {
-        let file = Sample {
-            rows,
-            ..Sample::of(&PLACES)
-        }
-        .file();
-        assert!(matches!(
-            Columns::decode(&file),
-            Err(PlacesError::Length { .. })
-        ));
+        let file = Sample { rows, ..Sample::of(&PLACES) }.file();
+        assert!(matches!(Columns::decode(&file), Err(PlacesError::Length { .. })));
     }
 }
 
@@ -149,65 +117,28 @@ fn values_that_mean_nothing_are_refused() {
         Columns::decode(&sample.file()).unwrap_err()
     };
     use PlacesError as E;
-    assert!(matches!(
-        refused(|s| s.countries[2] = 2),
-        E::Country { found: 2 }
-    ));
+    assert!(matches!(refused(|s| s.countries[2] = 2), E::Country { found: 2 }));
     assert!(matches!(refused(|s| s.kinds[1] = 7), E::Kind { found: 7 }));
-    assert!(matches!(
-        refused(|s| s.country_table = b"Fiji".to_vec()),
-        E::Countries
-    ));
+    assert!(matches!(refused(|s| s.country_table = b"Fiji".to_vec()), E::Countries));
     assert!(matches!(refused(|s| s.country_table[0] = 0xff), E::NotText));
     assert!(matches!(refused(|s| s.names[0] = 0xff), E::NotText));
-    assert!(matches!(
-        refused(|s| s.names[0] = b'\n'),
-        E::Names { rows: 4, found: 5 }
-    ));
-    assert!(matches!(
-        refused(|s| s.names.clear()),
-        E::Names { rows: 4, found: 1 }
-    ));
-    assert!(matches!(
-        refused(|s| s.coordinates.push(0)),
-        E::CoordinatesLeft
-    ));
-    assert!(matches!(
-        refused(|s| _ = s.coordinates.pop()),
-        E::Coordinate
-    ));
-    assert!(matches!(
-        refused(|s| s.coordinates = vec![0x80; 40]),
-        E::Coordinate
-    ));
+    assert!(matches!(refused(|s| s.names[0] = b'\n'), E::Names { rows: 4, found: 5 }));
+    assert!(matches!(refused(|s| s.names.clear()), E::Names { rows: 4, found: 1 }));
+    assert!(matches!(refused(|s| s.coordinates.push(0)), E::CoordinatesLeft));
+    assert!(matches!(refused(|s| _ = s.coordinates.pop()), E::Coordinate));
+    assert!(matches!(refused(|s| s.coordinates = vec![0x80; 40]), E::Coordinate));
 }
 
 #[test]
 fn coordinates_beyond_the_globe_are_refused() {
     let decode = |latitude, longitude| {
-        let coordinates = [
-            deltas([latitude].into_iter()),
-            deltas([longitude].into_iter()),
-        ]
-        .concat();
-        Columns::decode(
-            &Sample {
-                coordinates,
-                ..Sample::of(&PLACES[..1])
-            }
-            .file(),
-        )
+        let coordinates = [deltas([latitude].into_iter()), deltas([longitude].into_iter())].concat();
+        Columns::decode(&Sample { coordinates, ..Sample::of(&PLACES[..1]) }.file())
     };
     for sign in [-1, 1] {
         assert!(decode(sign * 900_000, sign * 1_800_000).is_ok());
-        assert!(matches!(
-            decode(sign * 900_001, 0),
-            Err(PlacesError::Coordinate)
-        ));
-        assert!(matches!(
-            decode(0, sign * 1_800_001),
-            Err(PlacesError::Coordinate)
-        ));
+        assert!(matches!(decode(sign * 900_001, 0), Err(PlacesError::Coordinate)));
+        assert!(matches!(decode(0, sign * 1_800_001), Err(PlacesError::Coordinate)));
     }
 }
 

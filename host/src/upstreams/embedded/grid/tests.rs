@@ -10,8 +10,7 @@ type Position = (f64, f64);
 /// The distance by the haversine formula, which shares nothing with the index but the radius.
 fn haversine_m(a: Position, b: Position) -> f64 {
     let squared_sine = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
-    let h = squared_sine(b.0 - a.0)
-        + a.0.to_radians().cos() * b.0.to_radians().cos() * squared_sine(b.1 - a.1);
+    let h = squared_sine(b.0 - a.0) + a.0.to_radians().cos() * b.0.to_radians().cos() * squared_sine(b.1 - a.1);
     2.0 * 6_371_008.8 * h.sqrt().min(1.0).asin()
 }
 
@@ -29,9 +28,7 @@ fn found(grid: &Grid, at: Position, radius_m: f64) -> BTreeMap<usize, f64> {
 }
 
 fn rows(points: &[Position], at: Position, radius_m: f64) -> Vec<usize> {
-    found(&Grid::new(points.iter().copied()), at, radius_m)
-        .into_keys()
-        .collect()
+    found(&Grid::new(points.iter().copied()), at, radius_m).into_keys().collect()
 }
 
 fn latitude() -> impl Strategy<Value = f64> {
@@ -39,9 +36,7 @@ fn latitude() -> impl Strategy<Value = f64> {
         -90.0..=90.0,
         89.0..=90.0,
         -90.0..=-89.0,
-        prop::sample::select(vec![
-            -90.0, -89.9999, -89.99, -0.5, 0.0, 0.5, 89.99, 89.9999, 90.0
-        ]),
+        prop::sample::select(vec![-90.0, -89.9999, -89.99, -0.5, 0.0, 0.5, 89.99, 89.9999, 90.0]),
     ]
 }
 
@@ -68,10 +63,7 @@ fn scene() -> impl Strategy<Value = (Position, f64, Vec<Position>)> {
             let latitude = (lat + north * scale).clamp(-90.0, 90.0);
             let width = (scale / latitude.to_radians().cos().max(1e-6)).min(180.0);
             let longitude = lon + east * width;
-            (
-                latitude,
-                longitude - 360.0 * ((longitude + 180.0) / 360.0).floor(),
-            )
+            (latitude, longitude - 360.0 * ((longitude + 180.0) / 360.0).floor())
         });
         let point = prop_oneof![4 => around, 2 => (latitude(), longitude()), 1 => Just((lat, lon))];
         (Just((lat, lon)), Just(radius), vec(point, 0..60))
@@ -102,31 +94,16 @@ proptest! {
 
 #[test]
 fn a_circle_reaches_across_the_antimeridian_from_either_side() {
-    let points = [
-        (0.0, 180.0),
-        (0.0, -180.0),
-        (0.0, 179.95),
-        (0.0, -179.95),
-        (0.0, 178.0),
-    ];
+    let points = [(0.0, 180.0), (0.0, -180.0), (0.0, 179.95), (0.0, -179.95), (0.0, 178.0)];
     for longitude in [180.0, -180.0, 179.96, -179.96] {
-        assert_eq!(
-            rows(&points, (0.0, longitude), 12_000.0),
-            [0, 1, 2, 3],
-            "from {longitude}"
-        );
+        assert_eq!(rows(&points, (0.0, longitude), 12_000.0), [0, 1, 2, 3], "from {longitude}");
     }
 }
 
 #[test]
 fn a_circle_reaches_across_a_pole() {
     for pole in [-1.0, 1.0] {
-        let points = [
-            (pole * 89.95, 10.0),
-            (pole * 89.95, -170.0),
-            (pole * 90.0, 77.0),
-            (pole * 89.8, -170.0),
-        ];
+        let points = [(pole * 89.95, 10.0), (pole * 89.95, -170.0), (pole * 90.0, 77.0), (pole * 89.8, -170.0)];
         assert_eq!(rows(&points, (pole * 89.95, 10.0), 12_000.0), [0, 1, 2]);
         assert_eq!(rows(&points, (pole * 90.0, -33.0), 6_000.0), [0, 1, 2]);
     }
@@ -140,13 +117,7 @@ fn every_point_at_one_spot_is_found_even_with_no_radius() {
 
 #[test]
 fn the_whole_globe_is_within_half_of_its_girth() {
-    let points = [
-        (90.0, 0.0),
-        (-90.0, 0.0),
-        (0.0, 0.0),
-        (0.0, 180.0),
-        (-12.5, 167.25),
-    ];
+    let points = [(90.0, 0.0), (-90.0, 0.0), (0.0, 0.0), (0.0, 180.0), (-12.5, 167.25)];
     for radius_m in [PI * EARTH_RADIUS_M, 1e12, f64::INFINITY] {
         assert_eq!(rows(&points, (12.5, -12.75), radius_m).len(), points.len());
     }
@@ -159,10 +130,7 @@ fn an_antipode_is_found_half_a_girth_away() {
         let antipode = [(-latitude, longitude - 180.0)];
         let grid = Grid::new(antipode.iter().copied());
         let found = found(&grid, (latitude, longitude), f64::INFINITY);
-        assert!(
-            (found[&0] - PI * EARTH_RADIUS_M).abs() < 1.0,
-            "{antipode:?}"
-        );
+        assert!((found[&0] - PI * EARTH_RADIUS_M).abs() < 1.0, "{antipode:?}");
     }
 }
 
@@ -172,16 +140,8 @@ fn a_point_is_within_the_distance_that_is_reported_for_it() {
         let point = [(f64::from(step) * 0.13, f64::from(step) * 0.37)];
         let grid = Grid::new(point.iter().copied());
         let distance_m = found(&grid, (1.0, 2.0), f64::INFINITY)[&0];
-        assert_eq!(
-            found(&grid, (1.0, 2.0), distance_m).len(),
-            1,
-            "{distance_m}"
-        );
-        assert_eq!(
-            found(&grid, (1.0, 2.0), distance_m - 0.001).len(),
-            0,
-            "{distance_m}"
-        );
+        assert_eq!(found(&grid, (1.0, 2.0), distance_m).len(), 1, "{distance_m}");
+        assert_eq!(found(&grid, (1.0, 2.0), distance_m - 0.001).len(), 0, "{distance_m}");
     }
 }
 
@@ -189,15 +149,9 @@ fn a_point_is_within_the_distance_that_is_reported_for_it() {
 fn what_is_no_position_or_no_radius_finds_nothing() {
     let points = [(0.0, 0.0), (90.0, 0.0)];
     assert_eq!(rows(&points, (0.0, 0.0), 1.0), [0]);
-    for at in [
-        (f64::NAN, 0.0),
-        (0.0, f64::NAN),
-        (0.0, f64::INFINITY),
-        (0.0, 180.1),
-        (0.0, -540.0),
-        (90.1, 0.0),
-        (-91.0, 0.0),
-    ] {
+    for at in
+        [(f64::NAN, 0.0), (0.0, f64::NAN), (0.0, f64::INFINITY), (0.0, 180.1), (0.0, -540.0), (90.1, 0.0), (-91.0, 0.0)]
+    {
         assert!(rows(&points, at, f64::INFINITY).is_empty(), "{at:?}");
     }
     for radius_m in [-1.0, f64::NAN, f64::NEG_INFINITY] {
@@ -212,9 +166,5 @@ fn cells_are_about_square_and_hold_the_globe() {
     assert_eq!(bands.len(), BANDS + 1);
     // 4 pi steradians in square degrees, over the size of a cell, and some for bands that do not
     // divide evenly.
-    assert!(
-        (165_012..167_000).contains(&bands[BANDS]),
-        "{}",
-        bands[BANDS]
-    );
+    assert!((165_012..167_000).contains(&bands[BANDS]), "{}", bands[BANDS]);
 }
