@@ -241,6 +241,10 @@ impl Sink for Core {
     fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
         intake::take(self, from, frame)
     }
+
+    fn traffic(&self) -> Option<&TrafficLog> {
+        self.traffic.as_ref()
+    }
 }
 
 impl Controls for Core {

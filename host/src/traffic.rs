@@ -63,9 +63,9 @@ impl TrafficLog {
         self.log("<", &format_args!("peer {peer}"), record);
     }
 
-    /// A record was reported to these peers.
-    pub fn sent_to_peers(&self, peers: &str, record: &[u8]) {
-        self.log(">", &format_args!("peers {peers}"), record);
+    /// A record was reported to this peer.
+    pub fn sent_to_peer(&self, peer: &str, record: &[u8]) {
+        self.log(">", &format_args!("peer {peer}"), record);
     }
 
     /// How many lines were dropped.

@@ -51,7 +51,8 @@ pub(super) fn inspect(config: &HerdConfig, args: &InspectArgs) -> anyhow::Result
 /// Runs transcripts, each on a warm instance and on a fresh one per event: what differs between the two is state that
 /// hides in the guest.
 pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let tester = Tester { engine: Engine::new(config.runtime.limits())?, guest: read_guest(&args.guest)? };
+    let engine = Engine::new(config.runtime.limits())?;
+    let mut tester = Tester { engine, guest: read_guest(&args.guest)?, last: None };
     let (mut passed, mut failed) = (0, 0);
     for (name, file, text) in transcripts(&args.transcripts)? {
         let transcript = Transcript::parse(&name, &text)?;
@@ -81,14 +82,18 @@ pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitC
 struct Tester {
     engine: Arc<Engine>,
     guest: Vec<u8>,
+    /// Held so that the guest is compiled once.
+    last: Option<ComponentDecider>,
 }
 
 impl Tester {
-    fn run(&self, transcript: &Transcript, warmth: Warmth) -> Result<Run, LoadError> {
+    fn run(&mut self, transcript: &Transcript, warmth: Warmth) -> Result<Run, LoadError> {
         let records = Arc::new(MemoryRecords::default());
         let settings = transcript.settings().clone();
         let mut decider = ComponentDecider::load(&self.engine, &self.guest, settings, Arc::clone(&records), warmth)?;
-        Ok(transcript.run(&mut decider, &records))
+        let run = transcript.run(&mut decider, &records);
+        self.last = Some(decider);
+        Ok(run)
     }
 }
 

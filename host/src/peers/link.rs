@@ -10,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::frame::{Frame, FrameError};
+use super::frame::{Frame, FrameError, WireReport};
 use super::handshake::Frames;
 use super::links::{Link, Peers};
 
@@ -99,6 +99,7 @@ async fn write(
         let reports = link.outbox.take();
         for batch in batches(&reports) {
             send(&mut sink, Frame::of_reports(batch)).await?;
+            log_traffic(peers, link, batch);
         }
         if ending {
             return send(&mut sink, Frame::Goodbye.encode()).await;
@@ -109,6 +110,15 @@ async fn write(
 async fn send(sink: &mut SplitSink<Frames, Bytes>, frame: Bytes) -> Result<(), LinkError> {
     timeout(WRITE_MAX, sink.send(frame)).await.map_err(|_| LinkError::Stuck(WRITE_MAX))??;
     Ok(())
+}
+
+/// Writes what was sent into the traffic log, if there is one.
+fn log_traffic(peers: &Peers, link: &Link, batch: &[Bytes]) {
+    let sink = peers.sink();
+    let Some(traffic) = sink.as_ref().and_then(|sink| sink.traffic()) else { return };
+    for report in batch.iter().filter_map(|report| postcard::from_bytes::<WireReport<'_>>(report).ok()) {
+        traffic.sent_to_peer(&link.peer, report.record);
+    }
 }
 
 /// Splits reports into frames' worth.

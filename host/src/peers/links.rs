@@ -18,6 +18,7 @@ use super::handshake::{self, Frames, Identity};
 use super::limits::LinkLimits;
 use super::link::{self, Clocks};
 use super::outbox::Outbox;
+use crate::traffic::TrafficLog;
 
 /// Takes what peers report.
 pub trait Sink: Send + Sync + 'static {
@@ -27,6 +28,9 @@ pub trait Sink: Send + Sync + 'static {
     ///
     /// The frame is malformed, in words; the link is closed.
     fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String>;
+
+    /// Where every record goes that comes in and out, if anywhere.
+    fn traffic(&self) -> Option<&TrafficLog>;
 }
 
 /// The peers of a node.

@@ -17,11 +17,15 @@ pub(super) struct SessionId(pub(super) u64);
 
 /// The topics of a node.
 pub struct Topics {
-    shards: Box<[RwLock<HashMap<Box<[u8]>, Vec<Member>>>]>,
+    shards: Box<[RwLock<Shard>]>,
     hasher: RandomState,
     members: AtomicUsize,
     dropped: AtomicU64,
 }
+
+/// The sessions on each topic.
+#[derive(Default)]
+struct Shard(HashMap<Box<[u8]>, Vec<Member>>);
 
 #[derive(Clone)]
 struct Member {
@@ -47,7 +51,7 @@ impl Topics {
             return;
         }
         let shard = self.shard(topic).read().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = shard.get(topic) else { return };
+        let Some(members) = shard.0.get(topic) else { return };
         let bytes = Bytes::copy_from_slice(bytes);
         for member in members {
             if member.pushes.try_send(bytes.clone()).is_err() {
@@ -63,7 +67,7 @@ impl Topics {
 
     fn join(&self, topic: &[u8], member: Member) {
         let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
-        let members = shard.entry(topic.into()).or_default();
+        let members = shard.0.entry(topic.into()).or_default();
         if members.iter().all(|other| other.session != member.session) {
             members.push(member);
             self.members.fetch_add(1, Ordering::Relaxed);
@@ -72,16 +76,16 @@ impl Topics {
 
     fn leave(&self, topic: &[u8], session: SessionId) {
         let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = shard.get_mut(topic) else { return };
+        let Some(members) = shard.0.get_mut(topic) else { return };
         let before = members.len();
         members.retain(|member| member.session != session);
         self.members.fetch_sub(before - members.len(), Ordering::Relaxed);
         if members.is_empty() {
-            shard.remove(topic);
+            shard.0.remove(topic);
         }
     }
 
-    fn shard(&self, topic: &[u8]) -> &RwLock<HashMap<Box<[u8]>, Vec<Member>>> {
+    fn shard(&self, topic: &[u8]) -> &RwLock<Shard> {
         &self.shards[usize::try_from(self.hasher.hash_one(topic) % SHARDS as u64).unwrap_or(0)]
     }
 }
