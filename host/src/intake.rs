@@ -135,6 +135,7 @@ fn problem(report: &WireReport<'_>) -> Option<String> {
         WireReport { key, .. } if key.len() > KEY_BYTES_MAX => over("key", key.len(), KEY_BYTES_MAX),
         WireReport { rank, .. } if rank.len() > RANK_BYTES_MAX => over("rank", rank.len(), RANK_BYTES_MAX),
         WireReport { record, .. } if record.len() > RECORD_BYTES_MAX => over("record", record.len(), RECORD_BYTES_MAX),
+        WireReport { origin, .. } if origin.len() > ORIGIN_BYTES_MAX => over("origin", origin.len(), ORIGIN_BYTES_MAX),
         _ => None,
     }
 }
@@ -144,3 +145,5 @@ const DECIDED_AT_ONCE_MAX: usize = 512;
 const KEY_BYTES_MAX: usize = 64 << 10;
 const RANK_BYTES_MAX: usize = 64;
 const RECORD_BYTES_MAX: usize = 128 << 10;
+/// As long as the name of a node may be.
+const ORIGIN_BYTES_MAX: usize = 64;

@@ -11,7 +11,7 @@
 //! Owns the listener, the token and the shape of answers; what they say comes from the node through [`Controls`].
 //! A failure is `{"error": "..."}` with a status that says whose it is.
 //!
-//! Bounds: the body of a swap, requests at once, and time per request.
+//! Bounds: the body of a swap. Requests are from this machine and bring a token; what does not is not read.
 
 mod client;
 mod server;

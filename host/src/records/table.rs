@@ -1,5 +1,6 @@
 //! The record table: sharded, so that workers do not wait for one another.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -75,8 +76,8 @@ pub struct RecordTable {
 #[derive(Default)]
 struct Shard {
     shown: HashTable<Entry>,
-    /// At most one per key, and higher than what is shown. Rare, so not part of an entry.
-    aside: Vec<Aside>,
+    /// By key, and higher than what is shown. Rare, so not part of an entry.
+    aside: HashMap<Vec<u8>, Aside>,
 }
 
 impl RecordTable {
@@ -116,15 +117,14 @@ impl RecordTable {
             return Kept::Outranked;
         }
         let reign = aside.reign;
-        shard.aside.retain(|other| other.key != aside.key);
-        shard.aside.push(aside);
+        shard.aside.insert(aside.key.clone(), aside);
         Kept::Applied(reign)
     }
 
     /// Takes all that is set aside, to be offered to another generation.
     #[must_use]
     pub fn take_aside(&self) -> Vec<Aside> {
-        self.shards.iter().flat_map(|shard| std::mem::take(&mut write(shard).aside)).collect()
+        self.shards.iter().flat_map(|shard| std::mem::take(&mut write(shard).aside).into_values()).collect()
     }
 
     /// Whether a record would win.
@@ -142,11 +142,10 @@ impl RecordTable {
         for shard in &self.shards {
             let shard = read(shard);
             set_aside += shard.aside.len();
-            for aside in &shard.aside {
+            for aside in shard.aside.values() {
                 digester.add(&aside.key, aside.form, aside.rank());
             }
-            let aside = |key: &[u8]| shard.aside.iter().any(|aside| aside.key == key);
-            for entry in shard.shown.iter().filter(|entry| shard.aside.is_empty() || !aside(entry.key())) {
+            for entry in shard.shown.iter().filter(|entry| !shard.aside.contains_key(entry.key())) {
                 digester.add(entry.key(), entry.form(), entry.rank());
             }
         }
@@ -168,7 +167,7 @@ impl RecordTable {
             return Kept::Outranked;
         }
         if !shard.aside.is_empty() {
-            shard.aside.retain(|aside| aside.key != key);
+            shard.aside.remove(key);
         }
         let entry = Entry::new(key, form, rank);
         self.bytes.fetch_add(entry.len(), Ordering::Relaxed);
@@ -217,7 +216,7 @@ impl Shard {
 
     /// The highest rank under a key, whether it is shown or set aside.
     fn highest(&self, hash: u64, key: &[u8]) -> Option<Rank<'_>> {
-        let aside = self.aside.iter().find(|aside| aside.key == key).map(Aside::rank);
+        let aside = self.aside.get(key).map(Aside::rank);
         aside.or_else(|| Some(self.get(hash, key)?.rank()))
     }
 }

@@ -11,6 +11,7 @@ use super::bindings::{NodeLogic, NodeLogicPre};
 use super::digest::Digest;
 use super::guest::Guest;
 use super::inspect::{self, Inspection, LoadError, Stage};
+use crate::worker;
 
 /// What a guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,8 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<Guest>,
     limits: Limits,
-    /// Compiled guests that some generation still holds, so that five nodes in one process compile once.
+    /// Compiled guests that some generation still holds. Held while one compiles, so that five nodes in one process
+    /// that are given the same guest compile it once.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
 }
 
@@ -80,8 +82,8 @@ impl Engine {
     /// Parses, compiles and links a guest. Takes tens to hundreds of milliseconds: not for a worker thread.
     pub(super) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let digest = Digest::of(bytes);
-        let lock = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compiled) = lock().get(&digest).and_then(Weak::upgrade) {
+        let mut cache = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
         let component = self.parse_and_compile(bytes)?;
@@ -92,7 +94,6 @@ impl Engine {
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
         let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
         let compiled = Arc::new(Compiled { pre, digest });
-        let mut cache = lock();
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
@@ -130,12 +131,14 @@ fn config() -> Config {
 /// With a pool, a fresh instance costs some 30 µs instead of twice that. It reserves address space, which a
 /// machine with few address bits refuses; then instances are allocated one by one.
 fn pooled(limits: Limits) -> Config {
+    let workers = u32::try_from(worker::count()).unwrap_or(u32::MAX);
+    let instances = workers.saturating_mul(INSTANCES_PER_WORKER).clamp(INSTANCES_MIN, INSTANCES_MAX);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * 8)
-        .total_memories(INSTANCES_MAX)
-        .total_tables(INSTANCES_MAX * 2)
-        .total_stacks(STACKS_MAX)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * 8)
+        .total_memories(instances)
+        .total_tables(instances * 2)
+        .total_stacks(instances)
         .max_memory_size(limits.memory_bytes_max.next_multiple_of(WASM_PAGE_BYTES))
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
@@ -163,10 +166,11 @@ const TICKS_PER_DEADLINE: u32 = 5;
 const WASM_STACK_BYTES: usize = 512 << 10;
 /// What the host's functions need on top of the guest's frames.
 const HOST_STACK_BYTES: usize = 512 << 10;
-/// Five nodes, eight workers, and four generations at the moment of a swap, with some to spare.
-const INSTANCES_MAX: u32 = 256;
-/// One per call under way.
-const STACKS_MAX: u32 = 128;
+/// Five nodes in one process, and four generations each at the moment of a swap, with as many to spare.
+const INSTANCES_PER_WORKER: u32 = 40;
+const INSTANCES_MIN: u32 = 256;
+/// Each reserves some 6 GiB of address space, of which 47 bits hold twenty times as much.
+const INSTANCES_MAX: u32 = 1024;
 const WASM_PAGE_BYTES: usize = 64 << 10;
 /// Measured for a guest of this size: 128 KiB is cheaper than none, and 1 MiB is dearer than none.
 const KEEP_RESIDENT_BYTES: usize = 128 << 10;

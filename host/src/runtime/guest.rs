@@ -29,9 +29,9 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(limits: Limits, records: Arc<dyn Records + Send + Sync>) -> Self {
+    pub(super) fn new(limits: Limits, records: Arc<dyn Records + Send + Sync>, node: &str) -> Self {
         let clock = CallClock::default();
-        let output = GuestOutput::default();
+        let output = GuestOutput::new(node);
         let wasi = WasiCtx::builder()
             .allow_tcp(false)
             .allow_udp(false)
@@ -60,7 +60,6 @@ impl Guest {
         self.clock.0.store(now_ns, Ordering::Relaxed);
         self.deadline.begin();
         self.memory.refused = false;
-        self.output.begin(now_ns);
     }
 }
 

@@ -35,7 +35,7 @@ impl Instance {
         records: Arc<dyn Records + Send + Sync>,
         settings: &Settings,
     ) -> Result<Self, Fault> {
-        let mut store = Store::new(pre.engine(), Guest::new(limits, records));
+        let mut store = Store::new(pre.engine(), Guest::new(limits, records, &settings.node));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().deadline.tick()));
         store.set_epoch_deadline(1);

@@ -1,9 +1,11 @@
 //! What a guest prints becomes lines of the node's log.
 //!
-//! Bounds: lines of 1 KiB (the rest is cut), 32 lines a second per instance (the rest is counted). Nothing here ever
-//! waits: a guest that floods its output pays with its own deadline.
+//! Bounds: lines of 1 KiB (the rest is cut), 64 lines a second of all guests of the process together (the rest is
+//! counted). An instance that faults is gone with all it counted, so a limit per instance would be none for a guest that
+//! panics on every line. Nothing here ever waits: a guest that floods its output pays with its own deadline.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
@@ -11,29 +13,19 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 /// The output of one instance, standard output and error alike.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct GuestOutput(Arc<Mutex<Lines>>);
 
 #[derive(Default)]
 struct Lines {
+    node: String,
     rest: Vec<u8>,
     last: String,
-    second: u64,
-    logged: u32,
-    dropped: u64,
 }
 
 impl GuestOutput {
-    /// A call begins at this time.
-    pub(super) fn begin(&self, now_ns: u64) {
-        let mut lines = self.lock();
-        let second = now_ns / 1_000_000_000;
-        if second != lines.second {
-            if lines.dropped > 0 {
-                tracing::warn!(target: "guest", dropped = lines.dropped, "lines of guest output were dropped");
-            }
-            (lines.second, lines.logged, lines.dropped) = (second, 0, 0);
-        }
+    pub(super) fn new(node: &str) -> Self {
+        Self(Arc::new(Mutex::new(Lines { node: node.into(), ..Lines::default() })))
     }
 
     /// The last line before a fault, which is where a panic says what it is.
@@ -67,15 +59,42 @@ impl Lines {
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
             return;
         }
-        if self.logged < LINES_PER_SECOND_MAX {
-            self.logged += 1;
-            tracing::info!(target: "guest", "{}", line.escape_debug());
-        } else {
-            self.dropped += 1;
+        if Budget::admits_line() {
+            tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
         }
         // The message of a panic spans two lines: where, and what.
         let continues = self.last.contains("panicked at") && self.last.len() < LINE_BYTES_MAX;
         self.last = if continues { format!("{} {line}", self.last) } else { line };
+    }
+}
+
+/// What was logged in this second, of all guests.
+struct Budget {
+    second: u64,
+    logged: u32,
+    dropped: u64,
+}
+
+impl Budget {
+    /// Whether one more line may be logged now.
+    fn admits_line() -> bool {
+        static BUDGET: Mutex<Budget> = Mutex::new(Budget { second: 0, logged: 0, dropped: 0 });
+        let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
+        if budget.second != second {
+            let dropped = budget.dropped;
+            *budget = Self { second, logged: 0, dropped: 0 };
+            if dropped > 0 {
+                tracing::warn!(target: "guest", dropped, "lines of guest output were dropped");
+            }
+        }
+        let admits = budget.logged < LINES_PER_SECOND_MAX;
+        if admits {
+            budget.logged += 1
+        } else {
+            budget.dropped += 1
+        }
+        admits
     }
 }
 
@@ -116,6 +135,6 @@ impl OutputStream for GuestOutput {
 }
 
 const LINE_BYTES_MAX: usize = 1 << 10;
-const LINES_PER_SECOND_MAX: u32 = 32;
+const LINES_PER_SECOND_MAX: u32 = 64;
 /// What a guest may write at once: as much as a call of WASI takes.
 const WRITE_BYTES_MAX: usize = 4 << 10;

@@ -78,9 +78,9 @@ pub(crate) fn log_note(decision: &Decision, note: &Note, decided_by: GenerationI
     let text = String::from_utf8_lossy(&text[..text.len().min(NOTE_BYTES_MAX)]);
     let text = text.escape_debug();
     match note.level {
-        Level::Debug => tracing::debug!(target: "guest", generation = %decided_by, "{text}"),
-        Level::Info => tracing::info!(target: "guest", generation = %decided_by, "{text}"),
-        Level::Warn => tracing::warn!(target: "guest", generation = %decided_by, "{text}"),
+        Level::Debug => tracing::debug!(target: "guest", generation = %decided_by, "guest: {text}"),
+        Level::Info => tracing::info!(target: "guest", generation = %decided_by, "guest: {text}"),
+        Level::Warn => tracing::warn!(target: "guest", generation = %decided_by, "guest: {text}"),
     }
 }
 
