@@ -7,10 +7,11 @@ use std::sync::PoisonError;
 
 use herd_sdk::{Decision, Effect, Report, Verdict};
 
+use crate::bounds::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::node::Core;
 use crate::peers::{ReportFrame, WireReport};
 use crate::records::{Aside, Kept, Rank, Reign};
-use crate::runtime::GenerationId;
+use crate::runtime::{Fault, GenerationId};
 use crate::sessions::{log_note, moment};
 
 /// Takes a frame of reports from a peer.
@@ -28,8 +29,9 @@ pub(crate) fn take(core: &Core, from: &str, frame: &ReportFrame) -> Result<(), S
     }
     let mut news: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
     news.extend(reports.iter().filter(|report| core.records.is_news(report.key, rank(report))));
+    let mut faults_left = FAULTS_PER_FRAME_MAX;
     for batch in news.chunks(DECIDED_AT_ONCE_MAX) {
-        decide(core, Some(from), batch);
+        decide(core, Some(from), batch, &mut faults_left);
     }
     Ok(())
 }
@@ -52,13 +54,17 @@ pub(crate) fn offer_aside_again(core: &Core) {
         })
         .collect();
     for batch in reports.chunks(DECIDED_AT_ONCE_MAX) {
-        decide(core, None, batch);
+        decide(core, None, batch, &mut FAULTS_PER_FRAME_MAX.clone());
     }
 }
 
 /// Decides reports together. When every live generation faults on them, each half is decided for itself, so that one
-/// report that no guest survives costs only itself.
-fn decide(core: &Core, from: Option<&str>, batch: &[WireReport<'_>]) {
+/// report that no guest survives costs only itself. `faults_left` bounds how often that may happen in one frame: each
+/// fault may cost two deadlines, and a peer that waits for a pong must not wait for all of them.
+fn decide(core: &Core, from: Option<&str>, batch: &[WireReport<'_>], faults_left: &mut u32) {
+    if *faults_left == 0 {
+        return batch.iter().for_each(|report| set_aside(core, report));
+    }
     let reports: Vec<Report<'_>> = batch.iter().map(as_event).collect();
     match core.generations.reports(moment(), &reports) {
         Ok((decided_by, verdicts, decision)) => {
@@ -66,12 +72,21 @@ fn decide(core: &Core, from: Option<&str>, batch: &[WireReport<'_>]) {
                 batch.iter().zip(verdicts).map(|(report, verdict)| apply(core, from, report, verdict)).collect();
             perform(core, decided_by, &decision, &applied);
         }
-        Err(_) if batch.len() > 1 => {
-            let (left, right) = batch.split_at(batch.len() / 2);
-            decide(core, from, left);
-            decide(core, from, right);
+        // The host is at fault, and no guest had a say: the record won, so it is kept.
+        Err(Fault::NoInstance(_)) => {
+            for report in batch {
+                apply(core, from, report, Verdict::Keep);
+            }
         }
-        Err(_) => batch.iter().for_each(|report| set_aside(core, report)),
+        Err(_) => {
+            *faults_left -= 1;
+            if let [report] = batch {
+                return set_aside(core, report);
+            }
+            let (left, right) = batch.split_at(batch.len() / 2);
+            decide(core, from, left, faults_left);
+            decide(core, from, right, faults_left);
+        }
     }
 }
 
@@ -81,7 +96,7 @@ fn apply(core: &Core, from: Option<&str>, report: &WireReport<'_>, verdict: Verd
         set_aside(core, report);
         return false;
     }
-    let applied = matches!(core.records.keep_from_peer(report.key, report.form, rank(report)), Kept::Applied(_));
+    let applied = matches!(core.records.keep_from_peer(report.key, rank(report), report.origin), Kept::Applied(_));
     if applied {
         core.peers.flood(report, from, None);
     }
@@ -124,7 +139,7 @@ fn as_event<'a>(report: &WireReport<'a>) -> Report<'a> {
 }
 
 fn rank<'a>(report: &WireReport<'a>) -> Rank<'a> {
-    Rank { reign: Reign(report.reign), rank: report.rank, record: report.record }
+    Rank { reign: Reign(report.reign), rank: report.rank, record: report.record, form: report.form }
 }
 
 /// What is wrong with a report as such. The link protocol promises these limits.
@@ -135,15 +150,14 @@ fn problem(report: &WireReport<'_>) -> Option<String> {
         WireReport { key, .. } if key.len() > KEY_BYTES_MAX => over("key", key.len(), KEY_BYTES_MAX),
         WireReport { rank, .. } if rank.len() > RANK_BYTES_MAX => over("rank", rank.len(), RANK_BYTES_MAX),
         WireReport { record, .. } if record.len() > RECORD_BYTES_MAX => over("record", record.len(), RECORD_BYTES_MAX),
-        WireReport { origin, .. } if origin.len() > ORIGIN_BYTES_MAX => over("origin", origin.len(), ORIGIN_BYTES_MAX),
+        WireReport { origin, .. } if origin.len() > NODE_NAME_BYTES_MAX => {
+            over("origin", origin.len(), NODE_NAME_BYTES_MAX)
+        }
         _ => None,
     }
 }
 
 /// One guest call decides so many reports within its deadline.
 const DECIDED_AT_ONCE_MAX: usize = 512;
-const KEY_BYTES_MAX: usize = 64 << 10;
-const RANK_BYTES_MAX: usize = 64;
-const RECORD_BYTES_MAX: usize = 128 << 10;
-/// As long as the name of a node may be.
-const ORIGIN_BYTES_MAX: usize = 64;
+/// Enough to isolate a few bad reports among the 512 of a batch, in less than a second of faults.
+const FAULTS_PER_FRAME_MAX: u32 = 40;

@@ -6,6 +6,8 @@
 //! ```
 
 pub mod admin;
+pub mod bench;
+mod bounds;
 pub mod cli;
 mod client;
 pub mod config;

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use herd_sdk::{Decision, FanOut, Input, Moment, Outcome, Progress};
@@ -20,7 +21,7 @@ use crate::admin::{Admin, Controls, Refusal, Token};
 use crate::config::HerdConfig;
 use crate::intake;
 use crate::peers::{Identity, Peers, ReportFrame, Sink, WireReport};
-use crate::records::{Kept, RecordTable};
+use crate::records::{Kept, Rank, RecordTable};
 use crate::runtime::{Engine, Fault, GenerationId, Generations, LoadError, SwapError};
 use crate::sessions::{Answered, Asked, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
@@ -81,6 +82,9 @@ pub enum StartError {
     /// The file for the traffic cannot be written.
     #[error(transparent)]
     Traffic(#[from] TrafficLogError),
+    /// The configuration has no node of this name.
+    #[error("there is no node `{0}`")]
+    NoNode(String),
     /// The node panicked while it started.
     #[error("{0} panicked while it started; the log says why")]
     Panicked(String),
@@ -99,7 +103,7 @@ impl Node {
         guest: &Arc<[u8]>,
         token: Token,
     ) -> Result<Self, StartError> {
-        let Some(node) = config.nodes.get(name) else { return Err(StartError::Panicked(name.into())) };
+        let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
         let clients = Port::bind(name, "clients", node.client)?;
         let links = Port::bind(name, "links", node.link_address())?;
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
@@ -143,15 +147,20 @@ impl Node {
         self.core.peers.linked(self.neighbours).await;
     }
 
-    /// Stops: no new sessions, replies go out, links say goodbye. Takes at most about the grace period.
+    /// Stops: no new sessions, replies go out, links say goodbye. Takes the grace period and a few seconds at most.
     pub async fn drain(&self) {
         self.admin.set_ready(false);
-        let grace = self.grace;
-        self.sessions.drain(grace).await;
-        self.core.peers.stop(grace).await;
+        let deadline = Instant::now() + self.grace;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        self.sessions.drain(left()).await;
+        // Links get a moment in any case: what waits for a peer was acknowledged to a client.
+        self.core.peers.stop(left().max(GOODBYE)).await;
         self.admin.stop();
         self.tasks.close();
-        let _ = tokio::time::timeout(grace, self.tasks.wait()).await;
+        let _ = tokio::time::timeout(left().max(GOODBYE), self.tasks.wait()).await;
+        if let Some(traffic) = self.core.traffic.clone() {
+            let _ = tokio::task::spawn_blocking(move || traffic.flush()).await;
+        }
         tracing::info!(node = self.name(), "node stopped");
     }
 
@@ -161,7 +170,7 @@ impl Node {
         engine: &Arc<Engine>,
         guest: &Arc<[u8]>,
     ) -> Result<Core, StartError> {
-        let records = Arc::new(RecordTable::new(config.records.clone()));
+        let records = Arc::new(RecordTable::new(config.records.clone(), name));
         let upstreams = Upstreams::new(&config.upstreams, &config.places.sources)?;
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let (engine, guest, settings) = (Arc::clone(engine), Arc::clone(guest), config.settings(name));
@@ -242,6 +251,13 @@ impl Sink for Core {
         intake::take(self, from, frame)
     }
 
+    fn holdings(&self, part: usize, into: &mut Vec<Bytes>) -> bool {
+        self.records.visit(part, |key, rank, origin| {
+            let Rank { reign, rank, record, form } = rank;
+            into.push(WireReport { key, reign: reign.0, rank, form, record, origin }.encode());
+        })
+    }
+
     fn traffic(&self) -> Option<&TrafficLog> {
         self.traffic.as_ref()
     }
@@ -319,5 +335,7 @@ impl StartError {
     }
 }
 
+/// Time for links and the admin API to end when sessions have used up the grace period.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// Clients that connect faster than they are accepted wait here; the system may allow fewer.
 const BACKLOG: u32 = 4096;

@@ -13,13 +13,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where lines go.
 #[derive(Clone)]
 pub struct TrafficLog {
-    lines: SyncSender<Vec<u8>>,
+    entries: SyncSender<Entry>,
     dropped: Arc<AtomicU64>,
+}
+
+enum Entry {
+    Line(Vec<u8>),
+    /// Everything before this is to be in the file when the answer comes.
+    Flush(SyncSender<()>),
 }
 
 /// The file cannot be written. The node does not start.
@@ -40,12 +46,12 @@ impl TrafficLog {
         let path = PathBuf::from(path.replace("{node}", node));
         let fail = |source| TrafficLogError { path: path.clone(), source };
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail)?;
-        let (sender, lines) = sync_channel(LINES_MAX);
+        let (entries, received) = sync_channel(LINES_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&dropped);
         let thread = std::thread::Builder::new().name("herd-traffic".into());
-        thread.spawn(move || write(file, &lines, &counted)).map_err(fail)?;
-        Ok(Self { lines: sender, dropped })
+        thread.spawn(move || write(file, &received, &counted)).map_err(fail)?;
+        Ok(Self { entries, dropped })
     }
 
     /// A session sent these bytes.
@@ -68,6 +74,14 @@ impl TrafficLog {
         self.log(">", &format_args!("peer {peer}"), record);
     }
 
+    /// Writes out what was logged so far. Waits for the disk, for a second at most.
+    pub fn flush(&self) {
+        let (written, done) = sync_channel(1);
+        if self.entries.send(Entry::Flush(written)).is_ok() {
+            let _ = done.recv_timeout(FLUSH);
+        }
+    }
+
     /// How many lines were dropped.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
@@ -79,21 +93,27 @@ impl TrafficLog {
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let line = line.escape_ascii();
             let text = format!("{seconds}.{nanoseconds:09} {direction} {who} {line}\n");
-            if self.lines.try_send(text.into_bytes()).is_err() {
+            if self.entries.try_send(Entry::Line(text.into_bytes())).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// Writes lines until the node is gone. What was written is in the file after a second at the latest.
-fn write(file: File, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
+/// Writes lines until the node is gone. What was logged is in the file after about a second.
+fn write(file: File, entries: &Receiver<Entry>, dropped: &AtomicU64) {
     let mut file = BufWriter::new(file);
     let mut told = 0;
+    let mut flushed = Instant::now();
     loop {
-        let written = match lines.recv_timeout(FLUSH) {
-            Ok(line) => file.write_all(&line),
-            Err(RecvTimeoutError::Timeout) => file.flush(),
+        let written = match entries.recv_timeout(FLUSH) {
+            Ok(Entry::Line(line)) => file.write_all(&line),
+            Ok(Entry::Flush(done)) => {
+                let flushed = file.flush();
+                let _ = done.try_send(());
+                flushed
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => {
                 let _ = file.flush();
                 return;
@@ -101,12 +121,15 @@ fn write(file: File, lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
         };
         let count = dropped.load(Ordering::Relaxed);
         let noted = written.and_then(|()| {
-            if count == told {
-                return Ok(());
+            if count > told {
+                writeln!(file, "# {} lines are missing here", count - told)?;
+                told = count;
             }
-            let missing = count - told;
-            told = count;
-            writeln!(file, "# {missing} lines are missing here")
+            if flushed.elapsed() >= FLUSH {
+                flushed = Instant::now();
+                file.flush()?;
+            }
+            Ok(())
         });
         if let Err(error) = noted {
             tracing::error!(%error, "the traffic log cannot be written and ends here");

@@ -15,7 +15,8 @@ pub fn count() -> usize {
     *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// The number of this thread. Threads that are not workers have higher numbers; take it modulo [`count`].
+/// The number of this thread, to be taken modulo [`count`]. Threads are numbered as they first ask, workers and others
+/// alike, so two may share a slot: it must cost time only, never correctness.
 pub fn index() -> usize {
     thread_local!(static INDEX: usize = NEXT.fetch_add(1, Ordering::Relaxed));
     INDEX.with(|index| *index)

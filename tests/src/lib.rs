@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The harness: real herds on loopback, their clients, and a stand-in for the places service.
+//!
+//! A [`Herd`] is a plan: names, links, free addresses and a configuration file in a directory of its own. From it come
+//! [`Process`]es, which are the real `herd` command and end with their value, and [`Client`]s.
+//!
+//! ```no_run
+//! use herd_tests::Herd;
+//!
+//! let herd = Herd::of_five();
+//! let mut up = herd.up();
+//! let mut kiwi = herd.client("Riley");
+//! assert!(kiwi.ask("IAMAT kiwi +34-118 0").starts_with("AT Riley "));
+//! herd.await_known("kiwi", &herd.names());
+//! up.terminate();
+//! assert_eq!(up.wait().code(), Some(0));
+//! ```
+//!
+//! Everything here that waits has a bound, [`PATIENCE`], and panics with what it waited for when that is over: a harness
+//! has nobody to return errors to. Nothing sleeps for a fixed time and hopes.
+
+pub mod cases;
+mod client;
+mod eventually;
+mod figures;
+mod guests;
+mod herd;
+pub mod load;
+mod places;
+mod ports;
+mod process;
+mod scratch;
+
+pub use client::Client;
+pub use eventually::{PATIENCE, eventually};
+pub use figures::Figures;
+pub use guests::{DEFAULT_GUEST, Fixture, HELLO, WATCH};
+pub use herd::Herd;
+pub use places::{Behaviour, Places, Request};
+pub use process::Process;
+pub use scratch::Scratch;

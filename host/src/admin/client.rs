@@ -22,6 +22,9 @@ pub enum AdminClientError {
     /// Nobody answers there.
     #[error("no answer from {0}; is the node running?")]
     Unreachable(SocketAddr),
+    /// The node took the request and did not answer in time. It may still do what was asked.
+    #[error("{0} did not answer within {ANSWER_MAX:?}; it may still do it, see herd status")]
+    Slow(SocketAddr),
     /// The node refused, in its words.
     #[error("{0}")]
     Refused(String),
@@ -43,7 +46,7 @@ impl AdminClient {
             .no_proxy()
             .tls_certs_only([])
             .connect_timeout(Duration::from_secs(2))
-            .timeout(Duration::from_secs(60))
+            .timeout(ANSWER_MAX)
             .build()
             .map_err(AdminClientError::Client)?;
         Ok(Self { http, token })
@@ -77,11 +80,13 @@ impl AdminClient {
     }
 
     async fn ask(&self, admin: SocketAddr, request: reqwest::RequestBuilder) -> Result<Value, AdminClientError> {
-        let answer = request
-            .header(reqwest::header::AUTHORIZATION, self.token.header())
-            .send()
-            .await
-            .map_err(|_| AdminClientError::Unreachable(admin))?;
+        let answer =
+            request.header(reqwest::header::AUTHORIZATION, self.token.header()).send().await.map_err(|error| {
+                match error.is_timeout() && !error.is_connect() {
+                    true => AdminClientError::Slow(admin),
+                    false => AdminClientError::Unreachable(admin),
+                }
+            })?;
         let ok = answer.status().is_success();
         let body = answer.bytes().await.map_err(|_| AdminClientError::Unreachable(admin))?;
         let value: Value = serde_json::from_slice(&body).map_err(|_| AdminClientError::NotAdmin(admin))?;
@@ -94,3 +99,6 @@ impl AdminClient {
         })
     }
 }
+
+/// Compiling a guest that carries its interpreter takes minutes on a small machine.
+const ANSWER_MAX: Duration = Duration::from_secs(300);

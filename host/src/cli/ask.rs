@@ -1,6 +1,6 @@
 //! `herd send` and `herd feed`: a client.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +25,9 @@ pub(super) struct SendArgs {
     /// Seconds to wait for answers.
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     timeout: f64,
+    /// Does not end the input, and prints what comes until the time is over or ctrl-c: for what a guest pushes.
+    #[arg(long)]
+    stay: bool,
 }
 
 /// Arguments of `herd feed`.
@@ -51,11 +54,7 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
     let address = config.node(&args.node)?.client;
     let mut lines = args.lines.join("\n").into_bytes();
     if args.lines.is_empty() {
-        std::io::stdin().lock().lines().try_for_each(|line| {
-            lines.extend_from_slice(line?.as_bytes());
-            lines.push(b'\n');
-            std::io::Result::Ok(())
-        })?;
+        std::io::stdin().lock().read_to_end(&mut lines)?;
     }
     if lines.last() != Some(&b'\n') {
         lines.push(b'\n');
@@ -67,7 +66,7 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
         let (mut reader, mut writer) = stream.split();
         let sending = async {
             writer.write_all(&lines).await?;
-            writer.shutdown().await
+            if args.stay { Ok(()) } else { writer.shutdown().await }
         };
         let receiving = async {
             let mut buffer = vec![0; 64 << 10];
@@ -76,7 +75,9 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
                 if count == 0 {
                     return std::io::Result::Ok(());
                 }
-                std::io::stdout().write_all(&buffer[..count])?;
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(&buffer[..count])?;
+                stdout.flush()?;
             }
         };
         tokio::try_join!(sending, receiving)?;
@@ -86,6 +87,7 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
     client_runtime()?.block_on(async {
         match tokio::time::timeout(timeout, asked).await {
             Ok(asked) => asked,
+            Err(_) if args.stay => Ok(()),
             Err(_) => bail!("{} did not answer everything within {timeout:?}", args.node),
         }
     })?;
@@ -106,9 +108,9 @@ pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCo
     let walk = Feed { points, client: args.client, speed: args.speed, to, nodes, progress };
     let report = client_runtime()?.block_on(feed::feed(walk))?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        println!("{report}");
+        say!("{report}");
     }
     Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

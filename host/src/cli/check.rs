@@ -1,4 +1,4 @@
-//! `herd inspect` and `herd test`: a guest, looked at and tried without a node.
+//! `herd inspect`, `herd test` and `herd config`: a guest or a configuration, looked at and tried without a node.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,9 +9,10 @@ use clap::Args;
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Run, Transcript};
 
-use crate::TRANSCRIPTS;
 use crate::config::HerdConfig;
 use crate::runtime::{ComponentDecider, Engine, LoadError, Warmth};
+use crate::upstreams::Upstreams;
+use crate::{DEFAULT_GUEST, TRANSCRIPTS};
 
 /// Arguments of `herd inspect`.
 #[derive(Debug, Args)]
@@ -41,11 +42,24 @@ pub(super) fn inspect(config: &HerdConfig, args: &InspectArgs) -> anyhow::Result
     let engine = Engine::new(config.runtime.limits())?;
     let inspection = engine.inspect(&bytes).with_context(|| args.guest.display().to_string())?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&inspection)?);
+        say!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {
-        println!("{inspection}");
+        say!("{inspection}");
     }
     Ok(if inspection.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Checks the configuration as a node would, and prints it.
+pub(super) fn config(config: &HerdConfig) -> anyhow::Result<ExitCode> {
+    Upstreams::new(&config.upstreams, &config.places.sources)?;
+    let guest = config.guest.as_ref().map_or_else(|| Ok(DEFAULT_GUEST.to_vec()), |path| read_guest(path))?;
+    let engine = Engine::new(config.runtime.limits())?;
+    let name = config.node_names().first().copied().unwrap_or_default();
+    let records = Arc::new(MemoryRecords::default());
+    ComponentDecider::load(&engine, &guest, config.settings(name), records, Warmth::Warm)
+        .with_context(|| format!("the guest cannot serve {name}"))?;
+    say_on!("{}", toml::to_string_pretty(&config.resolved())?);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs transcripts, each on a warm instance and on a fresh one per event: what differs between the two is state that
@@ -59,23 +73,23 @@ pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitC
         let run = tester.run(&transcript, Warmth::Warm).with_context(|| args.guest.display().to_string())?;
         if let Some(file) = file.filter(|_| args.record && !run.passed()) {
             std::fs::write(&file, run.actual()).with_context(|| file.display().to_string())?;
-            println!("recorded  {name}");
+            say!("recorded  {name}");
             passed += 1;
             continue;
         }
         let fresh = tester.run(&transcript, Warmth::Fresh)?;
         if run.passed() && fresh.passed() {
-            println!("ok        {name}");
+            say!("ok        {name}");
             passed += 1;
         } else if run.passed() {
-            println!("differs   {name}, on a fresh instance only: the guest remembers something\n{fresh}");
+            say!("differs   {name}, on a fresh instance only: the guest remembers something\n{fresh}");
             failed += 1;
         } else {
-            println!("differs   {name}\n{run}");
+            say!("differs   {name}\n{run}");
             failed += 1;
         }
     }
-    println!("{passed} passed, {failed} failed");
+    say!("{passed} passed, {failed} failed");
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -3,7 +3,18 @@
 //! Answers go to standard output, logs and progress to standard error. Exit codes: 0 for success, 1 for a failure, 2 for
 //! a command line that makes no sense.
 
+/// Prints a line to standard output; ends quietly when whoever reads it has had enough.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::say(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Like [`say!`], without the newline.
+macro_rules! say_on {
+    ($($text:tt)*) => { $crate::cli::say(format_args!($($text)*)) };
+}
+
 mod ask;
+mod bench;
 mod check;
 mod log;
 mod operate;
@@ -72,7 +83,15 @@ enum Command {
     Inspect(check::InspectArgs),
     /// Runs transcripts against a guest, without sockets, and shows what differs.
     Test(check::TestArgs),
-    /// Checks the configuration, and prints the one that is in effect.
+    /// Loads nodes, or anything that speaks the line protocol, and reports rates and times.
+    ///
+    /// Closed loop by default: the next command when an answer is there. With --rate, open loop: times count from when a
+    /// command was to be sent, so a stall counts for every command that it held up.
+    Bench(bench::BenchArgs),
+    /// Checks the configuration, and prints the one that is in effect, with every default.
+    ///
+    /// Whatever would keep a node from starting is found: unknown keys, addresses that clash, a missing secret, a setting
+    /// that the guest does not take.
     Config,
 }
 
@@ -107,10 +126,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => operate::rollback(&common.config()?, &args),
         Command::Inspect(args) => check::inspect(&common.config()?, &args),
         Command::Test(args) => check::test(&common.config()?, &args),
-        Command::Config => {
-            print!("{}", toml::to_string_pretty(&common.config()?)?);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Bench(args) => bench::bench(&common.config()?, &args),
+        Command::Config => check::config(&common.config()?),
     }
 }
 
@@ -123,6 +140,14 @@ impl Common {
                 .collect(),
             set: self.set.clone(),
         })
+    }
+}
+
+/// Prints to standard output. A reader that left, such as `head`, is no failure of ours.
+fn say(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if std::io::stdout().lock().write_fmt(text).is_err() {
+        std::process::exit(0);
     }
 }
 

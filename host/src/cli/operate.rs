@@ -93,10 +93,10 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
             ]);
         }
     }
-    print!("{nodes}\n{links}");
+    say_on!("{nodes}\n{links}");
     let faults = faults(config, &up);
     if !faults.is_empty() {
-        print!("\n{faults}");
+        say_on!("\n{faults}");
     }
     failures(&answers)
 }
@@ -121,7 +121,7 @@ fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode
     for (name, answer) in answers {
         if let Ok(answer) = answer {
             let active = &answer["active"];
-            println!("{name}: generation {} {what}, {}", generation(active), text(&active["name"]));
+            say!("{name}: generation {} {what}, {}", generation(active), text(&active["name"]));
         }
     }
     failures(answers)
@@ -159,7 +159,7 @@ fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
             (name.clone(), value)
         })
         .collect();
-    println!("{}", serde_json::to_string_pretty(&nodes)?);
+    say!("{}", serde_json::to_string_pretty(&nodes)?);
     Ok(if answers.iter().all(|(_, answer)| answer.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::problem::hint;
 use super::{HerdConfig, NodeConfig};
+use crate::bounds::NODE_NAME_BYTES_MAX;
 
 /// Checks a configuration that has the right shape.
 ///
@@ -20,9 +21,10 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
         check_node(config, name, node)?;
     }
     check_addresses(config)?;
-    let line_bytes_max = config.sessions.line_bytes_max;
-    if !(1..=LINE_BYTES_MAX).contains(&line_bytes_max) {
-        return Err(format!("`sessions.line_bytes_max` is {line_bytes_max}; it must be 1 to {LINE_BYTES_MAX}"));
+    check_ranges(config)?;
+    let several = config.nodes.len() > 1;
+    if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
+        return Err("`traffic_log` must have {node} in it, or several nodes write into one file".into());
     }
     if config.places.sources.is_empty() {
         return Err("`places.sources` is empty; `[\"embedded\"]` needs no key and no network".into());
@@ -30,13 +32,43 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     Ok(())
 }
 
+/// Numbers that would freeze a node at one end, or overflow at the other.
+fn check_ranges(config: &HerdConfig) -> Result<(), String> {
+    let HerdConfig { sessions, links, records, runtime, drain, .. } = config;
+    let ranges = [
+        ("sessions.sessions_max", sessions.sessions_max as u64, 1, 1 << 24),
+        ("sessions.sessions_per_address_max", sessions.sessions_per_address_max as u64, 1, 1 << 24),
+        ("sessions.line_bytes_max", sessions.line_bytes_max as u64, 1, LINE_BYTES_MAX),
+        ("sessions.unfinished_line_s", sessions.unfinished_line_s, 1, YEAR_S),
+        ("sessions.idle_s", sessions.idle_s, 1, YEAR_S),
+        ("sessions.unread_s", sessions.unread_s, 1, YEAR_S),
+        ("sessions.output_kib_max", sessions.output_kib_max as u64, 1, 1 << 20),
+        ("sessions.pushes_max", sessions.pushes_max as u64, 1, 1 << 20),
+        ("links.ping_ms", links.ping_ms, 10, 3_600_000),
+        ("links.queue_mib_max", links.queue_mib_max as u64, 1, 1 << 20),
+        ("links.redial_min_ms", links.redial_min_ms, 1, 3_600_000),
+        ("links.redial_max_ms", links.redial_max_ms, links.redial_min_ms, 3_600_000),
+        ("records.keys_max", records.keys_max as u64, 1, u64::MAX),
+        ("records.mib_max", records.mib_max as u64, 1, 1 << 40),
+        ("runtime.workers", runtime.workers as u64, 0, 1024),
+        ("runtime.deadline_ms", runtime.deadline_ms, 1, 60_000),
+        ("runtime.memory_mib_max", runtime.memory_mib_max as u64, 1, 4096),
+        ("drain.grace_s", drain.grace_s, 0, 3600),
+    ];
+    match ranges.into_iter().find(|(_, value, min, max)| value < min || value > max) {
+        Some((name, value, min, max)) => Err(format!("`{name}` is {value}; it must be {min} to {max}")),
+        None => Ok(()),
+    }
+}
+
 fn check_name(name: &str) -> Result<(), String> {
-    let right = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let right =
+        !name.is_empty() && name.len() <= NODE_NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_graphic());
     if right {
         return Ok(());
     }
     Err(format!(
-        "`{name}` is no name for a node; it must be 1 to {NAME_BYTES_MAX} printable ASCII characters without blanks"
+        "`{name}` is no name for a node; it must be 1 to {NODE_NAME_BYTES_MAX} printable ASCII characters without blanks"
     ))
 }
 
@@ -50,10 +82,19 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
             return Err(format!("{name} links to `{other}`, which is no node{}", hint(other, others)));
         }
     }
+    let port = node.client.port();
+    for (what, set, above) in [("link", node.link.is_some(), 1000), ("admin", node.admin.is_some(), 2000)] {
+        if !set && port != 0 && port.checked_add(above).is_none() {
+            return Err(format!(
+                "{name}: client port {port} leaves no room for the {what} port {above} above it; set `nodes.{name}.{what}`"
+            ));
+        }
+    }
     let link = node.link_address();
     if !link.ip().is_loopback() {
         return Err(format!(
-            "{name} takes links on {link}, which is not loopback; links are not encrypted yet, so set `nodes.{name}.link` to 127.0.0.1"
+            "{name} takes links on {link}, which is not loopback; links are not encrypted yet, so set `nodes.{name}.link` to \"127.0.0.1:{}\"",
+            link.port()
         ));
     }
     let admin = node.admin_address();
@@ -77,7 +118,6 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// A rank holds 28 bytes of an origin's name; the record, compared after it, holds all of it.
-const NAME_BYTES_MAX: usize = 64;
 /// What one read takes.
-const LINE_BYTES_MAX: usize = 64 << 10;
+const LINE_BYTES_MAX: u64 = 64 << 10;
+const YEAR_S: u64 = 365 * 24 * 3600;

@@ -84,23 +84,26 @@ fn set(table: &mut Table, path: &[String], value: &str, origin: &str) -> Result<
         return Err(ConfigError::general(format!("{origin}: there is no key")));
     };
     let mut table = table;
-    for (depth, parent) in parents.iter().enumerate() {
-        let name = existing(table, parent, depth == 1 && parents[0] == "nodes");
+    if parents.first().is_some_and(|first| first == "nodes") && !table.contains_key("nodes") {
+        // A change to one node of the five must not do away with the others.
+        let defaults =
+            Value::try_from(HerdConfig::default().nodes).map_err(|error| ConfigError::general(error.to_string()))?;
+        table.insert("nodes".into(), defaults);
+    }
+    for parent in parents {
+        let name = existing(table, parent);
         table = match table.entry(name).or_insert_with(|| Value::Table(Table::new())) {
             Value::Table(inner) => inner,
             _ => return Err(ConfigError::general(format!("{origin}: `{parent}` is a value and has no keys in it"))),
         };
     }
-    let name = existing(table, last, false);
+    let name = existing(table, last);
     table.insert(name, parse_value(value));
     Ok(())
 }
 
-fn existing(table: &Table, name: &str, is_node: bool) -> String {
-    let same = |key: &&String| key.eq_ignore_ascii_case(name);
-    let defaults = HerdConfig::default();
-    let node = || defaults.nodes.keys().find(same).cloned();
-    table.keys().find(same).cloned().or_else(|| is_node.then(node).flatten()).unwrap_or_else(|| name.to_string())
+fn existing(table: &Table, name: &str) -> String {
+    table.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned().unwrap_or_else(|| name.to_string())
 }
 
 /// As TOML would read it, and as a string where that is not TOML: nobody quotes on a command line.
@@ -159,6 +162,34 @@ mod tests {
         let config = load(&sources).unwrap();
         assert_eq!((config.sessions.idle_s, &*config.herd), (6, "mine"));
         assert_eq!(config.places.sources, ["google", "embedded"]);
+    }
+
+    #[test]
+    fn a_change_to_one_node_of_the_five_leaves_the_others() {
+        let environment = vec![("HERD__NODES__RILEY__CLIENT".into(), "127.0.0.1:1".into())];
+        let set = vec!["nodes.Campbell.client=127.0.0.1:2".into()];
+        let config = load(&Sources { file: None, environment, set }).unwrap();
+        assert_eq!(config.node_names()[..2], ["Riley", "Campbell"]);
+        assert_eq!((config.nodes.len(), config.neighbours("Riley").len()), (5, 2));
+    }
+
+    #[test]
+    fn limits_that_would_freeze_or_overflow_are_refused() {
+        for (setting, error) in [
+            ("sessions.idle_s=0", "`sessions.idle_s` is 0; it must be 1 to 31536000"),
+            (
+                "sessions.idle_s=9223372036854775807",
+                "`sessions.idle_s` is 9223372036854775807; it must be 1 to 31536000",
+            ),
+            ("sessions.output_kib_max=0", "`sessions.output_kib_max` is 0; it must be 1 to 1048576"),
+            (
+                "nodes.Riley.client=127.0.0.1:64000",
+                "Riley: client port 64000 leaves no room for the admin port 2000 above it; set `nodes.Riley.admin`",
+            ),
+        ] {
+            let sources = Sources { set: vec![setting.into()], ..Sources::default() };
+            assert_eq!(load(&sources).unwrap_err().to_string(), error);
+        }
     }
 
     #[test]

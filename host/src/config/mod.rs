@@ -173,6 +173,16 @@ impl HerdConfig {
         })
     }
 
+    /// With the addresses that follow from others written out.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        let mut resolved = self.clone();
+        for node in resolved.nodes.values_mut() {
+            (node.link, node.admin) = (Some(node.link_address()), Some(node.admin_address()));
+        }
+        resolved
+    }
+
     /// The names of the nodes, in the order of their client addresses.
     #[must_use]
     pub fn node_names(&self) -> Vec<&str> {

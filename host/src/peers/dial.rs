@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 use super::frame::Hello;
 use super::handshake::{self, Frames};
-use super::links::{Peer, Peers};
+use super::links::Peers;
+use super::peer::Peer;
 
 /// Dials until the node stops. After a failure it waits for a random part of a time that doubles, so that nodes that
 /// lost a peer together do not return together; a link that was up starts it anew.
@@ -38,19 +39,25 @@ pub(super) async fn keep_linked(peers: Arc<Peers>, peer: Arc<Peer>, name: String
             dialed = dial(&peers, &name, address) => dialed,
         };
         let ended = match dialed {
-            Ok((frames, hello)) => peers.run(frames, hello, true).await,
+            Ok((frames, hello)) => match peers.admit(&hello, true) {
+                Ok(link) => peers.run(frames, &link).await,
+                Err(why) => {
+                    handshake::refuse(frames, &why).await;
+                    Err(why)
+                }
+            },
             Err(why) => Err(why),
         };
-        match ended {
-            Ok(()) => wait = peers.limits.redial_min(),
-            Err(why) => {
-                if !peer.is_linked() {
-                    tracing::debug!(peer = %name, %address, why, "no link");
-                    peer.fail(Some(why));
-                }
-                wait = (wait.max(peers.limits.redial_min()) * 2).min(peers.limits.redial_max());
-            }
+        if let Err(why) = &ended
+            && !peer.is_linked()
+        {
+            tracing::debug!(peer = %name, %address, why, "no link");
+            peer.fail(Some(why.clone()));
         }
+        wait = match ended {
+            Ok(lasted) if lasted >= LASTING => peers.limits.redial_min(),
+            _ => (wait.max(peers.limits.redial_min()) * 2).min(peers.limits.redial_max()),
+        };
     }
 }
 
@@ -61,7 +68,7 @@ async fn dial(peers: &Peers, name: &str, address: SocketAddr) -> Result<(Frames,
         connected.map_err(|_| format!("{address} does not answer"))?.map_err(|error| format!("{address}: {error}"))?;
     let _ = stream.set_nodelay(true);
     let (frames, hello) =
-        handshake::shake(stream, &peers.identity).await.map_err(|error| format!("{address}: {error}"))?;
+        handshake::call(stream, &peers.identity).await.map_err(|error| format!("{address}: {error}"))?;
     if hello.node != name {
         let why = format!("{address} is {}, and not {name}", hello.node.escape_debug());
         handshake::refuse(frames, &why).await;
@@ -71,3 +78,5 @@ async fn dial(peers: &Peers, name: &str, address: SocketAddr) -> Result<(Frames,
 }
 
 const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// A link that ended sooner counts as a failure to link, or two nodes that do not want each other would never rest.
+const LASTING: Duration = Duration::from_secs(5);

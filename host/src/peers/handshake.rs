@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION};
@@ -44,30 +45,18 @@ pub enum HandshakeError {
     Refused(String),
 }
 
-/// Says hello and hears who the peer is. The caller decides whether it wants it.
+/// Dials: says hello first, and hears who the peer is or why it does not want the link.
 ///
 /// # Errors
 ///
 /// See [`HandshakeError`].
-pub(super) async fn shake(stream: TcpStream, identity: &Identity) -> Result<(Frames, Hello), HandshakeError> {
-    let codec = LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec();
-    let mut frames = Framed::new(stream, codec);
+pub(super) async fn call(stream: TcpStream, identity: &Identity) -> Result<(Frames, Hello), HandshakeError> {
+    let mut frames = framed(stream);
     let greeting = async {
-        let hello = Hello {
-            version: PROTOCOL_VERSION,
-            herd: identity.herd.clone(),
-            node: identity.node.clone(),
-            epoch: identity.epoch,
-        };
-        frames.send(Frame::Hello(hello).encode()).await?;
-        let heard = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
-        match heard.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
-            Frame::Hello(hello) => Ok(hello),
-            Frame::Refused(why) => Err(HandshakeError::Refused(printable(&why))),
-            _ => Err(HandshakeError::NotAPeer),
-        }
+        say_hello(&mut frames, identity).await?;
+        hear_hello(&mut frames).await
     };
-    let hello = tokio::time::timeout(HANDSHAKE_MAX, greeting).await.map_err(|_| HandshakeError::Timeout)??;
+    let hello = timeout(HANDSHAKE_MAX, greeting).await.map_err(|_| HandshakeError::Timeout)??;
     if let Some(why) = unwanted(identity, &hello) {
         refuse(frames, &why).await;
         return Err(HandshakeError::Unwanted(why));
@@ -76,13 +65,66 @@ pub(super) async fn shake(stream: TcpStream, identity: &Identity) -> Result<(Fra
     Ok((frames, hello))
 }
 
+/// Is dialed: hears who the peer is, and says hello only if it is wanted and `admit` says so.
+///
+/// # Errors
+///
+/// See [`HandshakeError`]; the peer was told why.
+pub(super) async fn answer<T>(
+    stream: TcpStream,
+    identity: &Identity,
+    admit: impl FnOnce(&Hello) -> Result<T, String>,
+) -> Result<(Frames, T), HandshakeError> {
+    let mut frames = framed(stream);
+    let heard = timeout(HANDSHAKE_MAX, hear_hello(&mut frames)).await;
+    let hello = heard.map_err(|_| HandshakeError::Timeout)??;
+    let admitted = unwanted(identity, &hello).map_or_else(|| admit(&hello), Err);
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(why) => {
+            refuse(frames, &why).await;
+            return Err(HandshakeError::Unwanted(why));
+        }
+    };
+    let said = timeout(HANDSHAKE_MAX, say_hello(&mut frames, identity)).await;
+    // Whoever was admitted has a link now, and finds out by itself that its connection is broken.
+    let _ = said.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
+        tracing::debug!(peer = %hello.node, %error, "a peer left within its handshake");
+    });
+    frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
+    Ok((frames, admitted))
+}
+
+fn framed(stream: TcpStream) -> Frames {
+    Framed::new(stream, LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec())
+}
+
+async fn say_hello(frames: &mut Frames, identity: &Identity) -> Result<(), HandshakeError> {
+    let hello = Hello {
+        version: PROTOCOL_VERSION,
+        herd: identity.herd.clone(),
+        node: identity.node.clone(),
+        epoch: identity.epoch,
+    };
+    Ok(frames.send(Frame::Hello(hello).encode()).await?)
+}
+
+async fn hear_hello(frames: &mut Frames) -> Result<Hello, HandshakeError> {
+    let heard = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
+    match heard.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
+        Frame::Hello(hello) => Ok(hello),
+        Frame::Refused(why) => Err(HandshakeError::Refused(printable(&why))),
+        _ => Err(HandshakeError::NotAPeer),
+    }
+}
+
 /// Tells the peer why there is no link, if it still listens.
 pub(super) async fn refuse(mut frames: Frames, why: &str) {
     let told = async {
         let _ = frames.send(Frame::Refused(why.into()).encode()).await;
         let _ = SinkExt::<Bytes>::close(&mut frames).await;
     };
-    let _ = tokio::time::timeout(HANDSHAKE_MAX, told).await;
+    let _ = timeout(HANDSHAKE_MAX, told).await;
 }
 
 /// Why a peer is not wanted, whoever dialed.

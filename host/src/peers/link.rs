@@ -12,7 +12,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::frame::{Frame, FrameError, WireReport};
 use super::handshake::Frames;
-use super::links::{Link, Peers};
+use super::links::Peers;
+use super::peer::Link;
 
 /// Runs a link to its end. On the way out it sends what waits and says goodbye.
 pub(super) async fn run(peers: &Arc<Peers>, link: &Arc<Link>, frames: Frames) -> Result<(), LinkError> {
@@ -82,7 +83,13 @@ async fn write(
 ) -> Result<(), LinkError> {
     let mut pings = interval(peers.limits.ping());
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The part of what this node holds that the peer is told of next. A peer that was away, and one whose queue was
+    // dropped, hears everything again; what it knows it drops by rank.
+    let mut untold = Some(0);
     loop {
+        if link.outbox.catch_up() {
+            untold = Some(0);
+        }
         let ending = tokio::select! {
             biased;
             () = link.ending.cancelled() => true,
@@ -95,8 +102,12 @@ async fn write(
                 false
             }
             () = link.outbox.filled() => false,
+            () = std::future::ready(()), if untold.is_some() => false,
         };
-        let reports = link.outbox.take();
+        let mut reports = link.outbox.take();
+        if let (Some(part), Some(sink)) = (untold, peers.sink()) {
+            untold = sink.holdings(part, &mut reports).then_some(part + 1);
+        }
         for batch in batches(&reports) {
             send(&mut sink, Frame::of_reports(batch)).await?;
             log_traffic(peers, link, batch);

@@ -16,8 +16,11 @@ mod limits;
 mod link;
 mod links;
 mod outbox;
+mod peer;
+mod status;
 
 pub use frame::{ReportFrame, WireReport};
 pub use handshake::{HandshakeError, Identity};
 pub use limits::LinkLimits;
-pub use links::{LinkState, LinkStatus, Peers, PeersStatus, Sink};
+pub use links::{Peers, Sink};
+pub use status::{LinkState, LinkStatus, PeersStatus};

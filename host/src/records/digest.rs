@@ -29,7 +29,7 @@ impl Serialize for RecordsDigest {
 pub(super) struct Digester(Vec<[u8; 32]>);
 
 impl Digester {
-    pub(super) fn add(&mut self, key: &[u8], form: u32, rank: Rank<'_>) {
+    pub(super) fn add(&mut self, key: &[u8], rank: Rank<'_>) {
         let mut hash = Sha256::new();
         // Lengths first, so that bytes cannot move from one part to the next unnoticed.
         for part in [key, rank.rank, rank.record] {
@@ -37,7 +37,7 @@ impl Digester {
             hash.update(part);
         }
         hash.update(rank.reign.0.to_be_bytes());
-        hash.update(form.to_be_bytes());
+        hash.update(rank.form.to_be_bytes());
         self.0.push(hash.finalize().into());
     }
 

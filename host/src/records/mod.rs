@@ -8,6 +8,7 @@
 
 mod digest;
 mod entry;
+mod origins;
 mod table;
 
 pub use digest::RecordsDigest;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::{Digester, RecordsDigest};
 use super::entry::{Entry, Rank, Reign};
+use super::origins::{OriginId, Origins};
 
 /// How much is taken from clients.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ pub struct Aside {
 
 impl Aside {
     fn rank(&self) -> Rank<'_> {
-        Rank { reign: self.reign, rank: &self.rank, record: &self.record }
+        Rank { reign: self.reign, rank: &self.rank, record: &self.record, form: self.form }
     }
 }
 
@@ -68,6 +69,7 @@ impl Aside {
 pub struct RecordTable {
     shards: Box<[RwLock<Shard>]>,
     hasher: RandomState,
+    origins: Origins,
     limits: RecordLimits,
     keys: AtomicUsize,
     bytes: AtomicUsize,
@@ -81,12 +83,13 @@ struct Shard {
 }
 
 impl RecordTable {
-    /// An empty table.
+    /// An empty table of the node of this name.
     #[must_use]
-    pub fn new(limits: RecordLimits) -> Self {
+    pub fn new(limits: RecordLimits, node: &str) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
+            origins: Origins::new(node),
             limits,
             keys: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -97,16 +100,17 @@ impl RecordTable {
     pub fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
         let (hash, mut shard) = self.write(key);
         let reign = shard.highest(hash, key).map_or(Reign(0), |highest| highest.reign);
-        if shard.get(hash, key).is_none() && !self.has_room(key.len() + rank.len() + record.len()) {
+        if !self.has_room(shard.get(hash, key), key.len() + rank.len() + record.len()) {
             return Kept::NoRoom;
         }
-        self.offer(&mut shard, hash, key, form, Rank { reign, rank, record })
+        self.offer(&mut shard, hash, key, Rank { reign, rank, record, form }, OriginId::SELF)
     }
 
-    /// Offers what a peer reported. Never refused for room.
-    pub fn keep_from_peer(&self, key: &[u8], form: u32, rank: Rank<'_>) -> Kept {
+    /// Offers what a peer reported, and `origin` took from a client. Never refused for room.
+    pub fn keep_from_peer(&self, key: &[u8], rank: Rank<'_>, origin: &str) -> Kept {
+        let origin = self.origins.id(origin);
         let (hash, mut shard) = self.write(key);
-        self.offer(&mut shard, hash, key, form, rank)
+        self.offer(&mut shard, hash, key, rank, origin)
     }
 
     /// Offers what a peer reported and no guest would have: it is kept by rank, but what was there before stays
@@ -134,6 +138,20 @@ impl RecordTable {
         read(self.shard(hash)).highest(hash, key).is_none_or(|highest| highest < rank)
     }
 
+    /// Calls `each` with every record of one part of the table, and says whether there is a next part. The parts are
+    /// numbered from 0; a lock is held for the time of one part.
+    pub fn visit(&self, part: usize, mut each: impl FnMut(&[u8], Rank<'_>, &str)) -> bool {
+        let Some(shard) = self.shards.get(part) else { return false };
+        let shard = read(shard);
+        for entry in shard.shown.iter().filter(|entry| !shard.aside.contains_key(entry.key())) {
+            each(entry.key(), entry.rank(), &self.origins.name(entry.origin()));
+        }
+        for aside in shard.aside.values() {
+            each(&aside.key, aside.rank(), &aside.origin);
+        }
+        part + 1 < self.shards.len()
+    }
+
     /// What is kept. Reads every record for the digest: not for a worker thread.
     #[must_use]
     pub fn status(&self) -> RecordsStatus {
@@ -143,10 +161,10 @@ impl RecordTable {
             let shard = read(shard);
             set_aside += shard.aside.len();
             for aside in shard.aside.values() {
-                digester.add(&aside.key, aside.form, aside.rank());
+                digester.add(&aside.key, aside.rank());
             }
             for entry in shard.shown.iter().filter(|entry| !shard.aside.contains_key(entry.key())) {
-                digester.add(entry.key(), entry.form(), entry.rank());
+                digester.add(entry.key(), entry.rank());
             }
         }
         RecordsStatus {
@@ -157,19 +175,22 @@ impl RecordTable {
         }
     }
 
-    fn has_room(&self, bytes: usize) -> bool {
-        self.keys.load(Ordering::Relaxed) < self.limits.keys_max
-            && self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.limits.mib_max.saturating_mul(1 << 20)
+    /// Whether a record of so many bytes may take the place of this one. What does not grow may always.
+    fn has_room(&self, old: Option<&Entry>, bytes: usize) -> bool {
+        let growth = bytes.saturating_sub(old.map_or(0, Entry::len));
+        let more = self.bytes.load(Ordering::Relaxed).saturating_add(growth);
+        let key_fits = old.is_some() || self.keys.load(Ordering::Relaxed) < self.limits.keys_max;
+        key_fits && (growth == 0 || more <= self.limits.mib_max.saturating_mul(1 << 20))
     }
 
-    fn offer(&self, shard: &mut Shard, hash: u64, key: &[u8], form: u32, rank: Rank<'_>) -> Kept {
+    fn offer(&self, shard: &mut Shard, hash: u64, key: &[u8], rank: Rank<'_>, origin: OriginId) -> Kept {
         if shard.highest(hash, key).is_some_and(|highest| highest >= rank) {
             return Kept::Outranked;
         }
         if !shard.aside.is_empty() {
             shard.aside.remove(key);
         }
-        let entry = Entry::new(key, form, rank);
+        let entry = Entry::new(key, rank, origin);
         self.bytes.fetch_add(entry.len(), Ordering::Relaxed);
         let rehash = |entry: &Entry| self.hasher.hash_one(entry.key());
         match shard.shown.entry(hash, |entry| entry.key() == key, rehash) {
@@ -203,7 +224,7 @@ impl Records for RecordTable {
             let shard = read(self.shard(hash));
             let entry = shard.get(hash, key)?;
             let rank = entry.rank();
-            Some(Found { rank: rank.rank.to_vec(), form: entry.form(), bytes: rank.record.to_vec() })
+            Some(Found { rank: rank.rank.to_vec(), form: rank.form, bytes: rank.record.to_vec() })
         };
         keys.iter().map(found).collect()
     }
@@ -251,7 +272,7 @@ mod tests {
     use super::*;
 
     fn table(keys_max: usize) -> RecordTable {
-        RecordTable::new(RecordLimits { keys_max, mib_max: 1 })
+        RecordTable::new(RecordLimits { keys_max, mib_max: 1 }, "Riley")
     }
 
     fn shown(table: &RecordTable, key: &[u8]) -> Option<Vec<u8>> {
@@ -270,7 +291,7 @@ mod tests {
             .map(|first| {
                 let table = table(9);
                 for &(reign, rank, record) in offers.iter().cycle().skip(first).take(offers.len()) {
-                    let _ = table.keep_from_peer(b"k", 1, Rank { reign: Reign(reign), rank, record });
+                    let _ = table.keep_from_peer(b"k", Rank { reign: Reign(reign), rank, record, form: 0 }, "Jaquez");
                 }
                 assert_eq!(shown(&table, b"k").unwrap(), b"c");
                 table.status().digest
@@ -284,14 +305,14 @@ mod tests {
         let table = table(9);
         assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Applied(Reign(0)));
         assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Outranked);
-        assert!(!table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"a" }));
-        assert!(table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"b" }));
+        assert!(!table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"a", form: 0 }));
+        assert!(table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"b", form: 0 }));
     }
 
     #[test]
     fn a_client_inherits_the_reign_of_its_key() {
         let table = table(9);
-        let _ = table.keep_from_peer(b"k", 0, Rank { reign: Reign(7), rank: b"1", record: b"" });
+        let _ = table.keep_from_peer(b"k", Rank { reign: Reign(7), rank: b"1", record: b"", form: 0 }, "Jaquez");
         assert_eq!(table.keep_from_client(b"k", 0, b"2", b"a"), Kept::Applied(Reign(7)));
     }
 
@@ -301,9 +322,33 @@ mod tests {
         assert_eq!(table.keep_from_client(b"a", 0, b"1", b"x"), Kept::Applied(Reign(0)));
         assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::NoRoom);
         assert_eq!(table.keep_from_client(b"a", 0, b"2", b"x"), Kept::Applied(Reign(0)));
-        let rank = Rank { reign: Reign(0), rank: b"1", record: b"x" };
-        assert_eq!(table.keep_from_peer(b"b", 0, rank), Kept::Applied(Reign(0)));
+        let rank = Rank { reign: Reign(0), rank: b"1", record: b"x", form: 0 };
+        assert_eq!(table.keep_from_peer(b"b", rank, "Jaquez"), Kept::Applied(Reign(0)));
         assert_eq!(table.status().keys, 2);
+    }
+
+    #[test]
+    fn a_known_key_may_not_grow_over_the_limit_either() {
+        let table = table(9);
+        let record = vec![b'x'; 600 << 10];
+        assert_eq!(table.keep_from_client(b"a", 0, b"1", &record), Kept::Applied(Reign(0)));
+        assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::Applied(Reign(0)));
+        assert_eq!(table.keep_from_client(b"b", 0, b"2", &record), Kept::NoRoom);
+        assert_eq!(table.keep_from_client(b"a", 0, b"2", &record), Kept::Applied(Reign(0)), "it does not grow");
+    }
+
+    #[test]
+    fn records_that_differ_in_form_only_have_an_order_too() {
+        let (left, right) = (table(9), table(9));
+        let offer = |table: &RecordTable, form| {
+            let _ = table.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"1", record: b"x", form }, "Jaquez");
+        };
+        for form in [1, 2] {
+            offer(&left, form);
+            offer(&right, 3 - form);
+        }
+        assert_eq!(left.status().digest, right.status().digest);
+        assert_eq!(left.find(&[b"k"])[0].as_ref().unwrap().form, 2);
     }
 
     #[test]
@@ -317,7 +362,7 @@ mod tests {
         assert_eq!(left.set_aside(aside(b"2", b"new")), Kept::Outranked);
         assert_eq!(shown(&left, b"k").unwrap(), b"old");
         assert_ne!(left.status().digest, before);
-        let _ = right.keep_from_peer(b"k", 0, Rank { reign: Reign(0), rank: b"2", record: b"new" });
+        let _ = right.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"2", record: b"new", form: 0 }, "Jaquez");
         assert_eq!(left.status().digest, right.status().digest, "a node that shows it holds the same");
         assert_eq!(left.keep_from_client(b"k", 0, b"1x", b"lower"), Kept::Outranked);
         assert_eq!(left.keep_from_client(b"k", 0, b"3", b"newer"), Kept::Applied(Reign(0)));

@@ -5,6 +5,8 @@
 
 use herd_sdk::{Decision, Effect, FanOut, Span};
 
+use crate::bounds::{KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
+
 /// An effect that makes no sense. The guest is at fault; nothing was performed, and the instance dies.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Senseless {
@@ -108,7 +110,7 @@ impl Checker<'_> {
             }
             Effect::Publish(publish) => {
                 self.sized(publish.topic, "topic", 1, KEY_BYTES_MAX, "1 byte to 64 KiB")?;
-                self.within(publish.bytes)?;
+                self.sized(publish.bytes, "publish", 0, RECORD_BYTES_MAX, "at most 128 KiB")?;
                 publish.tie.map_or(Ok(()), |tie| self.tied(tie))
             }
             Effect::Close => Ok(()),
@@ -148,12 +150,6 @@ impl Checker<'_> {
 const EFFECTS_MAX: usize = 128 * 1024;
 /// The longest answer is a page of places, some tens of KiB; a read full of one-byte lines echoes 4 bytes each.
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
-/// As long as a line may be.
-const KEY_BYTES_MAX: usize = 64 << 10;
-/// Promise 2 of the design: what replicas compare stays small.
-const RANK_BYTES_MAX: usize = 64;
-/// A line, with room for what the logic puts around it.
-const RECORD_BYTES_MAX: usize = 128 << 10;
 const FAN_OUT_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 1 << 10;
 /// What common HTTP servers take.

@@ -1,9 +1,10 @@
 //! A generation outside of a node: for transcripts, and for whoever tests a guest in isolation.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use herd_sdk::native::{Decider, Fault as Failed, MemoryRecords};
 use herd_sdk::{Decision, Input, Moment, Outcome, Progress, Reports, Settings, Verdict};
+use tokio::runtime::{self, Runtime};
 
 use super::engine::Engine;
 use super::fault::Fault;
@@ -39,11 +40,13 @@ impl ComponentDecider {
         records: Arc<MemoryRecords>,
         warmth: Warmth,
     ) -> Result<Self, LoadError> {
+        let _entered = clock().enter();
         let generation = Generation::load(engine, GenerationId(1), bytes, settings, records)?;
         Ok(Self { generation, warmth })
     }
 
     fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Failed> {
+        let _entered = clock().enter();
         let called = match self.warmth {
             Warmth::Warm => self.generation.call(call),
             Warmth::Fresh => self.generation.instance().and_then(|mut instance| call(&mut instance)),
@@ -64,4 +67,13 @@ impl Decider for ComponentDecider {
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Failed> {
         self.call(|instance| instance.answer(at, token, otherwise, outcome))
     }
+}
+
+/// A guest that sleeps makes wasmtime-wasi set a timer, which panics outside of a runtime. Nobody waits for the timer.
+fn clock() -> &'static Runtime {
+    static CLOCK: LazyLock<Runtime> = LazyLock::new(|| {
+        let runtime = runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime with a clock and nothing else takes nothing that could be lacking")
+    });
+    &CLOCK
 }

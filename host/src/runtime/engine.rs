@@ -169,8 +169,8 @@ const HOST_STACK_BYTES: usize = 512 << 10;
 /// Five nodes in one process, and four generations each at the moment of a swap, with as many to spare.
 const INSTANCES_PER_WORKER: u32 = 40;
 const INSTANCES_MIN: u32 = 256;
-/// Each reserves some 6 GiB of address space, of which 47 bits hold twenty times as much.
-const INSTANCES_MAX: u32 = 1024;
+/// Each reserves some 6 GiB of address space; this is a third of what 47 bits hold.
+const INSTANCES_MAX: u32 = 8192;
 const WASM_PAGE_BYTES: usize = 64 << 10;
 /// Measured for a guest of this size: 128 KiB is cheaper than none, and 1 MiB is dearer than none.
 const KEEP_RESIDENT_BYTES: usize = 128 << 10;

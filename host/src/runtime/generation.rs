@@ -36,7 +36,7 @@ pub struct Generation {
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
     slots: Box<[Mutex<Option<Instance>>]>,
-    since: SystemTime,
+    since_s: AtomicU64,
     faults: AtomicU64,
 }
 
@@ -66,7 +66,7 @@ impl Generation {
             settings,
             records,
             slots: (0..worker::count()).map(|_| Mutex::default()).collect(),
-            since: SystemTime::now(),
+            since_s: AtomicU64::new(now_s()),
             faults: AtomicU64::new(0),
         })
     }
@@ -83,6 +83,11 @@ impl Generation {
         self.compiled.digest
     }
 
+    /// It becomes the active one.
+    pub(super) fn serves_from_now(&self) {
+        self.since_s.store(now_s(), Ordering::Relaxed);
+    }
+
     /// What people want to know of it.
     #[must_use]
     pub fn status(&self) -> GenerationStatus {
@@ -92,7 +97,7 @@ impl Generation {
             name: self.description.name.clone(),
             version: self.description.version.clone(),
             commands: self.description.commands.clone(),
-            serving_since_s: self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            serving_since_s: self.since_s.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
         }
     }
@@ -124,6 +129,10 @@ impl Generation {
     }
 }
 
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// A generation, for people and scripts.
 #[derive(Clone, Debug, Serialize)]
 pub struct GenerationStatus {
@@ -137,7 +146,7 @@ pub struct GenerationStatus {
     pub version: String,
     /// The command words it knows.
     pub commands: Vec<String>,
-    /// When it was loaded, in seconds since the Unix epoch.
+    /// When it last became active, in seconds since the Unix epoch.
     pub serving_since_s: u64,
     /// How many of its calls went wrong.
     pub faults: u64,

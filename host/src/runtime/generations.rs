@@ -30,8 +30,10 @@ pub struct Generations {
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
     live: ArcSwap<Live>,
-    /// The number of the next generation. Held for the time of a swap or rollback, of which there is one at a time.
+    /// The number of the next generation. Held for the time of a swap, of which there is one at a time.
     next: Mutex<u64>,
+    /// Held while the pointer changes: a rollback need not wait for a swap that compiles.
+    switching: Mutex<()>,
     rescued: AtomicU64,
     warned_second: AtomicU64,
 }
@@ -60,6 +62,7 @@ impl Generations {
             records,
             live: ArcSwap::from_pointee(Live { active: Arc::new(active), previous: None }),
             next: Mutex::new(2),
+            switching: Mutex::new(()),
             rescued: AtomicU64::new(0),
             warned_second: AtomicU64::new(0),
         })
@@ -80,7 +83,9 @@ impl Generations {
         let candidate = Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
         *next += 1;
         let candidate = Arc::new(candidate);
+        candidate.serves_from_now();
         let status = candidate.status();
+        let _switching = self.switching.lock().unwrap_or_else(PoisonError::into_inner);
         let previous = Some(Arc::clone(&self.live.load().active));
         self.live.store(Arc::new(Live { active: candidate, previous }));
         Ok(status)
@@ -93,9 +98,10 @@ impl Generations {
     ///
     /// There is no previous generation. Nothing changed.
     pub fn roll_back(&self) -> Result<GenerationStatus, RollbackError> {
-        let _one_at_a_time = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let _switching = self.switching.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.live.load_full();
         let Some(previous) = live.previous.clone() else { return Err(RollbackError::NoPrevious) };
+        previous.serves_from_now();
         let status = previous.status();
         self.live.store(Arc::new(Live { active: previous, previous: Some(Arc::clone(&live.active)) }));
         Ok(status)

@@ -38,6 +38,8 @@ impl Instance {
         let mut store = Store::new(pre.engine(), Guest::new(limits, records, &settings.node));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().deadline.tick()));
+        // A guest can make the host copy no more in one call than it may have itself.
+        store.set_hostcall_fuel(limits.memory_bytes_max);
         store.set_epoch_deadline(1);
         store.data_mut().begin(0);
         let made = poll_once(pre.instantiate_async(&mut store));
@@ -57,13 +59,21 @@ impl Instance {
                 .collect(),
         };
         let configured = instance.call(0, async |store, logic| logic.call_configure(store, &settings).await)?;
-        configured.map_err(|bad| Fault::Settings(herd_sdk::BadSetting { name: bad.name, problem: bad.problem }))?;
+        let bad = |bad: types::BadSetting| herd_sdk::BadSetting {
+            name: printable(&bad.name),
+            problem: printable(&bad.problem),
+        };
+        configured.map_err(|error| Fault::Settings(bad(error)))?;
         Ok(instance)
     }
 
     pub(super) fn describe(&mut self) -> Result<Description, Fault> {
         let description = self.call(0, async |store, logic| logic.call_describe(store).await)?;
-        Ok(Description { name: description.name, version: description.version, commands: description.commands })
+        Ok(Description {
+            name: printable(&description.name),
+            version: printable(&description.version),
+            commands: description.commands.iter().take(COMMANDS_MAX).map(|command| printable(command)).collect(),
+        })
     }
 
     pub(super) fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault> {
@@ -177,9 +187,19 @@ fn fault(store: &Store<Guest>, error: &wasmtime::Error) -> Fault {
                 frames.iter().find_map(|frame| frame.func_name()).map(|name| format!("in {name}"))
             };
             match guest.output.last_line().or_else(place) {
-                Some(why) => Fault::Trap(format!("{what}: {why}")),
+                Some(why) => Fault::Trap(format!("{what}: {}", printable(&why))),
                 None => Fault::Trap(what),
             }
         }
     }
 }
+
+/// What a guest says of itself, for people: cut, and without what would upset a terminal.
+fn printable(text: &str) -> String {
+    let harmless = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    text.chars().take(TEXT_CHARS_MAX).map(harmless).collect()
+}
+
+/// As much as fits on a screen.
+const TEXT_CHARS_MAX: usize = 1000;
+const COMMANDS_MAX: usize = 100;

@@ -31,4 +31,6 @@ pub use engine::{Engine, EngineError, Limits};
 pub use fault::Fault;
 pub use generation::{Generation, GenerationId, GenerationStatus};
 pub use generations::{Generations, GenerationsStatus, RollbackError, SwapError};
+pub(crate) use output::admits_guest_line;
+
 pub use inspect::{Inspection, LoadError, Stage};

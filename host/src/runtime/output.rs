@@ -59,7 +59,7 @@ impl Lines {
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
             return;
         }
-        if Budget::admits_line() {
+        if admits_guest_line() {
             tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
         }
         // The message of a panic spans two lines: where, and what.
@@ -75,27 +75,25 @@ struct Budget {
     dropped: u64,
 }
 
-impl Budget {
-    /// Whether one more line may be logged now.
-    fn admits_line() -> bool {
-        static BUDGET: Mutex<Budget> = Mutex::new(Budget { second: 0, logged: 0, dropped: 0 });
-        let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
-        if budget.second != second {
-            let dropped = budget.dropped;
-            *budget = Self { second, logged: 0, dropped: 0 };
-            if dropped > 0 {
-                tracing::warn!(target: "guest", dropped, "lines of guest output were dropped");
-            }
+/// Whether one more line that a guest printed or noted may be logged now. If not, it is counted.
+pub(crate) fn admits_guest_line() -> bool {
+    static BUDGET: Mutex<Budget> = Mutex::new(Budget { second: 0, logged: 0, dropped: 0 });
+    let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
+    if budget.second != second {
+        let dropped = budget.dropped;
+        *budget = Budget { second, logged: 0, dropped: 0 };
+        if dropped > 0 {
+            tracing::warn!(target: "guest", dropped, "lines of guests were dropped");
         }
-        let admits = budget.logged < LINES_PER_SECOND_MAX;
-        if admits {
-            budget.logged += 1
-        } else {
-            budget.dropped += 1
-        }
-        admits
     }
+    let admits = budget.logged < LINES_PER_SECOND_MAX;
+    if admits {
+        budget.logged += 1;
+    } else {
+        budget.dropped += 1;
+    }
+    admits
 }
 
 impl IsTerminal for GuestOutput {

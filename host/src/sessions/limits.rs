@@ -44,16 +44,8 @@ impl Default for SessionLimits {
 }
 
 impl SessionLimits {
-    pub(super) fn unfinished_line(&self) -> Duration {
-        Duration::from_secs(self.unfinished_line_s)
-    }
-
     pub(super) fn idle(&self) -> Duration {
         Duration::from_secs(self.idle_s)
-    }
-
-    pub(super) fn unread(&self) -> Duration {
-        Duration::from_secs(self.unread_s)
     }
 
     pub(super) fn output_bytes_max(&self) -> usize {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_keepalive;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +73,8 @@ impl<S: Surroundings> Sessions<S> {
         }
     }
 
-    /// Accepts no more and lets every session finish, for at most `grace`; then they are cut off.
+    /// Accepts no more and lets every session finish, for at most `grace`. Those that have not by then end with the
+    /// process.
     pub async fn drain(&self, grace: Duration) {
         self.shared.draining.cancel();
         self.tasks.close();
@@ -98,6 +100,8 @@ impl<S: Surroundings> Sessions<S> {
             return;
         };
         let _ = stream.set_nodelay(true);
+        // A client that waits for pushes may say nothing for days; this finds out whether it is still there.
+        let _ = set_socket_keepalive(&stream, true);
         let id = SessionId(self.shared.accepted.fetch_add(1, Ordering::Relaxed));
         let session = Session::new(id, stream, address, Arc::clone(&self.shared));
         self.tasks.spawn(async move {

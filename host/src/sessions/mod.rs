@@ -10,6 +10,7 @@
 mod input;
 mod limits;
 mod listener;
+mod patience;
 mod performer;
 mod replies;
 mod session;

@@ -1,20 +1,18 @@
 //! Performs the effects of a decision for a session, in their order. They have been checked where they left the
 //! guest, so spans and ties hold here.
 
-use std::time::Instant;
-
 use herd_sdk::{Decision, Effect, Level, Note};
 
-use super::replies::Waiting;
+use super::replies::{Place, Waiting};
 use super::session::Session;
 use super::surroundings::{Asked, KeepRequest, Surroundings};
 use super::topics::Subscriptions;
 use crate::records::Kept;
-use crate::runtime::GenerationId;
+use crate::runtime::{GenerationId, admits_guest_line};
 
 impl<S: Surroundings> Session<S> {
-    /// Performs a decision of a generation. `place_deadline` is that of the place it answers into, if any.
-    pub(super) fn perform(&mut self, decided_by: GenerationId, decision: &Decision, place_deadline: Option<Instant>) {
+    /// Performs a decision of a generation. Fetches hold the place that it answers into, or one of their own.
+    pub(super) fn perform(&mut self, decided_by: GenerationId, decision: &Decision, place: Place) {
         let mut keeps: Vec<(u32, Kept)> = Vec::new();
         for (effect, index) in decision.effects.iter().zip(0..) {
             match effect {
@@ -42,7 +40,7 @@ impl<S: Surroundings> Session<S> {
                     }),
                     token: decision.bytes(fetch.token).into(),
                     otherwise: decision.bytes(fetch.otherwise).into(),
-                    place_deadline,
+                    place,
                 }),
                 Effect::Subscribe(topic) => self.subscribe(decision.bytes(*topic)),
                 Effect::Unsubscribe(topic) => {
@@ -74,6 +72,9 @@ impl<S: Surroundings> Session<S> {
 
 /// Writes a note of a guest into the log.
 pub(crate) fn log_note(decision: &Decision, note: &Note, decided_by: GenerationId) {
+    if !admits_guest_line() {
+        return;
+    }
     let text = decision.bytes(note.text);
     let text = String::from_utf8_lossy(&text[..text.len().min(NOTE_BYTES_MAX)]);
     let text = text.escape_debug();

@@ -24,8 +24,17 @@ pub(super) struct Waiting {
     pub(super) token: Vec<u8>,
     /// The reply when nobody decides the answer.
     pub(super) otherwise: Vec<u8>,
-    /// When the time for the whole place is over. Set when its first fetch starts.
-    pub(super) place_deadline: Option<Instant>,
+    /// The place that it holds.
+    pub(super) place: Place,
+}
+
+/// A place among the replies, which the fetches that are made in turn for it inherit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// When its time is over. Set when its first fetch starts.
+    pub(super) deadline: Option<Instant>,
+    /// How many fetches were answered for it.
+    pub(super) answered: u32,
 }
 
 #[derive(Debug)]
@@ -42,6 +51,10 @@ pub(super) struct Replies {
     /// How much of `out` is written.
     written: usize,
     slots: VecDeque<Slot>,
+    /// Bytes that are ready and wait behind a fetch.
+    slots_bytes: usize,
+    /// How much of `out` the traffic log has seen.
+    logged: usize,
     /// Where the next reply goes: behind everything, or into a place.
     cursor: Option<usize>,
     next_id: u32,
@@ -54,6 +67,7 @@ impl Replies {
         if self.slots.is_empty() {
             self.out.extend_from_slice(bytes);
         } else {
+            self.slots_bytes += bytes.len();
             self.insert(Slot::Ready(bytes.to_vec()));
         }
     }
@@ -89,6 +103,7 @@ impl Replies {
         self.cursor = None;
         while let Some(Slot::Ready(_)) = self.slots.front() {
             if let Some(Slot::Ready(bytes)) = self.slots.pop_front() {
+                self.slots_bytes -= bytes.len();
                 self.out.extend_from_slice(&bytes);
             }
         }
@@ -99,9 +114,20 @@ impl Replies {
         self.waiting
     }
 
-    /// How many replies wait behind a fetch.
+    /// How many replies and fetches wait for one another.
     pub(super) fn queued(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many bytes wait, for the client or behind a fetch.
+    pub(super) fn bytes(&self) -> usize {
+        self.unwritten().len() + self.slots_bytes
+    }
+
+    /// What became ready since this was asked last.
+    pub(super) fn unlogged(&mut self) -> &[u8] {
+        let from = std::mem::replace(&mut self.logged, self.out.len());
+        &self.out[from..]
     }
 
     /// What to write next.
@@ -114,10 +140,16 @@ impl Replies {
         self.written += count;
         if self.written == self.out.len() {
             self.written = 0;
+            self.logged = 0;
             self.out.clear();
             if self.out.capacity() > KEEP_BYTES_MAX {
                 self.out = Vec::new();
             }
+        } else if self.written > self.out.len() / 2 {
+            // What is written is given back now and then: a client that always leaves a byte must not make this grow.
+            self.out.drain(..self.written);
+            self.logged = self.logged.saturating_sub(self.written);
+            self.written = 0;
         }
     }
 
@@ -151,7 +183,7 @@ mod tests {
             asked: Some(asked),
             token: name.into(),
             otherwise: vec![],
-            place_deadline: None,
+            place: Place::default(),
         }
     }
 
@@ -176,6 +208,24 @@ mod tests {
         assert_eq!((replies.unwritten(), replies.all_out()), (&b"3"[..], false));
         replies.wrote(1);
         assert!(replies.all_out());
+    }
+
+    #[test]
+    fn what_waits_is_counted_and_what_is_written_is_given_back() {
+        let mut replies = Replies::default();
+        replies.push_waiting(waiting("a"));
+        replies.push(&[b'x'; 1000]);
+        assert_eq!((replies.bytes(), replies.queued()), (1000, 2));
+        let id = started(&mut replies);
+        replies.open_place(id).unwrap();
+        replies.close_place();
+        assert_eq!((replies.bytes(), replies.queued(), replies.unlogged().len()), (1000, 0, 1000));
+        for round in 0..100 {
+            replies.push(&[b'y'; 1000]);
+            replies.wrote(1000);
+            assert!(replies.out.len() <= 3000, "{} in round {round}", replies.out.len());
+            assert_eq!(replies.unlogged().len(), 1000);
+        }
     }
 
     #[test]

@@ -19,14 +19,16 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use herd_sdk::{Failure, Input, Mark, Moment};
+use herd_sdk::{Decision, Effect, Input, Mark, Moment};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
 use tokio::time::sleep_until;
 
-use super::input::InputBuffer;
+use super::input::{InputBuffer, Window};
 use super::listener::Shared;
-use super::replies::{FetchId, Replies};
+use super::patience::{self, Patience};
+use super::replies::{FetchId, Place, Replies};
 use super::surroundings::{Answered, Surroundings};
 use super::topics::{SessionId, Subscriptions};
 
@@ -40,13 +42,12 @@ pub(super) struct Session<S: Surroundings> {
     stream: TcpStream,
     input: InputBuffer,
     fetches: FuturesUnordered<BoxFuture<'static, (FetchId, Answered)>>,
+    patience: Patience,
     closing: bool,
-    /// When the last byte came from the client.
-    heard: Instant,
-    /// When the unfinished line began.
-    unfinished: Option<Instant>,
-    /// When the client last took output while some was waiting.
-    taken: Option<Instant>,
+    /// There was more to decide than one wake may.
+    undecided: bool,
+    /// Whether the last turn of the loop waited for the client.
+    listened: bool,
 }
 
 impl<S: Surroundings> Session<S> {
@@ -60,10 +61,10 @@ impl<S: Surroundings> Session<S> {
             stream,
             input: InputBuffer::new(),
             fetches: FuturesUnordered::new(),
+            patience: Patience::new(Instant::now()),
             closing: false,
-            heard: Instant::now(),
-            unfinished: None,
-            taken: None,
+            undecided: false,
+            listened: true,
         }
     }
 
@@ -82,37 +83,50 @@ impl<S: Surroundings> Session<S> {
     /// No more input is decided; the session ends once its replies are out.
     pub(super) fn close(&mut self) {
         self.closing = true;
+        self.undecided = false;
         self.input.clear();
-        self.unfinished = None;
+        self.patience.stops_listening();
     }
 
     async fn serve(&mut self) -> io::Result<()> {
         let draining = self.shared.draining.clone();
         let mut draining = pin!(draining.cancelled());
-        let mut timer = pin!(sleep_until(self.deadline().into()));
+        let mut timer = pin!(sleep_until((Instant::now() + self.shared.limits.idle()).into()));
         loop {
+            // Answers that are ready at once and pushes in a row must not keep this worker from its other tasks.
+            consume_budget().await;
+            if self.undecided {
+                self.decide();
+            }
+            self.start_fetches();
             self.write()?;
-            if (self.closing || self.input.ended()) && self.replies.all_out() && self.fetches.is_empty() {
+            if (self.closing || self.input.ended()) && self.is_done() {
                 return Ok(());
             }
+            let listens = self.may_read();
+            if listens && !self.listened {
+                self.patience.listens_again(Instant::now());
+            }
+            self.listened = listens;
             let deadline = self.deadline().into();
             if deadline < timer.deadline() {
                 timer.as_mut().reset(deadline);
             }
-            let interest = self.interest();
+            let interest = self.interest(listens);
             let may_push = self.may_push();
             tokio::select! {
                 biased;
                 () = &mut draining, if !self.closing => self.close(),
                 Some((id, answered)) = self.fetches.next(), if !self.fetches.is_empty() => self.answered(id, &answered),
-                Some(push) = next_push(&mut self.subscriptions), if may_push => self.replies.push(&push),
                 ready = readiness(&self.stream, interest) => {
-                    if ready?.is_readable() && self.may_read() {
+                    if ready?.is_readable() && listens {
                         self.read()?;
                     }
                 }
+                Some(push) = next_push(&mut self.subscriptions), if may_push => self.replies.push(&push),
+                () = std::future::ready(()), if self.undecided && self.may_decide() => {}
                 () = &mut timer => {
-                    // The timer is only ever moved forward when it fires: a busy session does not touch it.
+                    // The timer is only ever moved back when it fires: a busy session does not touch it.
                     let deadline = self.deadline();
                     if deadline <= Instant::now() {
                         return self.expired();
@@ -123,27 +137,37 @@ impl<S: Surroundings> Session<S> {
         }
     }
 
+    fn is_done(&self) -> bool {
+        !self.undecided && self.replies.all_out() && self.fetches.is_empty()
+    }
+
     /// What the socket has to be ready for.
-    fn interest(&self) -> Option<Interest> {
+    fn interest(&self, listens: bool) -> Option<Interest> {
         let write = (!self.replies.unwritten().is_empty()).then_some(Interest::WRITABLE);
-        let read = self.may_read().then_some(Interest::READABLE);
+        let read = listens.then_some(Interest::READABLE);
         match (read, write) {
             (Some(read), Some(write)) => Some(read | write),
             (read, write) => read.or(write),
         }
     }
 
-    fn may_read(&self) -> bool {
-        !self.closing
-            && !self.input.ended()
-            && self.replies.unwritten().len() < self.shared.limits.output_bytes_max()
+    /// Whether there is room for what more input would bring.
+    fn may_decide(&self) -> bool {
+        self.replies.bytes() < self.shared.limits.output_bytes_max()
             && self.replies.waiting() < FETCHES_MAX
+            && self.replies.queued() < QUEUED_MAX
+    }
+
+    fn may_read(&self) -> bool {
+        !self.closing && !self.input.ended() && !self.undecided && self.may_decide()
     }
 
     fn may_push(&self) -> bool {
         self.subscriptions.is_some()
-            && self.replies.unwritten().len() < self.shared.limits.output_bytes_max()
-            && self.replies.queued() < self.shared.limits.pushes_max
+            && !self.closing
+            && !self.input.ended()
+            && self.replies.bytes() < self.shared.limits.output_bytes_max()
+            && self.replies.queued() < QUEUED_MAX
     }
 
     fn read(&mut self) -> io::Result<()> {
@@ -153,62 +177,69 @@ impl<S: Surroundings> Session<S> {
                 count => count?,
             };
             self.input.extend(&scratch[..count]);
-            if let Some(traffic) = self.shared.surroundings.traffic() {
-                traffic.received(self.id.0, self.address, &scratch[..count]);
-            }
             if count == 0 {
                 self.input.end();
             }
             Ok::<_, io::Error>(true)
         })?;
         if read {
-            self.heard = Instant::now();
             self.decide();
         }
         Ok(())
     }
 
-    /// Has decided what there is to decide.
+    /// Has decided what there is to decide, as far as there is room for it and one wake may go.
     fn decide(&mut self) {
         let at = moment();
         let line_bytes_max = self.shared.limits.line_bytes_max;
-        while !self.closing {
-            let Some((bytes, mark)) = self.input.window(line_bytes_max) else { break };
-            let length = bytes.len();
-            let mut decided = self.shared.surroundings.input(at, Input { bytes, mark });
-            let mut overlong = false;
-            if let Ok((_, progress, _)) = &decided
-                && progress.consumed == 0
-                && mark == Mark::More
-                && length > line_bytes_max
-            {
-                overlong = true;
-                decided = self.shared.surroundings.input(at, Input { bytes, mark: Mark::Overlong });
+        let mut window_bytes = WINDOW_BYTES;
+        let mut consumed = 0;
+        self.undecided = false;
+        for call in 0.. {
+            if self.closing {
+                break;
             }
-            match decided {
+            let (bytes, mark) = match self.input.window(line_bytes_max, window_bytes) {
+                Window::Nothing => break,
+                Window::Input(bytes, mark) => (bytes, mark),
+                Window::Overlong(bytes) => (bytes, Mark::Overlong),
+            };
+            if call >= CALLS_PER_WAKE_MAX || !self.may_decide() {
+                self.undecided = true;
+                break;
+            }
+            let length = bytes.len();
+            match self.shared.surroundings.input(at, Input { bytes, mark }) {
                 Ok((decided_by, progress, decision)) => {
+                    self.log_received(progress.consumed);
+                    consumed += progress.consumed;
                     self.input.consume(progress.consumed, length, progress.awaits);
-                    self.perform(decided_by, &decision, None);
-                    if overlong {
-                        self.close();
-                    }
-                    if mark == Mark::End {
-                        self.input.clear();
+                    self.perform(decided_by, &decision, Place::default());
+                    window_bytes = WINDOW_BYTES;
+                    match mark {
+                        Mark::More => {}
+                        Mark::End => self.input.clear(),
+                        Mark::Overlong => self.close(),
                     }
                 }
-                // The fault was logged where it happened. It ends this session and nothing else.
-                Err(_) => self.close(),
+                // The fault was logged where it happened. It must cost only the line that brought it about, so what
+                // came with that line is decided apart; the line alone ends this session and nothing else.
+                Err(_) => match self.input.half(length) {
+                    Some(half) if mark != Mark::Overlong => window_bytes = half,
+                    _ => self.close(),
+                },
             }
         }
-        self.unfinished = self.input.is_unfinished().then(|| self.unfinished.unwrap_or(self.heard));
-        self.start_fetches();
+        if !self.closing {
+            self.patience.heard(Instant::now(), consumed > 0, self.input.is_unfinished());
+        }
     }
 
-    /// Starts fetches that hold a place, as many as may be under way.
+    /// Starts fetches that hold a place: as many as may be under way, and while there is room for their answers.
     fn start_fetches(&mut self) {
-        while self.fetches.len() < FETCHES_MAX {
+        while self.fetches.len() < FETCHES_MAX && self.replies.bytes() < self.shared.limits.output_bytes_max() {
             let Some((id, asked, waiting)) = self.replies.start_next() else { break };
-            let deadline = *waiting.place_deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
+            let deadline = *waiting.place.deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
             let answer = self.shared.surroundings.ask(asked, deadline);
             self.fetches.push(Box::pin(async move { (id, answer.await) }));
         }
@@ -216,61 +247,68 @@ impl<S: Surroundings> Session<S> {
 
     fn answered(&mut self, id: FetchId, answered: &Answered) {
         let Some(waiting) = self.replies.open_place(id) else { return };
-        let out_of_time = *answered == Answered::Failed(Failure::Timeout)
-            && waiting.place_deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let decided = (!out_of_time).then(|| {
+        let place = Place { answered: waiting.place.answered + 1, ..waiting.place };
+        let over = place.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let failed = matches!(answered, Answered::Failed(_));
+        let decided = if failed && (over || place.answered >= FETCHES_PER_PLACE_MAX) {
+            None
+        } else {
             let (token, otherwise) = (&waiting.token, &waiting.otherwise);
-            self.shared.surroundings.answer(waiting.asked_by, moment(), token, otherwise, answered.outcome())
-        });
+            let outcome = answered.outcome();
+            self.shared.surroundings.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
+        };
         match decided {
-            Some(Ok(decision)) => self.perform(waiting.asked_by, &decision, waiting.place_deadline),
-            Some(Err(_)) | None => self.replies.push(&waiting.otherwise),
+            Some(decision) if place.answered < FETCHES_PER_PLACE_MAX || !asks_again(&decision) => {
+                self.perform(waiting.asked_by, &decision, place);
+            }
+            _ => self.replies.push(&waiting.otherwise),
         }
         self.replies.close_place();
-        self.start_fetches();
     }
 
     /// Writes what the socket takes.
     fn write(&mut self) -> io::Result<()> {
+        if let Some(traffic) = self.shared.surroundings.traffic() {
+            traffic.sent(self.id.0, self.address, self.replies.unlogged());
+        }
         while !self.replies.unwritten().is_empty() {
             match self.stream.try_write(self.replies.unwritten()) {
                 Ok(count) => {
-                    if let Some(traffic) = self.shared.surroundings.traffic() {
-                        traffic.sent(self.id.0, self.address, &self.replies.unwritten()[..count]);
-                    }
                     self.replies.wrote(count);
-                    self.taken = None;
+                    if self.patience.is_untaken() {
+                        self.patience.took(Instant::now(), self.replies.unwritten().is_empty());
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.taken.get_or_insert_with(Instant::now);
+                    self.patience.takes_nothing(Instant::now());
                     return Ok(());
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.taken = None;
         Ok(())
+    }
+
+    fn log_received(&self, consumed: usize) {
+        if let Some(traffic) = self.shared.surroundings.traffic() {
+            traffic.received(self.id.0, self.address, self.input.first(consumed));
+        }
     }
 
     /// When the session ends if nothing happens.
     fn deadline(&self) -> Instant {
-        let limits = &self.shared.limits;
-        if let Some(taken) = self.taken {
-            return taken + limits.unread();
-        }
-        if let Some(began) = self.unfinished {
-            return began + limits.unfinished_line();
-        }
-        let waits = self.replies.waiting() > 0 || self.subscriptions.is_some();
-        if waits { Instant::now() + limits.idle() } else { self.heard + limits.idle() }
+        let watches = self.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.is_on_a_topic());
+        let waiting = if self.listened && self.replies.waiting() == 0 && !watches {
+            patience::Waiting::Client
+        } else {
+            patience::Waiting::Other
+        };
+        self.patience.deadline(&self.shared.limits, waiting, Instant::now())
     }
 
     fn expired(&self) -> io::Result<()> {
-        tracing::debug!(client.addr = %self.address, unfinished = self.unfinished.is_some(), "session timed out");
-        match self.taken {
-            Some(_) => Err(io::ErrorKind::TimedOut.into()),
-            None => Ok(()),
-        }
+        tracing::debug!(client.addr = %self.address, "session timed out");
+        if self.patience.is_untaken() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
     /// Ends the output, and reads what the client still sends for a while: a socket that is closed with unread
@@ -291,8 +329,13 @@ impl<S: Surroundings> Session<S> {
                 }
             }
         };
-        let _ = tokio::time::timeout(LINGER, drained).await;
+        let drains = self.shared.draining.is_cancelled();
+        let _ = tokio::time::timeout(if drains { LINGER_IN_DRAIN } else { LINGER }, drained).await;
     }
+}
+
+fn asks_again(decision: &Decision) -> bool {
+    decision.effects.iter().any(|effect| matches!(effect, Effect::Fetch(_)))
 }
 
 async fn readiness(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
@@ -322,9 +365,20 @@ thread_local! {
 
 /// What one read takes: a line of the greatest length.
 const READ_BYTES_MAX: usize = 64 << 10;
+/// What one call is given if its first line is no longer: some sixty reports. The gain of a larger batch is flat by then,
+/// and a call full of the dearest commands stays far below its deadline.
+const WINDOW_BYTES: usize = 4 << 10;
+/// Calls in one wake: two reads' worth of full windows. A guest that consumes byte by byte has to take turns.
+const CALLS_PER_WAKE_MAX: u32 = 64;
 /// Fetches under way in one session. A read may bring more `WHATSAT`s than that; they start as others end.
 const FETCHES_MAX: usize = 16;
+/// Replies and fetches that wait for one another; above it, nothing more is decided.
+const QUEUED_MAX: usize = 1024;
+/// Fetches in turn for one place. A guest has a few sources to try; one that never ends must not spin.
+const FETCHES_PER_PLACE_MAX: u32 = 8;
 /// The time for one place among the replies, however many sources are asked in turn for it.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 const LINGER: Duration = Duration::from_secs(2);
+/// A node that stops does not wait that long for clients that say nothing.
+const LINGER_IN_DRAIN: Duration = Duration::from_millis(200);
 const LINGER_BYTES_MAX: usize = 16 << 20;

@@ -104,6 +104,11 @@ impl Subscriptions {
         Self { session, topics: Vec::new(), sender, pushes }
     }
 
+    /// Whether anything may be pushed.
+    pub(super) fn is_on_a_topic(&self) -> bool {
+        !self.topics.is_empty()
+    }
+
     /// Joins a topic. False if the session is on too many.
     pub(super) fn subscribe(&mut self, all: &Topics, topic: &[u8]) -> bool {
         if self.topics.iter().any(|other| **other == *topic) {

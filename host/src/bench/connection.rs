@@ -1,0 +1,202 @@
+//! One connection of a load: sends, and matches what comes back with what was sent.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::commands::{Commands, Expect};
+use super::pacer::Turns;
+use super::report::Tally;
+
+/// Sends and counts until the end of the load.
+pub(super) struct Connection {
+    pub(super) address: SocketAddr,
+    /// Commands under way in closed loop.
+    pub(super) pipeline: usize,
+    /// When commands are due in open loop.
+    pub(super) turns: Option<Turns>,
+    pub(super) per_command: bool,
+    pub(super) commands: Commands,
+    pub(super) measure_from: Instant,
+    pub(super) end: Instant,
+    /// A moment before the load begins, different for each connection.
+    pub(super) stagger: Duration,
+}
+
+/// What is under way on a connection.
+#[derive(Default)]
+struct UnderWay {
+    out: Vec<u8>,
+    written: usize,
+    input: Vec<u8>,
+    /// What is expected, and from when its time counts.
+    expected: VecDeque<(Expect, Instant)>,
+}
+
+impl Connection {
+    /// Runs to the end. The error is that of the connection; what was counted before it is in the tally.
+    pub(super) async fn run(mut self, tally: &RefCell<Tally>) -> io::Result<()> {
+        tokio::time::sleep(self.stagger).await;
+        if self.per_command {
+            while Instant::now() < self.end {
+                let mut way = UnderWay::default();
+                self.send(&mut way, Instant::now());
+                let stream = self.connect().await?;
+                self.exchange(&stream, &mut way, tally, true).await?;
+            }
+            return Ok(());
+        }
+        let stream = self.connect().await?;
+        let mut way = UnderWay::default();
+        if let Some(turns) = self.turns.take() {
+            return self.keep_rate(&stream, &mut way, tally, &turns).await;
+        }
+        for _ in 0..self.pipeline {
+            self.send(&mut way, Instant::now());
+        }
+        self.exchange(&stream, &mut way, tally, false).await
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream =
+            timeout(PATIENCE, TcpStream::connect(self.address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn send(&mut self, way: &mut UnderWay, from: Instant) {
+        let expect = self.commands.write(&mut way.out);
+        way.expected.push_back((expect, from));
+    }
+
+    /// Closed loop: each answer is followed by a command, until the end or, with `once`, until all are answered.
+    async fn exchange(
+        &mut self,
+        stream: &TcpStream,
+        way: &mut UnderWay,
+        tally: &RefCell<Tally>,
+        once: bool,
+    ) -> io::Result<()> {
+        while !way.expected.is_empty() {
+            way.write(stream)?;
+            timeout(PATIENCE, stream.ready(way.interest())).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            let now = way.read(stream)?;
+            while let Some(from) = way.answer(tally)? {
+                tally.borrow_mut().count(now, from, self.measure_from);
+                if !once && now < self.end {
+                    self.send(way, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Open loop: a command each time one is due, and its time counts from then.
+    async fn keep_rate(
+        &mut self,
+        stream: &TcpStream,
+        way: &mut UnderWay,
+        tally: &RefCell<Tally>,
+        turns: &Turns,
+    ) -> io::Result<()> {
+        let mut due = turns.first;
+        loop {
+            let now = Instant::now();
+            while due <= now && due < self.end {
+                self.send(way, due);
+                due += turns.every;
+            }
+            if due >= self.end && way.expected.is_empty() {
+                return Ok(());
+            }
+            way.write(stream)?;
+            let rung = tokio::select! {
+                ready = timeout(PATIENCE, stream.ready(way.interest())) => {
+                    ready.map_err(|_| io::ErrorKind::TimedOut)??;
+                    false
+                }
+                () = turns.bell.notified() => true,
+            };
+            if rung {
+                continue;
+            }
+            let now = way.read(stream)?;
+            while let Some(from) = way.answer(tally)? {
+                tally.borrow_mut().count(now, from, self.measure_from);
+            }
+        }
+    }
+}
+
+impl UnderWay {
+    fn interest(&self) -> Interest {
+        if self.written < self.out.len() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+    }
+
+    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while self.written < self.out.len() {
+            match stream.try_write(&self.out[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Reads what is there, and says when.
+    fn read(&mut self, stream: &TcpStream) -> io::Result<Instant> {
+        let start = self.input.len();
+        self.input.resize(start + READ_BYTES, 0);
+        let read = stream.try_read(&mut self.input[start..]);
+        self.input.truncate(start + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(Instant::now()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Instant::now()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the next whole answer off the input, and says from when its time counts.
+    fn answer(&mut self, tally: &RefCell<Tally>) -> io::Result<Option<Instant>> {
+        let Some(&(expect, from)) = self.expected.front() else {
+            let more = if self.input.is_empty() { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
+            return more;
+        };
+        let Some(line) = self.input.iter().position(|&byte| byte == b'\n') else { return self.bounded() };
+        let known = self.input.starts_with(b"AT ");
+        let end = if expect == Expect::Places && known {
+            let Some(end) = self.input.windows(2).position(|pair| pair == b"\n\n") else { return self.bounded() };
+            end + 2
+        } else {
+            line + 1
+        };
+        let right = match expect {
+            Expect::Report => known,
+            Expect::Places => known || self.input.starts_with(b"? "),
+            Expect::Invalid => self.input.starts_with(b"? "),
+        };
+        tally.borrow_mut().wrong += u64::from(!right);
+        self.input.drain(..end);
+        self.expected.pop_front();
+        Ok(Some(from))
+    }
+
+    fn bounded(&self) -> io::Result<Option<Instant>> {
+        if self.input.len() > ANSWER_BYTES_MAX { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) }
+    }
+}
+
+/// An answer that takes longer is an error of the load.
+const PATIENCE: Duration = Duration::from_secs(15);
+const READ_BYTES: usize = 16 << 10;
+const ANSWER_BYTES_MAX: usize = 4 << 20;

@@ -1,0 +1,126 @@
+//! Runs a load: threads, each with its share of the connections.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::LocalSet;
+
+use super::commands::Commands;
+use super::connection::Connection;
+use super::pacer::{self, Turns};
+use super::plan::{Loop, Plan};
+use super::report::{BenchReport, Tally};
+
+/// A load that cannot be run. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// There is nowhere to connect.
+    #[error("there is no address to put a load on")]
+    NoAddress,
+    /// A connection per command has no rate and no pipeline.
+    #[error("with a connection per command there is no rate, and one command is under way per connection")]
+    Contradiction,
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Runs a load and waits for its end, which is bounded by warm-up, duration and fifteen seconds.
+///
+/// # Errors
+///
+/// See [`BenchError`].
+///
+/// # Panics
+///
+/// When a thread of the load panicked.
+pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<BenchReport, BenchError> {
+    if plan.addresses.is_empty() {
+        return Err(BenchError::NoAddress);
+    }
+    let one_at_a_time = matches!(plan.rhythm, Loop::Closed { pipeline: 1 });
+    if plan.connection_per_command && !one_at_a_time {
+        return Err(BenchError::Contradiction);
+    }
+    let threads = plan.threads.clamp(1, plan.connections.max(1));
+    let began = Instant::now();
+    let turns: Option<Vec<Turns>> = match plan.rhythm {
+        Loop::Open { rate } => Some(pacer::deal(plan.connections.max(1), rate, began + OPEN_BEGINS_AFTER)),
+        Loop::Closed { .. } => None,
+    };
+    let pacing = turns.clone().map(|turns| {
+        let end = began + plan.warm_up + plan.duration;
+        std::thread::Builder::new().name("herd-pacer".into()).spawn(move || pacer::ring(&turns, end))
+    });
+    let pacing = pacing.transpose().map_err(BenchError::Thread)?;
+    let left = Arc::new(AtomicU64::new(threads as u64));
+    let mut running = Vec::new();
+    for thread in 0..threads {
+        let (plan, left, turns) = (plan.clone(), Arc::clone(&left), turns.clone());
+        let builder = std::thread::Builder::new().name("herd-bench".into());
+        let spawned = builder.spawn(move || {
+            let tally = share(&plan, thread, threads, began, turns.as_deref());
+            left.fetch_sub(1, Ordering::Relaxed);
+            tally
+        });
+        running.push(spawned.map_err(BenchError::Thread)?);
+    }
+    let whole = plan.warm_up + plan.duration;
+    while left.load(Ordering::Relaxed) > 0 {
+        if let Some(progress) = progress {
+            progress((began.elapsed().as_secs_f64() / whole.as_secs_f64()).min(1.0));
+        }
+        std::thread::sleep(PROGRESS);
+    }
+    if let Some(pacing) = pacing {
+        pacing.join().expect("the pacer does not panic");
+    }
+    let mut tally = Tally::new();
+    for thread in running {
+        tally.add(thread.join().expect("a thread of the load does not panic")?);
+    }
+    Ok(BenchReport::of(tally, plan.duration.as_secs_f64()))
+}
+
+/// The connections of one thread.
+fn share(
+    plan: &Plan,
+    thread: usize,
+    threads: usize,
+    began: Instant,
+    turns: Option<&[Turns]>,
+) -> Result<Tally, BenchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BenchError::Thread)?;
+    let tally = Rc::new(RefCell::new(Tally::new()));
+    let local = LocalSet::new();
+    let end = began + plan.warm_up + plan.duration;
+    for index in (thread..plan.connections.max(1)).step_by(threads) {
+        let connection = Connection {
+            address: plan.addresses[index % plan.addresses.len()],
+            pipeline: if let Loop::Closed { pipeline } = plan.rhythm { pipeline.max(1) } else { 0 },
+            turns: turns.map(|turns| turns[index].clone()),
+            per_command: plan.connection_per_command,
+            commands: Commands::new(plan.mix, plan.clients, plan.distribution, index as u64),
+            measure_from: began + plan.warm_up,
+            end,
+            stagger: STAGGER * u32::try_from(index / threads).unwrap_or(u32::MAX),
+        };
+        let tally = Rc::clone(&tally);
+        local.spawn_local(async move {
+            if let Err(error) = connection.run(&tally).await {
+                *tally.borrow_mut().broken.entry(error.to_string()).or_default() += 1;
+            }
+        });
+    }
+    runtime.block_on(local);
+    Ok(Rc::into_inner(tally).map_or_else(Tally::new, RefCell::into_inner))
+}
+
+const PROGRESS: Duration = Duration::from_millis(50);
+/// Between two connections of a thread, so that a thousand do not arrive at once.
+const STAGGER: Duration = Duration::from_micros(200);
+/// Connections are there by then.
+const OPEN_BEGINS_AFTER: Duration = Duration::from_millis(50);

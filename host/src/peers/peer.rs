@@ -1,0 +1,191 @@
+//! One peer and its link, if there is one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::link::Clocks;
+use super::outbox::Outbox;
+use super::status::{LinkState, LinkStatus};
+
+/// One peer, connected or not.
+#[derive(Default)]
+pub(super) struct Peer {
+    link: Mutex<Option<Arc<Link>>>,
+    /// Changes when the link comes or goes.
+    pub(super) changed: Notify,
+    last_error: Mutex<Option<String>>,
+    dropped: AtomicU64,
+}
+
+/// One live link.
+pub(super) struct Link {
+    pub(super) peer: String,
+    pub(super) outbox: Outbox,
+    pub(super) clocks: Mutex<Option<Clocks>>,
+    /// Cancelled to end this link.
+    pub(super) ending: CancellationToken,
+    epoch: u64,
+    /// This node dialed.
+    dialed: bool,
+    since: SystemTime,
+    pub(super) began: Instant,
+}
+
+impl Link {
+    pub(super) fn new(peer: &str, epoch: u64, dialed: bool, outbox: Outbox, ending: CancellationToken) -> Self {
+        Self {
+            peer: peer.into(),
+            outbox,
+            clocks: Mutex::default(),
+            ending,
+            epoch,
+            dialed,
+            since: SystemTime::now(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether a link that is offered in place of this one must not replace it: it is of the same lives of both nodes,
+    /// was dialed by the other side, and this one was dialed by the side that both prefer.
+    fn stays(&self, epoch: u64, dialed: bool, preferred: bool) -> bool {
+        self.epoch == epoch && self.dialed != dialed && !preferred
+    }
+}
+
+impl Peer {
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        lock(&self.link).clone()
+    }
+
+    pub(super) fn is_linked(&self) -> bool {
+        lock(&self.link).is_some()
+    }
+
+    /// Puts a link in place, and ends the one it replaces. Nothing if that one stays. `preferred` says that of two
+    /// links dialed at the same time this is the one to keep.
+    pub(super) fn admit(
+        &self,
+        epoch: u64,
+        dialed: bool,
+        preferred: bool,
+        link: impl FnOnce() -> Link,
+    ) -> Option<Arc<Link>> {
+        let mut slot = lock(&self.link);
+        if slot.as_ref().is_some_and(|old| old.stays(epoch, dialed, preferred)) {
+            return None;
+        }
+        let link = Arc::new(link());
+        if let Some(old) = slot.replace(Arc::clone(&link)) {
+            old.ending.cancel();
+        }
+        drop(slot);
+        self.fail(None);
+        Some(link)
+    }
+
+    /// Takes a link that has ended away. What it had not sent goes to the link that replaced it, or is counted as
+    /// dropped. True if nothing replaced it.
+    pub(super) fn dismiss(&self, link: &Arc<Link>, error: Option<String>) -> bool {
+        let mut slot = lock(&self.link);
+        let was_current = slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, link));
+        if was_current {
+            *slot = None;
+        }
+        drop(slot);
+        self.dropped.fetch_add(link.outbox.dropped(), Ordering::Relaxed);
+        for report in link.outbox.close() {
+            self.push(report);
+        }
+        if was_current {
+            self.fail(error);
+        }
+        was_current
+    }
+
+    /// Hands a report that its link did not take to the link that is there now, if any.
+    pub(super) fn push(&self, report: Bytes) {
+        let refused = match self.link() {
+            Some(link) => link.outbox.push(report).is_err(),
+            None => true,
+        };
+        self.dropped.fetch_add(u64::from(refused), Ordering::Relaxed);
+    }
+
+    /// Notes why there is no link.
+    pub(super) fn fail(&self, why: Option<String>) {
+        *lock(&self.last_error) = why;
+    }
+
+    pub(super) fn status(&self, name: &str) -> LinkStatus {
+        let link = self.link();
+        let clocks = link.as_ref().and_then(|link| *lock(&link.clocks));
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        LinkStatus {
+            peer: name.into(),
+            state: match &link {
+                None => LinkState::Down,
+                Some(link) if link.outbox.is_behind() => LinkState::Behind,
+                Some(_) => LinkState::Up,
+            },
+            since_s: link.as_ref().map(|link| link.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
+            queued_bytes: link.as_ref().map_or(0, |link| link.outbox.bytes()),
+            dropped_reports: dropped + link.as_ref().map_or(0, |link| link.outbox.dropped()),
+            round_trip_ms: clocks.map(Clocks::round_trip_ms),
+            clock_ahead_ms: clocks.map(Clocks::ahead_ms),
+            last_error: lock(&self.last_error).clone(),
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::frame::WireReport;
+
+    fn admit(peer: &Peer, epoch: u64, dialed: bool, preferred: bool) -> Option<Arc<Link>> {
+        let link = || Link::new("Jaquez", epoch, dialed, Outbox::new(1 << 20), CancellationToken::new());
+        peer.admit(epoch, dialed, preferred, link)
+    }
+
+    #[test]
+    fn of_two_links_dialed_at_once_the_preferred_one_stays_in_whatever_order_they_come() {
+        let (first, second) = (Peer::default(), Peer::default());
+        let kept = admit(&first, 1, true, true).unwrap();
+        assert!(admit(&first, 1, false, false).is_none());
+        assert!(Arc::ptr_eq(&first.link().unwrap(), &kept));
+        let replaced = admit(&second, 1, false, false).unwrap();
+        let kept = admit(&second, 1, true, true).unwrap();
+        assert!(replaced.ending.is_cancelled() && Arc::ptr_eq(&second.link().unwrap(), &kept));
+    }
+
+    #[test]
+    fn a_peer_that_was_started_anew_replaces_the_link_of_its_earlier_life() {
+        let peer = Peer::default();
+        let old = admit(&peer, 1, true, true).unwrap();
+        assert!(admit(&peer, 2, false, false).is_some());
+        assert!(old.ending.is_cancelled());
+    }
+
+    #[test]
+    fn what_a_link_had_not_sent_goes_to_the_one_that_replaced_it() {
+        let peer = Peer::default();
+        let report = WireReport { key: b"k", reign: 0, rank: b"", form: 0, record: b"", origin: "Riley" }.encode();
+        let old = admit(&peer, 1, false, false).unwrap();
+        old.outbox.push(report.clone()).unwrap();
+        let new = admit(&peer, 1, true, true).unwrap();
+        assert!(!peer.dismiss(&old, None), "another one is in its place");
+        assert_eq!(new.outbox.take(), std::slice::from_ref(&report));
+        assert_eq!(old.outbox.push(report.clone()), Err(report), "a link that has ended takes nothing more");
+        assert!(peer.dismiss(&new, None));
+        assert_eq!(peer.status("Jaquez").dropped_reports, 0);
+    }
+}

@@ -1,0 +1,145 @@
+//! The command line, as a person or a script meets it: what is printed where, and the exit code.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+#[test]
+fn help_names_every_command_and_the_first_steps() {
+    let help = Run::of(&["--help"]);
+    assert_eq!(help.code, 0);
+    for command in ["up", "run", "send", "status", "swap", "rollback", "inspect", "test", "config"] {
+        assert!(help.stdout.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}");
+    }
+    assert!(help.stdout.contains("First steps") && help.stdout.contains("herd up"));
+    assert_eq!(help.stderr, "");
+}
+
+#[test]
+fn the_version_is_one_line_on_standard_output() {
+    let version = Run::of(&["--version"]);
+    assert_eq!((version.code, &*version.stdout), (0, concat!("herd ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_exits_with_2() {
+    for arguments in [&["nonsense"][..], &[], &["run"], &["swap"], &["up", "--nonsense"], &["send"]] {
+        let run = Run::of(arguments);
+        assert_eq!(run.code, 2, "{arguments:?}");
+        assert_eq!(run.stdout, "", "{arguments:?}");
+        assert!(run.stderr.contains("Usage: herd"), "{arguments:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_failure_is_one_line_and_exits_with_1() {
+    let cases = [
+        (&["run", "Rilley"][..], "there is no node `Rilley`; did you mean `Riley`?"),
+        (&["send", "Nobody", "x"], "there is no node `Nobody`; known are Bernard, Campbell, Jaquez, Juzang, Riley"),
+        (&["--config", "/nowhere/herd.toml", "config"], "/nowhere/herd.toml: No such file or directory (os error 2)"),
+        (&["--set", "sessions.idel_s=5", "config"], "unknown key `idel_s`; did you mean `idle_s`?"),
+        (&["--set", "sessions", "config"], "--set sessions: write it as key=value, such as sessions.idle_s=5"),
+        (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
+        (
+            &["--set", "state_dir=/nowhere", "status"],
+            "/nowhere/herd/admin.token is not there: has the herd been started on this machine, by this user?",
+        ),
+        (&["swap", "/nowhere/guest.wasm"], "/nowhere/guest.wasm: No such file or directory (os error 2)"),
+    ];
+    for (arguments, problem) in cases {
+        let run = Run::of(arguments);
+        assert_eq!((run.code, &*run.stdout), (1, ""), "{arguments:?}");
+        assert_eq!(run.stderr, format!("herd: {problem}\n"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_problem_in_the_file_is_named_with_its_line() {
+    let cases = [
+        ("herd = \"x\"\n[sessions]\nidel_s = 5\n", "3: unknown key `idel_s`; did you mean `idle_s`?"),
+        (
+            "[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlinks = [\"Jaquez\"]\n",
+            " Riley links to `Jaquez`, which is no node",
+        ),
+        ("[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlink = \"0.0.0.0:2\"\n", " Riley takes links on 0.0.0.0:2"),
+        ("herd = \n", "1: "),
+    ];
+    for (index, (text, problem)) in cases.iter().enumerate() {
+        let file = TemporaryFile::new(&format!("problem-{index}.toml"), text);
+        let run = Run::of(&["config", "--config", &file.path()]);
+        assert_eq!((run.code, &*run.stdout), (1, ""));
+        let expected = format!("herd: {}:{problem}", file.path());
+        assert!(run.stderr.starts_with(&expected) && run.stderr.lines().count() == 1, "{} {expected}", run.stderr);
+    }
+}
+
+#[test]
+fn the_configuration_that_is_printed_can_be_read_back() {
+    let first = Run::of(&["config", "--set", "drain.grace_s=7"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let file = TemporaryFile::new("printed.toml", &first.stdout);
+    let second = Run::of(&["config", "--config", &file.path()]);
+    assert_eq!(first.stdout, second.stdout);
+    assert!(first.stdout.contains("grace_s = 7"));
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_the_command_line_overrides_both() {
+    let file = TemporaryFile::new("override.toml", "[drain]\ngrace_s = 1\n");
+    let grace = |command: &mut Command| Run::new(command.args(["config", "--config", &file.path()])).stdout;
+    assert!(grace(&mut herd()).contains("grace_s = 1\n"));
+    assert!(grace(herd().env("HERD__DRAIN__GRACE_S", "2")).contains("grace_s = 2\n"));
+    let both = grace(herd().env("HERD__DRAIN__GRACE_S", "2").args(["--set", "drain.grace_s=3"]));
+    assert!(both.contains("grace_s = 3\n"));
+}
+
+/// What came of a command.
+struct Run {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    fn of(arguments: &[&str]) -> Self {
+        Self::new(herd().args(arguments))
+    }
+
+    fn new(command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
+/// The command, without what the environment of the test says to it.
+fn herd() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HERD_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A file that is gone when the test is over.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("herd-cli-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

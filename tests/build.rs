@@ -1,0 +1,123 @@
+//! Builds the guests that the tests serve, by a cargo of its own as `host/build.rs` does, and writes `Fixture`, an
+//! enum with a variant for each file in `guests/examples`: a match over it has to name every one.
+
+use std::env;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// Guests that work, and the variable that names each component.
+const GUESTS: [(&str, &str); 3] = [
+    ("herd_guest", "HERD_TESTS_DEFAULT_GUEST"),
+    ("herd_example_hello", "HERD_TESTS_HELLO"),
+    ("herd_example_watch", "HERD_TESTS_WATCH"),
+];
+
+fn main() {
+    for input in ["guests", "../guest", "../wit", "../Cargo.toml", "../Cargo.lock"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    let built = build_guests();
+    for (name, variable) in GUESTS {
+        println!("cargo::rustc-env={variable}={}", existing(&built.join(name)).display());
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("fixture.rs");
+    if let Err(error) = fs::write(&out, fixtures(&built.join("examples"))) {
+        fail(&format!("{}: {error}", out.display()));
+    }
+}
+
+/// Builds every guest and says where they are.
+fn build_guests() -> PathBuf {
+    let target_dir = target_dir();
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args(["build", "--lib", "--examples", "--package", "herd-test-guests", "--package", "herd-guest"])
+        .args(["--package", "herd-example-hello", "--package", "herd-example-watch"])
+        .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
+        .arg(&target_dir)
+        .current_dir("..");
+    // What the outer cargo was told is meant for the host.
+    for (name, _) in env::vars() {
+        let for_host = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
+        if for_host || FOR_HOST.contains(&&*name) {
+            cargo.env_remove(name);
+        }
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => {}
+        Ok(_) => fail(&format!("the guests do not build; is the target there? Type: rustup target add {TARGET}")),
+        Err(error) => fail(&format!("cannot run cargo for the guests: {error}")),
+    }
+    target_dir.join(TARGET).join("guest")
+}
+
+/// The enum, as Rust.
+fn fixtures(built: &Path) -> String {
+    let mut names: Vec<String> = fs::read_dir("guests/examples")
+        .unwrap_or_else(|error| fail(&format!("guests/examples: {error}")))
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().strip_suffix(".rs")?.to_string()))
+        .collect();
+    names.sort();
+    let (mut variants, mut all, mut paths) = (String::new(), String::new(), String::new());
+    for name in &names {
+        let (variant, path) = (camel(name), existing(&built.join(name)));
+        let doc = first_line(&Path::new("guests/examples").join(name).with_extension("rs"));
+        let _ = writeln!(variants, "    /// {doc}\n    {variant},");
+        let _ = write!(all, "Self::{variant}, ");
+        let _ = writeln!(paths, "            Self::{variant} => {path:?},");
+    }
+    format!(
+        "/// A faulty guest, by what is wrong with it.\n\
+         #[derive(Clone, Copy, Debug, PartialEq, Eq)]\n\
+         pub enum Fixture {{\n{variants}}}\n\n\
+         impl Fixture {{\n    /// Every faulty guest.\n    pub const ALL: [Self; {count}] = [{all}];\n\n    \
+         fn location(self) -> &'static str {{\n        match self {{\n{paths}        }}\n    }}\n}}\n",
+        count = names.len(),
+    )
+}
+
+/// The component at a path without its ending.
+fn existing(path: &Path) -> PathBuf {
+    let path = path.with_extension("wasm");
+    match path.canonicalize() {
+        Ok(path) => path,
+        Err(_) => fail(&format!("{} was not built; is it listed in tests/guests/Cargo.toml?", path.display())),
+    }
+}
+
+fn camel(name: &str) -> String {
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    name.split('_').map(capital).collect()
+}
+
+/// The first line of a file, which is its documentation.
+fn first_line(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim_start_matches("//!").trim().to_string()
+}
+
+/// `guest` in the target directory, whatever that is: OUT_DIR is `target/PROFILE/build/PACKAGE/out`.
+fn target_dir() -> PathBuf {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    out.ancestors().nth(4).unwrap_or(Path::new("../target")).join("guest")
+}
+
+fn fail(why: &str) -> ! {
+    println!("cargo::error={why}");
+    exit(1)
+}
+
+const FOR_HOST: [&str; 8] = [
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_TARGET_DIR",
+    "CLIPPY_ARGS",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTC_WRAPPER",
+    "RUSTFLAGS",
+    "TARGET",
+    "LLVM_PROFILE_FILE",
+];

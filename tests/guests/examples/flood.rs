@@ -1,0 +1,26 @@
+//! Prints without end, and for `BOOM ONCE` one line that would upset a terminal and is over the limit.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::Turn;
+use herd_test_guests::{Echo, Faulty};
+
+struct Flood;
+
+impl Faulty for Flood {
+    const NAME: &'static str = "flood";
+
+    fn boom(line: &[u8], turn: &mut Turn<'_>) {
+        if line == b"BOOM ONCE" {
+            eprintln!("\x1b[2J\u{7} the flood {}", "é".repeat(10_000));
+            return turn.reply(b"said\n");
+        }
+        loop {
+            println!("a drop in the flood");
+            eprintln!("a drop in the flood");
+        }
+    }
+}
+
+herd_sdk::export!(Echo<Flood>);

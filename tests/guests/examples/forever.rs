@@ -1,0 +1,23 @@
+//! Never returns.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::Turn;
+use herd_test_guests::{Echo, Faulty};
+
+struct Forever;
+
+impl Faulty for Forever {
+    const NAME: &'static str = "forever";
+
+    fn boom(line: &[u8], turn: &mut Turn<'_>) {
+        let mut turns: u64 = line.len() as u64;
+        while std::hint::black_box(turns) != 0 {
+            turns = turns.wrapping_add(2) | 1;
+        }
+        turn.reply(b"out of the loop\n");
+    }
+}
+
+herd_sdk::export!(Echo<Forever>);

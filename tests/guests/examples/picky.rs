@@ -1,0 +1,28 @@
+//! Refuses its settings, unless `mood` is good.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+use herd_test_guests::echo;
+
+struct Picky;
+
+impl Logic for Picky {
+    fn describe() -> Description {
+        Description { name: "picky\x1b[2J".into(), version: "1".into(), commands: vec![] }
+    }
+
+    fn configure(settings: &Settings) -> Result<Self, BadSetting> {
+        match settings.value("mood") {
+            Some("good") => Ok(Self),
+            _ => Err(BadSetting { name: "mood".into(), problem: "must be good\x1b[2J".into() }),
+        }
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        input.lines(|line| turn.reply(&echo("picky", line)))
+    }
+}
+
+herd_sdk::export!(Picky);

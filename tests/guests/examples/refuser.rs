@@ -1,0 +1,39 @@
+//! The default logic, but it refuses reports about clients whose name begins with `refuse-`, and panics on those
+//! whose name begins with `trap-`.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_logic::Herd;
+use herd_sdk::{BadSetting, Description, Input, Logic, Outcome, Progress, Reports, Settings, Turn, Verdict};
+
+struct Refuser(Herd);
+
+impl Logic for Refuser {
+    fn describe() -> Description {
+        Description { name: "refuser".into(), ..Herd::describe() }
+    }
+
+    fn configure(settings: &Settings) -> Result<Self, BadSetting> {
+        Herd::configure(settings).map(Self)
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        self.0.input(input, turn)
+    }
+
+    fn reports(&self, reports: Reports<'_>, _: &mut Turn<'_>) -> Vec<Verdict> {
+        let verdict = |key: &[u8]| match key {
+            key if key.starts_with(b"trap-") => panic!("a report that nobody can stand"),
+            key if key.starts_with(b"refuse-") => Verdict::Refuse,
+            _ => Verdict::Keep,
+        };
+        reports.iter().map(|report| verdict(report.key)).collect()
+    }
+
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+        self.0.answer(token, otherwise, outcome, turn);
+    }
+}
+
+herd_sdk::export!(Refuser);

@@ -1,0 +1,20 @@
+//! Sleeps.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::Turn;
+use herd_test_guests::{Echo, Faulty};
+
+struct Sleeper;
+
+impl Faulty for Sleeper {
+    const NAME: &'static str = "sleeper";
+
+    fn boom(_: &[u8], turn: &mut Turn<'_>) {
+        std::thread::sleep(std::time::Duration::from_secs(3600));
+        turn.reply(b"slept well\n");
+    }
+}
+
+herd_sdk::export!(Echo<Sleeper>);

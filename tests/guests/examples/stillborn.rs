@@ -1,0 +1,24 @@
+//! Panics before its first call.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+
+struct Stillborn;
+
+impl Logic for Stillborn {
+    fn describe() -> Description {
+        Description { name: "stillborn".into(), version: "1".into(), commands: vec![] }
+    }
+
+    fn configure(_: &Settings) -> Result<Self, BadSetting> {
+        panic!("not today\x1b[2J");
+    }
+
+    fn input(&self, input: Input<'_>, _: &mut Turn<'_>) -> Progress {
+        input.lines(|_| {})
+    }
+}
+
+herd_sdk::export!(Stillborn);

@@ -1,0 +1,19 @@
+//! Panics, and says why.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::Turn;
+use herd_test_guests::{Echo, Faulty};
+
+struct Trap;
+
+impl Faulty for Trap {
+    const NAME: &'static str = "trap";
+
+    fn boom(_: &[u8], _: &mut Turn<'_>) {
+        panic!("the bottom fell out\x1b[2J");
+    }
+}
+
+herd_sdk::export!(Echo<Trap>);

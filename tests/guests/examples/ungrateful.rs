@@ -1,0 +1,32 @@
+//! Asks the embedded places, and panics on every answer. What it has in reserve is `otherwise`.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::{BadSetting, Description, Input, Logic, Outcome, Progress, Settings, Turn};
+use herd_test_guests::echo;
+
+struct Ungrateful;
+
+impl Logic for Ungrateful {
+    fn describe() -> Description {
+        Description { name: "ungrateful".into(), version: "1".into(), commands: vec!["BOOM".into()] }
+    }
+
+    fn configure(_: &Settings) -> Result<Self, BadSetting> {
+        Ok(Self)
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        input.lines(|line| match line {
+            b"BOOM" => turn.fetch("embedded", "?latitude=34&longitude=-118&radius_m=1&limit=1", b"", b"otherwise\n"),
+            line => turn.reply(&echo("ungrateful", line)),
+        })
+    }
+
+    fn answer(&self, _: &[u8], _: &[u8], _: Outcome<'_>, _: &mut Turn<'_>) {
+        panic!("what an answer");
+    }
+}
+
+herd_sdk::export!(Ungrateful);

@@ -1,0 +1,94 @@
+//! The nodes that cases are performed with.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::family::Family;
+use crate::{Herd, Places, Process};
+
+/// A herd and those of its nodes that run, kept from case to case. Empty at first.
+#[derive(Default)]
+pub struct Stage(Option<Set>);
+
+struct Set {
+    // Before the herd, whose directory goes with it.
+    running: BTreeMap<String, Process>,
+    herd: Herd,
+    family: Family,
+}
+
+impl Stage {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Kills everything that runs.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// Has exactly these nodes of this herd run, and the links among them up.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come to that.
+    pub(super) fn set(&mut self, family: &Family, up: &[String]) {
+        if self.0.as_ref().is_some_and(|set| set.family != *family) {
+            self.clear();
+        }
+        let fresh = || Set { running: BTreeMap::new(), herd: family.herd(), family: family.clone() };
+        let set = self.0.get_or_insert_with(fresh);
+        set.running.retain(|node, _| up.contains(node));
+        self.start(up);
+    }
+
+    /// Starts those of these nodes that do not run, all at once, and waits until they accept clients and all links
+    /// among the nodes that run are up.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come to that.
+    pub(super) fn start(&mut self, nodes: &[String]) {
+        let Set { running, herd, .. } = self.set_up();
+        let down: Vec<&String> = nodes.iter().filter(|node| !running.contains_key(*node)).collect();
+        for node in &down {
+            running.insert((*node).clone(), herd.run_without_waiting(node));
+        }
+        for node in down {
+            running.get_mut(node).expect("just started").await_line(&format!("{node} ready"));
+        }
+        herd.await_linked(&running.keys().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// Kills a node: SIGKILL, also if it is stopped.
+    pub(super) fn kill(&mut self, node: &str) {
+        self.set_up().running.remove(node);
+    }
+
+    /// A node that runs.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub(super) fn process(&mut self, node: &str) -> Result<&Process, String> {
+        self.set_up().running.get(node).ok_or_else(|| format!("{node} does not run"))
+    }
+
+    pub(super) fn address(&mut self, node: &str) -> SocketAddr {
+        self.herd().address(node)
+    }
+
+    pub(super) fn places(&mut self) -> &Places {
+        self.herd().places()
+    }
+
+    fn herd(&mut self) -> &Herd {
+        &self.set_up().herd
+    }
+
+    fn set_up(&mut self) -> &mut Set {
+        self.0.as_mut().expect("a case sets the stage before its steps")
+    }
+}

@@ -1,0 +1,197 @@
+//! A `herd` process, started, signalled and ended by its number.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{PATIENCE, eventually};
+
+/// A process that serves nodes. Killed when dropped; if the test has failed by then, the end of its log is shown.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    what: String,
+    log: PathBuf,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    /// Starts a command, with its log in a file. `what` is for messages.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub(crate) fn start(mut command: Command, what: &str, log: PathBuf) -> Self {
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{what} does not start: {error}"));
+        let stdout = child.stdout.take().expect("the output is piped");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines();
+            lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, what: what.into(), log, lines }
+    }
+
+    /// Starts a `herd` binary outside of a planned [`Herd`](crate::Herd). Its log is thrown away.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    pub fn of(binary: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary);
+        command.args(arguments);
+        Self::start(command, "herd", "/dev/null".into())
+    }
+
+    /// Waits for a line on its standard output. Others before it are skipped.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come: the process ended, or [`PATIENCE`] did.
+    #[track_caller]
+    pub fn await_line(&mut self, wanted: &str) {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line == wanted => return,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => panic!("{} did not print `{wanted}` in time", self.what),
+                Err(RecvTimeoutError::Disconnected) => panic!("{} ended before it printed `{wanted}`", self.what),
+            }
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM: asks it to drain.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP: it does nothing any more, and its connections stay.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT: it goes on.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    ///
+    /// # Panics
+    ///
+    /// When it does not go.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a process of our own can be killed");
+        self.child.wait().expect("a process that was killed ends");
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually(&format!("the end of {}", self.what), || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("it runs".into()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not say.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a process of our own can be asked for").is_none()
+    }
+
+    /// Everything it has logged so far, and what others logged into the same file before.
+    #[must_use]
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// Waits until a line of the log has all of these words, and gives that line.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[track_caller]
+    pub fn await_log(&self, words: &[&str]) -> String {
+        eventually(&format!("a line with {words:?} in the log of {}", self.what), || {
+            let log = self.log();
+            let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
+            log.lines().find(has_all).map(Into::into).ok_or_else(|| "there is none".into())
+        })
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, signal).unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.what));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+            eprintln!("--- the log of {}, last {} of {} lines", self.what, last.len(), lines.len());
+            last.iter().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Panics
+///
+/// When it does not start, or does not end; then it is killed.
+#[track_caller]
+pub(crate) fn output(mut command: Command, what: &str) -> Output {
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = spawned.unwrap_or_else(|error| panic!("{what} does not start: {error}"));
+    let id = Pid::from_child(&child);
+    let (sender, ended) = channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    match ended.recv_timeout(PATIENCE) {
+        Ok(output) => output.unwrap_or_else(|error| panic!("{what}: {error}")),
+        Err(_) => {
+            // Nobody has waited for it, so the number is still its own.
+            let _ = kill_process(id, Signal::KILL);
+            panic!("{what} does not end")
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+const LINES_SHOWN: usize = 40;

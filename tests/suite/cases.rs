@@ -1,0 +1,48 @@
+//! Runs the cases of `tests/cases`: a test per topic, each with a herd of its own.
+
+use herd_tests::cases::{self, Stage};
+
+macro_rules! topics {
+    ($($test:ident: $topic:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            run($topic);
+        })*
+
+        #[test]
+        fn every_topic_has_a_test() {
+            assert_eq!(cases::topics(), [$($topic),*]);
+        }
+    };
+}
+
+topics! {
+    connections: "connections",
+    failures: "failures",
+    flood: "flood",
+    iamat: "iamat",
+    invalid: "invalid",
+    order: "order",
+    peers: "peers",
+    topologies: "topologies",
+    upstream: "upstream",
+    whatsat: "whatsat",
+    white_space: "white-space",
+}
+
+/// Runs all of a topic, also behind one that fails.
+fn run(topic: &str) {
+    let cases = cases::of(topic);
+    assert!(!cases.is_empty(), "{topic} has no cases");
+    let mut stage = Stage::new();
+    let mut failed = 0;
+    for case in &cases {
+        if let Err(what) = case.run(&mut stage) {
+            failed += 1;
+            eprintln!("{}: {}\n{what}\nbecause: {}\n", case.place(), case.name, case.why);
+        }
+    }
+    // Nothing that runs is to blame any more, so its logs need not be shown.
+    stage.clear();
+    assert_eq!(failed, 0, "of {} cases of {topic}", cases.len());
+}

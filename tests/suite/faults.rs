@@ -1,0 +1,244 @@
+//! Guests that go wrong in a call: what becomes of the line, the session, the node and the log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
+use herd_sdk::native::{Decider, MemoryRecords};
+use herd_sdk::{Input, Mark, Moment, Settings};
+use herd_tests::{DEFAULT_GUEST, Fixture, Herd};
+
+/// What is wrong with a fixture, and so which test has it.
+pub(crate) enum Wrong {
+    /// It faults on each of these lines, with these words.
+    OnLines(&'static [(&'static str, &'static str)]),
+    /// It looks for what it was not given.
+    Curious,
+    /// It faults on the answers to its fetches.
+    OnAnswers,
+    /// It refuses or faults on reports of peers: `reports.rs`.
+    OnReports,
+    /// It cannot serve at all: `refusals.rs`.
+    AtTheSwap,
+}
+
+/// Names every fixture, so that none is without a test: the tests below go through [`Fixture::ALL`].
+pub(crate) fn wrong(fixture: Fixture) -> Wrong {
+    match fixture {
+        Fixture::Exiter => Wrong::OnLines(&[("BOOM", "exited")]),
+        Fixture::Flood | Fixture::Forever => Wrong::OnLines(&[("BOOM", "missed its deadline")]),
+        Fixture::Hog => Wrong::OnLines(&[("BOOM", "passed its memory cap")]),
+        Fixture::Liar => Wrong::OnLines(LIES),
+        Fixture::Recursion => Wrong::OnLines(&[("BOOM", "recursed too deeply")]),
+        Fixture::Sleeper => Wrong::OnLines(&[("BOOM", "slept")]),
+        Fixture::Trap => Wrong::OnLines(&[("BOOM", "the bottom fell out")]),
+        Fixture::Peeker => Wrong::Curious,
+        Fixture::Ungrateful => Wrong::OnAnswers,
+        Fixture::Refuser => Wrong::OnReports,
+        Fixture::Greedy | Fixture::OtherVersion | Fixture::OtherWorld | Fixture::Picky | Fixture::Stillborn => {
+            Wrong::AtTheSwap
+        }
+    }
+}
+
+const LIES: &[(&str, &str)] = &[
+    ("BOOM consumed", "consumed 15 of 14 bytes"),
+    ("BOOM awaits", "waits for 0 bytes"),
+    ("BOOM output", "8388609 bytes of output, over the limit of 8388608"),
+    ("BOOM effects", "131073 effects, over the limit of 131072"),
+    ("BOOM span", "effect 0 points outside of the output"),
+    ("BOOM tie", "effect 0 is tied to something that is not a keep before it"),
+    ("BOOM later-tie", "effect 0 is tied to something that is not a keep before it"),
+    ("BOOM publish", "effect 0 is tied to something that is not a keep before it"),
+    ("BOOM key", "effect 1 has a key of 65537 bytes, which must be 1 byte to 64 KiB"),
+    ("BOOM no-key", "effect 0 has a key of 0 bytes, which must be 1 byte to 64 KiB"),
+    ("BOOM rank", "effect 0 has a rank of 65 bytes, which must be at most 64 bytes"),
+    ("BOOM record", "effect 0 has a record of 131073 bytes, which must be at most 128 KiB"),
+    ("BOOM fan-out", "effect 0 has a fan-out of 65 bytes, which must be at most 64 names"),
+    ("BOOM token", "effect 0 has a token of 4097 bytes, which must be at most 4 KiB"),
+    ("BOOM topic", "effect 0 has a topic of 0 bytes, which must be 1 byte to 64 KiB"),
+];
+
+/// The fixtures that fault on lines, with their names.
+fn on_lines() -> impl Iterator<Item = (Fixture, String, &'static [(&'static str, &'static str)])> {
+    Fixture::ALL.into_iter().filter_map(|fixture| match wrong(fixture) {
+        Wrong::OnLines(lines) => Some((fixture, name(fixture), lines)),
+        _ => None,
+    })
+}
+
+/// What a fixture puts in front of its echo.
+fn name(fixture: Fixture) -> String {
+    fixture.path().file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+/// Goal: a fault says what it is, and the next call finds a sound instance. Method: without a node, on the component.
+#[test]
+fn a_fault_is_called_by_its_name_and_costs_its_instance_only() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    for (fixture, name, lines) in on_lines() {
+        let mut decider = decider(&engine, fixture, Warmth::Warm);
+        for (line, words) in lines {
+            let fault = ask(&mut decider, line).unwrap_err();
+            assert!(fault.contains(words), "{name}: {line}: {fault}");
+            assert_eq!(ask(&mut decider, "hello").as_deref(), Ok(&*format!("{name}: hello\n")), "{line}");
+        }
+    }
+}
+
+/// Goal: promise 4, second half. Method: a node that begins with the guest; sessions from before and after.
+#[test]
+fn a_fault_without_a_previous_generation_ends_its_session_and_nothing_else() {
+    for (fixture, name, lines) in on_lines() {
+        let herd = Herd::of_one().with_guest(fixture);
+        let mut up = herd.up();
+        let mut before = herd.client("Riley");
+        assert_eq!(before.ask("hello"), format!("{name}: hello"));
+        for (line, _) in lines {
+            let mut victim = herd.client("Riley");
+            assert_eq!(victim.ask("here I am"), format!("{name}: here I am"));
+            victim.send(format!("{line}\n"));
+            assert_eq!(victim.rest(), b"", "{name}: {line}");
+            assert_eq!(before.ask("and I"), format!("{name}: and I"), "{line}");
+            assert_eq!(herd.client("Riley").ask("new"), format!("{name}: new"), "{line}");
+        }
+        assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], lines.len(), "{name}");
+        up.await_log(&["WARN", "the active generation faulted", lines[0].1]);
+        assert!(up.is_running());
+    }
+}
+
+/// Goal: promise 4, first half. Method: each guest is swapped in over the default one, in one node that runs on, and
+/// the session that meets the fault stays the same throughout.
+#[test]
+fn an_input_that_the_active_generation_cannot_stand_is_decided_by_the_previous_one() {
+    let herd = Herd::of_one();
+    let mut up = herd.up();
+    let mut session = herd.client("Riley");
+    let mut rescued = 0;
+    for (fixture, name, lines) in on_lines() {
+        herd.swap(DEFAULT_GUEST, &[]).unwrap();
+        herd.swap(fixture, &[]).unwrap();
+        assert_eq!(session.ask("hello"), format!("{name}: hello"));
+        for (line, _) in lines {
+            assert_eq!(session.ask(line), format!("? {line}"), "{name}");
+            assert_eq!(session.ask("hello"), format!("{name}: hello"), "{line}");
+        }
+        rescued += lines.len();
+        let generations = &herd.status("Riley")["generations"];
+        assert_eq!(generations["active"]["faults"], lines.len(), "{name}");
+        assert_eq!(generations["previous"]["faults"], 0, "{name}");
+        assert_eq!(generations["rescued"], rescued, "{name}");
+    }
+    assert!(herd.herd(&["rollback"]).status.success());
+    assert_eq!(session.ask("hello"), "? hello");
+    assert!(up.is_running());
+}
+
+/// A rescued call is the whole call: everything that one packet brought.
+#[test]
+fn a_rescue_decides_everything_that_came_with_the_fault_and_in_order() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    let mut kiwi = herd.client("Riley");
+    kiwi.send("IAMAT kiwi +34-118 1\nBOOM\nIAMAT kiwi +35-118 2\n");
+    let answers = [kiwi.line(), kiwi.line(), kiwi.line()];
+    assert!(answers[0].starts_with("AT Riley ") && answers[0].ends_with(" kiwi +34-118 1"), "{answers:?}");
+    assert_eq!(answers[1], "? BOOM");
+    assert!(answers[2].ends_with(" kiwi +35-118 2"), "{answers:?}");
+    assert_eq!(herd.status("Riley")["records"]["keys"], 1, "what the previous one decided was done");
+}
+
+#[test]
+fn a_fault_on_an_answer_sends_the_reply_in_reserve_and_the_session_goes_on() {
+    for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::OnAnswers)) {
+        let name = name(fixture);
+        let herd = Herd::of_one().with_guest(fixture);
+        let _up = herd.up();
+        let mut session = herd.client("Riley");
+        session.send("BOOM\nhello\n");
+        assert_eq!([session.line(), session.line()], ["otherwise".to_string(), format!("{name}: hello")]);
+        assert_eq!(session.ask("still there"), format!("{name}: still there"));
+        assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], 1);
+    }
+}
+
+#[test]
+fn a_guest_finds_nothing_of_the_world_around_it() {
+    for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::Curious)) {
+        let herd = Herd::of_one().with_guest(fixture);
+        let _up = herd.up();
+        let mut session = herd.client("Riley");
+        for sense in ["files", "environment", "arguments", "input", "network", "threads", "clock"] {
+            assert_eq!(session.ask(&format!("BOOM {sense}")), "found 0: []", "{sense}");
+        }
+        assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], 0, "it looked and went on");
+    }
+}
+
+#[test]
+fn chance_is_the_same_in_every_fresh_instance() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let mut decider = decider(&engine, Fixture::Peeker, Warmth::Fresh);
+    let first = ask(&mut decider, "BOOM chance").unwrap();
+    assert!(first.starts_with("found 1: "), "{first}");
+    assert_eq!(ask(&mut decider, "BOOM chance"), Ok(first));
+}
+
+/// Goal: what a guest prints is in the log, cannot do anything to a terminal, and is not much.
+#[test]
+fn what_a_guest_prints_becomes_lines_of_the_log_escaped_and_cut() {
+    let herd = Herd::of_one().with_guest(Fixture::Flood);
+    let up = herd.up();
+    let mut session = herd.client("Riley");
+    assert_eq!(session.ask("BOOM ONCE"), "said");
+    let line = up.await_log(&["the flood"]);
+    assert!(line.contains("\\u{1b}[2J\\u{7} the flood é"), "{line}");
+    assert!(line.len() < 2048, "{} bytes of 20,000", line.len());
+    for guest in [Path::new(DEFAULT_GUEST), Fixture::Trap.path()] {
+        herd.swap(guest, &[]).unwrap();
+    }
+    assert_eq!(session.ask("BOOM"), "? BOOM");
+    up.await_log(&["WARN", "the bottom fell out"]);
+    assert!(!up.log().contains('\u{1b}'));
+}
+
+/// Goal: a guest cannot fill a disk. Method: a guest that prints without end, and one that panics with a message, each
+/// asked many times; every fault costs the instance, and the next one must not begin with a clean slate.
+#[test]
+fn a_guest_that_prints_or_panics_on_every_line_fills_no_disk() {
+    const BOOMS: usize = 100;
+    for (fixture, words) in [(Fixture::Flood, "a drop in the flood"), (Fixture::Trap, "the bottom fell out")] {
+        let herd = Herd::of_one().with_guest(fixture);
+        let up = herd.up();
+        let began = std::time::Instant::now();
+        for _ in 0..BOOMS {
+            let mut victim = herd.client("Riley");
+            victim.send("BOOM\n");
+            assert_eq!(victim.rest(), b"");
+        }
+        // A window of a second more at each end, since the limits are per second.
+        let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+        let lines = up.log().lines().filter(|line| line.contains(words)).count();
+        assert!(lines <= seconds * LINES_PER_SECOND_MAX, "{lines} lines in {seconds} s");
+        assert!(lines > 0);
+        assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], BOOMS, "status counts what is not logged");
+    }
+}
+
+fn decider(engine: &Arc<Engine>, fixture: Fixture, warmth: Warmth) -> ComponentDecider {
+    let component = std::fs::read(fixture.path()).unwrap();
+    ComponentDecider::load(engine, &component, Settings::default(), Arc::new(MemoryRecords::default()), warmth).unwrap()
+}
+
+/// The output of one call, or the fault.
+fn ask(decider: &mut ComponentDecider, line: &str) -> Result<String, String> {
+    let input = format!("{line}\n");
+    let decided = decider.input(Moment::default(), Input { bytes: input.as_bytes(), mark: Mark::More });
+    let (_, decision) = decided.map_err(|fault| fault.to_string())?;
+    Ok(String::from_utf8(decision.output).unwrap())
+}
+
+/// What the host lets through of guests and of their faults, together.
+const LINES_PER_SECOND_MAX: usize = 100;

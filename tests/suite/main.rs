@@ -1,0 +1,13 @@
+//! What needs more than one crate: faulty guests, real processes, and transcripts in every place where logic runs.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
+mod cases;
+mod faults;
+mod processes;
+mod refusals;
+mod reports;
+mod sessions;
+mod swaps;
+mod transcripts;
+mod upstreams;

@@ -1,0 +1,203 @@
+//! Nodes as processes of their own: killed, stopped, drained, and started in any order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use herd_tests::{Behaviour, Client, Herd, Process, eventually};
+
+/// The processes of a herd, by the name of their node.
+struct Processes<'a> {
+    herd: &'a Herd,
+    running: BTreeMap<&'a str, Process>,
+}
+
+impl<'a> Processes<'a> {
+    fn of(herd: &'a Herd) -> Self {
+        let mut processes = Self { herd, running: BTreeMap::new() };
+        processes.start(&herd.names());
+        herd.await_linked(&herd.names());
+        processes
+    }
+
+    fn start(&mut self, nodes: &[&'a str]) {
+        for &node in nodes {
+            self.running.insert(node, self.herd.run_without_waiting(node));
+        }
+        for &node in nodes {
+            self.running.get_mut(node).unwrap().await_line(&format!("{node} ready"));
+        }
+    }
+
+    fn kill(&mut self, nodes: &[&'a str]) {
+        nodes.iter().for_each(|node| self.running.remove(node).unwrap().kill());
+    }
+
+    fn alive(&self) -> Vec<&'a str> {
+        self.running.keys().copied().collect()
+    }
+
+    /// The nodes that a report at this one can reach now.
+    fn island(&self, node: &'a str) -> BTreeSet<&'a str> {
+        let mut island = BTreeSet::from([node]);
+        let mut found = vec![node];
+        while let Some(node) = found.pop() {
+            let neighbours = self.herd.neighbours(node).into_iter().filter(|other| self.running.contains_key(other));
+            found.extend(neighbours.filter(|other| island.insert(other)));
+        }
+        island
+    }
+
+    /// Reports at every node that is alive, and sees that each report gets to exactly the nodes that it can reach.
+    fn flood(&self, round: &str) {
+        let name = |node: &str| format!("{round}-{node}");
+        for node in self.alive() {
+            let answer = self.herd.client(node).ask(&format!("IAMAT {} +34-118 1", name(node)));
+            assert!(answer.starts_with(&format!("AT {node} ")), "{answer}");
+        }
+        for node in self.alive() {
+            let island: Vec<&str> = self.island(node).into_iter().collect();
+            self.herd.await_known(&name(node), &island);
+        }
+        // Every report is where it can get to by now, so what is not here does not come any more.
+        for node in self.alive() {
+            let island = self.island(node);
+            for other in self.alive().into_iter().filter(|other| !island.contains(other)) {
+                assert!(!self.herd.knows(other, &name(node)), "{other} knows what {node} cannot have told it");
+            }
+        }
+    }
+
+    /// Kills some nodes, floods, starts them again, and floods. Says whether the rest was in one piece.
+    fn lose_and_regain(&mut self, nodes: &[&'a str]) -> bool {
+        let round = nodes.join("-");
+        self.kill(nodes);
+        let whole = self.island(self.alive()[0]).len() == self.alive().len();
+        self.herd.await_linked(&self.alive());
+        self.flood(&format!("without-{round}"));
+        self.start(nodes);
+        self.herd.await_linked(&self.herd.names());
+        self.flood(&format!("with-{round}"));
+        whole
+    }
+}
+
+#[test]
+fn reports_get_around_each_node_that_is_killed_and_to_it_when_it_is_back() {
+    let herd = Herd::of_five();
+    let mut processes = Processes::of(&herd);
+    for node in herd.names() {
+        assert!(processes.lose_and_regain(&[node]), "the herd is connected without {node}");
+    }
+}
+
+/// Of the ten pairs, three cut the rest in two: there, reports must get to one side only.
+#[test]
+fn reports_reach_exactly_the_nodes_that_are_connected_whichever_two_are_killed() {
+    let herd = Herd::of_five();
+    let mut processes = Processes::of(&herd);
+    let mut cut = vec![];
+    for (index, &first) in herd.names().iter().enumerate() {
+        for &second in &herd.names()[index + 1..] {
+            if !processes.lose_and_regain(&[first, second]) {
+                cut.push([first, second]);
+            }
+        }
+    }
+    assert_eq!(cut, [["Bernard", "Juzang"], ["Bernard", "Riley"], ["Jaquez", "Juzang"]], "three pairs cut the herd");
+}
+
+#[test]
+fn nodes_link_in_whatever_order_they_are_started() {
+    let herd = Herd::of_five();
+    let forwards = herd.names();
+    let backwards: Vec<&str> = forwards.iter().rev().copied().collect();
+    for order in [forwards, backwards] {
+        let running: Vec<Process> = order.iter().map(|node| herd.run(node)).collect();
+        herd.await_linked(&order);
+        drop(running);
+    }
+}
+
+/// Goal: a peer that stopped costs nobody anything. Method: more reports than the buffers of its connections hold, each
+/// of which has to be answered and to reach everybody else.
+#[test]
+fn a_stopped_peer_holds_up_nobody() {
+    let herd = Herd::of_five().with("links.queue_mib_max=64");
+    let processes = Processes::of(&herd);
+    let others = ["Bernard", "Campbell", "Jaquez", "Riley"];
+    processes.running["Juzang"].stop();
+    let mut client = herd.client("Riley");
+    let padding = "x".repeat(60_000);
+    let name = |number: usize| format!("{padding}-{number}");
+    for number in 0..REPORTS {
+        assert!(client.ask(&format!("IAMAT {} +34-118 1", name(number))).starts_with("AT Riley "));
+    }
+    herd.await_known(&name(REPORTS - 1), &others);
+    for node in others {
+        assert!(herd.client(node).ask("IAMAT passer-by +34-118 1").starts_with(&format!("AT {node} ")));
+        herd.await_status(node, "every report", |status| status["records"]["keys"] == REPORTS + 1);
+    }
+    processes.running["Juzang"].go_on();
+    herd.await_linked(&herd.names());
+    processes.flood("all");
+}
+
+#[test]
+fn a_node_of_another_herd_is_refused() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let _stranger = herd.run_as_member_of("other", "Jaquez");
+    let _riley = herd.run("Riley");
+    let status = herd.await_status("Riley", "a reason why there is no link", |status| {
+        status["links"][0]["last_error"].as_str().is_some_and(|error| error.contains("herd `other`"))
+    });
+    assert_eq!(status["links"][0]["state"], "down", "{status}");
+    assert!(herd.client("Riley").ask("IAMAT kiwi +34-118 1").starts_with("AT Riley "));
+    assert!(!herd.knows("Jaquez", "kiwi"));
+}
+
+/// A herd of one whose upstream holds its answers, and a client that waits for one.
+fn waiting() -> (Herd, Process, Client, String) {
+    let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");
+    let riley = herd.run("Riley");
+    let mut client = herd.client("Riley");
+    let at = client.ask("IAMAT kiwi +34-118 1");
+    herd.places().behave(Behaviour::Held);
+    client.send("WHATSAT kiwi 10 5\n");
+    herd.places().await_requests(1);
+    (herd, riley, client, at)
+}
+
+fn await_draining(herd: &Herd, riley: &Process) {
+    riley.await_log(&["draining"]);
+    eventually("nobody accepts clients", || match Client::try_connect(herd.address("Riley")) {
+        Ok(_) => Err("somebody listens".into()),
+        Err(_) => Ok(()),
+    });
+}
+
+#[test]
+fn a_node_that_is_terminated_answers_what_it_was_asked_and_exits_with_0() {
+    let (herd, mut riley, mut client, at) = waiting();
+    riley.terminate();
+    await_draining(&herd, &riley);
+    assert!(riley.is_running());
+    herd.places().behave(Behaviour::Results(1));
+    assert_eq!(client.line(), at);
+    assert!(client.json().contains("Place 1"));
+    assert_eq!(client.rest(), b"");
+    assert_eq!(riley.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_skips_the_wait() {
+    let (herd, mut riley, mut client, _) = waiting();
+    riley.terminate();
+    await_draining(&herd, &riley);
+    riley.terminate();
+    assert_eq!(riley.wait().code(), Some(0));
+    assert!(riley.log().contains("stopped without waiting"));
+    assert!(client.is_cut_off(), "the answer was still held");
+}
+
+/// Each is 180 kB on a link, because the client is part of the record: 27 MB are more than a pair of socket buffers takes,
+/// and less than the queue of a link has room for, even if all of it waits in the lane of one worker.
+const REPORTS: usize = 150;

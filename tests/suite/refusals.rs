@@ -1,0 +1,97 @@
+//! Guests that cannot serve: refused at the swap and at the start, with the stage and the reason.
+
+use std::path::PathBuf;
+
+use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Scratch};
+
+use crate::faults::{Wrong, wrong};
+
+/// What is passed as a guest, and the words of the refusal.
+fn refused(scratch: &Scratch) -> Vec<(PathBuf, &'static str)> {
+    let good = std::fs::read(DEFAULT_GUEST).unwrap();
+    let fixture = |fixture: Fixture, words| (fixture.path().to_path_buf(), words);
+    vec![
+        (scratch.write("nothing.wasm", ""), "not parsed: the file is empty"),
+        (scratch.write("text.wasm", "(component)"), "not parsed: not WebAssembly; a guest is a component"),
+        (
+            scratch.write("core.wasm", CORE_MODULE),
+            "not parsed: a core module, not a component; build it with `--target wasm32-wasip2`",
+        ),
+        (scratch.write("native.cwasm", b"\x7fELF\x02\x01\x01"), "not parsed: native code; only components are taken"),
+        (scratch.write("later.wasm", b"\0asm\x0e\0\x01\0"), "not parsed: a component of a version that this host"),
+        (scratch.write("half.wasm", &good[..good.len() / 2]), "not compiled: "),
+        fixture(Fixture::OtherVersion, "not checked: imports herd:logic/records@0.9.0, and this host offers"),
+        fixture(Fixture::OtherWorld, "not checked: does not export herd:logic/logic@"),
+        fixture(Fixture::Greedy, "not checked: imports wasi:keyvalue/store@0.2.0, which this host does not offer"),
+        fixture(Fixture::Picky, "not checked: setting `mood`: must be good"),
+        fixture(Fixture::Stillborn, "not checked: trapped: "),
+    ]
+}
+
+#[test]
+fn every_guest_that_cannot_serve_is_among_the_refused() {
+    let scratch = Scratch::new();
+    let refused = refused(&scratch);
+    for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::AtTheSwap)) {
+        assert!(refused.iter().any(|(guest, _)| guest == fixture.path()), "{fixture:?} has no words");
+    }
+}
+
+#[test]
+fn a_guest_that_cannot_serve_is_refused_with_its_stage_and_nothing_changes() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let _up = herd.up();
+    let mut session = herd.client("Riley");
+    let before = herd.status("Riley")["generations"].clone();
+    for (guest, words) in refused(herd.scratch()) {
+        let said = herd.swap(&guest, &[]).unwrap_err();
+        for node in ["Riley", "Jaquez"] {
+            assert!(said.contains(&format!("{node}: {words}")), "{}: {said}", guest.display());
+            assert!(!said.contains('\u{1b}'), "what a guest says does nothing to a terminal: {said:?}");
+        }
+        assert_eq!(herd.status("Riley")["generations"], before, "{}", guest.display());
+        assert_eq!(session.ask("hello"), "? hello");
+    }
+    let said = herd.herd(&["rollback", "--node", "Riley"]);
+    let said = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said, "herd: Riley: there is no previous generation to go back to\n");
+}
+
+#[test]
+fn a_node_does_not_start_with_a_guest_that_cannot_serve() {
+    let herd = Herd::of_one();
+    for (guest, words) in refused(herd.scratch()) {
+        let guest = format!("guest={}", guest.display());
+        let started = herd.herd(&["run", "Riley", "--set", &guest]);
+        assert_eq!(started.status.code(), Some(1), "{guest}");
+        let said = String::from_utf8_lossy(&started.stderr);
+        assert!(said.contains(&format!("herd: the guest cannot serve Riley: {words}")), "{guest}: {said}");
+        assert!(!said.contains('\u{1b}'), "what a guest says does nothing to a terminal: {said:?}");
+        assert_eq!(started.stdout, b"");
+    }
+}
+
+#[test]
+fn a_guest_gets_the_settings_of_its_table() {
+    let herd = Herd::of_one().with_guest(Fixture::Picky).with("logic.mood=good");
+    let _up = herd.up();
+    assert_eq!(herd.client("Riley").ask("hello"), "picky: hello");
+    let status = herd.herd(&["status"]);
+    assert!(!String::from_utf8_lossy(&status.stdout).contains('\u{1b}'), "its name does nothing to a terminal");
+}
+
+#[test]
+fn inspect_says_what_the_swap_would_say() {
+    let herd = Herd::of_one();
+    for fixture in [Fixture::OtherVersion, Fixture::OtherWorld, Fixture::Greedy] {
+        let inspected = herd.herd(&["inspect", &fixture.path().display().to_string()]);
+        assert_eq!(inspected.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&inspected.stdout);
+        let (_, words) = refused(herd.scratch()).into_iter().find(|(guest, _)| guest == fixture.path()).unwrap();
+        let words = words.strip_prefix("not checked: ").unwrap();
+        assert!(said.contains(&format!("verdict  this host cannot run it: it {words}")), "{said}");
+    }
+}
+
+/// The header of a core module, which is one.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

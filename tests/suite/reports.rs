@@ -1,0 +1,86 @@
+//! Reports that a guest refuses or cannot stand: set aside, counted, and offered again.
+
+use herd_tests::{DEFAULT_GUEST, Fixture, Herd};
+
+/// Three in a row: what Riley takes reaches Juzang only through Jaquez.
+fn row() -> Herd {
+    Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])])
+}
+
+/// Goal: such a report costs its node nothing, is kept by rank, goes no further, and comes back with a good guest.
+/// Method: the node in the middle of three has the same bad guest twice, so that nobody rescues it. The digests of all
+/// are compared in the end and that of the two which have it, meanwhile.
+#[test]
+fn a_report_that_no_live_generation_can_stand_is_set_aside_until_one_can() {
+    for (fixture, client, faults) in [
+        (Fixture::Refuser, "refuse-kiwi", false),
+        (Fixture::Refuser, "trap-kiwi", true),
+        // Gives one verdict too many for any report.
+        (Fixture::Liar, "kiwi", true),
+    ] {
+        let herd = row();
+        let _up = herd.up();
+        herd.swap(fixture, &["Jaquez"]).unwrap();
+        herd.swap(fixture, &["Jaquez"]).unwrap();
+        let at = herd.client("Riley").ask(&format!("IAMAT {client} +34-118 1"));
+        let status = herd.await_status("Jaquez", "a report set aside", |status| status["records"]["set_aside"] == 1);
+        assert_eq!(status["records"]["digest"], herd.digest("Riley"), "what is set aside counts in the digest");
+        let trapped = |which: &str| status["generations"][which]["faults"].as_u64().unwrap() > 0;
+        assert_eq!((trapped("active"), trapped("previous")), (faults, faults), "{status}");
+        assert!(!herd.knows("Juzang", client), "it goes no further");
+
+        herd.swap(DEFAULT_GUEST, &["Jaquez"]).unwrap();
+        assert_eq!(herd.status("Jaquez")["records"]["set_aside"], 0);
+        assert_eq!(herd.client("Jaquez").ask_places(&format!("WHATSAT {client} 1 1")).0, at);
+        herd.await_known(client, &["Juzang"]);
+        assert_eq!(herd.digest("Juzang"), herd.digest("Riley"));
+    }
+}
+
+#[test]
+fn what_is_set_aside_is_not_shown_and_what_was_there_before_still_is() {
+    let herd = row();
+    let _up = herd.up();
+    let first = herd.client("Riley").ask("IAMAT trap-kiwi +34-118 1");
+    herd.await_known("trap-kiwi", &herd.names());
+    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
+    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
+    let _ = herd.client("Riley").ask("IAMAT trap-kiwi +35-118 2");
+    herd.await_status("Jaquez", "a report set aside", |status| status["records"]["set_aside"] == 1);
+    assert_eq!(herd.client("Jaquez").ask_places("WHATSAT trap-kiwi 1 1").0, first);
+    assert_eq!(herd.digest("Jaquez"), herd.digest("Riley"));
+    assert!(!herd.knows("Jaquez", "refuse-nobody"));
+}
+
+/// Goal: a batch is not lost for one bad report in it. Method: many reports in one packet, so that many travel in one
+/// frame, and one of them that traps.
+#[test]
+fn one_report_that_traps_costs_only_itself_among_many() {
+    let herd = row();
+    let _up = herd.up();
+    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
+    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
+    let name = |number| if number == 137 { "trap-137".to_string() } else { format!("kiwi-{number}") };
+    let lines: String = (0..300).map(|number| format!("IAMAT {} +34-118 1\n", name(number))).collect();
+    let mut client = herd.client("Riley");
+    client.send(lines);
+    for _ in 0..300 {
+        assert!(client.line().starts_with("AT Riley "));
+    }
+    let whole = |status: &serde_json::Value| status["records"]["keys"] == 299 && status["records"]["set_aside"] == 1;
+    herd.await_status("Jaquez", "299 records and one aside", whole);
+    herd.await_status("Juzang", "299 records", |status| status["records"]["keys"] == 299);
+    assert!(!herd.knows("Juzang", "trap-137"));
+    assert_eq!(herd.digest("Jaquez"), herd.digest("Riley"));
+}
+
+#[test]
+fn a_report_that_the_active_generation_cannot_stand_is_decided_by_the_previous_one() {
+    let herd = row();
+    let _up = herd.up();
+    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
+    let _ = herd.client("Riley").ask("IAMAT trap-kiwi +34-118 1");
+    herd.await_known("trap-kiwi", &herd.names());
+    let status = herd.status("Jaquez");
+    assert_eq!((&status["records"]["set_aside"], &status["generations"]["rescued"]), (&0.into(), &1.into()));
+}

@@ -1,0 +1,146 @@
+//! Sessions at their limits: what one client may take, and that others do not notice.
+
+use herd_tests::{Behaviour, Client, Herd, Places, eventually};
+
+/// A session that was accepted: it answers.
+fn served(herd: &Herd) -> Client {
+    let mut client = herd.client("Riley");
+    assert_eq!(client.ask("LLL"), "? LLL");
+    client
+}
+
+#[test]
+fn sessions_over_the_limit_are_closed_at_once_and_places_become_free() {
+    for limit in ["sessions.sessions_max=3", "sessions.sessions_per_address_max=3"] {
+        let herd = Herd::of_one().with(limit);
+        let _up = herd.up();
+        let mut open: Vec<Client> = (0..3).map(|_| served(&herd)).collect();
+        assert!(herd.client("Riley").is_cut_off(), "{limit}");
+        assert_eq!(open[0].ask("LLL"), "? LLL", "those that are open go on");
+        open.pop();
+        eventually("a place for another session", || {
+            let mut client = herd.client("Riley");
+            client.send("LLL\n");
+            client.try_line().map_err(|error| error.to_string())
+        });
+        assert!(herd.status("Riley")["sessions"]["refused"].as_u64() >= Some(1));
+    }
+}
+
+#[test]
+fn an_unfinished_line_and_an_idle_client_have_their_time() {
+    let herd = Herd::of_one().with("sessions.unfinished_line_s=1").with("sessions.idle_s=2");
+    let _up = herd.up();
+    let mut unfinished = served(&herd);
+    let mut idle = served(&herd);
+    unfinished.send("IAMAT half");
+    assert!(unfinished.is_cut_off());
+    assert!(idle.is_cut_off());
+    served(&herd);
+}
+
+#[test]
+fn a_client_that_waits_for_places_is_not_idle() {
+    let herd = Herd::of_one().with("sessions.idle_s=1").with("upstreams.google-legacy.timeout_ms=20000");
+    let _up = herd.up();
+    herd.places().behave(Behaviour::Held);
+    let mut waiting = herd.client("Riley");
+    assert!(waiting.ask("IAMAT waiter +34-118 1").starts_with("AT "));
+    waiting.send("WHATSAT waiter 1 1\n");
+    herd.places().await_requests(1);
+    let mut idle = served(&herd);
+    assert!(idle.is_cut_off(), "by now a client that waits for nothing has been sent away");
+    herd.places().behave(Behaviour::Results(1));
+    assert!(waiting.line().starts_with("AT Riley "));
+}
+
+#[test]
+fn a_line_over_the_limit_is_answered_with_its_beginning_and_ends_its_session_only() {
+    let herd = Herd::of_one().with("sessions.line_bytes_max=1000");
+    let _up = herd.up();
+    let mut other = served(&herd);
+    let mut client = served(&herd);
+    let longest = "x".repeat(1000);
+    assert_eq!(client.ask(&longest), format!("? {longest}"));
+    client.send("x".repeat(1001) + "\nLLL\n");
+    assert_eq!(client.rest(), format!("? {}\n", "x".repeat(64)).into_bytes());
+    assert_eq!(other.ask("LLL"), "? LLL");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_nobody_and_loses_nothing() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut lazy = herd.client("Riley");
+    let line = "z".repeat(60_000);
+    // Far more than sockets and the node keep together, so the node must stop to read.
+    let count = 400;
+    let sent = std::thread::scope(|scope| {
+        let mut writer = lazy.twin();
+        let line = &line;
+        let writing = scope.spawn(move || (0..count).for_each(|_| writer.send(format!("{line}\n"))));
+        for _ in 0..10 {
+            served(&herd);
+        }
+        let answers = (0..count).filter(|_| lazy.line() == format!("? {line}")).count();
+        writing.join().unwrap();
+        answers
+    });
+    assert_eq!(sent, count);
+}
+
+#[test]
+fn replies_come_in_order_while_places_are_slow_and_other_sessions_go_on() {
+    let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
+    let _up = herd.up();
+    herd.places().behave(Behaviour::Held);
+    let mut client = herd.client("Riley");
+    client.send("IAMAT ordered +34-118 1\nWHATSAT ordered 1 1\nFIRST\nWHATSAT ordered 1 0\nSECOND\n");
+    client.end();
+    assert!(client.line().starts_with("AT Riley "));
+    herd.places().await_requests(2);
+    served(&herd);
+    herd.places().behave(Behaviour::Results(1));
+    let rest = String::from_utf8(client.rest()).unwrap();
+    let firsts: Vec<&str> = rest.lines().filter(|line| line.starts_with("AT ") || line.starts_with("? ")).collect();
+    assert_eq!(firsts.len(), 4, "{rest}");
+    assert!(firsts[0].starts_with("AT ") && firsts[2].starts_with("AT "), "{rest}");
+    assert_eq!((firsts[1], firsts[3]), ("? FIRST", "? SECOND"));
+}
+
+#[test]
+fn a_client_that_leaves_while_places_are_fetched_leaves_nothing_behind() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.places().behave(Behaviour::Held);
+    let mut leaving = herd.client("Riley");
+    assert!(leaving.ask("IAMAT leaver +34-118 1").starts_with("AT "));
+    leaving.send("WHATSAT leaver 1 1\n");
+    herd.places().await_requests(1);
+    drop(leaving);
+    herd.places().behave(Behaviour::Results(1));
+    herd.await_status("Riley", "no session", |status| status["sessions"]["open"] == 0);
+    assert!(herd.knows("Riley", "leaver"));
+}
+
+#[test]
+fn the_traffic_log_has_every_line_and_no_secret() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let pattern = log_path(&herd, "{node}");
+    let herd = herd.with(&format!("traffic_log={}", pattern.display()));
+    let up = herd.up();
+    assert!(herd.client("Riley").ask("IAMAT logged +34-118 1").starts_with("AT Riley "));
+    herd.await_known("logged", &["Jaquez"]);
+    let (riley, jaquez) = eventually("both logs", || {
+        let read = |node: &str| std::fs::read_to_string(log_path(&herd, node)).map_err(|error| error.to_string());
+        let (riley, jaquez) = (read("Riley")?, read("Jaquez")?);
+        let whole = riley.contains("> peer Jaquez AT Riley") && jaquez.contains("< peer Riley AT Riley");
+        if whole { Ok((riley, jaquez)) } else { Err(format!("{riley}\n{jaquez}")) }
+    });
+    assert!(riley.contains("IAMAT logged +34-118 1"), "{riley}");
+    assert!(!riley.contains(Places::SECRET) && !jaquez.contains(Places::SECRET) && !up.log().contains(Places::SECRET));
+}
+
+fn log_path(herd: &Herd, node: &str) -> std::path::PathBuf {
+    herd.scratch().path(&format!("traffic-{node}.log"))
+}

@@ -1,0 +1,118 @@
+//! Swaps under load, while sessions stay, and while fetches are in flight.
+
+use herd_tests::load::Load;
+use herd_tests::{Behaviour, DEFAULT_GUEST, HELLO, Herd, WATCH, eventually};
+
+#[test]
+fn a_session_stays_through_a_swap_and_a_rollback_and_knows_the_new_logic_at_once() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut client = herd.client("Riley");
+    assert!(client.ask("IAMAT swapped +34-118 1").starts_with("AT Riley "));
+    herd.swap(HELLO, &[]).unwrap();
+    assert_eq!(client.ask("you"), "hello, you");
+    assert!(herd.herd(&["rollback"]).status.success());
+    assert_eq!(client.ask("you"), "? you");
+    assert!(client.ask_places("WHATSAT swapped 1 1").0.starts_with("AT Riley "), "records stay");
+    assert!(herd.herd(&["rollback"]).status.success(), "a second rollback undoes the first");
+    assert_eq!(client.ask("you"), "hello, you");
+}
+
+#[test]
+fn half_a_line_sent_before_a_swap_is_decided_by_the_new_logic() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut client = herd.client("Riley");
+    assert_eq!(client.ask("before"), "? before");
+    client.send("yo");
+    herd.swap(HELLO, &[]).unwrap();
+    assert_eq!(client.ask("u"), "hello, you");
+}
+
+#[test]
+fn a_fetch_in_flight_is_answered_by_the_generation_that_asked() {
+    let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
+    let _up = herd.up();
+    herd.places().behave(Behaviour::Held);
+    let mut client = herd.client("Riley");
+    let at = client.ask("IAMAT flyer +34-118 1");
+    client.send("WHATSAT flyer 1 1\nlast\n");
+    herd.places().await_requests(1);
+    herd.swap(HELLO, &[]).unwrap();
+    assert_eq!(herd.client("Riley").ask("you"), "hello, you");
+    herd.places().behave(Behaviour::Results(1));
+    assert_eq!(client.line(), at);
+    let places: serde_json::Value = serde_json::from_str(&client.json()).unwrap();
+    assert_eq!((places["status"].as_str(), client.line()), (Some("OK"), "? last".into()));
+}
+
+#[test]
+fn a_fetch_whose_generation_is_gone_is_answered_with_what_it_left() {
+    let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
+    let _up = herd.up();
+    herd.places().behave(Behaviour::Held);
+    let mut client = herd.client("Riley");
+    let at = client.ask("IAMAT orphan +34-118 1");
+    client.send("WHATSAT orphan 1 1\n");
+    herd.places().await_requests(1);
+    for guest in [HELLO, WATCH] {
+        herd.swap(guest, &[]).unwrap();
+    }
+    herd.places().behave(Behaviour::Results(1));
+    assert_eq!(client.line(), at);
+    let places: serde_json::Value = serde_json::from_str(&client.json()).unwrap();
+    assert_eq!(places["status"], "UNKNOWN_ERROR");
+}
+
+#[test]
+fn a_watcher_is_told_of_every_new_location_wherever_it_was_reported() {
+    let herd = Herd::of_five();
+    let _up = herd.up();
+    herd.swap(WATCH, &[]).unwrap();
+    let mut watcher = herd.client("Campbell");
+    assert_eq!(watcher.ask("WATCH walker"), "OK");
+    let mut riley = herd.client("Riley");
+    for second in 1..=3 {
+        let told = riley.ask(&format!("IAMAT walker +34-118 {second}"));
+        assert_eq!(watcher.line(), told);
+    }
+    let older = riley.ask("IAMAT walker +35-118 2");
+    assert!(older.starts_with("AT Riley "), "an older report is answered");
+    let own = herd.client("Campbell").ask("IAMAT walker +36-118 4");
+    assert_eq!(watcher.line(), own, "and not pushed");
+    assert_eq!(watcher.ask("UNWATCH walker"), "OK");
+    riley.ask("IAMAT walker +34-118 5");
+    herd.await_known("walker", &["Campbell"]);
+    assert_eq!(watcher.ask("LLL"), "? LLL", "nothing came in between");
+}
+
+#[test]
+fn swaps_and_rollbacks_under_load_lose_and_double_nothing() {
+    let herd = Herd::of_five();
+    herd.places().behave(Behaviour::Slow(std::time::Duration::from_millis(100)));
+    let _up = herd.up();
+    let nodes = herd.names().into_iter().map(|name| (name.to_string(), herd.address(name))).collect();
+    let load = Load { nodes, sessions_per_node: 16, askers_per_node: 1, rate: Some(10_000.0) };
+    let running = load.start();
+    let goes_on = || {
+        let goal = running.answered() + 2_000;
+        eventually("answers", || if running.answered() >= goal { Ok(()) } else { Err(running.answered().to_string()) });
+    };
+    goes_on();
+    for guest in [WATCH, DEFAULT_GUEST, WATCH] {
+        herd.swap(guest, &[]).unwrap();
+        goes_on();
+        assert!(herd.herd(&["rollback"]).status.success());
+        goes_on();
+    }
+    let outcome = running.stop();
+    assert_eq!((outcome.failed, outcome.failures), (0, vec![]));
+    assert!(outcome.answered > 10_000 && outcome.places > 0);
+    let digest = herd.digest("Riley");
+    for node in herd.names() {
+        eventually(&format!("{node} holds what Riley holds"), || {
+            let other = herd.digest(node);
+            if other == digest { Ok(()) } else { Err(other) }
+        });
+    }
+}

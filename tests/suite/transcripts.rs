@@ -1,0 +1,117 @@
+//! Every transcript in `tests/transcripts`, in every place where logic runs: natively, in a component that is warm and in
+//! one that is fresh for each call, and over TCP against a node.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
+use herd_logic::Herd as Logic;
+use herd_sdk::native::{Decider, MemoryRecords, Native};
+use herd_sdk::transcript::{ClientTurn, Run, Transcript};
+use herd_sdk::{Logic as _, Mark};
+use herd_tests::{Client, Herd};
+
+/// Goal: no state hides in the guest, and the component decides as the native logic does. Method: what happened has to be
+/// the same to the byte in all three places, and to be what the authors expect.
+#[test]
+fn every_transcript_comes_to_the_same_natively_and_in_warm_and_fresh_components() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let mut failures = vec![];
+    for transcript in transcripts() {
+        let native = run(&transcript, |records| {
+            Box::new(Native::new(Logic::configure(transcript.settings()).unwrap(), records))
+        });
+        if !native.passed() {
+            failures.push(native.to_string());
+        }
+        for warmth in [Warmth::Warm, Warmth::Fresh] {
+            let component = run(&transcript, |records| {
+                let settings = transcript.settings().clone();
+                let loaded = ComponentDecider::load(&engine, herd::DEFAULT_GUEST, settings, records, warmth);
+                Box::new(loaded.unwrap())
+            });
+            if component.actual() != native.actual() {
+                failures.push(format!("{} differs in a {warmth:?} component\n{component}", transcript.name()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Goal: the node around the logic adds nothing and loses nothing. Method: what clients send is sent over TCP, and what comes
+/// back compared, but for the time of receipt. Every transcript is replayed at the same node, so that its sessions see what
+/// others left there.
+#[test]
+fn every_transcript_that_a_client_can_play_holds_over_tcp() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut replayed = 0;
+    for transcript in transcripts().iter().filter(|transcript| transcript.not_live().is_none()) {
+        assert_eq!((transcript.settings().node.as_str(), &*transcript.settings().table), ("Riley", &[][..]));
+        replay(&herd, transcript);
+        replayed += 1;
+    }
+    assert!(replayed >= LIVE_MIN, "only {replayed} transcripts can be replayed");
+}
+
+fn transcripts() -> Vec<Transcript> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
+    let mut files: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "herd"));
+    files.sort();
+    assert!(!files.is_empty(), "no transcripts in {}", directory.display());
+    let parse = |file: &std::path::PathBuf| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        Transcript::parse(&name, &fs::read_to_string(file).unwrap()).unwrap()
+    };
+    files.iter().map(parse).collect()
+}
+
+fn run(transcript: &Transcript, decider: impl FnOnce(Arc<MemoryRecords>) -> Box<dyn Decider>) -> Run {
+    let records = Arc::new(MemoryRecords::default());
+    let mut decider = decider(records.clone());
+    transcript.run(&mut *decider, &records)
+}
+
+fn replay(herd: &Herd, transcript: &Transcript) {
+    let mut clients: BTreeMap<usize, Client> = BTreeMap::new();
+    for turn in transcript.client_turns() {
+        let place = format!("{}:{}", transcript.name(), turn.line);
+        let ClientTurn { connection, bytes, mark, replies, fetches, closes, .. } = turn;
+        assert_eq!(fetches, 0, "{place}: asks an upstream, whose answers are scripted: mark it `live no`");
+        let replies = replies.unwrap_or_else(|| panic!("{place}: a reply is left open: mark it `live no`"));
+        let client = clients.entry(connection).or_insert_with(|| herd.client("Riley"));
+        client.send(&bytes);
+        if mark == Mark::End {
+            client.end();
+        }
+        let mut received = vec![];
+        for _ in 0..replies.iter().filter(|&&byte| byte == b'\n').count() {
+            received.extend(client.line_bytes());
+        }
+        assert_eq!(masked(&received), masked(&replies), "{place}");
+        if mark == Mark::End || closes {
+            assert_eq!(client.rest().escape_ascii().to_string(), "", "{place}: and nothing behind");
+            clients.remove(&connection);
+        }
+    }
+    // Nothing may have come behind the last reply.
+    for (_, mut client) in clients {
+        client.end();
+        assert_eq!(client.rest().escape_ascii().to_string(), "", "{}: and nothing behind", transcript.name());
+    }
+}
+
+/// Replies to read, and without the times of receipt.
+fn masked(replies: &[u8]) -> Vec<String> {
+    let mask = |line: &[u8]| match &*line.split(|&byte| byte == b' ').collect::<Vec<_>>() {
+        [b"AT", node, _, rest @ ..] => [&[&b"AT"[..], node, b"(skew)"], rest].concat().join(&b' '),
+        _ => line.to_vec(),
+    };
+    replies.split_inclusive(|&byte| byte == b'\n').map(|line| mask(line).escape_ascii().to_string()).collect()
+}
+
+/// How many can be replayed at least: a slip in the format must not leave all of them out unnoticed.
+const LIVE_MIN: usize = 10;
