@@ -183,6 +183,43 @@ impl Client {
         rest
     }
 
+    /// Whether the node has ended the connection by now. Does not wait.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not say.
+    #[must_use]
+    pub fn is_cut_off_by_now(&mut self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).expect("a socket can be told not to wait");
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).expect("a socket can be told to wait");
+        match peeked {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Sends the same bytes again and again until the node takes no more for a second, or has taken this many. Says how
+    /// many were taken.
+    ///
+    /// # Panics
+    ///
+    /// When the connection breaks.
+    pub fn send_until_refused(&mut self, bytes: &[u8], most: usize) -> usize {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(std::time::Duration::from_secs(1))).expect("a socket takes a time-out");
+        let mut taken = 0;
+        while taken < most {
+            match stream.write(bytes) {
+                Ok(count) => taken += count,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
+                Err(error) => panic!("the connection broke: {error}"),
+            }
+        }
+        taken
+    }
+
     /// Whether the connection ends, in order or not, without a byte more.
     #[must_use]
     pub fn is_cut_off(&mut self) -> bool {

@@ -79,6 +79,20 @@ impl Process {
         self.child.id()
     }
 
+    /// How much memory it has resident.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not say.
+    #[must_use]
+    pub fn resident_bytes(&self) -> usize {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/statm", self.id())).expect("a process that runs has one");
+        let pages: usize =
+            status.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("the second is a number");
+        pages * rustix::param::page_size()
+    }
+
     /// SIGTERM: asks it to drain.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);

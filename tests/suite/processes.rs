@@ -154,6 +154,24 @@ fn a_node_of_another_herd_is_refused() {
     assert!(!herd.knows("Jaquez", "kiwi"));
 }
 
+/// Goal: a peer hears what its queue had no room for. Method: a stopped peer, a queue far smaller than what is reported
+/// meanwhile, and digests that are equal in the end.
+#[test]
+fn a_peer_that_was_too_slow_for_its_queue_hears_everything_afterwards() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]).with("links.queue_mib_max=1");
+    let processes = Processes::of(&herd);
+    processes.running["Jaquez"].stop();
+    let mut client = herd.client("Riley");
+    let padding = "x".repeat(60_000);
+    for number in 0..REPORTS {
+        assert!(client.ask(&format!("IAMAT {padding}-{number} +34-118 1")).starts_with("AT Riley "));
+    }
+    herd.await_status("Riley", "dropped reports", |status| status["links"][0]["dropped_reports"].as_u64() > Some(0));
+    processes.running["Jaquez"].go_on();
+    herd.await_status("Jaquez", "every report", |status| status["records"]["keys"] == REPORTS);
+    assert_eq!(herd.digest("Jaquez"), herd.digest("Riley"));
+}
+
 /// A herd of one whose upstream holds its answers, and a client that waits for one.
 fn waiting() -> (Herd, Process, Client, String) {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");

@@ -39,6 +39,67 @@ fn an_unfinished_line_and_an_idle_client_have_their_time() {
     served(&herd);
 }
 
+/// Each packet ends a line and begins the next one, so the rest is never empty and no line takes long.
+#[test]
+fn a_client_whose_packets_do_not_end_with_its_lines_is_served_for_as_long_as_it_sends() {
+    let herd = Herd::of_one().with("sessions.unfinished_line_s=1");
+    let _up = herd.up();
+    let mut client = served(&herd);
+    client.send("LL");
+    // Another session ends for its unfinished line, twice in turn, and so tells that the time is over twice.
+    for _ in 0..2 {
+        let mut other = served(&herd);
+        other.send("half");
+        eventually("the end of an unfinished line", || {
+            client.send("L\nLL");
+            assert_eq!(client.line(), "? LLL");
+            if other.is_cut_off_by_now() { Ok(()) } else { Err("it goes on".into()) }
+        });
+    }
+}
+
+#[test]
+fn a_packet_full_of_questions_is_answered() {
+    let herd = Herd::of_one().with("places.sources=[\"embedded\"]");
+    let _up = herd.up();
+    let mut client = herd.client("Riley");
+    let at = client.ask("IAMAT k +34.068930-118.445127 1");
+    let count = 4000;
+    let mut twin = client.twin();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            twin.send("WHATSAT k 50 2\n".repeat(count));
+            twin.send("WHATSAT nobody 50 2\n".repeat(count));
+        });
+        for _ in 0..count {
+            assert_eq!(client.line(), at);
+            client.json();
+        }
+        for _ in 0..count {
+            assert_eq!(client.line(), "? WHATSAT nobody 50 2");
+        }
+    });
+    assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], 0);
+}
+
+/// Goal: what waits behind a fetch counts as waiting. Method: a client that sends without end while its first answer is
+/// held; it must be stopped by back pressure.
+#[test]
+fn replies_behind_a_slow_answer_are_bounded() {
+    let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");
+    let up = herd.up();
+    herd.places().behave(Behaviour::Held);
+    let mut client = herd.client("Riley");
+    assert!(client.ask("IAMAT slow +34-118 1").starts_with("AT "));
+    client.send("WHATSAT slow 1 1\n");
+    herd.places().await_requests(1);
+    let before = up.resident_bytes();
+    let taken = client.send_until_refused(&b"x\n".repeat(32 << 10), 64 << 20);
+    assert!(taken < 64 << 20, "the node took everything");
+    assert!(up.resident_bytes() < before + (48 << 20), "{before} then {}", up.resident_bytes());
+    assert_eq!(served(&herd).ask("LLL"), "? LLL");
+}
+
 #[test]
 fn a_client_that_waits_for_places_is_not_idle() {
     let herd = Herd::of_one().with("sessions.idle_s=1").with("upstreams.google-legacy.timeout_ms=20000");

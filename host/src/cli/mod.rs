@@ -134,7 +134,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 impl Common {
     fn config(&self) -> Result<HerdConfig, ConfigError> {
         load(&Sources {
-            file: self.config.clone(),
+            // An empty variable is how scripts unset one.
+            file: self.config.clone().filter(|file| !file.as_os_str().is_empty()),
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
@@ -159,5 +160,6 @@ fn client_runtime() -> std::io::Result<tokio::runtime::Runtime> {
 const FIRST_STEPS: &str = "\
 First steps, in two terminals:
   herd up
-  printf 'IAMAT kiwi +34.068930-118.445127 %s\\nWHATSAT kiwi 10 5\\n' \"$(date +%s.%N)\" | nc -N 127.0.0.1 15415
+  herd send Riley \"IAMAT kiwi +34.068930-118.445127 $(date +%s.%N)\"
+  herd send Campbell 'WHATSAT kiwi 10 5'
   herd status";

@@ -93,7 +93,10 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
             ]);
         }
     }
-    say_on!("{nodes}\n{links}");
+    say_on!("{nodes}");
+    if !links.is_empty() {
+        say_on!("\n{links}");
+    }
     let faults = faults(config, &up);
     if !faults.is_empty() {
         say_on!("\n{faults}");

@@ -134,7 +134,11 @@ fn unwanted(identity: &Identity, hello: &Hello) -> Option<String> {
         return Some(format!("link protocol {} meets {PROTOCOL_VERSION} of {node}", hello.version));
     }
     if hello.herd != *herd {
-        return Some(format!("a node of herd `{}` dialed herd `{herd}`", printable(&hello.herd)));
+        return Some(format!(
+            "{node} is of herd `{herd}`, and {} of herd `{}`",
+            printable(&hello.node),
+            printable(&hello.herd)
+        ));
     }
     (hello.node == *node).then(|| format!("{node} dialed itself"))
 }

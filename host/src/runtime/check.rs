@@ -145,10 +145,9 @@ impl Checker<'_> {
     }
 }
 
-/// A read of 64 KiB holds at most 32 Ki lines of one byte, and each is one reply: `?` lines of a client that
-/// sends nonsense must fit.
-const EFFECTS_MAX: usize = 128 * 1024;
-/// The longest answer is a page of places, some tens of KiB; a read full of one-byte lines echoes 4 bytes each.
+/// A window of 4 KiB holds 2048 of the shortest lines, and a guest may want more than one effect for each.
+const EFFECTS_MAX: usize = 8 << 10;
+/// The longest answer is a page of places, some tens of KiB; a window may bring hundreds of reports or questions.
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
 const FAN_OUT_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 1 << 10;

@@ -21,6 +21,7 @@ mod generation;
 mod generations;
 mod guest;
 mod inspect;
+#[cfg_attr(feature = "native-twin", path = "twin.rs")]
 mod instance;
 mod output;
 

@@ -77,7 +77,7 @@ fn effects(lie: &str) -> Vec<Effect> {
             otherwise: of(1),
         })],
         "topic" => vec![Effect::Subscribe(of(0))],
-        "effects" => vec![Effect::Close; (128 << 10) + 1],
+        "effects" => vec![Effect::Close; (8 << 10) + 1],
         _ => vec![],
     }
 }

@@ -107,7 +107,7 @@ fn at_most(what: &str, number: usize, max: usize) -> Result<(), String> {
 }
 
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
-const EFFECTS_MAX: usize = 128 << 10;
+const EFFECTS_MAX: usize = 8 << 10;
 /// Topics too.
 const KEY_BYTES_MAX: usize = 64 << 10;
 /// Bodies too.
