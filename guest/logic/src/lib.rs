@@ -25,7 +25,7 @@ pub use at::AtLine;
 pub use command::{Command, Malformed};
 pub use line::{Line, fields, split_lines};
 pub use location::Location;
-pub use rank::rank;
+pub use rank::{Rank, rank};
 pub use settings::HerdSettings;
 pub use sources::Source;
 pub use time::{ClientTime, write_skew};
@@ -69,15 +69,7 @@ impl Herd {
         let received_ns = turn.now_ns();
         let rank = rank(time.ns(), received_ns, self.settings.tolerance_ns, self.node.as_bytes());
         let write = |out: &mut Vec<u8>| AtLine::write(out, self.node.as_bytes(), received_ns, client, location, time);
-        let keep = turn.keep(client, &rank, FORM, write);
-        turn.reply_if_kept(
-            keep,
-            |out| {
-                write(out);
-                out.push(b'\n');
-            },
-            |out| line.echo(out),
-        );
+        turn.keep_and_reply(client, &rank, FORM, write, b"\n", |out| line.echo(out));
     }
 }
 

@@ -11,14 +11,33 @@
 /// Times are in nanoseconds since the Unix epoch; each takes 12 bytes, big-endian, which holds the 18 digits
 /// of seconds that the protocol allows. `tolerance_ns` must be the same in a whole herd.
 #[must_use]
-pub fn rank(client_ns: u128, received_ns: u64, tolerance_ns: u64, origin: &[u8]) -> Vec<u8> {
+pub fn rank(client_ns: u128, received_ns: u64, tolerance_ns: u64, origin: &[u8]) -> Rank {
     let latest_ns = u128::from(received_ns) + u128::from(tolerance_ns);
-    let mut rank = Vec::with_capacity(RANK_BYTES_MAX);
-    rank.extend_from_slice(&low_96_bits(client_ns.min(latest_ns)));
-    rank.extend_from_slice(&low_96_bits(client_ns));
-    rank.extend_from_slice(&low_96_bits(!u128::from(received_ns)));
-    rank.extend_from_slice(&origin[..origin.len().min(ORIGIN_BYTES_MAX)]);
+    let origin = &origin[..origin.len().min(ORIGIN_BYTES_MAX)];
+    let mut rank = Rank { bytes: [0; RANK_BYTES_MAX], length: 3 * TIME_BYTES + origin.len() };
+    let (effective, rest) = rank.bytes.split_at_mut(TIME_BYTES);
+    let (client, rest) = rest.split_at_mut(TIME_BYTES);
+    let (receipt, name) = rest.split_at_mut(TIME_BYTES);
+    effective.copy_from_slice(&low_96_bits(client_ns.min(latest_ns)));
+    client.copy_from_slice(&low_96_bits(client_ns));
+    receipt.copy_from_slice(&low_96_bits(!u128::from(received_ns)));
+    name[..origin.len()].copy_from_slice(origin);
     rank
+}
+
+/// A rank, in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Rank {
+    bytes: [u8; RANK_BYTES_MAX],
+    length: usize,
+}
+
+impl std::ops::Deref for Rank {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 fn low_96_bits(number: u128) -> [u8; TIME_BYTES] {
@@ -43,16 +62,16 @@ mod tests {
         let now = 1_500_000_000_000_000_000;
         let wrong = rank(u128::from(now) + 10_u128.pow(18), now, TOLERANCE_NS, b"Riley");
         let at = |later_ns: u64| rank(u128::from(now + later_ns), now + later_ns, TOLERANCE_NS, b"Riley");
-        assert!(wrong > at(TOLERANCE_NS), "within the tolerance the later client time wins");
-        assert!(wrong < at(TOLERANCE_NS + 1), "after it an honest report wins");
+        assert!(*wrong > *at(TOLERANCE_NS), "within the tolerance the later client time wins");
+        assert!(*wrong < *at(TOLERANCE_NS + 1), "after it an honest report wins");
     }
 
     #[test]
     fn of_two_equal_times_the_earlier_receipt_wins_then_the_name() {
         let first = rank(5, 10, TOLERANCE_NS, b"Riley");
-        assert!(first > rank(5, 11, TOLERANCE_NS, b"Riley"));
-        assert!(first > rank(5, 10, TOLERANCE_NS, b"Campbell"));
-        assert_eq!(first, rank(5, 10, TOLERANCE_NS, b"Riley"));
+        assert!(*first > *rank(5, 11, TOLERANCE_NS, b"Riley"));
+        assert!(*first > *rank(5, 10, TOLERANCE_NS, b"Campbell"));
+        assert_eq!(*first, *rank(5, 10, TOLERANCE_NS, b"Riley"));
     }
 
     #[test]
@@ -71,7 +90,7 @@ mod tests {
                 (effective, *client, std::cmp::Reverse(*received), name.clone())
             };
             let bytes = |(client, received, name): &(u128, u64, String)| rank(*client, *received, TOLERANCE_NS, name.as_bytes());
-            prop_assert_eq!(bytes(&a).cmp(&bytes(&b)), key(&a).cmp(&key(&b)));
+            prop_assert_eq!((*bytes(&a)).cmp(&*bytes(&b)), key(&a).cmp(&key(&b)));
         }
     }
 }

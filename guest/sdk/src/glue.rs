@@ -54,7 +54,8 @@ impl<S: Slot> wit::Guest for Component<S> {
             wit::Mark::End => Mark::End,
             wit::Mark::Overlong => Mark::Overlong,
         };
-        let mut turn = Turn::new(moment(at), &HostRecords);
+        // A report is written three times: into the record, the reply, and the reply if there is no room.
+        let mut turn = Turn::sized(moment(at), &HostRecords, 4 * bytes.len() + 256, bytes.len() / 24 + 4);
         let progress = logic::<S, _>(|logic| logic.input(Input { bytes: &bytes, mark }, &mut turn));
         wit::InputDecision {
             consumed: u32::try_from(progress.consumed).unwrap_or(u32::MAX),

@@ -51,7 +51,7 @@ impl<L: Logic> Native<L> {
 
 impl<L: Logic> Decider for Native<L> {
     fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault> {
-        let mut turn = Turn::new(at, &*self.records);
+        let mut turn = Turn::sized(at, &*self.records, 4 * input.bytes.len() + 256, input.bytes.len() / 24 + 4);
         let progress = self.logic.input(input, &mut turn);
         Ok((progress, turn.finish()))
     }

@@ -26,6 +26,13 @@ impl<'a> Turn<'a> {
         Self { at, records, decision: Decision::default() }
     }
 
+    /// Begins a call that is likely to write so many bytes and have so many effects: memory is taken once, and not again
+    /// and again as they come.
+    pub fn sized(at: Moment, records: &'a dyn Records, output_bytes: usize, effects: usize) -> Self {
+        let decision = Decision { output: Vec::with_capacity(output_bytes), effects: Vec::with_capacity(effects) };
+        Self { at, records, decision }
+    }
+
     /// The time of this call, in nanoseconds since the Unix epoch.
     #[must_use]
     pub fn now_ns(&self) -> u64 {
@@ -75,6 +82,29 @@ impl<'a> Turn<'a> {
         let bytes = self.decision.write(bytes);
         let index = KeepIndex(u32::try_from(self.decision.effects.len()).unwrap_or(u32::MAX));
         self.decision.effects.push(Effect::Keep(Keep { key, rank, form, bytes, fan_out: FanOut::Everyone }));
+        index
+    }
+
+    /// Keeps a record if it wins, and sends the session the same bytes with `end` behind them if it is accepted,
+    /// `otherwise` if not. What `bytes` writes is written once and pointed at twice.
+    pub fn keep_and_reply(
+        &mut self,
+        key: &[u8],
+        rank: &[u8],
+        form: u32,
+        bytes: impl FnOnce(&mut Vec<u8>),
+        end: &[u8],
+        otherwise: impl FnOnce(&mut Vec<u8>),
+    ) -> KeepIndex {
+        let index = self.keep(key, rank, form, bytes);
+        let record = match self.decision.effects.last() {
+            Some(Effect::Keep(keep)) => keep.bytes,
+            _ => Span::default(),
+        };
+        let end = self.decision.copy(end);
+        let bytes = Span { start: record.start, length: record.length + end.length };
+        let otherwise = self.decision.write(otherwise);
+        self.decision.effects.push(Effect::Reply(Reply { bytes, tie: Some(Tie { keep: index.0, otherwise }) }));
         index
     }
 

@@ -46,7 +46,7 @@ impl Instance {
         if self.ceiling {
             return Ok(fixed(input));
         }
-        let mut turn = Turn::new(at, &*self.records);
+        let mut turn = Turn::sized(at, &*self.records, 4 * input.bytes.len() + 256, input.bytes.len() / 24 + 4);
         let progress = self.logic.input(input, &mut turn);
         let decision = turn.finish();
         check(&decision, Scope::Session)?;
