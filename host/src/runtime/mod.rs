@@ -10,6 +10,8 @@
 //! Bounds: processor time and wall time per call, memory per instance, effects and output per decision, lines
 //! of guest output per second, two live generations per node.
 
+#![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the twin calls no component"))]
+
 mod bindings;
 mod check;
 mod deadline;
