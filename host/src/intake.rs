@@ -54,7 +54,8 @@ pub(crate) fn offer_aside_again(core: &Core) {
         })
         .collect();
     for batch in reports.chunks(DECIDED_AT_ONCE_MAX) {
-        decide(core, None, batch, &mut FAULTS_PER_FRAME_MAX.clone());
+        let mut faults_left = FAULTS_PER_FRAME_MAX;
+        decide(core, None, batch, &mut faults_left);
     }
 }
 

@@ -98,6 +98,11 @@ fn replies_behind_a_slow_answer_are_bounded() {
     assert!(taken < 64 << 20, "the node took everything");
     assert!(up.resident_bytes() < before + (48 << 20), "{before} then {}", up.resident_bytes());
     assert_eq!(served(&herd).ask("LLL"), "? LLL");
+    // It was stopped and not sent away: its answers come, in their order.
+    herd.places().behave(Behaviour::Results(1));
+    assert!(client.line().starts_with("AT Riley "));
+    client.json();
+    assert_eq!((client.line(), client.line()), ("? x".into(), "? x".into()));
 }
 
 #[test]

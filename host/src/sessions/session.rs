@@ -368,7 +368,7 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// What one call is given if its first line is no longer: some sixty reports. The gain of a larger batch is flat by then,
 /// and a call full of the dearest commands stays far below its deadline.
 const WINDOW_BYTES: usize = 4 << 10;
-/// Calls in one wake: two reads' worth of full windows. A guest that consumes byte by byte has to take turns.
+/// Calls in one wake: four reads' worth of full windows. A guest that consumes byte by byte has to take turns.
 const CALLS_PER_WAKE_MAX: u32 = 64;
 /// Fetches under way in one session. A read may bring more `WHATSAT`s than that; they start as others end.
 const FETCHES_MAX: usize = 16;
