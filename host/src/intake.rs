@@ -5,7 +5,7 @@
 
 use std::sync::PoisonError;
 
-use herd_sdk::{Decision, Effect, Report, Verdict};
+use herd_sdk::{Decision, Effect, Report};
 
 use crate::bounds::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::node::Core;
@@ -68,15 +68,21 @@ fn decide(core: &Core, from: Option<&str>, batch: &[WireReport<'_>], faults_left
     }
     let reports: Vec<Report<'_>> = batch.iter().map(as_event).collect();
     match core.generations.reports(moment(), &reports) {
-        Ok((decided_by, verdicts, decision)) => {
+        Ok((decided_by, decision)) => {
+            let mut refused = vec![false; batch.len()];
+            for effect in &decision.effects {
+                if let Effect::Refuse(index) = effect {
+                    refused[index as usize] = true;
+                }
+            }
             let applied: Vec<bool> =
-                batch.iter().zip(verdicts).map(|(report, verdict)| apply(core, from, report, verdict)).collect();
+                batch.iter().zip(refused).map(|(report, refused)| apply(core, from, report, refused)).collect();
             perform(core, decided_by, &decision, &applied);
         }
         // The host is at fault, and no guest had a say: the record won, so it is kept.
         Err(Fault::NoInstance(_)) => {
             for report in batch {
-                apply(core, from, report, Verdict::Keep);
+                apply(core, from, report, false);
             }
         }
         Err(_) => {
@@ -92,8 +98,8 @@ fn decide(core: &Core, from: Option<&str>, batch: &[WireReport<'_>], faults_left
 }
 
 /// Whether the report was applied, that is, won and is shown.
-fn apply(core: &Core, from: Option<&str>, report: &WireReport<'_>, verdict: Verdict) -> bool {
-    if verdict == Verdict::Refuse {
+fn apply(core: &Core, from: Option<&str>, report: &WireReport<'_>, refused: bool) -> bool {
+    if refused {
         set_aside(core, report);
         return false;
     }
@@ -118,7 +124,7 @@ fn set_aside(core: &Core, report: &WireReport<'_>) {
     }
 }
 
-/// A decision on reports publishes and notes, and nothing else: that was checked where it left the guest.
+/// A decision on reports refuses, publishes and notes, and nothing else: that was checked where it left the guest.
 fn perform(core: &Core, decided_by: GenerationId, decision: &Decision, applied: &[bool]) {
     for effect in &decision.effects {
         match effect {

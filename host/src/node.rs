@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use herd_sdk::{Decision, FanOut, Input, Moment, Outcome, Progress};
+use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,7 @@ use crate::runtime::{Engine, Fault, GenerationId, Generations, LoadError, SwapEr
 use crate::sessions::{Answered, Asked, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
+use crate::worker::Workers;
 
 /// A running node.
 pub struct Node {
@@ -102,6 +103,7 @@ impl Node {
         engine: &Arc<Engine>,
         guest: &Arc<[u8]>,
         token: Token,
+        workers: &Workers,
     ) -> Result<Self, StartError> {
         let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
         let clients = Port::bind(name, "clients", node.client)?;
@@ -114,16 +116,21 @@ impl Node {
         let neighbours = config.neighbours(name);
         let count = neighbours.len();
         let sink: Arc<dyn Sink> = core.clone();
-        core.peers.start(links, neighbours, sink);
+        core.peers.start(links, neighbours, sink, workers.rota());
         let sessions = Sessions::new(Arc::clone(&core), Arc::clone(&core.topics), config.sessions.clone());
         let sessions = Arc::new(sessions);
         let _ = core.sessions.set(Arc::downgrade(&sessions));
         let admin = Arc::new(Admin::new(core.clone(), token));
 
         let tasks = TaskTracker::new();
-        let (serving, accepting) = (Arc::clone(&admin), Arc::clone(&sessions));
+        let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve(admin_listener).await });
-        tasks.spawn(async move { accepting.accept(clients).await });
+        let clients = clients.into_std();
+        let accepting = match &clients {
+            Ok(clients) => sessions.accept(workers, clients).await,
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        accepting.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         admin.set_ready(true);
         tracing::info!(node = name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), "node ready");
         let grace = Duration::from_secs(config.drain.grace_s);
@@ -195,8 +202,8 @@ impl Node {
 }
 
 impl Surroundings for Core {
-    fn input(&self, at: Moment, input: Input<'_>) -> Result<(GenerationId, Progress, Decision), Fault> {
-        self.generations.input(at, input)
+    fn inputs(&self, at: Moment, inputs: &InputBatch) -> Result<(GenerationId, Decision), Fault> {
+        self.generations.inputs(at, inputs)
     }
 
     fn answer(
@@ -221,11 +228,7 @@ impl Surroundings for Core {
                 record: keep.record,
                 origin: &self.name,
             };
-            let only = match keep.fan_out {
-                FanOut::Everyone => None,
-                FanOut::TheseFirst(peers) => Some(peers.as_slice()),
-            };
-            self.peers.flood(&report, None, only);
+            self.peers.flood(&report, None, keep.only);
         }
         kept
     }

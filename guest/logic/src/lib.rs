@@ -17,9 +17,7 @@ mod settings;
 mod sources;
 mod time;
 
-use herd_sdk::{
-    BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Report, Reports, Settings, Turn, Verdict,
-};
+use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Report, Reports, Settings, Turn};
 
 pub use at::AtLine;
 pub use command::{Command, Malformed};
@@ -100,8 +98,10 @@ impl Logic for Herd {
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, _turn: &mut Turn<'_>) -> Vec<Verdict> {
-        reports.iter().map(|report| if credible(report) { Verdict::Keep } else { Verdict::Refuse }).collect()
+    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+        for (index, _) in reports.iter().enumerate().filter(|(_, report)| !credible(report)) {
+            turn.refuse(index);
+        }
     }
 
     fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {

@@ -1,6 +1,9 @@
 //! What comes out of a decision: plain data that points into one buffer.
 //!
-//! The limits on effects stand where they are checked, in the host.
+//! The limits on effects stand where they are checked, in [`check`](crate::check).
+
+use crate::effects::Effects;
+use crate::event::Progress;
 
 /// Where something lies in the output of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +26,7 @@ impl Span {
 /// Ties a reply to what becomes of a keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tie {
-    /// The index of the keep among the effects of the decision.
+    /// The number of the keep among the keeps of the decision, from 0.
     pub keep: u32,
     /// The reply to send instead when the keep is not accepted.
     pub otherwise: Span,
@@ -39,17 +42,17 @@ pub struct Reply {
 }
 
 /// Who is told of a keep first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FanOut {
     /// Every peer but the one it came from.
     #[default]
     Everyone,
-    /// These peers at once, the others by repair.
-    TheseFirst(Vec<String>),
+    /// These peers at once, the others by repair: their names, each ended by a newline.
+    TheseFirst(Span),
 }
 
 /// Keeps a record under a key if it wins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// The key.
     pub key: Span,
@@ -96,7 +99,8 @@ pub struct Publish {
     pub topic: Span,
     /// What to send.
     pub bytes: Span,
-    /// The index of a keep (or, in a decision on reports, of a report) that must have been applied.
+    /// The number of a keep among the keeps (or, in a decision on reports, the index of a report) that must have been
+    /// applied.
     pub tie: Option<u32>,
 }
 
@@ -121,7 +125,7 @@ pub struct Note {
 }
 
 /// One effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Effect {
     /// Bytes to the session.
@@ -140,6 +144,10 @@ pub enum Effect {
     Close,
     /// A line for the log.
     Note(Note),
+    /// The end of the effects of one input.
+    Done(Progress),
+    /// The report of this index is set aside.
+    Refuse(u32),
 }
 
 /// What a call decided.
@@ -149,7 +157,7 @@ pub struct Decision {
     /// The bytes that the spans of the effects point into.
     pub output: Vec<u8>,
     /// In the order in which they are to be performed.
-    pub effects: Vec<Effect>,
+    pub effects: Effects,
 }
 
 impl Decision {
@@ -157,6 +165,17 @@ impl Decision {
     #[must_use]
     pub fn bytes(&self, span: Span) -> &[u8] {
         span.of(&self.output).unwrap_or_default()
+    }
+
+    /// The names in a fan-out.
+    pub fn peers(&self, span: Span) -> impl Iterator<Item = &[u8]> {
+        self.bytes(span).split(|&byte| byte == b'\n').filter(|name| !name.is_empty())
+    }
+
+    /// What became of the first input, if it was one that was decided.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.effects.iter().find_map(|effect| if let Effect::Done(progress) = effect { Some(progress) } else { None })
     }
 
     /// Writes something into the output and says where it lies.

@@ -83,16 +83,6 @@ pub struct Report<'a> {
 /// A batch of reports: all that one frame of a peer brought and that is news.
 pub type Reports<'a> = &'a [Report<'a>];
 
-/// What to do with a report from a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Verdict {
-    /// Keep it and pass it on.
-    Keep,
-    /// Set it aside.
-    Refuse,
-}
-
 /// Why there is no answer from an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {

@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use bindings::exports::herd::logic::logic as wit;
 use bindings::herd::logic::{effects, records, types};
 
-use crate::event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Report, Verdict};
+use crate::batch::{Inputs, read_reports};
+use crate::event::{Failure, Found, Moment, Outcome};
 use crate::logic::{Logic, Settings};
 use crate::turn::{Records, Turn};
-use crate::{Effect, FanOut, Level, Method, Span};
 
 /// What wit-bindgen generates from `wit/`.
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
@@ -48,47 +48,15 @@ impl<S: Slot> wit::Guest for Component<S> {
         Ok(())
     }
 
-    fn input(at: types::Moment, bytes: Vec<u8>, mark: wit::Mark) -> wit::InputDecision {
-        let mark = match mark {
-            wit::Mark::More => Mark::More,
-            wit::Mark::End => Mark::End,
-            wit::Mark::Overlong => Mark::Overlong,
-        };
-        // A report is written three times: into the record, the reply, and the reply if there is no room.
-        let mut turn = Turn::sized(moment(at), &HostRecords, 4 * bytes.len() + 256, bytes.len() / 24 + 4);
-        let progress = logic::<S, _>(|logic| logic.input(Input { bytes: &bytes, mark }, &mut turn));
-        wit::InputDecision {
-            consumed: u32::try_from(progress.consumed).unwrap_or(u32::MAX),
-            awaits: match progress.awaits {
-                Awaiting::Delimiter(byte) => wit::Awaiting::Delimiter(byte),
-                Awaiting::Bytes(count) => wit::Awaiting::Bytes(count),
-            },
-            decision: decision(turn.finish()),
-        }
+    fn inputs(at: types::Moment, bytes: Vec<u8>, inputs: Vec<u32>) -> effects::Decision {
+        let inputs = Inputs::new(&bytes, &inputs);
+        decision(logic::<S, _>(|logic| Turn::decide_inputs(moment(at), &HostRecords, logic, inputs, bytes.len())))
     }
 
-    fn reports(at: types::Moment, payload: Vec<u8>, reports: Vec<wit::Report>) -> wit::ReportsDecision {
-        let bytes = |span: types::Span| native(span).of(&payload).expect("the host points into the payload");
-        let reports: Vec<Report<'_>> = reports
-            .into_iter()
-            .map(|report| Report {
-                key: bytes(report.key),
-                rank: bytes(report.rank),
-                form: report.form,
-                bytes: bytes(report.bytes),
-                origin: bytes(report.origin),
-            })
-            .collect();
+    fn reports(at: types::Moment, bytes: Vec<u8>, reports: Vec<u32>) -> effects::Decision {
         let mut turn = Turn::new(moment(at), &HostRecords);
-        let verdicts = logic::<S, _>(|logic| logic.reports(&reports, &mut turn));
-        let verdict = |verdict| match verdict {
-            Verdict::Keep => wit::Verdict::Keep,
-            Verdict::Refuse => wit::Verdict::Refuse,
-        };
-        wit::ReportsDecision {
-            verdicts: verdicts.into_iter().map(verdict).collect(),
-            decision: decision(turn.finish()),
-        }
+        logic::<S, _>(|logic| logic.reports(&read_reports(&bytes, &reports), &mut turn));
+        decision(turn.finish())
     }
 
     fn answer(at: types::Moment, token: Vec<u8>, otherwise: Vec<u8>, outcome: wit::Outcome) -> effects::Decision {
@@ -128,60 +96,6 @@ fn moment(at: types::Moment) -> Moment {
     Moment { now_ns: at.now, random: at.random }
 }
 
-fn native(span: types::Span) -> Span {
-    Span { start: span.start, length: span.length }
-}
-
-fn wire(span: Span) -> types::Span {
-    types::Span { start: span.start, length: span.length }
-}
-
 fn decision(decision: crate::Decision) -> effects::Decision {
-    effects::Decision { output: decision.output, effects: decision.effects.into_iter().map(effect).collect() }
-}
-
-fn effect(effect: Effect) -> effects::Effect {
-    match effect {
-        Effect::Reply(reply) => effects::Effect::Reply(effects::Reply {
-            bytes: wire(reply.bytes),
-            tie: reply.tie.map(|tie| effects::Tie { keep: tie.keep, otherwise: wire(tie.otherwise) }),
-        }),
-        Effect::Keep(keep) => effects::Effect::Keep(effects::Keep {
-            key: wire(keep.key),
-            rank: wire(keep.rank),
-            form: keep.form,
-            bytes: wire(keep.bytes),
-            fan_out: match keep.fan_out {
-                FanOut::Everyone => effects::FanOut::Everyone,
-                FanOut::TheseFirst(peers) => effects::FanOut::TheseFirst(peers),
-            },
-        }),
-        Effect::Fetch(fetch) => effects::Effect::Fetch(effects::Fetch {
-            upstream: wire(fetch.upstream),
-            method: match fetch.method {
-                Method::Get => effects::Method::Get,
-                Method::Post => effects::Method::Post,
-            },
-            path: wire(fetch.path),
-            body: wire(fetch.body),
-            token: wire(fetch.token),
-            otherwise: wire(fetch.otherwise),
-        }),
-        Effect::Subscribe(topic) => effects::Effect::Subscribe(wire(topic)),
-        Effect::Unsubscribe(topic) => effects::Effect::Unsubscribe(wire(topic)),
-        Effect::Publish(publish) => effects::Effect::Publish(effects::Publish {
-            topic: wire(publish.topic),
-            bytes: wire(publish.bytes),
-            tie: publish.tie,
-        }),
-        Effect::Close => effects::Effect::Close,
-        Effect::Note(note) => effects::Effect::Note(effects::Note {
-            level: match note.level {
-                Level::Debug => effects::Level::Debug,
-                Level::Info => effects::Level::Info,
-                Level::Warn => effects::Level::Warn,
-            },
-            text: wire(note.text),
-        }),
-    }
+    effects::Decision { output: decision.output, effects: decision.effects.into_words() }
 }

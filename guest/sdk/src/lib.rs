@@ -33,7 +33,11 @@
 //! This crate owns the vocabulary that both sides of the boundary share. It knows nothing about
 //! sockets, clocks or wasmtime. [`transcript`] runs recorded events against any guest.
 
+pub mod batch;
+#[cfg(not(target_family = "wasm"))]
+pub mod check;
 pub mod effect;
+pub mod effects;
 pub mod event;
 pub mod logic;
 mod turn;
@@ -45,10 +49,12 @@ pub mod native;
 #[cfg(not(target_family = "wasm"))]
 pub mod transcript;
 
+pub use batch::{InputBatch, Inputs, ReportBatch};
 pub use effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
-pub use event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Progress, Report, Reports, Verdict};
+pub use effects::Effects;
+pub use event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Progress, Report, Reports};
 pub use logic::{BadSetting, Description, Logic, Settings};
-pub use turn::{KeepIndex, Records, Turn};
+pub use turn::{KeepIndex, Records, SoFar, Turn};
 
 /// Makes a component of a type that implements [`Logic`].
 ///

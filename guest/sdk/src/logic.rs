@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::{Input, Outcome, Progress, Reports, Verdict};
+use crate::event::{Input, Outcome, Progress, Reports};
 use crate::turn::Turn;
 
 /// Protocol logic: decides what a node does with what its clients and peers send.
@@ -21,13 +21,11 @@ pub trait Logic: Sized {
     /// refused, with these words.
     fn configure(settings: &Settings) -> Result<Self, BadSetting>;
 
-    /// Decides what one read from a session brought.
+    /// Decides what a session brought. One call of a guest takes the inputs of several sessions, each of which comes here.
     fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress;
 
-    /// Decides a batch of reports from a peer, one verdict each. Keeps them all unless overridden.
-    fn reports(&self, reports: Reports<'_>, _turn: &mut Turn<'_>) -> Vec<Verdict> {
-        vec![Verdict::Keep; reports.len()]
-    }
+    /// Decides a batch of reports from a peer. Those that are not refused are kept: all, unless overridden.
+    fn reports(&self, _reports: Reports<'_>, _turn: &mut Turn<'_>) {}
 
     /// Decides the answer to a fetch; `token` and `otherwise` are those of the fetch. Replies `otherwise` unless
     /// overridden.

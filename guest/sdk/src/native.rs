@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use crate::batch::InputBatch;
 use crate::effect::{Decision, Effect};
-use crate::event::{Found, Input, Moment, Outcome, Progress, Report, Reports, Verdict};
+use crate::event::{Found, Input, Moment, Outcome, Report, Reports};
 use crate::logic::Logic;
 use crate::turn::{Records, Turn};
 
@@ -14,19 +15,28 @@ pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// Whoever decides events: the native logic, or a component.
 pub trait Decider {
-    /// See [`Logic::input`].
+    /// Decides inputs of several sessions. See [`Logic::input`].
     ///
     /// # Errors
     ///
     /// The guest is at fault; nothing was decided.
-    fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault>;
+    fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault>;
+
+    /// Decides the input of one session.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault; nothing was decided.
+    fn input(&mut self, at: Moment, input: Input<'_>) -> Result<Decision, Fault> {
+        self.inputs(at, &InputBatch::from_iter([input]))
+    }
 
     /// See [`Logic::reports`].
     ///
     /// # Errors
     ///
     /// The guest is at fault; nothing was decided.
-    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Fault>;
+    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault>;
 
     /// See [`Logic::answer`].
     ///
@@ -50,16 +60,14 @@ impl<L: Logic> Native<L> {
 }
 
 impl<L: Logic> Decider for Native<L> {
-    fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault> {
-        let mut turn = Turn::sized(at, &*self.records, 4 * input.bytes.len() + 256, input.bytes.len() / 24 + 4);
-        let progress = self.logic.input(input, &mut turn);
-        Ok((progress, turn.finish()))
+    fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
+        Ok(Turn::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), inputs.bytes().len()))
     }
 
-    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Fault> {
+    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
         let mut turn = Turn::new(at, &*self.records);
-        let verdicts = self.logic.reports(reports, &mut turn);
-        Ok((verdicts, turn.finish()))
+        self.logic.reports(reports, &mut turn);
+        Ok(turn.finish())
     }
 
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault> {
@@ -78,7 +86,7 @@ pub struct MemoryRecords {
 impl MemoryRecords {
     /// Keeps what a decision says, each record if it wins.
     pub fn apply(&self, decision: &Decision) {
-        for effect in &decision.effects {
+        for effect in decision.effects.iter() {
             if let Effect::Keep(keep) = effect {
                 let found = Found {
                     rank: decision.bytes(keep.rank).to_vec(),

@@ -21,7 +21,6 @@ mod event;
 mod event_line;
 mod parse;
 mod run;
-mod sense;
 mod stage;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! One call of a guest: what it may look at, and the decision it builds.
 
 use crate::effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
-use crate::event::{Found, Moment};
+use crate::effects::Effects;
+use crate::event::{Found, Input, Moment, Progress};
+use crate::logic::Logic;
 
 /// Looks up records as they are kept now.
 pub trait Records {
@@ -18,19 +20,43 @@ pub struct Turn<'a> {
     at: Moment,
     records: &'a dyn Records,
     decision: Decision,
+    /// How many keeps there are so far.
+    keeps: u32,
+}
+
+/// How far a decision had come at some time. See [`Turn::keeps_since`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoFar {
+    words: usize,
+    keeps: u32,
 }
 
 impl<'a> Turn<'a> {
     /// Begins a call.
     pub fn new(at: Moment, records: &'a dyn Records) -> Self {
-        Self { at, records, decision: Decision::default() }
+        Self { at, records, decision: Decision::default(), keeps: 0 }
     }
 
-    /// Begins a call that is likely to write so many bytes and have so many effects: memory is taken once, and not again
-    /// and again as they come.
-    pub fn sized(at: Moment, records: &'a dyn Records, output_bytes: usize, effects: usize) -> Self {
-        let decision = Decision { output: Vec::with_capacity(output_bytes), effects: Vec::with_capacity(effects) };
-        Self { at, records, decision }
+    /// Decides inputs of several sessions, one after the other, as one call.
+    pub fn decide_inputs<'i, L: Logic>(
+        at: Moment,
+        records: &'a dyn Records,
+        logic: &L,
+        inputs: impl Iterator<Item = Input<'i>>,
+        input_bytes: usize,
+    ) -> Decision {
+        // A report is written twice, as record and as the reply when there is no room, and takes 14 words; its line has 50
+        // bytes or more. Memory is taken once, and not again and again as effects come.
+        let decision = Decision {
+            output: Vec::with_capacity(3 * input_bytes + 256),
+            effects: Effects::with_capacity(input_bytes / 3 + 64),
+        };
+        let mut turn = Self { at, records, decision, keeps: 0 };
+        for input in inputs {
+            let progress = logic.input(input, &mut turn);
+            turn.end_input(progress);
+        }
+        turn.finish()
     }
 
     /// The time of this call, in nanoseconds since the Unix epoch.
@@ -39,7 +65,7 @@ impl<'a> Turn<'a> {
         self.at.now_ns
     }
 
-    /// 128 bits, fresh for each call.
+    /// 128 bits, fresh for each input, batch of reports or answer.
     #[must_use]
     pub fn random(&self) -> (u64, u64) {
         self.at.random
@@ -80,9 +106,28 @@ impl<'a> Turn<'a> {
         let key = self.decision.copy(key);
         let rank = self.decision.copy(rank);
         let bytes = self.decision.write(bytes);
-        let index = KeepIndex(u32::try_from(self.decision.effects.len()).unwrap_or(u32::MAX));
-        self.decision.effects.push(Effect::Keep(Keep { key, rank, form, bytes, fan_out: FanOut::Everyone }));
-        index
+        self.push_keep(Keep { key, rank, form, bytes, fan_out: FanOut::Everyone })
+    }
+
+    /// Keeps a record if it wins, and then tells these peers at once, the others by repair.
+    pub fn keep_telling_first(
+        &mut self,
+        key: &[u8],
+        rank: &[u8],
+        form: u32,
+        bytes: impl FnOnce(&mut Vec<u8>),
+        peers: &[&str],
+    ) -> KeepIndex {
+        let key = self.decision.copy(key);
+        let rank = self.decision.copy(rank);
+        let bytes = self.decision.write(bytes);
+        let peers = self.decision.write(|out| {
+            for peer in peers {
+                out.extend_from_slice(peer.as_bytes());
+                out.push(b'\n');
+            }
+        });
+        self.push_keep(Keep { key, rank, form, bytes, fan_out: FanOut::TheseFirst(peers) })
     }
 
     /// Keeps a record if it wins, and sends the session the same bytes with `end` behind them if it is accepted,
@@ -96,23 +141,15 @@ impl<'a> Turn<'a> {
         end: &[u8],
         otherwise: impl FnOnce(&mut Vec<u8>),
     ) -> KeepIndex {
-        let index = self.keep(key, rank, form, bytes);
-        let record = match self.decision.effects.last() {
-            Some(Effect::Keep(keep)) => keep.bytes,
-            _ => Span::default(),
-        };
+        let key = self.decision.copy(key);
+        let rank = self.decision.copy(rank);
+        let record = self.decision.write(bytes);
+        let index = self.push_keep(Keep { key, rank, form, bytes: record, fan_out: FanOut::Everyone });
         let end = self.decision.copy(end);
         let bytes = Span { start: record.start, length: record.length + end.length };
         let otherwise = self.decision.write(otherwise);
         self.decision.effects.push(Effect::Reply(Reply { bytes, tie: Some(Tie { keep: index.0, otherwise }) }));
         index
-    }
-
-    /// Says who is told of a keep first, instead of every peer.
-    pub fn tell_first(&mut self, keep: KeepIndex, peers: Vec<String>) {
-        if let Some(Effect::Keep(keep)) = self.decision.effects.get_mut(keep.0 as usize) {
-            keep.fan_out = FanOut::TheseFirst(peers);
-        }
     }
 
     /// Asks an upstream with a get. `token` comes back with the answer; `otherwise` is the reply when
@@ -168,30 +205,52 @@ impl<'a> Turn<'a> {
         self.decision.effects.push(Effect::Note(Note { level, text }));
     }
 
-    /// What was decided so far.
-    pub fn decision(&self) -> &Decision {
-        &self.decision
+    /// Sets the report of this index aside.
+    ///
+    /// # Panics
+    ///
+    /// Never for an index into the batch of this call: a batch holds far less than 4 G reports.
+    pub fn refuse(&mut self, report: usize) {
+        self.decision.effects.push(Effect::Refuse(u32::try_from(report).expect("index into the batch")));
     }
 
-    /// What was decided to be kept from the effect `since` on, with key and record. For logic that is built on top
-    /// of other logic.
+    /// How far the decision has come.
     #[must_use]
-    pub fn keeps_since(&self, since: usize) -> Vec<(KeepIndex, Vec<u8>, Vec<u8>)> {
-        let effects = self.decision.effects.iter().zip(0..).skip(since);
-        let keeps = effects.filter_map(|(effect, index)| match effect {
-            Effect::Keep(keep) => Some((
-                KeepIndex(index),
-                self.decision.bytes(keep.key).to_vec(),
-                self.decision.bytes(keep.bytes).to_vec(),
-            )),
+    pub fn so_far(&self) -> SoFar {
+        SoFar { words: self.decision.effects.words().len(), keeps: self.keeps }
+    }
+
+    /// What was decided to be kept since then, with key and record. For logic that is built on top of other logic.
+    #[must_use]
+    pub fn keeps_since(&self, then: SoFar) -> Vec<(KeepIndex, Vec<u8>, Vec<u8>)> {
+        let keeps = self.decision.effects.iter_from(then.words).filter_map(|effect| match effect {
+            Effect::Keep(keep) => Some(keep),
             _ => None,
         });
-        keeps.collect()
+        let copied = |(keep, index): (Keep, u32)| {
+            (KeepIndex(index), self.decision.bytes(keep.key).to_vec(), self.decision.bytes(keep.bytes).to_vec())
+        };
+        keeps.zip(then.keeps..).map(copied).collect()
     }
 
     /// Ends the call.
     pub fn finish(self) -> Decision {
         self.decision
+    }
+
+    /// One input is decided; what follows belongs to the next.
+    fn end_input(&mut self, progress: Progress) {
+        self.decision.effects.push(Effect::Done(progress));
+        // Two sessions whose commands share a call must not get the same secret. The constant is that of SplitMix64: an odd
+        // number whose multiples visit every value before one comes again.
+        self.at.random.0 = self.at.random.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn push_keep(&mut self, keep: Keep) -> KeepIndex {
+        let index = KeepIndex(self.keeps);
+        self.keeps += 1;
+        self.decision.effects.push(Effect::Keep(keep));
+        index
     }
 
     fn request(&mut self, upstream: &str, method: Method, path: &str, body: &[u8], token: &[u8], otherwise: &[u8]) {

@@ -14,7 +14,7 @@ use crate::admin::{Token, state_directory};
 use crate::config::HerdConfig;
 use crate::node::Node;
 use crate::runtime::Engine;
-use crate::worker;
+use crate::worker::{self, Workers};
 
 /// Arguments of `herd run`.
 #[derive(Debug, Args)]
@@ -40,15 +40,13 @@ fn serve(config: &HerdConfig, names: &[String], what: &str, wait_for_links: bool
     if config.runtime.workers > 0 {
         worker::set_count(config.runtime.workers);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker::count())
-        .thread_name("herd-worker")
-        .enable_all()
-        .build()
-        .context("cannot start worker threads")?;
+    // What is not of a session or a link, such as the admin API, has this thread to itself.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let workers = Workers::start().context("cannot start worker threads")?;
     let served = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot listen for signals")?;
-        let nodes = start(config, names).await?;
+        let nodes = start(config, names, &workers).await?;
         if wait_for_links {
             let linked = async { join_all(nodes.iter().map(Node::linked)).await };
             tokio::select! {
@@ -73,14 +71,14 @@ fn serve(config: &HerdConfig, names: &[String], what: &str, wait_for_links: bool
     served
 }
 
-async fn start(config: &HerdConfig, names: &[String]) -> anyhow::Result<Vec<Node>> {
+async fn start(config: &HerdConfig, names: &[String], workers: &Workers) -> anyhow::Result<Vec<Node>> {
     let token = Token::read_or_create(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
     let guest: Arc<[u8]> = match &config.guest {
         Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?.into(),
         None => DEFAULT_GUEST.into(),
     };
     let engine = Engine::new(config.runtime.limits())?;
-    let starting = names.iter().map(|name| Node::start(config, name, &engine, &guest, token.clone()));
+    let starting = names.iter().map(|name| Node::start(config, name, &engine, &guest, token.clone(), workers));
     Ok(try_join_all(starting).await?)
 }
 

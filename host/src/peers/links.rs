@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +20,7 @@ use super::outbox::Outbox;
 use super::peer::{Link, Peer, lock};
 use super::status::PeersStatus;
 use crate::traffic::TrafficLog;
+use crate::worker::Rota;
 
 /// Takes what peers report.
 pub trait Sink: Send + Sync + 'static {
@@ -74,21 +75,29 @@ impl Peers {
     }
 
     /// Begins: takes links on `listener` and dials `peers` until they answer.
-    pub fn start(self: &Arc<Self>, listener: TcpListener, peers: Vec<(String, SocketAddr)>, sink: Arc<dyn Sink>) {
+    /// Links are spread over the workers.
+    pub fn start(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        peers: Vec<(String, SocketAddr)>,
+        sink: Arc<dyn Sink>,
+        rota: Rota,
+    ) {
         *lock(&self.sink) = Some(sink);
-        self.tasks.spawn(Arc::clone(self).accept(listener));
         for (name, address) in peers {
             let peer = self.peer(&name);
-            self.tasks.spawn(dial::keep_linked(Arc::clone(self), peer, name, address));
+            self.tasks.spawn_on(dial::keep_linked(Arc::clone(self), peer, name, address), rota.next());
         }
+        self.tasks.spawn(Arc::clone(self).accept(listener, rota));
     }
 
-    /// Tells every peer but `except`, or those that are named. Never waits.
-    pub fn flood(&self, report: &WireReport<'_>, except: Option<&str>, only: Option<&[String]>) {
+    /// Tells every peer but `except`, or those whose names, each ended by a newline, are in `only`. Never waits.
+    pub fn flood(&self, report: &WireReport<'_>, except: Option<&str>, only: Option<&[u8]>) {
         let live = self.live.load();
         let mut encoded: Option<Bytes> = None;
         for link in live.iter() {
-            if except == Some(&*link.peer) || only.is_some_and(|only| !only.contains(&link.peer)) {
+            let named = |only: &[u8]| only.split(|&byte| byte == b'\n').any(|name| name == link.peer.as_bytes());
+            if except == Some(&*link.peer) || only.is_some_and(|only| !named(only)) {
                 continue;
             }
             let report = encoded.get_or_insert_with(|| report.encode()).clone();
@@ -171,7 +180,7 @@ impl Peers {
         peer.changed.notify_waiters();
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, rota: Rota) {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -185,8 +194,8 @@ impl Peers {
                         tracing::debug!(%address, "too many handshakes under way");
                         continue;
                     }
-                    let peers = Arc::clone(&self);
-                    self.tasks.spawn(async move { peers.greet(stream, address).await });
+                    let Ok(stream) = stream.into_std() else { continue };
+                    self.tasks.spawn_on(Arc::clone(&self).greet(stream, address), rota.next());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot take links for a moment");
@@ -196,8 +205,9 @@ impl Peers {
         }
     }
 
-    async fn greet(self: Arc<Self>, stream: tokio::net::TcpStream, address: SocketAddr) {
+    async fn greet(self: Arc<Self>, stream: std::net::TcpStream, address: SocketAddr) {
         let Ok(permit) = self.handshakes.try_acquire() else { return };
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
         let _ = stream.set_nodelay(true);
         let greeted = handshake::answer(stream, &self.identity, |hello| {
             if !self.known.contains(&hello.node) {

@@ -39,7 +39,7 @@ struct Lane {
 
 impl Outbox {
     pub(super) fn new(bytes_max: usize) -> Self {
-        let lanes = worker::count();
+        let lanes = worker::slots();
         let lane_bytes_max = (bytes_max / lanes).max(LANE_BYTES_MIN);
         let lane = || Mutex::new(Lane { conflate_at: CONFLATE_BYTES_MIN, ..Lane::default() });
         Self {
@@ -58,7 +58,7 @@ impl Outbox {
     ///
     /// The link has ended; the report comes back.
     pub(super) fn push(&self, report: Bytes) -> Result<(), Bytes> {
-        let mut lane = self.lanes[worker::index() % self.lanes.len()].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
         if lane.closed {
             return Err(report);
         }
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_queue_is_conflated_before_anything_is_dropped() {
-        let outbox = Outbox::new(LANE_BYTES_MIN * worker::count());
+        let outbox = Outbox::new(LANE_BYTES_MIN * worker::slots());
         let record = [b'x'; 1000];
         // Some 700 KiB of different keys, and then the same ones again: never more than a lane holds, if conflated.
         for round in 0..3 {
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn over_its_limit_the_queue_is_dropped_and_the_link_is_behind() {
-        let outbox = Outbox::new((1 << 20) * worker::count());
+        let outbox = Outbox::new((1 << 20) * worker::slots());
         let record = vec![b'x'; 64 << 10];
         for key in 0..20 {
             outbox.push(report(&format!("k{key}"), &record)).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use herd_sdk::native::{Decider, Fault as Failed, MemoryRecords};
-use herd_sdk::{Decision, Input, Moment, Outcome, Progress, Reports, Settings, Verdict};
+use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports, Settings};
 use tokio::runtime::{self, Runtime};
 
 use super::engine::Engine;
@@ -56,11 +56,11 @@ impl ComponentDecider {
 }
 
 impl Decider for ComponentDecider {
-    fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Failed> {
-        self.call(|instance| instance.input(at, input))
+    fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Failed> {
+        self.call(|instance| instance.inputs(at, inputs))
     }
 
-    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Failed> {
+    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Failed> {
         self.call(|instance| instance.reports(at, reports))
     }
 

@@ -131,7 +131,7 @@ fn config() -> Config {
 /// With a pool, a fresh instance costs some 30 µs instead of twice that. It reserves address space, which a
 /// machine with few address bits refuses; then instances are allocated one by one.
 fn pooled(limits: Limits) -> Config {
-    let workers = u32::try_from(worker::count()).unwrap_or(u32::MAX);
+    let workers = u32::try_from(worker::slots()).unwrap_or(u32::MAX);
     let instances = workers.saturating_mul(INSTANCES_PER_WORKER).clamp(INSTANCES_MIN, INSTANCES_MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)

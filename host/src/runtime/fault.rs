@@ -1,6 +1,6 @@
 //! What a guest did wrong in a call.
 
-use super::check::Senseless;
+use herd_sdk::check::Senseless;
 
 /// A call went wrong. The guest is at fault, except for [`Fault::NoInstance`]; nothing was performed, and the
 /// instance is gone.

@@ -65,7 +65,7 @@ impl Generation {
             description,
             settings,
             records,
-            slots: (0..worker::count()).map(|_| Mutex::default()).collect(),
+            slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
             since_s: AtomicU64::new(now_s()),
             faults: AtomicU64::new(0),
         })
@@ -104,7 +104,7 @@ impl Generation {
 
     /// Makes one call on a warm instance, or on a fresh one where none is warm.
     pub(super) fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Fault> {
-        let slot = &self.slots[worker::index() % self.slots.len()];
+        let slot = &self.slots[worker::index()];
         let lock = || slot.lock().unwrap_or_else(PoisonError::into_inner);
         let warm = lock().take();
         let called = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {

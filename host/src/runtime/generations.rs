@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use arc_swap::ArcSwap;
-use herd_sdk::{Decision, Input, Moment, Outcome, Progress, Records, Reports, Settings, Verdict};
+use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Reports, Settings};
 use serde::Serialize;
 
 use super::engine::Engine;
@@ -107,14 +107,13 @@ impl Generations {
         Ok(status)
     }
 
-    /// Decides bytes of a session.
+    /// Decides inputs of sessions, as one call.
     ///
     /// # Errors
     ///
     /// Every live generation faulted; nothing was decided.
-    pub fn input(&self, at: Moment, input: Input<'_>) -> Result<(GenerationId, Progress, Decision), Fault> {
-        let (id, (progress, decision)) = self.decide(|instance| instance.input(at, input))?;
-        Ok((id, progress, decision))
+    pub fn inputs(&self, at: Moment, inputs: &InputBatch) -> Result<(GenerationId, Decision), Fault> {
+        self.decide(|instance| instance.inputs(at, inputs))
     }
 
     /// Decides reports of a peer.
@@ -122,9 +121,8 @@ impl Generations {
     /// # Errors
     ///
     /// Every live generation faulted; nothing was decided.
-    pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Vec<Verdict>, Decision), Fault> {
-        let (id, (verdicts, decision)) = self.decide(|instance| instance.reports(at, reports))?;
-        Ok((id, verdicts, decision))
+    pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
+        self.decide(|instance| instance.reports(at, reports))
     }
 
     /// Decides the answer to a fetch, by the generation that asked.

@@ -8,11 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use herd_sdk::{Decision, Description, Input, Moment, Outcome, Progress, Records, Reports, Settings, Verdict};
+use herd_sdk::check::{Scope, check};
+use herd_sdk::{Decision, Description, InputBatch, Moment, Outcome, Records, ReportBatch, Reports, Settings};
 use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
 use super::bindings::{self, NodeLogic, NodeLogicPre, types, wit};
-use super::check::{Scope, Senseless, check};
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
@@ -76,50 +76,23 @@ impl Instance {
         })
     }
 
-    pub(super) fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault> {
-        let mark = bindings::mark(input.mark);
+    pub(super) fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
         let decided = self.call(at.now_ns, async |store, logic| {
-            logic.call_input(store, bindings::moment(at), input.bytes, mark).await
+            logic.call_inputs(store, bindings::moment(at), inputs.bytes(), inputs.words()).await
         })?;
-        let decision = bindings::decision(decided.decision);
-        check(&decision, Scope::Session)?;
-        let consumed = decided.consumed as usize;
-        if consumed > input.bytes.len() {
-            return Err(Senseless::Consumed(decided.consumed, input.bytes.len()).into());
-        }
-        let awaits = bindings::awaiting(decided.awaits);
-        if awaits == herd_sdk::Awaiting::Bytes(0) {
-            return Err(Senseless::AwaitsNothing.into());
-        }
-        Ok((Progress { consumed, awaits }, decision))
+        let decision = bindings::decision(decided);
+        check(&decision, Scope::Inputs(inputs.iter()))?;
+        Ok(decision)
     }
 
-    pub(super) fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Fault> {
-        let mut payload = Vec::new();
-        let mut span = |bytes: &[u8]| {
-            let start = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-            payload.extend_from_slice(bytes);
-            types::Span { start, length: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
-        };
-        let wire: Vec<wit::Report> = reports
-            .iter()
-            .map(|report| wit::Report {
-                key: span(report.key),
-                rank: span(report.rank),
-                form: report.form,
-                bytes: span(report.bytes),
-                origin: span(report.origin),
-            })
-            .collect();
+    pub(super) fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
+        let batch: ReportBatch = reports.iter().collect();
         let decided = self.call(at.now_ns, async |store, logic| {
-            logic.call_reports(store, bindings::moment(at), &payload, &wire).await
+            logic.call_reports(store, bindings::moment(at), batch.bytes(), batch.words()).await
         })?;
-        let decision = bindings::decision(decided.decision);
+        let decision = bindings::decision(decided);
         check(&decision, Scope::Reports(reports.len()))?;
-        if decided.verdicts.len() != reports.len() {
-            return Err(Senseless::Verdicts(decided.verdicts.len(), reports.len()).into());
-        }
-        Ok((decided.verdicts.into_iter().map(bindings::verdict).collect(), decision))
+        Ok(decision)
     }
 
     pub(super) fn answer(
@@ -137,7 +110,7 @@ impl Instance {
             logic.call_answer(store, bindings::moment(at), token, otherwise, &outcome).await
         })?;
         let decision = bindings::decision(decided);
-        check(&decision, Scope::Session)?;
+        check(&decision, Scope::Answer)?;
         Ok(decision)
     }
 

@@ -13,7 +13,6 @@
 #![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the twin calls no component"))]
 
 mod bindings;
-mod check;
 mod deadline;
 mod decider;
 mod digest;
@@ -27,7 +26,6 @@ mod inspect;
 mod instance;
 mod output;
 
-pub use check::Senseless;
 pub use decider::{ComponentDecider, Warmth};
 pub use digest::Digest;
 pub use engine::{Engine, EngineError, Limits};

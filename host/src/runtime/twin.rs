@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use herd_logic::Herd;
-use herd_sdk::{Awaiting, Decision, Description, Effect, Input, Logic, Mark, Moment, Outcome, Progress, Records};
-use herd_sdk::{Reply, Reports, Settings, Turn, Verdict};
+use herd_sdk::check::{Scope, check};
+use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Outcome, Progress, Records};
+use herd_sdk::{Reply, Reports, Settings, Turn};
 
 use super::bindings::NodeLogicPre;
-use super::check::{Scope, check};
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
@@ -42,23 +42,21 @@ impl Instance {
         Ok(Herd::describe())
     }
 
-    pub(super) fn input(&mut self, at: Moment, input: Input<'_>) -> Result<(Progress, Decision), Fault> {
+    pub(super) fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
         if self.ceiling {
-            return Ok(fixed(input));
+            return Ok(fixed(inputs));
         }
-        let mut turn = Turn::sized(at, &*self.records, 4 * input.bytes.len() + 256, input.bytes.len() / 24 + 4);
-        let progress = self.logic.input(input, &mut turn);
-        let decision = turn.finish();
-        check(&decision, Scope::Session)?;
-        Ok((progress, decision))
+        let decision = Turn::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), inputs.bytes().len());
+        check(&decision, Scope::Inputs(inputs.iter()))?;
+        Ok(decision)
     }
 
-    pub(super) fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Fault> {
+    pub(super) fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
         let mut turn = Turn::new(at, &*self.records);
-        let verdicts = self.logic.reports(reports, &mut turn);
+        self.logic.reports(reports, &mut turn);
         let decision = turn.finish();
         check(&decision, Scope::Reports(reports.len()))?;
-        Ok((verdicts, decision))
+        Ok(decision)
     }
 
     pub(super) fn answer(
@@ -71,19 +69,22 @@ impl Instance {
         let mut turn = Turn::new(at, &*self.records);
         self.logic.answer(token, otherwise, outcome, &mut turn);
         let decision = turn.finish();
-        check(&decision, Scope::Session)?;
+        check(&decision, Scope::Answer)?;
         Ok(decision)
     }
 }
 
 /// One fixed line for each that came.
-fn fixed(input: Input<'_>) -> (Progress, Decision) {
+fn fixed(inputs: &InputBatch) -> Decision {
     const LINE: &[u8] = b"AT Riley +0.000786730 bench-12345 +34.068930-118.445127 1795504736.781759850\n";
-    let lines = input.bytes.iter().filter(|&&byte| byte == b'\n').count();
     let mut decision = Decision::default();
     let bytes = decision.copy(LINE);
-    decision.effects.extend((0..lines).map(|_| Effect::Reply(Reply { bytes, tie: None })));
-    let last = input.bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
-    let consumed = if input.mark == Mark::More { last } else { input.bytes.len() };
-    (Progress { consumed, awaits: Awaiting::Delimiter(b'\n') }, decision)
+    for input in inputs.iter() {
+        let ends = || input.bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'\n');
+        decision.effects.extend(ends().map(|_| Effect::Reply(Reply { bytes, tie: None })));
+        let last = ends().last().map_or(0, |(position, _)| position + 1);
+        let consumed = if input.mark == Mark::More { last } else { input.bytes.len() };
+        decision.effects.push(Effect::Done(Progress { consumed, awaits: Awaiting::Delimiter(b'\n') }));
+    }
+    decision
 }

@@ -5,7 +5,7 @@
 
 use herd_sdk::{Awaiting, Mark};
 
-/// What is left over of a session's input. Empty and without an allocation while a client is idle.
+/// What is left over of a session's input.
 #[derive(Debug)]
 pub(super) struct InputBuffer {
     rest: Vec<u8>,
@@ -108,9 +108,14 @@ impl InputBuffer {
         self.rest.drain(..consumed);
         self.seen = window - consumed;
         self.awaits = awaits;
-        if self.rest.is_empty() {
+        if self.rest.is_empty() && self.rest.capacity() > KEEP_BYTES_MAX {
             self.rest = Vec::new();
         }
+    }
+
+    /// There are bytes that the guest has not seen.
+    pub(super) fn has_unseen(&self) -> bool {
+        self.rest.len() > self.seen
     }
 
     /// Nothing of the rest will be decided.
@@ -119,6 +124,9 @@ impl InputBuffer {
         self.seen = 0;
     }
 }
+
+/// A session keeps a buffer of at most this many bytes from line to line: room for the usual report.
+const KEEP_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {

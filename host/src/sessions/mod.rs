@@ -1,4 +1,4 @@
-//! Clients: the listener and one task per session.
+//! Clients: the listener, one task per session, and one desk per worker where their input is decided.
 //!
 //! Owns client sockets, the order of replies, and topics. It decides nothing: bytes go to a guest through
 //! [`Surroundings`], which the node implements, and what comes back is performed here. It knows nothing about
@@ -7,20 +7,22 @@
 //! Bounds: sessions in total and per address, bytes of a line, of waiting output and of waiting pushes, fetches
 //! under way per session, and time for an unfinished line, for idling and for a client that does not read.
 
+mod conversation;
+mod desk;
 mod input;
 mod limits;
 mod listener;
 mod patience;
-mod performer;
 mod replies;
 mod session;
 mod surroundings;
 mod topics;
+mod wire;
 
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};
 pub use surroundings::{Answered, Asked, KeepRequest, Surroundings};
 pub use topics::Topics;
 
-pub(crate) use performer::log_note;
+pub(crate) use conversation::log_note;
 pub(crate) use session::moment;

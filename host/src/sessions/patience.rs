@@ -63,16 +63,16 @@ impl Patience {
         self.untaken.is_some()
     }
 
-    /// When the session ends if nothing happens. `now` is when it waits for something else than its client.
-    pub(super) fn deadline(&self, limits: &SessionLimits, waiting: Waiting, now: Instant) -> Instant {
+    /// When the session ends if nothing happens. Never, while it waits for something else than its client.
+    pub(super) fn deadline(&self, limits: &SessionLimits, waiting: Waiting) -> Option<Instant> {
         let seconds = Duration::from_secs;
         if let Some(since) = self.untaken {
-            return since + seconds(limits.unread_s);
+            return Some(since + seconds(limits.unread_s));
         }
         match (waiting, self.unfinished) {
-            (Waiting::Other, _) => now + seconds(limits.idle_s),
-            (Waiting::Client, Some(began)) => began + seconds(limits.unfinished_line_s),
-            (Waiting::Client, None) => self.heard + seconds(limits.idle_s),
+            (Waiting::Other, _) => None,
+            (Waiting::Client, Some(began)) => Some(began + seconds(limits.unfinished_line_s)),
+            (Waiting::Client, None) => Some(self.heard + seconds(limits.idle_s)),
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
         let mut patience = Patience::new(begin);
         patience.heard(after(begin, 1), false, true);
         patience.heard(after(begin, 50), false, true);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client, begin), after(begin, 61));
+        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 61)));
     }
 
     #[test]
@@ -104,9 +104,9 @@ mod tests {
         let mut patience = Patience::new(begin);
         patience.heard(after(begin, 1), false, true);
         patience.heard(after(begin, 50), true, true);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client, begin), after(begin, 110));
+        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 110)));
         patience.heard(after(begin, 70), true, false);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client, begin), after(begin, 670));
+        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 670)));
     }
 
     #[test]
@@ -115,9 +115,9 @@ mod tests {
         let mut patience = Patience::new(begin);
         patience.heard(begin, false, true);
         let later = after(begin, 500);
-        assert_eq!(patience.deadline(&limits(), Waiting::Other, later), after(begin, 1100));
+        assert_eq!(patience.deadline(&limits(), Waiting::Other), None);
         patience.listens_again(later);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client, later), after(begin, 560));
+        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 560)));
     }
 
     #[test]
@@ -126,9 +126,9 @@ mod tests {
         let mut patience = Patience::new(begin);
         patience.takes_nothing(after(begin, 1));
         patience.takes_nothing(after(begin, 20));
-        assert_eq!(patience.deadline(&limits(), Waiting::Other, begin), after(begin, 31));
+        assert_eq!(patience.deadline(&limits(), Waiting::Other), Some(after(begin, 31)));
         patience.took(after(begin, 25), false);
-        assert_eq!(patience.deadline(&limits(), Waiting::Other, begin), after(begin, 55));
+        assert_eq!(patience.deadline(&limits(), Waiting::Other), Some(after(begin, 55)));
         patience.took(after(begin, 26), true);
         assert!(!patience.is_untaken());
     }

@@ -1,4 +1,4 @@
-//! One client connection, in one task: reads, has it decided inline, performs, writes.
+//! One client connection, in one task: reads, waits at the [`Desk`] for a decision, writes.
 //!
 //! ```text
 //! open -> closing (close effect, fault, limit, drain) -> all replies out -> shut down -> lingering -> gone
@@ -7,246 +7,250 @@
 //!
 //! Nothing is read while the client leaves its output lying, while as many fetches are under way as one session may
 //! have, or while the session is closing; the client feels that as back pressure of TCP.
+//!
+//! The task is written as one `poll` and not as a `select!`: it runs once for every read of every client, and only asks
+//! for what can have changed.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use herd_sdk::{Decision, Effect, Input, Mark, Moment};
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
-use tokio::task::coop::consume_budget;
-use tokio::time::sleep_until;
+use herd_sdk::{Decision, Effect, Moment};
+use tokio::task::coop::poll_proceed;
+use tokio::time::{Sleep, sleep_until};
 
-use super::input::{InputBuffer, Window};
-use super::listener::Shared;
-use super::patience::{self, Patience};
-use super::replies::{FetchId, Place, Replies};
+use super::conversation::{Conversation, FETCHES_MAX};
+use super::desk::Desk;
+use super::patience::{Patience, Waiting};
+use super::replies::{FetchId, Place};
 use super::surroundings::{Answered, Surroundings};
-use super::topics::{SessionId, Subscriptions};
+use super::wire::Wire;
 
-/// A session, owned by its task.
-pub(super) struct Session<S: Surroundings> {
-    pub(super) id: SessionId,
-    pub(super) address: SocketAddr,
-    pub(super) shared: Arc<Shared<S>>,
-    pub(super) replies: Replies,
-    pub(super) subscriptions: Option<Box<Subscriptions>>,
-    stream: TcpStream,
-    input: InputBuffer,
-    fetches: FuturesUnordered<BoxFuture<'static, (FetchId, Answered)>>,
-    patience: Patience,
-    closing: bool,
-    /// There was more to decide than one wake may.
-    undecided: bool,
-    /// Whether the last turn of the loop waited for the client.
-    listened: bool,
+/// A session. Its task and the desk of its worker share it.
+pub(super) struct Session<S: Surroundings, W: Wire> {
+    desk: Rc<Desk<S, W>>,
+    wire: W,
+    state: RefCell<State>,
 }
 
-impl<S: Surroundings> Session<S> {
-    pub(super) fn new(id: SessionId, stream: TcpStream, address: SocketAddr, shared: Arc<Shared<S>>) -> Self {
-        Self {
-            id,
-            address,
-            shared,
-            replies: Replies::default(),
-            subscriptions: None,
-            stream,
-            input: InputBuffer::new(),
-            fetches: FuturesUnordered::new(),
+/// What changes about a session.
+pub(super) struct State {
+    pub(super) conversation: Conversation,
+    pub(super) patience: Patience,
+    /// The guest faulted on its input: until that is through, it is decided apart from that of others.
+    pub(super) suspect: bool,
+    /// Input waits at the desk.
+    at_desk: bool,
+    /// There was no room for what more input would bring.
+    undecided: bool,
+    /// The socket has something to read, and the session has to wait for the desk first.
+    readable: bool,
+    /// Whether the last turn of the loop waited for the client.
+    listened: bool,
+    /// Whether the timer will wake the task.
+    timed: bool,
+    broken: Option<io::Error>,
+    fetches: Option<Box<Fetches>>,
+    waker: Option<Waker>,
+}
+
+type Fetches = FuturesUnordered<BoxFuture<'static, (FetchId, Answered)>>;
+
+impl<S: Surroundings, W: Wire> Session<S, W> {
+    pub(super) fn new(desk: Rc<Desk<S, W>>, wire: W, conversation: Conversation) -> Rc<Self> {
+        let state = State {
+            conversation,
             patience: Patience::new(Instant::now()),
-            closing: false,
+            suspect: false,
+            at_desk: false,
             undecided: false,
+            readable: false,
             listened: true,
-        }
+            timed: false,
+            broken: None,
+            fetches: None,
+            waker: None,
+        };
+        Rc::new(Self { desk, wire, state: RefCell::new(state) })
     }
 
     /// Serves the client until the session ends.
-    pub(super) async fn run(mut self) {
-        let ended = self.serve().await;
-        if let Some(mut subscriptions) = self.subscriptions.take() {
-            subscriptions.leave_all(&self.shared.topics);
+    pub(super) async fn run(self: Rc<Self>) {
+        let timer = sleep_until((Instant::now() + self.desk.shared.limits.idle()).into());
+        let mut timer = pin!(timer);
+        let ended = poll_fn(|cx| self.poll(cx, timer.as_mut())).await;
+        if let Some(mut subscriptions) = self.state().conversation.subscriptions.take() {
+            subscriptions.leave_all(&self.desk.shared.topics);
         }
         match ended {
             Ok(()) => self.linger().await,
-            Err(error) => tracing::debug!(client.addr = %self.address, %error, "session broke"),
+            Err(error) => {
+                tracing::debug!(client.addr = %self.state().conversation.address, %error, "session broke");
+            }
         }
     }
 
-    /// No more input is decided; the session ends once its replies are out.
-    pub(super) fn close(&mut self) {
-        self.closing = true;
-        self.undecided = false;
-        self.input.clear();
-        self.patience.stops_listening();
+    pub(super) fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
     }
 
-    async fn serve(&mut self) -> io::Result<()> {
-        let draining = self.shared.draining.clone();
-        let mut draining = pin!(draining.cancelled());
-        let mut timer = pin!(sleep_until((Instant::now() + self.shared.limits.idle()).into()));
+    /// Its turn at the desk has come.
+    pub(super) fn leave_desk(&self) -> RefMut<'_, State> {
+        let mut state = self.state();
+        state.at_desk = false;
+        state
+    }
+
+    /// Ends the session once its replies are out.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.close();
+        state.wake();
+    }
+
+    /// Its turn at the desk is over: writes what that brought, and sees to whatever else it calls for. `more` when there may
+    /// be more to decide.
+    pub(super) fn settle(self: &Rc<Self>, mut state: RefMut<'_, State>, more: bool) {
+        state.undecided = more && !state.conversation.closing;
+        if let Err(error) = self.write(&mut state) {
+            state.broken = Some(error);
+        }
+        if state.undecided && state.conversation.may_decide(&self.desk.shared) {
+            return self.go_to_desk(&mut state);
+        }
+        if state.needs_its_task() {
+            state.wake();
+        }
+    }
+
+    fn poll(self: &Rc<Self>, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<io::Result<()>> {
+        let shared = &self.desk.shared;
         loop {
             // Answers that are ready at once and pushes in a row must not keep this worker from its other tasks.
-            consume_budget().await;
-            if self.undecided {
-                self.decide();
+            let budget = ready!(poll_proceed(cx));
+            let state = &mut *self.state();
+            if state.waker.is_none() {
+                state.waker = Some(cx.waker().clone());
             }
-            self.start_fetches();
-            self.write()?;
-            if (self.closing || self.input.ended()) && self.is_done() {
-                return Ok(());
+            if let Some(error) = state.broken.take() {
+                return Poll::Ready(Err(error));
             }
-            let listens = self.may_read();
-            if listens && !self.listened {
-                self.patience.listens_again(Instant::now());
+            self.start_fetches(state);
+            if let Some(fetches) = &mut state.fetches
+                && let Poll::Ready(Some((id, answered))) = fetches.poll_next_unpin(cx)
+            {
+                self.answered(state, id, &answered);
+                budget.made_progress();
+                continue;
             }
-            self.listened = listens;
-            let deadline = self.deadline().into();
-            if deadline < timer.deadline() {
-                timer.as_mut().reset(deadline);
+            self.write(state)?;
+            if state.is_over() {
+                return Poll::Ready(Ok(()));
             }
-            let interest = self.interest(listens);
-            let may_push = self.may_push();
-            tokio::select! {
-                biased;
-                () = &mut draining, if !self.closing => self.close(),
-                Some((id, answered)) = self.fetches.next(), if !self.fetches.is_empty() => self.answered(id, &answered),
-                ready = readiness(&self.stream, interest) => {
-                    if ready?.is_readable() && listens {
-                        self.read()?;
-                    }
+            if state.undecided && !state.at_desk && state.conversation.may_decide(shared) {
+                self.go_to_desk(state);
+            }
+            if !state.conversation.replies.unwritten().is_empty() && self.wire.poll_writable(cx)?.is_ready() {
+                budget.made_progress();
+                continue;
+            }
+            let listens = state.listens() && state.conversation.may_decide(shared);
+            if listens && !state.listened {
+                state.patience.listens_again(Instant::now());
+            }
+            state.listened = listens;
+            if listens && self.wire.poll_readable(cx)?.is_ready() {
+                state.readable = state.at_desk;
+                if !state.at_desk {
+                    self.read(state)?;
+                    budget.made_progress();
+                    continue;
                 }
-                Some(push) = next_push(&mut self.subscriptions), if may_push => self.replies.push(&push),
-                () = std::future::ready(()), if self.undecided && self.may_decide() => {}
-                () = &mut timer => {
-                    // The timer is only ever moved back when it fires: a busy session does not touch it.
-                    let deadline = self.deadline();
-                    if deadline <= Instant::now() {
-                        return self.expired();
-                    }
-                    timer.as_mut().reset(deadline.into());
+            }
+            if state.may_be_pushed() && state.conversation.may_decide(shared) {
+                let subscriptions = state.conversation.subscriptions.as_mut();
+                if let Some(Poll::Ready(Some(push))) = subscriptions.map(|topics| topics.pushes.poll_recv(cx)) {
+                    state.conversation.replies.push(&push);
+                    budget.made_progress();
+                    continue;
                 }
             }
+            let deadline = state.deadline(shared);
+            if let Some(deadline) = deadline.filter(|&deadline| deadline < timer.deadline().into_std()) {
+                timer.as_mut().reset(deadline.into());
+                state.timed = false;
+            }
+            // The timer is only ever moved back when it fires: a busy session does not touch it.
+            if !state.timed || timer.is_elapsed() {
+                state.timed = true;
+                if timer.as_mut().poll(cx).is_ready() {
+                    let now = Instant::now();
+                    if deadline.is_some_and(|deadline| deadline <= now) {
+                        return Poll::Ready(state.expired());
+                    }
+                    timer.as_mut().reset(deadline.unwrap_or(now + shared.limits.idle()).into());
+                    state.timed = false;
+                    continue;
+                }
+            }
+            return Poll::Pending;
         }
     }
 
-    fn is_done(&self) -> bool {
-        !self.undecided && self.replies.all_out() && self.fetches.is_empty()
-    }
-
-    /// What the socket has to be ready for.
-    fn interest(&self, listens: bool) -> Option<Interest> {
-        let write = (!self.replies.unwritten().is_empty()).then_some(Interest::WRITABLE);
-        let read = listens.then_some(Interest::READABLE);
-        match (read, write) {
-            (Some(read), Some(write)) => Some(read | write),
-            (read, write) => read.or(write),
-        }
-    }
-
-    /// Whether there is room for what more input would bring.
-    fn may_decide(&self) -> bool {
-        self.replies.bytes() < self.shared.limits.output_bytes_max()
-            && self.replies.waiting() < FETCHES_MAX
-            && self.replies.queued() < QUEUED_MAX
-    }
-
-    fn may_read(&self) -> bool {
-        !self.closing && !self.input.ended() && !self.undecided && self.may_decide()
-    }
-
-    fn may_push(&self) -> bool {
-        self.subscriptions.is_some()
-            && !self.closing
-            && !self.input.ended()
-            && self.replies.bytes() < self.shared.limits.output_bytes_max()
-            && self.replies.queued() < QUEUED_MAX
-    }
-
-    fn read(&mut self) -> io::Result<()> {
+    fn read(self: &Rc<Self>, state: &mut State) -> io::Result<()> {
         let read = SCRATCH.with_borrow_mut(|scratch| {
-            let count = match self.stream.try_read(scratch) {
+            let count = match self.wire.try_read(scratch) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 count => count?,
             };
-            self.input.extend(&scratch[..count]);
+            state.conversation.input.extend(&scratch[..count]);
             if count == 0 {
-                self.input.end();
+                state.conversation.input.end();
             }
             Ok::<_, io::Error>(true)
         })?;
         if read {
-            self.decide();
+            self.go_to_desk(state);
         }
         Ok(())
     }
 
-    /// Has decided what there is to decide, as far as there is room for it and one wake may go.
-    fn decide(&mut self) {
-        let at = moment();
-        let line_bytes_max = self.shared.limits.line_bytes_max;
-        let mut window_bytes = WINDOW_BYTES;
-        let mut consumed = 0;
-        self.undecided = false;
-        for call in 0.. {
-            if self.closing {
-                break;
-            }
-            let (bytes, mark) = match self.input.window(line_bytes_max, window_bytes) {
-                Window::Nothing => break,
-                Window::Input(bytes, mark) => (bytes, mark),
-                Window::Overlong(bytes) => (bytes, Mark::Overlong),
-            };
-            if call >= CALLS_PER_WAKE_MAX || !self.may_decide() {
-                self.undecided = true;
-                break;
-            }
-            let length = bytes.len();
-            match self.shared.surroundings.input(at, Input { bytes, mark }) {
-                Ok((decided_by, progress, decision)) => {
-                    self.log_received(progress.consumed);
-                    consumed += progress.consumed;
-                    self.input.consume(progress.consumed, length, progress.awaits);
-                    self.perform(decided_by, &decision, Place::default());
-                    window_bytes = WINDOW_BYTES;
-                    match mark {
-                        Mark::More => {}
-                        Mark::End => self.input.clear(),
-                        Mark::Overlong => self.close(),
-                    }
-                }
-                // The fault was logged where it happened. It must cost only the line that brought it about, so what
-                // came with that line is decided apart; the line alone ends this session and nothing else.
-                Err(_) => match self.input.half(length) {
-                    Some(half) if mark != Mark::Overlong => window_bytes = half,
-                    _ => self.close(),
-                },
-            }
-        }
-        if !self.closing {
-            self.patience.heard(Instant::now(), consumed > 0, self.input.is_unfinished());
-        }
+    fn go_to_desk(self: &Rc<Self>, state: &mut State) {
+        state.undecided = false;
+        state.at_desk = true;
+        self.desk.enqueue(Rc::clone(self));
     }
 
     /// Starts fetches that hold a place: as many as may be under way, and while there is room for their answers.
-    fn start_fetches(&mut self) {
-        while self.fetches.len() < FETCHES_MAX && self.replies.bytes() < self.shared.limits.output_bytes_max() {
-            let Some((id, asked, waiting)) = self.replies.start_next() else { break };
+    fn start_fetches(&self, state: &mut State) {
+        let shared = &self.desk.shared;
+        let replies = &mut state.conversation.replies;
+        while replies.waiting() > 0 && replies.bytes() < shared.limits.output_bytes_max() {
+            let fetches = state.fetches.get_or_insert_default();
+            if fetches.len() >= FETCHES_MAX {
+                break;
+            }
+            let Some((id, asked, waiting)) = replies.start_next() else { break };
             let deadline = *waiting.place.deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
-            let answer = self.shared.surroundings.ask(asked, deadline);
-            self.fetches.push(Box::pin(async move { (id, answer.await) }));
+            let answer = shared.surroundings.ask(asked, deadline);
+            fetches.push(Box::pin(async move { (id, answer.await) }));
+        }
+        if replies.waiting() == 0 {
+            state.fetches = None;
         }
     }
 
-    fn answered(&mut self, id: FetchId, answered: &Answered) {
-        let Some(waiting) = self.replies.open_place(id) else { return };
+    fn answered(&self, state: &mut State, id: FetchId, answered: &Answered) {
+        let shared = &self.desk.shared;
+        let conversation = &mut state.conversation;
+        let Some(waiting) = conversation.replies.open_place(id) else { return };
         let place = Place { answered: waiting.place.answered + 1, ..waiting.place };
         let over = place.deadline.is_some_and(|deadline| deadline <= Instant::now());
         let failed = matches!(answered, Answered::Failed(_));
@@ -255,32 +259,39 @@ impl<S: Surroundings> Session<S> {
         } else {
             let (token, otherwise) = (&waiting.token, &waiting.otherwise);
             let outcome = answered.outcome();
-            self.shared.surroundings.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
+            shared.surroundings.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
         };
         match decided {
             Some(decision) if place.answered < FETCHES_PER_PLACE_MAX || !asks_again(&decision) => {
-                self.perform(waiting.asked_by, &decision, place);
+                let mut keeps = Vec::new();
+                for effect in &decision.effects {
+                    conversation.perform(shared, waiting.asked_by, &decision, effect, place, &mut keeps);
+                }
+                if conversation.closing {
+                    state.close();
+                }
             }
-            _ => self.replies.push(&waiting.otherwise),
+            _ => conversation.replies.push(&waiting.otherwise),
         }
-        self.replies.close_place();
+        state.conversation.replies.close_place();
     }
 
     /// Writes what the socket takes.
-    fn write(&mut self) -> io::Result<()> {
-        if let Some(traffic) = self.shared.surroundings.traffic() {
-            traffic.sent(self.id.0, self.address, self.replies.unlogged());
+    fn write(&self, state: &mut State) -> io::Result<()> {
+        let conversation = &mut state.conversation;
+        if let Some(traffic) = self.desk.shared.surroundings.traffic() {
+            traffic.sent(conversation.id.0, conversation.address, conversation.replies.unlogged());
         }
-        while !self.replies.unwritten().is_empty() {
-            match self.stream.try_write(self.replies.unwritten()) {
+        while !conversation.replies.unwritten().is_empty() {
+            match self.wire.try_write(conversation.replies.unwritten()) {
                 Ok(count) => {
-                    self.replies.wrote(count);
-                    if self.patience.is_untaken() {
-                        self.patience.took(Instant::now(), self.replies.unwritten().is_empty());
+                    conversation.replies.wrote(count);
+                    if state.patience.is_untaken() {
+                        state.patience.took(Instant::now(), conversation.replies.unwritten().is_empty());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.patience.takes_nothing(Instant::now());
+                    state.patience.takes_nothing(Instant::now());
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -289,38 +300,16 @@ impl<S: Surroundings> Session<S> {
         Ok(())
     }
 
-    fn log_received(&self, consumed: usize) {
-        if let Some(traffic) = self.shared.surroundings.traffic() {
-            traffic.received(self.id.0, self.address, self.input.first(consumed));
-        }
-    }
-
-    /// When the session ends if nothing happens.
-    fn deadline(&self) -> Instant {
-        let watches = self.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.is_on_a_topic());
-        let waiting = if self.listened && self.replies.waiting() == 0 && !watches {
-            patience::Waiting::Client
-        } else {
-            patience::Waiting::Other
-        };
-        self.patience.deadline(&self.shared.limits, waiting, Instant::now())
-    }
-
-    fn expired(&self) -> io::Result<()> {
-        tracing::debug!(client.addr = %self.address, "session timed out");
-        if self.patience.is_untaken() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
-    }
-
     /// Ends the output, and reads what the client still sends for a while: a socket that is closed with unread
     /// input resets the connection, and the client would lose replies that are on their way.
-    async fn linger(mut self) {
-        if self.stream.shutdown().await.is_err() || self.input.ended() {
+    async fn linger(&self) {
+        if self.wire.end_output().is_err() || self.state().conversation.input.ended() {
             return;
         }
         let drained = async {
             let mut left = LINGER_BYTES_MAX;
-            while left > 0 && self.stream.readable().await.is_ok() {
-                let read = SCRATCH.with_borrow_mut(|scratch| self.stream.try_read(scratch));
+            while left > 0 && poll_fn(|cx| self.wire.poll_readable(cx)).await.is_ok() {
+                let read = SCRATCH.with_borrow_mut(|scratch| self.wire.try_read(scratch));
                 match read {
                     Ok(0) => return,
                     Ok(count) => left = left.saturating_sub(count),
@@ -329,27 +318,76 @@ impl<S: Surroundings> Session<S> {
                 }
             }
         };
-        let drains = self.shared.draining.is_cancelled();
+        let drains = self.desk.shared.draining.is_cancelled();
         let _ = tokio::time::timeout(if drains { LINGER_IN_DRAIN } else { LINGER }, drained).await;
+    }
+}
+
+impl<S: Surroundings, W: Wire> Drop for Session<S, W> {
+    fn drop(&mut self) {
+        self.desk.forget(self.state.get_mut().conversation.id);
+    }
+}
+
+impl State {
+    /// No more input is decided; the session ends once its replies are out.
+    pub(super) fn close(&mut self) {
+        self.undecided = false;
+        self.conversation.close();
+        self.patience.stops_listening();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether there is something that only the task can do or wait for.
+    fn needs_its_task(&mut self) -> bool {
+        let conversation = &self.conversation;
+        std::mem::take(&mut self.readable)
+            || self.undecided
+            || self.broken.is_some()
+            || conversation.closing
+            || conversation.input.ended()
+            || conversation.input.is_unfinished()
+            || conversation.subscriptions.is_some()
+            || !conversation.replies.all_out()
+    }
+
+    fn is_over(&self) -> bool {
+        (self.conversation.closing || self.conversation.input.ended())
+            && !self.at_desk
+            && !self.undecided
+            && self.conversation.replies.all_out()
+    }
+
+    fn listens(&self) -> bool {
+        !self.conversation.closing && !self.conversation.input.ended() && !self.undecided
+    }
+
+    fn may_be_pushed(&self) -> bool {
+        self.conversation.subscriptions.is_some() && !self.conversation.closing && !self.conversation.input.ended()
+    }
+
+    /// When the session ends if nothing happens.
+    fn deadline<S: Surroundings>(&self, shared: &super::listener::Shared<S>) -> Option<Instant> {
+        let subscriptions = self.conversation.subscriptions.as_ref();
+        let watches = subscriptions.is_some_and(|subscriptions| subscriptions.is_on_a_topic());
+        let waits_for_client = self.listened && self.conversation.replies.waiting() == 0 && !watches;
+        let waiting = if waits_for_client { Waiting::Client } else { Waiting::Other };
+        self.patience.deadline(&shared.limits, waiting)
+    }
+
+    fn expired(&self) -> io::Result<()> {
+        tracing::debug!(client.addr = %self.conversation.address, "session timed out");
+        if self.patience.is_untaken() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 }
 
 fn asks_again(decision: &Decision) -> bool {
     decision.effects.iter().any(|effect| matches!(effect, Effect::Fetch(_)))
-}
-
-async fn readiness(stream: &TcpStream, interest: Option<Interest>) -> io::Result<tokio::io::Ready> {
-    match interest {
-        Some(interest) => stream.ready(interest).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_push(subscriptions: &mut Option<Box<Subscriptions>>) -> Option<Bytes> {
-    match subscriptions {
-        Some(subscriptions) => subscriptions.pushes.recv().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The world as a decision that begins now sees it.
@@ -365,15 +403,6 @@ thread_local! {
 
 /// What one read takes: a line of the greatest length.
 const READ_BYTES_MAX: usize = 64 << 10;
-/// What one call is given if its first line is no longer: some sixty reports. The gain of a larger batch is flat by then,
-/// and a call full of the dearest commands stays far below its deadline.
-const WINDOW_BYTES: usize = 4 << 10;
-/// Calls in one wake: four reads' worth of full windows. A guest that consumes byte by byte has to take turns.
-const CALLS_PER_WAKE_MAX: u32 = 64;
-/// Fetches under way in one session. A read may bring more `WHATSAT`s than that; they start as others end.
-const FETCHES_MAX: usize = 16;
-/// Replies and fetches that wait for one another; above it, nothing more is decided.
-const QUEUED_MAX: usize = 1024;
 /// Fetches in turn for one place. A guest has a few sources to try; one that never ends must not spin.
 const FETCHES_PER_PLACE_MAX: u32 = 8;
 /// The time for one place among the replies, however many sources are asked in turn for it.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_sdk::{Decision, Failure, FanOut, Input, Method, Moment, Outcome, Progress};
+use herd_sdk::{Decision, Failure, InputBatch, Method, Moment, Outcome};
 
 use crate::records::Kept;
 use crate::runtime::{Fault, GenerationId};
@@ -11,12 +11,12 @@ use crate::traffic::TrafficLog;
 
 /// The node, as sessions see it.
 pub trait Surroundings: Send + Sync + 'static {
-    /// Decides bytes of a session.
+    /// Decides inputs of sessions, as one call.
     ///
     /// # Errors
     ///
     /// No live generation could; nothing was decided.
-    fn input(&self, at: Moment, input: Input<'_>) -> Result<(GenerationId, Progress, Decision), Fault>;
+    fn inputs(&self, at: Moment, inputs: &InputBatch) -> Result<(GenerationId, Decision), Fault>;
 
     /// Decides the answer to a fetch, by the generation that asked.
     ///
@@ -53,8 +53,8 @@ pub struct KeepRequest<'a> {
     pub form: u32,
     /// The record.
     pub record: &'a [u8],
-    /// Whom to tell.
-    pub fan_out: &'a FanOut,
+    /// Whom to tell first: names, each ended by a newline. Nobody in particular: every peer at once.
+    pub only: Option<&'a [u8]>,
 }
 
 /// A request to an upstream.

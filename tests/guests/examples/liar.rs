@@ -4,13 +4,11 @@
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::glue::bindings::exports::herd::logic::logic::{
-    Awaiting, Description, Guest, InputDecision, Mark, Outcome, Report, ReportsDecision, Verdict,
-};
-use herd_sdk::glue::bindings::herd::logic::effects::{
-    Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Tie,
-};
-use herd_sdk::glue::bindings::herd::logic::types::{BadSetting, Moment, Settings, Span};
+use herd_sdk::glue::bindings::exports::herd::logic::logic::{Description, Guest, Outcome};
+use herd_sdk::glue::bindings::herd::logic::effects;
+use herd_sdk::glue::bindings::herd::logic::types::{BadSetting, Moment, Settings};
+use herd_sdk::{Awaiting, Effect, Effects, FanOut, Fetch, Inputs, Keep, Level, Method, Note, Progress, Publish};
+use herd_sdk::{Reply, Span, Tie};
 use herd_test_guests::echo;
 
 struct Liar;
@@ -24,48 +22,58 @@ impl Guest for Liar {
         Ok(())
     }
 
-    fn input(_: Moment, bytes: Vec<u8>, _: Mark) -> InputDecision {
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let awaits = Awaiting::Delimiter(b'\n');
-        let lie = str::from_utf8(line).ok().and_then(|line| line.strip_prefix("BOOM "));
-        let honest = |decision| InputDecision { consumed: length, awaits, decision };
-        let Some(lie) = lie else {
-            let output = echo("liar", line);
-            let bytes = Span { start: 0, length: u32::try_from(output.len()).unwrap_or(u32::MAX) };
-            return honest(Decision { output, effects: vec![Effect::Reply(Reply { bytes, tie: None })] });
-        };
-        match lie {
-            "consumed" => InputDecision { consumed: length + 1, awaits, decision: nothing() },
-            "awaits" => InputDecision { consumed: length, awaits: Awaiting::Bytes(0), decision: nothing() },
-            "output" => honest(Decision { output: vec![0; (8 << 20) + 1], effects: vec![] }),
-            lie => honest(Decision { output: vec![b'x'; 200 << 10], effects: effects(lie) }),
+    fn inputs(_: Moment, bytes: Vec<u8>, inputs: Vec<u32>) -> effects::Decision {
+        let mut output = vec![];
+        let mut effects = Effects::default();
+        for input in Inputs::new(&bytes, &inputs) {
+            let line = input.bytes.strip_suffix(b"\n").unwrap_or(input.bytes);
+            let mut progress = Progress { consumed: input.bytes.len(), awaits: Awaiting::Delimiter(b'\n') };
+            match str::from_utf8(line).ok().and_then(|line| line.strip_prefix("BOOM ")) {
+                None => {
+                    let answer = echo("liar", line);
+                    let bytes = Span { start: number(output.len()), length: number(answer.len()) };
+                    output.extend(answer);
+                    effects.push(Effect::Reply(Reply { bytes, tie: None }));
+                }
+                Some("consumed") => progress.consumed += 1,
+                Some("awaits") => progress.awaits = Awaiting::Bytes(0),
+                Some("output") => output.resize((8 << 20) + 1, 0),
+                Some("words") => return effects::Decision { output, effects: vec![10, 99] },
+                Some("undone") => return effects::Decision { output, effects: vec![10] },
+                Some(lie) => {
+                    output.resize(200 << 10, b'x');
+                    effects.extend(lies(lie));
+                }
+            }
+            effects.push(Effect::Done(progress));
         }
+        effects::Decision { output, effects: effects.into_words() }
     }
 
-    fn reports(_: Moment, _: Vec<u8>, reports: Vec<Report>) -> ReportsDecision {
-        ReportsDecision { verdicts: vec![Verdict::Keep; reports.len() + 1], decision: nothing() }
+    fn reports(_: Moment, _: Vec<u8>, _: Vec<u32>) -> effects::Decision {
+        let effects = Effects::from_iter([Effect::Refuse(u32::MAX)]);
+        effects::Decision { output: vec![], effects: effects.into_words() }
     }
 
-    fn answer(_: Moment, _: Vec<u8>, _: Vec<u8>, _: Outcome) -> Decision {
-        nothing()
+    fn answer(_: Moment, _: Vec<u8>, _: Vec<u8>, _: Outcome) -> effects::Decision {
+        effects::Decision { output: vec![], effects: vec![] }
     }
 }
 
 /// The effects of a lie. The output has 200 KiB.
-fn effects(lie: &str) -> Vec<Effect> {
+fn lies(lie: &str) -> Vec<Effect> {
     let honest = Effect::Keep(keep(1, 1, 1));
     match lie {
         "span" => vec![Effect::Note(Note { level: Level::Info, text: Span { start: u32::MAX, length: 2 } })],
         "tie" => vec![reply_tied_to(0)],
-        "later-tie" => vec![reply_tied_to(1), honest],
+        "later-tie" => vec![reply_tied_to(0), honest],
         "publish" => vec![Effect::Publish(Publish { topic: of(1), bytes: of(1), tie: Some(7) })],
         "key" => vec![honest, Effect::Keep(keep((64 << 10) + 1, 1, 1))],
         "no-key" => vec![Effect::Keep(keep(0, 1, 1))],
         "rank" => vec![Effect::Keep(keep(1, 65, 1))],
         "record" => vec![Effect::Keep(keep(1, 1, (128 << 10) + 1))],
         "fan-out" => {
-            let fan_out = FanOut::TheseFirst(vec!["Riley".into(); 65]);
+            let fan_out = FanOut::TheseFirst(of((4 << 10) + 1));
             vec![Effect::Keep(Keep { fan_out, ..keep(1, 1, 1) })]
         }
         "token" => vec![Effect::Fetch(Fetch {
@@ -77,7 +85,8 @@ fn effects(lie: &str) -> Vec<Effect> {
             otherwise: of(1),
         })],
         "topic" => vec![Effect::Subscribe(of(0))],
-        "effects" => vec![Effect::Close; (8 << 10) + 1],
+        "refuse" => vec![Effect::Refuse(0)],
+        "effects" => vec![Effect::Close; 8 << 10], // and the end of the input
         _ => vec![],
     }
 }
@@ -90,8 +99,8 @@ fn reply_tied_to(keep: u32) -> Effect {
     Effect::Reply(Reply { bytes: of(1), tie: Some(Tie { keep, otherwise: of(1) }) })
 }
 
-fn nothing() -> Decision {
-    Decision { output: vec![], effects: vec![] }
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn of(length: u32) -> Span {

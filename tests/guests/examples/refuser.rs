@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_logic::Herd;
-use herd_sdk::{BadSetting, Description, Input, Logic, Outcome, Progress, Reports, Settings, Turn, Verdict};
+use herd_sdk::{BadSetting, Description, Input, Logic, Outcome, Progress, Reports, Settings, Turn};
 
 struct Refuser(Herd);
 
@@ -22,13 +22,14 @@ impl Logic for Refuser {
         self.0.input(input, turn)
     }
 
-    fn reports(&self, reports: Reports<'_>, _: &mut Turn<'_>) -> Vec<Verdict> {
-        let verdict = |key: &[u8]| match key {
-            key if key.starts_with(b"trap-") => panic!("a report that nobody can stand"),
-            key if key.starts_with(b"refuse-") => Verdict::Refuse,
-            _ => Verdict::Keep,
-        };
-        reports.iter().map(|report| verdict(report.key)).collect()
+    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+        for (index, report) in reports.iter().enumerate() {
+            match report.key {
+                key if key.starts_with(b"trap-") => panic!("a report that nobody can stand"),
+                key if key.starts_with(b"refuse-") => turn.refuse(index),
+                _ => {}
+            }
+        }
     }
 
     fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {

@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use herd_logic::{Herd, Line};
-use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn, Verdict};
+use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn};
 
 /// The default logic, watched.
 pub struct Watch(Herd);
@@ -38,12 +38,11 @@ impl Logic for Watch {
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) -> Vec<Verdict> {
-        let verdicts = self.0.reports(reports, turn);
+    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+        self.0.reports(reports, turn);
         for (index, report) in reports.iter().enumerate() {
             turn.publish_if_report_kept(index, report.key, &ended(report.bytes));
         }
-        verdicts
     }
 
     fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
@@ -68,9 +67,9 @@ impl Watch {
 
     /// Leaves a line to the default logic and publishes what that keeps.
     fn default(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
-        let since = turn.decision().effects.len();
+        let before = turn.so_far();
         let answered = self.0.line(line, turn);
-        for (keep, client, at_line) in turn.keeps_since(since) {
+        for (keep, client, at_line) in turn.keeps_since(before) {
             turn.publish_if_kept(keep, &client, &ended(&at_line));
         }
         answered

@@ -1,7 +1,7 @@
 //! Effects as lines: the canonical text, and its tokens to compare.
 
 use crate::effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
-use crate::event::{Awaiting, Verdict};
+use crate::event::Awaiting;
 use crate::transcript::token::{Token, write_bytes};
 
 /// What a line below an event may begin with.
@@ -40,16 +40,17 @@ pub(super) struct EffectLine {
 }
 
 impl EffectLine {
-    /// An effect of a decision. The contest is that of a keep.
-    pub(super) fn effect(decision: &Decision, index: usize, contest: Contest) -> Self {
+    /// An effect of a decision; what ends an input or refuses a report has a line elsewhere. The contest is that of a keep.
+    pub(super) fn effect(decision: &Decision, index: usize, contest: Contest) -> Option<Self> {
         let bytes = |span| decision.bytes(span);
-        match &decision.effects[index] {
-            Effect::Reply(reply) => Self::reply(decision, index, *reply),
-            Effect::Keep(keep) => Self::keep(decision, keep, contest),
-            Effect::Fetch(fetch) => Self::fetch(decision, *fetch),
-            Effect::Subscribe(topic) => Self::word("subscribe").bytes(bytes(*topic)),
-            Effect::Unsubscribe(topic) => Self::word("unsubscribe").bytes(bytes(*topic)),
-            Effect::Publish(publish) => Self::publish(decision, index, *publish),
+        Some(match decision.effects.iter().nth(index)? {
+            Effect::Done(_) | Effect::Refuse(_) => return None,
+            Effect::Reply(reply) => Self::reply(decision, index, reply),
+            Effect::Keep(keep) => Self::keep(decision, &keep, contest),
+            Effect::Fetch(fetch) => Self::fetch(decision, fetch),
+            Effect::Subscribe(topic) => Self::word("subscribe").bytes(bytes(topic)),
+            Effect::Unsubscribe(topic) => Self::word("unsubscribe").bytes(bytes(topic)),
+            Effect::Publish(publish) => Self::publish(decision, index, publish),
             Effect::Close => Self::word("close"),
             Effect::Note(note) => {
                 let level = match note.level {
@@ -59,7 +60,7 @@ impl EffectLine {
                 };
                 Self::word("note").and(level).bytes(bytes(note.text))
             }
-        }
+        })
     }
 
     fn reply(decision: &Decision, index: usize, reply: Reply) -> Self {
@@ -74,13 +75,13 @@ impl EffectLine {
         line.comma();
         line = line.bytes(decision.bytes(keep.bytes)).below("form").and(&keep.form.to_string());
         line = line.and("rank").and(&hex(decision.bytes(keep.rank)));
-        if let FanOut::TheseFirst(peers) = &keep.fan_out {
+        if let FanOut::TheseFirst(peers) = keep.fan_out {
             line = line.and("to");
-            for (index, peer) in peers.iter().enumerate() {
+            for (index, peer) in decision.peers(peers).enumerate() {
                 if index > 0 {
                     line.comma();
                 }
-                line = line.bytes(peer.as_bytes());
+                line = line.bytes(peer);
             }
         }
         if contest == Contest::Lost { line.and("loses") } else { line }
@@ -132,13 +133,15 @@ impl EffectLine {
         Self::word("duplicate")
     }
 
-    /// What the guest said of a report.
-    pub(super) fn verdict(verdict: Verdict, contest: Contest) -> Self {
-        match (verdict, contest) {
-            (Verdict::Keep, Contest::Won) => Self::word("verdict").and("keep"),
-            (Verdict::Keep, Contest::Lost) => Self::word("verdict").and("keep").and("loses"),
-            (Verdict::Refuse, _) => Self::word("verdict").and("refuse"),
-        }
+    /// The guest had nothing against a report.
+    pub(super) fn kept(contest: Contest) -> Self {
+        let line = Self::word("verdict").and("keep");
+        if contest == Contest::Lost { line.and("loses") } else { line }
+    }
+
+    /// The guest refused a report.
+    pub(super) fn refused() -> Self {
+        Self::word("verdict").and("refuse")
     }
 
     /// The guest did not decide.
@@ -178,14 +181,14 @@ impl EffectLine {
 
     /// Names the keep or report that something is tied to, unless it is the keep just above.
     fn tied(self, decision: &Decision, index: usize, to: u32) -> Self {
-        let keeps = || decision.effects.iter().zip(0_u32..).filter(|(effect, _)| matches!(effect, Effect::Keep(_)));
-        match keeps().position(|(_, at)| at == to) {
-            Some(_) if keeps().take_while(|&(_, at)| (at as usize) < index).last().is_some_and(|(_, at)| at == to) => {
-                self
-            }
-            Some(ordinal) => self.and("keep").and(&(ordinal + 1).to_string()),
-            None => self.and("report").and(&(to + 1).to_string()),
+        let keeps = |effects: usize| {
+            decision.effects.iter().take(effects).filter(|effect| matches!(effect, Effect::Keep(_))).count()
+        };
+        let to = to as usize;
+        if keeps(usize::MAX) == 0 {
+            return self.and("report").and(&(to + 1).to_string());
         }
+        if keeps(index) == to + 1 { self } else { self.and("keep").and(&(to + 1).to_string()) }
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::batch::InputBatch;
+use crate::check::{Scope, check};
 use crate::effect::{Decision, Effect};
-use crate::event::{Awaiting, Input, Mark, Moment, Report, Verdict};
+use crate::event::{Awaiting, Input, Mark, Moment, Report};
 use crate::native::{Decider, Fault, MemoryRecords};
 use crate::transcript::effect_line::{Contest, EffectLine};
 use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
-use crate::transcript::sense;
 
 /// A decider, and the world around it as far as the transcript has come.
 pub(super) struct Stage<'a> {
@@ -85,10 +86,10 @@ impl<'a> Stage<'a> {
     }
 
     fn decide_input(&mut self, session: &mut Session, mark: Mark) -> Vec<EffectLine> {
-        let input = Input { bytes: &session.rest, mark };
-        let decided = self.decider.input(self.at, input).and_then(|(progress, decision)| {
-            sense::progress(progress, session.rest.len())?;
-            sense::decision(&decision, None)?;
+        let batch = InputBatch::from_iter([Input { bytes: &session.rest, mark }]);
+        let decided = self.decider.inputs(self.at, &batch).and_then(|decision| {
+            check(&decision, Scope::Inputs(batch.iter()))?;
+            let progress = decision.progress().ok_or("the input has no end")?;
             Ok((progress, decision))
         });
         let (progress, decision) = match decided {
@@ -115,7 +116,7 @@ impl<'a> Stage<'a> {
         let lines = match fetched {
             Some(Fetched { token, otherwise, .. }) => {
                 let decided = self.decider.answer(self.at, &token, &otherwise, outcome.borrowed());
-                match decided.and_then(|decision| sense::decision(&decision, None).map(|()| decision)) {
+                match decided.and_then(|decision| Ok(check(&decision, Scope::Answer).map(|()| decision)?)) {
                     Ok(decision) => self.effects(&mut session, &decision),
                     Err(fault) => vec![EffectLine::fault(&fault.to_string())],
                 }
@@ -130,42 +131,43 @@ impl<'a> Stage<'a> {
         let news: Vec<bool> = reports.iter().map(|report| self.is_news(&report.borrowed())).collect();
         let batch: Vec<Report<'_>> =
             reports.iter().zip(&news).filter(|&(_, &news)| news).map(|(report, _)| report.borrowed()).collect();
-        let (verdicts, decision) = match self.decide_reports(&batch) {
+        let decision = match self.decide_reports(&batch) {
             Ok(decided) => decided,
             Err(fault) => {
                 batch.iter().for_each(|report| self.set_aside(report));
                 return vec![EffectLine::fault(&fault.to_string())];
             }
         };
-        let mut decided = batch.iter().zip(verdicts);
+        let refused = |index| decision.effects.iter().any(|effect| effect == Effect::Refuse(index));
+        let mut decided = batch.iter().zip((0..).map(refused));
         let mut lines = vec![];
         for news in news {
             lines.push(match news.then(|| decided.next()).flatten() {
                 None => EffectLine::duplicate(),
-                Some((report, Verdict::Refuse)) => {
+                Some((report, true)) => {
                     self.set_aside(report);
-                    EffectLine::verdict(Verdict::Refuse, Contest::Lost)
+                    EffectLine::refused()
                 }
-                Some((report, Verdict::Keep)) => EffectLine::verdict(Verdict::Keep, self.apply(report)),
+                Some((report, false)) => EffectLine::kept(self.apply(report)),
             });
         }
-        lines.extend((0..decision.effects.len()).map(|index| EffectLine::effect(&decision, index, Contest::Won)));
+        let count = decision.effects.iter().count();
+        lines.extend((0..count).filter_map(|index| EffectLine::effect(&decision, index, Contest::Won)));
         lines
     }
 
-    fn decide_reports(&mut self, batch: &[Report<'_>]) -> Result<(Vec<Verdict>, Decision), Fault> {
+    fn decide_reports(&mut self, batch: &[Report<'_>]) -> Result<Decision, Fault> {
         if batch.is_empty() {
             return Ok(Default::default());
         }
-        let (verdicts, decision) = self.decider.reports(self.at, batch)?;
-        sense::verdicts(&verdicts, batch.len())?;
-        sense::decision(&decision, Some(batch.len()))?;
-        Ok((verdicts, decision))
+        let decision = self.decider.reports(self.at, batch)?;
+        check(&decision, Scope::Reports(batch.len()))?;
+        Ok(decision)
     }
 
     /// Performs what a decision about a session says, in order.
     fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
-        let perform = |(effect, index): (&Effect, usize)| {
+        let perform = |(effect, index): (Effect, usize)| {
             let mut contest = Contest::Won;
             match effect {
                 Effect::Keep(keep) => {
@@ -187,7 +189,7 @@ impl<'a> Stage<'a> {
             }
             EffectLine::effect(decision, index, contest)
         };
-        decision.effects.iter().zip(0..).map(perform).collect()
+        decision.effects.iter().zip(0..).filter_map(perform).collect()
     }
 
     /// Keeps a record if it wins.

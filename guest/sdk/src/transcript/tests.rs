@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::effect::{Decision, Level};
-use crate::event::{Awaiting, Input, Mark, Moment, Outcome, Progress, Reports, Verdict};
+use crate::batch::InputBatch;
+use crate::effect::{Decision, Effect, Level};
+use crate::event::{Awaiting, Input, Mark, Moment, Outcome, Progress, Reports};
 use crate::logic::{BadSetting, Description, Logic};
 use crate::native::{Fault, Native};
 use crate::turn::Turn;
@@ -31,8 +32,8 @@ impl Logic for Toy {
             match word() {
                 b"put" => {
                     let (key, rank, record) = (word(), word(), word());
-                    let keep = turn.keep(key, rank, 1, |out| out.extend_from_slice(record));
-                    turn.tell_first(keep, vec!["Jaquez".into(), "Juzang".into()]);
+                    let peers = ["Jaquez", "Juzang"];
+                    let keep = turn.keep_telling_first(key, rank, 1, |out| out.extend_from_slice(record), &peers);
                     turn.reply_if_kept(
                         keep,
                         |out| out.extend_from_slice(b"kept\n"),
@@ -49,9 +50,11 @@ impl Logic for Toy {
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) -> Vec<Verdict> {
+    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
         turn.publish_if_report_kept(0, b"t", b"news");
-        reports.iter().map(|report| if report.form == 1 { Verdict::Keep } else { Verdict::Refuse }).collect()
+        for (index, _) in reports.iter().enumerate().filter(|(_, report)| report.form != 1) {
+            turn.refuse(index);
+        }
     }
 
     fn answer(&self, _: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
@@ -67,12 +70,12 @@ impl Logic for Toy {
 struct Broken;
 
 impl Decider for Broken {
-    fn input(&mut self, _: Moment, _: Input<'_>) -> Result<(Progress, Decision), Fault> {
+    fn inputs(&mut self, _: Moment, _: &InputBatch) -> Result<Decision, Fault> {
         Err("trapped: unreachable".into())
     }
 
-    fn reports(&mut self, _: Moment, _: Reports<'_>) -> Result<(Vec<Verdict>, Decision), Fault> {
-        Ok((vec![], Decision::default()))
+    fn reports(&mut self, _: Moment, _: Reports<'_>) -> Result<Decision, Fault> {
+        Ok(Decision { output: vec![], effects: [Effect::Refuse(9)].into_iter().collect() })
     }
 
     fn answer(&mut self, _: Moment, _: &[u8], _: &[u8], _: Outcome<'_>) -> Result<Decision, Fault> {
@@ -192,7 +195,7 @@ fn a_difference_shows_the_event_and_both_sides() {
 fn a_fault_is_a_line_too() {
     let text = "\
         input \"x\\n\"\n  fault \"trapped: unreachable\"\n\
-        report \"k\", \"r\" form 1 rank - origin \"B\"\n  fault \"0 verdicts on 1 reports\"\n\
+        report \"k\", \"r\" form 1 rank - origin \"B\"\n  fault \"effect 1 refuses a report that is not there\"\n\
         report \"k\", \"r\" form 1 rank - origin \"B\"\n  duplicate\n";
     let run = Transcript::parse("t", text).unwrap().run(&mut Broken, &MemoryRecords::default());
     assert!(run.passed(), "{run}");

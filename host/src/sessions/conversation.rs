@@ -1,0 +1,158 @@
+//! A session without its socket: what came and is not decided, what was decided and is not out.
+//!
+//! It performs the effects of a decision, in their order. They have been checked where they left the guest, so spans and
+//! ties hold here.
+
+use std::net::SocketAddr;
+
+use herd_sdk::{Decision, Effect, FanOut, Level, Mark, Note, Progress};
+
+use super::input::{InputBuffer, Window};
+use super::listener::Shared;
+use super::replies::{Place, Replies, Waiting};
+use super::surroundings::{Asked, KeepRequest, Surroundings};
+use super::topics::{SessionId, Subscriptions};
+use crate::records::Kept;
+use crate::runtime::{GenerationId, admits_guest_line};
+
+/// What one client and a node have to say to each other.
+pub(super) struct Conversation {
+    pub(super) id: SessionId,
+    pub(super) address: SocketAddr,
+    pub(super) input: InputBuffer,
+    pub(super) replies: Replies,
+    pub(super) subscriptions: Option<Box<Subscriptions>>,
+    pub(super) closing: bool,
+}
+
+impl Conversation {
+    pub(super) fn new(id: SessionId, address: SocketAddr) -> Self {
+        let (input, replies) = (InputBuffer::new(), Replies::default());
+        Self { id, address, input, replies, subscriptions: None, closing: false }
+    }
+
+    /// Whether there is room for what more input would bring.
+    pub(super) fn may_decide<S: Surroundings>(&self, shared: &Shared<S>) -> bool {
+        self.replies.bytes() < shared.limits.output_bytes_max()
+            && self.replies.waiting() < FETCHES_MAX
+            && self.replies.queued() < QUEUED_MAX
+    }
+
+    /// What to decide next, about so many bytes of it.
+    pub(super) fn window<S: Surroundings>(&self, shared: &Shared<S>, bytes: usize) -> Window<'_> {
+        self.input.window(shared.limits.line_bytes_max, bytes)
+    }
+
+    /// No more input is decided; the session ends once its replies are out.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        self.input.clear();
+    }
+
+    /// A window of this many bytes is decided.
+    pub(super) fn decided<S: Surroundings>(
+        &mut self,
+        shared: &Shared<S>,
+        progress: Progress,
+        window: usize,
+        mark: Mark,
+    ) {
+        if let Some(traffic) = shared.surroundings.traffic() {
+            traffic.received(self.id.0, self.address, self.input.first(progress.consumed));
+        }
+        self.input.consume(progress.consumed, window, progress.awaits);
+        match mark {
+            Mark::Overlong => self.close(),
+            _ if self.closing => self.close(),
+            Mark::End => self.input.clear(),
+            Mark::More => {}
+        }
+    }
+
+    /// Performs an effect of a decision of a generation. Fetches hold the place that it answers into, or one of their own.
+    /// `keeps` holds what became of the keeps of the decision so far.
+    pub(super) fn perform<S: Surroundings>(
+        &mut self,
+        shared: &Shared<S>,
+        decided_by: GenerationId,
+        decision: &Decision,
+        effect: Effect,
+        place: Place,
+        keeps: &mut Vec<Kept>,
+    ) {
+        match effect {
+            Effect::Reply(reply) => {
+                let refused = reply.tie.filter(|tie| keeps[tie.keep as usize] == Kept::NoRoom);
+                self.replies.push(decision.bytes(refused.map_or(reply.bytes, |tie| tie.otherwise)));
+            }
+            Effect::Keep(keep) => keeps.push(shared.surroundings.keep(KeepRequest {
+                key: decision.bytes(keep.key),
+                rank: decision.bytes(keep.rank),
+                form: keep.form,
+                record: decision.bytes(keep.bytes),
+                only: match keep.fan_out {
+                    FanOut::Everyone => None,
+                    FanOut::TheseFirst(peers) => Some(decision.bytes(peers)),
+                },
+            })),
+            Effect::Fetch(fetch) => self.replies.push_waiting(Waiting {
+                asked_by: decided_by,
+                asked: Some(Asked {
+                    upstream: decision.bytes(fetch.upstream).into(),
+                    method: fetch.method,
+                    path: decision.bytes(fetch.path).into(),
+                    body: decision.bytes(fetch.body).into(),
+                }),
+                token: decision.bytes(fetch.token).into(),
+                otherwise: decision.bytes(fetch.otherwise).into(),
+                place,
+            }),
+            Effect::Subscribe(topic) => self.subscribe(shared, decision.bytes(topic)),
+            Effect::Unsubscribe(topic) => {
+                if let Some(subscriptions) = &mut self.subscriptions {
+                    subscriptions.unsubscribe(&shared.topics, decision.bytes(topic));
+                }
+            }
+            Effect::Publish(publish) => {
+                let applied = |keep: u32| matches!(keeps[keep as usize], Kept::Applied(_));
+                if publish.tie.is_none_or(applied) {
+                    shared.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));
+                }
+            }
+            // What of the input was consumed is said at its end.
+            Effect::Close => self.closing = true,
+            Effect::Note(note) => log_note(decision, note, decided_by),
+            Effect::Done(_) | Effect::Refuse(_) => {}
+        }
+    }
+
+    fn subscribe<S: Surroundings>(&mut self, shared: &Shared<S>, topic: &[u8]) {
+        let (id, pushes_max) = (self.id, shared.limits.pushes_max);
+        let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
+        if !subscriptions.subscribe(&shared.topics, topic) {
+            tracing::debug!(client.addr = %self.address, "a session is on too many topics; one more was not joined");
+        }
+    }
+}
+
+/// Writes a note of a guest into the log.
+pub(crate) fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
+    if !admits_guest_line() {
+        return;
+    }
+    let text = decision.bytes(note.text);
+    let text = String::from_utf8_lossy(&text[..text.len().min(NOTE_BYTES_MAX)]);
+    let text = text.escape_debug();
+    match note.level {
+        Level::Debug => tracing::debug!(target: "guest", generation = %decided_by, "guest: {text}"),
+        Level::Info => tracing::info!(target: "guest", generation = %decided_by, "guest: {text}"),
+        Level::Warn => tracing::warn!(target: "guest", generation = %decided_by, "guest: {text}"),
+    }
+}
+
+/// Fetches under way in one session. A read may bring more `WHATSAT`s than that; they start as others end.
+pub(super) const FETCHES_MAX: usize = 16;
+/// Replies and fetches that wait for one another; above it, nothing more is decided.
+const QUEUED_MAX: usize = 1024;
+/// The rest of a note is cut.
+const NOTE_BYTES_MAX: usize = 1 << 10;
