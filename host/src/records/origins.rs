@@ -8,7 +8,7 @@ pub(super) struct Origins(RwLock<Vec<Arc<str>>>);
 
 /// The number of a name. The first is this node's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OriginId(u16);
+pub(super) struct OriginId(pub(super) u16);
 
 impl OriginId {
     /// This node.

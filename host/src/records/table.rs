@@ -98,19 +98,12 @@ impl RecordTable {
 
     /// Offers what a client reported. It inherits the reign of its key.
     pub fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
-        let (hash, mut shard) = self.write(key);
-        let reign = shard.highest(hash, key).map_or(Reign(0), |highest| highest.reign);
-        if !self.has_room(shard.get(hash, key), key.len() + rank.len() + record.len()) {
-            return Kept::NoRoom;
-        }
-        self.offer(&mut shard, hash, key, Rank { reign, rank, record, form }, OriginId::SELF)
+        self.offer(key, Rank { reign: Reign(0), rank, record, form }, Offered::ByClient)
     }
 
     /// Offers what a peer reported, and `origin` took from a client. Never refused for room.
     pub fn keep_from_peer(&self, key: &[u8], rank: Rank<'_>, origin: &str) -> Kept {
-        let origin = self.origins.id(origin);
-        let (hash, mut shard) = self.write(key);
-        self.offer(&mut shard, hash, key, rank, origin)
+        self.offer(key, rank, Offered::ByPeer(self.origins.id(origin)))
     }
 
     /// Offers what a peer reported and no guest would have: it is kept by rank, but what was there before stays
@@ -175,35 +168,58 @@ impl RecordTable {
         }
     }
 
-    /// Whether a record of so many bytes may take the place of this one. What does not grow may always.
-    fn has_room(&self, old: Option<&Entry>, bytes: usize) -> bool {
-        let growth = bytes.saturating_sub(old.map_or(0, Entry::len));
-        let more = self.bytes.load(Ordering::Relaxed).saturating_add(growth);
-        let key_fits = old.is_some() || self.keys.load(Ordering::Relaxed) < self.limits.keys_max;
-        key_fits && (growth == 0 || more <= self.limits.mib_max.saturating_mul(1 << 20))
-    }
-
-    fn offer(&self, shard: &mut Shard, hash: u64, key: &[u8], rank: Rank<'_>, origin: OriginId) -> Kept {
-        if shard.highest(hash, key).is_some_and(|highest| highest >= rank) {
-            return Kept::Outranked;
-        }
-        if !shard.aside.is_empty() {
-            shard.aside.remove(key);
-        }
-        let entry = Entry::new(key, rank, origin);
-        self.bytes.fetch_add(entry.len(), Ordering::Relaxed);
+    fn offer(&self, key: &[u8], rank: Rank<'_>, offered: Offered) -> Kept {
+        let (hash, mut shard) = self.write(key);
+        let Shard { shown, aside } = &mut *shard;
+        // Rarely is anything set aside at all, and then there is nothing to look up.
+        let set_aside = if aside.is_empty() { None } else { aside.get(key).map(Aside::rank) };
+        let is_aside = set_aside.is_some();
+        let bytes = key.len() + rank.rank.len() + rank.record.len();
         let rehash = |entry: &Entry| self.hasher.hash_one(entry.key());
-        match shard.shown.entry(hash, |entry| entry.key() == key, rehash) {
+        let reign = match shown.entry(hash, |entry| entry.key() == key, rehash) {
             Slot::Occupied(mut slot) => {
-                let old = std::mem::replace(slot.get_mut(), entry);
-                self.bytes.fetch_sub(old.len(), Ordering::Relaxed);
+                let highest = set_aside.unwrap_or_else(|| slot.get().rank());
+                let rank = offered.inheriting(rank, highest);
+                if highest >= rank {
+                    return Kept::Outranked;
+                }
+                let old = slot.get().len();
+                if offered == Offered::ByClient && !self.has_room(0, bytes.saturating_sub(old)) {
+                    return Kept::NoRoom;
+                }
+                slot.get_mut().replace(key, rank, offered.origin());
+                if bytes != old {
+                    // Wrapping: the difference may be negative.
+                    self.bytes.fetch_add(bytes.wrapping_sub(old), Ordering::Relaxed);
+                }
+                rank.reign
             }
             Slot::Vacant(slot) => {
+                let rank = set_aside.map_or(rank, |highest| offered.inheriting(rank, highest));
+                if set_aside.is_some_and(|highest| highest >= rank) {
+                    return Kept::Outranked;
+                }
+                if offered == Offered::ByClient && !self.has_room(1, bytes) {
+                    return Kept::NoRoom;
+                }
+                slot.insert(Entry::new(key, rank, offered.origin()));
                 self.keys.fetch_add(1, Ordering::Relaxed);
-                slot.insert(entry);
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
+                rank.reign
             }
+        };
+        if is_aside {
+            aside.remove(key);
         }
-        Kept::Applied(rank.reign)
+        Kept::Applied(reign)
+    }
+
+    /// Whether there is room for so many more keys and bytes. What does not grow has it always.
+    fn has_room(&self, keys: usize, bytes: usize) -> bool {
+        let more_keys = self.keys.load(Ordering::Relaxed).saturating_add(keys);
+        let more_bytes = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
+        (keys == 0 || more_keys <= self.limits.keys_max)
+            && (bytes == 0 || more_bytes <= self.limits.mib_max.saturating_mul(1 << 20))
     }
 
     fn write(&self, key: &[u8]) -> (u64, RwLockWriteGuard<'_, Shard>) {
@@ -214,6 +230,31 @@ impl RecordTable {
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
         // The table uses the low and the highest bits of the hash, so the shard takes some of the middle.
         &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}
+
+/// Who offers a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offered {
+    /// A client of this node. There must be room, and the record inherits the reign of its key.
+    ByClient,
+    /// A peer; this node took it from a client.
+    ByPeer(OriginId),
+}
+
+impl Offered {
+    fn origin(self) -> OriginId {
+        match self {
+            Self::ByClient => OriginId::SELF,
+            Self::ByPeer(origin) => origin,
+        }
+    }
+
+    fn inheriting<'a>(self, rank: Rank<'a>, highest: Rank<'_>) -> Rank<'a> {
+        match self {
+            Self::ByClient => Rank { reign: highest.reign, ..rank },
+            Self::ByPeer(_) => rank,
+        }
     }
 }
 
