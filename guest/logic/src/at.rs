@@ -1,8 +1,11 @@
 //! `AT` lines: what a node answers to an `IAMAT`, keeps, and tells its peers.
 
+use crate::iamat::Iamat;
 use crate::line::fields;
 use crate::location::Location;
-use crate::time::{ClientTime, parse_skew, write_skew};
+use crate::reader::Reader;
+use crate::time::{ClientTime, parse_skew, skew, write_skew};
+use crate::word::append;
 
 /// The fields of an `AT` line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,29 +25,41 @@ pub struct AtLine<'a> {
 impl<'a> AtLine<'a> {
     /// Writes `AT <node> <skew> <client> <location> <time>`, without a newline. The last three fields are the
     /// client's own bytes.
-    pub fn write(
-        out: &mut Vec<u8>,
-        node: &[u8],
-        received_ns: u64,
-        client: &[u8],
-        location: Location<'_>,
-        time: ClientTime<'_>,
-    ) {
-        // 28 bytes hold the word, the blanks and any skew of this century.
-        out.reserve(28 + node.len() + client.len() + location.text().len() + time.text().len());
+    #[inline]
+    pub fn write(out: &mut Vec<u8>, node: &[u8], received_ns: u64, iamat: &Iamat<'_>) {
         out.extend_from_slice(b"AT ");
-        out.extend_from_slice(node);
+        append(out, node);
         out.push(b' ');
-        write_skew(out, received_ns, time.ns());
-        for field in [client, location.text(), time.text()] {
-            out.push(b' ');
-            out.extend_from_slice(field);
-        }
+        write_skew(out, received_ns, iamat.time.ns());
+        out.push(b' ');
+        iamat.write(out);
     }
 
     /// Parses a line of exactly six valid fields, without its newline.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Option<Self> {
+        Self::usual(line).or_else(|| Self::by_fields(line))
+    }
+
+    /// Parses a line that is written as a node writes it.
+    #[inline]
+    fn usual(line: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::behind(b"AT ", line)?;
+        let node = reader.field()?;
+        reader.blank()?;
+        let skew_ns = skew(reader.sign()?, reader.time()?)?;
+        reader.blank()?;
+        let client = reader.field()?;
+        reader.blank()?;
+        let location = reader.location()?;
+        reader.blank()?;
+        let time = reader.time()?;
+        reader.end()?;
+        Some(Self { node, skew_ns, client, location, time })
+    }
+
+    /// Parses any line.
+    fn by_fields(line: &'a [u8]) -> Option<Self> {
         let mut fields = fields(line);
         if fields.next()? != b"AT" {
             return None;
@@ -62,6 +77,8 @@ impl<'a> AtLine<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -69,13 +86,24 @@ mod tests {
         let location = Location::parse(b"+34.068930-118.445127").unwrap();
         let time = ClientTime::parse(b"1520023934.918963997").unwrap();
         let mut out = vec![];
-        AtLine::write(&mut out, b"Riley", 1_520_023_935_182_837_383, b"ki\xffwi", location, time);
+        AtLine::write(&mut out, b"Riley", 1_520_023_935_182_837_383, &Iamat::new(b"ki\xffwi", location, time));
         assert_eq!(out, b"AT Riley +0.263873386 ki\xffwi +34.068930-118.445127 1520023934.918963997");
         let skew_ns = 263_873_386;
         assert_eq!(AtLine::parse(&out), Some(AtLine { node: b"Riley", skew_ns, client: b"ki\xffwi", location, time }));
         for wrong in ["AT Riley 0.1 a +1+1 1", "AT Riley +0.1 a +1+1", "AT Riley +0.1 a +1+1 1 1", "IAMAT a +1+1 1", ""]
         {
             assert_eq!(AtLine::parse(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_as_a_node_writes_it_says_what_its_fields_say(
+            line in "AT [!-~]{1,9} [+-]?[0-9]{1,3}(\\.[0-9]{0,10})? [!-~\u{80}]{1,12} [+-][0-9]{1,9}[+-][0-9]{1,3}(\\.[0-9]{1,9})?[ \t][0-9]{1,20} ?",
+        ) {
+            let (usual, by_fields) = (AtLine::usual(line.as_bytes()), AtLine::by_fields(line.as_bytes()));
+            prop_assert_eq!(usual.or(by_fields), by_fields);
+            prop_assert!(usual.is_some() || by_fields.is_none() || line.contains('\t') || line.ends_with(' '), "{:?}", line);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a line says. Parsing never fails: what is wrong is a command too, with its reason.
 
+use crate::decimal::{Decimal, Digits};
+use crate::iamat::Iamat;
 use crate::line::fields;
 use crate::location::Location;
 use crate::time::ClientTime;
@@ -10,14 +12,7 @@ pub enum Command<'a> {
     /// No field at all: ignored.
     Empty,
     /// `IAMAT <client> <location> <time>`
-    Iamat {
-        /// The client's name for itself.
-        client: &'a [u8],
-        /// Where it is.
-        location: Location<'a>,
-        /// When it was there, by its own clock.
-        time: ClientTime<'a>,
-    },
+    Iamat(Iamat<'a>),
     /// `WHATSAT <client> <radius> <bound>`
     Whatsat {
         /// About whom.
@@ -52,6 +47,14 @@ impl<'a> Command<'a> {
     /// Parses a line without its line end.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Self {
+        match Iamat::usual(line) {
+            Some(iamat) => Self::Iamat(iamat),
+            None => Self::by_fields(line),
+        }
+    }
+
+    /// Parses any line.
+    pub(crate) fn by_fields(line: &'a [u8]) -> Self {
         let mut fields = fields(line);
         let Some(word) = fields.next() else { return Self::Empty };
         let parse = match word {
@@ -68,11 +71,9 @@ impl<'a> Command<'a> {
     }
 
     fn iamat(client: &'a [u8], location: &'a [u8], time: &'a [u8]) -> Result<Self, Malformed> {
-        Ok(Self::Iamat {
-            client,
-            location: Location::parse(location).ok_or(Malformed::Location)?,
-            time: ClientTime::parse(time).ok_or(Malformed::Time)?,
-        })
+        let location = Location::parse(location).ok_or(Malformed::Location)?;
+        let time = ClientTime::parse(time).ok_or(Malformed::Time)?;
+        Ok(Self::Iamat(Iamat::new(client, location, time)))
     }
 
     fn whatsat(client: &'a [u8], radius: &'a [u8], bound: &'a [u8]) -> Result<Self, Malformed> {
@@ -109,55 +110,13 @@ impl Radius {
     }
 }
 
-/// A decimal number without sign or exponent: digits, and behind an optional point more digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Decimal<'a> {
-    /// At least one digit.
-    pub(crate) whole: &'a [u8],
-    /// At least one digit if there is a point, none if not.
-    pub(crate) fraction: &'a [u8],
-}
-
-impl<'a> Decimal<'a> {
-    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
-        let (whole, fraction) = match text.iter().position(|&byte| byte == b'.') {
-            Some(point) => (&text[..point], Some(&text[point + 1..])),
-            None => (text, None),
-        };
-        let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-        (digits(whole) && fraction.is_none_or(digits)).then(|| Self { whole, fraction: fraction.unwrap_or_default() })
-    }
-
-    /// Whether the number is at most `max`, exactly, however many digits it has.
-    pub(crate) fn within(self, max: u8) -> bool {
-        let whole = saturating_number(self.whole);
-        let max = u64::from(max);
-        whole < max || whole == max && self.fraction.iter().all(|&digit| digit == b'0')
-    }
-
-    /// A thousand times the number, for numbers that are small: the decimal point is moved three places
-    /// before the number becomes a double, so that 10.1 km are 10100 m and not a little less.
-    fn thousandfold(self) -> f64 {
-        let mut digits = String::with_capacity(self.whole.len() + self.fraction.len() + 4);
-        let fraction = self.fraction.iter().copied().chain(std::iter::repeat(b'0'));
-        digits.extend(self.whole.iter().copied().chain(fraction.take(3)).map(char::from));
-        digits.push('.');
-        digits.extend(self.fraction.iter().skip(3).copied().map(char::from));
-        digits.parse().unwrap_or_default()
-    }
-}
-
-/// The value of a run of digits, or the largest number when it is larger.
-pub(crate) fn saturating_number(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
-}
-
 fn parse_bound(text: &[u8]) -> Option<u8> {
     let digits = text.strip_prefix(b"+").unwrap_or(text);
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    let number = Digits::leading(digits, 0);
+    if digits.is_empty() || number.end() < digits.len() {
         return None;
     }
-    u8::try_from(saturating_number(digits)).ok().filter(|&bound| bound <= RESULTS_MAX)
+    u8::try_from(number.value()).ok().filter(|&bound| bound <= RESULTS_MAX)
 }
 
 /// The largest radius: what both Google endpoints allow.

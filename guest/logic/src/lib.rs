@@ -9,18 +9,23 @@
 
 mod at;
 mod command;
+mod decimal;
+mod iamat;
 mod line;
 mod location;
 mod nearby;
 mod rank;
+mod reader;
 mod settings;
 mod sources;
 mod time;
+mod word;
 
 use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Report, Reports, Settings, Turn};
 
 pub use at::AtLine;
 pub use command::{Command, Malformed};
+pub use iamat::Iamat;
 pub use line::{Line, fields, split_lines};
 pub use location::Location;
 pub use rank::{Rank, rank};
@@ -46,7 +51,7 @@ impl Herd {
     pub fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
         match Command::parse(line.bytes) {
             Command::Empty => return false,
-            Command::Iamat { client, location, time } => self.iamat(line, client, location, time, turn),
+            Command::Iamat(iamat) => self.iamat(line, &iamat, turn),
             Command::Whatsat { client, radius, bound } => {
                 if !nearby::ask(&self.settings, client, radius, bound, turn) {
                     invalid(line, turn);
@@ -63,11 +68,11 @@ impl Herd {
         self.settings.close_after_reply
     }
 
-    fn iamat(&self, line: Line<'_>, client: &[u8], location: Location<'_>, time: ClientTime<'_>, turn: &mut Turn<'_>) {
+    fn iamat(&self, line: Line<'_>, iamat: &Iamat<'_>, turn: &mut Turn<'_>) {
         let received_ns = turn.now_ns();
-        let rank = rank(time.ns(), received_ns, self.settings.tolerance_ns, self.node.as_bytes());
-        let write = |out: &mut Vec<u8>| AtLine::write(out, self.node.as_bytes(), received_ns, client, location, time);
-        turn.keep_and_reply(client, &rank, FORM, write, b"\n", |out| line.echo(out));
+        let rank = rank(iamat.time.ns(), received_ns, self.settings.tolerance_ns, self.node.as_bytes());
+        let write = |out: &mut Vec<u8>| AtLine::write(out, self.node.as_bytes(), received_ns, iamat);
+        turn.keep_and_reply(iamat.client, &rank, FORM, write, b"\n", |out| line.echo(out));
     }
 }
 

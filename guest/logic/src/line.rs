@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 
 use herd_sdk::{Awaiting, Input, Mark, Progress};
 
+use crate::word::Word;
+
 /// A command as it came, without its line end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
@@ -27,9 +29,8 @@ impl Line<'_> {
 pub fn split_lines<'a>(input: Input<'a>, mut each: impl FnMut(Line<'a>) -> ControlFlow<()>) -> Progress {
     let awaits = Awaiting::Delimiter(b'\n');
     let mut rest = input.bytes;
-    while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-        let bytes = &rest[..end];
-        rest = &rest[end + 1..];
+    while let Some((bytes, behind)) = split_line(rest) {
+        rest = behind;
         if each(Line { bytes: bytes.strip_suffix(b"\r").unwrap_or(bytes) }).is_break() {
             return Progress { consumed: input.bytes.len(), awaits };
         }
@@ -41,9 +42,65 @@ pub fn split_lines<'a>(input: Input<'a>, mut each: impl FnMut(Line<'a>) -> Contr
     Progress { consumed: input.bytes.len() - rest.len(), awaits }
 }
 
+/// What is before and behind the first newline.
+#[inline]
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut end = 0;
+    while end < bytes.len() {
+        let found = Word::at(bytes, end).find(b'\n');
+        if found == Word::BYTES {
+            // A step of known length: the processor need not wait for this word to read the next.
+            end += Word::BYTES;
+        } else {
+            end += found;
+            return Some((&bytes[..end], &bytes[end + 1..]));
+        }
+    }
+    None
+}
+
 /// The fields of a line: runs of bytes that are not white space.
-pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|&byte| is_space(byte)).filter(|field| !field.is_empty())
+pub fn fields(line: &[u8]) -> Fields<'_> {
+    Fields { line, at: 0 }
+}
+
+/// See [`fields`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    line: &'a [u8],
+    /// Where the rest begins.
+    at: usize,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while is_space(*self.line.get(self.at)?) {
+            self.at += 1;
+        }
+        let start = self.at;
+        self.at = end_of_field(self.line, start);
+        self.line.get(start..self.at)
+    }
+}
+
+/// Where the field ends that begins at `at`.
+#[inline]
+fn end_of_field(line: &[u8], mut at: usize) -> usize {
+    loop {
+        let blank = Word::at(line, at).find_blank();
+        at += blank;
+        if blank == Word::BYTES {
+            continue;
+        }
+        match line.get(at) {
+            // Other control characters are as good as letters.
+            Some(&byte) if !is_space(byte) => at += 1,
+            _ => return at,
+        }
+    }
 }
 
 /// Exactly the six white space characters of the protocol. No-break space is not one of them.
@@ -53,6 +110,8 @@ fn is_space(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn lines(bytes: &[u8], mark: Mark) -> (Vec<&[u8]>, usize) {
@@ -79,5 +138,19 @@ mod tests {
     fn fields_are_separated_by_the_six_white_space_characters_only() {
         let line = b" \tIAMAT\x0cki\xc2\xa0wi\x0b\x0b+1-1\r9\x1f ";
         assert_eq!(fields(line).collect::<Vec<_>>(), [&b"IAMAT"[..], b"ki\xc2\xa0wi", b"+1-1", b"9\x1f"]);
+    }
+
+    proptest! {
+        #[test]
+        fn lines_and_fields_are_what_splitting_gives(bytes in "[ -#\n\r\t\u{b}\u{c}\u{1f}\u{0}\u{a0}]{0,60}") {
+            let bytes = bytes.as_bytes();
+            let plain: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+            let (rest, complete) = plain.split_last().unwrap();
+            let expected: Vec<&[u8]> = complete.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+            prop_assert_eq!(lines(bytes, Mark::More), (expected, bytes.len() - rest.len()));
+
+            let expected = bytes.split(|&byte| is_space(byte)).filter(|field| !field.is_empty());
+            prop_assert!(fields(bytes).eq(expected));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! ISO 6709 decimal degrees, as strictly as the protocol wants them.
 
-use crate::command::Decimal;
+use crate::decimal::Decimal;
 
 /// A location in the client's own words: latitude and longitude, each with its sign.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,13 +14,16 @@ impl<'a> Location<'a> {
     /// else: no height, no solidus, no exponent.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let is_sign = |byte: &u8| matches!(byte, b'+' | b'-');
-        let longitude_at = 1 + text.get(1..)?.iter().position(is_sign)?;
-        let (latitude, longitude) = text.split_at(longitude_at);
-        let valid = |part: &[u8], max| {
-            part.first().is_some_and(is_sign) && Decimal::parse(&part[1..]).is_some_and(|decimal| decimal.within(max))
-        };
-        (valid(latitude, 90) && valid(longitude, 180)).then_some(Self { text, longitude_at })
+        let (location, end) = Self::leading(text, 0)?;
+        (end == text.len()).then_some(location)
+    }
+
+    /// The location that stands in a text at `at`, and where it ends.
+    #[inline(always)]
+    pub(crate) fn leading(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        let longitude_at = coordinate(text, at, 90)?;
+        let end = coordinate(text, longitude_at, 180)?;
+        Some((Self { text: text.get(at..end)?, longitude_at: longitude_at - at }, end))
     }
 
     /// The client's own bytes.
@@ -40,6 +43,14 @@ impl<'a> Location<'a> {
     pub fn longitude(self) -> f64 {
         degrees(&self.text[self.longitude_at..])
     }
+}
+
+/// Where a sign and a number of at most `max` degrees end that stand in the text at `at`.
+#[inline(always)]
+fn coordinate(text: &[u8], at: usize, max: u8) -> Option<usize> {
+    let (b'+' | b'-') = text.get(at)? else { return None };
+    let (degrees, end) = Decimal::leading(text, at + 1)?;
+    degrees.within(max).then_some(end)
 }
 
 /// What a sign and a decimal number come to. Adding zero turns a negative zero into a positive one, because

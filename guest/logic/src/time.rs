@@ -1,7 +1,8 @@
 //! Times as exact decimal nanoseconds. As a double a time loses 240 ns, as text it orders `999999999.5`
 //! after `1000000000.5`.
 
-use crate::command::{Decimal, saturating_number};
+use crate::decimal::Decimal;
+use crate::word::Word;
 
 /// A client's time in its own words: POSIX seconds with up to nine decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,19 +15,29 @@ impl<'a> ClientTime<'a> {
     /// Parses digits, at most 18, with an optional fraction of one to nine digits.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let decimal = Decimal::parse(text)?;
-        if decimal.whole.len() > WHOLE_DIGITS_MAX || decimal.fraction.len() > FRACTION_DIGITS_MAX {
+        let (time, end) = Self::leading(text, 0)?;
+        (end == text.len()).then_some(time)
+    }
+
+    /// The time that stands in a text at `at`, and where it ends.
+    #[inline(always)]
+    pub(crate) fn leading(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        let (decimal, end) = Decimal::leading(text, at)?;
+        let Decimal { whole, fraction } = decimal;
+        if whole.count() > WHOLE_DIGITS_MAX {
             return None;
         }
-        let missing = FRACTION_DIGITS_MAX - decimal.fraction.len();
-        let fraction_ns = (0..missing).fold(saturating_number(decimal.fraction), |ns, _| ns * 10);
-        let seconds = saturating_number(decimal.whole);
-        // Times before the year 2554 fit into 64 bits.
-        let ns = match seconds.checked_mul(NS_PER_S_64).and_then(|ns| ns.checked_add(fraction_ns)) {
-            Some(ns) => u128::from(ns),
-            None => u128::from(seconds) * NS_PER_S + u128::from(fraction_ns),
+        let missing = FRACTION_DIGITS_MAX.checked_sub(fraction.count())?;
+        // Below a second.
+        let fraction_ns = fraction.value().wrapping_mul(POWERS_OF_TEN[missing]);
+        let seconds = whole.value();
+        // Times before the year 2554 fit into 64 bits, and a check after the product would cost one of 128.
+        let ns = if seconds < SECONDS_64_MAX {
+            u128::from(seconds * NS_PER_S_64 + fraction_ns)
+        } else {
+            u128::from(seconds) * NS_PER_S + u128::from(fraction_ns)
         };
-        Some(Self { text, ns })
+        Some((Self { text: text.get(at..end)?, ns }, end))
     }
 
     /// The client's own bytes.
@@ -56,28 +67,43 @@ pub fn write_skew(out: &mut Vec<u8>, received_ns: u64, client_ns: u128) {
         }
     };
     out.push(sign);
-    write_digits(out, seconds, 1);
+    write_number(out, seconds);
     out.push(b'.');
-    write_digits(out, fraction_ns, FRACTION_DIGITS_MAX);
+    write_nine_digits(out, fraction_ns);
 }
 
-/// Writes a number in decimal, with zeros in front if it has fewer digits than `width`.
-fn write_digits(out: &mut Vec<u8>, mut number: u64, width: usize) {
-    // A 64-bit number has 20 digits at most.
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    while number > 0 {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
+/// Writes a number without zeros in front.
+#[inline(always)]
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    if number >= EIGHT_DIGITS {
+        return out.extend_from_slice(number.to_string().as_bytes());
     }
-    out.extend_from_slice(&digits[start.min(digits.len() - width)..]);
+    let digits = Word::of_number(number as u32);
+    // The last digit stands even if it is a zero.
+    let zeros = digits.zeros().min(Word::BYTES - 1);
+    let length = out.len() + Word::BYTES - zeros;
+    out.extend_from_slice(&digits.without(zeros).bytes());
+    out.truncate(length);
+}
+
+/// Writes a number of nanoseconds below a second, with zeros in front.
+#[inline(always)]
+fn write_nine_digits(out: &mut Vec<u8>, number: u64) {
+    let number = number as u32;
+    out.push(b'0' + (number / EIGHT_DIGITS as u32) as u8);
+    out.extend_from_slice(&Word::of_number(number % EIGHT_DIGITS as u32).bytes());
 }
 
 /// Parses what [`write_skew`] writes: the skew in nanoseconds.
 pub(crate) fn parse_skew(text: &[u8]) -> Option<i128> {
-    let (sign, magnitude) = text.split_first()?;
-    let ns = i128::try_from(ClientTime::parse(magnitude)?.ns()).ok()?;
+    let (&sign, magnitude) = text.split_first()?;
+    skew(sign, ClientTime::parse(magnitude)?)
+}
+
+/// The skew that a sign and a number of seconds come to.
+#[inline(always)]
+pub(crate) fn skew(sign: u8, magnitude: ClientTime<'_>) -> Option<i128> {
+    let ns = i128::try_from(magnitude.ns()).ok()?;
     match sign {
         b'+' => Some(ns),
         b'-' => Some(-ns),
@@ -87,11 +113,18 @@ pub(crate) fn parse_skew(text: &[u8]) -> Option<i128> {
 
 pub(crate) const NS_PER_S: u128 = 1_000_000_000;
 const NS_PER_S_64: u64 = 1_000_000_000;
+const SECONDS_64_MAX: u64 = u64::MAX / NS_PER_S_64;
 
 /// More would not fit into 96 bits of nanoseconds, which is what a rank has room for.
 const WHOLE_DIGITS_MAX: usize = 18;
 
 const FRACTION_DIGITS_MAX: usize = 9;
+
+/// A number below this has at most eight digits.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+const POWERS_OF_TEN: [u64; FRACTION_DIGITS_MAX + 1] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,81 @@
+//! `IAMAT`: a client says where it is.
+
+use crate::location::Location;
+use crate::reader::Reader;
+use crate::time::ClientTime;
+
+/// What an `IAMAT` line says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Iamat<'a> {
+    /// The client's name for itself.
+    pub client: &'a [u8],
+    /// Where it is.
+    pub location: Location<'a>,
+    /// When it was there, by its own clock.
+    pub time: ClientTime<'a>,
+    /// The three as one text, if that is how they stand in an `AT` line: with single blanks between them.
+    verbatim: Option<&'a [u8]>,
+}
+
+impl<'a> Iamat<'a> {
+    /// Puts a report together.
+    #[must_use]
+    pub fn new(client: &'a [u8], location: Location<'a>, time: ClientTime<'a>) -> Self {
+        Self { client, location, time, verbatim: None }
+    }
+
+    /// Reads a line if it is written as most are.
+    #[inline(always)]
+    pub(crate) fn usual(line: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::behind(b"IAMAT ", line)?;
+        let verbatim = Some(reader.rest());
+        let client = reader.field()?;
+        reader.blank()?;
+        let location = reader.location()?;
+        reader.blank()?;
+        let time = reader.time()?;
+        reader.end()?;
+        Some(Self { client, location, time, verbatim })
+    }
+
+    /// Writes `<client> <location> <time>`, the client's own bytes.
+    #[inline(always)]
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        if let Some(verbatim) = self.verbatim {
+            return out.extend_from_slice(verbatim);
+        }
+        out.extend_from_slice(self.client);
+        for field in [self.location.text(), self.time.text()] {
+            out.push(b' ');
+            out.extend_from_slice(field);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::command::Command;
+
+    proptest! {
+        #[test]
+        fn the_usual_line_says_what_its_fields_say(
+            line in "IAMAT [!-~\u{80}]{1,12}[ \t]{1,2}[+-]?[0-9]{0,10}\\.?[0-9]{0,10}[+-][0-9]{1,3}(\\.[0-9]{1,9})? [0-9]{1,20}(\\.[0-9]{0,10})? ?",
+        ) {
+            let by_fields = Command::by_fields(line.as_bytes());
+            let usual = Iamat::usual(line.as_bytes());
+            prop_assert_eq!(Command::parse(line.as_bytes()), usual.map_or(by_fields, Command::Iamat));
+            if let Some(usual) = usual {
+                prop_assert_eq!(by_fields, Command::Iamat(Iamat { verbatim: None, ..usual }));
+                let (mut verbatim, mut one_by_one) = (vec![], vec![]);
+                usual.write(&mut verbatim);
+                Iamat { verbatim: None, ..usual }.write(&mut one_by_one);
+                prop_assert_eq!(verbatim, one_by_one);
+            } else if let Command::Iamat(_) = by_fields {
+                prop_assert!(line.contains('\t') || line.contains("  ") || line.ends_with(' '), "{:?}", line);
+            }
+        }
+    }
+}
