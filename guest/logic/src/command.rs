@@ -47,9 +47,9 @@ impl<'a> Command<'a> {
     /// Parses a line without its line end.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Self {
-        match Iamat::usual(line) {
-            Some(iamat) => Self::Iamat(iamat),
-            None => Self::by_fields(line),
+        match Iamat::leading(line) {
+            Some((iamat, end)) if end == line.len() => Self::Iamat(iamat),
+            _ => Self::by_fields(line),
         }
     }
 

@@ -34,7 +34,7 @@ impl<'a> Decimal<'a> {
     }
 
     /// Whether the number is at most `max`, exactly, however many digits it has.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn within(self, max: u8) -> bool {
         let max = u64::from(max);
         let whole = self.whole.value();

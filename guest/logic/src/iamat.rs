@@ -24,18 +24,18 @@ impl<'a> Iamat<'a> {
         Self { client, location, time, verbatim: None }
     }
 
-    /// Reads a line if it is written as most are.
+    /// Reads what stands at the start of a text if it is written as most are, and says how long it is.
     #[inline(always)]
-    pub(crate) fn usual(line: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::behind(b"IAMAT ", line)?;
-        let verbatim = Some(reader.rest());
+    pub(crate) fn leading(text: &'a [u8]) -> Option<(Self, usize)> {
+        let mut reader = Reader::behind(b"IAMAT ", text)?;
+        let start = reader.at();
         let client = reader.field()?;
         reader.blank()?;
         let location = reader.location()?;
         reader.blank()?;
         let time = reader.time()?;
-        reader.end()?;
-        Some(Self { client, location, time, verbatim })
+        let end = reader.at();
+        Some((Self { client, location, time, verbatim: text.get(start..end) }, end))
     }
 
     /// Writes `<client> <location> <time>`, the client's own bytes.
@@ -65,7 +65,7 @@ mod tests {
             line in "IAMAT [!-~\u{80}]{1,12}[ \t]{1,2}[+-]?[0-9]{0,10}\\.?[0-9]{0,10}[+-][0-9]{1,3}(\\.[0-9]{1,9})? [0-9]{1,20}(\\.[0-9]{0,10})? ?",
         ) {
             let by_fields = Command::by_fields(line.as_bytes());
-            let usual = Iamat::usual(line.as_bytes());
+            let usual = Iamat::leading(line.as_bytes()).filter(|&(_, end)| end == line.len()).map(|(iamat, _)| iamat);
             prop_assert_eq!(Command::parse(line.as_bytes()), usual.map_or(by_fields, Command::Iamat));
             if let Some(usual) = usual {
                 prop_assert_eq!(by_fields, Command::Iamat(Iamat { verbatim: None, ..usual }));

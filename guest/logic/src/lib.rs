@@ -49,7 +49,7 @@ pub struct Herd {
 impl Herd {
     /// Decides one line. Says whether it was answered, or will be: an empty line is not.
     pub fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
-        match Command::parse(line.bytes) {
+        match line.command() {
             Command::Empty => return false,
             Command::Iamat(iamat) => self.iamat(line, &iamat, turn),
             Command::Whatsat { client, radius, bound } => {
@@ -117,7 +117,7 @@ impl Logic for Herd {
 /// Echoes the first bytes of a line over the limit and ends the session.
 pub fn overlong(input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
     let head = &input.bytes[..input.bytes.len().min(ECHO_BYTES_MAX)];
-    invalid(Line { bytes: head }, turn);
+    invalid(Line::new(head), turn);
     turn.close();
     Progress { consumed: input.bytes.len(), awaits: herd_sdk::Awaiting::Delimiter(b'\n') }
 }

@@ -4,21 +4,54 @@ use std::ops::ControlFlow;
 
 use herd_sdk::{Awaiting, Input, Mark, Progress};
 
+use crate::command::Command;
+use crate::iamat::Iamat;
 use crate::word::Word;
 
 /// A command as it came, without its line end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
+    /// What it says, if that was found out on the way to its end.
+    read: Option<Iamat<'a>>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// A line of these bytes.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, read: None }
+    }
+
+    /// What it says.
+    #[must_use]
+    #[inline]
+    pub fn command(&self) -> Command<'a> {
+        self.read.map_or_else(|| Command::by_fields(self.bytes), Command::Iamat)
+    }
+
     /// Writes the answer to an invalid command: a copy of it behind a question mark.
-    pub fn echo(self, out: &mut Vec<u8>) {
+    pub fn echo(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"? ");
         out.extend_from_slice(self.bytes);
         out.push(b'\n');
+    }
+
+    /// The line at the start of the bytes, and what is behind it. The usual line is read, and so it ends where it is
+    /// read to the end; for any other a newline is looked for.
+    #[inline]
+    fn leading(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        if let Some((iamat, length)) = Iamat::leading(bytes) {
+            let (line, behind) = bytes.split_at(length);
+            let behind = behind.strip_prefix(b"\n").or_else(|| behind.strip_prefix(b"\r\n"));
+            if let Some(behind) = behind {
+                return Some((Self { bytes: line, read: Some(iamat) }, behind));
+            }
+        }
+        let end = newline(bytes)?;
+        let line = &bytes[..end];
+        Some((Self::new(line.strip_suffix(b"\r").unwrap_or(line)), &bytes[end + 1..]))
     }
 }
 
@@ -29,32 +62,30 @@ impl Line<'_> {
 pub fn split_lines<'a>(input: Input<'a>, mut each: impl FnMut(Line<'a>) -> ControlFlow<()>) -> Progress {
     let awaits = Awaiting::Delimiter(b'\n');
     let mut rest = input.bytes;
-    while let Some((bytes, behind)) = split_line(rest) {
+    while let Some((line, behind)) = Line::leading(rest) {
         rest = behind;
-        if each(Line { bytes: bytes.strip_suffix(b"\r").unwrap_or(bytes) }).is_break() {
+        if each(line).is_break() {
             return Progress { consumed: input.bytes.len(), awaits };
         }
     }
     if input.mark == Mark::End && !rest.is_empty() {
-        let _ = each(Line { bytes: rest });
+        let _ = each(Line::new(rest));
         rest = &[];
     }
     Progress { consumed: input.bytes.len() - rest.len(), awaits }
 }
 
-/// What is before and behind the first newline.
+/// Where the first newline is.
 #[inline]
-fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut end = 0;
-    while end < bytes.len() {
-        let found = Word::at(bytes, end).find(b'\n');
-        if found == Word::BYTES {
-            // A step of known length: the processor need not wait for this word to read the next.
-            end += Word::BYTES;
-        } else {
-            end += found;
-            return Some((&bytes[..end], &bytes[end + 1..]));
+fn newline(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < bytes.len() {
+        let found = Word::at(bytes, at).find(b'\n');
+        if found < Word::BYTES {
+            return Some(at + found);
         }
+        // A step of known length: the processor need not wait for this word to read the next.
+        at += Word::BYTES;
     }
     None
 }
@@ -141,6 +172,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_line_that_was_read_on_the_way_is_the_line_that_splitting_gives(
+            bytes in "((IAMAT|WHATSAT) [ab]{1,9}[ \t]([+-]1\\.?[0-9]{0,3}){2} [1-9]{1,12}[ \r\n]?(\r?\n)?){0,4}",
+        ) {
+            let mut plain = bytes.as_bytes().split(|&byte| byte == b'\n');
+            let _ = split_lines(Input { bytes: bytes.as_bytes(), mark: Mark::More }, |line| {
+                let expected = plain.next().unwrap();
+                assert_eq!(line.bytes, expected.strip_suffix(b"\r").unwrap_or(expected));
+                assert_eq!(line.command(), Command::parse(line.bytes));
+                ControlFlow::Continue(())
+            });
+            prop_assert_eq!(plain.count(), 1);
+        }
+
         #[test]
         fn lines_and_fields_are_what_splitting_gives(bytes in "[ -#\n\r\t\u{b}\u{c}\u{1f}\u{0}\u{a0}]{0,60}") {
             let bytes = bytes.as_bytes();

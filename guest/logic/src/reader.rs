@@ -20,10 +20,10 @@ impl<'a> Reader<'a> {
         line.starts_with(start).then_some(Self { line, at: start.len() })
     }
 
-    /// All that is still to be read.
+    /// Where the rest begins.
     #[inline(always)]
-    pub(crate) fn rest(self) -> &'a [u8] {
-        self.line.get(self.at..).unwrap_or_default()
+    pub(crate) fn at(self) -> usize {
+        self.at
     }
 
     /// Reads any field.
