@@ -28,7 +28,7 @@ pub use command::{Command, Malformed};
 pub use iamat::Iamat;
 pub use line::{Line, fields, split_lines};
 pub use location::Location;
-pub use rank::{Rank, rank};
+pub use rank::{Rank, Ranks};
 pub use settings::HerdSettings;
 pub use sources::Source;
 pub use time::{ClientTime, write_skew};
@@ -43,6 +43,7 @@ const ECHO_BYTES_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Herd {
     node: String,
+    ranks: Ranks,
     settings: HerdSettings,
 }
 
@@ -70,7 +71,7 @@ impl Herd {
 
     fn iamat(&self, line: Line<'_>, iamat: &Iamat<'_>, turn: &mut Turn<'_>) {
         let received_ns = turn.now_ns();
-        let rank = rank(iamat.time.ns(), received_ns, self.settings.tolerance_ns, self.node.as_bytes());
+        let rank = self.ranks.rank(iamat.time.ns(), received_ns);
         let write = |out: &mut Vec<u8>| AtLine::write(out, self.node.as_bytes(), received_ns, iamat);
         turn.keep_and_reply(iamat.client, &rank, FORM, write, b"\n", |out| line.echo(out));
     }
@@ -86,7 +87,9 @@ impl Logic for Herd {
     }
 
     fn configure(settings: &Settings) -> Result<Self, BadSetting> {
-        Ok(Self { node: settings.node.clone(), settings: HerdSettings::parse(settings)? })
+        let (node, settings) = (settings.node.clone(), HerdSettings::parse(settings)?);
+        let ranks = Ranks::new(settings.tolerance_ns, node.as_bytes());
+        Ok(Self { node, ranks, settings })
     }
 
     fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {

@@ -1,6 +1,6 @@
 //! The order of reports about one client.
 
-/// The rank of a report, to be compared as bytes: the higher one wins.
+/// The ranks that a node gives to reports, to be compared as bytes: the higher one wins.
 ///
 /// 1. effective time, min(client time, receipt + tolerance), so that a clock far ahead holds a client's
 ///    place for no longer than the tolerance;
@@ -10,19 +10,35 @@
 ///
 /// Times are in nanoseconds since the Unix epoch; each takes 12 bytes, big-endian, which holds the 18 digits
 /// of seconds that the protocol allows. `tolerance_ns` must be the same in a whole herd.
-#[must_use]
-pub fn rank(client_ns: u128, received_ns: u64, tolerance_ns: u64, origin: &[u8]) -> Rank {
-    let latest_ns = u128::from(received_ns) + u128::from(tolerance_ns);
-    let origin = &origin[..origin.len().min(ORIGIN_BYTES_MAX)];
-    let mut rank = Rank { bytes: [0; RANK_BYTES_MAX], length: 3 * TIME_BYTES + origin.len() };
-    let (effective, rest) = rank.bytes.split_at_mut(TIME_BYTES);
-    let (client, rest) = rest.split_at_mut(TIME_BYTES);
-    let (receipt, name) = rest.split_at_mut(TIME_BYTES);
-    effective.copy_from_slice(&low_96_bits(client_ns.min(latest_ns)));
-    client.copy_from_slice(&low_96_bits(client_ns));
-    receipt.copy_from_slice(&low_96_bits(!u128::from(received_ns)));
-    name[..origin.len()].copy_from_slice(origin);
-    rank
+#[derive(Clone, Debug)]
+pub struct Ranks {
+    tolerance_ns: u64,
+    /// A rank with nothing but the name in it, which is the same in all.
+    named: Rank,
+}
+
+impl Ranks {
+    /// The ranks that one node gives.
+    #[must_use]
+    pub fn new(tolerance_ns: u64, origin: &[u8]) -> Self {
+        let origin = &origin[..origin.len().min(ORIGIN_BYTES_MAX)];
+        let mut named = Rank { bytes: [0; RANK_BYTES_MAX], length: NAME_AT + origin.len() };
+        named.bytes[NAME_AT..named.length].copy_from_slice(origin);
+        Self { tolerance_ns, named }
+    }
+
+    /// The rank of a report.
+    #[inline]
+    #[must_use]
+    pub fn rank(&self, client_ns: u128, received_ns: u64) -> Rank {
+        let latest_ns = u128::from(received_ns) + u128::from(self.tolerance_ns);
+        let mut rank = self.named;
+        let times = [client_ns.min(latest_ns), client_ns, !u128::from(received_ns)];
+        for (place, time) in rank.bytes.chunks_exact_mut(TIME_BYTES).zip(times) {
+            place.copy_from_slice(&low_96_bits(time));
+        }
+        rank
+    }
 }
 
 /// A rank, in place.
@@ -46,8 +62,9 @@ fn low_96_bits(number: u128) -> [u8; TIME_BYTES] {
 }
 
 const TIME_BYTES: usize = 12;
+const NAME_AT: usize = 3 * TIME_BYTES;
 const RANK_BYTES_MAX: usize = 64;
-const ORIGIN_BYTES_MAX: usize = RANK_BYTES_MAX - 3 * TIME_BYTES;
+const ORIGIN_BYTES_MAX: usize = RANK_BYTES_MAX - NAME_AT;
 
 #[cfg(test)]
 mod tests {
@@ -56,6 +73,10 @@ mod tests {
     use super::*;
 
     const TOLERANCE_NS: u64 = 60_000_000_000;
+
+    fn rank(client_ns: u128, received_ns: u64, tolerance_ns: u64, origin: &[u8]) -> Rank {
+        Ranks::new(tolerance_ns, origin).rank(client_ns, received_ns)
+    }
 
     #[test]
     fn a_clock_far_ahead_holds_its_place_for_no_longer_than_the_tolerance() {
