@@ -5,7 +5,6 @@ use crate::line::fields;
 use crate::location::Location;
 use crate::reader::Reader;
 use crate::time::{ClientTime, parse_skew, skew, write_skew};
-use crate::word::append;
 
 /// The fields of an `AT` line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +27,7 @@ impl<'a> AtLine<'a> {
     #[inline]
     pub fn write(out: &mut Vec<u8>, node: &[u8], received_ns: u64, iamat: &Iamat<'_>) {
         out.extend_from_slice(b"AT ");
-        append(out, node);
+        out.extend_from_slice(node);
         out.push(b' ');
         write_skew(out, received_ns, iamat.time.ns());
         out.push(b' ');

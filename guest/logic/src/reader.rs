@@ -6,7 +6,7 @@ use crate::location::Location;
 use crate::time::ClientTime;
 use crate::word::Word;
 
-/// A place in a line.
+/// A place in a line. There may be more lines behind it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     line: &'a [u8],

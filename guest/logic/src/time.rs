@@ -75,23 +75,23 @@ pub fn write_skew(out: &mut Vec<u8>, received_ns: u64, client_ns: u128) {
 /// Writes a number without zeros in front.
 #[inline(always)]
 fn write_number(out: &mut Vec<u8>, number: u64) {
-    if number >= EIGHT_DIGITS {
-        return out.extend_from_slice(number.to_string().as_bytes());
+    match u32::try_from(number) {
+        Ok(number @ ..EIGHT_DIGITS) => {
+            let digits = Word::of_number(number);
+            // The last digit stands even if it is a zero.
+            let zeros = digits.zeros().min(Word::BYTES - 1);
+            out.extend_from_slice(&digits.bytes()[zeros..]);
+        }
+        _ => out.extend_from_slice(number.to_string().as_bytes()),
     }
-    let digits = Word::of_number(number as u32);
-    // The last digit stands even if it is a zero.
-    let zeros = digits.zeros().min(Word::BYTES - 1);
-    let length = out.len() + Word::BYTES - zeros;
-    out.extend_from_slice(&digits.without(zeros).bytes());
-    out.truncate(length);
 }
 
 /// Writes a number of nanoseconds below a second, with zeros in front.
 #[inline(always)]
 fn write_nine_digits(out: &mut Vec<u8>, number: u64) {
-    let number = number as u32;
-    out.push(b'0' + (number / EIGHT_DIGITS as u32) as u8);
-    out.extend_from_slice(&Word::of_number(number % EIGHT_DIGITS as u32).bytes());
+    let number = u32::try_from(number).unwrap_or_default();
+    out.push(b'0' + (number / EIGHT_DIGITS) as u8);
+    out.extend_from_slice(&Word::of_number(number % EIGHT_DIGITS).bytes());
 }
 
 /// Parses what [`write_skew`] writes: the skew in nanoseconds.
@@ -121,7 +121,7 @@ const WHOLE_DIGITS_MAX: usize = 18;
 const FRACTION_DIGITS_MAX: usize = 9;
 
 /// A number below this has at most eight digits.
-const EIGHT_DIGITS: u64 = 100_000_000;
+const EIGHT_DIGITS: u32 = 100_000_000;
 
 const POWERS_OF_TEN: [u64; FRACTION_DIGITS_MAX + 1] =
     [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];

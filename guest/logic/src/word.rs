@@ -1,9 +1,8 @@
 //! Eight bytes of a text as one number.
 //!
-//! A guest pays for each turn of a loop, because each looks whether its time is up, and for each copy, because a copy
-//! whose length is not known when it is compiled is a call into the host. So what is long is read and written by
-//! words. The tricks with bits stand here and nowhere else, each beside what it comes to. What reads a line is inlined
-//! always and not as the compiler likes: a call in a guest looks at the time as well, and hands results over in memory.
+//! A guest pays for each turn of a loop, because each looks whether its time is up. So what is long is read by words. The
+//! tricks with bits stand here and nowhere else, each beside what it comes to. What reads a line is inlined always and
+//! not as the compiler likes: a call in a guest looks at the time as well, and hands results over in memory.
 
 /// Eight bytes, the first in the lowest place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +29,7 @@ impl Word {
         if let Some(bytes) = text.last_chunk() {
             return Self(u64::from_le_bytes(*bytes) >> (8 * (Self::BYTES - rest.len())));
         }
-        match (rest.first_chunk(), rest.last_chunk()) {
-            (Some(first), Some(last)) => {
-                let (first, last) = (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
-                Self(first | last << (8 * (rest.len() - 4)))
-            }
-            _ => Self(rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))),
-        }
+        Self(rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)))
     }
 
     /// The word of a number below 10^8, as eight decimal digits.
@@ -67,12 +60,6 @@ impl Word {
         self.0.to_le_bytes()
     }
 
-    /// The word without its first bytes, and with zeros at its end instead. Fewer than eight.
-    #[inline(always)]
-    pub(crate) fn without(self, count: usize) -> Self {
-        Self(self.0 >> (8 * count))
-    }
-
     /// How many of the first bytes are digits.
     #[inline(always)]
     pub(crate) fn digits(self) -> usize {
@@ -98,16 +85,6 @@ impl Word {
     pub(crate) fn find_blank(self) -> usize {
         first_top_bit(below(self.0, b' ' + 1))
     }
-}
-
-/// Writes a few bytes behind others, without the call that a copy of any length costs.
-#[inline(always)]
-pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
-    let length = out.len() + bytes.len();
-    for at in (0..bytes.len()).step_by(Word::BYTES) {
-        out.extend_from_slice(&Word::at(bytes, at).bytes());
-    }
-    out.truncate(length);
 }
 
 /// A byte in all eight places.
@@ -166,14 +143,6 @@ mod tests {
             let word = Word::of_number(number);
             prop_assert_eq!(word.bytes(), text.as_bytes());
             prop_assert_eq!(word.number(count), format!("0{}", &text[..count]).parse::<u64>().unwrap());
-            prop_assert_eq!(word.without(7).bytes(), [text.as_bytes()[7], 0, 0, 0, 0, 0, 0, 0]);
-        }
-
-        #[test]
-        fn appending_is_copying(before in vec(any::<u8>(), 0..5), bytes in vec(any::<u8>(), 0..40)) {
-            let mut out = before.clone();
-            append(&mut out, &bytes);
-            prop_assert_eq!(out, [before, bytes].concat());
         }
     }
 }
