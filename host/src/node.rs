@@ -23,7 +23,7 @@ use crate::intake;
 use crate::peers::{Identity, Peers, ReportFrame, Sink, WireReport};
 use crate::records::{Kept, Rank, RecordTable};
 use crate::runtime::{Engine, Fault, GenerationId, Generations, LoadError, SwapError};
-use crate::sessions::{Answered, Asked, KeepRequest, Sessions, Surroundings, Topics};
+use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
 use crate::worker::Workers;
@@ -147,6 +147,11 @@ impl Node {
     #[must_use]
     pub fn client_address(&self) -> SocketAddr {
         self.client_address
+    }
+
+    /// Feeds the node with reports of sessions that have no sockets, for benchmarks, and says how many were answered.
+    pub async fn feed(&self, workers: &Workers, feed: Feed) -> u64 {
+        self.sessions.feed(workers, feed).await
     }
 
     /// Waits until every configured link is up. Cancel safe.

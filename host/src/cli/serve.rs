@@ -72,12 +72,13 @@ fn serve(config: &HerdConfig, names: &[String], what: &str, wait_for_links: bool
 }
 
 async fn start(config: &HerdConfig, names: &[String], workers: &Workers) -> anyhow::Result<Vec<Node>> {
-    let token = Token::read_or_create(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
+    let state = state_directory(config.state_dir.as_deref(), &config.herd)?;
+    let token = Token::read_or_create(&state)?;
     let guest: Arc<[u8]> = match &config.guest {
         Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?.into(),
         None => DEFAULT_GUEST.into(),
     };
-    let engine = Engine::new(config.runtime.limits())?;
+    let engine = Engine::with_code_in(config.runtime.limits(), &state.join("code"))?;
     let starting = names.iter().map(|name| Node::start(config, name, &engine, &guest, token.clone(), workers));
     Ok(try_join_all(starting).await?)
 }

@@ -15,6 +15,11 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The bytes.
+    pub(super) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// The first 8 digits, which is what people read.
     #[must_use]
     pub fn short(&self) -> String {

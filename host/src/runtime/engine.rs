@@ -1,6 +1,7 @@
 //! The engine: one per process, because stores of several engines may not be mixed and one pool serves all.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::{NodeLogic, NodeLogicPre};
+use super::code_cache::CodeCache;
 use super::digest::Digest;
 use super::guest::Guest;
 use super::inspect::{self, Inspection, LoadError, Stage};
@@ -34,6 +36,7 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<Guest>,
     limits: Limits,
+    code: Option<CodeCache>,
     /// Compiled guests that some generation still holds. Held while one compiles, so that five nodes in one process
     /// that are given the same guest compile it once.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
@@ -52,6 +55,19 @@ impl Engine {
     ///
     /// The machine does not offer what wasmtime needs.
     pub fn new(limits: Limits) -> Result<Arc<Self>, EngineError> {
+        Self::make(limits, None)
+    }
+
+    /// Makes the engine, and keeps what it compiles in a directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new). A directory that cannot be used is not used, and that is said in the log.
+    pub fn with_code_in(limits: Limits, directory: &Path) -> Result<Arc<Self>, EngineError> {
+        Self::make(limits, Some(directory))
+    }
+
+    fn make(limits: Limits, code: Option<&Path>) -> Result<Arc<Self>, EngineError> {
         let engine = wasmtime::Engine::new(&pooled(limits))
             .or_else(|_| wasmtime::Engine::new(&config()))
             .map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
@@ -60,7 +76,12 @@ impl Engine {
             .and_then(|()| NodeLogic::add_to_linker::<_, Guest>(&mut linker, |guest| guest));
         linked.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         tick(engine.weak(), limits.deadline / TICKS_PER_DEADLINE).map_err(EngineError::Thread)?;
-        Ok(Arc::new(Self { engine, linker, limits, compiled: Mutex::default() }))
+        let code = code.and_then(|directory| {
+            CodeCache::open(directory, &engine)
+                .inspect_err(|error| tracing::warn!(path = %directory.display(), %error, "compiled code is not kept"))
+                .ok()
+        });
+        Ok(Arc::new(Self { engine, linker, limits, code, compiled: Mutex::default() }))
     }
 
     /// What a guest may use.
@@ -86,7 +107,9 @@ impl Engine {
         if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
-        let component = self.parse_and_compile(bytes)?;
+        let found = self.code.as_ref().and_then(|code| code.find(&self.engine, digest));
+        let was_there = found.is_some();
+        let component = found.map_or_else(|| self.parse_and_compile(bytes), Ok)?;
         let inspection = inspect::inspect(&self.engine, &component, digest, bytes.len());
         if let Some(problem) = inspection.problems.first() {
             return Err(LoadError { stage: Stage::Checked, reason: problem.clone() });
@@ -94,6 +117,12 @@ impl Engine {
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
         let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
         let compiled = Arc::new(Compiled { pre, digest });
+        if let Some(code) = &self.code
+            && !was_there
+        {
+            // Only what passed its check: code that no node can run would drive out code that one may need.
+            code.keep(digest, &component);
+        }
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)

@@ -13,6 +13,7 @@
 #![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the twin calls no component"))]
 
 mod bindings;
+mod code_cache;
 mod deadline;
 mod decider;
 mod digest;

@@ -95,6 +95,10 @@ impl<S: Surroundings> Sessions<S> {
         }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared<S>> {
+        &self.shared
+    }
+
     /// What is going on.
     pub fn status(&self) -> SessionsStatus {
         SessionsStatus {

@@ -9,6 +9,7 @@
 
 mod conversation;
 mod desk;
+mod feed;
 mod input;
 mod limits;
 mod listener;
@@ -19,6 +20,7 @@ mod surroundings;
 mod topics;
 mod wire;
 
+pub use feed::Feed;
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};
 pub use surroundings::{Answered, Asked, KeepRequest, Surroundings};

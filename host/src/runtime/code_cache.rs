@@ -1,0 +1,184 @@
+//! Compiled guests on disk, so that a node starts and swaps without compiling what it has compiled before.
+//!
+//! A file is named after the digest of its guest and what it was compiled for, and holds the digest of what follows and
+//! then machine code. Machine code is believed: whoever can write here can run anything as this user. So the directory
+//! belongs to its user alone, or it is not used. Files are written whole under another name and then renamed, and never
+//! written again. What cannot be read is compiled anew; a cache that fails costs time only.
+//!
+//! Bounds: the newest [`FILES_MAX`] files are kept.
+
+use std::fs::{DirBuilder, File, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use wasmtime::component::Component;
+
+use super::digest::Digest;
+
+/// A directory of compiled guests.
+#[derive(Debug)]
+pub(super) struct CodeCache {
+    directory: PathBuf,
+    /// What code must have been compiled for: the version and the settings of the engine.
+    compatibility: u64,
+}
+
+impl CodeCache {
+    /// Opens a directory, and makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, or others than its owner may write to it.
+    pub(super) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let owner = rustix::process::geteuid().as_raw();
+        let theirs = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
+        if theirs(&std::fs::metadata(directory)?) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others may write to it"));
+        }
+        // Of one build of this program the hasher is always the same one; another build compiles anew at worst.
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Ok(Self { directory: directory.into(), compatibility: hasher.finish() })
+    }
+
+    /// The code of a guest, if it is there.
+    pub(super) fn find(&self, engine: &wasmtime::Engine, guest: Digest) -> Option<Component> {
+        let path = self.path(guest);
+        let bytes = std::fs::read(&path).ok()?;
+        let (digest, code) = bytes.split_at_checked(DIGEST_BYTES)?;
+        if *digest != Digest::of(code).bytes() {
+            tracing::warn!(path = %path.display(), "a file of compiled code is damaged; the guest is compiled anew");
+            return None;
+        }
+        // SAFETY: the code came from `serialize` below: it is whole, as its digest shows, it was compiled for this engine,
+        // as its name shows and wasmtime checks, and only this user can have written it, as `open` has checked.
+        #[allow(unsafe_code, reason = "machine code cannot be checked; its origin can")]
+        let component = unsafe { Component::deserialize(engine, code) };
+        component
+            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiled code does not load"))
+            .ok()
+    }
+
+    /// Keeps the code of a guest. That it cannot is said in the log and changes nothing else.
+    pub(super) fn keep(&self, guest: Digest, component: &Component) {
+        let path = self.path(guest);
+        let kept = component.serialize().map_err(io::Error::other).and_then(|code| self.write(&path, &code));
+        match kept {
+            Ok(()) => self.remove_old(),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "compiled code was not kept"),
+        }
+    }
+
+    fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
+        let draft = self.directory.join(format!("draft-{}-{:016x}", std::process::id(), rand::random::<u64>()));
+        let written = File::create_new(&draft).and_then(|mut file| {
+            file.write_all(&Digest::of(code).bytes())?;
+            file.write_all(code)?;
+            file.sync_all()?;
+            std::fs::rename(&draft, path)
+        });
+        if written.is_err() {
+            let _ = std::fs::remove_file(&draft);
+        }
+        written
+    }
+
+    /// Removes all but the newest files, drafts of processes that died included.
+    fn remove_old(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
+        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        let mut files: Vec<(SystemTime, PathBuf)> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter_map(|path| Some((changed(&path).ok()?, path)))
+            .collect();
+        files.sort();
+        for (_, path) in files.iter().rev().skip(FILES_MAX) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    fn path(&self, guest: Digest) -> PathBuf {
+        self.directory.join(format!("{guest}-{:016x}.cwasm", self.compatibility))
+    }
+}
+
+const DIGEST_BYTES: usize = 32;
+/// Some 300 KiB each.
+const FILES_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            Self(std::env::temp_dir().join(format!("herd-code-{:016x}", rand::random::<u64>())))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn engine() -> wasmtime::Engine {
+        wasmtime::Engine::default()
+    }
+
+    fn guest(number: u8) -> Digest {
+        Digest::of(&[number])
+    }
+
+    #[test]
+    fn code_that_was_kept_is_found_and_damaged_code_is_not() {
+        let (scratch, engine) = (Scratch::new(), engine());
+        let cache = CodeCache::open(&scratch.0, &engine).unwrap();
+        assert!(cache.find(&engine, guest(1)).is_none());
+        let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
+        cache.keep(guest(1), &component);
+        assert!(cache.find(&engine, guest(1)).is_some());
+        let path = cache.path(guest(1));
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(cache.find(&engine, guest(1)).is_none());
+    }
+
+    #[test]
+    fn code_for_another_engine_is_not_found() {
+        let (scratch, plain) = (Scratch::new(), engine());
+        let cache = CodeCache::open(&scratch.0, &plain).unwrap();
+        cache.keep(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
+        let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        assert!(CodeCache::open(&scratch.0, &other).unwrap().find(&other, guest(1)).is_none());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_not_used() {
+        let scratch = Scratch::new();
+        std::fs::create_dir(&scratch.0).unwrap();
+        std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(CodeCache::open(&scratch.0, &engine()).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn the_newest_files_are_kept() {
+        let (scratch, engine) = (Scratch::new(), engine());
+        let cache = CodeCache::open(&scratch.0, &engine).unwrap();
+        let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
+        for number in 0..40 {
+            cache.keep(guest(number), &component);
+        }
+        assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), FILES_MAX);
+        assert!(cache.find(&engine, guest(39)).is_some());
+    }
+}

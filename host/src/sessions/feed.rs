@@ -1,0 +1,145 @@
+//! Sessions without sockets, for benchmarks: every worker feeds its own, so that what is measured is deciding and
+//! keeping, and no load generator needs a core.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+
+use super::conversation::Conversation;
+use super::desk::Desk;
+use super::listener::{Sessions, Shared};
+use super::session::Session;
+use super::surroundings::Surroundings;
+use super::topics::SessionId;
+use super::wire::Wire;
+use crate::worker::{self, Workers};
+
+/// What is fed.
+#[derive(Clone, Copy, Debug)]
+pub struct Feed {
+    /// Sessions on each worker. Each reports its own clients.
+    pub sessions: usize,
+    /// Reports that a session sends at once before it waits for the answers.
+    pub pipeline: usize,
+    /// For how long.
+    pub time: Duration,
+}
+
+impl<S: Surroundings> Sessions<S> {
+    /// Feeds all workers at once and says how many reports were answered.
+    ///
+    /// # Panics
+    ///
+    /// When a worker panicked.
+    pub async fn feed(&self, workers: &Workers, feed: Feed) -> u64 {
+        let mut counts = Vec::new();
+        for worker in 0..worker::count() {
+            let (counted, count) = oneshot::channel();
+            let shared = Arc::clone(self.shared());
+            workers.run_on(worker, move || drop(spawn_local(feed_worker(shared, worker, feed, counted)))).await;
+            counts.push(count);
+        }
+        let mut all = 0;
+        for count in counts {
+            all += count.await.expect("the worker counts what it fed");
+        }
+        all
+    }
+}
+
+async fn feed_worker<S: Surroundings>(shared: Arc<Shared<S>>, worker: usize, feed: Feed, counted: oneshot::Sender<u64>) {
+    let desk = Desk::new(Arc::clone(&shared));
+    spawn_local(Desk::serve(Rc::downgrade(&desk), shared));
+    let count = Rc::new(Cell::new(0));
+    let sessions: Vec<_> = (0..feed.sessions)
+        .map(|number| {
+            let wire = Lines::new(worker * feed.sessions + number, feed.pipeline, Rc::clone(&count));
+            let id = SessionId((worker * feed.sessions + number) as u64);
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            spawn_local(Session::new(Rc::clone(&desk), wire, Conversation::new(id, address)).run())
+        })
+        .collect();
+    tokio::time::sleep(feed.time).await;
+    let _ = counted.send(count.get());
+    sessions.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// A client that sends reports, each newer than the last one, and sends more when all are answered.
+struct Lines {
+    reports: RefCell<Vec<u8>>,
+    report_bytes: usize,
+    pipeline: usize,
+    sent: Cell<u64>,
+    unanswered: Cell<usize>,
+    answered: Rc<Cell<u64>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Lines {
+    fn new(session: usize, pipeline: usize, answered: Rc<Cell<u64>>) -> Self {
+        let report = |number: usize| format!("IAMAT fed-{session:06}-{number:04} +34.068930-118.445127 1000000000.5\n");
+        let reports = (0..pipeline).map(report).collect::<String>().into_bytes();
+        Self {
+            report_bytes: reports.len() / pipeline.max(1),
+            reports: RefCell::new(reports),
+            pipeline,
+            sent: Cell::new(0),
+            unanswered: Cell::new(0),
+            answered,
+            waker: RefCell::default(),
+        }
+    }
+}
+
+impl Wire for Lines {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        if self.unanswered.get() > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut reports = self.reports.borrow_mut();
+        let time = format!("1{:09}", self.sent.get() % 1_000_000_000);
+        let before_fraction = self.report_bytes - 3;
+        for report in reports.chunks_exact_mut(self.report_bytes) {
+            report[before_fraction - time.len()..before_fraction].copy_from_slice(time.as_bytes());
+        }
+        self.sent.set(self.sent.get() + 1);
+        self.unanswered.set(self.pipeline);
+        into[..reports.len()].copy_from_slice(&reports);
+        Ok(reports.len())
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let answers = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        self.answered.set(self.answered.get() + answers as u64);
+        self.unanswered.set(self.unanswered.get().saturating_sub(answers));
+        if self.unanswered.get() == 0
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
+        }
+        Ok(bytes.len())
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unanswered.get() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.waker.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn end_output(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

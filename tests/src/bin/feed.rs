@@ -1,0 +1,51 @@
+//! How many reports a node answers when nothing but deciding and keeping is measured: sessions are fed in process, by the
+//! worker that serves them.
+//!
+//! `feed --workers N [--seconds S] [--pipeline P]` prints one object of JSON. Compare runs of the same minute.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use herd::DEFAULT_GUEST;
+use herd::admin::Token;
+use herd::config::{HerdConfig, NodeConfig};
+use herd::node::Node;
+use herd::runtime::Engine;
+use herd::sessions::Feed;
+use herd::worker::{self, Workers};
+use herd_tests::Scratch;
+
+fn main() -> anyhow::Result<()> {
+    let (mut workers, mut seconds, mut pipeline) = (1, 2.0, 1);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
+        match &*name {
+            "--workers" => workers = value.parse()?,
+            "--seconds" => seconds = value.parse()?,
+            "--pipeline" => pipeline = value.parse()?,
+            _ => bail!("unknown argument {name}; known are --workers, --seconds and --pipeline"),
+        }
+    }
+    worker::set_count(workers);
+    let scratch = Scratch::new();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let node = NodeConfig { client: any, link: Some(any), admin: Some(any), links: vec![] };
+    let config = HerdConfig { nodes: [("Riley".into(), node)].into(), ..HerdConfig::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let threads = Workers::start()?;
+    let (answers, taken) = runtime.block_on(async {
+        let engine = Engine::new(config.runtime.limits())?;
+        let token = Token::read_or_create(&scratch.path("state"))?;
+        let node = Node::start(&config, "Riley", &engine, &DEFAULT_GUEST.into(), token, &threads).await?;
+        let feed = |seconds| Feed { sessions: 64, pipeline, time: Duration::from_secs_f64(seconds) };
+        node.feed(&threads, feed(0.3)).await;
+        let begun = Instant::now();
+        anyhow::Ok((node.feed(&threads, feed(seconds)).await, begun.elapsed()))
+    })?;
+    #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = answers as f64 / taken.as_secs_f64();
+    println!("{}", serde_json::json!({ "workers": workers, "answers": answers, "rate": rate }));
+    Ok(())
+}
