@@ -1,0 +1,123 @@
+"""Who is measured: how each is started, how it is loaded, and what it takes to have it."""
+import pathlib, shutil, tempfile
+
+from . import PORT, ROOT, Missing, load
+from .process import Server, Servers
+
+HERD, TWIN, PEERS = ROOT / "target/release/herd", ROOT / "target/herd-twin", ROOT / "tests/bench/peers"
+LINKS = {  # of the default herd, which is the one of the published description
+    "Riley": ["Jaquez", "Juzang"], "Jaquez": [], "Juzang": ["Campbell"], "Campbell": [], "Bernard": ["Jaquez", "Juzang", "Campbell"],
+}
+
+
+class Contender:
+    """Something that serves reports. `ports` is where; `missing` is how to get what it lacks."""
+
+    def __init__(self, name, server, ports=(PORT,), missing=None):
+        self.name, self.server, self.ports, self.missing = name, server, ports, missing
+
+    def __enter__(self):
+        if self.missing:
+            raise Missing(f"{self.name} is not there: {self.missing}")
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, *what):
+        self.server.__exit__(*what)
+
+    def load(self, arguments, seconds, warm_up=0.5):
+        return load.bench(self.name, self.ports, arguments, seconds, warm_up)
+
+    def measure(self, scenario, seconds):
+        """Closed loop; None if the scenario means nothing to it."""
+        return self.load(load.SCENARIOS[scenario], seconds)
+
+    def processor_us(self, arguments, seconds):
+        """The same load, and microseconds of processor time of all its processes for each answer."""
+        self.load(arguments, 0.5)
+        before = self.server.processor_s()
+        loaded = self.load(arguments, seconds, warm_up=0)
+        return loaded, (self.server.processor_s() - before) / loaded.answers * 1e6
+
+
+class Redis(Contender):
+    def measure(self, scenario, seconds):
+        # redis-benchmark connects once.
+        return None if scenario == load.ANEW else load.redis_benchmark(load.SCENARIOS[scenario], seconds)
+
+
+class Contenders:
+    """All of them by name, with a directory for what they write."""
+
+    def __init__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="herd-bench-")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.directory.cleanup()
+
+    def config(self, nodes, extra=""):
+        """A configuration of these nodes, each with those it is linked to."""
+        path = pathlib.Path(self.directory.name) / f"herd-{len(nodes)}.toml"
+        text = f'herd = "bench"\nstate_dir = "{self.directory.name}/state-{len(nodes)}"\n[runtime]\nworkers = 1\n{extra}'
+        for index, (name, links) in enumerate(nodes.items()):
+            listed = ", ".join(f'"{link}"' for link in links if link in nodes)
+            text += f'[nodes.{name}]\nclient = "127.0.0.1:{PORT + index}"\nlinks = [{listed}]\n'
+        path.write_text(text)
+        return path
+
+    def herd(self, nodes, name="herd", binary=HERD, settings=(), ready=True):
+        """A herd of these nodes, a process each, all on the same processor."""
+        config, ports = self.config(nodes), [PORT + index for index in range(len(nodes))]
+        sets = [word for setting in settings for word in ("--set", setting)]
+        servers = [Server(node, [binary, "run", node, "--config", config, "--log", "warn", *sets], ready=f"{node} ready") for node in nodes]
+        how = "cargo build --release" if binary == HERD else "tests/bench/twin"
+        return Contender(name, Servers(name, servers), ports, None if binary.exists() else how)
+
+    def one(self, **how):
+        return self.herd({"Riley": []}, **how)
+
+    def two(self):
+        return self.herd({"Riley": ["Jaquez"], "Jaquez": []}, name="herd of two")
+
+    def five(self, **how):
+        return self.herd(LINKS, name="herd of five", **how)
+
+    def ceiling(self):
+        return self.one(name="ceiling", binary=TWIN, settings=["logic.ceiling=true"])
+
+    def twin(self):
+        return self.one(name="twin", binary=TWIN)
+
+    def asyncio(self, name, *options):
+        python = PEERS / "asyncio/.venv/bin/python"
+        command = [python, PEERS / "asyncio/herd.py", "--node", "Riley", "--port", PORT, "--places", "http://127.0.0.1:9/", *options]
+        return Contender(name, served(name, command), missing=None if python.exists() else "tests/bench/peers/asyncio/setup")
+
+    def node(self):
+        command = ["node", PEERS / "node/herd.js", "--node", "Riley", "--port", PORT, "--places", "http://127.0.0.1:9/"]
+        return Contender("node", served("node", command), missing=None if shutil.which("node") else "apt-get install nodejs")
+
+    def redis(self):
+        there = shutil.which("redis-server") and shutil.which("redis-benchmark")
+        command = ["redis-server", "--port", PORT, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", self.directory.name]
+        return Redis("redis", served("redis", command), missing=None if there else "apt-get install redis-server")
+
+    def balancer(self):
+        lacks = None if (ROOT / "target/release/app-node").exists() else "cargo build --release -p herd-tests --bin app-node"
+        for name in ("redis-server", "haproxy"):
+            if not shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"):
+                lacks = f"apt-get install {name}"
+        command = [PEERS / "balancer/start", "--node", "Riley", "--port", PORT]
+        return Contender("balancer", Server("balancer", command, ready="Riley ready"), missing=lacks)
+
+    def alone(self):
+        """Those that are one node, in the order in which they are shown."""
+        return [self.one(), self.ceiling(), self.twin(), self.asyncio("streams", "--streams"), self.asyncio("asyncio"),
+                self.asyncio("uvloop", "--uvloop"), self.node(), self.redis()]
+
+
+def served(name, command):
+    return Server(name, command, addresses=[("127.0.0.1", PORT)])

@@ -1,0 +1,50 @@
+"""Load: `herd bench` for whatever speaks the line protocol, redis-benchmark for redis."""
+import dataclasses, json, subprocess
+
+from . import PORT, ROOT, Failed
+from .process import LOAD_ON
+
+ONE_BY_ONE = "request/response, 64 sessions"
+PIPELINED = "pipelined 32 deep, 64 sessions"
+ANEW = "a connection per request"
+SCENARIOS = {
+    ONE_BY_ONE: ["--connections", "64"],
+    PIPELINED: ["--connections", "64", "--pipeline", "32"],
+    ANEW: ["--connections", "16", "--connection-per-command"],
+}
+# Of the offered rate. What takes less of it does not keep up, and its times say nothing.
+KEEPS_UP = 0.97
+
+
+@dataclasses.dataclass
+class Loaded:
+    """What a load found: answers in all and a second, and the 99th percentile of their times in microseconds."""
+    answers: int
+    rate: float
+    p99_us: float
+
+
+def bench(name, ports, arguments, seconds, warm_up=0.5):
+    command = [ROOT / "target/release/herd", "bench", "--json", "--warm-up", warm_up, "--duration", seconds, *arguments]
+    for port in ports:
+        command += ["--address", f"127.0.0.1:{port}"]
+    done = subprocess.run(["taskset", "-c", LOAD_ON, *map(str, command)], capture_output=True, text=True, timeout=seconds + 60)
+    report = json.loads(done.stdout) if done.stdout else None
+    if report is None or report["wrong"] or report["broken"] or not report["answers"]:
+        raise Failed(f"{name}: the load failed: {done.stdout}{done.stderr}")
+    return Loaded(report["answers"], report["rate"], report["times_us"]["p99"])
+
+
+def redis_benchmark(arguments, seconds):
+    pipeline = arguments[arguments.index("--pipeline") + 1] if "--pipeline" in arguments else "1"
+    # It counts requests, not seconds: a short run says how many make the time.
+    count, command = 20_000, ["GEOADD", "clients", "-118.445127", "34.068930", "bench-__rand_int__"]
+    for _ in range(2):
+        run = ["redis-benchmark", "-p", str(PORT), "-c", "64", "-P", pipeline, "-n", str(count), "-r", "100000", "--csv", *command]
+        done = subprocess.run(["taskset", "-c", LOAD_ON, *run], capture_output=True, text=True, timeout=seconds + 60)
+        fields = [field.strip('"') for field in done.stdout.strip().split("\n")[-1].split('","')]
+        if len(fields) < 7:
+            raise Failed(f"redis-benchmark failed: {done.stdout}{done.stderr}")
+        rate = float(fields[1])
+        count = max(int(rate * seconds), 20_000)
+    return Loaded(count, rate, float(fields[6]) * 1000)
