@@ -20,6 +20,7 @@
 
 pub mod cases;
 mod client;
+pub mod decisions;
 mod eventually;
 mod figures;
 mod guests;

@@ -1,0 +1,59 @@
+//! The record table under contention: threads that offer new reports, each about clients of its own or all about the same.
+//!
+//! The time is that of one offer per thread, so with enough processors and no waiting it stays what it is for one thread.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use herd::records::{RecordLimits, RecordTable};
+
+const RECORD: &[u8] = b"AT Riley +0.000786730 bench-12345 +34.068930-118.445127 1795504736.781759850";
+
+fn records(criterion: &mut Criterion) {
+    for (name, shared) in [("records, different keys", false), ("records, same keys", true)] {
+        let mut group = criterion.benchmark_group(name);
+        for threads in [1, 2, 4] {
+            group.bench_with_input(BenchmarkId::new("threads", threads), &threads, |bencher, &threads| {
+                bencher.iter_custom(|offers| offer(threads, offers, shared));
+            });
+        }
+        group.finish();
+    }
+}
+
+/// Has every thread make so many offers, and says how long the slowest took.
+fn offer(threads: u64, offers: u64, shared: bool) -> Duration {
+    let table = RecordTable::new(RecordLimits::default(), "Riley");
+    let keys: Vec<Vec<u8>> = (0..threads * KEYS).map(|number| format!("bench-{number}").into_bytes()).collect();
+    let together = Barrier::new(usize::try_from(threads).unwrap_or(1));
+    std::thread::scope(|scope| {
+        let run = |thread: u64| {
+            let first = if shared { 0 } else { thread * KEYS };
+            let (table, keys, together) = (&table, &keys, &together);
+            scope.spawn(move || {
+                together.wait();
+                let began = Instant::now();
+                for number in 0..offers {
+                    let key = &keys[usize::try_from(first + number % KEYS).unwrap_or_default()];
+                    // As long as a rank of the default logic; each one wins.
+                    let mut rank = [0; 41];
+                    rank[4..12].copy_from_slice(&number.to_be_bytes());
+                    rank[40] = u8::try_from(thread).unwrap_or_default();
+                    let _ = black_box(table.keep_from_client(key, 1, &rank, RECORD));
+                }
+                began.elapsed()
+            })
+        };
+        let running: Vec<_> = (0..threads).map(run).collect();
+        let times = running.into_iter().map(|thread| thread.join().expect("an offer does not panic"));
+        times.max().unwrap_or_default()
+    })
+}
+
+/// Clients per thread: so many that each shard has some.
+const KEYS: u64 = 4096;
+
+criterion_group!(benches, records);
+criterion_main!(benches);
