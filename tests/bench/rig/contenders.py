@@ -1,7 +1,7 @@
 """Who is measured: how each is started, how it is loaded, and what it takes to have it."""
-import pathlib, shutil, tempfile
+import json, pathlib, shutil, subprocess, tempfile, time
 
-from . import PORT, ROOT, Missing, load
+from . import PORT, ROOT, Failed, Missing, load
 from .process import Server, Servers
 
 HERD, TWIN, PEERS = ROOT / "target/release/herd", ROOT / "target/herd-twin", ROOT / "tests/bench/peers"
@@ -40,6 +40,43 @@ class Contender:
         return loaded, (self.server.processor_s() - before) / loaded.answers * 1e6
 
 
+class Herd(Contender):
+    """Nodes with links. It is there once all links are up, and what it took counts only if all nodes came to hold the same."""
+
+    def __init__(self, name, server, ports, missing, config):
+        super().__init__(name, server, ports, missing)
+        self.config = config
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            self.until("has its links up", lambda nodes: all(link["state"] != "down" for node in nodes for link in node["links"]))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def processor_us(self, arguments, seconds):
+        took = super().processor_us(arguments, seconds)
+        self.until("agrees", lambda nodes: len({node["records"]["digest"] for node in nodes}) == 1)
+        return took
+
+    def status(self):
+        """What every node says of itself, by name."""
+        done = subprocess.run([HERD, "status", "--json", "--config", self.config], capture_output=True, text=True, timeout=120)
+        try:
+            return json.loads(done.stdout)
+        except ValueError as error:
+            raise Failed(f"herd status: {done.stdout[-300:]}{done.stderr[-300:]}") from error
+
+    def until(self, what, holds, patience_s=20):
+        end = time.monotonic() + patience_s
+        while len(self.ports) > 1 and not holds(list(self.status().values())):
+            if time.monotonic() > end:
+                raise Failed(f"{self.name} never {what}")
+            time.sleep(0.05)
+
+
 class Redis(Contender):
     def measure(self, scenario, seconds):
         # redis-benchmark connects once.
@@ -74,7 +111,7 @@ class Contenders:
         sets = [word for setting in settings for word in ("--set", setting)]
         servers = [Server(node, [binary, "run", node, "--config", config, "--log", "warn", *sets], ready=f"{node} ready") for node in nodes]
         how = "cargo build --release" if binary == HERD else "tests/bench/twin"
-        return Contender(name, Servers(name, servers), ports, None if binary.exists() else how)
+        return Herd(name, Servers(name, servers), ports, None if binary.exists() else how, config)
 
     def one(self, **how):
         return self.herd({"Riley": []}, **how)
