@@ -6,8 +6,14 @@ from .process import Server, Servers
 
 HERD, TWIN, PEERS = ROOT / "target/release/herd", ROOT / "target/herd-twin", ROOT / "tests/bench/peers"
 LINKS = {  # of the default herd, which is the one of the published description
-    "Riley": ["Jaquez", "Juzang"], "Jaquez": [], "Juzang": ["Campbell"], "Campbell": [], "Bernard": ["Jaquez", "Juzang", "Campbell"],
+    "Riley": ["Jaquez", "Juzang"],
+    "Jaquez": [],
+    "Juzang": ["Campbell"],
+    "Campbell": [],
+    "Bernard": ["Jaquez", "Juzang", "Campbell"],
 }
+# Whom other herds are started as: a node alone, with a places service that is not there.
+NOWHERE = ["--node", "Riley", "--port", PORT, "--places", "http://127.0.0.1:9/"]
 
 
 class Contender:
@@ -30,6 +36,13 @@ class Contender:
 
     def measure(self, scenario, seconds):
         """Closed loop; None if the scenario means nothing to it."""
+        before, began = self.server.processor_s(), time.monotonic()
+        loaded = self.closed(scenario, seconds)
+        if loaded:
+            loaded.busy = (self.server.processor_s() - before) / (time.monotonic() - began)
+        return loaded
+
+    def closed(self, scenario, seconds):
         return self.load(load.SCENARIOS[scenario], seconds)
 
     def processor_us(self, arguments, seconds):
@@ -50,7 +63,7 @@ class Herd(Contender):
     def __enter__(self):
         super().__enter__()
         try:
-            self.until("has its links up", lambda nodes: all(link["state"] != "down" for node in nodes for link in node["links"]))
+            self.until("has its links up", lambda nodes: all(up(link) for node in nodes for link in node["links"]))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -78,7 +91,7 @@ class Herd(Contender):
 
 
 class Redis(Contender):
-    def measure(self, scenario, seconds):
+    def closed(self, scenario, seconds):
         # redis-benchmark connects once.
         return None if scenario == load.ANEW else load.redis_benchmark(load.SCENARIOS[scenario], seconds)
 
@@ -109,7 +122,8 @@ class Contenders:
         """A herd of these nodes, a process each, all on the same processor."""
         config, ports = self.config(nodes), [PORT + index for index in range(len(nodes))]
         sets = [word for setting in settings for word in ("--set", setting)]
-        servers = [Server(node, [binary, "run", node, "--config", config, "--log", "warn", *sets], ready=f"{node} ready") for node in nodes]
+        rest = ["--config", config, "--log", "warn", *sets]
+        servers = [Server(node, [binary, "run", node, *rest], ready=f"{node} ready") for node in nodes]
         how = "cargo build --release" if binary == HERD else "tests/bench/twin"
         return Herd(name, Servers(name, servers), ports, None if binary.exists() else how, config)
 
@@ -130,16 +144,17 @@ class Contenders:
 
     def asyncio(self, name, *options):
         python = PEERS / "asyncio/.venv/bin/python"
-        command = [python, PEERS / "asyncio/herd.py", "--node", "Riley", "--port", PORT, "--places", "http://127.0.0.1:9/", *options]
+        command = [python, PEERS / "asyncio/herd.py", *NOWHERE, *options]
         return Contender(name, served(name, command), missing=None if python.exists() else "tests/bench/peers/asyncio/setup")
 
     def node(self):
-        command = ["node", PEERS / "node/herd.js", "--node", "Riley", "--port", PORT, "--places", "http://127.0.0.1:9/"]
+        command = ["node", PEERS / "node/herd.js", *NOWHERE]
         return Contender("node", served("node", command), missing=None if shutil.which("node") else "apt-get install nodejs")
 
     def redis(self):
         there = shutil.which("redis-server") and shutil.which("redis-benchmark")
-        command = ["redis-server", "--port", PORT, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", self.directory.name]
+        keeps = ["--save", "", "--appendonly", "no", "--dir", self.directory.name]
+        command = ["redis-server", "--port", PORT, "--bind", "127.0.0.1", *keeps]
         return Redis("redis", served("redis", command), missing=None if there else "apt-get install redis-server")
 
     def balancer(self):
@@ -154,6 +169,10 @@ class Contenders:
         """Those that are one node, in the order in which they are shown."""
         return [self.one(), self.ceiling(), self.twin(), self.asyncio("streams", "--streams"), self.asyncio("asyncio"),
                 self.asyncio("uvloop", "--uvloop"), self.node(), self.redis()]
+
+
+def up(link):
+    return link["state"] != "down"
 
 
 def served(name, command):

@@ -39,7 +39,7 @@ def closed_loop(contenders, scenarios, rounds, seconds, told=lambda _: None):
 
 
 def equal_rate(contenders, rate, rounds, seconds):
-    """Open loop at one rate for all: by name, a `Loaded` per round. A round in which somebody did not keep up counts for nobody."""
+    """Open loop at one rate for all: by name, a `Loaded` per round. A round with somebody who did not keep up does not count."""
     results = {contender.name: [] for contender in contenders}
     behind = []
     for _ in range(rounds):

@@ -8,6 +8,7 @@ SPARE_FILES = 500  # that a node and a loader have open besides sessions
 PER_ADDRESS = 20_000  # sessions from one source address, which has 28,000 ports
 LIMITS = ["sessions.sessions_max=300000", "sessions.sessions_per_address_max=300000", "records.keys_max=50000000",
           "records.mib_max=65536", "runtime.workers=0"]
+REPORT = b"IAMAT client-%09d +34.068930-118.445127 1479413884.392014450\n"
 
 
 def node(contenders):
@@ -64,7 +65,7 @@ def report_clients(first, behind):
     def send():
         for start in range(first, behind, 4096):
             part = range(start, min(start + 4096, behind))
-            connection.sendall(b"".join(b"IAMAT client-%09d +34.068930-118.445127 1479413884.392014450\n" % number for number in part))
+            connection.sendall(b"".join(REPORT % number for number in part))
 
     with socket.create_connection(("127.0.0.1", PORT), 30) as connection:
         threading.Thread(target=send, daemon=True).start()
