@@ -9,7 +9,8 @@ SERVERS_ON, LOAD_ON = str(PROCESSORS[0]), str(PROCESSORS[min(1, len(PROCESSORS) 
 
 
 def end_on_signals():
-    """Has SIGTERM end the run as ctrl-c does, so that what was started is stopped."""
+    """Has SIGTERM end the run as ctrl-c does, so that what was started is stopped; and ctrl-c also where a shell has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
 
 
@@ -26,6 +27,8 @@ class Server:
         self.process = self.log = None
 
     def __enter__(self):
+        if self.addresses and self.there():
+            raise Failed(f"{self.name} cannot start: something else listens on {self.addresses}; BENCH_PORT names another port")
         self.log, self.lines = tempfile.TemporaryFile(), []
         began = time.monotonic()
         # A session of its own: what it starts can be stopped with it, and ctrl-c at a terminal is for us to pass on.
