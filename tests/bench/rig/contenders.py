@@ -34,23 +34,17 @@ class Contender:
     def load(self, arguments, seconds, warm_up=0.5):
         return load.bench(self.name, self.ports, arguments, seconds, warm_up)
 
-    def measure(self, scenario, seconds):
-        """Closed loop; None if the scenario means nothing to it."""
-        before, began = self.server.processor_s(), time.monotonic()
-        loaded = self.closed(scenario, seconds)
-        if loaded:
-            loaded.busy = (self.server.processor_s() - before) / (time.monotonic() - began)
-        return loaded
-
-    def closed(self, scenario, seconds):
-        return self.load(load.SCENARIOS[scenario], seconds)
-
-    def processor_us(self, arguments, seconds):
-        """The same load, and microseconds of processor time of all its processes for each answer."""
-        self.load(arguments, 0.5)
+    def measure(self, arguments, seconds):
+        """The same, and what all its processes took for each answer. Warm-up is apart, so that every answer counts for both."""
+        self.load(arguments, 0.5, warm_up=0)
         before = self.server.processor_s()
         loaded = self.load(arguments, seconds, warm_up=0)
-        return loaded, (self.server.processor_s() - before) / loaded.answers * 1e6
+        loaded.each_us = (self.server.processor_s() - before) / loaded.answers * 1e6
+        return loaded
+
+    def closed_loop(self, scenario, seconds):
+        """None if the scenario means nothing to it."""
+        return self.measure(load.SCENARIOS[scenario], seconds)
 
 
 class Herd(Contender):
@@ -69,10 +63,10 @@ class Herd(Contender):
             raise
         return self
 
-    def processor_us(self, arguments, seconds):
-        took = super().processor_us(arguments, seconds)
+    def measure(self, arguments, seconds):
+        loaded = super().measure(arguments, seconds)
         self.until("agrees", lambda nodes: len({node["records"]["digest"] for node in nodes}) == 1)
-        return took
+        return loaded
 
     def status(self):
         """What every node says of itself, by name."""
@@ -91,9 +85,9 @@ class Herd(Contender):
 
 
 class Redis(Contender):
-    def closed(self, scenario, seconds):
+    def closed_loop(self, scenario, seconds):
         # redis-benchmark connects once.
-        return None if scenario == load.ANEW else load.redis_benchmark(load.SCENARIOS[scenario], seconds)
+        return None if scenario == load.ANEW else load.redis_benchmark(load.SCENARIOS[scenario], seconds, self.server.processor_s)
 
 
 class Contenders:

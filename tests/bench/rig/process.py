@@ -9,7 +9,7 @@ SERVERS_ON, LOAD_ON = str(PROCESSORS[0]), str(PROCESSORS[min(1, len(PROCESSORS) 
 
 
 def end_on_signals():
-    """Has SIGTERM end the run as ctrl-c does, so that what was started is stopped; and ctrl-c also where a shell has it ignored."""
+    """Has SIGTERM end the run as ctrl-c does, so that what was started is stopped; ctrl-c also where a shell has it ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
 

@@ -15,6 +15,11 @@ class Spread:
         return f"{self.median:.{digits}f} ({self.least:.{digits}f} to {self.most:.{digits}f})"
 
 
+def of(loaded, field):
+    """One field of what several rounds gave."""
+    return [getattr(one, field) for one in loaded]
+
+
 def spread(values):
     values = list(values)
     return Spread(statistics.median(values), min(values), max(values))
@@ -32,7 +37,7 @@ def closed_loop(contenders, scenarios, rounds, seconds, told=lambda _: None):
         for contender in contenders:
             with contender:
                 for scenario in scenarios:
-                    if loaded := contender.measure(scenario, seconds):
+                    if loaded := contender.closed_loop(scenario, seconds):
                         results[scenario][contender.name].append(loaded)
         told(f"round {number + 1} of {rounds}")
     return results
@@ -46,7 +51,7 @@ def equal_rate(contenders, rate, rounds, seconds):
         loaded = {}
         for contender in contenders:
             with contender:
-                loaded[contender.name] = contender.load(["--connections", "64", "--rate", f"{rate:.0f}"], seconds)
+                loaded[contender.name] = contender.measure(["--connections", "64", "--rate", f"{rate:.0f}"], seconds)
         late = [f"{name} took {one.rate:.0f} a second" for name, one in loaded.items() if one.rate < load.KEEPS_UP * rate]
         behind += late
         if not late:
@@ -57,34 +62,12 @@ def equal_rate(contenders, rate, rounds, seconds):
     return results
 
 
-@dataclasses.dataclass
-class TwoNodes:
-    """A herd of two against the balancer model, a value per round: capacity, processor time per report in microseconds in closed
-    loop and at the equal rate, and the 99th percentile of times at that rate."""
-    capacity: dict
-    full_us: dict
-    rate: float
-    rate_us: dict
-    p99_us: dict
-
-
 def two_nodes(contenders, rounds, seconds):
-    """Closed loop, and open loop at 60 % of the smaller capacity; the same processor for all processes of each side."""
-    names = [contender.name for contender in contenders]
-    found = TwoNodes(*({name: [] for name in names} for _ in range(2)), 0, *({name: [] for name in names} for _ in range(2)))
-    for _ in range(rounds):
-        for contender in contenders:
-            with contender:
-                loaded, each_us = contender.processor_us(load.SCENARIOS[load.ONE_BY_ONE], seconds)
-                found.capacity[contender.name].append(loaded.rate)
-                found.full_us[contender.name].append(each_us)
-    found.rate = 0.6 * min(statistics.median(rates) for rates in found.capacity.values())
-    for _ in range(rounds):
-        for contender in contenders:
-            with contender:
-                loaded, each_us = contender.processor_us(["--connections", "64", "--rate", f"{found.rate:.0f}"], seconds)
-                if loaded.rate < load.KEEPS_UP * found.rate:
-                    raise Failed(f"of {found.rate:.0f} a second {contender.name} took {loaded.rate:.0f}")
-                found.rate_us[contender.name].append(each_us)
-                found.p99_us[contender.name].append(loaded.p99_us)
-    return found
+    """Closed loop, and open loop at 60 % of the smaller rate; one processor for all processes of each side. Gives the first by
+    name, the offered rate, and the second by name or why there is none."""
+    full = closed_loop(contenders, [load.ONE_BY_ONE], rounds, seconds)[load.ONE_BY_ONE]
+    rate = 0.6 * min(statistics.median(one.rate for one in loaded) for loaded in full.values())
+    try:
+        return full, rate, equal_rate(contenders, rate, rounds, seconds)
+    except Failed as failed:
+        return full, rate, failed
