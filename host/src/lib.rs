@@ -17,6 +17,7 @@ pub mod peers;
 pub mod records;
 pub mod runtime;
 pub mod sessions;
+mod socket;
 pub mod traffic;
 pub mod upstreams;
 pub mod worker;

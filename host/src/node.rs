@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
@@ -20,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{Admin, Controls, Refusal, Token};
 use crate::config::HerdConfig;
 use crate::intake;
-use crate::peers::{Identity, Peers, ReportFrame, Sink, WireReport};
+use crate::peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
 use crate::records::{Kept, Rank, RecordTable};
 use crate::runtime::{Engine, Fault, GenerationId, Generations, LoadError, SwapError};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
@@ -259,10 +258,10 @@ impl Sink for Core {
         intake::take(self, from, frame)
     }
 
-    fn holdings(&self, part: usize, into: &mut Vec<Bytes>) -> bool {
+    fn holdings(&self, part: usize, into: &mut Bundle) -> bool {
         self.records.visit(part, |key, rank, origin| {
             let Rank { reign, rank, record, form } = rank;
-            into.push(WireReport { key, reign: reign.0, rank, form, record, origin }.encode());
+            into.add(&WireReport { key, reign: reign.0, rank, form, record, origin });
         })
     }
 

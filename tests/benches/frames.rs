@@ -1,11 +1,10 @@
-//! The codec of links: encoding a report once for all links, as it is done for every one that wins.
-//!
-//! What a peer does, decoding a frame and its reports, is private to `herd::peers` so far.
+//! The codec of links: encoding a report once for all links, as it is done for every one that wins, and decoding the
+//! reports of a frame at a peer.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use herd::peers::WireReport;
+use herd::peers::{Bundle, ReportFrame, WireReport};
 
 fn frames(criterion: &mut Criterion) {
     let report = WireReport {
@@ -18,9 +17,22 @@ fn frames(criterion: &mut Criterion) {
     };
     let mut group = criterion.benchmark_group("frames");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("encode a report", |bencher| bencher.iter(|| black_box(&report).encode()));
+    group.bench_function("encode a report", |bencher| {
+        bencher.iter(|| {
+            let mut bundle = Bundle::default();
+            bundle.add(black_box(&report));
+            bundle
+        });
+    });
+    let mut bundle = Bundle::default();
+    (0..REPORTS).for_each(|_| bundle.add(&report));
+    let frame = ReportFrame::from(&bundle);
+    group.throughput(Throughput::Elements(REPORTS as u64));
+    group.bench_function("decode a frame of 32 reports", |bencher| bencher.iter(|| black_box(&frame).reports()));
     group.finish();
 }
+
+const REPORTS: usize = 32;
 
 criterion_group!(benches, frames);
 criterion_main!(benches);

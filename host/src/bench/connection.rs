@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::commands::{Commands, Expect};
 use super::pacer::Turns;
 use super::report::Tally;
+use crate::socket::read_what_came;
 
 /// Sends and counts until the end of the load.
 pub(super) struct Connection {
@@ -35,7 +36,10 @@ pub(super) struct Connection {
 struct UnderWay {
     out: Vec<u8>,
     written: usize,
+    /// Room for what comes; from `taken` to `come` it holds what is not counted yet.
     input: Vec<u8>,
+    taken: usize,
+    come: usize,
     /// What is expected, and from when its time counts.
     expected: VecDeque<(Expect, Instant)>,
 }
@@ -157,45 +161,50 @@ impl UnderWay {
 
     /// Reads what is there, and says when.
     fn read(&mut self, stream: &TcpStream) -> io::Result<Instant> {
-        let start = self.input.len();
-        self.input.resize(start + READ_BYTES, 0);
-        let read = stream.try_read(&mut self.input[start..]);
-        self.input.truncate(start + *read.as_ref().unwrap_or(&0));
-        match read {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(Instant::now()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Instant::now()),
-            Err(error) => Err(error),
+        if self.taken == self.come {
+            (self.taken, self.come) = (0, 0);
         }
+        if self.input.len() - self.come < READ_BYTES {
+            self.input.copy_within(self.taken..self.come, 0);
+            (self.taken, self.come) = (0, self.come - self.taken);
+            self.input.resize(self.come + 2 * READ_BYTES, 0);
+        }
+        match read_what_came(stream, &mut self.input[self.come..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => self.come += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Instant::now())
     }
 
     /// Takes the next whole answer off the input, and says from when its time counts.
     fn answer(&mut self, tally: &RefCell<Tally>) -> io::Result<Option<Instant>> {
+        let input = &self.input[self.taken..self.come];
         let Some(&(expect, from)) = self.expected.front() else {
-            let more = if self.input.is_empty() { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
-            return more;
+            return if input.is_empty() { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
         };
-        let Some(line) = self.input.iter().position(|&byte| byte == b'\n') else { return self.bounded() };
-        let known = self.input.starts_with(b"AT ");
+        let Some(line) = input.iter().position(|&byte| byte == b'\n') else { return self.bounded() };
+        let known = input.starts_with(b"AT ");
         let end = if expect == Expect::Places && known {
-            let Some(end) = self.input.windows(2).position(|pair| pair == b"\n\n") else { return self.bounded() };
+            let Some(end) = input.windows(2).position(|pair| pair == b"\n\n") else { return self.bounded() };
             end + 2
         } else {
             line + 1
         };
         let right = match expect {
             Expect::Report => known,
-            Expect::Places => known || self.input.starts_with(b"? "),
-            Expect::Invalid => self.input.starts_with(b"? "),
+            Expect::Places => known || input.starts_with(b"? "),
+            Expect::Invalid => input.starts_with(b"? "),
         };
         tally.borrow_mut().wrong += u64::from(!right);
-        self.input.drain(..end);
+        self.taken += end;
         self.expected.pop_front();
         Ok(Some(from))
     }
 
     fn bounded(&self) -> io::Result<Option<Instant>> {
-        if self.input.len() > ANSWER_BYTES_MAX { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) }
+        if self.come - self.taken > ANSWER_BYTES_MAX { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) }
     }
 }
 

@@ -5,6 +5,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
+use super::bundle::Bundle;
+
 /// The version of everything below. Nodes of different versions refuse each other's links, in words.
 pub(super) const PROTOCOL_VERSION: u16 = 1;
 
@@ -29,23 +31,15 @@ pub struct WireReport<'a> {
     pub origin: &'a str,
 }
 
-impl WireReport<'_> {
-    /// Encodes it, for any number of links.
-    ///
-    /// # Panics
-    ///
-    /// Never: a vector takes all, and these types have no failing encoding.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let room = self.key.len() + self.rank.len() + self.record.len() + self.origin.len() + OVERHEAD_BYTES;
-        let bytes = postcard::to_extend(self, Vec::with_capacity(room));
-        bytes.expect("a vector takes all").into()
-    }
-}
-
 /// The body of a frame of reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportFrame(Bytes);
+
+impl From<&Bundle> for ReportFrame {
+    fn from(reports: &Bundle) -> Self {
+        Self(Bytes::copy_from_slice(reports.bytes()))
+    }
+}
 
 impl ReportFrame {
     /// Its reports, in the order they were sent.
@@ -127,13 +121,11 @@ impl Frame {
         })
     }
 
-    /// A frame of reports that were encoded before.
-    pub(super) fn of_reports<'a>(reports: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
-        let mut out = BytesMut::new();
+    /// A frame of reports that were encoded before, one behind the other.
+    pub(super) fn of_reports(reports: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(1 + reports.len());
         out.put_u8(kind::REPORTS);
-        for report in reports {
-            out.extend_from_slice(report);
-        }
+        out.extend_from_slice(reports);
         out.freeze()
     }
 }
@@ -165,8 +157,6 @@ mod kind {
 pub(super) const FRAME_BYTES_MAX: usize = 1 << 20;
 /// The longest frame before that.
 pub(super) const HELLO_BYTES_MAX: usize = 1 << 10;
-/// Lengths, reign and form, at their longest.
-const OVERHEAD_BYTES: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +177,10 @@ mod tests {
     #[test]
     fn reports_encoded_one_by_one_make_a_frame() {
         let report = |key| WireReport { key, reign: 1, rank: b"\x00\xff", form: 1, record: b"AT", origin: "Riley" };
-        let frame = Frame::of_reports(&[report(b"a").encode(), report(b"\xff").encode()]);
+        let mut bundle = Bundle::default();
+        bundle.add(&report(b"a"));
+        bundle.add(&report(b"\xff"));
+        let frame = Frame::of_reports(bundle.bytes());
         let Frame::Reports(reports) = Frame::decode(frame).unwrap() else { panic!("not reports") };
         assert_eq!(reports.reports().unwrap(), [report(b"a"), report(b"\xff")]);
     }

@@ -1,16 +1,17 @@
 //! Who is connected: one link per peer, whoever dialed.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bundle::Bundle;
 use super::dial;
 use super::frame::{Hello, ReportFrame, WireReport};
 use super::handshake::{self, Frames, Identity};
@@ -33,7 +34,7 @@ pub trait Sink: Send + Sync + 'static {
 
     /// Encodes every record of one part of what the node holds, and says whether there is a next part. Parts are
     /// numbered from 0.
-    fn holdings(&self, part: usize, into: &mut Vec<Bytes>) -> bool;
+    fn holdings(&self, part: usize, into: &mut Bundle) -> bool;
 
     /// Where every record goes that comes in and out, if anywhere.
     fn traffic(&self) -> Option<&TrafficLog>;
@@ -94,18 +95,22 @@ impl Peers {
     /// Tells every peer but `except`, or those whose names, each ended by a newline, are in `only`. Never waits.
     pub fn flood(&self, report: &WireReport<'_>, except: Option<&str>, only: Option<&[u8]>) {
         let live = self.live.load();
-        let mut encoded: Option<Bytes> = None;
-        for link in live.iter() {
-            let named = |only: &[u8]| only.split(|&byte| byte == b'\n').any(|name| name == link.peer.as_bytes());
-            if except == Some(&*link.peer) || only.is_some_and(|only| !named(only)) {
-                continue;
+        ENCODED.with_borrow_mut(|encoded| {
+            encoded.clear();
+            for link in live.iter() {
+                let named = |only: &[u8]| only.split(|&byte| byte == b'\n').any(|name| name == link.peer.as_bytes());
+                if except == Some(&*link.peer) || only.is_some_and(|only| !named(only)) {
+                    continue;
+                }
+                if encoded.is_empty() {
+                    encoded.add(report);
+                }
+                if !link.outbox.push(encoded.bytes()) {
+                    // The link ended since the snapshot was made.
+                    self.peer(&link.peer).push(encoded.bytes());
+                }
             }
-            let report = encoded.get_or_insert_with(|| report.encode()).clone();
-            if let Err(report) = link.outbox.push(report) {
-                // The link ended since the snapshot was made.
-                self.peer(&link.peer).push(report);
-            }
-        }
+        });
     }
 
     /// Waits until links to this many peers are up. Cancel safe.
@@ -222,6 +227,11 @@ impl Peers {
             Err(error) => tracing::debug!(%address, %error, "handshake failed"),
         }
     }
+}
+
+thread_local! {
+    /// Where a worker encodes a report, once for all links.
+    static ENCODED: RefCell<Bundle> = RefCell::default();
 }
 
 /// Strangers whose handshake is under way.

@@ -9,6 +9,7 @@
 //! Bounds: bytes of a frame (fewer before the handshake), bytes of a link's queue, time for the handshake, for a
 //! write, and between pings.
 
+mod bundle;
 mod dial;
 mod frame;
 mod handshake;
@@ -19,6 +20,7 @@ mod outbox;
 mod peer;
 mod status;
 
+pub use bundle::Bundle;
 pub use frame::{ReportFrame, WireReport};
 pub use handshake::{HandshakeError, Identity};
 pub use limits::LinkLimits;

@@ -11,9 +11,9 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::bundle::Bundle;
 use super::frame::WireReport;
 use crate::worker;
 
@@ -29,8 +29,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Lane {
-    reports: Vec<Bytes>,
-    bytes: usize,
+    reports: Bundle,
     /// Conflate when there are more bytes than this. Doubles while conflating does not help, so its cost stays in
     /// proportion to what is pushed; never more than what a lane may hold.
     conflate_at: usize,
@@ -52,36 +51,32 @@ impl Outbox {
         }
     }
 
-    /// Adds a report. Never waits.
-    ///
-    /// # Errors
-    ///
-    /// The link has ended; the report comes back.
-    pub(super) fn push(&self, report: Bytes) -> Result<(), Bytes> {
+    /// Adds a report that was encoded. Never waits. False when the link has ended; then it is not added.
+    #[must_use]
+    pub(super) fn push(&self, report: &[u8]) -> bool {
         let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
         if lane.closed {
-            return Err(report);
+            return false;
         }
-        let before = lane.bytes;
-        lane.bytes += report.len();
+        let before = lane.bytes();
         lane.reports.push(report);
-        if lane.bytes > lane.conflate_at {
+        if lane.bytes() > lane.conflate_at {
             lane.conflate(self.lane_bytes_max);
         }
-        if lane.bytes > self.lane_bytes_max {
+        if lane.bytes() > self.lane_bytes_max {
             self.dropped.fetch_add(lane.reports.len() as u64, Ordering::Relaxed);
             lane.clear();
             self.behind.store(true, Ordering::Relaxed);
         }
         // Wrapping: the difference may be negative.
-        self.bytes.fetch_add(lane.bytes.wrapping_sub(before), Ordering::Relaxed);
+        self.bytes.fetch_add(lane.bytes().wrapping_sub(before), Ordering::Relaxed);
         drop(lane);
         self.filled.notify_one();
-        Ok(())
+        true
     }
 
     /// Takes everything that waits, and nothing more from then on.
-    pub(super) fn close(&self) -> Vec<Bytes> {
+    pub(super) fn close(&self) -> Bundle {
         for lane in &self.lanes {
             lane.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         }
@@ -94,14 +89,14 @@ impl Outbox {
     }
 
     /// Takes everything that waits.
-    pub(super) fn take(&self) -> Vec<Bytes> {
-        let mut taken = Vec::new();
+    pub(super) fn take(&self) -> Bundle {
+        let mut taken = Bundle::default();
         for lane in &self.lanes {
             let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
-            self.bytes.fetch_sub(lane.bytes, Ordering::Relaxed);
+            self.bytes.fetch_sub(lane.bytes(), Ordering::Relaxed);
             let reports = lane.clear();
             drop(lane);
-            if taken.is_empty() { taken = reports } else { taken.extend(reports) }
+            taken.append(reports);
         }
         taken
     }
@@ -126,8 +121,11 @@ impl Outbox {
 }
 
 impl Lane {
-    fn clear(&mut self) -> Vec<Bytes> {
-        self.bytes = 0;
+    fn bytes(&self) -> usize {
+        self.reports.bytes().len()
+    }
+
+    fn clear(&mut self) -> Bundle {
         self.conflate_at = CONFLATE_BYTES_MIN;
         std::mem::take(&mut self.reports)
     }
@@ -135,16 +133,18 @@ impl Lane {
     /// Keeps the last report of each key, in the order of those.
     fn conflate(&mut self, bytes_max: usize) {
         let mut seen = HashSet::new();
-        let mut reports = std::mem::take(&mut self.reports);
-        reports.reverse();
-        reports.retain(|report| {
-            let key = postcard::from_bytes::<WireReport<'_>>(report).map(|report| report.key.to_vec());
-            seen.insert(key.unwrap_or_default())
-        });
-        reports.reverse();
-        self.bytes = reports.iter().map(Bytes::len).sum();
+        let mut last = Vec::new();
+        for report in self.reports.iter().rev() {
+            let key = postcard::from_bytes::<WireReport<'_>>(report).map(|report| report.key);
+            if seen.insert(key.unwrap_or_default()) {
+                last.push(report);
+            }
+        }
+        last.reverse();
+        let mut reports = Bundle::default();
+        last.into_iter().for_each(|report| reports.push(report));
         self.reports = reports;
-        self.conflate_at = (2 * self.bytes).clamp(CONFLATE_BYTES_MIN, bytes_max);
+        self.conflate_at = (2 * self.bytes()).clamp(CONFLATE_BYTES_MIN, bytes_max);
     }
 }
 
@@ -157,16 +157,18 @@ const LANE_BYTES_MIN: usize = 1 << 20;
 mod tests {
     use super::*;
 
-    fn report(key: &str, record: &[u8]) -> Bytes {
-        WireReport { key: key.as_bytes(), reign: 0, rank: b"", form: 0, record, origin: "Riley" }.encode()
+    fn report(key: &str, record: &[u8]) -> Vec<u8> {
+        let mut bundle = Bundle::default();
+        bundle.add(&WireReport { key: key.as_bytes(), reign: 0, rank: b"", form: 0, record, origin: "Riley" });
+        bundle.bytes().to_vec()
     }
 
     #[test]
     fn what_is_pushed_is_taken_once_and_in_order() {
         let outbox = Outbox::new(1 << 20);
-        outbox.push(report("a", b"1")).unwrap();
-        outbox.push(report("b", b"2")).unwrap();
-        assert_eq!(outbox.take(), [report("a", b"1"), report("b", b"2")]);
+        assert!(outbox.push(&report("a", b"1")));
+        assert!(outbox.push(&report("b", b"2")));
+        assert_eq!(outbox.take().iter().collect::<Vec<_>>(), [report("a", b"1"), report("b", b"2")]);
         assert!(outbox.take().is_empty());
         assert_eq!(outbox.bytes(), 0);
     }
@@ -176,11 +178,12 @@ mod tests {
         let outbox = Outbox::new(64 << 20);
         let record = [b'x'; 1000];
         for round in 0..2000_u32 {
-            outbox.push(report(&format!("k{}", round % 10), &[&record[..], &round.to_be_bytes()].concat())).unwrap();
+            assert!(outbox.push(&report(&format!("k{}", round % 10), &[&record[..], &round.to_be_bytes()].concat())));
         }
         assert!(outbox.bytes() <= 2 * CONFLATE_BYTES_MIN, "{}", outbox.bytes());
         assert!(!outbox.is_behind());
-        let last = outbox.take().pop().unwrap();
+        let taken = outbox.take();
+        let last = taken.iter().next_back().unwrap();
         assert_eq!(last, report("k9", &[&record[..], &1999_u32.to_be_bytes()].concat()), "the newest is at the tail");
     }
 
@@ -191,11 +194,11 @@ mod tests {
         // Some 700 KiB of different keys, and then the same ones again: never more than a lane holds, if conflated.
         for round in 0..3 {
             for key in 0..700 {
-                outbox.push(report(&format!("k{key}-{}", "y".repeat(8)), &[&record[..], &[round]].concat())).unwrap();
+                assert!(outbox.push(&report(&format!("k{key}-{}", "y".repeat(8)), &[&record[..], &[round]].concat())));
             }
         }
         assert!(!outbox.is_behind());
-        let newest = outbox.take().into_iter().filter(|report| report.ends_with(b"\x02\x05Riley")).count();
+        let newest = outbox.take().iter().filter(|report| report.ends_with(b"\x02\x05Riley")).count();
         assert_eq!(newest, 700);
     }
 
@@ -204,7 +207,7 @@ mod tests {
         let outbox = Outbox::new((1 << 20) * worker::slots());
         let record = vec![b'x'; 64 << 10];
         for key in 0..20 {
-            outbox.push(report(&format!("k{key}"), &record)).unwrap();
+            assert!(outbox.push(&report(&format!("k{key}"), &record)));
         }
         assert!(outbox.is_behind() && outbox.dropped() > 0);
         assert!(outbox.bytes() <= 1 << 20);

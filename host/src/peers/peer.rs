@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -98,9 +97,7 @@ impl Peer {
         }
         drop(slot);
         self.dropped.fetch_add(link.outbox.dropped(), Ordering::Relaxed);
-        for report in link.outbox.close() {
-            self.push(report);
-        }
+        link.outbox.close().iter().for_each(|report| self.push(report));
         if was_current {
             self.fail(error);
         }
@@ -108,12 +105,9 @@ impl Peer {
     }
 
     /// Hands a report that its link did not take to the link that is there now, if any.
-    pub(super) fn push(&self, report: Bytes) {
-        let refused = match self.link() {
-            Some(link) => link.outbox.push(report).is_err(),
-            None => true,
-        };
-        self.dropped.fetch_add(u64::from(refused), Ordering::Relaxed);
+    pub(super) fn push(&self, report: &[u8]) {
+        let taken = self.link().is_some_and(|link| link.outbox.push(report));
+        self.dropped.fetch_add(u64::from(!taken), Ordering::Relaxed);
     }
 
     /// Notes why there is no link.
@@ -149,6 +143,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::bundle::Bundle;
     use crate::peers::frame::WireReport;
 
     fn admit(peer: &Peer, epoch: u64, dialed: bool, preferred: bool) -> Option<Arc<Link>> {
@@ -178,13 +173,15 @@ mod tests {
     #[test]
     fn what_a_link_had_not_sent_goes_to_the_one_that_replaced_it() {
         let peer = Peer::default();
-        let report = WireReport { key: b"k", reign: 0, rank: b"", form: 0, record: b"", origin: "Riley" }.encode();
+        let mut reports = Bundle::default();
+        reports.add(&WireReport { key: b"k", reign: 0, rank: b"", form: 0, record: b"", origin: "Riley" });
+        let report = reports.bytes();
         let old = admit(&peer, 1, false, false).unwrap();
-        old.outbox.push(report.clone()).unwrap();
+        assert!(old.outbox.push(report));
         let new = admit(&peer, 1, true, true).unwrap();
         assert!(!peer.dismiss(&old, None), "another one is in its place");
-        assert_eq!(new.outbox.take(), std::slice::from_ref(&report));
-        assert_eq!(old.outbox.push(report.clone()), Err(report), "a link that has ended takes nothing more");
+        assert_eq!(new.outbox.take(), reports);
+        assert!(!old.outbox.push(report), "a link that has ended takes nothing more");
         assert!(peer.dismiss(&new, None));
         assert_eq!(peer.status("Jaquez").dropped_reports, 0);
     }

@@ -54,7 +54,12 @@ impl<S: Surroundings> Sessions<S> {
     }
 }
 
-async fn feed_worker<S: Surroundings>(shared: Arc<Shared<S>>, worker: usize, feed: Feed, counted: oneshot::Sender<u64>) {
+async fn feed_worker<S: Surroundings>(
+    shared: Arc<Shared<S>>,
+    worker: usize,
+    feed: Feed,
+    counted: oneshot::Sender<u64>,
+) {
     let desk = Desk::new(Arc::clone(&shared));
     spawn_local(Desk::serve(Rc::downgrade(&desk), shared));
     let count = Rc::new(Cell::new(0));

@@ -3,9 +3,9 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use crate::socket::read_what_came;
 
 /// A connection. Nothing here waits: what is not ready says so, and the task asks when it will be.
 pub(super) trait Wire: 'static {
@@ -39,14 +39,7 @@ pub(super) trait Wire: 'static {
 
 impl Wire for TcpStream {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let mut read = 0;
-        let all = self.try_io(Interest::READABLE, || {
-            read = recv(self, &mut *into, RecvFlags::empty())?.0;
-            // A read that did not fill the buffer has emptied the socket: said to the runtime, that spares the read that
-            // would find nothing.
-            if 0 < read && read < into.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(read) }
-        });
-        if read > 0 { Ok(read) } else { all }
+        read_what_came(self, into)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
