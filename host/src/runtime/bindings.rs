@@ -21,7 +21,7 @@ mod generated {
 /// The package and version that this host speaks.
 pub(super) const PACKAGE: &str = "herd:logic";
 /// See [`PACKAGE`].
-pub(super) const VERSION: &str = "0.1.0-draft";
+pub(super) const VERSION: &str = "0.1.0";
 
 pub(super) fn moment(at: Moment) -> types::Moment {
     types::Moment { now: at.now_ns, random: at.random }
