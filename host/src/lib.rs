@@ -1,11 +1,12 @@
 //! The native host of an application server herd. See `ARCHITECTURE.md` for the map.
 //!
 //! ```text
-//! cli -> config -> node -> sessions, peers, records, upstreams, admin     (which do not import one another)
+//! cli -> config -> node -> sessions, peers, records, upstreams, admin, audit     (which do not import one another)
 //!                     \--> runtime                                        (the only one that names wasmtime)
 //! ```
 
 pub mod admin;
+pub mod audit;
 pub mod bench;
 mod bounds;
 pub mod cli;

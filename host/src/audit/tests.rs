@@ -1,0 +1,350 @@
+//! The chain as its readers see it: written, tampered with in every way, and taken up again after a crash.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::writer::Bounds;
+use super::{AuditLog, Entry, Flaw, Hash, Head, Outcome, Stage, THE_NODE_ITSELF, Verified, verify};
+
+/// A log of Riley in a directory of its own.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("herd-audit-{:016x}", rand::random::<u64>())))
+    }
+
+    /// With a log of this many entries.
+    fn with_entries(count: u64) -> Self {
+        let scratch = Self::new();
+        let log = scratch.open();
+        (1..=count).for_each(|generation| log.append(swapped(generation)));
+        scratch
+    }
+
+    fn open(&self) -> AuditLog {
+        AuditLog::open(&self.0, "Riley").unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        fs::read_to_string(self.path(FIRST)).unwrap().lines().map(ToString::to_string).collect()
+    }
+
+    fn write(&self, lines: &[String]) {
+        fs::write(self.path(FIRST), lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    }
+
+    fn verify(&self) -> Verified {
+        verify(&self.0, "Riley").unwrap()
+    }
+
+    /// The line and the flaw that is found after the lines were changed.
+    fn flaw_after(&self, tamper: impl FnOnce(&mut Vec<String>)) -> (Option<usize>, Flaw) {
+        let mut lines = self.lines();
+        tamper(&mut lines);
+        self.write(&lines);
+        let problem = self.verify().problem.expect("it is found");
+        (problem.line, problem.flaw)
+    }
+
+    /// Writes a line anew with a hash that fits.
+    fn forge(line: &str, from: &str, to: &str) -> String {
+        let edited = line.replace(from, to);
+        let (forged, _) = super::Line::read(edited.as_bytes()).unwrap();
+        forged.seal().unwrap().0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn swapped(generation: u64) -> Entry {
+    Entry::new("operator mira uid 1000", Stage::Active).digest("1a2b3c4d").generation(generation)
+}
+
+const FIRST: &str = "Riley.000000001.jsonl";
+
+#[test]
+fn what_was_written_is_read_and_whole() {
+    let scratch = Scratch::new();
+    let log = scratch.open();
+    log.append_soon(swapped(1));
+    log.append(Entry::new(THE_NODE_ITSELF, Stage::Checked).refused("imports \"nothing\" good\n\u{1b}[31m"));
+    let verified = scratch.verify();
+    assert_eq!(verified.problem, None);
+    let [first, second] = &*verified.lines else { panic!("{verified:?}") };
+    assert_eq!((first.number, &*first.node, &first.entry), (1, "Riley", &swapped(1)));
+    assert_eq!((first.previous, second.number), (Hash::NONE, 2));
+    assert!(second.at_ns >= first.at_ns && first.at.ends_with('Z') && first.at.contains('T'), "{}", first.at);
+    assert_eq!((second.entry.outcome, second.entry.stage), (Outcome::Refused, Stage::Checked));
+    let why = second.entry.why.as_deref().unwrap();
+    assert_eq!(why, "imports \"nothing\" good\u{fffd}\u{fffd}[31m", "what a guest says does nothing to a terminal");
+    let status = log.status();
+    assert_eq!((status.last, status.lost, status.hash), (Some(2), 0, verified.head.map(|head| head.hash)));
+}
+
+#[test]
+fn the_hash_of_a_line_is_of_what_stands_before_it() {
+    let scratch = Scratch::with_entries(1);
+    let line = scratch.lines().remove(0);
+    let (sealed, hash) = line.split_once(",\"hash\":\"").unwrap();
+    assert_eq!(hash, format!("{}\"}}", Hash::of(sealed.as_bytes())));
+}
+
+#[test]
+fn files_are_for_their_owner_alone() {
+    let scratch = Scratch::with_entries(1);
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(scratch.path(FIRST)), mode(scratch.path("Riley.head"))), (0o600, 0o600));
+    assert_eq!(mode(scratch.0.clone()), 0o700);
+}
+
+#[test]
+fn an_edited_line_is_named() {
+    let scratch = Scratch::with_entries(5);
+    let edit = |lines: &mut Vec<String>| lines[2] = lines[2].replace("mira", "noah");
+    assert_eq!(scratch.flaw_after(edit), (Some(3), Flaw::Changed));
+    let scratch = Scratch::with_entries(5);
+    let break_it = |lines: &mut Vec<String>| lines[2] = lines[2].replace("\"at\"", "at");
+    assert_eq!(scratch.flaw_after(break_it), (Some(3), Flaw::Changed), "though it is no JSON any more");
+}
+
+#[test]
+fn a_line_written_anew_with_a_hash_that_fits_is_found_by_the_next_one_or_by_the_head() {
+    let scratch = Scratch::with_entries(5);
+    let forge = |lines: &mut Vec<String>| lines[2] = Scratch::forge(&lines[2], "mira", "noah");
+    assert_eq!(scratch.flaw_after(forge), (Some(4), Flaw::Unchained(4)));
+    let scratch = Scratch::with_entries(5);
+    let forge_last = |lines: &mut Vec<String>| lines[4] = Scratch::forge(&lines[4], "mira", "noah");
+    assert_eq!(scratch.flaw_after(forge_last), (Some(5), Flaw::NotTheHead(5)));
+}
+
+#[test]
+fn a_line_removed_from_the_middle_is_named() {
+    let scratch = Scratch::with_entries(5);
+    let flaw = scratch.flaw_after(|lines| drop(lines.remove(2)));
+    assert_eq!(flaw, (Some(3), Flaw::OutOfOrder { expected: 3, found: 4 }));
+}
+
+#[test]
+fn lines_in_another_order_are_named() {
+    let scratch = Scratch::with_entries(5);
+    let flaw = scratch.flaw_after(|lines| lines.swap(1, 2));
+    assert_eq!(flaw, (Some(2), Flaw::OutOfOrder { expected: 2, found: 3 }));
+}
+
+#[test]
+fn a_line_put_in_is_named() {
+    let scratch = Scratch::with_entries(5);
+    let doubled = scratch.flaw_after(|lines| lines.insert(2, lines[1].clone()));
+    assert_eq!(doubled, (Some(3), Flaw::OutOfOrder { expected: 3, found: 2 }));
+    let scratch = Scratch::with_entries(5);
+    let foreign = scratch.flaw_after(|lines| lines.insert(2, "{\"who\":\"nobody\"}".into()));
+    assert_eq!(foreign, (Some(3), Flaw::Foreign));
+    let scratch = Scratch::with_entries(5);
+    let blank = scratch.flaw_after(|lines| lines.insert(0, String::new()));
+    assert_eq!(blank, (Some(1), Flaw::Foreign));
+}
+
+#[test]
+fn lines_cut_off_at_either_end_are_missed() {
+    let scratch = Scratch::with_entries(5);
+    let tail = scratch.flaw_after(|lines| lines.truncate(3));
+    assert_eq!(tail, (Some(4), Flaw::Truncated { found: 3, written: 5 }));
+    let scratch = Scratch::with_entries(5);
+    let all = scratch.flaw_after(Vec::clear);
+    assert_eq!(all, (Some(1), Flaw::Truncated { found: 0, written: 5 }));
+    let scratch = Scratch::with_entries(5);
+    let beginning = scratch.flaw_after(|lines| drop(lines.remove(0)));
+    assert_eq!(beginning, (Some(1), Flaw::Headless { found: 2, kept: 1 }));
+}
+
+#[test]
+fn a_log_without_its_head_or_of_another_node_is_not_whole() {
+    let scratch = Scratch::with_entries(2);
+    fs::copy(scratch.path(FIRST), scratch.path("Jaquez.000000001.jsonl")).unwrap();
+    fs::copy(scratch.path("Riley.head"), scratch.path("Jaquez.head")).unwrap();
+    let problem = verify(&scratch.0, "Jaquez").unwrap().problem.unwrap();
+    assert_eq!((problem.line, problem.flaw), (Some(1), Flaw::OtherNode("Riley".into())));
+    fs::remove_file(scratch.path("Riley.head")).unwrap();
+    let problem = scratch.verify().problem.unwrap();
+    assert_eq!((problem.path, problem.line, problem.flaw), (scratch.path("Riley.head"), None, Flaw::NoHead));
+}
+
+#[test]
+fn a_log_that_was_never_there_is_said_to_be_missing_and_one_that_is_gone_is_truncated() {
+    let scratch = Scratch::new();
+    assert!(verify(&scratch.0, "Riley").unwrap_err().to_string().starts_with("there is no audit log of Riley in "));
+    let scratch = Scratch::with_entries(2);
+    assert!(verify(&scratch.0, "Jaquez").is_err());
+    fs::remove_file(scratch.path(FIRST)).unwrap();
+    assert_eq!(scratch.verify().problem.unwrap().flaw, Flaw::Truncated { found: 0, written: 2 });
+}
+
+#[test]
+fn what_was_tampered_with_stays_found_when_the_log_goes_on() {
+    for runs_on in [false, true] {
+        let scratch = Scratch::with_entries(4);
+        let mut log = scratch.open();
+        log.append(swapped(5));
+        if !runs_on {
+            log = scratch.open();
+        }
+        scratch.write(&scratch.lines()[..3]);
+        log.append(swapped(6));
+        let verified = scratch.verify();
+        let flaw = Flaw::OutOfOrder { expected: 4, found: 6 };
+        assert_eq!(verified.problem.map(|problem| (problem.line, problem.flaw)), Some((Some(4), flaw)));
+        let note = &verified.lines[3].entry;
+        assert_eq!(note.stage, Stage::Log);
+        assert!(note.why.as_deref().unwrap().starts_with("somebody has changed the log"), "{note:?}");
+    }
+}
+
+#[test]
+fn a_node_that_runs_remembers_its_last_line_when_the_log_and_its_head_are_set_back() {
+    let scratch = Scratch::new();
+    let log = scratch.open();
+    (1..=2).for_each(|generation| log.append(swapped(generation)));
+    let before = (scratch.lines(), fs::read(scratch.path("Riley.head")).unwrap());
+    log.append(swapped(3));
+    scratch.write(&before.0);
+    fs::write(scratch.path("Riley.head"), before.1).unwrap();
+    assert_eq!(scratch.verify().problem, None, "nothing on the disk shows it");
+    log.append(swapped(4));
+    let problem = scratch.verify().problem.unwrap();
+    assert_eq!((problem.line, problem.flaw), (Some(3), Flaw::OutOfOrder { expected: 3, found: 4 }));
+}
+
+#[test]
+fn half_a_line_of_a_crash_is_kept_aside_and_the_chain_goes_on() {
+    let scratch = Scratch::with_entries(2);
+    let whole = fs::read(scratch.path(FIRST)).unwrap();
+    let half = &whole[..whole.len() / 3];
+    fs::write(scratch.path(FIRST), [&*whole, half].concat()).unwrap();
+    let crashed = scratch.verify();
+    assert_eq!((crashed.problem, crashed.half_bytes), (None, half.len()), "a crash is no tampering");
+    scratch.open().append(swapped(3));
+    let verified = scratch.verify();
+    assert_eq!((verified.problem, verified.half_bytes, verified.lines.len()), (None, 0, 4));
+    let note = &verified.lines[2].entry;
+    assert_eq!((note.stage, &*note.who), (Stage::Log, THE_NODE_ITSELF));
+    assert!(note.why.as_deref().unwrap().ends_with("bytes are in Riley.000000003.half"), "{note:?}");
+    assert_eq!(fs::read(scratch.path("Riley.000000003.half")).unwrap(), half);
+}
+
+#[test]
+fn a_crash_before_the_first_line_or_before_the_head_is_no_tampering() {
+    let scratch = Scratch::with_entries(1);
+    let (first, head) = (fs::read(scratch.path(FIRST)).unwrap(), fs::read(scratch.path("Riley.head")).unwrap());
+    scratch.open().append(swapped(2));
+    fs::write(scratch.path("Riley.head"), head).unwrap();
+    assert_eq!(scratch.verify().problem, None, "the head is one behind");
+    scratch.open().append(swapped(3));
+    assert_eq!((scratch.verify().problem, scratch.verify().lines.len()), (None, 3));
+
+    let scratch = Scratch::new();
+    fs::create_dir(&scratch.0).unwrap();
+    Head::NONE.write(&scratch.path("Riley.head")).unwrap();
+    fs::write(scratch.path(FIRST), &first[..40]).unwrap();
+    assert_eq!((scratch.verify().problem, scratch.verify().half_bytes), (None, 40));
+    scratch.open().append(swapped(1));
+    assert_eq!((scratch.verify().problem, scratch.verify().lines.len()), (None, 2));
+}
+
+#[test]
+fn the_chain_crosses_files_and_the_oldest_are_removed() {
+    let scratch = Scratch::new();
+    let bounds = Bounds { file_bytes_max: 1000, files_max: 3 };
+    let log = || AuditLog::with_bounds(&scratch.0, "Riley", bounds).unwrap();
+    (1..=20).for_each(|generation| log().append(swapped(generation)));
+    let verified = scratch.verify();
+    assert_eq!(verified.problem, None);
+    let (first, last) = (verified.lines.first().unwrap().number, verified.lines.last().unwrap().number);
+    assert_eq!((verified.head.unwrap().first, last), (first, 20));
+    assert!(first > 5 && verified.lines.len() as u64 == 21 - first, "{first}");
+    let files = fs::read_dir(&scratch.0).unwrap().count();
+    assert_eq!(files, 4, "three of lines and the head");
+
+    // A file whose first line was torn by a crash goes on the chain of the one before.
+    let oldest = scratch.path(&format!("Riley.{first:09}.jsonl"));
+    fs::write(scratch.path("Riley.000000021.jsonl"), "{\"numb").unwrap();
+    assert_eq!(scratch.verify().problem, None);
+    log().append(swapped(21));
+    assert_eq!((scratch.verify().problem, scratch.verify().lines.last().unwrap().number), (None, 22));
+
+    fs::remove_file(oldest).unwrap();
+    let flaw = scratch.verify().problem.unwrap().flaw;
+    assert!(matches!(flaw, Flaw::Headless { kept, .. } if kept == first), "{flaw:?}");
+}
+
+#[test]
+fn entries_from_many_threads_and_from_two_processes_make_one_chain() {
+    let scratch = Scratch::new();
+    let logs = [scratch.open(), scratch.open()];
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let log = &logs[thread % 2];
+            scope.spawn(move || (0..8).for_each(|generation| log.append(swapped(generation))));
+        }
+        (0..20).for_each(|_| match verify(&scratch.0, "Riley") {
+            Ok(verified) => assert_eq!(verified.problem, None, "a reader sees no half of a write"),
+            Err(error) => assert!(error.to_string().starts_with("there is no")),
+        });
+    });
+    let verified = scratch.verify();
+    assert_eq!((verified.problem, verified.lines.len()), (None, 64));
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_to_costs_entries_which_are_counted_and_noted() {
+    let scratch = Scratch::new();
+    // A file stands where the directory has to be: nobody can write there, root included.
+    fs::write(&scratch.0, "").unwrap();
+    let log = scratch.open();
+    log.append(swapped(1));
+    log.append(swapped(2));
+    let status = log.status();
+    assert_eq!((status.lost, status.last), (2, None));
+    assert!(status.last_error.unwrap().contains("herd-audit-"));
+    fs::remove_file(&scratch.0).unwrap();
+    log.append(swapped(3));
+    let verified = scratch.verify();
+    assert_eq!((verified.problem, verified.lines.len(), log.status().lost), (None, 2, 2));
+    assert_eq!(verified.lines[0].entry.why.as_deref(), Some("2 entries before this one could not be written"));
+}
+
+#[test]
+fn nodes_with_any_name_have_files_of_their_own() {
+    let scratch = Scratch::new();
+    for node in ["a/b", "a%2fb", "..", ".", "a.000000001", "a"] {
+        AuditLog::open(&scratch.0, node).unwrap().append(swapped(1));
+        let verified = verify(&scratch.0, node).unwrap();
+        assert_eq!((verified.problem, verified.lines.len()), (None, 1), "{node}");
+    }
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 12);
+}
+
+#[test]
+fn texts_without_end_are_cut() {
+    let scratch = Scratch::new();
+    scratch.open().append(Entry::new(&"\u{1}ä".repeat(10_000), Stage::Candidate).refused(&"ö".repeat(10_000)));
+    let verified = scratch.verify();
+    assert_eq!(verified.problem, None);
+    assert!(scratch.lines()[0].len() < 8 << 10 && verified.lines[0].entry.who.ends_with("..."));
+}
+
+#[test]
+fn a_stage_of_a_later_version_is_read() {
+    let line = r#"{"who":"x","stage":"teleported","outcome":"maybe"}"#;
+    let entry: Entry = serde_json::from_str(line).unwrap();
+    assert_eq!((entry.stage, entry.outcome), (Stage::Other, Outcome::Other));
+}
