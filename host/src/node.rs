@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,11 +18,12 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, Controls, Refusal, Token};
+use crate::audit::{self, AuditLog, Entry, THE_NODE_ITSELF};
 use crate::config::HerdConfig;
 use crate::intake;
 use crate::peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
 use crate::records::{Kept, Rank, RecordTable};
-use crate::runtime::{Engine, Fault, GenerationId, Generations, LoadError, SwapError};
+use crate::runtime::{Digest, Engine, Fault, GenerationId, GenerationStatus, Generations, LoadError, Stage, SwapError};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
@@ -46,6 +48,7 @@ pub(crate) struct Core {
     pub(crate) peers: Arc<Peers>,
     pub(crate) topics: Arc<Topics>,
     pub(crate) traffic: Option<TrafficLog>,
+    pub(crate) audit: Arc<AuditLog>,
     upstreams: Upstreams,
     sessions: std::sync::OnceLock<std::sync::Weak<Sessions<Core>>>,
     started: SystemTime,
@@ -82,6 +85,9 @@ pub enum StartError {
     /// The file for the traffic cannot be written.
     #[error(transparent)]
     Traffic(#[from] TrafficLogError),
+    /// The audit log cannot be begun.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
     /// The configuration has no node of this name.
     #[error("there is no node `{0}`")]
     NoNode(String),
@@ -91,7 +97,7 @@ pub enum StartError {
 }
 
 impl Node {
-    /// Starts a node. When this returns, it accepts clients.
+    /// Starts a node. When this returns, it accepts clients. `state` is the directory of the herd on this machine.
     ///
     /// # Errors
     ///
@@ -102,6 +108,7 @@ impl Node {
         engine: &Arc<Engine>,
         guest: &Arc<[u8]>,
         token: Token,
+        state: &Path,
         workers: &Workers,
     ) -> Result<Self, StartError> {
         let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
@@ -109,7 +116,7 @@ impl Node {
         let links = Port::bind(name, "links", node.link_address())?;
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
 
-        let core = Arc::new(Self::core(config, name, engine, guest).await?);
+        let core = Arc::new(Self::core(config, name, engine, guest, state).await?);
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);
         let neighbours = config.neighbours(name);
@@ -169,9 +176,12 @@ impl Node {
         self.admin.stop();
         self.tasks.close();
         let _ = tokio::time::timeout(left().max(GOODBYE), self.tasks.wait()).await;
-        if let Some(traffic) = self.core.traffic.clone() {
-            let _ = tokio::task::spawn_blocking(move || traffic.flush()).await;
-        }
+        let (traffic, audit) = (self.core.traffic.clone(), Arc::clone(&self.core.audit));
+        let flush = move || {
+            traffic.iter().for_each(TrafficLog::flush);
+            audit.flush();
+        };
+        let _ = tokio::task::spawn_blocking(flush).await;
         tracing::info!(node = self.name(), "node stopped");
     }
 
@@ -180,15 +190,20 @@ impl Node {
         name: &str,
         engine: &Arc<Engine>,
         guest: &Arc<[u8]>,
+        state: &Path,
     ) -> Result<Core, StartError> {
         let records = Arc::new(RecordTable::new(config.records.clone(), name));
         let upstreams = Upstreams::new(&config.upstreams, &config.places.sources)?;
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
+        let audit = Arc::new(AuditLog::open(&state.join(audit::DIRECTORY), name)?);
         let (engine, guest, settings) = (Arc::clone(engine), Arc::clone(guest), config.settings(name));
         let looked_up = Arc::clone(&records);
         let loading = tokio::task::spawn_blocking(move || Generations::new(&engine, &guest, settings, looked_up));
         let generations = loading.await.map_err(|_| StartError::Panicked(name.into()))?;
         let generations = generations.map_err(|source| StartError::Guest { node: name.into(), source })?;
+        audit.append_soon(
+            entry(THE_NODE_ITSELF, audit::Stage::Active, &generations.status().active).because("at the start"),
+        );
         let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
         let known = config.nodes.keys().cloned().collect();
         Ok(Core {
@@ -198,6 +213,7 @@ impl Node {
             peers: Peers::new(identity, config.links.clone(), known),
             topics: Arc::default(),
             traffic,
+            audit,
             upstreams,
             sessions: std::sync::OnceLock::new(),
             started: SystemTime::now(),
@@ -283,24 +299,58 @@ impl Controls for Core {
             "links": self.peers.status().links,
             "upstreams": self.upstreams.status(),
             "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
+            "audit": self.audit.status(),
         })
     }
 
-    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
-        let swapped = self.generations.swap(guest).map_err(|error| match error {
-            SwapError::Busy => Refusal::Conflict(error.to_string()),
-            SwapError::Load(error) => Refusal::BadGuest(error.to_string()),
+    fn swap(&self, guest: &[u8], who: &str) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest).to_string();
+        let size = format!("{} bytes", guest.len());
+        self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest).because(&size));
+        let before = self.generations.status();
+        let swapped = self.generations.swap(guest).map_err(|error| {
+            let (stage, why, refusal) = match &error {
+                SwapError::Busy => (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string())),
+                SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
+            };
+            self.audit.append(Entry::new(who, stage).digest(&digest).refused(&why));
+            refusal
         })?;
         tracing::info!(node = %self.name, generation = %swapped.id, digest = %&swapped.digest[..8], guest = %swapped.name, "generation serving");
+        if let Some(retired) = &before.previous {
+            self.audit.append_soon(entry(who, audit::Stage::Retired, retired));
+        }
+        self.audit.append_soon(entry(who, audit::Stage::Previous, &before.active));
+        self.audit.append(entry(who, audit::Stage::Active, &swapped));
         intake::offer_aside_again(self);
         Ok(json!({ "node": self.name, "active": swapped }))
     }
 
-    fn roll_back(&self) -> Result<Value, Refusal> {
-        let active = self.generations.roll_back().map_err(|error| Refusal::Conflict(error.to_string()))?;
+    fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
+        let left = self.generations.status().active;
+        let active = self.generations.roll_back().map_err(|error| {
+            self.audit.append(Entry::new(who, audit::Stage::RolledBack).refused(&error.to_string()));
+            Refusal::Conflict(error.to_string())
+        })?;
         tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
+        self.audit.append_soon(entry(who, audit::Stage::RolledBack, &left));
+        self.audit.append(entry(who, audit::Stage::Active, &active).because("rolled back to"));
         intake::offer_aside_again(self);
         Ok(json!({ "node": self.name, "active": active }))
+    }
+}
+
+/// An entry about a generation.
+fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
+    Entry::new(who, stage).digest(&generation.digest).generation(generation.id.0)
+}
+
+/// A stage of a swap, as the audit log has it.
+fn stage(stage: Stage) -> audit::Stage {
+    match stage {
+        Stage::Parsed => audit::Stage::Parsed,
+        Stage::Compiled => audit::Stage::Compiled,
+        Stage::Checked => audit::Stage::Checked,
     }
 }
 

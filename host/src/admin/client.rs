@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::operator::{self, operator};
 use super::token::Token;
 
 /// Asks nodes of one herd.
@@ -80,13 +81,13 @@ impl AdminClient {
     }
 
     async fn ask(&self, admin: SocketAddr, request: reqwest::RequestBuilder) -> Result<Value, AdminClientError> {
-        let answer =
-            request.header(reqwest::header::AUTHORIZATION, self.token.header()).send().await.map_err(|error| {
-                match error.is_timeout() && !error.is_connect() {
-                    true => AdminClientError::Slow(admin),
-                    false => AdminClientError::Unreachable(admin),
-                }
-            })?;
+        let request = request.header(reqwest::header::AUTHORIZATION, self.token.header());
+        let answer = request.header(operator::HEADER, operator()).send().await.map_err(|error| {
+            match error.is_timeout() && !error.is_connect() {
+                true => AdminClientError::Slow(admin),
+                false => AdminClientError::Unreachable(admin),
+            }
+        })?;
         let ok = answer.status().is_success();
         let body = answer.bytes().await.map_err(|_| AdminClientError::Unreachable(admin))?;
         let value: Value = serde_json::from_slice(&body).map_err(|_| AdminClientError::NotAdmin(admin))?;

@@ -8,15 +8,18 @@
 //! | `POST /v1/swap` | replaces the logic by the component in the body |
 //! | `POST /v1/rollback` | goes back to the previous generation |
 //!
-//! Owns the listener, the token and the shape of answers; what they say comes from the node through [`Controls`].
+//! Owns the listener, the token and the shape of answers; what they say comes from the node through [`Controls`]. A request
+//! says who sends it in the header `herd-operator`, which is written into the audit log as a claim.
 //! A failure is `{"error": "..."}` with a status that says whose it is.
 //!
 //! Bounds: the body of a swap. Requests are from this machine and bring a token; what does not is not read.
 
 mod client;
+mod operator;
 mod server;
 mod token;
 
 pub use client::{AdminClient, AdminClientError};
+pub use operator::operator;
 pub use server::{Admin, Controls, Refusal};
 pub use token::{Token, TokenError, state_directory};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::operator::claimed;
 use super::token::Token;
 
 /// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
@@ -21,27 +22,29 @@ pub trait Controls: Send + Sync + 'static {
     /// What the node is doing.
     fn status(&self) -> Value;
 
-    /// Replaces the logic.
+    /// Replaces the logic. `who` is for the audit log.
     ///
     /// # Errors
     ///
     /// Why not; nothing changed.
-    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal>;
+    fn swap(&self, guest: &[u8], who: &str) -> Result<Value, Refusal>;
 
-    /// Goes back to the previous generation.
+    /// Goes back to the previous generation. `who` is for the audit log.
     ///
     /// # Errors
     ///
     /// Why not; nothing changed.
-    fn roll_back(&self) -> Result<Value, Refusal>;
+    fn roll_back(&self, who: &str) -> Result<Value, Refusal>;
 }
 
 /// What was asked was not done.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The guest is at fault.
+    #[error("{0}")]
     BadGuest(String),
     /// It cannot be done now.
+    #[error("{0}")]
     Conflict(String),
 }
 
@@ -115,12 +118,12 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
     blocking(move || Ok(shared.controls.status())).await
 }
 
-async fn swap(State(shared): State<Arc<Shared>>, guest: Bytes) -> Response {
-    blocking(move || shared.controls.swap(&guest)).await
+async fn swap(State(shared): State<Arc<Shared>>, headers: HeaderMap, guest: Bytes) -> Response {
+    blocking(move || shared.controls.swap(&guest, &claimed(&headers))).await
 }
 
-async fn roll_back(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || shared.controls.roll_back()).await
+async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    blocking(move || shared.controls.roll_back(&claimed(&headers))).await
 }
 
 async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {

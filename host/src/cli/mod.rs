@@ -14,6 +14,7 @@ macro_rules! say_on {
 }
 
 mod ask;
+mod audit;
 mod bench;
 mod check;
 mod log;
@@ -79,6 +80,12 @@ enum Command {
     Swap(operate::SwapArgs),
     /// Goes back to the generation before the last swap. A second rollback undoes the first.
     Rollback(operate::RollbackArgs),
+    /// Shows what happened to the logic of this machine's nodes: every swap and rollback, who asked, and what came of it.
+    ///
+    /// Reads the files, so nodes need not run. Every line holds the hash of the one before; if one was changed, removed, put
+    /// in or moved, or if lines are missing at the end, the exit code is 1 and the line is named. The hash of the head,
+    /// noted somewhere else, pins all that came before it.
+    Audit(audit::AuditArgs),
     /// Says what a guest imports and exports, and whether this host can run it.
     Inspect(check::InspectArgs),
     /// Runs transcripts against a guest, without sockets, and shows what differs.
@@ -124,6 +131,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => operate::status(&common.config()?, &args),
         Command::Swap(args) => operate::swap(&common.config()?, &args),
         Command::Rollback(args) => operate::rollback(&common.config()?, &args),
+        Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Inspect(args) => check::inspect(&common.config()?, &args),
         Command::Test(args) => check::test(&common.config()?, &args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),

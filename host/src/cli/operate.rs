@@ -187,6 +187,11 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
     // A clock that is wrong by more than half the tolerance lets late reports win.
     let tolerance_s = config.logic.get("tolerance_s").and_then(as_seconds).unwrap_or(TOLERANCE_S);
     for node in nodes {
+        let audit = &node["audit"];
+        if audit["lost"].as_u64().is_some_and(|lost| lost > 0) {
+            let (name, lost, why) = (text(&node["node"]), text(&audit["lost"]), text(&audit["last_error"]));
+            let _ = writeln!(faults, "audit fault: {name} could not write {lost} entries of its audit log: {why}");
+        }
         for link in node["links"].as_array().into_iter().flatten() {
             let ahead_ms = link["clock_ahead_ms"].as_f64().unwrap_or_default();
             if ahead_ms.abs() > tolerance_s * 500.0 {

@@ -37,8 +37,9 @@ fn main() -> anyhow::Result<()> {
     let threads = Workers::start()?;
     let (answers, taken) = runtime.block_on(async {
         let engine = Engine::new(config.runtime.limits())?;
-        let token = Token::read_or_create(&scratch.path("state"))?;
-        let node = Node::start(&config, "Riley", &engine, &DEFAULT_GUEST.into(), token, &threads).await?;
+        let state = scratch.path("state");
+        let token = Token::read_or_create(&state)?;
+        let node = Node::start(&config, "Riley", &engine, &DEFAULT_GUEST.into(), token, &state, &threads).await?;
         let feed = |seconds| Feed { sessions: 64, pipeline, time: Duration::from_secs_f64(seconds) };
         node.feed(&threads, feed(0.3)).await;
         let begun = Instant::now();

@@ -1,0 +1,143 @@
+//! `herd audit`: reads the audit logs of this machine's nodes, and checks them. Needs no running node.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::table::Table;
+use crate::admin::state_directory;
+use crate::audit::{self, Line, ReadError, Verified, harmless, verify};
+use crate::config::HerdConfig;
+
+/// Arguments of `herd audit`.
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    /// Only this node. May be given several times. Without it: every node that has a log on this machine.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Prints every field, as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Checks the logs and does not print the entries.
+    #[arg(long)]
+    verify_only: bool,
+}
+
+/// Shows what happened to the logic, oldest first, and says whether the logs are whole.
+pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<ExitCode> {
+    let directory = state_directory(config.state_dir.as_deref(), &config.herd)?.join(audit::DIRECTORY);
+    let mut logs = Vec::new();
+    let mut missing = Vec::new();
+    let names = if args.node.is_empty() { config.node_names() } else { args.node.iter().map(String::as_str).collect() };
+    for name in names {
+        config.node(name)?;
+        match verify(&directory, name) {
+            Ok(log) => logs.push((name, log)),
+            // Other nodes may be on other machines.
+            Err(error @ ReadError::Missing { .. }) if !args.node.is_empty() => bail!("{error}; {STARTED}"),
+            Err(ReadError::Missing { .. }) => missing.push(name),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if logs.is_empty() {
+        bail!("there is no audit log of any node of this herd in {}; {STARTED}", directory.display());
+    }
+    if args.json {
+        let nodes: serde_json::Map<String, Value> =
+            logs.iter().map(|(name, log)| ((*name).to_string(), as_json(log, args.verify_only))).collect();
+        say!("{}", serde_json::to_string_pretty(&nodes)?);
+    } else {
+        if !args.verify_only {
+            say_on!("{}\n", table(&logs));
+        }
+        logs.iter().for_each(|(name, log)| say!("{name}: {}", verdict(log)));
+        if !missing.is_empty() {
+            say!("no log on this machine: {}", missing.join(", "));
+        }
+    }
+    let problems: Vec<String> = logs
+        .iter()
+        .filter_map(|(name, log)| Some(format!("{name}: {}", harmless(&log.problem.as_ref()?.to_string()))))
+        .collect();
+    match &*problems {
+        [] => Ok(ExitCode::SUCCESS),
+        [one] => bail!("{one}"),
+        many => bail!("\n  {}", many.join("\n  ")),
+    }
+}
+
+/// The entries of all nodes in the order of their times; those of one node stay in their own.
+fn table(logs: &[(&str, Verified)]) -> Table {
+    let mut lines: Vec<(u64, &Line)> = Vec::new();
+    for (_, log) in logs {
+        let mut latest = 0;
+        for line in &log.lines {
+            // A clock that was set back must not move a line before the one that it follows.
+            latest = line.at_ns.max(latest);
+            lines.push((latest, line));
+        }
+    }
+    lines.sort_by_key(|(at, _)| *at);
+    let mut table = Table::new(&["when", "node", "entry", "stage", "generation", "digest", "outcome", "who"]);
+    for (_, line) in lines {
+        let entry = &line.entry;
+        let text = |text: &Option<String>| text.as_deref().map_or("-".to_string(), harmless);
+        let outcome = entry
+            .why
+            .as_ref()
+            .map_or_else(|| entry.outcome.to_string(), |why| format!("{}: {}", entry.outcome, harmless(why)));
+        table.row([
+            Timestamp::from_nanosecond(line.at_ns.into()).map_or_else(|_| harmless(&line.at), |at| format!("{at:.3}")),
+            harmless(&line.node),
+            line.number.to_string(),
+            entry.stage.to_string(),
+            entry.generation.map_or("-".into(), |generation| generation.to_string()),
+            text(&entry.digest).chars().take(8).collect(),
+            outcome,
+            harmless(&entry.who),
+        ]);
+    }
+    table
+}
+
+/// One line about a log.
+fn verdict(log: &Verified) -> String {
+    let count = log.lines.len();
+    if log.problem.is_some() {
+        return format!("{count} entries, NOT WHOLE");
+    }
+    let mut verdict = format!("{count} entries, whole");
+    if let Some(first) = log.lines.first().map(|line| line.number).filter(|&first| first > 1) {
+        verdict.push_str(&format!(" from entry {first} on, older ones were removed to keep the log small"));
+    }
+    if let Some(head) = log.head {
+        verdict.push_str(&format!("; head {} {}", head.count, head.hash));
+    }
+    if log.half_bytes > 0 {
+        verdict.push_str(&format!("; {} bytes of half a line at the end, as a crash leaves it", log.half_bytes));
+    }
+    verdict
+}
+
+fn as_json(log: &Verified, verify_only: bool) -> Value {
+    let mut value = json!({
+        "entries_count": log.lines.len(),
+        "begins": log.lines.first().map(|line| line.number),
+        "head": log.head,
+        "half_bytes": log.half_bytes,
+        "problem": log.problem.as_ref().map(|problem| json!({
+            "path": problem.path,
+            "line": problem.line,
+            "flaw": problem.flaw.to_string(),
+        })),
+    });
+    if !verify_only {
+        value["entries"] = json!(log.lines);
+    }
+    value
+}
+
+const STARTED: &str = "has it been started on this machine, by this user?";

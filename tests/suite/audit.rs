@@ -1,0 +1,138 @@
+//! The audit log of a herd: what it says of swaps, and that it cannot be changed quietly.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+
+use herd_tests::{Fixture, HELLO, Herd};
+use serde_json::Value;
+
+#[test]
+fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let mut up = herd.up();
+    let active = || herd.status("Riley")["generations"]["active"]["digest"].as_str().unwrap().to_string();
+    let default = active();
+    assert!(!herd.herd(&["rollback", "--node", "Riley"]).status.success());
+    herd.swap(HELLO, &[]).unwrap();
+    let hello = active();
+    herd.swap(Fixture::Greedy, &[]).unwrap_err();
+    assert!(herd.herd(&["rollback", "--node", "Riley"]).status.success());
+    assert_eq!(herd.status("Riley")["audit"]["last"], 9);
+
+    let entries = entries(&herd, "Riley");
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_string();
+    let told: Vec<String> = entries
+        .iter()
+        .map(|entry| format!("{} {} {}", text(&entry["stage"]), text(&entry["outcome"]), entry["generation"]))
+        .collect();
+    let wanted = [
+        "active done 1",
+        "rolled_back refused null",
+        "candidate done null",
+        "previous done 1",
+        "active done 2",
+        "candidate done null",
+        "checked refused null",
+        "rolled_back done 2",
+        "active done 1",
+    ];
+    assert_eq!(told, wanted);
+    for (index, digest) in [(0, &default), (2, &hello), (3, &default), (4, &hello), (7, &hello), (8, &default)] {
+        assert_eq!(text(&entries[index]["digest"]), *digest, "entry {}", index + 1);
+    }
+    assert!(text(&entries[6]["why"]).starts_with("imports wasi:keyvalue/store@0.2.0"), "{}", entries[6]);
+    assert_eq!(text(&entries[0]["who"]), "the node itself");
+    let uid = format!("uid {} at ", rustix::process::getuid().as_raw());
+    for entry in &entries[1..] {
+        let who = text(&entry["who"]);
+        assert!(who.starts_with("operator ") && who.contains(&uid) && who.ends_with("(as claimed)"), "{who}");
+    }
+
+    up.terminate();
+    up.wait();
+    let shown = herd.herd(&["audit"]);
+    assert_eq!(shown.status.code(), Some(0), "nodes need not run");
+    let shown = stdout(&shown);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("when ") && lines[1].contains("active"), "{shown}");
+    assert!(lines.iter().any(|line| line.contains(&hello[..8]) && line.contains("rolled back")), "{shown}");
+    assert!(shown.contains("\nRiley: 9 entries, whole; head 9 "), "{shown}");
+    assert!(shown.contains("\nJaquez: 6 entries, whole; head 6 "), "{shown}");
+}
+
+#[test]
+fn a_log_that_was_changed_is_named_with_its_line_and_fails() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let up = herd.up();
+    herd.swap(HELLO, &[]).unwrap();
+    let whole = herd.herd(&["audit", "--verify-only"]);
+    assert_eq!((whole.status.code(), stdout(&whole).lines().count()), (Some(0), 2));
+    drop(up);
+
+    let path = log(&herd, "Riley");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let edited = lines[2].replace("previous", "active");
+    assert_ne!(edited, lines[2]);
+    lines[2] = &edited;
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    for arguments in [&["audit"][..], &["audit", "--verify-only"], &["audit", "--json"], &["audit", "--node", "Riley"]]
+    {
+        let found = herd.herd(arguments);
+        let said = String::from_utf8_lossy(&found.stderr);
+        let wanted = format!("herd: Riley: {}:3: this line was changed: it does not have the hash", path.display());
+        assert!(found.status.code() == Some(1) && said.starts_with(&wanted), "{arguments:?}: {said}");
+    }
+    assert!(herd.herd(&["audit", "--node", "Jaquez"]).status.success());
+
+    fs::write(&path, text.lines().take(2).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let said = herd.herd(&["audit", "--verify-only"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains(":3: the log ends with entry 2, and 4 were written"), "{said}");
+}
+
+#[test]
+fn a_log_that_is_not_there_is_said_to_be_missing() {
+    let herd = Herd::of_one();
+    let directory = herd.scratch().path("herd").join("audit");
+    for (arguments, of) in [(&["audit"][..], "any node of this herd"), (&["audit", "--node", "Riley"], "Riley")] {
+        let missing = herd.herd(arguments);
+        let said = String::from_utf8_lossy(&missing.stderr).into_owned();
+        let wanted = format!(
+            "herd: there is no audit log of {of} in {}; has it been started on this machine, by this user?\n",
+            directory.display()
+        );
+        assert_eq!((missing.status.code(), said), (Some(1), wanted));
+    }
+}
+
+#[test]
+fn a_swap_that_cannot_be_written_down_happens_and_is_counted() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let directory = herd.scratch().path("herd").join("audit");
+    herd.await_status("Riley", "the entry of the start", |status| status["audit"]["last"] == 1);
+    fs::remove_dir_all(&directory).unwrap();
+    fs::write(&directory, "nobody can write into this").unwrap();
+    herd.swap(HELLO, &[]).unwrap();
+    assert_eq!(herd.client("Riley").ask("you"), "hello, you");
+    assert!(herd.herd(&["rollback"]).status.success());
+    let status = stdout(&herd.herd(&["status"]));
+    assert!(status.contains("audit fault: Riley could not write 5 entries of its audit log: "), "{status}");
+}
+
+/// What `herd audit --json` has of a node.
+fn entries(herd: &Herd, node: &str) -> Vec<Value> {
+    let audited: Value = serde_json::from_str(&stdout(&herd.herd(&["audit", "--json"]))).unwrap();
+    assert_eq!(audited[node]["problem"], Value::Null);
+    audited[node]["entries"].as_array().unwrap().clone()
+}
+
+fn log(herd: &Herd, node: &str) -> PathBuf {
+    herd.scratch().path("herd").join("audit").join(format!("{node}.000000001.jsonl"))
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
