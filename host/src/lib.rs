@@ -21,6 +21,7 @@ pub mod sessions;
 mod socket;
 pub mod traffic;
 pub mod upstreams;
+mod watch;
 pub mod worker;
 
 /// The component that decides unless another is configured.

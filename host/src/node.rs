@@ -160,6 +160,12 @@ impl Node {
         self.sessions.feed(workers, feed).await
     }
 
+    /// What its operators may do with it, for those in the same process.
+    #[must_use]
+    pub fn controls(&self) -> Arc<dyn Controls> {
+        self.core.clone()
+    }
+
     /// Waits until every configured link is up. Cancel safe.
     pub async fn linked(&self) {
         self.core.peers.linked(self.neighbours).await;

@@ -108,6 +108,17 @@ impl Herd {
         process
     }
 
+    /// Starts every node in one process with this file as their logic, and does not wait.
+    ///
+    /// # Panics
+    ///
+    /// When the process does not start.
+    #[must_use]
+    pub fn up_watching(&self, file: &Path) -> Process {
+        let command = self.command(&["up", "--watch", &file.to_string_lossy()]);
+        Process::start(command, "herd up --watch", self.scratch.path("up.log"))
+    }
+
     /// Starts one node and waits until it accepts clients. Its links may not be up yet.
     ///
     /// # Panics

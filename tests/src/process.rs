@@ -73,6 +73,16 @@ impl Process {
         }
     }
 
+    /// Waits for the next line on its standard output.
+    ///
+    /// # Panics
+    ///
+    /// When none comes.
+    #[track_caller]
+    pub fn next_line(&mut self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{} printed no line: {error}", self.what))
+    }
+
     /// Its number.
     #[must_use]
     pub fn id(&self) -> u32 {

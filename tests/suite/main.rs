@@ -13,3 +13,4 @@ mod sessions;
 mod swaps;
 mod transcripts;
 mod upstreams;
+mod watch;

@@ -21,5 +21,5 @@ mod token;
 
 pub use client::{AdminClient, AdminClientError};
 pub use operator::operator;
-pub use server::{Admin, Controls, Refusal};
+pub use server::{Admin, Controls, GUEST_BYTES_MAX, Refusal};
 pub use token::{Token, TokenError, state_directory};

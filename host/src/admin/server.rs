@@ -143,4 +143,4 @@ fn failure(status: StatusCode, why: &str) -> Response {
 }
 
 /// Guests in interpreted languages carry their interpreter: tens of MiB.
-const GUEST_BYTES_MAX: usize = 64 << 20;
+pub const GUEST_BYTES_MAX: usize = 64 << 20;

@@ -21,6 +21,7 @@ mod log;
 mod operate;
 mod serve;
 mod table;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ enum Command {
     ///
     /// Prints `herd ready` once every node accepts clients and every link is up. SIGTERM or ctrl-c drains: no new
     /// sessions, replies go out, links say goodbye; a second signal skips the wait.
-    Up,
+    Up(serve::UpArgs),
     /// Runs one node. Prints `NODE ready` once it accepts clients.
     Run(serve::RunArgs),
     /// Sends lines to a node, as a client would, and prints the answers.
@@ -124,7 +125,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     log::start(&cli.common.log, cli.common.log_json)?;
     let common = &cli.common;
     match cli.command {
-        Command::Up => serve::up(&common.config()?),
+        Command::Up(args) => serve::up(&common.config()?, &args),
         Command::Run(args) => serve::run(&common.config()?, &args),
         Command::Send(args) => ask::send(&common.config()?, args),
         Command::Feed(args) => ask::feed(&common.config()?, args),

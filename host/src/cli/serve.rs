@@ -1,5 +1,6 @@
 //! `herd up` and `herd run`: nodes until a signal.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use clap::Args;
 use futures_util::future::{join_all, try_join_all};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::watch::Watch;
 use crate::DEFAULT_GUEST;
 use crate::admin::{Token, state_directory};
 use crate::config::HerdConfig;
@@ -16,26 +18,44 @@ use crate::node::Node;
 use crate::runtime::Engine;
 use crate::worker::{self, Workers};
 
+/// Arguments of `herd up`.
+#[derive(Debug, Args)]
+pub(super) struct UpArgs {
+    /// Swaps to the component in this file now and whenever its content changes. It need not be there yet. Content that
+    /// cannot serve is said once, and what served before goes on.
+    #[arg(long, value_name = "FILE")]
+    watch: Option<PathBuf>,
+}
+
 /// Arguments of `herd run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The name of the node.
     node: String,
+    /// Swaps to the component in this file now and whenever its content changes. It need not be there yet.
+    #[arg(long, value_name = "FILE")]
+    watch: Option<PathBuf>,
 }
 
 /// Runs every node of the herd.
-pub(super) fn up(config: &HerdConfig) -> anyhow::Result<ExitCode> {
+pub(super) fn up(config: &HerdConfig, args: &UpArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<String> = config.node_names().into_iter().map(ToString::to_string).collect();
-    serve(config, &names, "herd", true)
+    serve(config, &names, "herd", true, args.watch.as_deref())
 }
 
 /// Runs one node.
 pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCode> {
     config.node(&args.node)?;
-    serve(config, std::slice::from_ref(&args.node), &args.node, false)
+    serve(config, std::slice::from_ref(&args.node), &args.node, false, args.watch.as_deref())
 }
 
-fn serve(config: &HerdConfig, names: &[String], what: &str, wait_for_links: bool) -> anyhow::Result<ExitCode> {
+fn serve(
+    config: &HerdConfig,
+    names: &[String],
+    what: &str,
+    wait_for_links: bool,
+    watched: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     raise_file_limit();
     if config.runtime.workers > 0 {
         worker::set_count(config.runtime.workers);
@@ -47,17 +67,25 @@ fn serve(config: &HerdConfig, names: &[String], what: &str, wait_for_links: bool
     let served = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot listen for signals")?;
         let nodes = start(config, names, &workers).await?;
-        if wait_for_links {
-            let linked = async { join_all(nodes.iter().map(Node::linked)).await };
-            tokio::select! {
-                _ = linked => println!("{what} ready"),
-                () = signals.next() => {}
-                () = tokio::time::sleep(LINKS_MAX) => anyhow::bail!("links are not up after {LINKS_MAX:?}; the log says why"),
+        let mut watch = watched.map(|file| Watch::start(file, &nodes));
+        let ready = async {
+            if wait_for_links {
+                join_all(nodes.iter().map(Node::linked)).await;
             }
-        } else {
+            if let Some(watch) = &mut watch {
+                watch.first().await;
+            }
+        };
+        let is_ready = tokio::select! {
+            () = ready => true,
+            () = signals.next() => false,
+            () = tokio::time::sleep(LINKS_MAX), if wait_for_links => anyhow::bail!("links are not up after {LINKS_MAX:?}; the log says why"),
+        };
+        if is_ready {
             println!("{what} ready");
+            signals.next().await;
         }
-        signals.next().await;
+        drop(watch);
         tracing::info!("draining; a second signal skips the wait");
         tokio::select! {
             biased;

@@ -1,0 +1,162 @@
+//! `--watch FILE`: nodes of this process get the content of a file as their logic, whenever it changes.
+//!
+//! The loop is on a thread that may block, for as long as the nodes serve. It swaps as an operator would, through
+//! [`Controls`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an engine,
+//! so a guest is compiled once; one that the first node refuses is not tried on the others, so that they stay alike.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::admin::{Controls, GUEST_BYTES_MAX, Refusal, operator};
+use crate::audit::harmless;
+use crate::node::Node;
+use crate::runtime::Digest;
+use crate::watch::{Look, WatchedFile};
+
+/// A file that is watched. Dropped, it is no more; a swap that is under way is done.
+pub(super) struct Watch {
+    _stop: Sender<()>,
+    first: Option<oneshot::Receiver<()>>,
+}
+
+impl Watch {
+    /// Begins to watch a file for these nodes. Has to be called in a runtime.
+    pub(super) fn start(path: &Path, nodes: &[Node]) -> Self {
+        let (stop, stopped) = channel();
+        let (looked, first) = oneshot::channel();
+        let nodes = nodes.iter().map(|node| (node.name().to_string(), node.controls())).collect();
+        let path = path.to_path_buf();
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
+        let who = format!("--watch {}, operator {}", path.display(), operator());
+        let swapper = Swapper { nodes, name: harmless(&name), who };
+        let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, looked));
+        tokio::spawn(async move {
+            if let Err(error) = watching.await {
+                tracing::error!(%error, "nothing is watched any more");
+            }
+        });
+        Self { _stop: stop, first: Some(first) }
+    }
+
+    /// Waits until what was in the file at the start is served or refused, if it was there. Cancel safe.
+    pub(super) async fn first(&mut self) {
+        if let Some(first) = &mut self.first {
+            // A guest that takes long to compile, or a file that is never whole, does not keep the herd from being ready.
+            let _ = tokio::time::timeout(FIRST_MAX, first).await;
+            self.first = None;
+        }
+    }
+}
+
+fn watch(path: &Path, swapper: &Swapper, stopped: &Receiver<()>, first: oneshot::Sender<()>) {
+    let mut file = WatchedFile::new(path, GUEST_BYTES_MAX as u64);
+    let mut first = Some(first);
+    loop {
+        let look = file.look(Instant::now());
+        let is_over = look != Look::Changing;
+        match look {
+            Look::Same | Look::Changing => {}
+            Look::Nothing if first.is_some() => print(&format!("waiting for {}", swapper.file(path))),
+            Look::Nothing => {}
+            Look::New(guest) => swapper.swap(&guest),
+            Look::Unreadable(why) => print_error(&format!("{}: {why}", swapper.name)),
+        }
+        if let Some(first) = first.take_if(|_| is_over) {
+            let _ = first.send(());
+        }
+        if stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+/// Gives nodes their logic, and says what came of it.
+struct Swapper {
+    nodes: Vec<(String, Arc<dyn Controls>)>,
+    /// Of the file, for people.
+    name: String,
+    who: String,
+}
+
+impl Swapper {
+    fn swap(&self, guest: &[u8]) {
+        let digest = Digest::of(guest).to_string();
+        let mut said: Vec<(Result<String, String>, Vec<&str>)> = Vec::new();
+        for (node, controls) in &self.nodes {
+            let came = self.swap_one(controls.as_ref(), guest, &digest);
+            let refused = matches!(came, Err(Refusal::BadGuest(_)));
+            let came = came.map_err(|refusal| refusal.to_string());
+            match said.iter_mut().find(|(said, _)| *said == came) {
+                Some((_, nodes)) => nodes.push(node),
+                None => said.push((came, vec![node])),
+            }
+            if refused && said.len() == 1 {
+                break;
+            }
+        }
+        let all_alike = said.len() == 1;
+        for (came, nodes) in said {
+            let at = if all_alike { String::new() } else { format!(" at {}", nodes.join(", ")) };
+            match came {
+                Ok(generation) => print(&format!("{} serving{at}", paint(&generation, GREEN, &std::io::stdout()))),
+                Err(why) => print_error(&format!("{}{at} {}", self.name, harmless(&why))),
+            }
+        }
+    }
+
+    /// Says which generation serves then. The content may serve already: what was broken in between is gone.
+    fn swap_one(&self, controls: &dyn Controls, guest: &[u8], digest: &str) -> Result<String, Refusal> {
+        let generation = |active: &Value| {
+            let digest: String = active["digest"].as_str().unwrap_or_default().chars().take(8).collect();
+            format!("generation {} ({digest})", active["id"])
+        };
+        let active = &controls.status()["generations"]["active"];
+        if active["digest"] == digest {
+            return Ok(generation(active));
+        }
+        let until = Instant::now() + BUSY_MAX;
+        loop {
+            match controls.swap(guest, &self.who) {
+                // An operator swaps at this moment.
+                Err(Refusal::Conflict(_)) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
+                swapped => return swapped.map(|answer| generation(&answer["active"])),
+            }
+        }
+    }
+
+    fn file(&self, path: &Path) -> String {
+        harmless(&path.display().to_string())
+    }
+}
+
+/// To standard output. Nobody may read it, which is no reason to stop serving.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn print_error(text: &str) {
+    let error = paint("error", RED, &std::io::stderr());
+    let _ = writeln!(std::io::stderr(), "{error}: {text}");
+}
+
+/// In colour on a terminal that wants it.
+fn paint(text: &str, colour: &str, stream: &impl IsTerminal) -> String {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if no_color || !stream.is_terminal() { text.into() } else { format!("\u{1b}[1;{colour}m{text}\u{1b}[0m") }
+}
+
+const GREEN: &str = "32";
+const RED: &str = "31";
+/// A look is one `stat` if nothing has changed: a few microseconds, twenty times a second. New content has settled
+/// after two of them.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the content that is there at the start may take before the herd is said to be ready without it.
+const FIRST_MAX: Duration = Duration::from_secs(5);
+/// A swap of an operator that takes longer than this is said to be in the way.
+const BUSY_MAX: Duration = Duration::from_secs(10);

@@ -1,0 +1,85 @@
+//! `herd up --watch`: the logic follows a file.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
+
+#[test]
+fn a_herd_serves_what_is_in_the_file_as_soon_as_it_changes() {
+    let herd = Herd::of_five();
+    let file = herd.scratch().path("guest.wasm");
+    let mut up = herd.up_watching(&file);
+    assert_eq!(up.next_line(), format!("waiting for {}", file.display()));
+    assert_eq!(up.next_line(), "herd ready");
+    let mut sessions: Vec<_> = herd.names().into_iter().map(|node| herd.client(node)).collect();
+    for (guest, answer, number) in [(HELLO, "hello, you", 2), (DEFAULT_GUEST, "? you", 3)] {
+        fs::copy(guest, &file).unwrap();
+        assert_eq!(up.next_line(), serving(&herd, number));
+        for session in &mut sessions {
+            assert_eq!(session.ask("you"), answer);
+        }
+    }
+    assert!(herd.herd(&["rollback"]).status.success(), "a swap like any other");
+    assert_eq!(sessions[0].ask("you"), "hello, you");
+}
+
+#[test]
+fn what_cannot_serve_is_said_once_and_the_old_logic_goes_on() {
+    let herd = Herd::of_five();
+    let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
+    let mut up = herd.up_watching(&file);
+    assert!(up.next_line().starts_with("generation 2 ("), "what is there at the start serves before the herd is ready");
+    assert_eq!(up.next_line(), "herd ready");
+    let mut session = herd.client("Riley");
+    let refused = |guest: &[u8], words: &str| {
+        fs::write(&file, guest).unwrap();
+        up.await_log(&[&format!("error: guest.wasm {words}")]);
+        // Written again as it is.
+        fs::write(&file, guest).unwrap();
+        assert_eq!(herd.client("Campbell").ask("you"), "hello, you");
+    };
+    refused(b"(component)", "not parsed: not WebAssembly");
+    refused(&fs::read(Fixture::Greedy).unwrap(), "not checked: imports wasi:keyvalue/store@0.2.0");
+    refused(&fs::read(HELLO).unwrap()[..20_000], "not compiled: ");
+    assert_eq!(session.ask("you"), "hello, you");
+    fs::remove_file(&file).unwrap();
+    fs::copy(DEFAULT_GUEST, &file).unwrap();
+    assert_eq!(up.next_line(), serving(&herd, 3));
+    assert_eq!(session.ask("you"), "? you");
+    let errors: Vec<String> = up.log().lines().filter(|line| line.starts_with("error")).map(Into::into).collect();
+    assert_eq!(errors.len(), 3, "{errors:#?}");
+    assert!(!errors.concat().contains('\u{1b}'), "no colour where there is no terminal");
+
+    // What was broken in between, and then is as it was, serves still and is said to.
+    fs::write(&file, "half").unwrap();
+    herd_tests::eventually("the error", || match up.log().matches("not parsed: not WebAssembly").count() {
+        2 => Ok(()),
+        count => Err(count.to_string()),
+    });
+    fs::copy(DEFAULT_GUEST, &file).unwrap();
+    assert_eq!(up.next_line(), serving(&herd, 3));
+}
+
+#[test]
+fn a_file_that_is_only_touched_swaps_nothing() {
+    let herd = Herd::of_one();
+    let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
+    let mut up = herd.up_watching(&file);
+    up.await_line("herd ready");
+    // For as long as some ten looks at the file.
+    let until = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < until {
+        fs::write(&file, fs::read(HELLO).unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    fs::copy(WATCH, &file).unwrap();
+    assert_eq!(up.next_line(), serving(&herd, 3), "the next generation after the one of the start");
+}
+
+/// What is printed when the generation that is active now begins to serve.
+fn serving(herd: &Herd, number: u64) -> String {
+    let active = herd.await_status("Riley", "the generation", |status| status["generations"]["active"]["id"] == number);
+    let digest = active["generations"]["active"]["digest"].as_str().unwrap_or_default().to_string();
+    format!("generation {number} ({}) serving", &digest[..8])
+}
