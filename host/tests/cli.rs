@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 fn help_names_every_command_and_the_first_steps() {
     let help = Run::of(&["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["up", "run", "send", "status", "swap", "rollback", "inspect", "test", "config"] {
+    for command in ["up", "run", "send", "status", "swap", "rollback", "audit", "inspect", "test", "config"] {
         assert!(help.stdout.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}");
     }
     assert!(help.stdout.contains("First steps") && help.stdout.contains("herd up"));

@@ -323,14 +323,32 @@ fn a_disk_that_cannot_be_written_to_costs_entries_which_are_counted_and_noted() 
 }
 
 #[test]
+fn a_lock_that_is_not_given_back_costs_an_entry_and_nobody_waits_for_long() {
+    let scratch = Scratch::with_entries(1);
+    let directory = fs::File::open(&scratch.0).unwrap();
+    directory.lock().unwrap();
+    let log = scratch.open();
+    log.append_soon(swapped(2));
+    let error = verify(&scratch.0, "Riley").unwrap_err().to_string();
+    assert!(error.ends_with("another process holds its lock"), "{error}");
+    log.flush();
+    assert_eq!(log.status().lost, 1);
+    drop(directory);
+    log.append(swapped(3));
+    assert_eq!((scratch.verify().problem, scratch.verify().lines.len()), (None, 3));
+}
+
+#[test]
 fn nodes_with_any_name_have_files_of_their_own() {
     let scratch = Scratch::new();
-    for node in ["a/b", "a%2fb", "..", ".", "a.000000001", "a"] {
+    for node in ["a/b", "a:b", "a_b", "a%2fb", "..", ".", "a.000000001", "a"] {
         AuditLog::open(&scratch.0, node).unwrap().append(swapped(1));
         let verified = verify(&scratch.0, node).unwrap();
         assert_eq!((verified.problem, verified.lines.len()), (None, 1), "{node}");
     }
-    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 12);
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 16);
+    fs::write(scratch.path("a.7.jsonl"), "not written by us").unwrap();
+    assert_eq!(verify(&scratch.0, "a").unwrap().problem, None);
 }
 
 #[test]
