@@ -17,13 +17,14 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Controls, Refusal, Token};
+use crate::admin::{Admin, Controls, Refusal, SwapWish, Token};
 use crate::audit::{self, AuditLog, Entry, THE_NODE_ITSELF};
 use crate::config::HerdConfig;
 use crate::intake;
 use crate::peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
 use crate::records::{Kept, Rank, RecordTable};
-use crate::runtime::{Digest, Engine, Fault, GenerationId, GenerationStatus, Generations, LoadError, Stage, SwapError};
+use crate::runtime::{Digest, Engine, Fault, GenerationId, GenerationStatus, Generations, LoadError};
+use crate::runtime::{Stage, SwapError, SwapOptions, Witness};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) audit: Arc<AuditLog>,
     upstreams: Upstreams,
     sessions: std::sync::OnceLock<std::sync::Weak<Sessions<Core>>>,
+    itself: std::sync::OnceLock<std::sync::Weak<Core>>,
     started: SystemTime,
 }
 
@@ -117,6 +119,9 @@ impl Node {
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
 
         let core = Arc::new(Self::core(config, name, engine, guest, state).await?);
+        let _ = core.itself.set(Arc::downgrade(&core));
+        let witness: Arc<dyn Witness> = core.clone();
+        core.generations.tell(Arc::downgrade(&witness));
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);
         let neighbours = config.neighbours(name);
@@ -203,8 +208,9 @@ impl Node {
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(&state.join(audit::DIRECTORY), name)?);
         let (engine, guest, settings) = (Arc::clone(engine), Arc::clone(guest), config.settings(name));
-        let looked_up = Arc::clone(&records);
-        let loading = tokio::task::spawn_blocking(move || Generations::new(&engine, &guest, settings, looked_up));
+        let (looked_up, limits) = (Arc::clone(&records), config.swap.clone());
+        let loading =
+            tokio::task::spawn_blocking(move || Generations::new(&engine, &guest, settings, limits, looked_up));
         let generations = loading.await.map_err(|_| StartError::Panicked(name.into()))?;
         let generations = generations.map_err(|source| StartError::Guest { node: name.into(), source })?;
         audit.append_soon(
@@ -222,6 +228,7 @@ impl Node {
             audit,
             upstreams,
             sessions: std::sync::OnceLock::new(),
+            itself: std::sync::OnceLock::new(),
             started: SystemTime::now(),
         })
     }
@@ -309,14 +316,17 @@ impl Controls for Core {
         })
     }
 
-    fn swap(&self, guest: &[u8], who: &str) -> Result<Value, Refusal> {
+    fn swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
         let size = format!("{} bytes", guest.len());
         self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest).because(&size));
         let before = self.generations.status();
-        let swapped = self.generations.swap(guest).map_err(|error| {
+        let options = SwapOptions { again: wish.again, unrehearsed: wish.unrehearsed };
+        let swapped = self.generations.swap(guest, options).map_err(|error| {
             let (stage, why, refusal) = match &error {
-                SwapError::Busy => (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string())),
+                SwapError::Busy | SwapError::Failed { .. } => {
+                    (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
+                }
                 SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
             };
             self.audit.append(Entry::new(who, stage).digest(&digest).refused(&why));
@@ -346,6 +356,20 @@ impl Controls for Core {
     }
 }
 
+impl Witness for Core {
+    fn sent_back(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str) {
+        let rolled_back = entry(THE_NODE_ITSELF, audit::Stage::RolledBack, failed);
+        self.audit.append_soon(rolled_back.because(why));
+        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Active, active).because("rolled back to"));
+        // What is set aside is offered to the generation that serves now; that decides, so it does not belong here.
+        let Some(core) = self.itself.get().and_then(std::sync::Weak::upgrade) else { return };
+        let offer = move || intake::offer_aside_again(&core);
+        if let Err(error) = std::thread::Builder::new().name("herd-aside".into()).spawn(offer) {
+            tracing::warn!(%error, "what is set aside waits for the next swap");
+        }
+    }
+}
+
 /// An entry about a generation.
 fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
     Entry::new(who, stage).digest(&generation.digest).generation(generation.id.0)
@@ -357,6 +381,7 @@ fn stage(stage: Stage) -> audit::Stage {
         Stage::Parsed => audit::Stage::Parsed,
         Stage::Compiled => audit::Stage::Compiled,
         Stage::Checked => audit::Stage::Checked,
+        Stage::Rehearsed => audit::Stage::Rehearsed,
     }
 }
 

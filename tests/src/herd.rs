@@ -175,9 +175,17 @@ impl Herd {
     ///
     /// What the command says when it fails.
     pub fn swap(&self, guest: impl AsRef<Path>, nodes: &[&str]) -> Result<(), String> {
+        self.swap_with(guest, &nodes.iter().flat_map(|node| ["--node", node]).collect::<Vec<_>>())
+    }
+
+    /// Swaps the logic, with more arguments on the command line.
+    ///
+    /// # Errors
+    ///
+    /// What the command said.
+    pub fn swap_with(&self, guest: impl AsRef<Path>, arguments: &[&str]) -> Result<(), String> {
         let guest = guest.as_ref().to_string_lossy();
-        let nodes = nodes.iter().flat_map(|node| ["--node", node]);
-        let swapped = self.herd(&["swap", &guest].into_iter().chain(nodes).collect::<Vec<_>>());
+        let swapped = self.herd(&[&["swap", &guest], arguments].concat());
         let said = String::from_utf8_lossy(&swapped.stderr).into_owned();
         if swapped.status.success() { Ok(()) } else { Err(said) }
     }

@@ -43,8 +43,10 @@ fn what_is_set_aside_is_not_shown_and_what_was_there_before_still_is() {
     let _up = herd.up();
     let first = herd.client("Riley").ask("IAMAT trap-kiwi +34-118 1");
     herd.await_known("trap-kiwi", &herd.names());
-    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
-    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
+    for _ in 0..2 {
+        // A rehearsal would refuse it for the very report.
+        herd.swap_with(Fixture::Refuser, &["--node", "Jaquez", "--unrehearsed"]).unwrap();
+    }
     let _ = herd.client("Riley").ask("IAMAT trap-kiwi +35-118 2");
     herd.await_status("Jaquez", "a report set aside", |status| status["records"]["set_aside"] == 1);
     assert_eq!(herd.client("Jaquez").ask_places("WHATSAT trap-kiwi 1 1").0, first);

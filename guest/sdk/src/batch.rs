@@ -110,6 +110,18 @@ pub struct ReportBatch {
 }
 
 impl ReportBatch {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.words.len() / WORDS_PER_REPORT
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
     /// Their bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::operator::{self, operator};
 use super::token::Token;
+use super::wish::SwapWish;
 
 /// Asks nodes of one herd.
 pub struct AdminClient {
@@ -67,8 +68,9 @@ impl AdminClient {
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn swap(&self, admin: SocketAddr, guest: Vec<u8>) -> Result<Value, AdminClientError> {
-        self.ask(admin, self.http.post(format!("http://{admin}/v1/swap")).body(guest)).await
+    pub async fn swap(&self, admin: SocketAddr, guest: Vec<u8>, wish: SwapWish) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/swap?{}", wish.query());
+        self.ask(admin, self.http.post(address).body(guest)).await
     }
 
     /// Has a node go back to its previous generation.

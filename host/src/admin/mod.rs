@@ -18,8 +18,10 @@ mod client;
 mod operator;
 mod server;
 mod token;
+mod wish;
 
 pub use client::{AdminClient, AdminClientError};
 pub use operator::operator;
 pub use server::{Admin, Controls, GUEST_BYTES_MAX, Refusal};
 pub use token::{Token, TokenError, state_directory};
+pub use wish::SwapWish;

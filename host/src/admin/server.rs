@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::claimed;
 use super::token::Token;
+use super::wish::SwapWish;
 
 /// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
 pub trait Controls: Send + Sync + 'static {
@@ -27,7 +28,7 @@ pub trait Controls: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why not; nothing changed.
-    fn swap(&self, guest: &[u8], who: &str) -> Result<Value, Refusal>;
+    fn swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal>;
 
     /// Goes back to the previous generation. `who` is for the audit log.
     ///
@@ -118,8 +119,11 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
     blocking(move || Ok(shared.controls.status())).await
 }
 
-async fn swap(State(shared): State<Arc<Shared>>, headers: HeaderMap, guest: Bytes) -> Response {
-    blocking(move || shared.controls.swap(&guest, &claimed(&headers))).await
+async fn swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
+    match SwapWish::parse(uri.query().unwrap_or_default()) {
+        Ok(wish) => blocking(move || shared.controls.swap(&guest, &claimed(&headers), wish)).await,
+        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
+    }
 }
 
 async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

@@ -116,7 +116,7 @@ fn read_guest(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Name, file and text of each transcript.
-fn transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Option<PathBuf>, String)>> {
+pub(super) fn transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Option<PathBuf>, String)>> {
     if paths.is_empty() {
         return Ok(TRANSCRIPTS.iter().map(|(name, text)| (name.to_string(), None, text.to_string())).collect());
     }

@@ -9,10 +9,12 @@ use clap::Args;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::check::transcripts;
 use super::client_runtime;
 use super::table::Table;
-use crate::admin::{AdminClient, AdminClientError, Token, state_directory};
+use crate::admin::{AdminClient, AdminClientError, SwapWish, Token, state_directory};
 use crate::config::HerdConfig;
+use crate::runtime::with_transcripts;
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]
@@ -30,6 +32,15 @@ pub(super) struct StatusArgs {
 pub(super) struct SwapArgs {
     /// The component, built for wasm32-wasip2.
     guest: PathBuf,
+    /// Transcripts (*.herd) that it has to hold before it serves, or directories of them, in place of those inside it.
+    #[arg(long, value_name = "FILE")]
+    transcripts: Vec<PathBuf>,
+    /// Also if this guest failed its probation before.
+    #[arg(long)]
+    again: bool,
+    /// Without rehearsing on the last decisions of the nodes.
+    #[arg(long)]
+    unrehearsed: bool,
     /// Only this node. May be given several times. Without it: every node of the herd.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
@@ -106,8 +117,13 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
 
 /// Replaces the logic.
 pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitCode> {
-    let guest = std::fs::read(&args.guest).with_context(|| args.guest.display().to_string())?;
-    let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone()).await)?;
+    let mut guest = std::fs::read(&args.guest).with_context(|| args.guest.display().to_string())?;
+    if !args.transcripts.is_empty() {
+        let texts = transcripts(&args.transcripts)?.into_iter().map(|(name, _, text)| (name, text));
+        guest = with_transcripts(&guest, &texts.collect());
+    }
+    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed };
+    let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), wish).await)?;
     told(&answers, args.json, "serving")
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::admin::{Controls, GUEST_BYTES_MAX, Refusal, operator};
+use crate::admin::{Controls, GUEST_BYTES_MAX, Refusal, SwapWish, operator};
 use crate::audit::harmless;
 use crate::node::Node;
 use crate::runtime::Digest;
@@ -122,7 +122,7 @@ impl Swapper {
         }
         let until = Instant::now() + BUSY_MAX;
         loop {
-            match controls.swap(guest, &self.who) {
+            match controls.swap(guest, &self.who, SwapWish { again: true, ..SwapWish::default() }) {
                 // An operator swaps at this moment.
                 Err(Refusal::Conflict(_)) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
                 swapped => return swapped.map(|answer| generation(&answer["active"])),

@@ -20,6 +20,7 @@ impl Default for HerdConfig {
             links: Default::default(),
             records: Default::default(),
             runtime: Default::default(),
+            swap: Default::default(),
             drain: Default::default(),
         }
     }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::peers::LinkLimits;
 use crate::records::RecordLimits;
-use crate::runtime::Limits;
+use crate::runtime::{Limits, SwapLimits};
 use crate::sessions::SessionLimits;
 use crate::upstreams::UpstreamsConfig;
 
@@ -57,6 +57,8 @@ pub struct HerdConfig {
     pub records: RecordLimits,
     /// What guests may take.
     pub runtime: RuntimeConfig,
+    /// What is asked of a guest that is swapped in.
+    pub swap: SwapLimits,
     /// How a node stops.
     pub drain: DrainConfig,
 }

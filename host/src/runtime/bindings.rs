@@ -2,7 +2,7 @@
 //!
 //! One such module exists per released version of the contract; effects are lifted to the newest.
 
-use herd_sdk::{Decision, Effects, Moment};
+use herd_sdk::{Decision, Effects, Moment, Outcome};
 
 pub(super) use generated::exports::herd::logic::logic as wit;
 pub(super) use generated::herd::logic::{effects, records, types};
@@ -27,7 +27,7 @@ pub(super) fn moment(at: Moment) -> types::Moment {
     types::Moment { now: at.now_ns, random: at.random }
 }
 
-pub(super) fn failure(failure: herd_sdk::Failure) -> wit::Failure {
+fn failure(failure: herd_sdk::Failure) -> wit::Failure {
     use herd_sdk::Failure;
     match failure {
         Failure::Unknown => wit::Failure::Unknown,
@@ -36,6 +36,13 @@ pub(super) fn failure(failure: herd_sdk::Failure) -> wit::Failure {
         Failure::TooLarge => wit::Failure::TooLarge,
         Failure::Incomplete => wit::Failure::Incomplete,
         Failure::Busy => wit::Failure::Busy,
+    }
+}
+
+pub(super) fn outcome(outcome: Outcome<'_>) -> wit::Outcome {
+    match outcome {
+        Outcome::Answered { status, body } => wit::Outcome::Answered(wit::Response { status, body: body.to_vec() }),
+        Outcome::Failed(failed) => wit::Outcome::Failed(failure(failed)),
     }
 }
 

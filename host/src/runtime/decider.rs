@@ -6,11 +6,10 @@ use herd_sdk::native::{Decider, Fault as Failed, MemoryRecords};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports, Settings};
 use tokio::runtime::{self, Runtime};
 
+use super::call::Call;
 use super::engine::Engine;
-use super::fault::Fault;
 use super::generation::{Generation, GenerationId};
 use super::inspect::LoadError;
-use super::instance::Instance;
 
 /// Whether an instance lives from call to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,27 +44,27 @@ impl ComponentDecider {
         Ok(Self { generation, warmth })
     }
 
-    fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Failed> {
+    fn decide(&self, at: Moment, call: &Call<'_>) -> Result<Decision, Failed> {
         let _entered = clock().enter();
-        let called = match self.warmth {
-            Warmth::Warm => self.generation.call(call),
-            Warmth::Fresh => self.generation.instance().and_then(|mut instance| call(&mut instance)),
+        let decided = match self.warmth {
+            Warmth::Warm => self.generation.call(|instance| instance.decide(at, call)),
+            Warmth::Fresh => self.generation.instance().and_then(|mut instance| instance.decide(at, call)),
         };
-        called.map_err(Into::into)
+        decided.map_err(Into::into)
     }
 }
 
 impl Decider for ComponentDecider {
     fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Failed> {
-        self.call(|instance| instance.inputs(at, inputs))
+        self.decide(at, &Call::Inputs(inputs))
     }
 
     fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Failed> {
-        self.call(|instance| instance.reports(at, reports))
+        self.decide(at, &Call::Reports(&reports.iter().collect()))
     }
 
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Failed> {
-        self.call(|instance| instance.answer(at, token, otherwise, outcome))
+        self.decide(at, &Call::Answer { token, otherwise, outcome })
     }
 }
 

@@ -3,7 +3,7 @@
 //! An instance is taken out of its slot for the time of a call, so no lock is held over guest code. When the last
 //! reference to a generation goes, its instances, and with the last generation of a digest its code, go too.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,6 +38,8 @@ pub struct Generation {
     slots: Box<[Mutex<Option<Instance>>]>,
     since_s: AtomicU64,
     faults: AtomicU64,
+    /// It was sent back in its probation: it rescues nobody, and nobody goes back to it.
+    failed: AtomicBool,
 }
 
 impl Generation {
@@ -68,6 +70,7 @@ impl Generation {
             slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
             since_s: AtomicU64::new(now_s()),
             faults: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
         })
     }
 
@@ -88,6 +91,16 @@ impl Generation {
         self.since_s.store(now_s(), Ordering::Relaxed);
     }
 
+    /// It has failed its probation.
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has failed its probation.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     /// What people want to know of it.
     #[must_use]
     pub fn status(&self) -> GenerationStatus {
@@ -99,6 +112,7 @@ impl Generation {
             commands: self.description.commands.clone(),
             serving_since_s: self.since_s.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
+            failed: self.has_failed(),
         }
     }
 
@@ -125,7 +139,12 @@ impl Generation {
 
     /// A fresh instance, configured.
     pub(super) fn instance(&self) -> Result<Instance, Fault> {
-        Instance::new(&self.compiled.pre, self.engine.limits(), Arc::clone(&self.records), &self.settings)
+        self.instance_over(Arc::clone(&self.records))
+    }
+
+    /// A fresh instance over other records, to decide apart from the node.
+    pub(super) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<Instance, Fault> {
+        Instance::new(&self.compiled.pre, self.engine.limits(), records, &self.settings)
     }
 }
 
@@ -150,4 +169,6 @@ pub struct GenerationStatus {
     pub serving_since_s: u64,
     /// How many of its calls went wrong.
     pub faults: u64,
+    /// Whether it was sent back in its probation.
+    pub failed: bool,
 }

@@ -1,39 +1,52 @@
 //! The live generations of a node, and the swap between them.
 //!
 //! ```text
-//! candidate -> parsed -> compiled -> checked -> active -> previous -> (gone)
+//! candidate -> parsed -> compiled -> checked -> rehearsed -> active -> previous -> retired
+//!                                                              '-- too many faults: back to the previous one
 //! ```
 //!
-//! Everything up to *checked* happens off the worker threads while the old generation serves. Activation is
+//! Everything up to *rehearsed* happens off the worker threads while the old generation serves. Activation is
 //! one pointer: a call that has begun ends on the generation it began on, and the next one sees the new. At most two
 //! generations serve; the third is dropped with its instances.
 //!
-//! An input on which the active generation faults is decided by the previous one, so a bad guest is not an outage.
-//! The answer to a fetch goes to the generation that asked, as long as that is live.
+//! An input on which the active generation faults is decided by the previous one, so a bad guest is not an outage; and
+//! while it is on [`Probation`], enough such faults send it back. The answer to a fetch goes to the generation that
+//! asked, as long as that is live.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Reports, Settings};
 use serde::Serialize;
 
+use super::call::Call;
+use super::digest::Digest;
 use super::engine::Engine;
 use super::fault::Fault;
 use super::generation::{Generation, GenerationId, GenerationStatus};
 use super::inspect::LoadError;
-use super::instance::Instance;
+use super::probation::{Probation, SwapLimits};
+use super::recorder::Recorder;
+use super::rehearsal::{Rehearsed, rehearse};
 
 /// The generations of one node.
 pub struct Generations {
     engine: Arc<Engine>,
     settings: Settings,
+    limits: SwapLimits,
     records: Arc<dyn Records + Send + Sync>,
     live: ArcSwap<Live>,
+    recorder: Recorder,
     /// The number of the next generation. Held for the time of a swap, of which there is one at a time.
     next: Mutex<u64>,
     /// Held while the pointer changes: a rollback need not wait for a swap that compiles.
     switching: Mutex<()>,
+    /// Guests that failed their probation here.
+    failed: Mutex<VecDeque<(Digest, String)>>,
+    witness: OnceLock<Weak<dyn Witness>>,
     rescued: AtomicU64,
     warned_second: AtomicU64,
 }
@@ -41,6 +54,24 @@ pub struct Generations {
 struct Live {
     active: Arc<Generation>,
     previous: Option<Arc<Generation>>,
+    /// That of the active one, if it is on any.
+    probation: Option<Probation>,
+}
+
+/// Who wants to know of what a node does with its generations by itself.
+pub trait Witness: Send + Sync + 'static {
+    /// The active generation failed its probation, and the previous one serves again. Called on a worker thread: must
+    /// not wait.
+    fn sent_back(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str);
+}
+
+/// How a swap is to go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwapOptions {
+    /// Also for a guest that failed its probation here.
+    pub again: bool,
+    /// Without the last decisions of this node. Transcripts are rehearsed in any case.
+    pub unrehearsed: bool,
 }
 
 impl Generations {
@@ -53,41 +84,59 @@ impl Generations {
         engine: &Arc<Engine>,
         bytes: &[u8],
         settings: Settings,
+        limits: SwapLimits,
         records: Arc<dyn Records + Send + Sync>,
     ) -> Result<Self, LoadError> {
         let active = Generation::load(engine, GenerationId(1), bytes, settings.clone(), Arc::clone(&records))?;
         Ok(Self {
             engine: Arc::clone(engine),
             settings,
+            limits,
             records,
-            live: ArcSwap::from_pointee(Live { active: Arc::new(active), previous: None }),
+            live: ArcSwap::from_pointee(Live { active: Arc::new(active), previous: None, probation: None }),
+            recorder: Recorder::new(),
             next: Mutex::new(2),
             switching: Mutex::new(()),
+            failed: Mutex::default(),
+            witness: OnceLock::new(),
             rescued: AtomicU64::new(0),
             warned_second: AtomicU64::new(0),
         })
     }
 
-    /// Replaces the logic. Compiles, so it belongs on a thread that may block.
+    /// Says who is to be told. The first call counts.
+    pub fn tell(&self, witness: Weak<dyn Witness>) {
+        let _ = self.witness.set(witness);
+    }
+
+    /// Replaces the logic. Compiles and rehearses, so it belongs on a thread that may block.
     ///
     /// # Errors
     ///
-    /// The guest does not load, or another swap is under way. Nothing changed.
-    pub fn swap(&self, bytes: &[u8]) -> Result<GenerationStatus, SwapError> {
+    /// The guest does not load or fails its rehearsal, it failed its probation before, or another swap is under way. Nothing
+    /// changed.
+    pub fn swap(&self, bytes: &[u8], options: SwapOptions) -> Result<GenerationStatus, SwapError> {
         let mut next = match self.next.try_lock() {
             Ok(next) => next,
             Err(TryLockError::WouldBlock) => return Err(SwapError::Busy),
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         };
+        if !options.again {
+            self.refuse_failed(Digest::of(bytes))?;
+        }
         let id = GenerationId(*next);
         let candidate = Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
+        let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
+        let Rehearsed { transcripts, decisions } = rehearse(&self.engine, &candidate, bytes, &calls)?;
+        tracing::debug!(digest = %candidate.digest().short(), transcripts, decisions, "candidate rehearsed");
         *next += 1;
         let candidate = Arc::new(candidate);
         candidate.serves_from_now();
         let status = candidate.status();
-        let _switching = self.switching.lock().unwrap_or_else(PoisonError::into_inner);
+        let _switching = self.switching();
         let previous = Some(Arc::clone(&self.live.load().active));
-        self.live.store(Arc::new(Live { active: candidate, previous }));
+        let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
+        self.live.store(Arc::new(Live { active: candidate, previous, probation }));
         Ok(status)
     }
 
@@ -96,14 +145,18 @@ impl Generations {
     ///
     /// # Errors
     ///
-    /// There is no previous generation. Nothing changed.
+    /// There is no previous generation, or it failed its probation. Nothing changed.
     pub fn roll_back(&self) -> Result<GenerationStatus, RollbackError> {
-        let _switching = self.switching.lock().unwrap_or_else(PoisonError::into_inner);
+        let _switching = self.switching();
         let live = self.live.load_full();
         let Some(previous) = live.previous.clone() else { return Err(RollbackError::NoPrevious) };
+        if previous.has_failed() {
+            return Err(RollbackError::Failed(previous.id()));
+        }
         previous.serves_from_now();
         let status = previous.status();
-        self.live.store(Arc::new(Live { active: previous, previous: Some(Arc::clone(&live.active)) }));
+        let left = Some(Arc::clone(&live.active));
+        self.live.store(Arc::new(Live { active: previous, previous: left, probation: None }));
         Ok(status)
     }
 
@@ -113,7 +166,7 @@ impl Generations {
     ///
     /// Every live generation faulted; nothing was decided.
     pub fn inputs(&self, at: Moment, inputs: &InputBatch) -> Result<(GenerationId, Decision), Fault> {
-        self.decide(|instance| instance.inputs(at, inputs))
+        self.decide(at, &Call::Inputs(inputs))
     }
 
     /// Decides reports of a peer.
@@ -122,7 +175,7 @@ impl Generations {
     ///
     /// Every live generation faulted; nothing was decided.
     pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
-        self.decide(|instance| instance.reports(at, reports))
+        self.decide(at, &Call::Reports(&reports.iter().collect()))
     }
 
     /// Decides the answer to a fetch, by the generation that asked.
@@ -141,9 +194,12 @@ impl Generations {
         let live = self.live.load();
         let mut generations = std::iter::once(&live.active).chain(&live.previous);
         let generation = generations.find(|generation| generation.id() == asked).ok_or(None)?;
-        let answered = generation.call(|instance| instance.answer(at, token, otherwise, outcome));
-        answered.map_err(|fault| {
+        let call = Call::Answer { token, otherwise, outcome };
+        self.call(generation, at, &call).map_err(|fault| {
             self.warn(generation, &fault, "fault on an answer; its reply in reserve is sent");
+            if generation.id() == live.active.id() {
+                self.count_fault(&live, &fault);
+            }
             Some(fault)
         })
     }
@@ -159,19 +215,79 @@ impl Generations {
         }
     }
 
-    fn decide<T>(&self, call: impl Fn(&mut Instance) -> Result<T, Fault>) -> Result<(GenerationId, T), Fault> {
+    fn decide(&self, at: Moment, call: &Call<'_>) -> Result<(GenerationId, Decision), Fault> {
         let live = self.live.load();
-        let fault = match live.active.call(&call) {
-            Ok(value) => return Ok((live.active.id(), value)),
+        let fault = match self.call(&live.active, at, call) {
+            Ok(decision) => return Ok((live.active.id(), decision)),
             Err(fault) => fault,
         };
         self.warn(&live.active, &fault, "the active generation faulted");
-        let previous = live.previous.as_ref().ok_or(fault)?;
-        let value = previous.call(&call).inspect_err(|fault| {
+        let Some(previous) = live.previous.as_ref().filter(|previous| !previous.has_failed()) else {
+            return Err(fault);
+        };
+        let decision = self.call(previous, at, call).inspect_err(|fault| {
             self.warn(previous, fault, "the previous generation faulted too");
         })?;
         self.rescued.fetch_add(1, Ordering::Relaxed);
-        Ok((previous.id(), value))
+        self.count_fault(&live, &fault);
+        Ok((previous.id(), decision))
+    }
+
+    fn call(&self, generation: &Generation, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
+        let (decision, reads) = generation.call(|instance| {
+            let decision = instance.decide(at, call)?;
+            Ok((decision, instance.take_reads()))
+        })?;
+        self.recorder.record(at, call, reads);
+        Ok(decision)
+    }
+
+    /// Counts a fault of the active generation that cost nobody anything, and sends it back if it is one too many.
+    fn count_fault(&self, live: &Live, fault: &Fault) {
+        // The host is at fault, and no other guest would do better.
+        if matches!(fault, Fault::NoInstance(_)) {
+            return;
+        }
+        let fails = |probation: &Probation| probation.fails(Instant::now());
+        if live.probation.as_ref().is_some_and(fails) {
+            self.send_back(&live.active, fault);
+        }
+    }
+
+    fn send_back(&self, failed: &Arc<Generation>, fault: &Fault) {
+        let _switching = self.switching();
+        let live = self.live.load_full();
+        // Several workers may find one fault too many.
+        let Some(previous) = live.previous.clone().filter(|_| Arc::ptr_eq(&live.active, failed)) else { return };
+        failed.fail();
+        previous.serves_from_now();
+        let why = format!(
+            "{} faults within {} s of its probation; the last one: {fault}",
+            self.limits.faults_max, self.limits.window_s
+        );
+        let mut known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(digest, _)| *digest != failed.digest());
+        known.push_back((failed.digest(), why.clone()));
+        if known.len() > FAILED_MAX {
+            known.pop_front();
+        }
+        drop(known);
+        let (left, status) = (failed.status(), previous.status());
+        self.live.store(Arc::new(Live { active: previous, previous: Some(Arc::clone(failed)), probation: None }));
+        tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
+        if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
+            witness.sent_back(&left, &status, &why);
+        }
+    }
+
+    fn refuse_failed(&self, digest: Digest) -> Result<(), SwapError> {
+        let known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = known.iter().find(|(failed, _)| *failed == digest);
+        failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why: why.clone() }))
+    }
+
+    fn switching(&self) -> MutexGuard<'_, ()> {
+        self.switching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs a fault, at most one a second: a guest that faults on every line must not fill a disk. `herd status`
@@ -190,7 +306,15 @@ pub enum SwapError {
     /// Another swap is under way on this node. Try again when it is over.
     #[error("another swap is under way on this node")]
     Busy,
-    /// The guest does not load.
+    /// This very guest was sent back before. It is not tried for ever.
+    #[error("not tried again: this guest ({digest}) failed here before, with {why}; --again tries it all the same")]
+    Failed {
+        /// Which guest.
+        digest: String,
+        /// Why it was sent back.
+        why: String,
+    },
+    /// The guest does not load, or fails its rehearsal.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
@@ -201,6 +325,9 @@ pub enum RollbackError {
     /// Nothing was swapped since the node started.
     #[error("there is no previous generation to go back to")]
     NoPrevious,
+    /// The node went back from that one by itself.
+    #[error("the previous generation ({0}) failed its probation, and nobody goes back to it")]
+    Failed(GenerationId),
 }
 
 /// What serves now, for people and scripts.
@@ -213,3 +340,6 @@ pub struct GenerationsStatus {
     /// How many calls the previous one decided because the active one faulted.
     pub rescued: u64,
 }
+
+/// Guests that failed here and are remembered.
+const FAILED_MAX: usize = 32;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use herd_sdk::Records;
+use herd_sdk::{Found, Records};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wasmtime::ResourceLimiter;
@@ -13,6 +13,7 @@ use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{records, types};
+use super::call::Read;
 use super::deadline::Deadline;
 use super::engine::Limits;
 use super::output::GuestOutput;
@@ -26,6 +27,8 @@ pub(super) struct Guest {
     pub(super) deadline: Deadline,
     pub(super) memory: MemoryCap,
     pub(super) output: GuestOutput,
+    /// What this call has looked up.
+    pub(super) reads: Vec<Read>,
 }
 
 impl Guest {
@@ -52,6 +55,7 @@ impl Guest {
             deadline: Deadline::new(limits.deadline),
             memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
             output,
+            reads: Vec::new(),
         }
     }
 
@@ -60,6 +64,7 @@ impl Guest {
         self.clock.0.store(now_ns, Ordering::Relaxed);
         self.deadline.begin();
         self.memory.refused = false;
+        self.reads.clear();
     }
 }
 
@@ -81,12 +86,13 @@ impl records::Host for Guest {
         if keys.len() > KEYS_MAX {
             return Err(wasmtime::Error::msg(format!("{} keys at once, over the limit of {KEYS_MAX}", keys.len())));
         }
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let found =
-            self.records.find(&keys).into_iter().map(|found| {
-                found.map(|found| records::Found { rank: found.rank, form: found.form, bytes: found.bytes })
-            });
-        Ok(found.collect())
+        let borrowed: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let found = self.records.find(&borrowed);
+        let wire = |found: Found| records::Found { rank: found.rank, form: found.form, bytes: found.bytes };
+        let room = READS_MAX.saturating_sub(self.reads.len());
+        let reads = keys.into_iter().zip(found.iter().cloned()).take(room);
+        self.reads.extend(reads.map(|(key, found)| Read { key, found }));
+        Ok(found.into_iter().map(|found| found.map(wire)).collect())
     }
 }
 
@@ -142,5 +148,7 @@ impl HostMonotonicClock for CallClock {
 const RANDOM_SEED: u64 = 0x6865_7264;
 /// What `records.get` promises.
 const KEYS_MAX: usize = 64;
+/// What is kept of the look-ups of one call. One that makes more cannot be made again, and no sensible one does.
+const READS_MAX: usize = 4096;
 /// As the pool is configured.
 const TABLE_ELEMENTS_MAX: usize = 20_000;

@@ -16,6 +16,8 @@ pub enum Stage {
     Compiled,
     /// Its imports are there, its exports are what the host calls, and it takes its settings.
     Checked,
+    /// Its transcripts hold, and it stands what this node decided lately.
+    Rehearsed,
 }
 
 impl std::fmt::Display for Stage {
@@ -24,6 +26,7 @@ impl std::fmt::Display for Stage {
             Self::Parsed => "parsed",
             Self::Compiled => "compiled",
             Self::Checked => "checked",
+            Self::Rehearsed => "rehearsed",
         })
     }
 }

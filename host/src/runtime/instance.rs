@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use herd_sdk::check::{Scope, check};
-use herd_sdk::{Decision, Description, InputBatch, Moment, Outcome, Records, ReportBatch, Reports, Settings};
+use herd_sdk::{Decision, Description, Moment, Records, Settings};
 use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
 use super::bindings::{self, NodeLogic, NodeLogicPre, types, wit};
+use super::call::{Call, Read};
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
@@ -76,42 +77,38 @@ impl Instance {
         })
     }
 
-    pub(super) fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
-        let decided = self.call(at.now_ns, async |store, logic| {
-            logic.call_inputs(store, bindings::moment(at), inputs.bytes(), inputs.words()).await
-        })?;
-        let decision = bindings::decision(decided);
-        check(&decision, Scope::Inputs(inputs.iter()))?;
-        Ok(decision)
-    }
-
-    pub(super) fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
-        let batch: ReportBatch = reports.iter().collect();
-        let decided = self.call(at.now_ns, async |store, logic| {
-            logic.call_reports(store, bindings::moment(at), batch.bytes(), batch.words()).await
-        })?;
-        let decision = bindings::decision(decided);
-        check(&decision, Scope::Reports(reports.len()))?;
-        Ok(decision)
-    }
-
-    pub(super) fn answer(
-        &mut self,
-        at: Moment,
-        token: &[u8],
-        otherwise: &[u8],
-        outcome: Outcome<'_>,
-    ) -> Result<Decision, Fault> {
-        let outcome = match outcome {
-            Outcome::Answered { status, body } => wit::Outcome::Answered(wit::Response { status, body: body.to_vec() }),
-            Outcome::Failed(failure) => wit::Outcome::Failed(bindings::failure(failure)),
+    /// Decides. What it looked up on the way is kept until the next call.
+    pub(super) fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
+        let moment = bindings::moment(at);
+        let (decided, scope) = match *call {
+            Call::Inputs(inputs) => {
+                let (bytes, words) = (inputs.bytes(), inputs.words());
+                let decided =
+                    self.call(at.now_ns, async |store, logic| logic.call_inputs(store, moment, bytes, words).await)?;
+                (decided, Scope::Inputs(inputs.iter()))
+            }
+            Call::Reports(reports) => {
+                let (bytes, words) = (reports.bytes(), reports.words());
+                let decided =
+                    self.call(at.now_ns, async |store, logic| logic.call_reports(store, moment, bytes, words).await)?;
+                (decided, Scope::Reports(reports.len()))
+            }
+            Call::Answer { token, otherwise, outcome } => {
+                let outcome = bindings::outcome(outcome);
+                let decided = self.call(at.now_ns, async |store, logic| {
+                    logic.call_answer(store, moment, token, otherwise, &outcome).await
+                })?;
+                (decided, Scope::Answer)
+            }
         };
-        let decided = self.call(at.now_ns, async |store, logic| {
-            logic.call_answer(store, bindings::moment(at), token, otherwise, &outcome).await
-        })?;
         let decision = bindings::decision(decided);
-        check(&decision, Scope::Answer)?;
+        check(&decision, scope)?;
         Ok(decision)
+    }
+
+    /// What the last call looked up.
+    pub(super) fn take_reads(&mut self) -> Vec<Read> {
+        std::mem::take(&mut self.store.data_mut().reads)
     }
 
     fn call<T>(

@@ -13,6 +13,7 @@
 #![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the twin calls no component"))]
 
 mod bindings;
+mod call;
 mod code_cache;
 mod deadline;
 mod decider;
@@ -26,13 +27,19 @@ mod inspect;
 #[cfg_attr(feature = "native-twin", path = "twin.rs")]
 mod instance;
 mod output;
+mod probation;
+mod recorder;
+mod rehearsal;
+mod transcripts;
 
 pub use decider::{ComponentDecider, Warmth};
 pub use digest::Digest;
 pub use engine::{Engine, EngineError, Limits};
 pub use fault::Fault;
 pub use generation::{Generation, GenerationId, GenerationStatus};
-pub use generations::{Generations, GenerationsStatus, RollbackError, SwapError};
+pub use generations::{Generations, GenerationsStatus, RollbackError, SwapError, SwapOptions, Witness};
 pub(crate) use output::admits_guest_line;
+pub use probation::SwapLimits;
+pub use transcripts::with_transcripts;
 
 pub use inspect::{Inspection, LoadError, Stage};

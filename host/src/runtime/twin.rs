@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use herd_logic::Herd;
+use herd_sdk::batch::read_reports;
 use herd_sdk::check::{Scope, check};
-use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Outcome, Progress, Records};
-use herd_sdk::{Reply, Reports, Settings, Turn};
+use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Progress, Records, Reply};
+use herd_sdk::{Settings, Turn};
 
 use super::bindings::NodeLogicPre;
+use super::call::{Call, Read};
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
@@ -42,35 +44,32 @@ impl Instance {
         Ok(Herd::describe())
     }
 
-    pub(super) fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
-        if self.ceiling {
-            return Ok(fixed(inputs));
-        }
-        let decision = Turn::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), inputs.bytes().len());
-        check(&decision, Scope::Inputs(inputs.iter()))?;
+    pub(super) fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
+        let (decision, scope) = match *call {
+            Call::Inputs(inputs) if self.ceiling => return Ok(fixed(inputs)),
+            Call::Inputs(inputs) => {
+                let bytes = inputs.bytes().len();
+                let decision = Turn::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), bytes);
+                (decision, Scope::Inputs(inputs.iter()))
+            }
+            Call::Reports(reports) => {
+                let mut turn = Turn::new(at, &*self.records);
+                self.logic.reports(&read_reports(reports.bytes(), reports.words()), &mut turn);
+                (turn.finish(), Scope::Reports(reports.len()))
+            }
+            Call::Answer { token, otherwise, outcome } => {
+                let mut turn = Turn::new(at, &*self.records);
+                self.logic.answer(token, otherwise, outcome, &mut turn);
+                (turn.finish(), Scope::Answer)
+            }
+        };
+        check(&decision, scope)?;
         Ok(decision)
     }
 
-    pub(super) fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
-        let mut turn = Turn::new(at, &*self.records);
-        self.logic.reports(reports, &mut turn);
-        let decision = turn.finish();
-        check(&decision, Scope::Reports(reports.len()))?;
-        Ok(decision)
-    }
-
-    pub(super) fn answer(
-        &mut self,
-        at: Moment,
-        token: &[u8],
-        otherwise: &[u8],
-        outcome: Outcome<'_>,
-    ) -> Result<Decision, Fault> {
-        let mut turn = Turn::new(at, &*self.records);
-        self.logic.answer(token, otherwise, outcome, &mut turn);
-        let decision = turn.finish();
-        check(&decision, Scope::Answer)?;
-        Ok(decision)
+    #[allow(clippy::unused_self, reason = "the shape of the real one")]
+    pub(super) fn take_reads(&mut self) -> Vec<Read> {
+        Vec::new()
     }
 }
 

@@ -1,0 +1,101 @@
+//! One call of a guest: what it is asked, and what it looked up for its answer.
+
+use herd_sdk::{Failure, Found, InputBatch, Moment, Outcome, ReportBatch};
+
+/// What a guest is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Call<'a> {
+    /// To decide inputs of sessions.
+    Inputs(&'a InputBatch),
+    /// To decide reports of a peer.
+    Reports(&'a ReportBatch),
+    /// To decide the answer to a fetch.
+    Answer {
+        /// That of the fetch.
+        token: &'a [u8],
+        /// That of the fetch.
+        otherwise: &'a [u8],
+        /// How the fetch ended.
+        outcome: Outcome<'a>,
+    },
+}
+
+/// A key that was looked up, and what was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Read {
+    pub(super) key: Vec<u8>,
+    pub(super) found: Option<Found>,
+}
+
+/// A call as it was, to be made again on another generation: a decision is a function of this and the settings.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    pub(super) at: Moment,
+    pub(super) asked: Asked,
+    pub(super) reads: Vec<Read>,
+}
+
+/// What was asked, kept.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Inputs(InputBatch),
+    Reports(ReportBatch),
+    Answer { token: Vec<u8>, otherwise: Vec<u8>, answer: Result<(u16, Vec<u8>), Failure> },
+}
+
+impl Call<'_> {
+    /// Keeps what was asked.
+    pub(super) fn keep(&self) -> Asked {
+        match *self {
+            Self::Inputs(inputs) => Asked::Inputs(inputs.clone()),
+            Self::Reports(reports) => Asked::Reports(reports.clone()),
+            Self::Answer { token, otherwise, outcome } => Asked::Answer {
+                token: token.into(),
+                otherwise: otherwise.into(),
+                answer: match outcome {
+                    Outcome::Answered { status, body } => Ok((status, body.into())),
+                    Outcome::Failed(failure) => Err(failure),
+                },
+            },
+        }
+    }
+
+    /// How many decisions it asks for: inputs, reports or one answer.
+    pub(super) fn decisions(&self) -> usize {
+        match self {
+            Self::Inputs(inputs) => inputs.len(),
+            Self::Reports(reports) => reports.len(),
+            Self::Answer { .. } => 1,
+        }
+    }
+
+    /// How many bytes it brings.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Inputs(inputs) => inputs.bytes().len(),
+            Self::Reports(reports) => reports.bytes().len(),
+            Self::Answer { token, otherwise, outcome } => {
+                let body = if let Outcome::Answered { body, .. } = outcome { body.len() } else { 0 };
+                token.len() + otherwise.len() + body
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// Asks it again.
+    pub(super) fn call(&self) -> Call<'_> {
+        match self {
+            Self::Inputs(inputs) => Call::Inputs(inputs),
+            Self::Reports(reports) => Call::Reports(reports),
+            Self::Answer { token, otherwise, answer } => Call::Answer {
+                token,
+                otherwise,
+                outcome: match answer {
+                    Ok((status, body)) => Outcome::Answered { status: *status, body },
+                    Err(failure) => Outcome::Failed(*failure),
+                },
+            },
+        }
+    }
+}

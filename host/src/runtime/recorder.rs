@@ -1,0 +1,106 @@
+//! The last decisions of a node, kept so that a candidate can be rehearsed on them.
+//!
+//! Each worker writes into a lane of its own, so that recording costs a copy of the input and no wait.
+//!
+//! Bounds: a lane holds the last [`DECISIONS_MIN`] decisions and as many more as came with them in one call, but never
+//! more than [`LANE_BYTES_MAX`].
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use herd_sdk::Moment;
+
+use super::call::{Call, Read, Recorded};
+use crate::worker;
+
+/// The last decisions of a node.
+pub(super) struct Recorder {
+    lanes: Box<[Mutex<Lane>]>,
+}
+
+#[derive(Default)]
+struct Lane {
+    calls: VecDeque<Recorded>,
+    decisions: usize,
+    bytes: usize,
+}
+
+impl Recorder {
+    pub(super) fn new() -> Self {
+        Self { lanes: (0..worker::slots()).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Keeps a call that was decided.
+    pub(super) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) {
+        let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
+        lane.decisions += call.decisions();
+        lane.bytes += size(call, &reads);
+        lane.calls.push_back(Recorded { at, asked: call.keep(), reads });
+        while lane.is_over() {
+            let Some(oldest) = lane.calls.pop_front() else { break };
+            let call = oldest.asked.call();
+            lane.decisions -= call.decisions();
+            lane.bytes -= size(&call, &oldest.reads);
+        }
+    }
+
+    /// A copy of everything that is kept.
+    pub(super) fn calls(&self) -> Vec<Recorded> {
+        let lanes = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner));
+        lanes.flat_map(|lane| lane.calls.iter().cloned().collect::<Vec<_>>()).collect()
+    }
+}
+
+impl Lane {
+    /// Whether the oldest call is one too many.
+    fn is_over(&self) -> bool {
+        let oldest = self.calls.front().map_or(0, |oldest| oldest.asked.call().decisions());
+        self.decisions - oldest >= DECISIONS_MIN || (self.bytes > LANE_BYTES_MAX && self.calls.len() > 1)
+    }
+}
+
+fn size(call: &Call<'_>, reads: &[Read]) -> usize {
+    let read =
+        |read: &Read| read.key.len() + read.found.as_ref().map_or(0, |found| found.rank.len() + found.bytes.len());
+    call.bytes() + reads.iter().map(read).sum::<usize>()
+}
+
+/// As many decisions as one worker must keep at least, so that a node has a thousand even if one worker made them all.
+const DECISIONS_MIN: usize = 1024;
+/// What a thousand windows of the usual length take.
+const LANE_BYTES_MAX: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use herd_sdk::{Input, InputBatch, Mark};
+
+    use super::*;
+
+    fn batch(bytes: &[u8], inputs: usize) -> InputBatch {
+        (0..inputs).map(|_| Input { bytes, mark: Mark::More }).collect()
+    }
+
+    #[test]
+    fn the_last_thousand_decisions_are_kept_and_not_many_more() {
+        let recorder = Recorder::new();
+        for number in 0..1000_u64 {
+            let at = Moment { now_ns: number, random: (0, 0) };
+            recorder.record(at, &Call::Inputs(&batch(b"line\n", 10)), vec![]);
+        }
+        let calls = recorder.calls();
+        let decisions: usize = calls.iter().map(|call| call.asked.call().decisions()).sum();
+        assert!((DECISIONS_MIN..DECISIONS_MIN + 10).contains(&decisions), "{decisions}");
+        assert_eq!(calls.last().unwrap().at.now_ns, 999, "the newest is there");
+    }
+
+    #[test]
+    fn long_inputs_are_bounded_by_their_bytes() {
+        let recorder = Recorder::new();
+        let long = vec![b'x'; 64 << 10];
+        for _ in 0..200 {
+            recorder.record(Moment::default(), &Call::Inputs(&batch(&long, 1)), vec![]);
+        }
+        let bytes: usize = recorder.calls().iter().map(|call| call.asked.call().bytes()).sum();
+        assert!(bytes <= LANE_BYTES_MAX && bytes > LANE_BYTES_MAX / 2, "{bytes}");
+    }
+}

@@ -1,0 +1,89 @@
+//! A generation that was swapped in and is no good goes again by itself.
+
+use herd_tests::load::Load;
+use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, eventually};
+
+/// Sends what the guest cannot stand until it is sent back, at most so often.
+fn boom_until_sent_back(herd: &Herd, times: usize) -> usize {
+    let mut client = herd.client("Riley");
+    for number in 1..=times {
+        assert_eq!(client.ask("BOOM"), "? BOOM", "the client sees a normal answer");
+        if herd.status("Riley")["generations"]["previous"]["failed"] == true {
+            return number;
+        }
+    }
+    panic!("not sent back after {times} faults");
+}
+
+#[test]
+fn a_guest_that_faults_too_often_is_sent_back_and_not_tried_for_ever() {
+    let herd = Herd::of_one().with("swap.faults_max=5");
+    let mut up = herd.up();
+    let mut client = herd.client("Riley");
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    assert_eq!(client.ask("you"), "trap: you");
+    assert_eq!(boom_until_sent_back(&herd, 20), 5);
+    assert_eq!(client.ask("you"), "? you", "the one before it serves again");
+    up.await_log(&["ERROR", "failed its probation", "5 faults within 10 s"]);
+    for (arguments, words) in [
+        (&["--unrehearsed"][..], "not tried again: this guest ("),
+        (&["--again"], "not rehearsed: it faults on what a client"),
+    ] {
+        let said = herd.swap_with(Fixture::Trap, arguments).unwrap_err();
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+    let said = herd.herd(&["rollback"]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("(2) failed its probation, and nobody goes back to it"));
+    assert_eq!(client.ask("BOOM"), "? BOOM");
+    herd.swap_with(Fixture::Trap, &["--again", "--unrehearsed"]).unwrap();
+    assert_eq!(client.ask("you"), "trap: you");
+    herd.swap(HELLO, &[]).unwrap();
+    assert_eq!(client.ask("you"), "hello, you", "another guest is as welcome as ever");
+    let audit = herd.herd(&["audit"]);
+    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.contains("the node itself") && audit.contains("rolled back"), "{audit}");
+    assert!(up.is_running());
+}
+
+#[test]
+fn after_its_probation_a_guest_stays_whatever_clients_send() {
+    let herd = Herd::of_one().with("swap.probation_s=0").with("swap.faults_max=2");
+    let _up = herd.up();
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    let mut client = herd.client("Riley");
+    for _ in 0..20 {
+        assert_eq!(client.ask("BOOM"), "? BOOM");
+    }
+    assert_eq!(client.ask("you"), "trap: you");
+    assert_eq!(herd.status("Riley")["generations"]["rescued"], 20);
+}
+
+/// Goal: nobody notices. Method: load on every node that checks each answer byte for byte, while a guest that traps on some
+/// lines is swapped in and sent back; the lines that it traps on come from another client.
+#[test]
+fn under_load_a_bad_guest_comes_and_goes_without_a_wrong_answer() {
+    let herd = Herd::of_five();
+    let _up = herd.up();
+    let nodes = herd.names().into_iter().map(|name| (name.to_string(), herd.address(name))).collect();
+    let load = Load { nodes, sessions_per_node: 8, askers_per_node: 0, rate: Some(5_000.0) };
+    let running = load.start();
+    herd.swap(Fixture::Refuser, &[]).unwrap();
+    let mut clients: Vec<_> = herd.names().into_iter().map(|name| herd.client(name)).collect();
+    for number in 0..8 {
+        for client in &mut clients {
+            assert!(client.ask(&format!("IAMAT trap-{number} +34-118 1")).starts_with("AT "));
+        }
+    }
+    let goal = running.answered() + 5_000;
+    eventually("answers", || if running.answered() >= goal { Ok(()) } else { Err(running.answered().to_string()) });
+    let outcome = running.stop();
+    assert_eq!((outcome.failed, outcome.failures), (0, vec![]));
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    let digest = herd.digest("Riley");
+    for node in herd.names() {
+        eventually(&format!("{node} holds what Riley holds"), || {
+            let other = herd.digest(node);
+            if other == digest { Ok(()) } else { Err(other) }
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! What a candidate has to stand before it serves.
+
+use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd};
+
+#[test]
+fn a_guest_that_cannot_stand_what_clients_sent_lately_is_refused_with_the_line() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut client = herd.client("Riley");
+    for number in 0..100 {
+        assert_eq!(client.ask(&format!("hello {number}")), format!("? hello {number}"));
+    }
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    assert_eq!(client.ask("BOOM"), "? BOOM");
+    let before = herd.status("Riley")["generations"].clone();
+    let said = herd.swap(Fixture::Trap, &[]).unwrap_err();
+    assert!(
+        said.contains("Riley: not rehearsed: it faults on what a client of this node sent, \"BOOM\\n\": trapped"),
+        "{said}"
+    );
+    assert_eq!(herd.status("Riley")["generations"], before, "nothing changed");
+    herd.swap_with(Fixture::Trap, &["--unrehearsed"]).unwrap();
+    assert_eq!(client.ask("BOOM"), "? BOOM", "the previous one decides it");
+}
+
+/// Goal: what was looked up at the time is there in the rehearsal, so that a guest is not refused or accepted for records that
+/// came later. Method: a guest that traps when it finds a record, and a node that looked one up, or did not.
+#[test]
+fn a_rehearsal_sees_the_records_of_its_time() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut client = herd.client("Riley");
+    assert_eq!(client.ask("WHATSAT peeked 1 1"), "? WHATSAT peeked 1 1");
+    assert!(client.ask("IAMAT peeked +34-118 1").starts_with("AT "));
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    assert_eq!(client.ask_places("WHATSAT peeked 1 1").0.split(' ').next(), Some("AT"));
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+}
+
+#[test]
+fn transcripts_that_come_with_a_guest_have_to_hold_before_it_serves() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let transcript = herd.scratch().write("greeting.herd", "input \"you\\n\"\n  reply \"hello, you\\n\"\n");
+    let transcript = transcript.to_string_lossy();
+    let said = herd.swap_with(DEFAULT_GUEST, &["--transcripts", &transcript]).unwrap_err();
+    assert!(
+        said.contains("Riley: not rehearsed: its transcript ") && said.contains("greeting.herd does not hold"),
+        "{said}"
+    );
+    assert!(said.contains("+   reply \"? you"), "it says what came instead: {said}");
+    assert_eq!(herd.client("Riley").ask("you"), "? you", "nothing changed");
+    herd.swap_with(HELLO, &["--transcripts", &transcript]).unwrap();
+    assert_eq!(herd.client("Riley").ask("you"), "hello, you");
+}
