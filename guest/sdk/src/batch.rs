@@ -3,10 +3,22 @@
 use crate::event::{Input, Mark, Report};
 
 /// Inputs of several sessions.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct InputBatch {
     bytes: Vec<u8>,
     words: Vec<u32>,
+}
+
+impl Clone for InputBatch {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.clone(), words: self.words.clone() }
+    }
+
+    /// Copies into the room that is there.
+    fn clone_from(&mut self, other: &Self) {
+        self.bytes.clone_from(&other.bytes);
+        self.words.clone_from(&other.words);
+    }
 }
 
 impl InputBatch {

@@ -60,6 +60,17 @@ impl Call<'_> {
         }
     }
 
+    /// Keeps what was asked, in the room that something else was kept in.
+    pub(super) fn keep_in(&self, room: Option<Asked>) -> Asked {
+        match (self, room) {
+            (Self::Inputs(inputs), Some(Asked::Inputs(mut kept))) => {
+                kept.clone_from(inputs);
+                Asked::Inputs(kept)
+            }
+            _ => self.keep(),
+        }
+    }
+
     /// How many decisions it asks for: inputs, reports or one answer.
     pub(super) fn decisions(&self) -> usize {
         match self {

@@ -35,13 +35,12 @@ impl Recorder {
         let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
         lane.decisions += call.decisions();
         lane.bytes += size(call, &reads);
-        lane.calls.push_back(Recorded { at, asked: call.keep(), reads });
+        let mut gone = None;
         while lane.is_over() {
-            let Some(oldest) = lane.calls.pop_front() else { break };
-            let call = oldest.asked.call();
-            lane.decisions -= call.decisions();
-            lane.bytes -= size(&call, &oldest.reads);
+            gone = lane.forget_oldest();
         }
+        let asked = call.keep_in(gone.map(|gone| gone.asked));
+        lane.calls.push_back(Recorded { at, asked, reads });
     }
 
     /// A copy of everything that is kept.
@@ -54,8 +53,16 @@ impl Recorder {
 impl Lane {
     /// Whether the oldest call is one too many.
     fn is_over(&self) -> bool {
-        let oldest = self.calls.front().map_or(0, |oldest| oldest.asked.call().decisions());
-        self.decisions - oldest >= DECISIONS_MIN || (self.bytes > LANE_BYTES_MAX && self.calls.len() > 1)
+        let Some(oldest) = self.calls.front() else { return false };
+        self.decisions - oldest.asked.call().decisions() >= DECISIONS_MIN || self.bytes > LANE_BYTES_MAX
+    }
+
+    fn forget_oldest(&mut self) -> Option<Recorded> {
+        let oldest = self.calls.pop_front()?;
+        let call = oldest.asked.call();
+        self.decisions -= call.decisions();
+        self.bytes -= size(&call, &oldest.reads);
+        Some(oldest)
     }
 }
 
