@@ -22,6 +22,8 @@ pub(super) struct Outbox {
     lanes: Box<[Mutex<Lane>]>,
     lane_bytes_max: usize,
     filled: Notify,
+    /// A lane holds enough for a frame of its own.
+    many: Notify,
     behind: AtomicBool,
     dropped: AtomicU64,
     bytes: AtomicUsize,
@@ -45,6 +47,7 @@ impl Outbox {
             lanes: (0..lanes).map(|_| lane()).collect(),
             lane_bytes_max,
             filled: Notify::new(),
+            many: Notify::new(),
             behind: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
@@ -70,7 +73,11 @@ impl Outbox {
         }
         // Wrapping: the difference may be negative.
         self.bytes.fetch_add(lane.bytes().wrapping_sub(before), Ordering::Relaxed);
+        let many = lane.reports.len() == MANY;
         drop(lane);
+        if many {
+            self.many.notify_one();
+        }
         self.filled.notify_one();
         true
     }
@@ -86,6 +93,11 @@ impl Outbox {
     /// Waits until there is something. Cancel safe.
     pub(super) async fn filled(&self) {
         self.filled.notified().await;
+    }
+
+    /// Waits until there is enough for a frame of its own. Cancel safe. May be early: what made it so may be gone.
+    pub(super) async fn many(&self) {
+        self.many.notified().await;
     }
 
     /// Takes everything that waits.
@@ -148,6 +160,8 @@ impl Lane {
     }
 }
 
+/// With so many reports, what a frame costs is little for each of them.
+const MANY: usize = 16;
 /// Below this a lane is only a list: conflating costs more than it saves.
 const CONFLATE_BYTES_MIN: usize = 256 << 10;
 /// A lane holds some reports of the greatest length, however many lanes share the queue.

@@ -112,12 +112,15 @@ class Contenders:
         path.write_text(text)
         return path
 
-    def herd(self, nodes, name="herd", binary=HERD, settings=(), ready=True):
-        """A herd of these nodes, a process each, all on the same processor."""
+    def herd(self, nodes, name="herd", binary=HERD, settings=(), up=False):
+        """A herd of these nodes on one processor: a process each or, as `herd up` has it, one for all."""
         config, ports = self.config(nodes), [PORT + index for index in range(len(nodes))]
         sets = [word for setting in settings for word in ("--set", setting)]
         rest = ["--config", config, "--log", "warn", *sets]
-        servers = [Server(node, [binary, "run", node, *rest], ready=f"{node} ready") for node in nodes]
+        if up:
+            servers = [Server("herd", [binary, "up", *rest], ready="herd ready")]
+        else:
+            servers = [Server(node, [binary, "run", node, *rest], ready=f"{node} ready") for node in nodes]
         how = "cargo build --release" if binary == HERD else "tests/bench/twin"
         return Herd(name, Servers(name, servers), ports, None if binary.exists() else how, config)
 
@@ -128,7 +131,8 @@ class Contenders:
         return self.herd({"Riley": ["Jaquez"], "Jaquez": []}, name="herd of two")
 
     def five(self, **how):
-        return self.herd(LINKS, name="herd of five", **how)
+        """The five-node herd that a user starts first. Five processes on one processor would time how that is shared."""
+        return self.herd(LINKS, name="herd of five", up=True, **how)
 
     def ceiling(self):
         return self.one(name="ceiling", binary=TWIN, settings=["logic.ceiling=true"])
