@@ -45,7 +45,9 @@ impl Bundle {
         self.ends.clear();
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
