@@ -27,6 +27,7 @@ pub(crate) fn take(core: &Core, from: &str, frame: &ReportFrame) -> Result<(), S
     if let Some(traffic) = &core.traffic {
         reports.iter().for_each(|report| traffic.received_from_peer(from, report.record));
     }
+    reports.iter().for_each(|report| core.records.expect(report.key));
     let mut news: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
     news.extend(reports.iter().filter(|report| core.records.is_news(report.key, rank(report))));
     let mut faults_left = FAULTS_PER_FRAME_MAX;

@@ -250,6 +250,10 @@ impl Surroundings for Core {
         self.generations.answer(asked, at, token, otherwise, outcome)
     }
 
+    fn expect(&self, key: &[u8]) {
+        self.records.expect(key);
+    }
+
     fn keep(&self, keep: KeepRequest<'_>) -> Kept {
         let kept = self.records.keep_from_client(keep.key, keep.form, keep.rank, keep.record);
         if let Kept::Applied(reign) = kept {

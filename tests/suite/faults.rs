@@ -156,6 +156,31 @@ fn a_rescue_decides_everything_that_came_with_the_fault_and_in_order() {
     assert_eq!(herd.status("Riley")["records"]["keys"], 1, "what the previous one decided was done");
 }
 
+/// Goal: what is decided together does not fall together. Method: a guest that loops until its deadline holds up the only
+/// worker, so that what many sessions send meanwhile goes into one call, with a second line in it that loops. There is no
+/// previous generation to decide it.
+#[test]
+fn a_fault_in_a_call_of_many_sessions_costs_the_others_nothing() {
+    let herd = Herd::of_one().with_guest(Fixture::Forever).with("runtime.workers=1").with("runtime.deadline_ms=300");
+    let _up = herd.up();
+    let (mut first, mut second) = (herd.client("Riley"), herd.client("Riley"));
+    let mut others: Vec<_> = (0..40).map(|_| herd.client("Riley")).collect();
+    assert_eq!(others[0].ask("all"), "forever: all");
+    first.send("BOOM\n");
+    for (number, other) in others.iter_mut().enumerate() {
+        if number == 20 {
+            second.send("before\nBOOM\nafter\n");
+        }
+        other.send(&format!("hello {number}\n"));
+    }
+    for (number, other) in others.iter_mut().enumerate() {
+        assert_eq!(other.line(), format!("forever: hello {number}"));
+        assert_eq!(other.ask("still"), "forever: still");
+    }
+    assert_eq!(first.rest(), b"");
+    assert_eq!(second.rest(), b"forever: before\n", "a session ends at the line that no guest survives");
+}
+
 #[test]
 fn a_fault_on_an_answer_sends_the_reply_in_reserve_and_the_session_goes_on() {
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::OnAnswers)) {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::near::bring_near;
 use super::origins::OriginId;
 
 /// How often a key was forgotten. A record of a higher reign wins whatever its rank, so nothing older comes back.
@@ -67,6 +68,11 @@ impl Entry {
         let Head { reign, form, key_length, rank_length, .. } = self.head();
         let (rank, record) = self.0[HEAD_BYTES + key_length as usize..].split_at(rank_length.into());
         Rank { reign, rank, record, form }
+    }
+
+    /// Asks for its memory, which is to be used soon.
+    pub(super) fn bring_near(&self) {
+        bring_near(&self.0);
     }
 
     /// How many bytes the key, the rank and the record have.

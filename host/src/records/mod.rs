@@ -8,6 +8,7 @@
 
 mod digest;
 mod entry;
+mod near;
 mod origins;
 mod table;
 

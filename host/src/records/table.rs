@@ -96,6 +96,17 @@ impl RecordTable {
         }
     }
 
+    /// Says that a record under this key will be offered or looked up soon, so that its memory is on its way by then.
+    pub fn expect(&self, key: &[u8]) {
+        let hash = self.hasher.hash_one(key);
+        let shard = read(self.shard(hash));
+        // The first that may be it will do: to look closer is to wait for the very memory.
+        let _ = shard.shown.find(hash, |entry| {
+            entry.bring_near();
+            true
+        });
+    }
+
     /// Offers what a client reported. It inherits the reign of its key.
     pub fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
         self.offer(key, Rank { reign: Reign(0), rank, record, form }, Offered::ByClient)

@@ -231,6 +231,11 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
         now: Instant,
     ) {
         keeps.clear();
+        for effect in &decision.effects {
+            if let Effect::Keep(keep) = effect {
+                self.shared.surroundings.expect(decision.bytes(keep.key));
+            }
+        }
         let mut effects = decision.effects.iter();
         for Member { session, window, mark } in members {
             let mut state = session.state();

@@ -32,6 +32,9 @@ pub trait Surroundings: Send + Sync + 'static {
         outcome: Outcome<'_>,
     ) -> Result<Decision, Option<Fault>>;
 
+    /// Says that a record will be kept under this key soon.
+    fn expect(&self, key: &[u8]);
+
     /// Keeps a record if it wins, and then tells peers.
     fn keep(&self, keep: KeepRequest<'_>) -> Kept;
 
