@@ -19,6 +19,7 @@ mod client;
 mod effect_line;
 mod event;
 mod event_line;
+mod event_text;
 mod parse;
 mod run;
 mod stage;

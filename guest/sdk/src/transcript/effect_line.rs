@@ -193,7 +193,7 @@ impl EffectLine {
 }
 
 /// Two digits a byte, or a dash for no bytes at all.
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     if bytes.is_empty() {
         return "-".into();
