@@ -12,6 +12,7 @@ mod bounds;
 pub mod cli;
 mod client;
 pub mod config;
+mod file_name;
 mod intake;
 pub mod node;
 pub mod peers;

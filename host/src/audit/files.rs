@@ -7,6 +7,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::file_name;
+
 /// The files of one node in one directory.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
@@ -23,17 +25,7 @@ pub(super) enum Access {
 
 impl Files {
     pub(super) fn new(directory: &Path, node: &str) -> Self {
-        // A name may have a slash in it. What is not plain is escaped, so that two names never share a file.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let stem = node
-            .bytes()
-            .enumerate()
-            .map(|(index, byte)| match plain(byte) && (byte != b'.' || index > 0) {
-                true => char::from(byte).to_string(),
-                false => format!("%{byte:02x}"),
-            })
-            .collect();
-        Self { directory: directory.into(), stem }
+        Self { directory: directory.into(), stem: file_name::of(node) }
     }
 
     pub(super) fn directory(&self) -> &Path {
