@@ -24,7 +24,7 @@ use crate::intake;
 use crate::peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
 use crate::records::{Kept, Rank, RecordTable};
 use crate::runtime::{Digest, Engine, Fault, GenerationId, GenerationStatus, Generations, LoadError};
-use crate::runtime::{Stage, SwapError, SwapOptions, Witness};
+use crate::runtime::{SavedCase, Stage, SwapError, SwapOptions, Witness};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
@@ -122,6 +122,7 @@ impl Node {
         let _ = core.itself.set(Arc::downgrade(&core));
         let witness: Arc<dyn Witness> = core.clone();
         core.generations.tell(Arc::downgrade(&witness));
+        core.generations.keep_cases_in(&state.join(CASES));
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);
         let neighbours = config.neighbours(name);
@@ -311,6 +312,7 @@ impl Controls for Core {
             "version": env!("CARGO_PKG_VERSION"),
             "started_s": self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             "generations": self.generations.status(),
+            "cases_saved": self.generations.cases_saved(),
             "records": self.records.status(),
             "sessions": sessions,
             "links": self.peers.status().links,
@@ -372,6 +374,12 @@ impl Witness for Core {
             tracing::warn!(%error, "what is set aside waits for the next swap");
         }
     }
+
+    fn case_saved(&self, saved: &SavedCase) {
+        let SavedCase { guest, fault, path } = saved;
+        let why = format!("{fault}; saved as {}", path.display());
+        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Faulted, guest).because(&why));
+    }
 }
 
 /// An entry about a generation.
@@ -427,6 +435,8 @@ impl StartError {
     }
 }
 
+/// The directory of what guests faulted on, in that of the herd.
+const CASES: &str = "cases";
 /// Time for links and the admin API to end when sessions have used up the grace period.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Clients that connect faster than they are accepted wait here; the system may allow fewer.

@@ -59,6 +59,8 @@ pub enum Stage {
     Retired,
     /// It was active, and the one before it decides again.
     RolledBack,
+    /// It faulted on something that is kept.
+    Faulted,
     /// The log says something about itself.
     Log,
     /// A later version wrote this.
@@ -133,6 +135,7 @@ impl fmt::Display for Stage {
             Self::Previous => "previous",
             Self::Retired => "retired",
             Self::RolledBack => "rolled back",
+            Self::Faulted => "faulted",
             Self::Log => "log",
             Self::Other => "unknown",
         })

@@ -27,6 +27,13 @@ pub(super) struct Read {
     pub(super) found: Option<Found>,
 }
 
+impl Read {
+    /// How many bytes it takes to keep.
+    pub(super) fn bytes(&self) -> usize {
+        self.key.len() + self.found.as_ref().map_or(0, |found| found.rank.len() + found.bytes.len())
+    }
+}
+
 /// A call as it was, to be made again on another generation: a decision is a function of this and the settings.
 #[derive(Clone, Debug)]
 pub(super) struct Recorded {

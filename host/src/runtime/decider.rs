@@ -69,7 +69,7 @@ impl Decider for ComponentDecider {
 }
 
 /// A guest that sleeps makes wasmtime-wasi set a timer, which panics outside of a runtime. Nobody waits for the timer.
-fn clock() -> &'static Runtime {
+pub(super) fn clock() -> &'static Runtime {
     static CLOCK: LazyLock<Runtime> = LazyLock::new(|| {
         let runtime = runtime::Builder::new_current_thread().enable_time().build();
         runtime.expect("a runtime with a clock and nothing else takes nothing that could be lacking")

@@ -86,6 +86,11 @@ impl Generation {
         self.compiled.digest
     }
 
+    /// What it was configured with.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// It becomes the active one.
     pub(super) fn serves_from_now(&self) {
         self.since_s.store(now_s(), Ordering::Relaxed);

@@ -14,6 +14,7 @@
 //! asked, as long as that is live.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Instant;
@@ -22,12 +23,14 @@ use arc_swap::ArcSwap;
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Reports, Settings};
 use serde::Serialize;
 
-use super::call::Call;
+use super::call::{Call, Read};
 use super::digest::Digest;
 use super::engine::Engine;
+use super::evidence::{Evidence, SavedCase};
 use super::fault::Fault;
 use super::generation::{Generation, GenerationId, GenerationStatus};
 use super::inspect::LoadError;
+use super::offence::Rescue;
 use super::probation::{Probation, SwapLimits};
 use super::recorder::Recorder;
 use super::rehearsal::{Rehearsed, rehearse};
@@ -47,6 +50,7 @@ pub struct Generations {
     /// Guests that failed their probation here.
     failed: Mutex<VecDeque<(Digest, String)>>,
     witness: OnceLock<Weak<dyn Witness>>,
+    evidence: OnceLock<Evidence>,
     rescued: AtomicU64,
     warned_second: AtomicU64,
 }
@@ -63,6 +67,10 @@ pub trait Witness: Send + Sync + 'static {
     /// The active generation failed its probation, and the previous one serves again. Called on a worker thread: must
     /// not wait.
     fn sent_back(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str);
+
+    /// What the active generation faulted on, and the previous one decided, was saved. Called on the thread that does
+    /// that.
+    fn case_saved(&self, saved: &SavedCase);
 }
 
 /// How a swap is to go.
@@ -99,6 +107,7 @@ impl Generations {
             switching: Mutex::new(()),
             failed: Mutex::default(),
             witness: OnceLock::new(),
+            evidence: OnceLock::new(),
             rescued: AtomicU64::new(0),
             warned_second: AtomicU64::new(0),
         })
@@ -107,6 +116,27 @@ impl Generations {
     /// Says who is to be told. The first call counts.
     pub fn tell(&self, witness: Weak<dyn Witness>) {
         let _ = self.witness.set(witness);
+    }
+
+    /// Keeps what the active generation faults on as cases in a directory, and tells the witness of each. The first call
+    /// counts; without one, nothing is kept.
+    pub fn keep_cases_in(&self, directory: &Path) {
+        let witness = self.witness.get().cloned();
+        let tell = move |saved: &SavedCase| {
+            if let Some(witness) = witness.as_ref().and_then(Weak::upgrade) {
+                witness.case_saved(saved);
+            }
+        };
+        match Evidence::start(directory, &self.settings.node, tell) {
+            Ok(evidence) => drop(self.evidence.set(evidence)),
+            Err(error) => tracing::warn!(%error, "no thread to make cases of faults"),
+        }
+    }
+
+    /// How many cases were saved since the node started.
+    #[must_use]
+    pub fn cases_saved(&self) -> u64 {
+        self.evidence.get().map_or(0, Evidence::saved)
     }
 
     /// Replaces the logic. Compiles and rehearses, so it belongs on a thread that may block.
@@ -217,27 +247,34 @@ impl Generations {
 
     fn decide(&self, at: Moment, call: &Call<'_>) -> Result<(GenerationId, Decision), Fault> {
         let live = self.live.load();
-        let fault = match self.call(&live.active, at, call) {
-            Ok(decision) => return Ok((live.active.id(), decision)),
+        let (decided, seen) = try_call(&live.active, at, call);
+        let fault = match decided {
+            Ok(decision) => {
+                self.recorder.record(at, call, seen);
+                return Ok((live.active.id(), decision));
+            }
             Err(fault) => fault,
         };
         self.warn(&live.active, &fault, "the active generation faulted");
         let Some(previous) = live.previous.as_ref().filter(|previous| !previous.has_failed()) else {
             return Err(fault);
         };
-        let decision = self.call(previous, at, call).inspect_err(|fault| {
-            self.warn(previous, fault, "the previous generation faulted too");
-        })?;
+        let (decided, reads) = try_call(previous, at, call);
+        let decision =
+            decided.inspect_err(|fault| self.warn(previous, fault, "the previous generation faulted too"))?;
         self.rescued.fetch_add(1, Ordering::Relaxed);
+        if let Some(evidence) = self.evidence.get() {
+            let (faulting, rescuing, fault) = (&live.active, previous, &fault);
+            evidence.offer(&Rescue { at, call, fault, faulting, rescuing, reads: [&seen, &reads] });
+        }
+        self.recorder.record(at, call, reads);
         self.count_fault(&live, &fault);
         Ok((previous.id(), decision))
     }
 
     fn call(&self, generation: &Generation, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
-        let (decision, reads) = generation.call(|instance| {
-            let decision = instance.decide(at, call)?;
-            Ok((decision, instance.take_reads()))
-        })?;
+        let (decided, reads) = try_call(generation, at, call);
+        let decision = decided?;
         self.recorder.record(at, call, reads);
         Ok(decision)
     }
@@ -298,6 +335,17 @@ impl Generations {
             tracing::warn!(generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
         }
     }
+}
+
+/// Makes a call. Also gives what it looked up, up to its fault if there is one.
+fn try_call(generation: &Generation, at: Moment, call: &Call<'_>) -> (Result<Decision, Fault>, Vec<Read>) {
+    let mut reads = Vec::new();
+    let decided = generation.call(|instance| {
+        let decided = instance.decide(at, call);
+        reads = instance.take_reads();
+        decided
+    });
+    (decided, reads)
 }
 
 /// The logic was not replaced. Nothing changed.

@@ -14,11 +14,14 @@
 
 mod bindings;
 mod call;
+mod case;
+mod case_files;
 mod code_cache;
 mod deadline;
 mod decider;
 mod digest;
 mod engine;
+mod evidence;
 mod fault;
 mod generation;
 mod generations;
@@ -26,15 +29,18 @@ mod guest;
 mod inspect;
 #[cfg_attr(feature = "native-twin", path = "twin.rs")]
 mod instance;
+mod offence;
 mod output;
 mod probation;
 mod recorder;
 mod rehearsal;
+mod shrink;
 mod transcripts;
 
 pub use decider::{ComponentDecider, Warmth};
 pub use digest::Digest;
 pub use engine::{Engine, EngineError, Limits};
+pub use evidence::SavedCase;
 pub use fault::Fault;
 pub use generation::{Generation, GenerationId, GenerationStatus};
 pub use generations::{Generations, GenerationsStatus, RollbackError, SwapError, SwapOptions, Witness};

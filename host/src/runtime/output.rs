@@ -4,6 +4,7 @@
 //! counted). An instance that faults is gone with all it counted, so a limit per instance would be none for a guest that
 //! panics on every line. Nothing here ever waits: a guest that floods its output pays with its own deadline.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,7 +60,7 @@ impl Lines {
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
             return;
         }
-        if admits_guest_line() {
+        if !HUSHED.get() && admits_guest_line() {
             tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
         }
         // The message of a panic spans two lines: where, and what.
@@ -94,6 +95,15 @@ pub(crate) fn admits_guest_line() -> bool {
         budget.dropped += 1;
     }
     admits
+}
+
+/// Has guests print nothing to the log from this thread: what they say here, they said before.
+pub(super) fn hush() {
+    HUSHED.set(true);
+}
+
+thread_local! {
+    static HUSHED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl IsTerminal for GuestOutput {

@@ -67,9 +67,7 @@ impl Lane {
 }
 
 fn size(call: &Call<'_>, reads: &[Read]) -> usize {
-    let read =
-        |read: &Read| read.key.len() + read.found.as_ref().map_or(0, |found| found.rank.len() + found.bytes.len());
-    call.bytes() + reads.iter().map(read).sum::<usize>()
+    call.bytes() + reads.iter().map(Read::bytes).sum::<usize>()
 }
 
 /// As many decisions as one worker must keep at least, so that a node has a thousand even if one worker made them all.
