@@ -19,6 +19,8 @@ pub(crate) enum Wrong {
     OnAnswers,
     /// It refuses or faults on reports of peers: `reports.rs`.
     OnReports,
+    /// It faults on a record that it looks up: `cases_saved.rs`.
+    OnRecords,
     /// It cannot serve at all: `refusals.rs`.
     AtTheSwap,
 }
@@ -36,6 +38,7 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
         Fixture::Peeker => Wrong::Curious,
         Fixture::Ungrateful => Wrong::OnAnswers,
         Fixture::Refuser => Wrong::OnReports,
+        Fixture::Grudge => Wrong::OnRecords,
         Fixture::Greedy | Fixture::OtherVersion | Fixture::OtherWorld | Fixture::Picky | Fixture::Stillborn => {
             Wrong::AtTheSwap
         }

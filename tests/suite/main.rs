@@ -4,6 +4,7 @@
 
 mod audit;
 mod cases;
+mod cases_saved;
 mod contract;
 mod faults;
 mod probation;

@@ -1,0 +1,22 @@
+//! Panics on `BOOM KEY` when there is a record under that key.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::Turn;
+use herd_test_guests::{Echo, Faulty};
+
+struct Grudge;
+
+impl Faulty for Grudge {
+    const NAME: &'static str = "grudge";
+
+    fn boom(line: &[u8], turn: &mut Turn<'_>) {
+        match turn.record(line.strip_prefix(b"BOOM ").unwrap_or_default()) {
+            None => turn.reply(b"nothing there\n"),
+            Some(found) => panic!("a record of {} bytes", found.bytes.len()),
+        }
+    }
+}
+
+herd_sdk::export!(Echo<Grudge>);

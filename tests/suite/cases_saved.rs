@@ -1,0 +1,164 @@
+//! What the active generation faults on is kept: as little of it as there can be, as a transcript.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use herd_tests::{DEFAULT_GUEST, Fixture, Herd, eventually};
+
+/// The cases that a node has kept, by name.
+fn cases(herd: &Herd, node: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory(herd, node)).into_iter().flatten();
+    let mut cases: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    cases.retain(|path| path.extension().is_some_and(|extension| extension == "herd"));
+    cases.sort();
+    cases
+}
+
+fn directory(herd: &Herd, node: &str) -> PathBuf {
+    herd.scratch().path("herd").join("cases").join(node)
+}
+
+/// Waits for the one case of a kind that a node has, and gives its text too.
+#[track_caller]
+fn the_case(herd: &Herd, node: &str, kind: &str) -> (PathBuf, String) {
+    let of_kind = |path: &PathBuf| path.to_string_lossy().contains(&format!("-{kind}-"));
+    let path = eventually(&format!("a case of {kind} at {node}"), || {
+        let found: Vec<PathBuf> = cases(herd, node).into_iter().filter(of_kind).collect();
+        <[PathBuf; 1]>::try_from(found).map(|[path]| path).map_err(|found| format!("{found:?}"))
+    });
+    let text = fs::read_to_string(&path).unwrap();
+    (path, text)
+}
+
+/// What `herd test` says of a case with a guest, and whether all is well.
+fn test(herd: &Herd, guest: impl AsRef<Path>, case: &Path) -> (bool, String) {
+    let tested = herd.herd(&["test", &guest.as_ref().to_string_lossy(), &case.to_string_lossy()]);
+    (tested.status.success(), String::from_utf8_lossy(&tested.stdout).into_owned())
+}
+
+/// The bad guest differs, with the words of its fault, and the default one does what is expected.
+#[track_caller]
+fn assert_tells_bad_from_good(herd: &Herd, bad: Fixture, case: &Path, words: &str) {
+    let (passed, said) = test(herd, bad, case);
+    assert!(!passed && said.contains("+   fault ") && said.contains(words), "{said}");
+    let (passed, said) = test(herd, DEFAULT_GUEST, case);
+    assert!(passed, "{said}");
+}
+
+/// Goal: of a long packet the one line is kept that matters, and of that as much as matters; once, however often it comes.
+/// Method: a guest that panics on a word; another kind of fault at the end, which is worked on after all others.
+#[test]
+fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
+    let herd = Herd::of_one().with("swap.probation_s=0");
+    let up = herd.up();
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    let mut client = herd.client("Riley");
+    let long = format!("BOOM {}", "and so on ".repeat(50));
+    client.send(format!("IAMAT kiwi +34-118 1\nhello\n{long}\nWHATSAT nobody 1 1\nIAMAT kiwi +35-118 2\nyou\n"));
+    let answers: Vec<String> = (0..6).map(|_| client.line()).collect();
+    assert!(answers[0].ends_with(" kiwi +34-118 1") && answers[4].ends_with(" kiwi +35-118 2"), "{answers:?}");
+    assert_eq!(answers[2], format!("? {long}"));
+
+    let (path, text) = the_case(&herd, "Riley", "trap");
+    let digest = herd.status("Riley")["generations"]["active"]["digest"].as_str().unwrap().to_string();
+    assert!(path.file_name().unwrap().to_string_lossy().starts_with(&format!("{}-trap-", &digest[..8])), "{path:?}");
+    assert!(text.ends_with("\n# On this it faulted.\ninput \"BOOM\\n\"\n  reply \"? BOOM\\n\"\n"), "{text}");
+    for words in
+        ["\n# node        Riley\n", "trap 1, generation 2, SHA-256 ", "the bottom fell out", "herd test GUEST.wasm"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(text.contains("\nset places.sources = google-legacy\n") && !text.contains("NOTE"), "{text}");
+    assert_tells_bad_from_good(&herd, Fixture::Trap, &path, "the bottom fell out");
+    let mode = fs::metadata(directory(&herd, "Riley")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "what clients sent is for nobody else");
+    let line = up.await_log(&["INFO", "a case was saved", &*path.to_string_lossy()]);
+    assert!(!line.contains("BOOM"), "{line}");
+    let audit = herd.herd(&["audit"]);
+    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.contains("faulted") && audit.contains("saved as "), "{audit}");
+
+    for number in 0..100 {
+        assert_eq!(client.ask(&format!("BOOM {number}")), format!("? BOOM {number}"));
+    }
+    herd.swap_with(DEFAULT_GUEST, &[]).unwrap();
+    herd.swap_with(Fixture::Exiter, &["--unrehearsed"]).unwrap();
+    assert_eq!(client.ask("BOOM"), "? BOOM");
+    let (last, _) = the_case(&herd, "Riley", "exited");
+    assert_eq!(cases(&herd, "Riley").len(), 2);
+    assert_tells_bad_from_good(&herd, Fixture::Exiter, &last, "exited");
+    assert_eq!(herd.status("Riley")["cases_saved"], 2);
+}
+
+/// Goal: a case stands for itself. Method: a guest that panics only on what it looks up, which the one before it does not.
+#[test]
+fn a_fault_that_takes_a_record_brings_the_record() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut client = herd.client("Riley");
+    for name in ["kiwi", "other"] {
+        assert!(client.ask(&format!("IAMAT {name} +34-118 1")).starts_with("AT "));
+    }
+    herd.swap(Fixture::Grudge, &[]).unwrap();
+    client.send("BOOM nobody\nBOOM kiwi\nhello\n");
+    assert_eq!([client.line(), client.line(), client.line()], ["? BOOM nobody", "? BOOM kiwi", "? hello"]);
+    let (path, text) = the_case(&herd, "Riley", "trap");
+    assert!(text.contains("\n# What it looked up.\nreport \"kiwi\", \"AT Riley ") && !text.contains("other"), "{text}");
+    assert!(text.ends_with("input \"BOOM kiwi\\n\"\n  reply \"? BOOM kiwi\\n\"\n"), "{text}");
+    assert_tells_bad_from_good(&herd, Fixture::Grudge, &path, "a record of ");
+}
+
+#[test]
+fn of_many_reports_the_one_that_a_guest_cannot_stand_is_kept() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let _up = herd.up();
+    herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
+    let lines: String = (0..50).map(|number| format!("IAMAT kiwi-{number} +34-118 1\n")).collect();
+    let mut client = herd.client("Riley");
+    client.send(format!("{lines}IAMAT trap-kiwi +34-118 1\n{}", lines.replace("kiwi", "more")));
+    herd.await_known("trap-kiwi", &["Jaquez"]);
+    let (path, text) = the_case(&herd, "Jaquez", "trap");
+    assert!(text.contains("\n# On this it faulted.\nreport \"trap-kiwi\", \"AT Riley "), "{text}");
+    assert!(
+        text.contains("origin \"Riley\"\n  verdict keep\n") && !text.contains("kiwi-") && !text.contains("more-"),
+        "{text}"
+    );
+    assert_tells_bad_from_good(&herd, Fixture::Refuser, &path, "a report that nobody can stand");
+    assert!(cases(&herd, "Riley").is_empty());
+}
+
+#[test]
+fn every_fault_on_a_line_makes_a_case_that_shows_it() {
+    let herd = Herd::of_one().with("swap.probation_s=0");
+    let _up = herd.up();
+    let mut client = herd.client("Riley");
+    for (fixture, kind, sent, least, words) in [
+        (Fixture::Forever, "deadline", "BOOM and more", "BOOM", "missed its deadline"),
+        (Fixture::Hog, "memory", "BOOM and more", "BOOM", "passed its memory cap"),
+        (Fixture::Recursion, "recursion", "BOOM and more", "BOOM", "recursed too deeply"),
+        (Fixture::Sleeper, "slept", "BOOM and more", "BOOM", "slept"),
+        // It lies about exactly this line.
+        (Fixture::Liar, "senseless", "BOOM no-key", "BOOM no-key", "has a key of 0 bytes"),
+    ] {
+        herd.swap(DEFAULT_GUEST, &[]).unwrap();
+        herd.swap_with(fixture, &["--unrehearsed"]).unwrap();
+        assert_eq!(client.ask(sent), format!("? {sent}"));
+        let (path, text) = the_case(&herd, "Riley", kind);
+        assert!(text.contains(&format!("input \"{least}\\n\"\n")), "{text}");
+        assert_tells_bad_from_good(&herd, fixture, &path, words);
+    }
+}
+
+#[test]
+fn a_node_that_cannot_keep_cases_says_so_and_serves() {
+    let herd = Herd::of_one();
+    let up = herd.up();
+    fs::write(herd.scratch().path("herd").join("cases"), "a file in the place of the directory").unwrap();
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    let mut client = herd.client("Riley");
+    assert_eq!(client.ask("BOOM"), "? BOOM");
+    up.await_log(&["WARN", "a case was not saved"]);
+    assert_eq!(client.ask("BOOM"), "? BOOM");
+    assert_eq!(herd.status("Riley")["cases_saved"], 0);
+}
