@@ -68,12 +68,14 @@ impl Evidence {
     /// Takes note of a fault that was made good. For a worker thread: waits for nothing, and copies nothing of a kind
     /// of which there was enough.
     pub(super) fn offer(&self, rescue: &Rescue<'_>) {
-        // Several workers at once: one of them will do, and there is more where that came from.
-        let Ok(mut seen) = self.seen.try_lock() else { return };
-        if !rescue.is_evidence() || !seen.admits(rescue.faulting.digest(), sort(rescue.fault)) {
+        if !rescue.is_evidence() {
             return;
         }
-        drop(seen);
+        let (guest, sort) = (rescue.faulting.digest(), sort(rescue.fault));
+        // Several workers at once: one of them will do, and there is more where that came from.
+        if !self.seen.try_lock().is_ok_and(|mut seen| seen.admits(guest, sort)) {
+            return;
+        }
         if let Some(offences) = &self.offences
             && offences.try_send(rescue.keep()).is_err()
         {
