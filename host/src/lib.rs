@@ -19,6 +19,7 @@ pub mod peers;
 pub mod records;
 pub mod runtime;
 pub mod sessions;
+pub mod share;
 mod socket;
 pub mod traffic;
 pub mod upstreams;

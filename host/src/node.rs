@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Controls, Refusal, SwapWish, Token};
+use crate::admin::{Admin, Controls, Refusal, ShadowWish, SwapWish, Token};
 use crate::audit::{self, AuditLog, Entry, THE_NODE_ITSELF};
 use crate::config::HerdConfig;
 use crate::intake;
@@ -328,16 +328,13 @@ impl Controls for Core {
         self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest).because(&size));
         let before = self.generations.status();
         let options = SwapOptions { again: wish.again, unrehearsed: wish.unrehearsed };
-        let swapped = self.generations.swap(guest, options).map_err(|error| {
-            let (stage, why, refusal) = match &error {
-                SwapError::Busy | SwapError::Failed { .. } => {
-                    (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
-                }
-                SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
-            };
-            self.audit.append(Entry::new(who, stage).digest(&digest).refused(&why));
-            refusal
-        })?;
+        let shadow = before.shadow.as_ref().and_then(|_| self.generations.shadow_report());
+        let swapped = self.generations.swap(guest, options);
+        // Also if the swap failed: that of another guest is over all the same.
+        if let Some(shadow) = shadow.filter(|_| self.generations.status().shadow.is_none()) {
+            self.audit.append_soon(entry(who, audit::Stage::Shadow, &shadow.candidate).because("ended by a swap"));
+        }
+        let swapped = swapped.map_err(|error| self.refused(who, &digest, &error))?;
         tracing::info!(node = %self.name, generation = %swapped.id, digest = %&swapped.digest[..8], guest = %swapped.name, "generation serving");
         if let Some(retired) = &before.previous {
             self.audit.append_soon(entry(who, audit::Stage::Retired, retired));
@@ -349,16 +346,60 @@ impl Controls for Core {
     }
 
     fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
-        let left = self.generations.status().active;
+        let before = self.generations.status();
+        let shadow = before.shadow.as_ref().and_then(|_| self.generations.shadow_report());
+        let left = before.active;
         let active = self.generations.roll_back().map_err(|error| {
             self.audit.append(Entry::new(who, audit::Stage::RolledBack).refused(&error.to_string()));
             Refusal::Conflict(error.to_string())
         })?;
         tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
+        if let Some(shadow) = shadow {
+            self.audit.append_soon(entry(who, audit::Stage::Shadow, &shadow.candidate).because("ended by a rollback"));
+        }
         self.audit.append_soon(entry(who, audit::Stage::RolledBack, &left));
         self.audit.append(entry(who, audit::Stage::Active, &active).because("rolled back to"));
         intake::offer_aside_again(self);
         Ok(json!({ "node": self.name, "active": active }))
+    }
+
+    fn shadow(&self, guest: &[u8], who: &str, wish: ShadowWish) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest).to_string();
+        let options = SwapOptions { again: wish.swap.again, unrehearsed: wish.swap.unrehearsed };
+        let begun = self.generations.shadow(guest, wish.share, options);
+        let report = begun.map_err(|error| self.refused(who, &digest, &error))?;
+        let candidate = &report.candidate;
+        tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation shadows");
+        let why = format!("decides {} of the calls too", wish.share);
+        self.audit.append(entry(who, audit::Stage::Shadow, candidate).because(&why));
+        Ok(json!({ "node": self.name, "shadow": report }))
+    }
+
+    fn shadow_report(&self) -> Value {
+        json!({ "node": self.name, "shadow": self.generations.shadow_report() })
+    }
+
+    fn end_shadow(&self, who: &str) -> Result<Value, Refusal> {
+        let report = self.generations.end_shadow().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        self.audit.append(entry(who, audit::Stage::Shadow, &report.candidate).because("stopped"));
+        Ok(json!({ "node": self.name, "shadow": report }))
+    }
+}
+
+impl Core {
+    /// Writes down that a guest was refused.
+    fn refused(&self, who: &str, digest: &str, error: &SwapError) -> Refusal {
+        let (stage, why, refusal) = match error {
+            SwapError::Busy | SwapError::Failed { .. } => {
+                (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
+            }
+            SwapError::Shadowed(_) | SwapError::Thread(_) => {
+                (audit::Stage::Shadow, error.to_string(), Refusal::Conflict(error.to_string()))
+            }
+            SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
+        };
+        self.audit.append(Entry::new(who, stage).digest(digest).refused(&why));
+        refusal
     }
 }
 
@@ -379,6 +420,11 @@ impl Witness for Core {
         let SavedCase { guest, fault, path } = saved;
         let why = format!("{fault}; saved as {}", path.display());
         self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Faulted, guest).because(&why));
+    }
+
+    fn shadow_ended(&self, candidate: &GenerationStatus, why: &str) {
+        let why = format!("ended by itself: {why}");
+        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Shadow, candidate).because(&why));
     }
 }
 

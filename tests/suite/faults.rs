@@ -21,6 +21,8 @@ pub(crate) enum Wrong {
     OnReports,
     /// It faults on a record that it looks up: `cases_saved.rs`.
     OnRecords,
+    /// It answers in another format: `shadows.rs`.
+    InItsFormat,
     /// It cannot serve at all: `refusals.rs`.
     AtTheSwap,
 }
@@ -39,6 +41,7 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
         Fixture::Ungrateful => Wrong::OnAnswers,
         Fixture::Refuser => Wrong::OnReports,
         Fixture::Grudge => Wrong::OnRecords,
+        Fixture::Rounder => Wrong::InItsFormat,
         Fixture::Greedy | Fixture::OtherVersion | Fixture::OtherWorld | Fixture::Picky | Fixture::Stillborn => {
             Wrong::AtTheSwap
         }

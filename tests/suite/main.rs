@@ -13,6 +13,7 @@ mod refusals;
 mod rehearsals;
 mod reports;
 mod sessions;
+mod shadows;
 mod swaps;
 mod transcripts;
 mod upstreams;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::operator::{self, operator};
 use super::token::Token;
-use super::wish::SwapWish;
+use super::wish::{ShadowWish, SwapWish};
 
 /// Asks nodes of one herd.
 pub struct AdminClient {
@@ -80,6 +80,34 @@ impl AdminClient {
     /// See [`AdminClientError`].
     pub async fn roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
         self.ask(admin, self.http.post(format!("http://{admin}/v1/rollback"))).await
+    }
+
+    /// Has a guest decide a share of the calls of a node too.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn shadow(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShadowWish) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/shadow?{}", wish.query());
+        self.ask(admin, self.http.post(address).body(guest)).await
+    }
+
+    /// Asks what the shadow of a node has found, or the last one.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn shadow_report(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
+        self.ask(admin, self.http.get(format!("http://{admin}/v1/shadow"))).await
+    }
+
+    /// Ends the shadow of a node.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn end_shadow(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
+        self.ask(admin, self.http.delete(format!("http://{admin}/v1/shadow"))).await
     }
 
     async fn ask(&self, admin: SocketAddr, request: reqwest::RequestBuilder) -> Result<Value, AdminClientError> {

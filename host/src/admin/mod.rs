@@ -7,12 +7,15 @@
 //! | `GET /v1/status` | what the node is doing |
 //! | `POST /v1/swap` | replaces the logic by the component in the body |
 //! | `POST /v1/rollback` | goes back to the previous generation |
+//! | `POST /v1/shadow` | has the component in the body decide a share of the calls too |
+//! | `GET /v1/shadow` | what the shadow has found, or the last one |
+//! | `DELETE /v1/shadow` | ends it |
 //!
 //! Owns the listener, the token and the shape of answers; what they say comes from the node through [`Controls`]. A request
 //! says who sends it in the header `herd-operator`, which is written into the audit log as a claim.
 //! A failure is `{"error": "..."}` with a status that says whose it is.
 //!
-//! Bounds: the body of a swap. Requests are from this machine and bring a token; what does not is not read.
+//! Bounds: the body of a swap or a shadow. Requests are from this machine and bring a token; what does not is not read.
 
 mod client;
 mod operator;
@@ -24,4 +27,4 @@ pub use client::{AdminClient, AdminClientError};
 pub use operator::operator;
 pub use server::{Admin, Controls, GUEST_BYTES_MAX, Refusal};
 pub use token::{Token, TokenError, state_directory};
-pub use wish::SwapWish;
+pub use wish::{ShadowWish, SwapWish};

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::claimed;
 use super::token::Token;
-use super::wish::SwapWish;
+use super::wish::{ShadowWish, SwapWish};
 
 /// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
 pub trait Controls: Send + Sync + 'static {
@@ -36,6 +36,23 @@ pub trait Controls: Send + Sync + 'static {
     ///
     /// Why not; nothing changed.
     fn roll_back(&self, who: &str) -> Result<Value, Refusal>;
+
+    /// Has a guest decide a share of the calls too. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed.
+    fn shadow(&self, guest: &[u8], who: &str, wish: ShadowWish) -> Result<Value, Refusal>;
+
+    /// What the shadow has found, or the last one.
+    fn shadow_report(&self) -> Value;
+
+    /// Ends the shadow. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    fn end_shadow(&self, who: &str) -> Result<Value, Refusal>;
 }
 
 /// What was asked was not done.
@@ -79,6 +96,7 @@ impl Admin {
             .route("/v1/status", get(status))
             .route("/v1/swap", post(swap))
             .route("/v1/rollback", post(roll_back))
+            .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), authorise))
             .layer(DefaultBodyLimit::max(GUEST_BYTES_MAX));
         let app = Router::new()
@@ -128,6 +146,21 @@ async fn swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, g
 
 async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     blocking(move || shared.controls.roll_back(&claimed(&headers))).await
+}
+
+async fn shadow(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
+    match ShadowWish::parse(uri.query().unwrap_or_default()) {
+        Ok(wish) => blocking(move || shared.controls.shadow(&guest, &claimed(&headers), wish)).await,
+        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+async fn shadow_report(State(shared): State<Arc<Shared>>) -> Response {
+    blocking(move || Ok(shared.controls.shadow_report())).await
+}
+
+async fn end_shadow(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    blocking(move || shared.controls.end_shadow(&claimed(&headers))).await
 }
 
 async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {

@@ -1,4 +1,6 @@
-//! How a swap is wished: the query of its request.
+//! How a swap or a shadow is wished: the query of its request.
+
+use crate::share::Share;
 
 /// What an operator wants of a swap, beyond the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -7,6 +9,30 @@ pub struct SwapWish {
     pub again: bool,
     /// Without rehearsing on the last decisions of the node.
     pub unrehearsed: bool,
+}
+
+/// What an operator wants of a shadow, beyond the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShadowWish {
+    /// How many of the calls.
+    pub share: Share,
+    /// What goes for a swap too.
+    pub swap: SwapWish,
+}
+
+impl ShadowWish {
+    /// Reads a query such as `share=100&again=true`. There is no share to fall back to.
+    pub(super) fn parse(query: &str) -> Result<Self, String> {
+        let share = query.split('&').find_map(|pair| pair.strip_prefix("share=")).ok_or("a shadow needs a `share`")?;
+        let share = share.parse().map_err(|bad: crate::share::BadShare| bad.to_string())?;
+        let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("share=")).collect();
+        Ok(Self { share, swap: SwapWish::parse(&others.join("&"))? })
+    }
+
+    /// The query that says the same.
+    pub(super) fn query(self) -> String {
+        format!("share={}&{}", self.share.percent(), self.swap.query())
+    }
 }
 
 impl SwapWish {
@@ -49,5 +75,17 @@ mod tests {
         assert_eq!(SwapWish::parse("").unwrap(), SwapWish::default());
         assert!(SwapWish::parse("again=yes").unwrap_err().contains("true or false"));
         assert!(SwapWish::parse("force=true").unwrap_err().contains("no `force`"));
+    }
+
+    #[test]
+    fn a_shadow_needs_a_share_that_makes_sense() {
+        let wish = ShadowWish { share: "5%".parse().unwrap(), swap: SwapWish { again: true, unrehearsed: false } };
+        assert_eq!(ShadowWish::parse(&wish.query()), Ok(wish));
+        for (query, words) in
+            [("", "needs a `share`"), ("share=0", "`0` is no share"), ("share=5&force=true", "no `force`")]
+        {
+            let said = ShadowWish::parse(query).unwrap_err();
+            assert!(said.contains(words), "{said}");
+        }
     }
 }

@@ -20,6 +20,7 @@ mod check;
 mod log;
 mod operate;
 mod serve;
+mod shadow;
 mod table;
 mod watch;
 
@@ -81,6 +82,11 @@ enum Command {
     Swap(operate::SwapArgs),
     /// Goes back to the generation before the last swap. A second rollback undoes the first.
     Rollback(operate::RollbackArgs),
+    /// Shows what a guest that shadows would have decided in another way, or ends the shadow.
+    ///
+    /// `herd swap GUEST --shadow SHARE` begins one: the guest decides a share of the calls too, after they were answered, and
+    /// nothing comes of what it decides but counts and examples. A swap ends it.
+    Shadow(shadow::ShadowArgs),
     /// Shows what happened to the logic of this machine's nodes: every swap and rollback, who asked, and what came of it.
     ///
     /// Reads the files, so nodes need not run. Every line holds the hash of the one before; if one was changed, removed, put
@@ -132,6 +138,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => operate::status(&common.config()?, &args),
         Command::Swap(args) => operate::swap(&common.config()?, &args),
         Command::Rollback(args) => operate::rollback(&common.config()?, &args),
+        Command::Shadow(args) => shadow::shadow(&common.config()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Inspect(args) => check::inspect(&common.config()?, &args),
         Command::Test(args) => check::test(&common.config()?, &args),

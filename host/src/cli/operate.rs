@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 
 use super::check::transcripts;
 use super::client_runtime;
+use super::shadow;
 use super::table::Table;
-use crate::admin::{AdminClient, AdminClientError, SwapWish, Token, state_directory};
+use crate::admin::{AdminClient, AdminClientError, ShadowWish, SwapWish, Token, state_directory};
 use crate::config::HerdConfig;
 use crate::runtime::with_transcripts;
+use crate::share::Share;
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]
@@ -41,6 +43,10 @@ pub(super) struct SwapArgs {
     /// Without rehearsing on the last decisions of the nodes.
     #[arg(long)]
     unrehearsed: bool,
+    /// Serves nobody yet: decides this share of the calls too, 1% to 100%, and counts what it would have decided in another
+    /// way. See `herd shadow report`.
+    #[arg(long, value_name = "SHARE")]
+    shadow: Option<Share>,
     /// Only this node. May be given several times. Without it: every node of the herd.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
@@ -61,7 +67,7 @@ pub(super) struct RollbackArgs {
 }
 
 /// What each node answered.
-type Answers = Vec<(String, Result<Value, AdminClientError>)>;
+pub(super) type Answers = Vec<(String, Result<Value, AdminClientError>)>;
 
 /// Shows what the nodes are doing.
 pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<ExitCode> {
@@ -123,6 +129,9 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
         guest = with_transcripts(&guest, &texts.collect());
     }
     let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed };
+    if let Some(share) = args.shadow {
+        return shadow::begin(config, &args.node, &guest, ShadowWish { share, swap: wish }, args.json);
+    }
     let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), wish).await)?;
     told(&answers, args.json, "serving")
 }
@@ -147,7 +156,7 @@ fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode
 }
 
 /// Asks the nodes that are named, or all.
-fn ask_each(
+pub(super) fn ask_each(
     config: &HerdConfig,
     names: &[String],
     ask: impl AsyncFn(&AdminClient, std::net::SocketAddr) -> Result<Value, AdminClientError>,
@@ -170,7 +179,7 @@ fn ask_each(
     Ok(client_runtime()?.block_on(join_all(asking)))
 }
 
-fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
+pub(super) fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
     let nodes: serde_json::Map<String, Value> = answers
         .iter()
         .map(|(name, answer)| {
@@ -183,7 +192,7 @@ fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
 }
 
 /// Success if every node answered.
-fn failures(answers: &Answers) -> anyhow::Result<ExitCode> {
+pub(super) fn failures(answers: &Answers) -> anyhow::Result<ExitCode> {
     let failed: Vec<String> =
         answers.iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?))).collect();
     match &*failed {
@@ -224,7 +233,7 @@ fn as_seconds(value: &toml::Value) -> Option<f64> {
     value.as_float().or_else(|| Some(value.as_integer()? as f64)).or_else(|| value.as_str()?.parse().ok())
 }
 
-fn generation(generation: &Value) -> String {
+pub(super) fn generation(generation: &Value) -> String {
     format!("{} ({})", text(&generation["id"]), short(&generation["digest"]))
 }
 
@@ -232,7 +241,7 @@ fn short(digest: &Value) -> String {
     text(digest).chars().take(8).collect()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToString::to_string)
 }
 

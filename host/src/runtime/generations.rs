@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! candidate -> parsed -> compiled -> checked -> rehearsed -> active -> previous -> retired
-//!                                                              '-- too many faults: back to the previous one
+//!                                                      |       '-- too many faults: back to the previous one
+//!                                                      '-- or shadow: decides too, and nothing comes of it
 //! ```
 //!
 //! Everything up to *rehearsed* happens off the worker threads while the old generation serves. Activation is
@@ -34,6 +35,8 @@ use super::offence::Rescue;
 use super::probation::{Probation, SwapLimits};
 use super::recorder::Recorder;
 use super::rehearsal::{Rehearsed, rehearse};
+use super::shadow::{ShadowReport, ShadowStatus, Shadows};
+use crate::share::Share;
 
 /// The generations of one node.
 pub struct Generations {
@@ -49,6 +52,7 @@ pub struct Generations {
     switching: Mutex<()>,
     /// Guests that failed their probation here.
     failed: Mutex<VecDeque<(Digest, String)>>,
+    shadows: Shadows,
     witness: OnceLock<Weak<dyn Witness>>,
     evidence: OnceLock<Evidence>,
     rescued: AtomicU64,
@@ -71,6 +75,9 @@ pub trait Witness: Send + Sync + 'static {
     /// What the active generation faulted on, and the previous one decided, was saved. Called on the thread that does
     /// that.
     fn case_saved(&self, saved: &SavedCase);
+
+    /// A shadow ended without being told to. Called on its thread.
+    fn shadow_ended(&self, candidate: &GenerationStatus, why: &str);
 }
 
 /// How a swap is to go.
@@ -106,6 +113,7 @@ impl Generations {
             next: Mutex::new(2),
             switching: Mutex::new(()),
             failed: Mutex::default(),
+            shadows: Shadows::default(),
             witness: OnceLock::new(),
             evidence: OnceLock::new(),
             rescued: AtomicU64::new(0),
@@ -139,18 +147,77 @@ impl Generations {
         self.evidence.get().map_or(0, Evidence::saved)
     }
 
-    /// Replaces the logic. Compiles and rehearses, so it belongs on a thread that may block.
+    /// Replaces the logic. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow: that of another
+    /// guest before anything else, because there is one candidate at a time; that of the same one, whose code is used
+    /// again, when the guest serves.
     ///
     /// # Errors
     ///
     /// The guest does not load or fails its rehearsal, it failed its probation before, or another swap is under way. Nothing
     /// changed.
     pub fn swap(&self, bytes: &[u8], options: SwapOptions) -> Result<GenerationStatus, SwapError> {
-        let mut next = match self.next.try_lock() {
-            Ok(next) => next,
-            Err(TryLockError::WouldBlock) => return Err(SwapError::Busy),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        };
+        let mut next = self.next()?;
+        if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
+            self.shadows.end("a swap to another guest began");
+            self.shadows.reap();
+        }
+        let candidate = self.candidate(&mut next, bytes, options)?;
+        candidate.serves_from_now();
+        let status = candidate.status();
+        let switching = self.switching();
+        let previous = Some(Arc::clone(&self.live.load().active));
+        let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
+        self.live.store(Arc::new(Live { active: candidate, previous, probation }));
+        self.shadows.end(SWAPPED);
+        drop(switching);
+        self.shadows.reap();
+        Ok(status)
+    }
+
+    /// Has a candidate decide a share of the calls too, from now on. Compiles and rehearses, like a swap.
+    ///
+    /// # Errors
+    ///
+    /// As for a swap; or another candidate shadows already. Nothing changed.
+    pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
+        let mut next = self.next()?;
+        if let Some(digest) = self.shadows.digest() {
+            return Err(SwapError::Shadowed(digest[..8].into()));
+        }
+        let candidate = self.candidate(&mut next, bytes, options)?;
+        // Not between a look at what is active and a change of it.
+        let _switching = self.switching();
+        let active = Arc::clone(&self.live.load().active);
+        self.shadows.begin(candidate, active, share, self.witness.get().cloned()).map_err(SwapError::Thread)
+    }
+
+    /// What the shadow that is on has found, or the last one.
+    #[must_use]
+    pub fn shadow_report(&self) -> Option<ShadowReport> {
+        self.shadows.report()
+    }
+
+    /// Ends the shadow. Its report stays.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn end_shadow(&self) -> Result<ShadowReport, NoShadow> {
+        let report = self.shadows.end("it was told to").ok_or(NoShadow)?;
+        self.shadows.reap();
+        Ok(report)
+    }
+
+    fn next(&self) -> Result<MutexGuard<'_, u64>, SwapError> {
+        match self.next.try_lock() {
+            Ok(next) => Ok(next),
+            Err(TryLockError::WouldBlock) => Err(SwapError::Busy),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        }
+    }
+
+    /// Takes a guest up to *rehearsed*.
+    fn candidate(&self, next: &mut u64, bytes: &[u8], options: SwapOptions) -> Result<Arc<Generation>, SwapError> {
         if !options.again {
             self.refuse_failed(Digest::of(bytes))?;
         }
@@ -160,14 +227,7 @@ impl Generations {
         let Rehearsed { transcripts, decisions } = rehearse(&self.engine, &candidate, bytes, &calls)?;
         tracing::debug!(digest = %candidate.digest().short(), transcripts, decisions, "candidate rehearsed");
         *next += 1;
-        let candidate = Arc::new(candidate);
-        candidate.serves_from_now();
-        let status = candidate.status();
-        let _switching = self.switching();
-        let previous = Some(Arc::clone(&self.live.load().active));
-        let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
-        self.live.store(Arc::new(Live { active: candidate, previous, probation }));
-        Ok(status)
+        Ok(Arc::new(candidate))
     }
 
     /// Goes back to the previous generation. The one that was active becomes the previous one, so its fetches
@@ -187,6 +247,7 @@ impl Generations {
         let status = previous.status();
         let left = Some(Arc::clone(&live.active));
         self.live.store(Arc::new(Live { active: previous, previous: left, probation: None }));
+        self.shadows.end(WENT_BACK);
         Ok(status)
     }
 
@@ -242,6 +303,7 @@ impl Generations {
             active: live.active.status(),
             previous: live.previous.as_ref().map(|previous| previous.status()),
             rescued: self.rescued.load(Ordering::Relaxed),
+            shadow: self.shadows.status(),
         }
     }
 
@@ -275,7 +337,8 @@ impl Generations {
     fn call(&self, generation: &Generation, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
         let (decided, reads) = try_call(generation, at, call);
         let decision = decided?;
-        self.recorder.record(at, call, reads);
+        let recorded = self.recorder.record(at, call, reads);
+        self.shadows.offer(generation.id(), &recorded, &decision);
         Ok(decision)
     }
 
@@ -311,6 +374,7 @@ impl Generations {
         drop(known);
         let (left, status) = (failed.status(), previous.status());
         self.live.store(Arc::new(Live { active: previous, previous: Some(Arc::clone(failed)), probation: None }));
+        self.shadows.end(WENT_BACK);
         tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
         if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
             witness.sent_back(&left, &status, &why);
@@ -362,10 +426,21 @@ pub enum SwapError {
         /// Why it was sent back.
         why: String,
     },
+    /// A shadow is wanted, and another candidate shadows already.
+    #[error("another guest ({0}) shadows already; herd shadow stop ends that")]
+    Shadowed(String),
+    /// A shadow is wanted, and the system has no thread for it.
+    #[error("there is no thread for a shadow: {0}")]
+    Thread(std::io::Error),
     /// The guest does not load, or fails its rehearsal.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
+
+/// There is no shadow to end. Nothing changed.
+#[derive(Debug, thiserror::Error)]
+#[error("no guest shadows on this node")]
+pub struct NoShadow;
 
 /// The logic was not rolled back. Nothing changed.
 #[derive(Debug, thiserror::Error)]
@@ -387,7 +462,12 @@ pub struct GenerationsStatus {
     pub previous: Option<GenerationStatus>,
     /// How many calls the previous one decided because the active one faulted.
     pub rescued: u64,
+    /// What decides too, without anything coming of it.
+    pub shadow: Option<ShadowStatus>,
 }
 
+/// Why a shadow ends when what it is compared with changes.
+const SWAPPED: &str = "the node swapped to a guest";
+const WENT_BACK: &str = "the node went back to the generation before";
 /// Guests that failed here and are remembered.
 const FAILED_MAX: usize = 32;

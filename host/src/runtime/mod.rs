@@ -8,7 +8,8 @@
 //! any two calls.
 //!
 //! Bounds: processor time and wall time per call, memory per instance, effects and output per decision, lines
-//! of guest output per second, two live generations per node.
+//! of guest output per second, two live generations per node and one
+//! candidate, which may be a shadow.
 
 #![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the twin calls no component"))]
 
@@ -17,8 +18,10 @@ mod call;
 mod case;
 mod case_files;
 mod code_cache;
+mod compare;
 mod deadline;
 mod decider;
+mod differences;
 mod digest;
 mod engine;
 mod evidence;
@@ -34,18 +37,22 @@ mod output;
 mod probation;
 mod recorder;
 mod rehearsal;
+mod shadow;
 mod shrink;
+mod side_by_side;
 mod transcripts;
 
 pub use decider::{ComponentDecider, Warmth};
+pub use differences::{DifferenceKind, Example, FaultExample, FaultKind, Found};
 pub use digest::Digest;
 pub use engine::{Engine, EngineError, Limits};
 pub use evidence::SavedCase;
 pub use fault::Fault;
 pub use generation::{Generation, GenerationId, GenerationStatus};
-pub use generations::{Generations, GenerationsStatus, RollbackError, SwapError, SwapOptions, Witness};
+pub use generations::{Generations, GenerationsStatus, NoShadow, RollbackError, SwapError, SwapOptions, Witness};
 pub(crate) use output::admits_guest_line;
 pub use probation::SwapLimits;
+pub use shadow::{ShadowReport, ShadowStatus};
 pub use transcripts::with_transcripts;
 
 pub use inspect::{Inspection, LoadError, Stage};

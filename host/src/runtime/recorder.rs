@@ -6,7 +6,7 @@
 //! more than [`LANE_BYTES_MAX`].
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use herd_sdk::Moment;
 
@@ -20,7 +20,7 @@ pub(super) struct Recorder {
 
 #[derive(Default)]
 struct Lane {
-    calls: VecDeque<Recorded>,
+    calls: VecDeque<Arc<Recorded>>,
     decisions: usize,
     bytes: usize,
 }
@@ -30,8 +30,8 @@ impl Recorder {
         Self { lanes: (0..worker::slots()).map(|_| Mutex::default()).collect() }
     }
 
-    /// Keeps a call that was decided.
-    pub(super) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) {
+    /// Keeps a call that was decided, and hands it out to whoever wants to look at it too.
+    pub(super) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) -> Arc<Recorded> {
         let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
         lane.decisions += call.decisions();
         lane.bytes += size(call, &reads);
@@ -39,12 +39,15 @@ impl Recorder {
         while lane.is_over() {
             gone = lane.forget_oldest();
         }
-        let asked = call.keep_in(gone.map(|gone| gone.asked));
-        lane.calls.push_back(Recorded { at, asked, reads });
+        // What a shadow has not got to yet keeps its room.
+        let room = gone.and_then(Arc::into_inner).map(|gone: Recorded| gone.asked);
+        let recorded = Arc::new(Recorded { at, asked: call.keep_in(room), reads });
+        lane.calls.push_back(Arc::clone(&recorded));
+        recorded
     }
 
-    /// A copy of everything that is kept.
-    pub(super) fn calls(&self) -> Vec<Recorded> {
+    /// Everything that is kept.
+    pub(super) fn calls(&self) -> Vec<Arc<Recorded>> {
         let lanes = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner));
         lanes.flat_map(|lane| lane.calls.iter().cloned().collect::<Vec<_>>()).collect()
     }
@@ -57,7 +60,7 @@ impl Lane {
         self.decisions - oldest.asked.call().decisions() >= DECISIONS_MIN || self.bytes > LANE_BYTES_MAX
     }
 
-    fn forget_oldest(&mut self) -> Option<Recorded> {
+    fn forget_oldest(&mut self) -> Option<Arc<Recorded>> {
         let oldest = self.calls.pop_front()?;
         let call = oldest.asked.call();
         self.decisions -= call.decisions();

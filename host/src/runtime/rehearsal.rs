@@ -39,7 +39,7 @@ pub(super) fn rehearse(
     engine: &Arc<Engine>,
     candidate: &Generation,
     bytes: &[u8],
-    calls: &[Recorded],
+    calls: &[Arc<Recorded>],
 ) -> Result<Rehearsed, LoadError> {
     let failed = |reason: String| LoadError { stage: Stage::Rehearsed, reason };
     let texts = transcripts::of(bytes).map_err(failed)?;

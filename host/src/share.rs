@@ -1,0 +1,82 @@
+//! A share of calls, as an operator writes it, and which calls are in it.
+//!
+//! Knows nothing of what is shared.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// 1 % to 100 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u8);
+
+/// A text is no share.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no share; one is written as 1% to 100%, in whole numbers")]
+pub struct BadShare(String);
+
+impl Share {
+    /// In percent: 1 to 100.
+    #[must_use]
+    pub fn percent(self) -> u8 {
+        self.0
+    }
+
+    /// Whether a call with these random bits is in it. There is no counter that workers would share, and no rhythm that
+    /// the calls could have too. The bits are mixed, because a guest may decide by them.
+    #[must_use]
+    pub(crate) fn takes(self, random: u64) -> bool {
+        let mixed = u64::from(u32::MAX) & (random.wrapping_mul(MIXER) >> 32);
+        (mixed * 100) >> 32 < u64::from(self.0)
+    }
+}
+
+impl FromStr for Share {
+    type Err = BadShare;
+
+    fn from_str(text: &str) -> Result<Self, BadShare> {
+        let digits = text.strip_suffix('%').unwrap_or(text).trim_end();
+        let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+        match digits.parse() {
+            Ok(percent @ 1..=100) if plain => Ok(Self(percent)),
+            _ => Err(BadShare(text.chars().take(TEXT_CHARS_MAX).collect())),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.0)
+    }
+}
+
+/// 2^64 divided by the golden ratio, as in Fibonacci hashing.
+const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Of a text that is no share, as much as is worth showing.
+const TEXT_CHARS_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_reads_with_and_without_its_sign_and_nothing_else_does() {
+        for (text, percent) in [("100%", 100), ("1%", 1), ("5", 5), ("50 %", 50)] {
+            assert_eq!(text.parse::<Share>().map(Share::percent), Ok(percent), "{text}");
+        }
+        for text in ["", "%", "0%", "0", "101%", "256", "-1%", "+5%", "5.5%", "abc", "5%%", "99999999999999999999"] {
+            let said = text.parse::<Share>().unwrap_err().to_string();
+            assert!(said.contains(&format!("`{text}`")) && said.contains("1% to 100%"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_share_takes_that_many_of_a_hundred() {
+        for percent in [1, 5, 50, 99, 100] {
+            let share = Share(percent);
+            let taken = (0..100_000_u64).filter(|&random| share.takes(random)).count();
+            let wanted = usize::from(percent) * 1000;
+            assert!(taken.abs_diff(wanted) <= 100, "{percent} %: {taken} of 100000");
+        }
+        assert!((0..1000).all(|bit| Share(100).takes(u64::MAX - bit)));
+    }
+}
