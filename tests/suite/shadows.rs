@@ -1,7 +1,7 @@
 //! Candidates that decide too, while nobody is told.
 
 use herd_tests::load::Load;
-use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, eventually};
+use herd_tests::{Behaviour, Client, DEFAULT_GUEST, Fixture, HELLO, Herd, eventually};
 use serde_json::Value;
 
 /// What `herd shadow report --json` says of one node, once it has compared as much as it should.
@@ -74,6 +74,7 @@ fn a_changed_format_is_found_with_command_effect_and_field_and_no_client_sees_it
     }
     assert_eq!(found["differences"].as_array().unwrap().len(), 2, "nothing else differs: {found}");
 
+    herd.places().behave(Behaviour::Results(1));
     let nodes = herd.names().into_iter().map(|name| (name.to_string(), herd.address(name))).collect();
     let running = Load { nodes, sessions_per_node: 8, askers_per_node: 1, rate: Some(2_000.0) }.start();
     eventually("answers", || match running.answered() {
