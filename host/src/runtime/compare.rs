@@ -48,7 +48,7 @@ struct View<'a> {
     parts: Vec<(&'static str, Cow<'a, [u8]>)>,
 }
 
-/// What was decided on each input.
+/// What was decided on each input. Effects behind the last end count to the last one.
 pub(super) fn by_input(decision: &Decision) -> Vec<Decided<'_>> {
     let (mut all, mut effects) = (Vec::new(), Vec::new());
     let (mut keeps, mut keeps_before) = (0_i64, 0_i64);
@@ -62,6 +62,9 @@ pub(super) fn by_input(decision: &Decision) -> Vec<Decided<'_>> {
             }
             _ => {}
         }
+    }
+    if let Some(last) = all.last_mut() {
+        last.effects.extend(effects);
     }
     all
 }

@@ -76,7 +76,7 @@ pub trait Witness: Send + Sync + 'static {
     /// that.
     fn case_saved(&self, saved: &SavedCase);
 
-    /// A shadow ended without being told to. Called on its thread.
+    /// A shadow ended without being told to. Called on its thread or on a worker: must not wait.
     fn shadow_ended(&self, candidate: &GenerationStatus, why: &str);
 }
 
@@ -374,10 +374,13 @@ impl Generations {
         drop(known);
         let (left, status) = (failed.status(), previous.status());
         self.live.store(Arc::new(Live { active: previous, previous: Some(Arc::clone(failed)), probation: None }));
-        self.shadows.end(WENT_BACK);
+        let shadow = self.shadows.end(WENT_BACK);
         tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
         if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
             witness.sent_back(&left, &status, &why);
+            if let Some(shadow) = shadow {
+                witness.shadow_ended(&shadow.candidate, WENT_BACK);
+            }
         }
     }
 

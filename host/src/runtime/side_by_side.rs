@@ -54,6 +54,9 @@ impl<'a> SideBySide<'a> {
             (Ok(decision), Asked::Inputs(inputs)) => {
                 let (before, after) = (by_input(decided), by_input(&decision));
                 for (input, (before, after)) in inputs.iter().zip(before.iter().zip(&after)) {
+                    if !(self.goes_on)() {
+                        return;
+                    }
                     if !before.differences(after).is_empty() {
                         self.different(recorded, input, before, after);
                     }
@@ -88,6 +91,9 @@ impl<'a> SideBySide<'a> {
         let mut found = false;
         for line in lines {
             found |= self.line(recorded, line).unwrap_or(false);
+            if self.is_over() || !(self.goes_on)() {
+                return;
+            }
         }
         if found {
             // Lines say how, but the input is one.
