@@ -46,8 +46,8 @@ fn audited(herd: &Herd) -> Vec<String> {
     shadows.map(|entry| entry["why"].as_str().unwrap_or_default().to_string()).collect()
 }
 
-/// Goal: a change of a format is found, named and counted, and seen by nobody. Method: a guest that writes the skew with six
-/// decimals shadows under single lines, lines in one packet and checked load; then its report says which field it is.
+/// Goal: a change of a format is found, named and counted, and seen by nobody. Method: a guest that writes the skew with
+/// six decimals shadows under single lines, lines in one packet and checked load; then its report says which field it is.
 #[test]
 fn a_changed_format_is_found_with_command_effect_and_field_and_no_client_sees_it() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
@@ -139,7 +139,7 @@ fn a_share_that_makes_no_sense_is_a_clear_error() {
 #[test]
 fn a_candidate_that_faults_hurts_nobody_and_ends_its_shadow() {
     let herd = Herd::of_one().with_guest(HELLO);
-    let mut up = herd.up();
+    let up = herd.up();
     shadow(&herd, Fixture::Trap);
     let mut client = herd.client("Riley");
     assert_eq!(client.ask("BOOM"), "hello, BOOM");

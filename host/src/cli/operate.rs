@@ -43,8 +43,8 @@ pub(super) struct SwapArgs {
     /// Without rehearsing on the last decisions of the nodes.
     #[arg(long)]
     unrehearsed: bool,
-    /// Serves nobody yet: decides this share of the calls too, 1% to 100%, and counts what it would have decided in another
-    /// way. See `herd shadow report`.
+    /// Serves nobody yet: decides this share of the calls too, 1% to 100%, and counts what it would have decided in
+    /// another way. See `herd shadow report`.
     #[arg(long, value_name = "SHARE")]
     shadow: Option<Share>,
     /// Only this node. May be given several times. Without it: every node of the herd.

@@ -1,10 +1,10 @@
 //! How two decisions on the same input differ: by effect, by its part, and by the field of a text.
 //!
 //! Pure. Effects are compared with the bytes that they point at: where those lie in the output is no difference, and
-//! which of the keeps of a call a tie names counts from the first keep of its input. Both were given the same moment, so
-//! times of receipt are equal, and nothing has to be masked.
+//! which of the keeps of a call a tie names counts from the first keep of its input. Both were given the same moment,
+//! so times of receipt are equal, and nothing has to be masked.
 //!
-//! Knows nothing of calls, generations or counts. Bounds: those of a decision; fields of at most [`FIELDS_MAX`] per text.
+//! Knows nothing of calls, generations or counts. Bounds: those of a decision; at most [`FIELDS_MAX`] fields per text.
 
 use std::borrow::Cow;
 

@@ -147,9 +147,9 @@ impl Generations {
         self.evidence.get().map_or(0, Evidence::saved)
     }
 
-    /// Replaces the logic. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow: that of another
-    /// guest before anything else, because there is one candidate at a time; that of the same one, whose code is used
-    /// again, when the guest serves.
+    /// Replaces the logic. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow: that of
+    /// another guest before anything else, because there is one candidate at a time; that of the same one, whose code is
+    /// used again, when the guest serves.
     ///
     /// # Errors
     ///

@@ -5,16 +5,16 @@
 //! worker: decided, recorded -- never waits --> queue --> herd-shadow: decide, compare, count
 //! ```
 //!
-//! A worker that has decided a call hands over what the recorder has copied already, and a copy of the decision. It wakes
-//! nobody: a wake-up is a system call, which may cost more than the answer; the thread looks often enough. The
-//! thread has the lowest claim on a processor that does some good, because nobody waits for it.
+//! A worker that has decided a call hands over what the recorder has copied already, and a copy of the decision. It
+//! wakes nobody: a wake-up is a system call, which may cost more than the answer; the thread looks often enough. The
+//! thread has a low claim on a processor, because nobody waits for it.
 //!
 //! Answers to fetches are not shadowed: they belong to the generation that asked, and the candidate was asked for
 //! nothing. A key that the active generation did not look up is unknown to the candidate, so a candidate that
 //! looks up more may differ for that.
 //!
-//! Bounds: the queue, by calls and by bytes; what finds it full is skipped and counted. The faults of the candidate: after
-//! [`FAULTS_MAX`] the shadow ends by itself. Counts and examples: see [`differences`](super::differences).
+//! Bounds: the queue, by calls and by bytes; what finds it full is skipped and counted. The faults of the candidate:
+//! after [`FAULTS_MAX`] the shadow ends by itself. Counts and examples: see [`differences`](super::differences).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};

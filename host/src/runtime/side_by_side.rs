@@ -176,8 +176,8 @@ fn count(differences: &mut Differences, subject: Subject<'_>, before: &Decided<'
     }
 }
 
-/// The lines that a decision is asked for. What is behind the last newline is one only where no more of it comes, and the
-/// head of a line that is too long is one whatever it holds.
+/// The lines that a decision is asked for. What is behind the last newline is one only where no more of it comes, and
+/// the head of a line that is too long is one whatever it holds.
 fn lines(input: Input<'_>) -> Vec<Input<'_>> {
     if input.mark == Mark::Overlong {
         return vec![input];
