@@ -222,11 +222,12 @@ impl Shadow {
         let call = recorded.asked.call();
         let bytes = call.bytes() + decision.output.len() + size_of_val(decision.effects.words());
         let skipped = || outcome.skipped.fetch_add(call.decisions() as u64, Ordering::Relaxed);
-        if outcome.queued_bytes.fetch_add(bytes, Ordering::Relaxed) > QUEUE_BYTES_MAX {
-            outcome.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        // Several workers may find the last room at once; each brings one call too many at most.
+        if outcome.queued_bytes.load(Ordering::Relaxed) > QUEUE_BYTES_MAX {
             skipped();
             return;
         }
+        outcome.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let job = Job { recorded: Arc::clone(recorded), decision: decision.clone(), bytes };
         if self.jobs.try_send(job).is_err() {
             outcome.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -325,10 +326,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the workers of a busy node decide between two looks of the thread, many times over.
-const QUEUE_CALLS_MAX: usize = 4096;
-/// A usual call brings and makes some kilobytes; one may make 8 MiB.
-const QUEUE_BYTES_MAX: usize = 32 << 20;
+/// What a hundred thousand calls a second bring between two looks of the thread.
+const QUEUE_CALLS_MAX: usize = 512;
+/// Some hundred calls of the usual kilobytes; a single one may make 8 MiB. More would wait in memory that no cache holds,
+/// and be of no use: who is behind by that much skips anyway.
+const QUEUE_BYTES_MAX: usize = 2 << 20;
 /// Two hundred looks a second cost nothing that could be measured.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// By then it is plain that the candidate is no good; each may have cost its deadline.
