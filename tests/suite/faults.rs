@@ -177,7 +177,7 @@ fn a_fault_in_a_call_of_many_sessions_costs_the_others_nothing() {
         if number == 20 {
             second.send("before\nBOOM\nafter\n");
         }
-        other.send(&format!("hello {number}\n"));
+        other.send(format!("hello {number}\n"));
     }
     for (number, other) in others.iter_mut().enumerate() {
         assert_eq!(other.line(), format!("forever: hello {number}"));
