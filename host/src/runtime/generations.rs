@@ -312,7 +312,7 @@ impl Generations {
         let (decided, seen) = try_call(&live.active, at, call);
         let fault = match decided {
             Ok(decision) => {
-                self.recorder.record(at, call, seen);
+                self.remember(&live.active, at, call, seen, &decision);
                 return Ok((live.active.id(), decision));
             }
             Err(fault) => fault,
@@ -329,7 +329,7 @@ impl Generations {
             let (faulting, rescuing, fault) = (&live.active, previous, &fault);
             evidence.offer(&Rescue { at, call, fault, faulting, rescuing, reads: [&seen, &reads] });
         }
-        self.recorder.record(at, call, reads);
+        self.remember(previous, at, call, reads, &decision);
         self.count_fault(&live, &fault);
         Ok((previous.id(), decision))
     }
@@ -337,9 +337,14 @@ impl Generations {
     fn call(&self, generation: &Generation, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
         let (decided, reads) = try_call(generation, at, call);
         let decision = decided?;
-        let recorded = self.recorder.record(at, call, reads);
-        self.shadows.offer(generation.id(), &recorded, &decision);
+        self.remember(generation, at, call, reads, &decision);
         Ok(decision)
+    }
+
+    /// Records a call that was decided, and has it shadowed if there is a shadow of whoever decided it.
+    fn remember(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
+        let recorded = self.recorder.record(at, call, reads);
+        self.shadows.offer(by.id(), &recorded, decision);
     }
 
     /// Counts a fault of the active generation that cost nobody anything, and sends it back if it is one too many.
