@@ -1,28 +1,26 @@
 //! The cases of a node on disk: `STATE/cases/NODE/NAME.herd`.
 //!
-//! They hold what clients sent, so the directory is for its user alone. A file is written whole under another name and
-//! then renamed; one of a name that is there says the same and is not written again.
+//! They hold what clients sent, so the directory is for its user alone. A file of a name that is there says the same and is
+//! not written again.
 //!
 //! Bounds: the newest [`FILES_MAX`] files are kept, of at most [`FILE_BYTES_MAX`] each.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
+use super::kept_files::KeptFiles;
 use crate::file_name;
 
 /// The directory of a node.
 #[derive(Clone, Debug)]
 pub(super) struct CaseFiles {
-    directory: PathBuf,
+    files: KeptFiles,
 }
 
 impl CaseFiles {
     /// Names the directory, and does not look whether it is there.
     pub(super) fn new(directory: &Path, node: &str) -> Self {
-        Self { directory: directory.join(file_name::of(node)) }
+        Self { files: KeptFiles::new(directory.join(file_name::of(node)), FILES_MAX) }
     }
 
     /// Keeps a case. None if it is there already.
@@ -34,38 +32,12 @@ impl CaseFiles {
         if text.len() > FILE_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{} bytes are too many", text.len())));
         }
-        let path = self.directory.join(name);
+        let path = self.files.path(name);
         if path.try_exists()? {
             return Ok(None);
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-        let draft = self.directory.join(format!("draft-{}-{:016x}", std::process::id(), rand::random::<u64>()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        let written = file.and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&draft, &path)
-        });
-        if written.is_err() {
-            let _ = std::fs::remove_file(&draft);
-        }
-        written?;
-        self.remove_old();
+        self.files.write(name, &[text.as_bytes()])?;
         Ok(Some(path))
-    }
-
-    /// Removes all but the newest files, drafts of processes that died included.
-    fn remove_old(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
-        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-        let mut files: Vec<(SystemTime, PathBuf)> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter_map(|path| Some((changed(&path).ok()?, path)))
-            .collect();
-        files.sort();
-        for (_, path) in files.iter().rev().skip(FILES_MAX) {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -77,6 +49,7 @@ const FILE_BYTES_MAX: usize = 256 << 10;
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::time::SystemTime;
 
     use super::*;
 

@@ -2,26 +2,25 @@
 //!
 //! A file is named after the digest of its guest and what it was compiled for, and holds the digest of what follows and
 //! then machine code. Machine code is believed: whoever can write here can run anything as this user. So the directory
-//! belongs to its user alone, or it is not used. Files are written whole under another name and then renamed, and never
-//! written again. What cannot be read is compiled anew; a cache that fails costs time only.
+//! belongs to its user alone, or it is not used. What cannot be read is compiled anew; a cache that fails costs time only.
 //!
 //! Bounds: the newest [`FILES_MAX`] files are kept.
 
-use std::fs::{DirBuilder, File, Metadata};
+use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use wasmtime::component::Component;
 
 use super::digest::Digest;
+use super::kept_files::KeptFiles;
 
 /// A directory of compiled guests.
 #[derive(Debug)]
 pub(super) struct CodeCache {
-    directory: PathBuf,
+    files: KeptFiles,
     /// What code must have been compiled for: the version and the settings of the engine.
     compatibility: u64,
 }
@@ -33,21 +32,22 @@ impl CodeCache {
     ///
     /// It cannot be made, or others than its owner may write to it.
     pub(super) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let files = KeptFiles::new(directory.into(), FILES_MAX);
+        files.make()?;
         let owner = rustix::process::geteuid().as_raw();
         let theirs = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
-        if theirs(&std::fs::metadata(directory)?) {
+        if theirs(&std::fs::metadata(files.directory())?) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others may write to it"));
         }
         // Of one build of this program the hasher is always the same one; another build compiles anew at worst.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { directory: directory.into(), compatibility: hasher.finish() })
+        Ok(Self { files, compatibility: hasher.finish() })
     }
 
     /// The code of a guest, if it is there.
     pub(super) fn find(&self, engine: &wasmtime::Engine, guest: Digest) -> Option<Component> {
-        let path = self.path(guest);
+        let path = self.files.path(&self.name(guest));
         let bytes = std::fs::read(&path).ok()?;
         let (digest, code) = bytes.split_at_checked(DIGEST_BYTES)?;
         if *digest != Digest::of(code).bytes() {
@@ -65,44 +65,16 @@ impl CodeCache {
 
     /// Keeps the code of a guest. That it cannot is said in the log and changes nothing else.
     pub(super) fn keep(&self, guest: Digest, component: &Component) {
-        let path = self.path(guest);
-        let kept = component.serialize().map_err(io::Error::other).and_then(|code| self.write(&path, &code));
-        match kept {
-            Ok(()) => self.remove_old(),
-            Err(error) => tracing::warn!(path = %path.display(), %error, "compiled code was not kept"),
+        let name = self.name(guest);
+        let kept = component.serialize().map_err(io::Error::other);
+        let kept = kept.and_then(|code| self.files.write(&name, &[&Digest::of(&code).bytes(), &code]));
+        if let Err(error) = kept {
+            tracing::warn!(path = %self.files.path(&name).display(), %error, "compiled code was not kept");
         }
     }
 
-    fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
-        let draft = self.directory.join(format!("draft-{}-{:016x}", std::process::id(), rand::random::<u64>()));
-        let written = File::create_new(&draft).and_then(|mut file| {
-            file.write_all(&Digest::of(code).bytes())?;
-            file.write_all(code)?;
-            file.sync_all()?;
-            std::fs::rename(&draft, path)
-        });
-        if written.is_err() {
-            let _ = std::fs::remove_file(&draft);
-        }
-        written
-    }
-
-    /// Removes all but the newest files, drafts of processes that died included.
-    fn remove_old(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
-        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified());
-        let mut files: Vec<(SystemTime, PathBuf)> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter_map(|path| Some((changed(&path).ok()?, path)))
-            .collect();
-        files.sort();
-        for (_, path) in files.iter().rev().skip(FILES_MAX) {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-
-    fn path(&self, guest: Digest) -> PathBuf {
-        self.directory.join(format!("{guest}-{:016x}.cwasm", self.compatibility))
+    fn name(&self, guest: Digest) -> String {
+        format!("{guest}-{:016x}.cwasm", self.compatibility)
     }
 }
 
@@ -113,6 +85,7 @@ const FILES_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -146,7 +119,7 @@ mod tests {
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
         cache.keep(guest(1), &component);
         assert!(cache.find(&engine, guest(1)).is_some());
-        let path = cache.path(guest(1));
+        let path = cache.files.path(&cache.name(guest(1)));
         let mut bytes = std::fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&path, bytes).unwrap();
