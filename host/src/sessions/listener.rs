@@ -168,8 +168,10 @@ impl<S: Surroundings> Reception<S> {
             return self.start(stream, address);
         }
         if let (Ok(room), Ok(stream)) = (self.hands[least].try_reserve(), stream.into_std()) {
-            room.send((stream, address));
+            return room.send((stream, address));
         }
+        self.desk.shared.refused.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(client.addr = %address, "session refused: its worker has no room for more connections at once");
     }
 
     fn start(&self, stream: TcpStream, address: SocketAddr) {

@@ -120,7 +120,9 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
     pub(super) fn settle(self: &Rc<Self>, mut state: RefMut<'_, State>, more: bool) {
         state.undecided = more && !state.conversation.closing;
         if let Err(error) = self.write(&mut state) {
+            // Nobody is there to hear the answers to what is left; the task ends the session.
             state.broken = Some(error);
+            return state.wake();
         }
         if state.undecided && state.conversation.may_decide(&self.desk.shared) {
             return self.go_to_desk(&mut state);
@@ -348,7 +350,6 @@ impl State {
         let conversation = &self.conversation;
         std::mem::take(&mut self.readable)
             || self.undecided
-            || self.broken.is_some()
             || conversation.closing
             || conversation.input.ended()
             || conversation.input.is_unfinished()
