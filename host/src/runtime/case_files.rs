@@ -8,8 +8,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::kept_files::KeptFiles;
 use crate::file_name;
+use crate::kept_files::KeptFiles;
 
 /// The directory of a node.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use std::path::Path;
 use wasmtime::component::Component;
 
 use super::digest::Digest;
-use super::kept_files::KeptFiles;
+use crate::kept_files::KeptFiles;
 
 /// A directory of compiled guests.
 #[derive(Debug)]

@@ -32,7 +32,6 @@ mod guest;
 mod inspect;
 #[cfg_attr(feature = "native-twin", path = "twin.rs")]
 mod instance;
-mod kept_files;
 mod offence;
 mod output;
 mod probation;

@@ -1,0 +1,405 @@
+//! The asking node's part: calls every node, has the guest made ready on all that answer, and commits if all are.
+//!
+//! ```text
+//! calling -> preparing -> settling -> answered        (a rollback needs no preparing)
+//!    |           '-- somebody refused, or the herd swapped meanwhile: given up
+//!    '-- another swap is first: rests a moment and calls again
+//! ```
+//!
+//! Of two swaps at once one comes first. The other one is given up everywhere, and tries again only if the first did not
+//! come to anything: whoever asked for it has not seen what serves now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::member::Member;
+use super::message::{Plan, Round, Taken, Vote, Word};
+use super::standing::HerdSwap;
+use crate::runtime::Digest;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Goal {
+    /// Swap to a guest whose bytes are on the shelf.
+    Swap(Plan),
+    /// Go back to the guest before.
+    RollBack,
+}
+
+/// A swap that this node was asked for.
+pub(super) struct Asking {
+    goal: Goal,
+    round: Round,
+    phase: Phase,
+    began: Instant,
+    /// The herd's swap when this was asked for.
+    number: u64,
+    call_again: Instant,
+    votes: BTreeMap<String, (Vote, Instant)>,
+    lost: BTreeSet<String>,
+}
+
+enum Phase {
+    Calling { until: Instant },
+    Resting { until: Instant, first: String },
+    Preparing { refused: Option<Instant> },
+    Settling { swap: HerdSwap, until: Instant, taken: BTreeMap<String, Result<Taken, String>> },
+}
+
+/// What comes of a swap that was asked for.
+pub(super) type Answer = Result<Outcome, NotSwapped>;
+
+/// The herd has swapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What it swapped to.
+    pub swap: HerdSwap,
+    /// What came of it at each node of the herd.
+    pub nodes: BTreeMap<String, NodeOutcome>,
+}
+
+/// What came of a swap at a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeOutcome {
+    /// It serves.
+    Serving {
+        /// The number of the generation on its node.
+        generation: u64,
+        /// What the guest calls itself.
+        name: String,
+    },
+    /// The node could not take it up, and serves what it did.
+    Back(String),
+    /// Nothing was heard of the node. It takes the swap up when it is back.
+    Absent,
+    /// The node took part and has not said yet that it serves.
+    Pending,
+}
+
+/// The herd has not swapped. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSwapped {
+    /// This node is busy with another one.
+    #[error("another swap of the herd was asked for at this node, and is under way")]
+    Busy,
+    /// Others are.
+    #[error("another swap of the herd is under way: {0}")]
+    TakenPart(String),
+    /// It has swapped to something else in the meantime.
+    #[error(
+        "the herd swapped to {digest} meanwhile (swap {number}, by {who}); look at it, and ask again if you still want this"
+    )]
+    Meanwhile {
+        /// The number of that swap.
+        number: u64,
+        /// To what.
+        digest: String,
+        /// By whom.
+        who: String,
+    },
+    /// Some nodes cannot.
+    #[error("{}", lines(.0))]
+    Refused(BTreeMap<String, String>),
+    /// Some nodes take too long.
+    #[error("not ready after {}: {}", seconds(PREPARE_MAX), .0.join(", "))]
+    Slow(Vec<String>),
+    /// The herd has never swapped.
+    #[error(
+        "there is no previous generation to go back to: the herd has not swapped (herd rollback --node goes back on one node)"
+    )]
+    NoPrevious,
+    /// It went back by itself.
+    #[error(
+        "the herd went back by itself, and nobody returns to what failed; herd swap GUEST --again tries it all the same"
+    )]
+    WentBack,
+    /// The node stops.
+    #[error("the node stops")]
+    Stopping,
+}
+
+impl Member {
+    /// A swap is asked for at this node.
+    pub(super) fn ask(&mut self, goal: Goal, who: &str, now: Instant) {
+        if self.asking.is_some() {
+            return self.answer(Err(NotSwapped::Busy));
+        }
+        if let Goal::RollBack = goal {
+            match &self.standing.swap {
+                None => return self.answer(Err(NotSwapped::NoPrevious)),
+                Some(HerdSwap { previous: None, .. }) => return self.answer(Err(NotSwapped::WentBack)),
+                Some(_) => {}
+            }
+        }
+        let round = self.round(who);
+        self.asking = Some(Asking {
+            goal,
+            round: round.clone(),
+            phase: Phase::Calling { until: now + CALL_MAX },
+            began: now,
+            number: self.standing.number(),
+            call_again: now + CALL_EVERY,
+            votes: BTreeMap::new(),
+            lost: BTreeSet::new(),
+        });
+        self.call(round, now);
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(super) fn stop_asking(&mut self) {
+        if let Some(asking) = self.asking.take() {
+            if !matches!(asking.phase, Phase::Settling { .. }) {
+                self.give_up_round(asking.round, "the node that was asked stops");
+            }
+            self.answer(Err(NotSwapped::Stopping));
+        }
+    }
+
+    fn call(&mut self, round: Round, now: Instant) {
+        self.say(Word::Call(round.clone()));
+        let node = self.node.clone();
+        self.called(round, &node, now);
+    }
+
+    /// A node stands to a round like this.
+    pub(super) fn voted(&mut self, round: &Round, node: &str, vote: Vote, now: Instant) {
+        let known = self.nodes.contains(node);
+        let Some(asking) = self.asking.as_mut().filter(|asking| asking.round == *round && known) else { return };
+        asking.lost.remove(node);
+        asking.votes.insert(node.into(), (vote, now));
+        self.go_on_asking(now);
+    }
+
+    /// A node has taken up a swap, or has not.
+    pub(super) fn heard_taken(&mut self, node: &str, number: u64, came: Result<Taken, String>, now: Instant) {
+        if let Some(Asking { phase: Phase::Settling { swap, taken, .. }, .. }) = &mut self.asking
+            && swap.number == number
+            && self.nodes.contains(node)
+        {
+            taken.insert(node.into(), came);
+            self.go_on_asking(now);
+        }
+    }
+
+    /// Does what is due of a swap that this node was asked for.
+    pub(super) fn go_on_asking(&mut self, now: Instant) {
+        let Some(asking) = &mut self.asking else { return };
+        let (round, began) = (asking.round.clone(), asking.began);
+        let meanwhile = self.standing.swap.clone().filter(|swap| swap.number != asking.number);
+        if let (Some(swap), false) = (meanwhile, matches!(asking.phase, Phase::Settling { .. })) {
+            let HerdSwap { number, digest, who, .. } = swap;
+            self.give_up_round(round, "the herd swapped to something else");
+            return self.end(Err(NotSwapped::Meanwhile { number, digest: digest.short(), who }));
+        }
+        match &mut asking.phase {
+            Phase::Calling { until } => {
+                if let Some(first) = asking.votes.values().find_map(|(vote, _)| vote.taken_by()) {
+                    let first = first.to_string();
+                    let rest = REST_MIN + REST_MIN.mul_f64(3.0 * share((self.random)()));
+                    asking.phase = Phase::Resting { until: now + rest, first };
+                    self.give_up_round(round, "another swap is first");
+                } else if asking.votes.len() == self.nodes.len() || now >= *until {
+                    self.called_all(now);
+                }
+            }
+            Phase::Resting { until, first } => {
+                if now >= began + OTHER_SWAP_MAX {
+                    let first = first.clone();
+                    self.end(Err(NotSwapped::TakenPart(first)));
+                } else if now >= *until {
+                    self.begin_anew(now);
+                }
+            }
+            Phase::Preparing { .. } => self.go_on_having_prepared(round, now),
+            Phase::Settling { until, taken, .. } => {
+                let is_settled = |node: &String| taken.contains_key(node) || asking.lost.contains(node);
+                if now >= *until || asking.votes.keys().all(is_settled) {
+                    self.settled();
+                }
+            }
+        }
+    }
+
+    fn begin_anew(&mut self, now: Instant) {
+        let Some(who) = self.asking.as_ref().map(|asking| asking.round.who.clone()) else { return };
+        let round = self.round(&who);
+        if let Some(asking) = &mut self.asking {
+            asking.round = round.clone();
+            asking.votes.clear();
+            asking.phase = Phase::Calling { until: now + CALL_MAX };
+        }
+        self.call(round, now);
+    }
+
+    /// Everybody who can be reached takes part.
+    fn called_all(&mut self, now: Instant) {
+        let Some(asking) = &mut self.asking else { return };
+        let round = asking.round.clone();
+        match asking.goal.clone() {
+            Goal::Swap(plan) => {
+                asking.phase = Phase::Preparing { refused: None };
+                asking.call_again = now + CALL_EVERY;
+                let node = self.node.clone();
+                self.say(Word::Prepare(round.clone(), plan.clone()));
+                self.told_to_prepare(round, plan, &node, now);
+            }
+            Goal::RollBack => {
+                let Some(last) = self.standing.swap.clone() else { return };
+                let Some(digest) = last.previous else { return };
+                self.commit_to(digest, Some(last.digest), now);
+            }
+        }
+    }
+
+    fn go_on_having_prepared(&mut self, round: Round, now: Instant) {
+        let Some(asking) = &mut self.asking else { return };
+        let Phase::Preparing { refused } = &mut asking.phase else { return };
+        // A node of which nothing is heard any more has not refused: it is absent, and hears of the swap when it is back.
+        let silent = |(_, heard): &(Vote, Instant)| now.duration_since(*heard) >= LOST_AFTER;
+        let lost = asking.votes.iter().filter(|(_, vote)| silent(vote)).map(|(node, _)| node.clone());
+        asking.lost.extend(lost.collect::<Vec<_>>());
+        let present = asking.votes.iter().filter(|(node, _)| !asking.lost.contains(*node));
+        let votes: Vec<(&String, &Vote)> = present.map(|(node, (vote, _))| (node, vote)).collect();
+        let refusals: BTreeMap<String, String> =
+            votes.iter().filter_map(|(node, vote)| Some(((*node).clone(), vote.refusal()?))).collect();
+        let pending: Vec<String> =
+            votes.iter().filter(|(_, vote)| vote.is_pending()).map(|(node, _)| (*node).clone()).collect();
+        if !refusals.is_empty() {
+            let since = *refused.get_or_insert(now);
+            if pending.is_empty() || now >= since + REFUSALS_MAX {
+                let (node, why) = refusals.first_key_value().expect("there is one");
+                self.give_up_round(round, &format!("{node} refused: {why}"));
+                self.end(Err(NotSwapped::Refused(refusals)));
+            }
+        } else if pending.is_empty() {
+            let Goal::Swap(plan) = asking.goal.clone() else { return };
+            let before = match &self.standing.swap {
+                Some(swap) if swap.digest == plan.digest => swap.previous,
+                Some(swap) => Some(swap.digest),
+                None => Some(self.serving),
+            };
+            self.commit_to(plan.digest, before, now);
+        } else if now >= asking.began + PREPARE_MAX {
+            self.give_up_round(round, "it took too long to make the guest ready everywhere");
+            self.end(Err(NotSwapped::Slow(pending)));
+        } else if now >= asking.call_again {
+            asking.call_again = now + CALL_EVERY;
+            self.call(round, now);
+        }
+    }
+
+    fn commit_to(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
+        let Some(asking) = &mut self.asking else { return };
+        let known = asking.votes.values().filter_map(|(vote, _)| vote.number()).max().unwrap_or_default();
+        let number = known.max(self.standing.number()) + 1;
+        let swap = HerdSwap { number, digest, previous, who: asking.round.to_string() };
+        asking.phase = Phase::Settling { swap: swap.clone(), until: now + SETTLE_MAX, taken: BTreeMap::new() };
+        let (round, is_rollback) = (asking.round.clone(), matches!(asking.goal, Goal::RollBack));
+        self.commit(swap, now);
+        if is_rollback {
+            // There is no candidate that taking the swap up would end this with.
+            self.give_up_round(round, "it is over");
+        }
+    }
+
+    fn settled(&mut self) {
+        let Some(Asking { phase: Phase::Settling { swap, taken, .. }, votes, lost, .. }) = &self.asking else { return };
+        let outcome = |node: &String| match taken.get(node) {
+            Some(Ok(Taken { generation, name })) => {
+                NodeOutcome::Serving { generation: *generation, name: name.clone() }
+            }
+            Some(Err(why)) => NodeOutcome::Back(why.clone()),
+            None if votes.contains_key(node) && !lost.contains(node) => NodeOutcome::Pending,
+            None => NodeOutcome::Absent,
+        };
+        let nodes = self.nodes.iter().map(|node| (node.clone(), outcome(node))).collect();
+        let swap = swap.clone();
+        self.end(Ok(Outcome { swap, nodes }));
+    }
+
+    fn give_up_round(&mut self, round: Round, why: &str) {
+        self.say(Word::GiveUp(round.clone(), why.into()));
+        if self.is_engaged_in(&round) {
+            self.give_up(why);
+        }
+    }
+
+    /// The guest that this node was asked to swap to, and has in memory only.
+    pub(super) fn asked_for(&self) -> Option<Digest> {
+        let Goal::Swap(plan) = &self.asking.as_ref()?.goal else { return None };
+        Some(plan.digest)
+    }
+
+    fn end(&mut self, answer: Answer) {
+        self.asking = None;
+        self.answer(answer);
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        self.order(super::member::Order::Answer(answer));
+    }
+
+    fn round(&mut self, who: &str) -> Round {
+        Round { asking: self.node.clone(), nonce: (self.random)(), who: who.into() }
+    }
+}
+
+impl Vote {
+    fn taken_by(&self) -> Option<&str> {
+        if let Self::Taken(first) = self { Some(first) } else { None }
+    }
+
+    fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Refused(why) => Some(why.clone()),
+            Self::Taken(first) => Some(format!("takes part in another swap: {first}")),
+            Self::Here(_) | Self::Ready => None,
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self, Self::Here(_))
+    }
+
+    fn number(&self) -> Option<u64> {
+        if let Self::Here(number) = self { Some(*number) } else { None }
+    }
+}
+
+/// Random bits as a share of 1.
+#[allow(clippy::cast_precision_loss, reason = "a pause for people")]
+fn share(random: u64) -> f64 {
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn lines(refusals: &BTreeMap<String, String>) -> String {
+    let lines: Vec<String> = refusals.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+    match &*lines {
+        [one] => one.clone(),
+        many => format!("\n  {}", many.join("\n  ")),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}
+
+/// Who is to take part has answered by then. Only a herd with absent nodes waits for so long.
+const CALL_MAX: Duration = Duration::from_secs(1);
+/// How often the nodes that take part are called again, so that each side knows that the other is there.
+const CALL_EVERY: Duration = Duration::from_secs(1);
+/// A node that has missed so many calls is absent.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+/// When one node has refused, the others may say for so long that they do too.
+const REFUSALS_MAX: Duration = Duration::from_secs(1);
+/// A guest that carries its interpreter takes minutes to compile on a small machine.
+const PREPARE_MAX: Duration = Duration::from_secs(240);
+/// Taking up what is ready takes milliseconds.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+/// When another swap is first: between two calls, four times as much at most.
+const REST_MIN: Duration = Duration::from_millis(50);
+/// And how long it may be.
+const OTHER_SWAP_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,154 @@
+//! A guest on its way to this node: part after part, from one neighbour, or from another if that one lacks it.
+//!
+//! Each part is asked for when the one before is there, so a transfer never fills a link's queue, and reports go in between.
+//! The bytes are believed when their hash is the one that was asked for.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::message::Part;
+use crate::runtime::Digest;
+
+/// A transfer.
+pub(super) struct Fetch {
+    pub(super) digest: Digest,
+    bytes: Vec<u8>,
+    total: Option<u64>,
+    /// Who is asked.
+    from: String,
+    /// When to ask again, be it because the neighbour does not answer or because it has nothing yet.
+    again: Instant,
+}
+
+/// What to do about a transfer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Ask this neighbour for what follows so many bytes.
+    Ask(String, u64),
+    /// It is complete.
+    Done(Vec<u8>),
+    /// Wait.
+    Nothing,
+}
+
+impl Fetch {
+    /// Begins, with the neighbour to ask first.
+    pub(super) fn new(digest: Digest, from: &str, now: Instant) -> (Self, Next) {
+        let fetch = Self { digest, bytes: Vec::new(), total: None, from: from.into(), again: now + ANSWER_MAX };
+        (fetch, Next::Ask(from.into(), 0))
+    }
+
+    /// A part has come.
+    pub(super) fn take(&mut self, from: &str, part: Part, now: Instant) -> Next {
+        let expected = self.bytes.len() as u64;
+        if part.digest != self.digest || from != self.from || part.offset != expected {
+            return Next::Nothing;
+        }
+        let total = *self.total.get_or_insert(part.total);
+        let whole = expected + part.bytes.len() as u64;
+        if part.bytes.is_empty() || total > GUEST_BYTES_MAX || part.total != total || whole > total {
+            self.begin_anew();
+            self.again = now + ANSWER_MAX;
+            return Next::Nothing;
+        }
+        self.bytes.extend_from_slice(&part.bytes);
+        self.again = now + ANSWER_MAX;
+        if whole < total {
+            return Next::Ask(self.from.clone(), whole);
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        if Digest::of(&bytes) == self.digest {
+            return Next::Done(bytes);
+        }
+        tracing::warn!(peer = from, digest = %self.digest.short(), "a peer sent other bytes than were asked for");
+        self.begin_anew();
+        Next::Nothing
+    }
+
+    /// The neighbour has nothing, or not yet.
+    pub(super) fn lacks(&mut self, from: &str, digest: Digest, now: Instant) {
+        if digest == self.digest && from == self.from {
+            self.again = now + LACK_PAUSE;
+        }
+    }
+
+    /// Time has passed. Asks the next neighbour if the one that was asked had its time.
+    pub(super) fn tick(&mut self, neighbours: &BTreeSet<String>, now: Instant) -> Next {
+        if now < self.again && neighbours.contains(&self.from) {
+            return Next::Nothing;
+        }
+        let next =
+            neighbours.range::<str, _>((std::ops::Bound::Excluded(&*self.from), std::ops::Bound::Unbounded)).next();
+        let Some(next) = next.or_else(|| neighbours.first()) else { return Next::Nothing };
+        if *next != self.from {
+            self.begin_anew();
+        }
+        self.from.clone_from(next);
+        self.again = now + ANSWER_MAX;
+        Next::Ask(self.from.clone(), self.bytes.len() as u64)
+    }
+
+    /// Another neighbour may count the bytes in another way, if it does not tell the truth.
+    fn begin_anew(&mut self) {
+        self.bytes = Vec::new();
+        self.total = None;
+    }
+}
+
+/// A part of a guest. A quarter of the longest frame.
+pub(super) const PART_BYTES_MAX: usize = 256 << 10;
+/// What the admin API takes, too.
+const GUEST_BYTES_MAX: u64 = crate::admin::GUEST_BYTES_MAX as u64;
+/// A neighbour that is on the way to having it has it soon.
+const LACK_PAUSE: Duration = Duration::from_millis(20);
+/// One that does not answer for so long may be gone without its link knowing.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(guest: &[u8], offset: usize, length: usize) -> Part {
+        let bytes = guest[offset..offset + length].to_vec();
+        Part { digest: Digest::of(guest), offset: offset as u64, total: guest.len() as u64, bytes }
+    }
+
+    fn neighbours() -> BTreeSet<String> {
+        ["Jaquez", "Juzang"].map(Into::into).into()
+    }
+
+    #[test]
+    fn parts_become_a_guest() {
+        let (guest, now) = (b"0123456789", Instant::now());
+        let (mut fetch, next) = Fetch::new(Digest::of(guest), "Juzang", now);
+        assert_eq!(next, Next::Ask("Juzang".into(), 0));
+        assert_eq!(fetch.take("Juzang", part(guest, 0, 4), now), Next::Ask("Juzang".into(), 4));
+        assert_eq!(fetch.take("Juzang", part(guest, 0, 4), now), Next::Nothing, "a part that was had");
+        assert_eq!(fetch.take("Jaquez", part(guest, 4, 6), now), Next::Nothing, "of one who was not asked");
+        assert_eq!(fetch.take("Juzang", part(guest, 4, 6), now), Next::Done(guest.to_vec()));
+    }
+
+    #[test]
+    fn who_lacks_it_or_does_not_answer_is_not_the_only_one_who_is_asked() {
+        let (guest, now) = (b"0123456789", Instant::now());
+        let (mut fetch, _) = Fetch::new(Digest::of(guest), "Juzang", now);
+        fetch.lacks("Juzang", Digest::of(guest), now);
+        assert_eq!(fetch.tick(&neighbours(), now), Next::Nothing);
+        assert_eq!(fetch.tick(&neighbours(), now + LACK_PAUSE), Next::Ask("Jaquez".into(), 0));
+        assert_eq!(fetch.tick(&neighbours(), now + LACK_PAUSE), Next::Nothing);
+        assert_eq!(fetch.tick(&neighbours(), now + LACK_PAUSE + ANSWER_MAX), Next::Ask("Juzang".into(), 0));
+        let alone = BTreeSet::from(["Jaquez".to_string()]);
+        assert_eq!(fetch.tick(&alone, now), Next::Ask("Jaquez".into(), 0), "a link that is gone is not waited for");
+    }
+
+    #[test]
+    fn bytes_that_are_not_what_was_asked_for_are_not_taken() {
+        let (guest, now) = (b"0123456789", Instant::now());
+        let (mut fetch, _) = Fetch::new(Digest::of(guest), "Juzang", now);
+        let forged = Part { bytes: b"012345678X".to_vec(), ..part(guest, 0, 10) };
+        assert_eq!(fetch.take("Juzang", forged, now), Next::Nothing);
+        let endless = Part { total: u64::MAX, ..part(guest, 0, 10) };
+        assert_eq!(fetch.take("Juzang", endless, now), Next::Nothing);
+        assert_eq!(fetch.take("Juzang", part(guest, 0, 10), now), Next::Done(guest.to_vec()));
+    }
+}

@@ -1,0 +1,555 @@
+//! One node's part in swaps of the whole herd: a state machine without sockets, files, threads or a clock. What happens is
+//! told to it, and what is to be done comes out as [`Order`]s.
+//!
+//! ```text
+//! Call -> engaged -> Prepare -> fetching -> preparing -> ready ---- the herd's swap has its digest -> taken up
+//!            '-- given up, or nothing heard for 30 s ------'-- the candidate is dropped
+//! ```
+//!
+//! A node takes part in one swap at a time. What the herd has swapped to is its [`Standing`], and a node that learns of a
+//! higher one takes it up whether it took part or was away; so a commit needs no answer, and is never taken back.
+//!
+//! Bounds: one candidate, one transfer, the words that are remembered, and every wait.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::asking::Asking;
+use super::fetch::{Fetch, Next, PART_BYTES_MAX};
+use super::known::Known;
+use super::message::{Message, Part, Plan, Round, Taken, Vote, Word};
+use super::standing::{HerdSwap, Standing};
+use crate::runtime::Digest;
+
+/// A node, as a member of its herd.
+pub(super) struct Member {
+    pub(super) node: String,
+    /// Every node of the herd, this one included.
+    pub(super) nodes: BTreeSet<String>,
+    pub(super) standing: Standing,
+    /// The swap of the herd that this node has taken up, or gone back from.
+    pub(super) applied: Option<HerdSwap>,
+    /// What decides here.
+    pub(super) serving: Digest,
+    pub(super) asking: Option<Asking>,
+    pub(super) random: Box<dyn FnMut() -> u64 + Send>,
+    neighbours: BTreeSet<String>,
+    engaged: Option<Engaged>,
+    /// The candidate of a swap that was given up is still being made ready.
+    winding_down: bool,
+    taking: Option<Taking>,
+    fetch: Option<Fetch>,
+    /// Neighbours that want what is on its way to this node, and from which byte on.
+    waiting: BTreeMap<String, (Digest, u64)>,
+    /// Who told of the herd's last swap, and so has its guest or will have it.
+    told_by: String,
+    known: Known,
+    shelf: Box<dyn Shelf>,
+    tell_again: Instant,
+    orders: VecDeque<Order>,
+}
+
+/// The guests whose bytes a node has.
+pub(super) trait Shelf: Send {
+    /// The bytes of a guest.
+    fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>>;
+
+    /// Keeps bytes in memory until they are not [wanted](Self::keep_only).
+    fn hold(&mut self, digest: Digest, bytes: Arc<[u8]>);
+
+    /// Forgets what is in memory but for these.
+    fn keep_only(&mut self, wanted: &[Digest]);
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Say something to a neighbour.
+    Tell(String, Message),
+    /// Say something to all neighbours but this one.
+    TellAll(Option<String>, Message),
+    /// Make a candidate ready, and say what came of it with [`Member::prepared`].
+    Prepare { round: Round, plan: Plan, guest: Arc<[u8]> },
+    /// Drop the candidate that is ready.
+    Forget { digest: Digest, who: String, why: String },
+    /// Have this guest decide: the candidate that is ready, the previous generation, or these bytes; and say what came of
+    /// it with [`Member::took_up`].
+    TakeUp { swap: HerdSwap, guest: Option<Arc<[u8]>> },
+    /// Write down what has to survive a restart.
+    Remember,
+    /// Answer whoever asked for a swap.
+    Answer(super::asking::Answer),
+}
+
+/// The swap that this node takes part in.
+struct Engaged {
+    round: Round,
+    /// When the asking node was last heard of.
+    heard: Instant,
+    /// The neighbour that passed it on, who has or will have the guest.
+    from: String,
+    step: Step,
+}
+
+/// How far it has come.
+enum Step {
+    Called,
+    Fetching(Plan),
+    Preparing(Plan),
+    Ready(Plan),
+    Refused(String),
+}
+
+/// A swap that the herd has made and this node is about to.
+struct Taking {
+    swap: HerdSwap,
+    /// The order was given; before, its bytes are on their way.
+    ordered: bool,
+}
+
+impl Member {
+    pub(super) fn new(
+        node: &str,
+        nodes: BTreeSet<String>,
+        serving: Digest,
+        shelf: Box<dyn Shelf>,
+        random: Box<dyn FnMut() -> u64 + Send>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            node: node.into(),
+            nodes,
+            standing: Standing::default(),
+            applied: None,
+            serving,
+            asking: None,
+            random,
+            neighbours: BTreeSet::new(),
+            engaged: None,
+            winding_down: false,
+            taking: None,
+            fetch: None,
+            waiting: BTreeMap::new(),
+            told_by: String::new(),
+            known: Known::default(),
+            shelf,
+            tell_again: now,
+            orders: VecDeque::new(),
+        }
+    }
+
+    /// What is to be done, in this order.
+    pub(super) fn orders(&mut self) -> impl Iterator<Item = Order> {
+        std::mem::take(&mut self.orders).into_iter()
+    }
+
+    /// The guests whose bytes are at hand.
+    pub(super) fn shelf(&mut self) -> &mut dyn Shelf {
+        &mut *self.shelf
+    }
+
+    /// Whether something is under way, so that time matters.
+    pub(super) fn is_busy(&self) -> bool {
+        self.asking.is_some() || self.engaged.is_some() || self.taking.is_some()
+    }
+
+    /// Who takes part in what, for people.
+    pub(super) fn engagement(&self) -> Option<String> {
+        self.engaged.as_ref().map(|engaged| engaged.round.to_string())
+    }
+
+    /// A link to a neighbour is up.
+    pub(super) fn linked(&mut self, peer: &str) {
+        self.neighbours.insert(peer.into());
+        self.tell(peer, Message::Standing(self.standing.clone()));
+    }
+
+    /// It is down.
+    pub(super) fn unlinked(&mut self, peer: &str) {
+        self.neighbours.remove(peer);
+    }
+
+    /// A neighbour says something.
+    pub(super) fn hear(&mut self, from: &str, message: Message, now: Instant) {
+        match message {
+            Message::Standing(theirs) => self.hear_standing(from, self.cleaned(theirs), now),
+            Message::Word(number, word) => {
+                if self.known.is_new(number) {
+                    self.order(Order::TellAll(Some(from.into()), Message::Word(number, word.clone())));
+                    self.hear_word(from, word, now);
+                }
+            }
+            Message::Want(digest, offset) => self.supply(from, digest, offset),
+            Message::Part(part) => {
+                let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.take(from, part, now));
+                self.go_on_fetching(next, now);
+            }
+            Message::Lack(digest) => {
+                if let Some(fetch) = &mut self.fetch {
+                    fetch.lacks(from, digest, now);
+                }
+            }
+        }
+    }
+
+    fn hear_standing(&mut self, from: &str, theirs: Standing, now: Instant) {
+        let behind = theirs.swap < self.standing.swap;
+        if self.standing.merge(theirs) {
+            self.told_by = from.into();
+            self.standing_changed(Some(from), now);
+        } else if behind {
+            self.tell(from, Message::Standing(self.standing.clone()));
+        }
+    }
+
+    fn hear_word(&mut self, from: &str, word: Word, now: Instant) {
+        match word {
+            Word::Call(round) => self.called(round, from, now),
+            Word::Prepare(round, plan) => self.told_to_prepare(round, plan, from, now),
+            Word::GiveUp(round, why) => {
+                if self.is_engaged_in(&round) {
+                    self.give_up(&why);
+                }
+            }
+            Word::Vote { round, node, vote } => self.voted(&round, &node, vote, now),
+            Word::Took { node, number, taken } => self.heard_taken(&node, number, taken, now),
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Instant) {
+        if now >= self.tell_again {
+            self.tell_again = now + TELL_EVERY;
+            self.order(Order::TellAll(None, Message::Standing(self.standing.clone())));
+            if !self.is_busy() {
+                self.shelf.keep_only(&[]);
+            }
+        }
+        if self.engaged.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard) >= CANDIDATE_MAX) {
+            self.give_up(&format!("nothing was heard of the node that asked for {} s", CANDIDATE_MAX.as_secs()));
+        }
+        let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.tick(&self.neighbours, now));
+        self.go_on_fetching(next, now);
+        self.consider(now);
+        self.go_on_asking(now);
+    }
+
+    pub(super) fn called(&mut self, round: Round, from: &str, now: Instant) {
+        match &mut self.engaged {
+            Some(engaged) if engaged.round == round => engaged.heard = now,
+            Some(engaged) => {
+                let other = engaged.round.to_string();
+                return self.vote(round, Vote::Taken(other), now);
+            }
+            None if self.winding_down => {
+                let other = "a swap that was given up, whose candidate is still being made ready".into();
+                return self.vote(round, Vote::Taken(other), now);
+            }
+            None => self.engaged = Some(Engaged { round, heard: now, from: from.into(), step: Step::Called }),
+        }
+        self.vote_again(now);
+    }
+
+    pub(super) fn told_to_prepare(&mut self, round: Round, plan: Plan, from: &str, now: Instant) {
+        if !self.is_engaged_in(&round) {
+            self.called(round.clone(), from, now);
+        }
+        let Some(engaged) = self.engaged.as_mut().filter(|engaged| engaged.round == round) else { return };
+        if !matches!(engaged.step, Step::Called) {
+            return;
+        }
+        (engaged.heard, engaged.from) = (now, from.into());
+        engaged.step = Step::Fetching(plan);
+        self.go_on_preparing(now);
+    }
+
+    /// Orders the candidate if its bytes are there, and fetches them if not.
+    fn go_on_preparing(&mut self, now: Instant) {
+        let Some(Engaged { round, from, step: Step::Fetching(plan), .. }) = &self.engaged else { return };
+        let (round, from, plan) = (round.clone(), from.clone(), plan.clone());
+        match self.shelf.find(plan.digest) {
+            Some(guest) => {
+                self.shelf.hold(plan.digest, Arc::clone(&guest));
+                self.step(Step::Preparing(plan.clone()));
+                self.order(Order::Prepare { round, plan, guest });
+            }
+            None => self.fetch(plan.digest, &from, now),
+        }
+    }
+
+    /// What came of making a candidate ready.
+    pub(super) fn prepared(&mut self, round: &Round, digest: Digest, prepared: Result<(), String>, now: Instant) {
+        self.winding_down = false;
+        let plan = match &self.engaged {
+            Some(Engaged { round: engaged, step: Step::Preparing(plan), .. }) if engaged == round => plan.clone(),
+            _ => {
+                if prepared.is_ok() {
+                    let why = "the swap was given up".into();
+                    self.order(Order::Forget { digest, who: round.to_string(), why });
+                }
+                return;
+            }
+        };
+        self.step(match prepared {
+            Ok(()) => Step::Ready(plan),
+            Err(why) => Step::Refused(cut(why)),
+        });
+        self.vote_again(now);
+        self.consider(now);
+    }
+
+    /// Says how this node stands to the swap that it takes part in.
+    fn vote_again(&mut self, now: Instant) {
+        let Some(engaged) = &self.engaged else { return };
+        let vote = match &engaged.step {
+            Step::Called | Step::Fetching(_) | Step::Preparing(_) => Vote::Here(self.standing.number()),
+            Step::Ready(_) => Vote::Ready,
+            Step::Refused(why) => Vote::Refused(why.clone()),
+        };
+        self.vote(engaged.round.clone(), vote, now);
+    }
+
+    fn vote(&mut self, round: Round, vote: Vote, now: Instant) {
+        let node = self.node.clone();
+        if round.asking == node {
+            self.voted(&round, &node, vote, now);
+        } else {
+            self.say(Word::Vote { round, node, vote });
+        }
+    }
+
+    /// Ends what this node takes part in without a swap.
+    pub(super) fn give_up(&mut self, why: &str) {
+        let Some(engaged) = self.engaged.take() else { return };
+        match engaged.step {
+            Step::Ready(plan) => {
+                self.order(Order::Forget { digest: plan.digest, who: engaged.round.to_string(), why: cut(why.into()) });
+            }
+            Step::Preparing(_) => self.winding_down = true,
+            Step::Called | Step::Fetching(_) | Step::Refused(_) => {}
+        }
+        self.tidy();
+    }
+
+    /// Takes up what the herd has swapped to, if this node has not.
+    pub(super) fn consider(&mut self, now: Instant) {
+        let Some(swap) = self.standing.swap.clone().filter(|swap| Some(swap) > self.applied.as_ref()) else { return };
+        if self.taking.as_ref().is_some_and(|taking| taking.ordered || taking.swap == swap) {
+            return;
+        }
+        if self.standing.back.contains_key(&self.node) {
+            self.applied = Some(swap);
+            return self.order(Order::Remember);
+        }
+        self.taking = Some(Taking { swap, ordered: false });
+        self.go_on_taking(now);
+    }
+
+    fn go_on_taking(&mut self, now: Instant) {
+        let Some(Taking { swap, ordered: false }) = &self.taking else { return };
+        let swap = swap.clone();
+        let ready = match &self.engaged {
+            // It will be ready in a moment, and a second one of the same kind would be in its way.
+            Some(Engaged { step: Step::Preparing(plan), .. }) if plan.digest == swap.digest => return,
+            Some(Engaged { step: Step::Ready(plan), .. }) => plan.digest == swap.digest,
+            _ => false,
+        };
+        let guest = self.shelf.find(swap.digest);
+        if !ready && guest.is_none() {
+            let from = self.told_by.clone();
+            return self.fetch(swap.digest, &from, now);
+        }
+        if let Some(guest) = &guest {
+            self.shelf.hold(swap.digest, Arc::clone(guest));
+        }
+        if let Some(taking) = &mut self.taking {
+            taking.ordered = true;
+        }
+        self.order(Order::TakeUp { swap, guest });
+    }
+
+    /// What came of taking up a swap.
+    pub(super) fn took_up(&mut self, swap: &HerdSwap, taken: Result<Taken, String>, now: Instant) {
+        self.taking = None;
+        self.applied = self.applied.take().max(Some(swap.clone()));
+        let mut is_back = false;
+        match &taken {
+            Ok(_) => self.serving = swap.digest,
+            Err(why) if self.standing.swap.as_ref() == Some(swap) => {
+                self.standing.back.insert(self.node.clone(), cut(why.clone()));
+                is_back = true;
+            }
+            Err(_) => {}
+        }
+        // What was ready serves, or does not serve; either way there is nothing to be given up any more.
+        if self.engaged.as_ref().is_some_and(|engaged| engaged.step.digest() == Some(swap.digest)) {
+            self.engaged = None;
+        }
+        let (node, number) = (self.node.clone(), swap.number);
+        self.say(Word::Took { node: node.clone(), number, taken: taken.clone() });
+        self.heard_taken(&node, number, taken, now);
+        self.order(Order::Remember);
+        if is_back {
+            self.standing_changed(None, now);
+        }
+        self.tidy();
+        self.consider(now);
+    }
+
+    /// Something else decides here now, by the word of an operator of this node.
+    pub(super) fn serves(&mut self, digest: Digest) {
+        self.serving = digest;
+        self.order(Order::Remember);
+    }
+
+    /// The node went back from a guest by itself, to this one.
+    pub(super) fn went_back(&mut self, from: Digest, to: Digest, why: &str, now: Instant) {
+        self.serves(to);
+        let is_the_herds = self.standing.swap.as_ref().is_some_and(|swap| swap.digest == from);
+        if is_the_herds && self.applied == self.standing.swap {
+            self.standing.back.insert(self.node.clone(), cut(why.into()));
+            self.standing_changed(None, now);
+        }
+    }
+
+    /// Makes a swap the herd's: from here on it is never taken back, only followed by another one.
+    pub(super) fn commit(&mut self, swap: HerdSwap, now: Instant) {
+        self.standing.merge(Standing { swap: Some(swap), ..Standing::default() });
+        self.standing_changed(None, now);
+    }
+
+    fn standing_changed(&mut self, except: Option<&str>, now: Instant) {
+        let mut except = except.map(Into::into);
+        while let Some(swap) = self.standing.way_back(self.nodes.len()) {
+            tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd went back, so all of it does");
+            self.standing = Standing { swap: Some(swap), ..Standing::default() };
+            except = None;
+        }
+        self.order(Order::TellAll(except, Message::Standing(self.standing.clone())));
+        self.order(Order::Remember);
+        self.consider(now);
+        self.go_on_asking(now);
+    }
+
+    fn fetch(&mut self, digest: Digest, from: &str, now: Instant) {
+        // What the herd has swapped to comes before what it may swap to.
+        if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest || self.taking_lacks(fetch.digest)) {
+            return;
+        }
+        let (fetch, next) = Fetch::new(digest, from, now);
+        self.fetch = Some(fetch);
+        self.go_on_fetching(next, now);
+    }
+
+    fn taking_lacks(&self, digest: Digest) -> bool {
+        self.taking.as_ref().is_some_and(|taking| !taking.ordered && taking.swap.digest == digest)
+    }
+
+    fn go_on_fetching(&mut self, next: Next, now: Instant) {
+        match (next, &self.fetch) {
+            (Next::Ask(from, offset), Some(fetch)) => {
+                let want = Message::Want(fetch.digest, offset);
+                self.tell(&from, want);
+            }
+            (Next::Done(bytes), Some(fetch)) => {
+                self.shelf.hold(fetch.digest, bytes.into());
+                self.fetch = None;
+                self.go_on_taking(now);
+                self.go_on_preparing(now);
+                for (peer, (digest, offset)) in std::mem::take(&mut self.waiting) {
+                    self.supply(&peer, digest, offset);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn supply(&mut self, to: &str, digest: Digest, offset: u64) {
+        let Some(guest) = self.shelf.find(digest) else {
+            if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest) && self.neighbours.contains(to) {
+                self.waiting.insert(to.into(), (digest, offset));
+                return;
+            }
+            return self.tell(to, Message::Lack(digest));
+        };
+        let rest = usize::try_from(offset).ok().and_then(|offset| guest.get(offset..)).unwrap_or_default();
+        let bytes = rest[..rest.len().min(PART_BYTES_MAX)].to_vec();
+        self.tell(to, Message::Part(Part { digest, offset, total: guest.len() as u64, bytes }));
+    }
+
+    /// Says something to every node.
+    pub(super) fn say(&mut self, word: Word) {
+        let number = (self.random)();
+        self.known.is_new(number);
+        self.order(Order::TellAll(None, Message::Word(number, word)));
+    }
+
+    fn tell(&mut self, peer: &str, message: Message) {
+        self.order(Order::Tell(peer.into(), message));
+    }
+
+    pub(super) fn order(&mut self, order: Order) {
+        self.orders.push_back(order);
+    }
+
+    pub(super) fn is_engaged_in(&self, round: &Round) -> bool {
+        self.engaged.as_ref().is_some_and(|engaged| engaged.round == *round)
+    }
+
+    fn step(&mut self, step: Step) {
+        if let Some(engaged) = &mut self.engaged {
+            engaged.step = step;
+        }
+    }
+
+    /// Drops what nobody needs any more.
+    fn tidy(&mut self) {
+        let engaged = self.engaged.as_ref().and_then(|engaged| engaged.step.digest());
+        let taking = self.taking.as_ref().map(|taking| taking.swap.digest);
+        let wanted: Vec<Digest> =
+            engaged.into_iter().chain(taking).chain(self.asked_for()).chain([self.serving]).collect();
+        if self.fetch.as_ref().is_some_and(|fetch| !wanted.contains(&fetch.digest)) {
+            self.fetch = None;
+        }
+        self.shelf.keep_only(&wanted);
+    }
+
+    /// What a neighbour says, without what cannot be.
+    fn cleaned(&self, mut standing: Standing) -> Standing {
+        standing.back.retain(|node, _| self.nodes.contains(node));
+        standing.back.values_mut().for_each(|why| *why = cut(std::mem::take(why)));
+        if let Some(swap) = &mut standing.swap {
+            swap.who = cut(std::mem::take(&mut swap.who));
+        }
+        standing
+    }
+}
+
+impl Step {
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Called | Self::Refused(_) => None,
+            Self::Fetching(plan) | Self::Preparing(plan) | Self::Ready(plan) => Some(plan.digest),
+        }
+    }
+}
+
+impl std::fmt::Display for Round {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, asked at {}", self.who, self.asking)
+    }
+}
+
+/// A text of another node, as much as is worth passing on.
+pub(super) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text
+}
+
+/// As the audit log cuts its reasons.
+const TEXT_BYTES_MAX: usize = 2000;
+/// A candidate of which nobody has said for so long what becomes of it is dropped.
+pub(super) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
+/// A neighbour that missed what was said, because its queue was full, hears it again.
+const TELL_EVERY: Duration = Duration::from_secs(5);

@@ -1,0 +1,143 @@
+//! What nodes say to one another about the herd's generation.
+//!
+//! A [`Message`] goes to a neighbour. A [`Word`] is for every node: whoever hears one for the first time passes it on, so it
+//! comes to every node that some way leads to.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::standing::Standing;
+use crate::runtime::Digest;
+
+/// From a node to its neighbour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Message {
+    /// What the sender knows of the herd's generation. Said when a link comes up, when it changes, and every few seconds.
+    Standing(Standing),
+    /// To be passed on by whoever hears this number for the first time.
+    Word(u64, Word),
+    /// The sender lacks a guest, and has its first bytes up to here.
+    Want(Digest, u64),
+    /// A part of a guest.
+    Part(Part),
+    /// The sender does not have that guest either, or not yet.
+    Lack(Digest),
+}
+
+/// From one node to all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Word {
+    /// A swap begins, or goes on: who hears it answers with a [`Vote`], and takes part in no other swap for a while.
+    Call(Round),
+    /// Every node is to get this guest ready.
+    Prepare(Round, Plan),
+    /// The swap is given up.
+    GiveUp(Round, String),
+    /// A node answers a call.
+    Vote { round: Round, node: String, vote: Vote },
+    /// A node has taken up the swap of this number, or has not and why.
+    Took { node: String, number: u64, taken: Result<Taken, String> },
+}
+
+/// One attempt at a swap. Random, so that two of them are never taken for one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Round {
+    /// The node that was asked.
+    pub(super) asking: String,
+    pub(super) nonce: u64,
+    /// Who asked it.
+    pub(super) who: String,
+}
+
+/// What is to be got ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The guest.
+    pub digest: Digest,
+    /// Also if it failed its probation.
+    pub again: bool,
+    /// Without rehearsing on the last decisions.
+    pub unrehearsed: bool,
+    /// Only if there is a way back for records of its form.
+    pub reversible: bool,
+}
+
+/// How a node stands to a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Vote {
+    /// It takes part, and knows of a swap of this number.
+    Here(u64),
+    /// It takes part in another one, of that operator.
+    Taken(String),
+    /// The candidate is ready to serve.
+    Ready,
+    /// The candidate cannot serve here, and why.
+    Refused(String),
+}
+
+/// A generation that was taken up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its number on its node.
+    pub generation: u64,
+    /// What the guest calls itself.
+    pub name: String,
+}
+
+/// Some bytes of a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) digest: Digest,
+    pub(super) offset: u64,
+    /// How many bytes the guest has.
+    pub(super) total: u64,
+    #[serde(with = "serde_bytes")]
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Message {
+    /// Encodes it for a frame.
+    ///
+    /// # Panics
+    ///
+    /// Never: a vector takes all, and a message has no failing encoding.
+    pub(super) fn encode(&self) -> Bytes {
+        postcard::to_stdvec(self).expect("a vector takes all").into()
+    }
+
+    /// Decodes what a peer has sent.
+    ///
+    /// # Errors
+    ///
+    /// It is no message; the link is to be closed.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_message_reads_back() {
+        let round = Round { asking: "Riley".into(), nonce: u64::MAX, who: "mira".into() };
+        let part = Part { digest: Digest::of(b"x"), offset: 1, total: 9, bytes: vec![0, 255] };
+        for message in [
+            Message::Standing(Standing::default()),
+            Message::Word(7, Word::Vote { round, node: "Juzang".into(), vote: Vote::Refused("no".into()) }),
+            Message::Part(part),
+        ] {
+            assert_eq!(Message::decode(&message.encode()).unwrap(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_of_a_stranger_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Message::decode(&bytes);
+        }
+    }
+}
