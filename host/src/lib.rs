@@ -1,7 +1,7 @@
 //! The native host of an application server herd. See `ARCHITECTURE.md` for the map.
 //!
 //! ```text
-//! cli -> config -> node -> sessions, peers, records, upstreams, admin, audit     (which do not import one another)
+//! cli -> config -> node -> sessions, peers, records, upstreams, admin, audit, rollout  (which do not import one another)
 //!                     \--> runtime                                        (the only one that names wasmtime)
 //! ```
 
@@ -12,8 +12,11 @@ mod bounds;
 pub mod cli;
 mod client;
 pub mod config;
+mod controls;
 mod file_name;
+mod hands;
 mod intake;
+mod journal;
 mod kept_files;
 pub mod node;
 pub mod peers;

@@ -7,24 +7,24 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use herd_sdk::{Decision, InputBatch, Moment, Outcome};
-use serde_json::{Value, json};
+use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Settings};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Controls, Refusal, ShadowWish, SwapWish, Token};
-use crate::audit::{self, AuditLog, Entry, THE_NODE_ITSELF};
+use crate::admin::{Admin, Controls, Token};
+use crate::audit::{self, AuditLog, THE_NODE_ITSELF};
 use crate::config::HerdConfig;
 use crate::intake;
+use crate::journal::entry;
 use crate::peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
 use crate::records::{Kept, Rank, RecordTable};
-use crate::runtime::{Digest, Engine, Fault, GenerationId, GenerationStatus, Generations, LoadError};
-use crate::runtime::{SavedCase, Stage, SwapError, SwapOptions, Witness};
+use crate::rollout::{Hands, Memory, Remembered, Rollout};
+use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations, LoadError, SwapLimits, Witness};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
@@ -50,10 +50,13 @@ pub(crate) struct Core {
     pub(crate) topics: Arc<Topics>,
     pub(crate) traffic: Option<TrafficLog>,
     pub(crate) audit: Arc<AuditLog>,
-    upstreams: Upstreams,
-    sessions: std::sync::OnceLock<std::sync::Weak<Sessions<Core>>>,
-    itself: std::sync::OnceLock<std::sync::Weak<Core>>,
-    started: SystemTime,
+    pub(crate) rollout: Rollout,
+    /// The candidate of a swap of the herd, from when it is ready until it serves or is given up.
+    pub(crate) candidate: Mutex<Option<(Digest, Candidate)>>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) sessions: OnceLock<Weak<Sessions<Core>>>,
+    pub(crate) itself: OnceLock<Weak<Core>>,
+    pub(crate) started: SystemTime,
 }
 
 /// A node did not start. Nothing of it is left running.
@@ -127,6 +130,9 @@ impl Node {
         let client_address = clients.local_addr().unwrap_or(node.client);
         let neighbours = config.neighbours(name);
         let count = neighbours.len();
+        let hands: Arc<dyn Hands> = core.clone();
+        let tasks = TaskTracker::new();
+        tasks.spawn(core.rollout.start(Arc::downgrade(&hands)));
         let sink: Arc<dyn Sink> = core.clone();
         core.peers.start(links, neighbours, sink, workers.rota());
         let sessions = Sessions::new(Arc::clone(&core), Arc::clone(&core.topics), config.sessions.clone());
@@ -134,7 +140,6 @@ impl Node {
         let _ = core.sessions.set(Arc::downgrade(&sessions));
         let admin = Arc::new(Admin::new(core.clone(), token));
 
-        let tasks = TaskTracker::new();
         let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve(admin_listener).await });
         let clients = clients.into_std();
@@ -183,6 +188,7 @@ impl Node {
         let deadline = Instant::now() + self.grace;
         let left = || deadline.saturating_duration_since(Instant::now());
         self.sessions.drain(left()).await;
+        self.core.rollout.stop().await;
         // Links get a moment in any case: what waits for a peer was acknowledged to a client.
         self.core.peers.stop(left().max(GOODBYE)).await;
         self.admin.stop();
@@ -208,15 +214,25 @@ impl Node {
         let upstreams = Upstreams::new(&config.upstreams, &config.places.sources)?;
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(&state.join(audit::DIRECTORY), name)?);
-        let (engine, guest, settings) = (Arc::clone(engine), Arc::clone(guest), config.settings(name));
-        let (looked_up, limits) = (Arc::clone(&records), config.swap.clone());
-        let loading =
-            tokio::task::spawn_blocking(move || Generations::new(&engine, &guest, settings, limits, looked_up));
-        let generations = loading.await.map_err(|_| StartError::Panicked(name.into()))?;
-        let generations = generations.map_err(|source| StartError::Guest { node: name.into(), source })?;
+        let memory = Memory::new(state, name);
+        let begin = Beginning {
+            engine: Arc::clone(engine),
+            configured: Arc::clone(guest),
+            settings: config.settings(name),
+            limits: config.swap.clone(),
+            records: Arc::clone(&records),
+            memory: memory.clone(),
+        };
+        let begun = tokio::task::spawn_blocking(move || begin.generations()).await;
+        let (generations, remembered) = begun
+            .map_err(|_| StartError::Panicked(name.into()))?
+            .map_err(|source| StartError::Guest { node: name.into(), source })?;
         audit.append_soon(
             entry(THE_NODE_ITSELF, audit::Stage::Active, &generations.status().active).because("at the start"),
         );
+        let nodes = config.nodes.keys().cloned().collect();
+        let (serving, _) = generations.digests();
+        let rollout = Rollout::new(name, nodes, Arc::clone(guest), serving, memory, remembered);
         let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
         let known = config.nodes.keys().cloned().collect();
         Ok(Core {
@@ -227,9 +243,11 @@ impl Node {
             topics: Arc::default(),
             traffic,
             audit,
+            rollout,
+            candidate: Mutex::default(),
             upstreams,
-            sessions: std::sync::OnceLock::new(),
-            itself: std::sync::OnceLock::new(),
+            sessions: OnceLock::new(),
+            itself: OnceLock::new(),
             started: SystemTime::now(),
         })
     }
@@ -287,7 +305,73 @@ impl Surroundings for Core {
     }
 }
 
+/// What the generations of a node begin with.
+struct Beginning {
+    engine: Arc<Engine>,
+    configured: Arc<[u8]>,
+    settings: Settings,
+    limits: SwapLimits,
+    records: Arc<RecordTable>,
+    memory: Memory,
+}
+
+impl Beginning {
+    /// The generations that served when the node stopped, and what it remembers of the herd's; or else the guest of its
+    /// configuration, and what the herd has swapped to comes from a peer.
+    fn generations(self) -> Result<(Generations, Option<Remembered>), LoadError> {
+        let Some(mut remembered) = self.memory.read() else { return Ok((self.load(&self.configured, None)?, None)) };
+        let previous = remembered.previous.and_then(|previous| self.guest(previous));
+        let loaded = match self.guest(remembered.serving) {
+            Some(active) => self.load(&active, previous.as_deref()).map_err(|error| error.to_string()),
+            None => Err("its bytes are gone".to_string()),
+        };
+        let generations = match loaded {
+            Ok(generations) => generations,
+            Err(why) => {
+                let digest = remembered.serving.short();
+                tracing::error!(node = %self.settings.node, digest, why, "what the node swapped to cannot serve; it begins with the guest of its configuration");
+                remembered.applied = None;
+                self.load(&self.configured, None)?
+            }
+        };
+        if let Some((why, swap)) =
+            remembered.standing.back.get(&self.settings.node).zip(remembered.standing.swap.as_ref())
+        {
+            generations.remember_failed(swap.digest, why);
+        }
+        if remembered.serving != Digest::of(&self.configured) {
+            tracing::info!(node = %self.settings.node, digest = remembered.serving.short(), "serves what it swapped to, and not the guest of its configuration");
+        }
+        Ok((generations, Some(remembered)))
+    }
+
+    fn guest(&self, digest: Digest) -> Option<Arc<[u8]>> {
+        if digest == Digest::of(&self.configured) {
+            Some(Arc::clone(&self.configured))
+        } else {
+            self.memory.guest(digest)
+        }
+    }
+
+    fn load(&self, active: &[u8], previous: Option<&[u8]>) -> Result<Generations, LoadError> {
+        let records: Arc<dyn Records + Send + Sync> = self.records.clone();
+        Generations::new(&self.engine, active, previous, self.settings.clone(), self.limits.clone(), records)
+    }
+}
+
 impl Sink for Core {
+    fn message(&self, from: &str, message: &[u8]) -> Result<(), String> {
+        self.rollout.hear(from, message)
+    }
+
+    fn linked(&self, peer: &str) {
+        self.rollout.linked(peer);
+    }
+
+    fn unlinked(&self, peer: &str) {
+        self.rollout.unlinked(peer);
+    }
+
     fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
         intake::take(self, from, frame)
     }
@@ -301,145 +385,6 @@ impl Sink for Core {
 
     fn traffic(&self) -> Option<&TrafficLog> {
         self.traffic.as_ref()
-    }
-}
-
-impl Controls for Core {
-    fn status(&self) -> Value {
-        let sessions = self.sessions.get().and_then(std::sync::Weak::upgrade).map(|sessions| sessions.status());
-        json!({
-            "node": self.name,
-            "version": env!("CARGO_PKG_VERSION"),
-            "started_s": self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            "generations": self.generations.status(),
-            "cases_saved": self.generations.cases_saved(),
-            "records": self.records.status(),
-            "sessions": sessions,
-            "links": self.peers.status().links,
-            "upstreams": self.upstreams.status(),
-            "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
-            "audit": self.audit.status(),
-        })
-    }
-
-    fn swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
-        let digest = Digest::of(guest).to_string();
-        let size = format!("{} bytes", guest.len());
-        self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest).because(&size));
-        let before = self.generations.status();
-        let options = SwapOptions { again: wish.again, unrehearsed: wish.unrehearsed };
-        let shadow = before.shadow.as_ref().and_then(|_| self.generations.shadow_report());
-        let swapped = self.generations.swap(guest, options);
-        // Also if the swap failed: that of another guest is over all the same.
-        if let Some(shadow) = shadow.filter(|_| self.generations.status().shadow.is_none()) {
-            self.audit.append_soon(entry(who, audit::Stage::Shadow, &shadow.candidate).because("ended by a swap"));
-        }
-        let swapped = swapped.map_err(|error| self.refused(who, &digest, &error))?;
-        tracing::info!(node = %self.name, generation = %swapped.id, digest = %&swapped.digest[..8], guest = %swapped.name, "generation serving");
-        if let Some(retired) = &before.previous {
-            self.audit.append_soon(entry(who, audit::Stage::Retired, retired));
-        }
-        self.audit.append_soon(entry(who, audit::Stage::Previous, &before.active));
-        self.audit.append(entry(who, audit::Stage::Active, &swapped));
-        intake::offer_aside_again(self);
-        Ok(json!({ "node": self.name, "active": swapped }))
-    }
-
-    fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
-        let before = self.generations.status();
-        let shadow = before.shadow.as_ref().and_then(|_| self.generations.shadow_report());
-        let left = before.active;
-        let active = self.generations.roll_back().map_err(|error| {
-            self.audit.append(Entry::new(who, audit::Stage::RolledBack).refused(&error.to_string()));
-            Refusal::Conflict(error.to_string())
-        })?;
-        tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
-        if let Some(shadow) = shadow {
-            self.audit.append_soon(entry(who, audit::Stage::Shadow, &shadow.candidate).because("ended by a rollback"));
-        }
-        self.audit.append_soon(entry(who, audit::Stage::RolledBack, &left));
-        self.audit.append(entry(who, audit::Stage::Active, &active).because("rolled back to"));
-        intake::offer_aside_again(self);
-        Ok(json!({ "node": self.name, "active": active }))
-    }
-
-    fn shadow(&self, guest: &[u8], who: &str, wish: ShadowWish) -> Result<Value, Refusal> {
-        let digest = Digest::of(guest).to_string();
-        let options = SwapOptions { again: wish.swap.again, unrehearsed: wish.swap.unrehearsed };
-        let begun = self.generations.shadow(guest, wish.share, options);
-        let report = begun.map_err(|error| self.refused(who, &digest, &error))?;
-        let candidate = &report.candidate;
-        tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation shadows");
-        let why = format!("decides {} of the calls too", wish.share);
-        self.audit.append(entry(who, audit::Stage::Shadow, candidate).because(&why));
-        Ok(json!({ "node": self.name, "shadow": report }))
-    }
-
-    fn shadow_report(&self) -> Value {
-        json!({ "node": self.name, "shadow": self.generations.shadow_report() })
-    }
-
-    fn end_shadow(&self, who: &str) -> Result<Value, Refusal> {
-        let report = self.generations.end_shadow().map_err(|error| Refusal::Conflict(error.to_string()))?;
-        self.audit.append(entry(who, audit::Stage::Shadow, &report.candidate).because("stopped"));
-        Ok(json!({ "node": self.name, "shadow": report }))
-    }
-}
-
-impl Core {
-    /// Writes down that a guest was refused.
-    fn refused(&self, who: &str, digest: &str, error: &SwapError) -> Refusal {
-        let (stage, why, refusal) = match error {
-            SwapError::Busy | SwapError::Failed { .. } => {
-                (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
-            }
-            SwapError::Shadowed(_) | SwapError::Thread(_) => {
-                (audit::Stage::Shadow, error.to_string(), Refusal::Conflict(error.to_string()))
-            }
-            SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
-        };
-        self.audit.append(Entry::new(who, stage).digest(digest).refused(&why));
-        refusal
-    }
-}
-
-impl Witness for Core {
-    fn sent_back(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str) {
-        let rolled_back = entry(THE_NODE_ITSELF, audit::Stage::RolledBack, failed);
-        self.audit.append_soon(rolled_back.because(why));
-        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Active, active).because("rolled back to"));
-        // What is set aside is offered to the generation that serves now; that decides, so it does not belong here.
-        let Some(core) = self.itself.get().and_then(std::sync::Weak::upgrade) else { return };
-        let offer = move || intake::offer_aside_again(&core);
-        if let Err(error) = std::thread::Builder::new().name("herd-aside".into()).spawn(offer) {
-            tracing::warn!(%error, "what is set aside waits for the next swap");
-        }
-    }
-
-    fn case_saved(&self, saved: &SavedCase) {
-        let SavedCase { guest, fault, path } = saved;
-        let why = format!("{fault}; saved as {}", path.display());
-        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Faulted, guest).because(&why));
-    }
-
-    fn shadow_ended(&self, candidate: &GenerationStatus, why: &str) {
-        let why = format!("ended by itself: {why}");
-        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Shadow, candidate).because(&why));
-    }
-}
-
-/// An entry about a generation.
-fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
-    Entry::new(who, stage).digest(&generation.digest).generation(generation.id.0)
-}
-
-/// A stage of a swap, as the audit log has it.
-fn stage(stage: Stage) -> audit::Stage {
-    match stage {
-        Stage::Parsed => audit::Stage::Parsed,
-        Stage::Compiled => audit::Stage::Compiled,
-        Stage::Checked => audit::Stage::Checked,
-        Stage::Rehearsed => audit::Stage::Rehearsed,
     }
 }
 

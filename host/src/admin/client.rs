@@ -63,7 +63,31 @@ impl AdminClient {
         self.ask(admin, self.http.get(format!("http://{admin}/v1/status"))).await
     }
 
-    /// Replaces the logic of a node.
+    /// Replaces the logic of every node of the herd, asked for at this one.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn herd_swap(
+        &self,
+        admin: SocketAddr,
+        guest: Vec<u8>,
+        wish: SwapWish,
+    ) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/herd/swap?{}", wish.query());
+        self.ask(admin, self.http.post(address).body(guest)).await
+    }
+
+    /// Has every node of the herd go back to the guest before, asked for at this one.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn herd_roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
+        self.ask(admin, self.http.post(format!("http://{admin}/v1/herd/rollback"))).await
+    }
+
+    /// Replaces the logic of a node alone.
     ///
     /// # Errors
     ///
@@ -73,7 +97,7 @@ impl AdminClient {
         self.ask(admin, self.http.post(address).body(guest)).await
     }
 
-    /// Has a node go back to its previous generation.
+    /// Has a node alone go back to its previous generation.
     ///
     /// # Errors
     ///

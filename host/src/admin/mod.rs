@@ -5,8 +5,10 @@
 //! | `GET /livez` | 200 while the process runs; no token |
 //! | `GET /readyz` | 200 once clients are accepted, 503 while draining; no token |
 //! | `GET /v1/status` | what the node is doing |
-//! | `POST /v1/swap` | replaces the logic by the component in the body |
-//! | `POST /v1/rollback` | goes back to the previous generation |
+//! | `POST /v1/herd/swap` | replaces the logic of every node of the herd by the component in the body |
+//! | `POST /v1/herd/rollback` | has every node of the herd go back to the guest before |
+//! | `POST /v1/swap` | replaces the logic of this node alone |
+//! | `POST /v1/rollback` | goes back to the previous generation of this node alone |
 //! | `POST /v1/shadow` | has the component in the body decide a share of the calls too |
 //! | `GET /v1/shadow` | what the shadow has found, or the last one |
 //! | `DELETE /v1/shadow` | ends it |

@@ -23,14 +23,28 @@ pub trait Controls: Send + Sync + 'static {
     /// What the node is doing.
     fn status(&self) -> Value;
 
-    /// Replaces the logic. `who` is for the audit log.
+    /// Replaces the logic of every node of the herd. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed at any node.
+    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal>;
+
+    /// Has every node of the herd go back to the guest before. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed at any node.
+    fn herd_roll_back(&self, who: &str) -> Result<Value, Refusal>;
+
+    /// Replaces the logic of this node alone. `who` is for the audit log.
     ///
     /// # Errors
     ///
     /// Why not; nothing changed.
     fn swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal>;
 
-    /// Goes back to the previous generation. `who` is for the audit log.
+    /// Goes back to the previous generation of this node alone. `who` is for the audit log.
     ///
     /// # Errors
     ///
@@ -94,6 +108,8 @@ impl Admin {
     pub async fn serve(&self, listener: TcpListener) {
         let authorised = Router::new()
             .route("/v1/status", get(status))
+            .route("/v1/herd/swap", post(herd_swap))
+            .route("/v1/herd/rollback", post(herd_roll_back))
             .route("/v1/swap", post(swap))
             .route("/v1/rollback", post(roll_back))
             .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
@@ -135,6 +151,17 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
     blocking(move || Ok(shared.controls.status())).await
+}
+
+async fn herd_swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
+    match SwapWish::parse(uri.query().unwrap_or_default()) {
+        Ok(wish) => blocking(move || shared.controls.herd_swap(&guest, &claimed(&headers), wish)).await,
+        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+async fn herd_roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    blocking(move || shared.controls.herd_roll_back(&claimed(&headers))).await
 }
 
 async fn swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {

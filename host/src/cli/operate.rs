@@ -47,7 +47,8 @@ pub(super) struct SwapArgs {
     /// another way. See `herd shadow report`.
     #[arg(long, value_name = "SHARE")]
     shadow: Option<Share>,
-    /// Only this node. May be given several times. Without it: every node of the herd.
+    /// Only this node, for as long as the herd does not swap. May be given several times. Without it: every node of the herd
+    /// or none; one that is absent takes it up when it is back.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
     /// Prints what the nodes say, as JSON.
@@ -132,14 +133,49 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     if let Some(share) = args.shadow {
         return shadow::begin(config, &args.node, &guest, ShadowWish { share, swap: wish }, args.json);
     }
+    if args.node.is_empty() {
+        let swapped = ask_one(config, async |client, node| client.herd_swap(node, guest.clone(), wish).await)?;
+        return herd_told(&swapped, args.json, "serving");
+    }
     let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), wish).await)?;
     told(&answers, args.json, "serving")
 }
 
 /// Goes back.
 pub(super) fn rollback(config: &HerdConfig, args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+    if args.node.is_empty() {
+        let went_back = ask_one(config, async |client, node| client.herd_roll_back(node).await)?;
+        return herd_told(&went_back, args.json, "serving again");
+    }
     let answers = ask_each(config, &args.node, async |client, node| client.roll_back(node).await)?;
     told(&answers, args.json, "serving again")
+}
+
+/// Says what came of a swap of the herd at each node. A node that is absent is no failure: it hears of it when it is back.
+fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
+    if as_json {
+        say!("{}", serde_json::to_string_pretty(answer)?);
+    }
+    let digest = short(&answer["digest"]);
+    let mut back = Vec::new();
+    for (name, outcome) in answer["nodes"].as_object().into_iter().flatten() {
+        let line = match outcome.as_str() {
+            Some("absent") => "absent; takes it up when it is back".into(),
+            Some(_) => "takes it up, and has not said yet that it serves".into(),
+            None if outcome["back"].is_string() => {
+                back.push(format!("{name}: {}", text(&outcome["back"])));
+                continue;
+            }
+            None => {
+                let serving = &outcome["serving"];
+                format!("generation {} ({digest}) {what}, {}", text(&serving["generation"]), text(&serving["name"]))
+            }
+        };
+        if !as_json {
+            say!("{name}: {line}");
+        }
+    }
+    if back.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!("{}", back.join("\n  ")) }
 }
 
 fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
@@ -153,6 +189,24 @@ fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode
         }
     }
     failures(answers)
+}
+
+/// Asks the first node that answers.
+fn ask_one(
+    config: &HerdConfig,
+    ask: impl AsyncFn(&AdminClient, std::net::SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Value> {
+    let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
+    let client = AdminClient::new(token)?;
+    client_runtime()?.block_on(async {
+        for name in config.node_names() {
+            match ask(&client, config.node(name)?.admin_address()).await {
+                Err(AdminClientError::Unreachable(_)) => {}
+                answer => return Ok(answer?),
+            }
+        }
+        bail!("no node of the herd answers; are they running?")
+    })
 }
 
 /// Asks the nodes that are named, or all.

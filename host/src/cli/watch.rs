@@ -1,8 +1,8 @@
 //! `--watch FILE`: nodes of this process get the content of a file as their logic, whenever it changes.
 //!
-//! The loop is on a thread that may block, for as long as the nodes serve. It swaps as an operator would, through
-//! [`Controls`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an engine,
-//! so a guest is compiled once; one that the first node refuses is not tried on the others, so that they stay alike.
+//! The loop is on a thread that may block, for as long as the nodes serve. It has the whole herd swap as an operator would,
+//! through [`Controls`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an
+//! engine, so a guest is compiled once.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::admin::{Controls, GUEST_BYTES_MAX, Refusal, SwapWish, operator};
@@ -87,52 +86,81 @@ struct Swapper {
 impl Swapper {
     fn swap(&self, guest: &[u8]) {
         let digest = Digest::of(guest).to_string();
-        let mut said: Vec<(Result<String, String>, Vec<&str>)> = Vec::new();
-        for (node, controls) in &self.nodes {
-            let came = self.swap_one(controls.as_ref(), guest, &digest);
-            let refused = matches!(came, Err(Refusal::BadGuest(_)));
-            let came = came.map_err(|refusal| refusal.to_string());
-            match said.iter_mut().find(|(said, _)| *said == came) {
-                Some((_, nodes)) => nodes.push(node),
-                None => said.push((came, vec![node])),
+        let came = match self.serving(&digest) {
+            // The content may serve already: what was broken in between is gone.
+            Some(generation) => Ok(vec![(generation, Vec::new())]),
+            None => self.swap_herd(guest),
+        };
+        match came {
+            Ok(said) => {
+                let all_alike = said.len() == 1;
+                for (came, nodes) in said {
+                    let at = if all_alike { String::new() } else { format!(" at {}", nodes.join(", ")) };
+                    print(&format!("{}{at}", paint(&came, GREEN, &std::io::stdout())));
+                }
             }
-            if refused && said.len() == 1 {
-                break;
-            }
-        }
-        let all_alike = said.len() == 1;
-        for (came, nodes) in said {
-            let at = if all_alike { String::new() } else { format!(" at {}", nodes.join(", ")) };
-            match came {
-                Ok(generation) => print(&format!("{} serving{at}", paint(&generation, GREEN, &std::io::stdout()))),
-                Err(why) => print_error(&format!("{}{at} {}", self.name, harmless(&why))),
-            }
+            Err(why) => print_error(&format!("{} {}", self.name, harmless(&why))),
         }
     }
 
-    /// Says which generation serves then. The content may serve already: what was broken in between is gone.
-    fn swap_one(&self, controls: &dyn Controls, guest: &[u8], digest: &str) -> Result<String, Refusal> {
-        let generation = |active: &Value| {
-            let digest: String = active["digest"].as_str().unwrap_or_default().chars().take(8).collect();
-            format!("generation {} ({digest})", active["id"])
-        };
-        let active = &controls.status()["generations"]["active"];
-        if active["digest"] == digest {
-            return Ok(generation(active));
+    /// The generation, if every node of this process serves this guest.
+    fn serving(&self, digest: &str) -> Option<String> {
+        let mut serving = None;
+        for (_, controls) in &self.nodes {
+            let active = &controls.status()["generations"]["active"];
+            if active["digest"] != digest {
+                return None;
+            }
+            serving = serving.or_else(|| active["id"].as_u64());
         }
+        Some(generation(serving?, digest))
+    }
+
+    /// Has the whole herd swap, and says what each node came to, with those that came to the same.
+    fn swap_herd(&self, guest: &[u8]) -> Result<Vec<(String, Vec<String>)>, String> {
+        let (_, controls) = self.nodes.first().ok_or("there is no node")?;
         let until = Instant::now() + BUSY_MAX;
-        loop {
-            match controls.swap(guest, &self.who, SwapWish { again: true, ..SwapWish::default() }) {
+        let wish = SwapWish { again: true, ..SwapWish::default() };
+        let answer = loop {
+            match controls.herd_swap(guest, &self.who, wish) {
                 // An operator swaps at this moment.
                 Err(Refusal::Conflict(_)) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
-                swapped => return swapped.map(|answer| generation(&answer["active"])),
+                swapped => break swapped.map_err(|refusal| self.refused(&refusal))?,
             }
+        };
+        let digest = answer["digest"].as_str().unwrap_or_default();
+        let mut said: Vec<(String, Vec<String>)> = Vec::new();
+        for (node, outcome) in answer["nodes"].as_object().into_iter().flatten() {
+            let came = match (outcome["serving"]["generation"].as_u64(), outcome["back"].as_str()) {
+                (Some(number), _) => generation(number, digest),
+                (None, Some(why)) => format!("{}: not taken up: {}", &digest[..8], harmless(why)),
+                (None, None) => format!("{}: absent", &digest[..8]),
+            };
+            match said.iter_mut().find(|(said, _)| *said == came) {
+                Some((_, nodes)) => nodes.push(node.clone()),
+                None => said.push((came, vec![node.clone()])),
+            }
+        }
+        Ok(said)
+    }
+
+    /// Why the herd refused. What all nodes say need not be said to be of all nodes.
+    fn refused(&self, refusal: &Refusal) -> String {
+        let why = refusal.to_string();
+        match why.split_once(": ") {
+            Some((nodes, reason)) if nodes.split(", ").count() == self.nodes.len() => reason.into(),
+            _ => why,
         }
     }
 
     fn file(&self, path: &Path) -> String {
         harmless(&path.display().to_string())
     }
+}
+
+fn generation(number: u64, digest: &str) -> String {
+    let digest: String = digest.chars().take(8).collect();
+    format!("generation {number} ({digest}) serving")
 }
 
 /// To standard output. Nobody may read it, which is no reason to stop serving.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bundle::Bundle;
 
 /// The version of everything below. Nodes of different versions refuse each other's links, in words.
-pub(super) const PROTOCOL_VERSION: u16 = 1;
+pub(super) const PROTOCOL_VERSION: u16 = 2;
 
 /// One report, as it travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,8 @@ pub(super) enum Frame {
     Pong(u64, u64),
     /// The sender ends the link on purpose.
     Goodbye,
+    /// Something between nodes that is no report. The link only carries it.
+    Message(Bytes),
 }
 
 impl Frame {
@@ -95,6 +97,7 @@ impl Frame {
             Self::Ping(sent_ns) => (kind::PING, postcard::to_stdvec(sent_ns)),
             Self::Pong(sent_ns, now_ns) => (kind::PONG, postcard::to_stdvec(&(sent_ns, now_ns))),
             Self::Goodbye => (kind::GOODBYE, Ok(Vec::new())),
+            Self::Message(message) => (kind::MESSAGE, Ok(message.to_vec())),
         };
         out.put_u8(body.0);
         out.extend_from_slice(&body.1.expect("a vector takes all, and these types have no failing encoding"));
@@ -117,6 +120,7 @@ impl Frame {
                 Self::Pong(sent_ns, now_ns)
             }
             kind::GOODBYE => Self::Goodbye,
+            kind::MESSAGE => Self::Message(frame),
             kind => return Err(FrameError::Kind(kind)),
         })
     }
@@ -151,6 +155,7 @@ mod kind {
     pub(super) const PING: u8 = 4;
     pub(super) const PONG: u8 = 5;
     pub(super) const GOODBYE: u8 = 6;
+    pub(super) const MESSAGE: u8 = 7;
 }
 
 /// The longest frame once a peer has said who it is: a batch of reports and one report of the greatest length.
@@ -167,9 +172,14 @@ mod tests {
     #[test]
     fn every_frame_reads_back() {
         let hello = Hello { version: 1, herd: "h".into(), node: "Riley".into(), epoch: u64::MAX };
-        for frame in
-            [Frame::Hello(hello), Frame::Refused("no".into()), Frame::Ping(7), Frame::Pong(7, u64::MAX), Frame::Goodbye]
-        {
+        for frame in [
+            Frame::Hello(hello),
+            Frame::Refused("no".into()),
+            Frame::Ping(7),
+            Frame::Pong(7, u64::MAX),
+            Frame::Goodbye,
+            Frame::Message(Bytes::from_static(b"\x00\xff")),
+        ] {
             assert_eq!(Frame::decode(frame.encode()).unwrap(), frame);
         }
     }

@@ -44,6 +44,8 @@ pub(super) enum LinkError {
     Malformed(#[from] FrameError),
     #[error("the peer sent {0}")]
     Reports(String),
+    #[error("the peer sent {0}")]
+    Message(String),
     #[error("the peer sent a frame out of order")]
     OutOfOrder,
     #[error("the peer refused: {0}")]
@@ -68,6 +70,7 @@ async fn read(
                 *link.clocks.lock().unwrap_or_else(PoisonError::into_inner) =
                     Clocks::measured(sent_ns, peer_ns, now_ns());
             }
+            Frame::Message(message) => sink.message(&link.peer, &message).map_err(LinkError::Message)?,
             Frame::Goodbye => return Ok(()),
             Frame::Refused(why) => return Err(LinkError::Refused(why)),
             Frame::Hello(_) => return Err(LinkError::OutOfOrder),
@@ -106,9 +109,13 @@ async fn write(
                 send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
                 false
             }
+            () = link.outbox.told() => false,
             () = filled(&link.outbox, not_before) => false,
             () = std::future::ready(()), if untold.is_some() => false,
         };
+        for message in link.outbox.messages() {
+            send(&mut sink, Frame::Message(message).encode()).await?;
+        }
         let mut reports = link.outbox.take();
         if let (Some(part), Some(sink)) = (untold, peers.sink()) {
             untold = sink.holdings(part, &mut reports).then_some(part + 1);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use super::status::PeersStatus;
 use crate::traffic::TrafficLog;
 use crate::worker::Rota;
 
-/// Takes what peers report.
+/// Takes what peers report and say.
 pub trait Sink: Send + Sync + 'static {
     /// A frame of reports came from a peer. Decides and applies them before it returns.
     ///
@@ -35,6 +36,19 @@ pub trait Sink: Send + Sync + 'static {
     /// Encodes every record of one part of what the node holds, and says whether there is a next part. Parts are
     /// numbered from 0.
     fn holdings(&self, part: usize, into: &mut Bundle) -> bool;
+
+    /// A peer says something that is no report. Must not wait.
+    ///
+    /// # Errors
+    ///
+    /// It is malformed, in words; the link is closed.
+    fn message(&self, from: &str, message: &[u8]) -> Result<(), String>;
+
+    /// A link came up. Must not wait.
+    fn linked(&self, peer: &str);
+
+    /// A link went down, and no other has taken its place. Must not wait.
+    fn unlinked(&self, peer: &str);
 
     /// Where every record goes that comes in and out, if anywhere.
     fn traffic(&self) -> Option<&TrafficLog>;
@@ -113,6 +127,18 @@ impl Peers {
         });
     }
 
+    /// Says something to a peer that is no report. Never waits. It is lost when there is no link, or when too much waits.
+    pub fn tell(&self, peer: &str, message: &Bytes) {
+        let live = self.live.load();
+        live.iter().filter(|link| link.peer == peer).for_each(|link| tell(link, message));
+    }
+
+    /// Says something to every peer but one, as [`tell`](Self::tell).
+    pub fn tell_all(&self, except: Option<&str>, message: &Bytes) {
+        let live = self.live.load();
+        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| tell(link, message));
+    }
+
     /// Waits until links to this many peers are up. Cancel safe.
     pub async fn linked(&self, count: usize) {
         let _ = self.up.subscribe().wait_for(|up| *up >= count).await;
@@ -162,6 +188,10 @@ impl Peers {
     /// Why it ended, if not on purpose.
     pub(super) async fn run(self: &Arc<Self>, frames: Frames, link: &Arc<Link>) -> Result<Duration, String> {
         tracing::info!(node = %self.identity.node, peer = %link.peer, "link up");
+        let sink = self.sink();
+        if let Some(sink) = &sink {
+            sink.linked(&link.peer);
+        }
         let ended = link::run(self, link, frames).await.map_err(|error| error.to_string());
         match &ended {
             Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
@@ -170,6 +200,9 @@ impl Peers {
         let peer = self.peer(&link.peer);
         if peer.dismiss(link, ended.clone().err()) {
             self.changed(&peer);
+            if let Some(sink) = &sink {
+                sink.unlinked(&link.peer);
+            }
         }
         ended.map(|()| link.began.elapsed())
     }
@@ -226,6 +259,12 @@ impl Peers {
             Ok((frames, link)) => drop(self.run(frames, &link).await),
             Err(error) => tracing::debug!(%address, %error, "handshake failed"),
         }
+    }
+}
+
+fn tell(link: &Link, message: &Bytes) {
+    if !link.outbox.tell(message.clone()) {
+        tracing::debug!(peer = %link.peer, "too much waits for a peer, and a message is lost");
     }
 }
 

@@ -3,14 +3,18 @@
 //! Workers push into a lane each, so that none waits for another; the link's task takes from all lanes. Order between
 //! lanes does not matter, because records are ranked.
 //!
+//! Messages that are no reports have a short queue of their own and go first. What finds it full is lost, and whoever says
+//! it says it again.
+//!
 //! A full queue conflates: of several reports under one key only the last is kept, and it keeps its place at the
 //! tail. If that does not make room, the queue is dropped and the link is marked behind, which costs a peer that has
 //! stopped its reports and everybody else nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::bundle::Bundle;
@@ -22,6 +26,8 @@ pub(super) struct Outbox {
     lanes: Box<[Mutex<Lane>]>,
     lane_bytes_max: usize,
     filled: Notify,
+    messages: Mutex<VecDeque<Bytes>>,
+    told: Notify,
     /// A lane holds enough for a frame of its own.
     many: Notify,
     behind: AtomicBool,
@@ -47,6 +53,8 @@ impl Outbox {
             lanes: (0..lanes).map(|_| lane()).collect(),
             lane_bytes_max,
             filled: Notify::new(),
+            messages: Mutex::default(),
+            told: Notify::new(),
             many: Notify::new(),
             behind: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
@@ -80,6 +88,29 @@ impl Outbox {
         }
         self.filled.notify_one();
         true
+    }
+
+    /// Adds a message. Never waits. False when too many wait already; then it is not added.
+    pub(super) fn tell(&self, message: Bytes) -> bool {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: usize = messages.iter().map(Bytes::len).sum();
+        if messages.len() >= MESSAGES_MAX || bytes >= MESSAGES_BYTES_MAX {
+            return false;
+        }
+        messages.push_back(message);
+        drop(messages);
+        self.told.notify_one();
+        true
+    }
+
+    /// Waits until there is a message. Cancel safe.
+    pub(super) async fn told(&self) {
+        self.told.notified().await;
+    }
+
+    /// Takes the messages that wait.
+    pub(super) fn messages(&self) -> VecDeque<Bytes> {
+        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes everything that waits, and nothing more from then on.
@@ -160,6 +191,10 @@ impl Lane {
     }
 }
 
+/// A round of a swap in a herd of fifty.
+const MESSAGES_MAX: usize = 256;
+/// Some parts of a guest.
+const MESSAGES_BYTES_MAX: usize = 4 << 20;
 /// With so many reports, what a frame costs is little for each of them.
 const MANY: usize = 16;
 /// Below this a lane is only a list: conflating costs more than it saves.
@@ -185,6 +220,17 @@ mod tests {
         assert_eq!(outbox.take().iter().collect::<Vec<_>>(), [report("a", b"1"), report("b", b"2")]);
         assert!(outbox.take().is_empty());
         assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn messages_are_taken_in_order_and_few_wait() {
+        let outbox = Outbox::new(1 << 20);
+        let taken = (0..1000).filter(|number: &u32| outbox.tell(number.to_be_bytes().to_vec().into())).count();
+        assert_eq!(taken, MESSAGES_MAX);
+        let messages = outbox.messages();
+        assert_eq!((messages.len(), &messages[1][..]), (MESSAGES_MAX, &[0, 0, 0, 1][..]));
+        let large = Bytes::from(vec![0; 1 << 20]);
+        assert_eq!((0..9).filter(|_| outbox.tell(large.clone())).count(), 4);
     }
 
     #[test]

@@ -375,8 +375,16 @@ fn share(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
+/// Each reason once, behind the nodes that have it.
 fn lines(refusals: &BTreeMap<String, String>) -> String {
-    let lines: Vec<String> = refusals.iter().map(|(node, why)| format!("{node}: {why}")).collect();
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (node, why) in refusals {
+        match reasons.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, nodes)) => nodes.push(node),
+            None => reasons.push((why, vec![node])),
+        }
+    }
+    let lines: Vec<String> = reasons.iter().map(|(why, nodes)| format!("{}: {why}", nodes.join(", "))).collect();
     match &*lines {
         [one] => one.clone(),
         many => format!("\n  {}", many.join("\n  ")),

@@ -124,7 +124,7 @@ impl Rollout {
         Self { events, waiting: Mutex::new(Some((driver, heard))), status }
     }
 
-    /// Takes part from now on, until the hands are gone. The returned task is to be spawned where it may wait.
+    /// Takes part from now on, until it is stopped or the hands are gone. The returned task is to be spawned where it may wait.
     pub fn start(&self, hands: Weak<dyn Hands>) -> impl Future<Output = ()> + Send + 'static {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         async move {
@@ -243,8 +243,9 @@ impl Driver {
             self.obey(&hands);
             self.write();
             self.show();
-            if self.stopping.is_some() && !self.writing {
-                self.stopping.take().map(|stopped| stopped.send(()));
+            if let Some(stopped) = self.stopping.take_if(|_| !self.writing) {
+                let _ = stopped.send(());
+                return;
             }
         }
     }

@@ -172,6 +172,8 @@ impl Member {
 
     /// A neighbour says something.
     pub(super) fn hear(&mut self, from: &str, message: Message, now: Instant) {
+        // That it is linked may have been said before that it was not, of the link before.
+        self.neighbours.insert(from.into());
         match message {
             Message::Standing(theirs) => self.hear_standing(from, self.cleaned(theirs), now),
             Message::Word(number, word) => {

@@ -17,12 +17,13 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Reports, Settings};
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::call::{Call, Read};
 use super::digest::Digest;
@@ -46,8 +47,10 @@ pub struct Generations {
     records: Arc<dyn Records + Send + Sync>,
     live: ArcSwap<Live>,
     recorder: Recorder,
-    /// The number of the next generation. Held for the time of a swap, of which there is one at a time.
-    next: Mutex<u64>,
+    /// The number of the next generation.
+    next: AtomicU64,
+    /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
+    seat: Arc<Semaphore>,
     /// Held while the pointer changes: a rollback need not wait for a swap that compiles.
     switching: Mutex<()>,
     /// Guests that failed their probation here.
@@ -80,6 +83,28 @@ pub trait Witness: Send + Sync + 'static {
     fn shadow_ended(&self, candidate: &GenerationStatus, why: &str);
 }
 
+/// A generation that is ready to serve and does not. While it is there, no other is made ready; dropped, it is gone.
+pub struct Candidate {
+    generation: Arc<Generation>,
+    rehearsed: Rehearsed,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Candidate {
+    /// What people want to know of it.
+    #[must_use]
+    pub fn status(&self) -> GenerationStatus {
+        self.generation.status()
+    }
+
+    /// What it has stood, in words.
+    #[must_use]
+    pub fn rehearsed(&self) -> String {
+        let Rehearsed { transcripts, decisions } = self.rehearsed;
+        format!("{transcripts} transcripts and {decisions} decisions of this node")
+    }
+}
+
 /// How a swap is to go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SwapOptions {
@@ -90,7 +115,8 @@ pub struct SwapOptions {
 }
 
 impl Generations {
-    /// Begins with one generation.
+    /// Begins with one generation, or with the two that served when the node stopped; then the active one is on probation
+    /// again. A previous one that does not load is left out.
     ///
     /// # Errors
     ///
@@ -98,19 +124,30 @@ impl Generations {
     pub fn new(
         engine: &Arc<Engine>,
         bytes: &[u8],
+        previous: Option<&[u8]>,
         settings: Settings,
         limits: SwapLimits,
         records: Arc<dyn Records + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let active = Generation::load(engine, GenerationId(1), bytes, settings.clone(), Arc::clone(&records))?;
+        let load =
+            |id, bytes| Generation::load(engine, GenerationId(id), bytes, settings.clone(), Arc::clone(&records));
+        let before = previous.map(|previous| load(1, previous));
+        let previous = before.and_then(|loaded| {
+            loaded.inspect_err(|error| tracing::warn!(%error, "the generation before does not load any more")).ok()
+        });
+        let id = if previous.is_some() { 2 } else { 1 };
+        let active = Arc::new(load(id, bytes)?);
+        let probation = previous.as_ref().map(|_| Probation::new(limits.clone(), Instant::now()));
+        let previous = previous.map(Arc::new);
         Ok(Self {
             engine: Arc::clone(engine),
             settings,
             limits,
             records,
-            live: ArcSwap::from_pointee(Live { active: Arc::new(active), previous: None, probation: None }),
+            live: ArcSwap::from_pointee(Live { active, previous, probation }),
             recorder: Recorder::new(),
-            next: Mutex::new(2),
+            next: AtomicU64::new(id + 1),
+            seat: Arc::new(Semaphore::new(1)),
             switching: Mutex::new(()),
             failed: Mutex::default(),
             shadows: Shadows::default(),
@@ -119,6 +156,24 @@ impl Generations {
             rescued: AtomicU64::new(0),
             warned_second: AtomicU64::new(0),
         })
+    }
+
+    /// The guest that decides, and the one before if it may be gone back to.
+    #[must_use]
+    pub fn digests(&self) -> (Digest, Option<Digest>) {
+        let live = self.live.load();
+        let previous = live.previous.as_ref().filter(|previous| !previous.has_failed());
+        (live.active.digest(), previous.map(|previous| previous.digest()))
+    }
+
+    /// Says that a guest failed here before.
+    pub fn remember_failed(&self, digest: Digest, why: &str) {
+        let mut known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(failed, _)| *failed != digest);
+        known.push_back((digest, why.into()));
+        if known.len() > FAILED_MAX {
+            known.pop_front();
+        }
     }
 
     /// Says who is to be told. The first call counts.
@@ -147,31 +202,45 @@ impl Generations {
         self.evidence.get().map_or(0, Evidence::saved)
     }
 
-    /// Replaces the logic. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow: that of
-    /// another guest before anything else, because there is one candidate at a time; that of the same one, whose code is
-    /// used again, when the guest serves.
+    /// Replaces the logic: makes a candidate ready and activates it.
     ///
     /// # Errors
     ///
-    /// The guest does not load or fails its rehearsal, it failed its probation before, or another swap is under way. Nothing
-    /// changed.
+    /// As for [`prepare`](Self::prepare).
     pub fn swap(&self, bytes: &[u8], options: SwapOptions) -> Result<GenerationStatus, SwapError> {
-        let mut next = self.next()?;
+        Ok(self.activate(self.prepare(bytes, options)?))
+    }
+
+    /// Makes a candidate ready to serve. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow of
+    /// another guest before anything else, because there is one candidate at a time.
+    ///
+    /// # Errors
+    ///
+    /// The guest does not load or fails its rehearsal, it failed its probation before, or another candidate is there.
+    /// Nothing changed.
+    pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
+        let seat = self.seat()?;
         if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
             self.shadows.end("a swap to another guest began");
             self.shadows.reap();
         }
-        let candidate = self.candidate(&mut next, bytes, options)?;
-        candidate.serves_from_now();
-        let status = candidate.status();
+        let (generation, rehearsed) = self.candidate(bytes, options)?;
+        Ok(Candidate { generation, rehearsed, _seat: seat })
+    }
+
+    /// Has a candidate decide from now on. Ends a shadow.
+    pub fn activate(&self, candidate: Candidate) -> GenerationStatus {
+        let Candidate { generation, _seat, .. } = candidate;
+        generation.serves_from_now();
+        let status = generation.status();
         let switching = self.switching();
         let previous = Some(Arc::clone(&self.live.load().active));
         let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
-        self.live.store(Arc::new(Live { active: candidate, previous, probation }));
+        self.live.store(Arc::new(Live { active: generation, previous, probation }));
         self.shadows.end(SWAPPED);
         drop(switching);
         self.shadows.reap();
-        Ok(status)
+        status
     }
 
     /// Has a candidate decide a share of the calls too, from now on. Compiles and rehearses, like a swap.
@@ -180,11 +249,11 @@ impl Generations {
     ///
     /// As for a swap; or another candidate shadows already. Nothing changed.
     pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
-        let mut next = self.next()?;
+        let _seat = self.seat()?;
         if let Some(digest) = self.shadows.digest() {
             return Err(SwapError::Shadowed(digest[..8].into()));
         }
-        let candidate = self.candidate(&mut next, bytes, options)?;
+        let (candidate, _) = self.candidate(bytes, options)?;
         // Not between a look at what is active and a change of it.
         let _switching = self.switching();
         let active = Arc::clone(&self.live.load().active);
@@ -208,26 +277,24 @@ impl Generations {
         Ok(report)
     }
 
-    fn next(&self) -> Result<MutexGuard<'_, u64>, SwapError> {
-        match self.next.try_lock() {
-            Ok(next) => Ok(next),
-            Err(TryLockError::WouldBlock) => Err(SwapError::Busy),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        }
+    fn seat(&self) -> Result<OwnedSemaphorePermit, SwapError> {
+        Arc::clone(&self.seat).try_acquire_owned().map_err(|_| SwapError::Busy)
     }
 
     /// Takes a guest up to *rehearsed*.
-    fn candidate(&self, next: &mut u64, bytes: &[u8], options: SwapOptions) -> Result<Arc<Generation>, SwapError> {
+    fn candidate(&self, bytes: &[u8], options: SwapOptions) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         if !options.again {
             self.refuse_failed(Digest::of(bytes))?;
         }
-        let id = GenerationId(*next);
+        let id = GenerationId(self.next.load(Ordering::Relaxed));
         let candidate = Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
-        let Rehearsed { transcripts, decisions } = rehearse(&self.engine, &candidate, bytes, &calls)?;
+        let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls)?;
+        let Rehearsed { transcripts, decisions } = rehearsed;
         tracing::debug!(digest = %candidate.digest().short(), transcripts, decisions, "candidate rehearsed");
-        *next += 1;
-        Ok(Arc::new(candidate))
+        // Whoever holds the seat is alone here.
+        self.next.store(id.0 + 1, Ordering::Relaxed);
+        Ok((Arc::new(candidate), rehearsed))
     }
 
     /// Goes back to the previous generation. The one that was active becomes the previous one, so its fetches
@@ -370,13 +437,7 @@ impl Generations {
             "{} faults within {} s of its probation; the last one: {fault}",
             self.limits.faults_max, self.limits.window_s
         );
-        let mut known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(digest, _)| *digest != failed.digest());
-        known.push_back((failed.digest(), why.clone()));
-        if known.len() > FAILED_MAX {
-            known.pop_front();
-        }
-        drop(known);
+        self.remember_failed(failed.digest(), &why);
         let (left, status) = (failed.status(), previous.status());
         self.live.store(Arc::new(Live { active: previous, previous: Some(Arc::clone(failed)), probation: None }));
         let shadow = self.shadows.end(WENT_BACK);
@@ -423,7 +484,7 @@ fn try_call(generation: &Generation, at: Moment, call: &Call<'_>) -> (Result<Dec
 /// The logic was not replaced. Nothing changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
-    /// Another swap is under way on this node. Try again when it is over.
+    /// Another swap is under way on this node, or of the herd. Try again when it is over.
     #[error("another swap is under way on this node")]
     Busy,
     /// This very guest was sent back before. It is not tried for ever.

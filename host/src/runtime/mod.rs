@@ -49,7 +49,9 @@ pub use engine::{Engine, EngineError, Limits};
 pub use evidence::SavedCase;
 pub use fault::Fault;
 pub use generation::{Generation, GenerationId, GenerationStatus};
-pub use generations::{Generations, GenerationsStatus, NoShadow, RollbackError, SwapError, SwapOptions, Witness};
+pub use generations::{
+    Candidate, Generations, GenerationsStatus, NoShadow, RollbackError, SwapError, SwapOptions, Witness,
+};
 pub(crate) use output::admits_guest_line;
 pub use probation::SwapLimits;
 pub use shadow::{ShadowReport, ShadowStatus};

@@ -1,0 +1,106 @@
+//! What operators may do with a node: the admin API and `--watch` end here.
+
+use std::time::UNIX_EPOCH;
+
+use serde_json::{Value, json};
+
+use crate::admin::{Controls, Refusal, ShadowWish, SwapWish};
+use crate::audit::{self, Entry};
+use crate::journal::entry;
+use crate::node::Core;
+use crate::rollout::{NotSwapped, Outcome, Wish};
+use crate::runtime::{Digest, SwapOptions};
+use crate::traffic::TrafficLog;
+
+impl Controls for Core {
+    fn status(&self) -> Value {
+        let sessions = self.sessions.get().and_then(std::sync::Weak::upgrade).map(|sessions| sessions.status());
+        json!({
+            "node": self.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "started_s": self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            "generations": self.generations.status(),
+            "cases_saved": self.generations.cases_saved(),
+            "records": self.records.status(),
+            "sessions": sessions,
+            "herd": self.rollout.status(),
+            "links": self.peers.status().links,
+            "upstreams": self.upstreams.status(),
+            "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
+            "audit": self.audit.status(),
+        })
+    }
+
+    fn swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest);
+        self.asked(guest, digest, who);
+        let before = self.generations.status();
+        let prepared = self.generations.prepare(guest, options(wish));
+        // Also if the swap failed: that of another guest is over all the same.
+        self.shadow_is_over(&before, who, "ended by a swap");
+        let candidate = prepared.map_err(|error| self.refused(who, &digest.to_string(), &error))?;
+        self.ready(&candidate, who);
+        let before = self.generations.status();
+        let active = self.generations.activate(candidate);
+        self.rollout.serves(Some(guest));
+        self.shadow_is_over(&before, who, "ended by a swap");
+        self.activated(&before, &active, who, None);
+        Ok(json!({ "node": self.name, "active": active }))
+    }
+
+    fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
+        let before = self.generations.status();
+        let active = self.generations.roll_back().map_err(|error| {
+            self.audit.append(Entry::new(who, audit::Stage::RolledBack).refused(&error.to_string()));
+            Refusal::Conflict(error.to_string())
+        })?;
+        self.rollout.serves(None);
+        self.shadow_is_over(&before, who, "ended by a rollback");
+        self.went_back(&before.active, &active, who);
+        Ok(json!({ "node": self.name, "active": active }))
+    }
+
+    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
+        let SwapWish { again, unrehearsed } = wish;
+        let wish = Wish { again, unrehearsed, reversible: false };
+        outcome(self.rollout.swap(guest, wish, who))
+    }
+
+    fn herd_roll_back(&self, who: &str) -> Result<Value, Refusal> {
+        outcome(self.rollout.roll_back(who))
+    }
+
+    fn shadow(&self, guest: &[u8], who: &str, wish: ShadowWish) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest).to_string();
+        let begun = self.generations.shadow(guest, wish.share, options(wish.swap));
+        let report = begun.map_err(|error| self.refused(who, &digest, &error))?;
+        let candidate = &report.candidate;
+        tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation shadows");
+        let why = format!("decides {} of the calls too", wish.share);
+        self.audit.append(entry(who, audit::Stage::Shadow, candidate).because(&why));
+        Ok(json!({ "node": self.name, "shadow": report }))
+    }
+
+    fn shadow_report(&self) -> Value {
+        json!({ "node": self.name, "shadow": self.generations.shadow_report() })
+    }
+
+    fn end_shadow(&self, who: &str) -> Result<Value, Refusal> {
+        let report = self.generations.end_shadow().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        self.audit.append(entry(who, audit::Stage::Shadow, &report.candidate).because("stopped"));
+        Ok(json!({ "node": self.name, "shadow": report }))
+    }
+}
+
+fn options(wish: SwapWish) -> SwapOptions {
+    SwapOptions { again: wish.again, unrehearsed: wish.unrehearsed }
+}
+
+/// What came of a swap of the herd, for whoever asked for it.
+fn outcome(came: Result<Outcome, NotSwapped>) -> Result<Value, Refusal> {
+    match came {
+        Ok(Outcome { swap, nodes }) => Ok(json!({ "swap": swap.number, "digest": swap.digest, "nodes": nodes })),
+        Err(refused @ NotSwapped::Refused(_)) => Err(Refusal::BadGuest(refused.to_string())),
+        Err(error) => Err(Refusal::Conflict(error.to_string())),
+    }
+}

@@ -1,0 +1,119 @@
+//! What a node writes into its audit log about its generations, and tells the rest of itself: in one place, whoever swapped.
+
+use std::sync::Weak;
+
+use crate::admin::Refusal;
+use crate::audit::{self, Entry, THE_NODE_ITSELF};
+use crate::intake;
+use crate::node::Core;
+use crate::runtime::{Candidate, Digest, GenerationStatus, GenerationsStatus, SavedCase, Stage, SwapError, Witness};
+
+impl Core {
+    /// Somebody asked for a swap to these bytes.
+    pub(crate) fn asked(&self, guest: &[u8], digest: Digest, who: &str) {
+        let size = format!("{} bytes", guest.len());
+        self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest.to_string()).because(&size));
+    }
+
+    /// A candidate is ready to serve, which took it through all stages before.
+    pub(crate) fn ready(&self, candidate: &Candidate, who: &str) {
+        let status = candidate.status();
+        for stage in [audit::Stage::Parsed, audit::Stage::Compiled, audit::Stage::Checked] {
+            self.audit.append_soon(entry(who, stage, &status));
+        }
+        self.audit.append_soon(entry(who, audit::Stage::Rehearsed, &status).because(&candidate.rehearsed()));
+    }
+
+    /// A generation serves that did not before. `why` is what else there is to say.
+    pub(crate) fn activated(
+        &self,
+        before: &GenerationsStatus,
+        active: &GenerationStatus,
+        who: &str,
+        why: Option<&str>,
+    ) {
+        tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "generation serving");
+        if let Some(retired) = before.previous.as_ref().filter(|previous| previous.id != active.id) {
+            self.audit.append_soon(entry(who, audit::Stage::Retired, retired));
+        }
+        self.audit.append_soon(entry(who, audit::Stage::Previous, &before.active));
+        let entry = entry(who, audit::Stage::Active, active);
+        self.audit.append(why.map_or(entry.clone(), |why| entry.because(why)));
+        intake::offer_aside_again(self);
+    }
+
+    /// The generation before serves again.
+    pub(crate) fn went_back(&self, left: &GenerationStatus, active: &GenerationStatus, who: &str) {
+        tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
+        self.audit.append_soon(entry(who, audit::Stage::RolledBack, left));
+        self.audit.append(entry(who, audit::Stage::Active, active).because("rolled back to"));
+        intake::offer_aside_again(self);
+    }
+
+    /// A shadow that was on before is not any more.
+    pub(crate) fn shadow_is_over(&self, before: &GenerationsStatus, who: &str, why: &str) {
+        if before.shadow.is_some() && self.generations.status().shadow.is_none() {
+            let report = self.generations.shadow_report();
+            let ended = report.map(|shadow| entry(who, audit::Stage::Shadow, &shadow.candidate).because(why));
+            ended.map(|ended| self.audit.append_soon(ended));
+        }
+    }
+
+    /// Writes down that a guest was refused.
+    pub(crate) fn refused(&self, who: &str, digest: &str, error: &SwapError) -> Refusal {
+        let (stage, why, refusal) = match error {
+            SwapError::Busy | SwapError::Failed { .. } => {
+                (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
+            }
+            SwapError::Shadowed(_) | SwapError::Thread(_) => {
+                (audit::Stage::Shadow, error.to_string(), Refusal::Conflict(error.to_string()))
+            }
+            SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
+        };
+        self.audit.append(Entry::new(who, stage).digest(digest).refused(&why));
+        refusal
+    }
+}
+
+impl Witness for Core {
+    fn sent_back(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str) {
+        if let Ok(digest) = failed.digest.parse() {
+            self.rollout.went_back(digest, why);
+        }
+        let rolled_back = entry(THE_NODE_ITSELF, audit::Stage::RolledBack, failed);
+        self.audit.append_soon(rolled_back.because(why));
+        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Active, active).because("rolled back to"));
+        // What is set aside is offered to the generation that serves now; that decides, so it does not belong here.
+        let Some(core) = self.itself.get().and_then(Weak::upgrade) else { return };
+        let offer = move || intake::offer_aside_again(&core);
+        if let Err(error) = std::thread::Builder::new().name("herd-aside".into()).spawn(offer) {
+            tracing::warn!(%error, "what is set aside waits for the next swap");
+        }
+    }
+
+    fn case_saved(&self, saved: &SavedCase) {
+        let SavedCase { guest, fault, path } = saved;
+        let why = format!("{fault}; saved as {}", path.display());
+        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Faulted, guest).because(&why));
+    }
+
+    fn shadow_ended(&self, candidate: &GenerationStatus, why: &str) {
+        let why = format!("ended by itself: {why}");
+        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Shadow, candidate).because(&why));
+    }
+}
+
+/// An entry about a generation.
+pub(crate) fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
+    Entry::new(who, stage).digest(&generation.digest).generation(generation.id.0)
+}
+
+/// A stage of a swap, as the audit log has it.
+fn stage(stage: Stage) -> audit::Stage {
+    match stage {
+        Stage::Parsed => audit::Stage::Parsed,
+        Stage::Compiled => audit::Stage::Compiled,
+        Stage::Checked => audit::Stage::Checked,
+        Stage::Rehearsed => audit::Stage::Rehearsed,
+    }
+}
