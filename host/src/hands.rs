@@ -53,7 +53,7 @@ impl Hands for Core {
         } else if before.previous.as_ref().is_some_and(is_there)
             && let Ok(active) = self.generations.roll_back()
         {
-            self.shadow_is_over(&before, &swap.who, "ended by a swap of the herd");
+            self.shadow_is_over(&before, &swap.who, "ended by a rollback");
             self.went_back(&before.active, &active, &swap.who);
             return Ok(taken(&active));
         } else {

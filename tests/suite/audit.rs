@@ -18,7 +18,7 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
     let hello = active();
     herd.swap(Fixture::Greedy, &[]).unwrap_err();
     assert!(herd.herd(&["rollback", "--node", "Riley"]).status.success());
-    assert_eq!(herd.status("Riley")["audit"]["last"], 9);
+    assert_eq!(herd.status("Riley")["audit"]["last"], 15);
 
     let entries = entries(&herd, "Riley");
     let text = |value: &Value| value.as_str().unwrap_or("-").to_string();
@@ -30,6 +30,12 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
         "active done 1",
         "rolled_back refused null",
         "candidate done null",
+        "parsed done 2",
+        "compiled done 2",
+        "checked done 2",
+        "rehearsed done 2",
+        "prepared done 2",
+        "committed done null",
         "previous done 1",
         "active done 2",
         "candidate done null",
@@ -38,16 +44,18 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
         "active done 1",
     ];
     assert_eq!(told, wanted);
-    for (index, digest) in [(0, &default), (2, &hello), (3, &default), (4, &hello), (7, &hello), (8, &default)] {
+    for (index, digest) in [(0, &default), (2, &hello), (9, &default), (10, &hello), (13, &hello), (14, &default)] {
         assert_eq!(text(&entries[index]["digest"]), *digest, "entry {}", index + 1);
     }
-    assert!(text(&entries[6]["why"]).starts_with("imports wasi:keyvalue/store@0.2.0"), "{}", entries[6]);
+    assert!(text(&entries[12]["why"]).starts_with("imports wasi:keyvalue/store@0.2.0"), "{}", entries[12]);
     assert_eq!(text(&entries[0]["who"]), "the node itself");
     let uid = format!("uid {} at ", rustix::process::getuid().as_raw());
     for entry in &entries[1..] {
         let who = text(&entry["who"]);
-        assert!(who.starts_with("operator ") && who.contains(&uid) && who.ends_with("(as claimed)"), "{who}");
+        assert!(who.starts_with("operator ") && who.contains(&uid) && who.contains("(as claimed)"), "{who}");
     }
+
+    assert!(text(&entries[7]["who"]).contains("(as claimed), asked at "), "{}", entries[7]);
 
     up.terminate();
     up.wait();
@@ -57,8 +65,8 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].starts_with("when ") && lines[1].contains("active"), "{shown}");
     assert!(lines.iter().any(|line| line.contains(&hello[..8]) && line.contains("rolled back")), "{shown}");
-    assert!(shown.contains("\nRiley: 9 entries, whole; head 9 "), "{shown}");
-    assert!(shown.contains("\nJaquez: 6 entries, whole; head 6 "), "{shown}");
+    assert!(shown.contains("\nRiley: 15 entries, whole; head 15 "), "{shown}");
+    assert!(shown.contains("\nJaquez: 12 entries, whole; head 12 "), "{shown}");
 }
 
 #[test]
@@ -73,7 +81,7 @@ fn a_log_that_was_changed_is_named_with_its_line_and_fails() {
     let path = log(&herd, "Riley");
     let text = fs::read_to_string(&path).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
-    let edited = lines[2].replace("previous", "active");
+    let edited = lines[2].replace("parsed", "active");
     assert_ne!(edited, lines[2]);
     lines[2] = &edited;
     fs::write(&path, lines.join("\n") + "\n").unwrap();
@@ -89,7 +97,7 @@ fn a_log_that_was_changed_is_named_with_its_line_and_fails() {
     fs::write(&path, text.lines().take(2).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
     let said = herd.herd(&["audit", "--verify-only"]);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.contains(":3: the log ends with entry 2, and 4 were written"), "{said}");
+    assert!(said.contains(":3: the log ends with entry 2, and 10 were written"), "{said}");
 }
 
 #[test]
@@ -119,7 +127,7 @@ fn a_swap_that_cannot_be_written_down_happens_and_is_counted() {
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");
     assert!(herd.herd(&["rollback"]).status.success());
     let status = stdout(&herd.herd(&["status"]));
-    assert!(status.contains("audit fault: Riley could not write 5 entries of its audit log: "), "{status}");
+    assert!(status.contains("audit fault: Riley could not write 12 entries of its audit log: "), "{status}");
 }
 
 /// What `herd audit --json` has of a node.

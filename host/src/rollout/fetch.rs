@@ -46,7 +46,7 @@ impl Fetch {
         }
         let total = *self.total.get_or_insert(part.total);
         let whole = expected + part.bytes.len() as u64;
-        if part.bytes.is_empty() || total > GUEST_BYTES_MAX || part.total != total || whole > total {
+        if (part.bytes.is_empty() && total > 0) || total > GUEST_BYTES_MAX || part.total != total || whole > total {
             self.begin_anew();
             self.again = now + ANSWER_MAX;
             return Next::Nothing;
@@ -126,6 +126,13 @@ mod tests {
         assert_eq!(fetch.take("Juzang", part(guest, 0, 4), now), Next::Nothing, "a part that was had");
         assert_eq!(fetch.take("Jaquez", part(guest, 4, 6), now), Next::Nothing, "of one who was not asked");
         assert_eq!(fetch.take("Juzang", part(guest, 4, 6), now), Next::Done(guest.to_vec()));
+    }
+
+    #[test]
+    fn a_guest_without_a_byte_is_one_part() {
+        let now = Instant::now();
+        let (mut fetch, _) = Fetch::new(Digest::of(b""), "Juzang", now);
+        assert_eq!(fetch.take("Juzang", part(b"", 0, 0), now), Next::Done(vec![]));
     }
 
     #[test]
