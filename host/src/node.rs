@@ -232,7 +232,8 @@ impl Node {
         );
         let nodes = config.nodes.keys().cloned().collect();
         let (serving, _) = generations.digests();
-        let rollout = Rollout::new(name, nodes, Arc::clone(guest), serving, memory, remembered);
+        let candidate_max = Duration::from_secs(config.swap.candidate_s.max(1));
+        let rollout = Rollout::new(name, nodes, Arc::clone(guest), serving, candidate_max, memory, remembered);
         let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
         let known = config.nodes.keys().cloned().collect();
         Ok(Core {

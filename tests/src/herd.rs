@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use herd::admin::{AdminClient, Token, state_directory};
+use herd::admin::{AdminClient, AdminClientError, SwapWish, Token, state_directory};
 use serde_json::Value;
 
 use crate::ports::HeldAddress;
@@ -142,6 +142,23 @@ impl Herd {
         Process::start(self.command(&["run", node]), node, self.scratch.path(&format!("{node}.log")))
     }
 
+    /// Starts one node with more settings than the others have, and waits until it accepts clients.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come to that.
+    #[must_use]
+    #[track_caller]
+    pub fn run_with(&self, node: &str, settings: &[&str]) -> Process {
+        let mut command = self.command(&["run", node]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut process = Process::start(command, node, self.scratch.path(&format!("{node}.log")));
+        process.await_line(&format!("{node} ready"));
+        process
+    }
+
     /// Starts one node at its address in this herd, but as a member of a herd of another name, and waits until it accepts
     /// clients.
     ///
@@ -188,6 +205,48 @@ impl Herd {
         let swapped = self.herd(&[&["swap", &guest], arguments].concat());
         let said = String::from_utf8_lossy(&swapped.stderr).into_owned();
         if swapped.status.success() { Ok(()) } else { Err(said) }
+    }
+
+    /// Has the herd swap, asked for at one node, and gives what it answers.
+    ///
+    /// # Errors
+    ///
+    /// What the node says when it does not.
+    ///
+    /// # Panics
+    ///
+    /// When the guest cannot be read, or no node was ever started.
+    pub fn swap_at(&self, node: &str, guest: impl AsRef<Path>) -> Result<Value, String> {
+        let guest = std::fs::read(guest).expect("the guest was built");
+        self.ask_admin(async |client| {
+            client.herd_swap(self.nodes[node].admin.address, guest.clone(), SwapWish::default()).await
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    /// Which guest a node serves: the first digits of its digest.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn serving(&self, node: &str) -> String {
+        self.status(node)["generations"]["active"]["digest"].as_str().unwrap_or_default()[..8].into()
+    }
+
+    /// Waits until these nodes serve a guest.
+    ///
+    /// # Panics
+    ///
+    /// When one never does.
+    #[track_caller]
+    pub fn await_serving(&self, guest: &str, nodes: &[&str]) {
+        for node in nodes {
+            self.await_status(node, &format!("generation {guest}"), |status| {
+                status["generations"]["active"]["digest"].as_str().is_some_and(|digest| digest.starts_with(guest))
+            });
+        }
     }
 
     /// The names of the nodes.
@@ -245,11 +304,18 @@ impl Herd {
     /// When the node was never started.
     #[must_use]
     pub fn try_status(&self, node: &str) -> Option<Value> {
+        self.ask_admin(async |client| client.status(self.nodes[node].admin.address).await).ok()
+    }
+
+    fn ask_admin(
+        &self,
+        ask: impl AsyncFn(&AdminClient) -> Result<Value, AdminClientError>,
+    ) -> Result<Value, AdminClientError> {
         let directory = state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured");
         let token = Token::read(&directory).expect("a node of the herd was started");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
         let client = AdminClient::new(token).expect("a client for loopback can be made");
-        runtime.block_on(client.status(self.nodes[node].admin.address)).ok()
+        runtime.block_on(ask(&client))
     }
 
     /// What a node says of itself.

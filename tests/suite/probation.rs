@@ -33,7 +33,10 @@ fn a_guest_that_faults_too_often_is_sent_back_and_not_tried_for_ever() {
         assert!(said.contains(words), "{arguments:?}: {said}");
     }
     let said = herd.herd(&["rollback"]);
-    assert!(String::from_utf8_lossy(&said.stderr).contains("the herd went back by itself, and nobody returns to what failed"));
+    assert!(
+        String::from_utf8_lossy(&said.stderr)
+            .contains("the herd went back by itself, and nobody returns to what failed")
+    );
     let said = herd.herd(&["rollback", "--node", "Riley"]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("(2) failed its probation, and nobody goes back to it"));
     assert_eq!(client.ask("BOOM"), "? BOOM");

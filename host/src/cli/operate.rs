@@ -271,6 +271,17 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
             let (name, lost, why) = (text(&node["node"]), text(&audit["lost"]), text(&audit["last_error"]));
             let _ = writeln!(faults, "audit fault: {name} could not write {lost} entries of its audit log: {why}");
         }
+        let (name, herd) = (text(&node["node"]), &node["herd"]);
+        if let Some(why) = herd["back"][&name].as_str() {
+            let number = text(&herd["swap"]["number"]);
+            let _ = writeln!(faults, "swap fault: {name} went back from swap {number} of the herd by itself: {why}");
+        } else if herd["applied"] != herd["swap"]["number"] && !herd["swap"].is_null() {
+            let number = text(&herd["swap"]["number"]);
+            let _ = writeln!(faults, "swap fault: {name} has not taken up swap {number} of the herd yet");
+        }
+        if let Some(error) = herd["memory_error"].as_str() {
+            let _ = writeln!(faults, "swap fault: {name} forgets what it swapped to at a restart: {error}");
+        }
         for link in node["links"].as_array().into_iter().flatten() {
             let ahead_ms = link["clock_ahead_ms"].as_f64().unwrap_or_default();
             if ahead_ms.abs() > tolerance_s * 500.0 {

@@ -99,12 +99,14 @@ impl Rollout {
         nodes: BTreeSet<String>,
         configured: Arc<[u8]>,
         serving: Digest,
+        candidate_max: Duration,
         memory: Memory,
         remembered: Option<Remembered>,
     ) -> Self {
         let (events, heard) = mpsc::channel(EVENTS_MAX);
         let shelf = Box::new(Guests::new(memory.clone(), configured));
-        let mut member = Member::new(node, nodes, serving, shelf, Box::new(rand::random), Instant::now());
+        let random = Box::new(rand::random);
+        let mut member = Member::new(node, nodes, serving, shelf, random, candidate_max, Instant::now());
         if let Some(Remembered { standing, applied, .. }) = remembered {
             (member.standing, member.applied) = (standing, applied);
         }
@@ -118,6 +120,7 @@ impl Rollout {
             status: Arc::clone(&status),
             unwritten: None,
             writing: false,
+            answering: None,
             stopping: None,
         };
         driver.show();
@@ -213,6 +216,9 @@ impl Rollout {
     }
 }
 
+/// What is to survive a restart, with the guests that belong to it.
+type Unwritten = (Remembered, Vec<(Digest, Arc<[u8]>)>);
+
 struct Driver {
     member: Member,
     memory: Memory,
@@ -222,8 +228,10 @@ struct Driver {
     answer: Option<oneshot::Sender<Answer>>,
     status: Arc<Mutex<RolloutStatus>>,
     /// What is to be written down next. A newer one takes its place.
-    unwritten: Option<(Remembered, Option<Arc<[u8]>>)>,
+    unwritten: Option<Unwritten>,
     writing: bool,
+    /// What came of a swap, to be said when it is written down.
+    answering: Option<Answer>,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -243,6 +251,10 @@ impl Driver {
             self.obey(&hands);
             self.write();
             self.show();
+            // What was answered is not to be forgotten.
+            if let Some(answer) = self.answering.take_if(|_| !self.writing) {
+                self.answer.take().map(|waiting| waiting.send(answer));
+            }
             if let Some(stopped) = self.stopping.take_if(|_| !self.writing) {
                 let _ = stopped.send(());
                 return;
@@ -316,9 +328,7 @@ impl Driver {
                     Some(Event::TookUp(swap, taken))
                 }),
                 Order::Remember => self.remember(hands),
-                Order::Answer(answer) => {
-                    self.answer.take().map(|waiting| waiting.send(answer));
-                }
+                Order::Answer(answer) => self.answering = Some(answer),
             }
         }
     }
@@ -335,20 +345,22 @@ impl Driver {
 
     fn remember(&mut self, hands: &Arc<dyn Hands>) {
         let (serving, previous) = hands.live();
-        let guest = self.member.shelf().find(serving);
         let (standing, applied) = (self.member.standing.clone(), self.member.applied.clone());
-        self.unwritten = Some((Remembered { standing, applied, serving, previous }, guest));
+        let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
+        let guests = [serving].into_iter().chain(swapped_to);
+        let guests = guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
+        self.unwritten = Some((Remembered { standing, applied, serving, previous }, guests));
     }
 
     fn write(&mut self) {
         if self.writing {
             return;
         }
-        let Some((remembered, guest)) = self.unwritten.take() else { return };
+        let Some((remembered, guests)) = self.unwritten.take() else { return };
         self.writing = true;
         let (memory, events) = (self.memory.clone(), self.events.clone());
         tokio::task::spawn_blocking(move || {
-            let written = memory.write(&remembered, guest.as_deref()).map_err(|error| error.to_string());
+            let written = memory.write(&remembered, &guests).map_err(|error| error.to_string());
             let _ = events.blocking_send(Event::Written(written));
         });
     }

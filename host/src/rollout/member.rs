@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Call -> engaged -> Prepare -> fetching -> preparing -> ready ---- the herd's swap has its digest -> taken up
-//!            '-- given up, or nothing heard for 30 s ------'-- the candidate is dropped
+//!            '-- given up, or nothing heard for long ------'-- the candidate is dropped
 //! ```
 //!
 //! A node takes part in one swap at a time. What the herd has swapped to is its [`Standing`], and a node that learns of a
@@ -46,6 +46,8 @@ pub(super) struct Member {
     told_by: String,
     known: Known,
     shelf: Box<dyn Shelf>,
+    /// How long a candidate is held when nothing is heard of the node that asked for it.
+    candidate_max: Duration,
     tell_again: Instant,
     orders: VecDeque<Order>,
 }
@@ -115,6 +117,7 @@ impl Member {
         serving: Digest,
         shelf: Box<dyn Shelf>,
         random: Box<dyn FnMut() -> u64 + Send>,
+        candidate_max: Duration,
         now: Instant,
     ) -> Self {
         Self {
@@ -134,6 +137,7 @@ impl Member {
             told_by: String::new(),
             known: Known::default(),
             shelf,
+            candidate_max,
             tell_again: now,
             orders: VecDeque::new(),
         }
@@ -228,8 +232,8 @@ impl Member {
                 self.shelf.keep_only(&[]);
             }
         }
-        if self.engaged.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard) >= CANDIDATE_MAX) {
-            self.give_up(&format!("nothing was heard of the node that asked for {} s", CANDIDATE_MAX.as_secs()));
+        if self.engaged.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard) >= self.candidate_max) {
+            self.give_up(&format!("nothing was heard of the node that asked for {} s", self.candidate_max.as_secs()));
         }
         let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.tick(&self.neighbours, now));
         self.go_on_fetching(next, now);
@@ -551,7 +555,5 @@ pub(super) fn cut(mut text: String) -> String {
 
 /// As the audit log cuts its reasons.
 const TEXT_BYTES_MAX: usize = 2000;
-/// A candidate of which nobody has said for so long what becomes of it is dropped.
-pub(super) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
 /// A neighbour that missed what was said, because its queue was full, hears it again.
 const TELL_EVERY: Duration = Duration::from_secs(5);

@@ -61,16 +61,16 @@ impl Memory {
         .ok()
     }
 
-    /// Remembers, and the bytes of the guest that serves if they are not there yet.
+    /// Remembers, and the bytes of these guests if they are not there yet: those first, so that nothing is remembered that
+    /// cannot be served.
     ///
     /// # Errors
     ///
     /// The disk fails. What was remembered before still is.
-    pub(super) fn write(&self, remembered: &Remembered, guest: Option<&[u8]>) -> io::Result<()> {
-        if let Some(guest) = guest {
-            let name = name(remembered.serving);
-            let path = self.guests.path(&name);
-            let there = std::fs::File::options().append(true).open(&path);
+    pub(super) fn write(&self, remembered: &Remembered, guests: &[(Digest, Arc<[u8]>)]) -> io::Result<()> {
+        for (digest, guest) in guests {
+            let name = name(*digest);
+            let there = std::fs::File::options().append(true).open(self.guests.path(&name));
             // The newest are kept, so one that serves again is new again.
             if there.and_then(|file| file.set_modified(SystemTime::now())).is_err() {
                 self.guests.write(&name, &[guest])?;
@@ -157,6 +157,10 @@ mod tests {
         }
     }
 
+    fn guests(guest: &[u8]) -> [(Digest, Arc<[u8]>); 1] {
+        [(Digest::of(guest), guest.into())]
+    }
+
     fn remembered(guest: &[u8]) -> Remembered {
         Remembered { standing: Standing::default(), applied: None, serving: Digest::of(guest), previous: None }
     }
@@ -166,7 +170,7 @@ mod tests {
         let scratch = Scratch::new();
         let memory = Memory::new(&scratch.0, "Riley");
         assert_eq!(memory.read(), None);
-        memory.write(&remembered(b"one"), Some(b"one")).unwrap();
+        memory.write(&remembered(b"one"), &guests(b"one")).unwrap();
         assert_eq!(memory.read(), Some(remembered(b"one")));
         assert_eq!(memory.guest(Digest::of(b"one")).as_deref(), Some(&b"one"[..]));
         let other = Memory::new(&scratch.0, "Juzang");
@@ -177,7 +181,7 @@ mod tests {
     fn what_is_damaged_is_not_used() {
         let scratch = Scratch::new();
         let memory = Memory::new(&scratch.0, "Riley");
-        memory.write(&remembered(b"one"), Some(b"one")).unwrap();
+        memory.write(&remembered(b"one"), &guests(b"one")).unwrap();
         std::fs::write(memory.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
         assert_eq!(memory.guest(Digest::of(b"one")), None);
         std::fs::write(&memory.file, b"{").unwrap();
@@ -190,7 +194,7 @@ mod tests {
         let memory = Memory::new(&scratch.0, "Riley");
         for number in 0..20_u8 {
             for guest in [[number], [0]] {
-                memory.write(&remembered(&guest), Some(&guest)).unwrap();
+                memory.write(&remembered(&guest), &guests(&guest)).unwrap();
             }
         }
         let kept = |number: u8| memory.guest(Digest::of(&[number])).is_some();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::asking::{Answer, Goal, NodeOutcome, NotSwapped};
-use super::member::{CANDIDATE_MAX, Member, Order, Shelf};
+use super::member::{Member, Order, Shelf};
 use super::message::{Message, Plan, Taken};
 use crate::runtime::Digest;
 
@@ -56,6 +56,7 @@ impl Shelf for Shelved {
     }
 }
 
+const CANDIDATE_MAX: Duration = Duration::from_secs(30);
 const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 const RING: [(&str, &str); 5] = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("A", "E")];
 
@@ -98,7 +99,7 @@ impl Net {
         disk.lock().unwrap().insert(guest("old"), bytes("old"));
         let shelf = Shelved(HashMap::new(), Arc::clone(&disk));
         Node {
-            member: Member::new(name, nodes, guest("old"), Box::new(shelf), Box::new(random), self.now),
+            member: Member::new(name, nodes, guest("old"), Box::new(shelf), Box::new(random), CANDIDATE_MAX, self.now),
             alive: true,
             disk,
             refuses: BTreeMap::new(),

@@ -22,11 +22,14 @@ pub struct SwapLimits {
     pub faults_max: usize,
     /// Seconds of that window. Default 10.
     pub window_s: u64,
+    /// Seconds for which a candidate that is ready for a swap of the herd is held when nothing is heard of the node that
+    /// asked for it. Default 30. Raised, a node that died while it asked is in the way of the next swap for longer.
+    pub candidate_s: u64,
 }
 
 impl Default for SwapLimits {
     fn default() -> Self {
-        Self { probation_s: 600, faults_max: 8, window_s: 10 }
+        Self { probation_s: 600, faults_max: 8, window_s: 10, candidate_s: 30 }
     }
 }
 
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     fn probation(begun: Instant) -> Probation {
-        Probation::new(SwapLimits { probation_s: 600, faults_max: 3, window_s: 10 }, begun)
+        Probation::new(SwapLimits { faults_max: 3, ..SwapLimits::default() }, begun)
     }
 
     fn after(begun: Instant, seconds: u64) -> Instant {

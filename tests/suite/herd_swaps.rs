@@ -1,0 +1,205 @@
+//! Swaps of the whole herd, with a process for each node: refused by one, asked for by two, cut short, missed, and remembered.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, Process, WATCH, eventually};
+use serde_json::Value;
+
+#[test]
+fn a_node_that_was_killed_takes_up_what_it_missed_and_hears_it_from_a_peer() {
+    let herd = Herd::of_five();
+    let mut nodes = start(&herd);
+    nodes.remove("Campbell").unwrap().kill();
+    herd.await_linked(&["Bernard", "Jaquez", "Juzang", "Riley"]);
+    let swapped = herd.swap_at("Riley", HELLO).unwrap();
+    assert_eq!(swapped["nodes"]["Campbell"], "absent", "{swapped}");
+    assert_eq!(swapped["nodes"]["Bernard"]["serving"]["name"], "hello", "{swapped}");
+    let kept = herd.scratch().path("herd").join("generations").join("Campbell");
+    assert!(!kept.exists(), "it has no bytes of its own");
+    nodes.insert("Campbell", herd.run("Campbell"));
+    herd.await_serving(&herd.serving("Riley"), &["Campbell"]);
+    assert_eq!(herd.client("Campbell").ask("you"), "hello, you");
+    eventually("the guest is on its disk", || match kept.read_dir().map(Iterator::count) {
+        Ok(1) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn what_one_node_refuses_no_node_serves() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with_guest(HELLO);
+    let good = ["Riley", "Jaquez"].map(|node| herd.run_with(node, &["logic.mood=good"]));
+    let bad = herd.run_with("Juzang", &["logic.mood=bad"]);
+    herd.await_linked(&["Jaquez", "Juzang", "Riley"]);
+    let said = herd.swap(Fixture::Picky, &[]).unwrap_err();
+    assert!(said.starts_with("herd: Juzang: not checked: setting `mood`: must be good"), "{said}");
+    for node in ["Riley", "Jaquez", "Juzang"] {
+        assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
+        assert_eq!(herd.status(node)["herd"]["swap"], Value::Null);
+        herd.await_status(node, "nothing under way", |status| status["herd"]["engaged"].is_null());
+    }
+    let audit = herd.herd(&["audit", "--node", "Riley"]);
+    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.contains("aborted") && audit.contains("Juzang refused: not checked: setting `mood`"), "{audit}");
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    assert_eq!(herd.client("Juzang").ask("you"), "trap: you", "and the next swap finds nothing in its way");
+    drop((good, bad));
+}
+
+#[test]
+fn of_two_operators_at_once_one_swaps_the_herd_and_the_other_is_told() {
+    let herd = Herd::of_five();
+    let _up = herd.up();
+    for round in 1..=5 {
+        let guests = if round % 2 == 1 { [HELLO, WATCH] } else { [DEFAULT_GUEST, HELLO] };
+        let answers = thread::scope(|scope| {
+            let first = scope.spawn(|| herd.swap_at("Riley", guests[0]));
+            let second = scope.spawn(|| herd.swap_at("Campbell", guests[1]));
+            [first.join().unwrap(), second.join().unwrap()]
+        });
+        let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        let [Ok(won)] = &*won else { panic!("{won:?} and {lost:?}") };
+        let digest = won["digest"].as_str().unwrap()[..8].to_string();
+        assert_eq!(won["swap"], round);
+        let lost = lost[0].as_ref().unwrap_err();
+        assert!(
+            lost.starts_with(&format!("the herd swapped to {digest} meanwhile (swap {round}, by operator ")),
+            "{lost}"
+        );
+        for node in herd.names() {
+            assert_eq!(herd.serving(node), digest, "{node}");
+        }
+    }
+}
+
+/// Method: a stopped node holds up the vote, so the node that was asked can be killed when the others are ready.
+#[test]
+fn an_asking_node_that_dies_before_the_commit_changes_nothing_and_is_in_nobodys_way_for_long() {
+    let herd = Herd::of_five().with("swap.candidate_s=2");
+    let mut nodes = start(&herd);
+    // Stopped after the call and before its vote is there: it takes no part in anything more.
+    let asked = thread::scope(|scope| {
+        let asking = scope.spawn(|| herd.swap_at("Riley", HELLO));
+        herd.await_status("Campbell", "takes part", |status| !status["herd"]["engaged"].is_null());
+        nodes["Campbell"].stop();
+        let audit = herd.scratch().path("herd").join("audit").join("Bernard.000000001.jsonl");
+        eventually("Bernard is ready", || match std::fs::read_to_string(&audit) {
+            Ok(text) if text.contains("\"prepared\"") => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        nodes.remove("Riley").unwrap().kill();
+        asking.join().unwrap()
+    });
+    nodes["Campbell"].go_on();
+    if asked.is_ok() {
+        // Campbell had voted before it was stopped: then the swap was done before the node that was asked died.
+        return;
+    }
+    for node in ["Bernard", "Campbell", "Jaquez", "Juzang"] {
+        herd.await_status(node, "nothing under way", |status| status["herd"]["engaged"].is_null());
+        assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
+    }
+    nodes.insert("Riley", herd.run("Riley"));
+    herd.await_linked(&herd.names());
+    assert_eq!(herd.client("Riley").ask("you"), "? you");
+    herd.swap_at("Bernard", WATCH).unwrap();
+    for node in herd.names() {
+        assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}");
+    }
+}
+
+#[test]
+fn two_halves_that_swapped_apart_agree_when_they_meet() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let mut riley = herd.run("Riley");
+    assert_eq!(herd.swap_at("Riley", HELLO).unwrap()["nodes"]["Jaquez"], "absent");
+    let left = herd.serving("Riley");
+    riley.kill();
+    let _jaquez = herd.run("Jaquez");
+    assert_eq!(herd.swap_at("Jaquez", WATCH).unwrap()["nodes"]["Riley"], "absent");
+    let right = herd.serving("Jaquez");
+    let _riley = herd.run("Riley");
+    herd.await_serving(left.as_str().max(&right), &["Riley", "Jaquez"]);
+    assert_eq!(herd.status("Riley")["herd"]["swap"]["number"], 1, "of two first swaps the greater digest wins");
+}
+
+#[test]
+fn what_serves_and_what_served_before_survive_a_restart() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let mut up = herd.up();
+    for guest in [WATCH, HELLO] {
+        herd.swap(guest, &[]).unwrap();
+    }
+    up.terminate();
+    up.wait();
+    let mut up = herd.up();
+    for node in herd.names() {
+        assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
+        assert_eq!(herd.status(node)["generations"]["previous"]["commands"][2], "WATCH", "{node}");
+    }
+    assert!(herd.herd(&["rollback"]).status.success());
+    up.kill();
+    let up = herd.up();
+    for node in herd.names() {
+        assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}, after it was killed");
+    }
+    up.await_log(&["serves what it swapped to, and not the guest of its configuration"]);
+}
+
+#[test]
+fn a_node_that_went_back_by_itself_stays_back_and_half_of_them_take_the_herd_along() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with("swap.faults_max=2");
+    let mut nodes = start(&herd);
+    herd.swap(Fixture::Trap, &[]).unwrap();
+    let trap = herd.serving("Riley");
+    let boom = |node: &str| (0..2).for_each(|_| assert_eq!(herd.client(node).ask("BOOM"), "? BOOM"));
+    boom("Riley");
+    herd.await_status("Juzang", "who went back", |status| status["herd"]["back"]["Riley"].is_string());
+    nodes.get_mut("Riley").unwrap().kill();
+    nodes.insert("Riley", herd.run("Riley"));
+    herd.await_linked(&["Jaquez", "Juzang", "Riley"]);
+    herd.await_status("Riley", "its way back", |status| status["herd"]["back"]["Riley"].is_string());
+    assert_eq!(herd.client("Riley").ask("you"), "? you", "also after a restart");
+    assert_eq!((herd.serving("Jaquez"), herd.serving("Juzang")), (trap.clone(), trap.clone()));
+    let shown = String::from_utf8_lossy(&herd.herd(&["status"]).stdout).into_owned();
+    assert!(
+        shown.contains("swap fault: Riley went back from swap 1 of the herd by itself: 2 faults within"),
+        "{shown}"
+    );
+    boom("Juzang");
+    herd.await_status("Jaquez", "the way back of the herd", |status| status["herd"]["swap"]["number"] == 2);
+    for node in herd.names() {
+        herd.await_status(node, "its old logic", |status| {
+            status["generations"]["active"]["digest"].as_str().is_some_and(|digest| !digest.starts_with(&trap))
+        });
+        assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
+    }
+    assert_eq!(herd.status("Jaquez")["herd"]["swap"]["who"], "the herd itself");
+}
+
+#[test]
+fn a_swap_of_one_node_stays_its_own_until_the_herd_swaps() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let mut up = herd.up();
+    herd.swap(HELLO, &["Riley"]).unwrap();
+    assert_eq!(herd.client("Jaquez").ask("you"), "? you");
+    up.terminate();
+    up.wait();
+    let _up = herd.up();
+    assert_eq!(
+        (herd.client("Riley").ask("you"), herd.client("Jaquez").ask("you")),
+        ("hello, you".into(), "? you".into())
+    );
+    herd.swap(WATCH, &[]).unwrap();
+    for node in herd.names() {
+        assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}");
+    }
+}
+
+/// Every node as a process of its own.
+fn start(herd: &Herd) -> BTreeMap<&str, Process> {
+    let nodes = herd.names().into_iter().map(|node| (node, herd.run(node))).collect();
+    herd.await_linked(&herd.names());
+    nodes
+}
