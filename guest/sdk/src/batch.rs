@@ -122,6 +122,20 @@ pub struct ReportBatch {
 }
 
 impl ReportBatch {
+    /// Adds one, behind the others.
+    pub fn push(&mut self, report: &Report<'_>) {
+        for bytes in [report.key, report.rank, report.bytes, report.origin] {
+            self.bytes.extend_from_slice(bytes);
+            self.words.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        self.words.push(report.form);
+    }
+
+    /// The form of each.
+    pub fn forms(&self) -> impl Iterator<Item = u32> {
+        self.words.chunks_exact(WORDS_PER_REPORT).map(|words| words[WORDS_PER_REPORT - 1])
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -150,13 +164,7 @@ impl ReportBatch {
 impl<'a> FromIterator<&'a Report<'a>> for ReportBatch {
     fn from_iter<T: IntoIterator<Item = &'a Report<'a>>>(reports: T) -> Self {
         let mut batch = Self::default();
-        for report in reports {
-            for bytes in [report.key, report.rank, report.bytes, report.origin] {
-                batch.bytes.extend_from_slice(bytes);
-                batch.words.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-            }
-            batch.words.push(report.form);
-        }
+        reports.into_iter().for_each(|report| batch.push(report));
         batch
     }
 }
@@ -202,9 +210,10 @@ mod tests {
 
     #[test]
     fn reports_read_back() {
-        let report = |key| Report { key, rank: b"\xff", form: 7, bytes: b"AT", origin: b"Riley" };
-        let reports = [report(b"a"), report(b"bc")];
+        let report = |key, form| Report { key, rank: b"\xff", form, bytes: b"AT", origin: b"Riley" };
+        let reports = [report(b"a", 7), report(b"bc", 8)];
         let batch: ReportBatch = reports.iter().collect();
+        assert_eq!(batch.forms().collect::<Vec<_>>(), [7, 8]);
         assert_eq!(read_reports(batch.bytes(), batch.words()), reports);
         assert_eq!(read_reports(&batch.bytes()[1..], batch.words()).len(), 1, "a part is missing");
     }

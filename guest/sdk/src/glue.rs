@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 
 use bindings::exports::herd::logic::logic as wit;
 use bindings::herd::logic::{effects, records, types};
+use forms_bindings::exports::herd::logic::forms as wit_forms;
 
 use crate::batch::{Inputs, read_reports};
 use crate::event::{Failure, Found, Moment, Outcome};
+use crate::forms::{Forms, Unconvertible};
 use crate::logic::{Logic, Settings};
 use crate::turn::{Records, Turn};
 
@@ -19,6 +21,27 @@ pub mod bindings {
         world: "node-logic",
         pub_export_macro: true,
         default_bindings_module: "herd_sdk::glue::bindings",
+    });
+}
+
+/// What wit-bindgen generates for guests that convert records. Apart, because a component has to export whatever its
+/// world does.
+#[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
+pub mod forms_bindings {
+    wit_bindgen::generate!({
+        inline: "
+            package herd:sdk;
+
+            world with-forms {
+                export herd:logic/forms@0.1.0;
+            }
+        ",
+        path: "../../wit",
+        world: "herd:sdk/with-forms",
+        pub_export_macro: true,
+        export_macro_name: "export_forms",
+        default_bindings_module: "herd_sdk::glue::forms_bindings",
+        with: { "herd:logic/types@0.1.0": super::bindings::herd::logic::types },
     });
 }
 
@@ -74,6 +97,30 @@ impl<S: Slot> wit::Guest for Component<S> {
         let mut turn = Turn::new(moment(at), &HostRecords);
         logic::<S, _>(|logic| logic.answer(&token, &otherwise, outcome, &mut turn));
         decision(turn.finish())
+    }
+}
+
+/// What converts records for a component. Named by [`export!`](crate::export).
+pub struct Converter<F>(PhantomData<F>);
+
+impl<F: Forms + 'static> wit_forms::Guest for Converter<F> {
+    fn native() -> u32 {
+        F::NATIVE
+    }
+
+    fn upgrade(from: u32, bytes: Vec<u8>) -> Result<Vec<u8>, wit_forms::Unconvertible> {
+        F::upgrade(from, &bytes).map_err(unconvertible)
+    }
+
+    fn downgrade(to: u32, bytes: Vec<u8>) -> Result<Vec<u8>, wit_forms::Unconvertible> {
+        F::downgrade(to, &bytes).map_err(unconvertible)
+    }
+}
+
+fn unconvertible(why: Unconvertible) -> wit_forms::Unconvertible {
+    match why {
+        Unconvertible::UnknownForm => wit_forms::Unconvertible::UnknownForm,
+        Unconvertible::Malformed => wit_forms::Unconvertible::Malformed,
     }
 }
 

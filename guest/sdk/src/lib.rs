@@ -39,6 +39,7 @@ pub mod check;
 pub mod effect;
 pub mod effects;
 pub mod event;
+pub mod forms;
 pub mod logic;
 mod turn;
 
@@ -53,14 +54,25 @@ pub use batch::{InputBatch, Inputs, ReportBatch};
 pub use effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 pub use effects::Effects;
 pub use event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Progress, Report, Reports};
+pub use forms::{Forms, Unconvertible};
 pub use logic::{BadSetting, Description, Logic, Settings};
 pub use turn::{KeepIndex, Records, SoFar, Turn};
 
-/// Makes a component of a type that implements [`Logic`].
+/// Makes a component of a type that implements [`Logic`]: `export!(Hello);`. One that implements [`Forms`] too, and
+/// writes another form than the first or reads others, says so: `export!(Hello, forms);`.
 ///
 /// Outside wasm it expands to nothing, so the same crate builds and tests natively.
 #[macro_export]
 macro_rules! export {
+    ($logic:ty, forms) => {
+        $crate::export!($logic);
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Converter = $crate::glue::Converter<$logic>;
+    $crate::glue::forms_bindings::export_forms!(Converter with_types_in $crate::glue::forms_bindings);
+        };
+    };
     ($logic:ty) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
