@@ -7,6 +7,8 @@ use herd_sdk::{Decision, Effects, Moment, Outcome};
 pub(super) use generated::exports::herd::logic::logic as wit;
 pub(super) use generated::herd::logic::{effects, records, types};
 pub(super) use generated::{NodeLogic, NodeLogicPre};
+pub(super) use generated_forms::WithForms;
+pub(super) use generated_forms::exports::herd::logic::forms;
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod generated {
@@ -15,6 +17,25 @@ mod generated {
         world: "node-logic",
         exports: { default: async },
         imports: { default: trappable },
+    });
+}
+
+/// What a guest may export beside its logic.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+mod generated_forms {
+    wasmtime::component::bindgen!({
+        inline: "
+            package herd:host;
+
+            world with-forms {
+                export herd:logic/forms@0.1.0;
+            }
+        ",
+        path: "../wit",
+        world: "herd:host/with-forms",
+        exports: { default: async },
+        imports: { default: trappable },
+        with: { "herd:logic/types": super::generated::herd::logic::types },
     });
 }
 

@@ -19,6 +19,9 @@ pub(super) struct Deadline {
     missed: bool,
 }
 
+/// What the clocks said when a call began to wait for what is not its own doing.
+pub(super) struct Pause(Option<(Duration, Instant)>);
+
 impl Deadline {
     pub(super) fn new(processor_max: Duration) -> Self {
         Self { processor_max, started: None, missed: false }
@@ -33,6 +36,19 @@ impl Deadline {
     /// Whether this call was stopped for its deadline.
     pub(super) fn missed(&self) -> bool {
         self.missed
+    }
+
+    /// The call waits for what is not its own doing. No tick falls into it until it goes on.
+    pub(super) fn pause(&self) -> Pause {
+        Pause(self.started.map(|_| (processor_time(), Instant::now())))
+    }
+
+    /// The call goes on, and what went by since does not count.
+    pub(super) fn resume(&mut self, pause: &Pause) {
+        if let (Some((processor, wall)), Some((processor_then, wall_then))) = (&mut self.started, &pause.0) {
+            *processor += processor_time().saturating_sub(*processor_then);
+            *wall += wall_then.elapsed();
+        }
     }
 
     /// An epoch tick fell into this call.

@@ -11,6 +11,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use super::bindings::{NodeLogic, NodeLogicPre};
 use super::code_cache::CodeCache;
 use super::digest::Digest;
+use super::forms_instance::FormsInstance;
 use super::guest::Guest;
 use super::inspect::{self, Inspection, LoadError, Stage};
 use crate::worker;
@@ -46,6 +47,8 @@ pub struct Engine {
 pub(super) struct Compiled {
     pub(super) pre: NodeLogicPre<Guest>,
     pub(super) digest: Digest,
+    /// Whether it converts records.
+    pub(super) exports_forms: bool,
 }
 
 impl Engine {
@@ -97,7 +100,14 @@ impl Engine {
     /// The bytes are no component. Nothing changed.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
         let component = self.parse_and_compile(bytes)?;
-        Ok(inspect::inspect(&self.engine, &component, Digest::of(bytes), bytes.len()))
+        let mut inspection = inspect::inspect(&self.engine, &component, Digest::of(bytes), bytes.len());
+        if inspection.problems.is_empty() && inspection.exports_forms() {
+            match self.native_form(&component) {
+                Ok(form) => inspection.form = Some(form),
+                Err(why) => inspection.problems.push(format!("does not say which form it writes: {why}")),
+            }
+        }
+        Ok(inspection)
     }
 
     /// Parses, compiles and links a guest. Takes tens to hundreds of milliseconds: not for a worker thread.
@@ -116,7 +126,7 @@ impl Engine {
         }
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
         let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
-        let compiled = Arc::new(Compiled { pre, digest });
+        let compiled = Arc::new(Compiled { pre, digest, exports_forms: inspection.exports_forms() });
         if let Some(code) = &self.code
             && !was_there
         {
@@ -126,6 +136,13 @@ impl Engine {
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
+    }
+
+    fn native_form(&self, component: &Component) -> Result<u32, String> {
+        let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new);
+        let pre = pre.map_err(|error| format!("{error:#}"))?;
+        let native = FormsInstance::new(&pre, self.limits, "").and_then(|mut instance| instance.native());
+        native.map_err(|fault| fault.to_string())
     }
 
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
@@ -195,8 +212,9 @@ const TICKS_PER_DEADLINE: u32 = 5;
 const WASM_STACK_BYTES: usize = 512 << 10;
 /// What the host's functions need on top of the guest's frames.
 const HOST_STACK_BYTES: usize = 512 << 10;
-/// Five nodes in one process, and four generations each at the moment of a swap, with as many to spare.
-const INSTANCES_PER_WORKER: u32 = 40;
+/// Five nodes in one process, and four generations each at the moment of a swap, each with an instance that decides and one
+/// that converts; with half as many to spare.
+const INSTANCES_PER_WORKER: u32 = 60;
 const INSTANCES_MIN: u32 = 256;
 /// Each reserves some 6 GiB of address space; this is a third of what 47 bits hold.
 const INSTANCES_MAX: u32 = 8192;

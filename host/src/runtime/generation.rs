@@ -10,11 +10,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use herd_sdk::{Description, Records, Settings};
 use serde::Serialize;
 
+use super::converter::Converter;
 use super::digest::Digest;
 use super::engine::{Compiled, Engine};
 use super::fault::Fault;
+use super::forms::Forms;
 use super::inspect::{LoadError, Stage};
 use super::instance::Instance;
+use super::reading::Reading;
 use crate::worker;
 
 /// The number of a generation on its node: 1 for the one that was there at the start.
@@ -35,6 +38,7 @@ pub struct Generation {
     description: Description,
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
+    reading: Arc<Reading>,
     slots: Box<[Mutex<Option<Instance>>]>,
     since_s: AtomicU64,
     faults: AtomicU64,
@@ -57,8 +61,10 @@ impl Generation {
     ) -> Result<Self, LoadError> {
         let compiled = engine.compile(bytes)?;
         let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: fault.to_string() };
-        let mut instance =
-            Instance::new(&compiled.pre, engine.limits(), Arc::clone(&records), &settings).map_err(checked)?;
+        let converter = compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings)).transpose();
+        let reading = Arc::new(Reading::new(converter.map_err(checked)?));
+        let mut instance = Instance::new(&compiled.pre, engine.limits(), Arc::clone(&records), &reading, &settings)
+            .map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
         Ok(Self {
             id,
@@ -67,11 +73,17 @@ impl Generation {
             description,
             settings,
             records,
+            reading,
             slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
             since_s: AtomicU64::new(now_s()),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         })
+    }
+
+    /// The same, which has other generations convert what it cannot.
+    pub(super) fn among(self, forms: &Arc<Forms>) -> Self {
+        Self { reading: Arc::new(self.reading.among(forms)), ..self }
     }
 
     /// The number of this generation on its node.
@@ -84,6 +96,16 @@ impl Generation {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.compiled.digest
+    }
+
+    /// The form it reads and writes.
+    pub(super) fn form(&self) -> u32 {
+        self.reading.native()
+    }
+
+    /// What it converts records of other forms with, if it can.
+    pub(super) fn converter(&self) -> Option<&Arc<Converter>> {
+        self.reading.converter()
     }
 
     /// What it was configured with.
@@ -115,6 +137,7 @@ impl Generation {
             name: self.description.name.clone(),
             version: self.description.version.clone(),
             commands: self.description.commands.clone(),
+            form: self.form(),
             serving_since_s: self.since_s.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
             failed: self.has_failed(),
@@ -144,12 +167,16 @@ impl Generation {
 
     /// A fresh instance, configured.
     pub(super) fn instance(&self) -> Result<Instance, Fault> {
-        self.instance_over(Arc::clone(&self.records))
+        self.make(Arc::clone(&self.records), &self.reading)
     }
 
     /// A fresh instance over other records, to decide apart from the node.
     pub(super) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<Instance, Fault> {
-        Instance::new(&self.compiled.pre, self.engine.limits(), records, &self.settings)
+        self.make(records, &Arc::new(self.reading.uncounted()))
+    }
+
+    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: &Arc<Reading>) -> Result<Instance, Fault> {
+        Instance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings)
     }
 }
 
@@ -170,6 +197,8 @@ pub struct GenerationStatus {
     pub version: String,
     /// The command words it knows.
     pub commands: Vec<String>,
+    /// The form in which it reads and writes records.
+    pub form: u32,
     /// When it last became active, in seconds since the Unix epoch.
     pub serving_since_s: u64,
     /// How many of its calls went wrong.

@@ -30,6 +30,7 @@ use super::digest::Digest;
 use super::engine::Engine;
 use super::evidence::{Evidence, SavedCase};
 use super::fault::Fault;
+use super::forms::Forms;
 use super::generation::{Generation, GenerationId, GenerationStatus};
 use super::inspect::LoadError;
 use super::offence::Rescue;
@@ -45,6 +46,7 @@ pub struct Generations {
     settings: Settings,
     limits: SwapLimits,
     records: Arc<dyn Records + Send + Sync>,
+    forms: Arc<Forms>,
     live: ArcSwap<Live>,
     recorder: Recorder,
     /// The number of the next generation.
@@ -129,21 +131,26 @@ impl Generations {
         limits: SwapLimits,
         records: Arc<dyn Records + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let load =
-            |id, bytes| Generation::load(engine, GenerationId(id), bytes, settings.clone(), Arc::clone(&records));
+        let forms = Arc::new(Forms::default());
+        let load = |id, bytes| {
+            let loaded = Generation::load(engine, GenerationId(id), bytes, settings.clone(), Arc::clone(&records))?;
+            let loaded = loaded.among(&forms);
+            forms.admit(loaded.converter());
+            Ok::<_, LoadError>(Arc::new(loaded))
+        };
         let before = previous.map(|previous| load(1, previous));
         let previous = before.and_then(|loaded| {
             loaded.inspect_err(|error| tracing::warn!(%error, "the generation before does not load any more")).ok()
         });
         let id = if previous.is_some() { 2 } else { 1 };
-        let active = Arc::new(load(id, bytes)?);
+        let active = load(id, bytes)?;
         let probation = previous.as_ref().map(|_| Probation::new(limits.clone(), Instant::now()));
-        let previous = previous.map(Arc::new);
         Ok(Self {
             engine: Arc::clone(engine),
             settings,
             limits,
             records,
+            forms,
             live: ArcSwap::from_pointee(Live { active, previous, probation }),
             recorder: Recorder::new(),
             next: AtomicU64::new(id + 1),
@@ -288,12 +295,14 @@ impl Generations {
         }
         let id = GenerationId(self.next.load(Ordering::Relaxed));
         let candidate = Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
+        let candidate = candidate.among(&self.forms);
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
         let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls)?;
         let Rehearsed { transcripts, decisions } = rehearsed;
         tracing::debug!(digest = %candidate.digest().short(), transcripts, decisions, "candidate rehearsed");
         // Whoever holds the seat is alone here.
         self.next.store(id.0 + 1, Ordering::Relaxed);
+        self.forms.admit(candidate.converter());
         Ok((Arc::new(candidate), rehearsed))
     }
 
@@ -370,6 +379,7 @@ impl Generations {
             active: live.active.status(),
             previous: live.previous.as_ref().map(|previous| previous.status()),
             rescued: self.rescued.load(Ordering::Relaxed),
+            unconvertible: self.forms.unconvertible(),
             shadow: self.shadows.status(),
         }
     }
@@ -531,6 +541,8 @@ pub struct GenerationsStatus {
     pub previous: Option<GenerationStatus>,
     /// How many calls the previous one decided because the active one faulted.
     pub rescued: u64,
+    /// How often a guest was not shown a record or report, because nobody here could convert it to the guest's form.
+    pub unconvertible: u64,
     /// What decides too, without anything coming of it.
     pub shadow: Option<ShadowStatus>,
 }

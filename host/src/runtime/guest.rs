@@ -17,6 +17,7 @@ use super::call::Read;
 use super::deadline::Deadline;
 use super::engine::Limits;
 use super::output::GuestOutput;
+use super::reading::{Patience, Reading};
 
 /// The data of a store.
 pub(super) struct Guest {
@@ -24,6 +25,8 @@ pub(super) struct Guest {
     table: ResourceTable,
     clock: CallClock,
     records: Arc<dyn Records + Send + Sync>,
+    reading: Arc<Reading>,
+    patience: Patience,
     pub(super) deadline: Deadline,
     pub(super) memory: MemoryCap,
     pub(super) output: GuestOutput,
@@ -32,7 +35,12 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(limits: Limits, records: Arc<dyn Records + Send + Sync>, node: &str) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        records: Arc<dyn Records + Send + Sync>,
+        reading: Arc<Reading>,
+        node: &str,
+    ) -> Self {
         let clock = CallClock::default();
         let output = GuestOutput::new(node);
         let wasi = WasiCtx::builder()
@@ -52,6 +60,8 @@ impl Guest {
             table: ResourceTable::new(),
             clock,
             records,
+            reading,
+            patience: Patience::default(),
             deadline: Deadline::new(limits.deadline),
             memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
             output,
@@ -65,6 +75,7 @@ impl Guest {
         self.deadline.begin();
         self.memory.refused = false;
         self.reads.clear();
+        self.patience = Patience::default();
     }
 }
 
@@ -92,7 +103,15 @@ impl records::Host for Guest {
         let room = READS_MAX.saturating_sub(self.reads.len());
         let reads = keys.into_iter().zip(found.iter().cloned()).take(room);
         self.reads.extend(reads.map(|(key, found)| Read { key, found }));
-        Ok(found.into_iter().map(|found| found.map(wire)).collect())
+        // What is noted above is what was written, so that another generation can read it in its own form.
+        let foreign = found.iter().flatten().any(|found| found.form != self.reading.native());
+        let pause = foreign.then(|| self.deadline.pause());
+        let mut show = |found| self.reading.show(found, &mut self.patience);
+        let shown = found.into_iter().map(|found| found.and_then(&mut show).map(wire)).collect();
+        if let Some(pause) = pause {
+            self.deadline.resume(&pause);
+        }
+        Ok(shown)
     }
 }
 

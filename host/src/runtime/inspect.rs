@@ -5,6 +5,7 @@ use wasmtime::component::Component;
 
 use super::bindings::{PACKAGE, VERSION};
 use super::digest::Digest;
+use super::forms::FIRST_FORM;
 
 /// The stages of a swap that can fail before anything changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +53,8 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// What it exports.
     pub exports: Vec<String>,
+    /// The form in which it reads and writes records. None if it does not say, though it should.
+    pub form: Option<u32>,
     /// Why this host cannot run it. Empty if it can.
     pub problems: Vec<String>,
 }
@@ -65,6 +68,10 @@ impl std::fmt::Display for Inspection {
         }
         for export in &self.exports {
             writeln!(f, "exports  {export}")?;
+        }
+        if let Some(form) = self.form {
+            let others = if self.exports_forms() { "" } else { ", the first; it knows no other" };
+            writeln!(f, "form     {form}{others}")?;
         }
         match &*self.problems {
             [] => write!(f, "verdict  this host can run it"),
@@ -104,7 +111,19 @@ pub(super) fn inspect(
     let exports: Vec<String> = kind.exports(engine).map(|(name, _)| name.to_string()).collect();
     let mut problems: Vec<String> = imports.iter().filter_map(|name| import_problem(name)).collect();
     problems.extend(export_problem(&exports));
-    Inspection { digest: digest.to_string(), size_bytes, imports, exports, problems }
+    problems.extend(forms_problem(&exports));
+    let mut inspection = Inspection { digest: digest.to_string(), size_bytes, imports, exports, form: None, problems };
+    if !inspection.exports_forms() {
+        inspection.form = Some(FIRST_FORM);
+    }
+    inspection
+}
+
+impl Inspection {
+    /// Whether the guest converts records of other forms.
+    pub(super) fn exports_forms(&self) -> bool {
+        self.exports.contains(&forms_export())
+    }
 }
 
 fn import_problem(name: &str) -> Option<String> {
@@ -134,6 +153,17 @@ fn export_problem(exports: &[String]) -> Option<String> {
         Some(other) => format!("exports {other}, and this host calls {wanted}"),
         None => format!("does not export {wanted}; a guest written with herd-sdk ends with `herd_sdk::export!`"),
     })
+}
+
+/// A guest that exports another version of `forms` would be taken for one that writes the first form.
+fn forms_problem(exports: &[String]) -> Option<String> {
+    let wanted = forms_export();
+    let other = exports.iter().find(|name| name.split('@').next() == wanted.split('@').next())?;
+    (*other != wanted).then(|| format!("exports {other}, and this host calls {wanted}"))
+}
+
+fn forms_export() -> String {
+    format!("{PACKAGE}/forms@{VERSION}")
 }
 
 /// What a guest may import of the contract.

@@ -17,6 +17,7 @@ use super::call::{Call, Read};
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
+use super::reading::Reading;
 
 /// The default logic, configured.
 pub(super) struct Instance {
@@ -30,6 +31,7 @@ impl Instance {
         _: &NodeLogicPre<Guest>,
         _: Limits,
         records: Arc<dyn Records + Send + Sync>,
+        _: &Arc<Reading>,
         settings: &Settings,
     ) -> Result<Self, Fault> {
         let mut settings = settings.clone();
