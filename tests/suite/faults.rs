@@ -23,6 +23,8 @@ pub(crate) enum Wrong {
     OnRecords,
     /// It answers in another format: `shadows.rs`.
     InItsFormat,
+    /// Its records are in another form: `forms.rs`.
+    InItsForm,
     /// It cannot serve at all: `refusals.rs`.
     AtTheSwap,
 }
@@ -42,6 +44,7 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
         Fixture::Refuser => Wrong::OnReports,
         Fixture::Grudge => Wrong::OnRecords,
         Fixture::Rounder => Wrong::InItsFormat,
+        Fixture::SecondForm | Fixture::NoWayBack | Fixture::NoWayIn | Fixture::TrapOnUpgrade => Wrong::InItsForm,
         Fixture::Greedy | Fixture::OtherVersion | Fixture::OtherWorld | Fixture::Picky | Fixture::Stillborn => {
             Wrong::AtTheSwap
         }

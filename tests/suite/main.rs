@@ -7,6 +7,7 @@ mod cases;
 mod cases_saved;
 mod contract;
 mod faults;
+mod forms;
 mod herd_swaps;
 mod probation;
 mod processes;

@@ -1,0 +1,19 @@
+//! The default logic, but its records are in another form, and it cannot convert them back to the first.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_sdk::Unconvertible;
+use herd_test_guests::{SecondForm, Ways};
+
+struct NoWayBack;
+
+impl Ways for NoWayBack {
+    const NAME: &'static str = "no-way-back";
+
+    fn downgrade(_: u32, _: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        Err(Unconvertible::UnknownForm)
+    }
+}
+
+herd_sdk::export!(SecondForm<NoWayBack>, forms);

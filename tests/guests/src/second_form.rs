@@ -1,0 +1,179 @@
+//! The default logic with its records in another form: the fields of the `AT` line behind one another with tabs between,
+//! those of the client first. What clients see is the same.
+//!
+//! A `WHATSAT` about a client whose name begins with `boom-` is one too many, so that the generation before decides it.
+
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+
+use herd_logic::{AtLine, Command, FORM, Herd, HerdSettings, Line, Ranks, split_lines};
+use herd_sdk::{
+    BadSetting, Description, Effect, Forms, Found, Input, Logic, Mark, Method, Moment, Outcome, Progress, Records,
+    Reports, Settings, Turn, Unconvertible,
+};
+
+/// Which conversions a guest has.
+pub trait Ways {
+    /// What it calls itself.
+    const NAME: &'static str;
+
+    /// From the first form.
+    ///
+    /// # Errors
+    ///
+    /// It is another one, or the bytes are no `AT` line.
+    fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        upgrade(from, bytes)
+    }
+
+    /// To the first form.
+    ///
+    /// # Errors
+    ///
+    /// It is another one, or the bytes are no record of the second.
+    fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        if to == FORM { at_line(bytes).ok_or(Unconvertible::Malformed) } else { Err(Unconvertible::UnknownForm) }
+    }
+}
+
+/// The default logic, with records in the second form.
+pub struct SecondForm<W> {
+    herd: Herd,
+    node: String,
+    ranks: Ranks,
+    ways: PhantomData<W>,
+}
+
+impl<W: Ways> Forms for SecondForm<W> {
+    const NATIVE: u32 = 2;
+
+    fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        W::upgrade(from, bytes)
+    }
+
+    fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        W::downgrade(to, bytes)
+    }
+}
+
+impl<W: Ways> Logic for SecondForm<W> {
+    fn describe() -> Description {
+        Description { name: W::NAME.into(), ..Herd::describe() }
+    }
+
+    fn configure(settings: &Settings) -> Result<Self, BadSetting> {
+        let (herd, node) = (Herd::configure(settings)?, settings.node.clone());
+        let ranks = Ranks::new(HerdSettings::parse(settings)?.tolerance_ns, node.as_bytes());
+        Ok(Self { herd, node, ranks, ways: PhantomData })
+    }
+
+    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        if input.mark == Mark::Overlong {
+            return self.herd.input(input, turn);
+        }
+        split_lines(input, |line| {
+            self.line(line, turn);
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+        for (index, report) in reports.iter().enumerate() {
+            assert_eq!(report.form, Self::NATIVE, "the host converts what it gives");
+            let client = report.bytes.split(|&byte| byte == b'\t').next();
+            if client != Some(report.key) || at_line(report.bytes).is_none() {
+                turn.refuse(index);
+            }
+        }
+    }
+
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+        self.herd.answer(token, otherwise, outcome, turn);
+    }
+}
+
+impl<W: Ways> SecondForm<W> {
+    fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) {
+        match line.command() {
+            Command::Iamat(iamat) => {
+                let received_ns = turn.now_ns();
+                let rank = self.ranks.rank(iamat.time.ns(), received_ns);
+                let mut at = vec![];
+                AtLine::write(&mut at, self.node.as_bytes(), received_ns, &iamat);
+                let record = upgrade(FORM, &at).unwrap_or_default();
+                let kept = turn.keep(iamat.client, &rank, Self::NATIVE, |out| out.extend_from_slice(&record));
+                at.push(b'\n');
+                turn.reply_if_kept(kept, |out| out.extend_from_slice(&at), |out| line.echo(out));
+            }
+            Command::Whatsat { client, .. } => {
+                assert!(!client.starts_with(b"boom-"), "one client too many");
+                self.ask(line, turn);
+            }
+            _ => {
+                self.herd.line(line, turn);
+            }
+        }
+    }
+
+    /// Has the default logic decide over records as it knows them.
+    fn ask(&self, line: Line<'_>, turn: &mut Turn<'_>) {
+        let records = AtLines(turn);
+        let at = Moment { now_ns: turn.now_ns(), random: turn.random() };
+        let mut inner = Turn::new(at, &records);
+        self.herd.line(line, &mut inner);
+        let decision = inner.finish();
+        for effect in &decision.effects {
+            let text = |span| str::from_utf8(decision.bytes(span)).unwrap_or_default();
+            match effect {
+                Effect::Reply(reply) => turn.reply(decision.bytes(reply.bytes)),
+                Effect::Fetch(fetch) => {
+                    let (token, otherwise) = (decision.bytes(fetch.token), decision.bytes(fetch.otherwise));
+                    let (upstream, path) = (text(fetch.upstream), text(fetch.path));
+                    match fetch.method {
+                        Method::Get => turn.fetch(upstream, path, token, otherwise),
+                        Method::Post => {
+                            turn.fetch_post(upstream, path, decision.bytes(fetch.body), token, otherwise);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The records of a call, as the default logic knows them.
+struct AtLines<'t, 'a>(&'t Turn<'a>);
+
+impl Records for AtLines<'_, '_> {
+    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
+        let as_at = |found: Found| Some(Found { bytes: at_line(&found.bytes)?, form: FORM, ..found });
+        keys.iter().map(|key| self.0.record(key).and_then(as_at)).collect()
+    }
+}
+
+/// Converts a record of the first form to the second.
+///
+/// # Errors
+///
+/// It is in another form, or no `AT` line.
+pub fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+    if from != FORM {
+        return Err(Unconvertible::UnknownForm);
+    }
+    let fields: Vec<&[u8]> = bytes.split(|&byte| byte == b' ').collect();
+    match *fields {
+        [b"AT", node, skew, client, location, time] if AtLine::parse(bytes).is_some() => {
+            Ok([client, location, time, node, skew].join(&b'\t'))
+        }
+        _ => Err(Unconvertible::Malformed),
+    }
+}
+
+/// The `AT` line that a record of the second form stands for.
+fn at_line(record: &[u8]) -> Option<Vec<u8>> {
+    let fields: Vec<&[u8]> = record.split(|&byte| byte == b'\t').collect();
+    let [client, location, time, node, skew] = *fields else { return None };
+    let line = [b"AT", node, skew, client, location, time].join(&b' ');
+    AtLine::parse(&line).is_some().then_some(line)
+}
