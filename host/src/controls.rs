@@ -9,7 +9,7 @@ use crate::audit::{self, Entry};
 use crate::journal::entry;
 use crate::node::Core;
 use crate::rollout::{NotSwapped, Outcome, Wish};
-use crate::runtime::{Digest, SwapOptions};
+use crate::runtime::{Digest, SwapOptions, WayBack};
 use crate::traffic::TrafficLog;
 
 impl Controls for Core {
@@ -61,8 +61,8 @@ impl Controls for Core {
     }
 
     fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
-        let SwapWish { again, unrehearsed } = wish;
-        let wish = Wish { again, unrehearsed, reversible: false };
+        let SwapWish { again, unrehearsed, reversible } = wish;
+        let wish = Wish { again, unrehearsed, reversible };
         outcome(self.rollout.swap(guest, wish, who))
     }
 
@@ -92,8 +92,10 @@ impl Controls for Core {
     }
 }
 
+/// How an operator wishes a swap.
 fn options(wish: SwapWish) -> SwapOptions {
-    SwapOptions { again: wish.again, unrehearsed: wish.unrehearsed }
+    let SwapWish { again, unrehearsed, reversible } = wish;
+    SwapOptions { again, unrehearsed, way_back: WayBack::wished(reversible) }
 }
 
 /// What came of a swap of the herd, for whoever asked for it.

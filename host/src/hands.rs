@@ -9,7 +9,7 @@ use crate::audit::{self, Entry};
 use crate::journal::entry;
 use crate::node::Core;
 use crate::rollout::{Hands, HerdSwap, Plan, Taken};
-use crate::runtime::{Candidate, Digest, GenerationStatus, SwapError, SwapOptions};
+use crate::runtime::{Candidate, Digest, GenerationStatus, SwapError, SwapOptions, WayBack};
 
 impl Hands for Core {
     fn tell(&self, peer: &str, message: Bytes) {
@@ -23,7 +23,8 @@ impl Hands for Core {
     fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {
         self.asked(guest, plan.digest, who);
         let before = self.generations.status();
-        let options = SwapOptions { again: plan.again, unrehearsed: plan.unrehearsed };
+        let Plan { again, unrehearsed, reversible, .. } = *plan;
+        let options = SwapOptions { again, unrehearsed, way_back: WayBack::wished(reversible) };
         let prepared = self.generations.prepare(guest, options);
         self.shadow_is_over(&before, who, "ended by a swap of the herd");
         let candidate = prepared.map_err(|error| self.refused(who, &plan.digest.to_string(), &error).to_string())?;
@@ -72,7 +73,7 @@ impl Hands for Core {
 impl Core {
     /// Loads what the herd has swapped to without this node. It was rehearsed by those who were there.
     fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<GenerationStatus, String> {
-        let options = SwapOptions { again: true, unrehearsed: true };
+        let options = SwapOptions { again: true, unrehearsed: true, way_back: WayBack::NotAsked };
         let until = Instant::now() + BUSY_MAX;
         loop {
             match self.generations.prepare(guest, options) {

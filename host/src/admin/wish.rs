@@ -9,6 +9,8 @@ pub struct SwapWish {
     pub again: bool,
     /// Without rehearsing on the last decisions of the node.
     pub unrehearsed: bool,
+    /// Only if the generation before can read what this one writes.
+    pub reversible: bool,
 }
 
 /// What an operator wants of a shadow, beyond the guest.
@@ -49,7 +51,8 @@ impl SwapWish {
             match name {
                 "again" => wish.again = value,
                 "unrehearsed" => wish.unrehearsed = value,
-                _ => return Err(format!("a swap has no `{name}`; it has `again` and `unrehearsed`")),
+                "reversible" => wish.reversible = value,
+                _ => return Err(format!("a swap has no `{name}`; it has `again`, `unrehearsed` and `reversible`")),
             }
         }
         Ok(wish)
@@ -57,8 +60,8 @@ impl SwapWish {
 
     /// The query that says the same.
     pub(super) fn query(self) -> String {
-        let Self { again, unrehearsed } = self;
-        format!("again={again}&unrehearsed={unrehearsed}")
+        let Self { again, unrehearsed, reversible } = self;
+        format!("again={again}&unrehearsed={unrehearsed}&reversible={reversible}")
     }
 }
 
@@ -68,8 +71,9 @@ mod tests {
 
     #[test]
     fn a_wish_reads_back_and_nonsense_is_named() {
-        for (again, unrehearsed) in [(false, false), (true, false), (false, true), (true, true)] {
-            let wish = SwapWish { again, unrehearsed };
+        for bits in 0..8 {
+            let [again, unrehearsed, reversible] = [1, 2, 4].map(|bit| bits & bit != 0);
+            let wish = SwapWish { again, unrehearsed, reversible };
             assert_eq!(SwapWish::parse(&wish.query()), Ok(wish));
         }
         assert_eq!(SwapWish::parse("").unwrap(), SwapWish::default());
@@ -79,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_shadow_needs_a_share_that_makes_sense() {
-        let wish = ShadowWish { share: "5%".parse().unwrap(), swap: SwapWish { again: true, unrehearsed: false } };
+        let wish = ShadowWish { share: "5%".parse().unwrap(), swap: SwapWish { again: true, ..SwapWish::default() } };
         assert_eq!(ShadowWish::parse(&wish.query()), Ok(wish));
         for (query, words) in
             [("", "needs a `share`"), ("share=0", "`0` is no share"), ("share=5&force=true", "no `force`")]

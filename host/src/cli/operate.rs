@@ -43,6 +43,9 @@ pub(super) struct SwapArgs {
     /// Without rehearsing on the last decisions of the nodes.
     #[arg(long)]
     unrehearsed: bool,
+    /// Only if the logic before it can read the records that this guest writes, so that there is a way back.
+    #[arg(long)]
+    reversible: bool,
     /// Serves nobody yet: decides this share of the calls too, 1% to 100%, and counts what it would have decided in
     /// another way. See `herd shadow report`.
     #[arg(long, value_name = "SHARE")]
@@ -129,7 +132,7 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
         let texts = transcripts(&args.transcripts)?.into_iter().map(|(name, _, text)| (name, text));
         guest = with_transcripts(&guest, &texts.collect());
     }
-    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed };
+    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
     if let Some(share) = args.shadow {
         return shadow::begin(config, &args.node, &guest, ShadowWish { share, swap: wish }, args.json);
     }

@@ -131,7 +131,8 @@ mod tests {
                 assert!(cache.find(up(b"often"), now).is_some(), "{number}");
                 for half in [&cache.young, &cache.old] {
                     assert!(half.results.len() <= HALF_ENTRIES_MAX && half.bytes <= HALF_BYTES_MAX);
-                    assert_eq!(half.bytes, half.results.iter().map(|(key, kept)| size(key, &kept.result)).sum());
+                    let bytes: usize = half.results.iter().map(|(key, kept)| size(key, &kept.result)).sum();
+                    assert_eq!(half.bytes, bytes);
                 }
             }
             assert_eq!(cache.find(up(&0_usize.to_le_bytes().repeat(length / 8)), now), None, "the first is forgotten");

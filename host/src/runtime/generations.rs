@@ -30,6 +30,7 @@ use super::digest::Digest;
 use super::engine::Engine;
 use super::evidence::{Evidence, SavedCase};
 use super::fault::Fault;
+use super::form_rules::{FormRules, WayBack};
 use super::forms::Forms;
 use super::generation::{Generation, GenerationId, GenerationStatus};
 use super::inspect::LoadError;
@@ -114,6 +115,8 @@ pub struct SwapOptions {
     pub again: bool,
     /// Without the last decisions of this node. Transcripts are rehearsed in any case.
     pub unrehearsed: bool,
+    /// Whether the generation before has to be able to read what this one writes.
+    pub way_back: WayBack,
 }
 
 impl Generations {
@@ -260,6 +263,7 @@ impl Generations {
         if let Some(digest) = self.shadows.digest() {
             return Err(SwapError::Shadowed(digest[..8].into()));
         }
+        let options = SwapOptions { way_back: WayBack::Beside, ..options };
         let (candidate, _) = self.candidate(bytes, options)?;
         // Not between a look at what is active and a change of it.
         let _switching = self.switching();
@@ -296,8 +300,11 @@ impl Generations {
         let id = GenerationId(self.next.load(Ordering::Relaxed));
         let candidate = Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
         let candidate = candidate.among(&self.forms);
+        let active = Arc::clone(&self.live.load().active);
+        let forms = FormRules::new(&candidate, &active, options.way_back);
+        forms.check()?;
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
-        let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls)?;
+        let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;
         let Rehearsed { transcripts, decisions } = rehearsed;
         tracing::debug!(digest = %candidate.digest().short(), transcripts, decisions, "candidate rehearsed");
         // Whoever holds the seat is alone here.

@@ -28,6 +28,7 @@ mod digest;
 mod engine;
 mod evidence;
 mod fault;
+mod form_rules;
 mod forms;
 mod forms_instance;
 mod generation;
@@ -54,6 +55,7 @@ pub use digest::Digest;
 pub use engine::{Engine, EngineError, Limits};
 pub use evidence::SavedCase;
 pub use fault::Fault;
+pub use form_rules::WayBack;
 pub use generation::{Generation, GenerationId, GenerationStatus};
 pub use generations::{
     Candidate, Generations, GenerationsStatus, NoShadow, RollbackError, SwapError, SwapOptions, Witness,

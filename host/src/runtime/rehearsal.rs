@@ -16,6 +16,7 @@ use super::call::{Asked, Call, Read, Recorded};
 use super::decider::{ComponentDecider, Warmth};
 use super::engine::Engine;
 use super::fault::Fault;
+use super::form_rules::FormRules;
 use super::generation::Generation;
 use super::inspect::{LoadError, Stage};
 use super::instance::Instance;
@@ -34,12 +35,14 @@ pub(super) struct Rehearsed {
 ///
 /// # Errors
 ///
-/// A transcript does not hold, or the candidate faults on an input of this node, in words. Nothing changed.
+/// A transcript does not hold, or the candidate faults on an input of this node or breaks the rules about forms, in words.
+/// Nothing changed.
 pub(super) fn rehearse(
     engine: &Arc<Engine>,
     candidate: &Generation,
     bytes: &[u8],
     calls: &[Arc<Recorded>],
+    forms: &FormRules<'_>,
 ) -> Result<Rehearsed, LoadError> {
     let failed = |reason: String| LoadError { stage: Stage::Rehearsed, reason };
     let texts = transcripts::of(bytes).map_err(failed)?;
@@ -49,8 +52,10 @@ pub(super) fn rehearse(
     let mut rehearsed = Rehearsed { transcripts: texts.len(), decisions: 0 };
     let mut replica = Replica::new(candidate);
     for recorded in calls {
-        if let Err(fault) = replica.decide(recorded) {
-            return Err(failed(replica.explain(recorded, &fault)));
+        forms.reads(recorded)?;
+        match replica.decide(recorded) {
+            Ok(decision) => forms.keeps(&decision)?,
+            Err(fault) => return Err(failed(replica.explain(recorded, &fault))),
         }
         rehearsed.decisions += recorded.asked.call().decisions();
     }

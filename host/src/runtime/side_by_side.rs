@@ -5,24 +5,28 @@
 //! differs that has several lines, both generations decide it line by line, over the same reads, so that the line which
 //! makes the difference is found. The same is done where the candidate faults.
 //!
+//! Where the candidate writes records in another form, those that it would keep are converted to the form of the active one
+//! before they are compared: what differs then differs for whoever reads it.
+//!
 //! Knows nothing of queues and threads. Bounds: those of a call; whoever asks may have it stop between two lines.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use herd_sdk::batch::read_reports;
-use herd_sdk::{Decision, Input, InputBatch, Mark};
+use herd_sdk::{Decision, Effect, Input, InputBatch, Mark};
 
 use super::call::{Asked, Call, Recorded};
 use super::compare::{Decided, by_input, by_report};
 use super::differences::{Differences, Subject};
 use super::fault::Fault;
+use super::form_rules::downgrade;
 use super::generation::Generation;
 use super::rehearsal::Replica;
 
 /// The active generation and a candidate.
 pub(super) struct SideBySide<'a> {
     active: Replica<'a>,
-    candidate: Replica<'a>,
+    candidate: Candidate<'a>,
     differences: &'a Mutex<Differences>,
     goes_on: &'a dyn Fn() -> bool,
     faults_max: u64,
@@ -37,7 +41,9 @@ impl<'a> SideBySide<'a> {
         goes_on: &'a dyn Fn() -> bool,
         faults_max: u64,
     ) -> Self {
-        let (active, candidate) = (Replica::new(active), Replica::new(candidate));
+        let form = active.form();
+        let candidate = Candidate { generation: candidate, replica: Replica::new(candidate), form };
+        let active = Replica::new(active);
         Self { active, candidate, differences, goes_on, faults_max, faults: 0 }
     }
 
@@ -49,7 +55,7 @@ impl<'a> SideBySide<'a> {
     /// Has the candidate decide a call, and counts how that differs from what the active generation has decided.
     pub(super) fn decide(&mut self, recorded: &Recorded, decided: &Decision) {
         let compared = recorded.asked.call().decisions();
-        match (self.candidate.decide(recorded), &recorded.asked) {
+        match (self.candidate.call(recorded, &recorded.asked.call()), &recorded.asked) {
             (Ok(decision), _) if decision == *decided => self.differences().compared(compared),
             (Ok(decision), Asked::Inputs(inputs)) => {
                 let (before, after) = (by_input(decided), by_input(&decision));
@@ -132,7 +138,7 @@ impl<'a> SideBySide<'a> {
     fn line(&mut self, recorded: &Recorded, line: Input<'_>) -> Option<bool> {
         let alone = InputBatch::from_iter([line]);
         let call = Call::Inputs(&alone);
-        let after = match self.candidate.call(recorded.at, &call, &recorded.reads) {
+        let after = match self.candidate.call(recorded, &call) {
             Ok(after) => after,
             Err(fault) => {
                 self.fault(Subject::Line(line.bytes), &fault);
@@ -162,6 +168,39 @@ impl<'a> SideBySide<'a> {
 
     fn differences(&self) -> MutexGuard<'a, Differences> {
         self.differences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A candidate, and the form in which its records are compared.
+struct Candidate<'a> {
+    generation: &'a Generation,
+    replica: Replica<'a>,
+    form: u32,
+}
+
+impl Candidate<'_> {
+    /// Has it decide a call over what another one looked up. What it cannot convert stays as it is, and differs.
+    fn call(&mut self, recorded: &Recorded, call: &Call<'_>) -> Result<Decision, Fault> {
+        let decision = self.replica.call(recorded.at, call, &recorded.reads)?;
+        let native = self.generation.form();
+        if native == self.form {
+            return Ok(decision);
+        }
+        let mut converted = Decision { output: decision.output.clone(), ..Decision::default() };
+        for effect in &decision.effects {
+            let effect = match effect {
+                Effect::Keep(mut keep) if keep.form == native => {
+                    if let Ok(bytes) = downgrade(self.generation, self.form, decision.bytes(keep.bytes)) {
+                        keep.bytes = converted.copy(&bytes);
+                        keep.form = self.form;
+                    }
+                    Effect::Keep(keep)
+                }
+                other => other,
+            };
+            converted.effects.push(effect);
+        }
+        Ok(converted)
     }
 }
 
