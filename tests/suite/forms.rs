@@ -1,5 +1,10 @@
 //! Records that were written in another form than their reader's.
 
+use std::sync::Arc;
+
+use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
+use herd_sdk::native::{Decider, MemoryRecords};
+use herd_sdk::{Effect, Moment, Report, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, eventually};
 
 /// The `AT` line that a node answers about a client, or what it says instead.
@@ -7,15 +12,269 @@ fn located(herd: &Herd, node: &str, client: &str) -> String {
     herd.client(node).ask_places(&format!("WHATSAT {client} 1 1")).0
 }
 
+/// Reports a client, and says what the node answered.
+fn report(herd: &Herd, node: &str, client: &str) -> String {
+    let told = herd.client(node).ask(&format!("IAMAT {client} +34.068930-118.445127 1520023934.918963997"));
+    assert!(told.starts_with(&format!("AT {node} ")), "{told}");
+    told
+}
+
+fn unconvertible(herd: &Herd, node: &str) -> u64 {
+    herd.status(node)["generations"]["unconvertible"].as_u64().unwrap()
+}
+
+/// What a node says to a guest that it refuses.
+#[track_caller]
+fn refused(herd: &Herd, guest: impl AsRef<std::path::Path>, arguments: &[&str]) -> String {
+    let before = herd.status("Riley")["generations"].clone();
+    let said = herd.swap_with(guest, arguments).unwrap_err();
+    assert_eq!(herd.status("Riley")["generations"], before, "nothing changed");
+    said
+}
+
+#[track_caller]
+fn await_equal_records(herd: &Herd) {
+    let digest = herd.digest("Riley");
+    for node in herd.names() {
+        eventually(&format!("{node} holds what Riley holds"), || {
+            let other = herd.digest(node);
+            if other == digest { Ok(()) } else { Err(other) }
+        });
+    }
+}
+
 #[test]
-fn records_written_before_a_swap_to_another_form_are_read_after_it() {
+fn records_written_before_a_swap_to_another_form_are_read_after_it_and_stay_as_they_are() {
     let herd = Herd::of_one();
     let _up = herd.up();
-    let told = herd.client("Riley").ask("IAMAT kiwi +34-118 1");
-    assert!(told.starts_with("AT Riley "), "{told}");
+    let told = report(&herd, "Riley", "kiwi");
     let digest = herd.digest("Riley");
     herd.swap(Fixture::SecondForm, &[]).unwrap();
     assert_eq!(located(&herd, "Riley", "kiwi"), told);
-    assert_eq!(herd.digest("Riley"), digest, "what is kept stays as it was written");
+    assert_eq!(located(&herd, "Riley", "kiwi"), told, "also from the cache");
+    assert_eq!(herd.digest("Riley"), digest);
     assert_eq!(herd.status("Riley")["generations"]["active"]["form"], 2);
+    assert_eq!(unconvertible(&herd, "Riley"), 0);
+}
+
+#[test]
+fn records_in_the_new_form_are_read_after_a_rollback() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+    assert!(herd.herd(&["rollback"]).status.success());
+    assert_eq!(herd.status("Riley")["generations"]["active"]["form"], 1);
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+    assert_eq!(unconvertible(&herd, "Riley"), 0);
+}
+
+/// Goal: nobody can tell how far a roll has come. Method: of five nodes two have the new guest, two went back, and one still
+/// has it beside the old one; clients report at every node, before and after, and are asked for at every node.
+#[test]
+fn half_way_through_a_roll_every_node_answers_right_and_all_hold_the_same() {
+    let herd = Herd::of_five();
+    let _up = herd.up();
+    let mut told = Vec::new();
+    let mut report_everywhere = |when: &str| {
+        for node in herd.names() {
+            let client = format!("{when}-{node}");
+            told.push((client.clone(), report(&herd, node, &client)));
+            herd.await_known(&client, &herd.names());
+        }
+    };
+    report_everywhere("before");
+    // Where the old guest serves, it is the new one that converts for it, so that has to be there.
+    herd.swap_with(Fixture::SecondForm, &["--shadow", "1%", "--node", "Campbell"]).unwrap();
+    herd.swap(Fixture::SecondForm, &["Riley", "Bernard", "Jaquez", "Juzang"]).unwrap();
+    for node in ["Jaquez", "Juzang"] {
+        assert!(herd.herd(&["rollback", "--node", node]).status.success());
+    }
+    report_everywhere("between");
+    for (client, at) in &told {
+        for node in herd.names() {
+            assert_eq!(located(&herd, node, client), *at, "{client} at {node}");
+        }
+    }
+    await_equal_records(&herd);
+    for node in herd.names() {
+        let status = herd.status(node);
+        assert_eq!(status["generations"]["unconvertible"], 0, "{node}");
+        assert_eq!(status["records"]["set_aside"], 0, "{node}");
+    }
+}
+
+/// Goal: older logic in the middle of a herd stops no flood of what it cannot read. Method: three nodes in a row, of which
+/// only the outer ones have the new guest; the one between has never heard of its form.
+#[test]
+fn a_report_that_a_node_cannot_convert_is_kept_and_passed_on() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Bernard"]), ("Bernard", &[])]);
+    let up = herd.up();
+    herd.swap(Fixture::SecondForm, &["Riley", "Bernard"]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    herd.await_known("kiwi", &["Bernard"]);
+    assert_eq!(located(&herd, "Bernard", "kiwi"), told);
+    await_equal_records(&herd);
+    let counted = unconvertible(&herd, "Jaquez");
+    assert!(counted >= 1, "the report was not shown");
+    assert_eq!(located(&herd, "Jaquez", "kiwi"), "? WHATSAT kiwi 1 1", "as if it were unknown");
+    assert!(unconvertible(&herd, "Jaquez") > counted, "nor was the record");
+    up.await_log(&["WARN", "a form that no generation here can convert"]);
+    assert_eq!(herd.status("Jaquez")["records"]["set_aside"], 0);
+    assert_eq!(unconvertible(&herd, "Bernard"), 0);
+    herd.swap(Fixture::SecondForm, &["Jaquez"]).unwrap();
+    assert_eq!(located(&herd, "Jaquez", "kiwi"), told, "it was there all the time");
+    let at_jaquez = report(&herd, "Jaquez", "emu");
+    herd.await_known("emu", &["Riley", "Bernard"]);
+    assert_eq!(located(&herd, "Riley", "emu"), at_jaquez);
+}
+
+#[test]
+fn a_record_that_nobody_can_convert_is_back_when_who_wrote_it_serves_again() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.swap(Fixture::NoWayBack, &[]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    assert!(herd.herd(&["rollback"]).status.success());
+    assert_eq!(located(&herd, "Riley", "kiwi"), "? WHATSAT kiwi 1 1");
+    assert_eq!(unconvertible(&herd, "Riley"), 1);
+    assert!(herd.herd(&["rollback"]).status.success(), "a second rollback undoes the first");
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+    assert_eq!(unconvertible(&herd, "Riley"), 1);
+}
+
+#[test]
+fn what_the_active_generation_faults_on_is_rescued_by_one_of_another_form() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    let told = report(&herd, "Riley", "boom-kiwi");
+    assert_eq!(located(&herd, "Riley", "boom-kiwi"), told);
+    let generations = &herd.status("Riley")["generations"];
+    assert_eq!((&generations["rescued"], &generations["previous"]["form"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn a_guest_that_faults_in_a_conversion_goes_without_that_record_and_serves_on() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    report(&herd, "Riley", "trap-kiwi");
+    let told = report(&herd, "Riley", "kiwi");
+    herd.swap(Fixture::TrapOnUpgrade, &[]).unwrap();
+    assert_eq!(located(&herd, "Riley", "trap-kiwi"), "? WHATSAT trap-kiwi 1 1");
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+    assert_eq!(unconvertible(&herd, "Riley"), 1);
+    let active = &herd.status("Riley")["generations"]["active"];
+    assert_eq!((&active["name"], &active["faults"]), (&"trap-on-upgrade".into(), &0.into()));
+}
+
+#[test]
+fn a_guest_that_cannot_read_what_is_there_is_refused() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    report(&herd, "Riley", "trap-kiwi");
+    located(&herd, "Riley", "trap-kiwi");
+    let said = refused(&herd, Fixture::NoWayIn, &[]);
+    let words = "Riley: not checked: it reads form 2 and cannot upgrade form 1, which generation 1 writes; its \
+                 forms.upgrade has to handle form 1";
+    assert!(said.contains(words), "{said}");
+    let said = refused(&herd, Fixture::TrapOnUpgrade, &[]);
+    let words = "Riley: not rehearsed: it cannot upgrade a record of form 1 that this node had lately, that of \
+                 \"trap-kiwi\": trapped";
+    assert!(said.contains(words), "{said}");
+    herd.swap_with(Fixture::TrapOnUpgrade, &["--unrehearsed"]).unwrap();
+    let said = refused(&herd, DEFAULT_GUEST, &[]);
+    let words = "it reads form 1 and cannot upgrade form 2, which generation 2 writes; its forms.upgrade has to handle \
+                 form 2 (herd rollback goes back without that)";
+    assert!(said.contains(words), "{said}");
+}
+
+#[test]
+fn a_swap_that_is_to_be_reversible_or_beside_needs_the_way_back() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    report(&herd, "Riley", "kiwi");
+    let said = refused(&herd, Fixture::NoWayBack, &["--reversible"]);
+    let words = "Riley: not checked: not reversible: it writes form 2 and cannot downgrade to form 1, which generation 1 \
+                 reads; export forms.downgrade for form 1, or swap without --reversible";
+    assert!(said.contains(words), "{said}");
+    let said = refused(&herd, Fixture::NoWayBack, &["--shadow", "100%"]);
+    let words = "not checked: it writes form 2 and cannot downgrade to form 1, which generation 1 reads, beside which it \
+                 would decide";
+    assert!(said.contains(words), "{said}");
+    herd.swap_with(Fixture::SecondForm, &["--reversible"]).unwrap();
+    herd.swap_with(Fixture::NoWayBack, &["--reversible"]).unwrap();
+}
+
+/// Goal: the probe is not all. Method: a guest whose `downgrade` knows the form, but not what it would have written for one
+/// of the clients of this node.
+#[test]
+fn a_swap_that_is_to_be_reversible_tries_what_it_would_have_written() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    report(&herd, "Riley", "one-way-kiwi");
+    let said = refused(&herd, Fixture::SecondForm, &["--reversible"]);
+    let words = "Riley: not rehearsed: not reversible: it writes form 2 and cannot downgrade a record that it would have \
+                 kept, that of \"one-way-kiwi\", to form 1";
+    assert!(said.contains(words), "{said}");
+    herd.swap(Fixture::SecondForm, &[]).unwrap();
+}
+
+/// Goal: a change of the form alone is no difference. Method: the same decisions in another form shadow, over records that
+/// were written and looked up in the first.
+#[test]
+fn a_shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    report(&herd, "Riley", "kiwi");
+    herd.swap_with(Fixture::SecondForm, &["--shadow", "100%"]).unwrap();
+    for number in 0..20 {
+        report(&herd, "Riley", &format!("emu-{number}"));
+    }
+    located(&herd, "Riley", "kiwi");
+    let status = herd.await_status("Riley", "a shadow that has seen enough", |status| {
+        status["generations"]["shadow"]["compared"].as_u64() >= Some(21)
+    });
+    let shadow = &status["generations"]["shadow"];
+    assert_eq!((&shadow["different"], &shadow["faults"]), (&0.into(), &0.into()), "{shadow}");
+    assert_eq!(unconvertible(&herd, "Riley"), 0);
+}
+
+/// Goal: what a guest says of a report counts for that one. Method: a batch in which some are left out, without a node.
+#[test]
+fn a_refusal_is_of_the_report_it_means_although_others_were_left_out() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let component = std::fs::read(Fixture::SecondForm.path()).unwrap();
+    let records = Arc::new(MemoryRecords::default());
+    let mut decider = ComponentDecider::load(&engine, &component, Settings::default(), records, Warmth::Warm).unwrap();
+    let at = |form, bytes| Report { key: b"kiwi", rank: b"\x01", form, bytes, origin: b"Riley" };
+    let reports = [
+        at(9, b"of a form that nobody knows"),
+        at(1, b"AT Riley +0.1 kiwi +34-118 1"),
+        at(1, b"no AT line"),
+        at(2, b"kiwi\t+34-118\t1\tRiley\t+0.1"),
+        at(1, b"AT Riley +0.1 emu +34-118 1"),
+        at(2, b"emu\t+34-118\t1\tRiley\t+0.1"),
+    ];
+    let mut refused = |reports: &[Report<'_>]| {
+        let decision = decider.reports(Moment::default(), reports).unwrap();
+        decision.effects.iter().collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&reports), [Effect::Refuse(4), Effect::Refuse(5)], "those about another client");
+    assert_eq!(refused(&reports[..1]), [], "nobody is asked");
+}
+
+#[test]
+fn inspect_says_which_form_a_guest_writes() {
+    let herd = Herd::of_one();
+    let inspected = |guest: &std::path::Path| {
+        let said = herd.herd(&["inspect", &guest.display().to_string()]);
+        assert!(said.status.success());
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let said = inspected(Fixture::SecondForm.path());
+    assert!(said.contains("form     2\n") && said.contains("exports  herd:logic/forms@0.1.0\n"), "{said}");
+    let said = inspected(DEFAULT_GUEST.as_ref());
+    assert!(said.contains("form     1, the first; it knows no other\n"), "{said}");
 }

@@ -1,14 +1,20 @@
-//! The default logic, but its records are in another form, which it converts to and from the first.
+//! The default logic, but its records are in another form, which it converts to and from the first; not back, for clients
+//! whose name begins with `one-way-`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_test_guests::{SecondForm, Ways};
+use herd_sdk::Unconvertible;
+use herd_test_guests::{SecondForm, Ways, downgrade};
 
 struct SecondFormGuest;
 
 impl Ways for SecondFormGuest {
     const NAME: &'static str = "second-form";
+
+    fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        if bytes.starts_with(b"one-way-") { Err(Unconvertible::Malformed) } else { downgrade(to, bytes) }
+    }
 }
 
 herd_sdk::export!(SecondForm<SecondFormGuest>, forms);

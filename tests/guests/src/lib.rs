@@ -6,7 +6,7 @@ mod second_form;
 
 use std::marker::PhantomData;
 
-pub use second_form::{SecondForm, Ways, upgrade};
+pub use second_form::{SecondForm, Ways, downgrade, upgrade};
 
 use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
 

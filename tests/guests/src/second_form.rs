@@ -32,7 +32,7 @@ pub trait Ways {
     ///
     /// It is another one, or the bytes are no record of the second.
     fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
-        if to == FORM { at_line(bytes).ok_or(Unconvertible::Malformed) } else { Err(Unconvertible::UnknownForm) }
+        downgrade(to, bytes)
     }
 }
 
@@ -168,6 +168,15 @@ pub fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         }
         _ => Err(Unconvertible::Malformed),
     }
+}
+
+/// Converts a record of the second form to the first.
+///
+/// # Errors
+///
+/// Another one is wanted, or it is no record of the second.
+pub fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+    if to == FORM { at_line(bytes).ok_or(Unconvertible::Malformed) } else { Err(Unconvertible::UnknownForm) }
 }
 
 /// The `AT` line that a record of the second form stands for.
