@@ -285,6 +285,13 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
         if let Some(error) = herd["memory_error"].as_str() {
             let _ = writeln!(faults, "swap fault: {name} forgets what it swapped to at a restart: {error}");
         }
+        if node["generations"]["unconvertible"].as_u64().is_some_and(|count| count > 0) {
+            let (name, count) = (text(&node["node"]), text(&node["generations"]["unconvertible"]));
+            let _ = writeln!(
+                faults,
+                "forms: {name} could not show its guest a record {count} times, because no guest there converts it"
+            );
+        }
         for link in node["links"].as_array().into_iter().flatten() {
             let ahead_ms = link["clock_ahead_ms"].as_f64().unwrap_or_default();
             if ahead_ms.abs() > tolerance_s * 500.0 {
