@@ -145,6 +145,21 @@ fn a_record_that_nobody_can_convert_is_back_when_who_wrote_it_serves_again() {
 }
 
 #[test]
+fn a_generation_that_is_gone_converts_no_more() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    assert!(herd.herd(&["rollback"]).status.success());
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    assert_eq!(located(&herd, "Riley", "kiwi"), "? WHATSAT kiwi 1 1");
+    assert_eq!(unconvertible(&herd, "Riley"), 1);
+    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+}
+
+#[test]
 fn what_the_active_generation_faults_on_is_rescued_by_one_of_another_form() {
     let herd = Herd::of_one();
     let _up = herd.up();

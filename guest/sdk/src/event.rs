@@ -72,7 +72,7 @@ pub struct Report<'a> {
     pub key: &'a [u8],
     /// The rank its writer gave it.
     pub rank: &'a [u8],
-    /// The form its writer wrote it in.
+    /// The form the bytes are in. A guest is shown its own; see [`Forms`](crate::Forms).
     pub form: u32,
     /// The record.
     pub bytes: &'a [u8],
@@ -138,7 +138,7 @@ pub enum Outcome<'a> {
 pub struct Found {
     /// The rank its writer gave it.
     pub rank: Vec<u8>,
-    /// The form its writer wrote it in.
+    /// The form the bytes are in. A guest is shown its own; see [`Forms`](crate::Forms).
     pub form: u32,
     /// The record.
     pub bytes: Vec<u8>,

@@ -48,6 +48,8 @@ pub mod glue;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
 #[cfg(not(target_family = "wasm"))]
+pub mod shown;
+#[cfg(not(target_family = "wasm"))]
 pub mod transcript;
 
 pub use batch::{InputBatch, Inputs, ReportBatch};

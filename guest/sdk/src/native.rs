@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::batch::InputBatch;
+use crate::batch::{InputBatch, ReportBatch, read_reports};
 use crate::effect::{Decision, Effect};
 use crate::event::{Found, Input, Moment, Outcome, Report, Reports};
+use crate::forms::{Forms, Unconvertible};
 use crate::logic::Logic;
+use crate::shown::ShownReports;
 use crate::turn::{Records, Turn};
 
 /// Why a decider did not decide, in words.
@@ -50,30 +52,84 @@ pub trait Decider {
 pub struct Native<L> {
     logic: L,
     records: Arc<MemoryRecords>,
+    known: Option<KnownForms>,
+}
+
+/// What a logic knows of forms.
+#[derive(Clone, Copy)]
+struct KnownForms {
+    native: u32,
+    upgrade: fn(u32, &[u8]) -> Result<Vec<u8>, Unconvertible>,
 }
 
 impl<L: Logic> Native<L> {
     /// Decides with `logic` over `records`.
     pub fn new(logic: L, records: Arc<MemoryRecords>) -> Self {
-        Self { logic, records }
+        Self { logic, records, known: None }
+    }
+
+    fn records(&self) -> InItsForm<'_> {
+        InItsForm { records: &self.records, known: self.known }
+    }
+
+    fn decide_reports(&self, at: Moment, reports: Reports<'_>) -> Decision {
+        let records = self.records();
+        let mut turn = Turn::new(at, &records);
+        self.logic.reports(reports, &mut turn);
+        turn.finish()
+    }
+}
+
+impl<L: Logic + Forms> Native<L> {
+    /// The same, which is shown records and reports in its own form, as by a node. Without this, it is shown them as they
+    /// are.
+    #[must_use]
+    pub fn converting(self) -> Self {
+        Self { known: Some(KnownForms { native: L::NATIVE, upgrade: L::upgrade }), ..self }
     }
 }
 
 impl<L: Logic> Decider for Native<L> {
     fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
-        Ok(Turn::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), inputs.bytes().len()))
+        Ok(Turn::decide_inputs(at, &self.records(), &self.logic, inputs.iter(), inputs.bytes().len()))
     }
 
     fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
-        let mut turn = Turn::new(at, &*self.records);
-        self.logic.reports(reports, &mut turn);
-        Ok(turn.finish())
+        let Some(known) = self.known else { return Ok(self.decide_reports(at, reports)) };
+        let batch: ReportBatch = reports.iter().collect();
+        let convert = |form, bytes: &[u8]| (known.upgrade)(form, bytes).ok();
+        let Some(shown) = ShownReports::of(&batch, known.native, convert) else {
+            return Ok(self.decide_reports(at, reports));
+        };
+        let reports = read_reports(shown.batch().bytes(), shown.batch().words());
+        Ok(shown.of_all(self.decide_reports(at, &reports)))
     }
 
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault> {
-        let mut turn = Turn::new(at, &*self.records);
+        let records = self.records();
+        let mut turn = Turn::new(at, &records);
         self.logic.answer(token, otherwise, outcome, &mut turn);
         Ok(turn.finish())
+    }
+}
+
+/// Records as a logic is shown them.
+struct InItsForm<'a> {
+    records: &'a MemoryRecords,
+    known: Option<KnownForms>,
+}
+
+impl Records for InItsForm<'_> {
+    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
+        let found = self.records.find(keys);
+        let Some(KnownForms { native, upgrade }) = self.known else { return found };
+        let show = |found: Found| {
+            if found.form == native {
+                return Some(found);
+            }
+            Some(Found { bytes: upgrade(found.form, &found.bytes).ok()?, form: native, ..found })
+        };
+        found.into_iter().map(|found| found.and_then(show)).collect()
     }
 }
 
@@ -125,5 +181,69 @@ impl Records for MemoryRecords {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
         let kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         keys.iter().map(|&key| kept.get(key).cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Progress;
+    use crate::logic::{BadSetting, Description, Settings};
+
+    /// Answers each line with the record under it, and refuses reports that do not shout.
+    struct Shouting;
+
+    impl Logic for Shouting {
+        fn describe() -> Description {
+            Description::default()
+        }
+
+        fn configure(_: &Settings) -> Result<Self, BadSetting> {
+            Ok(Self)
+        }
+
+        fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+            input.lines(|line| {
+                let found = turn.record(line).map_or_else(|| b"nothing".to_vec(), |found| found.bytes);
+                turn.reply(&found);
+            })
+        }
+
+        fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+            for (index, report) in reports.iter().enumerate() {
+                if report.bytes.iter().any(u8::is_ascii_lowercase) {
+                    turn.refuse(index);
+                }
+            }
+        }
+    }
+
+    impl Forms for Shouting {
+        const NATIVE: u32 = 2;
+
+        fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+            if from == 1 { Ok(bytes.to_ascii_uppercase()) } else { Err(Unconvertible::UnknownForm) }
+        }
+    }
+
+    #[test]
+    fn a_logic_that_knows_forms_is_shown_its_own() {
+        let records = Arc::new(MemoryRecords::default());
+        let report = |key, form, bytes| Report { key, rank: b"\xff", form, bytes, origin: b"Riley" };
+        let reports = [
+            report(b"old", 1, b"here"),
+            report(b"odd", 9, b"there"),
+            report(b"own", 2, b"I WAS HERE"),
+            report(b"bad", 2, b"whisper"),
+        ];
+        reports.iter().for_each(|report| records.apply_report(report));
+        let mut decider = Native::new(Shouting, Arc::clone(&records)).converting();
+        let decision = decider.reports(Moment::default(), &reports).unwrap();
+        assert_eq!(decision.effects.iter().collect::<Vec<_>>(), [Effect::Refuse(3)]);
+        let mut found = |key: &str| {
+            let input = Input { bytes: key.as_bytes(), mark: crate::event::Mark::More };
+            String::from_utf8(decider.input(Moment::default(), input).unwrap().output).unwrap()
+        };
+        assert_eq!([found("old\n"), found("odd\n"), found("own\n")], ["HERE", "nothing", "I WAS HERE"]);
     }
 }

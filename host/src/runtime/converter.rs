@@ -17,6 +17,7 @@ use super::conversion_cache::ConversionCache;
 use super::engine::{Compiled, Engine};
 use super::fault::Fault;
 use super::forms_instance::FormsInstance;
+use super::patience::Patience;
 use crate::bounds::RECORD_BYTES_MAX;
 use crate::worker;
 
@@ -44,6 +45,9 @@ pub(super) enum NotConverted {
     /// The guest faulted, and that instance is gone.
     #[error("{0}")]
     Fault(Fault),
+    /// It was not tried, because conversions for the same call have faulted for too long.
+    #[error("too many conversions faulted before it")]
+    NotTried,
 }
 
 /// Converts for one generation.
@@ -87,11 +91,14 @@ impl Converter {
     ///
     /// # Errors
     ///
-    /// The guest will not or cannot.
-    pub(super) fn convert(&self, conversion: Conversion<'_>) -> Result<Vec<u8>, NotConverted> {
+    /// The guest will not or cannot, or there is no patience left.
+    pub(super) fn convert(&self, conversion: Conversion<'_>, patience: &mut Patience) -> Result<Vec<u8>, NotConverted> {
         let now = Instant::now();
         if let Some(known) = self.slot().cache.find(conversion, now) {
             return known;
+        }
+        if patience.is_over() {
+            return Err(NotConverted::NotTried);
         }
         let warm = self.slot().warm.take();
         let converted = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
@@ -108,7 +115,10 @@ impl Converter {
             }
             // The host is at fault, and may not be the next time.
             Err(fault @ Fault::NoInstance(_)) => return Err(NotConverted::Fault(fault)),
-            Err(fault) => Err(NotConverted::Fault(fault)),
+            Err(fault) => {
+                patience.lose(now.elapsed());
+                Err(NotConverted::Fault(fault))
+            }
         };
         slot.cache.remember(conversion, &result, now);
         result

@@ -69,3 +69,41 @@ fn processor_time() -> Duration {
 /// The cap on wall time, where ten deadlines are less. A call only waits for wall time when the machine does
 /// not run its thread, so this is long.
 const WALL_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(time: Duration) {
+        let began = processor_time();
+        while processor_time() - began < time {
+            std::hint::black_box(0);
+        }
+    }
+
+    #[test]
+    fn what_a_call_waits_for_does_not_count() {
+        let max = Duration::from_millis(20);
+        let mut deadline = Deadline::new(max);
+        deadline.begin();
+        let goes_on = |deadline: &mut Deadline| matches!(deadline.tick(), UpdateDeadline::Continue(1));
+        assert!(goes_on(&mut deadline), "the first tick starts the clock");
+        let pause = deadline.pause();
+        work(2 * max);
+        deadline.resume(&pause);
+        assert!(goes_on(&mut deadline));
+        work(max);
+        assert!(!goes_on(&mut deadline) && deadline.missed());
+    }
+
+    #[test]
+    fn a_call_that_waits_before_its_first_tick_loses_nothing() {
+        let max = Duration::from_millis(20);
+        let mut deadline = Deadline::new(max);
+        deadline.begin();
+        let pause = deadline.pause();
+        work(max);
+        deadline.resume(&pause);
+        assert!(matches!(deadline.tick(), UpdateDeadline::Continue(1)));
+    }
+}

@@ -17,6 +17,7 @@ use super::call::{Asked, Recorded};
 use super::converter::{Conversion, NotConverted};
 use super::generation::Generation;
 use super::inspect::{LoadError, Stage};
+use super::patience::Patience;
 
 /// Whether what a candidate writes has to be readable by the generation before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,7 +181,8 @@ pub(super) fn downgrade(generation: &Generation, to: u32, bytes: &[u8]) -> Resul
 }
 
 fn convert(generation: &Generation, conversion: Conversion<'_>) -> Result<Vec<u8>, NotConverted> {
-    generation.converter().map_or(Err(NotConverted::UnknownForm), |converter| converter.convert(conversion))
+    let converter = generation.converter().ok_or(NotConverted::UnknownForm)?;
+    converter.convert(conversion, &mut { Patience::ENDLESS })
 }
 
 fn rehearsed(reason: String) -> Result<(), LoadError> {

@@ -17,7 +17,8 @@ use super::call::Read;
 use super::deadline::Deadline;
 use super::engine::Limits;
 use super::output::GuestOutput;
-use super::reading::{Patience, Reading};
+use super::patience::Patience;
+use super::reading::Reading;
 
 /// The data of a store.
 pub(super) struct Guest {

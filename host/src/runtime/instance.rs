@@ -56,10 +56,10 @@ impl Instance {
     pub(super) fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
         let Call::Reports(reports) = *call else { return self.decide_as_it_is(at, call) };
         let Some(shown) = self.reading.show_reports(reports) else { return self.decide_as_it_is(at, call) };
-        if shown.batch.is_empty() {
+        if shown.batch().is_empty() {
             return Ok(Decision::default());
         }
-        let decision = self.decide_as_it_is(at, &Call::Reports(&shown.batch))?;
+        let decision = self.decide_as_it_is(at, &Call::Reports(shown.batch()))?;
         Ok(shown.of_all(decision))
     }
 

@@ -39,6 +39,7 @@ mod inspect;
 mod instance;
 mod offence;
 mod output;
+mod patience;
 mod probation;
 mod reading;
 mod recorder;

@@ -7,15 +7,16 @@
 //!
 //! What is in the form of the generation costs one comparison.
 //!
-//! Bounds: [`FAULTS_PER_CALL_MAX`] conversions that fault, per call of a guest.
+//! Bounds: the time that conversions take which fault, per call of a guest ([`Patience`]).
 
 use std::sync::Arc;
 
-use herd_sdk::batch::read_reports;
-use herd_sdk::{Decision, Effect, Effects, Found, Report, ReportBatch};
+use herd_sdk::shown::ShownReports;
+use herd_sdk::{Found, ReportBatch};
 
 use super::converter::{Conversion, Converter, NotConverted};
 use super::forms::{FIRST_FORM, Forms};
+use super::patience::Patience;
 
 /// How one generation reads.
 pub(super) struct Reading {
@@ -33,18 +34,6 @@ enum Counts {
     ForTheNode,
     /// It is a call made again, whose outcome nobody sees.
     ForNobody,
-}
-
-/// How many more conversions may fault in one call.
-#[derive(Debug)]
-pub(super) struct Patience(u32);
-
-/// Reports as a guest is shown them, where that is not as they are.
-pub(super) struct ShownReports {
-    /// Those that could be converted.
-    pub(super) batch: ReportBatch,
-    /// Which of all the reports each of them is.
-    indices: Vec<u32>,
 }
 
 impl Reading {
@@ -87,23 +76,8 @@ impl Reading {
     /// Reports as the guest is shown them; none if it is shown them as they are.
     #[inline]
     pub(super) fn show_reports(&self, reports: &ReportBatch) -> Option<ShownReports> {
-        if reports.forms().all(|form| form == self.native) {
-            return None;
-        }
         let mut patience = Patience::default();
-        let mut shown = ShownReports { batch: ReportBatch::default(), indices: Vec::with_capacity(reports.len()) };
-        for (index, report) in (0..).zip(read_reports(reports.bytes(), reports.words())) {
-            let converted = if report.form == self.native {
-                Some(None)
-            } else {
-                self.convert(report.form, report.bytes, &mut patience).map(Some)
-            };
-            let Some(converted) = converted else { continue };
-            let bytes = converted.as_deref().unwrap_or(report.bytes);
-            shown.batch.push(&Report { form: self.native, bytes, ..report });
-            shown.indices.push(index);
-        }
-        Some(shown)
+        ShownReports::of(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
     }
 
     #[cold]
@@ -112,18 +86,12 @@ impl Reading {
         let others = self.forms.of_writers(form);
         let others = others.map(|other| (other, Conversion::Downgrade { to: self.native, bytes }));
         for (converter, conversion) in own.chain(others) {
-            if patience.is_over() {
-                break;
-            }
-            match converter.convert(conversion) {
+            match converter.convert(conversion, patience) {
                 Ok(converted) => return Some(converted),
                 // Whoever knows the form has said that these bytes are not of it.
                 Err(NotConverted::Malformed) => break,
-                Err(NotConverted::UnknownForm | NotConverted::TooLong(_)) => {}
-                Err(NotConverted::Fault(fault)) => {
-                    tracing::debug!(form, native = self.native, %fault, "a conversion faulted");
-                    patience.0 -= 1;
-                }
+                Err(NotConverted::UnknownForm) => {}
+                Err(why) => tracing::debug!(form, native = self.native, %why, "a conversion went wrong"),
             }
         }
         if self.counts == Counts::ForTheNode {
@@ -139,36 +107,3 @@ impl Default for Reading {
         Self::new(None)
     }
 }
-
-impl ShownReports {
-    /// A decision on the reports that were shown, as one on all of them.
-    pub(super) fn of_all(&self, decision: Decision) -> Decision {
-        let index = |shown: u32| self.indices.get(shown as usize).copied().unwrap_or(shown);
-        let mut effects = Effects::default();
-        effects.extend(decision.effects.iter().map(|effect| match effect {
-            Effect::Refuse(shown) => Effect::Refuse(index(shown)),
-            Effect::Publish(mut publish) => {
-                publish.tie = publish.tie.map(index);
-                Effect::Publish(publish)
-            }
-            other => other,
-        }));
-        Decision { output: decision.output, effects }
-    }
-}
-
-impl Patience {
-    fn is_over(&self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self(FAULTS_PER_CALL_MAX)
-    }
-}
-
-/// Each may take a deadline, and the worker's sessions wait. A call that finds so many goes on as if the rest could not be
-/// converted.
-const FAULTS_PER_CALL_MAX: u32 = 4;
