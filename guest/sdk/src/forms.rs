@@ -53,6 +53,9 @@ pub trait Forms {
     }
 }
 
+/// The form of a guest without [`Forms`].
+pub const FIRST_FORM: u32 = 1;
+
 /// A record cannot be converted. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unconvertible {

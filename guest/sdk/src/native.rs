@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::batch::{InputBatch, ReportBatch, read_reports};
 use crate::effect::{Decision, Effect};
 use crate::event::{Found, Input, Moment, Outcome, Report, Reports};
-use crate::forms::{Forms, Unconvertible};
+use crate::forms::{FIRST_FORM, Forms, Unconvertible};
 use crate::logic::Logic;
 use crate::shown::ShownReports;
 use crate::turn::{Records, Turn};
@@ -52,7 +52,7 @@ pub trait Decider {
 pub struct Native<L> {
     logic: L,
     records: Arc<MemoryRecords>,
-    known: Option<KnownForms>,
+    known: KnownForms,
 }
 
 /// What a logic knows of forms.
@@ -63,9 +63,11 @@ struct KnownForms {
 }
 
 impl<L: Logic> Native<L> {
-    /// Decides with `logic` over `records`.
+    /// Decides with `logic` over `records`. As on a node, it is shown those of the first form and no others, unless it
+    /// is [`converting`](Self::converting).
     pub fn new(logic: L, records: Arc<MemoryRecords>) -> Self {
-        Self { logic, records, known: None }
+        let upgrade = |_, _: &[u8]| Err(Unconvertible::UnknownForm);
+        Self { logic, records, known: KnownForms { native: FIRST_FORM, upgrade } }
     }
 
     fn records(&self) -> InItsForm<'_> {
@@ -81,11 +83,10 @@ impl<L: Logic> Native<L> {
 }
 
 impl<L: Logic + Forms> Native<L> {
-    /// The same, which is shown records and reports in its own form, as by a node. Without this, it is shown them as they
-    /// are.
+    /// The same, which is shown records and reports in its own form.
     #[must_use]
     pub fn converting(self) -> Self {
-        Self { known: Some(KnownForms { native: L::NATIVE, upgrade: L::upgrade }), ..self }
+        Self { known: KnownForms { native: L::NATIVE, upgrade: L::upgrade }, ..self }
     }
 }
 
@@ -95,10 +96,9 @@ impl<L: Logic> Decider for Native<L> {
     }
 
     fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
-        let Some(known) = self.known else { return Ok(self.decide_reports(at, reports)) };
         let batch: ReportBatch = reports.iter().collect();
-        let convert = |form, bytes: &[u8]| (known.upgrade)(form, bytes).ok();
-        let Some(shown) = ShownReports::of(&batch, known.native, convert) else {
+        let convert = |form, bytes: &[u8]| (self.known.upgrade)(form, bytes).ok();
+        let Some(shown) = ShownReports::of(&batch, self.known.native, convert) else {
             return Ok(self.decide_reports(at, reports));
         };
         let reports = read_reports(shown.batch().bytes(), shown.batch().words());
@@ -116,20 +116,19 @@ impl<L: Logic> Decider for Native<L> {
 /// Records as a logic is shown them.
 struct InItsForm<'a> {
     records: &'a MemoryRecords,
-    known: Option<KnownForms>,
+    known: KnownForms,
 }
 
 impl Records for InItsForm<'_> {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        let found = self.records.find(keys);
-        let Some(KnownForms { native, upgrade }) = self.known else { return found };
+        let KnownForms { native, upgrade } = self.known;
         let show = |found: Found| {
             if found.form == native {
                 return Some(found);
             }
             Some(Found { bytes: upgrade(found.form, &found.bytes).ok()?, form: native, ..found })
         };
-        found.into_iter().map(|found| found.and_then(show)).collect()
+        self.records.find(keys).into_iter().map(|found| found.and_then(show)).collect()
     }
 }
 

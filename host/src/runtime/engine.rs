@@ -22,7 +22,7 @@ pub struct Limits {
     /// Processor time per call. Default 10 ms. Raised, a guest that loops holds a worker thread for longer.
     pub deadline: Duration,
     /// Linear memory per instance, in bytes. Default 16 MiB. There is one instance per worker, generation and
-    /// node.
+    /// node, and one more where a generation converts records.
     pub memory_bytes_max: usize,
 }
 

@@ -15,10 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-use super::converter::Converter;
-
-/// The form of a guest that does not export `forms`.
-pub(super) const FIRST_FORM: u32 = 1;
+use super::converter::{Converter, NotConverted};
 
 /// The converters of a node.
 #[derive(Default)]
@@ -46,13 +43,14 @@ impl Forms {
     }
 
     /// Counts a record or report that a guest was not shown, and says so at most once a second.
-    pub(super) fn count_unconvertible(&self, form: u32, native: u32) {
+    pub(super) fn count_unconvertible(&self, form: u32, native: u32, why: &NotConverted) {
         self.unconvertible.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if self.warned_second.swap(now, Ordering::Relaxed) != now {
             tracing::warn!(
                 form,
                 native,
+                %why,
                 "a record is in a form that no generation here can convert; its guest does not see it"
             );
         }

@@ -1,11 +1,11 @@
 //! What a guest imports and exports, and whether this host can run it: a verdict in words.
 
+use herd_sdk::forms::FIRST_FORM;
 use serde::Serialize;
 use wasmtime::component::Component;
 
 use super::bindings::{PACKAGE, VERSION};
 use super::digest::Digest;
-use super::forms::FIRST_FORM;
 
 /// The stages of a swap that can fail before anything changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

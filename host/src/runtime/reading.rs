@@ -9,13 +9,15 @@
 //!
 //! Bounds: the time that conversions take which fault, per call of a guest ([`Patience`]).
 
+use std::iter;
 use std::sync::Arc;
 
+use herd_sdk::forms::FIRST_FORM;
 use herd_sdk::shown::ShownReports;
 use herd_sdk::{Found, ReportBatch};
 
 use super::converter::{Conversion, Converter, NotConverted};
-use super::forms::{FIRST_FORM, Forms};
+use super::forms::Forms;
 use super::patience::Patience;
 
 /// How one generation reads.
@@ -83,19 +85,24 @@ impl Reading {
     #[cold]
     fn convert(&self, form: u32, bytes: &[u8], patience: &mut Patience) -> Option<Vec<u8>> {
         let own = self.own.iter().cloned().map(|own| (own, Conversion::Upgrade { from: form, bytes }));
-        let others = self.forms.of_writers(form);
+        // Asked only if the generation itself does not know.
+        let others = iter::once_with(|| self.forms.of_writers(form)).flatten();
         let others = others.map(|other| (other, Conversion::Downgrade { to: self.native, bytes }));
+        let mut why = NotConverted::UnknownForm;
         for (converter, conversion) in own.chain(others) {
             match converter.convert(conversion, patience) {
                 Ok(converted) => return Some(converted),
-                // Whoever knows the form has said that these bytes are not of it.
-                Err(NotConverted::Malformed) => break,
                 Err(NotConverted::UnknownForm) => {}
-                Err(why) => tracing::debug!(form, native = self.native, %why, "a conversion went wrong"),
+                // Whoever knows the form has said that these bytes are not of it.
+                Err(malformed @ NotConverted::Malformed) => {
+                    why = malformed;
+                    break;
+                }
+                Err(other) => why = other,
             }
         }
         if self.counts == Counts::ForTheNode {
-            self.forms.count_unconvertible(form, self.native);
+            self.forms.count_unconvertible(form, self.native, &why);
         }
         None
     }

@@ -52,7 +52,7 @@ impl Logic for Toy {
 
     fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
         turn.publish_if_report_kept(0, b"t", b"news");
-        for (index, _) in reports.iter().enumerate().filter(|(_, report)| report.form != 1) {
+        for (index, _) in reports.iter().enumerate().filter(|(_, report)| report.bytes == b"odd") {
             turn.refuse(index);
         }
     }
@@ -144,7 +144,7 @@ input "\nget k\n"
 report "k", "old" form 1 rank 32 origin "B"
   duplicate
 report "k", "new" form 1 rank 33 origin "B"
-    and "k", "odd" form 2 rank 34 origin "B"
+    and "k", "odd" form 1 rank 34 origin "B"
   verdict keep
   verdict refuse
   publish "t", "news" if kept report 1
