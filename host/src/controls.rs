@@ -11,16 +11,19 @@ use crate::node::Core;
 use crate::rollout::{NotSwapped, Outcome, Wish};
 use crate::runtime::{Digest, SwapOptions, WayBack};
 use crate::traffic::TrafficLog;
+use crate::worker;
 
 impl Controls for Core {
     fn status(&self) -> Value {
         let sessions = self.sessions.get().and_then(std::sync::Weak::upgrade).map(|sessions| sessions.status());
+        let (instances, engine) = self.generations.alive();
         json!({
             "node": self.name,
             "version": env!("CARGO_PKG_VERSION"),
             "started_s": self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             "generations": self.generations.status(),
             "cases_saved": self.generations.cases_saved(),
+            "engine": { "instances": instances, "workers": worker::count(), "compiled": engine.compiled, "pool": engine.pool },
             "records": self.records.status(),
             "sessions": sessions,
             "herd": self.rollout.status(),

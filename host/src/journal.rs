@@ -62,7 +62,7 @@ impl Core {
     /// Writes down that a guest was refused.
     pub(crate) fn refused(&self, who: &str, digest: &str, error: &SwapError) -> Refusal {
         let (stage, why, refusal) = match error {
-            SwapError::Busy | SwapError::Failed { .. } => {
+            SwapError::Busy | SwapError::Retiring | SwapError::Failed { .. } => {
                 (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
             }
             SwapError::Shadowed(_) | SwapError::Thread(_) => {

@@ -28,7 +28,7 @@ use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
-use crate::worker::Workers;
+use crate::worker::{self, Workers};
 
 /// A running node.
 pub struct Node {

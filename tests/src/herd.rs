@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use herd::admin::{AdminClient, AdminClientError, SwapWish, Token, state_directory};
+use herd::admin::{Token, state_directory};
 use serde_json::Value;
 
 use crate::ports::HeldAddress;
-use crate::{Client, Places, Process, Scratch, eventually, process};
+use crate::{Client, Operator, Places, Process, Scratch, eventually, process};
 
 /// A herd with free addresses on loopback and a directory of its own. Nothing runs until it is started.
 ///
@@ -218,10 +218,7 @@ impl Herd {
     /// When the guest cannot be read, or no node was ever started.
     pub fn swap_at(&self, node: &str, guest: impl AsRef<Path>) -> Result<Value, String> {
         let guest = std::fs::read(guest).expect("the guest was built");
-        self.ask_admin(async |client| {
-            client.herd_swap(self.nodes[node].admin.address, guest.clone(), SwapWish::default()).await
-        })
-        .map_err(|error| error.to_string())
+        self.operator(node).herd_swap(&guest).map_err(|error| error.to_string())
     }
 
     /// Which guest a node serves: the first digits of its digest.
@@ -297,6 +294,18 @@ impl Herd {
         &self.scratch
     }
 
+    /// Operates a node, over a connection that is kept.
+    ///
+    /// # Panics
+    ///
+    /// When the node was never started.
+    #[must_use]
+    pub fn operator(&self, node: &str) -> Operator {
+        let directory = state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured");
+        let token = Token::read(&directory).expect("a node of the herd was started");
+        Operator::new(self.nodes[node].admin.address, token)
+    }
+
     /// What a node says of itself, or nothing if it does not answer.
     ///
     /// # Panics
@@ -304,18 +313,7 @@ impl Herd {
     /// When the node was never started.
     #[must_use]
     pub fn try_status(&self, node: &str) -> Option<Value> {
-        self.ask_admin(async |client| client.status(self.nodes[node].admin.address).await).ok()
-    }
-
-    fn ask_admin(
-        &self,
-        ask: impl AsyncFn(&AdminClient) -> Result<Value, AdminClientError>,
-    ) -> Result<Value, AdminClientError> {
-        let directory = state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured");
-        let token = Token::read(&directory).expect("a node of the herd was started");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        let client = AdminClient::new(token).expect("a client for loopback can be made");
-        runtime.block_on(ask(&client))
+        self.operator(node).status().ok()
     }
 
     /// What a node says of itself.

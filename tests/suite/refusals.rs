@@ -42,6 +42,7 @@ fn a_guest_that_cannot_serve_is_refused_with_its_stage_and_nothing_changes() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     let mut session = herd.client("Riley");
+    assert_eq!(session.ask("hello"), "? hello", "the first call is measured, which the status shows");
     let before = herd.status("Riley")["generations"].clone();
     for (guest, words) in refused(herd.scratch()) {
         let said = herd.swap(&guest, &[]).unwrap_err();

@@ -13,6 +13,10 @@
 //! | `GET /v1/shadow` | what the shadow has found, or the last one |
 //! | `DELETE /v1/shadow` | ends it |
 //!
+//! In the status, `engine` says what is alive, whatever the generations say of themselves: `instances` by generation, with how
+//! many generations had one at once at most (`generations_max`), counted where stores are made and dropped; and of the whole
+//! process the guests whose code is in memory (`compiled`) and what is in use of wasmtime's pool (`pool`).
+//!
 //! Owns the listener, the token and the shape of answers; what they say comes from the node through [`Controls`]. A request
 //! says who sends it in the header `herd-operator`, which is written into the audit log as a claim.
 //! A failure is `{"error": "..."}` with a status that says whose it is.

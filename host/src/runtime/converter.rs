@@ -13,10 +13,12 @@ use std::time::Instant;
 
 use herd_sdk::Settings;
 
+use super::census::Census;
 use super::conversion_cache::ConversionCache;
 use super::engine::{Compiled, Engine};
 use super::fault::Fault;
 use super::forms_instance::FormsInstance;
+use super::generation::GenerationId;
 use super::patience::Patience;
 use crate::bounds::RECORD_BYTES_MAX;
 use crate::worker;
@@ -55,6 +57,8 @@ pub(super) struct Converter {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     settings: Settings,
+    /// Where its instances are counted, as those of its generation.
+    census: (Census, GenerationId),
     native: u32,
     slots: Box<[Mutex<Slot>]>,
 }
@@ -71,12 +75,18 @@ impl Converter {
     /// # Errors
     ///
     /// The guest faults on that.
-    pub(super) fn new(engine: &Arc<Engine>, compiled: &Arc<Compiled>, settings: &Settings) -> Result<Self, Fault> {
-        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node)?.native()?;
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        compiled: &Arc<Compiled>,
+        settings: &Settings,
+        (census, id): (&Census, GenerationId),
+    ) -> Result<Self, Fault> {
+        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node, census.count(id))?.native()?;
         Ok(Self {
             engine: Arc::clone(engine),
             compiled: Arc::clone(compiled),
             settings: settings.clone(),
+            census: (census.clone(), id),
             native,
             slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
         })
@@ -125,7 +135,9 @@ impl Converter {
     }
 
     fn instance(&self) -> Result<FormsInstance, Fault> {
-        let mut instance = FormsInstance::new(&self.compiled.pre, self.engine.limits(), &self.settings.node)?;
+        let (census, id) = &self.census;
+        let (limits, present) = (self.engine.limits(), census.count(*id));
+        let mut instance = FormsInstance::new(&self.compiled.pre, limits, &self.settings.node, present)?;
         instance.configure(&self.settings)?;
         Ok(instance)
     }

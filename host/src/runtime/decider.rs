@@ -7,6 +7,7 @@ use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports, Settings};
 use tokio::runtime::{self, Runtime};
 
 use super::call::Call;
+use super::census::Census;
 use super::engine::Engine;
 use super::generation::{Generation, GenerationId};
 use super::inspect::LoadError;
@@ -40,7 +41,7 @@ impl ComponentDecider {
         warmth: Warmth,
     ) -> Result<Self, LoadError> {
         let _entered = clock().enter();
-        let generation = Generation::load(engine, GenerationId(1), bytes, settings, records)?;
+        let generation = Generation::load(engine, GenerationId(1), bytes, settings, records, &Census::default())?;
         Ok(Self { generation, warmth })
     }
 

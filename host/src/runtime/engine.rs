@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use serde::Serialize;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::bindings::{NodeLogic, NodeLogicPre};
+use super::census::Census;
 use super::code_cache::CodeCache;
 use super::digest::Digest;
 use super::forms_instance::FormsInstance;
+use super::generation::GenerationId;
 use super::guest::Guest;
 use super::inspect::{self, Inspection, LoadError, Stage};
 use crate::worker;
@@ -41,6 +45,8 @@ pub struct Engine {
     /// Compiled guests that some generation still holds. Held while one compiles, so that five nodes in one process
     /// that are given the same guest compile it once.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
+    /// Counted where they are made and where they are dropped.
+    compiled_alive: Arc<AtomicUsize>,
 }
 
 /// A guest that was compiled and whose imports are linked.
@@ -49,6 +55,34 @@ pub(super) struct Compiled {
     pub(super) digest: Digest,
     /// Whether it converts records.
     pub(super) exports_forms: bool,
+    /// Whether its code is on the disk, or need not be.
+    kept: AtomicBool,
+    alive: Arc<AtomicUsize>,
+}
+
+/// What a process holds for guests, for people and scripts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EngineStatus {
+    /// Guests whose code is in memory. Nodes of one process share it.
+    pub compiled: usize,
+    /// What is in use of the pool that instances are allocated from. None where this machine has no address space for
+    /// one.
+    pub pool: Option<PoolStatus>,
+}
+
+/// What is in use of the pool, as wasmtime itself counts it: of all nodes of the process.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PoolStatus {
+    /// Instances of guests.
+    pub component_instances: u64,
+    /// Instances of the modules that guests consist of.
+    pub core_instances: u64,
+    /// Linear memories.
+    pub memories: usize,
+    /// Tables.
+    pub tables: usize,
+    /// Stacks.
+    pub stacks: usize,
 }
 
 impl Engine {
@@ -84,7 +118,21 @@ impl Engine {
                 .inspect_err(|error| tracing::warn!(path = %directory.display(), %error, "compiled code is not kept"))
                 .ok()
         });
-        Ok(Arc::new(Self { engine, linker, limits, code, compiled: Mutex::default() }))
+        let (compiled, compiled_alive) = (Mutex::default(), Arc::default());
+        Ok(Arc::new(Self { engine, linker, limits, code, compiled, compiled_alive }))
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn status(&self) -> EngineStatus {
+        let pool = self.engine.pooling_allocator_metrics().map(|pool| PoolStatus {
+            component_instances: pool.component_instances(),
+            core_instances: pool.core_instances(),
+            memories: pool.memories(),
+            tables: pool.tables(),
+            stacks: pool.stacks(),
+        });
+        EngineStatus { compiled: self.compiled_alive.load(Ordering::Relaxed), pool }
     }
 
     /// What a guest may use.
@@ -126,13 +174,10 @@ impl Engine {
         }
         let checked = |error: wasmtime::Error| LoadError { stage: Stage::Checked, reason: format!("{error:#}") };
         let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
-        let compiled = Arc::new(Compiled { pre, digest, exports_forms: inspection.exports_forms() });
-        if let Some(code) = &self.code
-            && !was_there
-        {
-            // Only what passed its check: code that no node can run would drive out code that one may need.
-            code.keep(digest, &component);
-        }
+        let alive = Arc::clone(&self.compiled_alive);
+        alive.fetch_add(1, Ordering::Relaxed);
+        let (kept, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
+        let compiled = Arc::new(Compiled { pre, digest, exports_forms, kept, alive });
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
@@ -141,14 +186,31 @@ impl Engine {
     fn native_form(&self, component: &Component) -> Result<u32, String> {
         let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new);
         let pre = pre.map_err(|error| format!("{error:#}"))?;
-        let native = FormsInstance::new(&pre, self.limits, "").and_then(|mut instance| instance.native());
+        let present = Census::default().count(GenerationId(0));
+        let native = FormsInstance::new(&pre, self.limits, "", present).and_then(|mut instance| instance.native());
         native.map_err(|fault| fault.to_string())
+    }
+
+    /// Keeps the code of a guest on the disk, if it is not there yet. Waits for the disk. Only for what passed its check:
+    /// code that no node can run would drive out code that one may need.
+    pub(super) fn keep_code(&self, compiled: &Compiled) {
+        if let Some(code) = &self.code
+            && !compiled.kept.swap(true, Ordering::Relaxed)
+        {
+            code.keep(compiled.digest, compiled.pre.instance_pre().component());
+        }
     }
 
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         inspect::recognise(bytes)?;
         Component::new(&self.engine, bytes)
-            .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}") })
+            .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {NOT_COMPILED}") })
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -206,6 +268,9 @@ fn tick(engine: wasmtime::EngineWeak, every: Duration) -> std::io::Result<()> {
     std::thread::Builder::new().name("herd-deadline".into()).spawn(ticks).map(drop)
 }
 
+/// What to do about a component that does not compile. wasmtime says what is wrong, and not to whom.
+const NOT_COMPILED: &str = "if the file was cut short or damaged, build or copy it again; \
+    if it asks for more than this host compiles, build it with `--target wasm32-wasip2`";
 /// How finely a deadline is kept: a guest is stopped at most a fifth of it late.
 const TICKS_PER_DEADLINE: u32 = 5;
 /// What a guest may recurse into. Deep recursion is a fault of the guest and ends as a trap.

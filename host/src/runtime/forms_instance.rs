@@ -5,6 +5,7 @@ use std::sync::Arc;
 use herd_sdk::{Found, Records, Settings};
 
 use super::bindings::{NodeLogic, NodeLogicPre, WithForms, forms};
+use super::census::Present;
 use super::converter::{Conversion, NotConverted};
 use super::engine::Limits;
 use super::fault::Fault;
@@ -24,8 +25,8 @@ impl FormsInstance {
     /// # Errors
     ///
     /// The guest traps or exports `forms` of another shape, or there is no room for an instance.
-    pub(super) fn new(pre: &NodeLogicPre<Guest>, limits: Limits, node: &str) -> Result<Self, Fault> {
-        let mut sandbox = Sandbox::new(pre.engine(), limits, Arc::new(NoRecords), Arc::default(), node);
+    pub(super) fn new(pre: &NodeLogicPre<Guest>, limits: Limits, node: &str, present: Present) -> Result<Self, Fault> {
+        let mut sandbox = Sandbox::new(pre.engine(), limits, Arc::new(NoRecords), Arc::default(), node, present);
         let (logic, forms) = sandbox.instantiate(async |store| {
             let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
             Ok((NodeLogic::new(&mut *store, &instance)?, WithForms::new(&mut *store, &instance)?))

@@ -1,15 +1,15 @@
 //! A generation: one guest, checked and configured for one node, with a warm instance per worker thread.
 //!
-//! An instance is taken out of its slot for the time of a call, so no lock is held over guest code. When the last
-//! reference to a generation goes, its instances, and with the last generation of a digest its code, go too.
+//! When the last reference to a generation goes, its instances, and with the last generation of a digest its code, go too.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use herd_sdk::{Description, Records, Settings};
 use serde::Serialize;
 
+use super::census::Census;
 use super::converter::Converter;
 use super::digest::Digest;
 use super::engine::{Compiled, Engine};
@@ -18,6 +18,7 @@ use super::forms::Forms;
 use super::inspect::{LoadError, Stage};
 use super::instance::Instance;
 use super::reading::Reading;
+use super::slot::{FirstCalls, Slot};
 use crate::worker;
 
 /// The number of a generation on its node: 1 for the one that was there at the start.
@@ -39,7 +40,9 @@ pub struct Generation {
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
     reading: Arc<Reading>,
-    slots: Box<[Mutex<Option<Instance>>]>,
+    census: Census,
+    slots: Box<[Slot]>,
+    first_calls: FirstCalls,
     since_s: AtomicU64,
     faults: AtomicU64,
     /// It was sent back in its probation: it rescues nobody, and nobody goes back to it.
@@ -52,20 +55,27 @@ impl Generation {
     /// # Errors
     ///
     /// The stage that failed, and why. Nothing changed.
-    pub fn load(
+    pub(super) fn load(
         engine: &Arc<Engine>,
         id: GenerationId,
         bytes: &[u8],
         settings: Settings,
         records: Arc<dyn Records + Send + Sync>,
+        census: &Census,
     ) -> Result<Self, LoadError> {
         let compiled = engine.compile(bytes)?;
-        let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: fault.to_string() };
-        let converter = compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings)).transpose();
+        let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: unfit(&fault) };
+        let converter =
+            compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (census, id))).transpose();
         let reading = Arc::new(Reading::new(converter.map_err(checked)?));
-        let mut instance = Instance::new(&compiled.pre, engine.limits(), Arc::clone(&records), &reading, &settings)
-            .map_err(checked)?;
+        let looked_up = Arc::clone(&records);
+        let made = Instance::new(&compiled.pre, engine.limits(), looked_up, &reading, &settings, census.count(id));
+        let mut instance = made.map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
+        let slots: Box<[Slot]> = (0..worker::slots()).map(|_| Slot::default()).collect();
+        if let Some(slot) = slots.first() {
+            slot.put(instance);
+        }
         Ok(Self {
             id,
             engine: Arc::clone(engine),
@@ -74,7 +84,9 @@ impl Generation {
             settings,
             records,
             reading,
-            slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
+            census: census.clone(),
+            slots,
+            first_calls: FirstCalls::default(),
             since_s: AtomicU64::new(now_s()),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
@@ -90,6 +102,11 @@ impl Generation {
     #[must_use]
     pub fn id(&self) -> GenerationId {
         self.id
+    }
+
+    /// Keeps its code on the disk, if it is not there yet. Waits for the disk: after whatever somebody waits for.
+    pub(super) fn keep_code(&self) {
+        self.engine.keep_code(&self.compiled);
     }
 
     /// What names the guest.
@@ -141,21 +158,39 @@ impl Generation {
             serving_since_s: self.since_s.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
             failed: self.has_failed(),
+            pause_us_max: self.first_calls.pause_us_max(),
+            first_call_us_max: self.first_calls.call_us_max(),
+        }
+    }
+
+    /// Makes an instance for each worker that has none, so that none has to make it while its clients wait. Takes some
+    /// tens of microseconds each: not for a worker thread. Where there is no room for one, the worker makes it after all.
+    pub(super) fn warm(&self) {
+        for slot in self.slots.iter().filter(|slot| slot.is_empty()) {
+            match self.instance() {
+                Ok(instance) => slot.put(instance),
+                Err(fault) => return tracing::debug!(generation = %self.id, %fault, "not every worker has an instance"),
+            }
         }
     }
 
     /// Makes one call on a warm instance, or on a fresh one where none is warm.
     pub(super) fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Fault> {
         let slot = &self.slots[worker::index()];
-        let lock = || slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let warm = lock().take();
-        let called = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
+        let first = slot.meet(&self.first_calls);
+        let called = slot.take().map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
+            if let Some(first) = &first {
+                first.has_instance();
+            }
             let value = call(&mut instance)?;
             Ok((instance, value))
         });
+        if let Some(first) = &first {
+            first.returned();
+        }
         match called {
             Ok((instance, value)) => {
-                *lock() = Some(instance);
+                slot.put(instance);
                 Ok(value)
             }
             Err(fault) => {
@@ -176,7 +211,17 @@ impl Generation {
     }
 
     fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: &Arc<Reading>) -> Result<Instance, Fault> {
-        Instance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings)
+        let present = self.census.count(self.id);
+        Instance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, present)
+    }
+}
+
+/// Why a guest cannot even begin, and where to look.
+fn unfit(fault: &Fault) -> String {
+    match fault {
+        Fault::Settings(bad) => format!("{bad}; the guest wants another `[logic]` table in the configuration"),
+        Fault::NoInstance(_) => fault.to_string(),
+        _ => format!("{fault}; that was before its first line, in its `configure` or `describe`"),
     }
 }
 
@@ -205,4 +250,8 @@ pub struct GenerationStatus {
     pub faults: u64,
     /// Whether it was sent back in its probation.
     pub failed: bool,
+    /// The longest that a worker had to wait for an instance when it made its first call, in microseconds.
+    pub pause_us_max: Option<f64>,
+    /// The longest that such a first call took with all that is in it, in microseconds.
+    pub first_call_us_max: Option<f64>,
 }

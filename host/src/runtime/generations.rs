@@ -26,8 +26,9 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::call::{Call, Read};
+use super::census::{Census, CensusStatus};
 use super::digest::Digest;
-use super::engine::Engine;
+use super::engine::{Engine, EngineStatus};
 use super::evidence::{Evidence, SavedCase};
 use super::fault::Fault;
 use super::form_rules::{FormRules, WayBack};
@@ -38,6 +39,7 @@ use super::offence::Rescue;
 use super::probation::{Probation, SwapLimits};
 use super::recorder::Recorder;
 use super::rehearsal::{Rehearsed, rehearse};
+use super::retired::Retired;
 use super::shadow::{ShadowReport, ShadowStatus, Shadows};
 use crate::share::Share;
 
@@ -50,6 +52,8 @@ pub struct Generations {
     forms: Arc<Forms>,
     live: ArcSwap<Live>,
     recorder: Recorder,
+    census: Census,
+    retired: Retired,
     /// The number of the next generation.
     next: AtomicU64,
     /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
@@ -134,11 +138,13 @@ impl Generations {
         limits: SwapLimits,
         records: Arc<dyn Records + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let forms = Arc::new(Forms::default());
+        let (forms, census) = (Arc::new(Forms::default()), Census::default());
         let load = |id, bytes| {
-            let loaded = Generation::load(engine, GenerationId(id), bytes, settings.clone(), Arc::clone(&records))?;
+            let (settings, records) = (settings.clone(), Arc::clone(&records));
+            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &census)?;
             let loaded = loaded.among(&forms);
             forms.admit(loaded.converter());
+            loaded.keep_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
         let before = previous.map(|previous| load(1, previous));
@@ -156,6 +162,8 @@ impl Generations {
             forms,
             live: ArcSwap::from_pointee(Live { active, previous, probation }),
             recorder: Recorder::new(),
+            census,
+            retired: Retired::default(),
             next: AtomicU64::new(id + 1),
             seat: Arc::new(Semaphore::new(1)),
             switching: Mutex::new(()),
@@ -238,18 +246,24 @@ impl Generations {
         Ok(Candidate { generation, rehearsed, _seat: seat })
     }
 
-    /// Has a candidate decide from now on. Ends a shadow.
+    /// Has a candidate decide from now on, and sees off what that retires: not for a worker thread. Ends a shadow.
     pub fn activate(&self, candidate: Candidate) -> GenerationStatus {
         let Candidate { generation, _seat, .. } = candidate;
+        generation.warm();
         generation.serves_from_now();
         let status = generation.status();
         let switching = self.switching();
         let previous = Some(Arc::clone(&self.live.load().active));
         let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
-        self.live.store(Arc::new(Live { active: generation, previous, probation }));
+        let active = Arc::clone(&generation);
+        let left = self.live.swap(Arc::new(Live { active, previous, probation }));
         self.shadows.end(SWAPPED);
         drop(switching);
         self.shadows.reap();
+        let retired = left.previous.clone();
+        drop(left);
+        self.retired.see_off(retired);
+        generation.keep_code();
         status
     }
 
@@ -297,16 +311,23 @@ impl Generations {
         if !options.again {
             self.refuse_failed(Digest::of(bytes))?;
         }
+        if !self.retired.see_off(None) {
+            return Err(SwapError::Retiring);
+        }
         let id = GenerationId(self.next.load(Ordering::Relaxed));
-        let candidate = Generation::load(&self.engine, id, bytes, self.settings.clone(), Arc::clone(&self.records))?;
+        let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
+        let began = Instant::now();
+        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.census)?;
         let candidate = candidate.among(&self.forms);
+        let loaded = began.elapsed();
         let active = Arc::clone(&self.live.load().active);
         let forms = FormRules::new(&candidate, &active, options.way_back);
         forms.check()?;
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
         let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;
         let Rehearsed { transcripts, decisions } = rehearsed;
-        tracing::debug!(digest = %candidate.digest().short(), transcripts, decisions, "candidate rehearsed");
+        let took = began.elapsed() - loaded;
+        tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
         // Whoever holds the seat is alone here.
         self.next.store(id.0 + 1, Ordering::Relaxed);
         self.forms.admit(candidate.converter());
@@ -389,6 +410,12 @@ impl Generations {
             unconvertible: self.forms.unconvertible(),
             shadow: self.shadows.status(),
         }
+    }
+
+    /// What is alive: instances of this node's generations, and what the process holds for guests.
+    #[must_use]
+    pub fn alive(&self) -> (CensusStatus, EngineStatus) {
+        (self.census.status(), self.engine.status())
     }
 
     fn decide(&self, at: Moment, call: &Call<'_>) -> Result<(GenerationId, Decision), Fault> {
@@ -504,8 +531,13 @@ pub enum SwapError {
     /// Another swap is under way on this node, or of the herd. Try again when it is over.
     #[error("another swap is under way on this node")]
     Busy,
+    /// What the last swap retired is still in a call, and there is room for one candidate only. Try again in a second.
+    #[error("the generation that the last swap retired is still in a call on this node; try again in a second")]
+    Retiring,
     /// This very guest was sent back before. It is not tried for ever.
-    #[error("not tried again: this guest ({digest}) failed here before, with {why}; --again tries it all the same")]
+    #[error(
+        "not tried again: this guest ({digest}) failed its probation here, with {why}; herd test shows it on the cases that this node kept, herd audit says where they are, and --again tries it all the same"
+    )]
     Failed {
         /// Which guest.
         digest: String,

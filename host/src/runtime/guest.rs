@@ -14,6 +14,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, Was
 
 use super::bindings::{records, types};
 use super::call::Read;
+use super::census::Present;
 use super::deadline::Deadline;
 use super::engine::Limits;
 use super::output::GuestOutput;
@@ -33,6 +34,8 @@ pub(super) struct Guest {
     pub(super) output: GuestOutput,
     /// What this call has looked up.
     pub(super) reads: Vec<Read>,
+    /// Counted for as long as the store lives.
+    _present: Present,
 }
 
 impl Guest {
@@ -41,6 +44,7 @@ impl Guest {
         records: Arc<dyn Records + Send + Sync>,
         reading: Arc<Reading>,
         node: &str,
+        present: Present,
     ) -> Self {
         let clock = CallClock::default();
         let output = GuestOutput::new(node);
@@ -67,6 +71,7 @@ impl Guest {
             memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
             output,
             reads: Vec::new(),
+            _present: present,
         }
     }
 

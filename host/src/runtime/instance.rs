@@ -7,6 +7,7 @@ use herd_sdk::{Decision, Description, Moment, Records, Settings};
 
 use super::bindings::{self, NodeLogic, NodeLogicPre};
 use super::call::{Call, Read};
+use super::census::Present;
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
@@ -21,7 +22,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Makes an instance and configures it.
+    /// Makes an instance and configures it. It is counted as `present` while it lives.
     ///
     /// # Errors
     ///
@@ -32,8 +33,9 @@ impl Instance {
         records: Arc<dyn Records + Send + Sync>,
         reading: &Arc<Reading>,
         to: &Settings,
+        present: Present,
     ) -> Result<Self, Fault> {
-        let mut sandbox = Sandbox::new(pre.engine(), limits, records, Arc::clone(reading), &to.node);
+        let mut sandbox = Sandbox::new(pre.engine(), limits, records, Arc::clone(reading), &to.node, present);
         let logic = sandbox.instantiate(async |store| pre.instantiate_async(store).await)?;
         let settings = settings(to);
         let configured =

@@ -12,6 +12,7 @@ use herd_sdk::{Records, Settings};
 use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
 use super::bindings::types;
+use super::census::Present;
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
@@ -29,8 +30,9 @@ impl Sandbox {
         records: Arc<dyn Records + Send + Sync>,
         reading: Arc<Reading>,
         node: &str,
+        present: Present,
     ) -> Self {
-        let mut store = Store::new(engine, Guest::new(limits, records, reading, node));
+        let mut store = Store::new(engine, Guest::new(limits, records, reading, node, present));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().deadline.tick()));
         // A guest can make the host copy no more in one call than it may have itself.

@@ -14,6 +14,7 @@ use herd_sdk::{Settings, Turn};
 
 use super::bindings::NodeLogicPre;
 use super::call::{Call, Read};
+use super::census::Present;
 use super::engine::Limits;
 use super::fault::Fault;
 use super::guest::Guest;
@@ -24,6 +25,7 @@ pub(super) struct Instance {
     logic: Herd,
     records: Arc<dyn Records + Send + Sync>,
     ceiling: bool,
+    _present: Present,
 }
 
 impl Instance {
@@ -33,12 +35,13 @@ impl Instance {
         records: Arc<dyn Records + Send + Sync>,
         _: &Arc<Reading>,
         settings: &Settings,
+        present: Present,
     ) -> Result<Self, Fault> {
         let mut settings = settings.clone();
         let ceiling = settings.value("ceiling") == Some("true");
         settings.table.retain(|(name, _)| name != "ceiling");
         let logic = Herd::configure(&settings).map_err(Fault::Settings)?;
-        Ok(Self { logic, records, ceiling })
+        Ok(Self { logic, records, ceiling, _present: present })
     }
 
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the shape of the real one")]

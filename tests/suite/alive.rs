@@ -1,0 +1,67 @@
+//! How many generations are alive, counted by instances that were made and dropped, and by the pool they come from.
+
+use std::collections::BTreeSet;
+
+use herd_tests::load::Load;
+use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
+use serde_json::Value;
+
+/// The generations that have an instance.
+fn alive(status: &Value) -> BTreeSet<u64> {
+    let alive = status["engine"]["instances"]["alive"].as_object().unwrap();
+    alive.keys().map(|id| id.parse().unwrap()).collect()
+}
+
+/// Those that serve.
+fn live(status: &Value) -> BTreeSet<u64> {
+    ["active", "previous"].iter().filter_map(|which| status["generations"][which]["id"].as_u64()).collect()
+}
+
+/// Goal: promise 5. Method: hundreds of swaps under load, and a count that the generations have no part in.
+#[test]
+fn of_hundreds_of_swaps_two_generations_are_left_and_three_were_alive_at_most() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
+    let running = Load { nodes, sessions_per_node: 16, askers_per_node: 0, rate: Some(2_000.0) }.start();
+    let guests = [WATCH, DEFAULT_GUEST].map(|path| std::fs::read(path).unwrap());
+    let operator = herd.operator("Riley");
+    for number in 0..SWAPS {
+        operator.swap(&guests[number % 2]).unwrap();
+        let status = operator.status().unwrap();
+        assert_eq!(alive(&status), live(&status), "what swap {number} has retired is gone: {}", status["engine"]);
+    }
+    let outcome = running.stop();
+    assert_eq!((outcome.failed, outcome.failures), (0, vec![]));
+
+    let engine = herd.status("Riley")["engine"].clone();
+    let (instances, pool) = (&engine["instances"], &engine["pool"]);
+    assert_eq!(instances["generations_max"], 3, "{engine}");
+    assert_eq!(instances["alive"].as_object().unwrap().len(), 2, "{engine}");
+    let alive: u64 = instances["alive"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    let left = instances["made"].as_u64().unwrap() - instances["dropped"].as_u64().unwrap();
+    assert_eq!((alive, pool["component_instances"].as_u64()), (left, Some(left)), "{engine}");
+    assert_eq!(engine["compiled"], 2, "{engine}");
+    let each = engine["workers"].as_u64().unwrap() + 1;
+    assert_eq!(alive, 2 * each, "every worker has an instance of each, and so have all other threads: {engine}");
+}
+
+/// Goal: what is retired is gone when its swap is answered, also if a worker has it in its hands at that time. Method: a
+/// guest that takes its whole deadline for a call, and a swap while it does.
+#[test]
+fn a_generation_that_a_call_holds_on_to_is_gone_when_the_swap_is_answered() {
+    let herd = Herd::of_one().with("runtime.deadline_ms=700");
+    let _up = herd.up();
+    herd.swap(Fixture::Forever, &[]).unwrap();
+    let mut client = herd.client("Riley");
+    assert_eq!(client.ask("you"), "forever: you");
+    client.send("BOOM\n");
+    let operator = herd.operator("Riley");
+    operator.swap(&std::fs::read(HELLO).unwrap()).unwrap();
+    let status = operator.status().unwrap();
+    assert_eq!((alive(&status), live(&status)), ([2, 3].into(), [2, 3].into()), "{}", status["engine"]);
+    assert_eq!(client.line(), "? BOOM", "the call was decided by the one that is gone now");
+}
+
+/// More than a pool would have room for, if they stayed.
+const SWAPS: usize = 300;
