@@ -28,7 +28,7 @@ use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
-use crate::worker::{self, Workers};
+use crate::worker::Workers;
 
 /// A running node.
 pub struct Node {

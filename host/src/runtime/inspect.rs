@@ -131,15 +131,17 @@ fn import_problem(name: &str) -> Option<String> {
     let (package, item) = interface.split_once('/')?;
     match package {
         PACKAGE if !INTERFACES.contains(&item) => {
-            Some(format!("imports {name}, and {PACKAGE}@{VERSION} of this host has no `{item}`"))
+            Some(format!("imports {name}, and {PACKAGE}@{VERSION} of this host has no `{item}`; {REBUILD}"))
         }
-        PACKAGE if version != VERSION => Some(format!("imports {name}, and this host offers {interface}@{VERSION}")),
+        PACKAGE if version != VERSION => {
+            Some(format!("imports {name}, and this host offers {interface}@{VERSION}; {REBUILD}"))
+        }
         PACKAGE => None,
         "wasi:io" | "wasi:cli" | "wasi:clocks" | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => {
             let right = version.starts_with("0.2.");
-            (!right).then(|| format!("imports {name}, and this host offers {interface}@0.2"))
+            (!right).then(|| format!("imports {name}, and this host offers {interface}@0.2; {WASI}"))
         }
-        _ => Some(format!("imports {name}, which this host does not offer to guests")),
+        _ => Some(format!("imports {name}, which this host does not offer to guests; {NOT_OFFERED}")),
     }
 }
 
@@ -150,7 +152,7 @@ fn export_problem(exports: &[String]) -> Option<String> {
     }
     let other = exports.iter().find(|name| name.split('@').next() == Some("herd:logic/logic"));
     Some(match other {
-        Some(other) => format!("exports {other}, and this host calls {wanted}"),
+        Some(other) => format!("exports {other}, and this host calls {wanted}; {REBUILD}"),
         None => format!("does not export {wanted}; a guest written with herd-sdk ends with `herd_sdk::export!`"),
     })
 }
@@ -166,5 +168,11 @@ fn forms_export() -> String {
     format!("{PACKAGE}/forms@{VERSION}")
 }
 
+/// What to do about another version of the contract.
+const REBUILD: &str = "build it with the herd-sdk of this host";
+const WASI: &str = "build it with `--target wasm32-wasip2`";
+/// What to do about an import of something else.
+const NOT_OFFERED: &str =
+    "take out what uses it, which may be a dependency; what a node does for a guest is an effect of herd-sdk";
 /// What a guest may import of the contract.
 const INTERFACES: [&str; 3] = ["records", "types", "effects"];

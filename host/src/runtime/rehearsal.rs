@@ -69,7 +69,12 @@ fn play(engine: &Arc<Engine>, bytes: &[u8], name: &str, text: &str) -> Result<()
     let mut decider = ComponentDecider::load(engine, bytes, settings, Arc::clone(&records), Warmth::Fresh)
         .map_err(|error| format!("its transcript {name} does not begin: {error}"))?;
     let run = transcript.run(&mut decider, &records);
-    if run.passed() { Ok(()) } else { Err(format!("its transcript {name} does not hold:\n{run}")) }
+    if run.passed() {
+        return Ok(());
+    }
+    let differences = run.to_string();
+    let (differences, to_do) = (differences.trim_end(), "change the guest, or the transcript if this is meant");
+    Err(format!("its transcript {name} does not hold:\n{differences}\n{to_do}"))
 }
 
 /// A generation that decides apart from its node: over what recorded calls looked up.
@@ -112,7 +117,7 @@ impl<'a> Replica<'a> {
     /// Says on what a call faults, as narrowly as trying each input by itself can tell.
     fn explain(&mut self, recorded: &Recorded, fault: &Fault) -> String {
         let Asked::Inputs(inputs) = &recorded.asked else {
-            return format!("it faults on what this node decided lately: {fault}");
+            return format!("it faults on what this node decided lately: {fault}; {TO_DO}");
         };
         for input in inputs.iter() {
             for line in input.bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -120,13 +125,13 @@ impl<'a> Replica<'a> {
                 if let Err(fault) = self.call(recorded.at, &Call::Inputs(&alone), &recorded.reads) {
                     let line = &line[..line.len().min(LINE_SHOWN_MAX)];
                     return format!(
-                        "it faults on what a client of this node sent, \"{}\": {fault}",
+                        "it faults on what a client of this node sent, \"{}\": {fault}; {TO_DO}",
                         line.escape_ascii()
                     );
                 }
             }
         }
-        format!("it faults on inputs of this node that it stands one by one: {fault}")
+        format!("it faults on inputs of this node that it stands one by one: {fault}; {TO_DO}")
     }
 }
 
@@ -150,4 +155,6 @@ impl Records for RecordedReads {
     }
 }
 
+/// What to do about a fault on what the node decided.
+const TO_DO: &str = "mend that, or leave out the decisions of this node with --unrehearsed";
 const LINE_SHOWN_MAX: usize = 120;
