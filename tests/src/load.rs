@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
@@ -55,7 +55,9 @@ pub struct Outcome {
     pub failures: Vec<String>,
     /// How many those were.
     pub failed: usize,
-    /// Times from command to answer in microseconds, sorted, of one in sixteen commands.
+    /// How many of those were sessions that the node closed or broke.
+    pub dropped: usize,
+    /// Times from command to answer in microseconds, sorted, those of askers left out.
     pub times_us: Vec<u64>,
 }
 
@@ -65,6 +67,7 @@ struct Shared {
     answered: AtomicU64,
     places: AtomicU64,
     failed: AtomicUsize,
+    dropped: AtomicUsize,
     failures: Mutex<Vec<String>>,
     times_us: Mutex<Vec<u64>>,
 }
@@ -99,7 +102,7 @@ impl Load {
                     Session { node: node.clone(), address: *address, client, every, shared: Arc::clone(&shared) };
                 sessions.spawn(async move {
                     if let Err(error) = session.run(asks).await {
-                        session.shared.fail(format!("{}: {error:#}", session.client));
+                        session.shared.fail(&session.client, &error);
                     }
                 });
             }
@@ -115,6 +118,12 @@ impl Running {
         self.shared.answered.load(Ordering::Relaxed)
     }
 
+    /// The times since the last call of this, or since it was started, in microseconds, sorted. The outcome has them not.
+    #[must_use]
+    pub fn take_times_us(&self) -> Vec<u64> {
+        self.shared.take_times_us()
+    }
+
     /// Ends it: every session finishes its command, ends its input, and must then see the end and nothing else.
     ///
     /// # Panics
@@ -125,16 +134,14 @@ impl Running {
         self.shared.ending.store(true, Ordering::Relaxed);
         let lasted_s = self.started.elapsed().as_secs_f64();
         self.thread.take().expect("it is stopped once").join().expect("the load does not panic");
-        let lock = |list: &Mutex<Vec<u64>>| std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut times_us = lock(&self.shared.times_us);
-        times_us.sort_unstable();
         Outcome {
             answered: self.shared.answered.load(Ordering::Relaxed),
             places: self.shared.places.load(Ordering::Relaxed),
             lasted_s,
             failures: self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             failed: self.shared.failed.load(Ordering::Relaxed),
-            times_us,
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+            times_us: self.shared.take_times_us(),
         }
     }
 }
@@ -149,19 +156,35 @@ impl Outcome {
 
     /// A quantile of the times, 0 to 1, in microseconds.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
     pub fn quantile_us(&self, quantile: f64) -> u64 {
-        let index = (self.times_us.len() as f64 * quantile) as usize;
-        self.times_us.get(index.min(self.times_us.len().saturating_sub(1))).copied().unwrap_or_default()
+        self::quantile_us(&self.times_us, quantile)
     }
 }
 
+/// A quantile, 0 to 1, of times that are sorted. 0 if there are none.
+#[must_use]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+pub fn quantile_us(times_us: &[u64], quantile: f64) -> u64 {
+    let index = (times_us.len() as f64 * quantile) as usize;
+    times_us.get(index.min(times_us.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
 impl Shared {
-    fn fail(&self, what: String) {
+    fn take_times_us(&self) -> Vec<u64> {
+        let mut times_us = std::mem::take(&mut *self.times_us.lock().unwrap_or_else(PoisonError::into_inner));
+        times_us.sort_unstable();
+        times_us
+    }
+
+    fn fail(&self, client: &str, error: &anyhow::Error) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+        // What breaks a session reaches it as an error of its socket.
+        if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() < FAILURES_SHOWN {
-            failures.push(what);
+            failures.push(format!("{client}: {error:#}"));
         }
     }
 }
@@ -201,10 +224,8 @@ impl Session {
                 at = self.iamat(&mut stream, number).await?;
             }
             self.shared.answered.fetch_add(1, Ordering::Relaxed);
-            if number % TIMED_EVERY == 0 {
-                let time_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                self.shared.times_us.lock().unwrap_or_else(PoisonError::into_inner).push(time_us);
-            }
+            let time_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.shared.times_us.lock().unwrap_or_else(PoisonError::into_inner).push(time_us);
         }
         stream.get_mut().shutdown().await?;
         let mut rest = Vec::new();
@@ -239,7 +260,7 @@ impl Session {
         let mut json = String::new();
         while !json.ends_with("\n\n") {
             let read = timeout(PATIENCE, stream.read_line(&mut json)).await.context("waiting for places")??;
-            ensure!(read > 0, "the node closed within an answer");
+            ensure!(read > 0, closed("within an answer"));
         }
         let json: serde_json::Value = serde_json::from_str(&json).with_context(|| format!("{json:?}"))?;
         ensure!(json["status"] == "OK", "places came with {json}");
@@ -250,13 +271,14 @@ impl Session {
         stream.get_mut().write_all(line.as_bytes()).await.context("sending")?;
         let mut answer = String::new();
         let read = timeout(PATIENCE, stream.read_line(&mut answer)).await.context("waiting for an answer")??;
-        if read == 0 {
-            bail!("the node closed the session");
-        }
+        ensure!(read > 0, closed("and did not answer"));
         Ok(answer)
     }
 }
 
+fn closed(when: &str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::UnexpectedEof, format!("the node closed the session {when}"))
+}
+
 const FAILURES_SHOWN: usize = 5;
 const INVALID_EVERY: u64 = 8;
-const TIMED_EVERY: u64 = 16;

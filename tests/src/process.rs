@@ -103,6 +103,33 @@ impl Process {
         pages * rustix::param::page_size()
     }
 
+    /// How many files it has open.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not say.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("a process that runs has files").count()
+    }
+
+    /// The processor time of its threads whose name begins with this, in nanoseconds. That of threads which have ended is
+    /// not in it.
+    ///
+    /// # Panics
+    ///
+    /// When the system does not say.
+    #[must_use]
+    pub fn processor_ns(&self, name: &str) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("a process that runs has threads");
+        let of_task = |task: PathBuf| {
+            let is_named = std::fs::read_to_string(task.join("comm")).ok()?.starts_with(name);
+            let spent = std::fs::read_to_string(task.join("schedstat")).ok().filter(|_| is_named)?;
+            spent.split(' ').next()?.parse::<u64>().ok()
+        };
+        tasks.filter_map(|task| of_task(task.ok()?.path())).sum()
+    }
+
     /// SIGTERM: asks it to drain.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);

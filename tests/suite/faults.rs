@@ -21,6 +21,8 @@ pub(crate) enum Wrong {
     OnReports,
     /// It faults on a record that it looks up: `cases_saved.rs`.
     OnRecords,
+    /// It faults on some of what every client sends: `tests/show/swap`.
+    NowAndThen,
     /// It answers in another format: `shadows.rs`.
     InItsFormat,
     /// Its records are in another form: `forms.rs`.
@@ -45,6 +47,7 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
         Fixture::Grudge => Wrong::OnRecords,
         Fixture::Rounder => Wrong::InItsFormat,
         Fixture::SecondForm | Fixture::NoWayBack | Fixture::NoWayIn | Fixture::TrapOnUpgrade => Wrong::InItsForm,
+        Fixture::Stumbler => Wrong::NowAndThen,
         Fixture::Greedy | Fixture::OtherVersion | Fixture::OtherWorld | Fixture::Picky | Fixture::Stillborn => {
             Wrong::AtTheSwap
         }

@@ -1,0 +1,126 @@
+//! How long new logic takes to answer: from a changed file, with compilation, and from a swap whose code is cached.
+//!
+//! Seen by a client that asks again and again what only one of two guests knows. It has asked more than a thousand
+//! times before, so a candidate has that many decisions to rehearse.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use herd_tests::{Client, DEFAULT_GUEST, Herd, PATIENCE, WATCH};
+
+use crate::sheet::{Bar, Row, Scene};
+use crate::statistics::Rounds;
+
+pub(crate) const ROW: Row = Row {
+    name: "first-answer",
+    figures: &[
+        Bar { figure: "changed file to first new answer, compiled", bar: "at most 400 ms" },
+        Bar { figure: "swap to first new answer, code in memory", bar: "at most 5 ms" },
+        Bar { figure: "swap to first new answer, code on disk", bar: "at most 5 ms" },
+    ],
+    play,
+};
+
+fn play(scene: &mut Scene<'_>) -> Result<()> {
+    from_a_changed_file(scene)?;
+    let [watch, default] = [fs::read(WATCH)?, fs::read(DEFAULT_GUEST)?];
+    // What is active and what was before are in memory, so two guests are always there, and four come from the disk.
+    let two = [watch.clone(), default.clone()];
+    from_the_cache(scene, "swap to first new answer, code in memory", &two)?;
+    let four = [numbered(&watch, 1), numbered(&default, 1), numbered(&watch, 2), numbered(&default, 2)];
+    from_the_cache(scene, "swap to first new answer, code on disk", &four)
+}
+
+/// The herd of five follows a file; the client asks the node that swaps last.
+fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
+    let herd = Herd::of_five();
+    let file = herd.scratch().path("guest.wasm");
+    let mut up = herd.up_watching(&file);
+    up.await_line("herd ready");
+    let mut asker = Asker::new(herd.client(herd.names().last().copied().unwrap_or_default()));
+    let mut times_ms = Vec::new();
+    for round in 0..WATCH_ROUNDS {
+        // Another file each time, or it would be compiled already.
+        let (guest, watches) = if round % 2 == 0 { (WATCH, true) } else { (DEFAULT_GUEST, false) };
+        let next = herd.scratch().write("next.wasm", numbered(&fs::read(guest)?, 10 + round));
+        let renamed = Instant::now();
+        fs::rename(next, &file)?;
+        times_ms.push(asker.until(watches, renamed)?);
+    }
+    let times = Rounds::of(times_ms);
+    scene.show("changed file to first new answer, compiled", times.text(0, " ms"), times.median() <= 400.0);
+    Ok(())
+}
+
+/// Guests by turns, of which every other one knows WATCH.
+fn from_the_cache(scene: &mut Scene<'_>, figure: &str, guests: &[Vec<u8>]) -> Result<()> {
+    let herd = Herd::of_one();
+    let up = herd.up();
+    let operator = herd.operator("Riley");
+    for guest in guests {
+        operator.swap(guest)?;
+    }
+    let mut asker = Asker::new(herd.client("Riley"));
+    let mut times_ms = Vec::new();
+    for round in 0..CACHE_ROUNDS {
+        let guest = &guests[round % guests.len()];
+        times_ms.push(std::thread::scope(|scope| {
+            let (begin, began) = std::sync::mpsc::sync_channel(1);
+            let operator = &operator;
+            let swapping = std::thread::Builder::new().spawn_scoped(scope, move || {
+                let posted = Instant::now();
+                let _ = begin.send(posted);
+                (operator.swap(guest), posted.elapsed().as_secs_f64() * 1e3)
+            })?;
+            let took = asker.until(round % 2 == 0, began.recv()?)?;
+            swapping.join().expect("swapping does not panic").0?;
+            anyhow::Ok(took)
+        })?);
+    }
+    drop(up);
+    let times = Rounds::of(times_ms);
+    scene.show(figure, times.text(1, " ms"), times.median() <= 5.0);
+    Ok(())
+}
+
+/// A client that asks what only some guests know.
+struct Asker {
+    client: Client,
+}
+
+impl Asker {
+    fn new(client: Client) -> Self {
+        let mut asker = Self { client };
+        for _ in 0..DECISIONS {
+            asker.watches();
+        }
+        asker
+    }
+
+    /// Asks until the logic is one that knows WATCH, or one that does not. In milliseconds since then.
+    fn until(&mut self, watches: bool, since: Instant) -> Result<f64> {
+        while self.watches() != watches {
+            ensure!(since.elapsed() < PATIENCE, "there is no answer by new logic within {PATIENCE:?}");
+        }
+        let took = since.elapsed();
+        // The swap is over then, and what was written is on the disk.
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(took.as_secs_f64() * 1e3)
+    }
+
+    fn watches(&mut self) -> bool {
+        self.client.ask("UNWATCH nobody") == "OK"
+    }
+}
+
+/// The same guest with another digest: a custom section, of which there may be any, with a number in it.
+fn numbered(guest: &[u8], number: u8) -> Vec<u8> {
+    const CUSTOM: u8 = 0;
+    [guest, &[CUSTOM, 3, 1, b'n', number]].concat()
+}
+
+const WATCH_ROUNDS: u8 = 9;
+const CACHE_ROUNDS: usize = 40;
+/// More than a worker keeps of its decisions.
+const DECISIONS: usize = 1_100;

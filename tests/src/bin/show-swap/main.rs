@@ -1,0 +1,51 @@
+//! What `tests/show/swap` shows: that logic is replaced under load, and that bad logic is not an outage.
+//!
+//! A row is a scene with some figures; each is in a file of its own. Rows that are not there yet have their place in
+//! [`ROWS`]: herd-wide prepare and commit, forms, canary.
+
+use std::process::ExitCode;
+
+mod bad_guest;
+mod first_answer;
+mod many_swaps;
+mod refused;
+mod shadow;
+mod sheet;
+mod statistics;
+mod steady_swaps;
+
+use sheet::{Row, Sheet};
+
+/// In the order in which they are shown.
+const ROWS: [Row; 6] =
+    [bad_guest::ROW, many_swaps::ROW, steady_swaps::ROW, first_answer::ROW, shadow::ROW, refused::ROW];
+
+fn main() -> ExitCode {
+    let wanted = match wanted() {
+        Ok(wanted) => wanted,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut sheet = Sheet::default();
+    wanted.iter().for_each(|row| sheet.run(row));
+    sheet.exit_code()
+}
+
+/// The rows that the command line asks for: all, or those behind `--only`.
+fn wanted() -> Result<Vec<Row>, String> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    match arguments.split_first() {
+        None => Ok(ROWS.into()),
+        Some((only, wanted)) if only == "--only" && !wanted.is_empty() => {
+            let row = |name: &String| ROWS.into_iter().find(|row| row.name == name);
+            wanted
+                .iter()
+                .map(|name| row(name).ok_or(format!("no row `{name}`; there are {}", names.join(", "))))
+                .collect()
+        }
+        Some(_) => Err(format!("usage: tests/show/swap [--only ROW...], with the rows {}", names.join(", "))),
+    }
+}

@@ -1,0 +1,130 @@
+//! Ten thousand swaps of one node under load: nothing grows, and nobody notices.
+//!
+//! That no more than three generations are alive is not taken from who believes to know them: it is counted by instances
+//! that were made and dropped, and by the slots of the pool that wasmtime says are in use.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use herd_tests::load::Load;
+use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH};
+use serde_json::Value;
+
+use crate::sheet::{Bar, Row, Scene};
+use crate::statistics::Rounds;
+
+pub(crate) const ROW: Row = Row {
+    name: "many-swaps",
+    figures: &[
+        Bar { figure: "10,000 swaps: resident, last 1000 of first 1000", bar: "within 2 % and 1 MiB" },
+        Bar { figure: "10,000 swaps: open files, last less first", bar: "0" },
+        Bar { figure: "generations with an instance at once, most", bar: "at most 3" },
+        Bar { figure: "pool slots in use at once, most", bar: "those of 3 generations" },
+        Bar { figure: "generations alive afterwards, by instances", bar: "2" },
+        Bar { figure: "pool slots afterwards, less instances counted", bar: "0" },
+        Bar { figure: "10,000 swaps: wrong or missing answers", bar: "0" },
+        Bar { figure: "10,000 swaps: sessions dropped", bar: "0" },
+    ],
+    play,
+};
+
+fn play(scene: &mut Scene<'_>) -> Result<()> {
+    let herd = Herd::of_one();
+    let up = herd.up();
+    let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
+    let load = Load { nodes, sessions_per_node: 32, askers_per_node: 0, rate: Some(RATE) };
+    let guests = [std::fs::read(WATCH)?, std::fs::read(DEFAULT_GUEST)?];
+    let (operator, observer) = (herd.operator("Riley"), herd.operator("Riley"));
+    let running = load.start();
+    let swap = |number: usize| operator.swap(&guests[number % 2]).with_context(|| format!("swap {number}"));
+    for number in 0..WARM_UP {
+        swap(number)?;
+    }
+    // Its connection is a file, too.
+    observer.status()?;
+    let files_before = settled_files(&up);
+    let mut resident = Vec::with_capacity(SWAPS);
+    let began = std::time::Instant::now();
+    let over = AtomicBool::new(false);
+    let slots_most = std::thread::scope(|scope| {
+        let most = scope.spawn(|| most_slots(&observer, &over));
+        let swapped = (0..SWAPS).try_for_each(|number| {
+            swap(number)?;
+            resident.push(up.resident_bytes());
+            anyhow::Ok(())
+        });
+        over.store(true, Ordering::Relaxed);
+        let most = most.join().expect("asking does not panic");
+        swapped.and(most)
+    })?;
+    let each_ms = began.elapsed().as_secs_f64() * 1e3 / 10_000.0;
+    let more = settled_files(&up).cast_signed() - files_before.cast_signed();
+    let outcome = running.stop();
+    scene.tell("load during all that", format!("{:.0} answers/s, a swap each {each_ms:.1} ms", outcome.rate()));
+
+    let mean = |part: &[usize]| Rounds::of(part.iter().map(|&bytes| bytes as f64 / f64::from(1 << 20))).mean();
+    let (first, last) = (mean(&resident[..THOUSAND]), mean(&resident[SWAPS - THOUSAND..]));
+    let flat = (last - first).abs() <= first * 0.02 + 1.0;
+    scene.show("10,000 swaps: resident, last 1000 of first 1000", format!("{last:.1} of {first:.1} MiB"), flat);
+    scene.show("10,000 swaps: open files, last less first", format!("{more} of {files_before}"), more == 0);
+
+    let status = herd.status("Riley");
+    let engine = &status["engine"];
+    let most = engine["instances"]["generations_max"].as_u64().context("the status has no census")?;
+    scene.show("generations with an instance at once, most", most, most <= 3);
+    let slots_max = 3 * (count(&status, "workers")? + 1) + SLOTS_APART;
+    let value = format!("{slots_most} of {slots_max}");
+    scene.show("pool slots in use at once, most", value, slots_most <= slots_max);
+    let alive = engine["instances"]["alive"].as_object().context("the status has no census")?;
+    scene.show("generations alive afterwards, by instances", alive.len(), alive.len() == 2);
+    let instances: u64 = alive.values().filter_map(Value::as_u64).sum();
+    let slots = slots(&status)?;
+    let value = format!("{slots} - {instances}");
+    scene.show("pool slots afterwards, less instances counted", value, slots == instances);
+    let (made, dropped) = (&engine["instances"]["made"], &engine["instances"]["dropped"]);
+    scene.tell("instances made and dropped, guests in memory", format!("{made}, {dropped}, {}", engine["compiled"]));
+
+    let wrong = outcome.failed - outcome.dropped;
+    scene.show("10,000 swaps: wrong or missing answers", format!("{wrong} of {}", outcome.answered), wrong == 0);
+    scene.show("10,000 swaps: sessions dropped", format!("{} of 32", outcome.dropped), outcome.dropped == 0);
+    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    Ok(())
+}
+
+/// The most slots of the pool that were in use at once, as often as the node says.
+fn most_slots(observer: &Operator, over: &AtomicBool) -> Result<u64> {
+    let mut most = 0;
+    while !over.load(Ordering::Relaxed) {
+        most = most.max(slots(&observer.status()?)?);
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(most)
+}
+
+fn slots(status: &Value) -> Result<u64> {
+    let slots = status["engine"]["pool"]["component_instances"].as_u64();
+    slots.context("this machine has no address space for a pool of instances")
+}
+
+fn count(status: &Value, what: &str) -> Result<u64> {
+    status["engine"][what].as_u64().with_context(|| format!("the status has no `{what}`"))
+}
+
+/// How many files the process has open, with connections of others settled: the smallest of a few looks.
+fn settled_files(up: &herd_tests::Process) -> usize {
+    let looks = (0..20).map(|_| {
+        std::thread::sleep(LOOK_EVERY);
+        up.open_files()
+    });
+    looks.min().unwrap_or_default()
+}
+
+const SWAPS: usize = 10_000;
+const THOUSAND: usize = 1_000;
+/// Until buffers have grown to what they need, and allocators have seen everything.
+const WARM_UP: usize = 1_000;
+/// Answers a second: far below what a node can do, so that the swaps have a processor.
+const RATE: f64 = 2_000.0;
+/// Instances of a rehearsal.
+const SLOTS_APART: u64 = 2;
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(3);

@@ -1,0 +1,40 @@
+//! Medians and spreads: of a figure that is measured in rounds, the median counts, and the smallest and largest are told.
+
+/// Values of several rounds. Not empty, or everything is NaN, which no bar takes.
+pub(crate) struct Rounds(Vec<f64>);
+
+impl Rounds {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        let middle = self.0.len() / 2;
+        match self.0.len() {
+            0 => f64::NAN,
+            length if length % 2 == 1 => self.0[middle],
+            _ => f64::midpoint(self.0[middle - 1], self.0[middle]),
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a number of rounds")]
+    pub(crate) fn mean(&self) -> f64 {
+        self.0.iter().sum::<f64>() / self.0.len() as f64
+    }
+
+    pub(crate) fn smallest(&self) -> f64 {
+        self.0.first().copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn largest(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
+    /// The median with the smallest and the largest: `3.1 ms (2.4 to 5.0)`.
+    pub(crate) fn text(&self, digits: usize, unit: &str) -> String {
+        let (median, smallest, largest) = (self.median(), self.smallest(), self.largest());
+        format!("{median:.digits$}{unit} ({smallest:.digits$} to {largest:.digits$})")
+    }
+}

@@ -1,0 +1,114 @@
+//! A swap every 100 ms, in windows that alternate with windows without, under a load that is the same in both.
+//!
+//! The bar is a ratio of p99s; where the quiet windows differ among themselves by more than it, so may the others.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use herd_tests::load::{Load, Running, quantile_us};
+use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH, eventually};
+
+use crate::sheet::{Bar, Row, Scene};
+use crate::statistics::Rounds;
+
+pub(crate) const ROW: Row = Row {
+    name: "steady-swaps",
+    figures: &[
+        Bar { figure: "a swap each 100 ms: p99 against quiet windows", bar: "at most 1.2, or as quiet ones" },
+        Bar { figure: "a swap each 100 ms: longest pause of a worker", bar: "at most 100 us" },
+        Bar { figure: "a swap each 100 ms: wrong, missing, dropped", bar: "0" },
+    ],
+    play,
+};
+
+fn play(scene: &mut Scene<'_>) -> Result<()> {
+    let herd = Herd::of_one();
+    let up = herd.up();
+    let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
+    let running = Load { nodes, sessions_per_node: 32, askers_per_node: 0, rate: Some(RATE) }.start();
+    eventually("the load", || if running.answered() > 5_000 { Ok(()) } else { Err("it is not there yet".into()) });
+    let mut swapper = Swapper::new(herd.operator("Riley"))?;
+    let (mut quiet, mut swapped) = (Vec::new(), Vec::new());
+    // Both guests are compiled, and both kinds of windows were seen once.
+    window(&running, || swapper.swap_until(WINDOW))?;
+    swapper.pauses_us.clear();
+    for _ in 0..PAIRS {
+        quiet.push(window(&running, || {
+            std::thread::sleep(WINDOW);
+            Ok(())
+        })?);
+        swapped.push(window(&running, || swapper.swap_until(WINDOW))?);
+    }
+    let outcome = running.stop();
+    let every_other = |skip| Rounds::of(quiet.iter().skip(skip).step_by(2).copied()).median();
+    let (one, other) = (every_other(0), every_other(1));
+    let noise = one.max(other) / one.min(other);
+    let (quiet, swapped) = (Rounds::of(quiet), Rounds::of(swapped));
+    let ratio = swapped.median() / quiet.median();
+    let value = format!("{ratio:.2} (quiet by quiet {noise:.2})");
+    scene.show("a swap each 100 ms: p99 against quiet windows", value, ratio <= noise.max(1.2));
+    scene.tell("p99 of windows without a swap", quiet.text(0, " us"));
+    scene.tell("p99 of windows with swaps", swapped.text(0, " us"));
+    let Swapper { pauses_us, first_calls_us, swaps_ms, .. } = swapper;
+    let (pauses, first_calls) = (Rounds::of(pauses_us), Rounds::of(first_calls_us));
+    let longest = pauses.largest();
+    scene.show("a swap each 100 ms: longest pause of a worker", format!("{longest:.1} us"), longest <= 100.0);
+    scene.tell("pause, of the slower worker of each swap", pauses.text(1, " us"));
+    scene.tell("first calls with all that is in them", first_calls.text(0, " us"));
+    scene.tell("a swap, from its request to its answer", Rounds::of(swaps_ms).text(1, " ms"));
+    let failed = format!("{} of {}", outcome.failed, outcome.answered);
+    scene.show("a swap each 100 ms: wrong, missing, dropped", failed, outcome.failed == 0);
+    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    drop(up);
+    Ok(())
+}
+
+/// The p99 of what is answered while something else is done, in microseconds.
+fn window(running: &Running, mut meanwhile: impl FnMut() -> Result<()>) -> Result<f64> {
+    drop(running.take_times_us());
+    meanwhile()?;
+    Ok(quantile_us(&running.take_times_us(), 0.99) as f64)
+}
+
+/// Swaps one node to and fro, and reads of each generation how it was taken up when it has to go.
+struct Swapper {
+    operator: Operator,
+    guests: [Vec<u8>; 2],
+    swaps_ms: Vec<f64>,
+    pauses_us: Vec<f64>,
+    first_calls_us: Vec<f64>,
+}
+
+impl Swapper {
+    fn new(operator: Operator) -> Result<Self> {
+        let guests = [std::fs::read(WATCH)?, std::fs::read(DEFAULT_GUEST)?];
+        Ok(Self { operator, guests, swaps_ms: vec![], pauses_us: vec![], first_calls_us: vec![] })
+    }
+
+    fn swap_until(&mut self, end: Duration) -> Result<()> {
+        let began = Instant::now();
+        for number in 1_u32.. {
+            let asked = Instant::now();
+            self.operator.swap(&self.guests[self.swaps_ms.len() % 2])?;
+            self.swaps_ms.push(asked.elapsed().as_secs_f64() * 1e3);
+            let due = EVERY * number;
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+            // Every worker has answered something on it by now. Where the swap itself took long, it is not counted.
+            let active = self.operator.status()?["generations"]["active"].take();
+            if let Some((pause, call)) = active["pause_us_max"].as_f64().zip(active["first_call_us_max"].as_f64()) {
+                self.pauses_us.push(pause);
+                self.first_calls_us.push(call);
+            }
+            if began.elapsed() >= end {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+const PAIRS: usize = 6;
+const WINDOW: Duration = Duration::from_secs(4);
+const EVERY: Duration = Duration::from_millis(100);
+/// Answers a second: a node that is used, and far from its limit, so that p99 is not that of a queue.
+const RATE: f64 = 4_000.0;
