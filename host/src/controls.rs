@@ -1,15 +1,17 @@
 //! What operators may do with a node: the admin API and `--watch` end here.
 
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 
-use crate::admin::{Controls, Refusal, ShadowWish, SwapWish};
+use crate::admin::{Controls, Promotion, Refusal, ShareWish, SwapWish};
 use crate::audit::{self, Entry};
 use crate::journal::entry;
 use crate::node::Core;
 use crate::rollout::{NotSwapped, Outcome, Wish};
-use crate::runtime::{Digest, SwapOptions, WayBack};
+use crate::runtime::{Digest, NoCanary, SwapOptions, WayBack};
+use crate::share::Share;
 use crate::traffic::TrafficLog;
 use crate::worker;
 
@@ -40,13 +42,13 @@ impl Controls for Core {
         let before = self.generations.status();
         let prepared = self.generations.prepare(guest, options(wish));
         // Also if the swap failed: that of another guest is over all the same.
-        self.shadow_is_over(&before, who, "ended by a swap");
+        self.others_are_over(&before, who, "ended by a swap");
         let candidate = prepared.map_err(|error| self.refused(who, &digest.to_string(), &error))?;
         self.ready(&candidate, who);
         let before = self.generations.status();
         let active = self.generations.activate(candidate);
         self.rollout.serves(Some(guest));
-        self.shadow_is_over(&before, who, "ended by a swap");
+        self.others_are_over(&before, who, "ended by a swap");
         self.activated(&before, &active, who, None);
         Ok(json!({ "node": self.name, "active": active }))
     }
@@ -58,7 +60,7 @@ impl Controls for Core {
             Refusal::Conflict(error.to_string())
         })?;
         self.rollout.serves(None);
-        self.shadow_is_over(&before, who, "ended by a rollback");
+        self.others_are_over(&before, who, "ended by a rollback");
         self.went_back(&before.active, &active, who);
         Ok(json!({ "node": self.name, "active": active }))
     }
@@ -73,7 +75,43 @@ impl Controls for Core {
         outcome(self.rollout.roll_back(who))
     }
 
-    fn shadow(&self, guest: &[u8], who: &str, wish: ShadowWish) -> Result<Value, Refusal> {
+    fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest);
+        self.asked(guest, digest, who);
+        let begun = self.generations.begin_canary(guest, wish.share, options(wish.swap));
+        let canary = begun.map_err(|error| self.refused(who, &digest.to_string(), &error))?;
+        *self.canary_guest() = Some(guest.into());
+        let candidate = &canary.candidate;
+        tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation is a canary");
+        let why = format!("decides for {} of the sessions", wish.share);
+        self.audit.append(entry(who, audit::Stage::Canary, candidate).because(&why));
+        Ok(json!({ "node": self.name, "canary": canary }))
+    }
+
+    fn widen_canary(&self, share: Share, who: &str) -> Result<Value, Refusal> {
+        let canary = self.generations.widen_canary(share).map_err(|error| Refusal::Conflict(error.to_string()))?;
+        let why = format!("decides for {share} of the sessions from now on");
+        self.audit.append(entry(who, audit::Stage::Canary, &canary.candidate).because(&why));
+        Ok(json!({ "node": self.name, "canary": canary }))
+    }
+
+    fn end_canary(&self, who: &str) -> Result<Value, Refusal> {
+        let canary = self.generations.end_canary().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        self.canary_guest().take();
+        self.audit.append(entry(who, audit::Stage::Canary, &canary.candidate).because("cancelled"));
+        Ok(json!({ "node": self.name, "canary": canary }))
+    }
+
+    fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal> {
+        let guest = self.canary_guest().clone();
+        let guest = guest.ok_or_else(|| Refusal::Conflict(NoCanary.to_string()))?;
+        match to {
+            Promotion::OfTheHerd => self.herd_swap(&guest, who, SwapWish::default()),
+            Promotion::OfThisNode => self.swap(&guest, who, SwapWish::default()),
+        }
+    }
+
+    fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
         let begun = self.generations.shadow(guest, wish.share, options(wish.swap));
         let report = begun.map_err(|error| self.refused(who, &digest, &error))?;
@@ -92,6 +130,12 @@ impl Controls for Core {
         let report = self.generations.end_shadow().map_err(|error| Refusal::Conflict(error.to_string()))?;
         self.audit.append(entry(who, audit::Stage::Shadow, &report.candidate).because("stopped"));
         Ok(json!({ "node": self.name, "shadow": report }))
+    }
+}
+
+impl Core {
+    fn canary_guest(&self) -> MutexGuard<'_, Option<Arc<[u8]>>> {
+        self.canary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -26,7 +26,7 @@ impl Hands for Core {
         let Plan { again, unrehearsed, reversible, .. } = *plan;
         let options = SwapOptions { again, unrehearsed, way_back: WayBack::wished(reversible) };
         let prepared = self.generations.prepare(guest, options);
-        self.shadow_is_over(&before, who, "ended by a swap of the herd");
+        self.others_are_over(&before, who, "ended by a swap of the herd");
         let candidate = prepared.map_err(|error| self.refused(who, &plan.digest.to_string(), &error).to_string())?;
         self.ready(&candidate, who);
         self.audit.append_soon(entry(who, audit::Stage::Prepared, &candidate.status()));
@@ -54,13 +54,13 @@ impl Hands for Core {
         } else if before.previous.as_ref().is_some_and(is_there)
             && let Ok(active) = self.generations.roll_back()
         {
-            self.shadow_is_over(&before, &swap.who, "ended by a rollback");
+            self.others_are_over(&before, &swap.who, "ended by a rollback");
             self.went_back(&before.active, &active, &swap.who);
             return Ok(taken(&active));
         } else {
             self.load(swap, guest.ok_or("its bytes are not there")?)?
         };
-        self.shadow_is_over(&before, &swap.who, "ended by a swap of the herd");
+        self.others_are_over(&before, &swap.who, "ended by a swap of the herd");
         self.activated(&before, &active, &swap.who, Some(&format!("swap {} of the herd", swap.number)));
         Ok(taken(&active))
     }

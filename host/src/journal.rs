@@ -1,6 +1,6 @@
 //! What a node writes into its audit log about its generations, and tells the rest of itself: in one place, whoever swapped.
 
-use std::sync::Weak;
+use std::sync::{PoisonError, Weak};
 
 use crate::admin::Refusal;
 use crate::audit::{self, Entry, THE_NODE_ITSELF};
@@ -50,8 +50,19 @@ impl Core {
         intake::offer_aside_again(self);
     }
 
-    /// A shadow that was on before is not any more.
-    pub(crate) fn shadow_is_over(&self, before: &GenerationsStatus, who: &str, why: &str) {
+    /// A canary or a shadow that was on before is not any more.
+    pub(crate) fn others_are_over(&self, before: &GenerationsStatus, who: &str, why: &str) {
+        let now = self.generations.status();
+        if let Some(canary) = before.canary.as_ref().filter(|_| now.canary.is_none()) {
+            self.canary.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if canary.candidate.id != now.active.id {
+                self.audit.append_soon(entry(who, audit::Stage::Canary, &canary.candidate).because(why));
+            }
+        }
+        self.shadow_is_over(before, who, why);
+    }
+
+    fn shadow_is_over(&self, before: &GenerationsStatus, who: &str, why: &str) {
         if before.shadow.is_some() && self.generations.status().shadow.is_none() {
             let report = self.generations.shadow_report();
             let ended = report.map(|shadow| entry(who, audit::Stage::Shadow, &shadow.candidate).because(why));
@@ -65,7 +76,7 @@ impl Core {
             SwapError::Busy | SwapError::Retiring | SwapError::Failed { .. } => {
                 (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
             }
-            SwapError::Shadowed(_) | SwapError::Thread(_) => {
+            SwapError::Shadowed(_) | SwapError::Canary(_) | SwapError::Thread(_) => {
                 (audit::Stage::Shadow, error.to_string(), Refusal::Conflict(error.to_string()))
             }
             SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
@@ -95,6 +106,19 @@ impl Witness for Core {
         let SavedCase { guest, fault, path } = saved;
         let why = format!("{fault}; saved as {}", path.display());
         self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Faulted, guest).because(&why));
+    }
+
+    fn canary_ended(&self, candidate: &GenerationStatus, why: &str) {
+        let why = format!("ended by itself: {why}");
+        self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Canary, candidate).because(&why));
+        let Some(core) = self.itself.get().and_then(Weak::upgrade) else { return };
+        let see_off = move || {
+            core.canary.lock().unwrap_or_else(PoisonError::into_inner).take();
+            core.generations.see_off();
+        };
+        if let Err(error) = std::thread::Builder::new().name("herd-retire".into()).spawn(see_off) {
+            tracing::warn!(%error, "a canary that ended stays in memory until the next swap");
+        }
     }
 
     fn shadow_ended(&self, candidate: &GenerationStatus, why: &str) {

@@ -24,7 +24,8 @@ use crate::journal::entry;
 use crate::peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
 use crate::records::{Kept, Rank, RecordTable};
 use crate::rollout::{Hands, Memory, Remembered, Rollout};
-use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations, LoadError, SwapLimits, Witness};
+use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations, LoadError, Side, Sides};
+use crate::runtime::{SwapLimits, Witness};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
@@ -53,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) rollout: Rollout,
     /// The candidate of a swap of the herd, from when it is ready until it serves or is given up.
     pub(crate) candidate: Mutex<Option<(Digest, Candidate)>>,
+    /// The bytes of the guest that is a canary here, to be swapped to if it is promoted.
+    pub(crate) canary: Mutex<Option<Arc<[u8]>>>,
     pub(crate) upstreams: Upstreams,
     pub(crate) sessions: OnceLock<Weak<Sessions<Core>>>,
     pub(crate) itself: OnceLock<Weak<Core>>,
@@ -246,6 +249,7 @@ impl Node {
             audit,
             rollout,
             candidate: Mutex::default(),
+            canary: Mutex::default(),
             upstreams,
             sessions: OnceLock::new(),
             itself: OnceLock::new(),
@@ -255,8 +259,12 @@ impl Node {
 }
 
 impl Surroundings for Core {
-    fn inputs(&self, at: Moment, inputs: &InputBatch) -> Result<(GenerationId, Decision), Fault> {
-        self.generations.inputs(at, inputs)
+    fn sides(&self) -> Sides {
+        self.generations.sides()
+    }
+
+    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault> {
+        self.generations.inputs(at, inputs, side)
     }
 
     fn answer(

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::operator::{self, operator};
 use super::token::Token;
-use super::wish::{ShadowWish, SwapWish};
+use super::wish::{Promotion, ShareWish, SwapWish};
+use crate::share::Share;
 
 /// Asks nodes of one herd.
 pub struct AdminClient {
@@ -106,12 +107,54 @@ impl AdminClient {
         self.ask(admin, self.http.post(format!("http://{admin}/v1/rollback"))).await
     }
 
+    /// Has a guest decide for a share of the sessions of a node.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn canary(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShareWish) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/canary?{}", wish.query());
+        self.ask(admin, self.http.post(address).body(guest)).await
+    }
+
+    /// Has the canary of a node decide for another share of the sessions.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn widen_canary(&self, admin: SocketAddr, share: Share) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/canary/share?share={}", share.percent());
+        self.ask(admin, self.http.post(address)).await
+    }
+
+    /// Ends the canary of a node.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn end_canary(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
+        self.ask(admin, self.http.delete(format!("http://{admin}/v1/canary"))).await
+    }
+
+    /// Replaces the logic of a node, or of the herd, by the canary of that node.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn promote_canary(&self, admin: SocketAddr, to: Promotion) -> Result<Value, AdminClientError> {
+        let path = match to {
+            Promotion::OfTheHerd => "herd/canary",
+            Promotion::OfThisNode => "canary",
+        };
+        self.ask(admin, self.http.post(format!("http://{admin}/v1/{path}/promote"))).await
+    }
+
     /// Has a guest decide a share of the calls of a node too.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn shadow(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShadowWish) -> Result<Value, AdminClientError> {
+    pub async fn shadow(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShareWish) -> Result<Value, AdminClientError> {
         let address = format!("http://{admin}/v1/shadow?{}", wish.query());
         self.ask(admin, self.http.post(address).body(guest)).await
     }

@@ -9,6 +9,11 @@
 //! | `POST /v1/herd/rollback` | has every node of the herd go back to the guest before |
 //! | `POST /v1/swap` | replaces the logic of this node alone |
 //! | `POST /v1/rollback` | goes back to the previous generation of this node alone |
+//! | `POST /v1/canary` | has the component in the body decide for a share of the sessions |
+//! | `POST /v1/canary/share` | makes the share another one |
+//! | `POST /v1/canary/promote` | replaces the logic of this node alone by the canary |
+//! | `POST /v1/herd/canary/promote` | replaces the logic of every node of the herd by the canary of this one |
+//! | `DELETE /v1/canary` | ends it |
 //! | `POST /v1/shadow` | has the component in the body decide a share of the calls too |
 //! | `GET /v1/shadow` | what the shadow has found, or the last one |
 //! | `DELETE /v1/shadow` | ends it |
@@ -33,4 +38,4 @@ pub use client::{AdminClient, AdminClientError};
 pub use operator::operator;
 pub use server::{Admin, Controls, GUEST_BYTES_MAX, Refusal};
 pub use token::{Token, TokenError, state_directory};
-pub use wish::{ShadowWish, SwapWish};
+pub use wish::{Promotion, ShareWish, SwapWish};

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::claimed;
 use super::token::Token;
-use super::wish::{ShadowWish, SwapWish};
+use super::wish::{Promotion, ShareWish, SwapWish};
+use crate::share::Share;
 
 /// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
 pub trait Controls: Send + Sync + 'static {
@@ -51,12 +52,40 @@ pub trait Controls: Send + Sync + 'static {
     /// Why not; nothing changed.
     fn roll_back(&self, who: &str) -> Result<Value, Refusal>;
 
+    /// Has a guest decide for a share of the sessions. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed.
+    fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal>;
+
+    /// Has the canary decide for another share of the sessions. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    fn widen_canary(&self, share: Share, who: &str) -> Result<Value, Refusal>;
+
+    /// Ends the canary. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    fn end_canary(&self, who: &str) -> Result<Value, Refusal>;
+
+    /// Replaces the logic by the canary of this node. `who` is for the audit log.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed.
+    fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal>;
+
     /// Has a guest decide a share of the calls too. `who` is for the audit log.
     ///
     /// # Errors
     ///
     /// Why not; nothing changed.
-    fn shadow(&self, guest: &[u8], who: &str, wish: ShadowWish) -> Result<Value, Refusal>;
+    fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal>;
 
     /// What the shadow has found, or the last one.
     fn shadow_report(&self) -> Value;
@@ -112,6 +141,10 @@ impl Admin {
             .route("/v1/herd/rollback", post(herd_roll_back))
             .route("/v1/swap", post(swap))
             .route("/v1/rollback", post(roll_back))
+            .route("/v1/herd/canary/promote", post(promote_in_herd))
+            .route("/v1/canary", post(begin_canary).delete(end_canary))
+            .route("/v1/canary/share", post(widen_canary))
+            .route("/v1/canary/promote", post(promote))
             .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), authorise))
             .layer(DefaultBodyLimit::max(GUEST_BYTES_MAX));
@@ -175,8 +208,34 @@ async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Res
     blocking(move || shared.controls.roll_back(&claimed(&headers))).await
 }
 
+async fn begin_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
+    match ShareWish::parse(uri.query().unwrap_or_default()) {
+        Ok(wish) => blocking(move || shared.controls.begin_canary(&guest, &claimed(&headers), wish)).await,
+        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+async fn widen_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
+    match ShareWish::parse(uri.query().unwrap_or_default()) {
+        Ok(wish) => blocking(move || shared.controls.widen_canary(wish.share, &claimed(&headers))).await,
+        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+async fn end_canary(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    blocking(move || shared.controls.end_canary(&claimed(&headers))).await
+}
+
+async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    blocking(move || shared.controls.promote_canary(&claimed(&headers), Promotion::OfThisNode)).await
+}
+
+async fn promote_in_herd(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    blocking(move || shared.controls.promote_canary(&claimed(&headers), Promotion::OfTheHerd)).await
+}
+
 async fn shadow(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match ShadowWish::parse(uri.query().unwrap_or_default()) {
+    match ShareWish::parse(uri.query().unwrap_or_default()) {
         Ok(wish) => blocking(move || shared.controls.shadow(&guest, &claimed(&headers), wish)).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }

@@ -1,4 +1,4 @@
-//! How a swap or a shadow is wished: the query of its request.
+//! How a swap, a canary or a shadow is wished: the query of its request.
 
 use crate::share::Share;
 
@@ -13,19 +13,28 @@ pub struct SwapWish {
     pub reversible: bool,
 }
 
-/// What an operator wants of a shadow, beyond the guest.
+/// What an operator wants of a canary or a shadow, beyond the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShadowWish {
-    /// How many of the calls.
+pub struct ShareWish {
+    /// How many of the sessions or calls.
     pub share: Share,
     /// What goes for a swap too.
     pub swap: SwapWish,
 }
 
-impl ShadowWish {
+/// What a canary becomes the logic of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promotion {
+    /// Every node.
+    OfTheHerd,
+    /// The node that is asked.
+    OfThisNode,
+}
+
+impl ShareWish {
     /// Reads a query such as `share=100&again=true`. There is no share to fall back to.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
-        let share = query.split('&').find_map(|pair| pair.strip_prefix("share=")).ok_or("a shadow needs a `share`")?;
+        let share = query.split('&').find_map(|pair| pair.strip_prefix("share=")).ok_or("a `share` is needed")?;
         let share = share.parse().map_err(|bad: crate::share::BadShare| bad.to_string())?;
         let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("share=")).collect();
         Ok(Self { share, swap: SwapWish::parse(&others.join("&"))? })
@@ -82,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn a_shadow_needs_a_share_that_makes_sense() {
-        let wish = ShadowWish { share: "5%".parse().unwrap(), swap: SwapWish { again: true, ..SwapWish::default() } };
-        assert_eq!(ShadowWish::parse(&wish.query()), Ok(wish));
+    fn a_share_is_needed_that_makes_sense() {
+        let wish = ShareWish { share: "5%".parse().unwrap(), swap: SwapWish { again: true, ..SwapWish::default() } };
+        assert_eq!(ShareWish::parse(&wish.query()), Ok(wish));
         for (query, words) in
-            [("", "needs a `share`"), ("share=0", "`0` is no share"), ("share=5&force=true", "no `force`")]
+            [("", "a `share` is needed"), ("share=0", "`0` is no share"), ("share=5&force=true", "no `force`")]
         {
-            let said = ShadowWish::parse(query).unwrap_err();
+            let said = ShareWish::parse(query).unwrap_err();
             assert!(said.contains(words), "{said}");
         }
     }

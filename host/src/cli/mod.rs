@@ -16,6 +16,7 @@ macro_rules! say_on {
 mod ask;
 mod audit;
 mod bench;
+mod canary;
 mod check;
 mod log;
 mod operate;
@@ -77,11 +78,17 @@ enum Command {
     Status(operate::StatusArgs),
     /// Replaces the logic while clients stay connected.
     ///
-    /// The guest is compiled and checked while the old generation serves; if it is refused, nothing changes and the
-    /// stage and the reason are printed. The generation before stays, for `herd rollback`.
+    /// The guest is compiled, checked and rehearsed on every node while the old generation serves, and serves when all nodes
+    /// that can be reached are ready; if one refuses, nothing changes and the stage and the reason are printed. A node that
+    /// is away takes it up when it is back. The generation before stays, for `herd rollback`.
     Swap(operate::SwapArgs),
     /// Goes back to the generation before the last swap. A second rollback undoes the first.
     Rollback(operate::RollbackArgs),
+    /// Shows, widens, promotes or cancels a canary.
+    ///
+    /// `herd swap GUEST --canary SHARE` begins one: the guest decides for a share of the sessions, the same ones for as long as
+    /// they last. What it faults on is decided by the active generation; if that happens too often it ends by itself.
+    Canary(canary::CanaryArgs),
     /// Shows what a guest that shadows would have decided in another way, or ends the shadow.
     ///
     /// `herd swap GUEST --shadow SHARE` begins one: the guest decides a share of the calls too, after they were answered, and
@@ -138,6 +145,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => operate::status(&common.config()?, &args),
         Command::Swap(args) => operate::swap(&common.config()?, &args),
         Command::Rollback(args) => operate::rollback(&common.config()?, &args),
+        Command::Canary(args) => canary::canary(&common.config()?, &args),
         Command::Shadow(args) => shadow::shadow(&common.config()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Inspect(args) => check::inspect(&common.config()?, &args),

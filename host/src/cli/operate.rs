@@ -9,11 +9,12 @@ use clap::Args;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use super::canary;
 use super::check::transcripts;
 use super::client_runtime;
 use super::shadow;
 use super::table::Table;
-use crate::admin::{AdminClient, AdminClientError, ShadowWish, SwapWish, Token, state_directory};
+use crate::admin::{AdminClient, AdminClientError, ShareWish, SwapWish, Token, state_directory};
 use crate::config::HerdConfig;
 use crate::runtime::with_transcripts;
 use crate::share::Share;
@@ -46,6 +47,9 @@ pub(super) struct SwapArgs {
     /// Only if the logic before it can read the records that this guest writes, so that there is a way back.
     #[arg(long)]
     reversible: bool,
+    /// Serves a share of the sessions, 1% to 100%, and the same ones for as long as they last. See `herd canary`.
+    #[arg(long, value_name = "SHARE", conflicts_with = "shadow")]
+    canary: Option<Share>,
     /// Serves nobody yet: decides this share of the calls too, 1% to 100%, and counts what it would have decided in
     /// another way. See `herd shadow report`.
     #[arg(long, value_name = "SHARE")]
@@ -134,7 +138,10 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     }
     let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
     if let Some(share) = args.shadow {
-        return shadow::begin(config, &args.node, &guest, ShadowWish { share, swap: wish }, args.json);
+        return shadow::begin(config, &args.node, &guest, ShareWish { share, swap: wish }, args.json);
+    }
+    if let Some(share) = args.canary {
+        return canary::begin(config, &args.node, &guest, ShareWish { share, swap: wish }, args.json);
     }
     if args.node.is_empty() {
         let swapped = ask_one(config, async |client, node| client.herd_swap(node, guest.clone(), wish).await)?;
@@ -155,7 +162,7 @@ pub(super) fn rollback(config: &HerdConfig, args: &RollbackArgs) -> anyhow::Resu
 }
 
 /// Says what came of a swap of the herd at each node. A node that is absent is no failure: it hears of it when it is back.
-fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
     if as_json {
         say!("{}", serde_json::to_string_pretty(answer)?);
     }
@@ -181,7 +188,7 @@ fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Result<ExitCo
     if back.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!("{}", back.join("\n  ")) }
 }
 
-fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
     if as_json {
         return print_json(answers);
     }
@@ -195,7 +202,7 @@ fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode
 }
 
 /// Asks the first node that answers.
-fn ask_one(
+pub(super) fn ask_one(
     config: &HerdConfig,
     ask: impl AsyncFn(&AdminClient, std::net::SocketAddr) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {

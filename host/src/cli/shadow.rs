@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::operate::{Answers, ask_each, failures, generation, print_json, text};
 use super::table::Table;
-use crate::admin::ShadowWish;
+use crate::admin::ShareWish;
 use crate::config::HerdConfig;
 
 /// Arguments of `herd shadow`.
@@ -41,7 +41,7 @@ pub(super) fn begin(
     config: &HerdConfig,
     nodes: &[String],
     guest: &[u8],
-    wish: ShadowWish,
+    wish: ShareWish,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, nodes, async |client, node| client.shadow(node, guest.to_vec(), wish).await)?;

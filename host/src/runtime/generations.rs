@@ -3,6 +3,7 @@
 //! ```text
 //! candidate -> parsed -> compiled -> checked -> rehearsed -> active -> previous -> retired
 //!                                                      |       '-- too many faults: back to the previous one
+//!                                                      |-- or canary: decides for a share of the sessions
 //!                                                      '-- or shadow: decides too, and nothing comes of it
 //! ```
 //!
@@ -10,9 +11,7 @@
 //! one pointer: a call that has begun ends on the generation it began on, and the next one sees the new. At most two
 //! generations serve; the third is dropped with its instances.
 //!
-//! An input on which the active generation faults is decided by the previous one, so a bad guest is not an outage; and
-//! while it is on [`Probation`], enough such faults send it back. The answer to a fetch goes to the generation that
-//! asked, as long as that is live.
+//! Who decides what is in [`deciding`](super::deciding).
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -21,21 +20,20 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Reports, Settings};
+use herd_sdk::{Records, Settings};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::call::{Call, Read};
+use super::canary::CanaryStatus;
 use super::census::{Census, CensusStatus};
 use super::digest::Digest;
 use super::engine::{Engine, EngineStatus};
 use super::evidence::{Evidence, SavedCase};
-use super::fault::Fault;
 use super::form_rules::{FormRules, WayBack};
 use super::forms::Forms;
 use super::generation::{Generation, GenerationId, GenerationStatus};
 use super::inspect::LoadError;
-use super::offence::Rescue;
+use super::live::Live;
 use super::probation::{Probation, SwapLimits};
 use super::recorder::Recorder;
 use super::rehearsal::{Rehearsed, rehearse};
@@ -45,15 +43,15 @@ use crate::share::Share;
 
 /// The generations of one node.
 pub struct Generations {
-    engine: Arc<Engine>,
-    settings: Settings,
-    limits: SwapLimits,
-    records: Arc<dyn Records + Send + Sync>,
-    forms: Arc<Forms>,
-    live: ArcSwap<Live>,
-    recorder: Recorder,
-    census: Census,
-    retired: Retired,
+    pub(super) engine: Arc<Engine>,
+    pub(super) settings: Settings,
+    pub(super) limits: SwapLimits,
+    pub(super) records: Arc<dyn Records + Send + Sync>,
+    pub(super) forms: Arc<Forms>,
+    pub(super) live: ArcSwap<Live>,
+    pub(super) recorder: Recorder,
+    pub(super) census: Census,
+    pub(super) retired: Retired,
     /// The number of the next generation.
     next: AtomicU64,
     /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
@@ -62,18 +60,11 @@ pub struct Generations {
     switching: Mutex<()>,
     /// Guests that failed their probation here.
     failed: Mutex<VecDeque<(Digest, String)>>,
-    shadows: Shadows,
-    witness: OnceLock<Weak<dyn Witness>>,
-    evidence: OnceLock<Evidence>,
-    rescued: AtomicU64,
-    warned_second: AtomicU64,
-}
-
-struct Live {
-    active: Arc<Generation>,
-    previous: Option<Arc<Generation>>,
-    /// That of the active one, if it is on any.
-    probation: Option<Probation>,
+    pub(super) shadows: Shadows,
+    pub(super) witness: OnceLock<Weak<dyn Witness>>,
+    pub(super) evidence: OnceLock<Evidence>,
+    pub(super) rescued: AtomicU64,
+    pub(super) warned_second: AtomicU64,
 }
 
 /// Who wants to know of what a node does with its generations by itself.
@@ -88,6 +79,9 @@ pub trait Witness: Send + Sync + 'static {
 
     /// A shadow ended without being told to. Called on its thread or on a worker: must not wait.
     fn shadow_ended(&self, candidate: &GenerationStatus, why: &str);
+
+    /// A canary ended without being told to. Called on a worker thread: must not wait.
+    fn canary_ended(&self, candidate: &GenerationStatus, why: &str);
 }
 
 /// A generation that is ready to serve and does not. While it is there, no other is made ready; dropped, it is gone.
@@ -160,7 +154,7 @@ impl Generations {
             limits,
             records,
             forms,
-            live: ArcSwap::from_pointee(Live { active, previous, probation }),
+            live: ArcSwap::from_pointee(Live { active, previous, probation, canary: None }),
             recorder: Recorder::new(),
             census,
             retired: Retired::default(),
@@ -242,6 +236,13 @@ impl Generations {
             self.shadows.end("a swap to another guest began");
             self.shadows.reap();
         }
+        if let Some(canary) = self.live.load().canary.clone() {
+            if canary.generation().digest() == Digest::of(bytes) {
+                let generation = Arc::clone(canary.generation());
+                return Ok(Candidate { generation, rehearsed: Rehearsed::default(), _seat: seat });
+            }
+            self.end_canary_because("a swap to another guest began");
+        }
         let (generation, rehearsed) = self.candidate(bytes, options)?;
         Ok(Candidate { generation, rehearsed, _seat: seat })
     }
@@ -256,13 +257,13 @@ impl Generations {
         let previous = Some(Arc::clone(&self.live.load().active));
         let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
         let active = Arc::clone(&generation);
-        let left = self.live.swap(Arc::new(Live { active, previous, probation }));
+        let left = self.live.swap(Arc::new(Live { active, previous, probation, canary: None }));
         self.shadows.end(SWAPPED);
         drop(switching);
         self.shadows.reap();
-        let retired = left.previous.clone();
+        self.retired.leave(left.previous.clone());
         drop(left);
-        self.retired.see_off(retired);
+        self.retired.see_off();
         generation.keep_code();
         status
     }
@@ -274,9 +275,7 @@ impl Generations {
     /// As for a swap; or another candidate shadows already. Nothing changed.
     pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
         let _seat = self.seat()?;
-        if let Some(digest) = self.shadows.digest() {
-            return Err(SwapError::Shadowed(digest[..8].into()));
-        }
+        self.refuse_second_candidate()?;
         let options = SwapOptions { way_back: WayBack::Beside, ..options };
         let (candidate, _) = self.candidate(bytes, options)?;
         // Not between a look at what is active and a change of it.
@@ -302,16 +301,29 @@ impl Generations {
         Ok(report)
     }
 
-    fn seat(&self) -> Result<OwnedSemaphorePermit, SwapError> {
+    /// There is one candidate at a time, and one that only looks on does not drive out another.
+    pub(super) fn refuse_second_candidate(&self) -> Result<(), SwapError> {
+        if let Some(digest) = self.shadows.digest() {
+            return Err(SwapError::Shadowed(digest[..8].into()));
+        }
+        let live = self.live.load();
+        live.canary.as_ref().map_or(Ok(()), |canary| Err(SwapError::Canary(canary.generation().digest().short())))
+    }
+
+    pub(super) fn seat(&self) -> Result<OwnedSemaphorePermit, SwapError> {
         Arc::clone(&self.seat).try_acquire_owned().map_err(|_| SwapError::Busy)
     }
 
     /// Takes a guest up to *rehearsed*.
-    fn candidate(&self, bytes: &[u8], options: SwapOptions) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
+    pub(super) fn candidate(
+        &self,
+        bytes: &[u8],
+        options: SwapOptions,
+    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         if !options.again {
             self.refuse_failed(Digest::of(bytes))?;
         }
-        if !self.retired.see_off(None) {
+        if !self.retired.see_off() {
             return Err(SwapError::Retiring);
         }
         let id = GenerationId(self.next.load(Ordering::Relaxed));
@@ -350,53 +362,10 @@ impl Generations {
         previous.serves_from_now();
         let status = previous.status();
         let left = Some(Arc::clone(&live.active));
-        self.live.store(Arc::new(Live { active: previous, previous: left, probation: None }));
+        let left = self.live.swap(Arc::new(Live { active: previous, previous: left, probation: None, canary: None }));
         self.shadows.end(WENT_BACK);
+        self.retired.leave(left.canary.as_ref().map(|canary| Arc::clone(canary.generation())));
         Ok(status)
-    }
-
-    /// Decides inputs of sessions, as one call.
-    ///
-    /// # Errors
-    ///
-    /// Every live generation faulted; nothing was decided.
-    pub fn inputs(&self, at: Moment, inputs: &InputBatch) -> Result<(GenerationId, Decision), Fault> {
-        self.decide(at, &Call::Inputs(inputs))
-    }
-
-    /// Decides reports of a peer.
-    ///
-    /// # Errors
-    ///
-    /// Every live generation faulted; nothing was decided.
-    pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
-        self.decide(at, &Call::Reports(&reports.iter().collect()))
-    }
-
-    /// Decides the answer to a fetch, by the generation that asked.
-    ///
-    /// # Errors
-    ///
-    /// It faulted, or is gone (`None`); nothing was decided.
-    pub fn answer(
-        &self,
-        asked: GenerationId,
-        at: Moment,
-        token: &[u8],
-        otherwise: &[u8],
-        outcome: Outcome<'_>,
-    ) -> Result<Decision, Option<Fault>> {
-        let live = self.live.load();
-        let mut generations = std::iter::once(&live.active).chain(&live.previous);
-        let generation = generations.find(|generation| generation.id() == asked).ok_or(None)?;
-        let call = Call::Answer { token, otherwise, outcome };
-        self.call(generation, at, &call).map_err(|fault| {
-            self.warn(generation, &fault, "fault on an answer; its reply in reserve is sent");
-            if generation.id() == live.active.id() {
-                self.count_fault(&live, &fault);
-            }
-            Some(fault)
-        })
     }
 
     /// What serves now.
@@ -408,6 +377,7 @@ impl Generations {
             previous: live.previous.as_ref().map(|previous| previous.status()),
             rescued: self.rescued.load(Ordering::Relaxed),
             unconvertible: self.forms.unconvertible(),
+            canary: live.canary.as_ref().map(|canary| canary.status()),
             shadow: self.shadows.status(),
         }
     }
@@ -418,111 +388,15 @@ impl Generations {
         (self.census.status(), self.engine.status())
     }
 
-    fn decide(&self, at: Moment, call: &Call<'_>) -> Result<(GenerationId, Decision), Fault> {
-        let live = self.live.load();
-        let (decided, seen) = try_call(&live.active, at, call);
-        let fault = match decided {
-            Ok(decision) => {
-                self.remember(&live.active, at, call, seen, &decision);
-                return Ok((live.active.id(), decision));
-            }
-            Err(fault) => fault,
-        };
-        self.warn(&live.active, &fault, "the active generation faulted");
-        let Some(previous) = live.previous.as_ref().filter(|previous| !previous.has_failed()) else {
-            return Err(fault);
-        };
-        let (decided, reads) = try_call(previous, at, call);
-        let decision =
-            decided.inspect_err(|fault| self.warn(previous, fault, "the previous generation faulted too"))?;
-        self.rescued.fetch_add(1, Ordering::Relaxed);
-        if let Some(evidence) = self.evidence.get() {
-            let (faulting, rescuing, fault) = (&live.active, previous, &fault);
-            evidence.offer(&Rescue { at, call, fault, faulting, rescuing, reads: [&seen, &reads] });
-        }
-        self.remember(previous, at, call, reads, &decision);
-        self.count_fault(&live, &fault);
-        Ok((previous.id(), decision))
-    }
-
-    fn call(&self, generation: &Generation, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
-        let (decided, reads) = try_call(generation, at, call);
-        let decision = decided?;
-        self.remember(generation, at, call, reads, &decision);
-        Ok(decision)
-    }
-
-    /// Records a call that was decided, and has it shadowed if there is a shadow of whoever decided it.
-    fn remember(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
-        let recorded = self.recorder.record(at, call, reads);
-        self.shadows.offer(by.id(), &recorded, decision);
-    }
-
-    /// Counts a fault of the active generation that cost nobody anything, and sends it back if it is one too many.
-    fn count_fault(&self, live: &Live, fault: &Fault) {
-        // The host is at fault, and no other guest would do better.
-        if matches!(fault, Fault::NoInstance(_)) {
-            return;
-        }
-        let fails = |probation: &Probation| probation.fails(Instant::now());
-        if live.probation.as_ref().is_some_and(fails) {
-            self.send_back(&live.active, fault);
-        }
-    }
-
-    fn send_back(&self, failed: &Arc<Generation>, fault: &Fault) {
-        let _switching = self.switching();
-        let live = self.live.load_full();
-        // Several workers may find one fault too many.
-        let Some(previous) = live.previous.clone().filter(|_| Arc::ptr_eq(&live.active, failed)) else { return };
-        failed.fail();
-        previous.serves_from_now();
-        let why = format!(
-            "{} faults within {} s of its probation; the last one: {fault}",
-            self.limits.faults_max, self.limits.window_s
-        );
-        self.remember_failed(failed.digest(), &why);
-        let (left, status) = (failed.status(), previous.status());
-        self.live.store(Arc::new(Live { active: previous, previous: Some(Arc::clone(failed)), probation: None }));
-        let shadow = self.shadows.end(WENT_BACK);
-        tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
-        if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
-            witness.sent_back(&left, &status, &why);
-            if let Some(shadow) = shadow {
-                witness.shadow_ended(&shadow.candidate, WENT_BACK);
-            }
-        }
-    }
-
     fn refuse_failed(&self, digest: Digest) -> Result<(), SwapError> {
         let known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = known.iter().find(|(failed, _)| *failed == digest);
         failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why: why.clone() }))
     }
 
-    fn switching(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn switching(&self) -> MutexGuard<'_, ()> {
         self.switching.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Logs a fault, at most one a second: a guest that faults on every line must not fill a disk. `herd status`
-    /// has the count.
-    fn warn(&self, generation: &Generation, fault: &Fault, what: &str) {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-        if self.warned_second.swap(now, Ordering::Relaxed) != now {
-            tracing::warn!(generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
-        }
-    }
-}
-
-/// Makes a call. Also gives what it looked up, up to its fault if there is one.
-fn try_call(generation: &Generation, at: Moment, call: &Call<'_>) -> (Result<Decision, Fault>, Vec<Read>) {
-    let mut reads = Vec::new();
-    let decided = generation.call(|instance| {
-        let decided = instance.decide(at, call);
-        reads = instance.take_reads();
-        decided
-    });
-    (decided, reads)
 }
 
 /// The logic was not replaced. Nothing changed.
@@ -544,9 +418,12 @@ pub enum SwapError {
         /// Why it was sent back.
         why: String,
     },
-    /// A shadow is wanted, and another candidate shadows already.
+    /// A shadow or a canary is wanted, and another candidate shadows already.
     #[error("another guest ({0}) shadows already; herd shadow stop ends that")]
     Shadowed(String),
+    /// A canary or a shadow is wanted, and there is a canary.
+    #[error("another guest ({0}) is the canary already; herd canary cancel ends that")]
+    Canary(String),
     /// A shadow is wanted, and the system has no thread for it.
     #[error("there is no thread for a shadow: {0}")]
     Thread(std::io::Error),
@@ -582,12 +459,14 @@ pub struct GenerationsStatus {
     pub rescued: u64,
     /// How often a guest was not shown a record or report, because nobody here could convert it to the guest's form.
     pub unconvertible: u64,
+    /// What decides for a share of the sessions.
+    pub canary: Option<CanaryStatus>,
     /// What decides too, without anything coming of it.
     pub shadow: Option<ShadowStatus>,
 }
 
 /// Why a shadow ends when what it is compared with changes.
 const SWAPPED: &str = "the node swapped to a guest";
-const WENT_BACK: &str = "the node went back to the generation before";
+pub(super) const WENT_BACK: &str = "the node went back to the generation before";
 /// Guests that failed here and are remembered.
 const FAILED_MAX: usize = 32;

@@ -15,6 +15,7 @@
 
 mod bindings;
 mod call;
+mod canary;
 mod case;
 mod case_files;
 mod census;
@@ -24,6 +25,7 @@ mod conversion_cache;
 mod converter;
 mod deadline;
 mod decider;
+mod deciding;
 mod differences;
 mod digest;
 mod engine;
@@ -38,6 +40,7 @@ mod guest;
 mod inspect;
 #[cfg_attr(feature = "native-twin", path = "twin.rs")]
 mod instance;
+mod live;
 mod offence;
 mod output;
 mod patience;
@@ -53,6 +56,7 @@ mod side_by_side;
 mod slot;
 mod transcripts;
 
+pub use canary::{CanaryStatus, NoCanary};
 pub use census::CensusStatus;
 pub use decider::{ComponentDecider, Warmth};
 pub use differences::{DifferenceKind, Example, FaultExample, FaultKind, Found};
@@ -65,6 +69,7 @@ pub use generation::{Generation, GenerationId, GenerationStatus};
 pub use generations::{
     Candidate, Generations, GenerationsStatus, NoShadow, RollbackError, SwapError, SwapOptions, Witness,
 };
+pub use live::{Side, Sides};
 pub(crate) use output::admits_guest_line;
 pub use probation::SwapLimits;
 pub use shadow::{ShadowReport, ShadowStatus};

@@ -37,19 +37,25 @@ impl Default for SwapLimits {
 #[derive(Debug)]
 pub(super) struct Probation {
     limits: SwapLimits,
-    ends: Instant,
+    /// None: never.
+    ends: Option<Instant>,
     faults: Mutex<VecDeque<Instant>>,
 }
 
 impl Probation {
     pub(super) fn new(limits: SwapLimits, now: Instant) -> Self {
-        let ends = now + Duration::from_secs(limits.probation_s);
+        let ends = now.checked_add(Duration::from_secs(limits.probation_s));
         Self { limits, ends, faults: Mutex::default() }
+    }
+
+    /// Of a canary, which has to prove itself for as long as it is one.
+    pub(super) fn without_end(limits: SwapLimits) -> Self {
+        Self { limits, ends: None, faults: Mutex::default() }
     }
 
     /// Counts a fault. Whether it is the one that is too many.
     pub(super) fn fails(&self, now: Instant) -> bool {
-        if now >= self.ends {
+        if self.ends.is_some_and(|ends| now >= ends) {
             return false;
         }
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,6 +65,13 @@ impl Probation {
         }
         faults.push_back(now);
         faults.len() >= self.limits.faults_max.max(1)
+    }
+}
+
+impl Clone for Probation {
+    fn clone(&self) -> Self {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { limits: self.limits.clone(), ends: self.ends, faults: Mutex::new(faults) }
     }
 }
 

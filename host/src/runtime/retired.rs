@@ -7,38 +7,43 @@
 //!
 //! Bounds: the wait, [`WAIT_MAX`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::generation::Generation;
 
-/// What was retired and is not gone yet, if anything.
+/// What was retired and is not gone yet.
 #[derive(Default)]
-pub(super) struct Retired(Mutex<Option<Arc<Generation>>>);
+pub(super) struct Retired(Mutex<Vec<Arc<Generation>>>);
 
 impl Retired {
+    /// Takes what nobody is to be decided by any more, to be seen off. Waits for nothing but who does that at the moment.
+    pub(super) fn leave(&self, retired: Option<Arc<Generation>>) {
+        self.lock().extend(retired);
+    }
+
     /// Waits until nobody else holds what was retired, and drops it. Not for a worker thread.
     ///
     /// False when somebody still does after [`WAIT_MAX`].
-    pub(super) fn see_off(&self, retired: Option<Arc<Generation>>) -> bool {
-        let mut leaving = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mut generation) = retired.or_else(|| leaving.take()) else { return true };
+    pub(super) fn see_off(&self) -> bool {
         let until = Instant::now() + WAIT_MAX;
-        while Instant::now() < until {
-            // Fails while anybody else holds it.
-            match Arc::try_unwrap(generation) {
-                Ok(generation) => {
-                    drop(generation);
-                    return true;
-                }
-                Err(held) => generation = held,
+        loop {
+            let mut leaving = std::mem::take(&mut *self.lock());
+            // Fails while anybody else holds one.
+            leaving = leaving.into_iter().filter_map(|generation| Arc::try_unwrap(generation).err()).collect();
+            let Some(held) = leaving.first().map(|generation| generation.id()) else { return true };
+            self.lock().append(&mut leaving);
+            if Instant::now() >= until {
+                tracing::warn!(generation = %held, "a retired generation is still in a call; no guest is loaded until it is gone");
+                return false;
             }
             thread::sleep(LOOK_EVERY);
         }
-        tracing::warn!(generation = %generation.id(), "a retired generation is still in a call; no guest is loaded until it is gone");
-        *leaving = Some(generation);
-        false
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Generation>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

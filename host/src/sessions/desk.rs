@@ -28,7 +28,7 @@ use super::surroundings::Surroundings;
 use super::topics::SessionId;
 use super::wire::Wire;
 use crate::records::Kept;
-use crate::runtime::GenerationId;
+use crate::runtime::{GenerationId, Side, Sides};
 
 /// The sessions of one node on one worker.
 pub(super) struct Desk<S: Surroundings, W: Wire> {
@@ -42,6 +42,8 @@ pub(super) struct Desk<S: Surroundings, W: Wire> {
 /// What goes into one call. Kept from call to call for its room.
 struct Call<S: Surroundings, W: Wire> {
     batch: InputBatch,
+    /// Who decides it: one generation decides one call.
+    side: Side,
     members: Vec<Member<S, W>>,
     keeps: Vec<Kept>,
 }
@@ -59,7 +61,7 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
             shared,
             queue: RefCell::default(),
             sessions: RefCell::default(),
-            call: RefCell::new(Call { batch: InputBatch::default(), members: Vec::new(), keeps: Vec::new() }),
+            call: RefCell::default(),
             waker: RefCell::default(),
         })
     }
@@ -120,7 +122,8 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
     fn decide_some(&self) {
         let (at, now) = (moment(), Instant::now());
         let mut call = self.call.borrow_mut();
-        while let Some(session) = self.next(&call.batch) {
+        let sides = self.shared.surroundings.sides();
+        while let Some(session) = self.next(&mut call, sides) {
             if !self.add(&mut call, session, now) {
                 break;
             }
@@ -132,15 +135,20 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
         call.members.clear();
     }
 
-    /// The next session whose input fits into the call. One that a guest faulted on has a call to itself.
-    fn next(&self, batch: &InputBatch) -> Option<Rc<Session<S, W>>> {
+    /// The next session whose input fits into the call. One that a guest faulted on has a call to itself, and so have those
+    /// for which a canary decides.
+    fn next(&self, call: &mut Call<S, W>, sides: Sides) -> Option<Rc<Session<S, W>>> {
+        let Call { batch, side, .. } = call;
         if batch.len() >= INPUTS_MAX || batch.bytes().len() >= BATCH_BYTES_MAX {
             return None;
         }
         let mut queue = self.queue.borrow_mut();
-        if !batch.is_empty() && queue.front()?.state().suspect {
+        let front = queue.front()?;
+        let side_of_front = sides.of(front.id.0);
+        if !batch.is_empty() && (side_of_front != *side || front.state().suspect) {
             return None;
         }
+        *side = side_of_front;
         queue.pop_front()
     }
 
@@ -175,7 +183,7 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
     }
 
     fn decide(&self, call: &mut Call<S, W>, at: Moment, now: Instant) {
-        match self.shared.surroundings.inputs(at, &call.batch) {
+        match self.shared.surroundings.inputs(at, &call.batch, call.side) {
             Ok((decided_by, decision)) => {
                 let Call { members, keeps, .. } = call;
                 self.perform(decided_by, &decision, members, keeps, now);
@@ -184,36 +192,36 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
             Err(_) => {
                 let mut members = std::mem::take(&mut call.members);
                 if members.len() == 1 {
-                    members.drain(..).for_each(|member| self.divide(member, &mut call.keeps, at, now));
+                    members.drain(..).for_each(|member| self.divide(member, call, at, now));
                 } else {
-                    members.drain(..).for_each(|member| self.decide_alone(member, &mut call.keeps, at, now));
+                    members.drain(..).for_each(|member| self.decide_alone(member, call, at, now));
                 }
             }
         }
     }
 
     /// Decides the input of one session by itself.
-    fn decide_alone(&self, member: Member<S, W>, keeps: &mut Vec<Kept>, at: Moment, now: Instant) {
+    fn decide_alone(&self, member: Member<S, W>, call: &mut Call<S, W>, at: Moment, now: Instant) {
         let batch = {
             let state = member.session.state();
             let bytes = state.conversation.input.first(member.window);
             InputBatch::from_iter([Input { bytes, mark: member.mark }])
         };
-        match self.shared.surroundings.inputs(at, &batch) {
-            Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[member], keeps, now),
-            Err(_) => self.divide(member, keeps, at, now),
+        match self.shared.surroundings.inputs(at, &batch, call.side) {
+            Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[member], &mut call.keeps, now),
+            Err(_) => self.divide(member, call, at, now),
         }
     }
 
     /// The input of one session faulted by itself: decides its first half, or ends the session if it is one line.
-    fn divide(&self, mut member: Member<S, W>, keeps: &mut Vec<Kept>, at: Moment, now: Instant) {
+    fn divide(&self, mut member: Member<S, W>, call: &mut Call<S, W>, at: Moment, now: Instant) {
         let mut state = member.session.state();
         match state.conversation.input.half(member.window) {
             Some(half) if member.mark != Mark::Overlong => {
                 state.suspect = true;
                 drop(state);
                 (member.window, member.mark) = (half, Mark::More);
-                self.decide_alone(member, keeps, at, now);
+                self.decide_alone(member, call, at, now);
             }
             _ => {
                 state.close();
@@ -257,6 +265,12 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
             }
             session.settle(state, more);
         }
+    }
+}
+
+impl<S: Surroundings, W: Wire> Default for Call<S, W> {
+    fn default() -> Self {
+        Self { batch: InputBatch::default(), side: Side::default(), members: Vec::new(), keeps: Vec::new() }
     }
 }
 

@@ -31,10 +31,12 @@ use super::desk::Desk;
 use super::patience::{Patience, Waiting};
 use super::replies::{FetchId, Place};
 use super::surroundings::{Answered, Surroundings};
+use super::topics::SessionId;
 use super::wire::Wire;
 
 /// A session. Its task and the desk of its worker share it.
 pub(super) struct Session<S: Surroundings, W: Wire> {
+    pub(super) id: SessionId,
     desk: Rc<Desk<S, W>>,
     wire: W,
     state: RefCell<State>,
@@ -65,6 +67,7 @@ type Fetches = FuturesUnordered<BoxFuture<'static, (FetchId, Answered)>>;
 
 impl<S: Surroundings, W: Wire> Session<S, W> {
     pub(super) fn new(desk: Rc<Desk<S, W>>, wire: W, conversation: Conversation) -> Rc<Self> {
+        let id = conversation.id;
         let state = State {
             conversation,
             patience: Patience::new(Instant::now()),
@@ -78,7 +81,7 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
             fetches: None,
             waker: None,
         };
-        Rc::new(Self { desk, wire, state: RefCell::new(state) })
+        Rc::new(Self { id, desk, wire, state: RefCell::new(state) })
     }
 
     /// Serves the client until the session ends.

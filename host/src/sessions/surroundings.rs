@@ -6,17 +6,20 @@ use futures_util::future::BoxFuture;
 use herd_sdk::{Decision, Failure, InputBatch, Method, Moment, Outcome};
 
 use crate::records::Kept;
-use crate::runtime::{Fault, GenerationId};
+use crate::runtime::{Fault, GenerationId, Side, Sides};
 use crate::traffic::TrafficLog;
 
 /// The node, as sessions see it.
 pub trait Surroundings: Send + Sync + 'static {
-    /// Decides inputs of sessions, as one call.
+    /// Who decides for which sessions now.
+    fn sides(&self) -> Sides;
+
+    /// Decides inputs of sessions of one side, as one call.
     ///
     /// # Errors
     ///
     /// No live generation could; nothing was decided.
-    fn inputs(&self, at: Moment, inputs: &InputBatch) -> Result<(GenerationId, Decision), Fault>;
+    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault>;
 
     /// Decides the answer to a fetch, by the generation that asked.
     ///

@@ -1,0 +1,135 @@
+//! `herd swap --canary` and `herd canary`: a candidate that decides for a share of the sessions.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::operate::{Answers, ask_each, ask_one, failures, generation, herd_told, print_json, text, told};
+use super::table::Table;
+use crate::admin::{AdminClientError, Promotion, ShareWish};
+use crate::config::HerdConfig;
+use crate::share::Share;
+
+/// Arguments of `herd canary`.
+#[derive(Debug, Args)]
+pub(super) struct CanaryArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Shows the canary of each node, how many calls it has decided, and how often it faulted.
+    Report(NodesArgs),
+    /// Has it decide for another share of the sessions. Those that it decides for stay with it if the share is wider.
+    Widen {
+        /// The share: 1% to 100%.
+        share: Share,
+        #[command(flatten)]
+        nodes: NodesArgs,
+    },
+    /// Has it decide for everybody: a swap of the herd to it, as `herd swap` does one.
+    Promote(NodesArgs),
+    /// Ends it: the active generation decides for its sessions again.
+    Cancel(NodesArgs),
+}
+
+#[derive(Debug, Args)]
+struct NodesArgs {
+    /// Only this node. May be given several times. Without it: every node of the herd.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Prints what the nodes say, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Has a guest decide for a share of the sessions: on every node that answers, or on none if one refuses.
+pub(super) fn begin(
+    config: &HerdConfig,
+    nodes: &[String],
+    guest: &[u8],
+    wish: ShareWish,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, guest.to_vec(), wish).await)?;
+    let refused =
+        |(_, answer): &(_, Result<Value, AdminClientError>)| matches!(answer, Err(AdminClientError::Refused(_)));
+    if answers.iter().any(refused) {
+        let begun: Vec<String> =
+            answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(name, _)| name.clone()).collect();
+        if !begun.is_empty() {
+            ask_each(config, &begun, async |client, node| client.end_canary(node).await)?;
+        }
+        answers.retain(|answer| refused(answer));
+    }
+    say_each(&answers, as_json, &format!("decides for {} of the sessions", wish.share))
+}
+
+/// Shows, widens, promotes or cancels a canary.
+pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<ExitCode> {
+    match &args.what {
+        What::Report(args) => report(config, args),
+        What::Widen { share, nodes } => {
+            let answers = ask_each(config, &nodes.node, async |client, node| client.widen_canary(node, *share).await)?;
+            say_each(&answers, nodes.json, &format!("decides for {share} of the sessions"))
+        }
+        What::Promote(args) if args.node.is_empty() => {
+            let promoted =
+                ask_one(config, async |client, node| client.promote_canary(node, Promotion::OfTheHerd).await)?;
+            herd_told(&promoted, args.json, "serving")
+        }
+        What::Promote(args) => {
+            let answers = ask_each(config, &args.node, async |client, node| {
+                client.promote_canary(node, Promotion::OfThisNode).await
+            })?;
+            told(&answers, args.json, "serving")
+        }
+        What::Cancel(args) => {
+            let answers = ask_each(config, &args.node, async |client, node| client.end_canary(node).await)?;
+            say_each(&answers, args.json, "decides for nobody any more")
+        }
+    }
+}
+
+fn say_each(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
+    if as_json {
+        return print_json(answers);
+    }
+    for (name, answer) in answers {
+        if let Ok(answer) = answer {
+            let candidate = &answer["canary"]["candidate"];
+            say!("{name}: generation {}, {}, {what}", generation(candidate), text(&candidate["name"]));
+        }
+    }
+    failures(answers)
+}
+
+fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
+    let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
+    let mut nodes = Table::new(&["node", "guest", "share", "decided", "rescued"]);
+    let mut canaries = serde_json::Map::new();
+    for (name, answer) in &answers {
+        let Ok(status) = answer else {
+            nodes.row([name.as_str(), "down"]);
+            continue;
+        };
+        let canary = &status["generations"]["canary"];
+        canaries.insert(name.clone(), canary.clone());
+        if canary.is_null() {
+            nodes.row([name.as_str(), "none"]);
+            continue;
+        }
+        let share = format!("{} %", canary["share_percent"]);
+        let counts = ["decided", "rescued"].map(|count| text(&canary[count]));
+        nodes.row([name.clone(), generation(&canary["candidate"]), share].into_iter().chain(counts));
+    }
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&canaries)?);
+    } else {
+        say_on!("{nodes}");
+    }
+    if canaries.is_empty() { bail!("no node answers") } else { Ok(ExitCode::SUCCESS) }
+}

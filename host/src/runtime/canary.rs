@@ -1,0 +1,182 @@
+//! A canary: a candidate that decides for a share of the sessions, each of them for as long as it lasts.
+//!
+//! What it faults on is decided by the active generation, so the clients of its sessions see normal answers. Too many
+//! faults within a window, and it is a canary no more.
+//!
+//! Bounds: one at a time, and no shadow beside it: there is one candidate.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::fault::Fault;
+use super::form_rules::WayBack;
+use super::generation::{Generation, GenerationStatus};
+use super::generations::{Generations, SwapError, SwapOptions};
+use super::live::Live;
+use super::probation::{Probation, SwapLimits};
+use crate::share::Share;
+
+/// A generation that decides for a share of the sessions.
+pub(super) struct Canary {
+    generation: Arc<Generation>,
+    share: Mutex<Share>,
+    faults: Probation,
+    decided: AtomicU64,
+    rescued: AtomicU64,
+    since_s: u64,
+}
+
+/// The canary that is on, for people and scripts.
+#[derive(Clone, Debug, Serialize)]
+pub struct CanaryStatus {
+    /// What decides for its sessions.
+    pub candidate: GenerationStatus,
+    /// In percent of the sessions.
+    pub share_percent: u8,
+    /// When it began, in seconds since the Unix epoch.
+    pub since_s: u64,
+    /// Calls that it decided.
+    pub decided: u64,
+    /// Calls that the active generation decided because the canary faulted.
+    pub rescued: u64,
+}
+
+/// There is no canary. Nothing changed.
+#[derive(Debug, thiserror::Error)]
+#[error("no guest is a canary on this node")]
+pub struct NoCanary;
+
+impl Canary {
+    fn new(generation: Arc<Generation>, share: Share, limits: SwapLimits) -> Self {
+        let since_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self {
+            generation,
+            share: Mutex::new(share),
+            faults: Probation::without_end(limits),
+            decided: AtomicU64::new(0),
+            rescued: AtomicU64::new(0),
+            since_s,
+        }
+    }
+
+    pub(super) fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// Asked for once per call while there is a canary, and changed by operators.
+    pub(super) fn share(&self) -> Share {
+        *self.share.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn decided(&self) {
+        self.decided.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a fault that the active generation made good. Whether it is the one that is too many.
+    pub(super) fn fails(&self) -> bool {
+        self.rescued.fetch_add(1, Ordering::Relaxed);
+        self.faults.fails(Instant::now())
+    }
+
+    pub(super) fn status(&self) -> CanaryStatus {
+        CanaryStatus {
+            candidate: self.generation.status(),
+            share_percent: self.share().percent(),
+            since_s: self.since_s,
+            decided: self.decided.load(Ordering::Relaxed),
+            rescued: self.rescued.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Generations {
+    /// Has a candidate decide for a share of the sessions from now on. Compiles and rehearses, like a swap. A swap to the
+    /// same guest promotes it; one to another guest ends it.
+    ///
+    /// # Errors
+    ///
+    /// As for a swap; or there is a canary or a shadow already. Nothing changed.
+    pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
+        let _seat = self.seat()?;
+        self.refuse_second_candidate()?;
+        let options = SwapOptions { way_back: WayBack::Beside, ..options };
+        let (generation, _) = self.candidate(bytes, options)?;
+        generation.warm();
+        let canary = Arc::new(Canary::new(generation, share, self.limits.clone()));
+        let status = canary.status();
+        let _switching = self.switching();
+        self.replace_canary(Some(canary));
+        Ok(status)
+    }
+
+    /// Has the canary decide for another share of the sessions. Those it has stay with it if the share is wider.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn widen_canary(&self, share: Share) -> Result<CanaryStatus, NoCanary> {
+        let _switching = self.switching();
+        let canary = self.live.load().canary.clone().ok_or(NoCanary)?;
+        *canary.share.lock().unwrap_or_else(PoisonError::into_inner) = share;
+        Ok(canary.status())
+    }
+
+    /// Ends the canary: the active generation decides for its sessions again. Not for a worker thread.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn end_canary(&self) -> Result<CanaryStatus, NoCanary> {
+        self.end_canary_because("it was told to").ok_or(NoCanary)
+    }
+
+    pub(super) fn end_canary_because(&self, why: &str) -> Option<CanaryStatus> {
+        let switching = self.switching();
+        let canary = self.live.load().canary.clone()?;
+        tracing::debug!(generation = %canary.generation.id(), why, "a canary ended");
+        self.replace_canary(None);
+        drop(switching);
+        let status = canary.status();
+        self.retired.leave(Some(Arc::clone(&canary.generation)));
+        drop(canary);
+        self.retired.see_off();
+        Some(status)
+    }
+
+    /// The canary has faulted too often. On a worker thread, so what it leaves is seen off by whoever is told.
+    pub(super) fn give_canary_up(&self, failed: &Canary, fault: &Fault) {
+        let switching = self.switching();
+        // Several workers may find one fault too many.
+        let Some(canary) = self.live.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
+            return;
+        };
+        canary.generation.fail();
+        let SwapLimits { faults_max, window_s, .. } = self.limits;
+        let why = format!("{faults_max} faults within {window_s} s as a canary; the last one: {fault}");
+        self.remember_failed(canary.generation.digest(), &why);
+        self.replace_canary(None);
+        drop(switching);
+        let status = canary.generation.status();
+        self.retired.leave(Some(Arc::clone(&canary.generation)));
+        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
+        if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
+            witness.canary_ended(&status, &why);
+        }
+    }
+
+    /// Drops what ended on a worker, once no call holds it any more. May wait.
+    pub fn see_off(&self) {
+        self.retired.see_off();
+    }
+
+    /// The caller holds what keeps others from switching.
+    fn replace_canary(&self, canary: Option<Arc<Canary>>) {
+        let live = self.live.load_full();
+        let (active, previous) = (Arc::clone(&live.active), live.previous.clone());
+        let probation = live.probation.clone();
+        self.live.store(Arc::new(Live { active, previous, probation, canary }));
+    }
+}
