@@ -119,6 +119,17 @@ impl Herd {
         Process::start(command, "herd up --watch", self.scratch.path("up.log"))
     }
 
+    /// Starts `herd swap --watch` of this file, and does not wait.
+    ///
+    /// # Panics
+    ///
+    /// When the process does not start.
+    #[must_use]
+    pub fn swap_watching(&self, file: &Path) -> Process {
+        let command = self.command(&["swap", &file.to_string_lossy(), "--watch"]);
+        Process::start(command, "herd swap --watch", self.scratch.path("watch.log"))
+    }
+
     /// Starts one node and waits until it accepts clients. Its links may not be up yet.
     ///
     /// # Panics

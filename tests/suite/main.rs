@@ -4,6 +4,7 @@
 
 mod alive;
 mod audit;
+mod canaries;
 mod cases;
 mod cases_saved;
 mod contract;

@@ -81,6 +81,26 @@ fn a_file_that_is_only_touched_swaps_nothing() {
     assert_eq!(up.next_line(), serving(&herd, 3), "the next generation after the one of the start");
 }
 
+#[test]
+fn a_herd_follows_a_file_from_outside_for_as_long_as_somebody_watches() {
+    let herd = Herd::of_five();
+    let file = herd.scratch().path("guest.wasm");
+    let _up = herd.up();
+    let mut watching = herd.swap_watching(&file);
+    assert_eq!(watching.next_line(), format!("waiting for {}", file.display()));
+    for (guest, answer, number) in [(HELLO, "hello, you", 2), (DEFAULT_GUEST, "? you", 3)] {
+        fs::copy(guest, &file).unwrap();
+        assert_eq!(watching.next_line(), serving(&herd, number));
+        for node in herd.names() {
+            assert_eq!(herd.client(node).ask("you"), answer, "{node}");
+        }
+    }
+    fs::write(&file, b"(component)").unwrap();
+    watching.await_log(&["error: guest.wasm not parsed: not WebAssembly"]);
+    drop(watching);
+    assert_eq!(herd.client("Riley").ask("you"), "? you");
+}
+
 /// What is printed when the generation that is active now begins to serve.
 fn serving(herd: &Herd, number: u64) -> String {
     let active = herd.await_status("Riley", "the generation", |status| status["generations"]["active"]["id"] == number);

@@ -8,13 +8,15 @@ use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use super::canary;
 use super::check::transcripts;
 use super::client_runtime;
 use super::shadow;
 use super::table::Table;
-use crate::admin::{AdminClient, AdminClientError, ShareWish, SwapWish, Token, state_directory};
+use super::watch::{self, Target};
+use crate::admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token, state_directory};
 use crate::config::HerdConfig;
 use crate::runtime::with_transcripts;
 use crate::share::Share;
@@ -34,7 +36,8 @@ pub(super) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(super) struct SwapArgs {
     /// The component, built for wasm32-wasip2.
-    guest: PathBuf,
+    #[arg(required_unless_present = "report")]
+    guest: Option<PathBuf>,
     /// Transcripts (*.herd) that it has to hold before it serves, or directories of them, in place of those inside it.
     #[arg(long, value_name = "FILE")]
     transcripts: Vec<PathBuf>,
@@ -52,8 +55,14 @@ pub(super) struct SwapArgs {
     canary: Option<Share>,
     /// Serves nobody yet: decides this share of the calls too, 1% to 100%, and counts what it would have decided in
     /// another way. See `herd shadow report`.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "100%")]
     shadow: Option<Share>,
+    /// With --shadow and no guest: shows what the shadow that is on has found, as `herd shadow report` does.
+    #[arg(long, requires = "shadow", conflicts_with = "guest")]
+    report: bool,
+    /// Swaps now and whenever the content of the file changes, until it is interrupted.
+    #[arg(long, conflicts_with_all = ["transcripts", "canary", "shadow", "node", "json"])]
+    watch: bool,
     /// Only this node, for as long as the herd does not swap. May be given several times. Without it: every node of the herd
     /// or none; one that is absent takes it up when it is back.
     #[arg(long, value_name = "NODE")]
@@ -131,12 +140,17 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
 
 /// Replaces the logic.
 pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitCode> {
-    let mut guest = std::fs::read(&args.guest).with_context(|| args.guest.display().to_string())?;
+    let Some(path) = &args.guest else { return shadow::report(config, &args.node, args.json) };
+    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
+    if args.watch {
+        watch::follow(path, There::new(config, wish)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut guest = std::fs::read(path).with_context(|| path.display().to_string())?;
     if !args.transcripts.is_empty() {
         let texts = transcripts(&args.transcripts)?.into_iter().map(|(name, _, text)| (name, text));
         guest = with_transcripts(&guest, &texts.collect());
     }
-    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
     if let Some(share) = args.shadow {
         return shadow::begin(config, &args.node, &guest, ShareWish { share, swap: wish }, args.json);
     }
@@ -208,15 +222,57 @@ pub(super) fn ask_one(
 ) -> anyhow::Result<Value> {
     let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
     let client = AdminClient::new(token)?;
-    client_runtime()?.block_on(async {
-        for name in config.node_names() {
-            match ask(&client, config.node(name)?.admin_address()).await {
-                Err(AdminClientError::Unreachable(_)) => {}
-                answer => return Ok(answer?),
-            }
+    client_runtime()?.block_on(ask_with(&client, config, ask))
+}
+
+async fn ask_with(
+    client: &AdminClient,
+    config: &HerdConfig,
+    ask: impl AsyncFn(&AdminClient, std::net::SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Value> {
+    for name in config.node_names() {
+        match ask(client, config.node(name)?.admin_address()).await {
+            Err(AdminClientError::Unreachable(_)) => {}
+            answer => return Ok(answer?),
         }
-        bail!("no node of the herd answers; are they running?")
-    })
+    }
+    bail!("no node of the herd answers; are they running?")
+}
+
+/// A herd that is asked from outside to swap, again and again.
+struct There<'a> {
+    config: &'a HerdConfig,
+    wish: SwapWish,
+    client: AdminClient,
+    runtime: Runtime,
+}
+
+impl<'a> There<'a> {
+    fn new(config: &'a HerdConfig, wish: SwapWish) -> anyhow::Result<Self> {
+        let client = AdminClient::new(Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?)?;
+        Ok(Self { config, wish: SwapWish { again: true, ..wish }, client, runtime: client_runtime()? })
+    }
+}
+
+impl Target for There<'_> {
+    fn serving(&self, digest: &str) -> Option<u64> {
+        let answers =
+            self.runtime.block_on(ask_with(&self.client, self.config, async |client, node| client.status(node).await));
+        let active = &answers.ok()?["generations"]["active"];
+        active["id"].as_u64().filter(|_| active["digest"] == digest)
+    }
+
+    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
+        let wish = self.wish;
+        let asked = ask_with(&self.client, self.config, async |client, node| {
+            client.herd_swap(node, guest.to_vec(), wish).await
+        });
+        self.runtime.block_on(asked).map_err(|error| Refusal::BadGuest(error.to_string()))
+    }
+
+    fn nodes(&self) -> usize {
+        self.config.nodes.len()
+    }
 }
 
 /// Asks the nodes that are named, or all.

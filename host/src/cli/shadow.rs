@@ -51,7 +51,7 @@ pub(super) fn begin(
 /// Shows or ends a shadow.
 pub(super) fn shadow(config: &HerdConfig, args: &ShadowArgs) -> anyhow::Result<ExitCode> {
     match &args.what {
-        What::Report(args) => report(config, args),
+        What::Report(args) => report(config, &args.node, args.json),
         What::Stop(args) => {
             let answers = ask_each(config, &args.node, async |client, node| client.end_shadow(node).await)?;
             told(&answers, args.json, "shadows no more; see herd shadow report")
@@ -72,15 +72,16 @@ fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode
     failures(answers)
 }
 
-fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
-    let answers = ask_each(config, &args.node, async |client, node| client.shadow_report(node).await)?;
+/// Shows what shadows have found.
+pub(super) fn report(config: &HerdConfig, nodes: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
+    let answers = ask_each(config, nodes, async |client, node| client.shadow_report(node).await)?;
     let mut all = Sum::default();
     for (_, answer) in &answers {
         if let Ok(answer) = answer {
             all.add(&answer["shadow"]);
         }
     }
-    if args.json {
+    if as_json {
         let nodes = answers.iter().map(|(name, answer)| {
             let value = answer.as_ref().map_or_else(|error| json!({ "error": error.to_string() }), Clone::clone);
             (name.clone(), value)

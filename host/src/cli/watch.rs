@@ -1,8 +1,8 @@
-//! `--watch FILE`: nodes of this process get the content of a file as their logic, whenever it changes.
+//! `--watch`: a herd gets the content of a file as its logic, whenever it changes.
 //!
-//! The loop is on a thread that may block, for as long as the nodes serve. It has the whole herd swap as an operator would,
+//! `herd up` and `herd run` watch from inside: the loop is on a thread that may block, for as long as the nodes serve. It has the whole herd swap as an operator would,
 //! through [`Controls`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an
-//! engine, so a guest is compiled once.
+//! engine, so a guest is compiled once. `herd swap FILE --watch` does the same from outside, for as long as it runs.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::admin::{Controls, GUEST_BYTES_MAX, Refusal, SwapWish, operator};
@@ -29,12 +30,10 @@ impl Watch {
     pub(super) fn start(path: &Path, nodes: &[Node]) -> Self {
         let (stop, stopped) = channel();
         let (looked, first) = oneshot::channel();
-        let nodes = nodes.iter().map(|node| (node.name().to_string(), node.controls())).collect();
-        let path = path.to_path_buf();
-        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
         let who = format!("--watch {}, operator {}", path.display(), operator());
-        let swapper = Swapper { nodes, name: harmless(&name), who };
-        let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, looked));
+        let swapper = Swapper::new(Here { nodes: nodes.iter().map(Node::controls).collect(), who }, path);
+        let path = path.to_path_buf();
+        let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, Some(looked)));
         tokio::spawn(async move {
             if let Err(error) = watching.await {
                 tracing::error!(%error, "nothing is watched any more");
@@ -53,19 +52,26 @@ impl Watch {
     }
 }
 
-fn watch(path: &Path, swapper: &Swapper, stopped: &Receiver<()>, first: oneshot::Sender<()>) {
+/// Has a herd follow a file for as long as this process lives.
+pub(super) fn follow(path: &Path, target: impl Target) {
+    let (_stop, stopped) = channel();
+    watch(path, &Swapper::new(target, path), &stopped, None);
+}
+
+fn watch(path: &Path, swapper: &Swapper<impl Target>, stopped: &Receiver<()>, mut first: Option<oneshot::Sender<()>>) {
     let mut file = WatchedFile::new(path, GUEST_BYTES_MAX as u64);
-    let mut first = Some(first);
+    let mut waits = true;
     loop {
         let look = file.look(Instant::now());
         let is_over = look != Look::Changing;
         match look {
             Look::Same | Look::Changing => {}
-            Look::Nothing if first.is_some() => print(&format!("waiting for {}", swapper.file(path))),
+            Look::Nothing if waits => print(&format!("waiting for {}", harmless(&path.display().to_string()))),
             Look::Nothing => {}
             Look::New(guest) => swapper.swap(&guest),
             Look::Unreadable(why) => print_error(&format!("{}: {why}", swapper.name)),
         }
+        waits &= !is_over;
         if let Some(first) = first.take_if(|_| is_over) {
             let _ = first.send(());
         }
@@ -75,20 +81,65 @@ fn watch(path: &Path, swapper: &Swapper, stopped: &Receiver<()>, first: oneshot:
     }
 }
 
-/// Gives nodes their logic, and says what came of it.
-struct Swapper {
-    nodes: Vec<(String, Arc<dyn Controls>)>,
-    /// Of the file, for people.
-    name: String,
+/// A herd that can be had to swap, from inside or from outside.
+pub(super) trait Target {
+    /// The number of the generation, if every node that is known serves this guest.
+    fn serving(&self, digest: &str) -> Option<u64>;
+
+    /// Has the whole herd swap.
+    ///
+    /// # Errors
+    ///
+    /// Why not; nothing changed.
+    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal>;
+
+    /// How many nodes there are.
+    fn nodes(&self) -> usize;
+}
+
+/// The nodes of this process, and by way of the first of them their whole herd.
+struct Here {
+    nodes: Vec<Arc<dyn Controls>>,
     who: String,
 }
 
-impl Swapper {
+impl Target for Here {
+    fn serving(&self, digest: &str) -> Option<u64> {
+        let active = |node: &Arc<dyn Controls>| {
+            let active = &node.status()["generations"]["active"];
+            active["id"].as_u64().filter(|_| active["digest"] == digest)
+        };
+        self.nodes.iter().map(active).reduce(Option::and).flatten()
+    }
+
+    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
+        let first = self.nodes.first().ok_or_else(|| Refusal::BadGuest("there is no node".into()))?;
+        first.herd_swap(guest, &self.who, SwapWish { again: true, ..SwapWish::default() })
+    }
+
+    fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+}
+
+/// Has a herd follow a file, and says what came of it.
+struct Swapper<T> {
+    target: T,
+    /// Of the file, for people.
+    name: String,
+}
+
+impl<T: Target> Swapper<T> {
+    fn new(target: T, path: &Path) -> Self {
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
+        Self { target, name: harmless(&name) }
+    }
+
     fn swap(&self, guest: &[u8]) {
         let digest = Digest::of(guest).to_string();
-        let came = match self.serving(&digest) {
+        let came = match self.target.serving(&digest) {
             // The content may serve already: what was broken in between is gone.
-            Some(generation) => Ok(vec![(generation, Vec::new())]),
+            Some(number) => Ok(vec![(generation(number, &digest), Vec::new())]),
             None => self.swap_herd(guest),
         };
         match came {
@@ -103,26 +154,11 @@ impl Swapper {
         }
     }
 
-    /// The generation, if every node of this process serves this guest.
-    fn serving(&self, digest: &str) -> Option<String> {
-        let mut serving = None;
-        for (_, controls) in &self.nodes {
-            let active = &controls.status()["generations"]["active"];
-            if active["digest"] != digest {
-                return None;
-            }
-            serving = serving.or_else(|| active["id"].as_u64());
-        }
-        Some(generation(serving?, digest))
-    }
-
     /// Has the whole herd swap, and says what each node came to, with those that came to the same.
     fn swap_herd(&self, guest: &[u8]) -> Result<Vec<(String, Vec<String>)>, String> {
-        let (_, controls) = self.nodes.first().ok_or("there is no node")?;
         let until = Instant::now() + BUSY_MAX;
-        let wish = SwapWish { again: true, ..SwapWish::default() };
         let answer = loop {
-            match controls.herd_swap(guest, &self.who, wish) {
+            match self.target.swap(guest) {
                 // An operator swaps at this moment.
                 Err(Refusal::Conflict(_)) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
                 swapped => break swapped.map_err(|refusal| self.refused(&refusal))?,
@@ -148,13 +184,9 @@ impl Swapper {
     fn refused(&self, refusal: &Refusal) -> String {
         let why = refusal.to_string();
         match why.split_once(": ") {
-            Some((nodes, reason)) if nodes.split(", ").count() == self.nodes.len() => reason.into(),
+            Some((nodes, reason)) if nodes.split(", ").count() == self.target.nodes() => reason.into(),
             _ => why,
         }
-    }
-
-    fn file(&self, path: &Path) -> String {
-        harmless(&path.display().to_string())
     }
 }
 

@@ -340,6 +340,7 @@ impl Member {
 
     /// Takes up what the herd has swapped to, if this node has not.
     pub(super) fn consider(&mut self, now: Instant) {
+        self.stay_back(now);
         let Some(swap) = self.standing.swap.clone().filter(|swap| Some(swap) > self.applied.as_ref()) else { return };
         if self.taking.as_ref().is_some_and(|taking| taking.ordered || taking.swap == swap) {
             return;
@@ -350,6 +351,17 @@ impl Member {
         }
         self.taking = Some(Taking { swap, ordered: false });
         self.go_on_taking(now);
+    }
+
+    /// A node that was killed before it had written down that it went back hears so from those it had told.
+    fn stay_back(&mut self, now: Instant) {
+        let Some(swap) = self.standing.swap.as_ref().filter(|swap| swap.digest == self.serving) else { return };
+        let Some(digest) = swap.previous.filter(|_| self.standing.back.contains_key(&self.node)) else { return };
+        if self.taking.is_none() && self.applied.as_ref() == Some(swap) {
+            let swap = HerdSwap { digest, previous: None, ..swap.clone() };
+            self.taking = Some(Taking { swap, ordered: false });
+            self.go_on_taking(now);
+        }
     }
 
     fn go_on_taking(&mut self, now: Instant) {
@@ -378,7 +390,9 @@ impl Member {
     /// What came of taking up a swap.
     pub(super) fn took_up(&mut self, swap: &HerdSwap, taken: Result<Taken, String>, now: Instant) {
         self.taking = None;
-        self.applied = self.applied.take().max(Some(swap.clone()));
+        if self.standing.swap.as_ref().is_none_or(|last| last.number != swap.number || last == swap) {
+            self.applied = self.applied.take().max(Some(swap.clone()));
+        }
         let mut is_back = false;
         match &taken {
             Ok(_) => self.serving = swap.digest,

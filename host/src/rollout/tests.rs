@@ -460,6 +460,12 @@ fn a_node_that_went_back_stays_back_and_half_of_them_take_the_herd_along() {
     net.start_again("B");
     net.pass(Duration::from_secs(6));
     assert_eq!(net.serving(), [new, old, new, old, new], "also over a restart");
+    net.kill("B");
+    net.node("B").member.serving = new;
+    net.node("B").member.standing.back.clear();
+    net.start_again("B");
+    net.pass(Duration::from_secs(6));
+    assert_eq!(net.serving(), [new, old, new, old, new], "also if it had not written that down");
     assert_eq!(net.node("E").member.standing.back.keys().collect::<Vec<_>>(), ["B", "D"]);
     go_back(&mut net, "E");
     assert_eq!(net.serving(), [old; 5]);

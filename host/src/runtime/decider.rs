@@ -7,9 +7,8 @@ use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports, Settings};
 use tokio::runtime::{self, Runtime};
 
 use super::call::Call;
-use super::census::Census;
 use super::engine::Engine;
-use super::generation::{Generation, GenerationId};
+use super::generation::{Common, Generation, GenerationId};
 use super::inspect::LoadError;
 
 /// Whether an instance lives from call to call.
@@ -41,7 +40,7 @@ impl ComponentDecider {
         warmth: Warmth,
     ) -> Result<Self, LoadError> {
         let _entered = clock().enter();
-        let generation = Generation::load(engine, GenerationId(1), bytes, settings, records, &Census::default())?;
+        let generation = Generation::load(engine, GenerationId(1), bytes, settings, records, &Common::default())?;
         Ok(Self { generation, warmth })
     }
 

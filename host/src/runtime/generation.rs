@@ -31,6 +31,15 @@ impl std::fmt::Display for GenerationId {
     }
 }
 
+/// What the generations of one node have in common.
+#[derive(Clone, Default)]
+pub(super) struct Common {
+    /// Where their instances are counted.
+    pub(super) census: Census,
+    /// By whom records are converted that one of them cannot convert.
+    pub(super) forms: Arc<Forms>,
+}
+
 /// One guest, ready to serve one node.
 pub struct Generation {
     id: GenerationId,
@@ -61,13 +70,14 @@ impl Generation {
         bytes: &[u8],
         settings: Settings,
         records: Arc<dyn Records + Send + Sync>,
-        census: &Census,
+        common: &Common,
     ) -> Result<Self, LoadError> {
+        let Common { census, forms } = common;
         let compiled = engine.compile(bytes)?;
         let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: unfit(&fault) };
         let converter =
             compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (census, id))).transpose();
-        let reading = Arc::new(Reading::new(converter.map_err(checked)?));
+        let reading = Arc::new(Reading::new(converter.map_err(checked)?).among(forms));
         let looked_up = Arc::clone(&records);
         let made = Instance::new(&compiled.pre, engine.limits(), looked_up, &reading, &settings, census.count(id));
         let mut instance = made.map_err(checked)?;
@@ -91,11 +101,6 @@ impl Generation {
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         })
-    }
-
-    /// The same, which has other generations convert what it cannot.
-    pub(super) fn among(self, forms: &Arc<Forms>) -> Self {
-        Self { reading: Arc::new(self.reading.among(forms)), ..self }
     }
 
     /// The number of this generation on its node.

@@ -25,13 +25,12 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::canary::CanaryStatus;
-use super::census::{Census, CensusStatus};
+use super::census::CensusStatus;
 use super::digest::Digest;
 use super::engine::{Engine, EngineStatus};
 use super::evidence::{Evidence, SavedCase};
 use super::form_rules::{FormRules, WayBack};
-use super::forms::Forms;
-use super::generation::{Generation, GenerationId, GenerationStatus};
+use super::generation::{Common, Generation, GenerationId, GenerationStatus};
 use super::inspect::LoadError;
 use super::live::Live;
 use super::probation::{Probation, SwapLimits};
@@ -47,10 +46,9 @@ pub struct Generations {
     pub(super) settings: Settings,
     pub(super) limits: SwapLimits,
     pub(super) records: Arc<dyn Records + Send + Sync>,
-    pub(super) forms: Arc<Forms>,
     pub(super) live: ArcSwap<Live>,
     pub(super) recorder: Recorder,
-    pub(super) census: Census,
+    common: Common,
     pub(super) retired: Retired,
     /// The number of the next generation.
     next: AtomicU64,
@@ -132,12 +130,11 @@ impl Generations {
         limits: SwapLimits,
         records: Arc<dyn Records + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let (forms, census) = (Arc::new(Forms::default()), Census::default());
+        let common = Common::default();
         let load = |id, bytes| {
             let (settings, records) = (settings.clone(), Arc::clone(&records));
-            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &census)?;
-            let loaded = loaded.among(&forms);
-            forms.admit(loaded.converter());
+            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &common)?;
+            common.forms.admit(loaded.converter());
             loaded.keep_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
@@ -153,10 +150,9 @@ impl Generations {
             settings,
             limits,
             records,
-            forms,
             live: ArcSwap::from_pointee(Live { active, previous, probation, canary: None }),
             recorder: Recorder::new(),
-            census,
+            common,
             retired: Retired::default(),
             next: AtomicU64::new(id + 1),
             seat: Arc::new(Semaphore::new(1)),
@@ -329,8 +325,7 @@ impl Generations {
         let id = GenerationId(self.next.load(Ordering::Relaxed));
         let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
         let began = Instant::now();
-        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.census)?;
-        let candidate = candidate.among(&self.forms);
+        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.common)?;
         let loaded = began.elapsed();
         let active = Arc::clone(&self.live.load().active);
         let forms = FormRules::new(&candidate, &active, options.way_back);
@@ -342,7 +337,7 @@ impl Generations {
         tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
         // Whoever holds the seat is alone here.
         self.next.store(id.0 + 1, Ordering::Relaxed);
-        self.forms.admit(candidate.converter());
+        self.common.forms.admit(candidate.converter());
         Ok((Arc::new(candidate), rehearsed))
     }
 
@@ -376,7 +371,7 @@ impl Generations {
             active: live.active.status(),
             previous: live.previous.as_ref().map(|previous| previous.status()),
             rescued: self.rescued.load(Ordering::Relaxed),
-            unconvertible: self.forms.unconvertible(),
+            unconvertible: self.common.forms.unconvertible(),
             canary: live.canary.as_ref().map(|canary| canary.status()),
             shadow: self.shadows.status(),
         }
@@ -385,7 +380,7 @@ impl Generations {
     /// What is alive: instances of this node's generations, and what the process holds for guests.
     #[must_use]
     pub fn alive(&self) -> (CensusStatus, EngineStatus) {
-        (self.census.status(), self.engine.status())
+        (self.common.census.status(), self.engine.status())
     }
 
     fn refuse_failed(&self, digest: Digest) -> Result<(), SwapError> {

@@ -1,0 +1,153 @@
+//! A canary: a candidate that decides for a share of the sessions.
+
+use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
+use serde_json::Value;
+
+#[test]
+fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened_and_cancelled() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let mut sessions: Vec<Client> = (0..60).map(|_| herd.client("Riley")).collect();
+    let mut heard = || sessions.iter_mut().map(|session| session.ask("you") == "hello, you").collect::<Vec<_>>();
+    assert_eq!(of_canary(&heard()), 0);
+    herd.swap_with(HELLO, &["--canary", "20%"]).unwrap();
+    let few = heard();
+    assert!((3..=24).contains(&of_canary(&few)), "{few:?}");
+    assert_eq!(heard(), few, "the same ones again");
+    let canary = canary(&herd);
+    assert_eq!((&canary["share_percent"], &canary["candidate"]["name"]), (&20.into(), &"hello".into()));
+    assert_eq!(canary["decided"], 2 * of_canary(&few));
+
+    said(&herd, &["canary", "widen", "60%"], "Riley: generation 2 (");
+    let more = heard();
+    assert!(of_canary(&more) > of_canary(&few), "{more:?}");
+    assert!(few.iter().zip(&more).all(|(few, more)| more >= few), "who had it keeps it");
+    let report = said(&herd, &["canary", "report"], "node ");
+    assert!(report.contains("60 %"), "{report}");
+
+    said(&herd, &["canary", "cancel"], "Riley: generation 2 (");
+    assert_eq!(of_canary(&heard()), 0);
+    assert!(herd.status("Riley")["generations"]["canary"].is_null());
+    let missing = herd.herd(&["canary", "cancel"]);
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("Riley: no guest is a canary on this node"));
+}
+
+#[test]
+fn a_canary_that_is_promoted_is_the_logic_of_every_node_without_being_loaded_again() {
+    let herd = Herd::of_five();
+    let _up = herd.up();
+    herd.swap_with(HELLO, &["--canary", "100%"]).unwrap();
+    for node in herd.names() {
+        assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
+    }
+    let said = said(&herd, &["canary", "promote"], "");
+    for node in herd.names() {
+        assert!(said.contains(&format!("{node}: generation 2 (")), "{said}");
+        let generations = &herd.status(node)["generations"];
+        assert!(generations["canary"].is_null());
+        assert_eq!((&generations["active"]["id"], &generations["previous"]["id"]), (&2.into(), &1.into()));
+    }
+    assert_eq!(herd.status("Juzang")["herd"]["swap"]["number"], 1);
+    assert!(herd.herd(&["rollback"]).status.success());
+    assert_eq!(herd.client("Bernard").ask("you"), "? you");
+}
+
+#[test]
+fn what_a_canary_faults_on_the_active_generation_decides_and_too_much_of_it_ends_it() {
+    let herd = Herd::of_one().with_guest(HELLO).with("swap.faults_max=3");
+    let up = herd.up();
+    herd.swap_with(Fixture::Trap, &["--canary=100%"]).unwrap();
+    let mut client = herd.client("Riley");
+    assert_eq!(client.ask("you"), "trap: you");
+    for _ in 0..2 {
+        assert_eq!(client.ask("BOOM"), "hello, BOOM");
+    }
+    assert_eq!(canary(&herd)["rescued"], 2);
+    client.send("BOOM\nyou\n");
+    assert_eq!((client.line(), client.line()), ("hello, BOOM".into(), "hello, you".into()));
+    assert_eq!(client.ask("you"), "hello, you");
+    up.await_log(&["ERROR", "a canary failed and ended", "3 faults within 10 s as a canary"]);
+    let status = herd.await_status("Riley", "no canary", |status| {
+        status["generations"]["canary"].is_null() && status["engine"]["instances"]["alive"].get("2").is_none()
+    });
+    assert_eq!(status["generations"]["active"]["id"], 1);
+    let again = herd.swap_with(Fixture::Trap, &["--canary=5%"]).unwrap_err();
+    assert!(again.contains("failed its probation here, with 3 faults within 10 s as a canary"), "{again}");
+    let audit = herd.herd(&["audit"]);
+    let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
+    assert!(audit.contains("ended by itself: 3 faults within 10 s as a canary"), "{audit}");
+}
+
+#[test]
+fn there_is_one_candidate_and_a_swap_to_another_guest_ends_it() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.swap_with(HELLO, &["--canary", "5%"]).unwrap();
+    for arguments in [["--shadow", "50%"], ["--canary", "50%"]] {
+        let said = herd.swap_with(WATCH, &arguments).unwrap_err();
+        assert!(said.contains("is the canary already; herd canary cancel ends that"), "{said}");
+    }
+    herd.swap_with(Fixture::Greedy, &[]).unwrap_err();
+    assert!(herd.status("Riley")["generations"]["canary"].is_null(), "a swap of another guest began");
+    herd.swap_with(WATCH, &["--shadow", "50%"]).unwrap();
+    let said = herd.swap_with(HELLO, &["--canary", "5%"]).unwrap_err();
+    assert!(said.contains("shadows already; herd shadow stop ends that"), "{said}");
+    assert!(herd.herd(&["shadow", "stop"]).status.success());
+    herd.swap_with(HELLO, &["--canary", "5%"]).unwrap();
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    let generations = herd.status("Riley")["generations"].clone();
+    assert!(generations["canary"].is_null(), "{generations}");
+    let alive = herd.status("Riley")["engine"]["instances"]["alive"].as_object().unwrap().len();
+    assert!(alive <= 2, "{alive} generations have instances");
+}
+
+#[test]
+fn a_canary_that_one_node_refuses_is_one_nowhere() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let _up = herd.up();
+    herd.swap_with(WATCH, &["--canary", "5%", "--node", "Jaquez"]).unwrap();
+    let said = herd.swap_with(HELLO, &["--canary", "50%"]).unwrap_err();
+    assert!(said.contains("Jaquez: another guest (") && !said.contains("Riley"), "{said}");
+    assert!(herd.status("Riley")["generations"]["canary"].is_null());
+    assert_eq!(canary_of(&herd, "Jaquez")["share_percent"], 5, "and what was there stays");
+}
+
+#[test]
+fn a_canary_whose_records_the_others_cannot_read_is_refused() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let said = herd.swap_with(Fixture::NoWayBack, &["--canary", "5%"]).unwrap_err();
+    assert!(said.contains("forms.downgrade"), "{said}");
+    herd.swap_with(Fixture::SecondForm, &["--canary", "50%"]).unwrap();
+    let mut sessions: Vec<Client> = (0..40).map(|_| herd.client("Riley")).collect();
+    for (number, session) in sessions.iter_mut().enumerate() {
+        assert!(session.ask(&format!("IAMAT both-{number} +34-118 1")).starts_with("AT Riley "));
+    }
+    for session in &mut sessions {
+        for number in 0..40 {
+            let (at, _) = session.ask_places(&format!("WHATSAT both-{number} 1 1"));
+            assert!(at.starts_with("AT Riley "), "{at}");
+        }
+    }
+}
+
+fn of_canary(heard: &[bool]) -> usize {
+    heard.iter().filter(|hello| **hello).count()
+}
+
+fn canary(herd: &Herd) -> Value {
+    canary_of(herd, "Riley")
+}
+
+fn canary_of(herd: &Herd, node: &str) -> Value {
+    herd.status(node)["generations"]["canary"].clone()
+}
+
+/// What a command prints, which begins like this.
+fn said(herd: &Herd, arguments: &[&str], beginning: &str) -> String {
+    let output = herd.herd(arguments);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.starts_with(beginning), "{arguments:?}: {said}{errors}");
+    said
+}
