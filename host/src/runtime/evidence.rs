@@ -3,8 +3,8 @@
 //!
 //! A worker thread hands over what it has at hand when the previous generation has made a fault good, and waits for
 //! nothing. A thread of the node makes a [`Case`](super::case::Case) of it, on replicas, so nothing that serves takes part.
-//! It holds on to no generation: one that is gone when its turn comes is given up, and one that goes meanwhile is held for
-//! [`TIME_MAX`] at most.
+//! It holds on to no generation: one that is gone when its turn comes is given up, and one that is to go meanwhile is held for
+//! the few calls that it takes to save what is found by then.
 //!
 //! Bounds: as many offences of a kind as [`Seen`] admits; [`WAITING_MAX`] that wait, and one more is dropped; tries and time
 //! per offence; the files of [`CaseFiles`].
@@ -130,7 +130,8 @@ impl Work {
             tracing::debug!(node = self.node, "an offence is given up: its generations are gone");
             return None;
         };
-        let mut budget = Budget::new(TRIES_MAX, TIME_MAX, &self.shared.stop);
+        let budget = Budget::new(TRIES_MAX, TIME_MAX, &self.shared.stop);
+        let mut budget = budget.until(faulting.retiring()).until(rescuing.retiring());
         let case = case::make(recorded, fault, &faulting, &rescuing, &mut budget)?;
         let guest = faulting.status();
         let (generation, digest, kind) = (guest.id, guest.digest[..8].to_string(), fault.kind());

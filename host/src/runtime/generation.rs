@@ -56,6 +56,8 @@ pub struct Generation {
     faults: AtomicU64,
     /// It was sent back in its probation: it rescues nobody, and nobody goes back to it.
     failed: AtomicBool,
+    /// A swap waits for it to go.
+    retiring: AtomicBool,
 }
 
 impl Generation {
@@ -100,6 +102,7 @@ impl Generation {
             since_s: AtomicU64::new(now_s()),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
+            retiring: AtomicBool::new(false),
         })
     }
 
@@ -143,6 +146,16 @@ impl Generation {
     /// It has failed its probation.
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// It is to go: whoever holds it without need lets go.
+    pub(super) fn retire(&self) {
+        self.retiring.store(true, Ordering::Relaxed);
+    }
+
+    /// Set when it is to go.
+    pub(super) fn retiring(&self) -> &AtomicBool {
+        &self.retiring
     }
 
     /// Whether it has failed its probation.

@@ -12,18 +12,25 @@ use std::time::{Duration, Instant};
 pub(super) struct Budget<'a> {
     tries: usize,
     ends: Instant,
-    /// Set when there is no more time, whatever was planned.
-    stop: &'a AtomicBool,
+    /// One is set when there is no more time, whatever was planned.
+    stops: Vec<&'a AtomicBool>,
 }
 
 impl<'a> Budget<'a> {
     pub(super) fn new(tries: usize, time: Duration, stop: &'a AtomicBool) -> Self {
-        Self { tries, ends: Instant::now() + time, stop }
+        Self { tries, ends: Instant::now() + time, stops: vec![stop] }
+    }
+
+    /// Ends with this, too.
+    pub(super) fn until(mut self, stop: &'a AtomicBool) -> Self {
+        self.stops.push(stop);
+        self
     }
 
     /// Takes one try, if there is one.
     pub(super) fn spend(&mut self) -> bool {
-        let left = self.tries > 0 && Instant::now() < self.ends && !self.stop.load(Ordering::Relaxed);
+        let stopped = self.stops.iter().any(|stop| stop.load(Ordering::Relaxed));
+        let left = self.tries > 0 && Instant::now() < self.ends && !stopped;
         self.tries -= usize::from(left);
         left
     }
