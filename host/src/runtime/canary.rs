@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::form_rules::WayBack;
 use super::generation::{Generation, GenerationStatus};
 use super::generations::{Generations, SwapError, SwapOptions};
+use super::give_way::giving_way;
 use super::live::Live;
 use super::probation::{Probation, SwapLimits};
 use crate::share::Share;
@@ -103,8 +104,8 @@ impl Generations {
         let _seat = self.seat()?;
         self.refuse_second_candidate()?;
         let options = SwapOptions { way_back: WayBack::Beside, ..options };
-        let (generation, _) = self.candidate(bytes, options)?;
-        generation.warm();
+        let (generation, _) =
+            giving_way("herd-swap", || self.candidate(bytes, options).inspect(|(candidate, _)| candidate.warm()))?;
         let canary = Arc::new(Canary::new(generation, share, self.limits.clone()));
         let status = canary.status();
         let _switching = self.switching();

@@ -31,6 +31,7 @@ use super::engine::{Engine, EngineStatus};
 use super::evidence::{Evidence, SavedCase};
 use super::form_rules::{FormRules, WayBack};
 use super::generation::{Common, Generation, GenerationId, GenerationStatus};
+use super::give_way::giving_way;
 use super::inspect::LoadError;
 use super::live::Live;
 use super::probation::{Probation, SwapLimits};
@@ -239,14 +240,14 @@ impl Generations {
             }
             self.end_canary_because("a swap to another guest began");
         }
-        let (generation, rehearsed) = self.candidate(bytes, options)?;
+        let (generation, rehearsed) =
+            giving_way("herd-swap", || self.candidate(bytes, options).inspect(|(candidate, _)| candidate.warm()))?;
         Ok(Candidate { generation, rehearsed, _seat: seat })
     }
 
     /// Has a candidate decide from now on, and sees off what that retires: not for a worker thread. Ends a shadow.
     pub fn activate(&self, candidate: Candidate) -> GenerationStatus {
         let Candidate { generation, _seat, .. } = candidate;
-        generation.warm();
         generation.serves_from_now();
         let status = generation.status();
         let switching = self.switching();
@@ -273,7 +274,7 @@ impl Generations {
         let _seat = self.seat()?;
         self.refuse_second_candidate()?;
         let options = SwapOptions { way_back: WayBack::Beside, ..options };
-        let (candidate, _) = self.candidate(bytes, options)?;
+        let (candidate, _) = giving_way("herd-swap", || self.candidate(bytes, options))?;
         // Not between a look at what is active and a change of it.
         let _switching = self.switching();
         let active = Arc::clone(&self.live.load().active);

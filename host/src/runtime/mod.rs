@@ -36,6 +36,7 @@ mod forms;
 mod forms_instance;
 mod generation;
 mod generations;
+mod give_way;
 mod guest;
 mod inspect;
 #[cfg_attr(feature = "native-twin", path = "twin.rs")]

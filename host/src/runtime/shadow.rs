@@ -30,6 +30,7 @@ use super::call::{Asked, Recorded};
 use super::differences::{Differences, Found};
 use super::generation::{Generation, GenerationId, GenerationStatus};
 use super::generations::Witness;
+use super::give_way::give_way;
 use super::side_by_side::SideBySide;
 use crate::share::Share;
 
@@ -313,15 +314,6 @@ impl Outcome {
     }
 }
 
-/// Lets whatever answers clients go first. On Linux this is of the calling thread only. A system that refuses it has a
-/// shadow that competes, and no other harm.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "the shadow runs as if somebody waited for it");
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -335,6 +327,3 @@ const QUEUE_BYTES_MAX: usize = 2 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// By then it is plain that the candidate is no good; each may have cost its deadline.
 const FAULTS_MAX: u64 = 256;
-/// About a tenth of the claim that other threads have.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
