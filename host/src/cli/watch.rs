@@ -75,7 +75,8 @@ fn watch(path: &Path, swapper: &Swapper<impl Target>, stopped: &Receiver<()>, mu
         if let Some(first) = first.take_if(|_| is_over) {
             let _ = first.send(());
         }
-        if stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout) {
+        let pause = if is_over { LOOK_EVERY } else { LOOK_AGAIN };
+        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
     }
@@ -213,9 +214,10 @@ fn paint(text: &str, colour: &str, stream: &impl IsTerminal) -> String {
 
 const GREEN: &str = "32";
 const RED: &str = "31";
-/// A look is one `stat` if nothing has changed: a few microseconds, twenty times a second. New content has settled
-/// after two of them.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A look is one `stat` if nothing has changed: a few microseconds, fifty times a second.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// While content settles, it is read at each look. This is how late it may be seen to have settled.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long the content that is there at the start may take before the herd is said to be ready without it.
 const FIRST_MAX: Duration = Duration::from_secs(5);
 /// A swap of an operator that takes longer than this is said to be in the way.
