@@ -46,8 +46,10 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
         Fixture::Refuser => Wrong::OnReports,
         Fixture::Grudge => Wrong::OnRecords,
         Fixture::Rounder => Wrong::InItsFormat,
-        Fixture::SecondForm | Fixture::NoWayBack | Fixture::NoWayIn | Fixture::TrapOnUpgrade => Wrong::InItsForm,
         Fixture::Stumbler => Wrong::NowAndThen,
+        Fixture::SecondForm | Fixture::NoWayBack | Fixture::NoWayIn | Fixture::TrapOnUpgrade | Fixture::UnsaidForm => {
+            Wrong::InItsForm
+        }
         Fixture::Greedy | Fixture::OtherVersion | Fixture::OtherWorld | Fixture::Picky | Fixture::Stillborn => {
             Wrong::AtTheSwap
         }

@@ -198,6 +198,10 @@ fn a_guest_that_cannot_read_what_is_there_is_refused() {
     let words = "Riley: not rehearsed: it cannot upgrade a record of form 1 that this node had lately, that of \
                  \"trap-kiwi\": trapped";
     assert!(said.contains(words), "{said}");
+    let said = refused(&herd, Fixture::UnsaidForm, &[]);
+    let words = "Riley: not rehearsed: it keeps a record of form 2, that of \"trap-kiwi\", and reads form 1: it does not know \
+                 that form; export forms, whose native says which form it writes";
+    assert!(said.contains(words), "{said}");
     herd.swap_with(Fixture::TrapOnUpgrade, &["--unrehearsed"]).unwrap();
     let said = refused(&herd, DEFAULT_GUEST, &[]);
     let words = "it reads form 1 and cannot upgrade form 2, which generation 2 writes; its forms.upgrade has to handle \

@@ -135,8 +135,8 @@ impl<'a> FormRules<'a> {
                 Ok(bytes) => bytes.into(),
                 Err(why) => {
                     return rehearsed(format!(
-                        "it keeps a record of form {}, that of \"{}\", and reads form {native}: {why}; forms.native has to \
-                         say which form it writes",
+                        "it keeps a record of form {}, that of \"{}\", and reads form {native}: {why}; export forms, \
+                         whose native says which form it writes",
                         keep.form,
                         shown(key)
                     ));

@@ -1,0 +1,14 @@
+//! The default logic, but its records are in another form, and it does not say so.
+
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
+
+use herd_test_guests::{SecondForm, Ways};
+
+struct UnsaidForm;
+
+impl Ways for UnsaidForm {
+    const NAME: &'static str = "unsaid-form";
+}
+
+herd_sdk::export!(SecondForm<UnsaidForm>);
