@@ -24,6 +24,7 @@ impl Controls for Core {
             "version": env!("CARGO_PKG_VERSION"),
             "started_s": self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             "generations": self.generations.status(),
+            "stages": self.generations.stages(),
             "cases_saved": self.generations.cases_saved(),
             "engine": { "instances": instances, "workers": worker::count(), "compiled": engine.compiled, "pool": engine.pool },
             "records": self.records.status(),

@@ -51,6 +51,10 @@ fn a_guest_that_cannot_serve_is_refused_with_its_stage_and_nothing_changes() {
         assert_eq!(herd.status("Riley")["generations"], before, "{}", guest.display());
         assert_eq!(session.ask("hello"), "? hello");
     }
+    let stages = herd.status("Riley")["stages"].clone();
+    let refused = |stage: &str| stages[stage]["refused"].as_u64().unwrap();
+    assert_eq!([refused("parsed"), refused("compiled"), refused("checked")], [5, 1, 5], "{stages}");
+    assert_eq!((&stages["rehearsed"]["reached"], &stages["candidate"]["reached"]), (&0.into(), &11.into()));
     let said = herd.herd(&["rollback", "--node", "Riley"]);
     let said = String::from_utf8_lossy(&said.stderr);
     assert_eq!(said, "herd: Riley: there is no previous generation to go back to\n");

@@ -18,6 +18,7 @@ use super::generations::{Generations, WENT_BACK};
 use super::live::{Live, Side, Sides};
 use super::offence::Rescue;
 use super::probation::Probation;
+use super::stages::Serving;
 
 /// A fault that may be made good yet.
 struct Faulted<'a> {
@@ -169,6 +170,8 @@ impl Generations {
         let now = Live { active: previous, previous: Some(Arc::clone(failed)), probation: None, canary: None };
         let before = self.live.swap(Arc::new(now));
         let canary = before.canary.as_ref().map(|canary| Arc::clone(canary.generation()));
+        self.stages.became(Serving::Active);
+        self.stages.became(Serving::Previous);
         self.retired.leave(canary.clone());
         let shadow = self.shadows.end(WENT_BACK);
         tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");

@@ -39,6 +39,7 @@ use super::recorder::Recorder;
 use super::rehearsal::{Rehearsed, rehearse};
 use super::retired::Retired;
 use super::shadow::{ShadowReport, ShadowStatus, Shadows};
+use super::stages::{Serving, Stages, StagesStatus};
 use crate::share::Share;
 
 /// The generations of one node.
@@ -51,6 +52,7 @@ pub struct Generations {
     pub(super) recorder: Recorder,
     common: Common,
     pub(super) retired: Retired,
+    pub(super) stages: Stages,
     /// The number of the next generation.
     next: AtomicU64,
     /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
@@ -155,6 +157,7 @@ impl Generations {
             recorder: Recorder::new(),
             common,
             retired: Retired::default(),
+            stages: Stages::default(),
             next: AtomicU64::new(id + 1),
             seat: Arc::new(Semaphore::new(1)),
             switching: Mutex::new(()),
@@ -258,6 +261,11 @@ impl Generations {
         self.shadows.end(SWAPPED);
         drop(switching);
         self.shadows.reap();
+        self.stages.became(Serving::Active);
+        self.stages.became(Serving::Previous);
+        if left.previous.is_some() {
+            self.stages.became(Serving::Retired);
+        }
         self.retired.leave(left.previous.clone());
         drop(left);
         self.retired.see_off();
@@ -317,6 +325,17 @@ impl Generations {
         bytes: &[u8],
         options: SwapOptions,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
+        self.stages.offered();
+        let prepared = self.try_candidate(bytes, options);
+        match &prepared {
+            Ok(_) => self.stages.prepared(None),
+            Err(SwapError::Load(refused)) => self.stages.prepared(Some(refused.stage)),
+            Err(_) => self.stages.turned_away(),
+        }
+        prepared
+    }
+
+    fn try_candidate(&self, bytes: &[u8], options: SwapOptions) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         if !options.again {
             self.refuse_failed(Digest::of(bytes))?;
         }
@@ -360,8 +379,16 @@ impl Generations {
         let left = Some(Arc::clone(&live.active));
         let left = self.live.swap(Arc::new(Live { active: previous, previous: left, probation: None, canary: None }));
         self.shadows.end(WENT_BACK);
+        self.stages.became(Serving::Active);
+        self.stages.became(Serving::Previous);
         self.retired.leave(left.canary.as_ref().map(|canary| Arc::clone(canary.generation())));
         Ok(status)
+    }
+
+    /// How many candidates came to each stage, and how many were refused there.
+    #[must_use]
+    pub fn stages(&self) -> StagesStatus {
+        self.stages.status()
     }
 
     /// What serves now.

@@ -55,6 +55,7 @@ mod shadow;
 mod shrink;
 mod side_by_side;
 mod slot;
+mod stages;
 mod transcripts;
 
 pub use canary::{CanaryStatus, NoCanary};
@@ -74,6 +75,7 @@ pub use live::{Side, Sides};
 pub(crate) use output::admits_guest_line;
 pub use probation::SwapLimits;
 pub use shadow::{ShadowReport, ShadowStatus};
+pub use stages::{StageCount, StagesStatus};
 pub use transcripts::with_transcripts;
 
 pub use inspect::{Inspection, LoadError, Stage};
