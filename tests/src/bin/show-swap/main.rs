@@ -1,12 +1,13 @@
 //! What `tests/show/swap` shows: that logic is replaced under load, and that bad logic is not an outage.
 //!
-//! A row is a scene with some figures; each is in a file of its own. Rows that are not there yet have their place in
-//! [`ROWS`]: herd-wide prepare and commit, forms, canary.
+//! A row is a scene with some figures; each is in a file of its own.
 
 use std::process::ExitCode;
 
 mod bad_guest;
 mod first_answer;
+mod forms;
+mod herd_wide;
 mod many_swaps;
 mod refused;
 mod shadow;
@@ -17,8 +18,16 @@ mod steady_swaps;
 use sheet::{Row, Sheet};
 
 /// In the order in which they are shown.
-const ROWS: [Row; 6] =
-    [bad_guest::ROW, many_swaps::ROW, steady_swaps::ROW, first_answer::ROW, shadow::ROW, refused::ROW];
+const ROWS: [Row; 8] = [
+    bad_guest::ROW,
+    many_swaps::ROW,
+    steady_swaps::ROW,
+    first_answer::ROW,
+    shadow::ROW,
+    herd_wide::ROW,
+    forms::ROW,
+    refused::ROW,
+];
 
 fn main() -> ExitCode {
     let wanted = match wanted() {
