@@ -5,7 +5,7 @@ use std::sync::Arc;
 use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Effect, Moment, Report, Settings};
-use herd_tests::{DEFAULT_GUEST, Fixture, Herd, eventually};
+use herd_tests::{DEFAULT_GUEST, Fixture, Herd, WATCH, eventually};
 
 /// The `AT` line that a node answers about a client, or what it says instead.
 fn located(herd: &Herd, node: &str, client: &str) -> String {
@@ -152,7 +152,7 @@ fn a_generation_that_is_gone_converts_no_more() {
     let told = report(&herd, "Riley", "kiwi");
     assert!(herd.herd(&["rollback"]).status.success());
     assert_eq!(located(&herd, "Riley", "kiwi"), told);
-    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    herd.swap(WATCH, &[]).unwrap();
     assert_eq!(located(&herd, "Riley", "kiwi"), "? WHATSAT kiwi 1 1");
     assert_eq!(unconvertible(&herd, "Riley"), 1);
     herd.swap(Fixture::SecondForm, &[]).unwrap();

@@ -101,7 +101,7 @@ impl Generations {
                     return Ok((generation.id(), decision));
                 }
                 Err(fault) => {
-                    self.warn(generation, &fault, "a generation faulted, and the one before it is asked");
+                    self.warn(generation, &fault, live.words_for(generation));
                     faulted.push(Faulted { generation, fault, reads });
                 }
             }

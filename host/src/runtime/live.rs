@@ -51,6 +51,17 @@ impl Live {
         [canary, Some(&self.active), previous].into_iter().flatten()
     }
 
+    /// What is said of one that has faulted on a call.
+    pub(super) fn words_for(&self, faulting: &Arc<Generation>) -> &'static str {
+        if Arc::ptr_eq(&self.active, faulting) {
+            "the active generation faulted"
+        } else if self.canary.as_ref().is_some_and(|canary| Arc::ptr_eq(canary.generation(), faulting)) {
+            "the canary faulted"
+        } else {
+            "the previous generation faulted too"
+        }
+    }
+
     /// The one of this number.
     pub(super) fn find(&self, id: GenerationId) -> Option<&Arc<Generation>> {
         let canary = self.canary.as_ref().map(|canary| canary.generation());
