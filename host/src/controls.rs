@@ -9,7 +9,7 @@ use crate::admin::{Controls, Promotion, Refusal, ShareWish, SwapWish};
 use crate::audit::{self, Entry};
 use crate::journal::entry;
 use crate::node::Core;
-use crate::rollout::{NotSwapped, Outcome, Wish};
+use crate::rollout::{NotSwapped, Outcome};
 use crate::runtime::{Digest, NoCanary, SwapOptions, WayBack};
 use crate::share::Share;
 use crate::traffic::TrafficLog;
@@ -44,14 +44,18 @@ impl Controls for Core {
         let prepared = self.generations.prepare(guest, options(wish));
         // Also if the swap failed: that of another guest is over all the same.
         self.others_are_over(&before, who, "ended by a swap");
-        let candidate = prepared.map_err(|error| self.refused(who, &digest.to_string(), &error))?;
+        let refused = |error| self.refused(who, &digest.to_string(), audit::Stage::Candidate, &error);
+        let candidate = prepared.map_err(refused)?;
         self.ready(&candidate, who);
         let before = self.generations.status();
-        let active = self.generations.activate(candidate);
+        self.activating(&before, &candidate.status(), who, None);
+        let active = self.generations.activate(candidate).map_err(refused)?;
         self.rollout.serves(Some(guest));
         self.others_are_over(&before, who, "ended by a swap");
-        self.activated(&before, &active, who, None);
-        Ok(json!({ "node": self.name, "active": active }))
+        match self.activated(&active) {
+            true => Ok(json!({ "node": self.name, "active": active })),
+            false => Err(Refusal::BadGuest(WENT_BACK.into())),
+        }
     }
 
     fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
@@ -61,26 +65,27 @@ impl Controls for Core {
             Refusal::Conflict(error.to_string())
         })?;
         self.rollout.serves(None);
+        self.generations.see_off();
         self.others_are_over(&before, who, "ended by a rollback");
         self.went_back(&before.active, &active, who);
         Ok(json!({ "node": self.name, "active": active }))
     }
 
     fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
-        let SwapWish { again, unrehearsed, reversible } = wish;
-        let wish = Wish { again, unrehearsed, reversible };
-        outcome(self.rollout.swap(guest, wish, who))
+        let digest = Digest::of(guest).to_string();
+        let entry = || Entry::new(who, audit::Stage::Candidate).digest(&digest);
+        self.outcome(self.rollout.swap(guest, wish, who), entry)
     }
 
     fn herd_roll_back(&self, who: &str) -> Result<Value, Refusal> {
-        outcome(self.rollout.roll_back(who))
+        self.outcome(self.rollout.roll_back(who), || Entry::new(who, audit::Stage::RolledBack))
     }
 
     fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
         let digest = Digest::of(guest);
         self.asked(guest, digest, who);
         let begun = self.generations.begin_canary(guest, wish.share, options(wish.swap));
-        let canary = begun.map_err(|error| self.refused(who, &digest.to_string(), &error))?;
+        let canary = begun.map_err(|error| self.refused(who, &digest.to_string(), audit::Stage::Canary, &error))?;
         *self.canary_guest() = Some(guest.into());
         let candidate = &canary.candidate;
         tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation is a canary");
@@ -115,7 +120,7 @@ impl Controls for Core {
     fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
         let begun = self.generations.shadow(guest, wish.share, options(wish.swap));
-        let report = begun.map_err(|error| self.refused(who, &digest, &error))?;
+        let report = begun.map_err(|error| self.refused(who, &digest, audit::Stage::Shadow, &error))?;
         let candidate = &report.candidate;
         tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation shadows");
         let why = format!("decides {} of the calls too", wish.share);
@@ -135,22 +140,34 @@ impl Controls for Core {
 }
 
 impl Core {
+    /// What came of a swap of the herd, for whoever asked for it. What no node had a say in is written down here.
+    fn outcome(&self, came: Result<Outcome, NotSwapped>, entry: impl FnOnce() -> Entry) -> Result<Value, Refusal> {
+        let error = match came {
+            Ok(Outcome { swap, nodes }) => {
+                return Ok(json!({ "swap": swap.number, "digest": swap.digest, "nodes": nodes }));
+            }
+            Err(refused @ NotSwapped::Refused(_)) => return Err(Refusal::BadGuest(refused.to_string())),
+            Err(error) => error,
+        };
+        let why = error.to_string();
+        self.audit.append(entry().refused(&why));
+        match error {
+            NotSwapped::Busy | NotSwapped::TakenPart(_) => Err(Refusal::Busy(why)),
+            _ => Err(Refusal::Conflict(why)),
+        }
+    }
+
     fn canary_guest(&self) -> MutexGuard<'_, Option<Arc<[u8]>>> {
         self.canary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How an operator wishes a swap.
-fn options(wish: SwapWish) -> SwapOptions {
+pub(crate) fn options(wish: SwapWish) -> SwapOptions {
     let SwapWish { again, unrehearsed, reversible } = wish;
     SwapOptions { again, unrehearsed, way_back: WayBack::wished(reversible) }
 }
 
-/// What came of a swap of the herd, for whoever asked for it.
-fn outcome(came: Result<Outcome, NotSwapped>) -> Result<Value, Refusal> {
-    match came {
-        Ok(Outcome { swap, nodes }) => Ok(json!({ "swap": swap.number, "digest": swap.digest, "nodes": nodes })),
-        Err(refused @ NotSwapped::Refused(_)) => Err(Refusal::BadGuest(refused.to_string())),
-        Err(error) => Err(Refusal::Conflict(error.to_string())),
-    }
-}
+/// A generation that was sent back before anybody could be told that it serves.
+const WENT_BACK: &str =
+    "it served, faulted too often at once and was sent back; herd audit says why, and where what it faulted on is kept";

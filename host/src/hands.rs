@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::audit::{self, Entry};
+use crate::controls::options;
 use crate::journal::entry;
 use crate::node::Core;
-use crate::rollout::{Hands, HerdSwap, Plan, Taken};
+use crate::rollout::{Hands, HerdSwap, NotTaken, Plan, Taken};
 use crate::runtime::{Candidate, Digest, GenerationStatus, SwapError, SwapOptions, WayBack};
 
 impl Hands for Core {
@@ -23,11 +24,11 @@ impl Hands for Core {
     fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {
         self.asked(guest, plan.digest, who);
         let before = self.generations.status();
-        let Plan { again, unrehearsed, reversible, .. } = *plan;
-        let options = SwapOptions { again, unrehearsed, way_back: WayBack::wished(reversible) };
-        let prepared = self.generations.prepare(guest, options);
+        let prepared = self.make_ready(guest, options(plan.wish), PREPARE_BUSY_MAX);
         self.others_are_over(&before, who, "ended by a swap of the herd");
-        let candidate = prepared.map_err(|error| self.refused(who, &plan.digest.to_string(), &error).to_string())?;
+        let candidate = prepared.map_err(|error| {
+            self.refused(who, &plan.digest.to_string(), audit::Stage::Candidate, &error).to_string()
+        })?;
         self.ready(&candidate, who);
         self.audit.append_soon(entry(who, audit::Stage::Prepared, &candidate.status()));
         *self.candidate() = Some((plan.digest, candidate));
@@ -35,33 +36,47 @@ impl Hands for Core {
     }
 
     fn forget(&self, digest: Digest, who: &str, why: &str) {
-        let candidate = self.take_candidate(digest);
-        if let Some(candidate) = candidate {
-            self.audit.append(entry(who, audit::Stage::Aborted, &candidate.status()).because(why));
+        if let Some(candidate) = self.take_candidate(digest) {
+            let status = candidate.status();
+            // Before the disk is waited for: the next swap wants its place.
+            drop(candidate);
+            self.audit.append(entry(who, audit::Stage::Aborted, &status).because(why));
         }
     }
 
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, String> {
-        let committed = Entry::new(&swap.who, audit::Stage::Committed).digest(&swap.digest.to_string());
-        self.audit.append_soon(committed.because(&format!("swap {} of the herd", swap.number)));
+    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken> {
         let ready = self.take_candidate(swap.digest);
         let before = self.generations.status();
         let is_there = |generation: &GenerationStatus| generation.digest == swap.digest.to_string();
-        let active = if is_there(&before.active) {
+        let why = format!("swap {} of the herd", swap.number);
+        if is_there(&before.active) {
+            self.committed(swap, &why);
+            if let Some(unused) = ready {
+                let unused = entry(&swap.who, audit::Stage::Aborted, &unused.status());
+                self.audit.append_soon(unused.because("the same guest serves already"));
+            }
             return Ok(taken(&before.active));
-        } else if let Some(ready) = ready {
-            self.generations.activate(ready)
-        } else if before.previous.as_ref().is_some_and(is_there)
+        }
+        let is_previous = before.previous.as_ref().is_some_and(is_there);
+        if ready.is_none()
+            && is_previous
             && let Ok(active) = self.generations.roll_back()
         {
+            self.committed(swap, &why);
+            self.generations.see_off();
             self.others_are_over(&before, &swap.who, "ended by a rollback");
             self.went_back(&before.active, &active, &swap.who);
             return Ok(taken(&active));
-        } else {
-            self.load(swap, guest.ok_or("its bytes are not there")?)?
+        }
+        let candidate = match ready {
+            Some(ready) => ready,
+            None => self.load(swap, guest.ok_or_else(|| NotTaken::NotNow("its bytes are not there".into()))?)?,
         };
+        self.committed(swap, &why);
+        self.activating(&before, &candidate.status(), &swap.who, Some(&why));
+        let active = self.generations.activate(candidate).map_err(|error| self.not_taken(swap, &error))?;
         self.others_are_over(&before, &swap.who, "ended by a swap of the herd");
-        self.activated(&before, &active, &swap.who, Some(&format!("swap {} of the herd", swap.number)));
+        self.activated(&active);
         Ok(taken(&active))
     }
 
@@ -72,20 +87,36 @@ impl Hands for Core {
 
 impl Core {
     /// Loads what the herd has swapped to without this node. It was rehearsed by those who were there.
-    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<GenerationStatus, String> {
+    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotTaken> {
         let options = SwapOptions { again: true, unrehearsed: true, way_back: WayBack::NotAsked };
-        let until = Instant::now() + BUSY_MAX;
+        let loaded = self.make_ready(guest, options, TAKE_UP_BUSY_MAX);
+        let candidate = loaded.map_err(|error| match error {
+            SwapError::Busy | SwapError::Retiring => NotTaken::NotNow(error.to_string()),
+            error => self.not_taken(swap, &error),
+        })?;
+        self.ready(&candidate, &swap.who);
+        Ok(candidate)
+    }
+
+    /// Makes a candidate ready. If somebody else is at it, waits so long at most.
+    fn make_ready(&self, guest: &[u8], options: SwapOptions, busy_max: Duration) -> Result<Candidate, SwapError> {
+        let until = Instant::now() + busy_max;
         loop {
             match self.generations.prepare(guest, options) {
-                // An operator of this node swaps at this moment.
                 Err(SwapError::Busy) if Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
-                Err(error) => return Err(self.refused(&swap.who, &swap.digest.to_string(), &error).to_string()),
-                Ok(candidate) => {
-                    self.ready(&candidate, &swap.who);
-                    return Ok(self.generations.activate(candidate));
-                }
+                prepared => return prepared,
             }
         }
+    }
+
+    fn committed(&self, swap: &HerdSwap, why: &str) {
+        let committed = Entry::new(&swap.who, audit::Stage::Committed).digest(&swap.digest.to_string());
+        self.audit.append_soon(committed.because(why));
+    }
+
+    fn not_taken(&self, swap: &HerdSwap, error: &SwapError) -> NotTaken {
+        let digest = swap.digest.to_string();
+        NotTaken::Refused(self.refused(&swap.who, &digest, audit::Stage::Candidate, error).to_string())
     }
 
     fn take_candidate(&self, digest: Digest) -> Option<Candidate> {
@@ -102,6 +133,8 @@ fn taken(active: &GenerationStatus) -> Taken {
     Taken { generation: active.id.0, name: active.name.clone() }
 }
 
-/// Nobody compiles for so long but a guest that carries its interpreter.
-const BUSY_MAX: Duration = Duration::from_secs(60);
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
+/// A candidate that was given up a moment ago is on its way out.
+const PREPARE_BUSY_MAX: Duration = Duration::from_secs(1);
+/// An operator of this node swaps at this moment. What takes longer is tried again.
+const TAKE_UP_BUSY_MAX: Duration = Duration::from_secs(1);
+const BUSY_PAUSE: Duration = Duration::from_millis(2);

@@ -24,22 +24,29 @@ impl Core {
         self.audit.append_soon(entry(who, audit::Stage::Rehearsed, &status).because(&candidate.rehearsed()));
     }
 
-    /// A generation serves that did not before. `why` is what else there is to say.
-    pub(crate) fn activated(
+    /// A candidate is about to serve. Said before it does, because what it does then is to be read behind this; it may be
+    /// sent back within a millisecond. `why` is what else there is to say.
+    pub(crate) fn activating(
         &self,
         before: &GenerationsStatus,
-        active: &GenerationStatus,
+        candidate: &GenerationStatus,
         who: &str,
         why: Option<&str>,
     ) {
-        tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "generation serving");
-        if let Some(retired) = before.previous.as_ref().filter(|previous| previous.id != active.id) {
+        if let Some(retired) = before.previous.as_ref().filter(|previous| previous.id != candidate.id) {
             self.audit.append_soon(entry(who, audit::Stage::Retired, retired));
         }
         self.audit.append_soon(entry(who, audit::Stage::Previous, &before.active));
-        let entry = entry(who, audit::Stage::Active, active);
-        self.audit.append(why.map_or(entry.clone(), |why| entry.because(why)));
+        let entry = entry(who, audit::Stage::Active, candidate);
+        self.audit.append_soon(why.map_or(entry.clone(), |why| entry.because(why)));
+    }
+
+    /// It serves. False if it was sent back already.
+    pub(crate) fn activated(&self, active: &GenerationStatus) -> bool {
+        tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "generation serving");
+        self.audit.flush();
         intake::offer_aside_again(self);
+        self.generations.status().active.id == active.id
     }
 
     /// The generation before serves again.
@@ -70,14 +77,17 @@ impl Core {
         }
     }
 
-    /// Writes down that a guest was refused.
-    pub(crate) fn refused(&self, who: &str, digest: &str, error: &SwapError) -> Refusal {
+    /// Writes down that a guest was refused. `wanted` is what it was to be, if it was not a swap.
+    pub(crate) fn refused(&self, who: &str, digest: &str, wanted: audit::Stage, error: &SwapError) -> Refusal {
         let (stage, why, refusal) = match error {
-            SwapError::Busy | SwapError::Retiring | SwapError::Failed { .. } => {
+            SwapError::Busy | SwapError::Retiring => {
+                (audit::Stage::Candidate, error.to_string(), Refusal::Busy(error.to_string()))
+            }
+            SwapError::Failed { .. } => {
                 (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
             }
             SwapError::Shadowed(_) | SwapError::Canary(_) | SwapError::Thread(_) => {
-                (audit::Stage::Shadow, error.to_string(), Refusal::Conflict(error.to_string()))
+                (wanted, error.to_string(), Refusal::Conflict(error.to_string()))
             }
             SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
         };

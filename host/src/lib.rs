@@ -29,6 +29,7 @@ mod socket;
 pub mod traffic;
 pub mod upstreams;
 mod watch;
+mod wish;
 pub mod worker;
 
 /// The component that decides unless another is configured.

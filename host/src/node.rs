@@ -335,7 +335,12 @@ impl Beginning {
             None => Err("its bytes are gone".to_string()),
         };
         let generations = match loaded {
-            Ok(generations) => generations,
+            Ok(generations) => {
+                if remembered.serving != Digest::of(&self.configured) {
+                    tracing::info!(node = %self.settings.node, digest = remembered.serving.short(), "serves what it swapped to, and not the guest of its configuration");
+                }
+                generations
+            }
             Err(why) => {
                 let digest = remembered.serving.short();
                 tracing::error!(node = %self.settings.node, digest, why, "what the node swapped to cannot serve; it begins with the guest of its configuration");
@@ -347,9 +352,6 @@ impl Beginning {
             remembered.standing.back.get(&self.settings.node).zip(remembered.standing.swap.as_ref())
         {
             generations.remember_failed(swap.digest, why);
-        }
-        if remembered.serving != Digest::of(&self.configured) {
-            tracing::info!(node = %self.settings.node, digest = remembered.serving.short(), "serves what it swapped to, and not the guest of its configuration");
         }
         Ok((generations, Some(remembered)))
     }

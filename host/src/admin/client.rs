@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::operator::{self, operator};
 use super::token::Token;
-use super::wish::{Promotion, ShareWish, SwapWish};
+use super::wish::{Promotion, ShareWish};
 use crate::share::Share;
+use crate::wish::SwapWish;
 
 /// Asks nodes of one herd.
 pub struct AdminClient {
@@ -28,9 +30,15 @@ pub enum AdminClientError {
     /// The node took the request and did not answer in time. It may still do what was asked.
     #[error("{0} did not answer within {ANSWER_MAX:?}; it may still do it, see herd status")]
     Slow(SocketAddr),
+    /// The connection broke before the answer was there. The node may still do what was asked.
+    #[error("{0} broke off before it answered; it may have done it, see herd status")]
+    Broken(SocketAddr),
     /// The node refused, in its words.
     #[error("{0}")]
     Refused(String),
+    /// The node is busy with something else, in its words. Try again.
+    #[error("{0}")]
+    Busy(String),
     /// Something else answers there.
     #[error("{0} does not speak the admin API")]
     NotAdmin(SocketAddr),
@@ -180,18 +188,24 @@ impl AdminClient {
     async fn ask(&self, admin: SocketAddr, request: reqwest::RequestBuilder) -> Result<Value, AdminClientError> {
         let request = request.header(reqwest::header::AUTHORIZATION, self.token.header());
         let answer = request.header(operator::HEADER, operator()).send().await.map_err(|error| {
-            match error.is_timeout() && !error.is_connect() {
-                true => AdminClientError::Slow(admin),
-                false => AdminClientError::Unreachable(admin),
+            // Only what never got there may be asked of another node.
+            if error.is_connect() {
+                AdminClientError::Unreachable(admin)
+            } else if error.is_timeout() {
+                AdminClientError::Slow(admin)
+            } else {
+                AdminClientError::Broken(admin)
             }
         })?;
-        let ok = answer.status().is_success();
-        let body = answer.bytes().await.map_err(|_| AdminClientError::Unreachable(admin))?;
+        let status = answer.status();
+        let ok = status.is_success();
+        let body = answer.bytes().await.map_err(|_| AdminClientError::Broken(admin))?;
         let value: Value = serde_json::from_slice(&body).map_err(|_| AdminClientError::NotAdmin(admin))?;
         if ok {
             return Ok(value);
         }
         Err(match value["error"].as_str() {
+            Some(why) if status == StatusCode::SERVICE_UNAVAILABLE => AdminClientError::Busy(why.into()),
             Some(why) => AdminClientError::Refused(why.into()),
             None => AdminClientError::NotAdmin(admin),
         })

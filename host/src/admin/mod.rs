@@ -34,8 +34,9 @@ mod server;
 mod token;
 mod wish;
 
+pub use crate::wish::SwapWish;
 pub use client::{AdminClient, AdminClientError};
 pub use operator::operator;
-pub use server::{Admin, Controls, GUEST_BYTES_MAX, Refusal};
+pub use server::{Admin, Controls, Refusal};
 pub use token::{Token, TokenError, state_directory};
-pub use wish::{Promotion, ShareWish, SwapWish};
+pub use wish::{Promotion, ShareWish};

@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::operator::claimed;
 use super::token::Token;
-use super::wish::{Promotion, ShareWish, SwapWish};
+use super::wish::{Promotion, ShareWish};
+use crate::bounds::GUEST_BYTES_MAX;
 use crate::share::Share;
+use crate::wish::SwapWish;
 
 /// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
 pub trait Controls: Send + Sync + 'static {
@@ -104,9 +106,12 @@ pub enum Refusal {
     /// The guest is at fault.
     #[error("{0}")]
     BadGuest(String),
-    /// It cannot be done now.
+    /// It cannot be done as things are.
     #[error("{0}")]
     Conflict(String),
+    /// It cannot be done at this moment: something else is under way. Try again.
+    #[error("{0}")]
+    Busy(String),
 }
 
 /// The admin API of one node.
@@ -254,6 +259,7 @@ async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(Refusal::BadGuest(why))) => failure(StatusCode::UNPROCESSABLE_ENTITY, &why),
         Ok(Err(Refusal::Conflict(why))) => failure(StatusCode::CONFLICT, &why),
+        Ok(Err(Refusal::Busy(why))) => failure(StatusCode::SERVICE_UNAVAILABLE, &why),
         Err(error) => {
             tracing::error!(%error, "an admin request panicked");
             failure(StatusCode::INTERNAL_SERVER_ERROR, "the node failed; its log says why")
@@ -264,6 +270,3 @@ async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static
 fn failure(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
-
-/// Guests in interpreted languages carry their interpreter: tens of MiB.
-pub const GUEST_BYTES_MAX: usize = 64 << 20;

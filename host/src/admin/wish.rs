@@ -1,17 +1,7 @@
 //! How a swap, a canary or a shadow is wished: the query of its request.
 
 use crate::share::Share;
-
-/// What an operator wants of a swap, beyond the guest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SwapWish {
-    /// Also for a guest that failed its probation before.
-    pub again: bool,
-    /// Without rehearsing on the last decisions of the node.
-    pub unrehearsed: bool,
-    /// Only if the generation before can read what this one writes.
-    pub reversible: bool,
-}
+use crate::wish::SwapWish;
 
 /// What an operator wants of a canary or a shadow, beyond the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

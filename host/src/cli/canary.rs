@@ -55,8 +55,9 @@ pub(super) fn begin(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, guest.to_vec(), wish).await)?;
-    let refused =
-        |(_, answer): &(_, Result<Value, AdminClientError>)| matches!(answer, Err(AdminClientError::Refused(_)));
+    let refused = |(_, answer): &(_, Result<Value, AdminClientError>)| {
+        matches!(answer, Err(AdminClientError::Refused(_) | AdminClientError::Busy(_)))
+    };
     if answers.iter().any(refused) {
         let begun: Vec<String> =
             answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(name, _)| name.clone()).collect();

@@ -267,7 +267,11 @@ impl Target for There<'_> {
         let asked = ask_with(&self.client, self.config, async |client, node| {
             client.herd_swap(node, guest.to_vec(), wish).await
         });
-        self.runtime.block_on(asked).map_err(|error| Refusal::BadGuest(error.to_string()))
+        let asked = self.runtime.block_on(asked);
+        asked.map_err(|error| match error.downcast_ref() {
+            Some(AdminClientError::Busy(why)) => Refusal::Busy(why.clone()),
+            _ => Refusal::BadGuest(error.to_string()),
+        })
     }
 
     fn nodes(&self) -> usize {

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::admin::{Controls, GUEST_BYTES_MAX, Refusal, SwapWish, operator};
+use crate::admin::{Controls, Refusal, SwapWish, operator};
 use crate::audit::harmless;
+use crate::bounds::GUEST_BYTES_MAX;
 use crate::node::Node;
 use crate::runtime::Digest;
 use crate::watch::{Look, WatchedFile};
@@ -161,7 +162,7 @@ impl<T: Target> Swapper<T> {
         let answer = loop {
             match self.target.swap(guest) {
                 // An operator swaps at this moment.
-                Err(Refusal::Conflict(_)) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
+                Err(Refusal::Busy(_)) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
                 swapped => break swapped.map_err(|refusal| self.refused(&refusal))?,
             }
         };
@@ -171,6 +172,7 @@ impl<T: Target> Swapper<T> {
             let came = match (outcome["serving"]["generation"].as_u64(), outcome["back"].as_str()) {
                 (Some(number), _) => generation(number, digest),
                 (None, Some(why)) => format!("{}: not taken up: {}", &digest[..8], harmless(why)),
+                (None, None) if outcome == "pending" => format!("{}: taken up, and not serving yet", &digest[..8]),
                 (None, None) => format!("{}: absent", &digest[..8]),
             };
             match said.iter_mut().find(|(said, _)| *said == came) {

@@ -35,7 +35,9 @@ pub(super) struct Asking {
     phase: Phase,
     began: Instant,
     /// The herd's swap when this was asked for.
-    number: u64,
+    asked_after: Option<HerdSwap>,
+    /// The highest number that anybody who takes part knows of.
+    number_max: u64,
     call_again: Instant,
     votes: BTreeMap<String, (Vote, Instant)>,
     lost: BTreeSet<String>,
@@ -47,9 +49,6 @@ enum Phase {
     Preparing { refused: Option<Instant> },
     Settling { swap: HerdSwap, until: Instant, taken: BTreeMap<String, Result<Taken, String>> },
 }
-
-/// What comes of a swap that was asked for.
-pub(super) type Answer = Result<Outcome, NotSwapped>;
 
 /// The herd has swapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +139,8 @@ impl Member {
             round: round.clone(),
             phase: Phase::Calling { until: now + CALL_MAX },
             began: now,
-            number: self.standing.number(),
+            asked_after: self.standing.swap.clone(),
+            number_max: 0,
             call_again: now + CALL_EVERY,
             votes: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -169,6 +169,9 @@ impl Member {
         let known = self.nodes.contains(node);
         let Some(asking) = self.asking.as_mut().filter(|asking| asking.round == *round && known) else { return };
         asking.lost.remove(node);
+        if let Vote::Here(number) = vote {
+            asking.number_max = asking.number_max.max(number);
+        }
         asking.votes.insert(node.into(), (vote, now));
         self.go_on_asking(now);
     }
@@ -188,7 +191,7 @@ impl Member {
     pub(super) fn go_on_asking(&mut self, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
         let (round, began) = (asking.round.clone(), asking.began);
-        let meanwhile = self.standing.swap.clone().filter(|swap| swap.number != asking.number);
+        let meanwhile = self.standing.swap.clone().filter(|swap| Some(swap) != asking.asked_after.as_ref());
         if let (Some(swap), false) = (meanwhile, matches!(asking.phase, Phase::Settling { .. })) {
             let HerdSwap { number, digest, who, .. } = swap;
             self.give_up_round(round, "the herd swapped to something else");
@@ -287,14 +290,18 @@ impl Member {
             self.end(Err(NotSwapped::Slow(pending)));
         } else if now >= asking.call_again {
             asking.call_again = now + CALL_EVERY;
-            self.call(round, now);
+            let goal = asking.goal.clone();
+            self.call(round.clone(), now);
+            // A node that has come up meanwhile, or missed it, hears what is to be got ready.
+            if let Goal::Swap(plan) = goal {
+                self.say(Word::Prepare(round, plan));
+            }
         }
     }
 
     fn commit_to(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
-        let known = asking.votes.values().filter_map(|(vote, _)| vote.number()).max().unwrap_or_default();
-        let number = known.max(self.standing.number()) + 1;
+        let number = asking.number_max.max(self.standing.number()).saturating_add(1);
         let swap = HerdSwap { number, digest, previous, who: asking.round.to_string() };
         asking.phase = Phase::Settling { swap: swap.clone(), until: now + SETTLE_MAX, taken: BTreeMap::new() };
         let (round, is_rollback) = (asking.round.clone(), matches!(asking.goal, Goal::RollBack));
@@ -333,12 +340,12 @@ impl Member {
         Some(plan.digest)
     }
 
-    fn end(&mut self, answer: Answer) {
+    fn end(&mut self, answer: Result<Outcome, NotSwapped>) {
         self.asking = None;
         self.answer(answer);
     }
 
-    fn answer(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: Result<Outcome, NotSwapped>) {
         self.order(super::member::Order::Answer(answer));
     }
 
@@ -362,10 +369,6 @@ impl Vote {
 
     fn is_pending(&self) -> bool {
         matches!(self, Self::Here(_))
-    }
-
-    fn number(&self) -> Option<u64> {
-        if let Self::Here(number) = self { Some(*number) } else { None }
     }
 }
 

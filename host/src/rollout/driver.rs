@@ -2,19 +2,23 @@
 //! threads that may.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::asking::{Answer, Goal, NotSwapped, Outcome};
+use super::asking::{Goal, NotSwapped, Outcome};
 use super::member::{Member, Order};
 use super::memory::{Guests, Memory, Remembered};
 use super::message::{Message, Plan, Round, Taken};
 use super::standing::{HerdSwap, Standing};
+use super::taking::NotTaken;
 use crate::runtime::Digest;
+use crate::wish::SwapWish;
 
 /// What a swap of the herd needs a node for.
 pub trait Hands: Send + Sync + 'static {
@@ -38,28 +42,20 @@ pub trait Hands: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// It cannot serve here, in words. Nothing changed.
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, String>;
+    /// It cannot serve here, or not now. Nothing changed.
+    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken>;
 
     /// The guest that decides, and the one before if it may be gone back to.
     fn live(&self) -> (Digest, Option<Digest>);
 }
 
-/// What an operator wants of a swap of the herd, beyond the guest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// Also for a guest that failed its probation.
-    pub again: bool,
-    /// Without rehearsing on the last decisions.
-    pub unrehearsed: bool,
-    /// Only if there is a way back for records of its form.
-    pub reversible: bool,
-}
-
 /// A node's part in swaps of the herd.
 pub struct Rollout {
-    events: mpsc::Sender<Event>,
-    waiting: Mutex<Option<(Driver, mpsc::Receiver<Event>)>>,
+    /// What peers say. What finds it full is lost, as if the link had been.
+    heard: mpsc::Sender<Event>,
+    /// What happens at this node, which is not to be lost behind what peers say.
+    here: mpsc::Sender<Event>,
+    waiting: Mutex<Option<(Driver, Inbox)>>,
     status: Arc<Mutex<RolloutStatus>>,
 }
 
@@ -75,19 +71,34 @@ pub struct RolloutStatus {
     pub engaged: Option<String>,
     /// What could not be written down.
     pub memory_error: Option<String>,
+    /// Why this node takes part in nothing any more, which is a fault of ours.
+    pub ended: Option<String>,
+}
+
+struct Inbox {
+    here: mpsc::Receiver<Event>,
+    heard: mpsc::Receiver<Event>,
 }
 
 enum Event {
     Heard(String, Message),
     Linked(String),
     Unlinked(String),
-    Ask(Goal, Option<Arc<[u8]>>, String, oneshot::Sender<Answer>),
+    Ask(Request),
     Prepared(Round, Digest, Result<(), String>),
-    TookUp(HerdSwap, Result<Taken, String>),
+    TookUp(HerdSwap, Result<Taken, NotTaken>),
     Serves(Option<Arc<[u8]>>),
     WentBack(Digest, String),
     Written(Result<(), String>),
     Stop(oneshot::Sender<()>),
+}
+
+/// What an operator asks for.
+struct Request {
+    goal: Goal,
+    guest: Option<Arc<[u8]>>,
+    who: String,
+    answer: oneshot::Sender<Result<Outcome, NotSwapped>>,
 }
 
 impl Rollout {
@@ -103,7 +114,8 @@ impl Rollout {
         memory: Memory,
         remembered: Option<Remembered>,
     ) -> Self {
-        let (events, heard) = mpsc::channel(EVENTS_MAX);
+        let (heard, words) = mpsc::channel(HEARD_MAX);
+        let (here, events) = mpsc::channel(HERE_MAX);
         let shelf = Box::new(Guests::new(memory.clone(), configured));
         let random = Box::new(rand::random);
         let mut member = Member::new(node, nodes, serving, shelf, random, candidate_max, Instant::now());
@@ -115,25 +127,33 @@ impl Rollout {
             member,
             memory,
             hands: None,
-            events: events.clone(),
+            here: here.clone(),
             answer: None,
             status: Arc::clone(&status),
             unwritten: None,
-            writing: false,
+            writing: None,
+            write_again: Instant::now(),
             answering: None,
             stopping: None,
         };
         driver.show();
-        Self { events, waiting: Mutex::new(Some((driver, heard))), status }
+        let inbox = Inbox { here: events, heard: words };
+        Self { heard, here, waiting: Mutex::new(Some((driver, inbox))), status }
     }
 
     /// Takes part from now on, until it is stopped or the hands are gone. The returned task is to be spawned where it may wait.
     pub fn start(&self, hands: Weak<dyn Hands>) -> impl Future<Output = ()> + Send + 'static {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = lock(&self.waiting).take();
         async move {
-            let Some((mut driver, heard)) = waiting else { return };
+            let Some((mut driver, inbox)) = waiting else { return };
             driver.hands = Some(hands);
-            driver.drive(heard).await;
+            let status = Arc::clone(&driver.status);
+            if AssertUnwindSafe(driver.drive(inbox)).catch_unwind().await.is_err() {
+                tracing::error!(
+                    "the task for swaps of the herd panicked; this node takes part in none until it is restarted"
+                );
+                lock(&status).ended = Some("its task panicked; the log says why".into());
+            }
         }
     }
 
@@ -144,28 +164,28 @@ impl Rollout {
     /// It is malformed, in words; the link is to be closed.
     pub fn hear(&self, peer: &str, message: &[u8]) -> Result<(), String> {
         let message = Message::decode(message).map_err(|error| format!("a malformed message about swaps: {error}"))?;
-        self.put(Event::Heard(peer.into(), message));
+        put(&self.heard, Event::Heard(peer.into(), message));
         Ok(())
     }
 
     /// A link is up.
     pub fn linked(&self, peer: &str) {
-        self.put(Event::Linked(peer.into()));
+        put(&self.here, Event::Linked(peer.into()));
     }
 
     /// A link is down.
     pub fn unlinked(&self, peer: &str) {
-        self.put(Event::Unlinked(peer.into()));
+        put(&self.here, Event::Unlinked(peer.into()));
     }
 
     /// An operator of this node has had something else decide here. The bytes are those of a guest that is new to it.
     pub fn serves(&self, guest: Option<&[u8]>) {
-        self.put(Event::Serves(guest.map(Into::into)));
+        put(&self.here, Event::Serves(guest.map(Into::into)));
     }
 
     /// The node went back from a guest by itself.
     pub fn went_back(&self, from: Digest, why: &str) {
-        self.put(Event::WentBack(from, why.into()));
+        put(&self.here, Event::WentBack(from, why.into()));
     }
 
     /// Swaps the herd to a guest. Blocks until every node that can be reached serves it or somebody refused.
@@ -173,9 +193,8 @@ impl Rollout {
     /// # Errors
     ///
     /// See [`NotSwapped`].
-    pub fn swap(&self, guest: &[u8], wish: Wish, who: &str) -> Result<Outcome, NotSwapped> {
-        let Wish { again, unrehearsed, reversible } = wish;
-        let plan = Plan { digest: Digest::of(guest), again, unrehearsed, reversible };
+    pub fn swap(&self, guest: &[u8], wish: SwapWish, who: &str) -> Result<Outcome, NotSwapped> {
+        let plan = Plan { digest: Digest::of(guest), wish };
         self.ask(Goal::Swap(plan), Some(guest.into()), who)
     }
 
@@ -190,7 +209,8 @@ impl Rollout {
 
     fn ask(&self, goal: Goal, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
         let (answer, answered) = oneshot::channel();
-        let asked = self.events.try_send(Event::Ask(goal, guest, who.into(), answer));
+        let request = Request { goal, guest, who: who.into(), answer };
+        let asked = self.here.try_send(Event::Ask(request));
         asked.map_err(|_| NotSwapped::Stopping)?;
         answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
     }
@@ -198,64 +218,78 @@ impl Rollout {
     /// How the node stands.
     #[must_use]
     pub fn status(&self) -> RolloutStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.status).clone()
     }
 
     /// Gives up what was asked for, and waits until what is to be remembered is on the disk.
     pub async fn stop(&self) {
         let (stopped, done) = oneshot::channel();
-        if self.events.send(Event::Stop(stopped)).await.is_ok() {
+        if self.here.send(Event::Stop(stopped)).await.is_ok() {
             let _ = tokio::time::timeout(STOP_MAX, done).await;
-        }
-    }
-
-    fn put(&self, event: Event) {
-        if self.events.try_send(event).is_err() {
-            tracing::debug!("too much is said about swaps at once, and some of it is lost");
         }
     }
 }
 
+/// Never waits.
+fn put(queue: &mpsc::Sender<Event>, event: Event) {
+    if queue.try_send(event).is_err() {
+        tracing::warn!("too much happens about swaps at once, and some of it is lost");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What is to survive a restart, with the guests that belong to it.
-type Unwritten = (Remembered, Vec<(Digest, Arc<[u8]>)>);
+#[derive(Clone)]
+struct Unwritten {
+    remembered: Remembered,
+    guests: Vec<(Digest, Arc<[u8]>)>,
+}
 
 struct Driver {
     member: Member,
     memory: Memory,
     hands: Option<Weak<dyn Hands>>,
-    events: mpsc::Sender<Event>,
+    here: mpsc::Sender<Event>,
     /// Who waits for the swap that this node was asked for.
-    answer: Option<oneshot::Sender<Answer>>,
+    answer: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
     status: Arc<Mutex<RolloutStatus>>,
     /// What is to be written down next. A newer one takes its place.
     unwritten: Option<Unwritten>,
-    writing: bool,
+    writing: Option<Unwritten>,
+    /// Not before, because the disk has just failed.
+    write_again: Instant,
     /// What came of a swap, to be said when it is written down.
-    answering: Option<Answer>,
+    answering: Option<Result<Outcome, NotSwapped>>,
     stopping: Option<oneshot::Sender<()>>,
 }
 
 impl Driver {
-    async fn drive(&mut self, mut heard: mpsc::Receiver<Event>) {
+    async fn drive(&mut self, mut inbox: Inbox) {
         loop {
             let pause = if self.member.is_busy() { TICK_BUSY } else { TICK_IDLE };
-            let event = tokio::time::timeout(pause, heard.recv()).await;
+            let event = tokio::select! {
+                biased;
+                event = inbox.here.recv() => event,
+                event = inbox.heard.recv() => event,
+                () = tokio::time::sleep(pause) => None,
+            };
             let Some(hands) = self.hands.as_ref().and_then(Weak::upgrade) else { return };
             let now = Instant::now();
-            match event {
-                Ok(Some(event)) => self.happened(event, &hands, now),
-                Ok(None) => return,
-                Err(_) => {}
+            if let Some(event) = event {
+                self.happened(event, &hands, now);
             }
             self.member.tick(now);
             self.obey(&hands);
-            self.write();
+            self.write(now);
             self.show();
             // What was answered is not to be forgotten.
-            if let Some(answer) = self.answering.take_if(|_| !self.writing) {
+            if let Some(answer) = self.answering.take_if(|_| self.writing.is_none()) {
                 self.answer.take().map(|waiting| waiting.send(answer));
             }
-            if let Some(stopped) = self.stopping.take_if(|_| !self.writing) {
+            if let Some(stopped) = self.stopping.take_if(|_| self.writing.is_none()) {
                 let _ = stopped.send(());
                 return;
             }
@@ -267,7 +301,7 @@ impl Driver {
             Event::Heard(peer, message) => self.member.hear(&peer, message, now),
             Event::Linked(peer) => self.member.linked(&peer),
             Event::Unlinked(peer) => self.member.unlinked(&peer),
-            Event::Ask(goal, guest, who, answer) => {
+            Event::Ask(Request { goal, guest, who, answer }) => {
                 if self.answer.is_some() || self.stopping.is_some() {
                     let _ = answer.send(Err(NotSwapped::Busy));
                     return;
@@ -279,28 +313,33 @@ impl Driver {
                 self.member.ask(goal, &who, now);
             }
             Event::Prepared(round, digest, prepared) => self.member.prepared(&round, digest, prepared, now),
-            Event::TookUp(swap, taken) => self.member.took_up(&swap, taken, now),
+            Event::TookUp(swap, taken) => {
+                let (live, _) = hands.live();
+                self.member.took_up(&swap, taken, live, now);
+            }
             Event::Serves(guest) => {
                 let (serving, _) = hands.live();
                 if let Some(guest) = guest {
-                    self.member.shelf().hold(serving, guest);
+                    self.member.shelf().hold(Digest::of(&guest), guest);
                 }
                 self.member.serves(serving);
             }
             Event::WentBack(from, why) => {
                 let (serving, _) = hands.live();
-                self.member.went_back(from, serving, &why, now);
+                self.member.went_back(from, serving, why, now);
             }
             Event::Written(written) => {
-                self.writing = false;
+                let last = self.writing.take();
                 if let Err(error) = &written {
                     tracing::error!(
                         node = self.member.node,
                         error,
-                        "what was swapped is not remembered over a restart"
+                        "what was swapped is not remembered over a restart; it is tried again"
                     );
+                    self.unwritten = self.unwritten.take().or(last);
+                    self.write_again = now + WRITE_PAUSE;
                 }
-                self.status().memory_error = written.err();
+                lock(&self.status).memory_error = written.err();
             }
             Event::Stop(stopped) => {
                 self.member.stop_asking();
@@ -316,16 +355,16 @@ impl Driver {
                 Order::Tell(peer, message) => hands.tell(&peer, message.encode()),
                 Order::TellAll(except, message) => hands.tell_all(except.as_deref(), message.encode()),
                 Order::Prepare { round, plan, guest } => self.job(hands, move |hands| {
-                    let prepared = hands.prepare(&guest, &plan, &round.to_string());
-                    Some(Event::Prepared(round, plan.digest, prepared))
+                    let prepared = caught(|| hands.prepare(&guest, &plan, &round.to_string()));
+                    Some(Event::Prepared(round, plan.digest, prepared.unwrap_or_else(Err)))
                 }),
                 Order::Forget { digest, who, why } => self.job(hands, move |hands| {
-                    hands.forget(digest, &who, &why);
+                    let _ = caught(|| hands.forget(digest, &who, &why));
                     None
                 }),
                 Order::TakeUp { swap, guest } => self.job(hands, move |hands| {
-                    let taken = hands.take_up(&swap, guest.as_deref());
-                    Some(Event::TookUp(swap, taken))
+                    let taken = caught(|| hands.take_up(&swap, guest.as_deref()));
+                    Some(Event::TookUp(swap, taken.unwrap_or_else(|panic| Err(NotTaken::Refused(panic)))))
                 }),
                 Order::Remember => self.remember(hands),
                 Order::Answer(answer) => self.answering = Some(answer),
@@ -335,10 +374,10 @@ impl Driver {
 
     /// Does what may block, where it may.
     fn job(&self, hands: &Arc<dyn Hands>, job: impl FnOnce(&dyn Hands) -> Option<Event> + Send + 'static) {
-        let (hands, events) = (Arc::clone(hands), self.events.clone());
+        let (hands, here) = (Arc::clone(hands), self.here.clone());
         tokio::task::spawn_blocking(move || {
             if let Some(event) = job(&*hands) {
-                let _ = events.blocking_send(event);
+                let _ = here.blocking_send(event);
             }
         });
     }
@@ -349,36 +388,42 @@ impl Driver {
         let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         let guests = [serving].into_iter().chain(swapped_to);
         let guests = guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
-        self.unwritten = Some((Remembered { standing, applied, serving, previous }, guests));
+        self.unwritten = Some(Unwritten { remembered: Remembered { standing, applied, serving, previous }, guests });
     }
 
-    fn write(&mut self) {
-        if self.writing {
+    fn write(&mut self, now: Instant) {
+        if self.writing.is_some() || now < self.write_again {
             return;
         }
-        let Some((remembered, guests)) = self.unwritten.take() else { return };
-        self.writing = true;
-        let (memory, events) = (self.memory.clone(), self.events.clone());
+        let Some(unwritten) = self.unwritten.take() else { return };
+        self.writing = Some(unwritten.clone());
+        let (memory, here) = (self.memory.clone(), self.here.clone());
         tokio::task::spawn_blocking(move || {
-            let written = memory.write(&remembered, &guests).map_err(|error| error.to_string());
-            let _ = events.blocking_send(Event::Written(written));
+            let Unwritten { remembered, guests } = unwritten;
+            let written = caught(|| memory.write(&remembered, &guests).map_err(|error| error.to_string()));
+            let _ = here.blocking_send(Event::Written(written.unwrap_or_else(Err)));
         });
     }
 
     fn show(&self) {
-        let mut status = self.status();
+        let mut status = lock(&self.status);
         status.standing.clone_from(&self.member.standing);
         status.applied = self.member.applied.as_ref().map_or(0, |swap| swap.number);
         status.engaged = self.member.engagement();
     }
+}
 
-    fn status(&self) -> std::sync::MutexGuard<'_, RolloutStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What is done, or that it panicked: who waits for it is to hear of it in any case.
+fn caught<T>(job: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(job)).map_err(|_| "the node panicked over it; its log says why".into())
 }
 
 /// A herd of fifty nodes says some hundred things in one round.
-const EVENTS_MAX: usize = 4096;
+const HEARD_MAX: usize = 4096;
+/// Links that come and go, and what operators and jobs bring.
+const HERE_MAX: usize = 1024;
+/// A disk that was full may have room again.
+const WRITE_PAUSE: Duration = Duration::from_secs(5);
 /// While a swap is under way: a neighbour that lacks a guest is asked again after such a time.
 const TICK_BUSY: Duration = Duration::from_millis(10);
 /// And while none is.

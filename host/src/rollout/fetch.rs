@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::message::Part;
+use crate::bounds::GUEST_BYTES_MAX;
 use crate::runtime::Digest;
 
 /// A transfer.
@@ -46,7 +47,11 @@ impl Fetch {
         }
         let total = *self.total.get_or_insert(part.total);
         let whole = expected + part.bytes.len() as u64;
-        if (part.bytes.is_empty() && total > 0) || total > GUEST_BYTES_MAX || part.total != total || whole > total {
+        if (part.bytes.is_empty() && total > 0)
+            || total > GUEST_BYTES_MAX as u64
+            || part.total != total
+            || whole > total
+        {
             self.begin_anew();
             self.again = now + ANSWER_MAX;
             return Next::Nothing;
@@ -97,8 +102,6 @@ impl Fetch {
 
 /// A part of a guest. A quarter of the longest frame.
 pub(super) const PART_BYTES_MAX: usize = 256 << 10;
-/// What the admin API takes, too.
-const GUEST_BYTES_MAX: u64 = crate::admin::GUEST_BYTES_MAX as u64;
 /// A neighbour that is on the way to having it has it soon.
 const LACK_PAUSE: Duration = Duration::from_millis(20);
 /// One that does not answer for so long may be gone without its link knowing.

@@ -15,11 +15,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::asking::Asking;
-use super::fetch::{Fetch, Next, PART_BYTES_MAX};
+use super::asking::{Asking, NotSwapped, Outcome};
+use super::fetch::{Fetch, Next};
 use super::known::Known;
-use super::message::{Message, Part, Plan, Round, Taken, Vote, Word};
+use super::message::{Message, Plan, Round, Vote, Word, cut};
 use super::standing::{HerdSwap, Standing};
+use super::taking::Taking;
 use crate::runtime::Digest;
 
 /// A node, as a member of its herd.
@@ -34,18 +35,18 @@ pub(super) struct Member {
     pub(super) serving: Digest,
     pub(super) asking: Option<Asking>,
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
-    neighbours: BTreeSet<String>,
-    engaged: Option<Engaged>,
+    pub(super) neighbours: BTreeSet<String>,
+    pub(super) engaged: Option<Engaged>,
     /// The candidate of a swap that was given up is still being made ready.
     winding_down: bool,
-    taking: Option<Taking>,
-    fetch: Option<Fetch>,
+    pub(super) taking: Option<Taking>,
+    pub(super) fetch: Option<Fetch>,
     /// Neighbours that want what is on its way to this node, and from which byte on.
-    waiting: BTreeMap<String, (Digest, u64)>,
+    pub(super) waiting: BTreeMap<String, (Digest, u64)>,
     /// Who told of the herd's last swap, and so has its guest or will have it.
-    told_by: String,
+    pub(super) told_by: String,
     known: Known,
-    shelf: Box<dyn Shelf>,
+    pub(super) shelf: Box<dyn Shelf>,
     /// How long a candidate is held when nothing is heard of the node that asked for it.
     candidate_max: Duration,
     tell_again: Instant,
@@ -81,33 +82,26 @@ pub(super) enum Order {
     /// Write down what has to survive a restart.
     Remember,
     /// Answer whoever asked for a swap.
-    Answer(super::asking::Answer),
+    Answer(Result<Outcome, NotSwapped>),
 }
 
 /// The swap that this node takes part in.
-struct Engaged {
-    round: Round,
+pub(super) struct Engaged {
+    pub(super) round: Round,
     /// When the asking node was last heard of.
     heard: Instant,
     /// The neighbour that passed it on, who has or will have the guest.
     from: String,
-    step: Step,
+    pub(super) step: Step,
 }
 
 /// How far it has come.
-enum Step {
+pub(super) enum Step {
     Called,
     Fetching(Plan),
     Preparing(Plan),
     Ready(Plan),
-    Refused(String),
-}
-
-/// A swap that the herd has made and this node is about to.
-struct Taking {
-    swap: HerdSwap,
-    /// The order was given; before, its bytes are on their way.
-    ordered: bool,
+    Refused(Plan, String),
 }
 
 impl Member {
@@ -179,9 +173,15 @@ impl Member {
         // That it is linked may have been said before that it was not, of the link before.
         self.neighbours.insert(from.into());
         match message {
-            Message::Standing(theirs) => self.hear_standing(from, self.cleaned(theirs), now),
-            Message::Word(number, word) => {
+            Message::Standing(theirs) => match self.cleaned(theirs) {
+                Some(theirs) => self.hear_standing(from, theirs, now),
+                None => {
+                    tracing::warn!(node = %self.node, peer = from, "a peer says that the herd swapped more often than can be")
+                }
+            },
+            Message::Word(number, mut word) => {
                 if self.known.is_new(number) {
+                    word.cut();
                     self.order(Order::TellAll(Some(from.into()), Message::Word(number, word.clone())));
                     self.hear_word(from, word, now);
                 }
@@ -201,8 +201,12 @@ impl Member {
 
     fn hear_standing(&mut self, from: &str, theirs: Standing, now: Instant) {
         let behind = theirs.swap < self.standing.swap;
+        let knew = self.standing.back.contains_key(&self.node);
         if self.standing.merge(theirs) {
             self.told_by = from.into();
+            if !knew {
+                self.stay_back(now);
+            }
             self.standing_changed(Some(from), now);
         } else if behind {
             self.tell(from, Message::Standing(self.standing.clone()));
@@ -271,7 +275,7 @@ impl Member {
     }
 
     /// Orders the candidate if its bytes are there, and fetches them if not.
-    fn go_on_preparing(&mut self, now: Instant) {
+    pub(super) fn go_on_preparing(&mut self, now: Instant) {
         let Some(Engaged { round, from, step: Step::Fetching(plan), .. }) = &self.engaged else { return };
         let (round, from, plan) = (round.clone(), from.clone(), plan.clone());
         match self.shelf.find(plan.digest) {
@@ -299,7 +303,10 @@ impl Member {
         };
         self.step(match prepared {
             Ok(()) => Step::Ready(plan),
-            Err(why) => Step::Refused(cut(why)),
+            Err(mut why) => {
+                cut(&mut why);
+                Step::Refused(plan, why)
+            }
         });
         self.vote_again(now);
         self.consider(now);
@@ -311,7 +318,7 @@ impl Member {
         let vote = match &engaged.step {
             Step::Called | Step::Fetching(_) | Step::Preparing(_) => Vote::Here(self.standing.number()),
             Step::Ready(_) => Vote::Ready,
-            Step::Refused(why) => Vote::Refused(why.clone()),
+            Step::Refused(_, why) => Vote::Refused(why.clone()),
         };
         self.vote(engaged.round.clone(), vote, now);
     }
@@ -330,107 +337,13 @@ impl Member {
         let Some(engaged) = self.engaged.take() else { return };
         match engaged.step {
             Step::Ready(plan) => {
-                self.order(Order::Forget { digest: plan.digest, who: engaged.round.to_string(), why: cut(why.into()) });
+                let (who, why) = (engaged.round.to_string(), why.into());
+                self.order(Order::Forget { digest: plan.digest, who, why });
             }
             Step::Preparing(_) => self.winding_down = true,
-            Step::Called | Step::Fetching(_) | Step::Refused(_) => {}
+            Step::Called | Step::Fetching(_) | Step::Refused(..) => {}
         }
         self.tidy();
-    }
-
-    /// Takes up what the herd has swapped to, if this node has not.
-    pub(super) fn consider(&mut self, now: Instant) {
-        self.stay_back(now);
-        let Some(swap) = self.standing.swap.clone().filter(|swap| Some(swap) > self.applied.as_ref()) else { return };
-        if self.taking.as_ref().is_some_and(|taking| taking.ordered || taking.swap == swap) {
-            return;
-        }
-        if self.standing.back.contains_key(&self.node) {
-            self.applied = Some(swap);
-            return self.order(Order::Remember);
-        }
-        self.taking = Some(Taking { swap, ordered: false });
-        self.go_on_taking(now);
-    }
-
-    /// A node that was killed before it had written down that it went back hears so from those it had told.
-    fn stay_back(&mut self, now: Instant) {
-        let Some(swap) = self.standing.swap.as_ref().filter(|swap| swap.digest == self.serving) else { return };
-        let Some(digest) = swap.previous.filter(|_| self.standing.back.contains_key(&self.node)) else { return };
-        if self.taking.is_none() && self.applied.as_ref() == Some(swap) {
-            let swap = HerdSwap { digest, previous: None, ..swap.clone() };
-            self.taking = Some(Taking { swap, ordered: false });
-            self.go_on_taking(now);
-        }
-    }
-
-    fn go_on_taking(&mut self, now: Instant) {
-        let Some(Taking { swap, ordered: false }) = &self.taking else { return };
-        let swap = swap.clone();
-        let ready = match &self.engaged {
-            // It will be ready in a moment, and a second one of the same kind would be in its way.
-            Some(Engaged { step: Step::Preparing(plan), .. }) if plan.digest == swap.digest => return,
-            Some(Engaged { step: Step::Ready(plan), .. }) => plan.digest == swap.digest,
-            _ => false,
-        };
-        let guest = self.shelf.find(swap.digest);
-        if !ready && guest.is_none() {
-            let from = self.told_by.clone();
-            return self.fetch(swap.digest, &from, now);
-        }
-        if let Some(guest) = &guest {
-            self.shelf.hold(swap.digest, Arc::clone(guest));
-        }
-        if let Some(taking) = &mut self.taking {
-            taking.ordered = true;
-        }
-        self.order(Order::TakeUp { swap, guest });
-    }
-
-    /// What came of taking up a swap.
-    pub(super) fn took_up(&mut self, swap: &HerdSwap, taken: Result<Taken, String>, now: Instant) {
-        self.taking = None;
-        if self.standing.swap.as_ref().is_none_or(|last| last.number != swap.number || last == swap) {
-            self.applied = self.applied.take().max(Some(swap.clone()));
-        }
-        let mut is_back = false;
-        match &taken {
-            Ok(_) => self.serving = swap.digest,
-            Err(why) if self.standing.swap.as_ref() == Some(swap) => {
-                self.standing.back.insert(self.node.clone(), cut(why.clone()));
-                is_back = true;
-            }
-            Err(_) => {}
-        }
-        // What was ready serves, or does not serve; either way there is nothing to be given up any more.
-        if self.engaged.as_ref().is_some_and(|engaged| engaged.step.digest() == Some(swap.digest)) {
-            self.engaged = None;
-        }
-        let (node, number) = (self.node.clone(), swap.number);
-        self.say(Word::Took { node: node.clone(), number, taken: taken.clone() });
-        self.heard_taken(&node, number, taken, now);
-        self.order(Order::Remember);
-        if is_back {
-            self.standing_changed(None, now);
-        }
-        self.tidy();
-        self.consider(now);
-    }
-
-    /// Something else decides here now, by the word of an operator of this node.
-    pub(super) fn serves(&mut self, digest: Digest) {
-        self.serving = digest;
-        self.order(Order::Remember);
-    }
-
-    /// The node went back from a guest by itself, to this one.
-    pub(super) fn went_back(&mut self, from: Digest, to: Digest, why: &str, now: Instant) {
-        self.serves(to);
-        let is_the_herds = self.standing.swap.as_ref().is_some_and(|swap| swap.digest == from);
-        if is_the_herds && self.applied == self.standing.swap {
-            self.standing.back.insert(self.node.clone(), cut(why.into()));
-            self.standing_changed(None, now);
-        }
     }
 
     /// Makes a swap the herd's: from here on it is never taken back, only followed by another one.
@@ -439,7 +352,7 @@ impl Member {
         self.standing_changed(None, now);
     }
 
-    fn standing_changed(&mut self, except: Option<&str>, now: Instant) {
+    pub(super) fn standing_changed(&mut self, except: Option<&str>, now: Instant) {
         let mut except = except.map(Into::into);
         while let Some(swap) = self.standing.way_back(self.nodes.len()) {
             tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd went back, so all of it does");
@@ -452,52 +365,6 @@ impl Member {
         self.go_on_asking(now);
     }
 
-    fn fetch(&mut self, digest: Digest, from: &str, now: Instant) {
-        // What the herd has swapped to comes before what it may swap to.
-        if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest || self.taking_lacks(fetch.digest)) {
-            return;
-        }
-        let (fetch, next) = Fetch::new(digest, from, now);
-        self.fetch = Some(fetch);
-        self.go_on_fetching(next, now);
-    }
-
-    fn taking_lacks(&self, digest: Digest) -> bool {
-        self.taking.as_ref().is_some_and(|taking| !taking.ordered && taking.swap.digest == digest)
-    }
-
-    fn go_on_fetching(&mut self, next: Next, now: Instant) {
-        match (next, &self.fetch) {
-            (Next::Ask(from, offset), Some(fetch)) => {
-                let want = Message::Want(fetch.digest, offset);
-                self.tell(&from, want);
-            }
-            (Next::Done(bytes), Some(fetch)) => {
-                self.shelf.hold(fetch.digest, bytes.into());
-                self.fetch = None;
-                self.go_on_taking(now);
-                self.go_on_preparing(now);
-                for (peer, (digest, offset)) in std::mem::take(&mut self.waiting) {
-                    self.supply(&peer, digest, offset);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn supply(&mut self, to: &str, digest: Digest, offset: u64) {
-        let Some(guest) = self.shelf.find(digest) else {
-            if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest) && self.neighbours.contains(to) {
-                self.waiting.insert(to.into(), (digest, offset));
-                return;
-            }
-            return self.tell(to, Message::Lack(digest));
-        };
-        let rest = usize::try_from(offset).ok().and_then(|offset| guest.get(offset..)).unwrap_or_default();
-        let bytes = rest[..rest.len().min(PART_BYTES_MAX)].to_vec();
-        self.tell(to, Message::Part(Part { digest, offset, total: guest.len() as u64, bytes }));
-    }
-
     /// Says something to every node.
     pub(super) fn say(&mut self, word: Word) {
         let number = (self.random)();
@@ -505,7 +372,7 @@ impl Member {
         self.order(Order::TellAll(None, Message::Word(number, word)));
     }
 
-    fn tell(&mut self, peer: &str, message: Message) {
+    pub(super) fn tell(&mut self, peer: &str, message: Message) {
         self.order(Order::Tell(peer.into(), message));
     }
 
@@ -524,7 +391,7 @@ impl Member {
     }
 
     /// Drops what nobody needs any more.
-    fn tidy(&mut self) {
+    pub(super) fn tidy(&mut self) {
         let engaged = self.engaged.as_ref().and_then(|engaged| engaged.step.digest());
         let taking = self.taking.as_ref().map(|taking| taking.swap.digest);
         let wanted: Vec<Digest> =
@@ -535,22 +402,28 @@ impl Member {
         self.shelf.keep_only(&wanted);
     }
 
-    /// What a neighbour says, without what cannot be.
-    fn cleaned(&self, mut standing: Standing) -> Standing {
-        standing.back.retain(|node, _| self.nodes.contains(node));
-        standing.back.values_mut().for_each(|why| *why = cut(std::mem::take(why)));
-        if let Some(swap) = &mut standing.swap {
-            swap.who = cut(std::mem::take(&mut swap.who));
+    /// What a neighbour says, without what cannot be. None if it is nonsense.
+    fn cleaned(&self, mut standing: Standing) -> Option<Standing> {
+        // A number that nobody can have come to would leave no room for the next swap, on the disk of every node.
+        if standing.number() > self.standing.number().saturating_add(NUMBERS_AHEAD_MAX) {
+            return None;
         }
-        standing
+        standing.back.retain(|node, _| self.nodes.contains(node));
+        standing.back.values_mut().for_each(cut);
+        if let Some(swap) = &mut standing.swap {
+            cut(&mut swap.who);
+        }
+        Some(standing)
     }
 }
 
 impl Step {
-    fn digest(&self) -> Option<Digest> {
+    pub(super) fn digest(&self) -> Option<Digest> {
         match self {
-            Self::Called | Self::Refused(_) => None,
-            Self::Fetching(plan) | Self::Preparing(plan) | Self::Ready(plan) => Some(plan.digest),
+            Self::Called => None,
+            Self::Fetching(plan) | Self::Preparing(plan) | Self::Ready(plan) | Self::Refused(plan, _) => {
+                Some(plan.digest)
+            }
         }
     }
 }
@@ -561,13 +434,7 @@ impl std::fmt::Display for Round {
     }
 }
 
-/// A text of another node, as much as is worth passing on.
-pub(super) fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-    text
-}
-
-/// As the audit log cuts its reasons.
-const TEXT_BYTES_MAX: usize = 2000;
+/// A swap a second for ten days, while a node was away.
+const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
 /// A neighbour that missed what was said, because its queue was full, hears it again.
 const TELL_EVERY: Duration = Duration::from_secs(5);

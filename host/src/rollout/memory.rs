@@ -87,7 +87,9 @@ impl Memory {
         let path = self.guests.path(&name(digest));
         let bytes = std::fs::read(&path).ok()?;
         if Digest::of(&bytes) != digest {
-            tracing::warn!(path = %path.display(), "a kept guest is damaged, and not used");
+            // Gone, it is written anew when it is there again.
+            tracing::warn!(path = %path.display(), "a kept guest is damaged, and removed");
+            let _ = std::fs::remove_file(&path);
             return None;
         }
         Some(bytes.into())
@@ -184,6 +186,8 @@ mod tests {
         memory.write(&remembered(b"one"), &guests(b"one")).unwrap();
         std::fs::write(memory.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
         assert_eq!(memory.guest(Digest::of(b"one")), None);
+        memory.write(&remembered(b"one"), &guests(b"one")).unwrap();
+        assert!(memory.guest(Digest::of(b"one")).is_some(), "and mended when it is there again");
         std::fs::write(&memory.file, b"{").unwrap();
         assert_eq!(memory.read(), None);
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::standing::Standing;
 use crate::runtime::Digest;
+use crate::wish::SwapWish;
 
 /// From a node to its neighbour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,11 @@ pub(super) enum Message {
     Part(Part),
     /// The sender does not have that guest either, or not yet.
     Lack(Digest),
+}
+
+/// A text of another node, as much as is worth passing on.
+pub(super) fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
 }
 
 /// From one node to all.
@@ -54,12 +60,8 @@ pub(super) struct Round {
 pub struct Plan {
     /// The guest.
     pub digest: Digest,
-    /// Also if it failed its probation.
-    pub again: bool,
-    /// Without rehearsing on the last decisions.
-    pub unrehearsed: bool,
-    /// Only if there is a way back for records of its form.
-    pub reversible: bool,
+    /// What the operator wants of the swap.
+    pub wish: SwapWish,
 }
 
 /// How a node stands to a round.
@@ -95,6 +97,24 @@ pub(super) struct Part {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Word {
+    /// Cuts what another node says to what is worth passing on.
+    pub(super) fn cut(&mut self) {
+        match self {
+            Self::Call(round) | Self::Prepare(round, _) => cut(&mut round.who),
+            Self::GiveUp(round, why) => [&mut round.who, why].into_iter().for_each(cut),
+            Self::Vote { round, vote, .. } => {
+                cut(&mut round.who);
+                if let Vote::Taken(text) | Vote::Refused(text) = vote {
+                    cut(text);
+                }
+            }
+            Self::Took { taken: Ok(taken), .. } => cut(&mut taken.name),
+            Self::Took { taken: Err(why), .. } => cut(why),
+        }
+    }
+}
+
 impl Message {
     /// Encodes it for a frame.
     ///
@@ -114,6 +134,9 @@ impl Message {
         postcard::from_bytes(bytes)
     }
 }
+
+/// As the audit log cuts its reasons.
+const TEXT_BYTES_MAX: usize = 2000;
 
 #[cfg(test)]
 mod tests {

@@ -20,11 +20,14 @@ mod member;
 mod memory;
 mod message;
 mod standing;
+mod taking;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use asking::{NodeOutcome, NotSwapped, Outcome};
-pub use driver::{Hands, Rollout, RolloutStatus, Wish};
+pub use driver::{Hands, Rollout, RolloutStatus};
 pub use memory::{Memory, Remembered};
 pub use message::{Plan, Taken};
 pub use standing::{HerdSwap, Standing};
+pub use taking::NotTaken;

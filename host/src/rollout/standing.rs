@@ -62,7 +62,7 @@ impl Standing {
     pub(super) fn way_back(&self, nodes: usize) -> Option<HerdSwap> {
         let swap = self.swap.as_ref()?;
         let digest = swap.previous.filter(|_| self.back.len() * 2 >= nodes && !self.back.is_empty())?;
-        Some(HerdSwap { number: swap.number + 1, digest, previous: None, who: THE_HERD.into() })
+        Some(HerdSwap { number: swap.number.checked_add(1)?, digest, previous: None, who: THE_HERD.into() })
     }
 }
 

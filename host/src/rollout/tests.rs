@@ -2,13 +2,16 @@
 //! wants them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::asking::{Answer, Goal, NodeOutcome, NotSwapped};
+use super::asking::{Goal, NodeOutcome, NotSwapped, Outcome};
 use super::member::{Member, Order, Shelf};
 use super::message::{Message, Plan, Taken};
+use super::standing::{HerdSwap, Standing};
+use super::taking::NotTaken;
 use crate::runtime::Digest;
+use crate::wish::SwapWish;
 
 /// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
 struct Net {
@@ -27,10 +30,14 @@ struct Node {
     refuses: BTreeMap<Digest, &'static str>,
     /// What it was told to make ready and has not, if it is slow.
     slow: bool,
+    /// It can take up nothing at the moment.
+    busy: bool,
+    /// It goes back to this as soon as it serves something else, and says so before it says that it serves that.
+    faults_at_once: Option<Digest>,
     held: Vec<(super::message::Round, Digest)>,
     candidate: Option<Digest>,
     generation: u64,
-    answers: Vec<Answer>,
+    answers: Vec<Result<Outcome, NotSwapped>>,
     forgotten: Vec<String>,
     /// Guests that it got from a peer.
     fetched: usize,
@@ -40,11 +47,18 @@ struct Node {
 #[derive(Default)]
 struct Shelved(HashMap<Digest, Arc<[u8]>>, Disk);
 
-type Disk = Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>;
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>);
+
+impl Disk {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arc<[u8]>>> {
+        self.0.lock().unwrap()
+    }
+}
 
 impl Shelf for Shelved {
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
-        self.0.get(&digest).cloned().or_else(|| self.1.lock().unwrap().get(&digest).cloned())
+        self.0.get(&digest).cloned().or_else(|| self.1.lock().get(&digest).cloned())
     }
 
     fn hold(&mut self, digest: Digest, bytes: Arc<[u8]>) {
@@ -96,14 +110,16 @@ impl Net {
         };
         let nodes = NAMES.iter().map(ToString::to_string).collect();
         let disk = Disk::default();
-        disk.lock().unwrap().insert(guest("old"), bytes("old"));
-        let shelf = Shelved(HashMap::new(), Arc::clone(&disk));
+        disk.lock().insert(guest("old"), bytes("old"));
+        let shelf = Shelved(HashMap::new(), disk.clone());
         Node {
             member: Member::new(name, nodes, guest("old"), Box::new(shelf), Box::new(random), CANDIDATE_MAX, self.now),
             alive: true,
             disk,
             refuses: BTreeMap::new(),
             slow: false,
+            busy: false,
+            faults_at_once: None,
             held: Vec::new(),
             candidate: None,
             generation: 1,
@@ -150,7 +166,7 @@ impl Net {
         new.member.applied = old.member.applied;
         new.member.serving = old.member.serving;
         (new.refuses, new.generation) = (old.refuses, old.generation);
-        new.disk.lock().unwrap().extend(old.disk.lock().unwrap().drain());
+        new.disk.lock().extend(old.disk.lock().drain());
         self.nodes.insert(name, new);
         for (left, right) in RING.into_iter().filter(|&(left, right)| left == name || right == name) {
             let other = if left == name { right } else { left };
@@ -161,7 +177,7 @@ impl Net {
     }
 
     fn ask(&mut self, name: &'static str, what: &str) {
-        let plan = Plan { digest: guest(what), again: false, unrehearsed: false, reversible: false };
+        let plan = Plan { digest: guest(what), wish: SwapWish::default() };
         let now = self.now;
         let member = &mut self.node(name).member;
         member.shelf().hold(guest(what), bytes(what));
@@ -227,15 +243,24 @@ impl Net {
                     Order::TakeUp { swap, guest } => {
                         let ready = node.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
                         assert!(ready || guest.is_some());
-                        let refused = node.refuses.get(&swap.digest).map(|why| (*why).to_string());
+                        let refused = node.refuses.get(&swap.digest).map(|why| NotTaken::Refused((*why).into()));
                         node.generation += 1;
                         let taken = Taken { generation: node.generation, name: "guest".into() };
-                        node.member.took_up(&swap, refused.map_or(Ok(taken), Err), now);
+                        let mut live = if refused.is_some() { node.member.serving } else { swap.digest };
+                        if let Some(back) = node.faults_at_once.filter(|_| refused.is_none()) {
+                            live = back;
+                            node.member.went_back(swap.digest, back, "8 faults within 10 s".into(), now);
+                        }
+                        let busy = node.busy.then(|| NotTaken::NotNow("busy".into()));
+                        if busy.is_some() {
+                            live = node.member.serving;
+                        }
+                        node.member.took_up(&swap, busy.or(refused).map_or(Ok(taken), Err), live, now);
                     }
                     Order::Remember => {
                         let serving = node.member.serving;
                         if let Some(guest) = node.member.shelf().find(serving) {
-                            node.disk.lock().unwrap().insert(serving, guest);
+                            node.disk.lock().insert(serving, guest);
                         }
                     }
                     Order::Answer(answer) => node.answers.push(answer),
@@ -264,7 +289,7 @@ impl Net {
         self.nodes.values().map(|node| node.member.serving).collect()
     }
 
-    fn answer(&mut self, name: &str) -> Answer {
+    fn answer(&mut self, name: &str) -> Result<Outcome, NotSwapped> {
         let answers = &mut self.node(name).answers;
         assert_eq!(answers.len(), 1, "{answers:?}");
         answers.remove(0)
@@ -449,7 +474,7 @@ fn a_node_that_went_back_stays_back_and_half_of_them_take_the_herd_along() {
     net.answer("A").unwrap();
     let go_back = |net: &mut Net, name| {
         let now = net.now;
-        net.node(name).member.went_back(guest("new"), guest("old"), "8 faults within 10 s", now);
+        net.node(name).member.went_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
         net.pass(Duration::from_secs(6));
     };
     go_back(&mut net, "B");
@@ -516,4 +541,103 @@ fn what_one_node_serves_by_its_own_operators_word_stays_until_the_herd_swaps() {
     net.ask("A", "newer");
     net.settle();
     assert_eq!(net.serving(), [guest("newer"); 5]);
+}
+
+#[test]
+fn a_guest_that_faults_before_it_is_known_to_serve_has_gone_back_too() {
+    let mut net = Net::new();
+    NAMES.iter().for_each(|name| net.node(name).faults_at_once = Some(guest("old")));
+    net.ask("A", "new");
+    net.pass(Duration::from_secs(2));
+    assert!(matches!(net.answer("A").unwrap().nodes["A"], NodeOutcome::Back(_)));
+    assert_eq!(net.serving(), [guest("old"); 5]);
+    let standing = &net.node("C").member.standing;
+    assert_eq!(
+        (standing.number(), standing.swap.as_ref().unwrap().digest),
+        (2, guest("old")),
+        "half of them took it back"
+    );
+    net.assert_at_rest();
+}
+
+#[test]
+fn what_the_herd_swaps_to_while_a_node_makes_it_ready_is_taken_up_when_it_is() {
+    for refuses in [false, true] {
+        let mut net = Net::new();
+        net.node("D").slow = true;
+        net.ask("A", "new");
+        net.settle();
+        net.cut_off("D");
+        net.pass(Duration::from_secs(7));
+        assert_eq!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Absent);
+        net.link("C", "D");
+        net.settle();
+        if refuses {
+            net.node("D").refuses.insert(guest("new"), "not checked: no room");
+        }
+        let now = net.now;
+        net.node("D").prepare(now);
+        net.pass(Duration::from_secs(2));
+        let wanted = if refuses { guest("old") } else { guest("new") };
+        assert_eq!(net.node("D").member.serving, wanted);
+        assert_eq!(net.node("A").member.standing.back.contains_key("D"), refuses);
+        net.assert_at_rest();
+    }
+}
+
+#[test]
+fn a_node_that_comes_up_while_others_make_ready_hears_what() {
+    let mut net = Net::new();
+    net.kill("B");
+    net.node("D").slow = true;
+    net.ask("A", "new");
+    net.pass(Duration::from_secs(3));
+    net.start_again("B");
+    net.pass(Duration::from_secs(3));
+    assert_eq!(net.node("B").candidate, Some(guest("new")));
+    let now = net.now;
+    net.node("D").prepare(now);
+    net.pass(Duration::from_secs(1));
+    assert_eq!(net.serving(), [guest("new"); 5]);
+    net.assert_at_rest();
+}
+
+#[test]
+fn what_cannot_be_taken_up_now_is_taken_up_later() {
+    let mut net = Net::new();
+    net.node("D").busy = true;
+    net.ask("A", "new");
+    net.pass(Duration::from_secs(12));
+    assert_eq!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Pending);
+    net.node("D").busy = false;
+    net.pass(Duration::from_secs(2));
+    assert_eq!(net.serving(), [guest("new"); 5]);
+    assert!(net.node("A").member.standing.back.is_empty());
+}
+
+#[test]
+fn an_operator_may_insist_on_one_node_on_what_that_went_back_from() {
+    let mut net = Net::new();
+    net.ask("A", "new");
+    net.settle();
+    net.answer("A").unwrap();
+    let now = net.now;
+    net.node("B").member.went_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
+    net.pass(Duration::from_secs(1));
+    net.node("B").member.serves(guest("new"));
+    net.pass(Duration::from_secs(10));
+    assert_eq!(net.serving(), [guest("new"); 5]);
+}
+
+#[test]
+fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
+    let mut net = Net::new();
+    let swap = HerdSwap { number: u64::MAX, digest: guest("new"), previous: Some(guest("old")), who: "nobody".into() };
+    let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
+    let nonsense = Message::Standing(Standing { swap: Some(swap), back });
+    let now = net.now;
+    net.node("A").member.hear("B", nonsense, now);
+    net.ask("A", "new");
+    net.settle();
+    assert_eq!(net.answer("A").unwrap().swap.number, 1);
 }

@@ -18,11 +18,13 @@ use super::generations::{Generations, SwapError, SwapOptions};
 use super::give_way::giving_way;
 use super::live::Live;
 use super::probation::{Probation, SwapLimits};
+use super::rehearsal::Rehearsed;
 use crate::share::Share;
 
 /// A generation that decides for a share of the sessions.
 pub(super) struct Canary {
     generation: Arc<Generation>,
+    rehearsed: Rehearsed,
     share: Mutex<Share>,
     faults: Probation,
     decided: AtomicU64,
@@ -51,10 +53,11 @@ pub struct CanaryStatus {
 pub struct NoCanary;
 
 impl Canary {
-    fn new(generation: Arc<Generation>, share: Share, limits: SwapLimits) -> Self {
+    fn new((generation, rehearsed): (Arc<Generation>, Rehearsed), share: Share, limits: SwapLimits) -> Self {
         let since_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Self {
             generation,
+            rehearsed,
             share: Mutex::new(share),
             faults: Probation::without_end(limits),
             decided: AtomicU64::new(0),
@@ -65,6 +68,11 @@ impl Canary {
 
     pub(super) fn generation(&self) -> &Arc<Generation> {
         &self.generation
+    }
+
+    /// What it stood before it became one.
+    pub(super) fn rehearsed(&self) -> Rehearsed {
+        self.rehearsed
     }
 
     /// Asked for once per call while there is a canary, and changed by operators.
@@ -104,9 +112,9 @@ impl Generations {
         let _seat = self.seat()?;
         self.refuse_second_candidate()?;
         let options = SwapOptions { way_back: WayBack::Beside, ..options };
-        let (generation, _) =
+        let made =
             giving_way("herd-swap", || self.candidate(bytes, options).inspect(|(candidate, _)| candidate.warm()))?;
-        let canary = Arc::new(Canary::new(generation, share, self.limits.clone()));
+        let canary = Arc::new(Canary::new(made, share, self.limits.clone()));
         let status = canary.status();
         let _switching = self.switching();
         self.replace_canary(Some(canary));

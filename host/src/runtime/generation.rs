@@ -153,6 +153,11 @@ impl Generation {
         self.retiring.store(true, Ordering::Relaxed);
     }
 
+    /// It is not to go after all.
+    pub(super) fn stay(&self) {
+        self.retiring.store(false, Ordering::Relaxed);
+    }
+
     /// Set when it is to go.
     pub(super) fn retiring(&self) -> &AtomicBool {
         &self.retiring

@@ -214,32 +214,26 @@ impl Generations {
         self.evidence.get().map_or(0, Evidence::saved)
     }
 
-    /// Replaces the logic: makes a candidate ready and activates it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`prepare`](Self::prepare).
-    pub fn swap(&self, bytes: &[u8], options: SwapOptions) -> Result<GenerationStatus, SwapError> {
-        Ok(self.activate(self.prepare(bytes, options)?))
-    }
-
     /// Makes a candidate ready to serve. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow of
     /// another guest before anything else, because there is one candidate at a time.
     ///
     /// # Errors
     ///
     /// The guest does not load or fails its rehearsal, it failed its probation before, or another candidate is there.
-    /// Nothing changed.
+    /// Nothing changed, but that a canary or a shadow of another guest is over once this one is looked at.
     pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
         let seat = self.seat()?;
+        if !options.again {
+            self.refuse_failed(Digest::of(bytes)).inspect_err(|_| self.stages.turned_away())?;
+        }
         if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
             self.shadows.end("a swap to another guest began");
             self.shadows.reap();
         }
         if let Some(canary) = self.live.load().canary.clone() {
             if canary.generation().digest() == Digest::of(bytes) {
-                let generation = Arc::clone(canary.generation());
-                return Ok(Candidate { generation, rehearsed: Rehearsed::default(), _seat: seat });
+                let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
+                return Ok(Candidate { generation, rehearsed, _seat: seat });
             }
             self.end_canary_because("a swap to another guest began");
         }
@@ -249,11 +243,20 @@ impl Generations {
     }
 
     /// Has a candidate decide from now on, and sees off what that retires: not for a worker thread. Ends a shadow.
-    pub fn activate(&self, candidate: Candidate) -> GenerationStatus {
+    ///
+    /// # Errors
+    ///
+    /// It was a canary, and has failed as one since it was made ready. Nothing changed.
+    pub fn activate(&self, candidate: Candidate) -> Result<GenerationStatus, SwapError> {
         let Candidate { generation, _seat, .. } = candidate;
+        let switching = self.switching();
+        if generation.has_failed() {
+            self.refuse_failed(generation.digest())?;
+        }
+        // A canary that was ended since it was made ready is on its way out.
+        self.retired.take_back(&generation);
         generation.serves_from_now();
         let status = generation.status();
-        let switching = self.switching();
         let previous = Some(Arc::clone(&self.live.load().active));
         let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
         let active = Arc::clone(&generation);
@@ -270,7 +273,7 @@ impl Generations {
         drop(left);
         self.retired.see_off();
         generation.keep_code();
-        status
+        Ok(status)
     }
 
     /// Has a candidate decide a share of the calls too, from now on. Compiles and rehearses, like a swap.

@@ -23,18 +23,32 @@ impl Retired {
         self.lock().extend(retired);
     }
 
+    /// Takes back what left as a canary and is to serve after all.
+    pub(super) fn take_back(&self, generation: &Arc<Generation>) {
+        self.lock().retain(|leaving| !Arc::ptr_eq(leaving, generation));
+        generation.stay();
+    }
+
     /// Waits until nobody else holds what was retired, and drops it. Not for a worker thread.
     ///
     /// False when somebody still does after [`WAIT_MAX`].
     pub(super) fn see_off(&self) -> bool {
-        self.lock().iter().for_each(|generation| generation.retire());
         let until = Instant::now() + WAIT_MAX;
         loop {
-            let mut leaving = std::mem::take(&mut *self.lock());
-            // Fails while anybody else holds one.
-            leaving = leaving.into_iter().filter_map(|generation| Arc::try_unwrap(generation).err()).collect();
+            let mut leaving = self.lock();
+            leaving.iter().for_each(|generation| generation.retire());
+            // Whoever looks at the same time must not see an empty list before everything is gone.
+            let mut gone = Vec::new();
+            for generation in std::mem::take(&mut *leaving) {
+                // Fails while anybody else holds it.
+                match Arc::try_unwrap(generation) {
+                    Ok(generation) => gone.push(generation),
+                    Err(held) => leaving.push(held),
+                }
+            }
+            drop(gone);
             let Some(held) = leaving.first().map(|generation| generation.id()) else { return true };
-            self.lock().append(&mut leaving);
+            drop(leaving);
             if Instant::now() >= until {
                 tracing::warn!(generation = %held, "a retired generation is still in a call; no guest is loaded until it is gone");
                 return false;

@@ -54,7 +54,8 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
     let Asked { right, of, .. } = asked;
     scene.show("forms: answers on a client of another node, right", format!("{right} of {of}"), right == of && of > 0);
-    let hidden: u64 = herd.names().iter().filter_map(|node| herd.status(node)["generations"]["unconvertible"].as_u64()).sum();
+    let hidden: u64 =
+        herd.names().iter().filter_map(|node| herd.status(node)["generations"]["unconvertible"].as_u64()).sum();
     scene.show("forms: records that a guest was not shown", hidden, hidden == 0);
     let digest = herd.digest("Riley");
     let began = std::time::Instant::now();

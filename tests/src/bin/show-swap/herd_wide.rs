@@ -31,7 +31,8 @@ fn killed(scene: &mut Scene<'_>) -> Result<()> {
     let mut nodes = start(&herd, &[]);
     let mut back_ms = Vec::new();
     for round in 0..ROUNDS {
-        let (guest, line, answer) = if round % 2 == 0 { (HELLO, "you", "hello, you") } else { (WATCH, "WATCH you", "OK") };
+        let (guest, line, answer) =
+            if round % 2 == 0 { (HELLO, "you", "hello, you") } else { (WATCH, "WATCH you", "OK") };
         let name = ["Campbell", "Jaquez", "Bernard"][round % 3];
         nodes.remove(name).expect("it runs").kill();
         let asked = if name == "Jaquez" { "Campbell" } else { "Riley" };
