@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use herd::admin::{AdminClient, AdminClientError, SwapWish, Token};
+use herd::admin::{AdminClient, AdminClientError, Promotion, SwapWish, Token};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -36,6 +36,15 @@ impl Operator {
     /// The herd does not swap, or the node does not answer.
     pub fn herd_swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
         self.runtime.block_on(self.client.herd_swap(self.admin, guest.to_vec(), SwapWish::default()))
+    }
+
+    /// Has the herd swap to the canary of this node.
+    ///
+    /// # Errors
+    ///
+    /// The herd does not swap, or the node does not answer.
+    pub fn promote_canary(&self) -> Result<Value, AdminClientError> {
+        self.runtime.block_on(self.client.promote_canary(self.admin, Promotion::OfTheHerd))
     }
 
     /// Replaces the logic of this node alone.

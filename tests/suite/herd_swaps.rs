@@ -1,9 +1,10 @@
 //! Swaps of the whole herd, with a process for each node: refused by one, asked for by two, cut short, missed, and remembered.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, Process, WATCH, eventually};
+use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, Process, WATCH, eventually};
 use serde_json::Value;
 
 #[test]
@@ -20,10 +21,9 @@ fn a_node_that_was_killed_takes_up_what_it_missed_and_hears_it_from_a_peer() {
     nodes.insert("Campbell", herd.run("Campbell"));
     herd.await_serving(&herd.serving("Riley"), &["Campbell"]);
     assert_eq!(herd.client("Campbell").ask("you"), "hello, you");
-    eventually("the guest is on its disk", || match kept.read_dir().map(Iterator::count) {
-        Ok(1) => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
+    let digest = herd.status("Riley")["herd"]["swap"]["digest"].as_str().unwrap().to_string();
+    let file = kept.join(format!("{digest}.wasm"));
+    eventually("the guest is on its disk", || if file.exists() { Ok(()) } else { Err(file.display().to_string()) });
 }
 
 #[test]
@@ -176,6 +176,61 @@ fn a_node_that_went_back_by_itself_stays_back_and_half_of_them_take_the_herd_alo
         assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
     }
     assert_eq!(herd.status("Jaquez")["herd"]["swap"]["who"], "the herd itself");
+}
+
+/// Goal: what faults before anybody was told that it serves has gone back all the same. Method: a client that sends nothing
+/// but what the guest faults on, while it is swapped in; one fault is enough to go back.
+#[test]
+fn a_guest_that_faults_at_once_is_known_to_have_gone_back() {
+    let herd = Herd::of_one().with("swap.faults_max=1");
+    let _up = herd.up();
+    let address = herd.address("Riley");
+    let ends = AtomicBool::new(false);
+    let said = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = Client::connect(address);
+            while !ends.load(Ordering::Relaxed) {
+                assert_eq!(client.ask("BOOM"), "? BOOM");
+            }
+        });
+        let swapped = herd.swap_with(Fixture::Trap, &["--unrehearsed"]);
+        ends.store(true, Ordering::Relaxed);
+        swapped.unwrap_err()
+    });
+    assert!(said.starts_with("herd: Riley: it was sent back at once, and so was the herd"), "{said}");
+    let status = herd.await_status("Riley", "the way back of the herd", |status| {
+        status["herd"]["swap"]["number"] == 2 && status["herd"]["applied"] == 2
+    });
+    assert_eq!(status["generations"]["active"]["id"], 1);
+    let audit = herd.herd(&["audit", "--json"]);
+    let audit: Value = serde_json::from_slice(&audit.stdout).unwrap();
+    let stages = audit["Riley"]["entries"].as_array().unwrap().iter();
+    let stages: Vec<&str> = stages.filter_map(|entry| entry["stage"].as_str()).collect();
+    let story = ["committed", "previous", "active", "rolled_back", "active"];
+    assert!(stages.windows(story.len()).any(|window| window == story), "{stages:?}");
+}
+
+/// Method: a node that is stopped holds up the swap that promotes the canary of another one, which is cancelled meanwhile.
+#[test]
+fn a_canary_that_ends_while_it_is_promoted_serves_and_is_in_nobodys_way() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let nodes = start(&herd);
+    herd.swap_with(HELLO, &["--canary", "100%", "--node", "Riley"]).unwrap();
+    nodes["Jaquez"].stop();
+    thread::scope(|scope| {
+        let promoting = scope.spawn(|| herd.operator("Riley").promote_canary());
+        herd.await_status("Riley", "the candidate", |status| !status["herd"]["engaged"].is_null());
+        assert!(herd.herd(&["canary", "cancel", "--node", "Riley"]).status.success());
+        nodes["Jaquez"].go_on();
+        promoting.join().unwrap().unwrap();
+    });
+    for node in herd.names() {
+        herd.await_status(node, "its name", |status| status["generations"]["active"]["name"] == "hello");
+        assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
+    }
+    herd.swap(WATCH, &[]).unwrap();
+    assert_eq!(herd.client("Riley").ask("WATCH you"), "OK", "and the next swap finds nothing in its way");
+    assert!(herd.status("Riley")["engine"]["instances"]["alive"].as_object().unwrap().len() <= 2);
 }
 
 #[test]

@@ -99,9 +99,10 @@ impl Member {
                 cut(&mut why);
                 Err(why)
             }
-            // It may have been sent back before this was heard.
+            // It may have been sent back before this was heard, and the herd along with it.
             Ok(taken) => match self.standing.back.get(&self.node).filter(|_| is_the_last) {
                 Some(why) => Err(why.clone()),
+                None if !is_the_last && live != swap.digest => Err(WENT_BACK.into()),
                 None => Ok(taken),
             },
         };
@@ -148,5 +149,7 @@ impl Member {
     }
 }
 
+/// What becomes of a guest that faults before anybody has heard that it serves.
+const WENT_BACK: &str = "it was sent back at once, and so was the herd; herd audit says why";
 /// Between two tries to take up what something is in the way of.
 const LATER: Duration = Duration::from_secs(1);

@@ -1,8 +1,10 @@
 //! Two guests that keep records in different forms, swapped and rolled back under load, also half-way through a roll.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use herd_tests::load::Load;
-use herd_tests::{Fixture, Herd, PATIENCE, eventually};
+use herd_tests::{Behaviour, Fixture, Herd, PATIENCE, eventually};
 
 use crate::sheet::{Bar, Row, Scene};
 
@@ -20,6 +22,7 @@ pub(crate) const ROW: Row = Row {
 
 fn play(scene: &mut Scene<'_>) -> Result<()> {
     let herd = Herd::of_five();
+    herd.places().behave(Behaviour::Slow(Duration::from_millis(20)));
     let _up = herd.up();
     let nodes = herd.names().into_iter().map(|name| (name.to_string(), herd.address(name))).collect();
     let running = Load { nodes, sessions_per_node: 16, askers_per_node: 2, rate: Some(RATE) }.start();
@@ -58,7 +61,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
         herd.names().iter().filter_map(|node| herd.status(node)["generations"]["unconvertible"].as_u64()).sum();
     scene.show("forms: records that a guest was not shown", hidden, hidden == 0);
     let digest = herd.digest("Riley");
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let same = || herd.names().iter().filter(|node| herd.digest(node) == digest).count();
     let mut equal = same();
     while equal < 5 && began.elapsed() < PATIENCE {
