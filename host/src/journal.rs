@@ -73,7 +73,9 @@ impl Core {
         if before.shadow.is_some() && self.generations.status().shadow.is_none() {
             let report = self.generations.shadow_report();
             let ended = report.map(|shadow| entry(who, audit::Stage::Shadow, &shadow.candidate).because(why));
-            ended.map(|ended| self.audit.append_soon(ended));
+            if let Some(ended) = ended {
+                self.audit.append_soon(ended);
+            }
         }
     }
 

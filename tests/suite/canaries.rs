@@ -25,6 +25,9 @@ fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened
     let report = said(&herd, &["canary", "report"], "node ");
     assert!(report.contains("60 %"), "{report}");
 
+    let shown = said(&herd, &["status"], "node ");
+    assert!(shown.contains("canary ") && shown.contains(" 60 %"), "{shown}");
+
     said(&herd, &["canary", "cancel"], "Riley: generation 2 (");
     assert_eq!(of_canary(&heard()), 0);
     assert!(herd.status("Riley")["generations"]["canary"].is_null());

@@ -17,6 +17,7 @@ use super::shadow;
 use super::table::Table;
 use super::watch::{self, Target};
 use crate::admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token, state_directory};
+use crate::audit::harmless;
 use crate::config::HerdConfig;
 use crate::runtime::with_transcripts;
 use crate::share::Share;
@@ -93,8 +94,18 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
         return print_json(&answers);
     }
     let up: Vec<&Value> = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
-    let mut nodes =
-        Table::new(&["node", "generation", "guest", "previous", "records", "digest", "sessions", "aside", "faults"]);
+    let mut nodes = Table::new(&[
+        "node",
+        "generation",
+        "guest",
+        "previous",
+        "beside",
+        "records",
+        "digest",
+        "sessions",
+        "aside",
+        "faults",
+    ]);
     let mut links = Table::new(&["link", "state", "queued", "dropped", "round trip", "clock ahead", "last error"]);
     for (name, answer) in &answers {
         let Ok(status) = answer else {
@@ -107,6 +118,7 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
             generation(active),
             text(&active["name"]),
             if previous.is_null() { "-".into() } else { generation(previous) },
+            beside(&status["generations"]),
             text(&status["records"]["keys"]),
             short(&status["records"]["digest"]),
             text(&status["sessions"]["open"]),
@@ -128,6 +140,12 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
         }
     }
     say_on!("{nodes}");
+    if let Some(swap) = up.iter().map(|node| &node["herd"]["swap"]).max_by_key(|swap| swap["number"].as_u64())
+        && !swap.is_null()
+    {
+        let (number, who) = (text(&swap["number"]), text(&swap["who"]));
+        say!("\nswap {number} of the herd, to {}, by {}", short(&swap["digest"]), harmless(&who));
+    }
     if !links.is_empty() {
         say_on!("\n{links}");
     }
@@ -377,6 +395,19 @@ fn as_seconds(value: &toml::Value) -> Option<f64> {
 
 pub(super) fn generation(generation: &Value) -> String {
     format!("{} ({})", text(&generation["id"]), short(&generation["digest"]))
+}
+
+/// The candidate that decides beside the active generation, if one does.
+fn beside(generations: &Value) -> String {
+    let share = |what: &str, digest: &Value, share: &Value| format!("{what} {} {share} %", short(digest));
+    let (canary, shadow) = (&generations["canary"], &generations["shadow"]);
+    if !canary.is_null() {
+        share("canary", &canary["candidate"]["digest"], &canary["share_percent"])
+    } else if !shadow.is_null() {
+        share("shadow", &shadow["digest"], &shadow["share_percent"])
+    } else {
+        "-".into()
+    }
 }
 
 fn short(digest: &Value) -> String {

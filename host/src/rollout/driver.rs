@@ -287,7 +287,10 @@ impl Driver {
             self.show();
             // What was answered is not to be forgotten.
             if let Some(answer) = self.answering.take_if(|_| self.writing.is_none()) {
-                self.answer.take().map(|waiting| waiting.send(answer));
+                // Who asked may have left.
+                if let Some(waiting) = self.answer.take() {
+                    let _ = waiting.send(answer);
+                }
             }
             if let Some(stopped) = self.stopping.take_if(|_| self.writing.is_none()) {
                 let _ = stopped.send(());

@@ -176,7 +176,7 @@ impl Member {
             Message::Standing(theirs) => match self.cleaned(theirs) {
                 Some(theirs) => self.hear_standing(from, theirs, now),
                 None => {
-                    tracing::warn!(node = %self.node, peer = from, "a peer says that the herd swapped more often than can be")
+                    tracing::warn!(node = %self.node, peer = from, "a peer says that the herd swapped more often than can be");
                 }
             },
             Message::Word(number, mut word) => {

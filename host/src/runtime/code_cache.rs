@@ -1,7 +1,7 @@
 //! Compiled guests on disk, so that a node starts and swaps without compiling what it has compiled before.
 //!
-//! A file is named after the digest of its guest and what it was compiled for, and holds the digest of what follows and
-//! then machine code. Machine code is believed: whoever can write here can run anything as this user. So the directory
+//! A file is named after the digest of its guest and what it was compiled for, and holds the checksum of what follows and
+//! then machine code. The checksum finds what a disk has damaged, and is quick, because a swap waits for it. Machine code is believed: whoever can write here can run anything as this user. So the directory
 //! belongs to its user alone, or it is not used. What cannot be read is compiled anew; a cache that fails costs time only.
 //!
 //! Bounds: the newest [`FILES_MAX`] files are kept.
@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use twox_hash::XxHash3_64;
 use wasmtime::component::Component;
 
 use super::digest::Digest;
@@ -49,12 +50,12 @@ impl CodeCache {
     pub(super) fn find(&self, engine: &wasmtime::Engine, guest: Digest) -> Option<Component> {
         let path = self.files.path(&self.name(guest));
         let bytes = std::fs::read(&path).ok()?;
-        let (digest, code) = bytes.split_at_checked(DIGEST_BYTES)?;
-        if *digest != Digest::of(code).bytes() {
+        let (written, code) = bytes.split_first_chunk()?;
+        if *written != checksum(code) {
             tracing::warn!(path = %path.display(), "a file of compiled code is damaged; the guest is compiled anew");
             return None;
         }
-        // SAFETY: the code came from `serialize` below: it is whole, as its digest shows, it was compiled for this engine,
+        // SAFETY: the code came from `serialize` below: it is whole, as its checksum shows, it was compiled for this engine,
         // as its name shows and wasmtime checks, and only this user can have written it, as `open` has checked.
         #[allow(unsafe_code, reason = "machine code cannot be checked; its origin can")]
         let component = unsafe { Component::deserialize(engine, code) };
@@ -67,19 +68,22 @@ impl CodeCache {
     pub(super) fn keep(&self, guest: Digest, component: &Component) {
         let name = self.name(guest);
         let kept = component.serialize().map_err(io::Error::other);
-        let kept = kept.and_then(|code| self.files.write(&name, &[&Digest::of(&code).bytes(), &code]));
+        let kept = kept.and_then(|code| self.files.write(&name, &[&checksum(&code), &code]));
         if let Err(error) = kept {
             tracing::warn!(path = %self.files.path(&name).display(), %error, "compiled code was not kept");
         }
     }
 
     fn name(&self, guest: Digest) -> String {
-        format!("{guest}-{:016x}.cwasm", self.compatibility)
+        format!("{guest}-{:016x}.code", self.compatibility)
     }
 }
 
-const DIGEST_BYTES: usize = 32;
-/// Some 300 KiB each.
+fn checksum(code: &[u8]) -> [u8; 8] {
+    XxHash3_64::oneshot(code).to_le_bytes()
+}
+
+/// Some 700 KiB each.
 const FILES_MAX: usize = 32;
 
 #[cfg(test)]

@@ -18,11 +18,6 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The bytes.
-    pub(super) fn bytes(self) -> [u8; 32] {
-        self.0
-    }
-
     /// The first 8 digits, which is what people read.
     #[must_use]
     pub fn short(&self) -> String {

@@ -224,7 +224,7 @@ impl Generations {
     pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
         let seat = self.seat()?;
         if !options.again {
-            self.refuse_failed(Digest::of(bytes)).inspect_err(|_| self.stages.turned_away())?;
+            self.refuse_failed(|| Digest::of(bytes)).inspect_err(|_| self.stages.turned_away())?;
         }
         if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
             self.shadows.end("a swap to another guest began");
@@ -251,7 +251,7 @@ impl Generations {
         let Candidate { generation, _seat, .. } = candidate;
         let switching = self.switching();
         if generation.has_failed() {
-            self.refuse_failed(generation.digest())?;
+            self.refuse_failed(|| generation.digest())?;
         }
         // A canary that was ended since it was made ready is on its way out.
         self.retired.take_back(&generation);
@@ -340,7 +340,7 @@ impl Generations {
 
     fn try_candidate(&self, bytes: &[u8], options: SwapOptions) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         if !options.again {
-            self.refuse_failed(Digest::of(bytes))?;
+            self.refuse_failed(|| Digest::of(bytes))?;
         }
         if !self.retired.see_off() {
             return Err(SwapError::Retiring);
@@ -414,8 +414,13 @@ impl Generations {
         (self.common.census.status(), self.engine.status())
     }
 
-    fn refuse_failed(&self, digest: Digest) -> Result<(), SwapError> {
+    /// Hashes only if any guest has failed here.
+    fn refuse_failed(&self, digest: impl FnOnce() -> Digest) -> Result<(), SwapError> {
         let known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return Ok(());
+        }
+        let digest = digest();
         let failed = known.iter().find(|(failed, _)| *failed == digest);
         failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why: why.clone() }))
     }

@@ -46,10 +46,21 @@ impl Recorder {
         recorded
     }
 
-    /// Everything that is kept.
+    /// The last calls of the node, whichever workers made them: [`DECISIONS_MIN`] decisions and as many more as came with
+    /// them in one call. Oldest first.
     pub(super) fn calls(&self) -> Vec<Arc<Recorded>> {
         let lanes = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner));
-        lanes.flat_map(|lane| lane.calls.iter().cloned().collect::<Vec<_>>()).collect()
+        let mut calls: Vec<Arc<Recorded>> =
+            lanes.flat_map(|lane| lane.calls.iter().cloned().collect::<Vec<_>>()).collect();
+        calls.sort_by_key(|call| call.at.now_ns);
+        let mut decisions = 0;
+        let newest = calls.iter().rev().take_while(|call| {
+            let wanted = decisions < DECISIONS_MIN;
+            decisions += call.asked.call().decisions();
+            wanted
+        });
+        let older = calls.len() - newest.count();
+        calls.split_off(older)
     }
 }
 
@@ -99,6 +110,22 @@ mod tests {
         let decisions: usize = calls.iter().map(|call| call.asked.call().decisions()).sum();
         assert!((DECISIONS_MIN..DECISIONS_MIN + 10).contains(&decisions), "{decisions}");
         assert_eq!(calls.last().unwrap().at.now_ns, 999, "the newest is there");
+    }
+
+    #[test]
+    fn of_several_workers_the_newest_calls_are_given() {
+        let recorder = Recorder::new();
+        for lane in 0..2_u64 {
+            for number in 0..1000 {
+                let at = Moment { now_ns: 2 * number + lane, random: (0, 0) };
+                let recorded = Recorded { at, asked: Call::Inputs(&batch(b"line\n", 1)).keep(), reads: vec![] };
+                let lanes = recorder.lanes.len();
+                let mut lane = recorder.lanes[lane as usize % lanes].lock().unwrap();
+                lane.calls.push_back(Arc::new(recorded));
+            }
+        }
+        let times: Vec<u64> = recorder.calls().iter().map(|call| call.at.now_ns).collect();
+        assert_eq!(times, (2000 - DECISIONS_MIN as u64..2000).collect::<Vec<_>>());
     }
 
     #[test]
