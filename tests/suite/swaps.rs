@@ -19,6 +19,17 @@ fn a_session_stays_through_a_swap_and_a_rollback_and_knows_the_new_logic_at_once
 }
 
 #[test]
+fn the_guest_inside_the_binary_can_be_swapped_to_without_a_file() {
+    let herd = Herd::of_one().with_guest(HELLO);
+    let _up = herd.up();
+    assert_eq!(herd.client("Riley").ask("you"), "hello, you");
+    assert!(herd.herd(&["swap", "--built-in"]).status.success());
+    assert_eq!(herd.client("Riley").ask("you"), "? you");
+    let said = herd.herd(&["swap"]);
+    assert_eq!(said.status.code(), Some(2), "there is nothing to swap to");
+}
+
+#[test]
 fn half_a_line_sent_before_a_swap_is_decided_by_the_new_logic() {
     let herd = Herd::of_one();
     let _up = herd.up();

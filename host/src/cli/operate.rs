@@ -16,6 +16,7 @@ use super::client_runtime;
 use super::shadow;
 use super::table::Table;
 use super::watch::{self, Target};
+use crate::DEFAULT_GUEST;
 use crate::admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token, state_directory};
 use crate::audit::harmless;
 use crate::config::HerdConfig;
@@ -37,8 +38,11 @@ pub(super) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(super) struct SwapArgs {
     /// The component, built for wasm32-wasip2.
-    #[arg(required_unless_present = "report")]
+    #[arg(required_unless_present_any = ["report", "built_in"])]
     guest: Option<PathBuf>,
+    /// The guest that is built into this binary, in place of a file.
+    #[arg(long, conflicts_with_all = ["guest", "watch"])]
+    built_in: bool,
     /// Transcripts (*.herd) that it has to hold before it serves, or directories of them, in place of those inside it.
     #[arg(long, value_name = "FILE")]
     transcripts: Vec<PathBuf>,
@@ -59,7 +63,7 @@ pub(super) struct SwapArgs {
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "100%")]
     shadow: Option<Share>,
     /// With --shadow and no guest: shows what the shadow that is on has found, as `herd shadow report` does.
-    #[arg(long, requires = "shadow", conflicts_with = "guest")]
+    #[arg(long, requires = "shadow", conflicts_with_all = ["guest", "built_in"])]
     report: bool,
     /// Swaps now and whenever the content of the file changes, until it is interrupted.
     #[arg(long, conflicts_with_all = ["transcripts", "canary", "shadow", "node", "json"])]
@@ -158,13 +162,18 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
 
 /// Replaces the logic.
 pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitCode> {
-    let Some(path) = &args.guest else { return shadow::report(config, &args.node, args.json) };
-    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
-    if args.watch {
-        watch::follow(path, There::new(config, wish)?);
-        return Ok(ExitCode::SUCCESS);
+    if args.report {
+        return shadow::report(config, &args.node, args.json);
     }
-    let mut guest = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
+    let mut guest = match &args.guest {
+        Some(path) if args.watch => {
+            watch::follow(path, There::new(config, wish)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
+        None => DEFAULT_GUEST.into(),
+    };
     if !args.transcripts.is_empty() {
         let texts = transcripts(&args.transcripts)?.into_iter().map(|(name, _, text)| (name, text));
         guest = with_transcripts(&guest, &texts.collect());
