@@ -6,7 +6,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::operate::{Answers, ask_each, ask_one, failures, generation, herd_told, print_json, text, told};
+use super::nodes::{NodesArgs, say_each};
+use super::operate::{ask_each, ask_one, generation, herd_told, text, told};
 use super::table::Table;
 use crate::admin::{AdminClientError, Promotion, ShareWish};
 use crate::config::HerdConfig;
@@ -36,16 +37,6 @@ enum What {
     Cancel(NodesArgs),
 }
 
-#[derive(Debug, Args)]
-struct NodesArgs {
-    /// Only this node. May be given several times. Without it: every node of the herd.
-    #[arg(long, value_name = "NODE")]
-    node: Vec<String>,
-    /// Prints what the nodes say, as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Has a guest decide for a share of the sessions: on every node that answers, or on none if one refuses.
 pub(super) fn begin(
     config: &HerdConfig,
@@ -66,7 +57,7 @@ pub(super) fn begin(
         }
         answers.retain(|answer| refused(answer));
     }
-    say_each(&answers, as_json, &format!("decides for {} of the sessions", wish.share))
+    say_each(&answers, as_json, ROLE, &format!("decides for {} of the sessions", wish.share))
 }
 
 /// Shows, widens, promotes or cancels a canary.
@@ -75,7 +66,7 @@ pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<E
         What::Report(args) => report(config, args),
         What::Widen { share, nodes } => {
             let answers = ask_each(config, &nodes.node, async |client, node| client.widen_canary(node, *share).await)?;
-            say_each(&answers, nodes.json, &format!("decides for {share} of the sessions"))
+            say_each(&answers, nodes.json, ROLE, &format!("decides for {share} of the sessions"))
         }
         What::Promote(args) if args.node.is_empty() => {
             let promoted =
@@ -90,22 +81,9 @@ pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<E
         }
         What::Cancel(args) => {
             let answers = ask_each(config, &args.node, async |client, node| client.end_canary(node).await)?;
-            say_each(&answers, args.json, "decides for nobody any more")
+            say_each(&answers, args.json, ROLE, "decides for nobody any more")
         }
     }
-}
-
-fn say_each(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
-    if as_json {
-        return print_json(answers);
-    }
-    for (name, answer) in answers {
-        if let Ok(answer) = answer {
-            let candidate = &answer["canary"]["candidate"];
-            say!("{name}: generation {}, {}, {what}", generation(candidate), text(&candidate["name"]));
-        }
-    }
-    failures(answers)
 }
 
 fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
@@ -134,3 +112,6 @@ fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     }
     if canaries.is_empty() { bail!("no node answers") } else { Ok(ExitCode::SUCCESS) }
 }
+
+/// What the answers of nodes call it.
+const ROLE: &str = "canary";

@@ -19,6 +19,7 @@ mod bench;
 mod canary;
 mod check;
 mod log;
+mod nodes;
 mod operate;
 mod serve;
 mod shadow;
@@ -83,7 +84,7 @@ enum Command {
     /// is away takes it up when it is back. The generation before stays, for `herd rollback`.
     Swap(operate::SwapArgs),
     /// Goes back to the generation before the last swap. A second rollback undoes the first.
-    Rollback(operate::RollbackArgs),
+    Rollback(nodes::NodesArgs),
     /// Shows, widens, promotes or cancels a canary.
     ///
     /// `herd swap GUEST --canary SHARE` begins one: the guest decides for a share of the sessions, the same ones for as long as

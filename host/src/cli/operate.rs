@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use super::canary;
 use super::check::transcripts;
 use super::client_runtime;
+use super::nodes::NodesArgs;
 use super::shadow;
 use super::table::Table;
 use super::watch::{self, Target};
@@ -70,17 +71,6 @@ pub(super) struct SwapArgs {
     watch: bool,
     /// Only this node, for as long as the herd does not swap. May be given several times. Without it: every node of the herd
     /// or none; one that is absent takes it up when it is back.
-    #[arg(long, value_name = "NODE")]
-    node: Vec<String>,
-    /// Prints what the nodes say, as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Arguments of `herd rollback`.
-#[derive(Debug, Args)]
-pub(super) struct RollbackArgs {
-    /// Only this node. May be given several times. Without it: every node of the herd.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
     /// Prints what the nodes say, as JSON.
@@ -193,7 +183,7 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
 }
 
 /// Goes back.
-pub(super) fn rollback(config: &HerdConfig, args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn rollback(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     if args.node.is_empty() {
         let went_back = ask_one(config, async |client, node| client.herd_roll_back(node).await)?;
         return herd_told(&went_back, args.json, "serving again");

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::operate::{Answers, ask_each, failures, generation, print_json, text};
+use super::nodes::{NodesArgs, say_each};
+use super::operate::{ask_each, failures, generation, text};
 use super::table::Table;
 use crate::admin::ShareWish;
 use crate::config::HerdConfig;
@@ -26,16 +27,6 @@ enum What {
     Stop(NodesArgs),
 }
 
-#[derive(Debug, Args)]
-struct NodesArgs {
-    /// Only this node. May be given several times. Without it: every node of the herd.
-    #[arg(long, value_name = "NODE")]
-    node: Vec<String>,
-    /// Prints what the nodes say, as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Has a guest shadow.
 pub(super) fn begin(
     config: &HerdConfig,
@@ -45,7 +36,7 @@ pub(super) fn begin(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, nodes, async |client, node| client.shadow(node, guest.to_vec(), wish).await)?;
-    told(&answers, as_json, &format!("decides {} of the calls too", wish.share))
+    say_each(&answers, as_json, ROLE, &format!("decides {} of the calls too", wish.share))
 }
 
 /// Shows or ends a shadow.
@@ -54,22 +45,9 @@ pub(super) fn shadow(config: &HerdConfig, args: &ShadowArgs) -> anyhow::Result<E
         What::Report(args) => report(config, &args.node, args.json),
         What::Stop(args) => {
             let answers = ask_each(config, &args.node, async |client, node| client.end_shadow(node).await)?;
-            told(&answers, args.json, "shadows no more; see herd shadow report")
+            say_each(&answers, args.json, ROLE, "shadows no more; see herd shadow report")
         }
     }
-}
-
-fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
-    if as_json {
-        return print_json(answers);
-    }
-    for (name, answer) in answers {
-        if let Ok(answer) = answer {
-            let candidate = &answer["shadow"]["candidate"];
-            say!("{name}: generation {}, {}, {what}", generation(candidate), text(&candidate["name"]));
-        }
-    }
-    failures(answers)
 }
 
 /// Shows what shadows have found.
@@ -220,3 +198,5 @@ impl Sum {
 const COUNTS: [&str; 4] = ["compared", "skipped", "different", "faults"];
 /// Of each kind, of all nodes together.
 const EXAMPLES_MAX: usize = 3;
+/// What the answers of nodes call it.
+const ROLE: &str = "shadow";
