@@ -23,6 +23,7 @@ mod nodes;
 mod operate;
 mod serve;
 mod shadow;
+mod status;
 mod table;
 mod watch;
 
@@ -76,7 +77,7 @@ enum Command {
     /// Walks a recorded GPS track through the herd, and checks that every report is visible at every node.
     Feed(ask::FeedArgs),
     /// Shows nodes, generations, records, digests and links.
-    Status(operate::StatusArgs),
+    Status(status::StatusArgs),
     /// Replaces the logic while clients stay connected.
     ///
     /// The guest is compiled, checked and rehearsed on every node while the old generation serves, and serves when all nodes
@@ -143,7 +144,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => serve::run(&common.config()?, &args),
         Command::Send(args) => ask::send(&common.config()?, args),
         Command::Feed(args) => ask::feed(&common.config()?, args),
-        Command::Status(args) => operate::status(&common.config()?, &args),
+        Command::Status(args) => status::status(&common.config()?, &args),
         Command::Swap(args) => operate::swap(&common.config()?, &args),
         Command::Rollback(args) => operate::rollback(&common.config()?, &args),
         Command::Canary(args) => canary::canary(&common.config()?, &args),

@@ -1,0 +1,157 @@
+//! `herd status`: what the nodes are doing, and what a person should look at.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::operate::{ask_each, failures, generation, print_json, short, text};
+use super::table::Table;
+use crate::audit::harmless;
+use crate::config::HerdConfig;
+
+/// Arguments of `herd status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Only this node. May be given several times.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Prints everything the nodes say, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows what the nodes are doing.
+pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
+    if args.json {
+        return print_json(&answers);
+    }
+    let up: Vec<&Value> = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
+    let mut nodes = Table::new(&[
+        "node",
+        "generation",
+        "guest",
+        "previous",
+        "beside",
+        "records",
+        "digest",
+        "sessions",
+        "aside",
+        "faults",
+    ]);
+    let mut links = Table::new(&["link", "state", "queued", "dropped", "round trip", "clock ahead", "last error"]);
+    for (name, answer) in &answers {
+        let Ok(status) = answer else {
+            nodes.row([name.as_str(), "down"]);
+            continue;
+        };
+        let (active, previous) = (&status["generations"]["active"], &status["generations"]["previous"]);
+        nodes.row([
+            name.clone(),
+            generation(active),
+            text(&active["name"]),
+            if previous.is_null() { "-".into() } else { generation(previous) },
+            beside(&status["generations"]),
+            text(&status["records"]["keys"]),
+            short(&status["records"]["digest"]),
+            text(&status["sessions"]["open"]),
+            text(&status["records"]["set_aside"]),
+            text(&active["faults"]),
+        ]);
+        for link in status["links"].as_array().into_iter().flatten() {
+            let milliseconds =
+                |value: &Value| value.as_f64().map_or("-".into(), |milliseconds| format!("{milliseconds:.2} ms"));
+            links.row([
+                format!("{name} - {}", text(&link["peer"])),
+                text(&link["state"]),
+                format!("{} B", text(&link["queued_bytes"])),
+                text(&link["dropped_reports"]),
+                milliseconds(&link["round_trip_ms"]),
+                milliseconds(&link["clock_ahead_ms"]),
+                link["last_error"].as_str().unwrap_or("-").into(),
+            ]);
+        }
+    }
+    say_on!("{nodes}");
+    if let Some(swap) = up.iter().map(|node| &node["herd"]["swap"]).max_by_key(|swap| swap["number"].as_u64())
+        && !swap.is_null()
+    {
+        let (number, who) = (text(&swap["number"]), text(&swap["who"]));
+        say!("\nswap {number} of the herd, to {}, by {}", short(&swap["digest"]), harmless(&who));
+    }
+    if !links.is_empty() {
+        say_on!("\n{links}");
+    }
+    let faults = faults(config, &up);
+    if !faults.is_empty() {
+        say_on!("\n{faults}");
+    }
+    failures(&answers)
+}
+
+/// What a person should look at.
+fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
+    let mut faults = String::new();
+    let digests: Vec<&Value> = nodes.iter().map(|node| &node["records"]["digest"]).collect();
+    if digests.windows(2).any(|pair| pair[0] != pair[1]) {
+        let _ = writeln!(faults, "nodes hold different records: reports are on their way, or a node missed some");
+    }
+    // A clock that is wrong by more than half the tolerance lets late reports win.
+    let tolerance_s = config.logic.get("tolerance_s").and_then(as_seconds).unwrap_or(TOLERANCE_S);
+    for node in nodes {
+        let audit = &node["audit"];
+        if audit["lost"].as_u64().is_some_and(|lost| lost > 0) {
+            let (name, lost, why) = (text(&node["node"]), text(&audit["lost"]), text(&audit["last_error"]));
+            let _ = writeln!(faults, "audit fault: {name} could not write {lost} entries of its audit log: {why}");
+        }
+        let (name, herd) = (text(&node["node"]), &node["herd"]);
+        if let Some(why) = herd["back"][&name].as_str() {
+            let number = text(&herd["swap"]["number"]);
+            let _ = writeln!(faults, "swap fault: {name} went back from swap {number} of the herd by itself: {why}");
+        } else if herd["applied"] != herd["swap"]["number"] && !herd["swap"].is_null() {
+            let number = text(&herd["swap"]["number"]);
+            let _ = writeln!(faults, "swap fault: {name} has not taken up swap {number} of the herd yet");
+        }
+        if let Some(error) = herd["memory_error"].as_str() {
+            let _ = writeln!(faults, "swap fault: {name} forgets what it swapped to at a restart: {error}");
+        }
+        if node["generations"]["unconvertible"].as_u64().is_some_and(|count| count > 0) {
+            let (name, count) = (text(&node["node"]), text(&node["generations"]["unconvertible"]));
+            let _ = writeln!(
+                faults,
+                "forms: {name} could not show its guest a record {count} times, because no guest there converts it"
+            );
+        }
+        for link in node["links"].as_array().into_iter().flatten() {
+            let ahead_ms = link["clock_ahead_ms"].as_f64().unwrap_or_default();
+            if ahead_ms.abs() > tolerance_s * 500.0 {
+                let (name, peer) = (text(&node["node"]), text(&link["peer"]));
+                let _ = writeln!(faults, "clock fault: {peer} is {:.3} s ahead of {name}", ahead_ms / 1000.0);
+            }
+        }
+    }
+    faults
+}
+
+/// The candidate that decides beside the active generation, if one does.
+fn beside(generations: &Value) -> String {
+    let share = |what: &str, digest: &Value, share: &Value| format!("{what} {} {share} %", short(digest));
+    let (canary, shadow) = (&generations["canary"], &generations["shadow"]);
+    if !canary.is_null() {
+        share("canary", &canary["candidate"]["digest"], &canary["share_percent"])
+    } else if !shadow.is_null() {
+        share("shadow", &shadow["digest"], &shadow["share_percent"])
+    } else {
+        "-".into()
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds of a tolerance")]
+fn as_seconds(value: &toml::Value) -> Option<f64> {
+    value.as_float().or_else(|| Some(value.as_integer()? as f64)).or_else(|| value.as_str()?.parse().ok())
+}
+
+/// What the default logic uses when nothing is configured.
+const TOLERANCE_S: f64 = 60.0;
