@@ -11,14 +11,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::candidate::SwapOptions;
 use super::fault::Fault;
 use super::form_rules::WayBack;
 use super::generation::{Generation, GenerationStatus};
-use super::generations::{Generations, SwapError, SwapOptions};
+use super::generations::Generations;
 use super::give_way::giving_way;
 use super::live::Live;
 use super::probation::{Probation, SwapLimits};
 use super::rehearsal::Rehearsed;
+use super::swap_error::SwapError;
 use crate::share::Share;
 
 /// A generation that decides for a share of the sessions.

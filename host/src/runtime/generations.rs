@@ -25,6 +25,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::canary::CanaryStatus;
+use super::candidate::{Candidate, SwapOptions};
 use super::census::CensusStatus;
 use super::digest::Digest;
 use super::engine::{Engine, EngineStatus};
@@ -40,6 +41,8 @@ use super::rehearsal::{Rehearsed, rehearse};
 use super::retired::Retired;
 use super::shadow::{ShadowReport, ShadowStatus, Shadows};
 use super::stages::{Serving, Stages, StagesStatus};
+use super::swap_error::{NoShadow, RollbackError, SwapError};
+use super::witness::Witness;
 use crate::share::Share;
 
 /// The generations of one node.
@@ -66,56 +69,6 @@ pub struct Generations {
     pub(super) evidence: OnceLock<Evidence>,
     pub(super) rescued: AtomicU64,
     pub(super) warned_second: AtomicU64,
-}
-
-/// Who wants to know of what a node does with its generations by itself.
-pub trait Witness: Send + Sync + 'static {
-    /// The active generation failed its probation, and the previous one serves again. Called on a worker thread: must
-    /// not wait.
-    fn sent_back(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str);
-
-    /// What the active generation faulted on, and the previous one decided, was saved. Called on the thread that does
-    /// that.
-    fn case_saved(&self, saved: &SavedCase);
-
-    /// A shadow ended without being told to. Called on its thread or on a worker: must not wait.
-    fn shadow_ended(&self, candidate: &GenerationStatus, why: &str);
-
-    /// A canary ended without being told to. Called on a worker thread: must not wait.
-    fn canary_ended(&self, candidate: &GenerationStatus, why: &str);
-}
-
-/// A generation that is ready to serve and does not. While it is there, no other is made ready; dropped, it is gone.
-pub struct Candidate {
-    generation: Arc<Generation>,
-    rehearsed: Rehearsed,
-    _seat: OwnedSemaphorePermit,
-}
-
-impl Candidate {
-    /// What people want to know of it.
-    #[must_use]
-    pub fn status(&self) -> GenerationStatus {
-        self.generation.status()
-    }
-
-    /// What it has stood, in words.
-    #[must_use]
-    pub fn rehearsed(&self) -> String {
-        let Rehearsed { transcripts, decisions } = self.rehearsed;
-        format!("{transcripts} transcripts and {decisions} decisions of this node")
-    }
-}
-
-/// How a swap is to go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SwapOptions {
-    /// Also for a guest that failed its probation here.
-    pub again: bool,
-    /// Without the last decisions of this node. Transcripts are rehearsed in any case.
-    pub unrehearsed: bool,
-    /// Whether the generation before has to be able to read what this one writes.
-    pub way_back: WayBack,
 }
 
 impl Generations {
@@ -233,13 +186,13 @@ impl Generations {
         if let Some(canary) = self.live.load().canary.clone() {
             if canary.generation().digest() == Digest::of(bytes) {
                 let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
-                return Ok(Candidate { generation, rehearsed, _seat: seat });
+                return Ok(Candidate { generation, rehearsed, seat });
             }
             self.end_canary_because("a swap to another guest began");
         }
         let (generation, rehearsed) =
             giving_way("herd-swap", || self.candidate(bytes, options).inspect(|(candidate, _)| candidate.warm()))?;
-        Ok(Candidate { generation, rehearsed, _seat: seat })
+        Ok(Candidate { generation, rehearsed, seat })
     }
 
     /// Has a candidate decide from now on, and sees off what that retires: not for a worker thread. Ends a shadow.
@@ -248,7 +201,7 @@ impl Generations {
     ///
     /// It was a canary, and has failed as one since it was made ready. Nothing changed.
     pub fn activate(&self, candidate: Candidate) -> Result<GenerationStatus, SwapError> {
-        let Candidate { generation, _seat, .. } = candidate;
+        let Candidate { generation, seat: _seat, .. } = candidate;
         let switching = self.switching();
         if generation.has_failed() {
             self.refuse_failed(|| generation.digest())?;
@@ -428,55 +381,6 @@ impl Generations {
     pub(super) fn switching(&self) -> MutexGuard<'_, ()> {
         self.switching.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The logic was not replaced. Nothing changed.
-#[derive(Debug, thiserror::Error)]
-pub enum SwapError {
-    /// Another swap is under way on this node, or of the herd. Try again when it is over.
-    #[error("another swap is under way on this node")]
-    Busy,
-    /// What the last swap retired is still in a call, and there is room for one candidate only. Try again in a second.
-    #[error("the generation that the last swap retired is still in a call on this node; try again in a second")]
-    Retiring,
-    /// This very guest was sent back before. It is not tried for ever.
-    #[error(
-        "not tried again: this guest ({digest}) failed its probation here, with {why}; herd test shows it on the cases that this node kept, herd audit says where they are, and --again tries it all the same"
-    )]
-    Failed {
-        /// Which guest.
-        digest: String,
-        /// Why it was sent back.
-        why: String,
-    },
-    /// A shadow or a canary is wanted, and another candidate shadows already.
-    #[error("another guest ({0}) shadows already; herd shadow stop ends that")]
-    Shadowed(String),
-    /// A canary or a shadow is wanted, and there is a canary.
-    #[error("another guest ({0}) is the canary already; herd canary cancel ends that")]
-    Canary(String),
-    /// A shadow is wanted, and the system has no thread for it.
-    #[error("there is no thread for a shadow: {0}")]
-    Thread(std::io::Error),
-    /// The guest does not load, or fails its rehearsal.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-}
-
-/// There is no shadow to end. Nothing changed.
-#[derive(Debug, thiserror::Error)]
-#[error("no guest shadows on this node")]
-pub struct NoShadow;
-
-/// The logic was not rolled back. Nothing changed.
-#[derive(Debug, thiserror::Error)]
-pub enum RollbackError {
-    /// Nothing was swapped since the node started.
-    #[error("there is no previous generation to go back to")]
-    NoPrevious,
-    /// The node went back from that one by itself.
-    #[error("the previous generation ({0}) failed its probation, and nobody goes back to it")]
-    Failed(GenerationId),
 }
 
 /// What serves now, for people and scripts.

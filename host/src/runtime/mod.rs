@@ -16,6 +16,7 @@
 mod bindings;
 mod call;
 mod canary;
+mod candidate;
 mod case;
 mod case_files;
 mod census;
@@ -56,9 +57,12 @@ mod shrink;
 mod side_by_side;
 mod slot;
 mod stages;
+mod swap_error;
 mod transcripts;
+mod witness;
 
 pub use canary::{CanaryStatus, NoCanary};
+pub use candidate::{Candidate, SwapOptions};
 pub use census::CensusStatus;
 pub use decider::{ComponentDecider, Warmth};
 pub use differences::{DifferenceKind, Example, FaultExample, FaultKind, Found};
@@ -68,14 +72,14 @@ pub use evidence::SavedCase;
 pub use fault::Fault;
 pub use form_rules::WayBack;
 pub use generation::{Generation, GenerationId, GenerationStatus};
-pub use generations::{
-    Candidate, Generations, GenerationsStatus, NoShadow, RollbackError, SwapError, SwapOptions, Witness,
-};
+pub use generations::{Generations, GenerationsStatus};
 pub use live::{Side, Sides};
 pub(crate) use output::admits_guest_line;
 pub use probation::SwapLimits;
 pub use shadow::{ShadowReport, ShadowStatus};
 pub use stages::{StageCount, StagesStatus};
+pub use swap_error::{NoShadow, RollbackError, SwapError};
 pub use transcripts::with_transcripts;
+pub use witness::Witness;
 
 pub use inspect::{Inspection, LoadError, Stage};

@@ -29,9 +29,9 @@ use serde::Serialize;
 use super::call::{Asked, Recorded};
 use super::differences::{Differences, Found};
 use super::generation::{Generation, GenerationId, GenerationStatus};
-use super::generations::Witness;
 use super::give_way::give_way;
 use super::side_by_side::SideBySide;
+use super::witness::Witness;
 use crate::share::Share;
 
 /// The shadow of a node, if there is one, and what the last one has found.
