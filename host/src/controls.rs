@@ -47,6 +47,7 @@ impl Controls for Core {
         let refused = |error| self.refused(who, &digest.to_string(), audit::Stage::Candidate, &error);
         let candidate = prepared.map_err(refused)?;
         self.ready(&candidate, who);
+        self.generations.check(&candidate).map_err(refused)?;
         let before = self.generations.status();
         self.activating(&before, &candidate.status(), who, None);
         let active = self.generations.activate(candidate).map_err(refused)?;

@@ -68,10 +68,16 @@ impl Hands for Core {
             self.went_back(&before.active, &active, &swap.who);
             return Ok(taken(&active));
         }
-        let candidate = match ready {
-            Some(ready) => ready,
-            None => self.load(swap, guest.ok_or_else(|| NotTaken::NotNow("its bytes are not there".into()))?)?,
+        let candidate = match (ready, guest) {
+            (Some(ready), _) => Ok(ready),
+            (None, Some(guest)) => self.load(swap, guest),
+            (None, None) => Err(NotTaken::NotNow("its bytes are not there".into())),
         };
+        // Also if it did not load: a canary or a shadow of another guest is over all the same.
+        self.others_are_over(&before, &swap.who, "ended by a swap of the herd");
+        let candidate = candidate?;
+        self.generations.check(&candidate).map_err(|error| self.not_taken(swap, &error))?;
+        let before = self.generations.status();
         self.committed(swap, &why);
         self.activating(&before, &candidate.status(), &swap.who, Some(&why));
         let active = self.generations.activate(candidate).map_err(|error| self.not_taken(swap, &error))?;

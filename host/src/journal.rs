@@ -46,7 +46,8 @@ impl Core {
         tracing::info!(node = %self.name, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "generation serving");
         self.audit.flush();
         intake::offer_aside_again(self);
-        self.generations.status().active.id == active.id
+        let previous = self.generations.status().previous;
+        !previous.is_some_and(|previous| previous.id == active.id && previous.failed)
     }
 
     /// The generation before serves again.

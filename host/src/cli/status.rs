@@ -114,6 +114,10 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
             let number = text(&herd["swap"]["number"]);
             let _ = writeln!(faults, "swap fault: {name} has not taken up swap {number} of the herd yet");
         }
+        if let Some(why) = herd["ended"].as_str() {
+            let _ =
+                writeln!(faults, "swap fault: {name} takes part in no swap of the herd until it is restarted: {why}");
+        }
         if let Some(error) = herd["memory_error"].as_str() {
             let _ = writeln!(faults, "swap fault: {name} forgets what it swapped to at a restart: {error}");
         }

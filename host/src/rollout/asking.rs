@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::member::Member;
+use super::member::{Member, NUMBERS_AHEAD_MAX};
 use super::message::{Plan, Round, Taken, Vote, Word};
 use super::standing::HerdSwap;
 use crate::runtime::Digest;
@@ -167,6 +167,11 @@ impl Member {
     /// A node stands to a round like this.
     pub(super) fn voted(&mut self, round: &Round, node: &str, vote: Vote, now: Instant) {
         let known = self.nodes.contains(node);
+        // Nobody would take a swap of such a number for one.
+        let absurd = self.standing.number().saturating_add(NUMBERS_AHEAD_MAX);
+        if matches!(vote, Vote::Here(number) if number > absurd) {
+            return;
+        }
         let Some(asking) = self.asking.as_mut().filter(|asking| asking.round == *round && known) else { return };
         asking.lost.remove(node);
         if let Vote::Here(number) = vote {
@@ -174,6 +179,13 @@ impl Member {
         }
         asking.votes.insert(node.into(), (vote, now));
         self.go_on_asking(now);
+    }
+
+    /// Counts the silence of others from now on: this node did not listen.
+    pub(super) fn excuse_silence(&mut self, now: Instant) {
+        if let Some(asking) = &mut self.asking {
+            asking.votes.values_mut().for_each(|(_, heard)| *heard = now);
+        }
     }
 
     /// A node has taken up a swap, or has not.
@@ -262,7 +274,8 @@ impl Member {
         let Phase::Preparing { refused } = &mut asking.phase else { return };
         // A node of which nothing is heard any more has not refused: it is absent, and hears of the swap when it is back.
         let silent = |(_, heard): &(Vote, Instant)| now.duration_since(*heard) >= LOST_AFTER;
-        let lost = asking.votes.iter().filter(|(_, vote)| silent(vote)).map(|(node, _)| node.clone());
+        let others = asking.votes.iter().filter(|(node, _)| **node != self.node);
+        let lost = others.filter(|(_, vote)| silent(vote)).map(|(node, _)| node.clone());
         asking.lost.extend(lost.collect::<Vec<_>>());
         let present = asking.votes.iter().filter(|(node, _)| !asking.lost.contains(*node));
         let votes: Vec<(&String, &Vote)> = present.map(|(node, (vote, _))| (node, vote)).collect();

@@ -280,6 +280,8 @@ impl Driver {
             let now = Instant::now();
             if let Some(event) = event {
                 self.happened(event, &hands, now);
+                // Before time passes: what is to be remembered is in memory yet.
+                self.obey(&hands);
             }
             self.member.tick(now);
             self.obey(&hands);
@@ -391,6 +393,7 @@ impl Driver {
         let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         let guests = [serving].into_iter().chain(swapped_to);
         let guests = guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
+        self.write_again = Instant::now();
         self.unwritten = Some(Unwritten { remembered: Remembered { standing, applied, serving, previous }, guests });
     }
 

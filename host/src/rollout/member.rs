@@ -38,7 +38,7 @@ pub(super) struct Member {
     pub(super) neighbours: BTreeSet<String>,
     pub(super) engaged: Option<Engaged>,
     /// The candidate of a swap that was given up is still being made ready.
-    winding_down: bool,
+    pub(super) winding_down: bool,
     pub(super) taking: Option<Taking>,
     pub(super) fetch: Option<Fetch>,
     /// Neighbours that want what is on its way to this node, and from which byte on.
@@ -50,6 +50,8 @@ pub(super) struct Member {
     /// How long a candidate is held when nothing is heard of the node that asked for it.
     candidate_max: Duration,
     tell_again: Instant,
+    /// When time was last said to have passed.
+    ticked: Instant,
     orders: VecDeque<Order>,
 }
 
@@ -133,6 +135,7 @@ impl Member {
             shelf,
             candidate_max,
             tell_again: now,
+            ticked: now,
             orders: VecDeque::new(),
         }
     }
@@ -229,6 +232,10 @@ impl Member {
 
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant) {
+        if now.duration_since(self.ticked) >= STALL {
+            // What others have said since waits to be heard, so nobody is known to be silent.
+            self.excuse_silence(now);
+        }
         if now >= self.tell_again {
             self.tell_again = now + TELL_EVERY;
             self.order(Order::TellAll(None, Message::Standing(self.standing.clone())));
@@ -242,7 +249,9 @@ impl Member {
         let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.tick(&self.neighbours, now));
         self.go_on_fetching(next, now);
         self.consider(now);
+        self.go_on_taking(now);
         self.go_on_asking(now);
+        self.ticked = now;
     }
 
     pub(super) fn called(&mut self, round: Round, from: &str, now: Instant) {
@@ -434,7 +443,9 @@ impl std::fmt::Display for Round {
     }
 }
 
+/// This node was held up itself: while something is under way, time passes in steps of some milliseconds.
+const STALL: Duration = Duration::from_secs(1);
 /// A swap a second for ten days, while a node was away.
-const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
+pub(super) const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
 /// A neighbour that missed what was said, because its queue was full, hears it again.
 const TELL_EVERY: Duration = Duration::from_secs(5);

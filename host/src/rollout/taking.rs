@@ -38,7 +38,7 @@ impl Member {
             _ => {}
         }
         if self.standing.back.contains_key(&self.node) {
-            self.applied = Some(swap);
+            (self.applied, self.taking) = (Some(swap), None);
             return self.order(Order::Remember);
         }
         self.take(swap, now);
@@ -111,8 +111,8 @@ impl Member {
             self.applied = self.applied.take().max(Some(swap.clone()));
         }
         // What was ready serves, or does not serve; either way there is nothing to be given up any more.
-        if self.engaged.as_ref().is_some_and(|engaged| engaged.step.digest() == Some(swap.digest)) {
-            self.engaged = None;
+        if let Some(engaged) = self.engaged.take_if(|engaged| engaged.step.digest() == Some(swap.digest)) {
+            self.winding_down |= matches!(engaged.step, Step::Preparing(_));
         }
         let (node, number) = (self.node.clone(), swap.number);
         self.say(Word::Took { node: node.clone(), number, taken: taken.clone() });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::asking::{Goal, NodeOutcome, NotSwapped, Outcome};
 use super::member::{Member, Order, Shelf};
-use super::message::{Message, Plan, Taken};
+use super::message::{Message, Plan, Taken, Vote, Word};
 use super::standing::{HerdSwap, Standing};
 use super::taking::NotTaken;
 use crate::runtime::Digest;
@@ -640,4 +640,56 @@ fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
     net.ask("A", "new");
     net.settle();
     assert_eq!(net.answer("A").unwrap().swap.number, 1);
+    net.node("D").slow = true;
+    net.ask("A", "newer");
+    net.settle();
+    let round = net.nodes["D"].held[0].0.clone();
+    let vote = Message::Word(1, Word::Vote { round, node: "B".into(), vote: Vote::Here(u64::MAX) });
+    net.node("A").member.hear("B", vote, now);
+    net.node("D").prepare(now);
+    net.settle();
+    assert_eq!(net.answer("A").unwrap().swap.number, 2);
+}
+
+#[test]
+fn a_node_that_was_held_up_itself_does_not_take_the_others_for_absent() {
+    let mut net = Net::new();
+    net.node("D").slow = true;
+    net.node("D").refuses.insert(guest("new"), "not checked: no room");
+    net.ask("A", "new");
+    net.settle();
+    let now = net.now;
+    net.node("D").prepare(now);
+    net.obey("D");
+    // Its refusal is on its way, and node A stands still for ten seconds.
+    net.now += Duration::from_secs(10);
+    let now = net.now;
+    net.node("A").member.tick(now);
+    net.obey("A");
+    assert!(net.node("A").answers.is_empty(), "it does not commit without having listened");
+    net.settle();
+    net.pass(Duration::from_secs(2));
+    assert!(matches!(net.answer("A"), Err(NotSwapped::Refused(_))));
+    assert_eq!(net.serving(), [guest("old"); 5]);
+}
+
+#[test]
+fn a_way_back_that_something_is_in_the_way_of_is_gone_later() {
+    let mut net = Net::new();
+    net.ask("A", "new");
+    net.settle();
+    net.answer("A").unwrap();
+    let now = net.now;
+    net.node("B").member.went_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
+    net.pass(Duration::from_secs(1));
+    net.kill("B");
+    net.node("B").member.serving = guest("new");
+    net.node("B").member.standing.back.clear();
+    net.start_again("B");
+    net.node("B").busy = true;
+    net.pass(Duration::from_secs(2));
+    net.node("B").busy = false;
+    net.pass(Duration::from_secs(2));
+    assert_eq!(net.node("B").member.serving, guest("old"));
+    net.assert_at_rest();
 }

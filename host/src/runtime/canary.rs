@@ -149,9 +149,10 @@ impl Generations {
         let canary = self.live.load().canary.clone()?;
         tracing::debug!(generation = %canary.generation.id(), why, "a canary ended");
         self.replace_canary(None);
+        // While nobody can activate it: what serves must not be on its way out.
+        self.retired.leave(Some(Arc::clone(&canary.generation)));
         drop(switching);
         let status = canary.status();
-        self.retired.leave(Some(Arc::clone(&canary.generation)));
         drop(canary);
         self.retired.see_off();
         Some(status)
@@ -169,9 +170,9 @@ impl Generations {
         let why = format!("{faults_max} faults within {window_s} s as a canary; the last one: {fault}");
         self.remember_failed(canary.generation.digest(), &why);
         self.replace_canary(None);
+        self.retired.leave(Some(Arc::clone(&canary.generation)));
         drop(switching);
         let status = canary.generation.status();
-        self.retired.leave(Some(Arc::clone(&canary.generation)));
         tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
         if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
             witness.canary_ended(&status, &why);

@@ -195,17 +195,25 @@ impl Generations {
         Ok(Candidate { generation, rehearsed, seat })
     }
 
+    /// Whether a candidate may still serve.
+    ///
+    /// # Errors
+    ///
+    /// It was a canary, and has failed as one since it was made ready.
+    pub fn check(&self, candidate: &Candidate) -> Result<(), SwapError> {
+        let generation = &candidate.generation;
+        if generation.has_failed() { self.refuse_failed(|| generation.digest()) } else { Ok(()) }
+    }
+
     /// Has a candidate decide from now on, and sees off what that retires: not for a worker thread. Ends a shadow.
     ///
     /// # Errors
     ///
     /// It was a canary, and has failed as one since it was made ready. Nothing changed.
     pub fn activate(&self, candidate: Candidate) -> Result<GenerationStatus, SwapError> {
-        let Candidate { generation, seat: _seat, .. } = candidate;
         let switching = self.switching();
-        if generation.has_failed() {
-            self.refuse_failed(|| generation.digest())?;
-        }
+        self.check(&candidate)?;
+        let Candidate { generation, seat: _seat, .. } = candidate;
         // A canary that was ended since it was made ready is on its way out.
         self.retired.take_back(&generation);
         generation.serves_from_now();
@@ -367,15 +375,15 @@ impl Generations {
         (self.common.census.status(), self.engine.status())
     }
 
-    /// Hashes only if any guest has failed here.
+    /// Hashes only if any guest has failed here, and while nobody waits for it.
     fn refuse_failed(&self, digest: impl FnOnce() -> Digest) -> Result<(), SwapError> {
-        let known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_empty() {
+        let known = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().is_empty() {
             return Ok(());
         }
         let digest = digest();
-        let failed = known.iter().find(|(failed, _)| *failed == digest);
-        failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why: why.clone() }))
+        let failed = known().iter().find(|(failed, _)| *failed == digest).cloned();
+        failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why }))
     }
 
     pub(super) fn switching(&self) -> MutexGuard<'_, ()> {
