@@ -194,10 +194,13 @@ fn a_guest_that_faults_at_once_is_known_to_have_gone_back() {
             }
         });
         let swapped = herd.swap_with(Fixture::Trap, &["--unrehearsed"]);
+        herd.await_status("Riley", "the way back", |status| status["herd"]["swap"]["number"] == 2);
         ends.store(true, Ordering::Relaxed);
-        swapped.unwrap_err()
+        swapped
     });
-    assert!(said.starts_with("herd: Riley: it was sent back at once, and so was the herd"), "{said}");
+    // It may have served for long enough to say so.
+    let words = "herd: Riley: it was sent back at once, and so was the herd";
+    assert!(said.is_ok() || said.as_ref().is_err_and(|said| said.starts_with(words)), "{said:?}");
     let status = herd.await_status("Riley", "the way back of the herd", |status| {
         status["herd"]["swap"]["number"] == 2 && status["herd"]["applied"] == 2
     });

@@ -132,7 +132,7 @@ impl Rollout {
             status: Arc::clone(&status),
             unwritten: None,
             writing: None,
-            write_again: Instant::now(),
+            write_again: None,
             answering: None,
             stopping: None,
         };
@@ -260,7 +260,7 @@ struct Driver {
     unwritten: Option<Unwritten>,
     writing: Option<Unwritten>,
     /// Not before, because the disk has just failed.
-    write_again: Instant,
+    write_again: Option<Instant>,
     /// What came of a swap, to be said when it is written down.
     answering: Option<Result<Outcome, NotSwapped>>,
     stopping: Option<oneshot::Sender<()>>,
@@ -278,6 +278,7 @@ impl Driver {
             };
             let Some(hands) = self.hands.as_ref().and_then(Weak::upgrade) else { return };
             let now = Instant::now();
+            self.member.previous = hands.live().1;
             if let Some(event) = event {
                 self.happened(event, &hands, now);
                 // Before time passes: what is to be remembered is in memory yet.
@@ -342,7 +343,7 @@ impl Driver {
                         "what was swapped is not remembered over a restart; it is tried again"
                     );
                     self.unwritten = self.unwritten.take().or(last);
-                    self.write_again = now + WRITE_PAUSE;
+                    self.write_again = Some(now + WRITE_PAUSE);
                 }
                 lock(&self.status).memory_error = written.err();
             }
@@ -392,13 +393,20 @@ impl Driver {
         let (standing, applied) = (self.member.standing.clone(), self.member.applied.clone());
         let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         let guests = [serving].into_iter().chain(swapped_to);
-        let guests = guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
-        self.write_again = Instant::now();
+        let mut guests: Vec<(Digest, Arc<[u8]>)> =
+            guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
+        // What was not written yet is what a rollback goes back to.
+        let before = self.unwritten.take().into_iter().flat_map(|unwritten| unwritten.guests);
+        let before: Vec<_> = before.filter(|(digest, _)| guests.iter().all(|(other, _)| other != digest)).collect();
+        guests.extend(before);
+        guests.truncate(UNWRITTEN_MAX);
+        // Only the same again has to wait.
+        self.write_again = None;
         self.unwritten = Some(Unwritten { remembered: Remembered { standing, applied, serving, previous }, guests });
     }
 
     fn write(&mut self, now: Instant) {
-        if self.writing.is_some() || now < self.write_again {
+        if self.writing.is_some() || self.write_again.is_some_and(|again| now < again) {
             return;
         }
         let Some(unwritten) = self.unwritten.take() else { return };
@@ -428,6 +436,8 @@ fn caught<T>(job: impl FnOnce() -> T) -> Result<T, String> {
 const HEARD_MAX: usize = 4096;
 /// Links that come and go, and what operators and jobs bring.
 const HERE_MAX: usize = 1024;
+/// Guests that wait for the disk.
+const UNWRITTEN_MAX: usize = 4;
 /// A disk that was full may have room again.
 const WRITE_PAUSE: Duration = Duration::from_secs(5);
 /// While a swap is under way: a neighbour that lacks a guest is asked again after such a time.

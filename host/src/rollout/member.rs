@@ -33,6 +33,8 @@ pub(super) struct Member {
     pub(super) applied: Option<HerdSwap>,
     /// What decides here.
     pub(super) serving: Digest,
+    /// What decided before, and is there yet: to go back to it takes no bytes.
+    pub(super) previous: Option<Digest>,
     pub(super) asking: Option<Asking>,
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
     pub(super) neighbours: BTreeSet<String>,
@@ -122,6 +124,7 @@ impl Member {
             standing: Standing::default(),
             applied: None,
             serving,
+            previous: None,
             asking: None,
             random,
             neighbours: BTreeSet::new(),

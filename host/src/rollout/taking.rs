@@ -72,7 +72,7 @@ impl Member {
             _ => false,
         };
         let guest = self.shelf.find(swap.digest);
-        if !ready && guest.is_none() {
+        if !ready && guest.is_none() && self.previous != Some(swap.digest) {
             let from = self.told_by.clone();
             return self.fetch(swap.digest, &from, now);
         }
