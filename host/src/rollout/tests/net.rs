@@ -1,0 +1,320 @@
+//! A herd of members whose messages are carried by hand, on virtual time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::super::asking::{Goal, NotSwapped, Outcome};
+use super::super::member::{Member, Order, Shelf};
+use super::super::message::{Message, Plan, Round, Taken};
+use super::super::taking::NotTaken;
+use crate::runtime::Digest;
+use crate::wish::SwapWish;
+
+/// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
+pub(super) struct Net {
+    pub(super) nodes: BTreeMap<&'static str, Node>,
+    pub(super) links: BTreeSet<(&'static str, &'static str)>,
+    pub(super) carried: VecDeque<(&'static str, &'static str, Message)>,
+    pub(super) now: Instant,
+    pub(super) random: u64,
+}
+
+pub(super) struct Node {
+    pub(super) member: Member,
+    pub(super) alive: bool,
+    pub(super) disk: Disk,
+    /// Guests that it cannot run.
+    pub(super) refuses: BTreeMap<Digest, &'static str>,
+    /// What it was told to make ready and has not, if it is slow.
+    pub(super) slow: bool,
+    /// It can take up nothing at the moment.
+    pub(super) busy: bool,
+    /// It goes back to this as soon as it serves something else, and says so before it says that it serves that.
+    pub(super) faults_at_once: Option<Digest>,
+    pub(super) held: Vec<(Round, Digest)>,
+    pub(super) candidate: Option<Digest>,
+    pub(super) generation: u64,
+    pub(super) answers: Vec<Result<Outcome, NotSwapped>>,
+    pub(super) forgotten: Vec<String>,
+    /// Guests that it got from a peer.
+    pub(super) fetched: usize,
+}
+
+/// What is in memory, over what is on the disk.
+#[derive(Default)]
+struct Shelved(HashMap<Digest, Arc<[u8]>>, Disk);
+
+#[derive(Clone, Default)]
+pub(super) struct Disk(Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>);
+
+impl Disk {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arc<[u8]>>> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Shelf for Shelved {
+    fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
+        self.0.get(&digest).cloned().or_else(|| self.1.lock().get(&digest).cloned())
+    }
+
+    fn hold(&mut self, digest: Digest, bytes: Arc<[u8]>) {
+        self.0.insert(digest, bytes);
+    }
+
+    fn keep_only(&mut self, wanted: &[Digest]) {
+        self.0.retain(|digest, _| wanted.contains(digest));
+    }
+}
+
+pub(super) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
+pub(super) const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
+pub(super) const RING: [(&str, &str); 5] = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("A", "E")];
+
+/// Long enough for several parts.
+pub(super) fn bytes(name: &str) -> Arc<[u8]> {
+    name.repeat(300_000).into_bytes().into()
+}
+
+pub(super) fn guest(name: &str) -> Digest {
+    Digest::of(&bytes(name))
+}
+
+impl Net {
+    pub(super) fn new() -> Self {
+        let mut net = Self {
+            nodes: BTreeMap::new(),
+            links: BTreeSet::new(),
+            carried: VecDeque::new(),
+            now: Instant::now(),
+            random: 0,
+        };
+        for name in NAMES {
+            let member = net.member(name);
+            net.nodes.insert(name, member);
+        }
+        RING.iter().for_each(|&(left, right)| net.link(left, right));
+        net.settle();
+        net
+    }
+
+    fn member(&mut self, name: &str) -> Node {
+        self.random += 1_000_000;
+        let mut next = self.random;
+        let random = move || {
+            next += 1;
+            next.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
+        let nodes = NAMES.iter().map(ToString::to_string).collect();
+        let disk = Disk::default();
+        disk.lock().insert(guest("old"), bytes("old"));
+        let shelf = Shelved(HashMap::new(), disk.clone());
+        Node {
+            member: Member::new(name, nodes, guest("old"), Box::new(shelf), Box::new(random), CANDIDATE_MAX, self.now),
+            alive: true,
+            disk,
+            refuses: BTreeMap::new(),
+            slow: false,
+            busy: false,
+            faults_at_once: None,
+            held: Vec::new(),
+            candidate: None,
+            generation: 1,
+            answers: Vec::new(),
+            forgotten: Vec::new(),
+            fetched: 0,
+        }
+    }
+
+    pub(super) fn node(&mut self, name: &str) -> &mut Node {
+        self.nodes.get_mut(name).unwrap()
+    }
+
+    pub(super) fn link(&mut self, left: &'static str, right: &'static str) {
+        self.links.insert((left, right));
+        self.node(left).member.linked(right);
+        self.node(right).member.linked(left);
+    }
+
+    pub(super) fn cut(&mut self, left: &'static str, right: &'static str) {
+        if self.links.remove(&(left, right)) {
+            self.node(left).member.unlinked(right);
+            self.node(right).member.unlinked(left);
+            self.carried.retain(|&(from, to, _)| (from, to) != (left, right) && (from, to) != (right, left));
+        }
+    }
+
+    pub(super) fn cut_off(&mut self, name: &'static str) {
+        for (left, right) in RING.into_iter().filter(|&(left, right)| left == name || right == name) {
+            self.cut(left, right);
+        }
+    }
+
+    pub(super) fn kill(&mut self, name: &'static str) {
+        self.cut_off(name);
+        self.node(name).alive = false;
+    }
+
+    /// A node comes back with what it had written down.
+    pub(super) fn start_again(&mut self, name: &'static str) {
+        let old = self.nodes.remove(name).unwrap();
+        let mut new = self.member(name);
+        new.member.standing = old.member.standing;
+        new.member.applied = old.member.applied;
+        new.member.serving = old.member.serving;
+        (new.refuses, new.generation) = (old.refuses, old.generation);
+        new.disk.lock().extend(old.disk.lock().drain());
+        self.nodes.insert(name, new);
+        for (left, right) in RING.into_iter().filter(|&(left, right)| left == name || right == name) {
+            let other = if left == name { right } else { left };
+            if self.nodes[other].alive {
+                self.link(left, right);
+            }
+        }
+    }
+
+    pub(super) fn ask(&mut self, name: &'static str, what: &str) {
+        let plan = Plan { digest: guest(what), wish: SwapWish::default() };
+        let now = self.now;
+        let member = &mut self.node(name).member;
+        member.shelf().hold(guest(what), bytes(what));
+        member.ask(Goal::Swap(plan), "mira", now);
+    }
+
+    /// Has the herd swap, and sees that it does.
+    pub(super) fn swap(&mut self, name: &'static str, what: &str) {
+        self.ask(name, what);
+        self.settle();
+        self.answer(name).unwrap();
+    }
+
+    pub(super) fn roll_back(&mut self, name: &'static str) {
+        let now = self.now;
+        self.node(name).member.ask(Goal::RollBack, "mira", now);
+    }
+
+    /// Does and carries what there is, until there is nothing more.
+    pub(super) fn settle(&mut self) {
+        loop {
+            for name in NAMES {
+                self.obey(name);
+            }
+            let Some((from, to, message)) = self.carried.pop_front() else { return };
+            let now = self.now;
+            let node = self.node(to);
+            if node.alive {
+                node.fetched += usize::from(matches!(message, Message::Part(_)));
+                node.member.hear(from, message, now);
+            }
+        }
+    }
+
+    pub(super) fn obey(&mut self, name: &'static str) {
+        let (now, links) = (self.now, self.links.clone());
+        let linked = |other: &&&str| links.contains(&(name, **other)) || links.contains(&(**other, name));
+        let neighbours: Vec<&'static str> = NAMES.iter().filter(linked).copied().collect();
+        loop {
+            let node = self.nodes.get_mut(name).unwrap();
+            let orders: Vec<Order> = node.member.orders().collect();
+            if orders.is_empty() {
+                return;
+            }
+            if !node.alive {
+                return;
+            }
+            for order in orders {
+                match order {
+                    Order::Tell(peer, message) => {
+                        let to = neighbours.iter().find(|other| **other == peer);
+                        self.carried.extend(to.map(|to| (name, *to, message)));
+                    }
+                    Order::TellAll(except, message) => {
+                        let others = neighbours.iter().filter(|other| Some(**other) != except.as_deref());
+                        self.carried.extend(others.map(|to| (name, *to, message.clone())));
+                    }
+                    Order::Prepare { round, plan, guest } => {
+                        assert_eq!(Digest::of(&guest), plan.digest);
+                        assert_eq!(node.candidate, None, "one candidate at a time");
+                        node.held.push((round, plan.digest));
+                        if !node.slow {
+                            node.prepare(now);
+                        }
+                    }
+                    Order::Forget { digest, why, .. } => {
+                        assert_eq!(node.candidate.take(), Some(digest));
+                        node.forgotten.push(why);
+                    }
+                    Order::TakeUp { swap, guest } => {
+                        let ready = node.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
+                        assert!(ready || guest.is_some());
+                        let refused = node.refuses.get(&swap.digest).map(|why| NotTaken::Refused((*why).into()));
+                        node.generation += 1;
+                        let taken = Taken { generation: node.generation, name: "guest".into() };
+                        let mut live = if refused.is_some() { node.member.serving } else { swap.digest };
+                        if let Some(back) = node.faults_at_once.filter(|_| refused.is_none()) {
+                            live = back;
+                            node.member.went_back(swap.digest, back, "8 faults within 10 s".into(), now);
+                        }
+                        let busy = node.busy.then(|| NotTaken::NotNow("busy".into()));
+                        if busy.is_some() {
+                            live = node.member.serving;
+                        }
+                        node.member.took_up(&swap, busy.or(refused).map_or(Ok(taken), Err), live, now);
+                    }
+                    Order::Remember => {
+                        let serving = node.member.serving;
+                        if let Some(guest) = node.member.shelf().find(serving) {
+                            node.disk.lock().insert(serving, guest);
+                        }
+                    }
+                    Order::Answer(answer) => node.answers.push(answer),
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, in steps as a node does.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.now += Duration::from_millis(50);
+            let now = self.now;
+            for name in NAMES {
+                let node = self.node(name);
+                if node.alive {
+                    node.member.tick(now);
+                }
+            }
+            self.settle();
+        }
+    }
+
+    pub(super) fn serving(&self) -> Vec<Digest> {
+        self.nodes.values().map(|node| node.member.serving).collect()
+    }
+
+    pub(super) fn answer(&mut self, name: &str) -> Result<Outcome, NotSwapped> {
+        let answers = &mut self.node(name).answers;
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        answers.remove(0)
+    }
+
+    pub(super) fn assert_at_rest(&self) {
+        for (name, node) in self.nodes.iter().filter(|(_, node)| node.alive) {
+            assert!(!node.member.is_busy() && node.candidate.is_none(), "{name}");
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn prepare(&mut self, now: Instant) {
+        for (round, digest) in std::mem::take(&mut self.held) {
+            let refused = self.refuses.get(&digest).map(|why| (*why).to_string());
+            if refused.is_none() {
+                self.candidate = Some(digest);
+            }
+            self.member.prepared(&round, digest, refused.map_or(Ok(()), Err), now);
+        }
+    }
+}
