@@ -95,10 +95,18 @@ fn a_herd_follows_a_file_from_outside_for_as_long_as_somebody_watches() {
             assert_eq!(herd.client(node).ask("you"), answer, "{node}");
         }
     }
+    // One node that serves the content by itself does not make it the herd's.
+    let first = herd.names().into_iter().min_by_key(|node| herd.address(node)).unwrap();
+    herd.swap(WATCH, &[first]).unwrap();
+    fs::copy(WATCH, &file).unwrap();
+    assert_eq!(watching.next_line(), serving(&herd, 4));
+    for node in herd.names() {
+        assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}");
+    }
     fs::write(&file, b"(component)").unwrap();
     watching.await_log(&["error: guest.wasm not parsed: not WebAssembly"]);
     drop(watching);
-    assert_eq!(herd.client("Riley").ask("you"), "? you");
+    assert_eq!(herd.client("Riley").ask("WATCH you"), "OK");
 }
 
 /// What is printed when the generation that is active now begins to serve.

@@ -115,7 +115,7 @@ pub(super) fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Re
         say!("{}", serde_json::to_string_pretty(answer)?);
     }
     let digest = short(&answer["digest"]);
-    let mut back = Vec::new();
+    let mut back: Vec<String> = Vec::new();
     for (name, outcome) in answer["nodes"].as_object().into_iter().flatten() {
         let line = match outcome.as_str() {
             Some("absent") => "absent; takes it up when it is back".into(),
@@ -133,7 +133,7 @@ pub(super) fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Re
             say!("{name}: {line}");
         }
     }
-    if back.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!("{}", back.join("\n  ")) }
+    success_without(&back)
 }
 
 pub(super) fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
@@ -190,10 +190,13 @@ impl<'a> There<'a> {
 
 impl Target for There<'_> {
     fn serving(&self, digest: &str) -> Option<u64> {
-        let answers =
-            self.runtime.block_on(ask_with(&self.client, self.config, async |client, node| client.status(node).await));
-        let active = &answers.ok()?["generations"]["active"];
-        active["id"].as_u64().filter(|_| active["digest"] == digest)
+        let asked = self.config.nodes.values().map(|node| self.client.status(node.admin_address()));
+        let answers = self.runtime.block_on(join_all(asked));
+        let serving = |answer: &Result<Value, AdminClientError>| {
+            let active = &answer.as_ref().ok()?["generations"]["active"];
+            active["id"].as_u64().filter(|_| active["digest"] == digest)
+        };
+        answers.iter().map(serving).reduce(Option::and).flatten()
     }
 
     fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
@@ -253,7 +256,12 @@ pub(super) fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
 pub(super) fn failures(answers: &Answers) -> anyhow::Result<ExitCode> {
     let failed: Vec<String> =
         answers.iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?))).collect();
-    match &*failed {
+    success_without(&failed)
+}
+
+/// Success if nothing failed, or else what did, a line each.
+fn success_without(failed: &[String]) -> anyhow::Result<ExitCode> {
+    match failed {
         [] => Ok(ExitCode::SUCCESS),
         [one] => bail!("{one}"),
         many => bail!("\n  {}", many.join("\n  ")),

@@ -248,6 +248,18 @@ struct Unwritten {
     guests: Vec<(Digest, Arc<[u8]>)>,
 }
 
+impl Unwritten {
+    /// This in the place of what was not written before it. The guests of that stay: a rollback may go back to them.
+    fn after(mut self, older: Option<Self>) -> Self {
+        for (digest, guest) in older.into_iter().flat_map(|older| older.guests) {
+            if self.guests.len() < UNWRITTEN_MAX && self.guests.iter().all(|(other, _)| *other != digest) {
+                self.guests.push((digest, guest));
+            }
+        }
+        self
+    }
+}
+
 struct Driver {
     member: Member,
     memory: Memory,
@@ -342,7 +354,10 @@ impl Driver {
                         error,
                         "what was swapped is not remembered over a restart; it is tried again"
                     );
-                    self.unwritten = self.unwritten.take().or(last);
+                    self.unwritten = match self.unwritten.take() {
+                        Some(newer) => Some(newer.after(last)),
+                        None => last,
+                    };
                     self.write_again = Some(now + WRITE_PAUSE);
                 }
                 lock(&self.status).memory_error = written.err();
@@ -393,16 +408,11 @@ impl Driver {
         let (standing, applied) = (self.member.standing.clone(), self.member.applied.clone());
         let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         let guests = [serving].into_iter().chain(swapped_to);
-        let mut guests: Vec<(Digest, Arc<[u8]>)> =
-            guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
-        // What was not written yet is what a rollback goes back to.
-        let before = self.unwritten.take().into_iter().flat_map(|unwritten| unwritten.guests);
-        let before: Vec<_> = before.filter(|(digest, _)| guests.iter().all(|(other, _)| other != digest)).collect();
-        guests.extend(before);
-        guests.truncate(UNWRITTEN_MAX);
+        let guests = guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
+        let unwritten = Unwritten { remembered: Remembered { standing, applied, serving, previous }, guests };
+        self.unwritten = Some(unwritten.after(self.unwritten.take()));
         // Only the same again has to wait.
         self.write_again = None;
-        self.unwritten = Some(Unwritten { remembered: Remembered { standing, applied, serving, previous }, guests });
     }
 
     fn write(&mut self, now: Instant) {
