@@ -1,6 +1,5 @@
 //! What operators may do with a node: the admin API and `--watch` end here.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use crate::audit::{self, Entry};
 use crate::journal::entry;
 use crate::node::Core;
 use crate::rollout::{NotSwapped, Outcome};
-use crate::runtime::{Digest, NoCanary, SwapOptions, WayBack};
+use crate::runtime::{Digest, SwapOptions, WayBack};
 use crate::share::Share;
 use crate::traffic::TrafficLog;
 use crate::worker;
@@ -87,7 +86,6 @@ impl Controls for Core {
         self.asked(guest, digest, who);
         let begun = self.generations.begin_canary(guest, wish.share, options(wish.swap));
         let canary = begun.map_err(|error| self.refused(who, &digest.to_string(), audit::Stage::Canary, &error))?;
-        *self.canary_guest() = Some(guest.into());
         let candidate = &canary.candidate;
         tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation is a canary");
         let why = format!("decides for {} of the sessions", wish.share);
@@ -104,14 +102,12 @@ impl Controls for Core {
 
     fn end_canary(&self, who: &str) -> Result<Value, Refusal> {
         let canary = self.generations.end_canary().map_err(|error| Refusal::Conflict(error.to_string()))?;
-        self.canary_guest().take();
         self.audit.append(entry(who, audit::Stage::Canary, &canary.candidate).because("cancelled"));
         Ok(json!({ "node": self.name, "canary": canary }))
     }
 
     fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal> {
-        let guest = self.canary_guest().clone();
-        let guest = guest.ok_or_else(|| Refusal::Conflict(NoCanary.to_string()))?;
+        let guest = self.generations.canary_guest().map_err(|error| Refusal::Conflict(error.to_string()))?;
         match to {
             Promotion::OfTheHerd => self.herd_swap(&guest, who, SwapWish::default()),
             Promotion::OfThisNode => self.swap(&guest, who, SwapWish::default()),
@@ -156,10 +152,6 @@ impl Core {
             NotSwapped::Busy | NotSwapped::TakenPart(_) => Err(Refusal::Busy(why)),
             _ => Err(Refusal::Conflict(why)),
         }
-    }
-
-    fn canary_guest(&self) -> MutexGuard<'_, Option<Arc<[u8]>>> {
-        self.canary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node writes into its audit log about its generations, and tells the rest of itself: in one place, whoever swapped.
 
-use std::sync::{PoisonError, Weak};
+use std::sync::Weak;
 
 use crate::admin::Refusal;
 use crate::audit::{self, Entry, THE_NODE_ITSELF};
@@ -61,11 +61,10 @@ impl Core {
     /// A canary or a shadow that was on before is not any more.
     pub(crate) fn others_are_over(&self, before: &GenerationsStatus, who: &str, why: &str) {
         let now = self.generations.status();
-        if let Some(canary) = before.canary.as_ref().filter(|_| now.canary.is_none()) {
-            self.canary.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if canary.candidate.id != now.active.id {
-                self.audit.append_soon(entry(who, audit::Stage::Canary, &canary.candidate).because(why));
-            }
+        if let Some(canary) = before.canary.as_ref().filter(|_| now.canary.is_none())
+            && canary.candidate.id != now.active.id
+        {
+            self.audit.append_soon(entry(who, audit::Stage::Canary, &canary.candidate).because(why));
         }
         self.shadow_is_over(before, who, why);
     }
@@ -125,10 +124,7 @@ impl Witness for Core {
         let why = format!("ended by itself: {why}");
         self.audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Canary, candidate).because(&why));
         let Some(core) = self.itself.get().and_then(Weak::upgrade) else { return };
-        let see_off = move || {
-            core.canary.lock().unwrap_or_else(PoisonError::into_inner).take();
-            core.generations.see_off();
-        };
+        let see_off = move || core.generations.see_off();
         if let Err(error) = std::thread::Builder::new().name("herd-retire".into()).spawn(see_off) {
             tracing::warn!(%error, "a canary that ended stays in memory until the next swap");
         }

@@ -54,8 +54,6 @@ pub(crate) struct Core {
     pub(crate) rollout: Rollout,
     /// The candidate of a swap of the herd, from when it is ready until it serves or is given up.
     pub(crate) candidate: Mutex<Option<(Digest, Candidate)>>,
-    /// The bytes of the guest that is a canary here, to be swapped to if it is promoted.
-    pub(crate) canary: Mutex<Option<Arc<[u8]>>>,
     pub(crate) upstreams: Upstreams,
     pub(crate) sessions: OnceLock<Weak<Sessions<Core>>>,
     pub(crate) itself: OnceLock<Weak<Core>>,
@@ -249,7 +247,6 @@ impl Node {
             audit,
             rollout,
             candidate: Mutex::default(),
-            canary: Mutex::default(),
             upstreams,
             sessions: OnceLock::new(),
             itself: OnceLock::new(),

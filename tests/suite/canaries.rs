@@ -51,6 +51,8 @@ fn a_canary_that_is_promoted_is_the_logic_of_every_node_without_being_loaded_aga
         assert_eq!((&generations["active"]["id"], &generations["previous"]["id"]), (&2.into(), &1.into()));
     }
     assert_eq!(herd.status("Juzang")["herd"]["swap"]["number"], 1);
+    let again = herd.herd(&["canary", "promote"]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("no guest is a canary on this node"));
     assert!(herd.herd(&["rollback"]).status.success());
     assert_eq!(herd.client("Bernard").ask("you"), "? you");
 }

@@ -26,7 +26,7 @@
 //! says who sends it in the header `herd-operator`, which is written into the audit log as a claim.
 //! A failure is `{"error": "..."}` with a status that says whose it is.
 //!
-//! Bounds: the body of a swap or a shadow. Requests are from this machine and bring a token; what does not is not read.
+//! Bounds: the body of a swap, a canary or a shadow. Requests are from this machine and bring a token; what does not is not read.
 
 mod client;
 mod operator;

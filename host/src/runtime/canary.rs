@@ -27,6 +27,8 @@ use crate::share::Share;
 pub(super) struct Canary {
     generation: Arc<Generation>,
     rehearsed: Rehearsed,
+    /// Its bytes, which every node is to have if it is promoted.
+    guest: Arc<[u8]>,
     share: Mutex<Share>,
     faults: Probation,
     decided: AtomicU64,
@@ -55,11 +57,17 @@ pub struct CanaryStatus {
 pub struct NoCanary;
 
 impl Canary {
-    fn new((generation, rehearsed): (Arc<Generation>, Rehearsed), share: Share, limits: SwapLimits) -> Self {
+    fn new(
+        (generation, rehearsed): (Arc<Generation>, Rehearsed),
+        guest: &[u8],
+        share: Share,
+        limits: SwapLimits,
+    ) -> Self {
         let since_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Self {
             generation,
             rehearsed,
+            guest: guest.into(),
             share: Mutex::new(share),
             faults: Probation::without_end(limits),
             decided: AtomicU64::new(0),
@@ -111,16 +119,25 @@ impl Generations {
     ///
     /// As for a swap; or there is a canary or a shadow already. Nothing changed.
     pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
-        let _seat = self.seat()?;
+        let _seat = self.seat(bytes, options)?;
         self.refuse_second_candidate()?;
         let options = SwapOptions { way_back: WayBack::Beside, ..options };
         let made =
             giving_way("herd-swap", || self.candidate(bytes, options).inspect(|(candidate, _)| candidate.warm()))?;
-        let canary = Arc::new(Canary::new(made, share, self.limits.clone()));
+        let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
         let status = canary.status();
         let _switching = self.switching();
         self.replace_canary(Some(canary));
         Ok(status)
+    }
+
+    /// The bytes of the guest that is a canary.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn canary_guest(&self) -> Result<Arc<[u8]>, NoCanary> {
+        self.live.load().canary.as_ref().map(|canary| Arc::clone(&canary.guest)).ok_or(NoCanary)
     }
 
     /// Has the canary decide for another share of the sessions. Those it has stay with it if the share is wider.

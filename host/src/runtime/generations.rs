@@ -175,10 +175,7 @@ impl Generations {
     /// The guest does not load or fails its rehearsal, it failed its probation before, or another candidate is there.
     /// Nothing changed, but that a canary or a shadow of another guest is over once this one is looked at.
     pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
-        let seat = self.seat()?;
-        if !options.again {
-            self.refuse_failed(|| Digest::of(bytes)).inspect_err(|_| self.stages.turned_away())?;
-        }
+        let seat = self.seat(bytes, options)?;
         if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
             self.shadows.end("a swap to another guest began");
             self.shadows.reap();
@@ -243,7 +240,7 @@ impl Generations {
     ///
     /// As for a swap; or another candidate shadows already. Nothing changed.
     pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
-        let _seat = self.seat()?;
+        let _seat = self.seat(bytes, options)?;
         self.refuse_second_candidate()?;
         let options = SwapOptions { way_back: WayBack::Beside, ..options };
         let (candidate, _) = giving_way("herd-swap", || self.candidate(bytes, options))?;
@@ -279,8 +276,13 @@ impl Generations {
         live.canary.as_ref().map_or(Ok(()), |canary| Err(SwapError::Canary(canary.generation().digest().short())))
     }
 
-    pub(super) fn seat(&self) -> Result<OwnedSemaphorePermit, SwapError> {
-        Arc::clone(&self.seat).try_acquire_owned().map_err(|_| SwapError::Busy)
+    /// Lets one at a time make a candidate ready, and none of a guest that failed before unless somebody insists.
+    pub(super) fn seat(&self, bytes: &[u8], options: SwapOptions) -> Result<OwnedSemaphorePermit, SwapError> {
+        let seat = Arc::clone(&self.seat).try_acquire_owned().map_err(|_| SwapError::Busy)?;
+        if !options.again {
+            self.refuse_failed(|| Digest::of(bytes)).inspect_err(|_| self.stages.turned_away())?;
+        }
+        Ok(seat)
     }
 
     /// Takes a guest up to *rehearsed*.
@@ -300,9 +302,6 @@ impl Generations {
     }
 
     fn try_candidate(&self, bytes: &[u8], options: SwapOptions) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
-        if !options.again {
-            self.refuse_failed(|| Digest::of(bytes))?;
-        }
         if !self.retired.see_off() {
             return Err(SwapError::Retiring);
         }
