@@ -1,4 +1,4 @@
-//! Builds the guests that the tests serve, by a cargo of its own as `host/build.rs` does, and writes `Fixture`, an
+//! Builds the guests that the tests serve, by a cargo of its own as `host/herd/build.rs` does, and writes `Fixture`, an
 //! enum with a variant for each file in `guests/examples`: a match over it has to name every one.
 
 use std::env;

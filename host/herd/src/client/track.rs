@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_recorded_walk_is_read_whole() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/cerknicko-jezero.gpx");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/cerknicko-jezero.gpx");
         let points = read_track(Path::new(path)).unwrap();
         assert_eq!(points.len(), 296);
         assert!(points.iter().all(|point| point.time_ns.is_some()));

@@ -13,7 +13,7 @@ pub(super) use generated_forms::exports::herd::logic::forms;
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod generated {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         world: "node-logic",
         exports: { default: async },
         imports: { default: trappable },
@@ -31,7 +31,7 @@ mod generated_forms {
                 export herd:logic/forms@0.1.0;
             }
         ",
-        path: "../wit",
+        path: "../../wit",
         world: "herd:host/with-forms",
         exports: { default: async },
         imports: { default: trappable },

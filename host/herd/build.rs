@@ -7,12 +7,14 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
+/// The workspace, as seen from this package.
+const ROOT: &str = "../..";
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() {
     println!("cargo::rerun-if-env-changed=HERD_DEFAULT_GUEST");
-    for input in ["../guest/logic", "../guest/component", "../guest/sdk", "../wit", "../Cargo.toml", "../Cargo.lock"] {
-        println!("cargo::rerun-if-changed={input}");
+    for input in ["guest/logic", "guest/component", "guest/sdk", "wit", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={ROOT}/{input}");
     }
     let guest = match env::var_os("HERD_DEFAULT_GUEST") {
         Some(path) => PathBuf::from(path),
@@ -27,7 +29,7 @@ fn main() {
 
 /// Embeds the transcripts of the line protocol, so that `herd test` has something to run against any guest.
 fn embed_transcripts() {
-    const DIRECTORY: &str = "../tests/transcripts";
+    const DIRECTORY: &str = "../../tests/transcripts";
     println!("cargo::rerun-if-changed={DIRECTORY}");
     let Ok(entries) = std::fs::read_dir(DIRECTORY) else { fail("tests/transcripts is not there") };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -55,7 +57,7 @@ fn build_guest() -> PathBuf {
     cargo
         .args(["build", "--package", "herd-guest", "--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(&target_dir)
-        .current_dir("..");
+        .current_dir(ROOT);
     // What the outer cargo was told is meant for the host.
     for (name, _) in env::vars() {
         let for_host = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
@@ -90,7 +92,7 @@ fn add_target() {
 /// `guest` in the target directory, whatever that is: OUT_DIR is `target/PROFILE/build/PACKAGE/out`.
 fn target_dir() -> PathBuf {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    out.ancestors().nth(4).unwrap_or(Path::new("../target")).join("guest")
+    out.ancestors().nth(4).unwrap_or(Path::new("../../target")).join("guest")
 }
 
 fn fail(why: &str) -> ! {

@@ -1,4 +1,4 @@
-//! Writes small places files for the tests, as `host/data/build_places.py` writes the large one.
+//! Writes small places files for the tests, as `host/upstreams/data/build_places.py` writes the large one.
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 

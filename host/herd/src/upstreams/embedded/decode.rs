@@ -1,6 +1,6 @@
 //! Unpacks the places file into columns.
 //!
-//! Owns the format, which `host/data/build_places.py` writes and describes: a header with every
+//! Owns the format, which `host/upstreams/data/build_places.py` writes and describes: a header with every
 //! length and a checksum, then one column after the other, the whole as one zstd frame. Knows
 //! nothing about distances.
 //!
