@@ -10,9 +10,9 @@ use crate::journal::entry;
 use crate::node::Core;
 use crate::rollout::{NotSwapped, Outcome};
 use crate::runtime::{Digest, SwapOptions, WayBack};
-use crate::share::Share;
-use crate::traffic::TrafficLog;
-use crate::worker;
+use herd_model::Share;
+use herd_sys::TrafficLog;
+use herd_sys::workers as worker;
 
 impl Controls for Core {
     fn status(&self) -> Value {

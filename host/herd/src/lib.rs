@@ -8,29 +8,20 @@
 pub mod admin;
 pub mod audit;
 pub mod bench;
-mod bounds;
 pub mod cli;
 mod client;
 pub mod config;
 mod controls;
-mod file_name;
 mod hands;
 mod intake;
 mod journal;
-mod kept_files;
 pub mod node;
 pub mod peers;
 pub mod records;
 pub mod rollout;
 pub mod runtime;
 pub mod sessions;
-pub mod share;
-mod socket;
-pub mod traffic;
 pub mod upstreams;
-mod watch;
-mod wish;
-pub mod worker;
 
 /// The component that decides unless another is configured.
 pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));

@@ -27,9 +27,9 @@ use crate::rollout::{Hands, Memory, Remembered, Rollout};
 use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations, LoadError, Side, Sides};
 use crate::runtime::{SwapLimits, Witness};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
-use crate::traffic::{TrafficLog, TrafficLogError};
 use crate::upstreams::{self, UpstreamConfigError, Upstreams};
-use crate::worker::Workers;
+use herd_sys::workers::Workers;
+use herd_sys::{TrafficLog, TrafficLogError};
 
 /// A running node.
 pub struct Node {

@@ -13,7 +13,7 @@ use herd::config::{HerdConfig, NodeConfig};
 use herd::node::Node;
 use herd::runtime::Engine;
 use herd::sessions::Feed;
-use herd::worker::{self, Workers};
+use herd_sys::workers::{self as worker, Workers};
 use herd_tests::Scratch;
 
 fn main() -> anyhow::Result<()> {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::operator::{self, operator};
 use super::token::Token;
 use super::wish::{Promotion, ShareWish};
-use crate::share::Share;
-use crate::wish::SwapWish;
+use herd_model::Share;
+use herd_model::SwapWish;
 
 /// Asks nodes of one herd.
 pub struct AdminClient {

@@ -34,9 +34,9 @@ mod server;
 mod token;
 mod wish;
 
-pub use crate::wish::SwapWish;
 pub use client::{AdminClient, AdminClientError};
+pub use herd_model::SwapWish;
 pub use operator::operator;
 pub use server::{Admin, Controls, Refusal};
-pub use token::{Token, TokenError, state_directory};
+pub use token::{Token, TokenError};
 pub use wish::{Promotion, ShareWish};

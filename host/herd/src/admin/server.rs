@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::operator::claimed;
 use super::token::Token;
 use super::wish::{Promotion, ShareWish};
-use crate::bounds::GUEST_BYTES_MAX;
-use crate::share::Share;
-use crate::wish::SwapWish;
+use herd_model::Share;
+use herd_model::SwapWish;
+use herd_model::limits::GUEST_BYTES_MAX;
 
 /// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
 pub trait Controls: Send + Sync + 'static {

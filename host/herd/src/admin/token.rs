@@ -19,9 +19,6 @@ impl std::fmt::Debug for Token {
 /// There is no token. The node does not start, or the command cannot reach it.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// No directory for state could be found.
-    #[error("there is no home directory; set `state_dir` in the configuration or STATE_DIRECTORY in the environment")]
-    NoDirectory,
     /// The file cannot be read or made.
     #[error("{path}")]
     Io {
@@ -108,23 +105,6 @@ impl Token {
         let token: String = random.iter().map(|part| format!("{part:016x}")).collect();
         writeln!(file, "{token}")
     }
-}
-
-/// Where the state of a herd lives on this machine.
-///
-/// # Errors
-///
-/// There is no configured one, and no home directory.
-pub fn state_directory(configured: Option<&Path>, herd: &str) -> Result<PathBuf, TokenError> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = configured
-        .map(Path::to_path_buf)
-        .or_else(|| variable("STATE_DIRECTORY"))
-        .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("herd")))
-        .or_else(|| variable("HOME").map(|home| home.join(".local/state/herd")))
-        .ok_or(TokenError::NoDirectory)?;
-    let name: String = herd.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-    Ok(base.join(if name.starts_with('.') { format!("_{name}") } else { name }))
 }
 
 const FILE: &str = "admin.token";

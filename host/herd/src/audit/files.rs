@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::file_name;
+use herd_sys::file_name;
 
 /// The files of one node in one directory.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::commands::{Commands, Expect};
 use super::pacer::Turns;
 use super::report::Tally;
-use crate::socket::read_what_came;
+use herd_sys::socket::read_what_came;
 
 /// Sends and counts until the end of the load.
 pub(super) struct Connection {

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::table::Table;
-use crate::admin::state_directory;
 use crate::audit::{self, Line, ReadError, Verified, harmless, verify};
 use crate::config::HerdConfig;
+use herd_sys::state_directory;
 
 /// Arguments of `herd audit`.
 #[derive(Debug, Args)]

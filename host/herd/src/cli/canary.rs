@@ -11,7 +11,7 @@ use super::operate::{ask_each, ask_one, generation, herd_told, text, told};
 use super::table::Table;
 use crate::admin::{AdminClientError, Promotion, ShareWish};
 use crate::config::HerdConfig;
-use crate::share::Share;
+use herd_model::Share;
 
 /// Arguments of `herd canary`.
 #[derive(Debug, Args)]

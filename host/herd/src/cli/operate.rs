@@ -16,10 +16,11 @@ use super::nodes::NodesArgs;
 use super::shadow;
 use super::watch::{self, Target};
 use crate::DEFAULT_GUEST;
-use crate::admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token, state_directory};
+use crate::admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token};
 use crate::config::HerdConfig;
 use crate::runtime::with_transcripts;
-use crate::share::Share;
+use herd_model::Share;
+use herd_sys::state_directory;
 
 /// Arguments of `herd swap`.
 #[derive(Debug, Args)]

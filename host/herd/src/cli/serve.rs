@@ -12,11 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::watch::Watch;
 use crate::DEFAULT_GUEST;
-use crate::admin::{Token, state_directory};
+use crate::admin::Token;
 use crate::config::HerdConfig;
 use crate::node::Node;
 use crate::runtime::Engine;
-use crate::worker::{self, Workers};
+use herd_sys::state_directory;
+use herd_sys::workers::{self as worker, Workers};
 
 /// Arguments of `herd up`.
 #[derive(Debug, Args)]

@@ -15,10 +15,10 @@ use tokio::sync::oneshot;
 
 use crate::admin::{Controls, Refusal, SwapWish, operator};
 use crate::audit::harmless;
-use crate::bounds::GUEST_BYTES_MAX;
 use crate::node::Node;
 use crate::runtime::Digest;
-use crate::watch::{Look, WatchedFile};
+use herd_model::limits::GUEST_BYTES_MAX;
+use herd_sys::{Look, WatchedFile};
 
 /// A file that is watched. Dropped, it is no more; a swap that is under way is done.
 pub(super) struct Watch {

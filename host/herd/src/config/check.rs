@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::problem::hint;
 use super::{HerdConfig, NodeConfig};
-use crate::bounds::NODE_NAME_BYTES_MAX;
+use herd_model::limits::NODE_NAME_BYTES_MAX;
 
 /// Checks a configuration that has the right shape.
 ///

@@ -21,8 +21,8 @@ use super::link;
 use super::outbox::Outbox;
 use super::peer::{Link, Peer, lock};
 use super::status::PeersStatus;
-use crate::traffic::TrafficLog;
-use crate::worker::Rota;
+use herd_sys::TrafficLog;
+use herd_sys::workers::Rota;
 
 /// Takes what peers report and say.
 pub trait Sink: Send + Sync + 'static {

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::bundle::Bundle;
 use super::frame::WireReport;
-use crate::worker;
+use herd_sys::workers as worker;
 
 /// The queue of a link.
 pub(super) struct Outbox {

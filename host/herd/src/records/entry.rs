@@ -1,14 +1,9 @@
 //! One record under its key, in one allocation.
 
-use serde::{Deserialize, Serialize};
+use herd_model::Reign;
 
 use super::near::bring_near;
 use super::origins::OriginId;
-
-/// How often a key was forgotten. A record of a higher reign wins whatever its rank, so nothing older comes back.
-/// Guests never see it: a keep inherits its key's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Reign(pub u64);
 
 /// What decides between two records of a key: the higher one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,5 +13,6 @@ mod origins;
 mod table;
 
 pub use digest::RecordsDigest;
-pub use entry::{Rank, Reign};
-pub use table::{Aside, Kept, RecordLimits, RecordTable, RecordsStatus};
+pub use entry::Rank;
+pub use herd_model::{Kept, Reign};
+pub use table::{Aside, RecordLimits, RecordTable, RecordsStatus};

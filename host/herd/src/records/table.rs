@@ -7,11 +7,12 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
+use herd_model::{Kept, Reign};
 use herd_sdk::{Found, Records};
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Digester, RecordsDigest};
-use super::entry::{Entry, Rank, Reign};
+use super::entry::{Entry, Rank};
 use super::origins::{OriginId, Origins};
 
 /// How much is taken from clients.
@@ -28,18 +29,6 @@ impl Default for RecordLimits {
     fn default() -> Self {
         Self { keys_max: 10_000_000, mib_max: 4096 }
     }
-}
-
-/// What became of a record that was offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Kept {
-    /// It won and is kept now, in this reign.
-    Applied(Reign),
-    /// What is there is as high or higher.
-    Outranked,
-    /// It is a new key and there is no room. Only where clients connect.
-    NoRoom,
 }
 
 /// A report that is set aside: it counts in the digest and is not shown to guests.

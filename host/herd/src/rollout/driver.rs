@@ -18,7 +18,7 @@ use super::message::{Message, Plan, Round, Taken};
 use super::standing::{HerdSwap, Standing};
 use super::taking::NotTaken;
 use crate::runtime::Digest;
-use crate::wish::SwapWish;
+use herd_model::SwapWish;
 
 /// What a swap of the herd needs a node for.
 pub trait Hands: Send + Sync + 'static {

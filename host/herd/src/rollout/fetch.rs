@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::message::Part;
-use crate::bounds::GUEST_BYTES_MAX;
 use crate::runtime::Digest;
+use herd_model::limits::GUEST_BYTES_MAX;
 
 /// A transfer.
 pub(super) struct Fetch {

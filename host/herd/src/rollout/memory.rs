@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::member::Shelf;
 use super::standing::{HerdSwap, Standing};
-use crate::kept_files::KeptFiles;
 use crate::runtime::Digest;
+use herd_sys::KeptFiles;
 
 /// What survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Memory {
     /// Of this node, in the directory for the state of its herd.
     #[must_use]
     pub fn new(state: &Path, node: &str) -> Self {
-        let name = crate::file_name::of(node);
+        let name = herd_sys::file_name::of(node);
         let directory = state.join(DIRECTORY);
         let files = KeptFiles::new(directory.clone(), usize::MAX);
         let guests = KeptFiles::new(directory.join(&name), GUESTS_MAX);

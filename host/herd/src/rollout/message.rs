@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::standing::Standing;
 use crate::runtime::Digest;
-use crate::wish::SwapWish;
+use herd_model::SwapWish;
 
 /// From a node to its neighbour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

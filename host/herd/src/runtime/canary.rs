@@ -21,7 +21,7 @@ use super::live::Live;
 use super::probation::{Probation, SwapLimits};
 use super::rehearsal::Rehearsed;
 use super::swap_error::SwapError;
-use crate::share::Share;
+use herd_model::Share;
 
 /// A generation that decides for a share of the sessions.
 pub(super) struct Canary {

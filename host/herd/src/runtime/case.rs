@@ -20,12 +20,12 @@ use herd_sdk::{Decision, Found, Input, InputBatch, Mark, Moment, Outcome, Report
 use jiff::Timestamp;
 
 use super::call::{Asked, Call, Read, Recorded};
-use super::digest::Digest;
 use super::fault::Fault;
 use super::generation::Generation;
 use super::offence::sort;
 use super::rehearsal::Replica;
 use super::shrink::{Budget, fewest, smallest};
+use herd_model::Digest;
 
 /// A transcript, and what it is to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]

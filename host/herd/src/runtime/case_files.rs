@@ -8,8 +8,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::file_name;
-use crate::kept_files::KeptFiles;
+use herd_sys::KeptFiles;
+use herd_sys::file_name;
 
 /// The directory of a node.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use super::generation::GenerationId;
+use herd_model::GenerationId;
 
 /// Counts the instances of one node. A clone counts the same ones.
 #[derive(Clone, Default)]

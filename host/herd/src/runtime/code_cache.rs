@@ -15,8 +15,8 @@ use std::path::Path;
 use twox_hash::XxHash3_64;
 use wasmtime::component::Component;
 
-use super::digest::Digest;
-use crate::kept_files::KeptFiles;
+use herd_model::Digest;
+use herd_sys::KeptFiles;
 
 /// A directory of compiled guests.
 #[derive(Debug)]

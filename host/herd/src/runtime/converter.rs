@@ -18,10 +18,10 @@ use super::conversion_cache::ConversionCache;
 use super::engine::{Compiled, Engine};
 use super::fault::Fault;
 use super::forms_instance::FormsInstance;
-use super::generation::GenerationId;
 use super::patience::Patience;
-use crate::bounds::RECORD_BYTES_MAX;
-use crate::worker;
+use herd_model::GenerationId;
+use herd_model::limits::RECORD_BYTES_MAX;
+use herd_sys::workers as worker;
 
 /// A conversion that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use tokio::runtime::{self, Runtime};
 
 use super::call::Call;
 use super::engine::Engine;
-use super::generation::{Common, Generation, GenerationId};
+use super::generation::{Common, Generation};
 use super::inspect::LoadError;
+use herd_model::GenerationId;
 
 /// Whether an instance lives from call to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,12 +13,14 @@ use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports};
 
 use super::call::{Call, Read};
 use super::fault::Fault;
-use super::generation::{Generation, GenerationId};
+use super::generation::Generation;
 use super::generations::{Generations, WENT_BACK};
-use super::live::{Live, Side, Sides};
+use super::live::Live;
 use super::offence::Rescue;
 use super::probation::Probation;
 use super::stages::Serving;
+use herd_model::GenerationId;
+use herd_model::{Side, Sides};
 
 /// A fault that may be made good yet.
 struct Faulted<'a> {

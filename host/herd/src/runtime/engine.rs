@@ -13,12 +13,12 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use super::bindings::{NodeLogic, NodeLogicPre};
 use super::census::Census;
 use super::code_cache::CodeCache;
-use super::digest::Digest;
 use super::forms_instance::FormsInstance;
-use super::generation::GenerationId;
 use super::guest::Guest;
 use super::inspect::{self, Inspection, LoadError, Stage};
-use crate::worker;
+use herd_model::Digest;
+use herd_model::GenerationId;
+use herd_sys::workers as worker;
 
 /// What a guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use herd_model::GenerationId;
 use herd_sdk::{Description, Records, Settings};
 use serde::Serialize;
 
 use super::census::Census;
 use super::converter::Converter;
-use super::digest::Digest;
 use super::engine::{Compiled, Engine};
 use super::fault::Fault;
 use super::forms::Forms;
@@ -19,17 +19,8 @@ use super::inspect::{LoadError, Stage};
 use super::instance::Instance;
 use super::reading::Reading;
 use super::slot::{FirstCalls, Slot};
-use crate::worker;
-
-/// The number of a generation on its node: 1 for the one that was there at the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct GenerationId(pub u64);
-
-impl std::fmt::Display for GenerationId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use herd_model::Digest;
+use herd_sys::workers as worker;
 
 /// What the generations of one node have in common.
 #[derive(Clone, Default)]

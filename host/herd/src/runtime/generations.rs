@@ -27,11 +27,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::canary::CanaryStatus;
 use super::candidate::{Candidate, SwapOptions};
 use super::census::CensusStatus;
-use super::digest::Digest;
 use super::engine::{Engine, EngineStatus};
 use super::evidence::{Evidence, SavedCase};
 use super::form_rules::{FormRules, WayBack};
-use super::generation::{Common, Generation, GenerationId, GenerationStatus};
+use super::generation::{Common, Generation, GenerationStatus};
 use super::give_way::giving_way;
 use super::inspect::LoadError;
 use super::live::Live;
@@ -43,7 +42,9 @@ use super::shadow::{ShadowReport, ShadowStatus, Shadows};
 use super::stages::{Serving, Stages, StagesStatus};
 use super::swap_error::{NoShadow, RollbackError, SwapError};
 use super::witness::Witness;
-use crate::share::Share;
+use herd_model::Digest;
+use herd_model::GenerationId;
+use herd_model::Share;
 
 /// The generations of one node.
 pub struct Generations {

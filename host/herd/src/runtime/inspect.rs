@@ -5,7 +5,7 @@ use serde::Serialize;
 use wasmtime::component::Component;
 
 use super::bindings::{PACKAGE, VERSION};
-use super::digest::Digest;
+use herd_model::Digest;
 
 /// The stages of a swap that can fail before anything changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

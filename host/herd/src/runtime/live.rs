@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use herd_model::{Side, Sides};
+
 use super::canary::Canary;
-use super::generation::{Generation, GenerationId};
+use super::generation::Generation;
 use super::probation::Probation;
-use crate::share::Share;
+use herd_model::GenerationId;
 
 /// The generations that decide.
 pub(super) struct Live {
@@ -16,32 +18,9 @@ pub(super) struct Live {
     pub(super) canary: Option<Arc<Canary>>,
 }
 
-/// Who decides for a session: the active generation, or the canary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Side {
-    /// The active one.
-    #[default]
-    Active,
-    /// The canary, if there still is one.
-    Canary,
-}
-
-/// Who decides for which sessions, at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Sides(Option<Share>);
-
-impl Sides {
-    /// Who decides for a session of this number. The same for as long as the share does not change, and a session that a
-    /// share takes is taken by a wider one too.
-    #[must_use]
-    pub fn of(self, session: u64) -> Side {
-        if self.0.is_some_and(|share| share.takes(session)) { Side::Canary } else { Side::Active }
-    }
-}
-
 impl Live {
     pub(super) fn sides(&self) -> Sides {
-        Sides(self.canary.as_ref().map(|canary| canary.share()))
+        Sides::new(self.canary.as_ref().map(|canary| canary.share()))
     }
 
     /// Who decides a call of this side, and who if they fault.
@@ -67,22 +46,5 @@ impl Live {
         let canary = self.canary.as_ref().map(|canary| canary.generation());
         let mut all = [Some(&self.active), self.previous.as_ref(), canary].into_iter().flatten();
         all.find(|generation| generation.id() == id)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_takes_the_same_sessions_again_and_a_wider_one_those_and_more() {
-        let taken = |percent: &str| {
-            let sides = Sides(Some(percent.parse().unwrap()));
-            (0..10_000).filter(|&session| sides.of(session) == Side::Canary).collect::<Vec<_>>()
-        };
-        let (few, more) = (taken("5%"), taken("20%"));
-        assert!(few.len().abs_diff(500) < 50 && more.len().abs_diff(2000) < 100, "{} and {}", few.len(), more.len());
-        assert!(few.iter().all(|session| more.contains(session)));
-        assert!((0..100).all(|session| Sides(None).of(session) == Side::Active));
     }
 }

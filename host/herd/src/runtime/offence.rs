@@ -12,9 +12,9 @@ use std::sync::{Arc, Weak};
 use herd_sdk::Moment;
 
 use super::call::{Call, Read, Recorded};
-use super::digest::Digest;
 use super::fault::Fault;
 use super::generation::Generation;
+use herd_model::Digest;
 
 /// A call on which one generation faulted and which another one decided, while both are at hand.
 pub(super) struct Rescue<'a> {

@@ -6,9 +6,9 @@
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use herd_sys::guest_log::admits_guest_line;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -69,34 +69,6 @@ impl Lines {
     }
 }
 
-/// What was logged in this second, of all guests.
-struct Budget {
-    second: u64,
-    logged: u32,
-    dropped: u64,
-}
-
-/// Whether one more line that a guest printed or noted may be logged now. If not, it is counted.
-pub(crate) fn admits_guest_line() -> bool {
-    static BUDGET: Mutex<Budget> = Mutex::new(Budget { second: 0, logged: 0, dropped: 0 });
-    let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
-    if budget.second != second {
-        let dropped = budget.dropped;
-        *budget = Budget { second, logged: 0, dropped: 0 };
-        if dropped > 0 {
-            tracing::warn!(target: "guest", dropped, "lines of guests were dropped");
-        }
-    }
-    let admits = budget.logged < LINES_PER_SECOND_MAX;
-    if admits {
-        budget.logged += 1;
-    } else {
-        budget.dropped += 1;
-    }
-    admits
-}
-
 /// Has guests print nothing to the log from this thread: what they say here, they said before.
 pub(super) fn hush() {
     HUSHED.set(true);
@@ -143,6 +115,5 @@ impl OutputStream for GuestOutput {
 }
 
 const LINE_BYTES_MAX: usize = 1 << 10;
-const LINES_PER_SECOND_MAX: u32 = 64;
 /// What a guest may write at once: as much as a call of WASI takes.
 const WRITE_BYTES_MAX: usize = 4 << 10;

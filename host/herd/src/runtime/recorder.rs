@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use herd_sdk::Moment;
 
 use super::call::{Call, Read, Recorded};
-use crate::worker;
+use herd_sys::workers as worker;
 
 /// The last decisions of a node.
 pub(super) struct Recorder {

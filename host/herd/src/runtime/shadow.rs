@@ -28,11 +28,12 @@ use serde::Serialize;
 
 use super::call::{Asked, Recorded};
 use super::differences::{Differences, Found};
-use super::generation::{Generation, GenerationId, GenerationStatus};
+use super::generation::{Generation, GenerationStatus};
 use super::give_way::give_way;
 use super::side_by_side::SideBySide;
 use super::witness::Witness;
-use crate::share::Share;
+use herd_model::GenerationId;
+use herd_model::Share;
 
 /// The shadow of a node, if there is one, and what the last one has found.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Why logic is not replaced, and not gone back to.
 
-use super::generation::GenerationId;
 use super::inspect::LoadError;
+use herd_model::GenerationId;
 
 /// The logic was not replaced. Nothing changed.
 #[derive(Debug, thiserror::Error)]

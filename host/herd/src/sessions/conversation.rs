@@ -10,10 +10,12 @@ use herd_sdk::{Decision, Effect, FanOut, Level, Mark, Note, Progress};
 use super::input::{InputBuffer, Window};
 use super::listener::Shared;
 use super::replies::{Place, Replies, Waiting};
-use super::surroundings::{Asked, KeepRequest, Surroundings};
+use super::surroundings::{KeepRequest, Surroundings};
 use super::topics::{SessionId, Subscriptions};
-use crate::records::Kept;
-use crate::runtime::{GenerationId, admits_guest_line};
+use crate::runtime::GenerationId;
+use herd_model::Asked;
+use herd_model::Kept;
+use herd_sys::guest_log::admits_guest_line;
 
 /// What one client and a node have to say to each other.
 pub(super) struct Conversation {

@@ -27,8 +27,8 @@ use super::session::{Session, State, moment};
 use super::surroundings::Surroundings;
 use super::topics::SessionId;
 use super::wire::Wire;
-use crate::records::Kept;
 use crate::runtime::{GenerationId, Side, Sides};
+use herd_model::Kept;
 
 /// The sessions of one node on one worker.
 pub(super) struct Desk<S: Surroundings, W: Wire> {

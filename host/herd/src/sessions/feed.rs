@@ -19,7 +19,7 @@ use super::session::Session;
 use super::surroundings::Surroundings;
 use super::topics::SessionId;
 use super::wire::Wire;
-use crate::worker::{self, Workers};
+use herd_sys::workers::{self as worker, Workers};
 
 /// What is fed.
 #[derive(Clone, Copy, Debug)]

@@ -25,7 +25,7 @@ use super::limits::SessionLimits;
 use super::session::Session;
 use super::surroundings::Surroundings;
 use super::topics::{SessionId, Topics};
-use crate::worker::{self, Workers};
+use herd_sys::workers::{self as worker, Workers};
 
 /// The sessions of a node.
 pub struct Sessions<S: Surroundings> {

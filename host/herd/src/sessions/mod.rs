@@ -21,9 +21,10 @@ mod topics;
 mod wire;
 
 pub use feed::Feed;
+pub use herd_model::{Answered, Asked};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};
-pub use surroundings::{Answered, Asked, KeepRequest, Surroundings};
+pub use surroundings::{KeepRequest, Surroundings};
 pub use topics::Topics;
 
 pub(crate) use conversation::log_note;

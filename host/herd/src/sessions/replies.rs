@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::surroundings::Asked;
 use crate::runtime::GenerationId;
+use herd_model::Asked;
 
 /// Which fetch of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,9 +30,10 @@ use super::conversation::{Conversation, FETCHES_MAX};
 use super::desk::Desk;
 use super::patience::{Patience, Waiting};
 use super::replies::{FetchId, Place};
-use super::surroundings::{Answered, Surroundings};
+use super::surroundings::Surroundings;
 use super::topics::SessionId;
 use super::wire::Wire;
+use herd_model::Answered;
 
 /// A session. Its task and the desk of its worker share it.
 pub(super) struct Session<S: Surroundings, W: Wire> {

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_sdk::{Decision, Failure, InputBatch, Method, Moment, Outcome};
+use herd_model::{Answered, Asked};
+use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 
-use crate::records::Kept;
 use crate::runtime::{Fault, GenerationId, Side, Sides};
-use crate::traffic::TrafficLog;
+use herd_model::Kept;
+use herd_sys::TrafficLog;
 
 /// The node, as sessions see it.
 pub trait Surroundings: Send + Sync + 'static {
@@ -61,42 +62,4 @@ pub struct KeepRequest<'a> {
     pub record: &'a [u8],
     /// Whom to tell first: names, each ended by a newline. Nobody in particular: every peer at once.
     pub only: Option<&'a [u8]>,
-}
-
-/// A request to an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// The name of the upstream, as the guest wrote it.
-    pub upstream: Vec<u8>,
-    /// How.
-    pub method: Method,
-    /// Path and query behind the base URL.
-    pub path: Vec<u8>,
-    /// The body of a post.
-    pub body: Vec<u8>,
-}
-
-/// How a request to an upstream ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answered {
-    /// With an answer.
-    Response {
-        /// The HTTP status.
-        status: u16,
-        /// The body.
-        body: Vec<u8>,
-    },
-    /// Without.
-    Failed(Failure),
-}
-
-impl Answered {
-    /// As a guest sees it.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome<'_> {
-        match self {
-            Self::Response { status, body } => Outcome::Answered { status: *status, body },
-            Self::Failed(failure) => Outcome::Failed(*failure),
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use crate::socket::read_what_came;
+use herd_sys::socket::read_what_came;
 
 /// A connection. Nothing here waits: what is not ready says so, and the task asks when it will be.
 pub(super) trait Wire: 'static {

@@ -9,7 +9,7 @@ use super::super::member::{Member, Order, Shelf};
 use super::super::message::{Message, Plan, Round, Taken};
 use super::super::taking::NotTaken;
 use crate::runtime::Digest;
-use crate::wish::SwapWish;
+use herd_model::SwapWish;
 
 /// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
 pub(super) struct Net {

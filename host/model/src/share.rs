@@ -24,7 +24,7 @@ impl Share {
     /// Whether a call with these random bits is in it. There is no counter that workers would share, and no rhythm that
     /// the calls could have too. The bits are mixed, because a guest may decide by them.
     #[must_use]
-    pub(crate) fn takes(self, random: u64) -> bool {
+    pub fn takes(self, random: u64) -> bool {
         let mixed = u64::from(u32::MAX) & (random.wrapping_mul(MIXER) >> 32);
         (mixed * 100) >> 32 < u64::from(self.0)
     }

@@ -2,7 +2,7 @@
 
 /// A file name for a name, which may have anything in it. What is not plain is escaped, so that two names never share a
 /// file, and none is hidden or leads elsewhere.
-pub(crate) fn of(name: &str) -> String {
+pub fn of(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     name.bytes()
         .enumerate()

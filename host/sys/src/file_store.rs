@@ -13,14 +13,14 @@ use std::time::SystemTime;
 
 /// The directory.
 #[derive(Clone, Debug)]
-pub(crate) struct KeptFiles {
+pub struct KeptFiles {
     directory: PathBuf,
     files_max: usize,
 }
 
 impl KeptFiles {
     /// Names the directory, and does not look whether it is there.
-    pub(crate) fn new(directory: PathBuf, files_max: usize) -> Self {
+    pub fn new(directory: PathBuf, files_max: usize) -> Self {
         Self { directory, files_max }
     }
 
@@ -29,17 +29,17 @@ impl KeptFiles {
     /// # Errors
     ///
     /// It cannot be made.
-    pub(crate) fn make(&self) -> io::Result<()> {
+    pub fn make(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
     }
 
     /// Where it is.
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Where a file of this name is, or would be.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
@@ -48,7 +48,7 @@ impl KeptFiles {
     /// # Errors
     ///
     /// The disk fails. What was there is still there.
-    pub(crate) fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+    pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         self.make()?;
         let draft = self.path(&format!("draft-{}-{:016x}", std::process::id(), rand::random::<u64>()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);

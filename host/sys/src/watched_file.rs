@@ -16,10 +16,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::runtime::Digest;
+use herd_model::Digest;
 
 /// A file, and what it was when it was last looked at.
-pub(crate) struct WatchedFile {
+pub struct WatchedFile {
     path: PathBuf,
     bytes_max: u64,
     /// What was read last, and when it was first read like this.
@@ -32,7 +32,7 @@ pub(crate) struct WatchedFile {
 
 /// What a look has found.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub enum Look {
     /// What was there before.
     Same,
     /// Content that is not what it was, and may not be whole yet.
@@ -57,12 +57,12 @@ struct Stamp {
 
 impl WatchedFile {
     /// Nothing was looked at yet.
-    pub(crate) fn new(path: &Path, bytes_max: u64) -> Self {
+    pub fn new(path: &Path, bytes_max: u64) -> Self {
         Self { path: path.into(), bytes_max, read: None, taken: None, told: None }
     }
 
     /// Looks at the file. Reads it if it may have changed, so it belongs on a thread that may block.
-    pub(crate) fn look(&mut self, now: Instant) -> Look {
+    pub fn look(&mut self, now: Instant) -> Look {
         let look = self.read(now);
         match look {
             Ok(look) => {

@@ -1,0 +1,20 @@
+//! Vocabulary that the parts of the host share.
+//!
+//! Knows nothing of tokio, clocks or IO.
+
+mod digest;
+mod fetch;
+mod generation_id;
+mod kept;
+pub mod limits;
+mod routing;
+mod share;
+mod swap_options;
+
+pub use digest::{BadDigest, Digest};
+pub use fetch::{Answered, Asked};
+pub use generation_id::GenerationId;
+pub use kept::{Kept, Reign};
+pub use routing::{Side, Sides};
+pub use share::{BadShare, Share};
+pub use swap_options::SwapWish;

@@ -1,0 +1,34 @@
+//! What guests print and note, in the log of the process.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What was logged in this second, of all guests.
+struct Budget {
+    second: u64,
+    logged: u32,
+    dropped: u64,
+}
+
+/// Whether one more line that a guest printed or noted may be logged now. If not, it is counted.
+pub fn admits_guest_line() -> bool {
+    static BUDGET: Mutex<Budget> = Mutex::new(Budget { second: 0, logged: 0, dropped: 0 });
+    let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let mut budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
+    if budget.second != second {
+        let dropped = budget.dropped;
+        *budget = Budget { second, logged: 0, dropped: 0 };
+        if dropped > 0 {
+            tracing::warn!(target: "guest", dropped, "lines of guests were dropped");
+        }
+    }
+    let admits = budget.logged < LINES_PER_SECOND_MAX;
+    if admits {
+        budget.logged += 1;
+    } else {
+        budget.dropped += 1;
+    }
+    admits
+}
+
+const LINES_PER_SECOND_MAX: u32 = 64;
