@@ -5,11 +5,11 @@ use std::time::UNIX_EPOCH;
 use serde_json::{Value, json};
 
 use crate::admin::{Controls, Promotion, Refusal, ShareWish, SwapWish};
-use crate::audit::{self, Entry};
 use crate::journal::entry;
 use crate::node::Core;
 use crate::rollout::{NotSwapped, Outcome};
 use crate::runtime::{Digest, SwapOptions, WayBack};
+use herd_audit::{self as audit, Entry};
 use herd_model::Share;
 use herd_sys::TrafficLog;
 use herd_sys::workers as worker;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::audit::{self, Entry};
 use crate::controls::options;
 use crate::journal::entry;
 use crate::node::Core;
 use crate::rollout::{Hands, HerdSwap, NotTaken, Plan, Taken};
 use crate::runtime::{Candidate, Digest, GenerationStatus, SwapError, SwapOptions, WayBack};
+use herd_audit::{self as audit, Entry};
 
 impl Hands for Core {
     fn tell(&self, peer: &str, message: Bytes) {

@@ -3,10 +3,10 @@
 use std::sync::Weak;
 
 use crate::admin::Refusal;
-use crate::audit::{self, Entry, THE_NODE_ITSELF};
 use crate::intake;
 use crate::node::Core;
 use crate::runtime::{Candidate, Digest, GenerationStatus, GenerationsStatus, SavedCase, Stage, SwapError, Witness};
+use herd_audit::{self as audit, Entry, THE_NODE_ITSELF};
 
 impl Core {
     /// Somebody asked for a swap to these bytes.

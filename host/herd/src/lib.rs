@@ -6,10 +6,7 @@
 //! ```
 
 pub mod admin;
-pub mod audit;
-pub mod bench;
 pub mod cli;
-mod client;
 pub mod config;
 mod controls;
 mod hands;
@@ -21,7 +18,6 @@ pub mod records;
 pub mod rollout;
 pub mod runtime;
 pub mod sessions;
-pub mod upstreams;
 
 /// The component that decides unless another is configured.
 pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));

@@ -17,7 +17,6 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, Controls, Token};
-use crate::audit::{self, AuditLog, THE_NODE_ITSELF};
 use crate::config::HerdConfig;
 use crate::intake;
 use crate::journal::entry;
@@ -27,9 +26,10 @@ use crate::rollout::{Hands, Memory, Remembered, Rollout};
 use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations, LoadError, Side, Sides};
 use crate::runtime::{SwapLimits, Witness};
 use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
-use crate::upstreams::{self, UpstreamConfigError, Upstreams};
+use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_sys::workers::Workers;
 use herd_sys::{TrafficLog, TrafficLogError};
+use herd_upstreams::{self as upstreams, UpstreamConfigError, Upstreams};
 
 /// A running node.
 pub struct Node {

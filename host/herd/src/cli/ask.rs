@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client_runtime;
-use crate::client::feed::{Feed, NodeAddr, parse_speed};
-use crate::client::{feed, track};
 use crate::config::HerdConfig;
+use herd_load::feed::{Feed, NodeAddr, parse_speed};
+use herd_load::{feed, track};
 
 /// Arguments of `herd send`.
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::table::Table;
-use crate::audit::{self, Line, ReadError, Verified, harmless, verify};
 use crate::config::HerdConfig;
+use herd_audit::{self as audit, Line, ReadError, Verified, harmless, verify};
 use herd_sys::state_directory;
 
 /// Arguments of `herd audit`.

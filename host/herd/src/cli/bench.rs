@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::bench::{Distribution, Loop, Mix, Plan, run};
 use crate::config::HerdConfig;
+use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
 
 /// Arguments of `herd bench`.
 #[derive(Debug, Args)]

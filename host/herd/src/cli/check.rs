@@ -11,8 +11,8 @@ use herd_sdk::transcript::{Run, Transcript};
 
 use crate::config::HerdConfig;
 use crate::runtime::{ComponentDecider, Engine, LoadError, Warmth};
-use crate::upstreams::Upstreams;
 use crate::{DEFAULT_GUEST, TRANSCRIPTS};
+use herd_upstreams::Upstreams;
 
 /// Arguments of `herd inspect`.
 #[derive(Debug, Args)]

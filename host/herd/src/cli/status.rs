@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::operate::{ask_each, failures, generation, print_json, short, text};
 use super::table::Table;
-use crate::audit::harmless;
 use crate::config::HerdConfig;
+use herd_audit::harmless;
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]

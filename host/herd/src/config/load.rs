@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::problem::ConfigError;
 use super::{HerdConfig, check};
-use crate::upstreams::SecretSource;
+use herd_upstreams::SecretSource;
 
 /// Where values come from.
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,7 @@ use crate::peers::LinkLimits;
 use crate::records::RecordLimits;
 use crate::runtime::{Limits, SwapLimits};
 use crate::sessions::SessionLimits;
-use crate::upstreams::UpstreamsConfig;
+use herd_upstreams::UpstreamsConfig;
 
 pub use load::{Sources, load};
 pub use problem::ConfigError;

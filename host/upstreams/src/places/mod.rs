@@ -24,7 +24,7 @@ pub(crate) const ATTRIBUTION: &str =
     "Contains data from GeoNames (geonames.org), CC BY 4.0, modified: reduced and rounded";
 
 /// Written by `host/upstreams/data/build_places.py`.
-static PACKED: &[u8] = include_bytes!("../../../../upstreams/data/places.bin.zst");
+static PACKED: &[u8] = include_bytes!("../../data/places.bin.zst");
 
 /// The embedded places, ready for queries.
 pub(crate) struct Places {

@@ -10,43 +10,43 @@ use serde::Serialize;
 
 /// The outcome of a walk. The field names are those of the JSON output.
 #[derive(Debug, Serialize)]
-pub(crate) struct FeedReport {
+pub struct FeedReport {
     /// The client id walked under.
-    pub(crate) client: String,
+    pub client: String,
     /// The node that took the reports.
-    pub(crate) to: String,
+    pub to: String,
     /// How long the walk took, in seconds.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// Reports sent.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// Reports answered with exactly the fields sent.
-    pub(crate) accepted: u64,
+    pub accepted: u64,
     /// Reports answered otherwise.
-    pub(crate) wrong: u64,
+    pub wrong: u64,
     /// The first few wrong answers, cut to a readable length.
-    pub(crate) wrong_answers: Vec<String>,
+    pub wrong_answers: Vec<String>,
     /// What each node showed, in the order they were given.
-    pub(crate) nodes: Vec<NodeReport>,
+    pub nodes: Vec<NodeReport>,
 }
 
 /// What one node showed of the accepted reports.
 #[derive(Debug, Serialize)]
-pub(crate) struct NodeReport {
+pub struct NodeReport {
     /// The node's name.
-    pub(crate) node: String,
+    pub node: String,
     /// Reports it showed in time.
-    pub(crate) visible: u64,
+    pub visible: u64,
     /// Reports it did not show in time.
-    pub(crate) missed: u64,
+    pub missed: u64,
     /// Median of the times from the answer to the report until this node showed it, in milliseconds. Each holds one
     /// question to the node, so that none is zero. Absent if it showed none.
-    pub(crate) p50_ms: Option<f64>,
+    pub p50_ms: Option<f64>,
     /// The time that 99 in 100 kept to, in milliseconds.
-    pub(crate) p99_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
     /// The longest time, in milliseconds.
-    pub(crate) max_ms: Option<f64>,
+    pub max_ms: Option<f64>,
     /// The last thing that went wrong with the connection to it, if anything did.
-    pub(crate) failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 impl FeedReport {
@@ -64,7 +64,7 @@ impl FeedReport {
     }
 
     /// Whether every answer was right and every node showed every report.
-    pub(crate) fn is_success(&self) -> bool {
+    pub fn is_success(&self) -> bool {
         self.wrong == 0 && self.nodes.iter().all(|node| node.missed == 0)
     }
 

@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::time;
 use tracing::debug;
 
+use super::counters::{Tally, UpstreamStatus};
 use super::http::HttpService;
-use super::in_process::InProcess;
+use super::places_service::InProcess;
 use super::resolve::{Limits, Resolved, ServicePlan};
-use super::tally::{Tally, UpstreamStatus};
 use super::{Reply, Request};
 
 /// One upstream.

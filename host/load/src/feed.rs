@@ -15,40 +15,42 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-pub(crate) use super::report::FeedReport;
-use super::report::NodeReport;
-use super::track::{TrackPoint, format_location};
-use super::{Client, ClientError, WhatsAtReply};
+mod report;
+
+pub use self::report::FeedReport;
+use self::report::NodeReport;
+use crate::client::{Client, ClientError, WhatsAtReply};
+use crate::track::{TrackPoint, format_location};
 
 /// What to walk, and where.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub struct Feed {
     /// The points, in order.
-    pub(crate) points: Vec<TrackPoint>,
+    pub points: Vec<TrackPoint>,
     /// The client id to walk under: one or more bytes, none of them white space.
-    pub(crate) client: String,
+    pub client: String,
     /// How many times faster than recorded. 0: as fast as the herd answers. See [`parse_speed`].
-    pub(crate) speed: f64,
+    pub speed: f64,
     /// The node that takes the reports.
-    pub(crate) to: NodeAddr,
+    pub to: NodeAddr,
     /// The nodes that must show each report, normally all of the herd.
-    pub(crate) nodes: Vec<NodeAddr>,
+    pub nodes: Vec<NodeAddr>,
     /// Whether to draw progress on standard error, if that is a terminal.
-    pub(crate) progress: bool,
+    pub progress: bool,
 }
 
 /// A node, by the name it gives in `AT` lines and the address where it takes clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NodeAddr {
+pub struct NodeAddr {
     /// The name, as in the configuration.
-    pub(crate) name: String,
+    pub name: String,
     /// The address for clients.
-    pub(crate) addr: SocketAddr,
+    pub addr: SocketAddr,
 }
 
 /// Why a walk could not begin or go on. Reports sent until then stay with the herd.
 #[derive(Debug, Error)]
-pub(crate) enum FeedError {
+pub enum FeedError {
     /// There is nothing to walk.
     #[error("the track has no points")]
     NoPoints,
@@ -81,7 +83,7 @@ pub(crate) enum FeedError {
 /// # Errors
 ///
 /// A message that says what would do.
-pub(crate) fn parse_speed(text: &str) -> Result<f64, String> {
+pub fn parse_speed(text: &str) -> Result<f64, String> {
     if text == "max" {
         return Ok(0.0);
     }
@@ -97,7 +99,7 @@ pub(crate) fn parse_speed(text: &str) -> Result<f64, String> {
 /// See [`FeedError`].
 ///
 /// Cancel-safe: the walk just ends, and with it the connections and tasks.
-pub(crate) async fn feed(options: Feed) -> Result<FeedReport, FeedError> {
+pub async fn feed(options: Feed) -> Result<FeedReport, FeedError> {
     walk(options, Waits::default()).await
 }
 

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tracing::{debug, error};
 
 use super::Request;
-use super::embedded::{ATTRIBUTION, Near, Places};
 use super::lazy::Lazy;
+use super::places::{ATTRIBUTION, Near, Places};
 use super::upstream::Answer;
 
 /// The places, unpacked when first asked for.

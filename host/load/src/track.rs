@@ -12,18 +12,18 @@ use thiserror::Error;
 
 /// One fix of the recording.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct TrackPoint {
+pub struct TrackPoint {
     /// Degrees north of the equator, -90 to 90.
-    pub(crate) latitude_degrees: f64,
+    pub latitude_degrees: f64,
     /// Degrees east of Greenwich, -180 to 180.
-    pub(crate) longitude_degrees: f64,
+    pub longitude_degrees: f64,
     /// When the device was there, in nanoseconds since 1970 (UTC), if it recorded that. Negative before 1970.
-    pub(crate) time_ns: Option<i128>,
+    pub time_ns: Option<i128>,
 }
 
 /// Why a file gives no track. Nothing was read from it in any of the cases.
 #[derive(Debug, Error)]
-pub(crate) enum TrackError {
+pub enum TrackError {
     /// The file is not there or may not be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -71,7 +71,7 @@ pub(crate) enum TrackError {
 /// # Errors
 ///
 /// See [`TrackError`].
-pub(crate) fn read_track(path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
+pub fn read_track(path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(TRACK_BYTES_MAX + 1).read_to_end(&mut bytes))
@@ -84,7 +84,7 @@ pub(crate) fn read_track(path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
 
 /// Writes a place as ISO 6709 decimal degrees, latitude then longitude, six decimals (a tenth of a metre) and a sign
 /// each: `+34.068930-118.445127`.
-pub(crate) fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> String {
+pub fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> String {
     let mut text = String::with_capacity("+34.068930-118.445127".len());
     for degrees in [latitude_degrees, longitude_degrees] {
         // Formatting rounds the exact binary value; multiplying by a million first would round twice.

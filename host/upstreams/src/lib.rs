@@ -12,14 +12,14 @@
 
 mod base_url;
 mod config;
-mod embedded;
+mod counters;
 mod error;
 mod http;
-mod in_process;
 mod lazy;
+mod places;
+mod places_service;
 mod resolve;
 mod secret;
-mod tally;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -38,9 +38,9 @@ use self::upstream::Upstream;
 
 pub use self::base_url::UrlProblem;
 pub use self::config::{UpstreamConfig, UpstreamsConfig};
+pub use self::counters::{UpstreamStatus, UpstreamsStatus};
 pub use self::error::UpstreamConfigError;
 pub use self::secret::{SecretProblem, SecretSource};
-pub use self::tally::{UpstreamStatus, UpstreamsStatus};
 
 /// Every upstream of a node.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 const CLOSE: &str = "!close";
 
 /// A listener on a free loopback port. Dropped, it is gone with all its connections.
-pub(super) struct FakeNode {
-    pub(super) addr: SocketAddr,
+pub(crate) struct FakeNode {
+    pub(crate) addr: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
@@ -20,7 +20,7 @@ pub(super) struct FakeNode {
 impl FakeNode {
     /// Starts a node that sends what `answer` gives for each line; `None` closes the connection instead, and so does
     /// an answer that ends in `!close`, once it is out.
-    pub(super) async fn start(answer: impl FnMut(&str) -> Option<String> + Send + 'static) -> FakeNode {
+    pub(crate) async fn start(answer: impl FnMut(&str) -> Option<String> + Send + 'static) -> FakeNode {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -38,7 +38,7 @@ impl FakeNode {
     }
 
     /// The lines received so far, over all connections.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

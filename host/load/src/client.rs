@@ -7,12 +7,8 @@
 //! [`REPLY_LINE_BYTES_MAX`] and the JSON of a `WHATSAT` at most [`JSON_BYTES_MAX`]. After an error or a cancelled call
 //! the connection is given up: an answer might still be under way, and the next question must not receive it.
 
-pub(crate) mod feed;
-mod report;
-pub(crate) mod track;
-
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +21,7 @@ use tokio::time::timeout;
 
 /// A connection to one node, used for one question at a time.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     addr: SocketAddr,
     timeout: Duration,
     /// Absent while a call is under way, and for good after one that failed or was cancelled.
@@ -34,7 +30,7 @@ pub(crate) struct Client {
 
 /// What a node answered to a `WHATSAT`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum WhatsAtReply {
+pub enum WhatsAtReply {
     /// The node knows the client.
     Known(WhatsAt),
     /// The node holds the question invalid, as it does for a client it has not heard of. The line, without its end.
@@ -43,17 +39,17 @@ pub(crate) enum WhatsAtReply {
 
 /// The place of a client and what is near it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct WhatsAt {
+pub struct WhatsAt {
     /// The `AT` line, without its end.
-    pub(crate) at_line: String,
+    pub at_line: String,
     /// The JSON text that followed, without the newlines that end it. Not parsed.
-    pub(crate) json: String,
+    pub json: String,
 }
 
 /// Why a node was not reached or gave no answer. The connection is lost in every case, the node's state unknown:
 /// it may have taken the line.
 #[derive(Debug, Error)]
-pub(crate) enum ClientError {
+pub enum ClientError {
     /// The connection was refused or failed. The node is down or the address is wrong.
     #[error("cannot connect to {addr}")]
     Connect {
@@ -133,7 +129,7 @@ impl Client {
     /// [`ClientError::Connect`] and [`ClientError::ConnectTimeout`].
     ///
     /// Cancel-safe: nothing is left behind.
-    pub(crate) async fn connect(addr: SocketAddr, timeout_each: Duration) -> Result<Self, ClientError> {
+    pub async fn connect(addr: SocketAddr, timeout_each: Duration) -> Result<Self, ClientError> {
         let stream = match timeout(timeout_each, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => return Err(ClientError::Connect { addr, source }),
@@ -148,7 +144,7 @@ impl Client {
     }
 
     /// Whether another question may be put. False for good after an error or a cancelled call.
-    pub(crate) fn is_usable(&self) -> bool {
+    pub fn is_usable(&self) -> bool {
         self.stream.is_some()
     }
 
@@ -159,7 +155,7 @@ impl Client {
     /// Any but those of connecting. The connection is given up then.
     ///
     /// Not cancel-safe: the node may have taken the line; the client refuses further use.
-    pub(crate) async fn tell(&mut self, line: &str) -> Result<String, ClientError> {
+    pub async fn tell(&mut self, line: &str) -> Result<String, ClientError> {
         self.ask(line, async |exchange| exchange.line().await).await
     }
 
@@ -170,12 +166,7 @@ impl Client {
     /// Any but those of connecting. The connection is given up then.
     ///
     /// Not cancel-safe: the client refuses further use.
-    pub(crate) async fn whats_at(
-        &mut self,
-        client: &str,
-        radius_km: f64,
-        bound: u8,
-    ) -> Result<WhatsAtReply, ClientError> {
+    pub async fn whats_at(&mut self, client: &str, radius_km: f64, bound: u8) -> Result<WhatsAtReply, ClientError> {
         let question = format!("WHATSAT {client} {radius_km} {bound}");
         self.ask(&question, async |exchange| {
             let at_line = exchange.line().await?;
@@ -216,7 +207,7 @@ impl Client {
 
 impl WhatsAt {
     /// Whether the JSON at least has the outline of an object.
-    pub(crate) fn has_object(&self) -> bool {
+    pub fn has_object(&self) -> bool {
         let json = self.json.trim_ascii();
         json.starts_with('{') && json.ends_with('}')
     }
