@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use herd::records::{RecordLimits, RecordTable};
+use herd_replication::{RecordLimits, RecordTable};
 
 const RECORD: &[u8] = b"AT Riley +0.000786730 bench-12345 +34.068930-118.445127 1795504736.781759850";
 

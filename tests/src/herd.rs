@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use herd::admin::Token;
+use herd_admin::Token;
 use herd_sys::state_directory;
 use serde_json::Value;
 

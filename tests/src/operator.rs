@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use herd::admin::{AdminClient, AdminClientError, Promotion, SwapWish, Token};
+use herd_admin::{AdminClient, AdminClientError, Promotion, SwapWish, Token};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 

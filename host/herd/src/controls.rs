@@ -4,13 +4,13 @@ use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 
-use crate::admin::{Controls, Promotion, Refusal, ShareWish, SwapWish};
 use crate::journal::entry;
 use crate::node::Core;
-use crate::rollout::{NotSwapped, Outcome};
 use crate::runtime::{Digest, SwapOptions, WayBack};
+use herd_admin::{Controls, Promotion, Refusal, ShareWish, SwapWish};
 use herd_audit::{self as audit, Entry};
 use herd_model::Share;
+use herd_rollout::{NotSwapped, Outcome};
 use herd_sys::TrafficLog;
 use herd_sys::workers as worker;
 

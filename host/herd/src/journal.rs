@@ -2,10 +2,10 @@
 
 use std::sync::Weak;
 
-use crate::admin::Refusal;
 use crate::intake;
 use crate::node::Core;
 use crate::runtime::{Candidate, Digest, GenerationStatus, GenerationsStatus, SavedCase, Stage, SwapError, Witness};
+use herd_admin::Refusal;
 use herd_audit::{self as audit, Entry, THE_NODE_ITSELF};
 
 impl Core {

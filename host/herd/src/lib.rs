@@ -5,7 +5,6 @@
 //!                     \--> runtime                                        (the only one that names wasmtime)
 //! ```
 
-pub mod admin;
 pub mod cli;
 pub mod config;
 mod controls;
@@ -14,8 +13,6 @@ mod intake;
 mod journal;
 pub mod node;
 pub mod peers;
-pub mod records;
-pub mod rollout;
 pub mod runtime;
 pub mod sessions;
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::nodes::{NodesArgs, say_each};
 use super::operate::{ask_each, ask_one, generation, herd_told, text, told};
 use super::table::Table;
-use crate::admin::{AdminClientError, Promotion, ShareWish};
 use crate::config::HerdConfig;
+use herd_admin::{AdminClientError, Promotion, ShareWish};
 use herd_model::Share;
 
 /// Arguments of `herd canary`.

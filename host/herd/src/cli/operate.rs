@@ -16,9 +16,9 @@ use super::nodes::NodesArgs;
 use super::shadow;
 use super::watch::{self, Target};
 use crate::DEFAULT_GUEST;
-use crate::admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token};
 use crate::config::HerdConfig;
 use crate::runtime::with_transcripts;
+use herd_admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token};
 use herd_model::Share;
 use herd_sys::state_directory;
 

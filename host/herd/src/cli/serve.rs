@@ -12,10 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::watch::Watch;
 use crate::DEFAULT_GUEST;
-use crate::admin::Token;
 use crate::config::HerdConfig;
 use crate::node::Node;
 use crate::runtime::Engine;
+use herd_admin::Token;
 use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::nodes::{NodesArgs, say_each};
 use super::operate::{ask_each, failures, generation, text};
 use super::table::Table;
-use crate::admin::ShareWish;
 use crate::config::HerdConfig;
+use herd_admin::ShareWish;
 
 /// Arguments of `herd shadow`.
 #[derive(Debug, Args)]

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::admin::{Controls, Refusal, SwapWish, operator};
 use crate::node::Node;
 use crate::runtime::Digest;
+use herd_admin::{Controls, Refusal, SwapWish, operator};
 use herd_audit::harmless;
 use herd_model::limits::GUEST_BYTES_MAX;
 use herd_sys::{Look, WatchedFile};

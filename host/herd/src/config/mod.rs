@@ -16,9 +16,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::peers::LinkLimits;
-use crate::records::RecordLimits;
 use crate::runtime::{Limits, SwapLimits};
 use crate::sessions::SessionLimits;
+use herd_replication::RecordLimits;
 use herd_upstreams::UpstreamsConfig;
 
 pub use load::{Sources, load};

@@ -4,14 +4,14 @@ use std::collections::{HashSet, VecDeque};
 
 /// The numbers of the last words.
 #[derive(Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     numbers: HashSet<u64>,
     order: VecDeque<u64>,
 }
 
 impl Known {
     /// Whether this one is heard for the first time, as far back as is remembered.
-    pub(super) fn is_new(&mut self, number: u64) -> bool {
+    pub(crate) fn is_new(&mut self, number: u64) -> bool {
         if !self.numbers.insert(number) {
             return false;
         }

@@ -6,9 +6,9 @@ mod net;
 use std::time::Duration;
 
 use self::net::{CANDIDATE_MAX, NAMES, Net, guest};
-use super::asking::{NodeOutcome, NotSwapped};
+use super::coordinate::{NodeOutcome, NotSwapped};
+use super::herd_state::{HerdSwap, Standing};
 use super::message::{Message, Vote, Word};
-use super::standing::{HerdSwap, Standing};
 
 #[test]
 fn a_guest_comes_to_every_node_whoever_is_asked() {

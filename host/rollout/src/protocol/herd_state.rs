@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::Digest;
+use herd_model::Digest;
 
 /// A swap of the whole herd. The fields are in the order in which two swaps are compared: of two with the same number, made
 /// in two halves of a herd that was cut, the greater digest wins.
@@ -41,7 +41,7 @@ impl Standing {
     }
 
     /// Takes what another node knows. Whether that was news.
-    pub(super) fn merge(&mut self, other: Self) -> bool {
+    pub(crate) fn merge(&mut self, other: Self) -> bool {
         match other.swap.cmp(&self.swap) {
             std::cmp::Ordering::Less => false,
             std::cmp::Ordering::Greater => {
@@ -59,7 +59,7 @@ impl Standing {
     }
 
     /// The swap with which the herd goes back, once half of its nodes have. Every node comes to the same one by itself.
-    pub(super) fn way_back(&self, nodes: usize) -> Option<HerdSwap> {
+    pub(crate) fn way_back(&self, nodes: usize) -> Option<HerdSwap> {
         let swap = self.swap.as_ref()?;
         let digest = swap.previous.filter(|_| self.back.len() * 2 >= nodes && !self.back.is_empty())?;
         Some(HerdSwap { number: swap.number.checked_add(1)?, digest, previous: None, who: THE_HERD.into() })

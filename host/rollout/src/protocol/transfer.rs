@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::fetch::{Fetch, Next, PART_BYTES_MAX};
-use super::member::Member;
+use super::download::{Fetch, Next, PART_BYTES_MAX};
 use super::message::{Message, Part};
-use crate::runtime::Digest;
+use super::participant::Member;
+use herd_model::Digest;
 
 impl Member {
     /// Fetches a guest, asking this neighbour first.
-    pub(super) fn fetch(&mut self, digest: Digest, from: &str, now: Instant) {
+    pub(crate) fn fetch(&mut self, digest: Digest, from: &str, now: Instant) {
         // What the herd has swapped to comes before what it may swap to.
         if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest || self.taking_lacks(fetch.digest)) {
             return;
@@ -23,7 +23,7 @@ impl Member {
         self.taking.as_ref().is_some_and(|taking| !taking.ordered && taking.swap.digest == digest)
     }
 
-    pub(super) fn go_on_fetching(&mut self, next: Next, now: Instant) {
+    pub(crate) fn go_on_fetching(&mut self, next: Next, now: Instant) {
         match (next, &self.fetch) {
             (Next::Ask(from, offset), Some(fetch)) => {
                 let want = Message::Want(fetch.digest, offset);
@@ -43,7 +43,7 @@ impl Member {
     }
 
     /// Gives a neighbour the part of a guest that it wants, now or when this node has it.
-    pub(super) fn supply(&mut self, to: &str, digest: Digest, offset: u64) {
+    pub(crate) fn supply(&mut self, to: &str, digest: Digest, offset: u64) {
         let Some(guest) = self.shelf.find(digest) else {
             if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest) && self.neighbours.contains(to) {
                 self.waiting.insert(to.into(), (digest, offset));

@@ -4,41 +4,41 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::super::asking::{Goal, NotSwapped, Outcome};
-use super::super::member::{Member, Order, Shelf};
-use super::super::message::{Message, Plan, Round, Taken};
-use super::super::taking::NotTaken;
-use crate::runtime::Digest;
+use crate::protocol::adopt::NotTaken;
+use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
+use crate::protocol::message::{Message, Plan, Round, Taken};
+use crate::protocol::participant::{Member, Order, Shelf};
+use herd_model::Digest;
 use herd_model::SwapWish;
 
 /// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
-pub(super) struct Net {
-    pub(super) nodes: BTreeMap<&'static str, Node>,
-    pub(super) links: BTreeSet<(&'static str, &'static str)>,
-    pub(super) carried: VecDeque<(&'static str, &'static str, Message)>,
-    pub(super) now: Instant,
-    pub(super) random: u64,
+pub(crate) struct Net {
+    pub(crate) nodes: BTreeMap<&'static str, Node>,
+    pub(crate) links: BTreeSet<(&'static str, &'static str)>,
+    pub(crate) carried: VecDeque<(&'static str, &'static str, Message)>,
+    pub(crate) now: Instant,
+    pub(crate) random: u64,
 }
 
-pub(super) struct Node {
-    pub(super) member: Member,
-    pub(super) alive: bool,
-    pub(super) disk: Disk,
+pub(crate) struct Node {
+    pub(crate) member: Member,
+    pub(crate) alive: bool,
+    pub(crate) disk: Disk,
     /// Guests that it cannot run.
-    pub(super) refuses: BTreeMap<Digest, &'static str>,
+    pub(crate) refuses: BTreeMap<Digest, &'static str>,
     /// What it was told to make ready and has not, if it is slow.
-    pub(super) slow: bool,
+    pub(crate) slow: bool,
     /// It can take up nothing at the moment.
-    pub(super) busy: bool,
+    pub(crate) busy: bool,
     /// It goes back to this as soon as it serves something else, and says so before it says that it serves that.
-    pub(super) faults_at_once: Option<Digest>,
-    pub(super) held: Vec<(Round, Digest)>,
-    pub(super) candidate: Option<Digest>,
-    pub(super) generation: u64,
-    pub(super) answers: Vec<Result<Outcome, NotSwapped>>,
-    pub(super) forgotten: Vec<String>,
+    pub(crate) faults_at_once: Option<Digest>,
+    pub(crate) held: Vec<(Round, Digest)>,
+    pub(crate) candidate: Option<Digest>,
+    pub(crate) generation: u64,
+    pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
+    pub(crate) forgotten: Vec<String>,
     /// Guests that it got from a peer.
-    pub(super) fetched: usize,
+    pub(crate) fetched: usize,
 }
 
 /// What is in memory, over what is on the disk.
@@ -46,7 +46,7 @@ pub(super) struct Node {
 struct Shelved(HashMap<Digest, Arc<[u8]>>, Disk);
 
 #[derive(Clone, Default)]
-pub(super) struct Disk(Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>);
+pub(crate) struct Disk(Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>);
 
 impl Disk {
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Arc<[u8]>>> {
@@ -68,21 +68,21 @@ impl Shelf for Shelved {
     }
 }
 
-pub(super) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
-pub(super) const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
-pub(super) const RING: [(&str, &str); 5] = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("A", "E")];
+pub(crate) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
+pub(crate) const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
+pub(crate) const RING: [(&str, &str); 5] = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("A", "E")];
 
 /// Long enough for several parts.
-pub(super) fn bytes(name: &str) -> Arc<[u8]> {
+pub(crate) fn bytes(name: &str) -> Arc<[u8]> {
     name.repeat(300_000).into_bytes().into()
 }
 
-pub(super) fn guest(name: &str) -> Digest {
+pub(crate) fn guest(name: &str) -> Digest {
     Digest::of(&bytes(name))
 }
 
 impl Net {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut net = Self {
             nodes: BTreeMap::new(),
             links: BTreeSet::new(),
@@ -127,17 +127,17 @@ impl Net {
         }
     }
 
-    pub(super) fn node(&mut self, name: &str) -> &mut Node {
+    pub(crate) fn node(&mut self, name: &str) -> &mut Node {
         self.nodes.get_mut(name).unwrap()
     }
 
-    pub(super) fn link(&mut self, left: &'static str, right: &'static str) {
+    pub(crate) fn link(&mut self, left: &'static str, right: &'static str) {
         self.links.insert((left, right));
         self.node(left).member.linked(right);
         self.node(right).member.linked(left);
     }
 
-    pub(super) fn cut(&mut self, left: &'static str, right: &'static str) {
+    pub(crate) fn cut(&mut self, left: &'static str, right: &'static str) {
         if self.links.remove(&(left, right)) {
             self.node(left).member.unlinked(right);
             self.node(right).member.unlinked(left);
@@ -145,19 +145,19 @@ impl Net {
         }
     }
 
-    pub(super) fn cut_off(&mut self, name: &'static str) {
+    pub(crate) fn cut_off(&mut self, name: &'static str) {
         for (left, right) in RING.into_iter().filter(|&(left, right)| left == name || right == name) {
             self.cut(left, right);
         }
     }
 
-    pub(super) fn kill(&mut self, name: &'static str) {
+    pub(crate) fn kill(&mut self, name: &'static str) {
         self.cut_off(name);
         self.node(name).alive = false;
     }
 
     /// A node comes back with what it had written down.
-    pub(super) fn start_again(&mut self, name: &'static str) {
+    pub(crate) fn start_again(&mut self, name: &'static str) {
         let old = self.nodes.remove(name).unwrap();
         let mut new = self.member(name);
         new.member.standing = old.member.standing;
@@ -174,7 +174,7 @@ impl Net {
         }
     }
 
-    pub(super) fn ask(&mut self, name: &'static str, what: &str) {
+    pub(crate) fn ask(&mut self, name: &'static str, what: &str) {
         let plan = Plan { digest: guest(what), wish: SwapWish::default() };
         let now = self.now;
         let member = &mut self.node(name).member;
@@ -183,19 +183,19 @@ impl Net {
     }
 
     /// Has the herd swap, and sees that it does.
-    pub(super) fn swap(&mut self, name: &'static str, what: &str) {
+    pub(crate) fn swap(&mut self, name: &'static str, what: &str) {
         self.ask(name, what);
         self.settle();
         self.answer(name).unwrap();
     }
 
-    pub(super) fn roll_back(&mut self, name: &'static str) {
+    pub(crate) fn roll_back(&mut self, name: &'static str) {
         let now = self.now;
         self.node(name).member.ask(Goal::RollBack, "mira", now);
     }
 
     /// Does and carries what there is, until there is nothing more.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             for name in NAMES {
                 self.obey(name);
@@ -210,7 +210,7 @@ impl Net {
         }
     }
 
-    pub(super) fn obey(&mut self, name: &'static str) {
+    pub(crate) fn obey(&mut self, name: &'static str) {
         let (now, links) = (self.now, self.links.clone());
         let linked = |other: &&&str| links.contains(&(name, **other)) || links.contains(&(**other, name));
         let neighbours: Vec<&'static str> = NAMES.iter().filter(linked).copied().collect();
@@ -275,7 +275,7 @@ impl Net {
     }
 
     /// Lets time pass, in steps as a node does.
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
             self.now += Duration::from_millis(50);
@@ -290,17 +290,17 @@ impl Net {
         }
     }
 
-    pub(super) fn serving(&self) -> Vec<Digest> {
+    pub(crate) fn serving(&self) -> Vec<Digest> {
         self.nodes.values().map(|node| node.member.serving).collect()
     }
 
-    pub(super) fn answer(&mut self, name: &str) -> Result<Outcome, NotSwapped> {
+    pub(crate) fn answer(&mut self, name: &str) -> Result<Outcome, NotSwapped> {
         let answers = &mut self.node(name).answers;
         assert_eq!(answers.len(), 1, "{answers:?}");
         answers.remove(0)
     }
 
-    pub(super) fn assert_at_rest(&self) {
+    pub(crate) fn assert_at_rest(&self) {
         for (name, node) in self.nodes.iter().filter(|(_, node)| node.alive) {
             assert!(!node.member.is_busy() && node.candidate.is_none(), "{name}");
         }
@@ -308,7 +308,7 @@ impl Net {
 }
 
 impl Node {
-    pub(super) fn prepare(&mut self, now: Instant) {
+    pub(crate) fn prepare(&mut self, now: Instant) {
         for (round, digest) in std::mem::take(&mut self.held) {
             let refused = self.refuses.get(&digest).map(|why| (*why).to_string());
             if refused.is_none() {

@@ -8,11 +8,11 @@
 
 mod digest;
 mod entry;
-mod near;
 mod origins;
-mod table;
+mod prefetch;
+mod record_table;
 
 pub use digest::RecordsDigest;
 pub use entry::Rank;
 pub use herd_model::{Kept, Reign};
-pub use table::{Aside, RecordLimits, RecordTable, RecordsStatus};
+pub use record_table::{Aside, RecordLimits, RecordTable, RecordsStatus};

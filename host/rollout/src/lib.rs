@@ -12,22 +12,12 @@
 //! Bounds: one swap at a time that is asked for at a node, one that it takes part in, one transfer; events that wait; all
 //! waits.
 
-mod asking;
 mod driver;
-mod fetch;
-mod known;
-mod member;
-mod memory;
-mod message;
-mod standing;
-mod taking;
-#[cfg(test)]
-mod tests;
-mod transfer;
+mod host;
+mod protocol;
+mod store;
 
-pub use asking::{NodeOutcome, NotSwapped, Outcome};
-pub use driver::{Hands, Rollout, RolloutStatus};
-pub use memory::{Memory, Remembered};
-pub use message::{Plan, Taken};
-pub use standing::{HerdSwap, Standing};
-pub use taking::NotTaken;
+pub use driver::{Rollout, RolloutStatus};
+pub use host::Hands;
+pub use protocol::{HerdSwap, NodeOutcome, NotSwapped, NotTaken, Outcome, Plan, Standing, Taken};
+pub use store::{Memory, Remembered};

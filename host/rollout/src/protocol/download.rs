@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::message::Part;
-use crate::runtime::Digest;
+use herd_model::Digest;
 use herd_model::limits::GUEST_BYTES_MAX;
 
 /// A transfer.
-pub(super) struct Fetch {
-    pub(super) digest: Digest,
+pub(crate) struct Fetch {
+    pub(crate) digest: Digest,
     bytes: Vec<u8>,
     total: Option<u64>,
     /// Who is asked.
@@ -23,7 +23,7 @@ pub(super) struct Fetch {
 
 /// What to do about a transfer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Ask this neighbour for what follows so many bytes.
     Ask(String, u64),
     /// It is complete.
@@ -34,13 +34,13 @@ pub(super) enum Next {
 
 impl Fetch {
     /// Begins, with the neighbour to ask first.
-    pub(super) fn new(digest: Digest, from: &str, now: Instant) -> (Self, Next) {
+    pub(crate) fn new(digest: Digest, from: &str, now: Instant) -> (Self, Next) {
         let fetch = Self { digest, bytes: Vec::new(), total: None, from: from.into(), again: now + ANSWER_MAX };
         (fetch, Next::Ask(from.into(), 0))
     }
 
     /// A part has come.
-    pub(super) fn take(&mut self, from: &str, part: Part, now: Instant) -> Next {
+    pub(crate) fn take(&mut self, from: &str, part: Part, now: Instant) -> Next {
         let expected = self.bytes.len() as u64;
         if part.digest != self.digest || from != self.from || part.offset != expected {
             return Next::Nothing;
@@ -71,14 +71,14 @@ impl Fetch {
     }
 
     /// The neighbour has nothing, or not yet.
-    pub(super) fn lacks(&mut self, from: &str, digest: Digest, now: Instant) {
+    pub(crate) fn lacks(&mut self, from: &str, digest: Digest, now: Instant) {
         if digest == self.digest && from == self.from {
             self.again = now + LACK_PAUSE;
         }
     }
 
     /// Time has passed. Asks the next neighbour if the one that was asked had its time.
-    pub(super) fn tick(&mut self, neighbours: &BTreeSet<String>, now: Instant) -> Next {
+    pub(crate) fn tick(&mut self, neighbours: &BTreeSet<String>, now: Instant) -> Next {
         if now < self.again && neighbours.contains(&self.from) {
             return Next::Nothing;
         }
@@ -101,7 +101,7 @@ impl Fetch {
 }
 
 /// A part of a guest. A quarter of the longest frame.
-pub(super) const PART_BYTES_MAX: usize = 256 << 10;
+pub(crate) const PART_BYTES_MAX: usize = 256 << 10;
 /// A neighbour that is on the way to having it has it soon.
 const LACK_PAUSE: Duration = Duration::from_millis(20);
 /// One that does not answer for so long may be gone without its link knowing.

@@ -6,48 +6,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::asking::{Goal, NotSwapped, Outcome};
-use super::member::{Member, Order};
-use super::memory::{Guests, Memory, Remembered};
-use super::message::{Message, Plan, Round, Taken};
-use super::standing::{HerdSwap, Standing};
-use super::taking::NotTaken;
-use crate::runtime::Digest;
+use crate::host::Hands;
+use crate::protocol::adopt::NotTaken;
+use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
+use crate::protocol::herd_state::{HerdSwap, Standing};
+use crate::protocol::message::{Message, Plan, Round, Taken};
+use crate::protocol::participant::{Member, Order};
+use crate::store::{Guests, Memory, Remembered};
+use herd_model::Digest;
 use herd_model::SwapWish;
-
-/// What a swap of the herd needs a node for.
-pub trait Hands: Send + Sync + 'static {
-    /// Says something to a peer, if there is a link. Must not wait.
-    fn tell(&self, peer: &str, message: Bytes);
-
-    /// Says something to every peer but one. Must not wait.
-    fn tell_all(&self, except: Option<&str>, message: Bytes);
-
-    /// Makes a candidate ready to serve, and holds it until it is taken up or forgotten. May block.
-    ///
-    /// # Errors
-    ///
-    /// It cannot serve here, in words that name the stage. Nothing changed.
-    fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String>;
-
-    /// Drops the candidate. May block.
-    fn forget(&self, digest: Digest, who: &str, why: &str);
-
-    /// Has a guest decide: the candidate that is ready, the previous generation, or these bytes. May block.
-    ///
-    /// # Errors
-    ///
-    /// It cannot serve here, or not now. Nothing changed.
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken>;
-
-    /// The guest that decides, and the one before if it may be gone back to.
-    fn live(&self) -> (Digest, Option<Digest>);
-}
 
 /// A node's part in swaps of the herd.
 pub struct Rollout {

@@ -13,9 +13,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::member::Shelf;
-use super::standing::{HerdSwap, Standing};
-use crate::runtime::Digest;
+use crate::protocol::herd_state::{HerdSwap, Standing};
+use crate::protocol::participant::Shelf;
+use herd_model::Digest;
 use herd_sys::KeptFiles;
 
 /// What survives a restart.
@@ -67,7 +67,7 @@ impl Memory {
     /// # Errors
     ///
     /// The disk fails. What was remembered before still is.
-    pub(super) fn write(&self, remembered: &Remembered, guests: &[(Digest, Arc<[u8]>)]) -> io::Result<()> {
+    pub(crate) fn write(&self, remembered: &Remembered, guests: &[(Digest, Arc<[u8]>)]) -> io::Result<()> {
         for (digest, guest) in guests {
             let name = name(*digest);
             let there = std::fs::File::options().append(true).open(self.guests.path(&name));
@@ -101,14 +101,14 @@ fn name(digest: Digest) -> String {
 }
 
 /// The guests that are at hand: that of the configuration, those in memory for as long as they are wanted, and those on disk.
-pub(super) struct Guests {
+pub(crate) struct Guests {
     memory: Memory,
     configured: (Digest, Arc<[u8]>),
     held: Vec<(Digest, Arc<[u8]>)>,
 }
 
 impl Guests {
-    pub(super) fn new(memory: Memory, configured: Arc<[u8]>) -> Self {
+    pub(crate) fn new(memory: Memory, configured: Arc<[u8]>) -> Self {
         Self { memory, configured: (Digest::of(&configured), configured), held: Vec::new() }
     }
 }

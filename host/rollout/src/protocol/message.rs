@@ -6,13 +6,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::standing::Standing;
-use crate::runtime::Digest;
+use super::herd_state::Standing;
+use herd_model::Digest;
 use herd_model::SwapWish;
 
 /// From a node to its neighbour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Message {
+pub(crate) enum Message {
     /// What the sender knows of the herd's generation. Said when a link comes up, when it changes, and every few seconds.
     Standing(Standing),
     /// To be passed on by whoever hears this number for the first time.
@@ -26,13 +26,13 @@ pub(super) enum Message {
 }
 
 /// A text of another node, as much as is worth passing on.
-pub(super) fn cut(text: &mut String) {
+pub(crate) fn cut(text: &mut String) {
     text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
 }
 
 /// From one node to all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Word {
+pub(crate) enum Word {
     /// A swap begins, or goes on: who hears it answers with a [`Vote`], and takes part in no other swap for a while.
     Call(Round),
     /// Every node is to get this guest ready.
@@ -47,12 +47,12 @@ pub(super) enum Word {
 
 /// One attempt at a swap. Random, so that two of them are never taken for one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) struct Round {
+pub(crate) struct Round {
     /// The node that was asked.
-    pub(super) asking: String,
-    pub(super) nonce: u64,
+    pub(crate) asking: String,
+    pub(crate) nonce: u64,
     /// Who asked it.
-    pub(super) who: String,
+    pub(crate) who: String,
 }
 
 /// What is to be got ready.
@@ -66,7 +66,7 @@ pub struct Plan {
 
 /// How a node stands to a round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Vote {
+pub(crate) enum Vote {
     /// It takes part, and knows of a swap of this number.
     Here(u64),
     /// It takes part in another one, of that operator.
@@ -88,18 +88,18 @@ pub struct Taken {
 
 /// Some bytes of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Part {
-    pub(super) digest: Digest,
-    pub(super) offset: u64,
+pub(crate) struct Part {
+    pub(crate) digest: Digest,
+    pub(crate) offset: u64,
     /// How many bytes the guest has.
-    pub(super) total: u64,
+    pub(crate) total: u64,
     #[serde(with = "serde_bytes")]
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Word {
     /// Cuts what another node says to what is worth passing on.
-    pub(super) fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         match self {
             Self::Call(round) | Self::Prepare(round, _) => cut(&mut round.who),
             Self::GiveUp(round, why) => [&mut round.who, why].into_iter().for_each(cut),
@@ -121,7 +121,7 @@ impl Message {
     /// # Panics
     ///
     /// Never: a vector takes all, and a message has no failing encoding.
-    pub(super) fn encode(&self) -> Bytes {
+    pub(crate) fn encode(&self) -> Bytes {
         postcard::to_stdvec(self).expect("a vector takes all").into()
     }
 
@@ -130,7 +130,7 @@ impl Message {
     /// # Errors
     ///
     /// It is no message; the link is to be closed.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
         postcard::from_bytes(bytes)
     }
 }

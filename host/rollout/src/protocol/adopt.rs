@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::member::{Engaged, Member, Order, Step};
+use super::herd_state::HerdSwap;
 use super::message::{Taken, Word, cut};
-use super::standing::HerdSwap;
-use crate::runtime::Digest;
+use super::participant::{Engaged, Member, Order, Step};
+use herd_model::Digest;
 
 /// A swap that the herd has made and this node is about to.
-pub(super) struct Taking {
-    pub(super) swap: HerdSwap,
+pub(crate) struct Taking {
+    pub(crate) swap: HerdSwap,
     /// The order was given; before, its bytes are on their way.
-    pub(super) ordered: bool,
+    pub(crate) ordered: bool,
     /// Not to be ordered before.
     not_before: Instant,
 }
@@ -30,7 +30,7 @@ pub enum NotTaken {
 
 impl Member {
     /// Takes up what the herd has swapped to, if this node has not.
-    pub(super) fn consider(&mut self, now: Instant) {
+    pub(crate) fn consider(&mut self, now: Instant) {
         let Some(swap) = self.standing.swap.clone().filter(|swap| Some(swap) > self.applied.as_ref()) else { return };
         match &self.taking {
             Some(taking) if taking.ordered => return,
@@ -45,7 +45,7 @@ impl Member {
     }
 
     /// A node that was killed before it had written down that it went back hears so from those it had told.
-    pub(super) fn stay_back(&mut self, now: Instant) {
+    pub(crate) fn stay_back(&mut self, now: Instant) {
         let Some(swap) = self.standing.swap.as_ref().filter(|swap| swap.digest == self.serving) else { return };
         let Some(digest) = swap.previous.filter(|_| self.standing.back.contains_key(&self.node)) else { return };
         if self.taking.is_none() && self.applied.as_ref() == Some(swap) {
@@ -59,7 +59,7 @@ impl Member {
     }
 
     /// Orders what is to be taken up, as soon as it is there and nothing is in its way.
-    pub(super) fn go_on_taking(&mut self, now: Instant) {
+    pub(crate) fn go_on_taking(&mut self, now: Instant) {
         let Some(Taking { swap, ordered: false, not_before }) = &self.taking else { return };
         if now < *not_before {
             return;
@@ -86,7 +86,7 @@ impl Member {
     }
 
     /// What came of taking up a swap, and what decides here now.
-    pub(super) fn took_up(&mut self, swap: &HerdSwap, came: Result<Taken, NotTaken>, live: Digest, now: Instant) {
+    pub(crate) fn took_up(&mut self, swap: &HerdSwap, came: Result<Taken, NotTaken>, live: Digest, now: Instant) {
         self.serving = live;
         let is_the_last = self.standing.swap.as_ref() == Some(swap);
         let taken = match came {
@@ -129,14 +129,14 @@ impl Member {
     }
 
     /// Something else decides here now, by the word of an operator of this node.
-    pub(super) fn serves(&mut self, digest: Digest) {
+    pub(crate) fn serves(&mut self, digest: Digest) {
         self.serving = digest;
         self.order(Order::Remember);
     }
 
     /// The node went back from a guest by itself, to this one. That may be heard before it is heard that the guest was
     /// taken up.
-    pub(super) fn went_back(&mut self, from: Digest, to: Digest, mut why: String, now: Instant) {
+    pub(crate) fn went_back(&mut self, from: Digest, to: Digest, mut why: String, now: Instant) {
         self.serves(to);
         let Some(swap) = self.standing.swap.as_ref().filter(|swap| swap.digest == from) else { return };
         let is_taken = self.applied.as_ref() == Some(swap);

@@ -2,8 +2,8 @@
 
 use herd_model::Reign;
 
-use super::near::bring_near;
 use super::origins::OriginId;
+use super::prefetch::bring_near;
 
 /// What decides between two records of a key: the higher one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::member::{Member, NUMBERS_AHEAD_MAX};
+use super::herd_state::HerdSwap;
 use super::message::{Plan, Round, Taken, Vote, Word};
-use super::standing::HerdSwap;
-use crate::runtime::Digest;
+use super::participant::{Member, NUMBERS_AHEAD_MAX};
+use herd_model::Digest;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
-pub(super) enum Goal {
+pub(crate) enum Goal {
     /// Swap to a guest whose bytes are on the shelf.
     Swap(Plan),
     /// Go back to the guest before.
@@ -29,7 +29,7 @@ pub(super) enum Goal {
 }
 
 /// A swap that this node was asked for.
-pub(super) struct Asking {
+pub(crate) struct Asking {
     goal: Goal,
     round: Round,
     phase: Phase,
@@ -122,7 +122,7 @@ pub enum NotSwapped {
 
 impl Member {
     /// A swap is asked for at this node.
-    pub(super) fn ask(&mut self, goal: Goal, who: &str, now: Instant) {
+    pub(crate) fn ask(&mut self, goal: Goal, who: &str, now: Instant) {
         if self.asking.is_some() {
             return self.answer(Err(NotSwapped::Busy));
         }
@@ -149,7 +149,7 @@ impl Member {
     }
 
     /// Nobody waits for the answer any more.
-    pub(super) fn stop_asking(&mut self) {
+    pub(crate) fn stop_asking(&mut self) {
         if let Some(asking) = self.asking.take() {
             if !matches!(asking.phase, Phase::Settling { .. }) {
                 self.give_up_round(asking.round, "the node that was asked stops");
@@ -165,7 +165,7 @@ impl Member {
     }
 
     /// A node stands to a round like this.
-    pub(super) fn voted(&mut self, round: &Round, node: &str, vote: Vote, now: Instant) {
+    pub(crate) fn voted(&mut self, round: &Round, node: &str, vote: Vote, now: Instant) {
         let known = self.nodes.contains(node);
         // Nobody would take a swap of such a number for one.
         let absurd = self.standing.number().saturating_add(NUMBERS_AHEAD_MAX);
@@ -182,14 +182,14 @@ impl Member {
     }
 
     /// Counts the silence of others from now on: this node did not listen.
-    pub(super) fn excuse_silence(&mut self, now: Instant) {
+    pub(crate) fn excuse_silence(&mut self, now: Instant) {
         if let Some(asking) = &mut self.asking {
             asking.votes.values_mut().for_each(|(_, heard)| *heard = now);
         }
     }
 
     /// A node has taken up a swap, or has not.
-    pub(super) fn heard_taken(&mut self, node: &str, number: u64, came: Result<Taken, String>, now: Instant) {
+    pub(crate) fn heard_taken(&mut self, node: &str, number: u64, came: Result<Taken, String>, now: Instant) {
         if let Some(Asking { phase: Phase::Settling { swap, taken, .. }, .. }) = &mut self.asking
             && swap.number == number
             && self.nodes.contains(node)
@@ -200,7 +200,7 @@ impl Member {
     }
 
     /// Does what is due of a swap that this node was asked for.
-    pub(super) fn go_on_asking(&mut self, now: Instant) {
+    pub(crate) fn go_on_asking(&mut self, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
         let (round, began) = (asking.round.clone(), asking.began);
         let meanwhile = self.standing.swap.clone().filter(|swap| Some(swap) != asking.asked_after.as_ref());
@@ -348,7 +348,7 @@ impl Member {
     }
 
     /// The guest that this node was asked to swap to, and has in memory only.
-    pub(super) fn asked_for(&self) -> Option<Digest> {
+    pub(crate) fn asked_for(&self) -> Option<Digest> {
         let Goal::Swap(plan) = &self.asking.as_ref()?.goal else { return None };
         Some(plan.digest)
     }
@@ -359,7 +359,7 @@ impl Member {
     }
 
     fn answer(&mut self, answer: Result<Outcome, NotSwapped>) {
-        self.order(super::member::Order::Answer(answer));
+        self.order(super::participant::Order::Answer(answer));
     }
 
     fn round(&mut self, who: &str) -> Round {

@@ -15,40 +15,40 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::asking::{Asking, NotSwapped, Outcome};
-use super::fetch::{Fetch, Next};
-use super::known::Known;
+use super::adopt::Taking;
+use super::coordinate::{Asking, NotSwapped, Outcome};
+use super::download::{Fetch, Next};
+use super::herd_state::{HerdSwap, Standing};
 use super::message::{Message, Plan, Round, Vote, Word, cut};
-use super::standing::{HerdSwap, Standing};
-use super::taking::Taking;
-use crate::runtime::Digest;
+use super::seen::Known;
+use herd_model::Digest;
 
 /// A node, as a member of its herd.
-pub(super) struct Member {
-    pub(super) node: String,
+pub(crate) struct Member {
+    pub(crate) node: String,
     /// Every node of the herd, this one included.
-    pub(super) nodes: BTreeSet<String>,
-    pub(super) standing: Standing,
+    pub(crate) nodes: BTreeSet<String>,
+    pub(crate) standing: Standing,
     /// The swap of the herd that this node has taken up, or gone back from.
-    pub(super) applied: Option<HerdSwap>,
+    pub(crate) applied: Option<HerdSwap>,
     /// What decides here.
-    pub(super) serving: Digest,
+    pub(crate) serving: Digest,
     /// What decided before, and is there yet: to go back to it takes no bytes.
-    pub(super) previous: Option<Digest>,
-    pub(super) asking: Option<Asking>,
-    pub(super) random: Box<dyn FnMut() -> u64 + Send>,
-    pub(super) neighbours: BTreeSet<String>,
-    pub(super) engaged: Option<Engaged>,
+    pub(crate) previous: Option<Digest>,
+    pub(crate) asking: Option<Asking>,
+    pub(crate) random: Box<dyn FnMut() -> u64 + Send>,
+    pub(crate) neighbours: BTreeSet<String>,
+    pub(crate) engaged: Option<Engaged>,
     /// The candidate of a swap that was given up is still being made ready.
-    pub(super) winding_down: bool,
-    pub(super) taking: Option<Taking>,
-    pub(super) fetch: Option<Fetch>,
+    pub(crate) winding_down: bool,
+    pub(crate) taking: Option<Taking>,
+    pub(crate) fetch: Option<Fetch>,
     /// Neighbours that want what is on its way to this node, and from which byte on.
-    pub(super) waiting: BTreeMap<String, (Digest, u64)>,
+    pub(crate) waiting: BTreeMap<String, (Digest, u64)>,
     /// Who told of the herd's last swap, and so has its guest or will have it.
-    pub(super) told_by: String,
+    pub(crate) told_by: String,
     known: Known,
-    pub(super) shelf: Box<dyn Shelf>,
+    pub(crate) shelf: Box<dyn Shelf>,
     /// How long a candidate is held when nothing is heard of the node that asked for it.
     candidate_max: Duration,
     tell_again: Instant,
@@ -58,7 +58,7 @@ pub(super) struct Member {
 }
 
 /// The guests whose bytes a node has.
-pub(super) trait Shelf: Send {
+pub(crate) trait Shelf: Send {
     /// The bytes of a guest.
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>>;
 
@@ -71,7 +71,7 @@ pub(super) trait Shelf: Send {
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Say something to a neighbour.
     Tell(String, Message),
     /// Say something to all neighbours but this one.
@@ -90,17 +90,17 @@ pub(super) enum Order {
 }
 
 /// The swap that this node takes part in.
-pub(super) struct Engaged {
-    pub(super) round: Round,
+pub(crate) struct Engaged {
+    pub(crate) round: Round,
     /// When the asking node was last heard of.
     heard: Instant,
     /// The neighbour that passed it on, who has or will have the guest.
     from: String,
-    pub(super) step: Step,
+    pub(crate) step: Step,
 }
 
 /// How far it has come.
-pub(super) enum Step {
+pub(crate) enum Step {
     Called,
     Fetching(Plan),
     Preparing(Plan),
@@ -109,7 +109,7 @@ pub(super) enum Step {
 }
 
 impl Member {
-    pub(super) fn new(
+    pub(crate) fn new(
         node: &str,
         nodes: BTreeSet<String>,
         serving: Digest,
@@ -144,38 +144,38 @@ impl Member {
     }
 
     /// What is to be done, in this order.
-    pub(super) fn orders(&mut self) -> impl Iterator<Item = Order> {
+    pub(crate) fn orders(&mut self) -> impl Iterator<Item = Order> {
         std::mem::take(&mut self.orders).into_iter()
     }
 
     /// The guests whose bytes are at hand.
-    pub(super) fn shelf(&mut self) -> &mut dyn Shelf {
+    pub(crate) fn shelf(&mut self) -> &mut dyn Shelf {
         &mut *self.shelf
     }
 
     /// Whether something is under way, so that time matters.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.asking.is_some() || self.engaged.is_some() || self.taking.is_some()
     }
 
     /// Who takes part in what, for people.
-    pub(super) fn engagement(&self) -> Option<String> {
+    pub(crate) fn engagement(&self) -> Option<String> {
         self.engaged.as_ref().map(|engaged| engaged.round.to_string())
     }
 
     /// A link to a neighbour is up.
-    pub(super) fn linked(&mut self, peer: &str) {
+    pub(crate) fn linked(&mut self, peer: &str) {
         self.neighbours.insert(peer.into());
         self.tell(peer, Message::Standing(self.standing.clone()));
     }
 
     /// It is down.
-    pub(super) fn unlinked(&mut self, peer: &str) {
+    pub(crate) fn unlinked(&mut self, peer: &str) {
         self.neighbours.remove(peer);
     }
 
     /// A neighbour says something.
-    pub(super) fn hear(&mut self, from: &str, message: Message, now: Instant) {
+    pub(crate) fn hear(&mut self, from: &str, message: Message, now: Instant) {
         // That it is linked may have been said before that it was not, of the link before.
         self.neighbours.insert(from.into());
         match message {
@@ -234,7 +234,7 @@ impl Member {
     }
 
     /// Time has passed.
-    pub(super) fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         if now.duration_since(self.ticked) >= STALL {
             // What others have said since waits to be heard, so nobody is known to be silent.
             self.excuse_silence(now);
@@ -257,7 +257,7 @@ impl Member {
         self.ticked = now;
     }
 
-    pub(super) fn called(&mut self, round: Round, from: &str, now: Instant) {
+    pub(crate) fn called(&mut self, round: Round, from: &str, now: Instant) {
         match &mut self.engaged {
             Some(engaged) if engaged.round == round => engaged.heard = now,
             Some(engaged) => {
@@ -273,7 +273,7 @@ impl Member {
         self.vote_again(now);
     }
 
-    pub(super) fn told_to_prepare(&mut self, round: Round, plan: Plan, from: &str, now: Instant) {
+    pub(crate) fn told_to_prepare(&mut self, round: Round, plan: Plan, from: &str, now: Instant) {
         if !self.is_engaged_in(&round) {
             self.called(round.clone(), from, now);
         }
@@ -287,7 +287,7 @@ impl Member {
     }
 
     /// Orders the candidate if its bytes are there, and fetches them if not.
-    pub(super) fn go_on_preparing(&mut self, now: Instant) {
+    pub(crate) fn go_on_preparing(&mut self, now: Instant) {
         let Some(Engaged { round, from, step: Step::Fetching(plan), .. }) = &self.engaged else { return };
         let (round, from, plan) = (round.clone(), from.clone(), plan.clone());
         match self.shelf.find(plan.digest) {
@@ -301,7 +301,7 @@ impl Member {
     }
 
     /// What came of making a candidate ready.
-    pub(super) fn prepared(&mut self, round: &Round, digest: Digest, prepared: Result<(), String>, now: Instant) {
+    pub(crate) fn prepared(&mut self, round: &Round, digest: Digest, prepared: Result<(), String>, now: Instant) {
         self.winding_down = false;
         let plan = match &self.engaged {
             Some(Engaged { round: engaged, step: Step::Preparing(plan), .. }) if engaged == round => plan.clone(),
@@ -345,7 +345,7 @@ impl Member {
     }
 
     /// Ends what this node takes part in without a swap.
-    pub(super) fn give_up(&mut self, why: &str) {
+    pub(crate) fn give_up(&mut self, why: &str) {
         let Some(engaged) = self.engaged.take() else { return };
         match engaged.step {
             Step::Ready(plan) => {
@@ -359,12 +359,12 @@ impl Member {
     }
 
     /// Makes a swap the herd's: from here on it is never taken back, only followed by another one.
-    pub(super) fn commit(&mut self, swap: HerdSwap, now: Instant) {
+    pub(crate) fn commit(&mut self, swap: HerdSwap, now: Instant) {
         self.standing.merge(Standing { swap: Some(swap), ..Standing::default() });
         self.standing_changed(None, now);
     }
 
-    pub(super) fn standing_changed(&mut self, except: Option<&str>, now: Instant) {
+    pub(crate) fn standing_changed(&mut self, except: Option<&str>, now: Instant) {
         let mut except = except.map(Into::into);
         while let Some(swap) = self.standing.way_back(self.nodes.len()) {
             tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd went back, so all of it does");
@@ -378,21 +378,21 @@ impl Member {
     }
 
     /// Says something to every node.
-    pub(super) fn say(&mut self, word: Word) {
+    pub(crate) fn say(&mut self, word: Word) {
         let number = (self.random)();
         self.known.is_new(number);
         self.order(Order::TellAll(None, Message::Word(number, word)));
     }
 
-    pub(super) fn tell(&mut self, peer: &str, message: Message) {
+    pub(crate) fn tell(&mut self, peer: &str, message: Message) {
         self.order(Order::Tell(peer.into(), message));
     }
 
-    pub(super) fn order(&mut self, order: Order) {
+    pub(crate) fn order(&mut self, order: Order) {
         self.orders.push_back(order);
     }
 
-    pub(super) fn is_engaged_in(&self, round: &Round) -> bool {
+    pub(crate) fn is_engaged_in(&self, round: &Round) -> bool {
         self.engaged.as_ref().is_some_and(|engaged| engaged.round == *round)
     }
 
@@ -403,7 +403,7 @@ impl Member {
     }
 
     /// Drops what nobody needs any more.
-    pub(super) fn tidy(&mut self) {
+    pub(crate) fn tidy(&mut self) {
         let engaged = self.engaged.as_ref().and_then(|engaged| engaged.step.digest());
         let taking = self.taking.as_ref().map(|taking| taking.swap.digest);
         let wanted: Vec<Digest> =
@@ -430,7 +430,7 @@ impl Member {
 }
 
 impl Step {
-    pub(super) fn digest(&self) -> Option<Digest> {
+    pub(crate) fn digest(&self) -> Option<Digest> {
         match self {
             Self::Called => None,
             Self::Fetching(plan) | Self::Preparing(plan) | Self::Ready(plan) | Self::Refused(plan, _) => {
@@ -449,6 +449,6 @@ impl std::fmt::Display for Round {
 /// This node was held up itself: while something is under way, time passes in steps of some milliseconds.
 const STALL: Duration = Duration::from_secs(1);
 /// A swap a second for ten days, while a node was away.
-pub(super) const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
+pub(crate) const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
 /// A neighbour that missed what was said, because its queue was full, hears it again.
 const TELL_EVERY: Duration = Duration::from_secs(5);
