@@ -12,9 +12,7 @@ mod hands;
 mod intake;
 mod journal;
 pub mod node;
-pub mod peers;
 pub mod runtime;
-pub mod sessions;
 
 /// The component that decides unless another is configured.
 pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));

@@ -19,14 +19,15 @@ use tokio_util::task::TaskTracker;
 use crate::config::HerdConfig;
 use crate::intake;
 use crate::journal::entry;
-use crate::peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
-use crate::runtime::{Candidate, Digest, Engine, Fault, GenerationId, Generations, LoadError, Side, Sides};
+use crate::runtime::{Candidate, Digest, Engine, GenerationId, Generations, LoadError, Side, Sides};
 use crate::runtime::{SwapLimits, Witness};
-use crate::sessions::{Answered, Asked, Feed, KeepRequest, Sessions, Surroundings, Topics};
 use herd_admin::{Admin, Controls, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
+use herd_model::{Answered, Asked};
+use herd_peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
 use herd_replication::{Kept, Rank, RecordTable};
 use herd_rollout::{Hands, Memory, Remembered, Rollout};
+use herd_sessions::{Feed, KeepRequest, Sessions, Surroundings, Topics, Undecided};
 use herd_sys::workers::Workers;
 use herd_sys::{TrafficLog, TrafficLogError};
 use herd_upstreams::{self as upstreams, UpstreamConfigError, Upstreams};
@@ -260,8 +261,8 @@ impl Surroundings for Core {
         self.generations.sides()
     }
 
-    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault> {
-        self.generations.inputs(at, inputs, side)
+    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided> {
+        self.generations.inputs(at, inputs, side).map_err(|_| Undecided)
     }
 
     fn answer(
@@ -271,8 +272,8 @@ impl Surroundings for Core {
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
-    ) -> Result<Decision, Option<Fault>> {
-        self.generations.answer(asked, at, token, otherwise, outcome)
+    ) -> Result<Decision, Undecided> {
+        self.generations.answer(asked, at, token, otherwise, outcome).map_err(|_| Undecided)
     }
 
     fn expect(&self, key: &[u8]) {

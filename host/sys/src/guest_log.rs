@@ -3,6 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use herd_model::GenerationId;
+use herd_sdk::{Decision, Level, Note};
+
 /// What was logged in this second, of all guests.
 struct Budget {
     second: u64,
@@ -31,4 +34,21 @@ pub fn admits_guest_line() -> bool {
     admits
 }
 
+/// Writes a note of a guest into the log.
+pub fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
+    if !admits_guest_line() {
+        return;
+    }
+    let text = decision.bytes(note.text);
+    let text = String::from_utf8_lossy(&text[..text.len().min(NOTE_BYTES_MAX)]);
+    let text = text.escape_debug();
+    match note.level {
+        Level::Debug => tracing::debug!(target: "guest", generation = %decided_by, "guest: {text}"),
+        Level::Info => tracing::info!(target: "guest", generation = %decided_by, "guest: {text}"),
+        Level::Warn => tracing::warn!(target: "guest", generation = %decided_by, "guest: {text}"),
+    }
+}
+
 const LINES_PER_SECOND_MAX: u32 = 64;
+/// The rest of a note is cut.
+const NOTE_BYTES_MAX: usize = 1 << 10;

@@ -1,5 +1,6 @@
 //! What the host asks of the operating system: threads, files, sockets, logs.
 
+pub mod clock;
 pub mod file_name;
 mod file_store;
 pub mod guest_log;

@@ -11,8 +11,8 @@ use herd::DEFAULT_GUEST;
 use herd::config::{HerdConfig, NodeConfig};
 use herd::node::Node;
 use herd::runtime::Engine;
-use herd::sessions::Feed;
 use herd_admin::Token;
+use herd_sessions::Feed;
 use herd_sys::workers::{self as worker, Workers};
 use herd_tests::Scratch;
 

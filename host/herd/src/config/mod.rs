@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::peers::LinkLimits;
 use crate::runtime::{Limits, SwapLimits};
-use crate::sessions::SessionLimits;
+use herd_peers::LinkLimits;
 use herd_replication::RecordLimits;
+use herd_sessions::SessionLimits;
 use herd_upstreams::UpstreamsConfig;
 
 pub use load::{Sources, load};

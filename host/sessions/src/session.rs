@@ -17,38 +17,39 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use herd_sdk::{Decision, Effect, Moment};
+use herd_sdk::{Decision, Effect};
+use herd_sys::clock::moment;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep_until};
 
-use super::conversation::{Conversation, FETCHES_MAX};
-use super::desk::Desk;
-use super::patience::{Patience, Waiting};
-use super::replies::{FetchId, Place};
-use super::surroundings::Surroundings;
-use super::topics::SessionId;
-use super::wire::Wire;
+use crate::core::batcher::Desk;
+use crate::core::conversation::{Conversation, FETCHES_MAX};
+use crate::core::reply_queue::{FetchId, Place};
+use crate::core::timeouts::{Patience, Waiting};
+use crate::core::topics::SessionId;
+use crate::host::Surroundings;
+use crate::transport::Wire;
 use herd_model::Answered;
 
 /// A session. Its task and the desk of its worker share it.
-pub(super) struct Session<S: Surroundings, W: Wire> {
-    pub(super) id: SessionId,
+pub(crate) struct Session<S: Surroundings, W: Wire> {
+    pub(crate) id: SessionId,
     desk: Rc<Desk<S, W>>,
     wire: W,
     state: RefCell<State>,
 }
 
 /// What changes about a session.
-pub(super) struct State {
-    pub(super) conversation: Conversation,
-    pub(super) patience: Patience,
+pub(crate) struct State {
+    pub(crate) conversation: Conversation,
+    pub(crate) patience: Patience,
     /// The guest faulted on its input: until that is through, it is decided apart from that of others.
-    pub(super) suspect: bool,
+    pub(crate) suspect: bool,
     /// Input waits at the desk.
     at_desk: bool,
     /// There was no room for what more input would bring.
@@ -67,7 +68,7 @@ pub(super) struct State {
 type Fetches = FuturesUnordered<BoxFuture<'static, (FetchId, Answered)>>;
 
 impl<S: Surroundings, W: Wire> Session<S, W> {
-    pub(super) fn new(desk: Rc<Desk<S, W>>, wire: W, conversation: Conversation) -> Rc<Self> {
+    pub(crate) fn new(desk: Rc<Desk<S, W>>, wire: W, conversation: Conversation) -> Rc<Self> {
         let id = conversation.id;
         let state = State {
             conversation,
@@ -86,7 +87,7 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
     }
 
     /// Serves the client until the session ends.
-    pub(super) async fn run(self: Rc<Self>) {
+    pub(crate) async fn run(self: Rc<Self>) {
         let timer = sleep_until((Instant::now() + self.desk.shared.limits.idle()).into());
         let mut timer = pin!(timer);
         let ended = poll_fn(|cx| self.poll(cx, timer.as_mut())).await;
@@ -101,19 +102,19 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
         }
     }
 
-    pub(super) fn state(&self) -> RefMut<'_, State> {
+    pub(crate) fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
     }
 
     /// Its turn at the desk has come.
-    pub(super) fn leave_desk(&self) -> RefMut<'_, State> {
+    pub(crate) fn leave_desk(&self) -> RefMut<'_, State> {
         let mut state = self.state();
         state.at_desk = false;
         state
     }
 
     /// Ends the session once its replies are out.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state();
         state.close();
         state.wake();
@@ -121,7 +122,7 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
 
     /// Its turn at the desk is over: writes what that brought, and sees to whatever else it calls for. `more` when there may
     /// be more to decide.
-    pub(super) fn settle(self: &Rc<Self>, mut state: RefMut<'_, State>, more: bool) {
+    pub(crate) fn settle(self: &Rc<Self>, mut state: RefMut<'_, State>, more: bool) {
         state.undecided = more && !state.conversation.closing;
         if let Err(error) = self.write(&mut state) {
             // Nobody is there to hear the answers to what is left; the task ends the session.
@@ -337,7 +338,7 @@ impl<S: Surroundings, W: Wire> Drop for Session<S, W> {
 
 impl State {
     /// No more input is decided; the session ends once its replies are out.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.undecided = false;
         self.conversation.close();
         self.patience.stops_listening();
@@ -377,7 +378,7 @@ impl State {
     }
 
     /// When the session ends if nothing happens.
-    fn deadline<S: Surroundings>(&self, shared: &super::listener::Shared<S>) -> Option<Instant> {
+    fn deadline<S: Surroundings>(&self, shared: &crate::listener::Shared<S>) -> Option<Instant> {
         let subscriptions = self.conversation.subscriptions.as_ref();
         let watches = subscriptions.is_some_and(|subscriptions| subscriptions.is_on_a_topic());
         let waits_for_client = self.listened && self.conversation.replies.waiting() == 0 && !watches;
@@ -393,12 +394,6 @@ impl State {
 
 fn asks_again(decision: &Decision) -> bool {
     decision.effects.iter().any(|effect| matches!(effect, Effect::Fetch(_)))
-}
-
-/// The world as a decision that begins now sees it.
-pub(crate) fn moment() -> Moment {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Moment { now_ns: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), random: rand::random() }
 }
 
 thread_local! {

@@ -12,47 +12,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::bundle::Bundle;
-use super::dial;
-use super::frame::{Hello, ReportFrame, WireReport};
+use super::connect;
+use super::frame::{Hello, WireReport};
 use super::handshake::{self, Frames, Identity};
+use super::host::Sink;
 use super::limits::LinkLimits;
-use super::link;
+use super::link_task;
 use super::outbox::Outbox;
 use super::peer::{Link, Peer, lock};
+use super::report_batch::Bundle;
 use super::status::PeersStatus;
-use herd_sys::TrafficLog;
 use herd_sys::workers::Rota;
-
-/// Takes what peers report and say.
-pub trait Sink: Send + Sync + 'static {
-    /// A frame of reports came from a peer. Decides and applies them before it returns.
-    ///
-    /// # Errors
-    ///
-    /// The frame is malformed, in words; the link is closed.
-    fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String>;
-
-    /// Encodes every record of one part of what the node holds, and says whether there is a next part. Parts are
-    /// numbered from 0.
-    fn holdings(&self, part: usize, into: &mut Bundle) -> bool;
-
-    /// A peer says something that is no report. Must not wait.
-    ///
-    /// # Errors
-    ///
-    /// It is malformed, in words; the link is closed.
-    fn message(&self, from: &str, message: &[u8]) -> Result<(), String>;
-
-    /// A link came up. Must not wait.
-    fn linked(&self, peer: &str);
-
-    /// A link went down, and no other has taken its place. Must not wait.
-    fn unlinked(&self, peer: &str);
-
-    /// Where every record goes that comes in and out, if anywhere.
-    fn traffic(&self) -> Option<&TrafficLog>;
-}
 
 /// The peers of a node.
 pub struct Peers {
@@ -101,7 +71,7 @@ impl Peers {
         *lock(&self.sink) = Some(sink);
         for (name, address) in peers {
             let peer = self.peer(&name);
-            self.tasks.spawn_on(dial::keep_linked(Arc::clone(self), peer, name, address), rota.next());
+            self.tasks.spawn_on(connect::keep_linked(Arc::clone(self), peer, name, address), rota.next());
         }
         self.tasks.spawn(Arc::clone(self).accept(listener, rota));
     }
@@ -192,7 +162,7 @@ impl Peers {
         if let Some(sink) = &sink {
             sink.linked(&link.peer);
         }
-        let ended = link::run(self, link, frames).await.map_err(|error| error.to_string());
+        let ended = link_task::run(self, link, frames).await.map_err(|error| error.to_string());
         match &ended {
             Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
             Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, error, "link down"),

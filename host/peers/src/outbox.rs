@@ -17,8 +17,8 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::bundle::Bundle;
 use super::frame::WireReport;
+use super::report_batch::Bundle;
 use herd_sys::workers as worker;
 
 /// The queue of a link.

@@ -19,12 +19,12 @@ use tokio::task::spawn_local;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::conversation::Conversation;
-use super::desk::Desk;
-use super::limits::SessionLimits;
-use super::session::Session;
-use super::surroundings::Surroundings;
-use super::topics::{SessionId, Topics};
+use crate::core::batcher::Desk;
+use crate::core::conversation::Conversation;
+use crate::core::topics::{SessionId, Topics};
+use crate::host::Surroundings;
+use crate::limits::SessionLimits;
+use crate::session::Session;
 use herd_sys::workers::{self as worker, Workers};
 
 /// The sessions of a node.
@@ -34,12 +34,12 @@ pub struct Sessions<S: Surroundings> {
 }
 
 /// What every session of a node shares.
-pub(super) struct Shared<S> {
-    pub(super) surroundings: Arc<S>,
-    pub(super) topics: Arc<Topics>,
-    pub(super) limits: SessionLimits,
+pub(crate) struct Shared<S> {
+    pub(crate) surroundings: Arc<S>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) limits: SessionLimits,
     /// Sessions finish what they have and end.
-    pub(super) draining: CancellationToken,
+    pub(crate) draining: CancellationToken,
     open: AtomicUsize,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -95,7 +95,7 @@ impl<S: Surroundings> Sessions<S> {
         }
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared<S>> {
+    pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
         &self.shared
     }
 

@@ -7,25 +7,16 @@
 //! Bounds: sessions in total and per address, bytes of a line, of waiting output and of waiting pushes, fetches
 //! under way per session, and time for an unfinished line, for idling and for a client that does not read.
 
-mod conversation;
-mod desk;
-mod feed;
-mod input;
+mod core;
+mod host;
 mod limits;
 mod listener;
-mod patience;
-mod replies;
 mod session;
-mod surroundings;
-mod topics;
-mod wire;
+mod synthetic_load;
+mod transport;
 
-pub use feed::Feed;
-pub use herd_model::{Answered, Asked};
+pub use self::core::Topics;
+pub use host::{KeepRequest, Surroundings, Undecided};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};
-pub use surroundings::{KeepRequest, Surroundings};
-pub use topics::Topics;
-
-pub(crate) use conversation::log_note;
-pub(crate) use session::moment;
+pub use synthetic_load::Feed;

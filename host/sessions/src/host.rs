@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use herd_model::{Answered, Asked};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 
-use crate::runtime::{Fault, GenerationId, Side, Sides};
 use herd_model::Kept;
+use herd_model::{GenerationId, Side, Sides};
 use herd_sys::TrafficLog;
 
 /// The node, as sessions see it.
@@ -20,7 +20,7 @@ pub trait Surroundings: Send + Sync + 'static {
     /// # Errors
     ///
     /// No live generation could; nothing was decided.
-    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault>;
+    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided>;
 
     /// Decides the answer to a fetch, by the generation that asked.
     ///
@@ -34,7 +34,7 @@ pub trait Surroundings: Send + Sync + 'static {
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
-    ) -> Result<Decision, Option<Fault>>;
+    ) -> Result<Decision, Undecided>;
 
     /// Says that a record will be kept under this key soon.
     fn expect(&self, key: &[u8]);
@@ -48,6 +48,10 @@ pub trait Surroundings: Send + Sync + 'static {
     /// Where every line goes that comes in and out, if anywhere.
     fn traffic(&self) -> Option<&TrafficLog>;
 }
+
+/// No live generation could decide the call. Nothing was performed; the fault was logged where it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecided;
 
 /// A record that a guest wants kept.
 #[derive(Clone, Copy, Debug)]

@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
-use super::conversation::Conversation;
-use super::desk::Desk;
-use super::listener::{Sessions, Shared};
-use super::session::Session;
-use super::surroundings::Surroundings;
-use super::topics::SessionId;
-use super::wire::Wire;
+use crate::core::batcher::Desk;
+use crate::core::conversation::Conversation;
+use crate::core::topics::SessionId;
+use crate::host::Surroundings;
+use crate::listener::{Sessions, Shared};
+use crate::session::Session;
+use crate::transport::Wire;
 use herd_sys::workers::{self as worker, Workers};
 
 /// What is fed.

@@ -6,35 +6,35 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::runtime::GenerationId;
 use herd_model::Asked;
+use herd_model::GenerationId;
 
 /// Which fetch of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FetchId(u32);
+pub(crate) struct FetchId(u32);
 
 /// A fetch that holds a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     /// Who asked, and decides the answer.
-    pub(super) asked_by: GenerationId,
+    pub(crate) asked_by: GenerationId,
     /// What is asked. Taken when the fetch starts.
-    pub(super) asked: Option<Asked>,
+    pub(crate) asked: Option<Asked>,
     /// What the guest needs to finish.
-    pub(super) token: Vec<u8>,
+    pub(crate) token: Vec<u8>,
     /// The reply when nobody decides the answer.
-    pub(super) otherwise: Vec<u8>,
+    pub(crate) otherwise: Vec<u8>,
     /// The place that it holds.
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 /// A place among the replies, which the fetches that are made in turn for it inherit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// When its time is over. Set when its first fetch starts.
-    pub(super) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
     /// How many fetches were answered for it.
-    pub(super) answered: u32,
+    pub(crate) answered: u32,
 }
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ enum Slot {
 
 /// The replies of a session that are not out yet.
 #[derive(Debug, Default)]
-pub(super) struct Replies {
+pub(crate) struct Replies {
     /// Ready to be written.
     out: Vec<u8>,
     /// How much of `out` is written.
@@ -63,7 +63,7 @@ pub(super) struct Replies {
 
 impl Replies {
     /// Adds a reply.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.slots.is_empty() {
             self.out.extend_from_slice(bytes);
         } else {
@@ -73,7 +73,7 @@ impl Replies {
     }
 
     /// Adds a place for a fetch.
-    pub(super) fn push_waiting(&mut self, waiting: Waiting) {
+    pub(crate) fn push_waiting(&mut self, waiting: Waiting) {
         let id = FetchId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
         self.waiting += 1;
@@ -81,7 +81,7 @@ impl Replies {
     }
 
     /// The next fetch that has not started, marked as started.
-    pub(super) fn start_next(&mut self) -> Option<(FetchId, Asked, &mut Waiting)> {
+    pub(crate) fn start_next(&mut self) -> Option<(FetchId, Asked, &mut Waiting)> {
         self.slots.iter_mut().find_map(|slot| match slot {
             Slot::Waiting(id, waiting) => waiting.asked.take().map(|asked| (*id, asked, &mut **waiting)),
             Slot::Ready(_) => None,
@@ -89,7 +89,7 @@ impl Replies {
     }
 
     /// Opens the place of a fetch: until [`close_place`](Self::close_place), what is added goes there.
-    pub(super) fn open_place(&mut self, id: FetchId) -> Option<Waiting> {
+    pub(crate) fn open_place(&mut self, id: FetchId) -> Option<Waiting> {
         let held = |slot: &Slot| matches!(slot, Slot::Waiting(other, _) if *other == id);
         let index = self.slots.iter().position(held)?;
         let Some(Slot::Waiting(_, waiting)) = self.slots.remove(index) else { return None };
@@ -99,7 +99,7 @@ impl Replies {
     }
 
     /// Closes the place, and lets out what is ready at the head.
-    pub(super) fn close_place(&mut self) {
+    pub(crate) fn close_place(&mut self) {
         self.cursor = None;
         while let Some(Slot::Ready(_)) = self.slots.front() {
             if let Some(Slot::Ready(bytes)) = self.slots.pop_front() {
@@ -110,33 +110,33 @@ impl Replies {
     }
 
     /// How many fetches hold a place.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
     /// How many replies and fetches wait for one another.
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.slots.len()
     }
 
     /// How many bytes wait, for the client or behind a fetch.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.unwritten().len() + self.slots_bytes
     }
 
     /// What became ready since this was asked last.
-    pub(super) fn unlogged(&mut self) -> &[u8] {
+    pub(crate) fn unlogged(&mut self) -> &[u8] {
         let from = std::mem::replace(&mut self.logged, self.out.len());
         &self.out[from..]
     }
 
     /// What to write next.
-    pub(super) fn unwritten(&self) -> &[u8] {
+    pub(crate) fn unwritten(&self) -> &[u8] {
         &self.out[self.written..]
     }
 
     /// So much was written.
-    pub(super) fn wrote(&mut self, count: usize) {
+    pub(crate) fn wrote(&mut self, count: usize) {
         self.written += count;
         if self.written == self.out.len() {
             self.written = 0;
@@ -154,7 +154,7 @@ impl Replies {
     }
 
     /// Every reply is out.
-    pub(super) fn all_out(&self) -> bool {
+    pub(crate) fn all_out(&self) -> bool {
         self.slots.is_empty() && self.unwritten().is_empty()
     }
 

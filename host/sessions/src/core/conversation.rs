@@ -5,54 +5,54 @@
 
 use std::net::SocketAddr;
 
-use herd_sdk::{Decision, Effect, FanOut, Level, Mark, Note, Progress};
+use herd_sdk::{Decision, Effect, FanOut, Mark, Progress};
 
-use super::input::{InputBuffer, Window};
-use super::listener::Shared;
-use super::replies::{Place, Replies, Waiting};
-use super::surroundings::{KeepRequest, Surroundings};
-use super::topics::{SessionId, Subscriptions};
-use crate::runtime::GenerationId;
+use crate::core::input_buffer::{InputBuffer, Window};
+use crate::core::reply_queue::{Place, Replies, Waiting};
+use crate::core::topics::{SessionId, Subscriptions};
+use crate::host::{KeepRequest, Surroundings};
+use crate::listener::Shared;
 use herd_model::Asked;
+use herd_model::GenerationId;
 use herd_model::Kept;
-use herd_sys::guest_log::admits_guest_line;
+use herd_sys::guest_log::log_note;
 
 /// What one client and a node have to say to each other.
-pub(super) struct Conversation {
-    pub(super) id: SessionId,
-    pub(super) address: SocketAddr,
-    pub(super) input: InputBuffer,
-    pub(super) replies: Replies,
-    pub(super) subscriptions: Option<Box<Subscriptions>>,
-    pub(super) closing: bool,
+pub(crate) struct Conversation {
+    pub(crate) id: SessionId,
+    pub(crate) address: SocketAddr,
+    pub(crate) input: InputBuffer,
+    pub(crate) replies: Replies,
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    pub(crate) closing: bool,
 }
 
 impl Conversation {
-    pub(super) fn new(id: SessionId, address: SocketAddr) -> Self {
+    pub(crate) fn new(id: SessionId, address: SocketAddr) -> Self {
         let (input, replies) = (InputBuffer::new(), Replies::default());
         Self { id, address, input, replies, subscriptions: None, closing: false }
     }
 
     /// Whether there is room for what more input would bring.
-    pub(super) fn may_decide<S: Surroundings>(&self, shared: &Shared<S>) -> bool {
+    pub(crate) fn may_decide<S: Surroundings>(&self, shared: &Shared<S>) -> bool {
         self.replies.bytes() < shared.limits.output_bytes_max()
             && self.replies.waiting() < FETCHES_MAX
             && self.replies.queued() < QUEUED_MAX
     }
 
     /// What to decide next, about so many bytes of it.
-    pub(super) fn window<S: Surroundings>(&self, shared: &Shared<S>, bytes: usize) -> Window<'_> {
+    pub(crate) fn window<S: Surroundings>(&self, shared: &Shared<S>, bytes: usize) -> Window<'_> {
         self.input.window(shared.limits.line_bytes_max, bytes)
     }
 
     /// No more input is decided; the session ends once its replies are out.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.closing = true;
         self.input.clear();
     }
 
     /// A window of this many bytes is decided.
-    pub(super) fn decided<S: Surroundings>(
+    pub(crate) fn decided<S: Surroundings>(
         &mut self,
         shared: &Shared<S>,
         progress: Progress,
@@ -73,7 +73,7 @@ impl Conversation {
 
     /// Performs an effect of a decision of a generation. Fetches hold the place that it answers into, or one of their own.
     /// `keeps` holds what became of the keeps of the decision so far.
-    pub(super) fn perform<S: Surroundings>(
+    pub(crate) fn perform<S: Surroundings>(
         &mut self,
         shared: &Shared<S>,
         decided_by: GenerationId,
@@ -137,24 +137,7 @@ impl Conversation {
     }
 }
 
-/// Writes a note of a guest into the log.
-pub(crate) fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
-    if !admits_guest_line() {
-        return;
-    }
-    let text = decision.bytes(note.text);
-    let text = String::from_utf8_lossy(&text[..text.len().min(NOTE_BYTES_MAX)]);
-    let text = text.escape_debug();
-    match note.level {
-        Level::Debug => tracing::debug!(target: "guest", generation = %decided_by, "guest: {text}"),
-        Level::Info => tracing::info!(target: "guest", generation = %decided_by, "guest: {text}"),
-        Level::Warn => tracing::warn!(target: "guest", generation = %decided_by, "guest: {text}"),
-    }
-}
-
 /// Fetches under way in one session. A read may bring more `WHATSAT`s than that; they start as others end.
-pub(super) const FETCHES_MAX: usize = 16;
+pub(crate) const FETCHES_MAX: usize = 16;
 /// Replies and fetches that wait for one another; above it, nothing more is decided.
 const QUEUED_MAX: usize = 1024;
-/// The rest of a note is cut.
-const NOTE_BYTES_MAX: usize = 1 << 10;

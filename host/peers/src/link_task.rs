@@ -10,12 +10,12 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::bundle::Bundle;
 use super::frame::{Frame, FrameError, WireReport};
 use super::handshake::Frames;
-use super::links::Peers;
+use super::mesh::Peers;
 use super::outbox::Outbox;
 use super::peer::Link;
+use super::report_batch::Bundle;
 
 /// Runs a link to its end. On the way out it sends what waits and says goodbye.
 pub(super) async fn run(peers: &Arc<Peers>, link: &Arc<Link>, frames: Frames) -> Result<(), LinkError> {

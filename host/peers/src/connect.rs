@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::frame::Hello;
 use super::handshake::{self, Frames};
-use super::links::Peers;
+use super::mesh::Peers;
 use super::peer::Peer;
 
 /// Dials until the node stops. After a failure it waits for a random part of a time that doubles, so that nodes that

@@ -44,11 +44,11 @@ impl Default for SessionLimits {
 }
 
 impl SessionLimits {
-    pub(super) fn idle(&self) -> Duration {
+    pub(crate) fn idle(&self) -> Duration {
         Duration::from_secs(self.idle_s)
     }
 
-    pub(super) fn output_bytes_max(&self) -> usize {
+    pub(crate) fn output_bytes_max(&self) -> usize {
         self.output_kib_max << 10
     }
 }

@@ -20,19 +20,20 @@ use std::time::Instant;
 
 use herd_sdk::{Decision, Effect, Input, InputBatch, Mark, Moment};
 
-use super::input::Window;
-use super::listener::Shared;
-use super::replies::Place;
-use super::session::{Session, State, moment};
-use super::surroundings::Surroundings;
-use super::topics::SessionId;
-use super::wire::Wire;
-use crate::runtime::{GenerationId, Side, Sides};
+use crate::core::input_buffer::Window;
+use crate::core::reply_queue::Place;
+use crate::core::topics::SessionId;
+use crate::host::Surroundings;
+use crate::listener::Shared;
+use crate::session::{Session, State};
+use crate::transport::Wire;
 use herd_model::Kept;
+use herd_model::{GenerationId, Side, Sides};
+use herd_sys::clock::moment;
 
 /// The sessions of one node on one worker.
-pub(super) struct Desk<S: Surroundings, W: Wire> {
-    pub(super) shared: Arc<Shared<S>>,
+pub(crate) struct Desk<S: Surroundings, W: Wire> {
+    pub(crate) shared: Arc<Shared<S>>,
     queue: RefCell<VecDeque<Rc<Session<S, W>>>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session<S, W>>>>,
     call: RefCell<Call<S, W>>,
@@ -56,7 +57,7 @@ struct Member<S: Surroundings, W: Wire> {
 }
 
 impl<S: Surroundings, W: Wire> Desk<S, W> {
-    pub(super) fn new(shared: Arc<Shared<S>>) -> Rc<Self> {
+    pub(crate) fn new(shared: Arc<Shared<S>>) -> Rc<Self> {
         Rc::new(Self {
             shared,
             queue: RefCell::default(),
@@ -67,7 +68,7 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
     }
 
     /// Serves the desk for as long as anybody else holds it.
-    pub(super) async fn serve(desk: Weak<Self>, shared: Arc<Shared<S>>) {
+    pub(crate) async fn serve(desk: Weak<Self>, shared: Arc<Shared<S>>) {
         let mut draining = pin!(shared.draining.cancelled());
         let mut drained = false;
         poll_fn(|cx| {
@@ -89,17 +90,17 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
     }
 
     /// A session is there.
-    pub(super) fn admit(&self, id: SessionId, session: &Rc<Session<S, W>>) {
+    pub(crate) fn admit(&self, id: SessionId, session: &Rc<Session<S, W>>) {
         self.sessions.borrow_mut().insert(id, Rc::downgrade(session));
     }
 
     /// A session is gone.
-    pub(super) fn forget(&self, id: SessionId) {
+    pub(crate) fn forget(&self, id: SessionId) {
         self.sessions.borrow_mut().remove(&id);
     }
 
     /// Input of a session waits to be decided.
-    pub(super) fn enqueue(&self, session: Rc<Session<S, W>>) {
+    pub(crate) fn enqueue(&self, session: Rc<Session<S, W>>) {
         let mut queue = self.queue.borrow_mut();
         queue.push_back(session);
         if queue.len() == 1 {

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::link::Clocks;
+use super::link_task::Clocks;
 use super::outbox::Outbox;
 use super::status::{LinkState, LinkStatus};
 
@@ -143,8 +143,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::bundle::Bundle;
-    use crate::peers::frame::WireReport;
+    use crate::frame::WireReport;
+    use crate::report_batch::Bundle;
 
     fn admit(peer: &Peer, epoch: u64, dialed: bool, preferred: bool) -> Option<Arc<Link>> {
         let link = || Link::new("Jaquez", epoch, dialed, Outbox::new(1 << 20), CancellationToken::new());

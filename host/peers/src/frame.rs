@@ -5,7 +5,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::bundle::Bundle;
+use super::report_batch::Bundle;
 
 /// The version of everything below. Nodes of different versions refuse each other's links, in words.
 pub(super) const PROTOCOL_VERSION: u16 = 2;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use herd_sys::socket::read_what_came;
 
 /// A connection. Nothing here waits: what is not ready says so, and the task asks when it will be.
-pub(super) trait Wire: 'static {
+pub(crate) trait Wire: 'static {
     /// Reads what has come. None has: [`io::ErrorKind::WouldBlock`]. 0: the client has ended its input.
     ///
     /// # Errors

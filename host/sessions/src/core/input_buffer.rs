@@ -7,7 +7,7 @@ use herd_sdk::{Awaiting, Mark};
 
 /// What is left over of a session's input.
 #[derive(Debug)]
-pub(super) struct InputBuffer {
+pub(crate) struct InputBuffer {
     rest: Vec<u8>,
     /// How many bytes of the rest the guest has seen.
     seen: usize,
@@ -18,7 +18,7 @@ pub(super) struct InputBuffer {
 
 /// What is to be decided now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Window<'a> {
+pub(crate) enum Window<'a> {
     /// Nothing: what the guest waits for is not there yet.
     Nothing,
     /// These bytes.
@@ -28,32 +28,32 @@ pub(super) enum Window<'a> {
 }
 
 impl InputBuffer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { rest: Vec::new(), seen: 0, awaits: Awaiting::Delimiter(b'\n'), ended: false }
     }
 
     /// Takes what a read brought.
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
     }
 
     /// Takes the end of the input.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.ended = true;
     }
 
     /// The client has ended its input.
-    pub(super) fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
     /// There is part of a line.
-    pub(super) fn is_unfinished(&self) -> bool {
+    pub(crate) fn is_unfinished(&self) -> bool {
         !self.rest.is_empty()
     }
 
     /// What to decide now: at least what the guest waits for, and beyond that about `bytes` bytes.
-    pub(super) fn window(&self, line_bytes_max: usize, bytes: usize) -> Window<'_> {
+    pub(crate) fn window(&self, line_bytes_max: usize, bytes: usize) -> Window<'_> {
         let rest = &*self.rest;
         // A carriage return before the newline belongs to the line end, which is two bytes at most.
         let longest = line_bytes_max + 2;
@@ -89,7 +89,7 @@ impl InputBuffer {
 
     /// How many bytes the first half of a window of this length takes, cut behind a delimiter; nothing if it cannot
     /// be halved.
-    pub(super) fn half(&self, window: usize) -> Option<usize> {
+    pub(crate) fn half(&self, window: usize) -> Option<usize> {
         let Awaiting::Delimiter(byte) = self.awaits else { return None };
         let ends = |range: &[u8]| range.iter().position(|&other| other == byte).map(|position| position + 1);
         let first = ends(&self.rest[..window])?;
@@ -99,12 +99,12 @@ impl InputBuffer {
     }
 
     /// The first bytes of what is left over.
-    pub(super) fn first(&self, count: usize) -> &[u8] {
+    pub(crate) fn first(&self, count: usize) -> &[u8] {
         &self.rest[..count.min(self.rest.len())]
     }
 
     /// The guest has consumed so much of a window of this length and waits for this.
-    pub(super) fn consume(&mut self, consumed: usize, window: usize, awaits: Awaiting) {
+    pub(crate) fn consume(&mut self, consumed: usize, window: usize, awaits: Awaiting) {
         self.rest.drain(..consumed);
         self.seen = window - consumed;
         self.awaits = awaits;
@@ -114,12 +114,12 @@ impl InputBuffer {
     }
 
     /// There are bytes that the guest has not seen.
-    pub(super) fn has_unseen(&self) -> bool {
+    pub(crate) fn has_unseen(&self) -> bool {
         self.rest.len() > self.seen
     }
 
     /// Nothing of the rest will be decided.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.rest = Vec::new();
         self.seen = 0;
     }

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::limits::SessionLimits;
+use crate::limits::SessionLimits;
 
 /// The times of a session.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// When the last byte came from the client, or when waiting for one began.
     heard: Instant,
     /// When the unfinished line began.
@@ -18,7 +18,7 @@ pub(super) struct Patience {
 
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
+pub(crate) enum Waiting {
     /// The next bytes of its client.
     Client,
     /// Something else: an upstream, or a topic.
@@ -26,45 +26,45 @@ pub(super) enum Waiting {
 }
 
 impl Patience {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { heard: now, unfinished: None, untaken: None }
     }
 
     /// Bytes came. `ended_a_line` if some of them were consumed, `rest` if some were left over.
-    pub(super) fn heard(&mut self, now: Instant, ended_a_line: bool, rest: bool) {
+    pub(crate) fn heard(&mut self, now: Instant, ended_a_line: bool, rest: bool) {
         self.heard = now;
         let began = self.unfinished.filter(|_| !ended_a_line).unwrap_or(now);
         self.unfinished = rest.then_some(began);
     }
 
     /// Bytes are waited for again, after a time in which the node did not read.
-    pub(super) fn listens_again(&mut self, now: Instant) {
+    pub(crate) fn listens_again(&mut self, now: Instant) {
         self.heard = now;
         self.unfinished = self.unfinished.map(|_| now);
     }
 
     /// No more bytes are waited for.
-    pub(super) fn stops_listening(&mut self) {
+    pub(crate) fn stops_listening(&mut self) {
         self.unfinished = None;
     }
 
     /// The client took output; `all` if none is left.
-    pub(super) fn took(&mut self, now: Instant, all: bool) {
+    pub(crate) fn took(&mut self, now: Instant, all: bool) {
         self.untaken = (!all).then_some(now);
     }
 
     /// The client takes nothing now.
-    pub(super) fn takes_nothing(&mut self, now: Instant) {
+    pub(crate) fn takes_nothing(&mut self, now: Instant) {
         self.untaken.get_or_insert(now);
     }
 
     /// Output waits that the client does not take.
-    pub(super) fn is_untaken(&self) -> bool {
+    pub(crate) fn is_untaken(&self) -> bool {
         self.untaken.is_some()
     }
 
     /// When the session ends if nothing happens. Never, while it waits for something else than its client.
-    pub(super) fn deadline(&self, limits: &SessionLimits, waiting: Waiting) -> Option<Instant> {
+    pub(crate) fn deadline(&self, limits: &SessionLimits, waiting: Waiting) -> Option<Instant> {
         let seconds = Duration::from_secs;
         if let Some(since) = self.untaken {
             return Some(since + seconds(limits.unread_s));

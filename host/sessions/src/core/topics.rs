@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 /// Which session, on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SessionId(pub(super) u64);
+pub(crate) struct SessionId(pub(crate) u64);
 
 /// The topics of a node.
 pub struct Topics {
@@ -91,26 +91,26 @@ impl Topics {
 }
 
 /// The subscriptions of one session. Made with the first, so that other sessions do not pay for it.
-pub(super) struct Subscriptions {
+pub(crate) struct Subscriptions {
     session: SessionId,
     topics: Vec<Box<[u8]>>,
     sender: mpsc::Sender<Bytes>,
-    pub(super) pushes: mpsc::Receiver<Bytes>,
+    pub(crate) pushes: mpsc::Receiver<Bytes>,
 }
 
 impl Subscriptions {
-    pub(super) fn new(session: SessionId, pushes_max: usize) -> Self {
+    pub(crate) fn new(session: SessionId, pushes_max: usize) -> Self {
         let (sender, pushes) = mpsc::channel(pushes_max.max(1));
         Self { session, topics: Vec::new(), sender, pushes }
     }
 
     /// Whether anything may be pushed.
-    pub(super) fn is_on_a_topic(&self) -> bool {
+    pub(crate) fn is_on_a_topic(&self) -> bool {
         !self.topics.is_empty()
     }
 
     /// Joins a topic. False if the session is on too many.
-    pub(super) fn subscribe(&mut self, all: &Topics, topic: &[u8]) -> bool {
+    pub(crate) fn subscribe(&mut self, all: &Topics, topic: &[u8]) -> bool {
         if self.topics.iter().any(|other| **other == *topic) {
             return true;
         }
@@ -122,12 +122,12 @@ impl Subscriptions {
         true
     }
 
-    pub(super) fn unsubscribe(&mut self, all: &Topics, topic: &[u8]) {
+    pub(crate) fn unsubscribe(&mut self, all: &Topics, topic: &[u8]) {
         self.topics.retain(|other| **other != *topic);
         all.leave(topic, self.session);
     }
 
-    pub(super) fn leave_all(&mut self, all: &Topics) {
+    pub(crate) fn leave_all(&mut self, all: &Topics) {
         for topic in std::mem::take(&mut self.topics) {
             all.leave(&topic, self.session);
         }

@@ -1,0 +1,36 @@
+//! What links need of the node around them.
+
+use herd_sys::TrafficLog;
+
+use super::frame::ReportFrame;
+use super::report_batch::Bundle;
+
+/// Takes what peers report and say.
+pub trait Sink: Send + Sync + 'static {
+    /// A frame of reports came from a peer. Decides and applies them before it returns.
+    ///
+    /// # Errors
+    ///
+    /// The frame is malformed, in words; the link is closed.
+    fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String>;
+
+    /// Encodes every record of one part of what the node holds, and says whether there is a next part. Parts are
+    /// numbered from 0.
+    fn holdings(&self, part: usize, into: &mut Bundle) -> bool;
+
+    /// A peer says something that is no report. Must not wait.
+    ///
+    /// # Errors
+    ///
+    /// It is malformed, in words; the link is closed.
+    fn message(&self, from: &str, message: &[u8]) -> Result<(), String>;
+
+    /// A link came up. Must not wait.
+    fn linked(&self, peer: &str);
+
+    /// A link went down, and no other has taken its place. Must not wait.
+    fn unlinked(&self, peer: &str);
+
+    /// Where every record goes that comes in and out, if anywhere.
+    fn traffic(&self) -> Option<&TrafficLog>;
+}
