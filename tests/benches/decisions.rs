@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use herd::runtime::Limits;
+use herd_runtime::Limits;
 use herd_tests::decisions::{Command, Contender, decide};
 
 fn decisions(criterion: &mut Criterion) {

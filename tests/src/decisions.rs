@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use herd::DEFAULT_GUEST;
-use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_logic::Herd;
+use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
 use herd_sdk::{Input, Logic, Mark, Moment, Settings};
 

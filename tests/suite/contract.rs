@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use herd::runtime::Digest;
+use herd_runtime::Digest;
 
 /// Goal: nobody changes `herd:logic@0.1.0` by the way. Method: the digest of everything in it but comments. A change belongs into
 /// a new version, beside this one; only when the words of a comment become clearer does this test not mind.

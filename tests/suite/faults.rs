@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
+use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Input, Mark, Moment, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd};

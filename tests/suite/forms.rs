@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
+use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Effect, Moment, Report, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, WATCH, eventually};

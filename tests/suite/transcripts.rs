@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use herd::runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_logic::Herd as Logic;
+use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
 use herd_sdk::transcript::{ClientTurn, Run, Transcript};
 use herd_sdk::{Logic as _, Mark};

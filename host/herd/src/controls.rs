@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::journal::entry;
 use crate::node::Core;
-use crate::runtime::{Digest, SwapOptions, WayBack};
 use herd_admin::{Controls, Promotion, Refusal, ShareWish, SwapWish};
 use herd_audit::{self as audit, Entry};
 use herd_model::Share;
 use herd_rollout::{NotSwapped, Outcome};
+use herd_runtime::{Digest, SwapOptions, WayBack};
 use herd_sys::TrafficLog;
 use herd_sys::workers as worker;
 

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use crate::controls::options;
 use crate::journal::entry;
 use crate::node::Core;
-use crate::runtime::{Candidate, Digest, GenerationStatus, SwapError, SwapOptions, WayBack};
 use herd_audit::{self as audit, Entry};
 use herd_rollout::{Hands, HerdSwap, NotTaken, Plan, Taken};
+use herd_runtime::{Candidate, Digest, GenerationStatus, SwapError, SwapOptions, WayBack};
 
 impl Hands for Core {
     fn tell(&self, peer: &str, message: Bytes) {

@@ -8,10 +8,10 @@ use std::sync::PoisonError;
 use herd_sdk::{Decision, Effect, Report};
 
 use crate::node::Core;
-use crate::runtime::{Fault, GenerationId};
 use herd_model::limits::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 use herd_peers::{ReportFrame, WireReport};
 use herd_replication::{Aside, Kept, Rank, Reign};
+use herd_runtime::{Fault, GenerationId};
 use herd_sys::{clock::moment, guest_log::log_note};
 
 /// Takes a frame of reports from a peer.

@@ -4,9 +4,9 @@ use std::sync::Weak;
 
 use crate::intake;
 use crate::node::Core;
-use crate::runtime::{Candidate, Digest, GenerationStatus, GenerationsStatus, SavedCase, Stage, SwapError, Witness};
 use herd_admin::Refusal;
 use herd_audit::{self as audit, Entry, THE_NODE_ITSELF};
+use herd_runtime::{Candidate, Digest, GenerationStatus, GenerationsStatus, SavedCase, Stage, SwapError, Witness};
 
 impl Core {
     /// Somebody asked for a swap to these bytes.

@@ -12,7 +12,6 @@ mod hands;
 mod intake;
 mod journal;
 pub mod node;
-pub mod runtime;
 
 /// The component that decides unless another is configured.
 pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));

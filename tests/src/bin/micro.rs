@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use herd::runtime::Limits;
+use herd_runtime::Limits;
 use herd_sdk::native::Decider;
 use herd_tests::decisions::{Command, Contender, decide};
 use rustix::time::{ClockId, clock_gettime};

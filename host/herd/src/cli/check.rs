@@ -10,8 +10,8 @@ use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Run, Transcript};
 
 use crate::config::HerdConfig;
-use crate::runtime::{ComponentDecider, Engine, LoadError, Warmth};
 use crate::{DEFAULT_GUEST, TRANSCRIPTS};
+use herd_runtime::{ComponentDecider, Engine, LoadError, Warmth};
 use herd_upstreams::Upstreams;
 
 /// Arguments of `herd inspect`.

@@ -17,9 +17,9 @@ use super::shadow;
 use super::watch::{self, Target};
 use crate::DEFAULT_GUEST;
 use crate::config::HerdConfig;
-use crate::runtime::with_transcripts;
 use herd_admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token};
 use herd_model::Share;
+use herd_runtime::with_transcripts;
 use herd_sys::state_directory;
 
 /// Arguments of `herd swap`.

@@ -14,8 +14,8 @@ use super::watch::Watch;
 use crate::DEFAULT_GUEST;
 use crate::config::HerdConfig;
 use crate::node::Node;
-use crate::runtime::Engine;
 use herd_admin::Token;
+use herd_runtime::Engine;
 use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
 

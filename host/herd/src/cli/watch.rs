@@ -14,10 +14,10 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::node::Node;
-use crate::runtime::Digest;
 use herd_admin::{Controls, Refusal, SwapWish, operator};
 use herd_audit::harmless;
 use herd_model::limits::GUEST_BYTES_MAX;
+use herd_runtime::Digest;
 use herd_sys::{Look, WatchedFile};
 
 /// A file that is watched. Dropped, it is no more; a swap that is under way is done.

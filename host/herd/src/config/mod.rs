@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{Limits, SwapLimits};
 use herd_peers::LinkLimits;
 use herd_replication::RecordLimits;
+use herd_runtime::{Limits, SwapLimits};
 use herd_sessions::SessionLimits;
 use herd_upstreams::UpstreamsConfig;
 

@@ -1,0 +1,7 @@
+//! Inputs on which guests faulted, minimized and saved as transcripts.
+
+pub(crate) mod case;
+pub(crate) mod collector;
+pub(crate) mod dedup;
+pub(crate) mod files;
+pub(crate) mod minimize;

@@ -1,0 +1,178 @@
+//! What a guest imports and exports, and whether this host can run it: a verdict in words.
+
+use herd_sdk::forms::FIRST_FORM;
+use serde::Serialize;
+use wasmtime::component::Component;
+
+use crate::sandbox::bindings::{PACKAGE, VERSION};
+use herd_model::Digest;
+
+/// The stages of a swap that can fail before anything changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The bytes are a component.
+    Parsed,
+    /// It is machine code now.
+    Compiled,
+    /// Its imports are there, its exports are what the host calls, and it takes its settings.
+    Checked,
+    /// Its transcripts hold, and it stands what this node decided lately.
+    Rehearsed,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Parsed => "parsed",
+            Self::Compiled => "compiled",
+            Self::Checked => "checked",
+            Self::Rehearsed => "rehearsed",
+        })
+    }
+}
+
+/// A guest was refused. Its author is at fault; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not {stage}: {reason}")]
+pub struct LoadError {
+    /// The stage it did not reach.
+    pub stage: Stage,
+    /// Why, in words that say what to do.
+    pub reason: String,
+}
+
+/// A guest, looked at from outside.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The SHA-256 of the guest.
+    pub digest: String,
+    /// In bytes.
+    pub size_bytes: usize,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// The form in which it reads and writes records. None if it does not say, though it should.
+    pub form: Option<u32>,
+    /// Why this host cannot run it. Empty if it can.
+    pub problems: Vec<String>,
+}
+
+impl std::fmt::Display for Inspection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "digest   {}", self.digest)?;
+        writeln!(f, "size     {} bytes", self.size_bytes)?;
+        for import in &self.imports {
+            writeln!(f, "imports  {import}")?;
+        }
+        for export in &self.exports {
+            writeln!(f, "exports  {export}")?;
+        }
+        if let Some(form) = self.form {
+            let others = if self.exports_forms() { "" } else { ", the first; it knows no other" };
+            writeln!(f, "form     {form}{others}")?;
+        }
+        match &*self.problems {
+            [] => write!(f, "verdict  this host can run it"),
+            problems => write!(f, "verdict  this host cannot run it: it {}", problems.join("; it ")),
+        }
+    }
+}
+
+/// Tells a component from everything else that people pass.
+///
+/// # Errors
+///
+/// What the bytes are instead.
+pub(crate) fn recognise(bytes: &[u8]) -> Result<(), LoadError> {
+    let reason = match bytes {
+        [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "a core module, not a component; build it with `--target wasm32-wasip2`"
+        }
+        [b'\0', b'a', b's', b'm', ..] => "a component of a version that this host does not know",
+        [0x7f, b'E', b'L', b'F', ..] => "native code; only components are taken, not what was compiled from one",
+        [] => "the file is empty",
+        _ => "not WebAssembly; a guest is a component, built with `--target wasm32-wasip2`",
+    };
+    Err(LoadError { stage: Stage::Parsed, reason: reason.into() })
+}
+
+/// Looks at a component that compiled.
+pub(crate) fn inspect(
+    engine: &wasmtime::Engine,
+    component: &Component,
+    digest: Digest,
+    size_bytes: usize,
+) -> Inspection {
+    let kind = component.component_type();
+    let imports: Vec<String> = kind.imports(engine).map(|(name, _)| name.to_string()).collect();
+    let exports: Vec<String> = kind.exports(engine).map(|(name, _)| name.to_string()).collect();
+    let mut problems: Vec<String> = imports.iter().filter_map(|name| import_problem(name)).collect();
+    problems.extend(export_problem(&exports));
+    problems.extend(forms_problem(&exports));
+    let mut inspection = Inspection { digest: digest.to_string(), size_bytes, imports, exports, form: None, problems };
+    if !inspection.exports_forms() {
+        inspection.form = Some(FIRST_FORM);
+    }
+    inspection
+}
+
+impl Inspection {
+    /// Whether the guest converts records of other forms.
+    pub(crate) fn exports_forms(&self) -> bool {
+        self.exports.contains(&forms_export())
+    }
+}
+
+fn import_problem(name: &str) -> Option<String> {
+    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
+    let (package, item) = interface.split_once('/')?;
+    match package {
+        PACKAGE if !INTERFACES.contains(&item) => {
+            Some(format!("imports {name}, and {PACKAGE}@{VERSION} of this host has no `{item}`; {REBUILD}"))
+        }
+        PACKAGE if version != VERSION => {
+            Some(format!("imports {name}, and this host offers {interface}@{VERSION}; {REBUILD}"))
+        }
+        PACKAGE => None,
+        "wasi:io" | "wasi:cli" | "wasi:clocks" | "wasi:random" | "wasi:filesystem" | "wasi:sockets" => {
+            let right = version.starts_with("0.2.");
+            (!right).then(|| format!("imports {name}, and this host offers {interface}@0.2; {WASI}"))
+        }
+        _ => Some(format!("imports {name}, which this host does not offer to guests; {NOT_OFFERED}")),
+    }
+}
+
+fn export_problem(exports: &[String]) -> Option<String> {
+    let wanted = format!("{PACKAGE}/logic@{VERSION}");
+    if exports.contains(&wanted) {
+        return None;
+    }
+    let other = exports.iter().find(|name| name.split('@').next() == Some("herd:logic/logic"));
+    Some(match other {
+        Some(other) => format!("exports {other}, and this host calls {wanted}; {REBUILD}"),
+        None => format!("does not export {wanted}; a guest written with herd-sdk ends with `herd_sdk::export!`"),
+    })
+}
+
+/// A guest that exports another version of `forms` would be taken for one that writes the first form.
+fn forms_problem(exports: &[String]) -> Option<String> {
+    let wanted = forms_export();
+    let other = exports.iter().find(|name| name.split('@').next() == wanted.split('@').next())?;
+    (*other != wanted).then(|| format!("exports {other}, and this host calls {wanted}"))
+}
+
+fn forms_export() -> String {
+    format!("{PACKAGE}/forms@{VERSION}")
+}
+
+/// What to do about another version of the contract.
+const REBUILD: &str = "build it with the herd-sdk of this host";
+const WASI: &str = "build it with `--target wasm32-wasip2`";
+/// What to do about an import of something else.
+const NOT_OFFERED: &str =
+    "take out what uses it, which may be a dependency; what a node does for a guest is an effect of herd-sdk";
+/// What a guest may import of the contract.
+const INTERFACES: [&str; 3] = ["records", "types", "effects"];

@@ -1,0 +1,162 @@
+//! What converts records between the form of one generation and others: that generation's own code, on instances apart.
+//!
+//! A guest that looks a record up waits in its import, and an instance that waits may not be entered again, so what the
+//! record has to be converted by is always another instance. There is one warm per worker thread, made when it is first
+//! needed and taken out of its slot for a call, as for decisions; it sees no records, and a clock that stands at zero.
+//!
+//! A conversion is a function of its bytes. What it came to is remembered per worker ([`ConversionCache`]).
+//!
+//! Bounds: deadline, memory and stack as for a decision; the length of what comes out; the cache.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use herd_sdk::Settings;
+
+use crate::engine::engine::{Compiled, Engine};
+use crate::forms::budget::Patience;
+use crate::forms::cache::ConversionCache;
+use crate::sandbox::fault::Fault;
+use crate::sandbox::forms_instance::FormsInstance;
+use crate::sandbox::instance_count::Census;
+use herd_model::GenerationId;
+use herd_model::limits::RECORD_BYTES_MAX;
+use herd_sys::workers as worker;
+
+/// A conversion that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conversion<'a> {
+    /// To the native form of the guest.
+    Upgrade { from: u32, bytes: &'a [u8] },
+    /// From the native form of the guest.
+    Downgrade { to: u32, bytes: &'a [u8] },
+}
+
+/// A record was not converted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotConverted {
+    /// The guest does not know the form.
+    #[error("it does not know that form")]
+    UnknownForm,
+    /// The guest says that the bytes are not of the form they are said to be.
+    #[error("it says that the record is malformed")]
+    Malformed,
+    /// What came out is longer than a record may be.
+    #[error("what came out has {0} bytes, over the limit of {RECORD_BYTES_MAX}")]
+    TooLong(usize),
+    /// The guest faulted, and that instance is gone.
+    #[error("{0}")]
+    Fault(Fault),
+    /// It was not tried, because conversions for the same call have faulted for too long.
+    #[error("too many conversions faulted before it")]
+    NotTried,
+}
+
+/// Converts for one generation.
+pub(crate) struct Converter {
+    engine: Arc<Engine>,
+    compiled: Arc<Compiled>,
+    settings: Settings,
+    /// Where its instances are counted, as those of its generation.
+    census: (Census, GenerationId),
+    native: u32,
+    slots: Box<[Mutex<Slot>]>,
+}
+
+#[derive(Default)]
+struct Slot {
+    warm: Option<FormsInstance>,
+    cache: ConversionCache,
+}
+
+impl Converter {
+    /// Asks a guest that exports `forms` which one it writes.
+    ///
+    /// # Errors
+    ///
+    /// The guest faults on that.
+    pub(crate) fn new(
+        engine: &Arc<Engine>,
+        compiled: &Arc<Compiled>,
+        settings: &Settings,
+        (census, id): (&Census, GenerationId),
+    ) -> Result<Self, Fault> {
+        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node, census.count(id))?.native()?;
+        Ok(Self {
+            engine: Arc::clone(engine),
+            compiled: Arc::clone(compiled),
+            settings: settings.clone(),
+            census: (census.clone(), id),
+            native,
+            slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
+        })
+    }
+
+    /// The form that the guest writes.
+    pub(crate) fn native(&self) -> u32 {
+        self.native
+    }
+
+    /// Converts a record.
+    ///
+    /// # Errors
+    ///
+    /// The guest will not or cannot, or there is no patience left.
+    pub(crate) fn convert(&self, conversion: Conversion<'_>, patience: &mut Patience) -> Result<Vec<u8>, NotConverted> {
+        let now = Instant::now();
+        if let Some(known) = self.slot().cache.find(conversion, now) {
+            return known;
+        }
+        if patience.is_over() {
+            return Err(NotConverted::NotTried);
+        }
+        let warm = self.slot().warm.take();
+        let converted = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
+            let converted = instance.convert(conversion)?;
+            Ok((instance, converted))
+        });
+        let mut slot = self.slot();
+        let result = match converted {
+            Ok((instance, converted)) => {
+                slot.warm = Some(instance);
+                converted.and_then(|bytes| {
+                    if bytes.len() > RECORD_BYTES_MAX { Err(NotConverted::TooLong(bytes.len())) } else { Ok(bytes) }
+                })
+            }
+            // The host is at fault, and may not be the next time.
+            Err(fault @ Fault::NoInstance(_)) => return Err(NotConverted::Fault(fault)),
+            Err(fault) => {
+                patience.lose(now.elapsed());
+                Err(NotConverted::Fault(fault))
+            }
+        };
+        slot.cache.remember(conversion, &result, now);
+        result
+    }
+
+    fn instance(&self) -> Result<FormsInstance, Fault> {
+        let (census, id) = &self.census;
+        let (limits, present) = (self.engine.limits(), census.count(*id));
+        let mut instance = FormsInstance::new(&self.compiled.pre, limits, &self.settings.node, present)?;
+        instance.configure(&self.settings)?;
+        Ok(instance)
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slots[worker::index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Conversion<'_> {
+    /// Writes what names this conversion among all those of a guest.
+    pub(crate) fn write_key(self, key: &mut Vec<u8>) {
+        key.clear();
+        let (direction, form, bytes) = match self {
+            Self::Upgrade { from, bytes } => (0, from, bytes),
+            Self::Downgrade { to, bytes } => (1, to, bytes),
+        };
+        key.push(direction);
+        key.extend_from_slice(&form.to_le_bytes());
+        key.extend_from_slice(bytes);
+    }
+}

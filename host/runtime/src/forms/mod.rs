@@ -1,0 +1,7 @@
+//! Conversion of records between the forms of generations.
+
+pub(crate) mod budget;
+pub(crate) mod cache;
+pub(crate) mod converter;
+pub(crate) mod reader;
+pub(crate) mod registry;

@@ -1,0 +1,5 @@
+//! One guest that is compiled, checked and configured for one node.
+
+pub(crate) mod compatibility;
+pub(crate) mod generation;
+pub(crate) mod instance_slot;

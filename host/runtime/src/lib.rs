@@ -1,0 +1,44 @@
+//! Everything that runs guests: the engine, instances, generations and the swap between them.
+//!
+//! This is the only module that names wasmtime. It knows nothing about sockets, links or HTTP; it looks
+//! records up through [`herd_sdk::Records`] and hands decisions out as the plain data of `herd-sdk`.
+//!
+//! Three lifetimes, named apart: the *process* has one [`Engine`]; a *generation* is one guest, compiled and
+//! checked; an *instance* is one memory of a generation, warm on one worker thread, and may vanish between
+//! any two calls.
+//!
+//! Bounds: processor time and wall time per call, memory per instance, effects and output per decision, lines
+//! of guest output per second, two live generations per node and one
+//! candidate, which may be a shadow.
+
+#![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the twin calls no component"))]
+
+mod cases;
+mod engine;
+mod forms;
+mod generation;
+mod replay;
+mod sandbox;
+mod serving;
+mod shadow;
+
+pub use cases::collector::SavedCase;
+pub use engine::engine::{Engine, EngineError, EngineStatus, Limits, PoolStatus};
+pub use generation::compatibility::WayBack;
+pub use generation::generation::{Generation, GenerationStatus};
+pub use replay::component_decider::{ComponentDecider, Warmth};
+pub use replay::embedded_transcripts::with_transcripts;
+pub use sandbox::fault::Fault;
+pub use sandbox::instance_count::CensusStatus;
+pub use serving::canary::{CanaryStatus, NoCanary};
+pub use serving::candidate::{Candidate, SwapOptions};
+pub use serving::error::{NoShadow, RollbackError, SwapError};
+pub use serving::observer::Witness;
+pub use serving::probation::SwapLimits;
+pub use serving::registry::{Generations, GenerationsStatus};
+pub use serving::stage_counts::{StageCount, StagesStatus};
+pub use shadow::shadow::{ShadowReport, ShadowStatus};
+pub use shadow::tally::{DifferenceKind, Example, FaultExample, FaultKind, Found};
+
+pub use engine::inspect::{Inspection, LoadError, Stage};
+pub use herd_model::{Digest, GenerationId, Side, Sides};

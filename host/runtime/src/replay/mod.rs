@@ -1,0 +1,6 @@
+//! Decisions made again: recording, rehearsal and transcripts.
+
+pub(crate) mod component_decider;
+pub(crate) mod embedded_transcripts;
+pub(crate) mod recorder;
+pub(crate) mod rehearsal;

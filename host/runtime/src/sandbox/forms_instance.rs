@@ -1,0 +1,83 @@
+//! One instance of a guest that converts: a sandbox, and the calls into its `forms`.
+
+use std::sync::Arc;
+
+use herd_sdk::{Found, Records, Settings};
+
+use crate::engine::engine::Limits;
+use crate::forms::converter::{Conversion, NotConverted};
+use crate::sandbox::bindings::{NodeLogic, NodeLogicPre, WithForms, forms};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::host_state::Guest;
+use crate::sandbox::instance_count::Present;
+use crate::sandbox::store::{Sandbox, refused, settings};
+
+/// An instance. After a fault it must be dropped: a component that trapped may never be entered again.
+pub(crate) struct FormsInstance {
+    sandbox: Sandbox,
+    logic: NodeLogic,
+    forms: WithForms,
+}
+
+impl FormsInstance {
+    /// Makes an instance.
+    ///
+    /// # Errors
+    ///
+    /// The guest traps or exports `forms` of another shape, or there is no room for an instance.
+    pub(crate) fn new(pre: &NodeLogicPre<Guest>, limits: Limits, node: &str, present: Present) -> Result<Self, Fault> {
+        let mut sandbox = Sandbox::new(pre.engine(), limits, Arc::new(NoRecords), Arc::default(), node, present);
+        let (logic, forms) = sandbox.instantiate(async |store| {
+            let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
+            Ok((NodeLogic::new(&mut *store, &instance)?, WithForms::new(&mut *store, &instance)?))
+        })?;
+        Ok(Self { sandbox, logic, forms })
+    }
+
+    /// Which form the guest writes. May be asked before it is configured.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault.
+    pub(crate) fn native(&mut self) -> Result<u32, Fault> {
+        let forms = self.forms.herd_logic_forms();
+        self.sandbox.call(0, async |store| forms.call_native(store).await)
+    }
+
+    /// Has the guest take its settings.
+    ///
+    /// # Errors
+    ///
+    /// The guest refuses them, or is at fault.
+    pub(crate) fn configure(&mut self, to: &Settings) -> Result<(), Fault> {
+        let (logic, settings) = (self.logic.herd_logic_logic(), settings(to));
+        let configured = self.sandbox.call(0, async |store| logic.call_configure(store, &settings).await)?;
+        configured.map_err(|bad| refused(&bad))
+    }
+
+    /// Converts a record.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault.
+    pub(crate) fn convert(&mut self, conversion: Conversion<'_>) -> Result<Result<Vec<u8>, NotConverted>, Fault> {
+        let forms = self.forms.herd_logic_forms();
+        let converted = self.sandbox.call(0, async |store| match conversion {
+            Conversion::Upgrade { from, bytes } => forms.call_upgrade(store, from, bytes).await,
+            Conversion::Downgrade { to, bytes } => forms.call_downgrade(store, to, bytes).await,
+        })?;
+        Ok(converted.map_err(|why| match why {
+            forms::Unconvertible::UnknownForm => NotConverted::UnknownForm,
+            forms::Unconvertible::Malformed => NotConverted::Malformed,
+        }))
+    }
+}
+
+/// What a conversion sees of the records: it is a function of its bytes.
+struct NoRecords;
+
+impl Records for NoRecords {
+    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
+        keys.iter().map(|_| None).collect()
+    }
+}

@@ -1,0 +1,103 @@
+//! One instance of a guest: a sandbox, and the calls into its logic.
+
+use std::sync::Arc;
+
+use herd_sdk::check::{Scope, check};
+use herd_sdk::{Decision, Description, Moment, Records, Settings};
+
+use crate::engine::engine::Limits;
+use crate::forms::reader::Reading;
+use crate::sandbox::bindings::{self, NodeLogic, NodeLogicPre};
+use crate::sandbox::call::{Call, Read};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::host_state::Guest;
+use crate::sandbox::instance_count::Present;
+use crate::sandbox::store::{Sandbox, printable, refused, settings};
+
+/// A configured instance. After a fault it must be dropped: a component that trapped may never be entered again.
+pub(crate) struct Instance {
+    sandbox: Sandbox,
+    logic: NodeLogic,
+    reading: Arc<Reading>,
+}
+
+impl Instance {
+    /// Makes an instance and configures it. It is counted as `present` while it lives.
+    ///
+    /// # Errors
+    ///
+    /// The guest refuses its settings or traps, or there is no room for an instance.
+    pub(crate) fn new(
+        pre: &NodeLogicPre<Guest>,
+        limits: Limits,
+        records: Arc<dyn Records + Send + Sync>,
+        reading: &Arc<Reading>,
+        to: &Settings,
+        present: Present,
+    ) -> Result<Self, Fault> {
+        let mut sandbox = Sandbox::new(pre.engine(), limits, records, Arc::clone(reading), &to.node, present);
+        let logic = sandbox.instantiate(async |store| pre.instantiate_async(store).await)?;
+        let settings = settings(to);
+        let configured =
+            sandbox.call(0, async |store| logic.herd_logic_logic().call_configure(store, &settings).await)?;
+        configured.map_err(|bad| refused(&bad))?;
+        Ok(Self { sandbox, logic, reading: Arc::clone(reading) })
+    }
+
+    pub(crate) fn describe(&mut self) -> Result<Description, Fault> {
+        let logic = self.logic.herd_logic_logic();
+        let description = self.sandbox.call(0, async |store| logic.call_describe(store).await)?;
+        Ok(Description {
+            name: printable(&description.name),
+            version: printable(&description.version),
+            commands: description.commands.iter().take(COMMANDS_MAX).map(|command| printable(command)).collect(),
+        })
+    }
+
+    /// Decides. What it looked up on the way is kept until the next call.
+    pub(crate) fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
+        let Call::Reports(reports) = *call else { return self.decide_as_it_is(at, call) };
+        let Some(shown) = self.reading.show_reports(reports) else { return self.decide_as_it_is(at, call) };
+        if shown.batch().is_empty() {
+            return Ok(Decision::default());
+        }
+        let decision = self.decide_as_it_is(at, &Call::Reports(shown.batch()))?;
+        Ok(shown.of_all(decision))
+    }
+
+    /// What the last call looked up.
+    pub(crate) fn take_reads(&mut self) -> Vec<Read> {
+        std::mem::take(&mut self.sandbox.guest().reads)
+    }
+
+    fn decide_as_it_is(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
+        let (moment, logic) = (bindings::moment(at), self.logic.herd_logic_logic());
+        let (decided, scope) = match *call {
+            Call::Inputs(inputs) => {
+                let (bytes, words) = (inputs.bytes(), inputs.words());
+                let decided =
+                    self.sandbox.call(at.now_ns, async |store| logic.call_inputs(store, moment, bytes, words).await)?;
+                (decided, Scope::Inputs(inputs.iter()))
+            }
+            Call::Reports(reports) => {
+                let (bytes, words) = (reports.bytes(), reports.words());
+                let decided = self
+                    .sandbox
+                    .call(at.now_ns, async |store| logic.call_reports(store, moment, bytes, words).await)?;
+                (decided, Scope::Reports(reports.len()))
+            }
+            Call::Answer { token, otherwise, outcome } => {
+                let outcome = bindings::outcome(outcome);
+                let decided = self.sandbox.call(at.now_ns, async |store| {
+                    logic.call_answer(store, moment, token, otherwise, &outcome).await
+                })?;
+                (decided, Scope::Answer)
+            }
+        };
+        let decision = bindings::decision(decided);
+        check(&decision, scope)?;
+        Ok(decision)
+    }
+}
+
+const COMMANDS_MAX: usize = 100;

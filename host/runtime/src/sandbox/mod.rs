@@ -1,0 +1,13 @@
+//! One instance of a guest and everything that bounds it.
+
+pub(crate) mod bindings;
+pub(crate) mod call;
+pub(crate) mod deadline;
+pub(crate) mod fault;
+pub(crate) mod forms_instance;
+pub(crate) mod host_state;
+pub(crate) mod instance_count;
+#[cfg_attr(feature = "native-twin", path = "native_instance.rs")]
+pub(crate) mod logic_instance;
+pub(crate) mod output;
+pub(crate) mod store;

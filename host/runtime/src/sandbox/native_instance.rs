@@ -1,0 +1,94 @@
+//! The native twin, for benchmarks: the default logic linked in, in the place of an instance of a component.
+//!
+//! Built with the feature `native-twin` in place of `instance.rs`, so that everything around it is the same host. With
+//! the setting `ceiling` it decides nothing at all: every line is answered with a fixed one, which is what sessions alone
+//! can do. Never part of a build that serves people.
+
+use std::sync::Arc;
+
+use herd_logic::Herd;
+use herd_sdk::batch::read_reports;
+use herd_sdk::check::{Scope, check};
+use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Progress, Records, Reply};
+use herd_sdk::{Settings, Turn};
+
+use crate::engine::engine::Limits;
+use crate::forms::reader::Reading;
+use crate::sandbox::bindings::NodeLogicPre;
+use crate::sandbox::call::{Call, Read};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::host_state::Guest;
+use crate::sandbox::instance_count::Present;
+
+/// The default logic, configured.
+pub(crate) struct Instance {
+    logic: Herd,
+    records: Arc<dyn Records + Send + Sync>,
+    ceiling: bool,
+    _present: Present,
+}
+
+impl Instance {
+    pub(crate) fn new(
+        _: &NodeLogicPre<Guest>,
+        _: Limits,
+        records: Arc<dyn Records + Send + Sync>,
+        _: &Arc<Reading>,
+        settings: &Settings,
+        present: Present,
+    ) -> Result<Self, Fault> {
+        let mut settings = settings.clone();
+        let ceiling = settings.value("ceiling") == Some("true");
+        settings.table.retain(|(name, _)| name != "ceiling");
+        let logic = Herd::configure(&settings).map_err(Fault::Settings)?;
+        Ok(Self { logic, records, ceiling, _present: present })
+    }
+
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the shape of the real one")]
+    pub(crate) fn describe(&mut self) -> Result<Description, Fault> {
+        Ok(Herd::describe())
+    }
+
+    pub(crate) fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
+        let (decision, scope) = match *call {
+            Call::Inputs(inputs) if self.ceiling => return Ok(fixed(inputs)),
+            Call::Inputs(inputs) => {
+                let bytes = inputs.bytes().len();
+                let decision = Turn::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), bytes);
+                (decision, Scope::Inputs(inputs.iter()))
+            }
+            Call::Reports(reports) => {
+                let mut turn = Turn::new(at, &*self.records);
+                self.logic.reports(&read_reports(reports.bytes(), reports.words()), &mut turn);
+                (turn.finish(), Scope::Reports(reports.len()))
+            }
+            Call::Answer { token, otherwise, outcome } => {
+                let mut turn = Turn::new(at, &*self.records);
+                self.logic.answer(token, otherwise, outcome, &mut turn);
+                (turn.finish(), Scope::Answer)
+            }
+        };
+        check(&decision, scope)?;
+        Ok(decision)
+    }
+
+    #[allow(clippy::unused_self, reason = "the shape of the real one")]
+    pub(crate) fn take_reads(&mut self) -> Vec<Read> {
+        Vec::new()
+    }
+}
+
+/// One fixed line for each that came.
+fn fixed(inputs: &InputBatch) -> Decision {
+    const LINE: &[u8] = b"AT Riley +0.000786730 bench-12345 +34.068930-118.445127 1795504736.781759850\n";
+    let mut decision = Decision::default();
+    let bytes = decision.copy(LINE);
+    for input in inputs.iter() {
+        let ends = || input.bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'\n');
+        decision.effects.extend(ends().map(|_| Effect::Reply(Reply { bytes, tie: None })));
+        let last = ends().last().map_or(0, |(position, _)| position + 1);
+        let consumed = if input.mark == Mark::More { last } else { input.bytes.len() };
+        decision.effects.push(Effect::Done(Progress { consumed, awaits: Awaiting::Delimiter(b'\n') }));
+    }
+    decision
+}

@@ -1,0 +1,119 @@
+//! What a guest prints becomes lines of the node's log.
+//!
+//! Bounds: lines of 1 KiB (the rest is cut), 64 lines a second of all guests of the process together (the rest is
+//! counted). An instance that faults is gone with all it counted, so a limit per instance would be none for a guest that
+//! panics on every line. Nothing here ever waits: a guest that floods its output pays with its own deadline.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use herd_sys::guest_log::admits_guest_line;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// The output of one instance, standard output and error alike.
+#[derive(Clone)]
+pub(crate) struct GuestOutput(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    node: String,
+    rest: Vec<u8>,
+    last: String,
+}
+
+impl GuestOutput {
+    pub(crate) fn new(node: &str) -> Self {
+        Self(Arc::new(Mutex::new(Lines { node: node.into(), ..Lines::default() })))
+    }
+
+    /// The last line before a fault, which is where a panic says what it is.
+    pub(crate) fn last_line(&self) -> Option<String> {
+        let mut lines = self.lock();
+        lines.end_line();
+        Some(std::mem::take(&mut lines.last)).filter(|line| !line.is_empty())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let (text, ended) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+            let room = LINE_BYTES_MAX - self.rest.len();
+            self.rest.extend_from_slice(&text[..text.len().min(room)]);
+            if ended {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.rest).trim().to_string();
+        self.rest.clear();
+        // A panic ends with a hint at RUST_BACKTRACE, which means nothing inside of a node.
+        if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
+            return;
+        }
+        if !HUSHED.get() && admits_guest_line() {
+            tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
+        }
+        // The message of a panic spans two lines: where, and what.
+        let continues = self.last.contains("panicked at") && self.last.len() < LINE_BYTES_MAX;
+        self.last = if continues { format!("{} {line}", self.last) } else { line };
+    }
+}
+
+/// Has guests print nothing to the log from this thread: what they say here, they said before.
+pub(crate) fn hush() {
+    HUSHED.set(true);
+}
+
+thread_local! {
+    static HUSHED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.lock().take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES_MAX)
+    }
+}
+
+const LINE_BYTES_MAX: usize = 1 << 10;
+/// What a guest may write at once: as much as a call of WASI takes.
+const WRITE_BYTES_MAX: usize = 4 << 10;

@@ -1,0 +1,210 @@
+//! Who decides a call.
+//!
+//! The active generation, or the canary for its sessions. A call on which the canary faults is decided by the active
+//! generation, and one on which that faults by the previous one, so a bad guest is not an outage; and enough such faults
+//! within a window end a canary, and send a generation back that is on [`Probation`]. The answer to a fetch goes to the
+//! generation that asked, as long as that is live.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports};
+
+use crate::cases::dedup::Rescue;
+use crate::generation::generation::Generation;
+use crate::sandbox::call::{Call, Read};
+use crate::sandbox::fault::Fault;
+use crate::serving::probation::Probation;
+use crate::serving::registry::{Generations, WENT_BACK};
+use crate::serving::snapshot::Live;
+use crate::serving::stage_counts::Serving;
+use herd_model::GenerationId;
+use herd_model::{Side, Sides};
+
+/// A fault that may be made good yet.
+struct Faulted<'a> {
+    generation: &'a Arc<Generation>,
+    fault: Fault,
+    reads: Vec<Read>,
+}
+
+impl Generations {
+    /// Who decides for which sessions now.
+    #[must_use]
+    pub fn sides(&self) -> Sides {
+        self.live.load().sides()
+    }
+
+    /// Decides inputs of sessions of one side, as one call.
+    ///
+    /// # Errors
+    ///
+    /// Every live generation faulted; nothing was decided.
+    pub fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault> {
+        self.decide(at, &Call::Inputs(inputs), side)
+    }
+
+    /// Decides reports of a peer.
+    ///
+    /// # Errors
+    ///
+    /// Every live generation faulted; nothing was decided.
+    pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
+        self.decide(at, &Call::Reports(&reports.iter().collect()), Side::Active)
+    }
+
+    /// Decides the answer to a fetch, by the generation that asked.
+    ///
+    /// # Errors
+    ///
+    /// It faulted, or is gone (`None`); nothing was decided.
+    pub fn answer(
+        &self,
+        asked: GenerationId,
+        at: Moment,
+        token: &[u8],
+        otherwise: &[u8],
+        outcome: Outcome<'_>,
+    ) -> Result<Decision, Option<Fault>> {
+        let live = &**self.live.load();
+        let generation = live.find(asked).ok_or(None)?;
+        let call = Call::Answer { token, otherwise, outcome };
+        let (decided, reads) = try_call(generation, at, &call);
+        match decided {
+            Ok(decision) => {
+                self.remember(generation, at, &call, reads, &decision);
+                Ok(decision)
+            }
+            Err(fault) => {
+                self.warn(generation, &fault, "fault on an answer; its reply in reserve is sent");
+                self.count_fault(live, generation, &fault);
+                Err(Some(fault))
+            }
+        }
+    }
+
+    fn decide(&self, at: Moment, call: &Call<'_>, side: Side) -> Result<(GenerationId, Decision), Fault> {
+        let live = &**self.live.load();
+        let mut faulted: Vec<Faulted<'_>> = Vec::new();
+        for generation in live.in_turn(side) {
+            let (decided, reads) = try_call(generation, at, call);
+            match decided {
+                Ok(decision) => {
+                    if side == Side::Canary
+                        && let Some(canary) = live.canary.as_ref().filter(|_| faulted.is_empty())
+                    {
+                        canary.decided();
+                    }
+                    if !faulted.is_empty() {
+                        self.rescued(live, at, call, &faulted, generation, &reads);
+                    }
+                    self.remember(generation, at, call, reads, &decision);
+                    return Ok((generation.id(), decision));
+                }
+                Err(fault) => {
+                    self.warn(generation, &fault, live.words_for(generation));
+                    faulted.push(Faulted { generation, fault, reads });
+                }
+            }
+        }
+        Err(faulted.pop().map_or_else(|| Fault::NoInstance("nothing is live".into()), |last| last.fault))
+    }
+
+    /// A call was decided by a generation after others had faulted on it: each of them is counted, and shown by a case.
+    fn rescued(
+        &self,
+        live: &Live,
+        at: Moment,
+        call: &Call<'_>,
+        faulted: &[Faulted<'_>],
+        rescuing: &Arc<Generation>,
+        reads: &[Read],
+    ) {
+        self.rescued.fetch_add(1, Ordering::Relaxed);
+        for Faulted { generation: faulting, fault, reads: seen } in faulted {
+            if let Some(evidence) = self.evidence.get() {
+                evidence.offer(&Rescue { at, call, fault, faulting, rescuing, reads: [seen, reads] });
+            }
+            self.count_fault(live, faulting, fault);
+        }
+    }
+
+    /// Records a call that was decided, and has it shadowed if there is a shadow of whoever decided it.
+    fn remember(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
+        let recorded = self.recorder.record(at, call, reads);
+        self.shadows.offer(by.id(), &recorded, decision);
+    }
+
+    /// Counts a fault that cost nobody anything, and ends the canary or sends the active generation back if it is one too
+    /// many.
+    fn count_fault(&self, live: &Live, generation: &Arc<Generation>, fault: &Fault) {
+        // The host is at fault, and no other guest would do better.
+        if matches!(fault, Fault::NoInstance(_)) {
+            return;
+        }
+        let is = |other: &Arc<Generation>| Arc::ptr_eq(other, generation);
+        if let Some(canary) = live.canary.as_ref().filter(|canary| is(canary.generation())) {
+            if canary.fails() {
+                self.give_canary_up(canary, fault);
+            }
+            return;
+        }
+        let fails = |probation: &Probation| probation.fails(Instant::now());
+        if is(&live.active) && live.probation.as_ref().is_some_and(fails) {
+            self.send_back(&live.active, fault);
+        }
+    }
+
+    fn send_back(&self, failed: &Arc<Generation>, fault: &Fault) {
+        let _switching = self.switching();
+        let live = self.live.load_full();
+        // Several workers may find one fault too many.
+        let Some(previous) = live.previous.clone().filter(|_| Arc::ptr_eq(&live.active, failed)) else { return };
+        failed.fail();
+        previous.serves_from_now();
+        let why = format!(
+            "{} faults within {} s of its probation; the last one: {fault}",
+            self.limits.faults_max, self.limits.window_s
+        );
+        self.remember_failed(failed.digest(), &why);
+        let (left, status) = (failed.status(), previous.status());
+        let now = Live { active: previous, previous: Some(Arc::clone(failed)), probation: None, canary: None };
+        let before = self.live.swap(Arc::new(now));
+        let canary = before.canary.as_ref().map(|canary| Arc::clone(canary.generation()));
+        self.stages.became(Serving::Active);
+        self.stages.became(Serving::Previous);
+        self.retired.leave(canary.clone());
+        let shadow = self.shadows.end(WENT_BACK);
+        tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
+        if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
+            witness.sent_back(&left, &status, &why);
+            if let Some(shadow) = shadow {
+                witness.shadow_ended(&shadow.candidate, WENT_BACK);
+            }
+            if let Some(canary) = canary {
+                witness.canary_ended(&canary.status(), WENT_BACK);
+            }
+        }
+    }
+
+    /// Logs a fault, at most one a second: a guest that faults on every line must not fill a disk. `herd status`
+    /// has the count.
+    fn warn(&self, generation: &Generation, fault: &Fault, what: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if self.warned_second.swap(now, Ordering::Relaxed) != now {
+            tracing::warn!(generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
+        }
+    }
+}
+
+/// Makes a call. Also gives what it looked up, up to its fault if there is one.
+fn try_call(generation: &Generation, at: Moment, call: &Call<'_>) -> (Result<Decision, Fault>, Vec<Read>) {
+    let mut reads = Vec::new();
+    let decided = generation.call(|instance| {
+        let decided = instance.decide(at, call);
+        reads = instance.take_reads();
+        decided
+    });
+    (decided, reads)
+}

@@ -1,0 +1,12 @@
+//! Which generations decide, and how that changes.
+
+pub(crate) mod canary;
+pub(crate) mod candidate;
+pub(crate) mod dispatch;
+pub(crate) mod draining;
+pub(crate) mod error;
+pub(crate) mod observer;
+pub(crate) mod probation;
+pub(crate) mod registry;
+pub(crate) mod snapshot;
+pub(crate) mod stage_counts;
