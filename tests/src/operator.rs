@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use herd_admin::{AdminClient, AdminClientError, Promotion, SwapWish, Token};
+use herd_admin::{AdminClient, AdminClientError, Promotion, SwapOptions, Token};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -35,7 +35,7 @@ impl Operator {
     ///
     /// The herd does not swap, or the node does not answer.
     pub fn herd_swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.herd_swap(self.admin, guest.to_vec(), SwapWish::default()))
+        self.runtime.block_on(self.client.herd_swap(self.admin, guest.to_vec(), SwapOptions::default()))
     }
 
     /// Has the herd swap to the canary of this node.
@@ -53,6 +53,6 @@ impl Operator {
     ///
     /// The node refuses, or does not answer.
     pub fn swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.swap(self.admin, guest.to_vec(), SwapWish::default()))
+        self.runtime.block_on(self.client.swap(self.admin, guest.to_vec(), SwapOptions::default()))
     }
 }

@@ -10,7 +10,7 @@ use super::operator::{self, operator};
 use super::token::Token;
 use super::wish::{Promotion, ShareWish};
 use herd_model::Share;
-use herd_model::SwapWish;
+use herd_model::SwapOptions;
 
 /// Asks nodes of one herd.
 pub struct AdminClient {
@@ -81,7 +81,7 @@ impl AdminClient {
         &self,
         admin: SocketAddr,
         guest: Vec<u8>,
-        wish: SwapWish,
+        wish: SwapOptions,
     ) -> Result<Value, AdminClientError> {
         let address = format!("http://{admin}/v1/herd/swap?{}", wish.query());
         self.ask(admin, self.http.post(address).body(guest)).await
@@ -101,7 +101,7 @@ impl AdminClient {
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn swap(&self, admin: SocketAddr, guest: Vec<u8>, wish: SwapWish) -> Result<Value, AdminClientError> {
+    pub async fn swap(&self, admin: SocketAddr, guest: Vec<u8>, wish: SwapOptions) -> Result<Value, AdminClientError> {
         let address = format!("http://{admin}/v1/swap?{}", wish.query());
         self.ask(admin, self.http.post(address).body(guest)).await
     }

@@ -22,7 +22,7 @@
 //! many generations had one at once at most (`generations_max`), counted where stores are made and dropped; and of the whole
 //! process the guests whose code is in memory (`compiled`) and what is in use of wasmtime's pool (`pool`).
 //!
-//! Owns the listener, the token and the shape of answers; what they say comes from the node through [`Controls`]. A request
+//! Owns the listener, the token and the shape of answers; what they say comes from the node through [`AdminHost`]. A request
 //! says who sends it in the header `herd-operator`, which is written into the audit log as a claim.
 //! A failure is `{"error": "..."}` with a status that says whose it is.
 //!
@@ -35,8 +35,8 @@ mod token;
 mod wish;
 
 pub use client::{AdminClient, AdminClientError};
-pub use herd_model::SwapWish;
+pub use herd_model::SwapOptions;
 pub use operator::operator;
-pub use server::{Admin, Controls, Refusal};
+pub use server::{Admin, AdminHost, Refusal};
 pub use token::{Token, TokenError};
 pub use wish::{Promotion, ShareWish};

@@ -18,11 +18,11 @@ use super::operator::claimed;
 use super::token::Token;
 use super::wish::{Promotion, ShareWish};
 use herd_model::Share;
-use herd_model::SwapWish;
+use herd_model::SwapOptions;
 use herd_model::limits::GUEST_BYTES_MAX;
 
 /// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
-pub trait Controls: Send + Sync + 'static {
+pub trait AdminHost: Send + Sync + 'static {
     /// What the node is doing.
     fn status(&self) -> Value;
 
@@ -31,7 +31,7 @@ pub trait Controls: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why not; nothing changed at any node.
-    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal>;
+    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal>;
 
     /// Has every node of the herd go back to the guest before. `who` is for the audit log.
     ///
@@ -45,7 +45,7 @@ pub trait Controls: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why not; nothing changed.
-    fn swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal>;
+    fn swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal>;
 
     /// Goes back to the previous generation of this node alone. `who` is for the audit log.
     ///
@@ -121,14 +121,14 @@ pub struct Admin {
 }
 
 struct Shared {
-    controls: Arc<dyn Controls>,
+    controls: Arc<dyn AdminHost>,
     token: Token,
     ready: AtomicBool,
 }
 
 impl Admin {
     /// Not ready yet.
-    pub fn new(controls: Arc<dyn Controls>, token: Token) -> Self {
+    pub fn new(controls: Arc<dyn AdminHost>, token: Token) -> Self {
         let shared = Arc::new(Shared { controls, token, ready: AtomicBool::new(false) });
         Self { shared, stopping: CancellationToken::new() }
     }
@@ -192,7 +192,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn herd_swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match SwapWish::parse(uri.query().unwrap_or_default()) {
+    match SwapOptions::parse(uri.query().unwrap_or_default()) {
         Ok(wish) => blocking(move || shared.controls.herd_swap(&guest, &claimed(&headers), wish)).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }
@@ -203,7 +203,7 @@ async fn herd_roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
 }
 
 async fn swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match SwapWish::parse(uri.query().unwrap_or_default()) {
+    match SwapOptions::parse(uri.query().unwrap_or_default()) {
         Ok(wish) => blocking(move || shared.controls.swap(&guest, &claimed(&headers), wish)).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }

@@ -1,7 +1,7 @@
 //! How a swap, a canary or a shadow is wished: the query of its request.
 
 use herd_model::Share;
-use herd_model::SwapWish;
+use herd_model::SwapOptions;
 
 /// What an operator wants of a canary or a shadow, beyond the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct ShareWish {
     /// How many of the sessions or calls.
     pub share: Share,
     /// What goes for a swap too.
-    pub swap: SwapWish,
+    pub swap: SwapOptions,
 }
 
 /// What a canary becomes the logic of.
@@ -27,7 +27,7 @@ impl ShareWish {
         let share = query.split('&').find_map(|pair| pair.strip_prefix("share=")).ok_or("a `share` is needed")?;
         let share = share.parse().map_err(|bad: herd_model::BadShare| bad.to_string())?;
         let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("share=")).collect();
-        Ok(Self { share, swap: SwapWish::parse(&others.join("&"))? })
+        Ok(Self { share, swap: SwapOptions::parse(&others.join("&"))? })
     }
 
     /// The query that says the same.
@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn a_share_is_needed_that_makes_sense() {
-        let wish = ShareWish { share: "5%".parse().unwrap(), swap: SwapWish { again: true, ..SwapWish::default() } };
+        let wish =
+            ShareWish { share: "5%".parse().unwrap(), swap: SwapOptions { again: true, ..SwapOptions::default() } };
         assert_eq!(ShareWish::parse(&wish.query()), Ok(wish));
         for (query, words) in
             [("", "a `share` is needed"), ("share=0", "`0` is no share"), ("share=5&force=true", "no `force`")]

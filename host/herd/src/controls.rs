@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::journal::entry;
 use crate::node::Core;
-use herd_admin::{Controls, Promotion, Refusal, ShareWish, SwapWish};
+use herd_admin::{AdminHost, Promotion, Refusal, ShareWish, SwapOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::Share;
 use herd_rollout::{NotSwapped, Outcome};
-use herd_runtime::{Digest, SwapOptions, WayBack};
+use herd_runtime::Digest;
 use herd_sys::TrafficLog;
 use herd_sys::workers as worker;
 
-impl Controls for Core {
+impl AdminHost for Core {
     fn status(&self) -> Value {
         let sessions = self.sessions.get().and_then(std::sync::Weak::upgrade).map(|sessions| sessions.status());
         let (instances, engine) = self.generations.alive();
@@ -36,11 +36,11 @@ impl Controls for Core {
         })
     }
 
-    fn swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
+    fn swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal> {
         let digest = Digest::of(guest);
         self.asked(guest, digest, who);
         let before = self.generations.status();
-        let prepared = self.generations.prepare(guest, options(wish));
+        let prepared = self.generations.prepare(guest, wish);
         // Also if the swap failed: that of another guest is over all the same.
         self.others_are_over(&before, who, "ended by a swap");
         let refused = |error| self.refused(who, &digest.to_string(), audit::Stage::Candidate, &error);
@@ -71,7 +71,7 @@ impl Controls for Core {
         Ok(json!({ "node": self.name, "active": active }))
     }
 
-    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapWish) -> Result<Value, Refusal> {
+    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
         let entry = || Entry::new(who, audit::Stage::Candidate).digest(&digest);
         self.outcome(self.rollout.swap(guest, wish, who), entry)
@@ -84,7 +84,7 @@ impl Controls for Core {
     fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
         let digest = Digest::of(guest);
         self.asked(guest, digest, who);
-        let begun = self.generations.begin_canary(guest, wish.share, options(wish.swap));
+        let begun = self.generations.begin_canary(guest, wish.share, wish.swap);
         let canary = begun.map_err(|error| self.refused(who, &digest.to_string(), audit::Stage::Canary, &error))?;
         let candidate = &canary.candidate;
         tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation is a canary");
@@ -109,14 +109,14 @@ impl Controls for Core {
     fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal> {
         let guest = self.generations.canary_guest().map_err(|error| Refusal::Conflict(error.to_string()))?;
         match to {
-            Promotion::OfTheHerd => self.herd_swap(&guest, who, SwapWish::default()),
-            Promotion::OfThisNode => self.swap(&guest, who, SwapWish::default()),
+            Promotion::OfTheHerd => self.herd_swap(&guest, who, SwapOptions::default()),
+            Promotion::OfThisNode => self.swap(&guest, who, SwapOptions::default()),
         }
     }
 
     fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
-        let begun = self.generations.shadow(guest, wish.share, options(wish.swap));
+        let begun = self.generations.shadow(guest, wish.share, wish.swap);
         let report = begun.map_err(|error| self.refused(who, &digest, audit::Stage::Shadow, &error))?;
         let candidate = &report.candidate;
         tracing::info!(node = %self.name, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation shadows");
@@ -153,12 +153,6 @@ impl Core {
             _ => Err(Refusal::Conflict(why)),
         }
     }
-}
-
-/// How an operator wishes a swap.
-pub(crate) fn options(wish: SwapWish) -> SwapOptions {
-    let SwapWish { again, unrehearsed, reversible } = wish;
-    SwapOptions { again, unrehearsed, way_back: WayBack::wished(reversible) }
 }
 
 /// A generation that was sent back before anybody could be told that it serves.

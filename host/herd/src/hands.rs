@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::controls::options;
 use crate::journal::entry;
 use crate::node::Core;
 use herd_audit::{self as audit, Entry};
-use herd_rollout::{Hands, HerdSwap, NotTaken, Plan, Taken};
-use herd_runtime::{Candidate, Digest, GenerationStatus, SwapError, SwapOptions, WayBack};
+use herd_model::SwapOptions;
+use herd_rollout::{HerdSwap, NotTaken, ParticipantHost, Plan, Taken};
+use herd_runtime::{Candidate, Digest, GenerationStatus, SwapError};
 
-impl Hands for Core {
+impl ParticipantHost for Core {
     fn tell(&self, peer: &str, message: Bytes) {
         self.peers.tell(peer, &message);
     }
@@ -24,7 +24,7 @@ impl Hands for Core {
     fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {
         self.asked(guest, plan.digest, who);
         let before = self.generations.status();
-        let prepared = self.make_ready(guest, options(plan.wish), PREPARE_BUSY_MAX);
+        let prepared = self.make_ready(guest, plan.wish, PREPARE_BUSY_MAX);
         self.others_are_over(&before, who, "ended by a swap of the herd");
         let candidate = prepared.map_err(|error| {
             self.refused(who, &plan.digest.to_string(), audit::Stage::Candidate, &error).to_string()
@@ -94,7 +94,7 @@ impl Hands for Core {
 impl Core {
     /// Loads what the herd has swapped to without this node. It was rehearsed by those who were there.
     fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotTaken> {
-        let options = SwapOptions { again: true, unrehearsed: true, way_back: WayBack::NotAsked };
+        let options = SwapOptions { again: true, unrehearsed: true, reversible: false };
         let loaded = self.make_ready(guest, options, TAKE_UP_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
             SwapError::Busy | SwapError::Retiring => NotTaken::NotNow(error.to_string()),

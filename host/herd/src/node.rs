@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Records, Settings};
 use tokio::net::{TcpListener, TcpSocket};
@@ -19,18 +18,18 @@ use tokio_util::task::TaskTracker;
 use crate::config::HerdConfig;
 use crate::intake;
 use crate::journal::entry;
-use herd_admin::{Admin, Controls, Token};
+use herd_admin::{Admin, AdminHost, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
-use herd_model::{Answered, Asked};
-use herd_peers::{Bundle, Identity, Peers, ReportFrame, Sink, WireReport};
+use herd_model::{FetchAnswer, FetchRequest};
+use herd_peers::{Bundle, Identity, Peers, PeersHost, ReportFrame, WireReport};
 use herd_replication::{Kept, Rank, RecordTable};
-use herd_rollout::{Hands, Memory, Remembered, Rollout};
+use herd_rollout::{Memory, ParticipantHost, Remembered, Rollout};
 use herd_runtime::{Candidate, Digest, Engine, GenerationId, Generations, LoadError, Side, Sides};
 use herd_runtime::{SwapLimits, Witness};
-use herd_sessions::{Feed, KeepRequest, Sessions, Surroundings, Topics, Undecided};
+use herd_sessions::{Feed, KeepRequest, Sessions, SessionsHost, Topics, Undecided};
 use herd_sys::workers::Workers;
 use herd_sys::{TrafficLog, TrafficLogError};
-use herd_upstreams::{self as upstreams, UpstreamConfigError, Upstreams};
+use herd_upstreams::{UpstreamConfigError, Upstreams};
 
 /// A running node.
 pub struct Node {
@@ -132,10 +131,10 @@ impl Node {
         let client_address = clients.local_addr().unwrap_or(node.client);
         let neighbours = config.neighbours(name);
         let count = neighbours.len();
-        let hands: Arc<dyn Hands> = core.clone();
+        let hands: Arc<dyn ParticipantHost> = core.clone();
         let tasks = TaskTracker::new();
         tasks.spawn(core.rollout.start(Arc::downgrade(&hands)));
-        let sink: Arc<dyn Sink> = core.clone();
+        let sink: Arc<dyn PeersHost> = core.clone();
         core.peers.start(links, neighbours, sink, workers.rota());
         let sessions = Sessions::new(Arc::clone(&core), Arc::clone(&core.topics), config.sessions.clone());
         let sessions = Arc::new(sessions);
@@ -175,7 +174,7 @@ impl Node {
 
     /// What its operators may do with it, for those in the same process.
     #[must_use]
-    pub fn controls(&self) -> Arc<dyn Controls> {
+    pub fn controls(&self) -> Arc<dyn AdminHost> {
         self.core.clone()
     }
 
@@ -256,7 +255,7 @@ impl Node {
     }
 }
 
-impl Surroundings for Core {
+impl SessionsHost for Core {
     fn sides(&self) -> Sides {
         self.generations.sides()
     }
@@ -296,15 +295,8 @@ impl Surroundings for Core {
         kept
     }
 
-    fn ask(&self, asked: Asked, deadline: Instant) -> BoxFuture<'static, Answered> {
-        let request =
-            upstreams::Request { upstream: asked.upstream, method: asked.method, path: asked.path, body: asked.body };
-        let answer = self.upstreams.ask(request, deadline);
-        let convert = |reply| match reply {
-            upstreams::Reply::Response { status, body } => Answered::Response { status, body },
-            upstreams::Reply::Failed(failure) => Answered::Failed(failure),
-        };
-        answer.map(convert).boxed()
+    fn ask(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
+        self.upstreams.ask(request, deadline)
     }
 
     fn traffic(&self) -> Option<&TrafficLog> {
@@ -368,7 +360,7 @@ impl Beginning {
     }
 }
 
-impl Sink for Core {
+impl PeersHost for Core {
     fn message(&self, from: &str, message: &[u8]) -> Result<(), String> {
         self.rollout.hear(from, message)
     }

@@ -4,7 +4,7 @@ use herd_sdk::{Failure, Method, Outcome};
 
 /// A request to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct FetchRequest {
     /// The name of the upstream, as the guest wrote it.
     pub upstream: Vec<u8>,
     /// How.
@@ -17,7 +17,7 @@ pub struct Asked {
 
 /// How a request to an upstream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answered {
+pub enum FetchAnswer {
     /// With an answer.
     Response {
         /// The HTTP status.
@@ -29,13 +29,23 @@ pub enum Answered {
     Failed(Failure),
 }
 
-impl Answered {
+impl FetchAnswer {
     /// As a guest sees it.
     #[must_use]
     pub fn outcome(&self) -> Outcome<'_> {
         match self {
             Self::Response { status, body } => Outcome::Answered { status: *status, body },
             Self::Failed(failure) => Outcome::Failed(*failure),
+        }
+    }
+}
+
+/// Keeps what a guest was shown.
+impl From<Outcome<'_>> for FetchAnswer {
+    fn from(outcome: Outcome<'_>) -> Self {
+        match outcome {
+            Outcome::Answered { status, body } => Self::Response { status, body: body.into() },
+            Outcome::Failed(failure) => Self::Failed(failure),
         }
     }
 }

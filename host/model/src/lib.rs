@@ -12,9 +12,9 @@ mod share;
 mod swap_options;
 
 pub use digest::{BadDigest, Digest};
-pub use fetch::{Answered, Asked};
+pub use fetch::{FetchAnswer, FetchRequest};
 pub use generation_id::GenerationId;
 pub use kept::{Kept, Reign};
 pub use routing::{Side, Sides};
 pub use share::{BadShare, Share};
-pub use swap_options::SwapWish;
+pub use swap_options::SwapOptions;

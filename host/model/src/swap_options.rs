@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an operator wants of a swap, beyond the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SwapWish {
+pub struct SwapOptions {
     /// Also for a guest that failed its probation before.
     pub again: bool,
     /// Without rehearsing on the last decisions of the node.
@@ -13,7 +13,7 @@ pub struct SwapWish {
     pub reversible: bool,
 }
 
-impl SwapWish {
+impl SwapOptions {
     /// Reads a query such as `again=true&unrehearsed=false`. What is not there is false.
     ///
     /// # Errors
@@ -54,11 +54,11 @@ mod tests {
     fn a_wish_reads_back_and_nonsense_is_named() {
         for bits in 0..8 {
             let [again, unrehearsed, reversible] = [1, 2, 4].map(|bit| bits & bit != 0);
-            let wish = SwapWish { again, unrehearsed, reversible };
-            assert_eq!(SwapWish::parse(&wish.query()), Ok(wish));
+            let wish = SwapOptions { again, unrehearsed, reversible };
+            assert_eq!(SwapOptions::parse(&wish.query()), Ok(wish));
         }
-        assert_eq!(SwapWish::parse("").unwrap(), SwapWish::default());
-        assert!(SwapWish::parse("again=yes").unwrap_err().contains("true or false"));
-        assert!(SwapWish::parse("force=true").unwrap_err().contains("no `force`"));
+        assert_eq!(SwapOptions::parse("").unwrap(), SwapOptions::default());
+        assert!(SwapOptions::parse("again=yes").unwrap_err().contains("true or false"));
+        assert!(SwapOptions::parse("force=true").unwrap_err().contains("no `force`"));
     }
 }

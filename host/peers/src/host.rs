@@ -6,7 +6,7 @@ use super::frame::ReportFrame;
 use super::report_batch::Bundle;
 
 /// Takes what peers report and say.
-pub trait Sink: Send + Sync + 'static {
+pub trait PeersHost: Send + Sync + 'static {
     /// A frame of reports came from a peer. Decides and applies them before it returns.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Peers: links between nodes, and flooding over them.
 //!
 //! Owns link sockets, the queue of each link, and who is connected. It carries reports and never looks into them;
-//! what to make of one is decided by the node through [`Sink`]. It knows nothing about guests, sessions or records.
+//! what to make of one is decided by the node through [`PeersHost`]. It knows nothing about guests, sessions or records.
 //!
 //! One link per pair of nodes, whoever dials first. There is no TLS yet, so only loopback addresses are taken; the
 //! handshake is where it will go.
@@ -23,7 +23,7 @@ mod status;
 
 pub use frame::{ReportFrame, WireReport};
 pub use handshake::{HandshakeError, Identity};
-pub use host::Sink;
+pub use host::PeersHost;
 pub use limits::LinkLimits;
 pub use mesh::Peers;
 pub use report_batch::Bundle;

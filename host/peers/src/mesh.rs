@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::connect;
 use super::frame::{Hello, WireReport};
 use super::handshake::{self, Frames, Identity};
-use super::host::Sink;
+use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link_task;
 use super::outbox::Outbox;
@@ -29,7 +29,7 @@ pub struct Peers {
     pub(super) identity: Identity,
     pub(super) limits: LinkLimits,
     pub(super) stopping: CancellationToken,
-    sink: Mutex<Option<Arc<dyn Sink>>>,
+    sink: Mutex<Option<Arc<dyn PeersHost>>>,
     tasks: TaskTracker,
     /// By name. Entries are made for the peers of the configuration and for nodes that dialed, and stay.
     links: Mutex<BTreeMap<String, Arc<Peer>>>,
@@ -65,7 +65,7 @@ impl Peers {
         self: &Arc<Self>,
         listener: TcpListener,
         peers: Vec<(String, SocketAddr)>,
-        sink: Arc<dyn Sink>,
+        sink: Arc<dyn PeersHost>,
         rota: Rota,
     ) {
         *lock(&self.sink) = Some(sink);
@@ -128,7 +128,7 @@ impl Peers {
         PeersStatus { links: links.iter().map(|(name, peer)| peer.status(name)).collect() }
     }
 
-    pub(super) fn sink(&self) -> Option<Arc<dyn Sink>> {
+    pub(super) fn sink(&self) -> Option<Arc<dyn PeersHost>> {
         lock(&self.sink).clone()
     }
 

@@ -104,7 +104,7 @@ impl Peer {
         was_current
     }
 
-    /// Hands a report that its link did not take to the link that is there now, if any.
+    /// ParticipantHost a report that its link did not take to the link that is there now, if any.
     pub(super) fn push(&self, report: &[u8]) {
         let taken = self.link().is_some_and(|link| link.outbox.push(report));
         self.dropped.fetch_add(u64::from(!taken), Ordering::Relaxed);

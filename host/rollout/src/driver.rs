@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::host::Hands;
+use crate::host::ParticipantHost;
 use crate::protocol::adopt::NotTaken;
 use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
 use crate::protocol::herd_state::{HerdSwap, Standing};
@@ -18,7 +18,7 @@ use crate::protocol::message::{Message, Plan, Round, Taken};
 use crate::protocol::participant::{Member, Order};
 use crate::store::{Guests, Memory, Remembered};
 use herd_model::Digest;
-use herd_model::SwapWish;
+use herd_model::SwapOptions;
 
 /// A node's part in swaps of the herd.
 pub struct Rollout {
@@ -113,7 +113,7 @@ impl Rollout {
     }
 
     /// Takes part from now on, until it is stopped or the hands are gone. The returned task is to be spawned where it may wait.
-    pub fn start(&self, hands: Weak<dyn Hands>) -> impl Future<Output = ()> + Send + 'static {
+    pub fn start(&self, hands: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
         let waiting = lock(&self.waiting).take();
         async move {
             let Some((mut driver, inbox)) = waiting else { return };
@@ -164,7 +164,7 @@ impl Rollout {
     /// # Errors
     ///
     /// See [`NotSwapped`].
-    pub fn swap(&self, guest: &[u8], wish: SwapWish, who: &str) -> Result<Outcome, NotSwapped> {
+    pub fn swap(&self, guest: &[u8], wish: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
         let plan = Plan { digest: Digest::of(guest), wish };
         self.ask(Goal::Swap(plan), Some(guest.into()), who)
     }
@@ -234,7 +234,7 @@ impl Unwritten {
 struct Driver {
     member: Member,
     memory: Memory,
-    hands: Option<Weak<dyn Hands>>,
+    hands: Option<Weak<dyn ParticipantHost>>,
     here: mpsc::Sender<Event>,
     /// Who waits for the swap that this node was asked for.
     answer: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
@@ -285,7 +285,7 @@ impl Driver {
         }
     }
 
-    fn happened(&mut self, event: Event, hands: &Arc<dyn Hands>, now: Instant) {
+    fn happened(&mut self, event: Event, hands: &Arc<dyn ParticipantHost>, now: Instant) {
         match event {
             Event::Heard(peer, message) => self.member.hear(&peer, message, now),
             Event::Linked(peer) => self.member.linked(&peer),
@@ -340,7 +340,7 @@ impl Driver {
         }
     }
 
-    fn obey(&mut self, hands: &Arc<dyn Hands>) {
+    fn obey(&mut self, hands: &Arc<dyn ParticipantHost>) {
         let orders: Vec<Order> = self.member.orders().collect();
         for order in orders {
             match order {
@@ -365,7 +365,11 @@ impl Driver {
     }
 
     /// Does what may block, where it may.
-    fn job(&self, hands: &Arc<dyn Hands>, job: impl FnOnce(&dyn Hands) -> Option<Event> + Send + 'static) {
+    fn job(
+        &self,
+        hands: &Arc<dyn ParticipantHost>,
+        job: impl FnOnce(&dyn ParticipantHost) -> Option<Event> + Send + 'static,
+    ) {
         let (hands, here) = (Arc::clone(hands), self.here.clone());
         tokio::task::spawn_blocking(move || {
             if let Some(event) = job(&*hands) {
@@ -374,7 +378,7 @@ impl Driver {
         });
     }
 
-    fn remember(&mut self, hands: &Arc<dyn Hands>) {
+    fn remember(&mut self, hands: &Arc<dyn ParticipantHost>) {
         let (serving, previous) = hands.live();
         let (standing, applied) = (self.member.standing.clone(), self.member.applied.clone());
         let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);

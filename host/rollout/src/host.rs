@@ -6,7 +6,7 @@ use herd_model::Digest;
 use crate::protocol::{HerdSwap, NotTaken, Plan, Taken};
 
 /// What a swap of the herd needs a node for.
-pub trait Hands: Send + Sync + 'static {
+pub trait ParticipantHost: Send + Sync + 'static {
     /// Says something to a peer, if there is a link. Must not wait.
     fn tell(&self, peer: &str, message: Bytes);
 

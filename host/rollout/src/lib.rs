@@ -7,7 +7,7 @@
 //!
 //! Owns what nodes say to one another about it, and the files in `generations/`. Knows nothing of sockets and links (what it
 //! says is bytes that the node has its peers carry), and nothing of how a guest is compiled or activated: that are the
-//! node's [`Hands`].
+//! node's [`ParticipantHost`].
 //!
 //! Bounds: one swap at a time that is asked for at a node, one that it takes part in, one transfer; events that wait; all
 //! waits.
@@ -18,6 +18,6 @@ mod protocol;
 mod store;
 
 pub use driver::{Rollout, RolloutStatus};
-pub use host::Hands;
+pub use host::ParticipantHost;
 pub use protocol::{HerdSwap, NodeOutcome, NotSwapped, NotTaken, Outcome, Plan, Standing, Taken};
 pub use store::{Memory, Remembered};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_model::{Answered, Asked};
+use herd_model::{FetchAnswer, FetchRequest};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 
 use herd_model::Kept;
@@ -11,7 +11,7 @@ use herd_model::{GenerationId, Side, Sides};
 use herd_sys::TrafficLog;
 
 /// The node, as sessions see it.
-pub trait Surroundings: Send + Sync + 'static {
+pub trait SessionsHost: Send + Sync + 'static {
     /// Who decides for which sessions now.
     fn sides(&self) -> Sides;
 
@@ -43,7 +43,7 @@ pub trait Surroundings: Send + Sync + 'static {
     fn keep(&self, keep: KeepRequest<'_>) -> Kept;
 
     /// Asks an upstream, until `deadline` at the latest.
-    fn ask(&self, asked: Asked, deadline: Instant) -> BoxFuture<'static, Answered>;
+    fn ask(&self, asked: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer>;
 
     /// Where every line goes that comes in and out, if anywhere.
     fn traffic(&self) -> Option<&TrafficLog>;

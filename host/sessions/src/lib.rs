@@ -1,7 +1,7 @@
 //! Clients: the listener, one task per session, and one desk per worker where their input is decided.
 //!
 //! Owns client sockets, the order of replies, and topics. It decides nothing: bytes go to a guest through
-//! [`Surroundings`], which the node implements, and what comes back is performed here. It knows nothing about
+//! [`SessionsHost`], which the node implements, and what comes back is performed here. It knows nothing about
 //! links, HTTP or wasm.
 //!
 //! Bounds: sessions in total and per address, bytes of a line, of waiting output and of waiting pushes, fetches
@@ -16,7 +16,7 @@ mod synthetic_load;
 mod transport;
 
 pub use self::core::Topics;
-pub use host::{KeepRequest, Surroundings, Undecided};
+pub use host::{KeepRequest, SessionsHost, Undecided};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};
 pub use synthetic_load::Feed;

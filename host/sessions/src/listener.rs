@@ -22,20 +22,20 @@ use tokio_util::task::TaskTracker;
 use crate::core::batcher::Desk;
 use crate::core::conversation::Conversation;
 use crate::core::topics::{SessionId, Topics};
-use crate::host::Surroundings;
+use crate::host::SessionsHost;
 use crate::limits::SessionLimits;
 use crate::session::Session;
 use herd_sys::workers::{self as worker, Workers};
 
 /// The sessions of a node.
-pub struct Sessions<S: Surroundings> {
+pub struct Sessions<S: SessionsHost> {
     shared: Arc<Shared<S>>,
     tasks: TaskTracker,
 }
 
 /// What every session of a node shares.
 pub(crate) struct Shared<S> {
-    pub(crate) surroundings: Arc<S>,
+    pub(crate) host: Arc<S>,
     pub(crate) topics: Arc<Topics>,
     pub(crate) limits: SessionLimits,
     /// Sessions finish what they have and end.
@@ -48,11 +48,11 @@ pub(crate) struct Shared<S> {
     loads: Box<[AtomicUsize]>,
 }
 
-impl<S: Surroundings> Sessions<S> {
+impl<S: SessionsHost> Sessions<S> {
     /// No sessions yet.
-    pub fn new(surroundings: Arc<S>, topics: Arc<Topics>, limits: SessionLimits) -> Self {
+    pub fn new(host: Arc<S>, topics: Arc<Topics>, limits: SessionLimits) -> Self {
         let shared = Shared {
-            surroundings,
+            host,
             topics,
             limits,
             draining: CancellationToken::new(),
@@ -114,13 +114,13 @@ impl<S: Surroundings> Sessions<S> {
 type Handed = (std::net::TcpStream, SocketAddr);
 
 /// Where clients of a node come in on one worker.
-struct Reception<S: Surroundings> {
+struct Reception<S: SessionsHost> {
     desk: Rc<Desk<S, TcpStream>>,
     tasks: TaskTracker,
     hands: Arc<[mpsc::Sender<Handed>]>,
 }
 
-impl<S: Surroundings> Reception<S> {
+impl<S: SessionsHost> Reception<S> {
     async fn serve(self, listener: Option<std::net::TcpListener>, mut handed: mpsc::Receiver<Handed>) {
         let shared = Arc::clone(&self.desk.shared);
         let desk = spawn_local(Desk::serve(Rc::downgrade(&self.desk), Arc::clone(&shared)));

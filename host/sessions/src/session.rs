@@ -32,12 +32,12 @@ use crate::core::conversation::{Conversation, FETCHES_MAX};
 use crate::core::reply_queue::{FetchId, Place};
 use crate::core::timeouts::{Patience, Waiting};
 use crate::core::topics::SessionId;
-use crate::host::Surroundings;
+use crate::host::SessionsHost;
 use crate::transport::Wire;
-use herd_model::Answered;
+use herd_model::FetchAnswer;
 
 /// A session. Its task and the desk of its worker share it.
-pub(crate) struct Session<S: Surroundings, W: Wire> {
+pub(crate) struct Session<S: SessionsHost, W: Wire> {
     pub(crate) id: SessionId,
     desk: Rc<Desk<S, W>>,
     wire: W,
@@ -65,9 +65,9 @@ pub(crate) struct State {
     waker: Option<Waker>,
 }
 
-type Fetches = FuturesUnordered<BoxFuture<'static, (FetchId, Answered)>>;
+type Fetches = FuturesUnordered<BoxFuture<'static, (FetchId, FetchAnswer)>>;
 
-impl<S: Surroundings, W: Wire> Session<S, W> {
+impl<S: SessionsHost, W: Wire> Session<S, W> {
     pub(crate) fn new(desk: Rc<Desk<S, W>>, wire: W, conversation: Conversation) -> Rc<Self> {
         let id = conversation.id;
         let state = State {
@@ -246,7 +246,7 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
             }
             let Some((id, asked, waiting)) = replies.start_next() else { break };
             let deadline = *waiting.place.deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
-            let answer = shared.surroundings.ask(asked, deadline);
+            let answer = shared.host.ask(asked, deadline);
             fetches.push(Box::pin(async move { (id, answer.await) }));
         }
         if replies.waiting() == 0 {
@@ -254,19 +254,19 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
         }
     }
 
-    fn answered(&self, state: &mut State, id: FetchId, answered: &Answered) {
+    fn answered(&self, state: &mut State, id: FetchId, answered: &FetchAnswer) {
         let shared = &self.desk.shared;
         let conversation = &mut state.conversation;
         let Some(waiting) = conversation.replies.open_place(id) else { return };
         let place = Place { answered: waiting.place.answered + 1, ..waiting.place };
         let over = place.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let failed = matches!(answered, Answered::Failed(_));
+        let failed = matches!(answered, FetchAnswer::Failed(_));
         let decided = if failed && (over || place.answered >= FETCHES_PER_PLACE_MAX) {
             None
         } else {
             let (token, otherwise) = (&waiting.token, &waiting.otherwise);
             let outcome = answered.outcome();
-            shared.surroundings.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
+            shared.host.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
         };
         match decided {
             Some(decision) if place.answered < FETCHES_PER_PLACE_MAX || !asks_again(&decision) => {
@@ -286,7 +286,7 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
     /// Writes what the socket takes.
     fn write(&self, state: &mut State) -> io::Result<()> {
         let conversation = &mut state.conversation;
-        if let Some(traffic) = self.desk.shared.surroundings.traffic() {
+        if let Some(traffic) = self.desk.shared.host.traffic() {
             traffic.sent(conversation.id.0, conversation.address, conversation.replies.unlogged());
         }
         while !conversation.replies.unwritten().is_empty() {
@@ -330,7 +330,7 @@ impl<S: Surroundings, W: Wire> Session<S, W> {
     }
 }
 
-impl<S: Surroundings, W: Wire> Drop for Session<S, W> {
+impl<S: SessionsHost, W: Wire> Drop for Session<S, W> {
     fn drop(&mut self) {
         self.desk.forget(self.state.get_mut().conversation.id);
     }
@@ -378,7 +378,7 @@ impl State {
     }
 
     /// When the session ends if nothing happens.
-    fn deadline<S: Surroundings>(&self, shared: &crate::listener::Shared<S>) -> Option<Instant> {
+    fn deadline<S: SessionsHost>(&self, shared: &crate::listener::Shared<S>) -> Option<Instant> {
         let subscriptions = self.conversation.subscriptions.as_ref();
         let watches = subscriptions.is_some_and(|subscriptions| subscriptions.is_on_a_topic());
         let waits_for_client = self.listened && self.conversation.replies.waiting() == 0 && !watches;

@@ -15,7 +15,7 @@ use tokio::task::spawn_local;
 use crate::core::batcher::Desk;
 use crate::core::conversation::Conversation;
 use crate::core::topics::SessionId;
-use crate::host::Surroundings;
+use crate::host::SessionsHost;
 use crate::listener::{Sessions, Shared};
 use crate::session::Session;
 use crate::transport::Wire;
@@ -32,7 +32,7 @@ pub struct Feed {
     pub time: Duration,
 }
 
-impl<S: Surroundings> Sessions<S> {
+impl<S: SessionsHost> Sessions<S> {
     /// Feeds all workers at once and says how many reports were answered.
     ///
     /// # Panics
@@ -54,7 +54,7 @@ impl<S: Surroundings> Sessions<S> {
     }
 }
 
-async fn feed_worker<S: Surroundings>(
+async fn feed_worker<S: SessionsHost>(
     shared: Arc<Shared<S>>,
     worker: usize,
     feed: Feed,

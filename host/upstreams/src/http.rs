@@ -18,11 +18,11 @@ use reqwest::{Client, Response, Url};
 use tokio::time;
 use tracing::{debug, warn};
 
-use super::Request;
 use super::base_url::BaseUrl;
 use super::lazy::Lazy;
 use super::resolve::{HttpPlan, Limits, Place};
 use super::upstream::Answer;
+use herd_model::FetchRequest;
 
 /// An HTTP service.
 pub(super) struct HttpService {
@@ -55,7 +55,7 @@ impl HttpService {
     /// # Errors
     ///
     /// Any failure but [`Failure::Timeout`] and [`Failure::Busy`].
-    pub(super) async fn answer(&self, request: &Request) -> Result<Answer, Failure> {
+    pub(super) async fn answer(&self, request: &FetchRequest) -> Result<Answer, Failure> {
         let url = self.url(&request.path).ok_or(Failure::Unknown)?;
         let client = self.client.value().await.flatten().ok_or(Failure::Unreachable)?;
         let response = self.send(&client, request, url).await?;
@@ -79,7 +79,7 @@ impl HttpService {
         Some(url)
     }
 
-    async fn send(&self, client: &Client, request: &Request, url: Url) -> Result<Response, Failure> {
+    async fn send(&self, client: &Client, request: &FetchRequest, url: Url) -> Result<Response, Failure> {
         // The client itself sends again what an idle connection was too dead to take. What is lost after that may
         // have been acted upon, so only a get, which changes nothing, is worth a second try.
         let mut tries_left = match request.method {
@@ -100,7 +100,7 @@ impl HttpService {
         }
     }
 
-    fn prepared(&self, client: &Client, request: &Request, url: Url) -> Result<reqwest::RequestBuilder, Failure> {
+    fn prepared(&self, client: &Client, request: &FetchRequest, url: Url) -> Result<reqwest::RequestBuilder, Failure> {
         let mut builder = match request.method {
             Method::Get => client.get(url),
             Method::Post => client.post(url).body(request.body.clone()),

@@ -30,7 +30,8 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use herd_sdk::{Failure, Method};
+use herd_model::{FetchAnswer, FetchRequest};
+use herd_sdk::Failure;
 use tracing::debug;
 
 use self::resolve::{Resolved, names};
@@ -48,33 +49,6 @@ pub struct Upstreams {
     by_name: BTreeMap<String, Arc<Upstream>>,
     /// Requests to names that are not there. Not counted by name, for the names are a guest's.
     unknown_total: AtomicU64,
-}
-
-/// What to ask of which upstream. All of it comes from a guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The name of the upstream.
-    pub upstream: Vec<u8>,
-    /// How.
-    pub method: Method,
-    /// Path and query behind the base URL: empty, or starting with `/` or `?`, at most 8 KiB.
-    pub path: Vec<u8>,
-    /// The body of a post. That of a get is ignored.
-    pub body: Vec<u8>,
-}
-
-/// How a request ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// With an answer, whatever its status.
-    Response {
-        /// The HTTP status. A redirect is an answer like any other.
-        status: u16,
-        /// The body; where the secret stood, stands `***`.
-        body: Vec<u8>,
-    },
-    /// Without.
-    Failed(Failure),
 }
 
 impl Upstreams {
@@ -109,12 +83,12 @@ impl Upstreams {
     ///
     /// Nothing happens before the first poll, which must be on a tokio runtime. Cancel safe: a dropped future ends the
     /// request, its connection is closed, and its place in the limit is free again. Never panics.
-    pub fn ask(&self, request: Request, deadline: Instant) -> BoxFuture<'static, Reply> {
+    pub fn ask(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
         let name = str::from_utf8(&request.upstream).ok();
         let Some(upstream) = name.and_then(|name| self.by_name.get(name)).cloned() else {
             self.unknown_total.fetch_add(1, Ordering::Relaxed);
             debug!(upstream = %shown(&request.upstream), "guest asked an upstream that is not configured");
-            return future::ready(Reply::Failed(Failure::Unknown)).boxed();
+            return future::ready(FetchAnswer::Failed(Failure::Unknown)).boxed();
         };
         async move { upstream.ask(request, deadline).await }.boxed()
     }

@@ -10,10 +10,10 @@ use herd_sdk::{Failure, Method};
 use serde::Serialize;
 use tracing::{debug, error};
 
-use super::Request;
 use super::lazy::Lazy;
 use super::places::{ATTRIBUTION, Near, Places};
 use super::upstream::Answer;
+use herd_model::FetchRequest;
 
 /// The places, unpacked when first asked for.
 pub(super) struct InProcess(Lazy<Option<&'static Places>>);
@@ -32,7 +32,7 @@ impl InProcess {
     /// # Errors
     ///
     /// [`Failure::Unreachable`] if the data is damaged, [`Failure::Unknown`] if the path is not UTF-8.
-    pub(super) async fn answer(&self, request: &Request) -> Result<Answer, Failure> {
+    pub(super) async fn answer(&self, request: &FetchRequest) -> Result<Answer, Failure> {
         let path = str::from_utf8(&request.path).map_err(|_| Failure::Unknown)?;
         let query = match (request.method, Query::parse(path)) {
             (Method::Post, _) => Err("only a get is answered".to_owned()),
@@ -44,7 +44,7 @@ impl InProcess {
         };
         let places = self.0.value().await.flatten().ok_or(Failure::Unreachable)?;
         let near = places.near(query.latitude, query.longitude, query.radius_m, query.limit);
-        json(200, &Answered { attribution: ATTRIBUTION, places: near.iter().map(PlaceJson::from).collect() })
+        json(200, &PlacesAnswer { attribution: ATTRIBUTION, places: near.iter().map(PlaceJson::from).collect() })
     }
 }
 
@@ -93,7 +93,7 @@ impl Query {
 }
 
 #[derive(Serialize)]
-struct Answered<'a> {
+struct PlacesAnswer<'a> {
     attribution: &'a str,
     places: Vec<PlaceJson<'a>>,
 }
@@ -164,7 +164,7 @@ mod tests {
 
     async fn ask(upstream: &InProcess, path: &str) -> Result<(u16, Value), Failure> {
         let path = path.as_bytes().to_vec();
-        let request = Request { upstream: b"embedded".to_vec(), method: Method::Get, path, body: vec![] };
+        let request = FetchRequest { upstream: b"embedded".to_vec(), method: Method::Get, path, body: vec![] };
         let answer = upstream.answer(&request).await?;
         Ok((answer.status, serde_json::from_slice(&answer.body).unwrap()))
     }

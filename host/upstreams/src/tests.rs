@@ -6,6 +6,7 @@ use tokio::net::TcpSocket;
 
 use super::raw_server::{Act, RawServer, answer};
 use super::*;
+use herd_sdk::Method;
 
 const KEY: &str = "s3cr+t/key=";
 
@@ -24,20 +25,20 @@ fn upstreams(tables: &str) -> Upstreams {
     Upstreams::with_environment(&config, &used, &|name| (name == "HERD_GOOGLE_KEY").then(|| KEY.into())).unwrap()
 }
 
-fn get(upstream: &str, path: &str) -> Request {
-    Request { upstream: upstream.into(), method: Method::Get, path: path.into(), body: b"not sent".to_vec() }
+fn get(upstream: &str, path: &str) -> FetchRequest {
+    FetchRequest { upstream: upstream.into(), method: Method::Get, path: path.into(), body: b"not sent".to_vec() }
 }
 
-fn post(upstream: &str, path: &str, body: &str) -> Request {
-    Request { method: Method::Post, body: body.into(), ..get(upstream, path) }
+fn post(upstream: &str, path: &str, body: &str) -> FetchRequest {
+    FetchRequest { method: Method::Post, body: body.into(), ..get(upstream, path) }
 }
 
-fn response(status: u16, body: &str) -> Reply {
-    Reply::Response { status, body: body.into() }
+fn response(status: u16, body: &str) -> FetchAnswer {
+    FetchAnswer::Response { status, body: body.into() }
 }
 
 /// Asks a custom upstream whose server does this with its connections; also says how many requests came.
-async fn ask_one(acts: &[Act], request: Request) -> (Reply, usize) {
+async fn ask_one(acts: &[Act], request: FetchRequest) -> (FetchAnswer, usize) {
     let server = RawServer::start(acts).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"\nbody_kib_max = 1", server.url()));
     (upstreams.ask(request, later()).await, server.requests_left())
@@ -83,7 +84,7 @@ async fn an_answer_that_breaks_off_is_incomplete_and_one_too_large_is_not_read_t
         (Act::Flood(b"HTTP/1.0 200 OK\r\n\r\n".to_vec(), vec![b'x'; 100]), Failure::TooLarge),
     ] {
         let ended = ask_one(std::slice::from_ref(&act), get("x", "")).await;
-        assert_eq!(ended, (Reply::Failed(expected), 1), "{act:?}");
+        assert_eq!(ended, (FetchAnswer::Failed(expected), 1), "{act:?}");
     }
 }
 
@@ -95,7 +96,7 @@ async fn a_refused_connection_is_unreachable() {
     let address = socket.local_addr().unwrap();
     let upstreams = upstreams(&format!("[x]\nurl = \"http://{address}\""));
     for request in [get("x", ""), post("x", "", "")] {
-        assert_eq!(upstreams.ask(request, later()).await, Reply::Failed(Failure::Unreachable));
+        assert_eq!(upstreams.ask(request, later()).await, FetchAnswer::Failed(Failure::Unreachable));
     }
 }
 
@@ -106,14 +107,14 @@ async fn a_handshake_that_fails_or_never_ends_is_unreachable() {
     let table = |name, server: &RawServer| format!("[{name}]\nurl = \"https://{}\"\n", server.address);
     let upstreams = upstreams(&(table("nonsense", &nonsense) + &table("silent", &silent) + "connect_timeout_ms = 20"));
     for name in ["nonsense", "silent"] {
-        assert_eq!(upstreams.ask(get(name, ""), later()).await, Reply::Failed(Failure::Unreachable), "{name}");
+        assert_eq!(upstreams.ask(get(name, ""), later()).await, FetchAnswer::Failed(Failure::Unreachable), "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_get_is_tried_again_once_when_its_connection_was_reset_and_a_post_never() {
     let good = Act::Write(answer("200 OK", "ok"));
-    let broken = Reply::Failed(Failure::Incomplete);
+    let broken = FetchAnswer::Failed(Failure::Incomplete);
     assert_eq!(ask_one(&[Act::Reset, good.clone()], get("x", "")).await, (response(200, "ok"), 1));
     assert_eq!(ask_one(&[Act::Reset, Act::Reset, good.clone()], get("x", "")).await, (broken.clone(), 0));
     assert_eq!(ask_one(&[Act::Reset, good], post("x", "", "")).await, (broken, 0));
@@ -136,7 +137,7 @@ async fn a_deadline_ends_the_wait_for_a_server_that_never_answers_or_never_finis
         let server = RawServer::start(&[Act::Hold(bytes)]).await;
         let url = server.url();
         let upstreams = upstreams(&format!("[far]\nurl = \"{url}\"\n[near]\nurl = \"{url}\"\ntimeout_ms = 20"));
-        let timeout = Reply::Failed(Failure::Timeout);
+        let timeout = FetchAnswer::Failed(Failure::Timeout);
         assert_eq!(upstreams.ask(get("far", ""), Instant::now() + Duration::from_millis(20)).await, timeout);
         assert_eq!(upstreams.ask(get("near", ""), later()).await, timeout);
         assert_eq!(upstreams.ask(get("far", ""), Instant::now()).await, timeout);
@@ -154,13 +155,13 @@ async fn one_request_too_many_is_refused_and_a_dropped_one_makes_room() {
     server.next_request().await;
     server.next_request().await;
     assert_eq!(upstreams.status().upstreams.last().unwrap().in_flight, 2);
-    assert_eq!(upstreams.ask(get("x", ""), later()).await, Reply::Failed(Failure::Busy));
+    assert_eq!(upstreams.ask(get("x", ""), later()).await, FetchAnswer::Failed(Failure::Busy));
 
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     assert_eq!(upstreams.ask(get("x", ""), later()).await, response(200, "ok"));
     drop(server);
-    assert_eq!(second.await.unwrap(), Reply::Failed(Failure::Incomplete));
+    assert_eq!(second.await.unwrap(), FetchAnswer::Failed(Failure::Incomplete));
 
     let status = upstreams.status().upstreams.pop().unwrap();
     let counts = (status.requests_total, status.answers_total, status.failures_total["busy"], status.in_flight);
@@ -171,7 +172,8 @@ async fn one_request_too_many_is_refused_and_a_dropped_one_makes_room() {
 async fn a_malformed_request_is_unknown_and_nothing_is_sent() {
     let server = RawServer::answering("200 OK", "").await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}/base\"", server.url()));
-    let raw = |upstream: &[u8], path: &[u8]| Request { upstream: upstream.into(), path: path.into(), ..get("", "") };
+    let raw =
+        |upstream: &[u8], path: &[u8]| FetchRequest { upstream: upstream.into(), path: path.into(), ..get("", "") };
     for request in [
         get("y", "/"),
         get("", "/"),
@@ -183,7 +185,7 @@ async fn a_malformed_request_is_unknown_and_nothing_is_sent() {
         get("x", "@127.0.0.1:1/"),
         get("x", "0/"),
     ] {
-        assert_eq!(upstreams.ask(request.clone(), later()).await, Reply::Failed(Failure::Unknown), "{request:?}");
+        assert_eq!(upstreams.ask(request.clone(), later()).await, FetchAnswer::Failed(Failure::Unknown), "{request:?}");
     }
     assert_eq!((server.requests_left(), upstreams.status().unknown_total), (0, 4));
 }
@@ -241,7 +243,7 @@ async fn the_secret_is_in_no_reply_status_or_debug_output() {
 async fn the_embedded_places_answer_without_any_configuration() {
     let upstreams = Upstreams::with_environment(&UpstreamsConfig::default(), &["embedded".into()], &|_| None).unwrap();
     let request = get("embedded", "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=1");
-    let Reply::Response { status: 200, body } = upstreams.ask(request, later()).await else { panic!() };
+    let FetchAnswer::Response { status: 200, body } = upstreams.ask(request, later()).await else { panic!() };
     assert!(String::from_utf8(body).unwrap().contains("GeoNames"));
     let names: Vec<_> = upstreams.status().upstreams.into_iter().map(|upstream| upstream.name).collect();
     assert_eq!(names, ["embedded"], "google has no key and nobody uses it");
@@ -269,7 +271,7 @@ fn without_root_certificates_https_is_unreachable_and_http_on_loopback_works() {
         let upstreams =
             upstreams(&format!("[secure]\nurl = \"https://{}\"\n[plain]\nurl = \"{}\"", server.address, server.url()));
         for _ in 0..2 {
-            assert_eq!(upstreams.ask(get("secure", ""), later()).await, Reply::Failed(Failure::Unreachable));
+            assert_eq!(upstreams.ask(get("secure", ""), later()).await, FetchAnswer::Failed(Failure::Unreachable));
         }
         assert_eq!(server.requests_left(), 0);
         assert_eq!(upstreams.ask(get("plain", ""), later()).await, response(200, "ok"));

@@ -12,7 +12,7 @@ use super::counters::{Tally, UpstreamStatus};
 use super::http::HttpService;
 use super::places_service::InProcess;
 use super::resolve::{Limits, Resolved, ServicePlan};
-use super::{Reply, Request};
+use herd_model::{FetchAnswer, FetchRequest};
 
 /// One upstream.
 #[derive(Debug)]
@@ -54,23 +54,23 @@ impl Upstream {
     }
 
     /// See [`super::Upstreams::ask`].
-    pub(super) async fn ask(&self, request: Request, deadline: Instant) -> Reply {
+    pub(super) async fn ask(&self, request: FetchRequest, deadline: Instant) -> FetchAnswer {
         self.tally.count_request();
         let ended = self.attempt(&request, deadline).await;
         self.tally.count_end(ended.as_ref().err().copied());
         match ended {
             Ok(Answer { status, body }) => {
                 debug!(upstream = &*self.name, status, body_bytes = body.len(), "upstream answered");
-                Reply::Response { status, body }
+                FetchAnswer::Response { status, body }
             }
             Err(failure) => {
                 debug!(upstream = &*self.name, failure = failure.word(), "upstream failed");
-                Reply::Failed(failure)
+                FetchAnswer::Failed(failure)
             }
         }
     }
 
-    async fn attempt(&self, request: &Request, deadline: Instant) -> Result<Answer, Failure> {
+    async fn attempt(&self, request: &FetchRequest, deadline: Instant) -> Result<Answer, Failure> {
         // A queue here would only turn one slow upstream into many late clients.
         let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
         let now = Instant::now();

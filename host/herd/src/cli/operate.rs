@@ -17,7 +17,7 @@ use super::shadow;
 use super::watch::{self, Target};
 use crate::DEFAULT_GUEST;
 use crate::config::HerdConfig;
-use herd_admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapWish, Token};
+use herd_admin::{AdminClient, AdminClientError, Refusal, ShareWish, SwapOptions, Token};
 use herd_model::Share;
 use herd_runtime::with_transcripts;
 use herd_sys::state_directory;
@@ -73,7 +73,7 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     if args.report {
         return shadow::report(config, &args.node, args.json);
     }
-    let wish = SwapWish { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
+    let wish = SwapOptions { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
     let mut guest = match &args.guest {
         Some(path) if args.watch => {
             watch::follow(path, There::new(config, wish)?);
@@ -177,15 +177,15 @@ async fn ask_with(
 /// A herd that is asked from outside to swap, again and again.
 struct There<'a> {
     config: &'a HerdConfig,
-    wish: SwapWish,
+    wish: SwapOptions,
     client: AdminClient,
     runtime: Runtime,
 }
 
 impl<'a> There<'a> {
-    fn new(config: &'a HerdConfig, wish: SwapWish) -> anyhow::Result<Self> {
+    fn new(config: &'a HerdConfig, wish: SwapOptions) -> anyhow::Result<Self> {
         let client = AdminClient::new(Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?)?;
-        Ok(Self { config, wish: SwapWish { again: true, ..wish }, client, runtime: client_runtime()? })
+        Ok(Self { config, wish: SwapOptions { again: true, ..wish }, client, runtime: client_runtime()? })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `--watch`: a herd gets the content of a file as its logic, whenever it changes.
 //!
 //! `herd up` and `herd run` watch from inside: the loop is on a thread that may block, for as long as the nodes serve. It has the whole herd swap as an operator would,
-//! through [`Controls`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an
+//! through [`AdminHost`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an
 //! engine, so a guest is compiled once. `herd swap FILE --watch` does the same from outside, for as long as it runs.
 
 use std::io::{IsTerminal, Write};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::node::Node;
-use herd_admin::{Controls, Refusal, SwapWish, operator};
+use herd_admin::{AdminHost, Refusal, SwapOptions, operator};
 use herd_audit::harmless;
 use herd_model::limits::GUEST_BYTES_MAX;
 use herd_runtime::Digest;
@@ -101,13 +101,13 @@ pub(super) trait Target {
 
 /// The nodes of this process, and by way of the first of them their whole herd.
 struct Here {
-    nodes: Vec<Arc<dyn Controls>>,
+    nodes: Vec<Arc<dyn AdminHost>>,
     who: String,
 }
 
 impl Target for Here {
     fn serving(&self, digest: &str) -> Option<u64> {
-        let active = |node: &Arc<dyn Controls>| {
+        let active = |node: &Arc<dyn AdminHost>| {
             let active = &node.status()["generations"]["active"];
             active["id"].as_u64().filter(|_| active["digest"] == digest)
         };
@@ -116,7 +116,7 @@ impl Target for Here {
 
     fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
         let first = self.nodes.first().ok_or_else(|| Refusal::BadGuest("there is no node".into()))?;
-        first.herd_swap(guest, &self.who, SwapWish { again: true, ..SwapWish::default() })
+        first.herd_swap(guest, &self.who, SwapOptions { again: true, ..SwapOptions::default() })
     }
 
     fn nodes(&self) -> usize {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::herd_state::Standing;
 use herd_model::Digest;
-use herd_model::SwapWish;
+use herd_model::SwapOptions;
 
 /// From a node to its neighbour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub struct Plan {
     /// The guest.
     pub digest: Digest,
     /// What the operator wants of the swap.
-    pub wish: SwapWish,
+    pub wish: SwapOptions,
 }
 
 /// How a node stands to a round.

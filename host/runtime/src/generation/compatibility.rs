@@ -21,7 +21,7 @@ use crate::sandbox::call::{Asked, Recorded};
 
 /// Whether what a candidate writes has to be readable by the generation before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WayBack {
+pub(crate) enum WayBack {
     /// Nobody asked for that.
     #[default]
     NotAsked,
@@ -34,7 +34,7 @@ pub enum WayBack {
 impl WayBack {
     /// As an operator wishes it.
     #[must_use]
-    pub fn wished(reversible: bool) -> Self {
+    pub(crate) fn wished(reversible: bool) -> Self {
         if reversible { Self::Reversible } else { Self::NotAsked }
     }
 }

@@ -1,6 +1,7 @@
 //! One call of a guest: what it is asked, and what it looked up for its answer.
 
-use herd_sdk::{Failure, Found, InputBatch, Moment, Outcome, ReportBatch};
+use herd_model::FetchAnswer;
+use herd_sdk::{Found, InputBatch, Moment, Outcome, ReportBatch};
 
 /// What a guest is asked.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ pub(crate) struct Recorded {
 pub(crate) enum Asked {
     Inputs(InputBatch),
     Reports(ReportBatch),
-    Answer { token: Vec<u8>, otherwise: Vec<u8>, answer: Result<(u16, Vec<u8>), Failure> },
+    Answer { token: Vec<u8>, otherwise: Vec<u8>, answer: FetchAnswer },
 }
 
 impl Call<'_> {
@@ -56,14 +57,9 @@ impl Call<'_> {
         match *self {
             Self::Inputs(inputs) => Asked::Inputs(inputs.clone()),
             Self::Reports(reports) => Asked::Reports(reports.clone()),
-            Self::Answer { token, otherwise, outcome } => Asked::Answer {
-                token: token.into(),
-                otherwise: otherwise.into(),
-                answer: match outcome {
-                    Outcome::Answered { status, body } => Ok((status, body.into())),
-                    Outcome::Failed(failure) => Err(failure),
-                },
-            },
+            Self::Answer { token, otherwise, outcome } => {
+                Asked::Answer { token: token.into(), otherwise: otherwise.into(), answer: outcome.into() }
+            }
         }
     }
 
@@ -106,14 +102,7 @@ impl Asked {
         match self {
             Self::Inputs(inputs) => Call::Inputs(inputs),
             Self::Reports(reports) => Call::Reports(reports),
-            Self::Answer { token, otherwise, answer } => Call::Answer {
-                token,
-                otherwise,
-                outcome: match answer {
-                    Ok((status, body)) => Outcome::Answered { status: *status, body },
-                    Err(failure) => Outcome::Failed(*failure),
-                },
-            },
+            Self::Answer { token, otherwise, answer } => Call::Answer { token, otherwise, outcome: answer.outcome() },
         }
     }
 }

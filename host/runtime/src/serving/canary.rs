@@ -16,12 +16,12 @@ use crate::generation::compatibility::WayBack;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::replay::rehearsal::Rehearsed;
 use crate::sandbox::fault::Fault;
-use crate::serving::candidate::SwapOptions;
 use crate::serving::error::SwapError;
 use crate::serving::probation::{Probation, SwapLimits};
 use crate::serving::registry::Generations;
 use crate::serving::snapshot::Live;
 use herd_model::Share;
+use herd_model::SwapOptions;
 
 /// A generation that decides for a share of the sessions.
 pub(crate) struct Canary {
@@ -121,9 +121,9 @@ impl Generations {
     pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
         let _seat = self.seat(bytes, options)?;
         self.refuse_second_candidate()?;
-        let options = SwapOptions { way_back: WayBack::Beside, ..options };
-        let made =
-            giving_way("herd-swap", || self.candidate(bytes, options).inspect(|(candidate, _)| candidate.warm()))?;
+        let made = giving_way("herd-swap", || {
+            self.candidate(bytes, options, WayBack::Beside).inspect(|(candidate, _)| candidate.warm())
+        })?;
         let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
         let status = canary.status();
         let _switching = self.switching();

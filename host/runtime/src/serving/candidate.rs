@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::generation::compatibility::WayBack;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::replay::rehearsal::Rehearsed;
 
@@ -29,15 +28,4 @@ impl Candidate {
         let Rehearsed { transcripts, decisions } = self.rehearsed;
         format!("{transcripts} transcripts and {decisions} decisions of this node")
     }
-}
-
-/// How a swap is to go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SwapOptions {
-    /// Also for a guest that failed its probation here.
-    pub again: bool,
-    /// Without the last decisions of this node. Transcripts are rehearsed in any case.
-    pub unrehearsed: bool,
-    /// Whether the generation before has to be able to read what this one writes.
-    pub way_back: WayBack,
 }

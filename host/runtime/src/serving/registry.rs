@@ -34,7 +34,7 @@ use crate::replay::recorder::Recorder;
 use crate::replay::rehearsal::{Rehearsed, rehearse};
 use crate::sandbox::instance_count::CensusStatus;
 use crate::serving::canary::CanaryStatus;
-use crate::serving::candidate::{Candidate, SwapOptions};
+use crate::serving::candidate::Candidate;
 use crate::serving::draining::Retired;
 use crate::serving::error::{NoShadow, RollbackError, SwapError};
 use crate::serving::observer::Witness;
@@ -45,6 +45,7 @@ use crate::shadow::shadow::{ShadowReport, ShadowStatus, Shadows};
 use herd_model::Digest;
 use herd_model::GenerationId;
 use herd_model::Share;
+use herd_model::SwapOptions;
 
 /// The generations of one node.
 pub struct Generations {
@@ -188,8 +189,10 @@ impl Generations {
             }
             self.end_canary_because("a swap to another guest began");
         }
-        let (generation, rehearsed) =
-            giving_way("herd-swap", || self.candidate(bytes, options).inspect(|(candidate, _)| candidate.warm()))?;
+        let (generation, rehearsed) = giving_way("herd-swap", || {
+            let way_back = WayBack::wished(options.reversible);
+            self.candidate(bytes, options, way_back).inspect(|(candidate, _)| candidate.warm())
+        })?;
         Ok(Candidate { generation, rehearsed, seat })
     }
 
@@ -243,8 +246,7 @@ impl Generations {
     pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
         let _seat = self.seat(bytes, options)?;
         self.refuse_second_candidate()?;
-        let options = SwapOptions { way_back: WayBack::Beside, ..options };
-        let (candidate, _) = giving_way("herd-swap", || self.candidate(bytes, options))?;
+        let (candidate, _) = giving_way("herd-swap", || self.candidate(bytes, options, WayBack::Beside))?;
         // Not between a look at what is active and a change of it.
         let _switching = self.switching();
         let active = Arc::clone(&self.live.load().active);
@@ -291,9 +293,10 @@ impl Generations {
         &self,
         bytes: &[u8],
         options: SwapOptions,
+        way_back: WayBack,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         self.stages.offered();
-        let prepared = self.try_candidate(bytes, options);
+        let prepared = self.try_candidate(bytes, options, way_back);
         match &prepared {
             Ok(_) => self.stages.prepared(None),
             Err(SwapError::Load(refused)) => self.stages.prepared(Some(refused.stage)),
@@ -302,7 +305,12 @@ impl Generations {
         prepared
     }
 
-    fn try_candidate(&self, bytes: &[u8], options: SwapOptions) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
+    fn try_candidate(
+        &self,
+        bytes: &[u8],
+        options: SwapOptions,
+        way_back: WayBack,
+    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         if !self.retired.see_off() {
             return Err(SwapError::Retiring);
         }
@@ -312,7 +320,7 @@ impl Generations {
         let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.common)?;
         let loaded = began.elapsed();
         let active = Arc::clone(&self.live.load().active);
-        let forms = FormRules::new(&candidate, &active, options.way_back);
+        let forms = FormRules::new(&candidate, &active, way_back);
         forms.check()?;
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
         let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;

@@ -23,7 +23,7 @@ use herd_sdk::{Decision, Effect, Input, InputBatch, Mark, Moment};
 use crate::core::input_buffer::Window;
 use crate::core::reply_queue::Place;
 use crate::core::topics::SessionId;
-use crate::host::Surroundings;
+use crate::host::SessionsHost;
 use crate::listener::Shared;
 use crate::session::{Session, State};
 use crate::transport::Wire;
@@ -32,7 +32,7 @@ use herd_model::{GenerationId, Side, Sides};
 use herd_sys::clock::moment;
 
 /// The sessions of one node on one worker.
-pub(crate) struct Desk<S: Surroundings, W: Wire> {
+pub(crate) struct Desk<S: SessionsHost, W: Wire> {
     pub(crate) shared: Arc<Shared<S>>,
     queue: RefCell<VecDeque<Rc<Session<S, W>>>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session<S, W>>>>,
@@ -41,7 +41,7 @@ pub(crate) struct Desk<S: Surroundings, W: Wire> {
 }
 
 /// What goes into one call. Kept from call to call for its room.
-struct Call<S: Surroundings, W: Wire> {
+struct Call<S: SessionsHost, W: Wire> {
     batch: InputBatch,
     /// Who decides it: one generation decides one call.
     side: Side,
@@ -50,13 +50,13 @@ struct Call<S: Surroundings, W: Wire> {
 }
 
 /// A session with an input in the call.
-struct Member<S: Surroundings, W: Wire> {
+struct Member<S: SessionsHost, W: Wire> {
     session: Rc<Session<S, W>>,
     window: usize,
     mark: Mark,
 }
 
-impl<S: Surroundings, W: Wire> Desk<S, W> {
+impl<S: SessionsHost, W: Wire> Desk<S, W> {
     pub(crate) fn new(shared: Arc<Shared<S>>) -> Rc<Self> {
         Rc::new(Self {
             shared,
@@ -123,7 +123,7 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
     fn decide_some(&self) {
         let (at, now) = (moment(), Instant::now());
         let mut call = self.call.borrow_mut();
-        let sides = self.shared.surroundings.sides();
+        let sides = self.shared.host.sides();
         while let Some(session) = self.next(&mut call, sides) {
             if !self.add(&mut call, session, now) {
                 break;
@@ -184,7 +184,7 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
     }
 
     fn decide(&self, call: &mut Call<S, W>, at: Moment, now: Instant) {
-        match self.shared.surroundings.inputs(at, &call.batch, call.side) {
+        match self.shared.host.inputs(at, &call.batch, call.side) {
             Ok((decided_by, decision)) => {
                 let Call { members, keeps, .. } = call;
                 self.perform(decided_by, &decision, members, keeps, now);
@@ -208,7 +208,7 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
             let bytes = state.conversation.input.first(member.window);
             InputBatch::from_iter([Input { bytes, mark: member.mark }])
         };
-        match self.shared.surroundings.inputs(at, &batch, call.side) {
+        match self.shared.host.inputs(at, &batch, call.side) {
             Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[member], &mut call.keeps, now),
             Err(_) => self.divide(member, call, at, now),
         }
@@ -242,7 +242,7 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
         keeps.clear();
         for effect in &decision.effects {
             if let Effect::Keep(keep) = effect {
-                self.shared.surroundings.expect(decision.bytes(keep.key));
+                self.shared.host.expect(decision.bytes(keep.key));
             }
         }
         let mut effects = decision.effects.iter();
@@ -269,13 +269,13 @@ impl<S: Surroundings, W: Wire> Desk<S, W> {
     }
 }
 
-impl<S: Surroundings, W: Wire> Default for Call<S, W> {
+impl<S: SessionsHost, W: Wire> Default for Call<S, W> {
     fn default() -> Self {
         Self { batch: InputBatch::default(), side: Side::default(), members: Vec::new(), keeps: Vec::new() }
     }
 }
 
-impl<S: Surroundings, W: Wire> Drop for Desk<S, W> {
+impl<S: SessionsHost, W: Wire> Drop for Desk<S, W> {
     fn drop(&mut self) {
         self.wake();
     }

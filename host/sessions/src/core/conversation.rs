@@ -10,9 +10,9 @@ use herd_sdk::{Decision, Effect, FanOut, Mark, Progress};
 use crate::core::input_buffer::{InputBuffer, Window};
 use crate::core::reply_queue::{Place, Replies, Waiting};
 use crate::core::topics::{SessionId, Subscriptions};
-use crate::host::{KeepRequest, Surroundings};
+use crate::host::{KeepRequest, SessionsHost};
 use crate::listener::Shared;
-use herd_model::Asked;
+use herd_model::FetchRequest;
 use herd_model::GenerationId;
 use herd_model::Kept;
 use herd_sys::guest_log::log_note;
@@ -34,14 +34,14 @@ impl Conversation {
     }
 
     /// Whether there is room for what more input would bring.
-    pub(crate) fn may_decide<S: Surroundings>(&self, shared: &Shared<S>) -> bool {
+    pub(crate) fn may_decide<S: SessionsHost>(&self, shared: &Shared<S>) -> bool {
         self.replies.bytes() < shared.limits.output_bytes_max()
             && self.replies.waiting() < FETCHES_MAX
             && self.replies.queued() < QUEUED_MAX
     }
 
     /// What to decide next, about so many bytes of it.
-    pub(crate) fn window<S: Surroundings>(&self, shared: &Shared<S>, bytes: usize) -> Window<'_> {
+    pub(crate) fn window<S: SessionsHost>(&self, shared: &Shared<S>, bytes: usize) -> Window<'_> {
         self.input.window(shared.limits.line_bytes_max, bytes)
     }
 
@@ -52,14 +52,14 @@ impl Conversation {
     }
 
     /// A window of this many bytes is decided.
-    pub(crate) fn decided<S: Surroundings>(
+    pub(crate) fn decided<S: SessionsHost>(
         &mut self,
         shared: &Shared<S>,
         progress: Progress,
         window: usize,
         mark: Mark,
     ) {
-        if let Some(traffic) = shared.surroundings.traffic() {
+        if let Some(traffic) = shared.host.traffic() {
             traffic.received(self.id.0, self.address, self.input.first(progress.consumed));
         }
         self.input.consume(progress.consumed, window, progress.awaits);
@@ -73,7 +73,7 @@ impl Conversation {
 
     /// Performs an effect of a decision of a generation. Fetches hold the place that it answers into, or one of their own.
     /// `keeps` holds what became of the keeps of the decision so far.
-    pub(crate) fn perform<S: Surroundings>(
+    pub(crate) fn perform<S: SessionsHost>(
         &mut self,
         shared: &Shared<S>,
         decided_by: GenerationId,
@@ -87,7 +87,7 @@ impl Conversation {
                 let refused = reply.tie.filter(|tie| keeps[tie.keep as usize] == Kept::NoRoom);
                 self.replies.push(decision.bytes(refused.map_or(reply.bytes, |tie| tie.otherwise)));
             }
-            Effect::Keep(keep) => keeps.push(shared.surroundings.keep(KeepRequest {
+            Effect::Keep(keep) => keeps.push(shared.host.keep(KeepRequest {
                 key: decision.bytes(keep.key),
                 rank: decision.bytes(keep.rank),
                 form: keep.form,
@@ -99,7 +99,7 @@ impl Conversation {
             })),
             Effect::Fetch(fetch) => self.replies.push_waiting(Waiting {
                 asked_by: decided_by,
-                asked: Some(Asked {
+                asked: Some(FetchRequest {
                     upstream: decision.bytes(fetch.upstream).into(),
                     method: fetch.method,
                     path: decision.bytes(fetch.path).into(),
@@ -128,7 +128,7 @@ impl Conversation {
         }
     }
 
-    fn subscribe<S: Surroundings>(&mut self, shared: &Shared<S>, topic: &[u8]) {
+    fn subscribe<S: SessionsHost>(&mut self, shared: &Shared<S>, topic: &[u8]) {
         let (id, pushes_max) = (self.id, shared.limits.pushes_max);
         let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
         if !subscriptions.subscribe(&shared.topics, topic) {

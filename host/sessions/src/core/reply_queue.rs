@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use herd_model::Asked;
+use herd_model::FetchRequest;
 use herd_model::GenerationId;
 
 /// Which fetch of a session.
@@ -19,7 +19,7 @@ pub(crate) struct Waiting {
     /// Who asked, and decides the answer.
     pub(crate) asked_by: GenerationId,
     /// What is asked. Taken when the fetch starts.
-    pub(crate) asked: Option<Asked>,
+    pub(crate) asked: Option<FetchRequest>,
     /// What the guest needs to finish.
     pub(crate) token: Vec<u8>,
     /// The reply when nobody decides the answer.
@@ -81,7 +81,7 @@ impl Replies {
     }
 
     /// The next fetch that has not started, marked as started.
-    pub(crate) fn start_next(&mut self) -> Option<(FetchId, Asked, &mut Waiting)> {
+    pub(crate) fn start_next(&mut self) -> Option<(FetchId, FetchRequest, &mut Waiting)> {
         self.slots.iter_mut().find_map(|slot| match slot {
             Slot::Waiting(id, waiting) => waiting.asked.take().map(|asked| (*id, asked, &mut **waiting)),
             Slot::Ready(_) => None,
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn waiting(name: &str) -> Waiting {
-        let asked = Asked { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
+        let asked = FetchRequest { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
         Waiting {
             asked_by: GenerationId(1),
             asked: Some(asked),

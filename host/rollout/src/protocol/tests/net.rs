@@ -9,7 +9,7 @@ use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
 use crate::protocol::message::{Message, Plan, Round, Taken};
 use crate::protocol::participant::{Member, Order, Shelf};
 use herd_model::Digest;
-use herd_model::SwapWish;
+use herd_model::SwapOptions;
 
 /// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
 pub(crate) struct Net {
@@ -175,7 +175,7 @@ impl Net {
     }
 
     pub(crate) fn ask(&mut self, name: &'static str, what: &str) {
-        let plan = Plan { digest: guest(what), wish: SwapWish::default() };
+        let plan = Plan { digest: guest(what), wish: SwapOptions::default() };
         let now = self.now;
         let member = &mut self.node(name).member;
         member.shelf().hold(guest(what), bytes(what));
