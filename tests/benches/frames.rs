@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use herd_peers::{Bundle, ReportFrame, WireReport};
+use herd_replication::{Bundle, ReportFrame, WireReport};
 
 fn frames(criterion: &mut Criterion) {
     let report = WireReport {

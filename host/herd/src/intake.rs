@@ -9,8 +9,8 @@ use herd_sdk::{Decision, Effect, Report};
 
 use crate::node::Core;
 use herd_model::limits::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
-use herd_peers::{ReportFrame, WireReport};
 use herd_replication::{Aside, Kept, Rank, Reign};
+use herd_replication::{ReportFrame, WireReport};
 use herd_runtime::{Fault, GenerationId};
 use herd_sys::{clock::moment, guest_log::log_note};
 

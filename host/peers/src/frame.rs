@@ -5,59 +5,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::report_batch::Bundle;
+use herd_replication::ReportFrame;
 
 /// The version of everything below. Nodes of different versions refuse each other's links, in words.
 pub(super) const PROTOCOL_VERSION: u16 = 2;
-
-/// One report, as it travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireReport<'a> {
-    /// The key.
-    #[serde(with = "serde_bytes", borrow)]
-    pub key: &'a [u8],
-    /// The reign of the key.
-    pub reign: u64,
-    /// The rank its writer gave it.
-    #[serde(with = "serde_bytes", borrow)]
-    pub rank: &'a [u8],
-    /// The form its writer wrote it in.
-    pub form: u32,
-    /// The record.
-    #[serde(with = "serde_bytes", borrow)]
-    pub record: &'a [u8],
-    /// The node that took it from a client.
-    #[serde(borrow)]
-    pub origin: &'a str,
-}
-
-/// The body of a frame of reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportFrame(Bytes);
-
-impl From<&Bundle> for ReportFrame {
-    fn from(reports: &Bundle) -> Self {
-        Self(Bytes::copy_from_slice(reports.bytes()))
-    }
-}
-
-impl ReportFrame {
-    /// Its reports, in the order they were sent.
-    ///
-    /// # Errors
-    ///
-    /// The peer sent something else; the link is to be closed.
-    pub fn reports(&self) -> Result<Vec<WireReport<'_>>, postcard::Error> {
-        let mut rest: &[u8] = &self.0;
-        let mut reports = Vec::new();
-        while !rest.is_empty() {
-            let (report, behind) = postcard::take_from_bytes(rest)?;
-            reports.push(report);
-            rest = behind;
-        }
-        Ok(reports)
-    }
-}
 
 /// The first frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +44,7 @@ impl Frame {
         let body = match self {
             Self::Hello(hello) => (kind::HELLO, postcard::to_stdvec(hello)),
             Self::Refused(why) => (kind::REFUSED, postcard::to_stdvec(why)),
-            Self::Reports(reports) => (kind::REPORTS, Ok(reports.0.to_vec())),
+            Self::Reports(reports) => (kind::REPORTS, Ok(reports.bytes().to_vec())),
             Self::Ping(sent_ns) => (kind::PING, postcard::to_stdvec(sent_ns)),
             Self::Pong(sent_ns, now_ns) => (kind::PONG, postcard::to_stdvec(&(sent_ns, now_ns))),
             Self::Goodbye => (kind::GOODBYE, Ok(Vec::new())),
@@ -113,7 +64,7 @@ impl Frame {
         Ok(match kind {
             kind::HELLO => Self::Hello(postcard::from_bytes(&frame)?),
             kind::REFUSED => Self::Refused(postcard::from_bytes(&frame)?),
-            kind::REPORTS => Self::Reports(ReportFrame(frame)),
+            kind::REPORTS => Self::Reports(ReportFrame::new(frame)),
             kind::PING => Self::Ping(postcard::from_bytes(&frame)?),
             kind::PONG => {
                 let (sent_ns, now_ns) = postcard::from_bytes(&frame)?;
@@ -166,6 +117,8 @@ pub(super) const HELLO_BYTES_MAX: usize = 1 << 10;
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use herd_replication::{Bundle, WireReport};
 
     use super::*;
 

@@ -2,8 +2,7 @@
 
 use herd_sys::TrafficLog;
 
-use super::frame::ReportFrame;
-use super::report_batch::Bundle;
+use herd_replication::{Bundle, ReportFrame};
 
 /// Takes what peers report and say.
 pub trait PeersHost: Send + Sync + 'static {

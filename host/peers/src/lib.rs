@@ -9,22 +9,20 @@
 //! Bounds: bytes of a frame (fewer before the handshake), bytes of a link's queue, time for the handshake, for a
 //! write, and between pings.
 
+mod clock_offset;
 mod connect;
 mod frame;
 mod handshake;
 mod host;
 mod limits;
+mod link_queue;
 mod link_task;
 mod mesh;
-mod outbox;
 mod peer;
-mod report_batch;
 mod status;
 
-pub use frame::{ReportFrame, WireReport};
 pub use handshake::{HandshakeError, Identity};
 pub use host::PeersHost;
 pub use limits::LinkLimits;
 pub use mesh::Peers;
-pub use report_batch::Bundle;
 pub use status::{LinkState, LinkStatus, PeersStatus};

@@ -7,15 +7,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use herd_replication::{Bundle, WireReport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::frame::{Frame, FrameError, WireReport};
+use super::clock_offset::Clocks;
+use super::frame::{Frame, FrameError};
 use super::handshake::Frames;
+use super::link_queue::LinkQueue;
 use super::mesh::Peers;
-use super::outbox::Outbox;
 use super::peer::Link;
-use super::report_batch::Bundle;
 
 /// Runs a link to its end. On the way out it sends what waits and says goodbye.
 pub(super) async fn run(peers: &Arc<Peers>, link: &Arc<Link>, frames: Frames) -> Result<(), LinkError> {
@@ -95,7 +96,7 @@ async fn write(
     // after a pause goes at once.
     let mut not_before = Instant::now();
     loop {
-        if link.outbox.catch_up() {
+        if link.queue.outbox().catch_up() {
             untold = Some(0);
         }
         let ending = tokio::select! {
@@ -109,14 +110,14 @@ async fn write(
                 send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
                 false
             }
-            () = link.outbox.told() => false,
-            () = filled(&link.outbox, not_before) => false,
+            () = link.queue.messages_queued() => false,
+            () = sendable(&link.queue, not_before) => false,
             () = std::future::ready(()), if untold.is_some() => false,
         };
-        for message in link.outbox.messages() {
+        for message in link.queue.take_messages() {
             send(&mut sink, Frame::Message(message).encode()).await?;
         }
-        let mut reports = link.outbox.take();
+        let mut reports = link.queue.outbox().take();
         if let (Some(part), Some(sink)) = (untold, peers.sink()) {
             untold = sink.holdings(part, &mut reports).then_some(part + 1);
         }
@@ -134,12 +135,12 @@ async fn write(
 }
 
 /// Waits until there is something to send and it may be sent. Cancel safe: what is there stays there.
-async fn filled(outbox: &Outbox, not_before: Instant) {
-    outbox.filled().await;
+async fn sendable(queue: &LinkQueue, not_before: Instant) {
+    queue.reports_queued().await;
     if Instant::now() < not_before {
         tokio::select! {
             () = tokio::time::sleep_until(not_before) => {}
-            () = outbox.many() => {}
+            () = queue.frame_filled() => {}
         }
     }
 }
@@ -158,33 +159,6 @@ fn log_traffic(peers: &Peers, link: &Link, reports: &Bundle) {
     }
 }
 
-/// What a ping tells about two clocks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Clocks {
-    round_trip_ns: i128,
-    ahead_ns: i128,
-}
-
-impl Clocks {
-    /// From when a ping left, what the peer's clock showed, and when the pong came. The peer's clock is compared with
-    /// the middle of the round trip.
-    fn measured(sent_ns: u64, peer_ns: u64, now_ns: u64) -> Option<Self> {
-        let round_trip_ns = i128::from(now_ns) - i128::from(sent_ns);
-        (round_trip_ns >= 0)
-            .then(|| Self { round_trip_ns, ahead_ns: i128::from(peer_ns) - (i128::from(sent_ns) + round_trip_ns / 2) })
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
-    pub(super) fn round_trip_ms(self) -> f64 {
-        self.round_trip_ns as f64 / 1e6
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
-    pub(super) fn ahead_ms(self) -> f64 {
-        self.ahead_ns as f64 / 1e6
-    }
-}
-
 fn now_ns() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
@@ -199,15 +173,3 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 const BATCH_BYTES_MAX: usize = 256 << 10;
 /// One guest call decides a frame of reports within its deadline.
 const BATCH_REPORTS_MAX: usize = 512;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_ahead_is_measured_against_the_middle_of_the_round_trip() {
-        let clocks = Clocks::measured(1_000_000, 9_000_000, 3_000_000).unwrap();
-        assert_eq!((clocks.round_trip_ms(), clocks.ahead_ms()), (2.0, 7.0));
-        assert_eq!(Clocks::measured(5, 5, 4), None, "a clock that was set back measures nothing");
-    }
-}

@@ -7,20 +7,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use herd_replication::{Bundle, WireReport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connect;
-use super::frame::{Hello, WireReport};
+use super::frame::Hello;
 use super::handshake::{self, Frames, Identity};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
+use super::link_queue::LinkQueue;
 use super::link_task;
-use super::outbox::Outbox;
 use super::peer::{Link, Peer, lock};
-use super::report_batch::Bundle;
 use super::status::PeersStatus;
 use herd_sys::workers::Rota;
 
@@ -89,7 +89,7 @@ impl Peers {
                 if encoded.is_empty() {
                     encoded.add(report);
                 }
-                if !link.outbox.push(encoded.bytes()) {
+                if !link.queue.push(encoded.bytes()) {
                     // The link ended since the snapshot was made.
                     self.peer(&link.peer).push(encoded.bytes());
                 }
@@ -142,8 +142,8 @@ impl Peers {
         let peer = self.peer(&hello.node);
         let preferred = dialed == (self.identity.node < hello.node);
         let link = || {
-            let outbox = Outbox::new(self.limits.queue_bytes_max());
-            Link::new(&hello.node, hello.epoch, dialed, outbox, self.stopping.child_token())
+            let queue = LinkQueue::new(self.limits.queue_bytes_max());
+            Link::new(&hello.node, hello.epoch, dialed, queue, self.stopping.child_token())
         };
         let admitted = peer.admit(hello.epoch, dialed, preferred, link);
         let link = admitted.ok_or_else(|| format!("{} and {} have a link already", self.identity.node, hello.node))?;
@@ -233,7 +233,7 @@ impl Peers {
 }
 
 fn tell(link: &Link, message: &Bytes) {
-    if !link.outbox.tell(message.clone()) {
+    if !link.queue.push_message(message.clone()) {
         tracing::debug!(peer = %link.peer, "too much waits for a peer, and a message is lost");
     }
 }

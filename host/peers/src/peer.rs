@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::link_task::Clocks;
-use super::outbox::Outbox;
+use super::clock_offset::Clocks;
+use super::link_queue::LinkQueue;
 use super::status::{LinkState, LinkStatus};
 
 /// One peer, connected or not.
@@ -24,7 +24,7 @@ pub(super) struct Peer {
 /// One live link.
 pub(super) struct Link {
     pub(super) peer: String,
-    pub(super) outbox: Outbox,
+    pub(super) queue: LinkQueue,
     pub(super) clocks: Mutex<Option<Clocks>>,
     /// Cancelled to end this link.
     pub(super) ending: CancellationToken,
@@ -36,10 +36,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: &str, epoch: u64, dialed: bool, outbox: Outbox, ending: CancellationToken) -> Self {
+    pub(super) fn new(peer: &str, epoch: u64, dialed: bool, queue: LinkQueue, ending: CancellationToken) -> Self {
         Self {
             peer: peer.into(),
-            outbox,
+            queue,
             clocks: Mutex::default(),
             ending,
             epoch,
@@ -96,17 +96,17 @@ impl Peer {
             *slot = None;
         }
         drop(slot);
-        self.dropped.fetch_add(link.outbox.dropped(), Ordering::Relaxed);
-        link.outbox.close().iter().for_each(|report| self.push(report));
+        self.dropped.fetch_add(link.queue.outbox().dropped(), Ordering::Relaxed);
+        link.queue.close().iter().for_each(|report| self.push(report));
         if was_current {
             self.fail(error);
         }
         was_current
     }
 
-    /// ParticipantHost a report that its link did not take to the link that is there now, if any.
+    /// Hands a report that its link did not take to the link that is there now, if any.
     pub(super) fn push(&self, report: &[u8]) {
-        let taken = self.link().is_some_and(|link| link.outbox.push(report));
+        let taken = self.link().is_some_and(|link| link.queue.push(report));
         self.dropped.fetch_add(u64::from(!taken), Ordering::Relaxed);
     }
 
@@ -123,12 +123,12 @@ impl Peer {
             peer: name.into(),
             state: match &link {
                 None => LinkState::Down,
-                Some(link) if link.outbox.is_behind() => LinkState::Behind,
+                Some(link) if link.queue.outbox().is_behind() => LinkState::Behind,
                 Some(_) => LinkState::Up,
             },
             since_s: link.as_ref().map(|link| link.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
-            queued_bytes: link.as_ref().map_or(0, |link| link.outbox.bytes()),
-            dropped_reports: dropped + link.as_ref().map_or(0, |link| link.outbox.dropped()),
+            queued_bytes: link.as_ref().map_or(0, |link| link.queue.outbox().bytes()),
+            dropped_reports: dropped + link.as_ref().map_or(0, |link| link.queue.outbox().dropped()),
             round_trip_ms: clocks.map(Clocks::round_trip_ms),
             clock_ahead_ms: clocks.map(Clocks::ahead_ms),
             last_error: lock(&self.last_error).clone(),
@@ -142,12 +142,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use herd_replication::{Bundle, WireReport};
+
     use super::*;
-    use crate::frame::WireReport;
-    use crate::report_batch::Bundle;
 
     fn admit(peer: &Peer, epoch: u64, dialed: bool, preferred: bool) -> Option<Arc<Link>> {
-        let link = || Link::new("Jaquez", epoch, dialed, Outbox::new(1 << 20), CancellationToken::new());
+        let link = || Link::new("Jaquez", epoch, dialed, LinkQueue::new(1 << 20), CancellationToken::new());
         peer.admit(epoch, dialed, preferred, link)
     }
 
@@ -177,11 +177,11 @@ mod tests {
         reports.add(&WireReport { key: b"k", reign: 0, rank: b"", form: 0, record: b"", origin: "Riley" });
         let report = reports.bytes();
         let old = admit(&peer, 1, false, false).unwrap();
-        assert!(old.outbox.push(report));
+        assert!(old.queue.push(report));
         let new = admit(&peer, 1, true, true).unwrap();
         assert!(!peer.dismiss(&old, None), "another one is in its place");
-        assert_eq!(new.outbox.take(), reports);
-        assert!(!old.outbox.push(report), "a link that has ended takes nothing more");
+        assert_eq!(new.queue.outbox().take(), reports);
+        assert!(!old.queue.push(report), "a link that has ended takes nothing more");
         assert!(peer.dismiss(&new, None));
         assert_eq!(peer.status("Jaquez").dropped_reports, 0);
     }

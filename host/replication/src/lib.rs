@@ -9,10 +9,16 @@
 mod digest;
 mod entry;
 mod origins;
+mod outbox;
 mod prefetch;
 mod record_table;
+mod report_batch;
+mod wire_report;
 
 pub use digest::RecordsDigest;
 pub use entry::Rank;
 pub use herd_model::{Kept, Reign};
+pub use outbox::{Outbox, Push};
 pub use record_table::{Aside, RecordLimits, RecordTable, RecordsStatus};
+pub use report_batch::Bundle;
+pub use wire_report::{ReportFrame, WireReport};

@@ -1,35 +1,25 @@
-//! What waits for one peer.
+//! Reports that wait to be sent to one peer.
 //!
-//! Workers push into a lane each, so that none waits for another; the link's task takes from all lanes. Order between
-//! lanes does not matter, because records are ranked.
+//! The outbox has a lane per worker, so that no worker waits for another; the link's task takes from all lanes. Order
+//! between lanes does not matter, because records are ranked.
 //!
-//! Messages that are no reports have a short queue of their own and go first. What finds it full is lost, and whoever says
-//! it says it again.
+//! A full lane is conflated: of several reports under one key only the last stays, at its place near the tail. If that
+//! does not make room, the lane is dropped and the link is marked behind. A stopped peer therefore costs others
+//! nothing: it hears everything again once it reads.
 //!
-//! A full queue conflates: of several reports under one key only the last is kept, and it keeps its place at the
-//! tail. If that does not make room, the queue is dropped and the link is marked behind, which costs a peer that has
-//! stopped its reports and everybody else nothing.
+//! Knows nothing of sockets, tasks or wake-ups: the caller names its lane and wakes the link. Bounds: bytes per lane.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
-use tokio::sync::Notify;
+use crate::report_batch::Bundle;
+use crate::wire_report::WireReport;
 
-use super::frame::WireReport;
-use super::report_batch::Bundle;
-use herd_sys::workers as worker;
-
-/// The queue of a link.
-pub(super) struct Outbox {
+/// The reports that wait for one peer.
+pub struct Outbox {
     lanes: Box<[Mutex<Lane>]>,
     lane_bytes_max: usize,
-    filled: Notify,
-    messages: Mutex<VecDeque<Bytes>>,
-    told: Notify,
-    /// A lane holds enough for a frame of its own.
-    many: Notify,
     behind: AtomicBool,
     dropped: AtomicU64,
     bytes: AtomicUsize,
@@ -45,29 +35,28 @@ struct Lane {
 }
 
 impl Outbox {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        let lanes = worker::slots();
+    /// Creates an outbox of `lanes` lanes that hold `bytes_max` bytes together, but at least 1 MiB each.
+    #[must_use]
+    pub fn new(bytes_max: usize, lanes: usize) -> Self {
+        let lanes = lanes.max(1);
         let lane_bytes_max = (bytes_max / lanes).max(LANE_BYTES_MIN);
         let lane = || Mutex::new(Lane { conflate_at: CONFLATE_BYTES_MIN, ..Lane::default() });
         Self {
             lanes: (0..lanes).map(|_| lane()).collect(),
             lane_bytes_max,
-            filled: Notify::new(),
-            messages: Mutex::default(),
-            told: Notify::new(),
-            many: Notify::new(),
             behind: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
         }
     }
 
-    /// Adds a report that was encoded. Never waits. False when the link has ended; then it is not added.
-    #[must_use]
-    pub(super) fn push(&self, report: &[u8]) -> bool {
-        let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
+    /// Adds an encoded report to a lane, which is taken modulo their number. Never waits for more than the copy of
+    /// another push to the same lane.
+    #[inline]
+    pub fn push(&self, lane: usize, report: &[u8]) -> Push {
+        let mut lane = self.lanes[lane % self.lanes.len()].lock().unwrap_or_else(PoisonError::into_inner);
         if lane.closed {
-            return false;
+            return Push::Closed;
         }
         let before = lane.bytes();
         lane.reports.push(report);
@@ -75,64 +64,28 @@ impl Outbox {
             lane.conflate(self.lane_bytes_max);
         }
         if lane.bytes() > self.lane_bytes_max {
+            // Conflation made no room: the peer reads slower than different keys change. Dropping the lane bounds the
+            // memory that a stopped peer costs; the mark makes the link resend everything once the peer reads again.
             self.dropped.fetch_add(lane.reports.len() as u64, Ordering::Relaxed);
             lane.clear();
             self.behind.store(true, Ordering::Relaxed);
         }
         // Wrapping: the difference may be negative.
         self.bytes.fetch_add(lane.bytes().wrapping_sub(before), Ordering::Relaxed);
-        let many = lane.reports.len() == MANY;
-        drop(lane);
-        if many {
-            self.many.notify_one();
-        }
-        self.filled.notify_one();
-        true
-    }
-
-    /// Adds a message. Never waits. False when too many wait already; then it is not added.
-    pub(super) fn tell(&self, message: Bytes) -> bool {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes: usize = messages.iter().map(Bytes::len).sum();
-        if messages.len() >= MESSAGES_MAX || bytes >= MESSAGES_BYTES_MAX {
-            return false;
-        }
-        messages.push_back(message);
-        drop(messages);
-        self.told.notify_one();
-        true
-    }
-
-    /// Waits until there is a message. Cancel safe.
-    pub(super) async fn told(&self) {
-        self.told.notified().await;
-    }
-
-    /// Takes the messages that wait.
-    pub(super) fn messages(&self) -> VecDeque<Bytes> {
-        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+        // Equality and not `>=`: a lane that fills beyond a frame wakes its link early once, not at every push.
+        if lane.reports.len() == FRAME_WORTHWHILE { Push::FrameFilled } else { Push::Queued }
     }
 
     /// Takes everything that waits, and nothing more from then on.
-    pub(super) fn close(&self) -> Bundle {
+    pub fn close(&self) -> Bundle {
         for lane in &self.lanes {
             lane.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         }
         self.take()
     }
 
-    /// Waits until there is something. Cancel safe.
-    pub(super) async fn filled(&self) {
-        self.filled.notified().await;
-    }
-
-    /// Waits until there is enough for a frame of its own. Cancel safe. May be early: what made it so may be gone.
-    pub(super) async fn many(&self) {
-        self.many.notified().await;
-    }
-
     /// Takes everything that waits.
-    pub(super) fn take(&self) -> Bundle {
+    pub fn take(&self) -> Bundle {
         let mut taken = Bundle::default();
         for lane in &self.lanes {
             let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,22 +98,38 @@ impl Outbox {
     }
 
     /// Whether reports were dropped since this was asked last: then the peer has to hear everything again.
-    pub(super) fn catch_up(&self) -> bool {
+    pub fn catch_up(&self) -> bool {
         self.behind.swap(false, Ordering::Relaxed)
     }
 
     /// Reports were dropped, and the peer has not begun to hear everything again.
-    pub(super) fn is_behind(&self) -> bool {
+    pub fn is_behind(&self) -> bool {
         self.behind.load(Ordering::Relaxed)
     }
 
-    pub(super) fn dropped(&self) -> u64 {
+    /// Number of reports dropped since the link came up.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// Bytes of the reports that wait, in all lanes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
+}
+
+/// The outcome of [`Outbox::push`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Push {
+    /// The report waits.
+    Queued,
+    /// The report waits, and the lane holds enough for a frame of its own now.
+    FrameFilled,
+    /// The link has ended. The report was not added.
+    Closed,
 }
 
 impl Lane {
@@ -191,12 +160,8 @@ impl Lane {
     }
 }
 
-/// A round of a swap in a herd of fifty.
-const MESSAGES_MAX: usize = 256;
-/// Some parts of a guest.
-const MESSAGES_BYTES_MAX: usize = 4 << 20;
-/// With so many reports, what a frame costs is little for each of them.
-const MANY: usize = 16;
+/// Reports that make a frame worthwhile: with so many, the cost of the frame is small for each of them.
+const FRAME_WORTHWHILE: usize = 16;
 /// Below this a lane is only a list: conflating costs more than it saves.
 const CONFLATE_BYTES_MIN: usize = 256 << 10;
 /// A lane holds some reports of the greatest length, however many lanes share the queue.
@@ -206,6 +171,8 @@ const LANE_BYTES_MIN: usize = 1 << 20;
 mod tests {
     use super::*;
 
+    const LANES: usize = 3;
+
     fn report(key: &str, record: &[u8]) -> Vec<u8> {
         let mut bundle = Bundle::default();
         bundle.add(&WireReport { key: key.as_bytes(), reign: 0, rank: b"", form: 0, record, origin: "Riley" });
@@ -214,31 +181,23 @@ mod tests {
 
     #[test]
     fn what_is_pushed_is_taken_once_and_in_order() {
-        let outbox = Outbox::new(1 << 20);
-        assert!(outbox.push(&report("a", b"1")));
-        assert!(outbox.push(&report("b", b"2")));
+        let outbox = Outbox::new(1 << 20, LANES);
+        assert_ne!(outbox.push(1, &report("a", b"1")), Push::Closed);
+        assert_ne!(outbox.push(1, &report("b", b"2")), Push::Closed);
         assert_eq!(outbox.take().iter().collect::<Vec<_>>(), [report("a", b"1"), report("b", b"2")]);
         assert!(outbox.take().is_empty());
         assert_eq!(outbox.bytes(), 0);
     }
 
     #[test]
-    fn messages_are_taken_in_order_and_few_wait() {
-        let outbox = Outbox::new(1 << 20);
-        let taken = (0..1000).filter(|number: &u32| outbox.tell(number.to_be_bytes().to_vec().into())).count();
-        assert_eq!(taken, MESSAGES_MAX);
-        let messages = outbox.messages();
-        assert_eq!((messages.len(), &messages[1][..]), (MESSAGES_MAX, &[0, 0, 0, 1][..]));
-        let large = Bytes::from(vec![0; 1 << 20]);
-        assert_eq!((0..9).filter(|_| outbox.tell(large.clone())).count(), 4);
-    }
-
-    #[test]
     fn a_stopped_peer_costs_one_report_per_key() {
-        let outbox = Outbox::new(64 << 20);
+        let outbox = Outbox::new(64 << 20, LANES);
         let record = [b'x'; 1000];
         for round in 0..2000_u32 {
-            assert!(outbox.push(&report(&format!("k{}", round % 10), &[&record[..], &round.to_be_bytes()].concat())));
+            assert_ne!(
+                outbox.push(1, &report(&format!("k{}", round % 10), &[&record[..], &round.to_be_bytes()].concat())),
+                Push::Closed
+            );
         }
         assert!(outbox.bytes() <= 2 * CONFLATE_BYTES_MIN, "{}", outbox.bytes());
         assert!(!outbox.is_behind());
@@ -249,12 +208,15 @@ mod tests {
 
     #[test]
     fn a_queue_is_conflated_before_anything_is_dropped() {
-        let outbox = Outbox::new(LANE_BYTES_MIN * worker::slots());
+        let outbox = Outbox::new(LANE_BYTES_MIN * LANES, LANES);
         let record = [b'x'; 1000];
         // Some 700 KiB of different keys, and then the same ones again: never more than a lane holds, if conflated.
         for round in 0..3 {
             for key in 0..700 {
-                assert!(outbox.push(&report(&format!("k{key}-{}", "y".repeat(8)), &[&record[..], &[round]].concat())));
+                assert_ne!(
+                    outbox.push(1, &report(&format!("k{key}-{}", "y".repeat(8)), &[&record[..], &[round]].concat())),
+                    Push::Closed
+                );
             }
         }
         assert!(!outbox.is_behind());
@@ -264,10 +226,10 @@ mod tests {
 
     #[test]
     fn over_its_limit_the_queue_is_dropped_and_the_link_is_behind() {
-        let outbox = Outbox::new((1 << 20) * worker::slots());
+        let outbox = Outbox::new((1 << 20) * LANES, LANES);
         let record = vec![b'x'; 64 << 10];
         for key in 0..20 {
-            assert!(outbox.push(&report(&format!("k{key}"), &record)));
+            assert_ne!(outbox.push(1, &report(&format!("k{key}"), &record)), Push::Closed);
         }
         assert!(outbox.is_behind() && outbox.dropped() > 0);
         assert!(outbox.bytes() <= 1 << 20);

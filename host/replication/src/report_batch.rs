@@ -1,6 +1,6 @@
 //! Reports that were encoded, one behind the other in one buffer: on a flood's way nothing is allocated for each.
 
-use super::frame::WireReport;
+use crate::wire_report::WireReport;
 
 /// Encoded reports, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,13 +23,13 @@ impl Bundle {
     }
 
     /// Puts a report behind the others that was encoded before.
-    pub(super) fn push(&mut self, report: &[u8]) {
+    pub fn push(&mut self, report: &[u8]) {
         self.bytes.extend_from_slice(report);
         self.ends.push(self.bytes.len());
     }
 
     /// Puts all of another bundle behind this one.
-    pub(super) fn append(&mut self, other: Self) {
+    pub fn append(&mut self, other: Self) {
         if self.is_empty() {
             *self = other;
             return;
@@ -40,7 +40,7 @@ impl Bundle {
     }
 
     /// Forgets them, and keeps the room.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
     }
@@ -64,12 +64,12 @@ impl Bundle {
     }
 
     /// The encoding of each.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         (0..self.ends.len()).map(|index| &self.bytes[self.start(index)..self.ends[index]])
     }
 
     /// Bodies of frames: each of so many bytes and reports at most, and of one report at least.
-    pub(super) fn bodies(&self, bytes_max: usize, reports_max: usize) -> impl Iterator<Item = &[u8]> {
+    pub fn bodies(&self, bytes_max: usize, reports_max: usize) -> impl Iterator<Item = &[u8]> {
         let mut next = 0;
         std::iter::from_fn(move || {
             let start = self.start(next);
