@@ -101,7 +101,7 @@ fn half_way_through_a_roll_every_node_answers_right_and_all_hold_the_same() {
     for node in herd.names() {
         let status = herd.status(node);
         assert_eq!(status["generations"]["unconvertible"], 0, "{node}");
-        assert_eq!(status["records"]["set_aside"], 0, "{node}");
+        assert_eq!(status["records"]["quarantined"], 0, "{node}");
     }
 }
 
@@ -121,7 +121,7 @@ fn a_report_that_a_node_cannot_convert_is_kept_and_passed_on() {
     assert_eq!(located(&herd, "Jaquez", "kiwi"), "? WHATSAT kiwi 1 1", "as if it were unknown");
     assert!(unconvertible(&herd, "Jaquez") > counted, "nor was the record");
     up.await_log(&["WARN", "a form that no generation here can convert"]);
-    assert_eq!(herd.status("Jaquez")["records"]["set_aside"], 0);
+    assert_eq!(herd.status("Jaquez")["records"]["quarantined"], 0);
     assert_eq!(unconvertible(&herd, "Bernard"), 0);
     herd.swap(Fixture::SecondForm, &["Jaquez"]).unwrap();
     assert_eq!(located(&herd, "Jaquez", "kiwi"), told, "it was there all the time");

@@ -23,14 +23,14 @@ fn a_report_that_no_live_generation_can_stand_is_set_aside_until_one_can() {
         herd.swap(fixture, &["Jaquez"]).unwrap();
         herd.swap(fixture, &["Jaquez"]).unwrap();
         let at = herd.client("Riley").ask(&format!("IAMAT {client} +34-118 1"));
-        let status = herd.await_status("Jaquez", "a report set aside", |status| status["records"]["set_aside"] == 1);
+        let status = herd.await_status("Jaquez", "a report set aside", |status| status["records"]["quarantined"] == 1);
         assert_eq!(status["records"]["digest"], herd.digest("Riley"), "what is set aside counts in the digest");
         let trapped = |which: &str| status["generations"][which]["faults"].as_u64().unwrap() > 0;
         assert_eq!((trapped("active"), trapped("previous")), (faults, faults), "{status}");
         assert!(!herd.knows("Juzang", client), "it goes no further");
 
         herd.swap(DEFAULT_GUEST, &["Jaquez"]).unwrap();
-        assert_eq!(herd.status("Jaquez")["records"]["set_aside"], 0);
+        assert_eq!(herd.status("Jaquez")["records"]["quarantined"], 0);
         assert_eq!(herd.client("Jaquez").ask_places(&format!("WHATSAT {client} 1 1")).0, at);
         herd.await_known(client, &["Juzang"]);
         assert_eq!(herd.digest("Juzang"), herd.digest("Riley"));
@@ -48,7 +48,7 @@ fn what_is_set_aside_is_not_shown_and_what_was_there_before_still_is() {
         herd.swap_with(Fixture::Refuser, &["--node", "Jaquez", "--unrehearsed"]).unwrap();
     }
     let _ = herd.client("Riley").ask("IAMAT trap-kiwi +35-118 2");
-    herd.await_status("Jaquez", "a report set aside", |status| status["records"]["set_aside"] == 1);
+    herd.await_status("Jaquez", "a report set aside", |status| status["records"]["quarantined"] == 1);
     assert_eq!(herd.client("Jaquez").ask_places("WHATSAT trap-kiwi 1 1").0, first);
     assert_eq!(herd.digest("Jaquez"), herd.digest("Riley"));
     assert!(!herd.knows("Jaquez", "refuse-nobody"));
@@ -69,7 +69,7 @@ fn one_report_that_traps_costs_only_itself_among_many() {
     for _ in 0..300 {
         assert!(client.line().starts_with("AT Riley "));
     }
-    let whole = |status: &serde_json::Value| status["records"]["keys"] == 299 && status["records"]["set_aside"] == 1;
+    let whole = |status: &serde_json::Value| status["records"]["keys"] == 299 && status["records"]["quarantined"] == 1;
     herd.await_status("Jaquez", "299 records and one aside", whole);
     herd.await_status("Juzang", "299 records", |status| status["records"]["keys"] == 299);
     assert!(!herd.knows("Juzang", "trap-137"));
@@ -84,5 +84,5 @@ fn a_report_that_the_active_generation_cannot_stand_is_decided_by_the_previous_o
     let _ = herd.client("Riley").ask("IAMAT trap-kiwi +34-118 1");
     herd.await_known("trap-kiwi", &herd.names());
     let status = herd.status("Jaquez");
-    assert_eq!((&status["records"]["set_aside"], &status["generations"]["rescued"]), (&0.into(), &1.into()));
+    assert_eq!((&status["records"]["quarantined"], &status["generations"]["rescued"]), (&0.into(), &1.into()));
 }

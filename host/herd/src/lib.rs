@@ -7,10 +7,6 @@
 
 pub mod cli;
 pub mod config;
-mod controls;
-mod hands;
-mod intake;
-mod journal;
 pub mod node;
 
 /// The component that decides unless another is configured.

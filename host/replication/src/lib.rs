@@ -8,9 +8,11 @@
 
 mod digest;
 mod entry;
+mod ingest;
 mod origins;
 mod outbox;
 mod prefetch;
+mod quarantined;
 mod record_table;
 mod report_batch;
 mod wire_report;
@@ -18,7 +20,9 @@ mod wire_report;
 pub use digest::RecordsDigest;
 pub use entry::Rank;
 pub use herd_model::{Kept, Reign};
+pub use ingest::{BadFrame, Ingest, IngestHost, NotDecided};
 pub use outbox::{Outbox, Push};
-pub use record_table::{Aside, RecordLimits, RecordTable, RecordsStatus};
+pub use quarantined::Quarantined;
+pub use record_table::{RecordLimits, RecordTable, RecordsStatus};
 pub use report_batch::Bundle;
 pub use wire_report::{ReportFrame, WireReport};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::{Digester, RecordsDigest};
 use super::entry::{Entry, Rank};
 use super::origins::{OriginId, Origins};
+use super::quarantined::Quarantined;
 
 /// How much is taken from clients.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,29 +32,6 @@ impl Default for RecordLimits {
     }
 }
 
-/// A report that is set aside: it counts in the digest and is not shown to guests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aside {
-    /// The key.
-    pub key: Vec<u8>,
-    /// In which reign.
-    pub reign: Reign,
-    /// The rank its writer gave it.
-    pub rank: Vec<u8>,
-    /// The form its writer wrote it in.
-    pub form: u32,
-    /// The record.
-    pub record: Vec<u8>,
-    /// The node that took it from a client.
-    pub origin: String,
-}
-
-impl Aside {
-    fn rank(&self) -> Rank<'_> {
-        Rank { reign: self.reign, rank: &self.rank, record: &self.record, form: self.form }
-    }
-}
-
 /// The records of a node.
 pub struct RecordTable {
     shards: Box<[RwLock<Shard>]>,
@@ -68,7 +46,7 @@ pub struct RecordTable {
 struct Shard {
     shown: HashTable<Entry>,
     /// By key, and higher than what is shown. Rare, so not part of an entry.
-    aside: HashMap<Vec<u8>, Aside>,
+    quarantined: HashMap<Vec<u8>, Quarantined>,
 }
 
 impl RecordTable {
@@ -108,20 +86,20 @@ impl RecordTable {
 
     /// Offers what a peer reported and no guest would have: it is kept by rank, but what was there before stays
     /// readable.
-    pub fn set_aside(&self, aside: Aside) -> Kept {
-        let (hash, mut shard) = self.write(&aside.key);
-        if shard.highest(hash, &aside.key).is_some_and(|highest| highest >= aside.rank()) {
+    pub fn quarantine(&self, report: Quarantined) -> Kept {
+        let (hash, mut shard) = self.write(&report.key);
+        if shard.highest(hash, &report.key).is_some_and(|highest| highest >= report.rank()) {
             return Kept::Outranked;
         }
-        let reign = aside.reign;
-        shard.aside.insert(aside.key.clone(), aside);
+        let reign = report.reign;
+        shard.quarantined.insert(report.key.clone(), report);
         Kept::Applied(reign)
     }
 
-    /// Takes all that is set aside, to be offered to another generation.
+    /// Takes all quarantined reports, to offer them to another generation.
     #[must_use]
-    pub fn take_aside(&self) -> Vec<Aside> {
-        self.shards.iter().flat_map(|shard| std::mem::take(&mut write(shard).aside).into_values()).collect()
+    pub fn take_quarantined(&self) -> Vec<Quarantined> {
+        self.shards.iter().flat_map(|shard| std::mem::take(&mut write(shard).quarantined).into_values()).collect()
     }
 
     /// Whether a record would win.
@@ -136,11 +114,11 @@ impl RecordTable {
     pub fn visit(&self, part: usize, mut each: impl FnMut(&[u8], Rank<'_>, &str)) -> bool {
         let Some(shard) = self.shards.get(part) else { return false };
         let shard = read(shard);
-        for entry in shard.shown.iter().filter(|entry| !shard.aside.contains_key(entry.key())) {
+        for entry in shard.shown.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
             each(entry.key(), entry.rank(), &self.origins.name(entry.origin()));
         }
-        for aside in shard.aside.values() {
-            each(&aside.key, aside.rank(), &aside.origin);
+        for quarantined in shard.quarantined.values() {
+            each(&quarantined.key, quarantined.rank(), &quarantined.origin);
         }
         part + 1 < self.shards.len()
     }
@@ -149,36 +127,36 @@ impl RecordTable {
     #[must_use]
     pub fn status(&self) -> RecordsStatus {
         let mut digester = Digester::default();
-        let mut set_aside = 0;
+        let mut quarantined = 0;
         for shard in &self.shards {
             let shard = read(shard);
-            set_aside += shard.aside.len();
-            for aside in shard.aside.values() {
-                digester.add(&aside.key, aside.rank());
+            quarantined += shard.quarantined.len();
+            for quarantined in shard.quarantined.values() {
+                digester.add(&quarantined.key, quarantined.rank());
             }
-            for entry in shard.shown.iter().filter(|entry| !shard.aside.contains_key(entry.key())) {
+            for entry in shard.shown.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
                 digester.add(entry.key(), entry.rank());
             }
         }
         RecordsStatus {
             keys: self.keys.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
-            set_aside,
+            quarantined,
             digest: digester.finish(),
         }
     }
 
     fn offer(&self, key: &[u8], rank: Rank<'_>, offered: Offered) -> Kept {
         let (hash, mut shard) = self.write(key);
-        let Shard { shown, aside } = &mut *shard;
-        // Rarely is anything set aside at all, and then there is nothing to look up.
-        let set_aside = if aside.is_empty() { None } else { aside.get(key).map(Aside::rank) };
-        let is_aside = set_aside.is_some();
+        let Shard { shown, quarantined } = &mut *shard;
+        // Nothing is quarantined as a rule, and then there is no key to hash and compare.
+        let above = if quarantined.is_empty() { None } else { quarantined.get(key).map(Quarantined::rank) };
+        let was_quarantined = above.is_some();
         let bytes = key.len() + rank.rank.len() + rank.record.len();
         let rehash = |entry: &Entry| self.hasher.hash_one(entry.key());
         let reign = match shown.entry(hash, |entry| entry.key() == key, rehash) {
             Slot::Occupied(mut slot) => {
-                let highest = set_aside.unwrap_or_else(|| slot.get().rank());
+                let highest = above.unwrap_or_else(|| slot.get().rank());
                 let rank = offered.inheriting(rank, highest);
                 if highest >= rank {
                     return Kept::Outranked;
@@ -195,8 +173,8 @@ impl RecordTable {
                 rank.reign
             }
             Slot::Vacant(slot) => {
-                let rank = set_aside.map_or(rank, |highest| offered.inheriting(rank, highest));
-                if set_aside.is_some_and(|highest| highest >= rank) {
+                let rank = above.map_or(rank, |highest| offered.inheriting(rank, highest));
+                if above.is_some_and(|highest| highest >= rank) {
                     return Kept::Outranked;
                 }
                 if offered == Offered::ByClient && !self.has_room(1, bytes) {
@@ -208,8 +186,8 @@ impl RecordTable {
                 rank.reign
             }
         };
-        if is_aside {
-            aside.remove(key);
+        if was_quarantined {
+            quarantined.remove(key);
         }
         Kept::Applied(reign)
     }
@@ -276,10 +254,10 @@ impl Shard {
         self.shown.find(hash, |entry| entry.key() == key)
     }
 
-    /// The highest rank under a key, whether it is shown or set aside.
+    /// The highest rank under a key, whether it is shown or quarantined.
     fn highest(&self, hash: u64, key: &[u8]) -> Option<Rank<'_>> {
-        let aside = self.aside.get(key).map(Aside::rank);
-        aside.or_else(|| Some(self.get(hash, key)?.rank()))
+        let quarantined = self.quarantined.get(key).map(Quarantined::rank);
+        quarantined.or_else(|| Some(self.get(hash, key)?.rank()))
     }
 }
 
@@ -299,8 +277,8 @@ pub struct RecordsStatus {
     pub keys: usize,
     /// How many bytes their keys, ranks and records have.
     pub bytes: usize,
-    /// How many records are set aside.
-    pub set_aside: usize,
+    /// How many records are quarantined.
+    pub quarantined: usize,
     /// Equal on two nodes exactly if they hold byte-equal records.
     pub digest: RecordsDigest,
 }
@@ -320,9 +298,16 @@ mod tests {
         table.find(&[key]).remove(0).map(|found| found.bytes)
     }
 
-    fn aside(rank: &[u8], record: &[u8]) -> Aside {
+    fn quarantined(rank: &[u8], record: &[u8]) -> Quarantined {
         let origin = "Riley".into();
-        Aside { key: b"k".to_vec(), reign: Reign(0), rank: rank.to_vec(), form: 0, record: record.to_vec(), origin }
+        Quarantined {
+            key: b"k".to_vec(),
+            reign: Reign(0),
+            rank: rank.to_vec(),
+            form: 0,
+            record: record.to_vec(),
+            origin,
+        }
     }
 
     #[test]
@@ -393,20 +378,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_counts_in_the_digest_and_is_not_shown() {
+    fn what_is_quarantined_counts_in_the_digest_and_is_not_shown() {
         let (left, right) = (table(9), table(9));
         for table in [&left, &right] {
             let _ = table.keep_from_client(b"k", 0, b"1", b"old");
         }
         let before = left.status().digest;
-        assert_eq!(left.set_aside(aside(b"2", b"new")), Kept::Applied(Reign(0)));
-        assert_eq!(left.set_aside(aside(b"2", b"new")), Kept::Outranked);
+        assert_eq!(left.quarantine(quarantined(b"2", b"new")), Kept::Applied(Reign(0)));
+        assert_eq!(left.quarantine(quarantined(b"2", b"new")), Kept::Outranked);
         assert_eq!(shown(&left, b"k").unwrap(), b"old");
         assert_ne!(left.status().digest, before);
         let _ = right.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"2", record: b"new", form: 0 }, "Jaquez");
         assert_eq!(left.status().digest, right.status().digest, "a node that shows it holds the same");
         assert_eq!(left.keep_from_client(b"k", 0, b"1x", b"lower"), Kept::Outranked);
         assert_eq!(left.keep_from_client(b"k", 0, b"3", b"newer"), Kept::Applied(Reign(0)));
-        assert_eq!((left.status().set_aside, shown(&left, b"k").unwrap()), (0, b"newer".to_vec()));
+        assert_eq!((left.status().quarantined, shown(&left, b"k").unwrap()), (0, b"newer".to_vec()));
     }
 }

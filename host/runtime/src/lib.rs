@@ -32,7 +32,7 @@ pub use sandbox::instance_count::CensusStatus;
 pub use serving::canary::{CanaryStatus, NoCanary};
 pub use serving::candidate::Candidate;
 pub use serving::error::{NoShadow, RollbackError, SwapError};
-pub use serving::observer::Witness;
+pub use serving::observer::Observer;
 pub use serving::probation::SwapLimits;
 pub use serving::registry::{Generations, GenerationsStatus};
 pub use serving::stage_counts::{StageCount, StagesStatus};

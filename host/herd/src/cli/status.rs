@@ -57,7 +57,7 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
             text(&status["records"]["keys"]),
             short(&status["records"]["digest"]),
             text(&status["sessions"]["open"]),
-            text(&status["records"]["set_aside"]),
+            text(&status["records"]["quarantined"]),
             text(&active["faults"]),
         ]);
         for link in status["links"].as_array().into_iter().flatten() {

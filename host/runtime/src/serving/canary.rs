@@ -191,8 +191,8 @@ impl Generations {
         drop(switching);
         let status = canary.generation.status();
         tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
-        if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
-            witness.canary_ended(&status, &why);
+        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
+            observer.canary_ended(&status, &why);
         }
     }
 

@@ -177,13 +177,13 @@ impl Generations {
         self.retired.leave(canary.clone());
         let shadow = self.shadows.end(WENT_BACK);
         tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
-        if let Some(witness) = self.witness.get().and_then(Weak::upgrade) {
-            witness.sent_back(&left, &status, &why);
+        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
+            observer.probation_failed(&left, &status, &why);
             if let Some(shadow) = shadow {
-                witness.shadow_ended(&shadow.candidate, WENT_BACK);
+                observer.shadow_ended(&shadow.candidate, WENT_BACK);
             }
             if let Some(canary) = canary {
-                witness.canary_ended(&canary.status(), WENT_BACK);
+                observer.canary_ended(&canary.status(), WENT_BACK);
             }
         }
     }

@@ -4,10 +4,10 @@ use crate::cases::collector::SavedCase;
 use crate::generation::generation::GenerationStatus;
 
 /// Who wants to know of what a node does with its generations by itself.
-pub trait Witness: Send + Sync + 'static {
+pub trait Observer: Send + Sync + 'static {
     /// The active generation failed its probation, and the previous one serves again. Called on a worker thread: must
     /// not wait.
-    fn sent_back(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str);
+    fn probation_failed(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str);
 
     /// What the active generation faulted on, and the previous one decided, was saved. Called on the thread that does
     /// that.

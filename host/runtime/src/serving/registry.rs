@@ -37,7 +37,7 @@ use crate::serving::canary::CanaryStatus;
 use crate::serving::candidate::Candidate;
 use crate::serving::draining::Retired;
 use crate::serving::error::{NoShadow, RollbackError, SwapError};
-use crate::serving::observer::Witness;
+use crate::serving::observer::Observer;
 use crate::serving::probation::{Probation, SwapLimits};
 use crate::serving::snapshot::Live;
 use crate::serving::stage_counts::{Serving, Stages, StagesStatus};
@@ -67,7 +67,7 @@ pub struct Generations {
     /// Guests that failed their probation here.
     failed: Mutex<VecDeque<(Digest, String)>>,
     pub(crate) shadows: Shadows,
-    pub(crate) witness: OnceLock<Weak<dyn Witness>>,
+    pub(crate) observer: OnceLock<Weak<dyn Observer>>,
     pub(crate) evidence: OnceLock<Evidence>,
     pub(crate) rescued: AtomicU64,
     pub(crate) warned_second: AtomicU64,
@@ -118,7 +118,7 @@ impl Generations {
             switching: Mutex::new(()),
             failed: Mutex::default(),
             shadows: Shadows::default(),
-            witness: OnceLock::new(),
+            observer: OnceLock::new(),
             evidence: OnceLock::new(),
             rescued: AtomicU64::new(0),
             warned_second: AtomicU64::new(0),
@@ -143,21 +143,18 @@ impl Generations {
         }
     }
 
-    /// Says who is to be told. The first call counts.
-    pub fn tell(&self, witness: Weak<dyn Witness>) {
-        let _ = self.witness.set(witness);
-    }
-
-    /// Keeps what the active generation faults on as cases in a directory, and tells the witness of each. The first call
-    /// counts; without one, nothing is kept.
-    pub fn keep_cases_in(&self, directory: &Path) {
-        let witness = self.witness.get().cloned();
+    /// Sets the observer, and the directory in which inputs on which the active generation faults are saved as cases. To be
+    /// called once, before anything decides; later calls change nothing.
+    pub fn observe(&self, observer: Weak<dyn Observer>, cases: &Path) {
+        if self.observer.set(observer.clone()).is_err() {
+            return;
+        }
         let tell = move |saved: &SavedCase| {
-            if let Some(witness) = witness.as_ref().and_then(Weak::upgrade) {
-                witness.case_saved(saved);
+            if let Some(observer) = observer.upgrade() {
+                observer.case_saved(saved);
             }
         };
-        match Evidence::start(directory, &self.settings.node, tell) {
+        match Evidence::start(cases, &self.settings.node, tell) {
             Ok(evidence) => drop(self.evidence.set(evidence)),
             Err(error) => tracing::warn!(%error, "no thread to make cases of faults"),
         }
@@ -250,7 +247,7 @@ impl Generations {
         // Not between a look at what is active and a change of it.
         let _switching = self.switching();
         let active = Arc::clone(&self.live.load().active);
-        self.shadows.begin(candidate, active, share, self.witness.get().cloned()).map_err(SwapError::Thread)
+        self.shadows.begin(candidate, active, share, self.observer.get().cloned()).map_err(SwapError::Thread)
     }
 
     /// What the shadow that is on has found, or the last one.

@@ -29,7 +29,7 @@ use serde::Serialize;
 use crate::engine::background::give_way;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::sandbox::call::{Asked, Recorded};
-use crate::serving::observer::Witness;
+use crate::serving::observer::Observer;
 use crate::shadow::comparator::SideBySide;
 use crate::shadow::tally::{Differences, Found};
 use herd_model::GenerationId;
@@ -131,7 +131,7 @@ impl Shadows {
         candidate: Arc<Generation>,
         active: Arc<Generation>,
         share: Share,
-        witness: Option<Weak<dyn Witness>>,
+        observer: Option<Weak<dyn Observer>>,
     ) -> std::io::Result<ShadowReport> {
         self.end("another shadow began");
         self.reap();
@@ -150,7 +150,7 @@ impl Shadows {
         });
         // Full: the call is skipped and counted, because the worker that has it answers clients.
         let (jobs, waiting) = sync_channel(QUEUE_CALLS_MAX);
-        let follower = Follower { waiting, outcome: Arc::clone(&outcome), witness };
+        let follower = Follower { waiting, outcome: Arc::clone(&outcome), observer };
         let thread =
             thread::Builder::new().name("herd-shadow".into()).spawn(move || follower.run(&active, &candidate))?;
         lock(&self.threads).push((Arc::clone(&outcome), thread));
@@ -242,7 +242,7 @@ impl Shadow {
 struct Follower {
     waiting: Receiver<Job>,
     outcome: Arc<Outcome>,
-    witness: Option<Weak<dyn Witness>>,
+    observer: Option<Weak<dyn Observer>>,
 }
 
 impl Follower {
@@ -273,8 +273,8 @@ impl Follower {
         self.outcome.end(&why);
         let candidate = &self.outcome.candidate;
         tracing::warn!(generation = %candidate.id, digest = %&candidate.digest[..8], why, "a shadow ended by itself");
-        if let Some(witness) = self.witness.as_ref().and_then(Weak::upgrade) {
-            witness.shadow_ended(candidate, &why);
+        if let Some(observer) = self.observer.as_ref().and_then(Weak::upgrade) {
+            observer.shadow_ended(candidate, &why);
         }
     }
 }

@@ -1,0 +1,165 @@
+//! The node, as its operators see it: the admin API and `--watch` end here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use herd_admin::{AdminHost, Promotion, Refusal, ShareWish};
+use herd_audit::{self as audit, Entry};
+use herd_model::{Digest, Share, SwapOptions};
+use herd_peers::Peers;
+use herd_replication::RecordTable;
+use herd_rollout::{NotSwapped, Outcome, Rollout};
+use herd_sessions::Sessions;
+use herd_sys::{TrafficLog, workers};
+use herd_upstreams::Upstreams;
+use serde_json::{Value, json};
+
+use super::audit_events::entry;
+use super::sessions_host::SessionsAdapter;
+use super::swap::{Cause, NodeSwap};
+
+/// Swaps this node by itself or asks the rollout to swap the herd, and reads the status of every part.
+pub(super) struct AdminAdapter {
+    pub(super) node: String,
+    pub(super) swap: Arc<NodeSwap>,
+    pub(super) rollout: Arc<Rollout>,
+    pub(super) records: Arc<RecordTable>,
+    pub(super) sessions: Arc<Sessions<SessionsAdapter>>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) traffic: Option<TrafficLog>,
+    /// Seconds since the Unix epoch.
+    pub(super) started_s: u64,
+}
+
+impl AdminHost for AdminAdapter {
+    fn status(&self) -> Value {
+        let generations = &self.swap.generations;
+        let (instances, engine) = generations.alive();
+        json!({
+            "node": self.node,
+            "version": env!("CARGO_PKG_VERSION"),
+            "started_s": self.started_s,
+            "generations": generations.status(),
+            "stages": generations.stages(),
+            "cases_saved": generations.cases_saved(),
+            "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
+            "records": self.records.status(),
+            "sessions": self.sessions.status(),
+            "herd": self.rollout.status(),
+            "links": self.peers.status().links,
+            "upstreams": self.upstreams.status(),
+            "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
+            "audit": self.swap.events.audit.status(),
+        })
+    }
+
+    fn swap(&self, guest: &[u8], who: &str, options: SwapOptions) -> Result<Value, Refusal> {
+        let cause = Cause { who, ends: "ended by a swap" };
+        let refused = |error| self.swap.refused(who, Digest::of(guest), &error);
+        // An operator who finds another candidate under way is told so at once.
+        let candidate = self.swap.prepare(guest, options, cause, Duration::ZERO).map_err(refused)?;
+        let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
+        self.rollout.serves(Some(guest));
+        match self.swap.serving(&active) {
+            true => Ok(json!({ "node": self.node, "active": active })),
+            false => Err(Refusal::BadGuest(WENT_BACK.into())),
+        }
+    }
+
+    fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
+        let active = self.swap.roll_back(who, || self.rollout.serves(None)).map_err(|error| {
+            self.swap.events.audit.append(Entry::new(who, audit::Stage::RolledBack).refused(&error.to_string()));
+            Refusal::Conflict(error.to_string())
+        })?;
+        Ok(json!({ "node": self.node, "active": active }))
+    }
+
+    fn herd_swap(&self, guest: &[u8], who: &str, options: SwapOptions) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest).to_string();
+        let entry = || Entry::new(who, audit::Stage::Candidate).digest(&digest);
+        self.outcome(self.rollout.swap(guest, options, who), entry)
+    }
+
+    fn herd_roll_back(&self, who: &str) -> Result<Value, Refusal> {
+        self.outcome(self.rollout.roll_back(who), || Entry::new(who, audit::Stage::RolledBack))
+    }
+
+    fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest);
+        self.swap.events.candidate_requested(guest, digest, who);
+        let begun = self.swap.generations.begin_canary(guest, wish.share, wish.swap);
+        let canary =
+            begun.map_err(|error| self.swap.events.refused(who, &digest.to_string(), audit::Stage::Canary, &error))?;
+        let candidate = &canary.candidate;
+        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation is a canary");
+        let why = format!("decides for {} of the sessions", wish.share);
+        self.swap.events.audit.append(entry(who, audit::Stage::Canary, candidate).because(&why));
+        Ok(json!({ "node": self.node, "canary": canary }))
+    }
+
+    fn widen_canary(&self, share: Share, who: &str) -> Result<Value, Refusal> {
+        let canary = self.swap.generations.widen_canary(share).map_err(|error| Refusal::Conflict(error.to_string()))?;
+        let why = format!("decides for {share} of the sessions from now on");
+        self.swap.events.audit.append(entry(who, audit::Stage::Canary, &canary.candidate).because(&why));
+        Ok(json!({ "node": self.node, "canary": canary }))
+    }
+
+    fn end_canary(&self, who: &str) -> Result<Value, Refusal> {
+        let canary = self.swap.generations.end_canary().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        self.swap.events.audit.append(entry(who, audit::Stage::Canary, &canary.candidate).because("cancelled"));
+        Ok(json!({ "node": self.node, "canary": canary }))
+    }
+
+    fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal> {
+        let guest = self.swap.generations.canary_guest().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        match to {
+            Promotion::OfTheHerd => self.herd_swap(&guest, who, SwapOptions::default()),
+            Promotion::OfThisNode => self.swap(&guest, who, SwapOptions::default()),
+        }
+    }
+
+    fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
+        let digest = Digest::of(guest).to_string();
+        let begun = self.swap.generations.shadow(guest, wish.share, wish.swap);
+        let report = begun.map_err(|error| self.swap.events.refused(who, &digest, audit::Stage::Shadow, &error))?;
+        let candidate = &report.candidate;
+        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation shadows");
+        let why = format!("decides {} of the calls too", wish.share);
+        self.swap.events.audit.append(entry(who, audit::Stage::Shadow, candidate).because(&why));
+        Ok(json!({ "node": self.node, "shadow": report }))
+    }
+
+    fn shadow_report(&self) -> Value {
+        json!({ "node": self.node, "shadow": self.swap.generations.shadow_report() })
+    }
+
+    fn end_shadow(&self, who: &str) -> Result<Value, Refusal> {
+        let report = self.swap.generations.end_shadow().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        self.swap.events.audit.append(entry(who, audit::Stage::Shadow, &report.candidate).because("stopped"));
+        Ok(json!({ "node": self.node, "shadow": report }))
+    }
+}
+
+impl AdminAdapter {
+    /// What came of a swap of the herd, for whoever asked for it. What no node had a say in is written down here.
+    fn outcome(&self, came: Result<Outcome, NotSwapped>, entry: impl FnOnce() -> Entry) -> Result<Value, Refusal> {
+        let error = match came {
+            Ok(Outcome { swap, nodes }) => {
+                return Ok(json!({ "swap": swap.number, "digest": swap.digest, "nodes": nodes }));
+            }
+            Err(refused @ NotSwapped::Refused(_)) => return Err(Refusal::BadGuest(refused.to_string())),
+            Err(error) => error,
+        };
+        let why = error.to_string();
+        self.swap.events.audit.append(entry().refused(&why));
+        match error {
+            NotSwapped::Busy | NotSwapped::TakenPart(_) => Err(Refusal::Busy(why)),
+            _ => Err(Refusal::Conflict(why)),
+        }
+    }
+}
+
+/// A generation that was sent back before anybody could be told that it serves.
+const WENT_BACK: &str =
+    "it served, faulted too often at once and was sent back; herd audit says why, and where what it faulted on is kept";

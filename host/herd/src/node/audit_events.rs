@@ -1,0 +1,109 @@
+//! Audit entries of a node about its generations, in one place for every way to swap.
+
+use std::sync::Arc;
+
+use herd_admin::Refusal;
+use herd_audit::{self as audit, AuditLog, Entry};
+use herd_model::Digest;
+use herd_runtime::{Candidate, GenerationStatus, Generations, GenerationsStatus, Stage, SwapError};
+
+/// Writes audit entries about the generations of a node.
+pub(super) struct AuditEvents {
+    pub(super) audit: Arc<AuditLog>,
+    pub(super) generations: Arc<Generations>,
+}
+
+impl AuditEvents {
+    /// Notes the request for a swap to a guest.
+    pub(super) fn candidate_requested(&self, guest: &[u8], digest: Digest, who: &str) {
+        let size = format!("{} bytes", guest.len());
+        self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest.to_string()).because(&size));
+    }
+
+    /// Notes that a candidate passed every stage up to *rehearsed*.
+    pub(super) fn candidate_ready(&self, candidate: &Candidate, who: &str) {
+        let status = candidate.status();
+        for stage in [audit::Stage::Parsed, audit::Stage::Compiled, audit::Stage::Checked] {
+            self.audit.append_soon(entry(who, stage, &status));
+        }
+        self.audit.append_soon(entry(who, audit::Stage::Rehearsed, &status).because(&candidate.rehearsed()));
+    }
+
+    /// Notes that a candidate is about to serve. Written before activation, so that what the candidate causes stands behind
+    /// this entry: it may fail its probation within a millisecond.
+    pub(super) fn activating(
+        &self,
+        before: &GenerationsStatus,
+        candidate: &GenerationStatus,
+        who: &str,
+        why: Option<&str>,
+    ) {
+        if let Some(retired) = before.previous.as_ref().filter(|previous| previous.id != candidate.id) {
+            self.audit.append_soon(entry(who, audit::Stage::Retired, retired));
+        }
+        self.audit.append_soon(entry(who, audit::Stage::Previous, &before.active));
+        let entry = entry(who, audit::Stage::Active, candidate);
+        self.audit.append_soon(why.map_or(entry.clone(), |why| entry.because(why)));
+    }
+
+    /// Notes that the previous generation serves again.
+    pub(super) fn rolled_back(&self, left: &GenerationStatus, active: &GenerationStatus, who: &str) {
+        self.audit.append_soon(entry(who, audit::Stage::RolledBack, left));
+        self.audit.append(entry(who, audit::Stage::Active, active).because("rolled back to"));
+    }
+
+    /// Notes the end of a canary and a shadow that ran at the time of `before`.
+    pub(super) fn canary_and_shadow_ended(&self, before: &GenerationsStatus, who: &str, why: &str) {
+        let now = self.generations.status();
+        if let Some(canary) = before.canary.as_ref().filter(|_| now.canary.is_none())
+            && canary.candidate.id != now.active.id
+        {
+            self.audit.append_soon(entry(who, audit::Stage::Canary, &canary.candidate).because(why));
+        }
+        self.shadow_ended(before, who, why);
+    }
+
+    fn shadow_ended(&self, before: &GenerationsStatus, who: &str, why: &str) {
+        if before.shadow.is_some() && self.generations.status().shadow.is_none() {
+            let report = self.generations.shadow_report();
+            let ended = report.map(|shadow| entry(who, audit::Stage::Shadow, &shadow.candidate).because(why));
+            if let Some(ended) = ended {
+                self.audit.append_soon(ended);
+            }
+        }
+    }
+
+    /// Notes that a guest was refused, and returns the answer for the operator. `wanted` is the stage that was asked for, where
+    /// the error does not name one.
+    pub(super) fn refused(&self, who: &str, digest: &str, wanted: audit::Stage, error: &SwapError) -> Refusal {
+        let (stage, why, refusal) = match error {
+            SwapError::Busy | SwapError::Retiring => {
+                (audit::Stage::Candidate, error.to_string(), Refusal::Busy(error.to_string()))
+            }
+            SwapError::Failed { .. } => {
+                (audit::Stage::Candidate, error.to_string(), Refusal::Conflict(error.to_string()))
+            }
+            SwapError::Shadowed(_) | SwapError::Canary(_) | SwapError::Thread(_) => {
+                (wanted, error.to_string(), Refusal::Conflict(error.to_string()))
+            }
+            SwapError::Load(load) => (stage(load.stage), load.reason.clone(), Refusal::BadGuest(error.to_string())),
+        };
+        self.audit.append(Entry::new(who, stage).digest(digest).refused(&why));
+        refusal
+    }
+}
+
+/// Begins an entry about a generation.
+pub(super) fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
+    Entry::new(who, stage).digest(&generation.digest).generation(generation.id.0)
+}
+
+/// Converts a stage of a swap to that of the audit log.
+fn stage(stage: Stage) -> audit::Stage {
+    match stage {
+        Stage::Parsed => audit::Stage::Parsed,
+        Stage::Compiled => audit::Stage::Compiled,
+        Stage::Checked => audit::Stage::Checked,
+        Stage::Rehearsed => audit::Stage::Rehearsed,
+    }
+}

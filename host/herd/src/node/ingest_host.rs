@@ -1,0 +1,48 @@
+//! The node, as the ingest of peers' reports sees it.
+
+use std::sync::Arc;
+
+use herd_model::GenerationId;
+use herd_peers::Peers;
+use herd_replication::{IngestHost, NotDecided, WireReport};
+use herd_runtime::{Fault, Generations};
+use herd_sdk::{Decision, Effect, Report};
+use herd_sessions::Topics;
+use herd_sys::clock::moment;
+use herd_sys::guest_log::log_note;
+
+/// Decides by the generations, floods through the peers, publishes to the sessions.
+pub(super) struct IngestAdapter {
+    pub(super) generations: Arc<Generations>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) topics: Arc<Topics>,
+}
+
+impl IngestHost for IngestAdapter {
+    fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
+        self.generations.reports(moment(), reports).map_err(|fault| match fault {
+            Fault::NoInstance(_) => NotDecided::NoInstance,
+            _ => NotDecided::Faulted,
+        })
+    }
+
+    fn flood(&self, report: &WireReport<'_>, from: Option<&str>) {
+        self.peers.flood(report, from, None);
+    }
+
+    /// A decision on reports refuses, publishes and notes, and nothing else: the sandbox has checked that.
+    fn perform(&self, decided_by: GenerationId, decision: &Decision, applied: &[bool]) {
+        for effect in &decision.effects {
+            match effect {
+                Effect::Publish(publish) => {
+                    let applied = |index: u32| applied.get(index as usize).copied().unwrap_or_default();
+                    if publish.tie.is_none_or(applied) {
+                        self.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));
+                    }
+                }
+                Effect::Note(note) => log_note(decision, note, decided_by),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A node: wires sessions, peers, records, upstreams, generations, the rollout and the admin API, which know nothing of one
+//! another.
+//!
+//! Each part is a crate that names what it needs of the node as a trait; `X_host.rs` here implements that trait on an
+//! adapter that holds only what it uses. [`start`] puts them together, [`drain`] takes them down.
+
+mod admin_host;
+mod audit_events;
+mod drain;
+mod error;
+mod ingest_host;
+mod initial_generations;
+mod observer;
+mod peers_host;
+mod port;
+mod rollout_host;
+mod sessions_host;
+mod start;
+mod swap;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use herd_admin::{Admin, AdminHost};
+use herd_audit::AuditLog;
+use herd_peers::Peers;
+use herd_rollout::Rollout;
+use herd_sessions::{Feed, Sessions};
+use herd_sys::TrafficLog;
+use herd_sys::workers::Workers;
+use tokio_util::task::TaskTracker;
+
+use self::admin_host::AdminAdapter;
+use self::observer::NodeObserver;
+use self::rollout_host::RolloutAdapter;
+use self::sessions_host::SessionsAdapter;
+
+pub use self::error::StartError;
+
+/// A running node.
+pub struct Node {
+    name: String,
+    client_address: SocketAddr,
+    /// Number of configured neighbours, on whatever side the link is listed.
+    neighbours: usize,
+    grace: Duration,
+    sessions: Arc<Sessions<SessionsAdapter>>,
+    peers: Arc<Peers>,
+    rollout: Arc<Rollout>,
+    operators: Arc<AdminAdapter>,
+    admin: Arc<Admin>,
+    audit: Arc<AuditLog>,
+    traffic: Option<TrafficLog>,
+    tasks: TaskTracker,
+    /// Kept alive here: the parts that call these two hold weak references, or they would keep each other alive.
+    _observer: Arc<NodeObserver>,
+    _participant: Arc<RolloutAdapter>,
+}
+
+impl Node {
+    /// Name of the node.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Address on which clients connect.
+    #[must_use]
+    pub fn client_address(&self) -> SocketAddr {
+        self.client_address
+    }
+
+    /// Feeds the node with reports of sessions without sockets, for benchmarks, and returns how many were answered.
+    pub async fn feed(&self, workers: &Workers, feed: Feed) -> u64 {
+        self.sessions.feed(workers, feed).await
+    }
+
+    /// Operations of the admin API, for callers in the same process.
+    #[must_use]
+    pub fn controls(&self) -> Arc<dyn AdminHost> {
+        Arc::clone(&self.operators) as Arc<dyn AdminHost>
+    }
+
+    /// Waits until every configured link is up. Cancel safe.
+    pub async fn linked(&self) {
+        self.peers.linked(self.neighbours).await;
+    }
+}

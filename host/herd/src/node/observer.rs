@@ -1,0 +1,63 @@
+//! Reactions of a node to what its generations do by themselves.
+
+use std::sync::{Arc, Weak};
+
+use herd_audit::{AuditLog, Entry, Stage, THE_NODE_ITSELF};
+use herd_replication::Ingest;
+use herd_rollout::Rollout;
+use herd_runtime::{GenerationStatus, Generations, Observer, SavedCase};
+
+use super::audit_events::entry;
+use super::ingest_host::IngestAdapter;
+
+/// Writes audit entries and tells the rollout. What takes long goes to a thread of its own: most calls come from workers.
+pub(super) struct NodeObserver {
+    pub(super) audit: Arc<AuditLog>,
+    pub(super) rollout: Arc<Rollout>,
+    pub(super) ingest: Arc<Ingest<IngestAdapter>>,
+    pub(super) generations: Weak<Generations>,
+}
+
+impl Observer for NodeObserver {
+    fn probation_failed(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str) {
+        if let Ok(digest) = failed.digest.parse() {
+            self.rollout.went_back(digest, why);
+        }
+        let rolled_back = entry(THE_NODE_ITSELF, Stage::RolledBack, failed);
+        self.audit.append_soon(rolled_back.because(why));
+        self.audit.append_soon(entry(THE_NODE_ITSELF, Stage::Active, active).because("rolled back to"));
+        // Offering quarantined reports calls the guest, and this runs inside a decision of a worker.
+        let ingest = Arc::clone(&self.ingest);
+        let offer = move || ingest.offer_quarantined();
+        if let Err(error) = std::thread::Builder::new().name("herd-requeue".into()).spawn(offer) {
+            tracing::warn!(%error, "quarantined reports wait for the next swap");
+        }
+    }
+
+    fn case_saved(&self, saved: &SavedCase) {
+        let SavedCase { guest, fault, path } = saved;
+        let why = format!("{fault}; saved as {}", path.display());
+        self.audit.append_soon(entry(THE_NODE_ITSELF, Stage::Faulted, guest).because(&why));
+    }
+
+    fn canary_ended(&self, candidate: &GenerationStatus, why: &str) {
+        self.ended(Stage::Canary, candidate, why);
+        // Waits until no call holds the canary, which may be the call that ended it.
+        let Some(generations) = self.generations.upgrade() else { return };
+        let see_off = move || generations.see_off();
+        if let Err(error) = std::thread::Builder::new().name("herd-retire".into()).spawn(see_off) {
+            tracing::warn!(%error, "a canary that ended stays in memory until the next swap");
+        }
+    }
+
+    fn shadow_ended(&self, candidate: &GenerationStatus, why: &str) {
+        self.ended(Stage::Shadow, candidate, why);
+    }
+}
+
+impl NodeObserver {
+    fn ended(&self, stage: Stage, candidate: &GenerationStatus, why: &str) {
+        let ended: Entry = entry(THE_NODE_ITSELF, stage, candidate);
+        self.audit.append_soon(ended.because(&format!("ended by itself: {why}")));
+    }
+}

@@ -1,0 +1,52 @@
+//! The node, as its links see it.
+
+use std::sync::Arc;
+
+use herd_peers::PeersHost;
+use herd_replication::{Bundle, Ingest, Rank, RecordTable, ReportFrame, WireReport};
+use herd_rollout::Rollout;
+use herd_sys::TrafficLog;
+
+use super::ingest_host::IngestAdapter;
+
+/// Hands reports to ingest and messages to the rollout.
+pub(super) struct PeersAdapter {
+    pub(super) records: Arc<RecordTable>,
+    pub(super) ingest: Arc<Ingest<IngestAdapter>>,
+    pub(super) rollout: Arc<Rollout>,
+    pub(super) traffic: Option<TrafficLog>,
+}
+
+impl PeersHost for PeersAdapter {
+    fn message(&self, from: &str, message: &[u8]) -> Result<(), String> {
+        self.rollout.hear(from, message)
+    }
+
+    fn linked(&self, peer: &str) {
+        self.rollout.linked(peer);
+    }
+
+    fn unlinked(&self, peer: &str) {
+        self.rollout.unlinked(peer);
+    }
+
+    fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
+        if let Some(traffic) = &self.traffic {
+            for report in frame.reports().into_iter().flatten() {
+                traffic.received_from_peer(from, report.record);
+            }
+        }
+        self.ingest.take(from, frame).map_err(|bad| bad.to_string())
+    }
+
+    fn holdings(&self, part: usize, into: &mut Bundle) -> bool {
+        self.records.visit(part, |key, rank, origin| {
+            let Rank { reign, rank, record, form } = rank;
+            into.add(&WireReport { key, reign: reign.0, rank, form, record, origin });
+        })
+    }
+
+    fn traffic(&self) -> Option<&TrafficLog> {
+        self.traffic.as_ref()
+    }
+}

@@ -1,0 +1,139 @@
+//! The node, as a swap of the whole herd sees it: the same activation as by its own operator, in two steps.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use herd_audit::{Entry, Stage};
+use herd_model::{Digest, SwapOptions};
+use herd_peers::Peers;
+use herd_rollout::{HerdSwap, NotTaken, ParticipantHost, Plan, Taken};
+use herd_runtime::{Candidate, GenerationStatus, SwapError};
+
+use super::audit_events::entry;
+use super::swap::{Cause, NodeSwap};
+
+/// Prepares and activates guests of swaps of the herd, and sends their messages over the links.
+pub(super) struct RolloutAdapter {
+    swap: Arc<NodeSwap>,
+    peers: Arc<Peers>,
+    /// The candidate of a swap of the herd, from *rehearsed* until it serves or is dropped.
+    candidate: Mutex<Option<(Digest, Candidate)>>,
+}
+
+impl RolloutAdapter {
+    pub(super) fn new(swap: Arc<NodeSwap>, peers: Arc<Peers>) -> Self {
+        Self { swap, peers, candidate: Mutex::default() }
+    }
+}
+
+impl ParticipantHost for RolloutAdapter {
+    fn tell(&self, peer: &str, message: Bytes) {
+        self.peers.tell(peer, &message);
+    }
+
+    fn tell_all(&self, except: Option<&str>, message: Bytes) {
+        self.peers.tell_all(except, &message);
+    }
+
+    fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {
+        let cause = Cause { who, ends: SWAPPED };
+        let prepared = self.swap.prepare(guest, plan.wish, cause, PREPARE_BUSY_MAX);
+        let candidate = prepared.map_err(|error| self.swap.refused(who, plan.digest, &error).to_string())?;
+        self.swap.events.audit.append_soon(entry(who, Stage::Prepared, &candidate.status()));
+        *self.candidate() = Some((plan.digest, candidate));
+        Ok(())
+    }
+
+    fn forget(&self, digest: Digest, who: &str, why: &str) {
+        if let Some(candidate) = self.take_candidate(digest) {
+            let status = candidate.status();
+            // Before the disk is waited for: the next swap wants its place.
+            drop(candidate);
+            self.swap.events.audit.append(entry(who, Stage::Aborted, &status).because(why));
+        }
+    }
+
+    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken> {
+        let ready = self.take_candidate(swap.digest);
+        let before = self.swap.generations.status();
+        let is_there = |generation: &GenerationStatus| generation.digest == swap.digest.to_string();
+        let why = format!("swap {} of the herd", swap.number);
+        if is_there(&before.active) {
+            self.committed(swap, &why);
+            if let Some(unused) = ready {
+                let unused = entry(&swap.who, Stage::Aborted, &unused.status());
+                self.swap.events.audit.append_soon(unused.because("the same guest serves already"));
+            }
+            return Ok(taken(&before.active));
+        }
+        // The previous generation is compiled and warm, so going back to it beats loading the same bytes anew. A prepared
+        // candidate wins over it: the herd has rehearsed that one.
+        let is_previous = before.previous.as_ref().is_some_and(is_there);
+        if ready.is_none()
+            && is_previous
+            && let Ok(active) = self.swap.roll_back(&swap.who, || self.committed(swap, &why))
+        {
+            return Ok(taken(&active));
+        }
+        let candidate = match (ready, guest) {
+            (Some(ready), _) => Ok(ready),
+            (None, Some(guest)) => self.load(swap, guest),
+            (None, None) => Err(NotTaken::NotNow("its bytes are not there".into())),
+        };
+        // Also if it did not load: a canary or a shadow of another guest is over all the same.
+        self.swap.events.canary_and_shadow_ended(&before, &swap.who, SWAPPED);
+        let cause = Cause { who: &swap.who, ends: SWAPPED };
+        let activated = self.swap.activate(candidate?, cause, Some(&why), || self.committed(swap, &why));
+        let active = activated.map_err(|error| self.not_taken(swap, &error))?;
+        self.swap.serving(&active);
+        Ok(taken(&active))
+    }
+
+    fn live(&self) -> (Digest, Option<Digest>) {
+        self.swap.generations.digests()
+    }
+}
+
+impl RolloutAdapter {
+    /// Loads the guest of a swap in which this node did not take part. The nodes that did have rehearsed it.
+    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotTaken> {
+        let options = SwapOptions { again: true, unrehearsed: true, reversible: false };
+        let loaded = self.swap.make_ready(guest, options, TAKE_UP_BUSY_MAX);
+        let candidate = loaded.map_err(|error| match error {
+            SwapError::Busy | SwapError::Retiring => NotTaken::NotNow(error.to_string()),
+            error => self.not_taken(swap, &error),
+        })?;
+        self.swap.events.candidate_ready(&candidate, &swap.who);
+        Ok(candidate)
+    }
+
+    fn committed(&self, swap: &HerdSwap, why: &str) {
+        let committed = Entry::new(&swap.who, Stage::Committed).digest(&swap.digest.to_string());
+        self.swap.events.audit.append_soon(committed.because(why));
+    }
+
+    fn not_taken(&self, swap: &HerdSwap, error: &SwapError) -> NotTaken {
+        NotTaken::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
+    }
+
+    fn take_candidate(&self, digest: Digest) -> Option<Candidate> {
+        let (_, candidate) = self.candidate().take_if(|(ready, _)| *ready == digest)?;
+        Some(candidate)
+    }
+
+    fn candidate(&self) -> MutexGuard<'_, Option<(Digest, Candidate)>> {
+        self.candidate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn taken(active: &GenerationStatus) -> Taken {
+    Taken { generation: active.id.0, name: active.name.clone() }
+}
+
+/// A candidate that was given up a moment ago is on its way out.
+const PREPARE_BUSY_MAX: Duration = Duration::from_secs(1);
+/// An operator of this node swaps at this moment. What takes longer is tried again.
+const TAKE_UP_BUSY_MAX: Duration = Duration::from_secs(1);
+/// Why a canary or shadow of another guest ends.
+const SWAPPED: &str = "ended by a swap of the herd";

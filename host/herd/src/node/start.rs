@@ -1,0 +1,175 @@
+//! Start of a node: bind everything, load the guest, listen, spawn, ready.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use herd_admin::{Admin, Token};
+use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
+use herd_peers::{Identity, Peers, PeersHost};
+use herd_replication::{Ingest, RecordTable};
+use herd_rollout::{Memory, ParticipantHost, Rollout};
+use herd_runtime::{Engine, Observer};
+use herd_sessions::{Sessions, Topics};
+use herd_sys::TrafficLog;
+use herd_sys::clock::unix_now;
+use herd_sys::workers::Workers;
+use herd_upstreams::Upstreams;
+use tokio_util::task::TaskTracker;
+
+use super::Node;
+use super::admin_host::AdminAdapter;
+use super::audit_events::{AuditEvents, entry};
+use super::error::StartError;
+use super::ingest_host::IngestAdapter;
+use super::initial_generations::InitialGenerations;
+use super::observer::NodeObserver;
+use super::peers_host::PeersAdapter;
+use super::port::Port;
+use super::rollout_host::RolloutAdapter;
+use super::sessions_host::SessionsAdapter;
+use super::swap::NodeSwap;
+use crate::config::HerdConfig;
+
+impl Node {
+    /// Starts a node, which accepts clients when this returns. `state` is the directory of the herd on this machine.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]. Nothing of the node is left running.
+    pub async fn start(
+        config: &HerdConfig,
+        name: &str,
+        engine: &Arc<Engine>,
+        guest: &Arc<[u8]>,
+        token: Token,
+        state: &Path,
+        workers: &Workers,
+    ) -> Result<Self, StartError> {
+        let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
+        // Bound before the guest is compiled, so that an address in use is reported at once; listened on after, so that nobody
+        // connects to a node that does not serve.
+        let clients = Port::bind(name, "clients", node.client)?;
+        let links = Port::bind(name, "links", node.link_address())?;
+        let admin_port = Port::bind(name, "admin", node.admin_address())?;
+
+        let records = Arc::new(RecordTable::new(config.records.clone(), name));
+        let upstreams = Arc::new(Upstreams::new(&config.upstreams, &config.places.sources)?);
+        let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
+        let audit = Arc::new(AuditLog::open(&state.join(audit::DIRECTORY), name)?);
+        let memory = Memory::new(state, name);
+        let initial = InitialGenerations {
+            engine: Arc::clone(engine),
+            configured: Arc::clone(guest),
+            settings: config.settings(name),
+            limits: config.swap.clone(),
+            records: Arc::clone(&records),
+            memory: memory.clone(),
+        };
+        // Compiling takes a while, and other nodes of this process start on the same thread.
+        let loaded = tokio::task::spawn_blocking(move || initial.load()).await;
+        let (generations, remembered) = loaded
+            .map_err(|_| StartError::Panicked(name.into()))?
+            .map_err(|source| StartError::Guest { node: name.into(), source })?;
+        let generations = Arc::new(generations);
+        audit.append_soon(
+            entry(THE_NODE_ITSELF, audit::Stage::Active, &generations.status().active).because("at the start"),
+        );
+
+        let herd = config.nodes.keys().cloned();
+        let (serving, _) = generations.digests();
+        let candidate_max = Duration::from_secs(config.swap.candidate_s.max(1));
+        let rollout =
+            Rollout::new(name, herd.clone().collect(), Arc::clone(guest), serving, candidate_max, memory, remembered);
+        let rollout = Arc::new(rollout);
+        let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
+        let peers = Peers::new(identity, config.links.clone(), herd.collect());
+        let topics = Arc::<Topics>::default();
+
+        let ingest = IngestAdapter {
+            generations: Arc::clone(&generations),
+            peers: Arc::clone(&peers),
+            topics: Arc::clone(&topics),
+        };
+        let ingest = Arc::new(Ingest::new(Arc::clone(&records), ingest));
+        let observer = Arc::new(NodeObserver {
+            audit: Arc::clone(&audit),
+            rollout: Arc::clone(&rollout),
+            ingest: Arc::clone(&ingest),
+            generations: Arc::downgrade(&generations),
+        });
+        let observing: Arc<dyn Observer> = observer.clone();
+        // Before anything decides: the first fault may be in the first call.
+        generations.observe(Arc::downgrade(&observing), &state.join(CASES));
+        let swap = Arc::new(NodeSwap {
+            node: name.into(),
+            generations: Arc::clone(&generations),
+            events: AuditEvents { audit: Arc::clone(&audit), generations: Arc::clone(&generations) },
+            ingest: Arc::clone(&ingest),
+        });
+        let sessions = SessionsAdapter {
+            node: name.into(),
+            records: Arc::clone(&records),
+            generations,
+            peers: Arc::clone(&peers),
+            upstreams: Arc::clone(&upstreams),
+            traffic: traffic.clone(),
+        };
+        let sessions = Arc::new(Sessions::new(Arc::new(sessions), topics, config.sessions.clone()));
+        let operators = Arc::new(AdminAdapter {
+            node: name.into(),
+            swap: Arc::clone(&swap),
+            rollout: Arc::clone(&rollout),
+            records: Arc::clone(&records),
+            sessions: Arc::clone(&sessions),
+            peers: Arc::clone(&peers),
+            upstreams,
+            traffic: traffic.clone(),
+            started_s: unix_now().as_secs(),
+        });
+        let admin = Arc::new(Admin::new(operators.clone(), token));
+
+        let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
+        let client_address = clients.local_addr().unwrap_or(node.client);
+        let tasks = TaskTracker::new();
+        let participant = Arc::new(RolloutAdapter::new(swap, Arc::clone(&peers)));
+        let participating: Arc<dyn ParticipantHost> = participant.clone();
+        // Before the links: the rollout has to hear the first message of a peer.
+        tasks.spawn(rollout.start(Arc::downgrade(&participating)));
+        let neighbours = config.neighbours(name);
+        let neighbour_count = neighbours.len();
+        let linked: Arc<dyn PeersHost> =
+            Arc::new(PeersAdapter { records, ingest, rollout: Arc::clone(&rollout), traffic: traffic.clone() });
+        peers.start(links, neighbours, linked, workers.rota());
+        let serving = Arc::clone(&admin);
+        tasks.spawn(async move { serving.serve(admin_listener).await });
+        // Clients last: a node that takes reports floods them.
+        let accepting = match &clients.into_std() {
+            Ok(clients) => sessions.accept(workers, clients).await,
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        accepting.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
+        admin.set_ready(true);
+        tracing::info!(node = name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), "node ready");
+        Ok(Self {
+            name: name.into(),
+            client_address,
+            neighbours: neighbour_count,
+            grace: Duration::from_secs(config.drain.grace_s),
+            sessions,
+            peers,
+            rollout,
+            operators,
+            admin,
+            audit,
+            traffic,
+            tasks,
+            _observer: observer,
+            _participant: participant,
+        })
+    }
+}
+
+/// Directory of the saved cases, in that of the herd.
+const CASES: &str = "cases";

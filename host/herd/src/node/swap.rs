@@ -1,0 +1,132 @@
+//! The activation sequence of a node: the same for a swap by its operator and for one of the whole herd.
+//!
+//! ```text
+//! prepare: request noted -> compiled, checked, rehearsed -> ready noted
+//! activate: may it still serve? -> activation noted -> pointer stored -> what ended is noted
+//! serving: log, flush of the audit log, quarantined reports offered again
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use herd_audit::Stage;
+use herd_model::{Digest, SwapOptions};
+use herd_replication::Ingest;
+use herd_runtime::{Candidate, GenerationStatus, Generations, RollbackError, SwapError};
+
+use super::audit_events::AuditEvents;
+use super::ingest_host::IngestAdapter;
+
+/// Swaps the logic of one node.
+pub(super) struct NodeSwap {
+    pub(super) node: String,
+    pub(super) generations: Arc<Generations>,
+    pub(super) events: AuditEvents,
+    pub(super) ingest: Arc<Ingest<IngestAdapter>>,
+}
+
+/// On whose request a node swaps, and what that ends.
+#[derive(Clone, Copy)]
+pub(super) struct Cause<'a> {
+    /// The operator or the round of a herd-wide swap.
+    pub(super) who: &'a str,
+    /// Why a canary or shadow of another guest ends.
+    pub(super) ends: &'a str,
+}
+
+impl NodeSwap {
+    /// Takes a guest up to *rehearsed*. Blocks. When another candidate is being made ready, waits for `busy_max`.
+    ///
+    /// # Errors
+    ///
+    /// The guest cannot serve here, or another candidate is there. A canary or a shadow of another guest has ended all the
+    /// same; nothing else changed.
+    pub(super) fn prepare(
+        &self,
+        guest: &[u8],
+        options: SwapOptions,
+        cause: Cause<'_>,
+        busy_max: Duration,
+    ) -> Result<Candidate, SwapError> {
+        self.events.candidate_requested(guest, Digest::of(guest), cause.who);
+        let before = self.generations.status();
+        let prepared = self.make_ready(guest, options, busy_max);
+        self.events.canary_and_shadow_ended(&before, cause.who, cause.ends);
+        let candidate = prepared?;
+        self.events.candidate_ready(&candidate, cause.who);
+        Ok(candidate)
+    }
+
+    /// Makes a candidate ready without an entry about the request.
+    pub(super) fn make_ready(
+        &self,
+        guest: &[u8],
+        options: SwapOptions,
+        busy_max: Duration,
+    ) -> Result<Candidate, SwapError> {
+        let until = Instant::now() + busy_max;
+        loop {
+            match self.generations.prepare(guest, options) {
+                Err(SwapError::Busy) if Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
+                prepared => return prepared,
+            }
+        }
+    }
+
+    /// Activates a candidate. `committing` runs once nothing can refuse it any more, before it serves. `why` goes into the
+    /// entry about the activation. [`serving`](Self::serving) is to follow.
+    ///
+    /// # Errors
+    ///
+    /// The candidate was a canary and failed as one since it was made ready. Nothing changed.
+    pub(super) fn activate(
+        &self,
+        candidate: Candidate,
+        cause: Cause<'_>,
+        why: Option<&str>,
+        committing: impl FnOnce(),
+    ) -> Result<GenerationStatus, SwapError> {
+        // Checked before the entries are written, so that the usual refusal leaves no entry about an activation.
+        self.generations.check(&candidate)?;
+        let before = self.generations.status();
+        committing();
+        self.events.activating(&before, &candidate.status(), cause.who, why);
+        let active = self.generations.activate(candidate)?;
+        self.events.canary_and_shadow_ended(&before, cause.who, cause.ends);
+        Ok(active)
+    }
+
+    /// Completes an activation. False if the generation failed its probation already.
+    pub(super) fn serving(&self, active: &GenerationStatus) -> bool {
+        tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "generation serving");
+        self.events.audit.flush();
+        self.ingest.offer_quarantined();
+        let previous = self.generations.status().previous;
+        !previous.is_some_and(|previous| previous.id == active.id && previous.failed)
+    }
+
+    /// Goes back to the previous generation. `committing` runs once it serves again.
+    ///
+    /// # Errors
+    ///
+    /// There is no previous generation, or it failed its probation. Nothing changed.
+    pub(super) fn roll_back(&self, who: &str, committing: impl FnOnce()) -> Result<GenerationStatus, RollbackError> {
+        let before = self.generations.status();
+        let active = self.generations.roll_back()?;
+        committing();
+        self.generations.see_off();
+        self.events.canary_and_shadow_ended(&before, who, "ended by a rollback");
+        tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
+        self.events.rolled_back(&before.active, &active, who);
+        self.ingest.offer_quarantined();
+        Ok(active)
+    }
+
+    /// Notes that a guest was refused, in the words for its operator.
+    pub(super) fn refused(&self, who: &str, digest: Digest, error: &SwapError) -> herd_admin::Refusal {
+        self.events.refused(who, &digest.to_string(), Stage::Candidate, error)
+    }
+}
+
+/// Between two tries to make a candidate ready.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
