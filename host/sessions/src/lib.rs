@@ -12,11 +12,13 @@ mod host;
 mod limits;
 mod listener;
 mod session;
+mod shared;
 mod synthetic_load;
 mod transport;
+mod worker_sessions;
 
 pub use self::core::Topics;
 pub use host::{KeepRequest, SessionsHost, Undecided};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};
-pub use synthetic_load::Feed;
+pub use synthetic_load::SyntheticLoad;

@@ -1,31 +1,33 @@
-//! The client listener: accepts, counts, and starts one task per session, on one of the workers.
+//! The client listener: accepts connections, applies the limits, and starts one task per session on one of the workers.
 //!
-//! Several workers accept, and each keeps what it accepted unless another one has fewer sessions: so the usual connection
-//! never crosses cores, and a few long ones are spread all the same.
+//! Several workers accept. Each keeps the connections that it accepted, unless another worker has fewer sessions: a short
+//! connection never crosses cores, and a few long ones are spread evenly.
+//!
+//! Bounds: connections handed to another worker and not started yet.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use herd_sys::workers::{self, Workers};
 use rustix::net::sockopt::set_socket_keepalive;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::core::batcher::Desk;
+use crate::core::context::Context;
 use crate::core::conversation::Conversation;
 use crate::core::topics::{SessionId, Topics};
 use crate::host::SessionsHost;
 use crate::limits::SessionLimits;
 use crate::session::Session;
-use herd_sys::workers::{self as worker, Workers};
+use crate::shared::{Seat, Shared};
+use crate::worker_sessions::WorkerSessions;
 
 /// The sessions of a node.
 pub struct Sessions<S: SessionsHost> {
@@ -33,60 +35,35 @@ pub struct Sessions<S: SessionsHost> {
     tasks: TaskTracker,
 }
 
-/// What every session of a node shares.
-pub(crate) struct Shared<S> {
-    pub(crate) host: Arc<S>,
-    pub(crate) topics: Arc<Topics>,
-    pub(crate) limits: SessionLimits,
-    /// Sessions finish what they have and end.
-    pub(crate) draining: CancellationToken,
-    open: AtomicUsize,
-    accepted: AtomicU64,
-    refused: AtomicU64,
-    addresses: Mutex<HashMap<IpAddr, usize>>,
-    /// How many sessions each worker has.
-    loads: Box<[AtomicUsize]>,
-}
-
 impl<S: SessionsHost> Sessions<S> {
-    /// No sessions yet.
+    /// Creates the sessions of a node; there are none yet.
     pub fn new(host: Arc<S>, topics: Arc<Topics>, limits: SessionLimits) -> Self {
-        let shared = Shared {
-            host,
-            topics,
-            limits,
-            draining: CancellationToken::new(),
-            open: AtomicUsize::new(0),
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            addresses: Mutex::default(),
-            loads: (0..worker::count()).map(|_| AtomicUsize::new(0)).collect(),
-        };
+        let shared = Shared::new(Context::new(host, topics, limits));
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }
     }
 
-    /// Accepts clients on the workers until it is drained.
+    /// Accepts clients on the workers until [`drain`](Self::drain). Returns once every worker listens.
     ///
     /// # Errors
     ///
-    /// The listener cannot be shared between workers: the process is out of files.
+    /// The listener cannot be shared between workers: the process is out of file descriptors. Workers that listen go on.
     pub async fn accept(&self, workers: &Workers, listener: &std::net::TcpListener) -> io::Result<()> {
-        let (hands, handed): (Vec<_>, Vec<_>) = (0..worker::count()).map(|_| mpsc::channel(HANDED_MAX)).unzip();
-        let hands: Arc<[mpsc::Sender<Handed>]> = hands.into();
+        let (handoffs, handed): (Vec<_>, Vec<_>) = (0..workers::count()).map(|_| mpsc::channel(HANDED_MAX)).unzip();
+        let handoffs: Arc<[mpsc::Sender<Handed>]> = handoffs.into();
         for (index, handed) in handed.into_iter().enumerate() {
             let listener = if index < ACCEPTING_MAX { Some(listener.try_clone()?) } else { None };
-            let (shared, tasks, hands) = (Arc::clone(&self.shared), self.tasks.clone(), Arc::clone(&hands));
-            let reception = move || {
-                let reception = Reception { desk: Desk::new(shared), tasks: tasks.clone(), hands };
-                spawn_local(tasks.track_future(reception.serve(listener, handed)));
+            let (shared, tasks, handoffs) = (Arc::clone(&self.shared), self.tasks.clone(), Arc::clone(&handoffs));
+            let accept = move || {
+                let acceptor = Acceptor { sessions: WorkerSessions::new(shared), tasks: tasks.clone(), handoffs };
+                spawn_local(tasks.track_future(acceptor.serve(listener, handed)));
             };
-            workers.run_on(index, reception).await;
+            workers.run_on(index, accept).await;
         }
         Ok(())
     }
 
-    /// Accepts no more and lets every session finish, for at most `grace`. Those that have not by then end with the
-    /// process.
+    /// Stops accepting and lets every session finish, for at most `grace`. Sessions that have not finished by then end with
+    /// the process. Cancel safe: sessions go on draining.
     pub async fn drain(&self, grace: Duration) {
         self.shared.draining.cancel();
         self.tasks.close();
@@ -99,13 +76,14 @@ impl<S: SessionsHost> Sessions<S> {
         &self.shared
     }
 
-    /// What is going on.
+    /// Counts of sessions.
+    #[must_use]
     pub fn status(&self) -> SessionsStatus {
         SessionsStatus {
             open: self.shared.open.load(Ordering::Relaxed),
             accepted: self.shared.accepted.load(Ordering::Relaxed),
             refused: self.shared.refused.load(Ordering::Relaxed),
-            pushes_dropped: self.shared.topics.dropped(),
+            pushes_dropped: self.shared.context.topics.dropped(),
         }
     }
 }
@@ -113,21 +91,22 @@ impl<S: SessionsHost> Sessions<S> {
 /// A connection that another worker accepted.
 type Handed = (std::net::TcpStream, SocketAddr);
 
-/// Where clients of a node come in on one worker.
-struct Reception<S: SessionsHost> {
-    desk: Rc<Desk<S, TcpStream>>,
+/// The accept loop of a node on one worker.
+struct Acceptor<S: SessionsHost> {
+    sessions: Rc<WorkerSessions<S, Session<S, TcpStream>>>,
     tasks: TaskTracker,
-    hands: Arc<[mpsc::Sender<Handed>]>,
+    /// The way to every worker, this one included.
+    handoffs: Arc<[mpsc::Sender<Handed>]>,
 }
 
-impl<S: SessionsHost> Reception<S> {
+impl<S: SessionsHost> Acceptor<S> {
     async fn serve(self, listener: Option<std::net::TcpListener>, mut handed: mpsc::Receiver<Handed>) {
-        let shared = Arc::clone(&self.desk.shared);
-        let desk = spawn_local(Desk::serve(Rc::downgrade(&self.desk), Arc::clone(&shared)));
+        let shared = Arc::clone(&self.sessions.shared);
+        let batching = spawn_local(WorkerSessions::serve(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
         spawn_local(async move {
-            if desk.await.is_err_and(|error| error.is_panic()) {
-                // Clients would wait for ever here, and go to another node when this one is gone.
-                tracing::error!("a desk panicked, which is a fault of the host; the process ends");
+            if batching.await.is_err_and(|error| error.is_panic()) {
+                // The clients of this worker would wait for ever; they find another node once this one is gone.
+                tracing::error!("a batcher panicked, which is a fault of the host; the process ends");
                 std::process::abort();
             }
         });
@@ -140,7 +119,7 @@ impl<S: SessionsHost> Reception<S> {
                 biased;
                 () = shared.draining.cancelled() => return,
                 Some((stream, address)) = handed.recv() => {
-                    // It broke on its way here; so it would have in a session.
+                    // The connection broke on the way here, as it can in a session.
                     let Ok(stream) = TcpStream::from_std(stream) else { continue };
                     self.start(stream, address);
                     continue;
@@ -148,10 +127,10 @@ impl<S: SessionsHost> Reception<S> {
                 accepted = accept(listener.as_ref()) => accepted,
             };
             match accepted {
-                Ok((stream, address)) => self.place(stream, address),
+                Ok((stream, address)) => self.assign(stream, address),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    // Out of files or memory: what is open goes on, and a pause keeps this loop from spinning.
+                    // Out of file descriptors or memory: open sessions go on, and a pause keeps this loop from spinning.
                     tracing::error!(%error, "cannot accept clients for a moment");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -159,34 +138,34 @@ impl<S: SessionsHost> Reception<S> {
         }
     }
 
-    /// Starts a session here, or where there are fewer.
-    fn place(&self, stream: TcpStream, address: SocketAddr) {
-        let load = |worker: usize| self.desk.shared.loads[worker].load(Ordering::Relaxed);
-        let own = worker::index() % self.hands.len();
-        let least = (0..self.hands.len()).min_by_key(|&worker| load(worker)).unwrap_or(own);
+    /// Starts a session on this worker, or on the one with the fewest sessions if that has at least two fewer.
+    fn assign(&self, stream: TcpStream, address: SocketAddr) {
+        let load = |worker: usize| self.sessions.shared.loads[worker].load(Ordering::Relaxed);
+        let own = workers::index() % self.handoffs.len();
+        let least = (0..self.handoffs.len()).min_by_key(|&worker| load(worker)).unwrap_or(own);
         if load(own) <= load(least) + 1 {
             return self.start(stream, address);
         }
-        if let (Ok(room), Ok(stream)) = (self.hands[least].try_reserve(), stream.into_std()) {
+        if let (Ok(room), Ok(stream)) = (self.handoffs[least].try_reserve(), stream.into_std()) {
             return room.send((stream, address));
         }
-        self.desk.shared.refused.fetch_add(1, Ordering::Relaxed);
+        self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(client.addr = %address, "session refused: its worker has no room for more connections at once");
     }
 
     fn start(&self, stream: TcpStream, address: SocketAddr) {
-        let shared = &self.desk.shared;
+        let shared = &self.sessions.shared;
         let Some(seat) = Seat::take(shared, address.ip()) else {
             shared.refused.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(client.addr = %address, "session refused: over a limit");
             return;
         };
         let _ = stream.set_nodelay(true);
-        // A client that waits for pushes may say nothing for days; this finds out whether it is still there.
+        // A client that waits for pushes may send nothing for days; keepalive finds out whether it is still there.
         let _ = set_socket_keepalive(&stream, true);
         let id = SessionId(shared.accepted.fetch_add(1, Ordering::Relaxed));
-        let session = Session::new(Rc::clone(&self.desk), stream, Conversation::new(id, address));
-        self.desk.admit(id, &session);
+        let session = Session::new(Rc::clone(&self.sessions), stream, Conversation::new(id, address));
+        self.sessions.admit(id, &session);
         spawn_local(self.tasks.track_future(async move {
             let _seat = seat;
             session.run().await;
@@ -201,63 +180,22 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-/// One session's place in the limits. Given back when it is dropped, whatever ended the session.
-struct Seat<S> {
-    shared: Arc<Shared<S>>,
-    address: IpAddr,
-    worker: usize,
-}
-
-impl<S> Seat<S> {
-    fn take(shared: &Arc<Shared<S>>, address: IpAddr) -> Option<Self> {
-        if shared.open.fetch_add(1, Ordering::Relaxed) >= shared.limits.sessions_max {
-            shared.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let mut addresses = shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = addresses.entry(address).or_default();
-        if *count >= shared.limits.sessions_per_address_max {
-            shared.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        *count += 1;
-        drop(addresses);
-        let worker = worker::index() % shared.loads.len();
-        shared.loads[worker].fetch_add(1, Ordering::Relaxed);
-        Some(Self { shared: Arc::clone(shared), address, worker })
-    }
-}
-
-impl<S> Drop for Seat<S> {
-    fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.loads[self.worker].fetch_sub(1, Ordering::Relaxed);
-        let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = addresses.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                addresses.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// Errors that belong to the connection that was to be accepted, not to the listener.
+/// True for errors of the connection that was to be accepted, which say nothing about the listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// Sessions, for people and scripts.
+/// Counts of sessions, for `herd status`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SessionsStatus {
-    /// How many are open.
+    /// Open sessions.
     pub open: usize,
-    /// How many were served since the start.
+    /// Sessions since the start.
     pub accepted: u64,
-    /// How many were closed at once because of a limit.
+    /// Connections that were closed at once because of a limit.
     pub refused: u64,
-    /// How many pushes were dropped because their session had no room.
+    /// Pushes that were dropped because their session had no room.
     pub pushes_dropped: u64,
 }
 

@@ -1,80 +1,83 @@
-//! One client connection, in one task: reads, waits at the [`Desk`] for a decision, writes.
+//! One client connection, in one task: reads, queues its input at the batcher of its worker, writes.
 //!
 //! ```text
 //! open -> closing (close effect, fault, limit, drain) -> all replies out -> shut down -> lingering -> gone
 //!      -> input ended (half-close)                    -> all replies out -> shut down -> gone
 //! ```
 //!
-//! Nothing is read while the client leaves its output lying, while as many fetches are under way as one session may
-//! have, or while the session is closing; the client feels that as back pressure of TCP.
+//! Nothing is read while the client does not take its output, while as many fetches are under way as one session may have,
+//! or while the session is closing; the client feels that as back pressure of TCP.
 //!
-//! The task is written as one `poll` and not as a `select!`: it runs once for every read of every client, and only asks
-//! for what can have changed.
+//! The task is one `poll` function and not a `select!`: it runs once for every read of every client, and asks only for what
+//! can have changed.
+//!
+//! Bounds: fetches under way, fetches in turn for one reply slot and their time, bytes per read, time and bytes of
+//! lingering. Timeouts are in [`Timeouts`](crate::core::timeouts::Timeouts).
 
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use herd_model::FetchAnswer;
 use herd_sdk::{Decision, Effect};
 use herd_sys::clock::moment;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::core::batcher::Desk;
+use crate::core::batcher::BatchedSession;
+use crate::core::context::Context;
 use crate::core::conversation::{Conversation, FETCHES_MAX};
-use crate::core::reply_queue::{FetchId, Place};
-use crate::core::timeouts::{Patience, Waiting};
+use crate::core::reply_queue::{FetchId, ReplySlot};
+use crate::core::session_core::SessionCore;
+use crate::core::timeouts::Waiting;
 use crate::core::topics::SessionId;
 use crate::host::SessionsHost;
-use crate::transport::Wire;
-use herd_model::FetchAnswer;
+use crate::transport::Transport;
+use crate::worker_sessions::{Drains, WorkerSessions};
 
-/// A session. Its task and the desk of its worker share it.
-pub(crate) struct Session<S: SessionsHost, W: Wire> {
-    pub(crate) id: SessionId,
-    desk: Rc<Desk<S, W>>,
-    wire: W,
+/// A session. Its task and the batcher of its worker share it, on one thread.
+pub(crate) struct Session<S: SessionsHost, T: Transport> {
+    id: SessionId,
+    worker: Rc<WorkerSessions<S, Self>>,
+    transport: T,
     state: RefCell<State>,
 }
 
-/// What changes about a session.
-pub(crate) struct State {
-    pub(crate) conversation: Conversation,
-    pub(crate) patience: Patience,
-    /// The guest faulted on its input: until that is through, it is decided apart from that of others.
-    pub(crate) suspect: bool,
-    /// Input waits at the desk.
-    at_desk: bool,
-    /// There was no room for what more input would bring.
+/// The state of a session that its task and the batcher change.
+struct State {
+    core: SessionCore,
+    /// The input waits at the batcher.
+    queued: bool,
+    /// There may be more to decide, but there was no room for its replies.
     undecided: bool,
-    /// The socket has something to read, and the session has to wait for the desk first.
+    /// The socket has something to read, and the session waits for the batcher first.
     readable: bool,
-    /// Whether the last turn of the loop waited for the client.
+    /// The last turn of the loop waited for the client.
     listened: bool,
-    /// Whether the timer will wake the task.
+    /// The timer will wake the task.
     timed: bool,
+    /// A write of the batcher failed; the task ends the session.
     broken: Option<io::Error>,
+    /// Boxed: most sessions never fetch.
     fetches: Option<Box<Fetches>>,
     waker: Option<Waker>,
 }
 
 type Fetches = FuturesUnordered<BoxFuture<'static, (FetchId, FetchAnswer)>>;
 
-impl<S: SessionsHost, W: Wire> Session<S, W> {
-    pub(crate) fn new(desk: Rc<Desk<S, W>>, wire: W, conversation: Conversation) -> Rc<Self> {
+impl<S: SessionsHost, T: Transport> Session<S, T> {
+    pub(crate) fn new(worker: Rc<WorkerSessions<S, Self>>, transport: T, conversation: Conversation) -> Rc<Self> {
         let id = conversation.id;
         let state = State {
-            conversation,
-            patience: Patience::new(Instant::now()),
-            suspect: false,
-            at_desk: false,
+            core: SessionCore::new(conversation, Instant::now()),
+            queued: false,
             undecided: false,
             readable: false,
             listened: true,
@@ -83,66 +86,43 @@ impl<S: SessionsHost, W: Wire> Session<S, W> {
             fetches: None,
             waker: None,
         };
-        Rc::new(Self { id, desk, wire, state: RefCell::new(state) })
+        Rc::new(Self { id, worker, transport, state: RefCell::new(state) })
     }
 
     /// Serves the client until the session ends.
     pub(crate) async fn run(self: Rc<Self>) {
-        let timer = sleep_until((Instant::now() + self.desk.shared.limits.idle()).into());
+        let timer = sleep_until((Instant::now() + self.context().limits.idle()).into());
         let mut timer = pin!(timer);
         let ended = poll_fn(|cx| self.poll(cx, timer.as_mut())).await;
-        if let Some(mut subscriptions) = self.state().conversation.subscriptions.take() {
-            subscriptions.leave_all(&self.desk.shared.topics);
+        if let Some(mut subscriptions) = self.state().core.conversation.subscriptions.take() {
+            subscriptions.leave_all(&self.context().topics);
         }
         match ended {
             Ok(()) => self.linger().await,
             Err(error) => {
-                tracing::debug!(client.addr = %self.state().conversation.address, %error, "session broke");
+                tracing::debug!(client.addr = %self.state().core.conversation.address, %error, "session broke");
             }
         }
     }
 
-    pub(crate) fn state(&self) -> RefMut<'_, State> {
+    fn context(&self) -> &Context<S> {
+        &self.worker.shared.context
+    }
+
+    fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
     }
 
-    /// Its turn at the desk has come.
-    pub(crate) fn leave_desk(&self) -> RefMut<'_, State> {
-        let mut state = self.state();
-        state.at_desk = false;
-        state
-    }
-
-    /// Ends the session once its replies are out.
-    pub(crate) fn close(&self) {
-        let mut state = self.state();
-        state.close();
-        state.wake();
-    }
-
-    /// Its turn at the desk is over: writes what that brought, and sees to whatever else it calls for. `more` when there may
-    /// be more to decide.
-    pub(crate) fn settle(self: &Rc<Self>, mut state: RefMut<'_, State>, more: bool) {
-        state.undecided = more && !state.conversation.closing;
-        if let Err(error) = self.write(&mut state) {
-            // Nobody is there to hear the answers to what is left; the task ends the session.
-            state.broken = Some(error);
-            return state.wake();
-        }
-        if state.undecided && state.conversation.may_decide(&self.desk.shared) {
-            return self.go_to_desk(&mut state);
-        }
-        if state.needs_its_task() {
-            state.wake();
-        }
-    }
-
-    fn poll(self: &Rc<Self>, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<io::Result<()>> {
-        let shared = &self.desk.shared;
+    /// One turn of the task. Each round of the loop does one thing that is possible and starts over, because one thing makes
+    /// another possible: an answer frees room to decide, a write frees room to read. It returns `Pending` only after every
+    /// source has registered the waker in this very round, so no wake-up is lost.
+    fn poll(self: &Rc<Self>, cx: &mut TaskContext<'_>, mut timer: Pin<&mut Sleep>) -> Poll<io::Result<()>> {
+        let context = self.context();
         loop {
             // Answers that are ready at once and pushes in a row must not keep this worker from its other tasks.
             let budget = ready!(poll_proceed(cx));
             let state = &mut *self.state();
+            // The batcher wakes the task with it. The waker of a task stays the same, so it is stored once.
             if state.waker.is_none() {
                 state.waker = Some(cx.waker().clone());
             }
@@ -150,51 +130,57 @@ impl<S: SessionsHost, W: Wire> Session<S, W> {
                 return Poll::Ready(Err(error));
             }
             self.start_fetches(state);
+            // Answers first: the replies behind a waiting slot are held up until its answer is decided.
             if let Some(fetches) = &mut state.fetches
-                && let Poll::Ready(Some((id, answered))) = fetches.poll_next_unpin(cx)
+                && let Poll::Ready(Some((id, answer))) = fetches.poll_next_unpin(cx)
             {
-                self.answered(state, id, &answered);
+                self.answered(state, id, &answer);
                 budget.made_progress();
                 continue;
             }
             self.write(state)?;
+            // After the write, or a session would end with its last reply unsent.
             if state.is_over() {
                 return Poll::Ready(Ok(()));
             }
-            if state.undecided && !state.at_desk && state.conversation.may_decide(shared) {
-                self.go_to_desk(state);
+            // The room that was missing may be there now.
+            if state.undecided && !state.queued && state.core.conversation.may_decide(context) {
+                self.enqueue(state);
             }
-            if !state.conversation.replies.unwritten().is_empty() && self.wire.poll_writable(cx)?.is_ready() {
+            if !state.core.conversation.replies.unwritten().is_empty() && self.transport.poll_writable(cx)?.is_ready() {
                 budget.made_progress();
                 continue;
             }
-            let listens = state.listens() && state.conversation.may_decide(shared);
+            let listens = state.listens() && state.core.conversation.may_decide(context);
+            // The time in which the node did not read must not count against the client.
             if listens && !state.listened {
-                state.patience.listens_again(Instant::now());
+                state.core.timeouts.listens_again(Instant::now());
             }
             state.listened = listens;
-            if listens && self.wire.poll_readable(cx)?.is_ready() {
-                state.readable = state.at_desk;
-                if !state.at_desk {
+            if listens && self.transport.poll_readable(cx)?.is_ready() {
+                // Input that is queued is decided before more is read: that bounds the buffer, and a client that keeps the
+                // socket readable gets one call per read. `readable` makes the batcher wake this task afterwards.
+                state.readable = state.queued;
+                if !state.queued {
                     self.read(state)?;
                     budget.made_progress();
                     continue;
                 }
             }
-            if state.may_be_pushed() && state.conversation.may_decide(shared) {
-                let subscriptions = state.conversation.subscriptions.as_mut();
+            if state.takes_pushes() && state.core.conversation.may_decide(context) {
+                let subscriptions = state.core.conversation.subscriptions.as_mut();
                 if let Some(Poll::Ready(Some(push))) = subscriptions.map(|topics| topics.pushes.poll_recv(cx)) {
-                    state.conversation.replies.push(&push);
+                    state.core.conversation.replies.push(&push);
                     budget.made_progress();
                     continue;
                 }
             }
-            let deadline = state.deadline(shared);
+            let deadline = state.deadline(context);
             if let Some(deadline) = deadline.filter(|&deadline| deadline < timer.deadline().into_std()) {
                 timer.as_mut().reset(deadline.into());
                 state.timed = false;
             }
-            // The timer is only ever moved back when it fires: a busy session does not touch it.
+            // The timer is only moved to a later time when it fires: a busy session does not touch it.
             if !state.timed || timer.is_elapsed() {
                 state.timed = true;
                 if timer.as_mut().poll(cx).is_ready() {
@@ -202,7 +188,7 @@ impl<S: SessionsHost, W: Wire> Session<S, W> {
                     if deadline.is_some_and(|deadline| deadline <= now) {
                         return Poll::Ready(state.expired());
                     }
-                    timer.as_mut().reset(deadline.unwrap_or(now + shared.limits.idle()).into());
+                    timer.as_mut().reset(deadline.unwrap_or(now + context.limits.idle()).into());
                     state.timed = false;
                     continue;
                 }
@@ -212,41 +198,41 @@ impl<S: SessionsHost, W: Wire> Session<S, W> {
     }
 
     fn read(self: &Rc<Self>, state: &mut State) -> io::Result<()> {
-        let read = SCRATCH.with_borrow_mut(|scratch| {
-            let count = match self.wire.try_read(scratch) {
+        let read = READ_BUFFER.with_borrow_mut(|buffer| {
+            let count = match self.transport.try_read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 count => count?,
             };
-            state.conversation.input.extend(&scratch[..count]);
+            state.core.conversation.input.extend(&buffer[..count]);
             if count == 0 {
-                state.conversation.input.end();
+                state.core.conversation.input.end();
             }
             Ok::<_, io::Error>(true)
         })?;
         if read {
-            self.go_to_desk(state);
+            self.enqueue(state);
         }
         Ok(())
     }
 
-    fn go_to_desk(self: &Rc<Self>, state: &mut State) {
+    fn enqueue(self: &Rc<Self>, state: &mut State) {
         state.undecided = false;
-        state.at_desk = true;
-        self.desk.enqueue(Rc::clone(self));
+        state.queued = true;
+        self.worker.enqueue(Rc::clone(self));
     }
 
-    /// Starts fetches that hold a place: as many as may be under way, and while there is room for their answers.
+    /// Starts fetches that hold a reply slot: as many as may be under way, and while there is room for their answers.
     fn start_fetches(&self, state: &mut State) {
-        let shared = &self.desk.shared;
-        let replies = &mut state.conversation.replies;
-        while replies.waiting() > 0 && replies.bytes() < shared.limits.output_bytes_max() {
+        let context = self.context();
+        let replies = &mut state.core.conversation.replies;
+        while replies.waiting() > 0 && replies.bytes() < context.limits.output_bytes_max() {
             let fetches = state.fetches.get_or_insert_default();
             if fetches.len() >= FETCHES_MAX {
                 break;
             }
             let Some((id, asked, waiting)) = replies.start_next() else { break };
-            let deadline = *waiting.place.deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
-            let answer = shared.host.ask(asked, deadline);
+            let deadline = *waiting.slot.deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
+            let answer = context.host.ask(asked, deadline);
             fetches.push(Box::pin(async move { (id, answer.await) }));
         }
         if replies.waiting() == 0 {
@@ -255,50 +241,50 @@ impl<S: SessionsHost, W: Wire> Session<S, W> {
     }
 
     fn answered(&self, state: &mut State, id: FetchId, answered: &FetchAnswer) {
-        let shared = &self.desk.shared;
-        let conversation = &mut state.conversation;
-        let Some(waiting) = conversation.replies.open_place(id) else { return };
-        let place = Place { answered: waiting.place.answered + 1, ..waiting.place };
-        let over = place.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let context = self.context();
+        let conversation = &mut state.core.conversation;
+        let Some(waiting) = conversation.replies.open_slot(id) else { return };
+        let slot = ReplySlot { answered: waiting.slot.answered + 1, ..waiting.slot };
+        let over = slot.deadline.is_some_and(|deadline| deadline <= Instant::now());
         let failed = matches!(answered, FetchAnswer::Failed(_));
-        let decided = if failed && (over || place.answered >= FETCHES_PER_PLACE_MAX) {
+        let decided = if failed && (over || slot.answered >= FETCHES_PER_PLACE_MAX) {
             None
         } else {
             let (token, otherwise) = (&waiting.token, &waiting.otherwise);
             let outcome = answered.outcome();
-            shared.host.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
+            context.host.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
         };
         match decided {
-            Some(decision) if place.answered < FETCHES_PER_PLACE_MAX || !asks_again(&decision) => {
+            Some(decision) if slot.answered < FETCHES_PER_PLACE_MAX || !asks_again(&decision) => {
                 let mut keeps = Vec::new();
                 for effect in &decision.effects {
-                    conversation.perform(shared, waiting.asked_by, &decision, effect, place, &mut keeps);
+                    conversation.perform(context, waiting.asked_by, &decision, effect, slot, &mut keeps);
                 }
                 if conversation.closing {
-                    state.close();
+                    state.core.close();
                 }
             }
             _ => conversation.replies.push(&waiting.otherwise),
         }
-        state.conversation.replies.close_place();
+        state.core.conversation.replies.close_slot();
     }
 
     /// Writes what the socket takes.
     fn write(&self, state: &mut State) -> io::Result<()> {
-        let conversation = &mut state.conversation;
-        if let Some(traffic) = self.desk.shared.host.traffic() {
+        let conversation = &mut state.core.conversation;
+        if let Some(traffic) = self.context().host.traffic() {
             traffic.sent(conversation.id.0, conversation.address, conversation.replies.unlogged());
         }
         while !conversation.replies.unwritten().is_empty() {
-            match self.wire.try_write(conversation.replies.unwritten()) {
+            match self.transport.try_write(conversation.replies.unwritten()) {
                 Ok(count) => {
                     conversation.replies.wrote(count);
-                    if state.patience.is_untaken() {
-                        state.patience.took(Instant::now(), conversation.replies.unwritten().is_empty());
+                    if state.core.timeouts.is_untaken() {
+                        state.core.timeouts.took(Instant::now(), conversation.replies.unwritten().is_empty());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    state.patience.takes_nothing(Instant::now());
+                    state.core.timeouts.takes_nothing(Instant::now());
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -310,13 +296,13 @@ impl<S: SessionsHost, W: Wire> Session<S, W> {
     /// Ends the output, and reads what the client still sends for a while: a socket that is closed with unread
     /// input resets the connection, and the client would lose replies that are on their way.
     async fn linger(&self) {
-        if self.wire.end_output().is_err() || self.state().conversation.input.ended() {
+        if self.transport.end_output().is_err() || self.state().core.conversation.input.ended() {
             return;
         }
         let drained = async {
             let mut left = LINGER_BYTES_MAX;
-            while left > 0 && poll_fn(|cx| self.wire.poll_readable(cx)).await.is_ok() {
-                let read = SCRATCH.with_borrow_mut(|scratch| self.wire.try_read(scratch));
+            while left > 0 && poll_fn(|cx| self.transport.poll_readable(cx)).await.is_ok() {
+                let read = READ_BUFFER.with_borrow_mut(|buffer| self.transport.try_read(buffer));
                 match read {
                     Ok(0) => return,
                     Ok(count) => left = left.saturating_sub(count),
@@ -325,34 +311,69 @@ impl<S: SessionsHost, W: Wire> Session<S, W> {
                 }
             }
         };
-        let drains = self.desk.shared.draining.is_cancelled();
+        let drains = self.worker.shared.draining.is_cancelled();
         let _ = tokio::time::timeout(if drains { LINGER_IN_DRAIN } else { LINGER }, drained).await;
     }
 }
 
-impl<S: SessionsHost, W: Wire> Drop for Session<S, W> {
+impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
+    fn id(&self) -> SessionId {
+        self.id
+    }
+
+    fn core(&self) -> RefMut<'_, SessionCore> {
+        RefMut::map(self.state(), |state| &mut state.core)
+    }
+
+    fn dequeued(&self) {
+        self.state().queued = false;
+    }
+
+    /// Writes from the batcher itself: in the usual case the replies go out here, and the task of the session is not woken
+    /// between one read and the next.
+    fn settle(self: &Rc<Self>, more: bool) {
+        let state = &mut *self.state();
+        state.undecided = more && !state.core.conversation.closing;
+        if let Err(error) = self.write(state) {
+            // Nobody takes the answers to the input that is left; the task ends the session.
+            state.broken = Some(error);
+            return state.wake();
+        }
+        if state.undecided && state.core.conversation.may_decide(self.context()) {
+            return self.enqueue(state);
+        }
+        if state.needs_task() {
+            state.wake();
+        }
+    }
+}
+
+impl<S: SessionsHost, T: Transport> Drains for Session<S, T> {
+    fn drain(&self) {
+        let mut state = self.state();
+        state.undecided = false;
+        state.core.close();
+        state.wake();
+    }
+}
+
+impl<S: SessionsHost, T: Transport> Drop for Session<S, T> {
     fn drop(&mut self) {
-        self.desk.forget(self.state.get_mut().conversation.id);
+        self.worker.remove(self.id);
     }
 }
 
 impl State {
-    /// No more input is decided; the session ends once its replies are out.
-    pub(crate) fn close(&mut self) {
-        self.undecided = false;
-        self.conversation.close();
-        self.patience.stops_listening();
-    }
-
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
     }
 
-    /// Whether there is something that only the task can do or wait for.
-    fn needs_its_task(&mut self) -> bool {
-        let conversation = &self.conversation;
+    /// True if only the task can do or wait for what comes next. The batcher leaves the task asleep otherwise: it still waits
+    /// for the socket to become readable.
+    fn needs_task(&mut self) -> bool {
+        let conversation = &self.core.conversation;
         std::mem::take(&mut self.readable)
             || self.undecided
             || conversation.closing
@@ -363,32 +384,34 @@ impl State {
     }
 
     fn is_over(&self) -> bool {
-        (self.conversation.closing || self.conversation.input.ended())
-            && !self.at_desk
+        (self.core.conversation.closing || self.core.conversation.input.ended())
+            && !self.queued
             && !self.undecided
-            && self.conversation.replies.all_out()
+            && self.core.conversation.replies.all_out()
     }
 
     fn listens(&self) -> bool {
-        !self.conversation.closing && !self.conversation.input.ended() && !self.undecided
+        !self.core.conversation.closing && !self.core.conversation.input.ended() && !self.undecided
     }
 
-    fn may_be_pushed(&self) -> bool {
-        self.conversation.subscriptions.is_some() && !self.conversation.closing && !self.conversation.input.ended()
+    fn takes_pushes(&self) -> bool {
+        self.core.conversation.subscriptions.is_some()
+            && !self.core.conversation.closing
+            && !self.core.conversation.input.ended()
     }
 
-    /// When the session ends if nothing happens.
-    fn deadline<S: SessionsHost>(&self, shared: &crate::listener::Shared<S>) -> Option<Instant> {
-        let subscriptions = self.conversation.subscriptions.as_ref();
+    /// Time at which the session ends if nothing happens.
+    fn deadline<S>(&self, context: &Context<S>) -> Option<Instant> {
+        let subscriptions = self.core.conversation.subscriptions.as_ref();
         let watches = subscriptions.is_some_and(|subscriptions| subscriptions.is_on_a_topic());
-        let waits_for_client = self.listened && self.conversation.replies.waiting() == 0 && !watches;
+        let waits_for_client = self.listened && self.core.conversation.replies.waiting() == 0 && !watches;
         let waiting = if waits_for_client { Waiting::Client } else { Waiting::Other };
-        self.patience.deadline(&shared.limits, waiting)
+        self.core.timeouts.deadline(&context.limits, waiting)
     }
 
     fn expired(&self) -> io::Result<()> {
-        tracing::debug!(client.addr = %self.conversation.address, "session timed out");
-        if self.patience.is_untaken() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+        tracing::debug!(client.addr = %self.core.conversation.address, "session timed out");
+        if self.core.timeouts.is_untaken() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 }
 
@@ -397,15 +420,15 @@ fn asks_again(decision: &Decision) -> bool {
 }
 
 thread_local! {
-    /// Where a worker reads into. A session holds memory only for what is left over.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES_MAX].into());
+    /// The read buffer of a worker. A session holds memory only for input that is left over.
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES_MAX].into());
 }
 
-/// What one read takes: a line of the greatest length.
+/// Bytes per read: a line of the greatest length.
 const READ_BYTES_MAX: usize = 64 << 10;
-/// Fetches in turn for one place. A guest has a few sources to try; one that never ends must not spin.
+/// Fetches in turn for one reply slot. A guest has a few sources to try; one that never ends must not spin.
 const FETCHES_PER_PLACE_MAX: u32 = 8;
-/// The time for one place among the replies, however many sources are asked in turn for it.
+/// Time for one reply slot, however many sources are asked in turn for it.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 const LINGER: Duration = Duration::from_secs(2);
 /// A node that stops does not wait that long for clients that say nothing.

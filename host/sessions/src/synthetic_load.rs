@@ -12,18 +12,19 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
-use crate::core::batcher::Desk;
 use crate::core::conversation::Conversation;
 use crate::core::topics::SessionId;
 use crate::host::SessionsHost;
-use crate::listener::{Sessions, Shared};
+use crate::listener::Sessions;
 use crate::session::Session;
-use crate::transport::Wire;
+use crate::shared::Shared;
+use crate::transport::Transport;
+use crate::worker_sessions::WorkerSessions;
 use herd_sys::workers::{self as worker, Workers};
 
 /// What is fed.
 #[derive(Clone, Copy, Debug)]
-pub struct Feed {
+pub struct SyntheticLoad {
     /// Sessions on each worker. Each reports its own clients.
     pub sessions: usize,
     /// Reports that a session sends at once before it waits for the answers.
@@ -38,12 +39,12 @@ impl<S: SessionsHost> Sessions<S> {
     /// # Panics
     ///
     /// When a worker panicked.
-    pub async fn feed(&self, workers: &Workers, feed: Feed) -> u64 {
+    pub async fn feed(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
         let mut counts = Vec::new();
         for worker in 0..worker::count() {
             let (counted, count) = oneshot::channel();
             let shared = Arc::clone(self.shared());
-            workers.run_on(worker, move || drop(spawn_local(feed_worker(shared, worker, feed, counted)))).await;
+            workers.run_on(worker, move || drop(spawn_local(feed_worker(shared, worker, load, counted)))).await;
             counts.push(count);
         }
         let mut all = 0;
@@ -57,21 +58,21 @@ impl<S: SessionsHost> Sessions<S> {
 async fn feed_worker<S: SessionsHost>(
     shared: Arc<Shared<S>>,
     worker: usize,
-    feed: Feed,
+    load: SyntheticLoad,
     counted: oneshot::Sender<u64>,
 ) {
-    let desk = Desk::new(Arc::clone(&shared));
-    spawn_local(Desk::serve(Rc::downgrade(&desk), shared));
+    let sessions_here = WorkerSessions::new(Arc::clone(&shared));
+    spawn_local(WorkerSessions::serve(Rc::downgrade(&sessions_here), shared));
     let count = Rc::new(Cell::new(0));
-    let sessions: Vec<_> = (0..feed.sessions)
+    let sessions: Vec<_> = (0..load.sessions)
         .map(|number| {
-            let wire = Lines::new(worker * feed.sessions + number, feed.pipeline, Rc::clone(&count));
-            let id = SessionId((worker * feed.sessions + number) as u64);
+            let transport = Lines::new(worker * load.sessions + number, load.pipeline, Rc::clone(&count));
+            let id = SessionId((worker * load.sessions + number) as u64);
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            spawn_local(Session::new(Rc::clone(&desk), wire, Conversation::new(id, address)).run())
+            spawn_local(Session::new(Rc::clone(&sessions_here), transport, Conversation::new(id, address)).run())
         })
         .collect();
-    tokio::time::sleep(feed.time).await;
+    tokio::time::sleep(load.time).await;
     let _ = counted.send(count.get());
     sessions.iter().for_each(tokio::task::JoinHandle::abort);
 }
@@ -103,7 +104,7 @@ impl Lines {
     }
 }
 
-impl Wire for Lines {
+impl Transport for Lines {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         if self.unanswered.get() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());

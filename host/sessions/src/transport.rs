@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use herd_sys::socket::read_what_came;
 
 /// A connection. Nothing here waits: what is not ready says so, and the task asks when it will be.
-pub(crate) trait Wire: 'static {
+pub(crate) trait Transport: 'static {
     /// Reads what has come. None has: [`io::ErrorKind::WouldBlock`]. 0: the client has ended its input.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ pub(crate) trait Wire: 'static {
     fn end_output(&self) -> io::Result<()>;
 }
 
-impl Wire for TcpStream {
+impl Transport for TcpStream {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         read_what_came(self, into)
     }

@@ -12,7 +12,7 @@ use herd::config::{HerdConfig, NodeConfig};
 use herd::node::Node;
 use herd_admin::Token;
 use herd_runtime::Engine;
-use herd_sessions::Feed;
+use herd_sessions::SyntheticLoad;
 use herd_sys::workers::{self as worker, Workers};
 use herd_tests::Scratch;
 
@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
         let state = scratch.path("state");
         let token = Token::read_or_create(&state)?;
         let node = Node::start(&config, "Riley", &engine, &DEFAULT_GUEST.into(), token, &state, &threads).await?;
-        let feed = |seconds| Feed { sessions: 64, pipeline, time: Duration::from_secs_f64(seconds) };
+        let feed = |seconds| SyntheticLoad { sessions: 64, pipeline, time: Duration::from_secs_f64(seconds) };
         node.feed(&threads, feed(0.3)).await;
         let begun = Instant::now();
         anyhow::Ok((node.feed(&threads, feed(seconds)).await, begun.elapsed()))

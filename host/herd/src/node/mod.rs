@@ -26,7 +26,7 @@ use herd_admin::{Admin, AdminHost};
 use herd_audit::AuditLog;
 use herd_peers::Peers;
 use herd_rollout::Rollout;
-use herd_sessions::{Feed, Sessions};
+use herd_sessions::{Sessions, SyntheticLoad};
 use herd_sys::TrafficLog;
 use herd_sys::workers::Workers;
 use tokio_util::task::TaskTracker;
@@ -72,8 +72,8 @@ impl Node {
     }
 
     /// Feeds the node with reports of sessions without sockets, for benchmarks, and returns how many were answered.
-    pub async fn feed(&self, workers: &Workers, feed: Feed) -> u64 {
-        self.sessions.feed(workers, feed).await
+    pub async fn feed(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
+        self.sessions.feed(workers, load).await
     }
 
     /// Operations of the admin API, for callers in the same process.

@@ -1,129 +1,87 @@
-//! The desk of a worker: where input of its sessions waits for a decision, and is decided together.
+//! The batcher of a worker: decides the input of its sessions together.
 //!
-//! A call of a guest costs as much as deciding several lines, so one call takes what all sessions brought that were
-//! found ready at once. Nobody waits for company: the desk runs when every session that was ready has been polled, and an
-//! idle node decides each line as it comes.
+//! A guest call costs as much as deciding several lines, so one call takes the input of every session that was found
+//! ready at once. No session waits for company: the batcher runs when every ready session has been polled, and an idle node
+//! decides each line as it arrives.
 //!
-//! When every live generation faults on a call, its inputs are decided one by one, and the one on which they still fault
-//! is halved until one line is left; that ends its session and costs the others time only.
+//! When every live generation faults on a call, its inputs are decided one by one, and the one on which they still fault is
+//! halved until one line is left. That line ends its session; the other sessions lose only time.
 //!
-//! Bounds: bytes and inputs of a call; one input of each session waits here at most.
+//! Knows nothing of sockets, tasks and clocks. Bounds: bytes and inputs per call; one queued input per session.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
-use std::pin::pin;
-use std::rc::{Rc, Weak};
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use herd_model::{GenerationId, Kept, Side, Sides};
 use herd_sdk::{Decision, Effect, Input, InputBatch, Mark, Moment};
 
-use crate::core::input_buffer::Window;
-use crate::core::reply_queue::Place;
-use crate::core::topics::SessionId;
+use super::context::Context;
+use super::input_buffer::Window;
+use super::reply_queue::ReplySlot;
+use super::session_core::SessionCore;
+use super::topics::SessionId;
 use crate::host::SessionsHost;
-use crate::listener::Shared;
-use crate::session::{Session, State};
-use crate::transport::Wire;
-use herd_model::Kept;
-use herd_model::{GenerationId, Side, Sides};
-use herd_sys::clock::moment;
 
-/// The sessions of one node on one worker.
-pub(crate) struct Desk<S: SessionsHost, W: Wire> {
-    pub(crate) shared: Arc<Shared<S>>,
-    queue: RefCell<VecDeque<Rc<Session<S, W>>>>,
-    sessions: RefCell<HashMap<SessionId, Weak<Session<S, W>>>>,
-    call: RefCell<Call<S, W>>,
-    waker: RefCell<Option<Waker>>,
+/// A session, as the batcher sees it.
+pub(crate) trait BatchedSession {
+    fn id(&self) -> SessionId;
+
+    fn core(&self) -> RefMut<'_, SessionCore>;
+
+    /// Notes that the session is not queued any more.
+    fn dequeued(&self);
+
+    /// Completes a turn: writes the replies, and queues the session again or wakes its task where that is needed. `more` if
+    /// there may be more to decide.
+    fn settle(self: &Rc<Self>, more: bool);
 }
 
-/// What goes into one call. Kept from call to call for its room.
-struct Call<S: SessionsHost, W: Wire> {
+/// Sessions of one node on one worker whose input waits to be decided.
+pub(crate) struct Batcher<S, M> {
+    pub(crate) context: Arc<Context<S>>,
+    queue: RefCell<VecDeque<Rc<M>>>,
+    call: RefCell<Call<M>>,
+}
+
+/// One call of a guest. Reused from call to call for its allocations.
+struct Call<M> {
     batch: InputBatch,
-    /// Who decides it: one generation decides one call.
+    /// One generation decides a call, so all its sessions are on one side.
     side: Side,
-    members: Vec<Member<S, W>>,
+    members: Vec<Member<M>>,
     keeps: Vec<Kept>,
 }
 
 /// A session with an input in the call.
-struct Member<S: SessionsHost, W: Wire> {
-    session: Rc<Session<S, W>>,
+struct Member<M> {
+    session: Rc<M>,
     window: usize,
     mark: Mark,
 }
 
-impl<S: SessionsHost, W: Wire> Desk<S, W> {
-    pub(crate) fn new(shared: Arc<Shared<S>>) -> Rc<Self> {
-        Rc::new(Self {
-            shared,
-            queue: RefCell::default(),
-            sessions: RefCell::default(),
-            call: RefCell::default(),
-            waker: RefCell::default(),
-        })
+impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
+    pub(crate) fn new(context: Arc<Context<S>>) -> Self {
+        Self { context, queue: RefCell::default(), call: RefCell::default() }
     }
 
-    /// Serves the desk for as long as anybody else holds it.
-    pub(crate) async fn serve(desk: Weak<Self>, shared: Arc<Shared<S>>) {
-        let mut draining = pin!(shared.draining.cancelled());
-        let mut drained = false;
-        poll_fn(|cx| {
-            let Some(desk) = desk.upgrade() else { return Poll::Ready(()) };
-            if desk.waker.borrow().is_none() {
-                desk.waker.replace(Some(cx.waker().clone()));
-            }
-            if !drained && draining.as_mut().poll(cx).is_ready() {
-                drained = true;
-                desk.close_all();
-            }
-            desk.decide_some();
-            if !desk.queue.borrow().is_empty() {
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// A session is there.
-    pub(crate) fn admit(&self, id: SessionId, session: &Rc<Session<S, W>>) {
-        self.sessions.borrow_mut().insert(id, Rc::downgrade(session));
-    }
-
-    /// A session is gone.
-    pub(crate) fn forget(&self, id: SessionId) {
-        self.sessions.borrow_mut().remove(&id);
-    }
-
-    /// Input of a session waits to be decided.
-    pub(crate) fn enqueue(&self, session: Rc<Session<S, W>>) {
+    /// Queues the input of a session. True if nothing was queued before: then the batcher has to be run.
+    pub(crate) fn enqueue(&self, session: Rc<M>) -> bool {
         let mut queue = self.queue.borrow_mut();
         queue.push_back(session);
-        if queue.len() == 1 {
-            self.wake();
-        }
+        queue.len() == 1
     }
 
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty()
     }
 
-    fn close_all(&self) {
-        let sessions: Vec<Rc<Session<S, W>>> = self.sessions.borrow().values().filter_map(Weak::upgrade).collect();
-        sessions.iter().for_each(|session| session.close());
-    }
-
-    /// Decides what waits, as much of it as one call takes.
-    fn decide_some(&self) {
-        let (at, now) = (moment(), Instant::now());
+    /// Decides queued input, as much of it as one call takes.
+    pub(crate) fn decide_some(&self, at: Moment, now: Instant) {
         let mut call = self.call.borrow_mut();
-        let sides = self.shared.host.sides();
+        let sides = self.context.host.sides();
         while let Some(session) = self.next(&mut call, sides) {
             if !self.add(&mut call, session, now) {
                 break;
@@ -136,64 +94,70 @@ impl<S: SessionsHost, W: Wire> Desk<S, W> {
         call.members.clear();
     }
 
-    /// The next session whose input fits into the call. One that a guest faulted on has a call to itself, and so have those
-    /// for which a canary decides.
-    fn next(&self, call: &mut Call<S, W>, sides: Sides) -> Option<Rc<Session<S, W>>> {
+    /// Takes the next session whose input fits into the call. A session on which a guest faulted has a call to itself, and
+    /// so have the sessions for which a canary decides.
+    fn next(&self, call: &mut Call<M>, sides: Sides) -> Option<Rc<M>> {
         let Call { batch, side, .. } = call;
         if batch.len() >= INPUTS_MAX || batch.bytes().len() >= BATCH_BYTES_MAX {
             return None;
         }
         let mut queue = self.queue.borrow_mut();
         let front = queue.front()?;
-        let side_of_front = sides.of(front.id.0);
-        if !batch.is_empty() && (side_of_front != *side || front.state().suspect) {
+        let side_of_front = sides.of(front.id().0);
+        // The queue keeps its order: a session that does not fit into this call is first in the next one, and is not
+        // overtaken again and again by those of the other side.
+        if !batch.is_empty() && (side_of_front != *side || front.core().suspect) {
             return None;
         }
         *side = side_of_front;
         queue.pop_front()
     }
 
-    /// Adds the input of a session to the call. False when the call is to go without more.
-    fn add(&self, call: &mut Call<S, W>, session: Rc<Session<S, W>>, now: Instant) -> bool {
-        let mut state = session.leave_desk();
-        let (window, mark) = if state.conversation.closing {
+    /// Adds the input of a session to the call. False when the call has to go without more.
+    fn add(&self, call: &mut Call<M>, session: Rc<M>, now: Instant) -> bool {
+        session.dequeued();
+        let mut core = session.core();
+        let (window, mark) = if core.conversation.closing {
             (None, Mark::More)
-        } else if !state.conversation.may_decide(&self.shared) {
-            session.settle(state, true);
+        } else if !core.conversation.may_decide(&self.context) {
+            // Replies are in the way. The session keeps its input and comes back when its client has taken some.
+            drop(core);
+            session.settle(true);
             return true;
         } else {
             let room = BATCH_BYTES_MAX.saturating_sub(call.batch.bytes().len()).min(WINDOW_BYTES);
-            match state.conversation.window(&self.shared, room) {
+            match core.conversation.window(&self.context, room) {
                 Window::Nothing => (None, Mark::More),
                 Window::Input(bytes, mark) => (Some(bytes), mark),
                 Window::Overlong(bytes) => (Some(bytes), Mark::Overlong),
             }
         };
         let Some(bytes) = window else {
-            let unfinished = state.conversation.input.is_unfinished();
-            state.patience.heard(now, false, unfinished);
-            session.settle(state, false);
+            let unfinished = core.conversation.input.is_unfinished();
+            core.timeouts.heard(now, false, unfinished);
+            drop(core);
+            session.settle(false);
             return true;
         };
         let window = bytes.len();
         call.batch.push(Input { bytes, mark });
-        let alone = state.suspect;
-        drop(state);
+        let alone = core.suspect;
+        drop(core);
         call.members.push(Member { session, window, mark });
         !alone
     }
 
-    fn decide(&self, call: &mut Call<S, W>, at: Moment, now: Instant) {
-        match self.shared.host.inputs(at, &call.batch, call.side) {
+    fn decide(&self, call: &mut Call<M>, at: Moment, now: Instant) {
+        match self.context.host.inputs(at, &call.batch, call.side) {
             Ok((decided_by, decision)) => {
                 let Call { members, keeps, .. } = call;
                 self.perform(decided_by, &decision, members, keeps, now);
             }
-            // The fault was logged where it happened. It must cost only the line that brought it about.
+            // One input of the call is at fault, and which one is not known: a fault must cost only the line that caused it.
             Err(_) => {
                 let mut members = std::mem::take(&mut call.members);
                 if members.len() == 1 {
-                    members.drain(..).for_each(|member| self.divide(member, call, at, now));
+                    members.drain(..).for_each(|member| self.halve(member, call, at, now));
                 } else {
                     members.drain(..).for_each(|member| self.decide_alone(member, call, at, now));
                 }
@@ -202,31 +166,35 @@ impl<S: SessionsHost, W: Wire> Desk<S, W> {
     }
 
     /// Decides the input of one session by itself.
-    fn decide_alone(&self, member: Member<S, W>, call: &mut Call<S, W>, at: Moment, now: Instant) {
+    fn decide_alone(&self, member: Member<M>, call: &mut Call<M>, at: Moment, now: Instant) {
         let batch = {
-            let state = member.session.state();
-            let bytes = state.conversation.input.first(member.window);
+            let core = member.session.core();
+            let bytes = core.conversation.input.first(member.window);
             InputBatch::from_iter([Input { bytes, mark: member.mark }])
         };
-        match self.shared.host.inputs(at, &batch, call.side) {
+        match self.context.host.inputs(at, &batch, call.side) {
             Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[member], &mut call.keeps, now),
-            Err(_) => self.divide(member, call, at, now),
+            Err(_) => self.halve(member, call, at, now),
         }
     }
 
-    /// The input of one session faulted by itself: decides its first half, or ends the session if it is one line.
-    fn divide(&self, mut member: Member<S, W>, call: &mut Call<S, W>, at: Moment, now: Instant) {
-        let mut state = member.session.state();
-        match state.conversation.input.half(member.window) {
+    /// Decides the first half of an input on which every generation faulted, or ends the session if it is one line.
+    ///
+    /// The second half stays in the input buffer. Its session is suspect until it is decided, so it cannot take the inputs of
+    /// other sessions along when it faults again.
+    fn halve(&self, mut member: Member<M>, call: &mut Call<M>, at: Moment, now: Instant) {
+        let mut core = member.session.core();
+        match core.conversation.input.half(member.window) {
             Some(half) if member.mark != Mark::Overlong => {
-                state.suspect = true;
-                drop(state);
+                core.suspect = true;
+                drop(core);
                 (member.window, member.mark) = (half, Mark::More);
                 self.decide_alone(member, call, at, now);
             }
             _ => {
-                state.close();
-                member.session.settle(state, false);
+                core.close();
+                drop(core);
+                member.session.settle(false);
             }
         }
     }
@@ -235,56 +203,53 @@ impl<S: SessionsHost, W: Wire> Desk<S, W> {
         &self,
         decided_by: GenerationId,
         decision: &Decision,
-        members: &[Member<S, W>],
+        members: &[Member<M>],
         keeps: &mut Vec<Kept>,
         now: Instant,
     ) {
         keeps.clear();
+        // A pass ahead of the effects, so that the waits for the memory of the records overlap.
         for effect in &decision.effects {
             if let Effect::Keep(keep) = effect {
-                self.shared.host.expect(decision.bytes(keep.key));
+                self.context.host.expect(decision.bytes(keep.key));
             }
         }
+        // The effects of all inputs are one list; `Done` ends those of each.
         let mut effects = decision.effects.iter();
         for Member { session, window, mark } in members {
-            let mut state = session.state();
-            let State { conversation, patience, .. } = &mut *state;
+            let mut core = session.core();
+            let SessionCore { conversation, timeouts, .. } = &mut *core;
             for effect in effects.by_ref() {
                 if let Effect::Done(progress) = effect {
-                    conversation.decided(&self.shared, progress, *window, *mark);
+                    conversation.decided(&self.context, progress, *window, *mark);
                     let unfinished = conversation.input.is_unfinished();
-                    patience.heard(now, progress.consumed > 0, unfinished);
+                    timeouts.heard(now, progress.consumed > 0, unfinished);
                     break;
                 }
-                conversation.perform(&self.shared, decided_by, decision, effect, Place::default(), keeps);
+                conversation.perform(&self.context, decided_by, decision, effect, ReplySlot::default(), keeps);
             }
             let more = conversation.input.has_unseen();
             let closing = conversation.closing;
-            state.suspect &= more;
+            core.suspect &= more;
             if closing {
-                state.close();
+                core.close();
             }
-            session.settle(state, more);
+            drop(core);
+            session.settle(more);
         }
     }
 }
 
-impl<S: SessionsHost, W: Wire> Default for Call<S, W> {
+impl<M> Default for Call<M> {
     fn default() -> Self {
         Self { batch: InputBatch::default(), side: Side::default(), members: Vec::new(), keeps: Vec::new() }
     }
 }
 
-impl<S: SessionsHost, W: Wire> Drop for Desk<S, W> {
-    fn drop(&mut self) {
-        self.wake();
-    }
-}
-
-/// What one call is given of one session if its first line is no longer: some sixty reports.
+/// Bytes that one call takes of one session, unless its first line is longer: some sixty reports.
 const WINDOW_BYTES: usize = 4 << 10;
-/// What one call is given of all: two full windows. The gain of a larger batch is flat by then, and a call full of the
-/// dearest commands stays far below its deadline.
+/// Bytes that one call takes of all sessions: two full windows. A larger batch gains nothing, and a call full of the
+/// slowest commands stays far below its deadline.
 const BATCH_BYTES_MAX: usize = 8 << 10;
 /// Inputs in one call, as `wit/logic.wit` promises.
 const INPUTS_MAX: usize = 64;

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 
 use herd_sdk::{Decision, Effect, FanOut, Mark, Progress};
 
+use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
-use crate::core::reply_queue::{Place, Replies, Waiting};
+use crate::core::reply_queue::{ReplyQueue, ReplySlot, Waiting};
 use crate::core::topics::{SessionId, Subscriptions};
 use crate::host::{KeepRequest, SessionsHost};
-use crate::listener::Shared;
 use herd_model::FetchRequest;
 use herd_model::GenerationId;
 use herd_model::Kept;
@@ -22,27 +22,27 @@ pub(crate) struct Conversation {
     pub(crate) id: SessionId,
     pub(crate) address: SocketAddr,
     pub(crate) input: InputBuffer,
-    pub(crate) replies: Replies,
+    pub(crate) replies: ReplyQueue,
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
     pub(crate) closing: bool,
 }
 
 impl Conversation {
     pub(crate) fn new(id: SessionId, address: SocketAddr) -> Self {
-        let (input, replies) = (InputBuffer::new(), Replies::default());
+        let (input, replies) = (InputBuffer::new(), ReplyQueue::default());
         Self { id, address, input, replies, subscriptions: None, closing: false }
     }
 
     /// Whether there is room for what more input would bring.
-    pub(crate) fn may_decide<S: SessionsHost>(&self, shared: &Shared<S>) -> bool {
-        self.replies.bytes() < shared.limits.output_bytes_max()
+    pub(crate) fn may_decide<S: SessionsHost>(&self, context: &Context<S>) -> bool {
+        self.replies.bytes() < context.limits.output_bytes_max()
             && self.replies.waiting() < FETCHES_MAX
             && self.replies.queued() < QUEUED_MAX
     }
 
     /// What to decide next, about so many bytes of it.
-    pub(crate) fn window<S: SessionsHost>(&self, shared: &Shared<S>, bytes: usize) -> Window<'_> {
-        self.input.window(shared.limits.line_bytes_max, bytes)
+    pub(crate) fn window<S: SessionsHost>(&self, context: &Context<S>, bytes: usize) -> Window<'_> {
+        self.input.window(context.limits.line_bytes_max, bytes)
     }
 
     /// No more input is decided; the session ends once its replies are out.
@@ -54,12 +54,12 @@ impl Conversation {
     /// A window of this many bytes is decided.
     pub(crate) fn decided<S: SessionsHost>(
         &mut self,
-        shared: &Shared<S>,
+        context: &Context<S>,
         progress: Progress,
         window: usize,
         mark: Mark,
     ) {
-        if let Some(traffic) = shared.host.traffic() {
+        if let Some(traffic) = context.host.traffic() {
             traffic.received(self.id.0, self.address, self.input.first(progress.consumed));
         }
         self.input.consume(progress.consumed, window, progress.awaits);
@@ -71,15 +71,15 @@ impl Conversation {
         }
     }
 
-    /// Performs an effect of a decision of a generation. Fetches hold the place that it answers into, or one of their own.
+    /// Performs an effect of a decision of a generation. Fetches hold the slot that it answers into, or one of their own.
     /// `keeps` holds what became of the keeps of the decision so far.
     pub(crate) fn perform<S: SessionsHost>(
         &mut self,
-        shared: &Shared<S>,
+        context: &Context<S>,
         decided_by: GenerationId,
         decision: &Decision,
         effect: Effect,
-        place: Place,
+        slot: ReplySlot,
         keeps: &mut Vec<Kept>,
     ) {
         match effect {
@@ -87,7 +87,7 @@ impl Conversation {
                 let refused = reply.tie.filter(|tie| keeps[tie.keep as usize] == Kept::NoRoom);
                 self.replies.push(decision.bytes(refused.map_or(reply.bytes, |tie| tie.otherwise)));
             }
-            Effect::Keep(keep) => keeps.push(shared.host.keep(KeepRequest {
+            Effect::Keep(keep) => keeps.push(context.host.keep(KeepRequest {
                 key: decision.bytes(keep.key),
                 rank: decision.bytes(keep.rank),
                 form: keep.form,
@@ -97,7 +97,7 @@ impl Conversation {
                     FanOut::TheseFirst(peers) => Some(decision.bytes(peers)),
                 },
             })),
-            Effect::Fetch(fetch) => self.replies.push_waiting(Waiting {
+            Effect::Fetch(fetch) => self.replies.push_fetch(Waiting {
                 asked_by: decided_by,
                 asked: Some(FetchRequest {
                     upstream: decision.bytes(fetch.upstream).into(),
@@ -107,18 +107,18 @@ impl Conversation {
                 }),
                 token: decision.bytes(fetch.token).into(),
                 otherwise: decision.bytes(fetch.otherwise).into(),
-                place,
+                slot,
             }),
-            Effect::Subscribe(topic) => self.subscribe(shared, decision.bytes(topic)),
+            Effect::Subscribe(topic) => self.subscribe(context, decision.bytes(topic)),
             Effect::Unsubscribe(topic) => {
                 if let Some(subscriptions) = &mut self.subscriptions {
-                    subscriptions.unsubscribe(&shared.topics, decision.bytes(topic));
+                    subscriptions.unsubscribe(&context.topics, decision.bytes(topic));
                 }
             }
             Effect::Publish(publish) => {
                 let applied = |keep: u32| matches!(keeps[keep as usize], Kept::Applied(_));
                 if publish.tie.is_none_or(applied) {
-                    shared.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));
+                    context.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));
                 }
             }
             // What of the input was consumed is said at its end.
@@ -128,10 +128,10 @@ impl Conversation {
         }
     }
 
-    fn subscribe<S: SessionsHost>(&mut self, shared: &Shared<S>, topic: &[u8]) {
-        let (id, pushes_max) = (self.id, shared.limits.pushes_max);
+    fn subscribe<S: SessionsHost>(&mut self, context: &Context<S>, topic: &[u8]) {
+        let (id, pushes_max) = (self.id, context.limits.pushes_max);
         let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
-        if !subscriptions.subscribe(&shared.topics, topic) {
+        if !subscriptions.subscribe(&context.topics, topic) {
             tracing::debug!(client.addr = %self.address, "a session is on too many topics; one more was not joined");
         }
     }
@@ -139,5 +139,5 @@ impl Conversation {
 
 /// Fetches under way in one session. A read may bring more `WHATSAT`s than that; they start as others end.
 pub(crate) const FETCHES_MAX: usize = 16;
-/// Replies and fetches that wait for one another; above it, nothing more is decided.
+/// ReplyQueue and fetches that wait for one another; above it, nothing more is decided.
 const QUEUED_MAX: usize = 1024;

@@ -1,7 +1,7 @@
 //! The order of replies: that of the commands, however long some of them wait.
 //!
-//! A fetch holds its place. What its answer brings, further fetches included, goes into that place. What is ready
-//! at the head goes out; what is ready behind a waiting place waits with it.
+//! A fetch holds its slot. What its answer brings, further fetches included, goes into that slot. What is ready
+//! at the head goes out; what is ready behind a waiting slot waits with it.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use herd_model::GenerationId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FetchId(u32);
 
-/// A fetch that holds a place.
+/// A fetch that holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {
     /// Who asked, and decides the answer.
@@ -24,13 +24,13 @@ pub(crate) struct Waiting {
     pub(crate) token: Vec<u8>,
     /// The reply when nobody decides the answer.
     pub(crate) otherwise: Vec<u8>,
-    /// The place that it holds.
-    pub(crate) place: Place,
+    /// The slot that it holds.
+    pub(crate) slot: ReplySlot,
 }
 
-/// A place among the replies, which the fetches that are made in turn for it inherit.
+/// A slot among the replies, which the fetches that are made in turn for it inherit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ReplySlot {
     /// When its time is over. Set when its first fetch starts.
     pub(crate) deadline: Option<Instant>,
     /// How many fetches were answered for it.
@@ -45,7 +45,7 @@ enum Slot {
 
 /// The replies of a session that are not out yet.
 #[derive(Debug, Default)]
-pub(crate) struct Replies {
+pub(crate) struct ReplyQueue {
     /// Ready to be written.
     out: Vec<u8>,
     /// How much of `out` is written.
@@ -55,13 +55,13 @@ pub(crate) struct Replies {
     slots_bytes: usize,
     /// How much of `out` the traffic log has seen.
     logged: usize,
-    /// Where the next reply goes: behind everything, or into a place.
+    /// Where the next reply goes: behind everything, or into a slot.
     cursor: Option<usize>,
     next_id: u32,
     waiting: usize,
 }
 
-impl Replies {
+impl ReplyQueue {
     /// Adds a reply.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.slots.is_empty() {
@@ -72,8 +72,8 @@ impl Replies {
         }
     }
 
-    /// Adds a place for a fetch.
-    pub(crate) fn push_waiting(&mut self, waiting: Waiting) {
+    /// Adds a slot for a fetch.
+    pub(crate) fn push_fetch(&mut self, waiting: Waiting) {
         let id = FetchId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
         self.waiting += 1;
@@ -88,8 +88,8 @@ impl Replies {
         })
     }
 
-    /// Opens the place of a fetch: until [`close_place`](Self::close_place), what is added goes there.
-    pub(crate) fn open_place(&mut self, id: FetchId) -> Option<Waiting> {
+    /// Opens the slot of a fetch: until [`close_slot`](Self::close_slot), what is added goes there.
+    pub(crate) fn open_slot(&mut self, id: FetchId) -> Option<Waiting> {
         let held = |slot: &Slot| matches!(slot, Slot::Waiting(other, _) if *other == id);
         let index = self.slots.iter().position(held)?;
         let Some(Slot::Waiting(_, waiting)) = self.slots.remove(index) else { return None };
@@ -98,8 +98,8 @@ impl Replies {
         Some(*waiting)
     }
 
-    /// Closes the place, and lets out what is ready at the head.
-    pub(crate) fn close_place(&mut self) {
+    /// Closes the slot, and lets out what is ready at the head.
+    pub(crate) fn close_slot(&mut self) {
         self.cursor = None;
         while let Some(Slot::Ready(_)) = self.slots.front() {
             if let Some(Slot::Ready(bytes)) = self.slots.pop_front() {
@@ -109,7 +109,7 @@ impl Replies {
         }
     }
 
-    /// How many fetches hold a place.
+    /// How many fetches hold a slot.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
@@ -183,26 +183,26 @@ mod tests {
             asked: Some(asked),
             token: name.into(),
             otherwise: vec![],
-            place: Place::default(),
+            slot: ReplySlot::default(),
         }
     }
 
-    fn started(replies: &mut Replies) -> FetchId {
+    fn started(replies: &mut ReplyQueue) -> FetchId {
         replies.start_next().unwrap().0
     }
 
     #[test]
     fn replies_behind_a_fetch_wait_for_it() {
-        let mut replies = Replies::default();
+        let mut replies = ReplyQueue::default();
         replies.push(b"1");
-        replies.push_waiting(waiting("a"));
+        replies.push_fetch(waiting("a"));
         replies.push(b"3");
         assert_eq!(replies.unwritten(), b"1");
         let id = started(&mut replies);
         assert!(replies.start_next().is_none(), "a fetch starts once");
-        assert_eq!(replies.open_place(id).unwrap().token, b"a");
+        assert_eq!(replies.open_slot(id).unwrap().token, b"a");
         replies.push(b"2");
-        replies.close_place();
+        replies.close_slot();
         assert_eq!(replies.unwritten(), b"123");
         replies.wrote(2);
         assert_eq!((replies.unwritten(), replies.all_out()), (&b"3"[..], false));
@@ -212,13 +212,13 @@ mod tests {
 
     #[test]
     fn what_waits_is_counted_and_what_is_written_is_given_back() {
-        let mut replies = Replies::default();
-        replies.push_waiting(waiting("a"));
+        let mut replies = ReplyQueue::default();
+        replies.push_fetch(waiting("a"));
         replies.push(&[b'x'; 1000]);
         assert_eq!((replies.bytes(), replies.queued()), (1000, 2));
         let id = started(&mut replies);
-        replies.open_place(id).unwrap();
-        replies.close_place();
+        replies.open_slot(id).unwrap();
+        replies.close_slot();
         assert_eq!((replies.bytes(), replies.queued(), replies.unlogged().len()), (1000, 0, 1000));
         for round in 0..100 {
             replies.push(&[b'y'; 1000]);
@@ -230,22 +230,22 @@ mod tests {
 
     #[test]
     fn fetches_made_while_handling_an_answer_inherit_its_place() {
-        let mut replies = Replies::default();
-        replies.push_waiting(waiting("first"));
-        replies.push_waiting(waiting("second"));
+        let mut replies = ReplyQueue::default();
+        replies.push_fetch(waiting("first"));
+        replies.push_fetch(waiting("second"));
         let (first, second) = (started(&mut replies), started(&mut replies));
-        replies.open_place(second).unwrap();
+        replies.open_slot(second).unwrap();
         replies.push(b"2");
-        replies.close_place();
-        replies.open_place(first).unwrap();
+        replies.close_slot();
+        replies.open_slot(first).unwrap();
         replies.push(b"0");
-        replies.push_waiting(waiting("again"));
-        replies.close_place();
+        replies.push_fetch(waiting("again"));
+        replies.close_slot();
         assert_eq!((replies.unwritten(), replies.waiting()), (&b"0"[..], 1));
         let again = started(&mut replies);
-        assert_eq!(replies.open_place(again).unwrap().token, b"again");
+        assert_eq!(replies.open_slot(again).unwrap().token, b"again");
         replies.push(b"1");
-        replies.close_place();
+        replies.close_slot();
         assert_eq!(replies.unwritten(), b"012");
     }
 }

@@ -7,7 +7,7 @@ use crate::limits::SessionLimits;
 
 /// The times of a session.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// When the last byte came from the client, or when waiting for one began.
     heard: Instant,
     /// When the unfinished line began.
@@ -25,7 +25,7 @@ pub(crate) enum Waiting {
     Other,
 }
 
-impl Patience {
+impl Timeouts {
     pub(crate) fn new(now: Instant) -> Self {
         Self { heard: now, unfinished: None, untaken: None }
     }
@@ -92,44 +92,44 @@ mod tests {
     #[test]
     fn an_unfinished_line_has_its_time_from_its_first_byte_whatever_comes_of_it() {
         let begin = Instant::now();
-        let mut patience = Patience::new(begin);
-        patience.heard(after(begin, 1), false, true);
-        patience.heard(after(begin, 50), false, true);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 61)));
+        let mut timeouts = Timeouts::new(begin);
+        timeouts.heard(after(begin, 1), false, true);
+        timeouts.heard(after(begin, 50), false, true);
+        assert_eq!(timeouts.deadline(&limits(), Waiting::Client), Some(after(begin, 61)));
     }
 
     #[test]
     fn a_line_that_ends_while_the_next_one_begins_starts_the_time_anew() {
         let begin = Instant::now();
-        let mut patience = Patience::new(begin);
-        patience.heard(after(begin, 1), false, true);
-        patience.heard(after(begin, 50), true, true);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 110)));
-        patience.heard(after(begin, 70), true, false);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 670)));
+        let mut timeouts = Timeouts::new(begin);
+        timeouts.heard(after(begin, 1), false, true);
+        timeouts.heard(after(begin, 50), true, true);
+        assert_eq!(timeouts.deadline(&limits(), Waiting::Client), Some(after(begin, 110)));
+        timeouts.heard(after(begin, 70), true, false);
+        assert_eq!(timeouts.deadline(&limits(), Waiting::Client), Some(after(begin, 670)));
     }
 
     #[test]
     fn a_time_in_which_the_node_does_not_read_counts_against_nobody() {
         let begin = Instant::now();
-        let mut patience = Patience::new(begin);
-        patience.heard(begin, false, true);
+        let mut timeouts = Timeouts::new(begin);
+        timeouts.heard(begin, false, true);
         let later = after(begin, 500);
-        assert_eq!(patience.deadline(&limits(), Waiting::Other), None);
-        patience.listens_again(later);
-        assert_eq!(patience.deadline(&limits(), Waiting::Client), Some(after(begin, 560)));
+        assert_eq!(timeouts.deadline(&limits(), Waiting::Other), None);
+        timeouts.listens_again(later);
+        assert_eq!(timeouts.deadline(&limits(), Waiting::Client), Some(after(begin, 560)));
     }
 
     #[test]
     fn output_that_nobody_takes_ends_a_session_before_anything_else() {
         let begin = Instant::now();
-        let mut patience = Patience::new(begin);
-        patience.takes_nothing(after(begin, 1));
-        patience.takes_nothing(after(begin, 20));
-        assert_eq!(patience.deadline(&limits(), Waiting::Other), Some(after(begin, 31)));
-        patience.took(after(begin, 25), false);
-        assert_eq!(patience.deadline(&limits(), Waiting::Other), Some(after(begin, 55)));
-        patience.took(after(begin, 26), true);
-        assert!(!patience.is_untaken());
+        let mut timeouts = Timeouts::new(begin);
+        timeouts.takes_nothing(after(begin, 1));
+        timeouts.takes_nothing(after(begin, 20));
+        assert_eq!(timeouts.deadline(&limits(), Waiting::Other), Some(after(begin, 31)));
+        timeouts.took(after(begin, 25), false);
+        assert_eq!(timeouts.deadline(&limits(), Waiting::Other), Some(after(begin, 55)));
+        timeouts.took(after(begin, 26), true);
+        assert!(!timeouts.is_untaken());
     }
 }

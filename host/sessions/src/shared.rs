@@ -1,0 +1,83 @@
+//! Counters and limits that all sessions of a node share.
+//!
+//! Bounds: sessions in total and per address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use herd_sys::workers;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::context::Context;
+
+/// The context of the sessions of a node, and how many there are.
+pub(crate) struct Shared<S> {
+    pub(crate) context: Arc<Context<S>>,
+    /// Cancelled when the node drains: sessions finish what they have and end.
+    pub(crate) draining: CancellationToken,
+    pub(crate) open: AtomicUsize,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+    /// Number of sessions on each worker.
+    pub(crate) loads: Box<[AtomicUsize]>,
+}
+
+impl<S> Shared<S> {
+    pub(crate) fn new(context: Context<S>) -> Self {
+        Self {
+            context: Arc::new(context),
+            draining: CancellationToken::new(),
+            open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            addresses: Mutex::default(),
+            loads: (0..workers::count()).map(|_| AtomicUsize::new(0)).collect(),
+        }
+    }
+}
+
+/// One session's place in the limits. Dropping it gives the place back, whatever ended the session.
+pub(crate) struct Seat<S> {
+    shared: Arc<Shared<S>>,
+    address: IpAddr,
+    worker: usize,
+}
+
+impl<S> Seat<S> {
+    /// Takes a place; none if a limit is reached.
+    pub(crate) fn take(shared: &Arc<Shared<S>>, address: IpAddr) -> Option<Self> {
+        // Counted before it is compared, and taken back: two workers cannot both take the last place.
+        if shared.open.fetch_add(1, Ordering::Relaxed) >= shared.context.limits.sessions_max {
+            shared.open.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let mut addresses = shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = addresses.entry(address).or_default();
+        if *count >= shared.context.limits.sessions_per_address_max {
+            shared.open.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        *count += 1;
+        drop(addresses);
+        let worker = workers::index() % shared.loads.len();
+        shared.loads[worker].fetch_add(1, Ordering::Relaxed);
+        Some(Self { shared: Arc::clone(shared), address, worker })
+    }
+}
+
+impl<S> Drop for Seat<S> {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.loads[self.worker].fetch_sub(1, Ordering::Relaxed);
+        let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = addresses.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The sessions of one node on one worker, and the task that runs their batcher.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use herd_sys::clock::moment;
+
+use crate::core::batcher::{BatchedSession, Batcher};
+use crate::core::topics::SessionId;
+use crate::host::SessionsHost;
+use crate::shared::Shared;
+
+/// A session that ends when its node drains.
+pub(crate) trait Drains {
+    /// Stops deciding input; the session ends once its replies are out.
+    fn drain(&self);
+}
+
+/// The sessions of one node on one worker.
+pub(crate) struct WorkerSessions<S, M> {
+    pub(crate) shared: Arc<Shared<S>>,
+    batcher: Batcher<S, M>,
+    sessions: RefCell<HashMap<SessionId, Weak<M>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
+    pub(crate) fn new(shared: Arc<Shared<S>>) -> Rc<Self> {
+        let batcher = Batcher::new(Arc::clone(&shared.context));
+        Rc::new(Self { shared, batcher, sessions: RefCell::default(), waker: RefCell::default() })
+    }
+
+    /// Runs the batcher until everybody else has dropped the sessions.
+    ///
+    /// The task holds only a weak reference: the last session or listener that goes wakes it (see `Drop`), and it ends.
+    pub(crate) async fn serve(sessions: Weak<Self>, shared: Arc<Shared<S>>) {
+        let mut draining = pin!(shared.draining.cancelled());
+        let mut drained = false;
+        poll_fn(|cx| {
+            let Some(sessions) = sessions.upgrade() else { return Poll::Ready(()) };
+            // The waker of a task stays the same, so it is stored once.
+            if sessions.waker.borrow().is_none() {
+                sessions.waker.replace(Some(cx.waker().clone()));
+            }
+            if !drained && draining.as_mut().poll(cx).is_ready() {
+                drained = true;
+                sessions.drain_all();
+            }
+            // Read once for the whole batch: all its inputs are received at this time.
+            sessions.batcher.decide_some(moment(), Instant::now());
+            // One call per poll and not a loop: the sockets of the worker are looked at in between, so a session that always
+            // has input delays the others by one call.
+            if !sessions.batcher.is_empty() {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Admits a session, so that a drain reaches it.
+    pub(crate) fn admit(&self, id: SessionId, session: &Rc<M>) {
+        self.sessions.borrow_mut().insert(id, Rc::downgrade(session));
+    }
+
+    /// Queues the input of a session for a decision.
+    pub(crate) fn enqueue(&self, session: Rc<M>) {
+        // Only the first input wakes the task. It runs behind the sessions that are ready now, and finds theirs too.
+        if self.batcher.enqueue(session) {
+            self.wake();
+        }
+    }
+
+    fn drain_all(&self) {
+        let sessions: Vec<Rc<M>> = self.sessions.borrow().values().filter_map(Weak::upgrade).collect();
+        sessions.iter().for_each(|session| session.drain());
+    }
+}
+
+impl<S, M> WorkerSessions<S, M> {
+    /// Removes a session that ended.
+    pub(crate) fn remove(&self, id: SessionId) {
+        self.sessions.borrow_mut().remove(&id);
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl<S, M> Drop for WorkerSessions<S, M> {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
