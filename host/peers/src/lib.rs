@@ -17,8 +17,10 @@ mod host;
 mod limits;
 mod link_queue;
 mod link_task;
+mod listen;
 mod mesh;
 mod peer;
+mod start;
 mod status;
 
 pub use handshake::{HandshakeError, Identity};

@@ -1,7 +1,7 @@
 //! One live link: a loop that reads and a loop that writes, side by side in one task. Either one's end ends the link.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,19 +14,29 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::clock_offset::Clocks;
 use super::frame::{Frame, FrameError};
 use super::handshake::Frames;
+use super::host::PeersHost;
+use super::limits::LinkLimits;
 use super::link_queue::LinkQueue;
-use super::mesh::Peers;
 use super::peer::Link;
 
-/// Runs a link to its end. On the way out it sends what waits and says goodbye.
-pub(super) async fn run(peers: &Arc<Peers>, link: &Arc<Link>, frames: Frames) -> Result<(), LinkError> {
+/// Runs a link to its end. When it is told to end, it sends the reports that wait and a goodbye first.
+///
+/// # Errors
+///
+/// The reason why the link ended, unless this node or the peer ended it on purpose.
+pub(super) async fn run(
+    host: &dyn PeersHost,
+    limits: &LinkLimits,
+    link: &Link,
+    frames: Frames,
+) -> Result<(), LinkError> {
     let (sink, stream) = frames.split();
     // Answers to pings. One waits at most, because a peer sends the next one after a whole interval.
     let (pongs, answers) = mpsc::channel(1);
     tokio::select! {
         biased;
-        read = read(peers, link, stream, pongs) => read,
-        written = write(peers, link, sink, answers) => written,
+        read = read(host, limits, link, stream, pongs) => read,
+        written = write(host, limits, link, sink, answers) => written,
     }
 }
 
@@ -54,24 +64,24 @@ pub(super) enum LinkError {
 }
 
 async fn read(
-    peers: &Peers,
+    host: &dyn PeersHost,
+    limits: &LinkLimits,
     link: &Link,
     mut stream: SplitStream<Frames>,
     pongs: mpsc::Sender<Frame>,
 ) -> Result<(), LinkError> {
-    let silence_max = peers.limits.ping() * 2;
-    let Some(sink) = peers.sink() else { return Ok(()) };
+    let silence_max = limits.ping() * 2;
     loop {
         let heard = timeout(silence_max, stream.next()).await.map_err(|_| LinkError::Silent(silence_max))?;
         match Frame::decode(heard.ok_or(LinkError::Closed)??.freeze())? {
-            Frame::Reports(frame) => sink.reports(&link.peer, &frame).map_err(LinkError::Reports)?,
+            Frame::Reports(frame) => host.reports(&link.peer, &frame).map_err(LinkError::Reports)?,
             // A full channel means that the peer pings faster than it reads; it goes without.
             Frame::Ping(sent_ns) => drop(pongs.try_send(Frame::Pong(sent_ns, now_ns()))),
             Frame::Pong(sent_ns, peer_ns) => {
                 *link.clocks.lock().unwrap_or_else(PoisonError::into_inner) =
                     Clocks::measured(sent_ns, peer_ns, now_ns());
             }
-            Frame::Message(message) => sink.message(&link.peer, &message).map_err(LinkError::Message)?,
+            Frame::Message(message) => host.message(&link.peer, &message).map_err(LinkError::Message)?,
             Frame::Goodbye => return Ok(()),
             Frame::Refused(why) => return Err(LinkError::Refused(why)),
             Frame::Hello(_) => return Err(LinkError::OutOfOrder),
@@ -82,12 +92,13 @@ async fn read(
 }
 
 async fn write(
-    peers: &Peers,
+    host: &dyn PeersHost,
+    limits: &LinkLimits,
     link: &Link,
     mut sink: SplitSink<Frames, Bytes>,
     mut answers: mpsc::Receiver<Frame>,
 ) -> Result<(), LinkError> {
-    let mut pings = interval(peers.limits.ping());
+    let mut pings = interval(limits.ping());
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The part of what this node holds that the peer is told of next. A peer that was away, and one whose queue was
     // dropped, hears everything again; what it knows it drops by rank.
@@ -118,8 +129,8 @@ async fn write(
             send(&mut sink, Frame::Message(message).encode()).await?;
         }
         let mut reports = link.queue.outbox().take();
-        if let (Some(part), Some(sink)) = (untold, peers.sink()) {
-            untold = sink.holdings(part, &mut reports).then_some(part + 1);
+        if let Some(part) = untold {
+            untold = host.holdings(part, &mut reports).then_some(part + 1);
         }
         if !reports.is_empty() {
             not_before = Instant::now() + FRAME_PAUSE;
@@ -127,7 +138,7 @@ async fn write(
         for body in reports.bodies(BATCH_BYTES_MAX, BATCH_REPORTS_MAX) {
             send(&mut sink, Frame::of_reports(body)).await?;
         }
-        log_traffic(peers, link, &reports);
+        log_traffic(host, link, &reports);
         if ending {
             return send(&mut sink, Frame::Goodbye.encode()).await;
         }
@@ -151,9 +162,8 @@ async fn send(sink: &mut SplitSink<Frames, Bytes>, frame: Bytes) -> Result<(), L
 }
 
 /// Writes what was sent into the traffic log, if there is one.
-fn log_traffic(peers: &Peers, link: &Link, reports: &Bundle) {
-    let sink = peers.sink();
-    let Some(traffic) = sink.as_ref().and_then(|sink| sink.traffic()) else { return };
+fn log_traffic(host: &dyn PeersHost, link: &Link, reports: &Bundle) {
+    let Some(traffic) = host.traffic() else { return };
     for report in reports.iter().filter_map(|report| postcard::from_bytes::<WireReport<'_>>(report).ok()) {
         traffic.sent_to_peer(&link.peer, report.record);
     }

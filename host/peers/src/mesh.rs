@@ -2,43 +2,39 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use herd_replication::{Bundle, WireReport};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connect;
 use super::frame::Hello;
-use super::handshake::{self, Frames, Identity};
+use super::handshake::{Frames, Identity};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link_queue::LinkQueue;
 use super::link_task;
 use super::peer::{Link, Peer, lock};
 use super::status::PeersStatus;
-use herd_sys::workers::Rota;
 
 /// The peers of a node.
 pub struct Peers {
     pub(super) identity: Identity,
     pub(super) limits: LinkLimits,
     pub(super) stopping: CancellationToken,
-    sink: Mutex<Option<Arc<dyn PeersHost>>>,
-    tasks: TaskTracker,
+    pub(super) host: Mutex<Option<Arc<dyn PeersHost>>>,
+    pub(super) tasks: TaskTracker,
     /// By name. Entries are made for the peers of the configuration and for nodes that dialed, and stay.
     links: Mutex<BTreeMap<String, Arc<Peer>>>,
     /// The live links, as flooding sees them: a snapshot that changes when a link comes or goes.
     live: arc_swap::ArcSwap<Vec<Arc<Link>>>,
     up: watch::Sender<usize>,
-    handshakes: Semaphore,
+    pub(super) handshakes: Semaphore,
     /// Who may link with this node, whatever side lists the link.
-    known: Vec<String>,
+    pub(super) known: Vec<String>,
 }
 
 impl Peers {
@@ -49,7 +45,7 @@ impl Peers {
             identity,
             limits,
             stopping: CancellationToken::new(),
-            sink: Mutex::default(),
+            host: Mutex::default(),
             tasks: TaskTracker::new(),
             links: Mutex::default(),
             live: arc_swap::ArcSwap::default(),
@@ -57,23 +53,6 @@ impl Peers {
             handshakes: Semaphore::new(HANDSHAKES_MAX),
             known,
         })
-    }
-
-    /// Begins: takes links on `listener` and dials `peers` until they answer.
-    /// Links are spread over the workers.
-    pub fn start(
-        self: &Arc<Self>,
-        listener: TcpListener,
-        peers: Vec<(String, SocketAddr)>,
-        sink: Arc<dyn PeersHost>,
-        rota: Rota,
-    ) {
-        *lock(&self.sink) = Some(sink);
-        for (name, address) in peers {
-            let peer = self.peer(&name);
-            self.tasks.spawn_on(connect::keep_linked(Arc::clone(self), peer, name, address), rota.next());
-        }
-        self.tasks.spawn(Arc::clone(self).accept(listener, rota));
     }
 
     /// Tells every peer but `except`, or those whose names, each ended by a newline, are in `only`. Never waits.
@@ -119,7 +98,7 @@ impl Peers {
         self.stopping.cancel();
         self.tasks.close();
         let _ = tokio::time::timeout(grace, self.tasks.wait()).await;
-        *lock(&self.sink) = None;
+        *lock(&self.host) = None;
     }
 
     /// Every peer and its link.
@@ -128,8 +107,8 @@ impl Peers {
         PeersStatus { links: links.iter().map(|(name, peer)| peer.status(name)).collect() }
     }
 
-    pub(super) fn sink(&self) -> Option<Arc<dyn PeersHost>> {
-        lock(&self.sink).clone()
+    pub(super) fn host(&self) -> Option<Arc<dyn PeersHost>> {
+        lock(&self.host).clone()
     }
 
     pub(super) fn peer(&self, name: &str) -> Arc<Peer> {
@@ -158,11 +137,15 @@ impl Peers {
     /// Why it ended, if not on purpose.
     pub(super) async fn run(self: &Arc<Self>, frames: Frames, link: &Arc<Link>) -> Result<Duration, String> {
         tracing::info!(node = %self.identity.node, peer = %link.peer, "link up");
-        let sink = self.sink();
-        if let Some(sink) = &sink {
-            sink.linked(&link.peer);
-        }
-        let ended = link_task::run(self, link, frames).await.map_err(|error| error.to_string());
+        // None once the node has stopped; then the link ends before it began.
+        let host = self.host();
+        let ended = match &host {
+            Some(host) => {
+                host.linked(&link.peer);
+                link_task::run(&**host, &self.limits, link, frames).await.map_err(|error| error.to_string())
+            }
+            None => Ok(()),
+        };
         match &ended {
             Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
             Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, error, "link down"),
@@ -170,8 +153,8 @@ impl Peers {
         let peer = self.peer(&link.peer);
         if peer.dismiss(link, ended.clone().err()) {
             self.changed(&peer);
-            if let Some(sink) = &sink {
-                sink.unlinked(&link.peer);
+            if let Some(host) = &host {
+                host.unlinked(&link.peer);
             }
         }
         ended.map(|()| link.began.elapsed())
@@ -186,49 +169,6 @@ impl Peers {
         self.live.store(Arc::new(live));
         drop(links);
         peer.changed.notify_waiters();
-    }
-
-    async fn accept(self: Arc<Self>, listener: TcpListener, rota: Rota) {
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = self.stopping.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, address)) => {
-                    // More strangers than that at once are sent away; a peer comes back.
-                    if self.handshakes.available_permits() == 0 {
-                        tracing::debug!(%address, "too many handshakes under way");
-                        continue;
-                    }
-                    let Ok(stream) = stream.into_std() else { continue };
-                    self.tasks.spawn_on(Arc::clone(&self).greet(stream, address), rota.next());
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot take links for a moment");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    async fn greet(self: Arc<Self>, stream: std::net::TcpStream, address: SocketAddr) {
-        let Ok(permit) = self.handshakes.try_acquire() else { return };
-        let Ok(stream) = TcpStream::from_std(stream) else { return };
-        let _ = stream.set_nodelay(true);
-        let greeted = handshake::answer(stream, &self.identity, |hello| {
-            if !self.known.contains(&hello.node) {
-                return Err(format!("{} knows no node of that name", self.identity.node));
-            }
-            self.admit(hello, false)
-        });
-        let greeted = greeted.await;
-        drop(permit);
-        match greeted {
-            Ok((frames, link)) => drop(self.run(frames, &link).await),
-            Err(error) => tracing::debug!(%address, %error, "handshake failed"),
-        }
     }
 }
 
@@ -245,4 +185,3 @@ thread_local! {
 
 /// Strangers whose handshake is under way.
 const HANDSHAKES_MAX: usize = 64;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -16,7 +16,7 @@ use herd_sdk::{Decision, Effect, Report};
 use crate::entry::Rank;
 use crate::quarantined::Quarantined;
 use crate::record_table::RecordTable;
-use crate::wire_report::{ReportFrame, WireReport};
+use crate::{report_frame::ReportFrame, wire_report::WireReport};
 
 /// Decides reports of peers and applies the winners to a table.
 pub struct Ingest<H> {

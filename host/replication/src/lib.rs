@@ -15,6 +15,7 @@ mod prefetch;
 mod quarantined;
 mod record_table;
 mod report_batch;
+mod report_frame;
 mod wire_report;
 
 pub use digest::RecordsDigest;
@@ -25,4 +26,5 @@ pub use outbox::{Outbox, Push};
 pub use quarantined::Quarantined;
 pub use record_table::{RecordLimits, RecordTable, RecordsStatus};
 pub use report_batch::Bundle;
-pub use wire_report::{ReportFrame, WireReport};
+pub use report_frame::ReportFrame;
+pub use wire_report::WireReport;

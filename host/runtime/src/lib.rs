@@ -23,12 +23,13 @@ mod serving;
 mod shadow;
 
 pub use cases::collector::SavedCase;
-pub use engine::engine::{Engine, EngineError, EngineStatus, Limits, PoolStatus};
+pub use engine::engine::{Engine, EngineError, EngineStatus, PoolStatus};
 pub use generation::generation::{Generation, GenerationStatus};
 pub use replay::component_decider::{ComponentDecider, Warmth};
 pub use replay::embedded_transcripts::with_transcripts;
 pub use sandbox::fault::Fault;
 pub use sandbox::instance_count::CensusStatus;
+pub use sandbox::limits::Limits;
 pub use serving::canary::{CanaryStatus, NoCanary};
 pub use serving::candidate::Candidate;
 pub use serving::error::{NoShadow, RollbackError, SwapError};

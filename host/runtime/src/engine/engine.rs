@@ -16,25 +16,10 @@ use crate::sandbox::bindings::{NodeLogic, NodeLogicPre};
 use crate::sandbox::forms_instance::FormsInstance;
 use crate::sandbox::host_state::Guest;
 use crate::sandbox::instance_count::Census;
+use crate::sandbox::limits::Limits;
 use herd_model::Digest;
 use herd_model::GenerationId;
 use herd_sys::workers as worker;
-
-/// What a guest may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Processor time per call. Default 10 ms. Raised, a guest that loops holds a worker thread for longer.
-    pub deadline: Duration,
-    /// Linear memory per instance, in bytes. Default 16 MiB. There is one instance per worker, generation and
-    /// node, and one more where a generation converts records.
-    pub memory_bytes_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { deadline: Duration::from_millis(10), memory_bytes_max: 16 << 20 }
-    }
-}
 
 /// Compiles guests and holds what their instances live in.
 pub struct Engine {

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::forms::converter::{Conversion, NotConverted};
+use crate::forms::conversion::{Conversion, NotConverted};
 
 /// What conversions came to.
 #[derive(Default)]

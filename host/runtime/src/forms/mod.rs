@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod cache;
+pub(crate) mod conversion;
 pub(crate) mod converter;
 pub(crate) mod reader;
 pub(crate) mod registry;

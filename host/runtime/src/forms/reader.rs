@@ -17,8 +17,10 @@ use herd_sdk::shown::ShownReports;
 use herd_sdk::{Found, ReportBatch};
 
 use crate::forms::budget::Patience;
-use crate::forms::converter::{Conversion, Converter, NotConverted};
+use crate::forms::conversion::{Conversion, NotConverted};
+use crate::forms::converter::Converter;
 use crate::forms::registry::Forms;
+use crate::sandbox::record_view::RecordView;
 
 /// How one generation reads.
 pub(crate) struct Reading {
@@ -55,31 +57,9 @@ impl Reading {
         Self { counts: Counts::ForNobody, ..self.among(&self.forms) }
     }
 
-    /// The form that the generation reads and writes.
-    pub(crate) fn native(&self) -> u32 {
-        self.native
-    }
-
     /// What the generation converts with, if it can.
     pub(crate) fn converter(&self) -> Option<&Arc<Converter>> {
         self.own.as_ref()
-    }
-
-    /// A record as the guest is shown it.
-    #[inline]
-    pub(crate) fn show(&self, found: Found, patience: &mut Patience) -> Option<Found> {
-        if found.form == self.native {
-            return Some(found);
-        }
-        let bytes = self.convert(found.form, &found.bytes, patience)?;
-        Some(Found { rank: found.rank, form: self.native, bytes })
-    }
-
-    /// Reports as the guest is shown them; none if it is shown them as they are.
-    #[inline]
-    pub(crate) fn show_reports(&self, reports: &ReportBatch) -> Option<ShownReports> {
-        let mut patience = Patience::default();
-        ShownReports::of(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
     }
 
     #[cold]
@@ -105,6 +85,25 @@ impl Reading {
             self.forms.count_unconvertible(form, self.native, &why);
         }
         None
+    }
+}
+
+impl RecordView for Reading {
+    fn native(&self) -> u32 {
+        self.native
+    }
+
+    fn show(&self, found: Found, patience: &mut Patience) -> Option<Found> {
+        if found.form == self.native {
+            return Some(found);
+        }
+        let bytes = self.convert(found.form, &found.bytes, patience)?;
+        Some(Found { rank: found.rank, form: self.native, bytes })
+    }
+
+    fn show_reports(&self, reports: &ReportBatch) -> Option<ShownReports> {
+        let mut patience = Patience::default();
+        ShownReports::of(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
     }
 }
 

@@ -15,7 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 
-use crate::forms::converter::{Converter, NotConverted};
+use crate::forms::conversion::NotConverted;
+use crate::forms::converter::Converter;
 
 /// The converters of a node.
 #[derive(Default)]

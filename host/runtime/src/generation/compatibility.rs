@@ -15,7 +15,7 @@ use herd_sdk::{Decision, Effect, Keep};
 
 use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::budget::Patience;
-use crate::forms::converter::{Conversion, NotConverted};
+use crate::forms::conversion::{Conversion, NotConverted};
 use crate::generation::generation::Generation;
 use crate::sandbox::call::{Asked, Recorded};
 

@@ -19,6 +19,7 @@ use crate::generation::instance_slot::{FirstCalls, Slot};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::instance_count::Census;
 use crate::sandbox::logic_instance::Instance;
+use crate::sandbox::record_view::RecordView;
 use herd_model::Digest;
 use herd_sys::workers as worker;
 
@@ -72,7 +73,8 @@ impl Generation {
             compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (census, id))).transpose();
         let reading = Arc::new(Reading::new(converter.map_err(checked)?).among(forms));
         let looked_up = Arc::clone(&records);
-        let made = Instance::new(&compiled.pre, engine.limits(), looked_up, &reading, &settings, census.count(id));
+        let view: Arc<dyn RecordView> = reading.clone();
+        let made = Instance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, census.count(id));
         let mut instance = made.map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
         let slots: Box<[Slot]> = (0..worker::slots()).map(|_| Slot::default()).collect();
@@ -216,15 +218,15 @@ impl Generation {
 
     /// A fresh instance, configured.
     pub(crate) fn instance(&self) -> Result<Instance, Fault> {
-        self.make(Arc::clone(&self.records), &self.reading)
+        self.make(Arc::clone(&self.records), Arc::clone(&self.reading))
     }
 
     /// A fresh instance over other records, to decide apart from the node.
     pub(crate) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<Instance, Fault> {
-        self.make(records, &Arc::new(self.reading.uncounted()))
+        self.make(records, Arc::new(self.reading.uncounted()))
     }
 
-    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: &Arc<Reading>) -> Result<Instance, Fault> {
+    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: Arc<Reading>) -> Result<Instance, Fault> {
         let present = self.census.count(self.id);
         Instance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, present)
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use herd_sdk::{Found, Records, Settings};
 
-use crate::engine::engine::Limits;
-use crate::forms::converter::{Conversion, NotConverted};
+use crate::forms::conversion::{Conversion, NotConverted};
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre, WithForms, forms};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::host_state::Guest;
 use crate::sandbox::instance_count::Present;
+use crate::sandbox::limits::Limits;
+use crate::sandbox::record_view::FirstFormOnly;
 use crate::sandbox::store::{Sandbox, refused, settings};
 
 /// An instance. After a fault it must be dropped: a component that trapped may never be entered again.
@@ -26,7 +27,8 @@ impl FormsInstance {
     ///
     /// The guest traps or exports `forms` of another shape, or there is no room for an instance.
     pub(crate) fn new(pre: &NodeLogicPre<Guest>, limits: Limits, node: &str, present: Present) -> Result<Self, Fault> {
-        let mut sandbox = Sandbox::new(pre.engine(), limits, Arc::new(NoRecords), Arc::default(), node, present);
+        let mut sandbox =
+            Sandbox::new(pre.engine(), limits, Arc::new(NoRecords), Arc::new(FirstFormOnly), node, present);
         let (logic, forms) = sandbox.instantiate(async |store| {
             let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
             Ok((NodeLogic::new(&mut *store, &instance)?, WithForms::new(&mut *store, &instance)?))

@@ -12,14 +12,14 @@ use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use crate::engine::engine::Limits;
 use crate::forms::budget::Patience;
-use crate::forms::reader::Reading;
 use crate::sandbox::bindings::{records, types};
 use crate::sandbox::call::Read;
 use crate::sandbox::deadline::Deadline;
 use crate::sandbox::instance_count::Present;
+use crate::sandbox::limits::Limits;
 use crate::sandbox::output::GuestOutput;
+use crate::sandbox::record_view::RecordView;
 
 /// The data of a store.
 pub(crate) struct Guest {
@@ -27,7 +27,7 @@ pub(crate) struct Guest {
     table: ResourceTable,
     clock: CallClock,
     records: Arc<dyn Records + Send + Sync>,
-    reading: Arc<Reading>,
+    reading: Arc<dyn RecordView>,
     patience: Patience,
     pub(crate) deadline: Deadline,
     pub(crate) memory: MemoryCap,
@@ -42,7 +42,7 @@ impl Guest {
     pub(crate) fn new(
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: Arc<Reading>,
+        reading: Arc<dyn RecordView>,
         node: &str,
         present: Present,
     ) -> Self {

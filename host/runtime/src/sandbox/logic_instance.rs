@@ -5,20 +5,20 @@ use std::sync::Arc;
 use herd_sdk::check::{Scope, check};
 use herd_sdk::{Decision, Description, Moment, Records, Settings};
 
-use crate::engine::engine::Limits;
-use crate::forms::reader::Reading;
 use crate::sandbox::bindings::{self, NodeLogic, NodeLogicPre};
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::host_state::Guest;
 use crate::sandbox::instance_count::Present;
+use crate::sandbox::limits::Limits;
+use crate::sandbox::record_view::RecordView;
 use crate::sandbox::store::{Sandbox, printable, refused, settings};
 
 /// A configured instance. After a fault it must be dropped: a component that trapped may never be entered again.
 pub(crate) struct Instance {
     sandbox: Sandbox,
     logic: NodeLogic,
-    reading: Arc<Reading>,
+    reading: Arc<dyn RecordView>,
 }
 
 impl Instance {
@@ -31,17 +31,17 @@ impl Instance {
         pre: &NodeLogicPre<Guest>,
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: &Arc<Reading>,
+        reading: Arc<dyn RecordView>,
         to: &Settings,
         present: Present,
     ) -> Result<Self, Fault> {
-        let mut sandbox = Sandbox::new(pre.engine(), limits, records, Arc::clone(reading), &to.node, present);
+        let mut sandbox = Sandbox::new(pre.engine(), limits, records, Arc::clone(&reading), &to.node, present);
         let logic = sandbox.instantiate(async |store| pre.instantiate_async(store).await)?;
         let settings = settings(to);
         let configured =
             sandbox.call(0, async |store| logic.herd_logic_logic().call_configure(store, &settings).await)?;
         configured.map_err(|bad| refused(&bad))?;
-        Ok(Self { sandbox, logic, reading: Arc::clone(reading) })
+        Ok(Self { sandbox, logic, reading })
     }
 
     pub(crate) fn describe(&mut self) -> Result<Description, Fault> {

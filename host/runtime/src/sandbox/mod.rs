@@ -7,7 +7,9 @@ pub(crate) mod fault;
 pub(crate) mod forms_instance;
 pub(crate) mod host_state;
 pub(crate) mod instance_count;
+pub(crate) mod limits;
 #[cfg_attr(feature = "native-twin", path = "native_instance.rs")]
 pub(crate) mod logic_instance;
 pub(crate) mod output;
+pub(crate) mod record_view;
 pub(crate) mod store;

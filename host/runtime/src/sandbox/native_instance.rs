@@ -12,13 +12,13 @@ use herd_sdk::check::{Scope, check};
 use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Progress, Records, Reply};
 use herd_sdk::{Settings, Turn};
 
-use crate::engine::engine::Limits;
-use crate::forms::reader::Reading;
 use crate::sandbox::bindings::NodeLogicPre;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::host_state::Guest;
 use crate::sandbox::instance_count::Present;
+use crate::sandbox::limits::Limits;
+use crate::sandbox::record_view::RecordView;
 
 /// The default logic, configured.
 pub(crate) struct Instance {
@@ -33,7 +33,7 @@ impl Instance {
         _: &NodeLogicPre<Guest>,
         _: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        _: &Arc<Reading>,
+        _: Arc<dyn RecordView>,
         settings: &Settings,
         present: Present,
     ) -> Result<Self, Fault> {

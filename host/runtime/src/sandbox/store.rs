@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Waker};
 use herd_sdk::{Records, Settings};
 use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
-use crate::engine::engine::Limits;
-use crate::forms::reader::Reading;
 use crate::sandbox::bindings::types;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::host_state::Guest;
 use crate::sandbox::instance_count::Present;
+use crate::sandbox::limits::Limits;
+use crate::sandbox::record_view::RecordView;
 
 /// A store with its limits. After a fault it must be dropped: a component that trapped may never be entered again.
 pub(crate) struct Sandbox {
@@ -28,7 +28,7 @@ impl Sandbox {
         engine: &wasmtime::Engine,
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: Arc<Reading>,
+        reading: Arc<dyn RecordView>,
         node: &str,
         present: Present,
     ) -> Self {

@@ -6,22 +6,15 @@
 //! Bounds: one at a time, and no shadow beside it: there is one candidate.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::engine::background::giving_way;
-use crate::generation::compatibility::WayBack;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::replay::rehearsal::Rehearsed;
-use crate::sandbox::fault::Fault;
-use crate::serving::error::SwapError;
 use crate::serving::probation::{Probation, SwapLimits};
-use crate::serving::registry::Generations;
-use crate::serving::snapshot::Live;
 use herd_model::Share;
-use herd_model::SwapOptions;
 
 /// A generation that decides for a share of the sessions.
 pub(crate) struct Canary {
@@ -57,7 +50,7 @@ pub struct CanaryStatus {
 pub struct NoCanary;
 
 impl Canary {
-    fn new(
+    pub(crate) fn new(
         (generation, rehearsed): (Arc<Generation>, Rehearsed),
         guest: &[u8],
         share: Share,
@@ -85,6 +78,14 @@ impl Canary {
         self.rehearsed
     }
 
+    pub(crate) fn guest(&self) -> &Arc<[u8]> {
+        &self.guest
+    }
+
+    pub(crate) fn set_share(&self, share: Share) {
+        *self.share.lock().unwrap_or_else(PoisonError::into_inner) = share;
+    }
+
     /// Asked for once per call while there is a canary, and changed by operators.
     pub(crate) fn share(&self) -> Share {
         *self.share.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,104 +109,5 @@ impl Canary {
             decided: self.decided.load(Ordering::Relaxed),
             rescued: self.rescued.load(Ordering::Relaxed),
         }
-    }
-}
-
-impl Generations {
-    /// Has a candidate decide for a share of the sessions from now on. Compiles and rehearses, like a swap. A swap to the
-    /// same guest promotes it; one to another guest ends it.
-    ///
-    /// # Errors
-    ///
-    /// As for a swap; or there is a canary or a shadow already. Nothing changed.
-    pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
-        let _seat = self.seat(bytes, options)?;
-        self.refuse_second_candidate()?;
-        let made = giving_way("herd-swap", || {
-            self.candidate(bytes, options, WayBack::Beside).inspect(|(candidate, _)| candidate.warm())
-        })?;
-        let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
-        let status = canary.status();
-        let _switching = self.switching();
-        self.replace_canary(Some(canary));
-        Ok(status)
-    }
-
-    /// The bytes of the guest that is a canary.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    pub fn canary_guest(&self) -> Result<Arc<[u8]>, NoCanary> {
-        self.live.load().canary.as_ref().map(|canary| Arc::clone(&canary.guest)).ok_or(NoCanary)
-    }
-
-    /// Has the canary decide for another share of the sessions. Those it has stay with it if the share is wider.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    pub fn widen_canary(&self, share: Share) -> Result<CanaryStatus, NoCanary> {
-        let _switching = self.switching();
-        let canary = self.live.load().canary.clone().ok_or(NoCanary)?;
-        *canary.share.lock().unwrap_or_else(PoisonError::into_inner) = share;
-        Ok(canary.status())
-    }
-
-    /// Ends the canary: the active generation decides for its sessions again. Not for a worker thread.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    pub fn end_canary(&self) -> Result<CanaryStatus, NoCanary> {
-        self.end_canary_because("it was told to").ok_or(NoCanary)
-    }
-
-    pub(crate) fn end_canary_because(&self, why: &str) -> Option<CanaryStatus> {
-        let switching = self.switching();
-        let canary = self.live.load().canary.clone()?;
-        tracing::debug!(generation = %canary.generation.id(), why, "a canary ended");
-        self.replace_canary(None);
-        // While nobody can activate it: what serves must not be on its way out.
-        self.retired.leave(Some(Arc::clone(&canary.generation)));
-        drop(switching);
-        let status = canary.status();
-        drop(canary);
-        self.retired.see_off();
-        Some(status)
-    }
-
-    /// The canary has faulted too often. On a worker thread, so what it leaves is seen off by whoever is told.
-    pub(crate) fn give_canary_up(&self, failed: &Canary, fault: &Fault) {
-        let switching = self.switching();
-        // Several workers may find one fault too many.
-        let Some(canary) = self.live.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
-            return;
-        };
-        canary.generation.fail();
-        let SwapLimits { faults_max, window_s, .. } = self.limits;
-        let why = format!("{faults_max} faults within {window_s} s as a canary; the last one: {fault}");
-        self.remember_failed(canary.generation.digest(), &why);
-        self.replace_canary(None);
-        self.retired.leave(Some(Arc::clone(&canary.generation)));
-        drop(switching);
-        let status = canary.generation.status();
-        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
-        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
-            observer.canary_ended(&status, &why);
-        }
-    }
-
-    /// Drops what ended on a worker, once no call holds it any more. May wait.
-    pub fn see_off(&self) {
-        self.retired.see_off();
-    }
-
-    /// The caller holds what keeps others from switching.
-    fn replace_canary(&self, canary: Option<Arc<Canary>>) {
-        let live = self.live.load_full();
-        let (active, previous) = (Arc::clone(&live.active), live.previous.clone());
-        let probation = live.probation.clone();
-        self.live.store(Arc::new(Live { active, previous, probation, canary }));
     }
 }

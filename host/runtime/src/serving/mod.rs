@@ -1,6 +1,7 @@
 //! Which generations decide, and how that changes.
 
 pub(crate) mod canary;
+pub(crate) mod canary_control;
 pub(crate) mod candidate;
 pub(crate) mod dispatch;
 pub(crate) mod draining;

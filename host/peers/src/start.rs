@@ -1,0 +1,31 @@
+//! Start of the links of a node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use herd_sys::workers::Rota;
+use tokio::net::TcpListener;
+
+use super::host::PeersHost;
+use super::mesh::Peers;
+use super::peer::lock;
+use super::{connect, listen};
+
+impl Peers {
+    /// Begins: takes links on `listener` and dials `peers` until they answer.
+    /// Links are spread over the workers.
+    pub fn start(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        peers: Vec<(String, SocketAddr)>,
+        host: Arc<dyn PeersHost>,
+        rota: Rota,
+    ) {
+        *lock(&self.host) = Some(host);
+        for (name, address) in peers {
+            let peer = self.peer(&name);
+            self.tasks.spawn_on(connect::keep_linked(Arc::clone(self), peer, name, address), rota.next());
+        }
+        self.tasks.spawn(listen::accept(Arc::clone(self), listener, rota));
+    }
+}

@@ -1,0 +1,113 @@
+//! Begin, change and end of a canary.
+
+use std::sync::{Arc, Weak};
+
+use herd_model::{Share, SwapOptions};
+
+use crate::engine::background::giving_way;
+use crate::generation::compatibility::WayBack;
+use crate::sandbox::fault::Fault;
+use crate::serving::canary::{Canary, CanaryStatus, NoCanary};
+use crate::serving::error::SwapError;
+use crate::serving::probation::SwapLimits;
+use crate::serving::registry::Generations;
+use crate::serving::snapshot::Live;
+
+impl Generations {
+    /// Has a candidate decide for a share of the sessions from now on. Compiles and rehearses, like a swap. A swap to the
+    /// same guest promotes it; one to another guest ends it.
+    ///
+    /// # Errors
+    ///
+    /// As for a swap; or there is a canary or a shadow already. Nothing changed.
+    pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
+        let _seat = self.seat(bytes, options)?;
+        self.refuse_second_candidate()?;
+        let made = giving_way("herd-swap", || {
+            self.candidate(bytes, options, WayBack::Beside).inspect(|(candidate, _)| candidate.warm())
+        })?;
+        let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
+        let status = canary.status();
+        let _switching = self.switching();
+        self.replace_canary(Some(canary));
+        Ok(status)
+    }
+
+    /// The bytes of the guest that is a canary.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn canary_guest(&self) -> Result<Arc<[u8]>, NoCanary> {
+        self.live.load().canary.as_ref().map(|canary| Arc::clone(canary.guest())).ok_or(NoCanary)
+    }
+
+    /// Has the canary decide for another share of the sessions. Those it has stay with it if the share is wider.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn widen_canary(&self, share: Share) -> Result<CanaryStatus, NoCanary> {
+        let _switching = self.switching();
+        let canary = self.live.load().canary.clone().ok_or(NoCanary)?;
+        canary.set_share(share);
+        Ok(canary.status())
+    }
+
+    /// Ends the canary: the active generation decides for its sessions again. Not for a worker thread.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn end_canary(&self) -> Result<CanaryStatus, NoCanary> {
+        self.end_canary_because("it was told to").ok_or(NoCanary)
+    }
+
+    pub(crate) fn end_canary_because(&self, why: &str) -> Option<CanaryStatus> {
+        let switching = self.switching();
+        let canary = self.live.load().canary.clone()?;
+        tracing::debug!(generation = %canary.generation().id(), why, "a canary ended");
+        self.replace_canary(None);
+        // While nobody can activate it: what serves must not be on its way out.
+        self.retired.leave(Some(Arc::clone(canary.generation())));
+        drop(switching);
+        let status = canary.status();
+        drop(canary);
+        self.retired.see_off();
+        Some(status)
+    }
+
+    /// The canary has faulted too often. On a worker thread, so what it leaves is seen off by whoever is told.
+    pub(crate) fn give_canary_up(&self, failed: &Canary, fault: &Fault) {
+        let switching = self.switching();
+        // Several workers may find one fault too many.
+        let Some(canary) = self.live.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
+            return;
+        };
+        canary.generation().fail();
+        let SwapLimits { faults_max, window_s, .. } = self.limits;
+        let why = format!("{faults_max} faults within {window_s} s as a canary; the last one: {fault}");
+        self.remember_failed(canary.generation().digest(), &why);
+        self.replace_canary(None);
+        self.retired.leave(Some(Arc::clone(canary.generation())));
+        drop(switching);
+        let status = canary.generation().status();
+        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
+        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
+            observer.canary_ended(&status, &why);
+        }
+    }
+
+    /// Drops what ended on a worker, once no call holds it any more. May wait.
+    pub fn see_off(&self) {
+        self.retired.see_off();
+    }
+
+    /// The caller holds what keeps others from switching.
+    fn replace_canary(&self, canary: Option<Arc<Canary>>) {
+        let live = self.live.load_full();
+        let (active, previous) = (Arc::clone(&live.active), live.previous.clone());
+        let probation = live.probation.clone();
+        self.live.store(Arc::new(Live { active, previous, probation, canary }));
+    }
+}
