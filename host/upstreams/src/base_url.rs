@@ -12,7 +12,7 @@ pub(super) struct BaseUrl(Url);
 
 /// Why a URL cannot be the base of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UrlProblem {
+pub enum BaseUrlError {
     /// It does not parse, or is no HTTP URL.
     #[error("not a URL: write it as https://host/path")]
     Malformed,
@@ -33,21 +33,21 @@ pub enum UrlProblem {
 impl BaseUrl {
     /// # Errors
     ///
-    /// See [`UrlProblem`].
-    pub(super) fn parse(text: &str) -> Result<Self, UrlProblem> {
-        let url = Url::parse(text).map_err(|_| UrlProblem::Malformed)?;
+    /// See [`BaseUrlError`].
+    pub(super) fn parse(text: &str) -> Result<Self, BaseUrlError> {
+        let url = Url::parse(text).map_err(|_| BaseUrlError::Malformed)?;
         let base = Self(url);
         match base.0.scheme() {
             "https" => {}
             "http" if base.is_loopback() => {}
-            "http" => return Err(UrlProblem::Plain),
-            _ => return Err(UrlProblem::Malformed),
+            "http" => return Err(BaseUrlError::Plain),
+            _ => return Err(BaseUrlError::Malformed),
         }
         if !base.0.username().is_empty() || base.0.password().is_some() {
-            return Err(UrlProblem::Login);
+            return Err(BaseUrlError::Login);
         }
         if base.0.query().is_some() || base.0.fragment().is_some() {
-            return Err(UrlProblem::Query);
+            return Err(BaseUrlError::Query);
         }
         Ok(base)
     }
@@ -115,23 +115,23 @@ mod tests {
             ("http://127.9.9.9/x", Ok(())),
             ("http://[::1]:1234", Ok(())),
             ("http://LOCALHOST/", Ok(())),
-            ("http://example.org", Err(UrlProblem::Plain)),
-            ("http://10.0.0.1", Err(UrlProblem::Plain)),
-            ("http://localhost.example.org", Err(UrlProblem::Plain)),
-            ("http://127.0.0.1.example.org", Err(UrlProblem::Plain)),
-            ("http://128.0.0.1", Err(UrlProblem::Plain)),
-            ("http://[::2]", Err(UrlProblem::Plain)),
-            ("http://127.0.0.1@example.org", Err(UrlProblem::Plain)),
-            ("https://user:word@example.org", Err(UrlProblem::Login)),
-            ("https://user@example.org", Err(UrlProblem::Login)),
-            ("https://example.org?key=1", Err(UrlProblem::Query)),
-            ("https://example.org#x", Err(UrlProblem::Query)),
-            ("ftp://example.org", Err(UrlProblem::Malformed)),
-            ("file:///etc/passwd", Err(UrlProblem::Malformed)),
-            ("unix:/run/x", Err(UrlProblem::Malformed)),
-            ("example.org", Err(UrlProblem::Malformed)),
-            ("https://", Err(UrlProblem::Malformed)),
-            ("", Err(UrlProblem::Malformed)),
+            ("http://example.org", Err(BaseUrlError::Plain)),
+            ("http://10.0.0.1", Err(BaseUrlError::Plain)),
+            ("http://localhost.example.org", Err(BaseUrlError::Plain)),
+            ("http://127.0.0.1.example.org", Err(BaseUrlError::Plain)),
+            ("http://128.0.0.1", Err(BaseUrlError::Plain)),
+            ("http://[::2]", Err(BaseUrlError::Plain)),
+            ("http://127.0.0.1@example.org", Err(BaseUrlError::Plain)),
+            ("https://user:word@example.org", Err(BaseUrlError::Login)),
+            ("https://user@example.org", Err(BaseUrlError::Login)),
+            ("https://example.org?key=1", Err(BaseUrlError::Query)),
+            ("https://example.org#x", Err(BaseUrlError::Query)),
+            ("ftp://example.org", Err(BaseUrlError::Malformed)),
+            ("file:///etc/passwd", Err(BaseUrlError::Malformed)),
+            ("unix:/run/x", Err(BaseUrlError::Malformed)),
+            ("example.org", Err(BaseUrlError::Malformed)),
+            ("https://", Err(BaseUrlError::Malformed)),
+            ("", Err(BaseUrlError::Malformed)),
         ] {
             assert_eq!(BaseUrl::parse(text).map(|_| ()), expected, "{text}");
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// How requests to one upstream ended. Counts only grow.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     requests: AtomicU64,
     answers: AtomicU64,
     /// In the order of [`Failure::ALL`].
@@ -46,7 +46,7 @@ pub struct UpstreamStatus {
     pub in_flight_max: usize,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }

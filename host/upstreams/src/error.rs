@@ -1,7 +1,7 @@
 //! Why the upstreams of a configuration were refused.
 
-use super::base_url::UrlProblem;
-use super::secret::SecretProblem;
+use super::base_url::BaseUrlError;
+use super::secret::SecretError;
 
 /// Why the upstreams of a configuration were refused. The configuration or the environment is at fault, and nothing
 /// was started.
@@ -30,7 +30,7 @@ pub enum UpstreamConfigError {
         upstream: String,
         /// What is wrong with it.
         #[source]
-        problem: UrlProblem,
+        problem: BaseUrlError,
     },
 
     /// The secret of an upstream that is used cannot be had.
@@ -40,7 +40,7 @@ pub enum UpstreamConfigError {
         upstream: String,
         /// What is wrong.
         #[source]
-        problem: SecretProblem,
+        problem: SecretError,
     },
 
     /// A secret is written into the configuration itself, whether it is used or not.
@@ -55,7 +55,7 @@ pub enum UpstreamConfigError {
 
     /// Nothing, or two things, say where the secret goes; or there is a place for it but no secret.
     #[error("upstream {upstream} needs `secret` together with one of `query` and `header`, or none of the three")]
-    SecretPlace {
+    SecretPlacement {
         /// The name.
         upstream: String,
     },
@@ -80,7 +80,7 @@ pub enum UpstreamConfigError {
 
     /// The upstream inside the process is given something that only makes sense outside.
     #[error("upstream {upstream} is inside the process and takes no `{field}`")]
-    InProcess {
+    EmbeddedField {
         /// The name.
         upstream: String,
         /// The field.

@@ -18,10 +18,10 @@ use reqwest::{Client, Response, Url};
 use tokio::time;
 use tracing::{debug, warn};
 
+use super::answer::Answer;
 use super::base_url::BaseUrl;
 use super::lazy::Lazy;
-use super::resolve::{HttpPlan, Limits, Place};
-use super::upstream::Answer;
+use super::resolve::{HttpPlan, Limits, SecretPlacement};
 use herd_model::FetchRequest;
 
 /// An HTTP service.
@@ -55,14 +55,14 @@ impl HttpService {
     /// # Errors
     ///
     /// Any failure but [`Failure::Timeout`] and [`Failure::Busy`].
-    pub(super) async fn answer(&self, request: &FetchRequest) -> Result<Answer, Failure> {
+    pub(super) async fn fetch(&self, request: &FetchRequest) -> Result<Answer, Failure> {
         let url = self.url(&request.path).ok_or(Failure::Unknown)?;
         let client = self.client.value().await.flatten().ok_or(Failure::Unreachable)?;
         let response = self.send(&client, request, url).await?;
         let status = response.status().as_u16();
         let body = self.read(response).await?;
-        let body = match &self.plan.pass {
-            Some(pass) => pass.secret.scrub(body),
+        let body = match &self.plan.auth {
+            Some(auth) => auth.secret.scrub(body),
             None => body,
         };
         Ok(Answer { status, body })
@@ -71,10 +71,10 @@ impl HttpService {
     /// The URL with the secret, if it goes there. Not to be shown.
     fn url(&self, path: &[u8]) -> Option<Url> {
         let mut url = self.plan.base.join(path)?;
-        if let Some(pass) = &self.plan.pass
-            && let Place::Query(name) = &pass.place
+        if let Some(auth) = &self.plan.auth
+            && let SecretPlacement::Query(name) = &auth.placement
         {
-            url.query_pairs_mut().append_pair(name, pass.secret.expose());
+            url.query_pairs_mut().append_pair(name, auth.secret.expose());
         }
         Some(url)
     }
@@ -106,10 +106,10 @@ impl HttpService {
             Method::Post => client.post(url).body(request.body.clone()),
         }
         .headers(self.plan.headers.clone());
-        if let Some(pass) = &self.plan.pass
-            && let Place::Header(name) = &pass.place
+        if let Some(auth) = &self.plan.auth
+            && let SecretPlacement::Header(name) = &auth.placement
         {
-            let mut value = HeaderValue::from_str(pass.secret.expose()).map_err(|_| Failure::Unknown)?;
+            let mut value = HeaderValue::from_str(auth.secret.expose()).map_err(|_| Failure::Unknown)?;
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
@@ -138,8 +138,8 @@ impl HttpService {
     /// Logs what the error is made of. Its own text is left out, for it has the URL with the secret.
     fn explain(&self, error: &reqwest::Error) {
         let text = causes(error).into_bytes();
-        let text = match &self.plan.pass {
-            Some(pass) => pass.secret.scrub(text),
+        let text = match &self.plan.auth {
+            Some(auth) => auth.secret.scrub(text),
             None => text,
         };
         debug!(upstream = &*self.name, error = %String::from_utf8_lossy(&text), "upstream request broke");

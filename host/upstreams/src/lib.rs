@@ -10,6 +10,7 @@
 //! loaded or built before the first request that needs it, so a host without root certificates or network runs a node
 //! that never calls out.
 
+mod answer;
 mod base_url;
 mod config;
 mod counters;
@@ -37,11 +38,11 @@ use tracing::debug;
 use self::resolve::{Resolved, names};
 use self::upstream::Upstream;
 
-pub use self::base_url::UrlProblem;
+pub use self::base_url::BaseUrlError;
 pub use self::config::{UpstreamConfig, UpstreamsConfig};
 pub use self::counters::{UpstreamStatus, UpstreamsStatus};
 pub use self::error::UpstreamConfigError;
-pub use self::secret::{SecretProblem, SecretSource};
+pub use self::secret::{SecretError, SecretSource};
 
 /// Every upstream of a node.
 #[derive(Debug)]
@@ -83,14 +84,14 @@ impl Upstreams {
     ///
     /// Nothing happens before the first poll, which must be on a tokio runtime. Cancel safe: a dropped future ends the
     /// request, its connection is closed, and its place in the limit is free again. Never panics.
-    pub fn ask(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
+    pub fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
         let name = str::from_utf8(&request.upstream).ok();
         let Some(upstream) = name.and_then(|name| self.by_name.get(name)).cloned() else {
             self.unknown_total.fetch_add(1, Ordering::Relaxed);
             debug!(upstream = %shown(&request.upstream), "guest asked an upstream that is not configured");
             return future::ready(FetchAnswer::Failed(Failure::Unknown)).boxed();
         };
-        async move { upstream.ask(request, deadline).await }.boxed()
+        async move { upstream.fetch(request, deadline).await }.boxed()
     }
 
     /// Returns what there is and how it fares, by name.

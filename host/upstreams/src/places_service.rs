@@ -10,15 +10,15 @@ use herd_sdk::{Failure, Method};
 use serde::Serialize;
 use tracing::{debug, error};
 
+use super::answer::Answer;
 use super::lazy::Lazy;
-use super::places::{ATTRIBUTION, Near, Places};
-use super::upstream::Answer;
+use super::places::{ATTRIBUTION, NearbyPlace, Places};
 use herd_model::FetchRequest;
 
 /// The places, unpacked when first asked for.
-pub(super) struct InProcess(Lazy<Option<&'static Places>>);
+pub(super) struct PlacesService(Lazy<Option<&'static Places>>);
 
-impl InProcess {
+impl PlacesService {
     pub(super) fn new() -> Self {
         Self::loading(built_in)
     }
@@ -32,7 +32,7 @@ impl InProcess {
     /// # Errors
     ///
     /// [`Failure::Unreachable`] if the data is damaged, [`Failure::Unknown`] if the path is not UTF-8.
-    pub(super) async fn answer(&self, request: &FetchRequest) -> Result<Answer, Failure> {
+    pub(super) async fn fetch(&self, request: &FetchRequest) -> Result<Answer, Failure> {
         let path = str::from_utf8(&request.path).map_err(|_| Failure::Unknown)?;
         let query = match (request.method, Query::parse(path)) {
             (Method::Post, _) => Err("only a get is answered".to_owned()),
@@ -43,14 +43,14 @@ impl InProcess {
             Err(error) => return json(400, &Refusal { error }),
         };
         let places = self.0.value().await.flatten().ok_or(Failure::Unreachable)?;
-        let near = places.near(query.latitude, query.longitude, query.radius_m, query.limit);
+        let near = places.nearby(query.latitude, query.longitude, query.radius_m, query.limit);
         json(200, &PlacesAnswer { attribution: ATTRIBUTION, places: near.iter().map(PlaceJson::from).collect() })
     }
 }
 
-impl fmt::Debug for InProcess {
+impl fmt::Debug for PlacesService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InProcess").finish_non_exhaustive()
+        f.debug_struct("PlacesService").finish_non_exhaustive()
     }
 }
 
@@ -114,8 +114,8 @@ struct Refusal {
     error: String,
 }
 
-impl<'a> From<&Near<'a>> for PlaceJson<'a> {
-    fn from(near: &Near<'a>) -> Self {
+impl<'a> From<&NearbyPlace<'a>> for PlaceJson<'a> {
+    fn from(near: &NearbyPlace<'a>) -> Self {
         Self {
             name: near.name,
             country: near.country,
@@ -162,17 +162,17 @@ mod tests {
 
     use super::*;
 
-    async fn ask(upstream: &InProcess, path: &str) -> Result<(u16, Value), Failure> {
+    async fn ask(upstream: &PlacesService, path: &str) -> Result<(u16, Value), Failure> {
         let path = path.as_bytes().to_vec();
         let request = FetchRequest { upstream: b"embedded".to_vec(), method: Method::Get, path, body: vec![] };
-        let answer = upstream.answer(&request).await?;
+        let answer = upstream.fetch(&request).await?;
         Ok((answer.status, serde_json::from_slice(&answer.body).unwrap()))
     }
 
     #[tokio::test]
     async fn the_nearest_places_come_first_with_their_attribution() {
         let path = "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=2";
-        let (status, answer) = ask(&InProcess::new(), path).await.unwrap();
+        let (status, answer) = ask(&PlacesService::new(), path).await.unwrap();
         assert_eq!((status, &answer["attribution"]), (200, &ATTRIBUTION.into()));
         let places = answer["places"].as_array().unwrap();
         assert_eq!(places.len(), 2);
@@ -188,14 +188,14 @@ mod tests {
             "?latitude=-48.9&longitude=-123.4&radius_m=500000&limit=100",
             "?limit=0&radius_m=5e4&latitude=34&longitude=-118",
         ] {
-            let (status, answer) = ask(&InProcess::new(), query).await.unwrap();
+            let (status, answer) = ask(&PlacesService::new(), query).await.unwrap();
             assert_eq!((status, &answer["places"]), (200, &Value::Array(vec![])), "{query}");
         }
     }
 
     #[tokio::test]
     async fn a_malformed_query_is_refused_with_a_reason() {
-        let upstream = InProcess::loading(|| unreachable!("nothing is loaded for a malformed query"));
+        let upstream = PlacesService::loading(|| unreachable!("nothing is loaded for a malformed query"));
         for (query, expected) in [
             ("", "path is not a query"),
             ("/x?latitude=1", "path is not a query"),
@@ -218,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn damaged_data_and_a_panic_while_loading_leave_it_unreachable() {
         let path = "?latitude=1&longitude=2&radius_m=3&limit=4";
-        for upstream in [InProcess::loading(|| None), InProcess::loading(|| panic!("as a test"))] {
+        for upstream in [PlacesService::loading(|| None), PlacesService::loading(|| panic!("as a test"))] {
             for _ in 0..2 {
                 assert_eq!(ask(&upstream, path).await, Err(Failure::Unreachable));
             }
@@ -232,7 +232,7 @@ mod tests {
         use futures_util::FutureExt;
 
         static LOADS: AtomicUsize = AtomicUsize::new(0);
-        let upstream = InProcess::loading(|| {
+        let upstream = PlacesService::loading(|| {
             LOADS.fetch_add(1, Ordering::Relaxed);
             built_in()
         });

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::base_url::BaseUrl;
 use super::config::{EMBEDDED, PRESETS, UpstreamConfig, UpstreamsConfig};
 use super::error::UpstreamConfigError;
-use super::secret::{Secret, SecretProblem, SecretSource};
+use super::secret::{Secret, SecretError, SecretSource};
 
 /// One upstream, ready to be made.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Limits {
 /// What answers.
 #[derive(Debug)]
 pub(super) enum ServicePlan {
-    InProcess,
+    Places,
     Http(Box<HttpPlan>),
     /// Cannot be asked for the reason given, and the node does not need it.
     Absent {
@@ -44,7 +44,7 @@ pub(super) enum ServicePlan {
 #[derive(Debug)]
 pub(super) struct HttpPlan {
     pub(super) base: BaseUrl,
-    pub(super) pass: Option<Pass>,
+    pub(super) auth: Option<Auth>,
     /// Static headers, the secret one not among them.
     pub(super) headers: HeaderMap,
     pub(super) connect_timeout: Duration,
@@ -52,14 +52,14 @@ pub(super) struct HttpPlan {
 
 /// A secret and where it goes.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct Auth {
     pub(super) secret: Secret,
-    pub(super) place: Place,
+    pub(super) placement: SecretPlacement,
 }
 
 /// Where a secret goes.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum SecretPlacement {
     Query(String),
     Header(HeaderName),
 }
@@ -95,13 +95,13 @@ impl Resolved {
         let limits = checks.limits()?;
         if name == EMBEDDED {
             checks.nothing_for_outside()?;
-            return Ok(Some(Self { limits, service: ServicePlan::InProcess }));
+            return Ok(Some(Self { limits, service: ServicePlan::Places }));
         }
         let base = checks.base()?;
         let connect_timeout = checks.connect_timeout()?;
         let headers = checks.headers()?;
-        let pass = match checks.pass(environment)? {
-            Ok(pass) => pass,
+        let auth = match checks.auth(environment)? {
+            Ok(auth) => auth,
             Err(problem) if used.iter().any(|used| used == name) => {
                 return Err(UpstreamConfigError::Secret { upstream: name.into(), problem });
             }
@@ -114,7 +114,7 @@ impl Resolved {
                 return Ok(Some(Self { limits, service }));
             }
         };
-        let plan = HttpPlan { base, pass, headers, connect_timeout };
+        let plan = HttpPlan { base, auth, headers, connect_timeout };
         Ok(Some(Self { limits, service: ServicePlan::Http(Box::new(plan)) }))
     }
 }
@@ -163,7 +163,7 @@ impl Checks<'_> {
             ("connect_timeout_ms", connect_timeout_ms.is_some()),
         ];
         match present.into_iter().find(|(_, present)| *present) {
-            Some((field, _)) => Err(UpstreamConfigError::InProcess { upstream: self.upstream.into(), field }),
+            Some((field, _)) => Err(UpstreamConfigError::EmbeddedField { upstream: self.upstream.into(), field }),
             None => Ok(()),
         }
     }
@@ -189,22 +189,22 @@ impl Checks<'_> {
     }
 
     /// The inner result is that of reading the secret.
-    fn pass(
+    fn auth(
         &self,
         environment: &dyn Fn(&str) -> Option<OsString>,
-    ) -> Result<Result<Option<Pass>, SecretProblem>, UpstreamConfigError> {
+    ) -> Result<Result<Option<Auth>, SecretError>, UpstreamConfigError> {
         let UpstreamConfig { secret, query, header, .. } = self.written;
         if *secret == Some(SecretSource::Literal) {
             return Err(UpstreamConfigError::SecretWrittenOut { upstream: self.upstream.into() });
         }
-        let (source, place) = match (secret, query, header) {
+        let (source, placement) = match (secret, query, header) {
             (None, None, None) => return Ok(Ok(None)),
             (Some(_), Some(name), None) if name.is_empty() => return Err(self.malformed(name)),
-            (Some(source), Some(name), None) => (source, Place::Query(name.clone())),
-            (Some(source), None, Some(name)) => (source, Place::Header(self.header_name(name)?)),
-            _ => return Err(UpstreamConfigError::SecretPlace { upstream: self.upstream.into() }),
+            (Some(source), Some(name), None) => (source, SecretPlacement::Query(name.clone())),
+            (Some(source), None, Some(name)) => (source, SecretPlacement::Header(self.header_name(name)?)),
+            _ => return Err(UpstreamConfigError::SecretPlacement { upstream: self.upstream.into() }),
         };
-        Ok(source.read(environment).map(|secret| Some(Pass { secret, place })))
+        Ok(source.read(environment).map(|secret| Some(Auth { secret, placement })))
     }
 
     fn header_name(&self, name: &str) -> Result<HeaderName, UpstreamConfigError> {

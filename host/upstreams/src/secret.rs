@@ -38,7 +38,7 @@ pub(super) struct Secret {
 
 /// Why a secret cannot be had. Never contains any of it.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretProblem {
+pub enum SecretError {
     /// The environment does not have it.
     #[error("environment variable {name} is not set")]
     NotSet {
@@ -89,25 +89,25 @@ impl SecretSource {
     ///
     /// # Errors
     ///
-    /// See [`SecretProblem`].
-    pub(super) fn read(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Secret, SecretProblem> {
+    /// See [`SecretError`].
+    pub(super) fn read(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Secret, SecretError> {
         let (bytes, place) = match self {
             Self::Env(name) => {
-                let value = environment(name).ok_or_else(|| SecretProblem::NotSet { name: name.clone() })?;
+                let value = environment(name).ok_or_else(|| SecretError::NotSet { name: name.clone() })?;
                 (value.into_encoded_bytes(), format!("environment variable {name}"))
             }
             Self::File(path) => (read_file(path)?, path.display().to_string()),
             Self::Credential(name) => {
                 if name.contains('/') || matches!(&**name, "" | "." | "..") {
-                    return Err(SecretProblem::CredentialName { name: name.clone() });
+                    return Err(SecretError::CredentialName { name: name.clone() });
                 }
                 let directory = environment("CREDENTIALS_DIRECTORY")
-                    .ok_or_else(|| SecretProblem::NoCredentials { name: name.clone() })?;
+                    .ok_or_else(|| SecretError::NoCredentials { name: name.clone() })?;
                 (read_file(&Path::new(&directory).join(name))?, format!("credential {name}"))
             }
-            Self::Literal => return Err(SecretProblem::Literal),
+            Self::Literal => return Err(SecretError::Literal),
         };
-        Secret::new(&bytes).ok_or(SecretProblem::NotASecret { place })
+        Secret::new(&bytes).ok_or(SecretError::NotASecret { place })
     }
 }
 
@@ -178,12 +178,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, SecretProblem> {
+fn read_file(path: &Path) -> Result<Vec<u8>, SecretError> {
     let mut bytes = Vec::new();
     File::open(path)
         // One more than may be there and the space around it, so that a longer one is seen to be longer.
         .and_then(|file| file.take(2 * SECRET_BYTES_MAX as u64).read_to_end(&mut bytes))
-        .map_err(|error| SecretProblem::Unreadable { path: path.into(), error })?;
+        .map_err(|error| SecretError::Unreadable { path: path.into(), error })?;
     Ok(bytes)
 }
 
@@ -218,7 +218,7 @@ const SECRET_BYTES_MAX: usize = 4096;
 mod tests {
     use super::*;
 
-    fn read(source: &SecretSource, variables: &[(&str, &str)]) -> Result<Secret, SecretProblem> {
+    fn read(source: &SecretSource, variables: &[(&str, &str)]) -> Result<Secret, SecretError> {
         source.read(&|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
     }
 

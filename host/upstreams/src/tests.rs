@@ -38,10 +38,10 @@ fn response(status: u16, body: &str) -> FetchAnswer {
 }
 
 /// Asks a custom upstream whose server does this with its connections; also says how many requests came.
-async fn ask_one(acts: &[Act], request: FetchRequest) -> (FetchAnswer, usize) {
+async fn fetch_one(acts: &[Act], request: FetchRequest) -> (FetchAnswer, usize) {
     let server = RawServer::start(acts).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"\nbody_kib_max = 1", server.url()));
-    (upstreams.ask(request, later()).await, server.requests_left())
+    (upstreams.fetch(request, later()).await, server.requests_left())
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn an_answer_is_passed_on_whatever_its_status_and_redirects_are_not_follow
         (b"HTTP/1.0 200 OK\r\n\r\nuntil it closes".to_vec(), response(200, "until it closes")),
     ] {
         for request in [get("x", "/p"), post("x", "/p", "body")] {
-            assert_eq!(ask_one(&[Act::Write(bytes.clone())], request).await, (expected.clone(), 1));
+            assert_eq!(fetch_one(&[Act::Write(bytes.clone())], request).await, (expected.clone(), 1));
         }
     }
 }
@@ -83,7 +83,7 @@ async fn an_answer_that_breaks_off_is_incomplete_and_one_too_large_is_not_read_t
         ),
         (Act::Flood(b"HTTP/1.0 200 OK\r\n\r\n".to_vec(), vec![b'x'; 100]), Failure::TooLarge),
     ] {
-        let ended = ask_one(std::slice::from_ref(&act), get("x", "")).await;
+        let ended = fetch_one(std::slice::from_ref(&act), get("x", "")).await;
         assert_eq!(ended, (FetchAnswer::Failed(expected), 1), "{act:?}");
     }
 }
@@ -96,7 +96,7 @@ async fn a_refused_connection_is_unreachable() {
     let address = socket.local_addr().unwrap();
     let upstreams = upstreams(&format!("[x]\nurl = \"http://{address}\""));
     for request in [get("x", ""), post("x", "", "")] {
-        assert_eq!(upstreams.ask(request, later()).await, FetchAnswer::Failed(Failure::Unreachable));
+        assert_eq!(upstreams.fetch(request, later()).await, FetchAnswer::Failed(Failure::Unreachable));
     }
 }
 
@@ -107,7 +107,7 @@ async fn a_handshake_that_fails_or_never_ends_is_unreachable() {
     let table = |name, server: &RawServer| format!("[{name}]\nurl = \"https://{}\"\n", server.address);
     let upstreams = upstreams(&(table("nonsense", &nonsense) + &table("silent", &silent) + "connect_timeout_ms = 20"));
     for name in ["nonsense", "silent"] {
-        assert_eq!(upstreams.ask(get(name, ""), later()).await, FetchAnswer::Failed(Failure::Unreachable), "{name}");
+        assert_eq!(upstreams.fetch(get(name, ""), later()).await, FetchAnswer::Failed(Failure::Unreachable), "{name}");
     }
 }
 
@@ -115,9 +115,9 @@ async fn a_handshake_that_fails_or_never_ends_is_unreachable() {
 async fn a_get_is_tried_again_once_when_its_connection_was_reset_and_a_post_never() {
     let good = Act::Write(answer("200 OK", "ok"));
     let broken = FetchAnswer::Failed(Failure::Incomplete);
-    assert_eq!(ask_one(&[Act::Reset, good.clone()], get("x", "")).await, (response(200, "ok"), 1));
-    assert_eq!(ask_one(&[Act::Reset, Act::Reset, good.clone()], get("x", "")).await, (broken.clone(), 0));
-    assert_eq!(ask_one(&[Act::Reset, good], post("x", "", "")).await, (broken, 0));
+    assert_eq!(fetch_one(&[Act::Reset, good.clone()], get("x", "")).await, (response(200, "ok"), 1));
+    assert_eq!(fetch_one(&[Act::Reset, Act::Reset, good.clone()], get("x", "")).await, (broken.clone(), 0));
+    assert_eq!(fetch_one(&[Act::Reset, good], post("x", "", "")).await, (broken, 0));
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_connection_is_used_again() {
     let mut server = RawServer::start(&[Act::Serve(answer("200 OK", "ok")), Act::Reset]).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"", server.url()));
     for path in ["/1", "/2", "/3"] {
-        assert_eq!(upstreams.ask(post("x", path, "body"), later()).await, response(200, "ok"));
+        assert_eq!(upstreams.fetch(post("x", path, "body"), later()).await, response(200, "ok"));
         let request = server.next_request().await;
         assert!(request.starts_with(&format!("POST {path} HTTP/1.1\r\n")) && request.ends_with("\r\n\r\nbody"));
     }
@@ -138,9 +138,9 @@ async fn a_deadline_ends_the_wait_for_a_server_that_never_answers_or_never_finis
         let url = server.url();
         let upstreams = upstreams(&format!("[far]\nurl = \"{url}\"\n[near]\nurl = \"{url}\"\ntimeout_ms = 20"));
         let timeout = FetchAnswer::Failed(Failure::Timeout);
-        assert_eq!(upstreams.ask(get("far", ""), Instant::now() + Duration::from_millis(20)).await, timeout);
-        assert_eq!(upstreams.ask(get("near", ""), later()).await, timeout);
-        assert_eq!(upstreams.ask(get("far", ""), Instant::now()).await, timeout);
+        assert_eq!(upstreams.fetch(get("far", ""), Instant::now() + Duration::from_millis(20)).await, timeout);
+        assert_eq!(upstreams.fetch(get("near", ""), later()).await, timeout);
+        assert_eq!(upstreams.fetch(get("far", ""), Instant::now()).await, timeout);
         let status = upstreams.status();
         assert_eq!(status.upstreams.iter().map(|upstream| upstream.in_flight).sum::<usize>(), 0);
     }
@@ -151,15 +151,15 @@ async fn one_request_too_many_is_refused_and_a_dropped_one_makes_room() {
     let mut server =
         RawServer::start(&[Act::Hold(vec![]), Act::Hold(vec![]), Act::Write(answer("200 OK", "ok"))]).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"\nin_flight_max = 2", server.url()));
-    let [first, second] = [(); 2].map(|()| tokio::spawn(upstreams.ask(get("x", ""), later())));
+    let [first, second] = [(); 2].map(|()| tokio::spawn(upstreams.fetch(get("x", ""), later())));
     server.next_request().await;
     server.next_request().await;
     assert_eq!(upstreams.status().upstreams.last().unwrap().in_flight, 2);
-    assert_eq!(upstreams.ask(get("x", ""), later()).await, FetchAnswer::Failed(Failure::Busy));
+    assert_eq!(upstreams.fetch(get("x", ""), later()).await, FetchAnswer::Failed(Failure::Busy));
 
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
-    assert_eq!(upstreams.ask(get("x", ""), later()).await, response(200, "ok"));
+    assert_eq!(upstreams.fetch(get("x", ""), later()).await, response(200, "ok"));
     drop(server);
     assert_eq!(second.await.unwrap(), FetchAnswer::Failed(Failure::Incomplete));
 
@@ -185,7 +185,11 @@ async fn a_malformed_request_is_unknown_and_nothing_is_sent() {
         get("x", "@127.0.0.1:1/"),
         get("x", "0/"),
     ] {
-        assert_eq!(upstreams.ask(request.clone(), later()).await, FetchAnswer::Failed(Failure::Unknown), "{request:?}");
+        assert_eq!(
+            upstreams.fetch(request.clone(), later()).await,
+            FetchAnswer::Failed(Failure::Unknown),
+            "{request:?}"
+        );
     }
     assert_eq!((server.requests_left(), upstreams.status().unknown_total), (0, 4));
 }
@@ -197,7 +201,7 @@ async fn the_presets_send_the_key_where_google_wants_it() {
     let legacy = format!("{url}/maps/api/place/nearbysearch/json");
     let upstreams = upstreams(&format!("[google]\nurl = \"{url}\"\n[google-legacy]\nurl = \"{legacy}\""));
 
-    upstreams.ask(post("google", "/v1/places:searchNearby", "{\"a\":1}"), later()).await;
+    upstreams.fetch(post("google", "/v1/places:searchNearby", "{\"a\":1}"), later()).await;
     let request = server.next_request().await;
     assert!(request.starts_with("POST /v1/places:searchNearby HTTP/1.1\r\n") && request.ends_with("\r\n\r\n{\"a\":1}"));
     for line in [
@@ -210,7 +214,7 @@ async fn the_presets_send_the_key_where_google_wants_it() {
         assert!(request.lines().any(|found| found == line), "{line}\n{request}");
     }
 
-    upstreams.ask(get("google-legacy", "?location=34.06,-118.44&radius=10000"), later()).await;
+    upstreams.fetch(get("google-legacy", "?location=34.06,-118.44&radius=10000"), later()).await;
     let request = server.next_request().await;
     let first =
         "GET /maps/api/place/nearbysearch/json?location=34.06,-118.44&radius=10000&key=s3cr%2Bt%2Fkey%3D HTTP/1.1";
@@ -226,12 +230,12 @@ async fn the_secret_is_in_no_reply_status_or_debug_output() {
     let upstreams = upstreams(&format!("[google]\nurl = \"{url}\"\n[google-legacy]\nurl = \"{url}\""));
     let mut shown = vec![];
     for name in ["google", "google-legacy"] {
-        let reply = upstreams.ask(get(name, ""), later()).await;
+        let reply = upstreams.fetch(get(name, ""), later()).await;
         assert_eq!(reply, response(403, "key *** was refused: http://x/?key=***&***"));
         shown.push(format!("{reply:?}"));
     }
     drop(server);
-    shown.push(format!("{:?}", upstreams.ask(get("google-legacy", ""), later()).await));
+    shown.push(format!("{:?}", upstreams.fetch(get("google-legacy", ""), later()).await));
     shown.push(format!("{upstreams:#?}"));
     shown.push(serde_json::to_string(&upstreams.status()).unwrap());
     for text in shown {
@@ -243,7 +247,7 @@ async fn the_secret_is_in_no_reply_status_or_debug_output() {
 async fn the_embedded_places_answer_without_any_configuration() {
     let upstreams = Upstreams::with_environment(&UpstreamsConfig::default(), &["embedded".into()], &|_| None).unwrap();
     let request = get("embedded", "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=1");
-    let FetchAnswer::Response { status: 200, body } = upstreams.ask(request, later()).await else { panic!() };
+    let FetchAnswer::Response { status: 200, body } = upstreams.fetch(request, later()).await else { panic!() };
     assert!(String::from_utf8(body).unwrap().contains("GeoNames"));
     let names: Vec<_> = upstreams.status().upstreams.into_iter().map(|upstream| upstream.name).collect();
     assert_eq!(names, ["embedded"], "google has no key and nobody uses it");
@@ -271,9 +275,9 @@ fn without_root_certificates_https_is_unreachable_and_http_on_loopback_works() {
         let upstreams =
             upstreams(&format!("[secure]\nurl = \"https://{}\"\n[plain]\nurl = \"{}\"", server.address, server.url()));
         for _ in 0..2 {
-            assert_eq!(upstreams.ask(get("secure", ""), later()).await, FetchAnswer::Failed(Failure::Unreachable));
+            assert_eq!(upstreams.fetch(get("secure", ""), later()).await, FetchAnswer::Failed(Failure::Unreachable));
         }
         assert_eq!(server.requests_left(), 0);
-        assert_eq!(upstreams.ask(get("plain", ""), later()).await, response(200, "ok"));
+        assert_eq!(upstreams.fetch(get("plain", ""), later()).await, response(200, "ok"));
     });
 }

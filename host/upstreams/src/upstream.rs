@@ -8,9 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::time;
 use tracing::debug;
 
-use super::counters::{Tally, UpstreamStatus};
+use super::answer::Answer;
+use super::counters::{Counters, UpstreamStatus};
 use super::http::HttpService;
-use super::places_service::InProcess;
+use super::places_service::PlacesService;
 use super::resolve::{Limits, Resolved, ServicePlan};
 use herd_model::{FetchAnswer, FetchRequest};
 
@@ -21,23 +22,16 @@ pub(super) struct Upstream {
     limits: Limits,
     /// One permit per request in flight.
     permits: Semaphore,
-    tally: Tally,
+    counters: Counters,
     service: Service,
 }
 
 /// What answers.
 #[derive(Debug)]
 enum Service {
-    InProcess(InProcess),
+    Places(PlacesService),
     Http(Box<HttpService>),
     Absent { url: String, problem: String },
-}
-
-/// An answer, whatever its status.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
 }
 
 impl Upstream {
@@ -45,19 +39,19 @@ impl Upstream {
         let Resolved { limits, service } = resolved;
         let name: Arc<str> = name.into();
         let service = match service {
-            ServicePlan::InProcess => Service::InProcess(InProcess::new()),
+            ServicePlan::Places => Service::Places(PlacesService::new()),
             ServicePlan::Http(plan) => Service::Http(Box::new(HttpService::new(name.clone(), *plan, limits))),
             ServicePlan::Absent { url, problem } => Service::Absent { url, problem },
         };
         let permits = Semaphore::new(limits.in_flight_max);
-        Self { name, limits, permits, tally: Tally::default(), service }
+        Self { name, limits, permits, counters: Counters::default(), service }
     }
 
-    /// See [`super::Upstreams::ask`].
-    pub(super) async fn ask(&self, request: FetchRequest, deadline: Instant) -> FetchAnswer {
-        self.tally.count_request();
-        let ended = self.attempt(&request, deadline).await;
-        self.tally.count_end(ended.as_ref().err().copied());
+    /// See [`super::Upstreams::fetch`].
+    pub(super) async fn fetch(&self, request: FetchRequest, deadline: Instant) -> FetchAnswer {
+        self.counters.count_request();
+        let ended = self.fetch_within_limits(&request, deadline).await;
+        self.counters.count_end(ended.as_ref().err().copied());
         match ended {
             Ok(Answer { status, body }) => {
                 debug!(upstream = &*self.name, status, body_bytes = body.len(), "upstream answered");
@@ -70,7 +64,7 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, request: &FetchRequest, deadline: Instant) -> Result<Answer, Failure> {
+    async fn fetch_within_limits(&self, request: &FetchRequest, deadline: Instant) -> Result<Answer, Failure> {
         // A queue here would only turn one slow upstream into many late clients.
         let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
         let now = Instant::now();
@@ -80,8 +74,8 @@ impl Upstream {
         }
         let answer = async {
             match &self.service {
-                Service::InProcess(places) => places.answer(request).await,
-                Service::Http(service) => service.answer(request).await,
+                Service::Places(places) => places.fetch(request).await,
+                Service::Http(service) => service.fetch(request).await,
                 Service::Absent { .. } => Err(Failure::Unknown),
             }
         };
@@ -95,7 +89,7 @@ impl Upstream {
 
     pub(super) fn status(&self) -> UpstreamStatus {
         let (url, problem) = match &self.service {
-            Service::InProcess(_) => (None, None),
+            Service::Places(_) => (None, None),
             Service::Http(service) => (Some(service.base().as_str().to_owned()), None),
             Service::Absent { url, problem } => (Some(url.clone()), Some(problem.clone())),
         };
@@ -103,9 +97,9 @@ impl Upstream {
             name: self.name.to_string(),
             url,
             problem,
-            requests_total: self.tally.requests_total(),
-            answers_total: self.tally.answers_total(),
-            failures_total: self.tally.failures_total(),
+            requests_total: self.counters.requests_total(),
+            answers_total: self.counters.answers_total(),
+            failures_total: self.counters.failures_total(),
             in_flight: self.limits.in_flight_max - self.permits.available_permits(),
             in_flight_max: self.limits.in_flight_max,
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::decode::{UNPACKED_BYTES_MAX, VERSION};
+use super::format::{UNPACKED_BYTES_MAX, VERSION};
 
 /// Why a places file was refused. The file is at fault and nothing of it is kept; a node can do
 /// without.

@@ -8,14 +8,18 @@
 //! to the rows inside its radius (5 µs for 50 km, 0.1 ms for 500 km), and at most `limit` rows
 //! leave it. There are settlements and airports here, not cafes: an empty answer is a normal one.
 
-mod decode;
+mod columns;
 mod error;
+mod format;
 mod grid;
+mod header;
+mod kind;
 
 use std::cmp::Ordering;
 
-use self::decode::Columns;
+use self::columns::Columns;
 use self::grid::{Grid, Hit};
+use self::kind::PlaceKind;
 
 pub(crate) use self::error::PlacesError;
 
@@ -32,9 +36,9 @@ pub(crate) struct Places {
     grid: Grid,
 }
 
-/// A place found by [`Places::near`].
+/// A place found by [`Places::nearby`].
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Near<'a> {
+pub(crate) struct NearbyPlace<'a> {
     /// The name as its source writes it; for an airport with the IATA or ICAO code in parentheses.
     pub(crate) name: &'a str,
     /// English name of the country.
@@ -42,7 +46,7 @@ pub(crate) struct Near<'a> {
     /// ISO 3166-1 code of the country, two letters.
     pub(crate) country_code: &'a str,
     /// Settlement, and of what size, or airport.
-    pub(crate) kind: Kind,
+    pub(crate) kind: PlaceKind,
     /// Three digits, within 4 % of what its source says (so it may stray over a bound of `kind`);
     /// `None` where that has no figure.
     pub(crate) population_approx: Option<u32>,
@@ -52,25 +56,6 @@ pub(crate) struct Near<'a> {
     pub(crate) longitude_degrees: f64,
     /// Metres along the great circle from where the query asked, rounded to a millimetre.
     pub(crate) distance_m: f64,
-}
-
-/// What sort of place a row is. Settlements are told apart by population alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// Seat of the government of a country or territory, of whatever size.
-    Capital,
-    /// 100,000 inhabitants or more.
-    City,
-    /// 10,000 or more.
-    Town,
-    /// 1,000 or more.
-    Village,
-    /// Fewer than 1,000.
-    Hamlet,
-    /// A settlement whose population is not known.
-    Locality,
-    /// An airport, airfield, heliport or seaplane base.
-    Airport,
 }
 
 impl Places {
@@ -92,13 +77,13 @@ impl Places {
     /// Places at one distance are ordered by name, so that every node gives the same answer. The
     /// answer is empty for a latitude beyond 90 degrees, a longitude beyond 180, a negative radius
     /// and for anything that is not a number; an infinite radius reaches all places.
-    pub(crate) fn near(
+    pub(crate) fn nearby(
         &self,
         latitude_degrees: f64,
         longitude_degrees: f64,
         radius_m: f64,
         limit: usize,
-    ) -> Vec<Near<'_>> {
+    ) -> Vec<NearbyPlace<'_>> {
         let mut hits = self.grid.within(latitude_degrees, longitude_degrees, radius_m);
         let order = |a: &Hit, b: &Hit| self.order(a, b);
         if hits.len() > limit {
@@ -128,11 +113,11 @@ impl Places {
             .then_with(|| a.row.cmp(&b.row))
     }
 
-    fn place(&self, hit: &Hit) -> Near<'_> {
+    fn place(&self, hit: &Hit) -> NearbyPlace<'_> {
         let row = hit.row;
         let (latitude_degrees, longitude_degrees) = self.columns.position(row);
         let (country_code, country) = self.columns.country(row);
-        Near {
+        NearbyPlace {
             name: self.columns.name(row),
             country,
             country_code,
@@ -141,25 +126,6 @@ impl Places {
             latitude_degrees,
             longitude_degrees,
             distance_m: hit.distance_m,
-        }
-    }
-}
-
-impl Kind {
-    /// Every kind, in the order of their numbers in the data file.
-    const ALL: [Self; 7] =
-        [Self::Capital, Self::City, Self::Town, Self::Village, Self::Hamlet, Self::Locality, Self::Airport];
-
-    /// Returns the word an answer uses for it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Capital => "capital",
-            Self::City => "city",
-            Self::Town => "town",
-            Self::Village => "village",
-            Self::Hamlet => "hamlet",
-            Self::Locality => "locality",
-            Self::Airport => "airport",
         }
     }
 }

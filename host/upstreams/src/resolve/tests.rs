@@ -23,9 +23,9 @@ fn a_preset_needs_no_table_and_a_table_overrides_it_field_by_field() {
     let plan = http("google", "");
     assert_eq!(plan.base.as_str(), "https://places.googleapis.com/");
     assert_eq!((plan.headers.len(), plan.connect_timeout), (2, Duration::from_secs(1)));
-    let pass = plan.pass.unwrap();
-    assert!(matches!(&pass.place, Place::Header(name) if name == "x-goog-api-key"));
-    assert_eq!(pass.secret.expose(), "s3cret-key");
+    let auth = plan.auth.unwrap();
+    assert!(matches!(&auth.placement, SecretPlacement::Header(name) if name == "x-goog-api-key"));
+    assert_eq!(auth.secret.expose(), "s3cret-key");
 
     let table = "[google]\nsecret = { env = \"OTHER_KEY\" }\nquery = \"key\"\nconnect_timeout_ms = 5\n\
                  headers = { x-goog-fieldmask = \"places.id\" }";
@@ -36,9 +36,9 @@ fn a_preset_needs_no_table_and_a_table_overrides_it_field_by_field() {
         (&plan.headers["X-Goog-FieldMask"], &plan.headers["Content-Type"]),
         (&HeaderValue::from_static("places.id"), &HeaderValue::from_static("application/json"))
     );
-    let pass = plan.pass.unwrap();
-    assert!(matches!(&pass.place, Place::Query(name) if name == "key"));
-    assert_eq!(pass.secret.expose(), "0th3r-key");
+    let auth = plan.auth.unwrap();
+    assert!(matches!(&auth.placement, SecretPlacement::Query(name) if name == "key"));
+    assert_eq!(auth.secret.expose(), "0th3r-key");
 
     let limits = resolve("embedded", "", &[]).unwrap().unwrap().limits;
     let expected = Limits { timeout: Duration::from_secs(10), body_bytes_max: 1 << 20, in_flight_max: 64 };

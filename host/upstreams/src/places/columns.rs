@@ -12,15 +12,10 @@ use std::io::{self, Read};
 
 use ruzstd::decoding::StreamingDecoder;
 
-use super::Kind;
 use super::error::PlacesError;
-
-/// Three times today's data. Keeps a frame that lies about its size from taking the memory of the
-/// host.
-pub(super) const UNPACKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-const MAGIC: &[u8; 8] = b"HERDPLCS";
-pub(super) const VERSION: u32 = 1;
+use super::format::UNPACKED_BYTES_MAX;
+use super::header::Header;
+use super::kind::PlaceKind;
 
 /// Coordinates are whole numbers of 1e-4 degree.
 const STEPS_PER_DEGREE: i32 = 10_000;
@@ -39,7 +34,7 @@ pub(super) struct Columns {
     countries: Vec<u8>,
     country_table: Vec<(String, String)>,
     populations: Vec<u8>,
-    kinds: Vec<Kind>,
+    kinds: Vec<PlaceKind>,
     /// All names in one buffer with a newline between them, because a `String` each would triple
     /// the memory.
     names: String,
@@ -102,7 +97,7 @@ impl Columns {
         (code, name)
     }
 
-    pub(super) fn kind(&self, row: usize) -> Kind {
+    pub(super) fn kind(&self, row: usize) -> PlaceKind {
         self.kinds[row]
     }
 
@@ -114,65 +109,6 @@ impl Columns {
         let last_digit = 10_f64.powi((population.log10().floor() as i32 - 2).max(0));
         // The largest code gives 29 million.
         Some(((population / last_digit).round() * last_digit) as u32)
-    }
-}
-
-/// The lengths a file declares. In a value of this type they add up to the bytes that are there.
-struct Header {
-    rows: usize,
-    countries_bytes: usize,
-    coordinates_bytes: usize,
-    names_bytes: usize,
-}
-
-impl Header {
-    /// Magic and six numbers.
-    const BYTES: usize = 8 + 6 * 4;
-    /// Bytes a row takes in the columns of country, population and kind.
-    const ROW_BYTES: u64 = 3;
-
-    /// Splits a file into its header and, once that has been checked against it, its body.
-    fn split(file: &[u8]) -> Result<(Self, &[u8]), PlacesError> {
-        let (magic, rest) = file.split_first_chunk::<8>().ok_or(PlacesError::NotPlaces)?;
-        if magic != MAGIC {
-            return Err(PlacesError::NotPlaces);
-        }
-        let Some((numbers, body)) = rest.split_first_chunk::<{ Self::BYTES - 8 }>() else {
-            return Err(PlacesError::Length { expected: Self::BYTES as u64, found: file.len() as u64 });
-        };
-        let number = |index: usize| {
-            let mut bytes = [0; 4];
-            bytes.copy_from_slice(&numbers[4 * index..4 * index + 4]);
-            u32::from_le_bytes(bytes)
-        };
-        if number(0) != VERSION {
-            return Err(PlacesError::Version { found: number(0) });
-        }
-        let header = Self {
-            rows: number(1) as usize,
-            countries_bytes: number(2) as usize,
-            coordinates_bytes: number(3) as usize,
-            names_bytes: number(4) as usize,
-        };
-        if header.expected_bytes() != file.len() as u64 {
-            return Err(header.length_error(file));
-        }
-        if number(5) != adler32(body) {
-            return Err(PlacesError::Checksum);
-        }
-        Ok((header, body))
-    }
-
-    fn expected_bytes(&self) -> u64 {
-        Self::BYTES as u64
-            + self.countries_bytes as u64
-            + self.coordinates_bytes as u64
-            + self.rows as u64 * Self::ROW_BYTES
-            + self.names_bytes as u64
-    }
-
-    fn length_error(&self, file: &[u8]) -> PlacesError {
-        PlacesError::Length { expected: self.expected_bytes(), found: file.len() as u64 }
     }
 }
 
@@ -229,8 +165,8 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
     None
 }
 
-fn decode_kind(byte: u8) -> Result<Kind, PlacesError> {
-    Kind::ALL.get(usize::from(byte)).copied().ok_or(PlacesError::Kind { found: byte })
+fn decode_kind(byte: u8) -> Result<PlaceKind, PlacesError> {
+    PlaceKind::ALL.get(usize::from(byte)).copied().ok_or(PlacesError::Kind { found: byte })
 }
 
 fn find_name_ends(names: &str, rows: usize) -> Result<Vec<u32>, PlacesError> {
@@ -244,23 +180,6 @@ fn find_name_ends(names: &str, rows: usize) -> Result<Vec<u32>, PlacesError> {
         return Err(PlacesError::Names { rows, found: ends.len() });
     }
     Ok(ends)
-}
-
-/// Computes the Adler-32 of RFC 1950, which finds any one changed byte.
-fn adler32(bytes: &[u8]) -> u32 {
-    const MODULUS: u32 = 65_521;
-    /// The most bytes for which neither sum overflows 32 bits, by RFC 1950's sample code.
-    const CHUNK: usize = 5552;
-    let (mut low, mut high) = (1, 0);
-    for chunk in bytes.chunks(CHUNK) {
-        for &byte in chunk {
-            low += u32::from(byte);
-            high += low;
-        }
-        low %= MODULUS;
-        high %= MODULUS;
-    }
-    (high << 16) | low
 }
 
 #[cfg(test)]

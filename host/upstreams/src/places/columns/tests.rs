@@ -28,7 +28,7 @@ fn what_was_written_is_read() {
     let populations: Vec<_> = (0..4).map(|row| columns.population_approx(row)).collect();
     assert_eq!(populations, [None, Some(1), Some(1060), Some(29_100_000)]);
     let kinds: Vec<_> = (0..4).map(|row| columns.kind(row)).collect();
-    assert_eq!(kinds, [Kind::Capital, Kind::Town, Kind::Locality, Kind::Airport]);
+    assert_eq!(kinds, [PlaceKind::Capital, PlaceKind::Town, PlaceKind::Locality, PlaceKind::Airport]);
 }
 
 #[test]
