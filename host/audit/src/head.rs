@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use herd_model::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::hash::Hash;
 use super::line::NUMBER_MAX;
 
 /// The last line that was written.
@@ -16,14 +16,14 @@ pub struct Head {
     /// Its number, which is how many were written since the log began; 0 before the first.
     pub count: u64,
     /// Its hash.
-    pub hash: Hash,
+    pub hash: Digest,
     /// The number of the oldest line that was kept when the log was last kept small.
     pub first: u64,
 }
 
 impl Head {
     /// Before the first line.
-    pub(super) const NONE: Self = Self { count: 0, hash: Hash::NONE, first: 1 };
+    pub(super) const NONE: Self = Self { count: 0, hash: Digest::ZERO, first: 1 };
 
     /// Reads the file. Nothing if it is not there or is no head.
     pub(super) fn read(path: &Path) -> Option<Self> {

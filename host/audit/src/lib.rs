@@ -18,7 +18,6 @@
 
 mod entry;
 mod files;
-mod hash;
 mod head;
 mod line;
 mod log;
@@ -31,7 +30,6 @@ mod writer;
 pub const DIRECTORY: &str = "audit";
 
 pub use entry::{Entry, Outcome, Stage, THE_NODE_ITSELF, harmless};
-pub use hash::Hash;
 pub use head::Head;
 pub use line::{Flaw, Line};
 pub use log::{AuditLog, AuditStatus, OpenError};

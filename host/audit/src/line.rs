@@ -1,9 +1,9 @@
 //! A line: an entry with its number, its time and its place in the chain.
 
+use herd_model::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
-use super::hash::{HASH_DIGITS, Hash};
 
 /// One line of the log, without the hash that it ends with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Line {
     #[serde(flatten)]
     pub entry: Entry,
     /// The hash of the line before.
-    pub previous: Hash,
+    pub previous: Digest,
 }
 
 /// What is wrong with a line, or with what should be there.
@@ -72,26 +72,26 @@ pub enum Flaw {
 
 impl Line {
     /// The line as it is written, without its newline, and its hash.
-    pub(super) fn seal(&self) -> serde_json::Result<(String, Hash)> {
+    pub(super) fn seal(&self) -> serde_json::Result<(String, Digest)> {
         let mut text = serde_json::to_string(self)?;
         text.pop();
-        let hash = Hash::of(text.as_bytes());
+        let hash = Digest::of(text.as_bytes());
         text.push_str(&format!("{BEFORE_HASH}{hash}{AFTER_HASH}"));
         Ok((text, hash))
     }
 
     /// Reads a line and checks its hash.
-    pub(super) fn open(text: &[u8]) -> Result<(Self, Hash), Flaw> {
+    pub(super) fn open(text: &[u8]) -> Result<(Self, Digest), Flaw> {
         // The hash comes first: what was edited may not be JSON any more.
         let (sealed, hash) = unseal(text).ok_or(Flaw::Foreign)?;
-        if Hash::of(sealed) != hash {
+        if Digest::of(sealed) != hash {
             return Err(Flaw::Changed);
         }
         Self::read(text).ok_or(Flaw::Foreign)
     }
 
     /// Reads a line, whether or not it was changed.
-    pub(super) fn read(text: &[u8]) -> Option<(Self, Hash)> {
+    pub(super) fn read(text: &[u8]) -> Option<(Self, Digest)> {
         let (_, hash) = unseal(text)?;
         let line = serde_json::from_slice(text).ok().filter(|line: &Self| line.number < NUMBER_MAX)?;
         Some((line, hash))
@@ -99,14 +99,19 @@ impl Line {
 }
 
 /// Tells what a hash is of from the hash.
-fn unseal(text: &[u8]) -> Option<(&[u8], Hash)> {
+fn unseal(text: &[u8]) -> Option<(&[u8], Digest)> {
     let (sealed, seal) = text.split_at_checked(text.len().checked_sub(SEAL_BYTES)?)?;
     let digits = seal.strip_prefix(BEFORE_HASH.as_bytes())?.strip_suffix(AFTER_HASH.as_bytes())?;
-    Some((sealed, Hash::parse(digits)?))
+    // `Digest` reads upper case too, which would accept a line whose last bytes were changed.
+    let lower = digits.iter().all(|digit| !digit.is_ascii_uppercase());
+    let hash = str::from_utf8(digits).ok().filter(|_| lower)?.parse().ok()?;
+    Some((sealed, hash))
 }
 
 const BEFORE_HASH: &str = ",\"hash\":\"";
 const AFTER_HASH: &str = "\"}";
-const SEAL_BYTES: usize = BEFORE_HASH.len() + HASH_DIGITS + AFTER_HASH.len();
+/// A SHA-256 in hexadecimal.
+const DIGEST_DIGITS: usize = 64;
+const SEAL_BYTES: usize = BEFORE_HASH.len() + DIGEST_DIGITS + AFTER_HASH.len();
 /// No node has so many, and counting on from here does not overflow, whatever somebody has written into a file.
 pub(super) const NUMBER_MAX: u64 = 1 << 48;

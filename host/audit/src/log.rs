@@ -10,12 +10,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use herd_model::Digest;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::entry::Entry;
 use super::files::Files;
-use super::hash::Hash;
 use super::head::Head;
 use super::writer::{Bounds, Stamped, Writer};
 
@@ -54,7 +54,7 @@ pub struct AuditStatus {
     /// The number of the last entry that was written since the node started.
     pub last: Option<u64>,
     /// Its hash, which pins all that came before it.
-    pub hash: Option<Hash>,
+    pub hash: Option<Digest>,
     /// How many entries were lost since the node started.
     pub lost: u64,
     /// Why the last of them was.

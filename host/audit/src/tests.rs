@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use herd_model::Digest;
+
 use super::writer::Bounds;
-use super::{AuditLog, Entry, Flaw, Hash, Head, Outcome, Stage, THE_NODE_ITSELF, Verified, verify};
+use super::{AuditLog, Entry, Flaw, Head, Outcome, Stage, THE_NODE_ITSELF, Verified, verify};
 
 /// A log of Riley in a directory of its own.
 struct Scratch(PathBuf);
@@ -82,7 +84,7 @@ fn what_was_written_is_read_and_whole() {
     assert_eq!(verified.problem, None);
     let [first, second] = &*verified.lines else { panic!("{verified:?}") };
     assert_eq!((first.number, &*first.node, &first.entry), (1, "Riley", &swapped(1)));
-    assert_eq!((first.previous, second.number), (Hash::NONE, 2));
+    assert_eq!((first.previous, second.number), (Digest::ZERO, 2));
     assert!(second.at_ns >= first.at_ns && first.at.ends_with('Z') && first.at.contains('T'), "{}", first.at);
     assert_eq!((second.entry.outcome, second.entry.stage), (Outcome::Refused, Stage::Checked));
     let why = second.entry.why.as_deref().unwrap();
@@ -96,7 +98,7 @@ fn the_hash_of_a_line_is_of_what_stands_before_it() {
     let scratch = Scratch::with_entries(1);
     let line = scratch.lines().remove(0);
     let (sealed, hash) = line.split_once(",\"hash\":\"").unwrap();
-    assert_eq!(hash, format!("{}\"}}", Hash::of(sealed.as_bytes())));
+    assert_eq!(hash, format!("{}\"}}", Digest::of(sealed.as_bytes())));
 }
 
 #[test]
@@ -115,6 +117,12 @@ fn an_edited_line_is_named() {
     let scratch = Scratch::with_entries(5);
     let break_it = |lines: &mut Vec<String>| lines[2] = lines[2].replace("\"at\"", "at");
     assert_eq!(scratch.flaw_after(break_it), (Some(3), Flaw::Changed), "though it is no JSON any more");
+    let scratch = Scratch::with_entries(5);
+    let upper_case = |lines: &mut Vec<String>| {
+        let hash_start = lines[2].rfind('"').unwrap() - 64;
+        lines[2] = lines[2][..hash_start].to_string() + &lines[2][hash_start..].to_uppercase();
+    };
+    assert_eq!(scratch.flaw_after(upper_case), (Some(3), Flaw::Foreign), "its hash has the same value");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use herd_model::Digest;
+
 use super::files::{Access, Files};
-use super::hash::Hash;
 use super::head::Head;
 use super::line::{Flaw, Line};
 
@@ -102,7 +103,7 @@ struct Reading<'a> {
     node: &'a str,
     head: Option<Head>,
     /// The last line, if nothing was wrong so far.
-    last: Option<(u64, Hash)>,
+    last: Option<(u64, Digest)>,
     lines: Vec<Line>,
     problem: Option<Problem>,
     half_bytes: usize,
@@ -134,7 +135,7 @@ impl Reading<'_> {
     }
 
     /// Checks that a line stands where it belongs. What comes behind a problem is not checked.
-    fn follows(&mut self, line: &Line, hash: Hash) -> Result<(), Flaw> {
+    fn follows(&mut self, line: &Line, hash: Digest) -> Result<(), Flaw> {
         if self.problem.is_some() {
             return Ok(());
         }
@@ -145,7 +146,7 @@ impl Reading<'_> {
         match self.last {
             // Older files may be there still, if the node died before it removed them.
             None if line.number > kept => return Err(Flaw::Headless { found: line.number, kept }),
-            None if line.number == 1 && line.previous != Hash::NONE => return Err(Flaw::Unchained(1)),
+            None if line.number == 1 && line.previous != Digest::ZERO => return Err(Flaw::Unchained(1)),
             None => {}
             Some((last, _)) if line.number != last + 1 => {
                 return Err(Flaw::OutOfOrder { expected: last + 1, found: line.number });
