@@ -1,5 +1,4 @@
-//! Where the log of a node lies: `NODE.NUMBER.jsonl` for each file, named after its first entry, `NODE.head`, and
-//! `NODE.NUMBER.half` for what a crash left.
+//! Where the log of a node lies: `NODE.NUMBER.jsonl` for each file, named after its first entry and `NODE.head`.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
@@ -38,22 +37,22 @@ impl Files {
 
     /// The file that begins with an entry.
     pub(super) fn segment(&self, first: u64) -> PathBuf {
-        self.path(first, SEGMENT)
-    }
-
-    /// Where half a line goes that stood where an entry belongs.
-    pub(super) fn half(&self, number: u64) -> PathBuf {
-        self.path(number, HALF)
+        self.directory.join(format!("{}.{first:0NUMBER_DIGITS$}{SEGMENT}", self.stem))
     }
 
     /// The first entries of the files that are there, in order.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
-        self.numbers(SEGMENT)
-    }
-
-    /// The places of the halves that are kept, in order.
-    pub(super) fn halves(&self) -> io::Result<Vec<u64>> {
-        self.numbers(HALF)
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(&*self.stem)?.strip_prefix('.'));
+            let number = number.and_then(|number| number.strip_suffix(SEGMENT));
+            let right =
+                |number: &&str| number.len() >= NUMBER_DIGITS && number.bytes().all(|digit| digit.is_ascii_digit());
+            numbers.extend(number.filter(right).and_then(|number| number.parse::<u64>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     /// Makes the directory, for its owner alone.
@@ -87,28 +86,9 @@ impl Files {
             }
         }
     }
-
-    fn path(&self, number: u64, ending: &str) -> PathBuf {
-        self.directory.join(format!("{}.{number:0NUMBER_DIGITS$}{ending}", self.stem))
-    }
-
-    fn numbers(&self, ending: &str) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(&self.directory)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(&*self.stem)?.strip_prefix('.'));
-            let number = number.and_then(|number| number.strip_suffix(ending));
-            let right =
-                |number: &&str| number.len() >= NUMBER_DIGITS && number.bytes().all(|digit| digit.is_ascii_digit());
-            numbers.extend(number.filter(right).and_then(|number| number.parse::<u64>().ok()));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
-    }
 }
 
 const SEGMENT: &str = ".jsonl";
-const HALF: &str = ".half";
 /// So that a listing by name is one by number.
 const NUMBER_DIGITS: usize = 9;
 /// Whoever holds the lock writes or reads some files of a MiB.

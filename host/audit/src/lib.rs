@@ -6,8 +6,7 @@
 //! stays found: the log goes on from the line that was last written, and not from the one that is last there.
 //!
 //! What this cannot prove: who can write to all of these files can write all of them anew, with hashes that fit. The
-//! hash of the head, noted somewhere else, pins everything before it; `herd audit` prints it. While a node runs it also
-//! remembers the head. Who asked is what the holder of the admin token claims.
+//! hash of the head, noted somewhere else, pins everything before it; `herd audit` prints it. Who asked is what the holder of the admin token claims.
 //!
 //! Owns the files `NODE.*` in one directory. Knows nothing of generations, sockets or the admin API. A disk that is full
 //! or cannot be written to costs entries, which are counted, said at error level and noted in the log when it works

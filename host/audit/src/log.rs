@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::entry::Entry;
 use super::files::Files;
 use super::head::Head;
-use super::writer::{Bounds, Stamped, Writer};
+use super::writer::{Bounds, TimedEntry, Writer};
 
 /// Writes down what happens to the logic of one node.
 ///
@@ -29,7 +29,7 @@ pub struct AuditLog {
 }
 
 enum Order {
-    Write(Box<Stamped>),
+    Write(Box<TimedEntry>),
     /// Everything before this is to be on the disk when the answer comes.
     Flush(SyncSender<()>),
 }
@@ -98,7 +98,7 @@ impl AuditLog {
     /// Has an entry written, with the time of this call, and waits for nothing: for a worker thread, or for what is
     /// followed by an [`append`](Self::append). If too many wait already it is lost, logged and counted.
     pub fn append_soon(&self, entry: Entry) {
-        let order = Order::Write(Box::new(Stamped { at: Timestamp::now(), entry }));
+        let order = Order::Write(Box::new(TimedEntry { at: Timestamp::now(), entry }));
         if let Err(error) = self.orders.try_send(order) {
             let why = match error {
                 TrySendError::Full(_) => "too many entries wait for the disk",

@@ -213,40 +213,26 @@ fn what_was_tampered_with_stays_found_when_the_log_goes_on() {
         assert_eq!(verified.problem.map(|problem| (problem.line, problem.flaw)), Some((Some(4), flaw)));
         let note = &verified.lines[3].entry;
         assert_eq!(note.stage, Stage::Log);
-        assert!(note.why.as_deref().unwrap().starts_with("somebody has changed the log"), "{note:?}");
+        assert!(note.why.as_deref().unwrap().starts_with("the log was changed"), "{note:?}");
     }
 }
 
 #[test]
-fn a_node_that_runs_remembers_its_last_line_when_the_log_and_its_head_are_set_back() {
-    let scratch = Scratch::new();
-    let log = scratch.open();
-    (1..=2).for_each(|generation| log.append(swapped(generation)));
-    let before = (scratch.lines(), fs::read(scratch.path("Riley.head")).unwrap());
-    log.append(swapped(3));
-    scratch.write(&before.0);
-    fs::write(scratch.path("Riley.head"), before.1).unwrap();
-    assert_eq!(scratch.verify().problem, None, "nothing on the disk shows it");
-    log.append(swapped(4));
-    let problem = scratch.verify().problem.unwrap();
-    assert_eq!((problem.line, problem.flaw), (Some(3), Flaw::OutOfOrder { expected: 3, found: 4 }));
-}
-
-#[test]
-fn half_a_line_of_a_crash_is_kept_aside_and_the_chain_goes_on() {
+fn half_a_line_of_a_crash_is_removed_and_the_chain_goes_on() {
     let scratch = Scratch::with_entries(2);
     let whole = fs::read(scratch.path(FIRST)).unwrap();
     let half = &whole[..whole.len() / 3];
     fs::write(scratch.path(FIRST), [&*whole, half].concat()).unwrap();
     let crashed = scratch.verify();
-    assert_eq!((crashed.problem, crashed.half_bytes), (None, half.len()), "a crash is no tampering");
+    assert_eq!((crashed.problem, crashed.torn_bytes), (None, half.len()), "a crash is no tampering");
     scratch.open().append(swapped(3));
     let verified = scratch.verify();
-    assert_eq!((verified.problem, verified.half_bytes, verified.lines.len()), (None, 0, 4));
+    assert_eq!((verified.problem, verified.torn_bytes, verified.lines.len()), (None, 0, 4));
     let note = &verified.lines[2].entry;
     assert_eq!((note.stage, &*note.who), (Stage::Log, THE_NODE_ITSELF));
-    assert!(note.why.as_deref().unwrap().ends_with("bytes are in Riley.000000003.half"), "{note:?}");
-    assert_eq!(fs::read(scratch.path("Riley.000000003.half")).unwrap(), half);
+    let why = format!("its {} bytes were removed", half.len());
+    assert!(note.why.as_deref().unwrap().ends_with(&why), "{note:?}");
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 2, "one file of lines and the head");
 }
 
 #[test]
@@ -263,7 +249,7 @@ fn a_crash_before_the_first_line_or_before_the_head_is_no_tampering() {
     fs::create_dir(&scratch.0).unwrap();
     Head::NONE.write(&scratch.path("Riley.head")).unwrap();
     fs::write(scratch.path(FIRST), &first[..40]).unwrap();
-    assert_eq!((scratch.verify().problem, scratch.verify().half_bytes), (None, 40));
+    assert_eq!((scratch.verify().problem, scratch.verify().torn_bytes), (None, 40));
     scratch.open().append(swapped(1));
     assert_eq!((scratch.verify().problem, scratch.verify().lines.len()), (None, 2));
 }
@@ -283,13 +269,33 @@ fn the_chain_crosses_files_and_the_oldest_are_removed() {
     assert_eq!(files, 4, "three of lines and the head");
 
     // A file whose first line was torn by a crash goes on the chain of the one before.
-    let oldest = scratch.path(&format!("Riley.{first:09}.jsonl"));
     fs::write(scratch.path("Riley.000000021.jsonl"), "{\"numb").unwrap();
     assert_eq!(scratch.verify().problem, None);
     log().append(swapped(21));
     assert_eq!((scratch.verify().problem, scratch.verify().lines.last().unwrap().number), (None, 22));
 
-    fs::remove_file(oldest).unwrap();
+    // A full file whose last line was torn is repaired before the next file begins.
+    let newest = || {
+        fs::read_dir(&scratch.0)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().unwrap() == "jsonl")
+            .max()
+            .unwrap()
+    };
+    let is_full = |generation| {
+        log().append(swapped(generation));
+        fs::metadata(newest()).unwrap().len() >= bounds.file_bytes_max
+    };
+    assert!((22..=30).any(is_full));
+    let full = newest();
+    fs::write(&full, [fs::read(&full).unwrap(), b"{\"numb".to_vec()].concat()).unwrap();
+    (31..=32).for_each(|generation| log().append(swapped(generation)));
+    assert!(newest() > full, "another file has begun");
+    assert_eq!(scratch.verify().problem, None);
+
+    let first = scratch.verify().lines[0].number;
+    fs::remove_file(scratch.path(&format!("Riley.{first:09}.jsonl"))).unwrap();
     let flaw = scratch.verify().problem.unwrap().flaw;
     assert!(matches!(flaw, Flaw::Headless { kept, .. } if kept == first), "{flaw:?}");
 }

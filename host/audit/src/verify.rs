@@ -17,8 +17,8 @@ pub struct Verified {
     pub lines: Vec<Line>,
     /// The last line, by the head: note it somewhere else, and it pins all that came before.
     pub head: Option<Head>,
-    /// How many bytes of half a line stand at the end. A crash leaves them; the node sets them aside when it writes again.
-    pub half_bytes: usize,
+    /// How many bytes of half a line stand at the end. A crash leaves them; the node removes them when it writes again.
+    pub torn_bytes: usize,
     /// The first thing that is wrong.
     pub problem: Option<Problem>,
 }
@@ -86,7 +86,7 @@ pub fn verify(directory: &Path, node: &str) -> Result<Verified, ReadError> {
     if segments.is_empty() && !files.head().exists() {
         return Err(missing());
     }
-    let mut reading = Reading { node, head, last: None, lines: Vec::new(), problem: None, half_bytes: 0 };
+    let mut reading = Reading { node, head, last: None, lines: Vec::new(), problem: None, torn_bytes: 0 };
     let mut end = (files.head(), None);
     for (index, first) in segments.iter().enumerate() {
         let path = files.segment(*first);
@@ -95,8 +95,8 @@ pub fn verify(directory: &Path, node: &str) -> Result<Verified, ReadError> {
         end = (path, Some(count + 1));
     }
     reading.end(&files.head(), end);
-    let Reading { lines, half_bytes, problem, .. } = reading;
-    Ok(Verified { lines, head, half_bytes, problem })
+    let Reading { lines, torn_bytes, problem, .. } = reading;
+    Ok(Verified { lines, head, torn_bytes, problem })
 }
 
 struct Reading<'a> {
@@ -106,13 +106,13 @@ struct Reading<'a> {
     last: Option<(u64, Digest)>,
     lines: Vec<Line>,
     problem: Option<Problem>,
-    half_bytes: usize,
+    torn_bytes: usize,
 }
 
 impl Reading<'_> {
     /// Reads one file, and says how many whole lines it has.
     fn file(&mut self, path: &Path, text: &[u8], is_last: bool) -> usize {
-        let (whole, half) =
+        let (whole, torn) =
             text.split_at(text.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1));
         let lines = whole.split_inclusive(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line));
         let mut count = 0;
@@ -127,8 +127,8 @@ impl Reading<'_> {
             }
         }
         if is_last {
-            self.half_bytes = half.len();
-        } else if !half.is_empty() {
+            self.torn_bytes = torn.len();
+        } else if !torn.is_empty() {
             self.found(path, Some(count + 1), Flaw::Foreign);
         }
         count

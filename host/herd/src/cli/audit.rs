@@ -116,8 +116,8 @@ fn verdict(log: &Verified) -> String {
     if let Some(head) = log.head {
         verdict.push_str(&format!("; head {} {}", head.count, head.hash));
     }
-    if log.half_bytes > 0 {
-        verdict.push_str(&format!("; {} bytes of half a line at the end, as a crash leaves it", log.half_bytes));
+    if log.torn_bytes > 0 {
+        verdict.push_str(&format!("; {} bytes of an incomplete line at the end, as a crash leaves it", log.torn_bytes));
     }
     verdict
 }
@@ -127,7 +127,7 @@ fn as_json(log: &Verified, verify_only: bool) -> Value {
         "entries_count": log.lines.len(),
         "begins": log.lines.first().map(|line| line.number),
         "head": log.head,
-        "half_bytes": log.half_bytes,
+        "half_bytes": log.torn_bytes,
         "problem": log.problem.as_ref().map(|problem| json!({
             "path": problem.path,
             "line": problem.line,
