@@ -6,19 +6,20 @@
 //! The writer keeps no position between calls. It reads the end of the log before every append, because a second
 //! process may have appended to it and somebody may have cut it.
 //!
-//! Bounds: [`Bounds`] limits the files. An append reads at most [`TAIL_BYTES`] of each of the two newest.
+//! Bounds: [`Bounds`] limits the files. An append reads the ends of the two newest, 64 KiB each, and the head.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::entry::{Entry, Stage, THE_NODE_ITSELF};
-use super::files::{Access, Files};
+use super::files::{Access, LogFiles};
 use super::head::Head;
 use super::line::Line;
+use super::tail::Tail;
 
 /// Limits on the files of one log.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +46,7 @@ pub(super) struct TimedEntry {
 
 /// Writer of one node's log.
 pub(super) struct Writer {
-    files: Files,
+    files: LogFiles,
     node: String,
     bounds: Bounds,
     /// Entries lost since the last successful append, which the next one notes in the log.
@@ -70,7 +71,7 @@ pub(super) enum AppendError {
 }
 
 impl Writer {
-    pub(super) fn new(files: Files, node: &str, bounds: Bounds) -> Self {
+    pub(super) fn new(files: LogFiles, node: &str, bounds: Bounds) -> Self {
         Self { files, node: node.into(), bounds, lost: 0 }
     }
 
@@ -90,7 +91,7 @@ impl Writer {
         self.files.make_directory().map_err(directory)?;
         let _lock = self.files.lock(Access::Write).map_err(directory)?;
         let mut segments = self.files.segments().map_err(directory)?;
-        let tail = segments.last().map(|&last| Tail::read(self.files.segment(last))).transpose()?;
+        let tail = segments.last().map(|&last| self.tail(last)).transpose()?;
         let found = self.last_line(tail.as_ref(), &segments)?;
         let head = Head::read(&self.files.head());
         // The chain continues from the head unless a crash left the head behind. If lines were cut off, continuing from
@@ -115,11 +116,15 @@ impl Writer {
         let notes = notes.into_iter().map(|note| (now, Entry::new(THE_NODE_ITSELF, Stage::Log).because(&note)));
         let entries = entries.iter().map(|TimedEntry { at, entry }| (*at, entry.clone()));
         let text = self.lines(&mut end, notes.chain(entries)).map_err(|error| AppendError::io(&path, error))?;
+        if is_new {
+            // Before the lines, so that a failure here does not leave lines that are counted as lost.
+            open(&path).map_err(|source| AppendError::io(&path, source))?;
+            self.files.sync_directory().map_err(directory)?;
+        }
         write_behind(&path, torn_bytes, text.as_bytes()).map_err(|source| AppendError::io(&path, source))?;
         let oldest_kept =
             segments[segments.len().saturating_sub(self.bounds.files_max)..].first().copied().unwrap_or(1);
         if is_new {
-            self.files.sync_directory().map_err(directory)?;
             end.first = end.first.max(oldest_kept);
         }
         // The lines are on the disk, so a failure here loses none: the next append writes a newer head.
@@ -133,12 +138,18 @@ impl Writer {
         Ok(end)
     }
 
+    fn tail(&self, segment: u64) -> Result<Tail, AppendError> {
+        let path = self.files.segment(segment);
+        // A foreign ending is left alone: an append would remove it as a torn line, and it is too long to be one.
+        Tail::read(path.clone()).map_err(|source| AppendError::io(&path, source))?.ok_or(AppendError::Foreign(path))
+    }
+
     /// Returns the last line on the disk. A crash can leave a newest file without a complete line; then it is the last
     /// line of the file before.
     fn last_line(&self, tail: Option<&Tail>, segments: &[u64]) -> Result<Head, AppendError> {
         match (tail, segments) {
-            (Some(tail), [.., before, _]) if tail.length == 0 => Ok(Tail::read(self.files.segment(*before))?.end),
-            (tail, _) => Ok(tail.map_or(Head::NONE, |tail| tail.end)),
+            (Some(tail), [.., before, _]) if tail.length == 0 => Ok(self.tail(*before)?.last),
+            (tail, _) => Ok(tail.map_or(Head::NONE, |tail| tail.last)),
         }
     }
 
@@ -182,8 +193,8 @@ impl Writer {
                 entry,
                 previous: end.hash,
             };
-            let (sealed, hash) = line.seal()?;
-            text.push_str(&sealed);
+            let (encoded, hash) = line.encode()?;
+            text.push_str(&encoded);
             text.push('\n');
             (end.count, end.hash) = (line.number, hash);
         }
@@ -206,47 +217,14 @@ impl AppendError {
     }
 }
 
-/// The end of a file of lines.
-struct Tail {
-    path: PathBuf,
-    /// Bytes up to and including the last newline.
-    length: u64,
-    /// Number and hash of the last complete line, which is not verified here.
-    end: Head,
-    /// Bytes behind the last newline: an incomplete line, or none.
-    torn_bytes: u64,
-}
-
-impl Tail {
-    fn read(path: PathBuf) -> Result<Self, AppendError> {
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|mut file| {
-            let file_bytes = file.metadata()?.len();
-            file.seek(SeekFrom::Start(file_bytes.saturating_sub(TAIL_BYTES)))?;
-            file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-            Ok(file_bytes)
-        });
-        let file_bytes = read.map_err(|source| AppendError::io(&path, source))?;
-        let newline = bytes.iter().rposition(|&byte| byte == b'\n');
-        // Appending would remove these bytes as a torn line, and they are too many to be one.
-        if newline.is_none() && file_bytes > TAIL_BYTES {
-            return Err(AppendError::Foreign(path));
-        }
-        let (lines, torn) = bytes.split_at(newline.map_or(0, |newline| newline + 1));
-        let last = lines.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|&byte| byte == b'\n').next());
-        let end = last.and_then(Line::read).map_or(Head::NONE, |(line, hash)| Head {
-            count: line.number,
-            hash,
-            ..Head::NONE
-        });
-        let torn_bytes = torn.len() as u64;
-        Ok(Self { length: file_bytes - torn_bytes, torn_bytes, end, path })
-    }
+/// Opens a file to append to it; creates it, accessible only to its owner, if it is missing.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 /// Appends bytes to a file, in place of the torn bytes at its end, and waits for the disk. Writes all of them or none.
 fn write_behind(path: &Path, torn_bytes: u64, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let mut file = open(path)?;
     let length = file.metadata()?.len().saturating_sub(torn_bytes);
     if torn_bytes > 0 {
         file.set_len(length)?;
@@ -259,6 +237,3 @@ fn write_behind(path: &Path, torn_bytes: u64, bytes: &[u8]) -> io::Result<()> {
     }
     written
 }
-
-/// Bytes read from the end of a file to find its last line. A line has at most about 10 KiB.
-const TAIL_BYTES: u64 = 64 << 10;

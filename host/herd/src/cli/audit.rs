@@ -43,7 +43,7 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
         }
     }
     if logs.is_empty() {
-        bail!("there is no audit log of any node of this herd in {}; {STARTED}", directory.display());
+        bail!("no audit log of any node of this herd in {}; {STARTED}", directory.display());
     }
     if args.json {
         let nodes: serde_json::Map<String, Value> =
