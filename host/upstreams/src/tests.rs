@@ -1,21 +1,21 @@
-//! Upstreams over real HTTP on loopback: every way an answer can come, or not.
+//! Upstreams over real HTTP on loopback: every way in which an answer can arrive or fail.
 
 use std::time::Duration;
 
+use herd_sdk::Method;
 use tokio::net::TcpSocket;
 
 use super::raw_server::{Act, RawServer, answer};
 use super::*;
-use herd_sdk::Method;
 
 const KEY: &str = "s3cr+t/key=";
 
-/// Far enough for a busy machine.
+/// A deadline that a busy machine does not reach.
 fn later() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-/// Upstreams from tables in TOML, all of them used, with the key in the environment. Their time limit is far off.
+/// Upstreams from tables in TOML, all in use, with the key in the environment and a time limit that no test reaches.
 fn upstreams(tables: &str) -> Upstreams {
     let mut config: UpstreamsConfig = toml::from_str(tables).unwrap();
     for table in config.0.values_mut() {
@@ -37,7 +37,7 @@ fn response(status: u16, body: &str) -> FetchAnswer {
     FetchAnswer::Response { status, body: body.into() }
 }
 
-/// Asks a custom upstream whose server does this with its connections; also says how many requests came.
+/// Fetches from a server with this behaviour. Returns the answer and the number of requests that the server received.
 async fn fetch_one(acts: &[Act], request: FetchRequest) -> (FetchAnswer, usize) {
     let server = RawServer::start(acts).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"\nbody_kib_max = 1", server.url()));
@@ -45,7 +45,7 @@ async fn fetch_one(acts: &[Act], request: FetchRequest) -> (FetchAnswer, usize) 
 }
 
 #[tokio::test]
-async fn an_answer_is_passed_on_whatever_its_status_and_redirects_are_not_followed() {
+async fn http_passes_on_answers_of_any_status_and_follows_no_redirect() {
     let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\nno".to_vec();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n".to_vec();
     for (bytes, expected) in [
@@ -64,7 +64,7 @@ async fn an_answer_is_passed_on_whatever_its_status_and_redirects_are_not_follow
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_incomplete_and_one_too_large_is_not_read_to_its_end() {
+async fn http_answer_that_breaks_off_is_incomplete_and_a_large_one_is_not_read_whole() {
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     let half = [head(100), b"half".to_vec()].concat();
@@ -89,8 +89,8 @@ async fn an_answer_that_breaks_off_is_incomplete_and_one_too_large_is_not_read_t
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_unreachable() {
-    // Bound, so that no other test gets the port, but not listening.
+async fn http_connection_refused_is_unreachable() {
+    // Bound but not listening, so that connections are refused and no other test gets the port.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -101,8 +101,8 @@ async fn a_refused_connection_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_fails_or_never_ends_is_unreachable() {
-    let nonsense = RawServer::start(&[Act::Shout(answer("200 OK", "no TLS here"))]).await;
+async fn http_handshake_that_fails_or_never_ends_is_unreachable() {
+    let nonsense = RawServer::start(&[Act::WriteFirst(answer("200 OK", "no TLS here"))]).await;
     let silent = RawServer::start(&[Act::Hold(vec![])]).await;
     let table = |name, server: &RawServer| format!("[{name}]\nurl = \"https://{}\"\n", server.address);
     let upstreams = upstreams(&(table("nonsense", &nonsense) + &table("silent", &silent) + "connect_timeout_ms = 20"));
@@ -112,7 +112,7 @@ async fn a_handshake_that_fails_or_never_ends_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_get_is_tried_again_once_when_its_connection_was_reset_and_a_post_never() {
+async fn retry_resends_a_get_once_after_a_reset_and_never_a_post() {
     let good = Act::Write(answer("200 OK", "ok"));
     let broken = FetchAnswer::Failed(Failure::Incomplete);
     assert_eq!(fetch_one(&[Act::Reset, good.clone()], get("x", "")).await, (response(200, "ok"), 1));
@@ -121,7 +121,7 @@ async fn a_get_is_tried_again_once_when_its_connection_was_reset_and_a_post_neve
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again() {
+async fn http_connection_is_reused() {
     let mut server = RawServer::start(&[Act::Serve(answer("200 OK", "ok")), Act::Reset]).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"", server.url()));
     for path in ["/1", "/2", "/3"] {
@@ -132,7 +132,7 @@ async fn a_connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_deadline_ends_the_wait_for_a_server_that_never_answers_or_never_finishes() {
+async fn deadline_ends_a_request_that_gets_no_answer_or_no_end() {
     for bytes in [vec![], b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec()] {
         let server = RawServer::start(&[Act::Hold(bytes)]).await;
         let url = server.url();
@@ -147,7 +147,7 @@ async fn a_deadline_ends_the_wait_for_a_server_that_never_answers_or_never_finis
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_refused_and_a_dropped_one_makes_room() {
+async fn in_flight_limit_refuses_one_more_and_a_dropped_request_frees_its_permit() {
     let mut server =
         RawServer::start(&[Act::Hold(vec![]), Act::Hold(vec![]), Act::Write(answer("200 OK", "ok"))]).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"\nin_flight_max = 2", server.url()));
@@ -169,7 +169,7 @@ async fn one_request_too_many_is_refused_and_a_dropped_one_makes_room() {
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_unknown_and_nothing_is_sent() {
+async fn request_that_is_malformed_is_unknown_and_not_sent() {
     let server = RawServer::answering("200 OK", "").await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}/base\"", server.url()));
     let raw =
@@ -195,7 +195,7 @@ async fn a_malformed_request_is_unknown_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn the_presets_send_the_key_where_google_wants_it() {
+async fn preset_sends_the_key_where_google_expects_it() {
     let mut server = RawServer::answering("200 OK", "{}").await;
     let url = server.url();
     let legacy = format!("{url}/maps/api/place/nearbysearch/json");
@@ -223,7 +223,7 @@ async fn the_presets_send_the_key_where_google_wants_it() {
 }
 
 #[tokio::test]
-async fn the_secret_is_in_no_reply_status_or_debug_output() {
+async fn secret_is_in_no_answer_status_or_debug_output() {
     let echo = format!("key {KEY} was refused: http://x/?key=s3cr%2Bt%2Fkey%3D&{KEY}");
     let server = RawServer::answering("403 Forbidden", &echo).await;
     let url = server.url();
@@ -244,7 +244,7 @@ async fn the_secret_is_in_no_reply_status_or_debug_output() {
 }
 
 #[tokio::test]
-async fn the_embedded_places_answer_without_any_configuration() {
+async fn embedded_answers_without_configuration() {
     let upstreams = Upstreams::with_environment(&UpstreamsConfig::default(), &["embedded".into()], &|_| None).unwrap();
     let request = get("embedded", "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=1");
     let FetchAnswer::Response { status: 200, body } = upstreams.fetch(request, later()).await else { panic!() };
@@ -253,12 +253,12 @@ async fn the_embedded_places_answer_without_any_configuration() {
     assert_eq!(names, ["embedded"], "google has no key and nobody uses it");
 }
 
-/// The environment of a process cannot be changed safely once it has threads, so the test runs itself in another.
+/// Method: runs itself in a child process, because changing the environment of a process with threads is not safe.
 #[test]
-fn without_root_certificates_https_is_unreachable_and_http_on_loopback_works() {
+fn root_certificates_missing_make_https_unreachable_but_not_loopback_http() {
     const MARK: &str = "HERD_TEST_WITHOUT_ROOT_CERTIFICATES";
     if std::env::var_os(MARK).is_none() {
-        let name = "without_root_certificates_https_is_unreachable_and_http_on_loopback_works";
+        let name = "root_certificates_missing_make_https_unreachable_but_not_loopback_http";
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--test-threads=1", name])
             .env(MARK, "1")

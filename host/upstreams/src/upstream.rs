@@ -1,8 +1,11 @@
-//! One upstream: its limits and counts around whatever answers.
+//! One upstream: its limits and counters around the service that answers.
+//!
+//! Owns the permits and the time limit. Knows nothing about HTTP, places and secrets. Bounds: [`Limits`].
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use herd_model::{FetchAnswer, FetchRequest};
 use herd_sdk::Failure;
 use tokio::sync::Semaphore;
 use tokio::time;
@@ -13,9 +16,8 @@ use super::counters::{Counters, UpstreamStatus};
 use super::http::HttpService;
 use super::places_service::PlacesService;
 use super::resolve::{Limits, Resolved, ServicePlan};
-use herd_model::{FetchAnswer, FetchRequest};
 
-/// One upstream.
+/// A named service with its limits and counters.
 #[derive(Debug)]
 pub(super) struct Upstream {
     name: Arc<str>,
@@ -26,12 +28,16 @@ pub(super) struct Upstream {
     service: Service,
 }
 
-/// What answers.
+/// The service behind a name.
 #[derive(Debug)]
 enum Service {
     Places(PlacesService),
     Http(Box<HttpService>),
-    Absent { url: String, problem: String },
+    /// Not usable, for instance because its secret is missing.
+    Unavailable {
+        url: String,
+        problem: String,
+    },
 }
 
 impl Upstream {
@@ -41,7 +47,7 @@ impl Upstream {
         let service = match service {
             ServicePlan::Places => Service::Places(PlacesService::new()),
             ServicePlan::Http(plan) => Service::Http(Box::new(HttpService::new(name.clone(), *plan, limits))),
-            ServicePlan::Absent { url, problem } => Service::Absent { url, problem },
+            ServicePlan::Unavailable { url, problem } => Service::Unavailable { url, problem },
         };
         let permits = Semaphore::new(limits.in_flight_max);
         Self { name, limits, permits, counters: Counters::default(), service }
@@ -65,7 +71,7 @@ impl Upstream {
     }
 
     async fn fetch_within_limits(&self, request: &FetchRequest, deadline: Instant) -> Result<Answer, Failure> {
-        // A queue here would only turn one slow upstream into many late clients.
+        // Refused and not queued: behind a slow upstream a queue would only delay every client.
         let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
         let now = Instant::now();
         let end = deadline.min(now + self.limits.timeout);
@@ -76,11 +82,11 @@ impl Upstream {
             match &self.service {
                 Service::Places(places) => places.fetch(request).await,
                 Service::Http(service) => service.fetch(request).await,
-                Service::Absent { .. } => Err(Failure::Unknown),
+                Service::Unavailable { .. } => Err(Failure::Unknown),
             }
         };
         let answer = time::timeout_at(end.into(), answer).await.map_err(|_| Failure::Timeout)??;
-        // HTTP has stopped reading long before; this holds what is made in the process to the same limit.
+        // The HTTP service stops reading at the limit. This check holds answers made in the process to it as well.
         if answer.body.len() > self.limits.body_bytes_max {
             return Err(Failure::TooLarge);
         }
@@ -91,7 +97,7 @@ impl Upstream {
         let (url, problem) = match &self.service {
             Service::Places(_) => (None, None),
             Service::Http(service) => (Some(service.base().as_str().to_owned()), None),
-            Service::Absent { url, problem } => (Some(url.clone()), Some(problem.clone())),
+            Service::Unavailable { url, problem } => (Some(url.clone()), Some(problem.clone())),
         };
         UpstreamStatus {
             name: self.name.to_string(),

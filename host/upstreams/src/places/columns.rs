@@ -1,12 +1,10 @@
-//! Unpacks the places file into columns.
+//! Decoder of a places file, and its rows as columns.
 //!
-//! Owns the format, which `host/upstreams/data/build_places.py` writes and describes: a header with every
-//! length and a checksum, then one column after the other, the whole as one zstd frame. Knows
-//! nothing about distances.
+//! Owns the format, which `host/upstreams/data/build_places.py` writes and describes: a header with all lengths and a
+//! checksum, then one column after the other, compressed as one zstd frame. Knows nothing about distances.
 //!
-//! Bounds: no more than [`UNPACKED_BYTES_MAX`] is unpacked whatever the frame claims, and no column
-//! is allocated before the lengths in the header have been found to add up to the bytes that are
-//! there.
+//! Bounds: at most [`UNPACKED_BYTES_MAX`] bytes are unpacked, whatever the frame declares, and no column is allocated
+//! before the lengths in the header are known to add up to the length of the file.
 
 use std::io::{self, Read};
 
@@ -17,33 +15,32 @@ use super::format::UNPACKED_BYTES_MAX;
 use super::header::Header;
 use super::kind::PlaceKind;
 
-/// Coordinates are whole numbers of 1e-4 degree.
+/// Unit of coordinates, which are stored as whole multiples of 1e-4 degree.
 const STEPS_PER_DEGREE: i32 = 10_000;
 const LATITUDE_STEPS_MAX: i32 = 90 * STEPS_PER_DEGREE;
 const LONGITUDE_STEPS_MAX: i32 = 180 * STEPS_PER_DEGREE;
 
-/// The ratio of a population code to the one below it.
+/// Ratio of the populations of two consecutive codes.
 const POPULATION_STEP: f64 = 1.07;
 
-/// The rows of a places file, one vector to a column. All have the same length.
+/// The rows of a places file, one vector per column, all of the same length.
 #[derive(Debug, PartialEq)]
 pub(super) struct Columns {
     latitudes: Vec<i32>,
     longitudes: Vec<i32>,
-    /// Indexes into `country_table`; checked when decoded.
+    /// Indexes into `country_table`, in bounds since decoding.
     countries: Vec<u8>,
     country_table: Vec<(String, String)>,
     populations: Vec<u8>,
     kinds: Vec<PlaceKind>,
-    /// All names in one buffer with a newline between them, because a `String` each would triple
-    /// the memory.
+    /// All names in one buffer, separated by newlines. A `String` per name would triple the memory.
     names: String,
-    /// Where each name ends in `names`.
+    /// End of each name in `names`.
     name_ends: Vec<u32>,
 }
 
 impl Columns {
-    /// Decodes a places file as it is stored, compressed.
+    /// Decodes a compressed places file.
     ///
     /// # Errors
     ///
@@ -91,7 +88,7 @@ impl Columns {
         &self.names[start..self.name_ends[row] as usize]
     }
 
-    /// Returns the ISO code and the name of the country a row lies in.
+    /// Returns the ISO code and the name of the country of a row.
     pub(super) fn country(&self, row: usize) -> (&str, &str) {
         let (code, name) = &self.country_table[usize::from(self.countries[row])];
         (code, name)
@@ -101,8 +98,7 @@ impl Columns {
         self.kinds[row]
     }
 
-    /// Returns the population as far as its code tells: to within half a step of 7 %, in three
-    /// digits.
+    /// Returns the population that the code of a row stands for, within half a step of 7 %, in three significant digits.
     pub(super) fn population_approx(&self, row: usize) -> Option<u32> {
         let steps = self.populations[row].checked_sub(1)?;
         let population = POPULATION_STEP.powi(i32::from(steps));
@@ -115,6 +111,7 @@ impl Columns {
 fn inflate(packed: &[u8]) -> Result<Vec<u8>, PlacesError> {
     let decoder = StreamingDecoder::new_with_max_window_size(packed, UNPACKED_BYTES_MAX)
         .map_err(|error| PlacesError::Unpack(io::Error::other(error)))?;
+    // One byte beyond the limit tells a file that is too large from one that just fits.
     let mut limited = decoder.take(UNPACKED_BYTES_MAX + 1);
     let mut file = Vec::new();
     limited.read_to_end(&mut file).map_err(PlacesError::Unpack)?;
@@ -136,12 +133,12 @@ fn decode_countries(table: &[u8]) -> Result<Vec<(String, String)>, PlacesError> 
         .ok_or(PlacesError::Countries)
 }
 
-/// Takes `rows` values off the front of `bytes`; each is stored as its difference to the one
-/// before.
+/// Takes `rows` values off the front of `bytes`. Each is stored as its difference to the one before.
 fn decode_deltas(bytes: &mut &[u8], rows: usize, steps_max: i32) -> Result<Vec<i32>, PlacesError> {
     let mut values = Vec::with_capacity(rows);
     let mut value: i64 = 0;
     for _ in 0..rows {
+        // In 64 bits: a sum of 28-bit differences in hostile data could overflow 32 bits before the range check.
         let zigzag = i64::from(take_varint(bytes).ok_or(PlacesError::Coordinate)?);
         value += (zigzag >> 1) ^ -(zigzag & 1);
         match i32::try_from(value) {
@@ -152,7 +149,7 @@ fn decode_deltas(bytes: &mut &[u8], rows: usize, steps_max: i32) -> Result<Vec<i
     Ok(values)
 }
 
-/// Takes a LEB128 number off the front of `bytes`; `None` if it is cut short or exceeds 28 bits.
+/// Takes a LEB128 number off the front of `bytes`. Returns `None` if it is incomplete or exceeds 28 bits.
 fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
     let mut value = 0;
     for shift in [0, 7, 14, 21] {
@@ -172,7 +169,7 @@ fn decode_kind(byte: u8) -> Result<PlaceKind, PlacesError> {
 fn find_name_ends(names: &str, rows: usize) -> Result<Vec<u32>, PlacesError> {
     let mut ends = Vec::with_capacity(rows);
     if !(rows == 0 && names.is_empty()) {
-        // Positions fit: the header counts the bytes of the names in 32 bits.
+        // Positions fit in 32 bits, because the header declares the bytes of all names in 32 bits.
         ends.extend(names.bytes().zip(0..).filter(|&(byte, _)| byte == b'\n').map(|(_, position)| position));
         ends.push(names.len() as u32);
     }

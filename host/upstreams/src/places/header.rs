@@ -1,9 +1,12 @@
 //! The header of a places file: its lengths and its checksum.
+//!
+//! Owns the validation of both. Knows nothing about the columns behind it. Bounds: reads 32 bytes, then the body once for
+//! the checksum; allocates nothing.
 
 use super::error::PlacesError;
 use super::format::{MAGIC, VERSION};
 
-/// The lengths a file declares. In a value of this type they add up to the bytes that are there.
+/// The lengths that a file declares. In a value of this type they add up to the length of the file.
 pub(super) struct Header {
     pub(super) rows: usize,
     pub(super) countries_bytes: usize,
@@ -14,10 +17,10 @@ pub(super) struct Header {
 impl Header {
     /// Magic and six numbers.
     const BYTES: usize = 8 + 6 * 4;
-    /// Bytes a row takes in the columns of country, population and kind.
+    /// Bytes per row in the columns of country, population and kind.
     const ROW_BYTES: u64 = 3;
 
-    /// Splits a file into its header and, once that has been checked against it, its body.
+    /// Splits a file into its header and its body, after validating lengths and checksum.
     pub(super) fn split(file: &[u8]) -> Result<(Self, &[u8]), PlacesError> {
         let (magic, rest) = file.split_first_chunk::<8>().ok_or(PlacesError::NotPlaces)?;
         if magic != MAGIC {
@@ -49,6 +52,7 @@ impl Header {
         Ok((header, body))
     }
 
+    /// Computed in 64 bits, where the sum of 32-bit lengths cannot overflow to a plausible one.
     fn expected_bytes(&self) -> u64 {
         Self::BYTES as u64
             + self.countries_bytes as u64
@@ -57,15 +61,16 @@ impl Header {
             + self.names_bytes as u64
     }
 
+    /// Returns the error of a file that does not have its declared length.
     pub(super) fn length_error(&self, file: &[u8]) -> PlacesError {
         PlacesError::Length { expected: self.expected_bytes(), found: file.len() as u64 }
     }
 }
 
-/// Computes the Adler-32 of RFC 1950, which finds any one changed byte.
+/// Computes the Adler-32 of RFC 1950, which detects any single changed byte.
 fn adler32(bytes: &[u8]) -> u32 {
     const MODULUS: u32 = 65_521;
-    /// The most bytes for which neither sum overflows 32 bits, by RFC 1950's sample code.
+    /// Largest number of bytes for which neither sum overflows 32 bits, from the sample code of RFC 1950.
     const CHUNK: usize = 5552;
     let (mut low, mut high) = (1, 0);
     for chunk in bytes.chunks(CHUNK) {

@@ -1,9 +1,11 @@
 //! The kind of a place.
+//!
+//! Owns the numbers of the kinds in the data file and their words in an answer. Knows nothing about rows.
 
-/// What sort of place a row is. Settlements are told apart by population alone.
+/// Kind of a place. Settlements are classified by population alone, because the source has no better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PlaceKind {
-    /// Seat of the government of a country or territory, of whatever size.
+    /// Seat of the government of a country or territory, of any size.
     Capital,
     /// 100,000 inhabitants or more.
     City,
@@ -13,18 +15,18 @@ pub(crate) enum PlaceKind {
     Village,
     /// Fewer than 1,000.
     Hamlet,
-    /// A settlement whose population is not known.
+    /// A settlement of unknown population.
     Locality,
     /// An airport, airfield, heliport or seaplane base.
     Airport,
 }
 
 impl PlaceKind {
-    /// Every kind, in the order of their numbers in the data file.
+    /// All kinds, in the order of their numbers in the data file.
     pub(super) const ALL: [Self; 7] =
         [Self::Capital, Self::City, Self::Town, Self::Village, Self::Hamlet, Self::Locality, Self::Airport];
 
-    /// Returns the word an answer uses for it.
+    /// Returns the word for an answer.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Capital => "capital",

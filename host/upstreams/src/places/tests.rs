@@ -17,7 +17,7 @@ fn names<'a>(near: &[NearbyPlace<'a>]) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_places_near_a_university_in_los_angeles_come_nearest_first() {
+fn nearby_lists_places_around_a_university_nearest_first() {
     let near = EMBEDDED.nearby(34.06893, -118.445127, 10_000.0, 100);
     let settlements: Vec<_> = near.iter().filter(|place| place.kind != PlaceKind::Airport).cloned().collect();
     let expected = ["Bel Air", "Westwood", "Century City", "Brentwood", "Sawtelle", "Beverly Hills"];
@@ -35,12 +35,12 @@ fn the_places_near_a_university_in_los_angeles_come_nearest_first() {
 }
 
 #[test]
-fn nothing_is_near_the_middle_of_the_south_pacific() {
+fn nearby_is_empty_in_the_south_pacific() {
     assert_eq!(EMBEDDED.nearby(-48.8767, -123.3933, 1_000_000.0, 10), []);
 }
 
 #[test]
-fn the_embedded_data_has_every_row_and_every_kind() {
+fn embedded_data_has_every_row_and_every_kind() {
     let all = EMBEDDED.nearby(0.0, 0.0, f64::INFINITY, usize::MAX);
     assert_eq!(all.len(), EMBEDDED.len());
     let counts = PlaceKind::ALL.map(|kind| all.iter().filter(|place| place.kind == kind).count());
@@ -49,7 +49,7 @@ fn the_embedded_data_has_every_row_and_every_kind() {
 }
 
 #[test]
-fn a_country_has_one_capital_however_common_its_name() {
+fn embedded_data_has_one_capital_per_country() {
     let all = EMBEDDED.nearby(38.9, -77.04, f64::INFINITY, usize::MAX);
     let capitals: Vec<_> = all.iter().filter(|place| place.kind == PlaceKind::Capital).collect();
     assert_eq!((capitals[0].name, capitals[0].country_code), ("Washington", "US"));
@@ -58,14 +58,14 @@ fn a_country_has_one_capital_however_common_its_name() {
 }
 
 #[test]
-fn a_journey_across_the_antimeridian_sees_both_shores() {
+fn nearby_spans_the_antimeridian() {
     let near = EMBEDDED.nearby(-16.8, 179.99, 120_000.0, 100);
     assert!(near.iter().any(|place| place.longitude_degrees > 0.0), "{near:#?}");
     assert!(near.iter().any(|place| place.longitude_degrees < 0.0), "{near:#?}");
 }
 
 #[test]
-fn places_at_one_spot_come_by_name_whatever_their_order_in_the_file() {
+fn nearby_orders_places_at_one_spot_by_name() {
     let spot = |name| (name, -90.0, 180.0);
     let near = places(&[spot("c"), spot("a"), ("first", -90.0, -180.0), spot("b"), ("far", -89.0, 0.0)]);
     assert_eq!(names(&near.nearby(-90.0, 12.0, 1.0, 9)), ["a", "b", "c", "first"]);
@@ -73,8 +73,8 @@ fn places_at_one_spot_come_by_name_whatever_their_order_in_the_file() {
 }
 
 #[test]
-fn places_equally_far_to_the_east_and_west_come_by_name() {
-    // The last bit of their calculated distances often differs.
+fn nearby_orders_equally_distant_places_by_name() {
+    // The computed distances often differ in their last bit.
     for step in 0..80 {
         let latitude = f64::from(step);
         for (east, west) in [("a", "b"), ("b", "a")] {
@@ -86,12 +86,12 @@ fn places_equally_far_to_the_east_and_west_come_by_name() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_kept() {
+fn nearby_with_limit_zero_is_empty() {
     assert_eq!(places(&[("here", 0.0, 0.0)]).nearby(0.0, 0.0, 1.0, 0), []);
 }
 
 #[test]
-fn damaged_data_is_an_error_that_says_so() {
+fn damaged_data_is_an_error() {
     let mut cut = PACKED.to_vec();
     cut.truncate(PACKED.len() / 2);
     let error = Places::unpack(&cut).err().unwrap();
@@ -100,16 +100,16 @@ fn damaged_data_is_an_error_that_says_so() {
 }
 
 #[test]
-fn the_attribution_names_source_licence_and_change() {
+fn attribution_names_source_licence_and_change() {
     for part in ["GeoNames", "geonames.org", "CC BY 4.0", "modified"] {
         assert!(ATTRIBUTION.contains(part), "{part}");
     }
 }
 
 proptest! {
-    /// Coordinates from a coarse lattice, so that many places share a spot or a distance.
+    /// Method: coordinates from a coarse lattice, so that many places share a spot or a distance.
     #[test]
-    fn a_limit_keeps_the_nearest_and_ties_go_by_name(
+    fn nearby_limit_keeps_the_nearest_and_breaks_ties_by_name(
         rows in vec(("[a-c]{1,2}", -2_i32..=2, -2_i32..=2), 0..40),
         limit in 0_usize..50,
         radius_m in 0.0..20_000_000.0,
