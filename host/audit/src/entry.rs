@@ -96,14 +96,14 @@ impl Entry {
     /// Creates an entry for a stage that was reached.
     #[must_use]
     pub fn new(who: &str, stage: Stage) -> Self {
-        let who = truncate(&harmless(who), WHO_BYTES_MAX);
+        let who = truncate(&sanitize(who), WHO_BYTES_MAX);
         Self { who, stage, outcome: EntryOutcome::Done, why: None, digest: None, generation: None }
     }
 
     /// Sets the digest of the guest.
     #[must_use]
     pub fn digest(mut self, digest: &str) -> Self {
-        self.digest = Some(truncate(&harmless(digest), DIGEST_BYTES_MAX));
+        self.digest = Some(truncate(&sanitize(digest), DIGEST_BYTES_MAX));
         self
     }
 
@@ -117,7 +117,7 @@ impl Entry {
     /// Sets the reason or remark.
     #[must_use]
     pub fn because(mut self, why: &str) -> Self {
-        self.why = Some(truncate(&harmless(why), WHY_BYTES_MAX));
+        self.why = Some(truncate(&sanitize(why), WHY_BYTES_MAX));
         self
     }
 
@@ -166,10 +166,10 @@ impl fmt::Display for EntryOutcome {
 /// Replaces characters that would control a terminal or reorder text (control and bidirectional characters) by U+FFFD.
 ///
 /// ```
-/// assert_eq!(herd_audit::harmless("a\u{1b}[31m\u{202e}b"), "a\u{fffd}[31m\u{fffd}b");
+/// assert_eq!(herd_audit::sanitize("a\u{1b}[31m\u{202e}b"), "a\u{fffd}[31m\u{fffd}b");
 /// ```
 #[must_use]
-pub fn harmless(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     let is_harmful = |letter: char| {
         letter.is_control()
             || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

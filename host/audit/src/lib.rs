@@ -39,7 +39,7 @@ mod writer;
 /// Name of the directory with the logs, below the state directory of a herd.
 pub const DIRECTORY: &str = "audit";
 
-pub use entry::{Entry, EntryOutcome, Stage, THE_NODE_ITSELF, harmless};
+pub use entry::{Entry, EntryOutcome, Stage, THE_NODE_ITSELF, sanitize};
 pub use flaw::Flaw;
 pub use head::Head;
 pub use line::Line;
