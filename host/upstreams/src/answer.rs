@@ -5,6 +5,6 @@
 pub(super) struct Answer {
     /// HTTP status.
     pub(super) status: u16,
-    /// The whole body, at most `Limits::body_bytes_max`.
+    /// The whole body. The upstream enforces the limit of its length.
     pub(super) body: Vec<u8>,
 }

@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 use super::answer::Answer;
 use super::base_url::BaseUrl;
 use super::lazy::Lazy;
-use super::resolve::{HttpPlan, Limits, SecretPlacement};
+use super::resolve::{HttpPlan, SecretPlacement, UpstreamLimits};
 
 /// An external HTTP service.
 pub(super) struct HttpService {
@@ -37,7 +37,7 @@ pub(super) struct HttpService {
 }
 
 impl HttpService {
-    pub(super) fn new(name: Arc<str>, plan: HttpPlan, limits: Limits) -> Self {
+    pub(super) fn new(name: Arc<str>, plan: HttpPlan, limits: UpstreamLimits) -> Self {
         let client = ClientPlan {
             upstream: name.clone(),
             loopback: plan.base.is_loopback(),

@@ -19,13 +19,13 @@ use super::secret::{Secret, SecretError, SecretSource};
 /// A valid configuration of one upstream.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    pub(super) limits: Limits,
+    pub(super) limits: UpstreamLimits,
     pub(super) service: ServicePlan,
 }
 
 /// Limits of an upstream of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct UpstreamLimits {
     /// Time for a whole request.
     pub(super) timeout: Duration,
     /// Size of an answer.
@@ -136,10 +136,10 @@ struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    fn limits(&self) -> Result<Limits, UpstreamConfigError> {
+    fn limits(&self) -> Result<UpstreamLimits, UpstreamConfigError> {
         let Self { merged, .. } = self;
         let bytes = 1024 * self.number("body_kib_max", merged.body_kib_max.unwrap_or(1024), 8192)?;
-        Ok(Limits {
+        Ok(UpstreamLimits {
             timeout: self.milliseconds("timeout_ms", merged.timeout_ms.unwrap_or(2000))?,
             body_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
             in_flight_max: self.number("in_flight_max", merged.in_flight_max.unwrap_or(64), 4096)? as usize,

@@ -1,6 +1,6 @@
 //! One upstream: its limits and counters around the service that answers.
 //!
-//! Owns the permits and the time limit. Knows nothing about HTTP, places and secrets. Bounds: [`Limits`].
+//! Owns the permits and the time limit. Knows nothing about HTTP, places and secrets. Bounds: [`UpstreamLimits`].
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,13 +15,13 @@ use super::answer::Answer;
 use super::counters::{Counters, UpstreamStatus};
 use super::http::HttpService;
 use super::places_service::PlacesService;
-use super::resolve::{Limits, Resolved, ServicePlan};
+use super::resolve::{Resolved, ServicePlan, UpstreamLimits};
 
 /// A named service with its limits and counters.
 #[derive(Debug)]
 pub(super) struct Upstream {
     name: Arc<str>,
-    limits: Limits,
+    limits: UpstreamLimits,
     /// One permit per request in flight.
     permits: Semaphore,
     counters: Counters,

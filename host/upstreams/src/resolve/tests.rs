@@ -41,7 +41,7 @@ fn preset_needs_no_table_and_is_overridden_field_by_field() {
     assert_eq!(auth.secret.expose(), "0th3r-key");
 
     let limits = resolve("embedded", "", &[]).unwrap().unwrap().limits;
-    let expected = Limits { timeout: Duration::from_secs(10), body_bytes_max: 1 << 20, in_flight_max: 64 };
+    let expected = UpstreamLimits { timeout: Duration::from_secs(10), body_bytes_max: 1 << 20, in_flight_max: 64 };
     assert_eq!(limits, expected);
 }
 
