@@ -1,119 +1,130 @@
-//! What is written down: a stage of a swap, who asked for it, and what came of it.
+//! An entry: one stage of a swap, who requested it, and its outcome.
+//!
+//! Owns the fields and the limits of their texts, which come from guests and from other processes. Knows nothing about
+//! numbers, times and hashes; see [`Line`](crate::Line).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One entry, before it has its number and its time: `Entry::new(who, Stage::Checked).digest(digest).refused(why)`.
+/// One entry, without the number and time that it gets when it is written. Texts are sanitized and truncated here.
 ///
-/// Texts come from guests and from other processes; they are cleaned and cut here.
+/// ```
+/// use herd_audit::{Entry, EntryOutcome, Stage};
+///
+/// let entry = Entry::new("operator mira", Stage::Checked).digest("6ff2ad10").refused("imports nothing\u{1b}[2J");
+/// assert_eq!(entry.outcome, EntryOutcome::Refused);
+/// assert_eq!(entry.why.as_deref(), Some("imports nothing\u{fffd}[2J"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Who asked, in words.
+    /// Who requested the stage: an operator, as claimed, or [`THE_NODE_ITSELF`].
     pub who: String,
-    /// The stage that was reached, or was not.
+    /// The stage that was reached, or refused.
     pub stage: Stage,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// Why, or what else there is to say.
+    /// Outcome of the stage.
+    pub outcome: EntryOutcome,
+    /// Reason for a refusal, or a remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// The SHA-256 of the guest.
+    /// SHA-256 of the guest, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// The number of the generation on its node, if it has one yet.
+    /// Id of the generation on its node, if it has one yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
 }
 
-/// A stage in the life of a guest on a node. New ones are added at will: a version that does not know one still verifies
-/// the log, and shows it as [`Other`](Self::Other).
+/// A stage in the life of a guest on a node.
+///
+/// Later versions may add stages: a version that does not know one still verifies the log, and shows the stage as
+/// [`Other`](Self::Other).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Somebody asked for a swap to these bytes.
+    /// A swap to these bytes was requested.
     Candidate,
-    /// They are a component.
+    /// The bytes are a component.
     Parsed,
-    /// It is machine code.
+    /// The component is compiled to machine code.
     Compiled,
-    /// Its imports and exports fit, and it takes its settings.
+    /// Imports and exports match the contract, and the guest accepts its settings.
     Checked,
-    /// It passed its transcripts and the last recorded decisions.
+    /// The guest passed its transcripts and the replay of recent decisions.
     Rehearsed,
-    /// It is ready for a swap of the whole herd.
+    /// The guest is ready for a swap of the whole herd.
     Prepared,
-    /// The whole herd swaps to it.
+    /// The whole herd swaps to the guest.
     Committed,
-    /// A swap of the whole herd to it was given up.
+    /// A swap of the whole herd to the guest was given up.
     Aborted,
-    /// A share of the sessions is decided by it.
+    /// The guest decides for a share of the sessions.
     Canary,
-    /// A share of the events is decided by it too, and the effects are thrown away.
+    /// The guest also decides a share of the events, and its effects are discarded.
     Shadow,
-    /// It decides.
+    /// The guest decides.
     Active,
-    /// It decides what the active one cannot.
+    /// The guest decides where the active one fails.
     Previous,
-    /// It is gone.
+    /// The guest is unloaded.
     Retired,
-    /// It was active, and the one before it decides again.
+    /// The guest was active and the previous one decides again.
     RolledBack,
-    /// It faulted on something that is kept.
+    /// The guest faulted, and the node saved the case.
     Faulted,
-    /// The log says something about itself.
+    /// A note of the log about itself.
     Log,
-    /// A later version wrote this.
+    /// A stage of a later version.
     #[serde(other)]
     Other,
 }
 
-/// What came of it.
+/// Outcome of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum EntryOutcome {
     /// The stage was reached.
     Done,
-    /// It was not, and nothing changed.
+    /// The stage was refused and nothing changed.
     Refused,
-    /// A later version wrote this.
+    /// An outcome of a later version.
     #[serde(other)]
     Other,
 }
 
 impl Entry {
-    /// A stage that was reached.
+    /// Creates an entry for a stage that was reached.
     #[must_use]
     pub fn new(who: &str, stage: Stage) -> Self {
-        let who = cut(&harmless(who), WHO_BYTES_MAX);
-        Self { who, stage, outcome: Outcome::Done, why: None, digest: None, generation: None }
+        let who = truncate(&sanitize(who), WHO_BYTES_MAX);
+        Self { who, stage, outcome: EntryOutcome::Done, why: None, digest: None, generation: None }
     }
 
-    /// With the digest of the guest.
+    /// Sets the digest of the guest.
     #[must_use]
     pub fn digest(mut self, digest: &str) -> Self {
-        self.digest = Some(cut(&harmless(digest), DIGEST_BYTES_MAX));
+        self.digest = Some(truncate(&sanitize(digest), DIGEST_BYTES_MAX));
         self
     }
 
-    /// With the number of the generation.
+    /// Sets the id of the generation.
     #[must_use]
     pub fn generation(mut self, generation: u64) -> Self {
         self.generation = Some(generation);
         self
     }
 
-    /// With a reason, or what else there is to say.
+    /// Sets the reason or remark.
     #[must_use]
     pub fn because(mut self, why: &str) -> Self {
-        self.why = Some(cut(&harmless(why), WHY_BYTES_MAX));
+        self.why = Some(truncate(&sanitize(why), WHY_BYTES_MAX));
         self
     }
 
-    /// The stage was not reached.
+    /// Marks the stage as refused, with the reason.
     #[must_use]
     pub fn refused(mut self, why: &str) -> Self {
-        self.outcome = Outcome::Refused;
+        self.outcome = EntryOutcome::Refused;
         self.because(why)
     }
 }
@@ -142,7 +153,7 @@ impl fmt::Display for Stage {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for EntryOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Done => "done",
@@ -152,28 +163,33 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Takes from a text what would do something to a terminal, or would have it read in another order than it is written.
+/// Replaces characters that would control a terminal or reorder text (control and bidirectional characters) by U+FFFD.
+///
+/// ```
+/// assert_eq!(herd_audit::sanitize("a\u{1b}[31m\u{202e}b"), "a\u{fffd}[31m\u{fffd}b");
+/// ```
 #[must_use]
-pub fn harmless(text: &str) -> String {
-    let harmful = |letter: char| {
+pub fn sanitize(text: &str) -> String {
+    let is_harmful = |letter: char| {
         letter.is_control()
             || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().map(|letter| if harmful(letter) { char::REPLACEMENT_CHARACTER } else { letter }).collect()
+    text.chars().map(|letter| if is_harmful(letter) { char::REPLACEMENT_CHARACTER } else { letter }).collect()
 }
 
-fn cut(text: &str, bytes_max: usize) -> String {
+/// Cuts a text at a character boundary and marks the cut with `...`.
+fn truncate(text: &str, bytes_max: usize) -> String {
     if text.len() <= bytes_max {
         return text.into();
     }
     format!("{}...", &text[..text.floor_char_boundary(bytes_max)])
 }
 
-/// Who asked when nobody did.
+/// `who` of an entry that no operator requested.
 pub const THE_NODE_ITSELF: &str = "the node itself";
-/// Name, number and host of an operator, with room for the file that is watched.
+/// Limit of `who`: name, uid and host of an operator, and the path of a watched file.
 const WHO_BYTES_MAX: usize = 400;
-/// A trap of a guest brings a backtrace of a few lines.
+/// Limit of `why`: the message of a trap has a backtrace of a few lines.
 const WHY_BYTES_MAX: usize = 2000;
-/// A SHA-256, in hexadecimal.
+/// A SHA-256 in hexadecimal.
 const DIGEST_BYTES_MAX: usize = 64;

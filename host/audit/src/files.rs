@@ -1,5 +1,8 @@
-//! Where the log of a node lies: `NODE.NUMBER.jsonl` for each file, named after its first entry, `NODE.head`, and
-//! `NODE.NUMBER.half` for what a crash left.
+//! Names and locking of a log's files: `NODE.NUMBER.jsonl` for each file of lines, named after its first entry, and
+//! `NODE.head`.
+//!
+//! Owns the names, the directory and its lock. Knows nothing about the content of the files. Bounds: [`LOCK_WAIT_MAX`]
+//! for the lock.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
@@ -9,21 +12,21 @@ use std::time::{Duration, Instant};
 
 use herd_sys::file_name;
 
-/// The files of one node in one directory.
+/// The files of one node's log in a directory.
 #[derive(Clone, Debug)]
-pub(super) struct Files {
+pub(super) struct LogFiles {
     directory: PathBuf,
     stem: String,
 }
 
-/// What may be done while somebody else does the same.
+/// Kind of access to lock for: any number of readers, or one writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
     Write,
 }
 
-impl Files {
+impl LogFiles {
     pub(super) fn new(directory: &Path, node: &str) -> Self {
         Self { directory: directory.into(), stem: file_name::of(node) }
     }
@@ -36,41 +39,49 @@ impl Files {
         self.directory.join(format!("{}.head", self.stem))
     }
 
-    /// The file that begins with an entry.
+    /// Returns the path of the file whose first entry has this number.
     pub(super) fn segment(&self, first: u64) -> PathBuf {
-        self.path(first, SEGMENT)
+        self.directory.join(format!("{}.{first:0NUMBER_DIGITS$}{SEGMENT}", self.stem))
     }
 
-    /// Where half a line goes that stood where an entry belongs.
-    pub(super) fn half(&self, number: u64) -> PathBuf {
-        self.path(number, HALF)
-    }
-
-    /// The first entries of the files that are there, in order.
+    /// Lists the files of lines by the numbers of their first entries, in ascending order.
     pub(super) fn segments(&self) -> io::Result<Vec<u64>> {
-        self.numbers(SEGMENT)
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            let digits = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(&*self.stem)?.strip_prefix('.')?.strip_suffix(SEGMENT))
+                // The files of node `a.1` begin like those of node `a`, but never with digits alone.
+                .filter(|digits| digits.len() >= NUMBER_DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit()));
+            numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
-    /// The places of the halves that are kept, in order.
-    pub(super) fn halves(&self) -> io::Result<Vec<u64>> {
-        self.numbers(HALF)
-    }
-
-    /// Makes the directory, for its owner alone.
+    /// Creates the directory if it is missing, accessible only to its owner.
     pub(super) fn make_directory(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
     }
 
-    /// Has a new name in the directory survive a loss of power.
+    /// Syncs the directory, so that a new file in it survives a loss of power.
     pub(super) fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.directory)?.sync_all()
     }
 
-    /// Keeps other processes from writing, until it is dropped: two herds of one name may share a directory, and `herd
-    /// audit` must not see half of what a node writes. Where the file system knows no locks, there is none.
+    /// Locks the directory against other processes until the returned file is dropped.
+    ///
+    /// Two herds of one name may share a directory, and `herd audit` must not read half of a write. A file system without
+    /// locks is used without one.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] after [`LOCK_WAIT_MAX`], or the error of the operating system.
     pub(super) fn lock(&self, access: Access) -> io::Result<File> {
         let directory = File::open(&self.directory)?;
-        let deadline = Instant::now() + LOCK_MAX;
+        let deadline = Instant::now() + LOCK_WAIT_MAX;
+        // Polling, because the blocking calls have no timeout, and a stuck process must not stop this one.
         loop {
             let locked = match access {
                 Access::Read => directory.try_lock_shared(),
@@ -83,34 +94,15 @@ impl Files {
                 Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
                     return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process holds its lock"));
                 }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
             }
         }
-    }
-
-    fn path(&self, number: u64, ending: &str) -> PathBuf {
-        self.directory.join(format!("{}.{number:0NUMBER_DIGITS$}{ending}", self.stem))
-    }
-
-    fn numbers(&self, ending: &str) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(&self.directory)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(&*self.stem)?.strip_prefix('.'));
-            let number = number.and_then(|number| number.strip_suffix(ending));
-            let right =
-                |number: &&str| number.len() >= NUMBER_DIGITS && number.bytes().all(|digit| digit.is_ascii_digit());
-            numbers.extend(number.filter(right).and_then(|number| number.parse::<u64>().ok()));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
     }
 }
 
 const SEGMENT: &str = ".jsonl";
-const HALF: &str = ".half";
-/// So that a listing by name is one by number.
+/// Digits of a number in a file name, so that sorting by name sorts by number.
 const NUMBER_DIGITS: usize = 9;
-/// Whoever holds the lock writes or reads some files of a MiB.
-const LOCK_MAX: Duration = Duration::from_secs(2);
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// Time limit for the lock. A holder reads or writes a few MiB at most, so this is long.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+const LOCK_POLL: Duration = Duration::from_millis(5);

@@ -1,40 +1,45 @@
-//! The head: a small file that names the last line, so that lines which are cut off at the end are missed.
+//! The head: a small file that names the last line, which makes lines cut off at the end detectable.
+//!
+//! Owns the format and the atomic replacement of that file. Knows nothing about lines and locks: the caller holds the
+//! lock. Bounds: [`HEAD_BYTES_MAX`] bytes are read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use herd_model::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::hash::Hash;
 use super::line::NUMBER_MAX;
 
-/// The last line that was written.
+/// The last line written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Its number, which is how many were written since the log began; 0 before the first.
+    /// Number of that line, which is also the number of lines written since the log began; 0 before the first.
     pub count: u64,
-    /// Its hash.
-    pub hash: Hash,
-    /// The number of the oldest line that was kept when the log was last kept small.
+    /// Hash of that line.
+    pub hash: Digest,
+    /// Number of the oldest line kept when old files were last removed. Tells rotation from lines that were removed at
+    /// the beginning.
     pub first: u64,
 }
 
 impl Head {
-    /// Before the first line.
-    pub(super) const NONE: Self = Self { count: 0, hash: Hash::NONE, first: 1 };
+    /// The head of an empty log.
+    pub(super) const NONE: Self = Self { count: 0, hash: Digest::ZERO, first: 1 };
 
-    /// Reads the file. Nothing if it is not there or is no head.
+    /// Reads the file. Returns `None` if it is missing, unreadable or malformed.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let mut text = Vec::new();
         File::open(path).ok()?.take(HEAD_BYTES_MAX).read_to_end(&mut text).ok()?;
         serde_json::from_slice(&text).ok().filter(|head: &Self| head.count < NUMBER_MAX)
     }
 
-    /// Writes the file whole under another name, and renames it: there is the old head or the new one, and never half of
-    /// one. Whether the rename itself survives a loss of power does not matter: a head that is behind proves less, and
-    /// nothing wrong.
+    /// Replaces the file atomically: writes a draft and renames it, so a reader finds the old head or the new one.
+    ///
+    /// The directory is not synced. A rename that a loss of power undoes leaves a head that is behind the log, which
+    /// proves less but nothing wrong.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let draft = path.with_added_extension("draft");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -44,5 +49,5 @@ impl Head {
     }
 }
 
-/// Some 120 bytes.
+/// Bytes read of a head, which has about 120.
 const HEAD_BYTES_MAX: u64 = 1024;

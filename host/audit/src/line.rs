@@ -1,112 +1,76 @@
-//! A line: an entry with its number, its time and its place in the chain.
+//! A line of the log: an entry with its number, its time and its link to the line before.
+//!
+//! Owns the text format and the hash of one line. Knows nothing about files or the order of lines.
+//!
+//! Bounds: entries have bounded texts, so a line has at most about 10 KiB; a number is below [`NUMBER_MAX`].
 
+use herd_model::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
-use super::hash::{HASH_DIGITS, Hash};
+use super::flaw::Flaw;
 
 /// One line of the log, without the hash that it ends with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// From 1, without gaps, across all files of a node.
+    /// Sequence number: from 1, without gaps, across all files of a node.
     pub number: u64,
-    /// When, for people.
+    /// Time of the event, for people.
     pub at: String,
-    /// When, in nanoseconds since the Unix epoch.
+    /// Time of the event in nanoseconds since the Unix epoch.
     pub at_ns: u64,
-    /// On which node: a line of another node's log does not fit in here.
+    /// Name of the node. Ties the line to the log of one node.
     pub node: String,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub entry: Entry,
-    /// The hash of the line before.
-    pub previous: Hash,
-}
-
-/// What is wrong with a line, or with what should be there.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
-    /// It is not what this program writes.
-    #[error("this is no line of an audit log")]
-    Foreign,
-    /// It was edited.
-    #[error("this line was changed: it does not have the hash that it ends with")]
-    Changed,
-    /// It was written for another node.
-    #[error("this line is from the log of node {0}")]
-    OtherNode(String),
-    /// Lines before it were removed, or lines were put in, or it was moved.
-    #[error("entry {found} stands where entry {expected} belongs: lines were removed, put in or moved")]
-    OutOfOrder {
-        /// The number that belongs here.
-        expected: u64,
-        /// The number that is here.
-        found: u64,
-    },
-    /// It has the right number and belongs after another line: the one before it was written anew.
-    #[error("entry {0} does not follow the line before it, which was written anew")]
-    Unchained(u64),
-    /// Lines are missing at the end.
-    #[error("the log ends with entry {found}, and {written} were written: lines are missing at the end")]
-    Truncated {
-        /// The last number that is there.
-        found: u64,
-        /// The last number that was written.
-        written: u64,
-    },
-    /// The last line was written anew, with a hash that fits.
-    #[error("entry {0} is not the one that the head names: it was written anew")]
-    NotTheHead(u64),
-    /// The oldest lines are missing, and not because the log was kept small.
-    #[error("the log begins with entry {found}, and entry {kept} was kept: lines are missing at the beginning")]
-    Headless {
-        /// The first number that is there.
-        found: u64,
-        /// The first number that should be there.
-        kept: u64,
-    },
-    /// The head is not there, or is not one: nobody can say whether lines are missing at the end.
-    #[error("this file must name the last entry, and does not: lines may be missing at the end of the log")]
-    NoHead,
+    /// Hash of the line before; 64 zeros in the first line.
+    pub previous: Digest,
 }
 
 impl Line {
-    /// The line as it is written, without its newline, and its hash.
-    pub(super) fn seal(&self) -> serde_json::Result<(String, Hash)> {
+    /// Returns the text of the line, without its newline, and its hash.
+    pub(super) fn encode(&self) -> serde_json::Result<(String, Digest)> {
         let mut text = serde_json::to_string(self)?;
         text.pop();
-        let hash = Hash::of(text.as_bytes());
+        let hash = Digest::of(text.as_bytes());
         text.push_str(&format!("{BEFORE_HASH}{hash}{AFTER_HASH}"));
         Ok((text, hash))
     }
 
-    /// Reads a line and checks its hash.
-    pub(super) fn open(text: &[u8]) -> Result<(Self, Hash), Flaw> {
-        // The hash comes first: what was edited may not be JSON any more.
-        let (sealed, hash) = unseal(text).ok_or(Flaw::Foreign)?;
-        if Hash::of(sealed) != hash {
+    /// Decodes a line and verifies its hash.
+    pub(super) fn decode_verified(text: &[u8]) -> Result<(Self, Digest), Flaw> {
+        // The hash is checked before the JSON: an edit may have broken the JSON, and is still to be named an edit.
+        let (hashed, hash) = split_hash(text).ok_or(Flaw::NotALine)?;
+        if Digest::of(hashed) != hash {
             return Err(Flaw::Changed);
         }
-        Self::read(text).ok_or(Flaw::Foreign)
+        Self::decode_unverified(text).ok_or(Flaw::NotALine)
     }
 
-    /// Reads a line, whether or not it was changed.
-    pub(super) fn read(text: &[u8]) -> Option<(Self, Hash)> {
-        let (_, hash) = unseal(text)?;
+    /// Decodes a line and returns the hash that it ends with, correct or not.
+    pub(super) fn decode_unverified(text: &[u8]) -> Option<(Self, Digest)> {
+        let (_, hash) = split_hash(text)?;
         let line = serde_json::from_slice(text).ok().filter(|line: &Self| line.number < NUMBER_MAX)?;
         Some((line, hash))
     }
 }
 
-/// Tells what a hash is of from the hash.
-fn unseal(text: &[u8]) -> Option<(&[u8], Hash)> {
-    let (sealed, seal) = text.split_at_checked(text.len().checked_sub(SEAL_BYTES)?)?;
-    let digits = seal.strip_prefix(BEFORE_HASH.as_bytes())?.strip_suffix(AFTER_HASH.as_bytes())?;
-    Some((sealed, Hash::parse(digits)?))
+/// Splits a line into the bytes that are hashed and the hash.
+fn split_hash(text: &[u8]) -> Option<(&[u8], Digest)> {
+    let (hashed, ending) = text.split_at_checked(text.len().checked_sub(ENDING_BYTES)?)?;
+    let digits = ending.strip_prefix(BEFORE_HASH.as_bytes())?.strip_suffix(AFTER_HASH.as_bytes())?;
+    // `Digest` also parses upper case. Accepting it here would miss a change to these digits, the only bytes of a line
+    // that no hash covers.
+    let is_lower_case = digits.iter().all(|digit| !digit.is_ascii_uppercase());
+    let hash = str::from_utf8(digits).ok().filter(|_| is_lower_case)?.parse().ok()?;
+    Some((hashed, hash))
 }
 
 const BEFORE_HASH: &str = ",\"hash\":\"";
 const AFTER_HASH: &str = "\"}";
-const SEAL_BYTES: usize = BEFORE_HASH.len() + HASH_DIGITS + AFTER_HASH.len();
-/// No node has so many, and counting on from here does not overflow, whatever somebody has written into a file.
+/// A SHA-256 in hexadecimal.
+const DIGEST_DIGITS: usize = 64;
+const ENDING_BYTES: usize = BEFORE_HASH.len() + DIGEST_DIGITS + AFTER_HASH.len();
+/// Limit of a line's number. No node reaches it, and incrementing a forged number below it cannot overflow.
 pub(super) const NUMBER_MAX: u64 = 1 << 48;

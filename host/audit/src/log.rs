@@ -1,7 +1,9 @@
-//! The handle of a node's audit log, and the thread that writes it.
+//! Handle of a node's audit log, and the thread that writes it.
 //!
-//! One thread has the files to itself, so the order of the lines is the order in which entries came. Entries that wait
-//! for the disk together are written together.
+//! One thread owns the writer, so lines have the order in which entries arrived, and no worker thread waits for the disk.
+//! Entries that queue up during a write go to the disk together. Knows nothing about the format of lines and files.
+//!
+//! Bounds: [`QUEUE_MAX`] entries wait for the disk, and a caller waits [`FLUSH_WAIT_MAX`] at most.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,37 +12,53 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use herd_model::Digest;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::entry::Entry;
-use super::files::Files;
-use super::hash::Hash;
+use super::files::LogFiles;
 use super::head::Head;
-use super::writer::{Bounds, Stamped, Writer};
+use super::writer::{Bounds, TimedEntry, Writer};
 
-/// Writes down what happens to the logic of one node.
+/// Audit log of one node, open for writing.
 ///
-/// Dropped, it writes what still waits and ends.
+/// Dropping it ends the thread once the queued entries are written.
+///
+/// ```
+/// use herd_audit::{AuditLog, Entry, Stage, THE_NODE_ITSELF, verify};
+///
+/// let directory = tempfile::tempdir().unwrap();
+/// let log = AuditLog::open(directory.path(), "Riley").unwrap();
+/// log.append_soon(Entry::new("operator mira", Stage::Candidate).digest("6ff2ad10"));
+/// log.append(Entry::new(THE_NODE_ITSELF, Stage::Active).generation(2));
+///
+/// let status = log.status();
+/// assert_eq!((status.last, status.lost), (Some(2), 0));
+/// // The hash pins everything before it.
+/// assert_eq!(status.hash, verify(directory.path(), "Riley").unwrap().head.map(|head| head.hash));
+/// ```
 pub struct AuditLog {
     node: String,
-    orders: SyncSender<Order>,
-    counts: Arc<Counts>,
+    commands: SyncSender<Command>,
+    progress: Arc<Progress>,
 }
 
-enum Order {
-    Write(Box<Stamped>),
-    /// Everything before this is to be on the disk when the answer comes.
+enum Command {
+    Write(Box<TimedEntry>),
+    /// Replies when all commands before it have been carried out.
     Flush(SyncSender<()>),
 }
 
+/// State shared by the thread and the handle.
 #[derive(Default)]
-struct Counts {
-    failed: AtomicU64,
+struct Progress {
+    lost: AtomicU64,
+    /// Last line written, and the last error.
     last: Mutex<(Option<Head>, Option<String>)>,
 }
 
-/// The log cannot be written at all. The node does not start.
+/// The thread of the log cannot be started. Nothing was written, and the node does not start.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start the thread of the audit log in {directory}")]
 pub struct OpenError {
@@ -48,119 +66,123 @@ pub struct OpenError {
     source: io::Error,
 }
 
-/// How the log is, for people and scripts.
+/// State of a log, for people and scripts.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditStatus {
-    /// The number of the last entry that was written since the node started.
+    /// Number of the last entry written since the node started.
     pub last: Option<u64>,
-    /// Its hash, which pins all that came before it.
-    pub hash: Option<Hash>,
-    /// How many entries were lost since the node started.
+    /// Hash of that entry, which pins all entries before it.
+    pub hash: Option<Digest>,
+    /// Number of entries lost since the node started.
     pub lost: u64,
-    /// Why the last of them was.
+    /// Reason why the last of them was lost.
     pub last_error: Option<String>,
 }
 
 impl AuditLog {
-    /// Begins to write the log of a node in a directory, which is made if it is not there.
+    /// Opens the log of a node in a directory, which is created with the first entry.
     ///
-    /// That files cannot be written shows with the first entry, and does not keep a node from starting.
+    /// Touches no file: a disk that cannot be written costs entries but does not prevent a node from starting.
     ///
     /// # Errors
     ///
-    /// There is no thread to be had.
+    /// The operating system refuses a thread. Nothing was written.
     pub fn open(directory: &Path, node: &str) -> Result<Self, OpenError> {
         Self::with_bounds(directory, node, Bounds::default())
     }
 
     pub(super) fn with_bounds(directory: &Path, node: &str, bounds: Bounds) -> Result<Self, OpenError> {
-        let writer = Writer::new(Files::new(directory, node), node, bounds);
-        let (orders, received) = sync_channel(ORDERS_MAX);
-        let counts = Arc::new(Counts::default());
-        let counted = Arc::clone(&counts);
-        let thread = std::thread::Builder::new().name("herd-audit".into());
-        let (of, directory) = (node.to_string(), directory.to_path_buf());
-        thread
-            .spawn(move || write(&of, writer, &received, &counted))
-            .map_err(|source| OpenError { directory, source })?;
-        Ok(Self { node: node.into(), orders, counts })
+        let writer = Writer::new(LogFiles::new(directory, node), node, bounds);
+        // A full queue loses the entry and counts it: see `append_soon`.
+        let (commands, received) = sync_channel(QUEUE_MAX);
+        let progress = Arc::new(Progress::default());
+        let (name, of_thread) = (node.to_string(), Arc::clone(&progress));
+        std::thread::Builder::new()
+            .name("herd-audit".into())
+            .spawn(move || write(&name, writer, &received, &of_thread))
+            .map_err(|source| OpenError { directory: directory.into(), source })?;
+        Ok(Self { node: node.into(), commands, progress })
     }
 
-    /// Writes an entry, and returns when it has survived: waits for the disk, for some seconds at most. Not for a
-    /// worker thread.
+    /// Writes an entry and waits until it would survive a loss of power, for 5 seconds at most.
     ///
-    /// Never fails for whoever calls it: an entry that cannot be written is logged at error level and counted.
+    /// Blocks, so it must not be called on a worker thread. Never fails: an entry that cannot be written is counted and
+    /// logged at error level.
     pub fn append(&self, entry: Entry) {
         self.append_soon(entry);
         self.flush();
     }
 
-    /// Has an entry written, with the time of this call, and waits for nothing: for a worker thread, or for what is
-    /// followed by an [`append`](Self::append). If too many wait already it is lost, logged and counted.
+    /// Queues an entry, with the time of this call, and returns at once.
+    ///
+    /// Suits worker threads, and entries followed by an [`append`](Self::append). If the queue is full the entry is lost,
+    /// counted and logged at error level.
     pub fn append_soon(&self, entry: Entry) {
-        let order = Order::Write(Box::new(Stamped { at: Timestamp::now(), entry }));
-        if let Err(error) = self.orders.try_send(order) {
+        let command = Command::Write(Box::new(TimedEntry { at: Timestamp::now(), entry }));
+        if let Err(error) = self.commands.try_send(command) {
             let why = match error {
                 TrySendError::Full(_) => "too many entries wait for the disk",
-                TrySendError::Disconnected(_) => "its thread has ended",
+                TrySendError::Disconnected(_) => "the audit thread has ended",
             };
-            self.counts.lost(&self.node, 1, why);
+            self.progress.count_lost(&self.node, 1, why);
         }
     }
 
-    /// Waits until everything before this is on the disk, for some seconds at most.
+    /// Waits until all entries queued before are written or lost, for 5 seconds at most. Does not wait if the queue is
+    /// full.
     pub fn flush(&self) {
         let (written, done) = sync_channel(1);
-        if self.orders.try_send(Order::Flush(written)).is_ok() && done.recv_timeout(FLUSH_MAX).is_err() {
-            tracing::error!(node = self.node, "audit: the disk does not answer");
+        if self.commands.try_send(Command::Flush(written)).is_ok() && done.recv_timeout(FLUSH_WAIT_MAX).is_err() {
+            tracing::error!(node = self.node, "audit log is not written in time");
         }
     }
 
-    /// How the log is.
+    /// Returns the state of the log.
     #[must_use]
     pub fn status(&self) -> AuditStatus {
-        let (head, last_error) = self.counts.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (head, last_error) = self.progress.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         AuditStatus {
             last: head.map(|head| head.count),
             hash: head.map(|head| head.hash),
-            lost: self.counts.failed.load(Ordering::Relaxed),
+            lost: self.progress.lost.load(Ordering::Relaxed),
             last_error,
         }
     }
 }
 
-impl Counts {
-    fn lost(&self, node: &str, entries: usize, why: &str) {
-        tracing::error!(node, entries, why, "audit: entries cannot be written and are lost");
-        self.failed.fetch_add(entries as u64, Ordering::Relaxed);
+impl Progress {
+    fn count_lost(&self, node: &str, entries: usize, why: &str) {
+        tracing::error!(node, entries, why, "audit entries lost");
+        self.lost.fetch_add(entries as u64, Ordering::Relaxed);
         self.last.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(why.into());
     }
 }
 
-/// Writes until the log is dropped.
-fn write(node: &str, mut writer: Writer, orders: &Receiver<Order>, counts: &Counts) {
-    while let Ok(order) = orders.recv() {
-        let (mut entries, mut waiting) = (Vec::new(), Vec::new());
-        for order in std::iter::once(order).chain(orders.try_iter().take(ORDERS_MAX)) {
-            match order {
-                Order::Write(entry) => entries.push(*entry),
-                Order::Flush(done) => waiting.push(done),
+/// Body of the thread. Returns when the handle is dropped and the queue is empty.
+fn write(node: &str, mut writer: Writer, commands: &Receiver<Command>, progress: &Progress) {
+    while let Ok(command) = commands.recv() {
+        // One write and one sync for the whole queue: under load the disk sets the pace, not the number of entries.
+        let (mut entries, mut flushes) = (Vec::new(), Vec::new());
+        for command in std::iter::once(command).chain(commands.try_iter().take(QUEUE_MAX)) {
+            match command {
+                Command::Write(entry) => entries.push(*entry),
+                Command::Flush(done) => flushes.push(done),
             }
         }
         if !entries.is_empty() {
             match writer.append(&entries) {
-                Ok(head) => counts.last.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(head),
-                Err(error) => counts.lost(node, entries.len(), &error.to_string()),
+                Ok(head) => progress.last.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(head),
+                Err(error) => progress.count_lost(node, entries.len(), &error.to_string()),
             }
         }
-        for done in waiting {
-            // Whoever asked may have had enough.
+        for done in flushes {
+            // Fails if the caller has stopped waiting.
             let _ = done.try_send(());
         }
     }
 }
 
-/// Entries that wait for the disk. A swap makes some ten.
-const ORDERS_MAX: usize = 256;
-/// A disk that takes longer is written to all the same; only nobody waits for it.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
+/// Limit of entries that wait for the disk. A swap makes about ten.
+const QUEUE_MAX: usize = 256;
+/// Time limit of a flush. A slower disk still gets the entries; only the caller goes on.
+const FLUSH_WAIT_MAX: Duration = Duration::from_secs(5);

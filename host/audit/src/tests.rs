@@ -1,18 +1,27 @@
-//! The chain as its readers see it: written, tampered with in every way, and taken up again after a crash.
+//! The log as its readers see it: written, tampered with in every way, and continued after a crash.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use super::writer::Bounds;
-use super::{AuditLog, Entry, Flaw, Hash, Head, Outcome, Stage, THE_NODE_ITSELF, Verified, verify};
+use herd_model::Digest;
+use tempfile::TempDir;
 
-/// A log of Riley in a directory of its own.
-struct Scratch(PathBuf);
+use super::writer::Bounds;
+use super::{AuditLog, Entry, EntryOutcome, Flaw, Head, Stage, THE_NODE_ITSELF, Verified, verify};
+
+/// A directory for the log of Riley, removed when dropped.
+struct Scratch {
+    _parent: TempDir,
+    /// Created by the log.
+    directory: PathBuf,
+}
 
 impl Scratch {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("herd-audit-{:016x}", rand::random::<u64>())))
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("audit");
+        Self { _parent: parent, directory }
     }
 
     /// With a log of this many entries.
@@ -24,11 +33,11 @@ impl Scratch {
     }
 
     fn open(&self) -> AuditLog {
-        AuditLog::open(&self.0, "Riley").unwrap()
+        AuditLog::open(&self.directory, "Riley").unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.directory.join(name)
     }
 
     fn lines(&self) -> Vec<String> {
@@ -40,29 +49,23 @@ impl Scratch {
     }
 
     fn verify(&self) -> Verified {
-        verify(&self.0, "Riley").unwrap()
+        verify(&self.directory, "Riley").unwrap()
     }
 
-    /// The line and the flaw that is found after the lines were changed.
+    /// Changes the lines and returns the flaw that is found, and its line.
     fn flaw_after(&self, tamper: impl FnOnce(&mut Vec<String>)) -> (Option<usize>, Flaw) {
         let mut lines = self.lines();
         tamper(&mut lines);
         self.write(&lines);
-        let problem = self.verify().problem.expect("it is found");
+        let problem = self.verify().problem.expect("the change is found");
         (problem.line, problem.flaw)
     }
 
-    /// Writes a line anew with a hash that fits.
+    /// Rewrites a line with a hash that matches.
     fn forge(line: &str, from: &str, to: &str) -> String {
         let edited = line.replace(from, to);
-        let (forged, _) = super::Line::read(edited.as_bytes()).unwrap();
-        forged.seal().unwrap().0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let (forged, _) = super::Line::decode_unverified(edited.as_bytes()).unwrap();
+        forged.encode().unwrap().0
     }
 }
 
@@ -73,7 +76,7 @@ fn swapped(generation: u64) -> Entry {
 const FIRST: &str = "Riley.000000001.jsonl";
 
 #[test]
-fn what_was_written_is_read_and_whole() {
+fn verify_reads_what_was_written() {
     let scratch = Scratch::new();
     let log = scratch.open();
     log.append_soon(swapped(1));
@@ -82,80 +85,86 @@ fn what_was_written_is_read_and_whole() {
     assert_eq!(verified.problem, None);
     let [first, second] = &*verified.lines else { panic!("{verified:?}") };
     assert_eq!((first.number, &*first.node, &first.entry), (1, "Riley", &swapped(1)));
-    assert_eq!((first.previous, second.number), (Hash::NONE, 2));
+    assert_eq!((first.previous, second.number), (Digest::ZERO, 2));
     assert!(second.at_ns >= first.at_ns && first.at.ends_with('Z') && first.at.contains('T'), "{}", first.at);
-    assert_eq!((second.entry.outcome, second.entry.stage), (Outcome::Refused, Stage::Checked));
+    assert_eq!((second.entry.outcome, second.entry.stage), (EntryOutcome::Refused, Stage::Checked));
     let why = second.entry.why.as_deref().unwrap();
-    assert_eq!(why, "imports \"nothing\" good\u{fffd}\u{fffd}[31m", "what a guest says does nothing to a terminal");
+    assert_eq!(why, "imports \"nothing\" good\u{fffd}\u{fffd}[31m", "text of a guest cannot control a terminal");
     let status = log.status();
     assert_eq!((status.last, status.lost, status.hash), (Some(2), 0, verified.head.map(|head| head.hash)));
 }
 
 #[test]
-fn the_hash_of_a_line_is_of_what_stands_before_it() {
+fn chain_hash_covers_all_bytes_before_it() {
     let scratch = Scratch::with_entries(1);
     let line = scratch.lines().remove(0);
     let (sealed, hash) = line.split_once(",\"hash\":\"").unwrap();
-    assert_eq!(hash, format!("{}\"}}", Hash::of(sealed.as_bytes())));
+    assert_eq!(hash, format!("{}\"}}", Digest::of(sealed.as_bytes())));
 }
 
 #[test]
-fn files_are_for_their_owner_alone() {
+fn files_are_accessible_only_to_their_owner() {
     let scratch = Scratch::with_entries(1);
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(scratch.path(FIRST)), mode(scratch.path("Riley.head"))), (0o600, 0o600));
-    assert_eq!(mode(scratch.0.clone()), 0o700);
+    assert_eq!(mode(scratch.directory), 0o700);
 }
 
 #[test]
-fn an_edited_line_is_named() {
+fn chain_names_an_edited_line() {
     let scratch = Scratch::with_entries(5);
     let edit = |lines: &mut Vec<String>| lines[2] = lines[2].replace("mira", "noah");
     assert_eq!(scratch.flaw_after(edit), (Some(3), Flaw::Changed));
     let scratch = Scratch::with_entries(5);
     let break_it = |lines: &mut Vec<String>| lines[2] = lines[2].replace("\"at\"", "at");
-    assert_eq!(scratch.flaw_after(break_it), (Some(3), Flaw::Changed), "though it is no JSON any more");
+    assert_eq!(scratch.flaw_after(break_it), (Some(3), Flaw::Changed), "although it is not JSON any more");
+    let scratch = Scratch::with_entries(5);
+    let upper_case = |lines: &mut Vec<String>| {
+        let hash_start = lines[2].rfind('"').unwrap() - 64;
+        lines[2] = lines[2][..hash_start].to_string() + &lines[2][hash_start..].to_uppercase();
+    };
+    assert_eq!(scratch.flaw_after(upper_case), (Some(3), Flaw::NotALine), "its hash has the same value");
 }
 
 #[test]
-fn a_line_written_anew_with_a_hash_that_fits_is_found_by_the_next_one_or_by_the_head() {
+fn chain_or_head_finds_a_line_rewritten_with_a_matching_hash() {
     let scratch = Scratch::with_entries(5);
     let forge = |lines: &mut Vec<String>| lines[2] = Scratch::forge(&lines[2], "mira", "noah");
-    assert_eq!(scratch.flaw_after(forge), (Some(4), Flaw::Unchained(4)));
+    assert_eq!(scratch.flaw_after(forge), (Some(4), Flaw::BrokenChain(4)));
     let scratch = Scratch::with_entries(5);
     let forge_last = |lines: &mut Vec<String>| lines[4] = Scratch::forge(&lines[4], "mira", "noah");
-    assert_eq!(scratch.flaw_after(forge_last), (Some(5), Flaw::NotTheHead(5)));
+    assert_eq!(scratch.flaw_after(forge_last), (Some(5), Flaw::HeadMismatch(5)));
 }
 
 #[test]
-fn a_line_removed_from_the_middle_is_named() {
+fn chain_names_the_line_after_a_removed_one() {
     let scratch = Scratch::with_entries(5);
     let flaw = scratch.flaw_after(|lines| drop(lines.remove(2)));
     assert_eq!(flaw, (Some(3), Flaw::OutOfOrder { expected: 3, found: 4 }));
 }
 
 #[test]
-fn lines_in_another_order_are_named() {
+fn chain_names_a_moved_line() {
     let scratch = Scratch::with_entries(5);
     let flaw = scratch.flaw_after(|lines| lines.swap(1, 2));
     assert_eq!(flaw, (Some(2), Flaw::OutOfOrder { expected: 2, found: 3 }));
 }
 
 #[test]
-fn a_line_put_in_is_named() {
+fn chain_names_an_inserted_line() {
     let scratch = Scratch::with_entries(5);
     let doubled = scratch.flaw_after(|lines| lines.insert(2, lines[1].clone()));
     assert_eq!(doubled, (Some(3), Flaw::OutOfOrder { expected: 3, found: 2 }));
     let scratch = Scratch::with_entries(5);
     let foreign = scratch.flaw_after(|lines| lines.insert(2, "{\"who\":\"nobody\"}".into()));
-    assert_eq!(foreign, (Some(3), Flaw::Foreign));
+    assert_eq!(foreign, (Some(3), Flaw::NotALine));
     let scratch = Scratch::with_entries(5);
     let blank = scratch.flaw_after(|lines| lines.insert(0, String::new()));
-    assert_eq!(blank, (Some(1), Flaw::Foreign));
+    assert_eq!(blank, (Some(1), Flaw::NotALine));
 }
 
 #[test]
-fn lines_cut_off_at_either_end_are_missed() {
+fn head_finds_lines_cut_off_at_either_end() {
     let scratch = Scratch::with_entries(5);
     let tail = scratch.flaw_after(|lines| lines.truncate(3));
     assert_eq!(tail, (Some(4), Flaw::Truncated { found: 3, written: 5 }));
@@ -164,33 +173,33 @@ fn lines_cut_off_at_either_end_are_missed() {
     assert_eq!(all, (Some(1), Flaw::Truncated { found: 0, written: 5 }));
     let scratch = Scratch::with_entries(5);
     let beginning = scratch.flaw_after(|lines| drop(lines.remove(0)));
-    assert_eq!(beginning, (Some(1), Flaw::Headless { found: 2, kept: 1 }));
+    assert_eq!(beginning, (Some(1), Flaw::MissingBeginning { found: 2, kept: 1 }));
 }
 
 #[test]
-fn a_log_without_its_head_or_of_another_node_is_not_whole() {
+fn verify_rejects_a_log_without_head_or_of_another_node() {
     let scratch = Scratch::with_entries(2);
     fs::copy(scratch.path(FIRST), scratch.path("Jaquez.000000001.jsonl")).unwrap();
     fs::copy(scratch.path("Riley.head"), scratch.path("Jaquez.head")).unwrap();
-    let problem = verify(&scratch.0, "Jaquez").unwrap().problem.unwrap();
+    let problem = verify(&scratch.directory, "Jaquez").unwrap().problem.unwrap();
     assert_eq!((problem.line, problem.flaw), (Some(1), Flaw::OtherNode("Riley".into())));
     fs::remove_file(scratch.path("Riley.head")).unwrap();
     let problem = scratch.verify().problem.unwrap();
-    assert_eq!((problem.path, problem.line, problem.flaw), (scratch.path("Riley.head"), None, Flaw::NoHead));
+    assert_eq!((problem.path, problem.line, problem.flaw), (scratch.path("Riley.head"), None, Flaw::MissingHead));
 }
 
 #[test]
-fn a_log_that_was_never_there_is_said_to_be_missing_and_one_that_is_gone_is_truncated() {
+fn verify_tells_a_log_that_never_existed_from_a_removed_one() {
     let scratch = Scratch::new();
-    assert!(verify(&scratch.0, "Riley").unwrap_err().to_string().starts_with("there is no audit log of Riley in "));
+    assert!(verify(&scratch.directory, "Riley").unwrap_err().to_string().starts_with("no audit log of Riley in "));
     let scratch = Scratch::with_entries(2);
-    assert!(verify(&scratch.0, "Jaquez").is_err());
+    assert!(verify(&scratch.directory, "Jaquez").is_err());
     fs::remove_file(scratch.path(FIRST)).unwrap();
     assert_eq!(scratch.verify().problem.unwrap().flaw, Flaw::Truncated { found: 0, written: 2 });
 }
 
 #[test]
-fn what_was_tampered_with_stays_found_when_the_log_goes_on() {
+fn head_keeps_a_cut_detectable_when_the_log_goes_on() {
     for runs_on in [false, true] {
         let scratch = Scratch::with_entries(4);
         let mut log = scratch.open();
@@ -205,89 +214,95 @@ fn what_was_tampered_with_stays_found_when_the_log_goes_on() {
         assert_eq!(verified.problem.map(|problem| (problem.line, problem.flaw)), Some((Some(4), flaw)));
         let note = &verified.lines[3].entry;
         assert_eq!(note.stage, Stage::Log);
-        assert!(note.why.as_deref().unwrap().starts_with("somebody has changed the log"), "{note:?}");
+        assert!(note.why.as_deref().unwrap().starts_with("the log was changed"), "{note:?}");
     }
 }
 
 #[test]
-fn a_node_that_runs_remembers_its_last_line_when_the_log_and_its_head_are_set_back() {
-    let scratch = Scratch::new();
-    let log = scratch.open();
-    (1..=2).for_each(|generation| log.append(swapped(generation)));
-    let before = (scratch.lines(), fs::read(scratch.path("Riley.head")).unwrap());
-    log.append(swapped(3));
-    scratch.write(&before.0);
-    fs::write(scratch.path("Riley.head"), before.1).unwrap();
-    assert_eq!(scratch.verify().problem, None, "nothing on the disk shows it");
-    log.append(swapped(4));
-    let problem = scratch.verify().problem.unwrap();
-    assert_eq!((problem.line, problem.flaw), (Some(3), Flaw::OutOfOrder { expected: 3, found: 4 }));
-}
-
-#[test]
-fn half_a_line_of_a_crash_is_kept_aside_and_the_chain_goes_on() {
+fn torn_line_is_removed_and_the_chain_goes_on() {
     let scratch = Scratch::with_entries(2);
     let whole = fs::read(scratch.path(FIRST)).unwrap();
     let half = &whole[..whole.len() / 3];
     fs::write(scratch.path(FIRST), [&*whole, half].concat()).unwrap();
     let crashed = scratch.verify();
-    assert_eq!((crashed.problem, crashed.half_bytes), (None, half.len()), "a crash is no tampering");
+    assert_eq!((crashed.problem, crashed.torn_bytes), (None, half.len()), "a crash is not tampering");
     scratch.open().append(swapped(3));
     let verified = scratch.verify();
-    assert_eq!((verified.problem, verified.half_bytes, verified.lines.len()), (None, 0, 4));
+    assert_eq!((verified.problem, verified.torn_bytes, verified.lines.len()), (None, 0, 4));
     let note = &verified.lines[2].entry;
     assert_eq!((note.stage, &*note.who), (Stage::Log, THE_NODE_ITSELF));
-    assert!(note.why.as_deref().unwrap().ends_with("bytes are in Riley.000000003.half"), "{note:?}");
-    assert_eq!(fs::read(scratch.path("Riley.000000003.half")).unwrap(), half);
+    let why = format!("its {} bytes were removed", half.len());
+    assert!(note.why.as_deref().unwrap().ends_with(&why), "{note:?}");
+    assert_eq!(fs::read_dir(&scratch.directory).unwrap().count(), 2, "one file of lines and the head");
 }
 
 #[test]
-fn a_crash_before_the_first_line_or_before_the_head_is_no_tampering() {
+fn torn_first_line_or_stale_head_is_no_tampering() {
     let scratch = Scratch::with_entries(1);
     let (first, head) = (fs::read(scratch.path(FIRST)).unwrap(), fs::read(scratch.path("Riley.head")).unwrap());
     scratch.open().append(swapped(2));
     fs::write(scratch.path("Riley.head"), head).unwrap();
-    assert_eq!(scratch.verify().problem, None, "the head is one behind");
+    assert_eq!(scratch.verify().problem, None, "the head is one entry behind");
     scratch.open().append(swapped(3));
     assert_eq!((scratch.verify().problem, scratch.verify().lines.len()), (None, 3));
 
     let scratch = Scratch::new();
-    fs::create_dir(&scratch.0).unwrap();
+    fs::create_dir(&scratch.directory).unwrap();
     Head::NONE.write(&scratch.path("Riley.head")).unwrap();
     fs::write(scratch.path(FIRST), &first[..40]).unwrap();
-    assert_eq!((scratch.verify().problem, scratch.verify().half_bytes), (None, 40));
+    assert_eq!((scratch.verify().problem, scratch.verify().torn_bytes), (None, 40));
     scratch.open().append(swapped(1));
     assert_eq!((scratch.verify().problem, scratch.verify().lines.len()), (None, 2));
 }
 
 #[test]
-fn the_chain_crosses_files_and_the_oldest_are_removed() {
+fn rotation_continues_the_chain_and_removes_the_oldest_files() {
     let scratch = Scratch::new();
     let bounds = Bounds { file_bytes_max: 1000, files_max: 3 };
-    let log = || AuditLog::with_bounds(&scratch.0, "Riley", bounds).unwrap();
+    let log = || AuditLog::with_bounds(&scratch.directory, "Riley", bounds).unwrap();
     (1..=20).for_each(|generation| log().append(swapped(generation)));
     let verified = scratch.verify();
     assert_eq!(verified.problem, None);
     let (first, last) = (verified.lines.first().unwrap().number, verified.lines.last().unwrap().number);
     assert_eq!((verified.head.unwrap().first, last), (first, 20));
     assert!(first > 5 && verified.lines.len() as u64 == 21 - first, "{first}");
-    let files = fs::read_dir(&scratch.0).unwrap().count();
+    let files = fs::read_dir(&scratch.directory).unwrap().count();
     assert_eq!(files, 4, "three of lines and the head");
 
-    // A file whose first line was torn by a crash goes on the chain of the one before.
-    let oldest = scratch.path(&format!("Riley.{first:09}.jsonl"));
+    // A file whose first line was torn by a crash continues the chain of the file before.
     fs::write(scratch.path("Riley.000000021.jsonl"), "{\"numb").unwrap();
     assert_eq!(scratch.verify().problem, None);
     log().append(swapped(21));
     assert_eq!((scratch.verify().problem, scratch.verify().lines.last().unwrap().number), (None, 22));
 
-    fs::remove_file(oldest).unwrap();
+    // A full file whose last line was torn is repaired before the next file begins.
+    let newest = || {
+        fs::read_dir(&scratch.directory)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().unwrap() == "jsonl")
+            .max()
+            .unwrap()
+    };
+    let is_full = |generation| {
+        log().append(swapped(generation));
+        fs::metadata(newest()).unwrap().len() >= bounds.file_bytes_max
+    };
+    assert!((22..=30).any(is_full));
+    let full = newest();
+    fs::write(&full, [fs::read(&full).unwrap(), b"{\"numb".to_vec()].concat()).unwrap();
+    (31..=32).for_each(|generation| log().append(swapped(generation)));
+    assert!(newest() > full, "another file has begun");
+    assert_eq!(scratch.verify().problem, None);
+
+    let first = scratch.verify().lines[0].number;
+    fs::remove_file(scratch.path(&format!("Riley.{first:09}.jsonl"))).unwrap();
     let flaw = scratch.verify().problem.unwrap().flaw;
-    assert!(matches!(flaw, Flaw::Headless { kept, .. } if kept == first), "{flaw:?}");
+    assert!(matches!(flaw, Flaw::MissingBeginning { kept, .. } if kept == first), "{flaw:?}");
 }
 
 #[test]
-fn entries_from_many_threads_and_from_two_processes_make_one_chain() {
+fn lock_makes_one_chain_of_two_writers_and_many_threads() {
     let scratch = Scratch::new();
     let logs = [scratch.open(), scratch.open()];
     std::thread::scope(|scope| {
@@ -295,9 +310,9 @@ fn entries_from_many_threads_and_from_two_processes_make_one_chain() {
             let log = &logs[thread % 2];
             scope.spawn(move || (0..8).for_each(|generation| log.append(swapped(generation))));
         }
-        (0..20).for_each(|_| match verify(&scratch.0, "Riley") {
-            Ok(verified) => assert_eq!(verified.problem, None, "a reader sees no half of a write"),
-            Err(error) => assert!(error.to_string().starts_with("there is no")),
+        (0..20).for_each(|_| match verify(&scratch.directory, "Riley") {
+            Ok(verified) => assert_eq!(verified.problem, None, "a reader never sees half of a write"),
+            Err(error) => assert!(error.to_string().starts_with("no audit log")),
         });
     });
     let verified = scratch.verify();
@@ -305,17 +320,17 @@ fn entries_from_many_threads_and_from_two_processes_make_one_chain() {
 }
 
 #[test]
-fn a_disk_that_cannot_be_written_to_costs_entries_which_are_counted_and_noted() {
+fn lost_entries_of_an_unwritable_disk_are_counted_and_noted() {
     let scratch = Scratch::new();
-    // A file stands where the directory has to be: nobody can write there, root included.
-    fs::write(&scratch.0, "").unwrap();
+    // A file in the place of the directory prevents writes by any user, root included.
+    fs::write(&scratch.directory, "").unwrap();
     let log = scratch.open();
     log.append(swapped(1));
     log.append(swapped(2));
     let status = log.status();
     assert_eq!((status.lost, status.last), (2, None));
-    assert!(status.last_error.unwrap().contains("herd-audit-"));
-    fs::remove_file(&scratch.0).unwrap();
+    assert!(status.last_error.unwrap().starts_with(scratch.directory.to_str().unwrap()));
+    fs::remove_file(&scratch.directory).unwrap();
     log.append(swapped(3));
     let verified = scratch.verify();
     assert_eq!((verified.problem, verified.lines.len(), log.status().lost), (None, 2, 2));
@@ -323,13 +338,13 @@ fn a_disk_that_cannot_be_written_to_costs_entries_which_are_counted_and_noted() 
 }
 
 #[test]
-fn a_lock_that_is_not_given_back_costs_an_entry_and_nobody_waits_for_long() {
+fn lock_held_forever_costs_an_entry_and_a_bounded_wait() {
     let scratch = Scratch::with_entries(1);
-    let directory = fs::File::open(&scratch.0).unwrap();
+    let directory = fs::File::open(&scratch.directory).unwrap();
     directory.lock().unwrap();
     let log = scratch.open();
     log.append_soon(swapped(2));
-    let error = verify(&scratch.0, "Riley").unwrap_err().to_string();
+    let error = verify(&scratch.directory, "Riley").unwrap_err().to_string();
     assert!(error.ends_with("another process holds its lock"), "{error}");
     log.flush();
     assert_eq!(log.status().lost, 1);
@@ -339,20 +354,20 @@ fn a_lock_that_is_not_given_back_costs_an_entry_and_nobody_waits_for_long() {
 }
 
 #[test]
-fn nodes_with_any_name_have_files_of_their_own() {
+fn files_of_nodes_with_any_name_are_distinct() {
     let scratch = Scratch::new();
     for node in ["a/b", "a:b", "a_b", "a%2fb", "..", ".", "a.000000001", "a"] {
-        AuditLog::open(&scratch.0, node).unwrap().append(swapped(1));
-        let verified = verify(&scratch.0, node).unwrap();
+        AuditLog::open(&scratch.directory, node).unwrap().append(swapped(1));
+        let verified = verify(&scratch.directory, node).unwrap();
         assert_eq!((verified.problem, verified.lines.len()), (None, 1), "{node}");
     }
-    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 16);
+    assert_eq!(fs::read_dir(&scratch.directory).unwrap().count(), 16);
     fs::write(scratch.path("a.7.jsonl"), "not written by us").unwrap();
-    assert_eq!(verify(&scratch.0, "a").unwrap().problem, None);
+    assert_eq!(verify(&scratch.directory, "a").unwrap().problem, None);
 }
 
 #[test]
-fn texts_without_end_are_cut() {
+fn entry_texts_are_truncated() {
     let scratch = Scratch::new();
     scratch.open().append(Entry::new(&"\u{1}ä".repeat(10_000), Stage::Candidate).refused(&"ö".repeat(10_000)));
     let verified = scratch.verify();
@@ -361,8 +376,8 @@ fn texts_without_end_are_cut() {
 }
 
 #[test]
-fn a_stage_of_a_later_version_is_read() {
+fn entry_of_a_later_version_is_read() {
     let line = r#"{"who":"x","stage":"teleported","outcome":"maybe"}"#;
     let entry: Entry = serde_json::from_str(line).unwrap();
-    assert_eq!((entry.stage, entry.outcome), (Stage::Other, Outcome::Other));
+    assert_eq!((entry.stage, entry.outcome), (Stage::Other, EntryOutcome::Other));
 }

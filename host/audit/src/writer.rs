@@ -1,159 +1,187 @@
-//! Writes lines. What is on the disk is looked at before every write: another process may have written too, or somebody
-//! may have cut the file.
+//! Appends entries to the files of one log.
+//!
+//! Owns the order of writes and the recovery after a crash. Knows nothing about threads: the caller serializes its own
+//! calls, and a file lock keeps out other processes.
+//!
+//! The writer keeps no position between calls. It reads the end of the log before every append, because a second
+//! process may have appended to it and somebody may have cut it.
+//!
+//! Bounds: [`Bounds`] limits the files. An append reads the ends of the two newest, 64 KiB each, and the head.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::entry::{Entry, Stage, THE_NODE_ITSELF};
-use super::files::{Access, Files};
+use super::files::{Access, LogFiles};
 use super::head::Head;
 use super::line::Line;
+use super::tail::Tail;
 
-/// How large a log becomes.
+/// Limits on the files of one log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// A file that has reached this is followed by the next one. In bytes.
+    /// Size in bytes from which a file takes no more entries and the next one begins.
     pub(super) file_bytes_max: u64,
-    /// The oldest files beyond this number are removed.
+    /// Number of files kept. The oldest ones beyond it are removed.
     pub(super) files_max: usize,
 }
 
 impl Default for Bounds {
-    /// Some 3000 entries a file, and some 50,000 in all.
+    /// About 3000 entries a file and 50,000 in all.
     fn default() -> Self {
         Self { file_bytes_max: 1 << 20, files_max: 16 }
     }
 }
 
-/// An entry with the time when it was made.
+/// An entry and the time of the event.
 #[derive(Debug)]
-pub(super) struct Stamped {
+pub(super) struct TimedEntry {
     pub(super) at: Timestamp,
     pub(super) entry: Entry,
 }
 
-/// Writes the log of one node.
+/// Writer of one node's log.
 pub(super) struct Writer {
-    files: Files,
+    files: LogFiles,
     node: String,
     bounds: Bounds,
-    /// The last line that was written from here. Whoever cuts the log and its head while the node runs is found by this.
-    written: Option<Head>,
-    /// Entries that could not be written, and of which the log does not say so yet.
+    /// Entries lost since the last successful append, which the next one notes in the log.
     lost: usize,
 }
 
-/// Entries could not be written. What was there is still there.
+/// A failed append. The log is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AppendError {
-    /// The system refused.
+    /// The operating system refused a read or a write.
     #[error("{path}: {source}")]
     Io {
-        /// What it refused to read or write.
+        /// File or directory that was read or written.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The end of the file is nothing that this program has written, and more than half a line.
+    /// The newest file ends with more bytes without a newline than a crash can leave: not the work of this program.
+    /// Every append fails until the file is moved away.
     #[error("{0} does not end with a line of an audit log; move it away")]
     Foreign(PathBuf),
 }
 
 impl Writer {
-    pub(super) fn new(files: Files, node: &str, bounds: Bounds) -> Self {
-        Self { files, node: node.into(), bounds, written: None, lost: 0 }
+    pub(super) fn new(files: LogFiles, node: &str, bounds: Bounds) -> Self {
+        Self { files, node: node.into(), bounds, lost: 0 }
     }
 
-    /// Writes entries behind what is there, and has them survive a loss of power.
+    /// Appends entries and waits until they would survive a loss of power.
     ///
     /// # Errors
     ///
-    /// None of them was written. They are lost, and the next one that can be written says how many.
-    pub(super) fn append(&mut self, entries: &[Stamped]) -> Result<Head, AppendError> {
+    /// None of the entries was written. They are lost, and the next successful append notes their number in the log.
+    pub(super) fn append(&mut self, entries: &[TimedEntry]) -> Result<Head, AppendError> {
         let head = self.write(entries).inspect_err(|_| self.lost += entries.len())?;
         self.lost = 0;
-        self.written = Some(head);
         Ok(head)
     }
 
-    fn write(&self, entries: &[Stamped]) -> Result<Head, AppendError> {
+    fn write(&self, entries: &[TimedEntry]) -> Result<Head, AppendError> {
         let directory = |source| AppendError::Io { path: self.files.directory().into(), source };
         self.files.make_directory().map_err(directory)?;
         let _lock = self.files.lock(Access::Write).map_err(directory)?;
         let mut segments = self.files.segments().map_err(directory)?;
-        let mut notes = Vec::new();
-        let tail = segments.last().map(|&last| Tail::read(self.files.segment(last))).transpose()?;
+        let tail = segments.last().map(|&last| self.tail(last)).transpose()?;
         let found = self.last_line(tail.as_ref(), &segments)?;
         let head = Head::read(&self.files.head());
-        // Of equals the last one is taken: what this process has written, before what others may have put there.
-        let heads = [Some(found), head, self.written].into_iter().flatten();
-        let mut end = heads.max_by_key(|head| head.count).unwrap_or(Head::NONE);
-        if let Some(tail) = tail.as_ref().filter(|tail| !tail.half.is_empty()) {
-            notes.push(self.set_aside(tail, end.count + 1)?);
+        // The chain continues from the head unless a crash left the head behind. If lines were cut off, continuing from
+        // the last line found would close the gap and hide the cut.
+        let mut end = head.filter(|head| head.count >= found.count).unwrap_or(found);
+        let notes = self.notes(tail.as_ref(), found, end, head.is_none() && !segments.is_empty());
+        end.first = head.map_or_else(|| segments.first().copied().unwrap_or(1), |head| head.first);
+        if segments.is_empty() && head.is_none() {
+            // The head exists before the first line does, so a missing head always means a removed one.
+            end.write(&self.files.head()).map_err(|source| AppendError::io(&self.files.head(), source))?;
+        }
+        // A torn line is overwritten where it stands, even in a full file: only the newest file may end with one.
+        let last = tail.filter(|tail| tail.length < self.bounds.file_bytes_max || tail.torn_bytes > 0);
+        let (path, torn_bytes, is_new) = match last {
+            Some(tail) => (tail.path, tail.torn_bytes, false),
+            None => {
+                segments.push(end.count + 1);
+                (self.files.segment(end.count + 1), 0, true)
+            }
+        };
+        let now = Timestamp::now();
+        let notes = notes.into_iter().map(|note| (now, Entry::new(THE_NODE_ITSELF, Stage::Log).because(&note)));
+        let entries = entries.iter().map(|TimedEntry { at, entry }| (*at, entry.clone()));
+        let text = self.lines(&mut end, notes.chain(entries)).map_err(|error| AppendError::io(&path, error))?;
+        if is_new {
+            // Before the lines, so that a failure here does not leave lines that are counted as lost.
+            open(&path).map_err(|source| AppendError::io(&path, source))?;
+            self.files.sync_directory().map_err(directory)?;
+        }
+        write_behind(&path, torn_bytes, text.as_bytes()).map_err(|source| AppendError::io(&path, source))?;
+        let oldest_kept =
+            segments[segments.len().saturating_sub(self.bounds.files_max)..].first().copied().unwrap_or(1);
+        if is_new {
+            end.first = end.first.max(oldest_kept);
+        }
+        // The lines are on the disk, so a failure here loses none: the next append writes a newer head.
+        if let Err(error) = end.write(&self.files.head()) {
+            let path = self.files.head();
+            tracing::error!(node = self.node, path = %path.display(), %error, "audit head cannot be written");
+        } else if is_new {
+            // Only after the head names the new beginning, or a crash in between would look like removed lines.
+            self.remove_before(oldest_kept, &segments);
+        }
+        Ok(end)
+    }
+
+    fn tail(&self, segment: u64) -> Result<Tail, AppendError> {
+        let path = self.files.segment(segment);
+        // A foreign ending is left alone: an append would remove it as a torn line, and it is too long to be one.
+        Tail::read(path.clone()).map_err(|source| AppendError::io(&path, source))?.ok_or(AppendError::Foreign(path))
+    }
+
+    /// Returns the last line on the disk. A crash can leave a newest file without a complete line; then it is the last
+    /// line of the file before.
+    fn last_line(&self, tail: Option<&Tail>, segments: &[u64]) -> Result<Head, AppendError> {
+        match (tail, segments) {
+            (Some(tail), [.., before, _]) if tail.length == 0 => Ok(self.tail(*before)?.last),
+            (tail, _) => Ok(tail.map_or(Head::NONE, |tail| tail.last)),
+        }
+    }
+
+    /// Returns what the log has to say about itself before the next entries.
+    fn notes(&self, tail: Option<&Tail>, found: Head, end: Head, head_is_missing: bool) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(Tail { torn_bytes, .. }) = tail.filter(|tail| tail.torn_bytes > 0) {
+            let note = format!(
+                "the log ended with an incomplete line, as a crash leaves it; its {torn_bytes} bytes were removed"
+            );
+            tracing::warn!(node = self.node, note, "audit log recovered");
+            notes.push(note);
         }
         if (found.count, found.hash) != (end.count, end.hash) {
             let Head { count, hash, .. } = end;
-            let note = format!(
-                "somebody has changed the log: it does not end with entry {count}, hash {hash}, which was written last"
-            );
-            tracing::error!(node = self.node, "audit: {note}");
+            let note =
+                format!("the log was changed: it does not end with entry {count}, hash {hash}, the last one written");
+            tracing::error!(node = self.node, note, "audit log is not whole");
             notes.push(note);
         }
-        if head.is_none() && !segments.is_empty() {
-            let note = "the file that names the last entry was not there or made no sense".to_string();
-            tracing::error!(node = self.node, "audit: {note}");
+        if head_is_missing {
+            let note = "the head, which names the last entry, was missing or unreadable".to_string();
+            tracing::error!(node = self.node, note, "audit log is not whole");
             notes.push(note);
         }
         if self.lost > 0 {
             notes.push(format!("{} entries before this one could not be written", self.lost));
         }
-        end.first = head.map_or_else(|| segments.first().copied().unwrap_or(1), |head| head.first);
-        if segments.is_empty() && head.is_none() {
-            // The head comes first, so that one that is missing later has been removed.
-            end.write(&self.files.head()).map_err(|source| AppendError::Io { path: self.files.head(), source })?;
-        }
-        let last = tail.filter(|tail| tail.length < self.bounds.file_bytes_max);
-        let (path, is_new) = match last {
-            Some(tail) => (tail.path, false),
-            None => {
-                segments.push(end.count + 1);
-                (self.files.segment(end.count + 1), true)
-            }
-        };
-        let now = Timestamp::now();
-        let notes = notes.into_iter().map(|note| (now, Entry::new(THE_NODE_ITSELF, Stage::Log).because(&note)));
-        let entries = entries.iter().map(|Stamped { at, entry }| (*at, entry.clone()));
-        let text = self.lines(&mut end, notes.chain(entries)).map_err(|error| AppendError::io(&path, error))?;
-        write_behind(&path, text.as_bytes()).map_err(|source| AppendError::io(&path, source))?;
-        // The oldest file that stays.
-        let kept = segments[segments.len().saturating_sub(self.bounds.files_max)..].first().copied().unwrap_or(1);
-        if is_new {
-            self.files.sync_directory().map_err(directory)?;
-            end.first = end.first.max(kept);
-        }
-        // The lines are there. A head that is behind is caught up by the next one.
-        if let Err(error) = end.write(&self.files.head()) {
-            let path = self.files.head();
-            tracing::error!(node = self.node, path = %path.display(), %error, "audit: the last entry cannot be named");
-        } else if is_new {
-            self.remove_before(kept, &segments);
-        }
-        Ok(end)
+        notes
     }
 
-    /// The last line that is there. A crash may have left a last file that has none.
-    fn last_line(&self, tail: Option<&Tail>, segments: &[u64]) -> Result<Head, AppendError> {
-        match (tail, segments) {
-            (Some(tail), [.., before, _]) if tail.length == 0 => Ok(Tail::read(self.files.segment(*before))?.end),
-            (tail, _) => Ok(tail.map_or(Head::NONE, |tail| tail.end)),
-        }
-    }
-
-    /// The lines of these entries. `end` is the last line before them, and the last of them afterwards.
+    /// Returns the lines of these entries. Moves `end` from the line before them to the last of them.
     fn lines(&self, end: &mut Head, entries: impl Iterator<Item = (Timestamp, Entry)>) -> io::Result<String> {
         let mut text = String::new();
         for (at, entry) in entries {
@@ -165,39 +193,19 @@ impl Writer {
                 entry,
                 previous: end.hash,
             };
-            let (sealed, hash) = line.seal()?;
-            text.push_str(&sealed);
+            let (encoded, hash) = line.encode()?;
+            text.push_str(&encoded);
             text.push('\n');
             (end.count, end.hash) = (line.number, hash);
         }
         Ok(text)
     }
 
-    /// Takes half a line from the end of the log, and says where it went.
-    fn set_aside(&self, tail: &Tail, number: u64) -> Result<String, AppendError> {
-        let path = self.files.half(number);
-        write_behind(&path, &tail.half).map_err(|source| AppendError::io(&path, source))?;
-        let cut = OpenOptions::new().write(true).open(&tail.path).and_then(|file| {
-            file.set_len(tail.length)?;
-            file.sync_all()
-        });
-        cut.map_err(|source| AppendError::io(&tail.path, source))?;
-        let name = path.file_name().unwrap_or_default().display().to_string();
-        let note = format!(
-            "the log ended with half a line, as a crash leaves it; its {} bytes are in {name}",
-            tail.half.len()
-        );
-        tracing::warn!(node = self.node, "audit: {note}");
-        Ok(note)
-    }
-
-    fn remove_before(&self, kept: u64, segments: &[u64]) {
-        let halves = self.files.halves().unwrap_or_default();
-        let old = segments.iter().filter(|&&segment| segment < kept).map(|&segment| self.files.segment(segment));
-        let old_halves = halves.into_iter().filter(|&half| half < kept).map(|half| self.files.half(half));
-        for path in old.chain(old_halves) {
+    fn remove_before(&self, oldest_kept: u64, segments: &[u64]) {
+        for &segment in segments.iter().filter(|&&segment| segment < oldest_kept) {
+            let path = self.files.segment(segment);
             if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "audit: an old file stays");
+                tracing::warn!(path = %path.display(), %error, "old audit file cannot be removed");
             }
         }
     }
@@ -209,53 +217,23 @@ impl AppendError {
     }
 }
 
-/// The end of the last file.
-struct Tail {
-    path: PathBuf,
-    /// Up to the last newline.
-    length: u64,
-    /// The last line.
-    end: Head,
-    /// What stands behind the last newline: nothing, or half a line.
-    half: Vec<u8>,
+/// Opens a file to append to it; creates it, accessible only to its owner, if it is missing.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-impl Tail {
-    fn read(path: PathBuf) -> Result<Self, AppendError> {
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|mut file| {
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-            file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-            Ok(length)
-        });
-        let read = read.map_err(|source| AppendError::io(&path, source))?;
-        let newline = bytes.iter().rposition(|&byte| byte == b'\n');
-        if newline.is_none() && read > TAIL_BYTES {
-            return Err(AppendError::Foreign(path));
-        }
-        let (lines, half) = bytes.split_at(newline.map_or(0, |newline| newline + 1));
-        let last = lines.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|&byte| byte == b'\n').next());
-        let end = last.and_then(Line::read).map_or(Head::NONE, |(line, hash)| Head {
-            count: line.number,
-            hash,
-            ..Head::NONE
-        });
-        Ok(Self { length: read - half.len() as u64, half: half.into(), end, path })
+/// Appends bytes to a file, in place of the torn bytes at its end, and waits for the disk. Writes all of them or none.
+fn write_behind(path: &Path, torn_bytes: u64, bytes: &[u8]) -> io::Result<()> {
+    let mut file = open(path)?;
+    let length = file.metadata()?.len().saturating_sub(torn_bytes);
+    if torn_bytes > 0 {
+        file.set_len(length)?;
     }
-}
-
-/// Writes behind what is there, all of it or nothing, and waits for the disk.
-fn write_behind(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    let before = file.metadata()?.len();
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
-        // Half a line on a full disk. If it cannot be taken back, the next one who writes sets it aside.
-        let _ = file.set_len(before);
+        // Lines that stayed would be counted as lost although they are there. If truncating fails too, the next append
+        // treats the rest as a torn line.
+        let _ = file.set_len(length);
     }
     written
 }
-
-/// What is read of a file to find its last line, which has some 10 KiB at most.
-const TAIL_BYTES: u64 = 64 << 10;

@@ -1,4 +1,4 @@
-//! What names a guest: the SHA-256 of its bytes.
+//! SHA-256 digests. One names a guest by its bytes, and one chains each line of the audit log to the line before.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,11 +7,14 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of a guest's bytes.
+/// A SHA-256 digest, of a guest's bytes or of a line of the audit log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// All zeros, which no known input has: the predecessor of the first line of a hash chain.
+    pub const ZERO: Self = Self([0; 32]);
+
     /// Hashes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {

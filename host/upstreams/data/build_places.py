@@ -9,8 +9,8 @@ The wheels are read as zip files, nothing in them is imported. Needs the `zstd` 
 totally ordered, so the same wheels always give the same uncompressed bytes; their sha256 is printed and
 stands in README.md. The compressed bytes may differ between versions of zstd.
 
-The format, little-endian, is read by host/upstreams/src/places/decode.rs; change both together, and
-FORMAT_VERSION with them:
+The format, little-endian, is read by columns.rs and header.rs in host/upstreams/src/places; change all of
+them together, and FORMAT_VERSION here and VERSION in format.rs with them:
 
     header    magic, then u32: version, rows, bytes of countries, bytes of coordinates, bytes of names,
               adler32 of all that follows

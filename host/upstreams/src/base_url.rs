@@ -1,4 +1,6 @@
-//! The base URL of an upstream, and how a guest's path is put behind it.
+//! The base URL of an upstream, to which a guest's path is appended.
+//!
+//! Owns the rule that no path leads out of the base URL. Knows nothing about secrets and requests.
 //!
 //! Bounds: a path has at most [`PATH_BYTES_MAX`] bytes.
 
@@ -6,61 +8,63 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// A URL that a guest's paths start from and stay below.
+/// A URL to which guests append paths and that these paths cannot leave.
 #[derive(Clone, Debug)]
 pub(super) struct BaseUrl(Url);
 
-/// Why a URL cannot be the base of an upstream.
+/// A URL that cannot be the base of an upstream. The configuration is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UrlProblem {
-    /// It does not parse, or is no HTTP URL.
+pub enum BaseUrlError {
+    /// The text does not parse, or its scheme is neither http nor https.
     #[error("not a URL: write it as https://host/path")]
     Malformed,
 
-    /// Requests would cross a network in plain sight.
-    #[error("not https: only 127.0.0.1, ::1 and localhost may be asked over http")]
+    /// Requests would cross a network unencrypted.
+    #[error("not https: only 127.0.0.1, ::1 and localhost may be reached over http")]
     Plain,
 
-    /// It holds a user name or password.
-    #[error("a user name or password is in it: keep that elsewhere and name the place in `secret`")]
+    /// The URL contains a user name or password.
+    #[error("it contains a user name or password: store that elsewhere and name the place in `secret`")]
     Login,
 
-    /// It has a query or fragment, which a guest's path could not follow.
-    #[error("a query or fragment is in it: the guest adds the query, `query` names the parameter for the secret")]
+    /// The URL contains a query or fragment, to which a path cannot be appended.
+    #[error("it contains a query or fragment: the guest adds the query, `query` names the parameter for the secret")]
     Query,
 }
 
 impl BaseUrl {
+    /// Parses and validates a base URL.
+    ///
     /// # Errors
     ///
-    /// See [`UrlProblem`].
-    pub(super) fn parse(text: &str) -> Result<Self, UrlProblem> {
-        let url = Url::parse(text).map_err(|_| UrlProblem::Malformed)?;
+    /// See [`BaseUrlError`].
+    pub(super) fn parse(text: &str) -> Result<Self, BaseUrlError> {
+        let url = Url::parse(text).map_err(|_| BaseUrlError::Malformed)?;
         let base = Self(url);
         match base.0.scheme() {
             "https" => {}
             "http" if base.is_loopback() => {}
-            "http" => return Err(UrlProblem::Plain),
-            _ => return Err(UrlProblem::Malformed),
+            "http" => return Err(BaseUrlError::Plain),
+            _ => return Err(BaseUrlError::Malformed),
         }
         if !base.0.username().is_empty() || base.0.password().is_some() {
-            return Err(UrlProblem::Login);
+            return Err(BaseUrlError::Login);
         }
         if base.0.query().is_some() || base.0.fragment().is_some() {
-            return Err(UrlProblem::Query);
+            return Err(BaseUrlError::Query);
         }
         Ok(base)
     }
 
-    /// Puts a guest's path and query behind this URL. `None` if it is malformed or leads elsewhere: to another
-    /// scheme, host or port, or above the path of this URL.
+    /// Appends a guest's path and query to this URL. Returns `None` if it is malformed or leads elsewhere: to another
+    /// scheme, host or port, or out of the path of this URL.
     pub(super) fn join(&self, path: &[u8]) -> Option<Url> {
         if path.len() > PATH_BYTES_MAX {
             return None;
         }
         let path = str::from_utf8(path).ok()?;
         let starts_well = path.is_empty() || path.starts_with(['/', '?']);
-        // The parser would drop tabs and newlines, and the fragment.
+        // Rejected here, because the URL parser drops tabs and newlines silently, and a fragment is never sent.
         if !starts_well || path.contains(|letter: char| letter.is_control() || letter == '#') {
             return None;
         }
@@ -69,6 +73,8 @@ impl BaseUrl {
             false => self.as_str(),
         };
         let url = Url::parse(&format!("{base}{path}")).ok()?;
+        // Checked on the parsed URL and not on the text: the parser resolves `..`, `%2e`, `\` and `@` in ways that a
+        // check of the text would have to repeat.
         let same_origin = url.scheme() == self.0.scheme()
             && url.host_str() == self.0.host_str()
             && url.port() == self.0.port()
@@ -78,7 +84,7 @@ impl BaseUrl {
         (same_origin && (rest.is_empty() || rest.starts_with('/'))).then_some(url)
     }
 
-    /// Whether requests stay on this machine.
+    /// Tests whether requests stay on this machine.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.0.host_str().unwrap_or_default();
         match host.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -87,7 +93,7 @@ impl BaseUrl {
         }
     }
 
-    /// Whether requests are encrypted.
+    /// Tests whether requests are encrypted.
     pub(super) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -97,7 +103,7 @@ impl BaseUrl {
     }
 }
 
-/// What servers commonly take as a request line.
+/// Limit of a path: common servers accept a request line of this length.
 const PATH_BYTES_MAX: usize = 8 << 10;
 
 #[cfg(test)]
@@ -107,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_is_https_unless_it_stays_on_the_machine() {
+    fn base_url_is_https_unless_it_is_loopback() {
         for (text, expected) in [
             ("https://example.org", Ok(())),
             ("HTTPS://example.org:8443/a/b", Ok(())),
@@ -115,30 +121,30 @@ mod tests {
             ("http://127.9.9.9/x", Ok(())),
             ("http://[::1]:1234", Ok(())),
             ("http://LOCALHOST/", Ok(())),
-            ("http://example.org", Err(UrlProblem::Plain)),
-            ("http://10.0.0.1", Err(UrlProblem::Plain)),
-            ("http://localhost.example.org", Err(UrlProblem::Plain)),
-            ("http://127.0.0.1.example.org", Err(UrlProblem::Plain)),
-            ("http://128.0.0.1", Err(UrlProblem::Plain)),
-            ("http://[::2]", Err(UrlProblem::Plain)),
-            ("http://127.0.0.1@example.org", Err(UrlProblem::Plain)),
-            ("https://user:word@example.org", Err(UrlProblem::Login)),
-            ("https://user@example.org", Err(UrlProblem::Login)),
-            ("https://example.org?key=1", Err(UrlProblem::Query)),
-            ("https://example.org#x", Err(UrlProblem::Query)),
-            ("ftp://example.org", Err(UrlProblem::Malformed)),
-            ("file:///etc/passwd", Err(UrlProblem::Malformed)),
-            ("unix:/run/x", Err(UrlProblem::Malformed)),
-            ("example.org", Err(UrlProblem::Malformed)),
-            ("https://", Err(UrlProblem::Malformed)),
-            ("", Err(UrlProblem::Malformed)),
+            ("http://example.org", Err(BaseUrlError::Plain)),
+            ("http://10.0.0.1", Err(BaseUrlError::Plain)),
+            ("http://localhost.example.org", Err(BaseUrlError::Plain)),
+            ("http://127.0.0.1.example.org", Err(BaseUrlError::Plain)),
+            ("http://128.0.0.1", Err(BaseUrlError::Plain)),
+            ("http://[::2]", Err(BaseUrlError::Plain)),
+            ("http://127.0.0.1@example.org", Err(BaseUrlError::Plain)),
+            ("https://user:word@example.org", Err(BaseUrlError::Login)),
+            ("https://user@example.org", Err(BaseUrlError::Login)),
+            ("https://example.org?key=1", Err(BaseUrlError::Query)),
+            ("https://example.org#x", Err(BaseUrlError::Query)),
+            ("ftp://example.org", Err(BaseUrlError::Malformed)),
+            ("file:///etc/passwd", Err(BaseUrlError::Malformed)),
+            ("unix:/run/x", Err(BaseUrlError::Malformed)),
+            ("example.org", Err(BaseUrlError::Malformed)),
+            ("https://", Err(BaseUrlError::Malformed)),
+            ("", Err(BaseUrlError::Malformed)),
         ] {
             assert_eq!(BaseUrl::parse(text).map(|_| ()), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_path_goes_behind_the_base_and_stays_there() {
+    fn path_is_appended_to_the_base_url_and_stays_below_it() {
         for (base, path, expected) in [
             ("https://h", "", Some("https://h/")),
             ("https://h", "/v1/places:searchNearby", Some("https://h/v1/places:searchNearby")),
@@ -180,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_path_leads_away(path in r"[/?]([a./\\@:?%2e#é\[\]]|\.\./|%2e){0,12}", port in 0_u16..3) {
+        fn path_never_leaves_the_base_url(path in r"[/?]([a./\\@:?%2e#é\[\]]|\.\./|%2e){0,12}", port in 0_u16..3) {
             for base in ["https://h/a/b", "https://h", "http://[::1]/x/"] {
                 let base = base.replacen("/a", &format!(":{port}/a"), 1);
                 let base = BaseUrl::parse(&base).unwrap();

@@ -1,4 +1,6 @@
-//! The `[upstreams]` tables of the configuration, as they are written. What they amount to is in `resolve`.
+//! The `[upstreams]` tables of the configuration, as written, and the presets.
+//!
+//! Knows nothing about validity; `resolve` validates the tables and fills in presets and defaults.
 
 use std::collections::BTreeMap;
 
@@ -6,64 +8,66 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::SecretSource;
 
-/// The `[upstreams]` part of the configuration: a table `[upstreams.NAME]` per upstream. None of it changes while a
-/// node runs.
+/// The `[upstreams]` part of the configuration: a table `[upstreams.NAME]` per upstream. No field may change while a node
+/// runs.
 ///
-/// Three names are there without a table, and a table for one of them overrides it field by field:
+/// Three names are presets that need no table. A table of such a name overrides the preset field by field:
 ///
-/// | name | what it is | secret |
+/// | name | upstream | secret |
 /// | --- | --- | --- |
-/// | `embedded` | the places inside the binary; no field but `timeout_ms` (10,000), `body_kib_max` and `in_flight_max` applies | none |
+/// | `embedded` | the places embedded in the binary; no field but `timeout_ms` (10,000), `body_kib_max` and `in_flight_max` apply | none |
 /// | `google` | Places API (New), `https://places.googleapis.com` | `HERD_GOOGLE_KEY`, in header `X-Goog-Api-Key` |
 /// | `google-legacy` | Places API, Nearby Search, with its full path | `HERD_GOOGLE_KEY`, in query parameter `key` |
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UpstreamsConfig(
-    /// The tables by name.
+    /// Tables by name.
     pub BTreeMap<String, UpstreamConfig>,
 );
 
-/// One table `[upstreams.NAME]`. What it leaves out is as in the preset of that name, or else has the default given
+/// One table `[upstreams.NAME]`. A field that it omits has the value of the preset of that name, or else the default given
 /// here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpstreamConfig {
-    /// Base URL, without a query; a guest's path is put behind it and cannot leave it. Must be https unless the host
+    /// Base URL, without a query. A guest's path is appended to it and cannot leave it. Must be https unless the host
     /// is a loopback address or `localhost`. No default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Where the secret is read from at start: `{ env = "NAME" }`, `{ file = "PATH" }` or `{ credential = "NAME" }`
-    /// (of systemd, a file in `$CREDENTIALS_DIRECTORY`). White space around it is dropped. Never the secret itself.
-    /// Default: none is sent.
+    /// Source of the secret, read at start: `{ env = "NAME" }`, `{ file = "PATH" }` or `{ credential = "NAME" }` (of
+    /// systemd, a file in `$CREDENTIALS_DIRECTORY`). White space around the secret is dropped. Never the secret itself.
+    /// Default: no secret is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretSource>,
-    /// The query parameter that takes the secret. Either this or `header` is needed with a secret.
+    /// Query parameter that carries the secret. A secret needs either this or `header`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// The header whose value is the secret. Where a scheme is needed, as in `Bearer TOKEN`, it is part of the secret.
+    /// Header whose value is the secret. A scheme, as in `Bearer TOKEN`, is part of the secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// Headers of every request. Default: none. Those of a preset stay unless named here.
+    /// Static headers of every request. Default: none. Headers of a preset stay unless named here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Milliseconds for a connection with its TLS handshake, 1 to 60,000. Default 1000. Raised, an upstream that is
-    /// down is noticed later.
+    /// Time limit for a connection with its TLS handshake, in milliseconds, 1 to 60,000. Default 1000. Raised, it takes
+    /// longer to notice that an upstream is down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_timeout_ms: Option<u64>,
-    /// Milliseconds for a request from start to end, retry included, 1 to 60,000. Default 2000. Raised, clients wait
-    /// longer for the next source, and more requests are in flight when the upstream is slow.
+    /// Time limit for a request with its retry, in milliseconds, 1 to 60,000. Default 2000. Raised, clients wait longer
+    /// for the next source, and more requests are in flight when the upstream is slow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// KiB of an answer's body, 1 to 8192. Default 1024. Raised, memory grows by up to this times `in_flight_max`.
+    /// Limit of an answer's body in KiB, 1 to 8192. Default 1024. Raised, memory grows by up to this times
+    /// `in_flight_max`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_kib_max: Option<u64>,
-    /// Requests at once, 1 to 4096; one more is refused. Default 64. Raised, connections, open files and memory grow.
+    /// Limit of concurrent requests, 1 to 4096; one more is refused. Default 64. Raised, connections, open files and
+    /// memory grow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight_max: Option<u64>,
 }
 
 impl UpstreamConfig {
-    /// Returns what is there without a table of that name.
+    /// Returns the preset of a name.
     pub(super) fn preset(name: &str) -> Option<Self> {
         let google_key = || Some(SecretSource::Env("HERD_GOOGLE_KEY".into()));
         match name {
@@ -87,13 +91,15 @@ impl UpstreamConfig {
         }
     }
 
-    /// Returns this preset with what a table says instead. Saying where the secret goes replaces both ways.
+    /// Overrides this preset by a table, field by field. `query` and `header` are one field here: naming either replaces
+    /// both, because a secret has one placement.
     pub(super) fn overridden_by(mut self, table: &Self) -> Self {
         let table = table.clone();
         let (query, header) = match (&table.query, &table.header) {
             (None, None) => (self.query, self.header),
             _ => (table.query, table.header),
         };
+        // Header names are case-insensitive, map keys are not.
         self.headers.retain(|name, _| !table.headers.keys().any(|other| other.eq_ignore_ascii_case(name)));
         self.headers.extend(table.headers);
         Self {
@@ -110,16 +116,16 @@ impl UpstreamConfig {
     }
 }
 
-/// The upstream inside the process.
+/// Name of the upstream that answers from the embedded places.
 pub(super) const EMBEDDED: &str = "embedded";
 
-/// Every name that needs no table.
+/// Names that need no table.
 pub(super) const PRESETS: [&str; 3] = [EMBEDDED, "google", "google-legacy"];
 
-/// The first request waits for the places to be unpacked, which takes a debug build on a busy machine seconds.
+/// The first request waits until the places are unpacked, which takes seconds in a debug build on a busy machine.
 const EMBEDDED_TIMEOUT_MS: u64 = 10_000;
 
-/// A request is billed by the dearest field of its mask. These stay in Nearby Search Pro; ratings, prices, opening
-/// hours and contacts would move it to Enterprise.
+/// Fields of an answer of Google. A request is billed by the most expensive field of its mask: these are in Nearby Search
+/// Pro; ratings, prices, opening hours and contacts would be in Enterprise.
 const GOOGLE_FIELD_MASK: &str = "places.id,places.displayName,places.location,places.types,places.primaryType,\
                                  places.formattedAddress,places.businessStatus,places.googleMapsUri";

@@ -1,4 +1,6 @@
-//! Counts of an upstream's requests, and what a status shows of them.
+//! Counters of an upstream's requests, and the status types that show them.
+//!
+//! Knows nothing about requests. Bounds: a fixed number of counters per upstream.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,47 +8,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use herd_sdk::Failure;
 use serde::Serialize;
 
-/// How requests to one upstream ended. Counts only grow.
+/// Counters of one upstream, by the outcome of requests. They only grow.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     requests: AtomicU64,
     answers: AtomicU64,
     /// In the order of [`Failure::ALL`].
     failures: [AtomicU64; Failure::ALL.len()],
 }
 
-/// Every upstream of a node and how it fares.
+/// Status of all upstreams of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpstreamsStatus {
-    /// By name.
+    /// The upstreams, ordered by name.
     pub upstreams: Vec<UpstreamStatus>,
-    /// Requests to names that are not configured.
+    /// Number of requests to names that are not configured.
     pub unknown_total: u64,
 }
 
-/// One upstream and how it fares.
+/// Status of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpstreamStatus {
-    /// Its name.
+    /// Name of the upstream.
     pub name: String,
-    /// The base URL, which has no secret; `None` for the one inside the process.
+    /// Base URL, which contains no secret; `None` for `embedded`.
     pub url: Option<String>,
-    /// Why it cannot be asked, such as a secret that is missing.
+    /// Reason why it is unavailable, such as a missing secret.
     pub problem: Option<String>,
-    /// Requests, those in flight included. Those that are not in flight and neither answered nor failed were given up
-    /// by who asked.
+    /// Number of requests, including those in flight. Requests that are neither in flight nor counted below were
+    /// cancelled by the caller.
     pub requests_total: u64,
-    /// Requests that brought an answer, whatever its status.
+    /// Number of requests with an answer of any status.
     pub answers_total: u64,
-    /// Requests that brought none, by the word for why.
+    /// Number of requests without an answer, by the word of the failure.
     pub failures_total: BTreeMap<&'static str, u64>,
-    /// Requests under way.
+    /// Number of requests in flight.
     pub in_flight: usize,
-    /// The most that may be.
+    /// Limit of requests in flight.
     pub in_flight_max: usize,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }

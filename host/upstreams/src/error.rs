@@ -1,102 +1,104 @@
-//! Why the upstreams of a configuration were refused.
+//! Errors in the `[upstreams]` part of a configuration.
+//!
+//! Every variant names the upstream; none repeats a URL or a secret.
 
-use super::base_url::UrlProblem;
-use super::secret::SecretProblem;
+use super::base_url::BaseUrlError;
+use super::secret::SecretError;
 
-/// Why the upstreams of a configuration were refused. The configuration or the environment is at fault, and nothing
-/// was started.
+/// An invalid `[upstreams]` configuration. The configuration or the environment is at fault. Nothing was created, and the
+/// node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamConfigError {
-    /// The node is to ask an upstream that neither has a table nor is built in.
+    /// A name in use has neither a table nor a preset.
     #[error("no upstream is named {upstream:?}: use {known}, or add a table `[upstreams.{upstream}]` with a `url`")]
     UnknownName {
-        /// The name.
+        /// Name of the upstream.
         upstream: String,
-        /// The names that are there.
+        /// The configured names and the presets.
         known: String,
     },
 
-    /// A table that no preset completes lacks a URL.
+    /// A table has no URL and no preset provides one.
     #[error("upstream {upstream} has no `url`")]
     NoUrl {
-        /// The name.
+        /// Name of the upstream.
         upstream: String,
     },
 
-    /// The URL cannot be used. It is not repeated, for it may hold a secret by mistake.
+    /// The URL cannot be used. It is not repeated, because it may contain a secret by mistake.
     #[error("`url` of upstream {upstream} cannot be used")]
     Url {
-        /// The name.
+        /// Name of the upstream.
         upstream: String,
-        /// What is wrong with it.
+        /// Reason.
         #[source]
-        problem: UrlProblem,
+        problem: BaseUrlError,
     },
 
-    /// The secret of an upstream that is used cannot be had.
-    #[error("upstream {upstream} has no secret: provide it, or take {upstream} out of the sources")]
+    /// The secret of an upstream in use cannot be read.
+    #[error("upstream {upstream} has no secret: provide it, or remove {upstream} from the sources")]
     Secret {
-        /// The name.
+        /// Name of the upstream.
         upstream: String,
-        /// What is wrong.
+        /// Reason.
         #[source]
-        problem: SecretProblem,
+        problem: SecretError,
     },
 
-    /// A secret is written into the configuration itself, whether it is used or not.
+    /// The configuration contains a secret itself. Checked for every upstream, in use or not.
     #[error(
-        "`secret` of upstream {upstream} is written out: keep it elsewhere and say where, with \
+        "`secret` of upstream {upstream} is the secret itself: store it elsewhere and name the place, with \
          {{ env = \"NAME\" }}, {{ file = \"PATH\" }} or {{ credential = \"NAME\" }}"
     )]
     SecretWrittenOut {
-        /// The name.
+        /// Name of the upstream.
         upstream: String,
     },
 
-    /// Nothing, or two things, say where the secret goes; or there is a place for it but no secret.
+    /// A secret has no placement or two, or a placement has no secret.
     #[error("upstream {upstream} needs `secret` together with one of `query` and `header`, or none of the three")]
-    SecretPlace {
-        /// The name.
+    SecretPlacement {
+        /// Name of the upstream.
         upstream: String,
     },
 
-    /// A header, or the name of the query parameter, is not one.
+    /// A header, or the name of the query parameter, is malformed.
     #[error("upstream {upstream} has a malformed name or value for {name:?}")]
     Malformed {
-        /// The name of the upstream.
+        /// Name of the upstream.
         upstream: String,
-        /// The name of the header or parameter.
+        /// Name of the header or parameter.
         name: String,
     },
 
-    /// A header that carries secrets, or that the client sets itself, is among the static ones.
+    /// A static header is one that carries secrets, or one that the HTTP client sets.
     #[error("upstream {upstream} may not set {name} in `headers`: a secret goes into `secret` and `header`")]
     ReservedHeader {
-        /// The name of the upstream.
+        /// Name of the upstream.
         upstream: String,
-        /// The name of the header.
+        /// Name of the header.
         name: String,
     },
 
-    /// The upstream inside the process is given something that only makes sense outside.
-    #[error("upstream {upstream} is inside the process and takes no `{field}`")]
-    InProcess {
-        /// The name.
+    /// The table of `embedded` has a field that only applies to HTTP services.
+    #[error("upstream {upstream} is part of the process and takes no `{field}`")]
+    EmbeddedField {
+        /// Name of the upstream.
         upstream: String,
-        /// The field.
+        /// Name of the field.
         field: &'static str,
     },
 
-    /// A number is too small or too large.
+    /// A number is out of bounds.
     #[error("`{field}` of upstream {upstream} is {found}, and may be 1 to {max}")]
     OutOfBounds {
-        /// The name.
+        /// Name of the upstream.
         upstream: String,
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// What it is.
+        /// Configured value.
         found: u64,
-        /// The most it may be.
+        /// Maximum; the minimum is 1.
         max: u64,
     },
 }

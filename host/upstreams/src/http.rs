@@ -1,9 +1,11 @@
-//! An HTTP service outside, and the client that asks it.
+//! An external HTTP service and the client that sends requests to it.
 //!
-//! Owns connections and the secret. Knows nothing about deadlines and how many may ask at once; see `upstream`.
+//! Owns the connections and the secret. Knows nothing about deadlines and concurrency; see `upstream`.
 //!
-//! A client per service rather than one for all: the time to connect, the use of a proxy and the need of root
-//! certificates differ, and a service that is slow or odd shares no pool with another.
+//! Every service has its own client, because connect timeouts, proxies and the need for root certificates differ, and
+//! so that a slow or faulty service shares no connection pool with another.
+//!
+//! Bounds: the bytes of an answer, two attempts a request, and as many idle connections as requests in flight.
 
 use std::error::Error;
 use std::fmt;
@@ -11,6 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use herd_model::FetchRequest;
 use herd_sdk::{Failure, Method};
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
@@ -18,23 +21,23 @@ use reqwest::{Client, Response, Url};
 use tokio::time;
 use tracing::{debug, warn};
 
+use super::answer::Answer;
 use super::base_url::BaseUrl;
 use super::lazy::Lazy;
-use super::resolve::{HttpPlan, Limits, Place};
-use super::upstream::Answer;
-use herd_model::FetchRequest;
+use super::resolve::{HttpPlan, SecretPlacement, UpstreamLimits};
 
-/// An HTTP service.
+/// An external HTTP service.
 pub(super) struct HttpService {
     name: Arc<str>,
     plan: HttpPlan,
     body_bytes_max: usize,
-    /// `None` if it could not be built. It is not tried again, for what was missing comes with an installation.
+    /// `None` if it could not be built. Building is not retried: root certificates, the likely cause, come with an
+    /// installation.
     client: Lazy<Option<Client>>,
 }
 
 impl HttpService {
-    pub(super) fn new(name: Arc<str>, plan: HttpPlan, limits: Limits) -> Self {
+    pub(super) fn new(name: Arc<str>, plan: HttpPlan, limits: UpstreamLimits) -> Self {
         let client = ClientPlan {
             upstream: name.clone(),
             loopback: plan.base.is_loopback(),
@@ -50,73 +53,73 @@ impl HttpService {
         &self.plan.base
     }
 
-    /// Sends a request and reads all of the answer. Cancel safe: dropped, it closes its connection.
+    /// Sends a request and reads the whole answer. Cancel safe: dropping the future closes the connection.
     ///
     /// # Errors
     ///
-    /// Any failure but [`Failure::Timeout`] and [`Failure::Busy`].
-    pub(super) async fn answer(&self, request: &FetchRequest) -> Result<Answer, Failure> {
+    /// Any failure except [`Failure::Timeout`] and [`Failure::Busy`], which the caller detects.
+    pub(super) async fn fetch(&self, request: &FetchRequest) -> Result<Answer, Failure> {
         let url = self.url(&request.path).ok_or(Failure::Unknown)?;
         let client = self.client.value().await.flatten().ok_or(Failure::Unreachable)?;
         let response = self.send(&client, request, url).await?;
         let status = response.status().as_u16();
         let body = self.read(response).await?;
-        let body = match &self.plan.pass {
-            Some(pass) => pass.secret.scrub(body),
+        let body = match &self.plan.auth {
+            Some(auth) => auth.secret.scrub(body),
             None => body,
         };
         Ok(Answer { status, body })
     }
 
-    /// The URL with the secret, if it goes there. Not to be shown.
+    /// Returns the URL of a request. It may contain the secret, so it must not reach a log or an error.
     fn url(&self, path: &[u8]) -> Option<Url> {
         let mut url = self.plan.base.join(path)?;
-        if let Some(pass) = &self.plan.pass
-            && let Place::Query(name) = &pass.place
+        if let Some(auth) = &self.plan.auth
+            && let SecretPlacement::Query(name) = &auth.placement
         {
-            url.query_pairs_mut().append_pair(name, pass.secret.expose());
+            url.query_pairs_mut().append_pair(name, auth.secret.expose());
         }
         Some(url)
     }
 
     async fn send(&self, client: &Client, request: &FetchRequest, url: Url) -> Result<Response, Failure> {
-        // The client itself sends again what an idle connection was too dead to take. What is lost after that may
-        // have been acted upon, so only a get, which changes nothing, is worth a second try.
-        let mut tries_left = match request.method {
+        // The client itself resends a request that a dead idle connection did not accept. Later failures leave open
+        // whether the service acted on the request, so only a get, which changes nothing, is sent a second time.
+        let mut attempts_left = match request.method {
             Method::Get => 2,
             Method::Post => 1,
         };
         loop {
-            tries_left -= 1;
-            let error = match self.prepared(client, request, url.clone())?.send().await {
+            attempts_left -= 1;
+            let error = match self.request(client, request, url.clone())?.send().await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            self.explain(&error);
-            if tries_left == 0 || !may_pass(&error) {
+            self.log_error(&error);
+            if attempts_left == 0 || !is_retryable(&error) {
                 return Err(if error.is_connect() { Failure::Unreachable } else { Failure::Incomplete });
             }
             time::sleep(Duration::from_millis(rand::random_range(RETRY_PAUSE_MS))).await;
         }
     }
 
-    fn prepared(&self, client: &Client, request: &FetchRequest, url: Url) -> Result<reqwest::RequestBuilder, Failure> {
+    fn request(&self, client: &Client, request: &FetchRequest, url: Url) -> Result<reqwest::RequestBuilder, Failure> {
         let mut builder = match request.method {
             Method::Get => client.get(url),
             Method::Post => client.post(url).body(request.body.clone()),
         }
         .headers(self.plan.headers.clone());
-        if let Some(pass) = &self.plan.pass
-            && let Place::Header(name) = &pass.place
+        if let Some(auth) = &self.plan.auth
+            && let SecretPlacement::Header(name) = &auth.placement
         {
-            let mut value = HeaderValue::from_str(pass.secret.expose()).map_err(|_| Failure::Unknown)?;
+            let mut value = HeaderValue::from_str(auth.secret.expose()).map_err(|_| Failure::Unknown)?;
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
         Ok(builder)
     }
 
-    /// Reads the body, and stops at the first byte too many.
+    /// Reads the body and stops when it exceeds the limit. Trusts no declared length, which may be absent or wrong.
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
         if response.content_length().is_some_and(|bytes| bytes > self.body_bytes_max as u64) {
             return Err(Failure::TooLarge);
@@ -128,21 +131,21 @@ impl HttpService {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(body),
                 Err(error) => {
-                    self.explain(&error);
+                    self.log_error(&error);
                     return Err(Failure::Incomplete);
                 }
             }
         }
     }
 
-    /// Logs what the error is made of. Its own text is left out, for it has the URL with the secret.
-    fn explain(&self, error: &reqwest::Error) {
+    /// Logs the causes of an error. Its own text contains the URL, and so perhaps the secret.
+    fn log_error(&self, error: &reqwest::Error) {
         let text = causes(error).into_bytes();
-        let text = match &self.plan.pass {
-            Some(pass) => pass.secret.scrub(text),
+        let text = match &self.plan.auth {
+            Some(auth) => auth.secret.scrub(text),
             None => text,
         };
-        debug!(upstream = &*self.name, error = %String::from_utf8_lossy(&text), "upstream request broke");
+        debug!(upstream = &*self.name, error = %String::from_utf8_lossy(&text), "upstream request failed");
     }
 }
 
@@ -152,7 +155,7 @@ impl fmt::Debug for HttpService {
     }
 }
 
-/// All that the making of a client needs, on whatever thread.
+/// Settings of a client, which is built on another thread.
 struct ClientPlan {
     upstream: Arc<str>,
     loopback: bool,
@@ -163,20 +166,20 @@ struct ClientPlan {
 
 impl ClientPlan {
     fn build(self) -> Option<Client> {
-        // Fails if the process has a provider already, which is as good.
+        // Fails if another part of the process has installed a provider already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .user_agent(concat!("herd/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .connect_timeout(self.connect_timeout)
             .pool_max_idle_per_host(self.idle_max)
-            .pool_idle_timeout(IDLE);
+            .pool_idle_timeout(IDLE_TIMEOUT);
         if self.loopback {
             builder = builder.no_proxy();
         }
         builder = match self.https {
             true => builder.https_only(true),
-            // Without a list of its own the client insists on the roots of the machine, needed or not.
+            // Without an explicit list the client fails on a host without root certificates, even for plain HTTP.
             false => builder.tls_certs_only([]),
         };
         match builder.build() {
@@ -185,7 +188,7 @@ impl ClientPlan {
                 warn!(
                     upstream = &*self.upstream,
                     error = %causes(&error),
-                    "no HTTP client, so this upstream stays unreachable; are root certificates installed?"
+                    "HTTP client cannot be built, so the upstream is unreachable; are root certificates installed?"
                 );
                 None
             }
@@ -193,9 +196,9 @@ impl ClientPlan {
     }
 }
 
-/// Whether a second try may do better: there was no connection, or it was reset, as one is that stayed idle for
-/// longer than the other side keeps it.
-fn may_pass(error: &reqwest::Error) -> bool {
+/// Tests whether a second attempt may succeed: the connection was refused, or it was reset, as happens when the service
+/// closes an idle connection.
+fn is_retryable(error: &reqwest::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
 
     let reset = |kind| matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset);
@@ -213,9 +216,9 @@ fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static
     std::iter::successors(error.source(), |error| (*error).source())
 }
 
-/// Long enough for a restarting neighbour to listen again more often than not, short against any timeout; a range,
-/// so that the nodes of a herd do not come back as one.
+/// Pause before the second attempt, in milliseconds. Usually long enough for a restarting service to listen again, and
+/// short against any timeout. Random, so that the nodes of a herd do not retry in step.
 const RETRY_PAUSE_MS: std::ops::RangeInclusive<u64> = 10..=50;
 
-/// Shorter than what servers commonly keep an idle connection for, a minute and more.
-const IDLE: Duration = Duration::from_secs(30);
+/// Time after which an idle connection is closed. Servers commonly close theirs after a minute or more.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,15 +1,17 @@
-//! Upstreams: what answers the fetches of a guest, by name. HTTP services outside, and the places that are built
-//! into the binary.
+//! Upstreams: the named services that a guest can fetch from. They are HTTP services, and the places that are embedded
+//! in the binary.
 //!
-//! Owns base URLs, secrets, connections, limits and counts. A guest gives a name, a path and perhaps a body; it never
-//! learns where that goes, and a secret goes only into the request it belongs to: not into answers, errors, logs or
-//! `Debug`. Knows nothing about sessions, records, peers or what an answer means.
+//! The crate owns base URLs, secrets, connections, limits and counters. A guest gives a name, a path and optionally a
+//! body; it never learns the base URL. A secret is sent only with the requests of its own upstream, and is kept out of
+//! answers, errors, logs and `Debug`. The crate knows nothing about sessions, records, peers or the meaning of an answer.
 //!
-//! Bounds, each per upstream and configurable: requests in flight (one more is refused at once, nothing waits in a
-//! queue), bytes of an answer, time to connect, time for the whole. No redirect is followed. Nothing is connected,
-//! loaded or built before the first request that needs it, so a host without root certificates or network runs a node
-//! that never calls out.
+//! Limits are configurable per upstream: requests in flight (one more is refused at once; there is no queue), bytes of an
+//! answer, time to connect and time for a request. Redirects are not followed.
+//!
+//! Clients, connections and the places are created by the first request that needs them, so a node that makes no
+//! requests runs on a host without root certificates or network.
 
+mod answer;
 mod base_url;
 mod config;
 mod counters;
@@ -37,29 +39,54 @@ use tracing::debug;
 use self::resolve::{Resolved, names};
 use self::upstream::Upstream;
 
-pub use self::base_url::UrlProblem;
+pub use self::base_url::BaseUrlError;
 pub use self::config::{UpstreamConfig, UpstreamsConfig};
 pub use self::counters::{UpstreamStatus, UpstreamsStatus};
 pub use self::error::UpstreamConfigError;
-pub use self::secret::{SecretProblem, SecretSource};
+pub use self::secret::{SecretError, SecretSource};
 
-/// Every upstream of a node.
+/// The upstreams of a node.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use herd_model::{FetchAnswer, FetchRequest};
+/// use herd_sdk::{Failure, Method};
+/// use herd_upstreams::{Upstreams, UpstreamsConfig};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let upstreams = Upstreams::new(&UpstreamsConfig::default(), &["embedded".into()]).unwrap();
+/// let request = FetchRequest {
+///     upstream: b"embedded".to_vec(),
+///     method: Method::Get,
+///     path: b"?latitude=34.07&longitude=-118.44&radius_m=10000&limit=5".to_vec(),
+///     body: vec![],
+/// };
+/// let unknown = FetchRequest { upstream: b"weather".to_vec(), ..request.clone() };
+/// let deadline = Instant::now() + Duration::from_secs(10);
+/// assert!(matches!(upstreams.fetch(request, deadline).await, FetchAnswer::Response { status: 200, .. }));
+/// assert_eq!(upstreams.fetch(unknown, deadline).await, FetchAnswer::Failed(Failure::Unknown));
+/// assert_eq!(upstreams.status().unknown_total, 1);
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Upstreams {
     by_name: BTreeMap<String, Arc<Upstream>>,
-    /// Requests to names that are not there. Not counted by name, for the names are a guest's.
+    /// Requests to unknown names. One counter for all of them, because a guest could make up names without limit.
     unknown_total: AtomicU64,
 }
 
 impl Upstreams {
-    /// Checks the configuration and reads the secrets. `used` names the upstreams that the node is going to ask, such
-    /// as the sources of places; the secret of any other may be missing, and then asking it fails as unknown.
+    /// Validates the configuration and reads the secrets.
     ///
-    /// Reads files, but opens no connection and builds no HTTP client.
+    /// `used` names the upstreams that the node is going to use, such as the sources of places. The secret of any other
+    /// upstream may be missing; then a fetch from it fails as [`Failure::Unknown`].
+    ///
+    /// Blocks to read secret files. Opens no connection and builds no HTTP client.
     ///
     /// # Errors
     ///
-    /// See [`UpstreamConfigError`]. Nothing was started.
+    /// See [`UpstreamConfigError`]. Nothing was created.
     pub fn new(config: &UpstreamsConfig, used: &[String]) -> Result<Self, UpstreamConfigError> {
         Self::with_environment(config, used, &|name| std::env::var_os(name))
     }
@@ -78,22 +105,22 @@ impl Upstreams {
         Ok(Self { by_name, unknown_total: AtomicU64::new(0) })
     }
 
-    /// Asks an upstream and waits for all of its answer, until `deadline` at the latest or for the time limit of the
-    /// upstream if that is shorter.
+    /// Sends a request to an upstream and returns its whole answer. Fails at `deadline`, or after the time limit of the
+    /// upstream if that is sooner.
     ///
-    /// Nothing happens before the first poll, which must be on a tokio runtime. Cancel safe: a dropped future ends the
-    /// request, its connection is closed, and its place in the limit is free again. Never panics.
-    pub fn ask(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
+    /// The future does nothing before its first poll, which must be on a tokio runtime. Cancel safe: dropping it ends the
+    /// request, closes its connection and frees its permit. Never panics.
+    pub fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
         let name = str::from_utf8(&request.upstream).ok();
         let Some(upstream) = name.and_then(|name| self.by_name.get(name)).cloned() else {
             self.unknown_total.fetch_add(1, Ordering::Relaxed);
-            debug!(upstream = %shown(&request.upstream), "guest asked an upstream that is not configured");
+            debug!(upstream = %loggable(&request.upstream), "fetch from an unknown upstream");
             return future::ready(FetchAnswer::Failed(Failure::Unknown)).boxed();
         };
-        async move { upstream.ask(request, deadline).await }.boxed()
+        async move { upstream.fetch(request, deadline).await }.boxed()
     }
 
-    /// Returns what there is and how it fares, by name.
+    /// Returns the state and counters of every upstream, ordered by name.
     #[must_use]
     pub fn status(&self) -> UpstreamsStatus {
         UpstreamsStatus {
@@ -103,8 +130,8 @@ impl Upstreams {
     }
 }
 
-/// The start of a name that a guest made up.
-fn shown(name: &[u8]) -> String {
+/// Returns the start of a name, escaped for a log: a guest chose it.
+fn loggable(name: &[u8]) -> String {
     String::from_utf8_lossy(&name[..name.len().min(64)]).escape_debug().to_string()
 }
 

@@ -1,24 +1,25 @@
-//! The embedded places, asked like any other upstream.
+//! The embedded places as an upstream.
 //!
-//! Owns the form of the question and of the answer. Bounds: [`RADIUS_M_MAX`] and [`LIMIT_MAX`], and with them the time
-//! of a query (0.1 ms) and the size of an answer (30 KiB).
+//! Owns the query format and the answer format. Knows nothing about the search itself; see `places`.
+//!
+//! Bounds: [`RADIUS_M_MAX`] and [`LIMIT_MAX`], which limit a query to 0.1 ms and an answer to 30 KiB.
 
 use std::fmt;
 use std::sync::OnceLock;
 
+use herd_model::FetchRequest;
 use herd_sdk::{Failure, Method};
 use serde::Serialize;
 use tracing::{debug, error};
 
+use super::answer::Answer;
 use super::lazy::Lazy;
-use super::places::{ATTRIBUTION, Near, Places};
-use super::upstream::Answer;
-use herd_model::FetchRequest;
+use super::places::{ATTRIBUTION, NearbyPlace, Places};
 
-/// The places, unpacked when first asked for.
-pub(super) struct InProcess(Lazy<Option<&'static Places>>);
+/// Service that answers from the embedded places, which it unpacks for the first request.
+pub(super) struct PlacesService(Lazy<Option<&'static Places>>);
 
-impl InProcess {
+impl PlacesService {
     pub(super) fn new() -> Self {
         Self::loading(built_in)
     }
@@ -27,12 +28,15 @@ impl InProcess {
         Self(Lazy::new(load))
     }
 
-    /// Answers `?latitude=..&longitude=..&radius_m=..&limit=..`, nearest first; status 400 says what is wrong with it.
+    /// Answers `?latitude=..&longitude=..&radius_m=..&limit=..` with the places within the radius, nearest first. A
+    /// malformed query is answered with status 400 and the reason.
+    ///
+    /// Cancel safe: unpacking continues for later requests.
     ///
     /// # Errors
     ///
     /// [`Failure::Unreachable`] if the data is damaged, [`Failure::Unknown`] if the path is not UTF-8.
-    pub(super) async fn answer(&self, request: &FetchRequest) -> Result<Answer, Failure> {
+    pub(super) async fn fetch(&self, request: &FetchRequest) -> Result<Answer, Failure> {
         let path = str::from_utf8(&request.path).map_err(|_| Failure::Unknown)?;
         let query = match (request.method, Query::parse(path)) {
             (Method::Post, _) => Err("only a get is answered".to_owned()),
@@ -43,18 +47,18 @@ impl InProcess {
             Err(error) => return json(400, &Refusal { error }),
         };
         let places = self.0.value().await.flatten().ok_or(Failure::Unreachable)?;
-        let near = places.near(query.latitude, query.longitude, query.radius_m, query.limit);
-        json(200, &PlacesAnswer { attribution: ATTRIBUTION, places: near.iter().map(PlaceJson::from).collect() })
+        let found = places.nearby(query.latitude, query.longitude, query.radius_m, query.limit);
+        json(200, &PlacesAnswer { attribution: ATTRIBUTION, places: found.iter().map(PlaceJson::from).collect() })
     }
 }
 
-impl fmt::Debug for InProcess {
+impl fmt::Debug for PlacesService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InProcess").finish_non_exhaustive()
+        f.debug_struct("PlacesService").finish_non_exhaustive()
     }
 }
 
-/// What is asked, within bounds.
+/// A valid query, within the bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Query {
     latitude: f64,
@@ -74,16 +78,16 @@ impl Query {
             let number = value.parse().ok().filter(|number| (least..=most).contains(number));
             let number: f64 = number.ok_or_else(|| format!("{key} is not a number from {least} to {most}"))?;
             if numbers[index].replace(number).is_some() {
-                return Err(format!("{key} is there twice"));
+                return Err(format!("{key} is given twice"));
             }
         }
         let number = |index: usize| numbers[index].ok_or_else(|| format!("{} is missing", Self::KEYS[index].0));
         let (latitude, longitude, radius_m, limit) = (number(0)?, number(1)?, number(2)?, number(3)?);
-        // Between 0 and its most, so the whole of it fits.
+        // In 0..=LIMIT_MAX, so the cast only drops a fraction.
         Ok(Self { latitude, longitude, radius_m, limit: limit as usize })
     }
 
-    /// Every key with the least and the most its number may be.
+    /// Keys with the minimum and maximum of their values.
     const KEYS: [(&str, f64, f64); 4] = [
         ("latitude", -90.0, 90.0),
         ("longitude", -180.0, 180.0),
@@ -114,27 +118,27 @@ struct Refusal {
     error: String,
 }
 
-impl<'a> From<&Near<'a>> for PlaceJson<'a> {
-    fn from(near: &Near<'a>) -> Self {
+impl<'a> From<&NearbyPlace<'a>> for PlaceJson<'a> {
+    fn from(place: &NearbyPlace<'a>) -> Self {
         Self {
-            name: near.name,
-            country: near.country,
-            kind: near.kind.as_str(),
-            population: near.population_approx,
-            latitude: near.latitude_degrees,
-            longitude: near.longitude_degrees,
-            distance_m: near.distance_m,
+            name: place.name,
+            country: place.country,
+            kind: place.kind.as_str(),
+            population: place.population_approx,
+            latitude: place.latitude_degrees,
+            longitude: place.longitude_degrees,
+            distance_m: place.distance_m,
         }
     }
 }
 
 fn json(status: u16, value: &impl Serialize) -> Result<Answer, Failure> {
-    // Text and finite numbers always have a JSON form.
+    // Cannot fail: texts and finite numbers have a JSON form.
     let body = serde_json::to_vec(value).map_err(|_| Failure::Incomplete)?;
     Ok(Answer { status, body })
 }
 
-/// The places of the process: the nodes of one process share them.
+/// Returns the places of the process. All its nodes share them, because they take 16 MB.
 fn built_in() -> Option<&'static Places> {
     static PLACES: OnceLock<Option<Places>> = OnceLock::new();
     let places = PLACES.get_or_init(|| match Places::embedded() {
@@ -143,17 +147,17 @@ fn built_in() -> Option<&'static Places> {
             Some(places)
         }
         Err(error) => {
-            error!(%error, "embedded places are damaged, so they stay unreachable; build herd again");
+            error!(%error, "embedded places are damaged and unavailable; rebuild herd");
             None
         }
     });
     places.as_ref()
 }
 
-/// Ten times what the default logic asks for. The time of a query grows with its square.
+/// Limit of `radius_m`: ten times the radius of the default logic. The time of a query grows with its square.
 const RADIUS_M_MAX: f64 = 500_000.0;
 
-/// Five times what the default logic asks for.
+/// Limit of `limit`: five times that of the default logic.
 const LIMIT_MAX: f64 = 100.0;
 
 #[cfg(test)]
@@ -162,17 +166,17 @@ mod tests {
 
     use super::*;
 
-    async fn ask(upstream: &InProcess, path: &str) -> Result<(u16, Value), Failure> {
+    async fn ask(upstream: &PlacesService, path: &str) -> Result<(u16, Value), Failure> {
         let path = path.as_bytes().to_vec();
         let request = FetchRequest { upstream: b"embedded".to_vec(), method: Method::Get, path, body: vec![] };
-        let answer = upstream.answer(&request).await?;
+        let answer = upstream.fetch(&request).await?;
         Ok((answer.status, serde_json::from_slice(&answer.body).unwrap()))
     }
 
     #[tokio::test]
-    async fn the_nearest_places_come_first_with_their_attribution() {
+    async fn places_come_nearest_first_with_their_attribution() {
         let path = "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=2";
-        let (status, answer) = ask(&InProcess::new(), path).await.unwrap();
+        let (status, answer) = ask(&PlacesService::new(), path).await.unwrap();
         assert_eq!((status, &answer["attribution"]), (200, &ATTRIBUTION.into()));
         let places = answer["places"].as_array().unwrap();
         assert_eq!(places.len(), 2);
@@ -183,26 +187,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_near_is_an_answer_too() {
+    async fn places_answer_is_empty_when_none_is_near() {
         for query in [
             "?latitude=-48.9&longitude=-123.4&radius_m=500000&limit=100",
             "?limit=0&radius_m=5e4&latitude=34&longitude=-118",
         ] {
-            let (status, answer) = ask(&InProcess::new(), query).await.unwrap();
+            let (status, answer) = ask(&PlacesService::new(), query).await.unwrap();
             assert_eq!((status, &answer["places"]), (200, &Value::Array(vec![])), "{query}");
         }
     }
 
     #[tokio::test]
-    async fn a_malformed_query_is_refused_with_a_reason() {
-        let upstream = InProcess::loading(|| unreachable!("nothing is loaded for a malformed query"));
+    async fn query_that_is_malformed_is_refused_with_a_reason() {
+        let upstream = PlacesService::loading(|| unreachable!("a malformed query loads nothing"));
         for (query, expected) in [
             ("", "path is not a query"),
             ("/x?latitude=1", "path is not a query"),
             ("?", "query has a part without ="),
             ("?latitude=1&longitude=2&radius_m=3", "limit is missing"),
             ("?latitude=1&longitude=2&radius_m=3&limit=4&x=1", "query has an unknown key"),
-            ("?latitude=1&latitude=1", "latitude is there twice"),
+            ("?latitude=1&latitude=1", "latitude is given twice"),
             ("?latitude=91", "latitude is not a number from -90 to 90"),
             ("?longitude=NaN", "longitude is not a number from -180 to 180"),
             ("?radius_m=inf", "radius_m is not a number from 0 to 500000"),
@@ -216,9 +220,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn damaged_data_and_a_panic_while_loading_leave_it_unreachable() {
+    async fn load_that_fails_or_panics_leaves_the_places_unreachable() {
         let path = "?latitude=1&longitude=2&radius_m=3&limit=4";
-        for upstream in [InProcess::loading(|| None), InProcess::loading(|| panic!("as a test"))] {
+        for upstream in [PlacesService::loading(|| None), PlacesService::loading(|| panic!("as a test"))] {
             for _ in 0..2 {
                 assert_eq!(ask(&upstream, path).await, Err(Failure::Unreachable));
             }
@@ -226,18 +230,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_ask_at_once_share_one_load() {
+    async fn load_is_shared_by_concurrent_requests() {
         use std::sync::atomic::{AtomicUsize, Ordering};
 
         use futures_util::FutureExt;
 
         static LOADS: AtomicUsize = AtomicUsize::new(0);
-        let upstream = InProcess::loading(|| {
+        let upstream = PlacesService::loading(|| {
             LOADS.fetch_add(1, Ordering::Relaxed);
             built_in()
         });
         let path = "?latitude=1&longitude=2&radius_m=3&limit=4";
-        // One of them gives up at once.
+        // The first request is dropped after one poll.
         assert_eq!(ask(&upstream, path).now_or_never(), None);
         let answers = futures_util::future::join_all((0..10).map(|_| ask(&upstream, path))).await;
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");

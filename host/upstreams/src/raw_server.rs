@@ -1,4 +1,4 @@
-//! A server on loopback for the tests, which speaks bytes and so can do everything wrong.
+//! A raw TCP server on loopback for tests. It writes bytes and knows no HTTP, so it can violate the protocol in any way.
 
 use std::net::SocketAddr;
 
@@ -7,24 +7,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// What is done with a connection.
+/// Behaviour on one connection.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// Read a request, write these bytes, close.
+    /// Reads a request, writes these bytes and closes.
     Write(Vec<u8>),
-    /// Read a request, write these bytes, and wait for the client to go.
+    /// Reads a request, writes these bytes and waits until the client closes.
     Hold(Vec<u8>),
-    /// Answer every request on it with these bytes.
+    /// Answers every request with these bytes.
     Serve(Vec<u8>),
-    /// Read a request, write these bytes, and then the others again and again until the client goes.
+    /// Reads a request, writes the first bytes, and repeats the second ones until the client closes.
     Flood(Vec<u8>, Vec<u8>),
-    /// Write these bytes without waiting for a request, and close.
-    Shout(Vec<u8>),
-    /// Reset at once.
+    /// Writes these bytes without waiting for a request and closes.
+    WriteFirst(Vec<u8>),
+    /// Resets the connection at once.
     Reset,
 }
 
-/// A server. Stops when dropped.
+/// The server, which stops when dropped.
 pub(super) struct RawServer {
     pub(super) address: SocketAddr,
     requests: mpsc::Receiver<String>,
@@ -32,7 +32,7 @@ pub(super) struct RawServer {
 }
 
 impl RawServer {
-    /// The connections get one act each, and all beyond them the last one.
+    /// Starts a server whose connections behave by one act each, and later ones by the last act.
     pub(super) async fn start(acts: &[Act]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -50,7 +50,7 @@ impl RawServer {
         Self { address, requests, _tasks: tasks }
     }
 
-    /// Answers everything with this status and body.
+    /// Starts a server that answers every request with this status and body.
     pub(super) async fn answering(status: &str, body: &str) -> Self {
         Self::start(&[Act::Write(answer(status, body))]).await
     }
@@ -59,18 +59,18 @@ impl RawServer {
         format!("http://{}", self.address)
     }
 
-    /// Waits for the next request that came: head and body as they were sent.
+    /// Waits for the next request and returns its head and body as they were sent.
     pub(super) async fn next_request(&mut self) -> String {
         self.requests.recv().await.unwrap()
     }
 
-    /// How many requests came that nobody has looked at.
+    /// Returns the number of requests received and not taken by `next_request`.
     pub(super) fn requests_left(&self) -> usize {
         self.requests.len()
     }
 }
 
-/// A well-formed answer.
+/// Returns a well-formed answer.
 pub(super) fn answer(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
@@ -78,12 +78,12 @@ pub(super) fn answer(status: &str, body: &str) -> Vec<u8> {
 async fn perform(act: Act, mut stream: TcpStream, requests: mpsc::Sender<String>) {
     match &act {
         Act::Reset => return stream.set_zero_linger().unwrap(),
-        Act::Shout(bytes) => return stream.write_all(bytes).await.unwrap_or_default(),
+        Act::WriteFirst(bytes) => return stream.write_all(bytes).await.unwrap_or_default(),
         _ => {}
     }
     while let Some(request) = read_request(&mut stream).await {
         requests.send(request).await.unwrap();
-        // The client may be gone at any time; then this connection is over.
+        // A client that closed early fails these writes, which is part of some tests.
         match &act {
             Act::Write(bytes) => {
                 let _ = stream.write_all(bytes).await;
@@ -102,12 +102,12 @@ async fn perform(act: Act, mut stream: TcpStream, requests: mpsc::Sender<String>
                 while stream.write_all(rest).await.is_ok() {}
                 return;
             }
-            Act::Shout(_) | Act::Reset => return,
+            Act::WriteFirst(_) | Act::Reset => return,
         }
     }
 }
 
-/// `None` if the client went before it had sent a whole request.
+/// Returns a whole request, or `None` if the client closed before its end.
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = vec![];
     loop {

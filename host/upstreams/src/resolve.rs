@@ -1,4 +1,7 @@
-//! What the configuration of an upstream amounts to: presets filled in, everything checked, the secret read.
+//! Resolution of an upstream's configuration: fills in presets and defaults, validates every field, reads the secret.
+//!
+//! Owns every rule on configured values. Opens no connection. Bounds: one minute, 8 MiB and 4096 requests are the largest
+//! limits that a table may set.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -11,66 +14,72 @@ use tracing::warn;
 use super::base_url::BaseUrl;
 use super::config::{EMBEDDED, PRESETS, UpstreamConfig, UpstreamsConfig};
 use super::error::UpstreamConfigError;
-use super::secret::{Secret, SecretProblem, SecretSource};
+use super::secret::{Secret, SecretError, SecretSource};
 
-/// One upstream, ready to be made.
+/// A valid configuration of one upstream.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    pub(super) limits: Limits,
+    pub(super) limits: UpstreamLimits,
     pub(super) service: ServicePlan,
 }
 
-/// What every kind of upstream is bound by.
+/// Limits of an upstream of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct UpstreamLimits {
+    /// Time for a whole request.
     pub(super) timeout: Duration,
+    /// Size of an answer.
     pub(super) body_bytes_max: usize,
+    /// Number of concurrent requests.
     pub(super) in_flight_max: usize,
 }
 
-/// What answers.
+/// Kind of service to create.
 #[derive(Debug)]
 pub(super) enum ServicePlan {
-    InProcess,
+    Places,
     Http(Box<HttpPlan>),
-    /// Cannot be asked for the reason given, and the node does not need it.
-    Absent {
+    /// Unusable for the given reason, and not needed by the node.
+    Unavailable {
         url: String,
         problem: String,
     },
 }
 
-/// An HTTP service.
+/// Configuration of an HTTP service.
 #[derive(Debug)]
 pub(super) struct HttpPlan {
     pub(super) base: BaseUrl,
-    pub(super) pass: Option<Pass>,
-    /// Static headers, the secret one not among them.
+    pub(super) auth: Option<Auth>,
+    /// Static headers, without the one of the secret.
     pub(super) headers: HeaderMap,
     pub(super) connect_timeout: Duration,
 }
 
-/// A secret and where it goes.
+/// A secret and its placement in a request.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct Auth {
     pub(super) secret: Secret,
-    pub(super) place: Place,
+    pub(super) placement: SecretPlacement,
 }
 
-/// Where a secret goes.
+/// Placement of a secret in a request.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum SecretPlacement {
+    /// As the value of this query parameter.
     Query(String),
+    /// As the value of this header.
     Header(HeaderName),
 }
 
-/// Returns every name that has a table, is used or needs no table.
+/// Returns the names of all upstreams: those with a table, those in use and the presets.
 pub(super) fn names<'a>(config: &'a UpstreamsConfig, used: &'a [String]) -> BTreeSet<&'a str> {
     config.0.keys().chain(used).map(String::as_str).chain(PRESETS).collect()
 }
 
 impl Resolved {
-    /// Returns `None` for a preset that is not used, has no table and has no secret: as if it were not there.
+    /// Resolves one upstream. Returns `None` for a preset that is not in use, has no table and whose secret is missing:
+    /// such a preset is treated as if it did not exist.
     ///
     /// # Errors
     ///
@@ -82,7 +91,7 @@ impl Resolved {
         environment: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Self>, UpstreamConfigError> {
         let table = config.0.get(name);
-        let written = match (UpstreamConfig::preset(name), table) {
+        let merged = match (UpstreamConfig::preset(name), table) {
             (Some(preset), Some(table)) => preset.overridden_by(table),
             (Some(preset), None) => preset,
             (None, Some(table)) => table.clone(),
@@ -91,56 +100,57 @@ impl Resolved {
                 return Err(UpstreamConfigError::UnknownName { upstream: name.into(), known });
             }
         };
-        let checks = Checks { upstream: name, written: &written };
+        let checks = Checks { upstream: name, merged: &merged };
         let limits = checks.limits()?;
         if name == EMBEDDED {
-            checks.nothing_for_outside()?;
-            return Ok(Some(Self { limits, service: ServicePlan::InProcess }));
+            checks.no_http_fields()?;
+            return Ok(Some(Self { limits, service: ServicePlan::Places }));
         }
         let base = checks.base()?;
         let connect_timeout = checks.connect_timeout()?;
         let headers = checks.headers()?;
-        let pass = match checks.pass(environment)? {
-            Ok(pass) => pass,
+        let auth = match checks.auth(environment)? {
+            Ok(auth) => auth,
             Err(problem) if used.iter().any(|used| used == name) => {
                 return Err(UpstreamConfigError::Secret { upstream: name.into(), problem });
             }
+            // The operator did not mention the preset, so a missing key deserves no warning.
             Err(_) if table.is_none() => return Ok(None),
             Err(problem) => {
                 let cause = problem.source().map(|cause| format!(": {cause}")).unwrap_or_default();
                 let problem = format!("{problem}{cause}");
-                warn!(upstream = name, problem, "upstream cannot be asked");
-                let service = ServicePlan::Absent { url: base.as_str().into(), problem };
+                warn!(upstream = name, problem, "upstream unavailable");
+                let service = ServicePlan::Unavailable { url: base.as_str().into(), problem };
                 return Ok(Some(Self { limits, service }));
             }
         };
-        let plan = HttpPlan { base, pass, headers, connect_timeout };
+        let plan = HttpPlan { base, auth, headers, connect_timeout };
         Ok(Some(Self { limits, service: ServicePlan::Http(Box::new(plan)) }))
     }
 }
 
-/// The checks of one upstream, one method a topic.
+/// Validation of one table, one method per topic.
 struct Checks<'a> {
     upstream: &'a str,
-    written: &'a UpstreamConfig,
+    merged: &'a UpstreamConfig,
 }
 
 impl Checks<'_> {
-    fn limits(&self) -> Result<Limits, UpstreamConfigError> {
-        let Self { written, .. } = self;
-        let bytes = 1024 * self.number("body_kib_max", written.body_kib_max.unwrap_or(1024), 8192)?;
-        Ok(Limits {
-            timeout: self.milliseconds("timeout_ms", written.timeout_ms.unwrap_or(2000))?,
+    fn limits(&self) -> Result<UpstreamLimits, UpstreamConfigError> {
+        let Self { merged, .. } = self;
+        let bytes = 1024 * self.number("body_kib_max", merged.body_kib_max.unwrap_or(1024), 8192)?;
+        Ok(UpstreamLimits {
+            timeout: self.milliseconds("timeout_ms", merged.timeout_ms.unwrap_or(2000))?,
             body_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
-            in_flight_max: self.number("in_flight_max", written.in_flight_max.unwrap_or(64), 4096)? as usize,
+            in_flight_max: self.number("in_flight_max", merged.in_flight_max.unwrap_or(64), 4096)? as usize,
         })
     }
 
     fn connect_timeout(&self) -> Result<Duration, UpstreamConfigError> {
-        self.milliseconds("connect_timeout_ms", self.written.connect_timeout_ms.unwrap_or(1000))
+        self.milliseconds("connect_timeout_ms", self.merged.connect_timeout_ms.unwrap_or(1000))
     }
 
-    /// A minute is longer than any client should wait.
+    /// Validates a duration. The maximum of one minute is longer than any client should wait.
     fn milliseconds(&self, field: &'static str, found: u64) -> Result<Duration, UpstreamConfigError> {
         Ok(Duration::from_millis(self.number(field, found, 60_000)?))
     }
@@ -152,8 +162,9 @@ impl Checks<'_> {
         }
     }
 
-    fn nothing_for_outside(&self) -> Result<(), UpstreamConfigError> {
-        let UpstreamConfig { url, secret, query, header, headers, connect_timeout_ms, .. } = self.written;
+    /// Rejects the fields that only apply to HTTP services.
+    fn no_http_fields(&self) -> Result<(), UpstreamConfigError> {
+        let UpstreamConfig { url, secret, query, header, headers, connect_timeout_ms, .. } = self.merged;
         let present = [
             ("url", url.is_some()),
             ("secret", secret.is_some()),
@@ -163,20 +174,20 @@ impl Checks<'_> {
             ("connect_timeout_ms", connect_timeout_ms.is_some()),
         ];
         match present.into_iter().find(|(_, present)| *present) {
-            Some((field, _)) => Err(UpstreamConfigError::InProcess { upstream: self.upstream.into(), field }),
+            Some((field, _)) => Err(UpstreamConfigError::EmbeddedField { upstream: self.upstream.into(), field }),
             None => Ok(()),
         }
     }
 
     fn base(&self) -> Result<BaseUrl, UpstreamConfigError> {
         let upstream = || self.upstream.to_owned();
-        let url = self.written.url.as_deref().ok_or_else(|| UpstreamConfigError::NoUrl { upstream: upstream() })?;
+        let url = self.merged.url.as_deref().ok_or_else(|| UpstreamConfigError::NoUrl { upstream: upstream() })?;
         BaseUrl::parse(url).map_err(|problem| UpstreamConfigError::Url { upstream: upstream(), problem })
     }
 
     fn headers(&self) -> Result<HeaderMap, UpstreamConfigError> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &self.written.headers {
+        for (name, value) in &self.merged.headers {
             let header = self.header_name(name)?;
             let value = HeaderValue::from_str(value).map_err(|_| self.malformed(name))?;
             if RESERVED_HEADERS.contains(&header.as_str()) {
@@ -188,23 +199,24 @@ impl Checks<'_> {
         Ok(headers)
     }
 
-    /// The inner result is that of reading the secret.
-    fn pass(
+    /// Reads the secret. The outer error is one of the table; the inner one is that of the source, which only matters
+    /// for an upstream in use.
+    fn auth(
         &self,
         environment: &dyn Fn(&str) -> Option<OsString>,
-    ) -> Result<Result<Option<Pass>, SecretProblem>, UpstreamConfigError> {
-        let UpstreamConfig { secret, query, header, .. } = self.written;
+    ) -> Result<Result<Option<Auth>, SecretError>, UpstreamConfigError> {
+        let UpstreamConfig { secret, query, header, .. } = self.merged;
         if *secret == Some(SecretSource::Literal) {
             return Err(UpstreamConfigError::SecretWrittenOut { upstream: self.upstream.into() });
         }
-        let (source, place) = match (secret, query, header) {
+        let (source, placement) = match (secret, query, header) {
             (None, None, None) => return Ok(Ok(None)),
             (Some(_), Some(name), None) if name.is_empty() => return Err(self.malformed(name)),
-            (Some(source), Some(name), None) => (source, Place::Query(name.clone())),
-            (Some(source), None, Some(name)) => (source, Place::Header(self.header_name(name)?)),
-            _ => return Err(UpstreamConfigError::SecretPlace { upstream: self.upstream.into() }),
+            (Some(source), Some(name), None) => (source, SecretPlacement::Query(name.clone())),
+            (Some(source), None, Some(name)) => (source, SecretPlacement::Header(self.header_name(name)?)),
+            _ => return Err(UpstreamConfigError::SecretPlacement { upstream: self.upstream.into() }),
         };
-        Ok(source.read(environment).map(|secret| Some(Pass { secret, place })))
+        Ok(source.read(environment).map(|secret| Some(Auth { secret, placement })))
     }
 
     fn header_name(&self, name: &str) -> Result<HeaderName, UpstreamConfigError> {
@@ -216,7 +228,8 @@ impl Checks<'_> {
     }
 }
 
-/// The first three carry secrets, which are not to be in a configuration; the others are the client's.
+/// Headers that a table may not set. The first three carry secrets, which must not be in a configuration; the HTTP client
+/// sets the others.
 const RESERVED_HEADERS: [&str; 8] = [
     "authorization",
     "cookie",

@@ -1,6 +1,8 @@
-//! Secrets of upstreams: where they come from, and how they are kept out of sight.
+//! Secrets of upstreams: their sources, and their removal from everything that is shown.
 //!
-//! Bounds: a secret has 4 to 4096 bytes; no more is read.
+//! Owns the text of a secret. Knows nothing about requests; see `resolve` for the placement.
+//!
+//! Bounds: a secret has 4 to 4096 bytes, and at most twice that is read.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,13 +10,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use reqwest::Url;
-
-/// Where a secret is read from.
+/// Source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretSource {
@@ -24,63 +25,63 @@ pub enum SecretSource {
     File(PathBuf),
     /// A credential of systemd (`LoadCredential=`), by name: a file in `$CREDENTIALS_DIRECTORY`.
     Credential(String),
-    /// The configuration itself, which is refused. What was written there is not kept.
+    /// The configuration itself, which is refused. The text is not kept.
     Literal,
 }
 
-/// A secret. Never shown: `Debug` prints a placeholder, and there is no `Display`.
+/// A secret. Never shown: `Debug` prints a placeholder, and `Display` is not implemented.
 #[derive(Clone)]
 pub(super) struct Secret {
     text: String,
-    /// As it stands in the query of a URL.
+    /// The secret percent-encoded, as in the query of a URL.
     encoded: String,
 }
 
-/// Why a secret cannot be had. Never contains any of it.
+/// A secret that could not be read. Never contains any of its text. The configuration or the environment is at fault.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretProblem {
-    /// The environment does not have it.
+pub enum SecretError {
+    /// The environment variable is not set.
     #[error("environment variable {name} is not set")]
     NotSet {
-        /// The name of the variable.
+        /// Name of the variable.
         name: String,
     },
 
-    /// The file is not there or cannot be read.
+    /// The file is missing or cannot be read.
     #[error("secret file {} cannot be read", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         #[source]
         error: io::Error,
     },
 
-    /// There are no credentials of systemd at all.
+    /// The process has no credentials of systemd.
     #[error(
-        "credential {name} is not there: $CREDENTIALS_DIRECTORY is not set, which `LoadCredential={name}:PATH` does"
+        "credential {name} is missing: $CREDENTIALS_DIRECTORY is not set; systemd sets it for `LoadCredential={name}:PATH`"
     )]
     NoCredentials {
-        /// The name of the credential.
+        /// Name of the credential.
         name: String,
     },
 
     /// The name of the credential is a path.
     #[error("credential {name:?} is not a plain file name")]
     CredentialName {
-        /// The name of the credential.
+        /// Name of the credential.
         name: String,
     },
 
-    /// What is there is no secret: empty, very short or long, or with characters that no request can carry.
+    /// The text is empty, too short or too long, or contains characters that a request cannot carry.
     #[error("secret from {place} is not {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} printable ASCII characters")]
     NotASecret {
-        /// Where it was read.
+        /// Source of the text.
         place: String,
     },
 
-    /// It is in the configuration.
-    #[error("the secret is written into the configuration")]
+    /// The configuration contains the secret itself.
+    #[error("the configuration contains the secret itself")]
     Literal,
 }
 
@@ -89,30 +90,30 @@ impl SecretSource {
     ///
     /// # Errors
     ///
-    /// See [`SecretProblem`].
-    pub(super) fn read(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Secret, SecretProblem> {
+    /// See [`SecretError`].
+    pub(super) fn read(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Secret, SecretError> {
         let (bytes, place) = match self {
             Self::Env(name) => {
-                let value = environment(name).ok_or_else(|| SecretProblem::NotSet { name: name.clone() })?;
+                let value = environment(name).ok_or_else(|| SecretError::NotSet { name: name.clone() })?;
                 (value.into_encoded_bytes(), format!("environment variable {name}"))
             }
             Self::File(path) => (read_file(path)?, path.display().to_string()),
             Self::Credential(name) => {
                 if name.contains('/') || matches!(&**name, "" | "." | "..") {
-                    return Err(SecretProblem::CredentialName { name: name.clone() });
+                    return Err(SecretError::CredentialName { name: name.clone() });
                 }
                 let directory = environment("CREDENTIALS_DIRECTORY")
-                    .ok_or_else(|| SecretProblem::NoCredentials { name: name.clone() })?;
+                    .ok_or_else(|| SecretError::NoCredentials { name: name.clone() })?;
                 (read_file(&Path::new(&directory).join(name))?, format!("credential {name}"))
             }
-            Self::Literal => return Err(SecretProblem::Literal),
+            Self::Literal => return Err(SecretError::Literal),
         };
-        Secret::new(&bytes).ok_or(SecretProblem::NotASecret { place })
+        Secret::new(&bytes).ok_or(SecretError::NotASecret { place })
     }
 }
 
-/// Takes a table with one key. A string is taken too, but not kept: refused later, it is not repeated by an error of
-/// the parser.
+/// Accepts a table with one key, and also a string, whose text is dropped. Rejecting a string here would make the parser
+/// quote it in its error, and it may be a secret.
 impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -156,17 +157,18 @@ impl Secret {
         if !fits || !text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
             return None;
         }
+        // Encoded by the code that encodes it in requests, so that `scrub` finds exactly those bytes.
         let mut url = Url::parse("http://localhost").ok()?;
         url.query_pairs_mut().append_key_only(text);
         Some(Self { text: text.into(), encoded: url.query()?.into() })
     }
 
-    /// The secret itself, for the one request it belongs to.
+    /// Returns the text, which may only go into a request to its own upstream.
     pub(super) fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Replaces the secret, plain or as it stands in a URL, by [`PLACEHOLDER`].
+    /// Replaces the secret, plain or percent-encoded, by [`PLACEHOLDER`].
     pub(super) fn scrub(&self, bytes: Vec<u8>) -> Vec<u8> {
         replace(replace(bytes, self.text.as_bytes()), self.encoded.as_bytes())
     }
@@ -178,12 +180,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, SecretProblem> {
+fn read_file(path: &Path) -> Result<Vec<u8>, SecretError> {
     let mut bytes = Vec::new();
     File::open(path)
-        // One more than may be there and the space around it, so that a longer one is seen to be longer.
+        // More than the limit, to leave room for white space and to detect a file that is too long.
         .and_then(|file| file.take(2 * SECRET_BYTES_MAX as u64).read_to_end(&mut bytes))
-        .map_err(|error| SecretProblem::Unreadable { path: path.into(), error })?;
+        .map_err(|error| SecretError::Unreadable { path: path.into(), error })?;
     Ok(bytes)
 }
 
@@ -205,41 +207,40 @@ fn replace(bytes: Vec<u8>, needle: &[u8]) -> Vec<u8> {
     replaced
 }
 
-/// What stands where a secret stood.
+/// Text in the place of a secret.
 const PLACEHOLDER: &str = "***";
 
-/// A shorter one would be found, and replaced, all over an innocent answer.
+/// Minimum length: the text of a shorter secret would occur in answers by chance and be replaced there.
 const SECRET_BYTES_MIN: usize = 4;
 
-/// Four times the longest tokens in use.
+/// Maximum length: four times the longest tokens in common use.
 const SECRET_BYTES_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(source: &SecretSource, variables: &[(&str, &str)]) -> Result<Secret, SecretProblem> {
+    fn read(source: &SecretSource, variables: &[(&str, &str)]) -> Result<Secret, SecretError> {
         source.read(&|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
     }
 
     #[test]
-    fn a_secret_is_read_from_where_it_is_said_to_be() {
-        let directory = std::env::temp_dir().join(format!("herd-secret-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(directory.join("key"), " from-file\n").unwrap();
-        let variables = [("KEY", "from-environment"), ("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())];
+    fn secret_is_read_from_each_source() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
+        std::fs::write(&file, " from-file\n").unwrap();
+        let variables = [("KEY", "from-environment"), ("CREDENTIALS_DIRECTORY", directory.path().to_str().unwrap())];
         for (source, expected) in [
             (SecretSource::Env("KEY".into()), "from-environment"),
-            (SecretSource::File(directory.join("key")), "from-file"),
+            (SecretSource::File(file), "from-file"),
             (SecretSource::Credential("key".into()), "from-file"),
         ] {
             assert_eq!(read(&source, &variables).unwrap().expose(), expected);
         }
-        std::fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
-    fn a_missing_secret_is_named_and_a_malformed_one_is_not_repeated() {
+    fn secret_error_names_the_source_and_never_repeats_the_text() {
         for (source, expected) in [
             (SecretSource::Env("NONE".into()), "environment variable NONE is not set"),
             (SecretSource::Env("EMPTY".into()), "secret from environment variable EMPTY is not 4 to 4096"),
@@ -249,7 +250,7 @@ mod tests {
             (SecretSource::File("/dev/zero".into()), "secret from /dev/zero is not"),
             (SecretSource::Credential("key".into()), "$CREDENTIALS_DIRECTORY is not set"),
             (SecretSource::Credential("../key".into()), "not a plain file name"),
-            (SecretSource::Literal, "written into the configuration"),
+            (SecretSource::Literal, "contains the secret itself"),
         ] {
             let variables = [("EMPTY", " \n"), ("SHORT", "qqq"), ("ODD", "qqq\nqqq")];
             let problem = read(&source, &variables).unwrap_err();
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_scrubbed_wherever_it_stands() {
+    fn secret_is_scrubbed_wherever_it_occurs() {
         let secret = Secret::new(b"a+b/c=").unwrap();
         for (text, expected) in [
             ("", ""),

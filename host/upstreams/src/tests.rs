@@ -1,21 +1,21 @@
-//! Upstreams over real HTTP on loopback: every way an answer can come, or not.
+//! Upstreams over real HTTP on loopback: every way in which an answer can arrive or fail.
 
 use std::time::Duration;
 
+use herd_sdk::Method;
 use tokio::net::TcpSocket;
 
 use super::raw_server::{Act, RawServer, answer};
 use super::*;
-use herd_sdk::Method;
 
 const KEY: &str = "s3cr+t/key=";
 
-/// Far enough for a busy machine.
+/// A deadline that a busy machine does not reach.
 fn later() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-/// Upstreams from tables in TOML, all of them used, with the key in the environment. Their time limit is far off.
+/// Upstreams from tables in TOML, all in use, with the key in the environment and a time limit that no test reaches.
 fn upstreams(tables: &str) -> Upstreams {
     let mut config: UpstreamsConfig = toml::from_str(tables).unwrap();
     for table in config.0.values_mut() {
@@ -37,15 +37,15 @@ fn response(status: u16, body: &str) -> FetchAnswer {
     FetchAnswer::Response { status, body: body.into() }
 }
 
-/// Asks a custom upstream whose server does this with its connections; also says how many requests came.
-async fn ask_one(acts: &[Act], request: FetchRequest) -> (FetchAnswer, usize) {
+/// Fetches from a server with this behaviour. Returns the answer and the number of requests that the server received.
+async fn fetch_one(acts: &[Act], request: FetchRequest) -> (FetchAnswer, usize) {
     let server = RawServer::start(acts).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"\nbody_kib_max = 1", server.url()));
-    (upstreams.ask(request, later()).await, server.requests_left())
+    (upstreams.fetch(request, later()).await, server.requests_left())
 }
 
 #[tokio::test]
-async fn an_answer_is_passed_on_whatever_its_status_and_redirects_are_not_followed() {
+async fn http_passes_on_answers_of_any_status_and_follows_no_redirect() {
     let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\nno".to_vec();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n".to_vec();
     for (bytes, expected) in [
@@ -58,13 +58,13 @@ async fn an_answer_is_passed_on_whatever_its_status_and_redirects_are_not_follow
         (b"HTTP/1.0 200 OK\r\n\r\nuntil it closes".to_vec(), response(200, "until it closes")),
     ] {
         for request in [get("x", "/p"), post("x", "/p", "body")] {
-            assert_eq!(ask_one(&[Act::Write(bytes.clone())], request).await, (expected.clone(), 1));
+            assert_eq!(fetch_one(&[Act::Write(bytes.clone())], request).await, (expected.clone(), 1));
         }
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_incomplete_and_one_too_large_is_not_read_to_its_end() {
+async fn http_answer_that_breaks_off_is_incomplete_and_a_large_one_is_not_read_whole() {
     let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     let half = [head(100), b"half".to_vec()].concat();
@@ -83,83 +83,83 @@ async fn an_answer_that_breaks_off_is_incomplete_and_one_too_large_is_not_read_t
         ),
         (Act::Flood(b"HTTP/1.0 200 OK\r\n\r\n".to_vec(), vec![b'x'; 100]), Failure::TooLarge),
     ] {
-        let ended = ask_one(std::slice::from_ref(&act), get("x", "")).await;
+        let ended = fetch_one(std::slice::from_ref(&act), get("x", "")).await;
         assert_eq!(ended, (FetchAnswer::Failed(expected), 1), "{act:?}");
     }
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_unreachable() {
-    // Bound, so that no other test gets the port, but not listening.
+async fn http_connection_refused_is_unreachable() {
+    // Bound but not listening, so that connections are refused and no other test gets the port.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     let upstreams = upstreams(&format!("[x]\nurl = \"http://{address}\""));
     for request in [get("x", ""), post("x", "", "")] {
-        assert_eq!(upstreams.ask(request, later()).await, FetchAnswer::Failed(Failure::Unreachable));
+        assert_eq!(upstreams.fetch(request, later()).await, FetchAnswer::Failed(Failure::Unreachable));
     }
 }
 
 #[tokio::test]
-async fn a_handshake_that_fails_or_never_ends_is_unreachable() {
-    let nonsense = RawServer::start(&[Act::Shout(answer("200 OK", "no TLS here"))]).await;
+async fn http_handshake_that_fails_or_never_ends_is_unreachable() {
+    let nonsense = RawServer::start(&[Act::WriteFirst(answer("200 OK", "no TLS here"))]).await;
     let silent = RawServer::start(&[Act::Hold(vec![])]).await;
     let table = |name, server: &RawServer| format!("[{name}]\nurl = \"https://{}\"\n", server.address);
     let upstreams = upstreams(&(table("nonsense", &nonsense) + &table("silent", &silent) + "connect_timeout_ms = 20"));
     for name in ["nonsense", "silent"] {
-        assert_eq!(upstreams.ask(get(name, ""), later()).await, FetchAnswer::Failed(Failure::Unreachable), "{name}");
+        assert_eq!(upstreams.fetch(get(name, ""), later()).await, FetchAnswer::Failed(Failure::Unreachable), "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_get_is_tried_again_once_when_its_connection_was_reset_and_a_post_never() {
+async fn retry_resends_a_get_once_after_a_reset_and_never_a_post() {
     let good = Act::Write(answer("200 OK", "ok"));
     let broken = FetchAnswer::Failed(Failure::Incomplete);
-    assert_eq!(ask_one(&[Act::Reset, good.clone()], get("x", "")).await, (response(200, "ok"), 1));
-    assert_eq!(ask_one(&[Act::Reset, Act::Reset, good.clone()], get("x", "")).await, (broken.clone(), 0));
-    assert_eq!(ask_one(&[Act::Reset, good], post("x", "", "")).await, (broken, 0));
+    assert_eq!(fetch_one(&[Act::Reset, good.clone()], get("x", "")).await, (response(200, "ok"), 1));
+    assert_eq!(fetch_one(&[Act::Reset, Act::Reset, good.clone()], get("x", "")).await, (broken.clone(), 0));
+    assert_eq!(fetch_one(&[Act::Reset, good], post("x", "", "")).await, (broken, 0));
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again() {
+async fn http_connection_is_reused() {
     let mut server = RawServer::start(&[Act::Serve(answer("200 OK", "ok")), Act::Reset]).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"", server.url()));
     for path in ["/1", "/2", "/3"] {
-        assert_eq!(upstreams.ask(post("x", path, "body"), later()).await, response(200, "ok"));
+        assert_eq!(upstreams.fetch(post("x", path, "body"), later()).await, response(200, "ok"));
         let request = server.next_request().await;
         assert!(request.starts_with(&format!("POST {path} HTTP/1.1\r\n")) && request.ends_with("\r\n\r\nbody"));
     }
 }
 
 #[tokio::test]
-async fn a_deadline_ends_the_wait_for_a_server_that_never_answers_or_never_finishes() {
+async fn deadline_ends_a_request_that_gets_no_answer_or_no_end() {
     for bytes in [vec![], b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec()] {
         let server = RawServer::start(&[Act::Hold(bytes)]).await;
         let url = server.url();
         let upstreams = upstreams(&format!("[far]\nurl = \"{url}\"\n[near]\nurl = \"{url}\"\ntimeout_ms = 20"));
         let timeout = FetchAnswer::Failed(Failure::Timeout);
-        assert_eq!(upstreams.ask(get("far", ""), Instant::now() + Duration::from_millis(20)).await, timeout);
-        assert_eq!(upstreams.ask(get("near", ""), later()).await, timeout);
-        assert_eq!(upstreams.ask(get("far", ""), Instant::now()).await, timeout);
+        assert_eq!(upstreams.fetch(get("far", ""), Instant::now() + Duration::from_millis(20)).await, timeout);
+        assert_eq!(upstreams.fetch(get("near", ""), later()).await, timeout);
+        assert_eq!(upstreams.fetch(get("far", ""), Instant::now()).await, timeout);
         let status = upstreams.status();
         assert_eq!(status.upstreams.iter().map(|upstream| upstream.in_flight).sum::<usize>(), 0);
     }
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_refused_and_a_dropped_one_makes_room() {
+async fn in_flight_limit_refuses_one_more_and_a_dropped_request_frees_its_permit() {
     let mut server =
         RawServer::start(&[Act::Hold(vec![]), Act::Hold(vec![]), Act::Write(answer("200 OK", "ok"))]).await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}\"\nin_flight_max = 2", server.url()));
-    let [first, second] = [(); 2].map(|()| tokio::spawn(upstreams.ask(get("x", ""), later())));
+    let [first, second] = [(); 2].map(|()| tokio::spawn(upstreams.fetch(get("x", ""), later())));
     server.next_request().await;
     server.next_request().await;
     assert_eq!(upstreams.status().upstreams.last().unwrap().in_flight, 2);
-    assert_eq!(upstreams.ask(get("x", ""), later()).await, FetchAnswer::Failed(Failure::Busy));
+    assert_eq!(upstreams.fetch(get("x", ""), later()).await, FetchAnswer::Failed(Failure::Busy));
 
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
-    assert_eq!(upstreams.ask(get("x", ""), later()).await, response(200, "ok"));
+    assert_eq!(upstreams.fetch(get("x", ""), later()).await, response(200, "ok"));
     drop(server);
     assert_eq!(second.await.unwrap(), FetchAnswer::Failed(Failure::Incomplete));
 
@@ -169,7 +169,7 @@ async fn one_request_too_many_is_refused_and_a_dropped_one_makes_room() {
 }
 
 #[tokio::test]
-async fn a_malformed_request_is_unknown_and_nothing_is_sent() {
+async fn request_that_is_malformed_is_unknown_and_not_sent() {
     let server = RawServer::answering("200 OK", "").await;
     let upstreams = upstreams(&format!("[x]\nurl = \"{}/base\"", server.url()));
     let raw =
@@ -185,19 +185,23 @@ async fn a_malformed_request_is_unknown_and_nothing_is_sent() {
         get("x", "@127.0.0.1:1/"),
         get("x", "0/"),
     ] {
-        assert_eq!(upstreams.ask(request.clone(), later()).await, FetchAnswer::Failed(Failure::Unknown), "{request:?}");
+        assert_eq!(
+            upstreams.fetch(request.clone(), later()).await,
+            FetchAnswer::Failed(Failure::Unknown),
+            "{request:?}"
+        );
     }
     assert_eq!((server.requests_left(), upstreams.status().unknown_total), (0, 4));
 }
 
 #[tokio::test]
-async fn the_presets_send_the_key_where_google_wants_it() {
+async fn preset_sends_the_key_where_google_expects_it() {
     let mut server = RawServer::answering("200 OK", "{}").await;
     let url = server.url();
     let legacy = format!("{url}/maps/api/place/nearbysearch/json");
     let upstreams = upstreams(&format!("[google]\nurl = \"{url}\"\n[google-legacy]\nurl = \"{legacy}\""));
 
-    upstreams.ask(post("google", "/v1/places:searchNearby", "{\"a\":1}"), later()).await;
+    upstreams.fetch(post("google", "/v1/places:searchNearby", "{\"a\":1}"), later()).await;
     let request = server.next_request().await;
     assert!(request.starts_with("POST /v1/places:searchNearby HTTP/1.1\r\n") && request.ends_with("\r\n\r\n{\"a\":1}"));
     for line in [
@@ -210,7 +214,7 @@ async fn the_presets_send_the_key_where_google_wants_it() {
         assert!(request.lines().any(|found| found == line), "{line}\n{request}");
     }
 
-    upstreams.ask(get("google-legacy", "?location=34.06,-118.44&radius=10000"), later()).await;
+    upstreams.fetch(get("google-legacy", "?location=34.06,-118.44&radius=10000"), later()).await;
     let request = server.next_request().await;
     let first =
         "GET /maps/api/place/nearbysearch/json?location=34.06,-118.44&radius=10000&key=s3cr%2Bt%2Fkey%3D HTTP/1.1";
@@ -219,19 +223,19 @@ async fn the_presets_send_the_key_where_google_wants_it() {
 }
 
 #[tokio::test]
-async fn the_secret_is_in_no_reply_status_or_debug_output() {
+async fn secret_is_in_no_answer_status_or_debug_output() {
     let echo = format!("key {KEY} was refused: http://x/?key=s3cr%2Bt%2Fkey%3D&{KEY}");
     let server = RawServer::answering("403 Forbidden", &echo).await;
     let url = server.url();
     let upstreams = upstreams(&format!("[google]\nurl = \"{url}\"\n[google-legacy]\nurl = \"{url}\""));
     let mut shown = vec![];
     for name in ["google", "google-legacy"] {
-        let reply = upstreams.ask(get(name, ""), later()).await;
+        let reply = upstreams.fetch(get(name, ""), later()).await;
         assert_eq!(reply, response(403, "key *** was refused: http://x/?key=***&***"));
         shown.push(format!("{reply:?}"));
     }
     drop(server);
-    shown.push(format!("{:?}", upstreams.ask(get("google-legacy", ""), later()).await));
+    shown.push(format!("{:?}", upstreams.fetch(get("google-legacy", ""), later()).await));
     shown.push(format!("{upstreams:#?}"));
     shown.push(serde_json::to_string(&upstreams.status()).unwrap());
     for text in shown {
@@ -240,21 +244,21 @@ async fn the_secret_is_in_no_reply_status_or_debug_output() {
 }
 
 #[tokio::test]
-async fn the_embedded_places_answer_without_any_configuration() {
+async fn embedded_answers_without_configuration() {
     let upstreams = Upstreams::with_environment(&UpstreamsConfig::default(), &["embedded".into()], &|_| None).unwrap();
     let request = get("embedded", "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=1");
-    let FetchAnswer::Response { status: 200, body } = upstreams.ask(request, later()).await else { panic!() };
+    let FetchAnswer::Response { status: 200, body } = upstreams.fetch(request, later()).await else { panic!() };
     assert!(String::from_utf8(body).unwrap().contains("GeoNames"));
     let names: Vec<_> = upstreams.status().upstreams.into_iter().map(|upstream| upstream.name).collect();
     assert_eq!(names, ["embedded"], "google has no key and nobody uses it");
 }
 
-/// The environment of a process cannot be changed safely once it has threads, so the test runs itself in another.
+/// Method: runs itself in a child process, because changing the environment of a process with threads is not safe.
 #[test]
-fn without_root_certificates_https_is_unreachable_and_http_on_loopback_works() {
+fn root_certificates_missing_make_https_unreachable_but_not_loopback_http() {
     const MARK: &str = "HERD_TEST_WITHOUT_ROOT_CERTIFICATES";
     if std::env::var_os(MARK).is_none() {
-        let name = "without_root_certificates_https_is_unreachable_and_http_on_loopback_works";
+        let name = "root_certificates_missing_make_https_unreachable_but_not_loopback_http";
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--test-threads=1", name])
             .env(MARK, "1")
@@ -271,9 +275,9 @@ fn without_root_certificates_https_is_unreachable_and_http_on_loopback_works() {
         let upstreams =
             upstreams(&format!("[secure]\nurl = \"https://{}\"\n[plain]\nurl = \"{}\"", server.address, server.url()));
         for _ in 0..2 {
-            assert_eq!(upstreams.ask(get("secure", ""), later()).await, FetchAnswer::Failed(Failure::Unreachable));
+            assert_eq!(upstreams.fetch(get("secure", ""), later()).await, FetchAnswer::Failed(Failure::Unreachable));
         }
         assert_eq!(server.requests_left(), 0);
-        assert_eq!(upstreams.ask(get("plain", ""), later()).await, response(200, "ok"));
+        assert_eq!(upstreams.fetch(get("plain", ""), later()).await, response(200, "ok"));
     });
 }

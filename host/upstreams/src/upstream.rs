@@ -1,43 +1,43 @@
-//! One upstream: its limits and counts around whatever answers.
+//! One upstream: its limits and counters around the service that answers.
+//!
+//! Owns the permits and the time limit. Knows nothing about HTTP, places and secrets. Bounds: [`UpstreamLimits`].
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use herd_model::{FetchAnswer, FetchRequest};
 use herd_sdk::Failure;
 use tokio::sync::Semaphore;
 use tokio::time;
 use tracing::debug;
 
-use super::counters::{Tally, UpstreamStatus};
+use super::answer::Answer;
+use super::counters::{Counters, UpstreamStatus};
 use super::http::HttpService;
-use super::places_service::InProcess;
-use super::resolve::{Limits, Resolved, ServicePlan};
-use herd_model::{FetchAnswer, FetchRequest};
+use super::places_service::PlacesService;
+use super::resolve::{Resolved, ServicePlan, UpstreamLimits};
 
-/// One upstream.
+/// A named service with its limits and counters.
 #[derive(Debug)]
 pub(super) struct Upstream {
     name: Arc<str>,
-    limits: Limits,
+    limits: UpstreamLimits,
     /// One permit per request in flight.
     permits: Semaphore,
-    tally: Tally,
+    counters: Counters,
     service: Service,
 }
 
-/// What answers.
+/// The service behind a name.
 #[derive(Debug)]
 enum Service {
-    InProcess(InProcess),
+    Places(PlacesService),
     Http(Box<HttpService>),
-    Absent { url: String, problem: String },
-}
-
-/// An answer, whatever its status.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+    /// Not usable, for instance because its secret is missing.
+    Unavailable {
+        url: String,
+        problem: String,
+    },
 }
 
 impl Upstream {
@@ -45,19 +45,19 @@ impl Upstream {
         let Resolved { limits, service } = resolved;
         let name: Arc<str> = name.into();
         let service = match service {
-            ServicePlan::InProcess => Service::InProcess(InProcess::new()),
+            ServicePlan::Places => Service::Places(PlacesService::new()),
             ServicePlan::Http(plan) => Service::Http(Box::new(HttpService::new(name.clone(), *plan, limits))),
-            ServicePlan::Absent { url, problem } => Service::Absent { url, problem },
+            ServicePlan::Unavailable { url, problem } => Service::Unavailable { url, problem },
         };
         let permits = Semaphore::new(limits.in_flight_max);
-        Self { name, limits, permits, tally: Tally::default(), service }
+        Self { name, limits, permits, counters: Counters::default(), service }
     }
 
-    /// See [`super::Upstreams::ask`].
-    pub(super) async fn ask(&self, request: FetchRequest, deadline: Instant) -> FetchAnswer {
-        self.tally.count_request();
-        let ended = self.attempt(&request, deadline).await;
-        self.tally.count_end(ended.as_ref().err().copied());
+    /// See [`super::Upstreams::fetch`].
+    pub(super) async fn fetch(&self, request: FetchRequest, deadline: Instant) -> FetchAnswer {
+        self.counters.count_request();
+        let ended = self.fetch_within_limits(&request, deadline).await;
+        self.counters.count_end(ended.as_ref().err().copied());
         match ended {
             Ok(Answer { status, body }) => {
                 debug!(upstream = &*self.name, status, body_bytes = body.len(), "upstream answered");
@@ -70,8 +70,8 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, request: &FetchRequest, deadline: Instant) -> Result<Answer, Failure> {
-        // A queue here would only turn one slow upstream into many late clients.
+    async fn fetch_within_limits(&self, request: &FetchRequest, deadline: Instant) -> Result<Answer, Failure> {
+        // Refused and not queued: behind a slow upstream a queue would only delay every client.
         let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
         let now = Instant::now();
         let end = deadline.min(now + self.limits.timeout);
@@ -80,13 +80,13 @@ impl Upstream {
         }
         let answer = async {
             match &self.service {
-                Service::InProcess(places) => places.answer(request).await,
-                Service::Http(service) => service.answer(request).await,
-                Service::Absent { .. } => Err(Failure::Unknown),
+                Service::Places(places) => places.fetch(request).await,
+                Service::Http(service) => service.fetch(request).await,
+                Service::Unavailable { .. } => Err(Failure::Unknown),
             }
         };
         let answer = time::timeout_at(end.into(), answer).await.map_err(|_| Failure::Timeout)??;
-        // HTTP has stopped reading long before; this holds what is made in the process to the same limit.
+        // The HTTP service stops reading at the limit. This check holds answers made in the process to it as well.
         if answer.body.len() > self.limits.body_bytes_max {
             return Err(Failure::TooLarge);
         }
@@ -95,17 +95,17 @@ impl Upstream {
 
     pub(super) fn status(&self) -> UpstreamStatus {
         let (url, problem) = match &self.service {
-            Service::InProcess(_) => (None, None),
+            Service::Places(_) => (None, None),
             Service::Http(service) => (Some(service.base().as_str().to_owned()), None),
-            Service::Absent { url, problem } => (Some(url.clone()), Some(problem.clone())),
+            Service::Unavailable { url, problem } => (Some(url.clone()), Some(problem.clone())),
         };
         UpstreamStatus {
             name: self.name.to_string(),
             url,
             problem,
-            requests_total: self.tally.requests_total(),
-            answers_total: self.tally.answers_total(),
-            failures_total: self.tally.failures_total(),
+            requests_total: self.counters.requests_total(),
+            answers_total: self.counters.answers_total(),
+            failures_total: self.counters.failures_total(),
             in_flight: self.limits.in_flight_max - self.permits.available_permits(),
             in_flight_max: self.limits.in_flight_max,
         }

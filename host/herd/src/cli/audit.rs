@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::table::Table;
 use crate::config::HerdConfig;
-use herd_audit::{self as audit, Line, ReadError, Verified, harmless, verify};
+use herd_audit::{self as audit, Line, ReadError, Verified, sanitize, verify};
 use herd_sys::state_directory;
 
 /// Arguments of `herd audit`.
@@ -43,7 +43,7 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
         }
     }
     if logs.is_empty() {
-        bail!("there is no audit log of any node of this herd in {}; {STARTED}", directory.display());
+        bail!("no audit log of any node of this herd in {}; {STARTED}", directory.display());
     }
     if args.json {
         let nodes: serde_json::Map<String, Value> =
@@ -60,7 +60,7 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
     }
     let problems: Vec<String> = logs
         .iter()
-        .filter_map(|(name, log)| Some(format!("{name}: {}", harmless(&log.problem.as_ref()?.to_string()))))
+        .filter_map(|(name, log)| Some(format!("{name}: {}", sanitize(&log.problem.as_ref()?.to_string()))))
         .collect();
     match &*problems {
         [] => Ok(ExitCode::SUCCESS),
@@ -84,20 +84,20 @@ fn table(logs: &[(&str, Verified)]) -> Table {
     let mut table = Table::new(&["when", "node", "entry", "stage", "generation", "digest", "outcome", "who"]);
     for (_, line) in lines {
         let entry = &line.entry;
-        let text = |text: &Option<String>| text.as_deref().map_or("-".to_string(), harmless);
+        let text = |text: &Option<String>| text.as_deref().map_or("-".to_string(), sanitize);
         let outcome = entry
             .why
             .as_ref()
-            .map_or_else(|| entry.outcome.to_string(), |why| format!("{}: {}", entry.outcome, harmless(why)));
+            .map_or_else(|| entry.outcome.to_string(), |why| format!("{}: {}", entry.outcome, sanitize(why)));
         table.row([
-            Timestamp::from_nanosecond(line.at_ns.into()).map_or_else(|_| harmless(&line.at), |at| format!("{at:.3}")),
-            harmless(&line.node),
+            Timestamp::from_nanosecond(line.at_ns.into()).map_or_else(|_| sanitize(&line.at), |at| format!("{at:.3}")),
+            sanitize(&line.node),
             line.number.to_string(),
             entry.stage.to_string(),
             entry.generation.map_or("-".into(), |generation| generation.to_string()),
             text(&entry.digest).chars().take(8).collect(),
             outcome,
-            harmless(&entry.who),
+            sanitize(&entry.who),
         ]);
     }
     table
@@ -116,8 +116,8 @@ fn verdict(log: &Verified) -> String {
     if let Some(head) = log.head {
         verdict.push_str(&format!("; head {} {}", head.count, head.hash));
     }
-    if log.half_bytes > 0 {
-        verdict.push_str(&format!("; {} bytes of half a line at the end, as a crash leaves it", log.half_bytes));
+    if log.torn_bytes > 0 {
+        verdict.push_str(&format!("; {} bytes of an incomplete line at the end, as a crash leaves it", log.torn_bytes));
     }
     verdict
 }
@@ -127,7 +127,7 @@ fn as_json(log: &Verified, verify_only: bool) -> Value {
         "entries_count": log.lines.len(),
         "begins": log.lines.first().map(|line| line.number),
         "head": log.head,
-        "half_bytes": log.half_bytes,
+        "half_bytes": log.torn_bytes,
         "problem": log.problem.as_ref().map(|problem| json!({
             "path": problem.path,
             "line": problem.line,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::operate::{ask_each, failures, generation, print_json, short, text};
 use super::table::Table;
 use crate::config::HerdConfig;
-use herd_audit::harmless;
+use herd_audit::sanitize;
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]
@@ -79,7 +79,7 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
         && !swap.is_null()
     {
         let (number, who) = (text(&swap["number"]), text(&swap["who"]));
-        say!("\nswap {number} of the herd, to {}, by {}", short(&swap["digest"]), harmless(&who));
+        say!("\nswap {number} of the herd, to {}, by {}", short(&swap["digest"]), sanitize(&who));
     }
     if !links.is_empty() {
         say_on!("\n{links}");

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::node::Node;
 use herd_admin::{AdminHost, Refusal, SwapOptions, operator};
-use herd_audit::harmless;
+use herd_audit::sanitize;
 use herd_model::limits::GUEST_BYTES_MAX;
 use herd_runtime::Digest;
 use herd_sys::{Look, WatchedFile};
@@ -67,7 +67,7 @@ fn watch(path: &Path, swapper: &Swapper<impl Target>, stopped: &Receiver<()>, mu
         let is_over = look != Look::Changing;
         match look {
             Look::Same | Look::Changing => {}
-            Look::Nothing if waits => print(&format!("waiting for {}", harmless(&path.display().to_string()))),
+            Look::Nothing if waits => print(&format!("waiting for {}", sanitize(&path.display().to_string()))),
             Look::Nothing => {}
             Look::New(guest) => swapper.swap(&guest),
             Look::Unreadable(why) => print_error(&format!("{}: {why}", swapper.name)),
@@ -134,7 +134,7 @@ struct Swapper<T> {
 impl<T: Target> Swapper<T> {
     fn new(target: T, path: &Path) -> Self {
         let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
-        Self { target, name: harmless(&name) }
+        Self { target, name: sanitize(&name) }
     }
 
     fn swap(&self, guest: &[u8]) {
@@ -152,7 +152,7 @@ impl<T: Target> Swapper<T> {
                     print(&format!("{}{at}", paint(&came, GREEN, &std::io::stdout())));
                 }
             }
-            Err(why) => print_error(&format!("{} {}", self.name, harmless(&why))),
+            Err(why) => print_error(&format!("{} {}", self.name, sanitize(&why))),
         }
     }
 
@@ -171,7 +171,7 @@ impl<T: Target> Swapper<T> {
         for (node, outcome) in answer["nodes"].as_object().into_iter().flatten() {
             let came = match (outcome["serving"]["generation"].as_u64(), outcome["back"].as_str()) {
                 (Some(number), _) => generation(number, digest),
-                (None, Some(why)) => format!("{}: not taken up: {}", &digest[..8], harmless(why)),
+                (None, Some(why)) => format!("{}: not taken up: {}", &digest[..8], sanitize(why)),
                 (None, None) if outcome == "pending" => format!("{}: taken up, and not serving yet", &digest[..8]),
                 (None, None) => format!("{}: absent", &digest[..8]),
             };

@@ -65,7 +65,7 @@ impl SessionsHost for SessionsAdapter {
     }
 
     fn ask(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
-        self.upstreams.ask(request, deadline)
+        self.upstreams.fetch(request, deadline)
     }
 
     fn traffic(&self) -> Option<&TrafficLog> {

@@ -1,88 +1,89 @@
-//! Why a places file may be refused.
+//! Errors of a places file.
+//!
+//! Bounds and versions in the texts come from `format`.
 
 use std::io;
 
-use super::decode::{UNPACKED_BYTES_MAX, VERSION};
+use super::format::{UNPACKED_BYTES_MAX, VERSION};
 
-/// Why a places file was refused. The file is at fault and nothing of it is kept; a node can do
-/// without.
+/// An invalid places file. The file is at fault and nothing of it is kept. A node runs without places.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlacesError {
-    /// Not a zstd frame, a damaged or truncated one, or one with a window beyond the limit.
+    /// The data is not a zstd frame, or one that is damaged, truncated or has a window beyond the limit.
     #[error("places data cannot be unpacked")]
     Unpack(#[source] io::Error),
 
-    /// The frame holds more than any places file does. Unpacking stopped there.
+    /// The frame contains more than the limit. Unpacking stopped there.
     #[error("places data unpacks to more than {UNPACKED_BYTES_MAX} bytes")]
     TooLarge,
 
-    /// More bytes follow where the zstd frame ends.
+    /// Bytes follow the zstd frame.
     #[error("{bytes} bytes follow the places data")]
     Trailing {
-        /// How many.
+        /// Number of these bytes.
         bytes: usize,
     },
 
-    /// Unpacked well, but is something else.
+    /// The unpacked data does not start like a places file.
     #[error("not a places file")]
     NotPlaces,
 
-    /// Written for another version of this program.
+    /// The file was written for another version of this program.
     #[error("places file has format version {found}, this program reads {VERSION}")]
     Version {
-        /// The version in the header.
+        /// Version in the header.
         found: u32,
     },
 
-    /// Cut short, or its header is damaged.
+    /// The file is truncated, or its header is damaged.
     #[error("places file has {found} bytes where its header says {expected}")]
     Length {
-        /// Header and columns together, by the header.
+        /// Length of header and columns together, by the header.
         expected: u64,
-        /// What is there.
+        /// Length of the file.
         found: u64,
     },
 
-    /// Some byte after the header was changed.
+    /// A byte after the header was changed.
     #[error("places file is damaged: its checksum does not match")]
     Checksum,
 
-    /// The table of countries is not lines of code, tab and name.
+    /// The table of countries has a line other than code, tab and name.
     #[error("table of countries in the places file is malformed")]
     Countries,
 
-    /// A coordinate is missing, too long or not on the globe.
+    /// A coordinate is missing, too long or out of range.
     #[error("a coordinate in the places file is malformed")]
     Coordinate,
 
-    /// More coordinates than rows.
+    /// The file has more coordinates than rows.
     #[error("places file has more coordinates than rows")]
     CoordinatesLeft,
 
-    /// A row is in a country that the table lacks.
+    /// The country of a row is not in the table.
     #[error("unknown country {found} in the places file")]
     Country {
-        /// The index of the country.
+        /// Index of the country.
         found: u8,
     },
 
-    /// A row is of no known kind.
+    /// The kind of a row is unknown.
     #[error("unknown kind {found} in the places file")]
     Kind {
-        /// The number of the kind.
+        /// Number of the kind.
         found: u8,
     },
 
-    /// The names are not text.
+    /// The names or the countries are not UTF-8.
     #[error("names in the places file are not UTF-8")]
     NotText,
 
-    /// There is not one name to a row.
+    /// The number of names differs from the number of rows.
     #[error("places file has {found} names for {rows} rows")]
     Names {
-        /// Rows, by the header.
+        /// Number of rows, by the header.
         rows: usize,
-        /// Names.
+        /// Number of names.
         found: usize,
     },
 }

@@ -1,108 +1,90 @@
-//! The places that are built into the binary: settlements and airports of the whole globe.
+//! The places embedded in the binary: settlements and airports of the whole globe.
 //!
-//! Owns the unpacked rows and their spatial index. Both are made once by [`Places::embedded`] and
-//! never change, so a shared reference serves every worker without a lock. Knows nothing about the
-//! protocol, about other sources of places, or about who asks.
+//! Owns the decoded rows and their spatial index. [`Places::embedded`] creates both, and they never change, so all
+//! workers share one reference without a lock. Knows nothing about the protocol, the query format or other sources.
 //!
-//! Bounds: 16 MB of heap for 263,000 rows, 22 MB while unpacking. A query costs time in proportion
-//! to the rows inside its radius (5 µs for 50 km, 0.1 ms for 500 km), and at most `limit` rows
-//! leave it. There are settlements and airports here, not cafes: an empty answer is a normal one.
+//! Bounds: 16 MB of heap for 263,000 rows, 22 MB while unpacking. The time of a query is proportional to the rows within
+//! its radius (5 µs for 50 km, 0.1 ms for 500 km), and it returns at most `limit` rows. The data has settlements and
+//! airports but no cafes: an empty answer is normal.
 
-mod decode;
+mod columns;
 mod error;
+mod format;
 mod grid;
+mod header;
+mod kind;
 
 use std::cmp::Ordering;
 
-use self::decode::Columns;
+use self::columns::Columns;
 use self::grid::{Grid, Hit};
+use self::kind::PlaceKind;
 
 pub(crate) use self::error::PlacesError;
 
-/// What the licence of the data asks for. Belongs into every answer that was made from it.
+/// Attribution that the licence of the data requires in every answer made from it.
 pub(crate) const ATTRIBUTION: &str =
     "Contains data from GeoNames (geonames.org), CC BY 4.0, modified: reduced and rounded";
 
-/// Written by `host/upstreams/data/build_places.py`.
+/// Places file, written by `host/upstreams/data/build_places.py`.
 static PACKED: &[u8] = include_bytes!("../../data/places.bin.zst");
 
-/// The embedded places, ready for queries.
+/// Decoded and indexed places.
 pub(crate) struct Places {
     columns: Columns,
     grid: Grid,
 }
 
-/// A place found by [`Places::near`].
+/// A place found by [`Places::nearby`].
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Near<'a> {
-    /// The name as its source writes it; for an airport with the IATA or ICAO code in parentheses.
+pub(crate) struct NearbyPlace<'a> {
+    /// Name as in the source; that of an airport ends with its IATA or ICAO code in parentheses.
     pub(crate) name: &'a str,
     /// English name of the country.
     pub(crate) country: &'a str,
     /// ISO 3166-1 code of the country, two letters.
     pub(crate) country_code: &'a str,
-    /// Settlement, and of what size, or airport.
-    pub(crate) kind: Kind,
-    /// Three digits, within 4 % of what its source says (so it may stray over a bound of `kind`);
-    /// `None` where that has no figure.
+    /// Size of a settlement, or airport.
+    pub(crate) kind: PlaceKind,
+    /// Population in three significant digits, within 4 % of the source (so it may cross a bound of `kind`); `None` if
+    /// the source has none.
     pub(crate) population_approx: Option<u32>,
     /// Degrees north, rounded to 1e-4 (11 m).
     pub(crate) latitude_degrees: f64,
     /// Degrees east, -180 to 180, rounded to 1e-4.
     pub(crate) longitude_degrees: f64,
-    /// Metres along the great circle from where the query asked, rounded to a millimetre.
+    /// Great-circle distance from the centre of the query in metres, rounded to a millimetre.
     pub(crate) distance_m: f64,
 }
 
-/// What sort of place a row is. Settlements are told apart by population alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// Seat of the government of a country or territory, of whatever size.
-    Capital,
-    /// 100,000 inhabitants or more.
-    City,
-    /// 10,000 or more.
-    Town,
-    /// 1,000 or more.
-    Village,
-    /// Fewer than 1,000.
-    Hamlet,
-    /// A settlement whose population is not known.
-    Locality,
-    /// An airport, airfield, heliport or seaplane base.
-    Airport,
-}
-
 impl Places {
-    /// Unpacks and indexes the data that is built into the binary.
+    /// Unpacks and indexes the data in the binary.
     ///
-    /// Takes some 60 ms and the processor all that time: call it once, at start, off the async
-    /// workers.
+    /// Uses a processor for about 60 ms: call it once, off the worker threads.
     ///
     /// # Errors
     ///
-    /// Only if the data file was damaged before the binary was built; nothing is kept then.
+    /// The data file was damaged before the binary was built. Nothing is kept.
     pub(crate) fn embedded() -> Result<Self, PlacesError> {
         Self::unpack(PACKED)
     }
 
-    /// Finds the places within `radius_m` metres, nearest first, and returns at most `limit` of
-    /// them.
+    /// Returns at most `limit` places within `radius_m` metres, nearest first.
     ///
-    /// Places at one distance are ordered by name, so that every node gives the same answer. The
-    /// answer is empty for a latitude beyond 90 degrees, a longitude beyond 180, a negative radius
-    /// and for anything that is not a number; an infinite radius reaches all places.
-    pub(crate) fn near(
+    /// Places at the same distance are ordered by name, so that every node gives the same answer. The answer is empty for
+    /// a latitude beyond 90 degrees, a longitude beyond 180, a negative radius or NaN; an infinite radius covers all
+    /// places.
+    pub(crate) fn nearby(
         &self,
         latitude_degrees: f64,
         longitude_degrees: f64,
         radius_m: f64,
         limit: usize,
-    ) -> Vec<Near<'_>> {
+    ) -> Vec<NearbyPlace<'_>> {
         let mut hits = self.grid.within(latitude_degrees, longitude_degrees, radius_m);
         let order = |a: &Hit, b: &Hit| self.order(a, b);
         if hits.len() > limit {
-            // Thousands may lie within the radius where a handful is asked for: sort only those.
+            // Select before sorting: thousands of places may be within the radius, and the limit is usually small.
             hits.select_nth_unstable_by(limit, order);
             hits.truncate(limit);
         }
@@ -110,7 +92,7 @@ impl Places {
         hits.iter().map(|hit| self.place(hit)).collect()
     }
 
-    /// Returns how many places there are.
+    /// Returns the number of places.
     pub(crate) fn len(&self) -> usize {
         self.columns.len()
     }
@@ -128,11 +110,11 @@ impl Places {
             .then_with(|| a.row.cmp(&b.row))
     }
 
-    fn place(&self, hit: &Hit) -> Near<'_> {
+    fn place(&self, hit: &Hit) -> NearbyPlace<'_> {
         let row = hit.row;
         let (latitude_degrees, longitude_degrees) = self.columns.position(row);
         let (country_code, country) = self.columns.country(row);
-        Near {
+        NearbyPlace {
             name: self.columns.name(row),
             country,
             country_code,
@@ -141,25 +123,6 @@ impl Places {
             latitude_degrees,
             longitude_degrees,
             distance_m: hit.distance_m,
-        }
-    }
-}
-
-impl Kind {
-    /// Every kind, in the order of their numbers in the data file.
-    const ALL: [Self; 7] =
-        [Self::Capital, Self::City, Self::Town, Self::Village, Self::Hamlet, Self::Locality, Self::Airport];
-
-    /// Returns the word an answer uses for it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Capital => "capital",
-            Self::City => "city",
-            Self::Town => "town",
-            Self::Village => "village",
-            Self::Hamlet => "hamlet",
-            Self::Locality => "locality",
-            Self::Airport => "airport",
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Writes small places files for the tests, as `host/upstreams/data/build_places.py` writes the large one.
+//! Writer of small places files for tests, in the format of `host/upstreams/data/build_places.py`.
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-/// The parts of a file. A test may spoil any of them before it is put together.
+/// The parts of a file. A test may change any of them before the file is assembled.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sample {
     pub(super) rows: u32,
@@ -64,7 +64,7 @@ pub(super) fn deltas(values: impl Iterator<Item = i32>) -> Vec<u8> {
     bytes
 }
 
-/// Adler-32 by its definition, the plain way.
+/// Adler-32 by its definition, one byte at a time.
 fn adler32(bytes: &[u8]) -> u32 {
     let (low, high) = bytes.iter().fold((1, 0), |(low, high), &byte| {
         let low = (low + u32::from(byte)) % 65_521;

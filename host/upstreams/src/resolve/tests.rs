@@ -1,5 +1,5 @@
-use super::super::Upstreams;
 use super::*;
+use crate::Upstreams;
 
 const ENVIRONMENT: [(&str, &str); 2] = [("HERD_GOOGLE_KEY", "s3cret-key"), ("OTHER_KEY", "0th3r-key")];
 
@@ -19,13 +19,13 @@ fn http(name: &str, tables: &str) -> HttpPlan {
 }
 
 #[test]
-fn a_preset_needs_no_table_and_a_table_overrides_it_field_by_field() {
+fn preset_needs_no_table_and_is_overridden_field_by_field() {
     let plan = http("google", "");
     assert_eq!(plan.base.as_str(), "https://places.googleapis.com/");
     assert_eq!((plan.headers.len(), plan.connect_timeout), (2, Duration::from_secs(1)));
-    let pass = plan.pass.unwrap();
-    assert!(matches!(&pass.place, Place::Header(name) if name == "x-goog-api-key"));
-    assert_eq!(pass.secret.expose(), "s3cret-key");
+    let auth = plan.auth.unwrap();
+    assert!(matches!(&auth.placement, SecretPlacement::Header(name) if name == "x-goog-api-key"));
+    assert_eq!(auth.secret.expose(), "s3cret-key");
 
     let table = "[google]\nsecret = { env = \"OTHER_KEY\" }\nquery = \"key\"\nconnect_timeout_ms = 5\n\
                  headers = { x-goog-fieldmask = \"places.id\" }";
@@ -36,17 +36,17 @@ fn a_preset_needs_no_table_and_a_table_overrides_it_field_by_field() {
         (&plan.headers["X-Goog-FieldMask"], &plan.headers["Content-Type"]),
         (&HeaderValue::from_static("places.id"), &HeaderValue::from_static("application/json"))
     );
-    let pass = plan.pass.unwrap();
-    assert!(matches!(&pass.place, Place::Query(name) if name == "key"));
-    assert_eq!(pass.secret.expose(), "0th3r-key");
+    let auth = plan.auth.unwrap();
+    assert!(matches!(&auth.placement, SecretPlacement::Query(name) if name == "key"));
+    assert_eq!(auth.secret.expose(), "0th3r-key");
 
     let limits = resolve("embedded", "", &[]).unwrap().unwrap().limits;
-    let expected = Limits { timeout: Duration::from_secs(10), body_bytes_max: 1 << 20, in_flight_max: 64 };
+    let expected = UpstreamLimits { timeout: Duration::from_secs(10), body_bytes_max: 1 << 20, in_flight_max: 64 };
     assert_eq!(limits, expected);
 }
 
 #[test]
-fn only_an_upstream_that_is_used_needs_its_secret() {
+fn secret_is_required_only_of_an_upstream_in_use() {
     let nothing = |_: &str| None;
     let table: UpstreamsConfig = toml::from_str("[google]\ntimeout_ms = 5").unwrap();
     let none = UpstreamsConfig::default();
@@ -54,7 +54,7 @@ fn only_an_upstream_that_is_used_needs_its_secret() {
 
     for config in [&table, &none] {
         let error = Resolved::new("google", config, &used, &nothing).unwrap_err();
-        assert_eq!(error.to_string(), "upstream google has no secret: provide it, or take google out of the sources");
+        assert_eq!(error.to_string(), "upstream google has no secret: provide it, or remove google from the sources");
         let source = std::error::Error::source(&error).unwrap();
         assert_eq!(source.to_string(), "environment variable HERD_GOOGLE_KEY is not set");
     }
@@ -67,13 +67,13 @@ fn only_an_upstream_that_is_used_needs_its_secret() {
 }
 
 #[test]
-fn a_wrong_table_is_refused_in_one_line_that_says_what_to_do() {
+fn table_with_an_error_is_refused_in_one_line_that_says_what_to_do() {
     let url = "url = \"https://example.org\"";
     for (table, expected) in [
         ("timeout_ms = 1", "upstream x has no `url`"),
         ("url = \"http://example.org\"", "`url` of upstream x cannot be used: not https: only 127.0.0.1, ::1 and"),
-        ("url = \"https://u:s3cret@example.org\"", "cannot be used: a user name or password is in it"),
-        ("secret = \"s3cret\"", "`secret` of upstream x is written out: keep it elsewhere"),
+        ("url = \"https://u:s3cret@example.org\"", "cannot be used: it contains a user name or password"),
+        ("secret = \"s3cret\"", "`secret` of upstream x is the secret itself: store it elsewhere"),
         ("secret = { env = \"OTHER_KEY\" }", "needs `secret` together with one of"),
         ("secret = { env = \"OTHER_KEY\" }\nquery = \"a\"\nheader = \"b\"", "needs `secret` together with one of"),
         ("query = \"key\"", "needs `secret` together with one of"),
@@ -101,9 +101,9 @@ fn a_wrong_table_is_refused_in_one_line_that_says_what_to_do() {
 }
 
 #[test]
-fn the_embedded_upstream_takes_limits_only_and_an_unknown_name_is_told_the_known_ones() {
+fn embedded_accepts_limits_only_and_an_unknown_name_lists_the_known_ones() {
     let error = resolve("embedded", "[embedded]\nurl = \"https://example.org\"", &[]).unwrap_err();
-    assert_eq!(error.to_string(), "upstream embedded is inside the process and takes no `url`");
+    assert_eq!(error.to_string(), "upstream embedded is part of the process and takes no `url`");
     let limits = resolve("embedded", "[embedded]\nin_flight_max = 3", &[]).unwrap().unwrap().limits;
     assert_eq!((limits.in_flight_max, limits.timeout), (3, Duration::from_secs(10)));
 
@@ -114,7 +114,7 @@ fn the_embedded_upstream_takes_limits_only_and_an_unknown_name_is_told_the_known
 }
 
 #[test]
-fn unknown_fields_are_errors_and_a_configuration_survives_being_written() {
+fn config_rejects_unknown_fields_and_reads_back_what_it_writes() {
     for table in ["[x]\nurls = \"\"", "[x]\nsecret = { value = \"s3cret\" }", "[x]\nsecret = 3"] {
         assert!(toml::from_str::<UpstreamsConfig>(table).is_err(), "{table}");
     }

@@ -7,14 +7,14 @@ use super::*;
 
 type Position = (f64, f64);
 
-/// The distance by the haversine formula, which shares nothing with the index but the radius.
+/// Distance by the haversine formula, which shares only the radius with the index.
 fn haversine_m(a: Position, b: Position) -> f64 {
     let squared_sine = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
     let h = squared_sine(b.0 - a.0) + a.0.to_radians().cos() * b.0.to_radians().cos() * squared_sine(b.1 - a.1);
     2.0 * 6_371_008.8 * h.sqrt().min(1.0).asin()
 }
 
-/// Both formulas lose half of their digits at the antipode.
+/// Tolerance of a comparison. Both formulas lose half of their digits at the antipode.
 fn tolerance_m(distance_m: f64) -> f64 {
     if distance_m > 19_900_000.0 { 1.0 } else { 2e-3 }
 }
@@ -49,13 +49,12 @@ fn longitude() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// From a metre to half the globe, as likely near as far.
+/// Radius from a metre to half the globe, uniform in its logarithm.
 fn radius_m() -> impl Strategy<Value = f64> {
     (0.0..7.31).prop_map(|exponent: f64| 10_f64.powf(exponent))
 }
 
-/// A centre, a radius, and points: anywhere, around the edge of the circle, or at the centre
-/// itself.
+/// A centre, a radius, and points: anywhere, around the edge of the circle, or at the centre.
 fn scene() -> impl Strategy<Value = (Position, f64, Vec<Position>)> {
     (latitude(), longitude(), radius_m()).prop_flat_map(|(lat, lon, radius)| {
         let scale = (radius / 111_195.0).min(90.0);
@@ -74,7 +73,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn the_index_finds_what_a_look_at_every_point_finds((at, radius_m, points) in scene()) {
+    fn index_finds_the_points_that_a_full_scan_finds((at, radius_m, points) in scene()) {
         let found = found(&Grid::new(points.iter().copied()), at, radius_m);
         for (row, &point) in points.iter().enumerate() {
             let distance_m = haversine_m(at, point);
@@ -93,7 +92,7 @@ proptest! {
 }
 
 #[test]
-fn a_circle_reaches_across_the_antimeridian_from_either_side() {
+fn index_spans_the_antimeridian_from_either_side() {
     let points = [(0.0, 180.0), (0.0, -180.0), (0.0, 179.95), (0.0, -179.95), (0.0, 178.0)];
     for longitude in [180.0, -180.0, 179.96, -179.96] {
         assert_eq!(rows(&points, (0.0, longitude), 12_000.0), [0, 1, 2, 3], "from {longitude}");
@@ -101,7 +100,7 @@ fn a_circle_reaches_across_the_antimeridian_from_either_side() {
 }
 
 #[test]
-fn a_circle_reaches_across_a_pole() {
+fn index_spans_the_poles() {
     for pole in [-1.0, 1.0] {
         let points = [(pole * 89.95, 10.0), (pole * 89.95, -170.0), (pole * 90.0, 77.0), (pole * 89.8, -170.0)];
         assert_eq!(rows(&points, (pole * 89.95, 10.0), 12_000.0), [0, 1, 2]);
@@ -110,13 +109,13 @@ fn a_circle_reaches_across_a_pole() {
 }
 
 #[test]
-fn every_point_at_one_spot_is_found_even_with_no_radius() {
+fn index_finds_all_points_at_one_spot_with_radius_zero() {
     let points = [(48.8566, 2.3522); 1000];
     assert_eq!(rows(&points, points[0], 0.0).len(), 1000);
 }
 
 #[test]
-fn the_whole_globe_is_within_half_of_its_girth() {
+fn index_finds_all_points_within_half_the_circumference() {
     let points = [(90.0, 0.0), (-90.0, 0.0), (0.0, 0.0), (0.0, 180.0), (-12.5, 167.25)];
     for radius_m in [PI * EARTH_RADIUS_M, 1e12, f64::INFINITY] {
         assert_eq!(rows(&points, (12.5, -12.75), radius_m).len(), points.len());
@@ -124,7 +123,7 @@ fn the_whole_globe_is_within_half_of_its_girth() {
 }
 
 #[test]
-fn an_antipode_is_found_half_a_girth_away() {
+fn index_finds_the_antipode_at_half_the_circumference() {
     for step in 0..=1800 {
         let (latitude, longitude) = (f64::from(step) * 0.1 - 90.0, f64::from(step) * 0.0999);
         let antipode = [(-latitude, longitude - 180.0)];
@@ -135,7 +134,7 @@ fn an_antipode_is_found_half_a_girth_away() {
 }
 
 #[test]
-fn a_point_is_within_the_distance_that_is_reported_for_it() {
+fn index_finds_a_point_within_its_reported_distance() {
     for step in 0..500 {
         let point = [(f64::from(step) * 0.13, f64::from(step) * 0.37)];
         let grid = Grid::new(point.iter().copied());
@@ -146,7 +145,7 @@ fn a_point_is_within_the_distance_that_is_reported_for_it() {
 }
 
 #[test]
-fn what_is_no_position_or_no_radius_finds_nothing() {
+fn index_finds_nothing_for_an_invalid_position_or_radius() {
     let points = [(0.0, 0.0), (90.0, 0.0)];
     assert_eq!(rows(&points, (0.0, 0.0), 1.0), [0]);
     for at in
@@ -161,10 +160,9 @@ fn what_is_no_position_or_no_radius_finds_nothing() {
 }
 
 #[test]
-fn cells_are_about_square_and_hold_the_globe() {
+fn cells_are_about_square_and_cover_the_globe() {
     let bands = lay_out_bands();
     assert_eq!(bands.len(), BANDS + 1);
-    // 4 pi steradians in square degrees, over the size of a cell, and some for bands that do not
-    // divide evenly.
+    // 4 pi steradians in square degrees, divided by the size of a cell, plus some for bands that do not divide evenly.
     assert!((165_012..167_000).contains(&bands[BANDS]), "{}", bands[BANDS]);
 }

@@ -1,54 +1,46 @@
-//! Unpacks the places file into columns.
+//! Decoder of a places file, and its rows as columns.
 //!
-//! Owns the format, which `host/upstreams/data/build_places.py` writes and describes: a header with every
-//! length and a checksum, then one column after the other, the whole as one zstd frame. Knows
-//! nothing about distances.
+//! Owns the format, which `host/upstreams/data/build_places.py` writes and describes: a header with all lengths and a
+//! checksum, then one column after the other, compressed as one zstd frame. Knows nothing about distances.
 //!
-//! Bounds: no more than [`UNPACKED_BYTES_MAX`] is unpacked whatever the frame claims, and no column
-//! is allocated before the lengths in the header have been found to add up to the bytes that are
-//! there.
+//! Bounds: at most [`UNPACKED_BYTES_MAX`] bytes are unpacked, whatever the frame declares, and no column is allocated
+//! before the lengths in the header are known to add up to the length of the file.
 
 use std::io::{self, Read};
 
 use ruzstd::decoding::StreamingDecoder;
 
-use super::Kind;
 use super::error::PlacesError;
+use super::format::UNPACKED_BYTES_MAX;
+use super::header::Header;
+use super::kind::PlaceKind;
 
-/// Three times today's data. Keeps a frame that lies about its size from taking the memory of the
-/// host.
-pub(super) const UNPACKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-const MAGIC: &[u8; 8] = b"HERDPLCS";
-pub(super) const VERSION: u32 = 1;
-
-/// Coordinates are whole numbers of 1e-4 degree.
+/// Unit of coordinates, which are stored as whole multiples of 1e-4 degree.
 const STEPS_PER_DEGREE: i32 = 10_000;
 const LATITUDE_STEPS_MAX: i32 = 90 * STEPS_PER_DEGREE;
 const LONGITUDE_STEPS_MAX: i32 = 180 * STEPS_PER_DEGREE;
 
-/// The ratio of a population code to the one below it.
+/// Ratio of the populations of two consecutive codes.
 const POPULATION_STEP: f64 = 1.07;
 
-/// The rows of a places file, one vector to a column. All have the same length.
+/// The rows of a places file, one vector per column, all of the same length.
 #[derive(Debug, PartialEq)]
 pub(super) struct Columns {
     latitudes: Vec<i32>,
     longitudes: Vec<i32>,
-    /// Indexes into `country_table`; checked when decoded.
+    /// Indexes into `country_table`, in bounds since decoding.
     countries: Vec<u8>,
     country_table: Vec<(String, String)>,
     populations: Vec<u8>,
-    kinds: Vec<Kind>,
-    /// All names in one buffer with a newline between them, because a `String` each would triple
-    /// the memory.
+    kinds: Vec<PlaceKind>,
+    /// All names in one buffer, separated by newlines. A `String` per name would triple the memory.
     names: String,
-    /// Where each name ends in `names`.
+    /// End of each name in `names`.
     name_ends: Vec<u32>,
 }
 
 impl Columns {
-    /// Decodes a places file as it is stored, compressed.
+    /// Decodes a compressed places file.
     ///
     /// # Errors
     ///
@@ -96,18 +88,17 @@ impl Columns {
         &self.names[start..self.name_ends[row] as usize]
     }
 
-    /// Returns the ISO code and the name of the country a row lies in.
+    /// Returns the ISO code and the name of the country of a row.
     pub(super) fn country(&self, row: usize) -> (&str, &str) {
         let (code, name) = &self.country_table[usize::from(self.countries[row])];
         (code, name)
     }
 
-    pub(super) fn kind(&self, row: usize) -> Kind {
+    pub(super) fn kind(&self, row: usize) -> PlaceKind {
         self.kinds[row]
     }
 
-    /// Returns the population as far as its code tells: to within half a step of 7 %, in three
-    /// digits.
+    /// Returns the population that the code of a row stands for, within half a step of 7 %, in three significant digits.
     pub(super) fn population_approx(&self, row: usize) -> Option<u32> {
         let steps = self.populations[row].checked_sub(1)?;
         let population = POPULATION_STEP.powi(i32::from(steps));
@@ -117,68 +108,10 @@ impl Columns {
     }
 }
 
-/// The lengths a file declares. In a value of this type they add up to the bytes that are there.
-struct Header {
-    rows: usize,
-    countries_bytes: usize,
-    coordinates_bytes: usize,
-    names_bytes: usize,
-}
-
-impl Header {
-    /// Magic and six numbers.
-    const BYTES: usize = 8 + 6 * 4;
-    /// Bytes a row takes in the columns of country, population and kind.
-    const ROW_BYTES: u64 = 3;
-
-    /// Splits a file into its header and, once that has been checked against it, its body.
-    fn split(file: &[u8]) -> Result<(Self, &[u8]), PlacesError> {
-        let (magic, rest) = file.split_first_chunk::<8>().ok_or(PlacesError::NotPlaces)?;
-        if magic != MAGIC {
-            return Err(PlacesError::NotPlaces);
-        }
-        let Some((numbers, body)) = rest.split_first_chunk::<{ Self::BYTES - 8 }>() else {
-            return Err(PlacesError::Length { expected: Self::BYTES as u64, found: file.len() as u64 });
-        };
-        let number = |index: usize| {
-            let mut bytes = [0; 4];
-            bytes.copy_from_slice(&numbers[4 * index..4 * index + 4]);
-            u32::from_le_bytes(bytes)
-        };
-        if number(0) != VERSION {
-            return Err(PlacesError::Version { found: number(0) });
-        }
-        let header = Self {
-            rows: number(1) as usize,
-            countries_bytes: number(2) as usize,
-            coordinates_bytes: number(3) as usize,
-            names_bytes: number(4) as usize,
-        };
-        if header.expected_bytes() != file.len() as u64 {
-            return Err(header.length_error(file));
-        }
-        if number(5) != adler32(body) {
-            return Err(PlacesError::Checksum);
-        }
-        Ok((header, body))
-    }
-
-    fn expected_bytes(&self) -> u64 {
-        Self::BYTES as u64
-            + self.countries_bytes as u64
-            + self.coordinates_bytes as u64
-            + self.rows as u64 * Self::ROW_BYTES
-            + self.names_bytes as u64
-    }
-
-    fn length_error(&self, file: &[u8]) -> PlacesError {
-        PlacesError::Length { expected: self.expected_bytes(), found: file.len() as u64 }
-    }
-}
-
 fn inflate(packed: &[u8]) -> Result<Vec<u8>, PlacesError> {
     let decoder = StreamingDecoder::new_with_max_window_size(packed, UNPACKED_BYTES_MAX)
         .map_err(|error| PlacesError::Unpack(io::Error::other(error)))?;
+    // One byte beyond the limit tells a file that is too large from one that just fits.
     let mut limited = decoder.take(UNPACKED_BYTES_MAX + 1);
     let mut file = Vec::new();
     limited.read_to_end(&mut file).map_err(PlacesError::Unpack)?;
@@ -200,12 +133,12 @@ fn decode_countries(table: &[u8]) -> Result<Vec<(String, String)>, PlacesError> 
         .ok_or(PlacesError::Countries)
 }
 
-/// Takes `rows` values off the front of `bytes`; each is stored as its difference to the one
-/// before.
+/// Takes `rows` values off the front of `bytes`. Each is stored as its difference to the one before.
 fn decode_deltas(bytes: &mut &[u8], rows: usize, steps_max: i32) -> Result<Vec<i32>, PlacesError> {
     let mut values = Vec::with_capacity(rows);
     let mut value: i64 = 0;
     for _ in 0..rows {
+        // In 64 bits: a sum of 28-bit differences in hostile data could overflow 32 bits before the range check.
         let zigzag = i64::from(take_varint(bytes).ok_or(PlacesError::Coordinate)?);
         value += (zigzag >> 1) ^ -(zigzag & 1);
         match i32::try_from(value) {
@@ -216,7 +149,7 @@ fn decode_deltas(bytes: &mut &[u8], rows: usize, steps_max: i32) -> Result<Vec<i
     Ok(values)
 }
 
-/// Takes a LEB128 number off the front of `bytes`; `None` if it is cut short or exceeds 28 bits.
+/// Takes a LEB128 number off the front of `bytes`. Returns `None` if it is incomplete or exceeds 28 bits.
 fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
     let mut value = 0;
     for shift in [0, 7, 14, 21] {
@@ -229,14 +162,14 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u32> {
     None
 }
 
-fn decode_kind(byte: u8) -> Result<Kind, PlacesError> {
-    Kind::ALL.get(usize::from(byte)).copied().ok_or(PlacesError::Kind { found: byte })
+fn decode_kind(byte: u8) -> Result<PlaceKind, PlacesError> {
+    PlaceKind::ALL.get(usize::from(byte)).copied().ok_or(PlacesError::Kind { found: byte })
 }
 
 fn find_name_ends(names: &str, rows: usize) -> Result<Vec<u32>, PlacesError> {
     let mut ends = Vec::with_capacity(rows);
     if !(rows == 0 && names.is_empty()) {
-        // Positions fit: the header counts the bytes of the names in 32 bits.
+        // Positions fit in 32 bits, because the header declares the bytes of all names in 32 bits.
         ends.extend(names.bytes().zip(0..).filter(|&(byte, _)| byte == b'\n').map(|(_, position)| position));
         ends.push(names.len() as u32);
     }
@@ -244,23 +177,6 @@ fn find_name_ends(names: &str, rows: usize) -> Result<Vec<u32>, PlacesError> {
         return Err(PlacesError::Names { rows, found: ends.len() });
     }
     Ok(ends)
-}
-
-/// Computes the Adler-32 of RFC 1950, which finds any one changed byte.
-fn adler32(bytes: &[u8]) -> u32 {
-    const MODULUS: u32 = 65_521;
-    /// The most bytes for which neither sum overflows 32 bits, by RFC 1950's sample code.
-    const CHUNK: usize = 5552;
-    let (mut low, mut high) = (1, 0);
-    for chunk in bytes.chunks(CHUNK) {
-        for &byte in chunk {
-            low += u32::from(byte);
-            high += low;
-        }
-        low %= MODULUS;
-        high %= MODULUS;
-    }
-    (high << 16) | low
 }
 
 #[cfg(test)]

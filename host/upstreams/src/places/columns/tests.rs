@@ -12,7 +12,7 @@ const PLACES: [(&str, f64, f64); 4] = [
 ];
 
 #[test]
-fn what_was_written_is_read() {
+fn decode_reads_what_was_written() {
     let mut sample = Sample::of(&PLACES);
     sample.countries[3] = 1;
     sample.populations = vec![0, 1, 104, 255];
@@ -28,16 +28,16 @@ fn what_was_written_is_read() {
     let populations: Vec<_> = (0..4).map(|row| columns.population_approx(row)).collect();
     assert_eq!(populations, [None, Some(1), Some(1060), Some(29_100_000)]);
     let kinds: Vec<_> = (0..4).map(|row| columns.kind(row)).collect();
-    assert_eq!(kinds, [Kind::Capital, Kind::Town, Kind::Locality, Kind::Airport]);
+    assert_eq!(kinds, [PlaceKind::Capital, PlaceKind::Town, PlaceKind::Locality, PlaceKind::Airport]);
 }
 
 #[test]
-fn a_file_without_rows_is_read() {
+fn decode_reads_a_file_without_rows() {
     assert_eq!(Columns::unpack(&Sample::of(&[]).packed()).unwrap().len(), 0);
 }
 
 #[test]
-fn a_file_cut_short_anywhere_is_refused() {
+fn decode_refuses_a_truncated_file() {
     let file = Sample::of(&PLACES).file();
     for length in 0..file.len() {
         match Columns::decode(&file[..length]) {
@@ -49,7 +49,7 @@ fn a_file_cut_short_anywhere_is_refused() {
 }
 
 #[test]
-fn a_file_changed_in_any_bit_is_refused() {
+fn decode_refuses_a_file_with_any_bit_changed() {
     let file = Sample::of(&PLACES).file();
     for bit in 0..8 * file.len() {
         let mut damaged = file.clone();
@@ -66,7 +66,7 @@ fn a_file_changed_in_any_bit_is_refused() {
 }
 
 #[test]
-fn a_frame_cut_short_anywhere_is_refused() {
+fn unpack_refuses_a_truncated_frame() {
     let packed = Sample::of(&PLACES).packed();
     for length in 0..packed.len() {
         assert!(matches!(Columns::unpack(&packed[..length]), Err(PlacesError::Unpack(_))), "{length} bytes");
@@ -74,15 +74,14 @@ fn a_frame_cut_short_anywhere_is_refused() {
 }
 
 #[test]
-fn bytes_after_the_frame_are_refused() {
+fn unpack_refuses_bytes_after_the_frame() {
     let packed = [Sample::of(&PLACES).packed(), vec![0; 3]].concat();
     assert!(matches!(Columns::unpack(&packed), Err(PlacesError::Trailing { bytes: 3 })));
 }
 
 #[test]
-fn a_frame_that_unpacks_without_end_is_stopped_at_the_limit() {
-    // 131 blocks of four bytes, each standing for 128 KiB of zeros, in a frame with a window of 128
-    // KiB.
+fn unpack_stops_a_decompression_bomb_at_the_limit() {
+    // 131 blocks of four bytes that each unpack to 128 KiB of zeros, in a frame with a window of 128 KiB.
     let mut bomb = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 7 << 3];
     let block = (((128_u32 * 1024) << 3) | (1 << 1)).to_le_bytes();
     for _ in 0..131 {
@@ -92,7 +91,7 @@ fn a_frame_that_unpacks_without_end_is_stopped_at_the_limit() {
 }
 
 #[test]
-fn a_frame_that_asks_for_a_large_window_is_refused_before_it_is_given_one() {
+fn unpack_refuses_a_large_window_before_allocating_it() {
     let file = Sample::of(&PLACES).file();
     let block = (((file.len() as u32) << 3) | 1).to_le_bytes();
     let frame = |window: u8| [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, window << 3], &block[..3], &file[..]].concat();
@@ -101,8 +100,8 @@ fn a_frame_that_asks_for_a_large_window_is_refused_before_it_is_given_one() {
 }
 
 #[test]
-fn rows_that_the_header_only_claims_are_not_allocated() {
-    // 4 billion rows in 100 bytes: the sum is found wrong in 64 bits, where it would fit into 32.
+fn decode_allocates_no_rows_that_the_file_does_not_have() {
+    // Billions of rows in 100 bytes: the sum is wrong in 64 bits but could be right modulo 2^32.
     for rows in [u32::MAX, u32::MAX / 3 + 2] {
         let file = Sample { rows, ..Sample::of(&PLACES) }.file();
         assert!(matches!(Columns::decode(&file), Err(PlacesError::Length { .. })));
@@ -110,7 +109,7 @@ fn rows_that_the_header_only_claims_are_not_allocated() {
 }
 
 #[test]
-fn values_that_mean_nothing_are_refused() {
+fn decode_refuses_values_without_meaning() {
     let refused = |spoil: fn(&mut Sample)| {
         let mut sample = Sample::of(&PLACES);
         spoil(&mut sample);
@@ -130,7 +129,7 @@ fn values_that_mean_nothing_are_refused() {
 }
 
 #[test]
-fn coordinates_beyond_the_globe_are_refused() {
+fn decode_refuses_coordinates_out_of_range() {
     let decode = |latitude, longitude| {
         let coordinates = [deltas([latitude].into_iter()), deltas([longitude].into_iter())].concat();
         Columns::decode(&Sample { coordinates, ..Sample::of(&PLACES[..1]) }.file())
@@ -144,7 +143,7 @@ fn coordinates_beyond_the_globe_are_refused() {
 
 proptest! {
     #[test]
-    fn a_damaged_frame_is_refused_or_gives_the_same_rows(
+    fn unpack_of_a_damaged_frame_fails_or_gives_the_same_rows(
         position in any::<prop::sample::Index>(),
         change in 1_u8..,
     ) {
@@ -153,14 +152,14 @@ proptest! {
         let length = packed.len();
         packed[position.index(length)] ^= change;
         if let Ok(columns) = Columns::unpack(&packed) {
-            // A few bits of a frame carry nothing.
+            // A few bits of a frame carry no information.
             prop_assert_eq!(columns, Columns::decode(&sample.file()).unwrap());
         }
     }
 
-    /// Everything adds up and the checksum is right, but the columns are noise.
+    /// Method: lengths and checksum are right, but the columns are noise.
     #[test]
-    fn columns_of_noise_never_panic(
+    fn decode_of_noise_never_panics(
         columns in (0_usize..20).prop_flat_map(|rows| (
             vec(0_u8..4, rows),
             vec(any::<u8>(), rows),
