@@ -28,6 +28,11 @@ impl PlacesService {
         Self(Lazy::new(load))
     }
 
+    /// Waits until the places are unpacked, or known to be damaged. Cancel safe.
+    pub(super) async fn loaded(&self) {
+        self.0.value().await;
+    }
+
     /// Answers `?latitude=..&longitude=..&radius_m=..&limit=..` with the places within the radius, nearest first. A
     /// malformed query is answered with status 400 and the reason.
     ///

@@ -254,6 +254,15 @@ async fn embedded_answers_without_configuration() {
 }
 
 /// Method: runs itself in a child process, because changing the environment of a process with threads is not safe.
+#[tokio::test]
+async fn embedded_answers_a_burst_of_first_requests_while_it_unpacks() {
+    let upstreams = upstreams("[embedded]\nin_flight_max = 4");
+    let path = "?latitude=34&longitude=-118&radius_m=1000&limit=1";
+    let answers = future::join_all((0..200).map(|_| upstreams.fetch(get("embedded", path), later()))).await;
+    let refused = answers.iter().filter(|answer| matches!(answer, FetchAnswer::Failed(_))).count();
+    assert_eq!((answers.len(), refused), (200, 0));
+}
+
 #[test]
 fn root_certificates_missing_make_https_unreachable_but_not_loopback_http() {
     const MARK: &str = "HERD_TEST_WITHOUT_ROOT_CERTIFICATES";

@@ -71,14 +71,19 @@ impl Upstream {
     }
 
     async fn fetch_within_limits(&self, request: &FetchRequest, deadline: Instant) -> Result<Answer, Failure> {
-        // Refused and not queued: behind a slow upstream a queue would only delay every client.
-        let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
         let now = Instant::now();
         let end = deadline.min(now + self.limits.timeout);
         if end <= now {
             return Err(Failure::Timeout);
         }
         let answer = async {
+            // Before the permit: requests that wait for the places of a fresh process are no load, and would use up the
+            // permits of an upstream that answers each in a tenth of a millisecond.
+            if let Service::Places(places) = &self.service {
+                places.loaded().await;
+            }
+            // Refused and not queued: behind a slow upstream a queue would only delay every client.
+            let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
             match &self.service {
                 Service::Places(places) => places.fetch(request).await,
                 Service::Http(service) => service.fetch(request).await,
