@@ -44,11 +44,11 @@ pub mod logic;
 mod turn;
 
 #[cfg(target_family = "wasm")]
-pub mod glue;
+pub mod component;
+#[cfg(not(target_family = "wasm"))]
+pub mod converted;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
-#[cfg(not(target_family = "wasm"))]
-pub mod shown;
 #[cfg(not(target_family = "wasm"))]
 pub mod transcript;
 
@@ -71,8 +71,8 @@ macro_rules! export {
 
         #[cfg(target_family = "wasm")]
         const _: () = {
-            type Converter = $crate::glue::Converter<$logic>;
-    $crate::glue::forms_bindings::export_forms!(Converter with_types_in $crate::glue::forms_bindings);
+            type Converter = $crate::component::Converter<$logic>;
+    $crate::component::forms_bindings::export_forms!(Converter with_types_in $crate::component::forms_bindings);
         };
     };
     ($logic:ty) => {
@@ -82,9 +82,9 @@ macro_rules! export {
                 static LOGIC: ::std::cell::OnceCell<$logic> = const { ::std::cell::OnceCell::new() };
             }
 
-            struct Slot;
+            struct Cell;
 
-            impl $crate::glue::Slot for Slot {
+            impl $crate::component::LogicCell for Cell {
                 type Logic = $logic;
 
                 fn with<R>(use_it: impl FnOnce(&::std::cell::OnceCell<$logic>) -> R) -> R {
@@ -92,8 +92,8 @@ macro_rules! export {
                 }
             }
 
-            type Component = $crate::glue::Component<Slot>;
-    $crate::glue::bindings::export!(Component with_types_in $crate::glue::bindings);
+            type Component = $crate::component::Component<Cell>;
+    $crate::component::bindings::export!(Component with_types_in $crate::component::bindings);
         };
     };
 }

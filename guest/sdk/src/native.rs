@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::batch::{InputBatch, ReportBatch, read_reports};
+use crate::converted::ConvertedReports;
 use crate::effect::{Decision, Effect};
 use crate::event::{Found, Input, Moment, Outcome, Report, Reports};
 use crate::forms::{FIRST_FORM, Forms, Unconvertible};
 use crate::logic::Logic;
-use crate::shown::ShownReports;
 use crate::turn::{Records, Turn};
 
 /// Why a decider did not decide, in words.
@@ -98,11 +98,11 @@ impl<L: Logic> Decider for Native<L> {
     fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
         let batch: ReportBatch = reports.iter().collect();
         let convert = |form, bytes: &[u8]| (self.known.upgrade)(form, bytes).ok();
-        let Some(shown) = ShownReports::of(&batch, self.known.native, convert) else {
+        let Some(converted) = ConvertedReports::convert(&batch, self.known.native, convert) else {
             return Ok(self.decide_reports(at, reports));
         };
-        let reports = read_reports(shown.batch().bytes(), shown.batch().words());
-        Ok(shown.of_all(self.decide_reports(at, &reports)))
+        let reports = read_reports(converted.batch().bytes(), converted.batch().words());
+        Ok(converted.restore_indices(self.decide_reports(at, &reports)))
     }
 
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault> {

@@ -4,9 +4,9 @@
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::glue::bindings::exports::herd::logic::logic::{Description, Guest, Outcome};
-use herd_sdk::glue::bindings::herd::logic::effects;
-use herd_sdk::glue::bindings::herd::logic::types::{BadSetting, Moment, Settings};
+use herd_sdk::component::bindings::exports::herd::logic::logic::{Description, Guest, Outcome};
+use herd_sdk::component::bindings::herd::logic::effects;
+use herd_sdk::component::bindings::herd::logic::types::{BadSetting, Moment, Settings};
 use herd_sdk::{Awaiting, Effect, Effects, FanOut, Fetch, Inputs, Keep, Level, Method, Note, Progress, Publish};
 use herd_sdk::{Reply, Span, Tie};
 use herd_test_guests::echo;
@@ -107,4 +107,4 @@ fn of(length: u32) -> Span {
     Span { start: 0, length }
 }
 
-herd_sdk::glue::bindings::export!(Liar with_types_in herd_sdk::glue::bindings);
+herd_sdk::component::bindings::export!(Liar with_types_in herd_sdk::component::bindings);

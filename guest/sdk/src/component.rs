@@ -20,7 +20,7 @@ pub mod bindings {
         path: "../../wit",
         world: "node-logic",
         pub_export_macro: true,
-        default_bindings_module: "herd_sdk::glue::bindings",
+        default_bindings_module: "herd_sdk::component::bindings",
     });
 }
 
@@ -40,13 +40,13 @@ pub mod forms_bindings {
         world: "herd:sdk/with-forms",
         pub_export_macro: true,
         export_macro_name: "export_forms",
-        default_bindings_module: "herd_sdk::glue::forms_bindings",
+        default_bindings_module: "herd_sdk::component::forms_bindings",
         with: { "herd:logic/types@0.1.0": super::bindings::herd::logic::types },
     });
 }
 
 /// Where a component keeps its configured logic. Implemented by [`export!`](crate::export).
-pub trait Slot: 'static {
+pub trait LogicCell: 'static {
     /// The logic.
     type Logic: Logic;
 
@@ -57,7 +57,7 @@ pub trait Slot: 'static {
 /// The component of a logic. Named by [`export!`](crate::export).
 pub struct Component<S>(PhantomData<S>);
 
-impl<S: Slot> wit::Guest for Component<S> {
+impl<S: LogicCell> wit::Guest for Component<S> {
     fn describe() -> wit::Description {
         let description = S::Logic::describe();
         wit::Description { name: description.name, version: description.version, commands: description.commands }
@@ -67,7 +67,7 @@ impl<S: Slot> wit::Guest for Component<S> {
         let table = settings.table.into_iter().map(|setting| (setting.name, setting.value)).collect();
         let logic = S::Logic::configure(&Settings { node: settings.node, table })
             .map_err(|bad| types::BadSetting { name: bad.name, problem: bad.problem })?;
-        S::with(|slot| slot.set(logic).unwrap_or_else(|_| panic!("configured twice")));
+        S::with(|cell| cell.set(logic).unwrap_or_else(|_| panic!("configured twice")));
         Ok(())
     }
 
@@ -135,8 +135,8 @@ impl Records for HostRecords {
     }
 }
 
-fn logic<S: Slot, R>(decide: impl FnOnce(&S::Logic) -> R) -> R {
-    S::with(|slot| decide(slot.get().expect("the host configures an instance before its first call")))
+fn logic<S: LogicCell, R>(decide: impl FnOnce(&S::Logic) -> R) -> R {
+    S::with(|cell| decide(cell.get().expect("the host configures an instance before its first call")))
 }
 
 fn moment(at: types::Moment) -> Moment {
