@@ -47,14 +47,14 @@ impl<'a> Command<'a> {
     /// Parses a line without its line end.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Self {
-        match Iamat::leading(line) {
+        match Iamat::parse_prefix(line) {
             Some((iamat, end)) if end == line.len() => Self::Iamat(iamat),
-            _ => Self::by_fields(line),
+            _ => Self::parse_fields(line),
         }
     }
 
     /// Parses any line.
-    pub(crate) fn by_fields(line: &'a [u8]) -> Self {
+    pub(crate) fn parse_fields(line: &'a [u8]) -> Self {
         let mut fields = fields(line);
         let Some(word) = fields.next() else { return Self::Empty };
         let parse = match word {
@@ -100,7 +100,7 @@ impl Radius {
         if !decimal.within(KILOMETRES_MAX) {
             return None;
         }
-        Some(Self { metres: decimal.thousandfold() })
+        Some(Self { metres: decimal.times_thousand() })
     }
 
     /// In metres, 0 to 50,000.
@@ -112,7 +112,7 @@ impl Radius {
 
 fn parse_bound(text: &[u8]) -> Option<u8> {
     let digits = text.strip_prefix(b"+").unwrap_or(text);
-    let number = Digits::leading(digits, 0);
+    let number = Digits::run_at(digits, 0);
     if digits.is_empty() || number.end() < digits.len() {
         return None;
     }

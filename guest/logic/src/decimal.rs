@@ -15,21 +15,21 @@ impl<'a> Decimal<'a> {
     /// The number that the whole text is.
     #[inline]
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
-        let (decimal, end) = Self::leading(text, 0)?;
+        let (decimal, end) = Self::parse_prefix(text, 0)?;
         (end == text.len()).then_some(decimal)
     }
 
     /// The number that stands in the text at `at`, and where it ends.
     #[inline(always)]
-    pub(crate) fn leading(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
-        let whole = Digits::leading(text, at);
+    pub(crate) fn parse_prefix(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        let whole = Digits::run_at(text, at);
         if whole.count() == 0 {
             return None;
         }
         if text.get(whole.end()) != Some(&b'.') {
             return Some((Self { whole, fraction: Digits::none() }, whole.end()));
         }
-        let fraction = Digits::leading(text, whole.end() + 1);
+        let fraction = Digits::run_at(text, whole.end() + 1);
         (fraction.count() > 0).then_some((Self { whole, fraction }, fraction.end()))
     }
 
@@ -43,7 +43,7 @@ impl<'a> Decimal<'a> {
 
     /// A thousand times the number, for numbers that are small: the decimal point is moved three places
     /// before the number becomes a double, so that 10.1 km are 10100 m and not a little less.
-    pub(crate) fn thousandfold(self) -> f64 {
+    pub(crate) fn times_thousand(self) -> f64 {
         let (whole, fraction) = (self.whole.text(), self.fraction.text());
         let mut digits = String::with_capacity(whole.len() + fraction.len() + 4);
         let moved = fraction.iter().copied().chain(std::iter::repeat(b'0'));
@@ -72,7 +72,7 @@ impl<'a> Digits<'a> {
 
     /// The longest run in the text at `at`. May be empty.
     #[inline(always)]
-    pub(crate) fn leading(line: &'a [u8], at: usize) -> Self {
+    pub(crate) fn run_at(line: &'a [u8], at: usize) -> Self {
         let mut end = at;
         loop {
             let count = Word::at(line, end).digits();
@@ -137,7 +137,7 @@ mod tests {
             let text = text.as_bytes();
             let rest = text.get(at..).unwrap_or_default();
             let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-            let run = Digits::leading(text, at);
+            let run = Digits::run_at(text, at);
             prop_assert_eq!((run.text(), run.end()), (&rest[..count], at + count));
             prop_assert_eq!(run.value(), saturating_number(&rest[..count]));
         }

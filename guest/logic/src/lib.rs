@@ -9,26 +9,26 @@
 
 mod at;
 mod command;
+mod cursor;
 mod decimal;
 mod iamat;
 mod line;
 mod location;
-mod nearby;
 mod rank;
-mod reader;
 mod settings;
 mod sources;
 mod time;
+mod whatsat;
 mod word;
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Report, Reports, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Progress, Report, Reports, Settings};
 
 pub use at::AtLine;
 pub use command::{Command, Malformed};
 pub use iamat::Iamat;
 pub use line::{Line, fields, split_lines};
 pub use location::Location;
-pub use rank::{Rank, Ranks};
+pub use rank::{Rank, Ranker};
 pub use settings::HerdSettings;
 pub use sources::Source;
 pub use time::{ClientTime, write_skew};
@@ -43,22 +43,22 @@ const ECHO_BYTES_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Herd {
     node: String,
-    ranks: Ranks,
+    ranker: Ranker,
     settings: HerdSettings,
 }
 
 impl Herd {
     /// Decides one line. Says whether it was answered, or will be: an empty line is not.
-    pub fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
+    pub fn line(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
         match line.command() {
             Command::Empty => return false,
-            Command::Iamat(iamat) => self.iamat(line, &iamat, turn),
+            Command::Iamat(iamat) => self.iamat(line, &iamat, context),
             Command::Whatsat { client, radius, bound } => {
-                if !nearby::ask(&self.settings, client, radius, bound, turn) {
-                    invalid(line, turn);
+                if !whatsat::ask(&self.settings, client, radius, bound, context) {
+                    invalid(line, context);
                 }
             }
-            Command::Malformed(_) => invalid(line, turn),
+            Command::Malformed(_) => invalid(line, context),
         }
         true
     }
@@ -69,11 +69,11 @@ impl Herd {
         self.settings.close_after_reply
     }
 
-    fn iamat(&self, line: Line<'_>, iamat: &Iamat<'_>, turn: &mut Turn<'_>) {
-        let received_ns = turn.now_ns();
-        let rank = self.ranks.rank(iamat.time.ns(), received_ns);
+    fn iamat(&self, line: Line<'_>, iamat: &Iamat<'_>, context: &mut Context<'_>) {
+        let received_ns = context.now_ns();
+        let rank = self.ranker.rank(iamat.time.ns(), received_ns);
         let write = |out: &mut Vec<u8>| AtLine::write(out, self.node.as_bytes(), received_ns, iamat);
-        turn.keep_and_reply(iamat.client, &rank, FORM, write, b"\n", |out| line.echo(out));
+        context.keep_and_reply(iamat.client, &rank, FORM, write, b"\n", |out| line.echo(out));
     }
 }
 
@@ -88,49 +88,49 @@ impl Logic for Herd {
 
     fn configure(settings: &Settings) -> Result<Self, BadSetting> {
         let (node, settings) = (settings.node.clone(), HerdSettings::parse(settings)?);
-        let ranks = Ranks::new(settings.tolerance_ns, node.as_bytes());
-        Ok(Self { node, ranks, settings })
+        let ranker = Ranker::new(settings.tolerance_ns, node.as_bytes());
+        Ok(Self { node, ranker, settings })
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return overlong(input, turn);
+            return overlong(input, context);
         }
         split_lines(input, |line| {
-            let answered = self.line(line, turn);
+            let answered = self.line(line, context);
             if answered && self.closes_after_reply() {
-                turn.close();
+                context.close();
                 return std::ops::ControlFlow::Break(());
             }
             std::ops::ControlFlow::Continue(())
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
-        for (index, _) in reports.iter().enumerate().filter(|(_, report)| !credible(report)) {
-            turn.refuse(index);
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
+        for (index, _) in reports.iter().enumerate().filter(|(_, report)| !is_valid(report)) {
+            context.refuse(index);
         }
     }
 
-    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        nearby::finish(&self.settings, token, otherwise, outcome, turn);
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
+        whatsat::answer(&self.settings, token, otherwise, outcome, context);
     }
 }
 
 /// Echoes the first bytes of a line over the limit and ends the session.
-pub fn overlong(input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+pub fn overlong(input: Input<'_>, context: &mut Context<'_>) -> Progress {
     let head = &input.bytes[..input.bytes.len().min(ECHO_BYTES_MAX)];
-    invalid(Line::new(head), turn);
-    turn.close();
+    invalid(Line::new(head), context);
+    context.close();
     Progress { consumed: input.bytes.len(), awaits: herd_sdk::Awaiting::Delimiter(b'\n') }
 }
 
 /// Answers an invalid command.
-pub fn invalid(line: Line<'_>, turn: &mut Turn<'_>) {
-    turn.reply_with(|out| line.echo(out));
+pub fn invalid(line: Line<'_>, context: &mut Context<'_>) {
+    context.reply_with(|out| line.echo(out));
 }
 
 /// Whether a report is an `AT` line about the client it is kept under.
-fn credible(report: &Report<'_>) -> bool {
+fn is_valid(report: &Report<'_>) -> bool {
     report.form == FORM && AtLine::parse(report.bytes).is_some_and(|at| at.client == report.key)
 }

@@ -28,7 +28,7 @@ impl<'a> Line<'a> {
     #[must_use]
     #[inline]
     pub fn command(&self) -> Command<'a> {
-        self.read.map_or_else(|| Command::by_fields(self.bytes), Command::Iamat)
+        self.read.map_or_else(|| Command::parse_fields(self.bytes), Command::Iamat)
     }
 
     /// Writes the answer to an invalid command: a copy of it behind a question mark.
@@ -41,8 +41,8 @@ impl<'a> Line<'a> {
     /// The line at the start of the bytes, and what is behind it. The usual line is read, and so it ends where it is
     /// read to the end; for any other a newline is looked for.
     #[inline]
-    fn leading(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        if let Some((iamat, length)) = Iamat::leading(bytes) {
+    fn split_first(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        if let Some((iamat, length)) = Iamat::parse_prefix(bytes) {
             let (line, behind) = bytes.split_at(length);
             let behind = behind.strip_prefix(b"\n").or_else(|| behind.strip_prefix(b"\r\n"));
             if let Some(behind) = behind {
@@ -62,7 +62,7 @@ impl<'a> Line<'a> {
 pub fn split_lines<'a>(input: Input<'a>, mut each: impl FnMut(Line<'a>) -> ControlFlow<()>) -> Progress {
     let awaits = Awaiting::Delimiter(b'\n');
     let mut rest = input.bytes;
-    while let Some((line, behind)) = Line::leading(rest) {
+    while let Some((line, behind)) = Line::split_first(rest) {
         rest = behind;
         if each(line).is_break() {
             return Progress { consumed: input.bytes.len(), awaits };

@@ -14,13 +14,13 @@ impl<'a> Location<'a> {
     /// else: no height, no solidus, no exponent.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let (location, end) = Self::leading(text, 0)?;
+        let (location, end) = Self::parse_prefix(text, 0)?;
         (end == text.len()).then_some(location)
     }
 
     /// The location that stands in a text at `at`, and where it ends.
     #[inline(always)]
-    pub(crate) fn leading(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
+    pub(crate) fn parse_prefix(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
         let longitude_at = coordinate(text, at, 90)?;
         let end = coordinate(text, longitude_at, 180)?;
         Some((Self { text: text.get(at..end)?, longitude_at: longitude_at - at }, end))
@@ -49,7 +49,7 @@ impl<'a> Location<'a> {
 #[inline(always)]
 fn coordinate(text: &[u8], at: usize, max: u8) -> Option<usize> {
     let (b'+' | b'-') = text.get(at)? else { return None };
-    let (degrees, end) = Decimal::leading(text, at + 1)?;
+    let (degrees, end) = Decimal::parse_prefix(text, at + 1)?;
     degrees.within(max).then_some(end)
 }
 

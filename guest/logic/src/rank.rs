@@ -11,13 +11,13 @@
 /// Times are in nanoseconds since the Unix epoch; each takes 12 bytes, big-endian, which holds the 18 digits
 /// of seconds that the protocol allows. `tolerance_ns` must be the same in a whole herd.
 #[derive(Clone, Debug)]
-pub struct Ranks {
+pub struct Ranker {
     tolerance_ns: u64,
     /// A rank with nothing but the name in it, which is the same in all.
     named: Rank,
 }
 
-impl Ranks {
+impl Ranker {
     /// The ranks that one node gives.
     #[must_use]
     pub fn new(tolerance_ns: u64, origin: &[u8]) -> Self {
@@ -75,7 +75,7 @@ mod tests {
     const TOLERANCE_NS: u64 = 60_000_000_000;
 
     fn rank(client_ns: u128, received_ns: u64, tolerance_ns: u64, origin: &[u8]) -> Rank {
-        Ranks::new(tolerance_ns, origin).rank(client_ns, received_ns)
+        Ranker::new(tolerance_ns, origin).rank(client_ns, received_ns)
     }
 
     #[test]

@@ -15,14 +15,14 @@ impl<'a> ClientTime<'a> {
     /// Parses digits, at most 18, with an optional fraction of one to nine digits.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let (time, end) = Self::leading(text, 0)?;
+        let (time, end) = Self::parse_prefix(text, 0)?;
         (end == text.len()).then_some(time)
     }
 
     /// The time that stands in a text at `at`, and where it ends.
     #[inline(always)]
-    pub(crate) fn leading(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
-        let (decimal, end) = Decimal::leading(text, at)?;
+    pub(crate) fn parse_prefix(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        let (decimal, end) = Decimal::parse_prefix(text, at)?;
         let Decimal { whole, fraction } = decimal;
         if whole.count() > WHOLE_DIGITS_MAX {
             return None;

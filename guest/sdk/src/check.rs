@@ -21,7 +21,7 @@ pub const RECORD_BYTES_MAX: usize = 128 << 10;
 ///
 /// Effects are numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Senseless {
+pub enum InvalidDecision {
     /// The words from this effect on are no effect.
     Unreadable(usize),
     /// A span points outside of the output.
@@ -44,7 +44,7 @@ pub enum Senseless {
     AwaitsNothing,
 }
 
-impl fmt::Display for Senseless {
+impl fmt::Display for InvalidDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(effect) => write!(f, "effect {effect} cannot be read: its words are no effect"),
@@ -63,7 +63,7 @@ impl fmt::Display for Senseless {
     }
 }
 
-impl std::error::Error for Senseless {}
+impl std::error::Error for InvalidDecision {}
 
 /// What a decision is on.
 #[derive(Clone, Debug)]
@@ -81,10 +81,10 @@ pub enum Scope<'a> {
 /// # Errors
 ///
 /// The first that makes no sense.
-pub fn check(decision: &Decision, scope: Scope<'_>) -> Result<(), Senseless> {
+pub fn check(decision: &Decision, scope: Scope<'_>) -> Result<(), InvalidDecision> {
     let output_bytes = decision.output.len();
     if output_bytes > OUTPUT_BYTES_MAX {
-        return Err(Senseless::Output(output_bytes));
+        return Err(InvalidDecision::Output(output_bytes));
     }
     let mut check = Check { output: &decision.output, scope, effect: 0, keeps: 0, done: 0 };
     let mut effects = decision.effects.iter();
@@ -93,14 +93,14 @@ pub fn check(decision: &Decision, scope: Scope<'_>) -> Result<(), Senseless> {
         check.effect(effect)?;
     }
     if !effects.rest().is_empty() {
-        return Err(Senseless::Unreadable(check.effect + 1));
+        return Err(InvalidDecision::Unreadable(check.effect + 1));
     }
     if check.effect > EFFECTS_MAX {
-        return Err(Senseless::Effects(check.effect));
+        return Err(InvalidDecision::Effects(check.effect));
     }
     match check.scope {
         Scope::Inputs(left) if left.clone().next().is_some() => {
-            Err(Senseless::Inputs(check.done, check.done + left.count()))
+            Err(InvalidDecision::Inputs(check.done, check.done + left.count()))
         }
         _ => Ok(()),
     }
@@ -115,22 +115,25 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn effect(&mut self, effect: Effect) -> Result<(), Senseless> {
+    fn effect(&mut self, effect: Effect) -> Result<(), InvalidDecision> {
         match effect {
             Effect::Publish(_) | Effect::Note(_) => {}
             Effect::Done(_) => {
                 if !matches!(self.scope, Scope::Inputs(_)) {
-                    return Err(Senseless::Scope(self.effect, "ends an input, and there is none"));
+                    return Err(InvalidDecision::Scope(self.effect, "ends an input, and there is none"));
                 }
             }
             Effect::Refuse(_) => {
                 if !matches!(self.scope, Scope::Reports(_)) {
-                    return Err(Senseless::Scope(self.effect, "refuses a report, and there is none"));
+                    return Err(InvalidDecision::Scope(self.effect, "refuses a report, and there is none"));
                 }
             }
             _ => {
                 if matches!(self.scope, Scope::Reports(_)) {
-                    return Err(Senseless::Scope(self.effect, "needs a session, and a decision on reports has none"));
+                    return Err(InvalidDecision::Scope(
+                        self.effect,
+                        "needs a session, and a decision on reports has none",
+                    ));
                 }
             }
         }
@@ -170,32 +173,32 @@ impl Check<'_> {
             Effect::Note(note) => self.within(note.text),
             Effect::Done(progress) => {
                 let Scope::Inputs(inputs) = &mut self.scope else { return Ok(()) };
-                let input = inputs.next().ok_or(Senseless::Inputs(self.done + 1, self.done))?;
+                let input = inputs.next().ok_or(InvalidDecision::Inputs(self.done + 1, self.done))?;
                 self.done += 1;
                 match progress.awaits {
                     _ if progress.consumed > input.bytes.len() => {
-                        Err(Senseless::Consumed(progress.consumed, input.bytes.len()))
+                        Err(InvalidDecision::Consumed(progress.consumed, input.bytes.len()))
                     }
-                    Awaiting::Bytes(0) => Err(Senseless::AwaitsNothing),
+                    Awaiting::Bytes(0) => Err(InvalidDecision::AwaitsNothing),
                     _ => Ok(()),
                 }
             }
             Effect::Refuse(report) => match self.scope {
                 Scope::Reports(reports) if report as usize >= reports => {
-                    Err(Senseless::Scope(self.effect, "refuses a report that is not there"))
+                    Err(InvalidDecision::Scope(self.effect, "refuses a report that is not there"))
                 }
                 _ => Ok(()),
             },
         }
     }
 
-    fn topic(&self, topic: Span) -> Result<(), Senseless> {
+    fn topic(&self, topic: Span) -> Result<(), InvalidDecision> {
         self.sized(topic, "topic", 1, KEY_BYTES_MAX, "1 byte to 64 KiB")
     }
 
-    fn within(&self, span: Span) -> Result<(), Senseless> {
+    fn within(&self, span: Span) -> Result<(), InvalidDecision> {
         let end = u64::from(span.start) + u64::from(span.length);
-        if end <= self.output.len() as u64 { Ok(()) } else { Err(Senseless::Span(self.effect)) }
+        if end <= self.output.len() as u64 { Ok(()) } else { Err(InvalidDecision::Span(self.effect)) }
     }
 
     fn sized(
@@ -205,19 +208,19 @@ impl Check<'_> {
         min: usize,
         max: usize,
         must: &'static str,
-    ) -> Result<(), Senseless> {
+    ) -> Result<(), InvalidDecision> {
         self.within(span)?;
         let length = span.length as usize;
-        if (min..=max).contains(&length) { Ok(()) } else { Err(Senseless::Size(self.effect, what, length, must)) }
+        if (min..=max).contains(&length) { Ok(()) } else { Err(InvalidDecision::Size(self.effect, what, length, must)) }
     }
 
     /// Whether there is such a keep, or report.
-    fn kept(&self, number: u32) -> Result<(), Senseless> {
+    fn kept(&self, number: u32) -> Result<(), InvalidDecision> {
         let exists = match self.scope {
             Scope::Reports(count) => (number as usize) < count,
             _ => number < self.keeps,
         };
-        if exists { Ok(()) } else { Err(Senseless::Tie(self.effect)) }
+        if exists { Ok(()) } else { Err(InvalidDecision::Tie(self.effect)) }
     }
 }
 
@@ -245,7 +248,7 @@ mod tests {
         Decision { output: vec![b'x'; 16], effects: effects.iter().copied().collect() }
     }
 
-    fn checked(effects: &[Effect]) -> Result<(), Senseless> {
+    fn checked(effects: &[Effect]) -> Result<(), InvalidDecision> {
         check(&decision(effects), Scope::Answer)
     }
 
@@ -269,7 +272,7 @@ mod tests {
     fn a_span_outside_of_the_output_is_senseless_even_where_it_overflows() {
         for (start, length) in [(16, 1), (0, 17), (u32::MAX, u32::MAX)] {
             let reply = Effect::Reply(Reply { bytes: Span { start, length }, tie: None });
-            assert_eq!(checked(&[reply]), Err(Senseless::Span(1)));
+            assert_eq!(checked(&[reply]), Err(InvalidDecision::Span(1)));
         }
     }
 
@@ -279,7 +282,7 @@ mod tests {
         for (effects, wrong) in
             [(vec![tied_reply(0), keep(1, 1)], 1), (vec![keep(1, 1), tied_reply(1)], 2), (vec![tied_reply(0)], 1)]
         {
-            assert_eq!(checked(&effects), Err(Senseless::Tie(wrong)));
+            assert_eq!(checked(&effects), Err(InvalidDecision::Tie(wrong)));
         }
     }
 
@@ -288,12 +291,12 @@ mod tests {
         let reports = |effect| check(&decision(&[effect]), Scope::Reports(2));
         let publish = |tie| Effect::Publish(Publish { topic: span(1), bytes: span(1), tie });
         assert_eq!((reports(publish(Some(1))), reports(Effect::Refuse(1))), (Ok(()), Ok(())));
-        assert_eq!(reports(publish(Some(2))), Err(Senseless::Tie(1)));
+        assert_eq!(reports(publish(Some(2))), Err(InvalidDecision::Tie(1)));
         for wrong in [Effect::Close, Effect::Refuse(2), done(0)] {
-            assert!(matches!(reports(wrong), Err(Senseless::Scope(1, _))), "{wrong:?}");
+            assert!(matches!(reports(wrong), Err(InvalidDecision::Scope(1, _))), "{wrong:?}");
         }
-        assert!(matches!(checked(&[Effect::Refuse(0)]), Err(Senseless::Scope(1, _))));
-        assert!(matches!(checked(&[done(0)]), Err(Senseless::Scope(1, _))));
+        assert!(matches!(checked(&[Effect::Refuse(0)]), Err(InvalidDecision::Scope(1, _))));
+        assert!(matches!(checked(&[done(0)]), Err(InvalidDecision::Scope(1, _))));
     }
 
     #[test]
@@ -301,24 +304,24 @@ mod tests {
         let batch: InputBatch = [b"a\n", b"b\n"].map(|bytes| Input { bytes, mark: Mark::More }).into_iter().collect();
         let inputs = |effects: &[Effect]| check(&decision(effects), Scope::Inputs(batch.iter()));
         assert_eq!(inputs(&[done(2), Effect::Close, done(0)]), Ok(()));
-        assert_eq!(inputs(&[done(2)]), Err(Senseless::Inputs(1, 2)));
-        assert_eq!(inputs(&[done(2), done(2), done(0)]), Err(Senseless::Inputs(3, 2)));
-        assert_eq!(inputs(&[done(2), done(3)]), Err(Senseless::Consumed(3, 2)));
+        assert_eq!(inputs(&[done(2)]), Err(InvalidDecision::Inputs(1, 2)));
+        assert_eq!(inputs(&[done(2), done(2), done(0)]), Err(InvalidDecision::Inputs(3, 2)));
+        assert_eq!(inputs(&[done(2), done(3)]), Err(InvalidDecision::Consumed(3, 2)));
         let awaits = Awaiting::Bytes(0);
-        assert_eq!(inputs(&[Effect::Done(Progress { consumed: 0, awaits })]), Err(Senseless::AwaitsNothing));
+        assert_eq!(inputs(&[Effect::Done(Progress { consumed: 0, awaits })]), Err(InvalidDecision::AwaitsNothing));
     }
 
     #[test]
     fn keys_and_ranks_have_limits() {
-        assert!(matches!(checked(&[keep(0, 1)]), Err(Senseless::Size(1, "key", 0, _))));
+        assert!(matches!(checked(&[keep(0, 1)]), Err(InvalidDecision::Size(1, "key", 0, _))));
         let long = Decision { output: vec![0; 100], ..decision(&[keep(1, 65)]) };
-        assert!(matches!(check(&long, Scope::Answer), Err(Senseless::Size(1, "rank", 65, _))));
+        assert!(matches!(check(&long, Scope::Answer), Err(InvalidDecision::Size(1, "rank", 65, _))));
     }
 
     #[test]
     fn words_that_are_no_effect_are_senseless_and_so_are_too_many() {
         let unreadable = Decision { output: vec![], effects: Effects::from_words(vec![10, 99]) };
-        assert_eq!(check(&unreadable, Scope::Answer), Err(Senseless::Unreadable(2)));
-        assert_eq!(checked(&vec![Effect::Close; EFFECTS_MAX + 1]), Err(Senseless::Effects(EFFECTS_MAX + 1)));
+        assert_eq!(check(&unreadable, Scope::Answer), Err(InvalidDecision::Unreadable(2)));
+        assert_eq!(checked(&vec![Effect::Close; EFFECTS_MAX + 1]), Err(InvalidDecision::Effects(EFFECTS_MAX + 1)));
     }
 }

@@ -8,10 +8,10 @@ use bindings::herd::logic::{effects, records, types};
 use forms_bindings::exports::herd::logic::forms as wit_forms;
 
 use crate::batch::{Inputs, read_reports};
+use crate::context::{Context, Records};
 use crate::event::{Failure, Found, Moment, Outcome};
 use crate::forms::{Forms, Unconvertible};
 use crate::logic::{Logic, Settings};
-use crate::turn::{Records, Turn};
 
 /// What wit-bindgen generates from `wit/`.
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
@@ -73,13 +73,13 @@ impl<S: LogicCell> wit::Guest for Component<S> {
 
     fn inputs(at: types::Moment, bytes: Vec<u8>, inputs: Vec<u32>) -> effects::Decision {
         let inputs = Inputs::new(&bytes, &inputs);
-        decision(logic::<S, _>(|logic| Turn::decide_inputs(moment(at), &HostRecords, logic, inputs, bytes.len())))
+        decision(logic::<S, _>(|logic| Context::decide_inputs(moment(at), &HostRecords, logic, inputs, bytes.len())))
     }
 
     fn reports(at: types::Moment, bytes: Vec<u8>, reports: Vec<u32>) -> effects::Decision {
-        let mut turn = Turn::new(moment(at), &HostRecords);
-        logic::<S, _>(|logic| logic.reports(&read_reports(&bytes, &reports), &mut turn));
-        decision(turn.finish())
+        let mut context = Context::new(moment(at), &HostRecords);
+        logic::<S, _>(|logic| logic.reports(&read_reports(&bytes, &reports), &mut context));
+        decision(context.finish())
     }
 
     fn answer(at: types::Moment, token: Vec<u8>, otherwise: Vec<u8>, outcome: wit::Outcome) -> effects::Decision {
@@ -94,9 +94,9 @@ impl<S: LogicCell> wit::Guest for Component<S> {
                 wit::Failure::Busy => Failure::Busy,
             }),
         };
-        let mut turn = Turn::new(moment(at), &HostRecords);
-        logic::<S, _>(|logic| logic.answer(&token, &otherwise, outcome, &mut turn));
-        decision(turn.finish())
+        let mut context = Context::new(moment(at), &HostRecords);
+        logic::<S, _>(|logic| logic.answer(&token, &otherwise, outcome, &mut context));
+        decision(context.finish())
     }
 }
 

@@ -29,7 +29,7 @@ use std::fmt;
 /// assert_eq!(Shouting::upgrade(1, b"here"), Ok(b"HERE".to_vec()));
 /// ```
 pub trait Forms {
-    /// The form this guest writes: the number that it passes to [`Turn::keep`](crate::Turn::keep). A guest without
+    /// The form this guest writes: the number that it passes to [`Context::keep`](crate::Context::keep). A guest without
     /// `Forms` is taken to write form 1.
     const NATIVE: u32;
 

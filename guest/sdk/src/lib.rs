@@ -5,7 +5,7 @@
 //! Rust that tests can call.
 //!
 //! ```
-//! use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+//! use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Context};
 //!
 //! struct Hello;
 //!
@@ -18,8 +18,8 @@
 //!         Ok(Self)
 //!     }
 //!
-//!     fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
-//!         input.lines(|line| turn.reply_with(|out| {
+//!     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+//!         input.lines(|line| context.reply_with(|out| {
 //!             out.extend_from_slice(b"hello ");
 //!             out.extend_from_slice(line);
 //!             out.push(b'\n');
@@ -36,12 +36,12 @@
 pub mod batch;
 #[cfg(not(target_family = "wasm"))]
 pub mod check;
+mod context;
 pub mod effect;
 pub mod effects;
 pub mod event;
 pub mod forms;
 pub mod logic;
-mod turn;
 
 #[cfg(target_family = "wasm")]
 pub mod component;
@@ -53,12 +53,12 @@ pub mod native;
 pub mod transcript;
 
 pub use batch::{InputBatch, Inputs, ReportBatch};
+pub use context::{Checkpoint, Context, KeepIndex, Records};
 pub use effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 pub use effects::Effects;
 pub use event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Progress, Report, Reports};
 pub use forms::{Forms, Unconvertible};
 pub use logic::{BadSetting, Description, Logic, Settings};
-pub use turn::{KeepIndex, Records, SoFar, Turn};
 
 /// Makes a component of a type that implements [`Logic`]: `export!(Hello);`. One that implements [`Forms`] too, and
 /// writes another form than the first or reads others, says so: `export!(Hello, forms);`.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::context::Context;
 use crate::event::{Input, Outcome, Progress, Reports};
-use crate::turn::Turn;
 
 /// Protocol logic: decides what a node does with what its clients and peers send.
 ///
@@ -22,15 +22,15 @@ pub trait Logic: Sized {
     fn configure(settings: &Settings) -> Result<Self, BadSetting>;
 
     /// Decides what a session brought. One call of a guest takes the inputs of several sessions, each of which comes here.
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress;
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress;
 
     /// Decides a batch of reports from a peer. Those that are not refused are kept: all, unless overridden.
-    fn reports(&self, _reports: Reports<'_>, _turn: &mut Turn<'_>) {}
+    fn reports(&self, _reports: Reports<'_>, _turn: &mut Context<'_>) {}
 
     /// Decides the answer to a fetch; `token` and `otherwise` are those of the fetch. Replies `otherwise` unless
     /// overridden.
-    fn answer(&self, _token: &[u8], otherwise: &[u8], _outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        turn.reply(otherwise);
+    fn answer(&self, _token: &[u8], otherwise: &[u8], _outcome: Outcome<'_>, context: &mut Context<'_>) {
+        context.reply(otherwise);
     }
 }
 

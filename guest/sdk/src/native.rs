@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::batch::{InputBatch, ReportBatch, read_reports};
+use crate::context::{Context, Records};
 use crate::converted::ConvertedReports;
 use crate::effect::{Decision, Effect};
 use crate::event::{Found, Input, Moment, Outcome, Report, Reports};
 use crate::forms::{FIRST_FORM, Forms, Unconvertible};
 use crate::logic::Logic;
-use crate::turn::{Records, Turn};
 
 /// Why a decider did not decide, in words.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -76,9 +76,9 @@ impl<L: Logic> Native<L> {
 
     fn decide_reports(&self, at: Moment, reports: Reports<'_>) -> Decision {
         let records = self.records();
-        let mut turn = Turn::new(at, &records);
-        self.logic.reports(reports, &mut turn);
-        turn.finish()
+        let mut context = Context::new(at, &records);
+        self.logic.reports(reports, &mut context);
+        context.finish()
     }
 }
 
@@ -92,7 +92,7 @@ impl<L: Logic + Forms> Native<L> {
 
 impl<L: Logic> Decider for Native<L> {
     fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
-        Ok(Turn::decide_inputs(at, &self.records(), &self.logic, inputs.iter(), inputs.bytes().len()))
+        Ok(Context::decide_inputs(at, &self.records(), &self.logic, inputs.iter(), inputs.bytes().len()))
     }
 
     fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
@@ -107,9 +107,9 @@ impl<L: Logic> Decider for Native<L> {
 
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault> {
         let records = self.records();
-        let mut turn = Turn::new(at, &records);
-        self.logic.answer(token, otherwise, outcome, &mut turn);
-        Ok(turn.finish())
+        let mut context = Context::new(at, &records);
+        self.logic.answer(token, otherwise, outcome, &mut context);
+        Ok(context.finish())
     }
 }
 
@@ -201,17 +201,17 @@ mod tests {
             Ok(Self)
         }
 
-        fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
             input.lines(|line| {
-                let found = turn.record(line).map_or_else(|| b"nothing".to_vec(), |found| found.bytes);
-                turn.reply(&found);
+                let found = context.record(line).map_or_else(|| b"nothing".to_vec(), |found| found.bytes);
+                context.reply(&found);
             })
         }
 
-        fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+        fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
             for (index, report) in reports.iter().enumerate() {
                 if report.bytes.iter().any(u8::is_ascii_lowercase) {
-                    turn.refuse(index);
+                    context.refuse(index);
                 }
             }
         }

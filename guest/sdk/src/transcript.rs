@@ -15,14 +15,14 @@
 //! The whole format is in `docs/transcripts.md`. This module owns the format and a world just large enough to
 //! perform it. It knows nothing about files, sockets or wasm.
 
-mod client;
 mod effect_line;
 mod event;
 mod event_line;
 mod event_text;
+mod exchange;
+mod mock_host;
 mod parse;
 mod run;
-mod stage;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -30,8 +30,8 @@ mod token;
 use crate::logic::Settings;
 use crate::native::{Decider, MemoryRecords};
 
-pub use client::ClientTurn;
 pub use event::{Event, PeerReport, Step, UpstreamOutcome};
+pub use exchange::Exchange;
 pub use parse::ParseError;
 pub use run::{Difference, Run};
 pub use token::Token;
@@ -78,8 +78,8 @@ impl Transcript {
     /// Runs the events against a guest that was configured with the settings. `records` are those that the guest
     /// reads, empty at the beginning.
     pub fn run(&self, decider: &mut dyn Decider, records: &MemoryRecords) -> Run {
-        let mut stage = stage::Stage::new(decider, records);
-        let effects: Vec<_> = self.steps.iter().map(|step| stage.perform(&step.event)).collect();
+        let mut host = mock_host::MockHost::new(decider, records);
+        let effects: Vec<_> = self.steps.iter().map(|step| host.perform(&step.event)).collect();
         Run::new(self, &effects)
     }
 
@@ -94,8 +94,8 @@ impl Transcript {
     /// What clients send and are to receive, in order, to replay it against a running node. Times of receipt in
     /// the replies are those of the transcript, and so is the name of the node.
     #[must_use]
-    pub fn client_turns(&self) -> Vec<ClientTurn> {
-        client::turns(&self.steps)
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        exchange::exchanges(&self.steps)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Decides what makes no sense: `BOOM LIE` names the lie. Written on the bare bindings, because the sdk does not let
-//! an author lie in most of these ways.
+//! an author lie in most of these conversions.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

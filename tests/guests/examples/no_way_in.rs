@@ -4,11 +4,11 @@
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_sdk::Unconvertible;
-use herd_test_guests::{SecondForm, Ways};
+use herd_test_guests::{Conversions, SecondForm};
 
 struct NoWayIn;
 
-impl Ways for NoWayIn {
+impl Conversions for NoWayIn {
     const NAME: &'static str = "no-way-in";
 
     fn upgrade(_: u32, _: &[u8]) -> Result<Vec<u8>, Unconvertible> {

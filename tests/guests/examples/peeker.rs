@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Peeker;
@@ -20,7 +20,7 @@ struct Peeker;
 impl Faulty for Peeker {
     const NAME: &'static str = "peeker";
 
-    fn boom(line: &[u8], turn: &mut Turn<'_>) {
+    fn boom(line: &[u8], context: &mut Context<'_>) {
         let sense = str::from_utf8(line).ok().and_then(|line| line.strip_prefix("BOOM ")).unwrap_or_default();
         let found = match sense {
             "files" => files(),
@@ -29,11 +29,11 @@ impl Faulty for Peeker {
             "input" => input(),
             "network" => network(),
             "threads" => thread::Builder::new().spawn(|| {}).map(|_| "a thread".to_string()).into_iter().collect(),
-            "clock" => clock(turn.now_ns()),
+            "clock" => clock(context.now_ns()),
             "chance" => vec![HashMap::<u8, u8>::new().hasher().hash_one(0).to_string()],
             other => vec![format!("no sense is called `{other}`")],
         };
-        turn.reply(format!("found {}: {found:?}\n", found.len()).as_bytes());
+        context.reply(format!("found {}: {found:?}\n", found.len()).as_bytes());
     }
 }
 

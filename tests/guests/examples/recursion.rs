@@ -3,7 +3,7 @@
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Recursion;
@@ -11,8 +11,8 @@ struct Recursion;
 impl Faulty for Recursion {
     const NAME: &'static str = "recursion";
 
-    fn boom(_: &[u8], turn: &mut Turn<'_>) {
-        turn.reply(deep(u64::MAX).to_string().as_bytes());
+    fn boom(_: &[u8], context: &mut Context<'_>) {
+        context.reply(deep(u64::MAX).to_string().as_bytes());
     }
 }
 

@@ -5,11 +5,11 @@
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_sdk::Unconvertible;
-use herd_test_guests::{SecondForm, Ways, downgrade};
+use herd_test_guests::{Conversions, SecondForm, downgrade};
 
 struct SecondFormGuest;
 
-impl Ways for SecondFormGuest {
+impl Conversions for SecondFormGuest {
     const NAME: &'static str = "second-form";
 
     fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use herd_logic::{Command, Herd, Line, split_lines};
-use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings};
 
 struct Stumbler(Herd);
 
@@ -19,23 +19,23 @@ impl Logic for Stumbler {
         Herd::configure(settings).map(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return self.0.input(input, turn);
+            return self.0.input(input, context);
         }
         split_lines(input, |line| {
             stumble(&line);
-            self.0.line(line, turn);
+            self.0.line(line, context);
             ControlFlow::Continue(())
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
-        self.0.reports(reports, turn);
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
+        self.0.reports(reports, context);
     }
 
-    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        self.0.answer(token, otherwise, outcome, turn);
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
+        self.0.answer(token, otherwise, outcome, context);
     }
 }
 

@@ -5,11 +5,11 @@
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_sdk::Unconvertible;
-use herd_test_guests::{SecondForm, Ways, upgrade};
+use herd_test_guests::{Conversions, SecondForm, upgrade};
 
 struct TrapOnUpgrade;
 
-impl Ways for TrapOnUpgrade {
+impl Conversions for TrapOnUpgrade {
     const NAME: &'static str = "trap-on-upgrade";
 
     fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {

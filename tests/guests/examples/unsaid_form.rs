@@ -3,11 +3,11 @@
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_test_guests::{SecondForm, Ways};
+use herd_test_guests::{Conversions, SecondForm};
 
 struct UnsaidForm;
 
-impl Ways for UnsaidForm {
+impl Conversions for UnsaidForm {
     const NAME: &'static str = "unsaid-form";
 }
 

@@ -6,9 +6,9 @@ mod second_form;
 
 use std::marker::PhantomData;
 
-pub use second_form::{SecondForm, Ways, downgrade, upgrade};
+pub use second_form::{Conversions, SecondForm, downgrade, upgrade};
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 
 /// What a faulty guest does wrong.
 pub trait Faulty {
@@ -16,7 +16,7 @@ pub trait Faulty {
     const NAME: &'static str;
 
     /// Decides a line that begins with `BOOM`.
-    fn boom(line: &[u8], turn: &mut Turn<'_>);
+    fn boom(line: &[u8], context: &mut Context<'_>);
 }
 
 /// A guest that is fine but for its `BOOM`.
@@ -31,12 +31,12 @@ impl<F: Faulty> Logic for Echo<F> {
         Ok(Self(PhantomData))
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         input.lines(|line| {
             if line.starts_with(b"BOOM") {
-                F::boom(line, turn);
+                F::boom(line, context);
             } else {
-                turn.reply(&echo(F::NAME, line));
+                context.reply(&echo(F::NAME, line));
             }
         })
     }

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 
 /// Needs no settings and keeps nothing.
 pub struct Hello;
@@ -19,9 +19,9 @@ impl Logic for Hello {
         Ok(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         input.lines(|line| {
-            turn.reply_with(|out| {
+            context.reply_with(|out| {
                 out.extend_from_slice(b"hello, ");
                 out.extend_from_slice(line.trim_ascii());
                 out.push(b'\n');

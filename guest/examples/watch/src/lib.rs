@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use herd_logic::{Herd, Line};
-use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings};
 
 /// The default logic, watched.
 pub struct Watch(Herd);
@@ -25,61 +25,61 @@ impl Logic for Watch {
         Herd::configure(settings).map(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return herd_logic::overlong(input, turn);
+            return herd_logic::overlong(input, context);
         }
         herd_logic::split_lines(input, |line| {
-            if !self.line(line, turn) || !self.0.closes_after_reply() {
+            if !self.line(line, context) || !self.0.closes_after_reply() {
                 return ControlFlow::Continue(());
             }
-            turn.close();
+            context.close();
             ControlFlow::Break(())
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
-        self.0.reports(reports, turn);
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
+        self.0.reports(reports, context);
         for (index, report) in reports.iter().enumerate() {
-            turn.publish_if_report_kept(index, report.key, &ended(report.bytes));
+            context.publish_if_report_kept(index, report.key, &ended(report.bytes));
         }
     }
 
-    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        self.0.answer(token, otherwise, outcome, turn);
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
+        self.0.answer(token, otherwise, outcome, context);
     }
 }
 
 impl Watch {
     /// Decides one line, and says whether it was answered.
-    fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
+    fn line(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
         let mut fields = herd_logic::fields(line.bytes);
         match (fields.next(), fields.next(), fields.next()) {
-            (Some(b"WATCH"), Some(client), None) => watch(client, turn),
+            (Some(b"WATCH"), Some(client), None) => watch(client, context),
             (Some(b"UNWATCH"), Some(client), None) => {
-                turn.unsubscribe(client);
-                turn.reply(b"OK\n");
+                context.unsubscribe(client);
+                context.reply(b"OK\n");
             }
-            _ => return self.default(line, turn),
+            _ => return self.default(line, context),
         }
         true
     }
 
     /// Leaves a line to the default logic and publishes what that keeps.
-    fn default(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
-        let before = turn.so_far();
-        let answered = self.0.line(line, turn);
-        for (keep, client, at_line) in turn.keeps_since(before) {
-            turn.publish_if_kept(keep, &client, &ended(&at_line));
+    fn default(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
+        let before = context.checkpoint();
+        let answered = self.0.line(line, context);
+        for (keep, client, at_line) in context.keeps_since(before) {
+            context.publish_if_kept(keep, &client, &ended(&at_line));
         }
         answered
     }
 }
 
-fn watch(client: &[u8], turn: &mut Turn<'_>) {
-    turn.subscribe(client);
-    let known = turn.record(client);
-    turn.reply_with(|out| {
+fn watch(client: &[u8], context: &mut Context<'_>) {
+    context.subscribe(client);
+    let known = context.record(client);
+    context.reply_with(|out| {
         out.extend_from_slice(b"OK\n");
         if let Some(found) = known {
             out.extend_from_slice(&ended(&found.bytes));

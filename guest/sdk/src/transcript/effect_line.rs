@@ -24,11 +24,11 @@ pub(super) const EFFECT_WORDS: [&str; 14] = [
 
 /// How a record fared against the one that was there under its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contest {
+pub(super) enum KeepResult {
     /// It was applied, or nothing was to be.
-    Won,
+    Applied,
     /// A higher one was there.
-    Lost,
+    Outranked,
 }
 
 /// One effect, as it is written.
@@ -41,12 +41,12 @@ pub(super) struct EffectLine {
 
 impl EffectLine {
     /// An effect of a decision; what ends an input or refuses a report has a line elsewhere. The contest is that of a keep.
-    pub(super) fn effect(decision: &Decision, index: usize, contest: Contest) -> Option<Self> {
+    pub(super) fn effect(decision: &Decision, index: usize, result: KeepResult) -> Option<Self> {
         let bytes = |span| decision.bytes(span);
         Some(match decision.effects.iter().nth(index)? {
             Effect::Done(_) | Effect::Refuse(_) => return None,
             Effect::Reply(reply) => Self::reply(decision, index, reply),
-            Effect::Keep(keep) => Self::keep(decision, &keep, contest),
+            Effect::Keep(keep) => Self::keep(decision, &keep, result),
             Effect::Fetch(fetch) => Self::fetch(decision, fetch),
             Effect::Subscribe(topic) => Self::word("subscribe").bytes(bytes(topic)),
             Effect::Unsubscribe(topic) => Self::word("unsubscribe").bytes(bytes(topic)),
@@ -69,7 +69,7 @@ impl EffectLine {
         line.below("else").bytes(decision.bytes(tie.otherwise)).tied(decision, index, tie.keep)
     }
 
-    fn keep(decision: &Decision, keep: &Keep, contest: Contest) -> Self {
+    fn keep(decision: &Decision, keep: &Keep, result: KeepResult) -> Self {
         let mut line = Self::word("keep").bytes(decision.bytes(keep.key));
         // A comma keeps the two strings apart.
         line.comma();
@@ -84,7 +84,7 @@ impl EffectLine {
                 line = line.bytes(peer);
             }
         }
-        if contest == Contest::Lost { line.and("loses") } else { line }
+        if result == KeepResult::Outranked { line.and("loses") } else { line }
     }
 
     fn fetch(decision: &Decision, fetch: Fetch) -> Self {
@@ -134,9 +134,9 @@ impl EffectLine {
     }
 
     /// The guest had nothing against a report.
-    pub(super) fn kept(contest: Contest) -> Self {
+    pub(super) fn kept(result: KeepResult) -> Self {
         let line = Self::word("verdict").and("keep");
-        if contest == Contest::Lost { line.and("loses") } else { line }
+        if result == KeepResult::Outranked { line.and("loses") } else { line }
     }
 
     /// The guest refused a report.

@@ -97,7 +97,7 @@ pub struct Step {
     /// As the author wrote it.
     pub(super) text: String,
     /// Ends with an effect, or is empty.
-    pub(super) block: Vec<BlockLine>,
+    pub(super) expectations: Vec<ExpectationLine>,
 }
 
 impl Step {
@@ -115,16 +115,16 @@ impl Step {
 
     /// The expected effects, each as its tokens.
     pub fn expected(&self) -> impl Iterator<Item = &[Token]> {
-        self.block.iter().filter_map(|line| match line {
-            BlockLine::Effect { tokens, .. } => Some(&**tokens),
-            BlockLine::Comment(_) => None,
+        self.expectations.iter().filter_map(|line| match line {
+            ExpectationLine::Effect { tokens, .. } => Some(&**tokens),
+            ExpectationLine::Comment(_) => None,
         })
     }
 }
 
 /// A line below an event.
 #[derive(Clone, Debug)]
-pub(super) enum BlockLine {
+pub(super) enum ExpectationLine {
     /// A comment or an empty line.
     Comment(String),
     /// An expected effect, with the text as the author wrote it.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::logic::Settings;
 use crate::transcript::effect_line::EFFECT_WORDS;
-use crate::transcript::event::{BlockLine, Step};
+use crate::transcript::event::{ExpectationLine, Step};
 use crate::transcript::event_line::event;
 use crate::transcript::token::{Token, read};
 use crate::transcript::{Item, Transcript};
@@ -111,7 +111,12 @@ impl Reader {
                 } else {
                     let event = event(&line.tokens)?;
                     self.transcript.items.push(Item::Step(self.transcript.steps.len()));
-                    self.transcript.steps.push(Step { line: line.number, event, text: line.text, block: vec![] });
+                    self.transcript.steps.push(Step {
+                        line: line.number,
+                        event,
+                        text: line.text,
+                        expectations: vec![],
+                    });
                 }
             }
         }
@@ -135,8 +140,8 @@ impl Reader {
         if !step.event.is_decided() {
             return Err("an expected effect below a line that no guest sees".into());
         }
-        step.block.extend(self.comments.drain(..).map(BlockLine::Comment));
-        step.block.push(BlockLine::Effect { tokens, text });
+        step.expectations.extend(self.comments.drain(..).map(ExpectationLine::Comment));
+        step.expectations.push(ExpectationLine::Effect { tokens, text });
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::transcript::effect_line::EffectLine;
-use crate::transcript::event::{BlockLine, Step};
+use crate::transcript::event::{ExpectationLine, Step};
 use crate::transcript::token::{Token, matches};
 use crate::transcript::{Item, Transcript};
 
@@ -58,13 +58,13 @@ impl Run {
         let mut actual = effects.iter();
         let mut common = common(step, effects).into_iter().peekable();
         let mut position = 0;
-        for line in &step.block {
+        for line in &step.expectations {
             let (tokens, text) = match line {
-                BlockLine::Comment(text) => {
+                ExpectationLine::Comment(text) => {
                     self.write(text);
                     continue;
                 }
-                BlockLine::Effect { tokens, text } => (tokens, text),
+                ExpectationLine::Effect { tokens, text } => (tokens, text),
             };
             match common.next_if(|&(expected, _)| expected == position) {
                 None => lines.push(DiffLine { mark: '-', text: text.clone() }),

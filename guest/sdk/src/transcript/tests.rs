@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::batch::InputBatch;
+use crate::context::Context;
 use crate::effect::{Decision, Effect, Level};
 use crate::event::{Awaiting, Input, Mark, Moment, Outcome, Progress, Reports};
 use crate::logic::{BadSetting, Description, Logic};
 use crate::native::{Fault, Native};
-use crate::turn::Turn;
 
 /// Knows `put KEY RANK RECORD`, `get KEY`, `ask UPSTREAM`, `on TOPIC`, `bye`; after `raw` it waits for four bytes.
 struct Toy;
@@ -22,7 +22,7 @@ impl Logic for Toy {
         Ok(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.bytes == b"raw\n" {
             return Progress { consumed: 4, awaits: Awaiting::Bytes(4) };
         }
@@ -33,35 +33,35 @@ impl Logic for Toy {
                 b"put" => {
                     let (key, rank, record) = (word(), word(), word());
                     let peers = ["Jaquez", "Juzang"];
-                    let keep = turn.keep_telling_first(key, rank, 1, |out| out.extend_from_slice(record), &peers);
-                    turn.reply_if_kept(
+                    let keep = context.keep_telling_first(key, rank, 1, |out| out.extend_from_slice(record), &peers);
+                    context.reply_if_kept(
                         keep,
                         |out| out.extend_from_slice(b"kept\n"),
                         |out| out.extend_from_slice(b"no\n"),
                     );
-                    turn.publish_if_kept(keep, key, record);
+                    context.publish_if_kept(keep, key, record);
                 }
-                b"get" => turn.reply(&turn.record(word()).unwrap_or_default().bytes),
-                b"ask" => turn.fetch_post(&String::from_utf8_lossy(word()), "/q", b"body", b"token", b"sorry\n"),
-                b"on" => turn.subscribe(word()),
-                b"bye" => turn.close(),
-                _ => turn.note(Level::Warn, "what?"),
+                b"get" => context.reply(&context.record(word()).unwrap_or_default().bytes),
+                b"ask" => context.fetch_post(&String::from_utf8_lossy(word()), "/q", b"body", b"token", b"sorry\n"),
+                b"on" => context.subscribe(word()),
+                b"bye" => context.close(),
+                _ => context.note(Level::Warn, "what?"),
             }
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
-        turn.publish_if_report_kept(0, b"t", b"news");
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
+        context.publish_if_report_kept(0, b"t", b"news");
         for (index, _) in reports.iter().enumerate().filter(|(_, report)| report.bytes == b"odd") {
-            turn.refuse(index);
+            context.refuse(index);
         }
     }
 
-    fn answer(&self, _: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+    fn answer(&self, _: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
         match outcome {
-            Outcome::Answered { status: 200, body } => turn.reply(body),
-            Outcome::Answered { .. } => turn.fetch("second", "", b"", otherwise),
-            Outcome::Failed(_) => turn.reply(otherwise),
+            Outcome::Answered { status: 200, body } => context.reply(body),
+            Outcome::Answered { .. } => context.fetch("second", "", b"", otherwise),
+            Outcome::Failed(_) => context.reply(otherwise),
         }
     }
 }
@@ -205,15 +205,15 @@ fn a_fault_is_a_line_too() {
 fn a_client_receives_answers_in_the_order_of_its_commands() {
     let transcript = Transcript::parse("t", EVERYTHING).unwrap();
     assert_eq!(transcript.not_live(), Some("holds reports of a peer"));
-    let turns = transcript.client_turns();
-    let connections: Vec<usize> = turns.iter().map(|turn| turn.connection).collect();
+    let exchanges = transcript.exchanges();
+    let connections: Vec<usize> = exchanges.iter().map(|exchange| exchange.connection).collect();
     assert_eq!(connections, [0, 1, 1, 1, 2, 3, 3, 3, 3, 4]);
-    assert_eq!(turns[0].replies.as_deref(), Some(&b"kept\nkept\n"[..]));
-    assert!(turns[3].closes && !turns[2].closes && !turns[4].closes);
-    assert_eq!((turns[4].mark, turns[4].fetches), (Mark::End, 3));
-    assert_eq!(turns[4].replies.as_deref(), Some(&b"sorry\n2\nold"[..]));
-    let upstreams: Vec<&[u8]> = turns[4].answers.iter().map(|(upstream, _)| &**upstream).collect();
+    assert_eq!(exchanges[0].replies.as_deref(), Some(&b"kept\nkept\n"[..]));
+    assert!(exchanges[3].closes && !exchanges[2].closes && !exchanges[4].closes);
+    assert_eq!((exchanges[4].mark, exchanges[4].fetches), (Mark::End, 3));
+    assert_eq!(exchanges[4].replies.as_deref(), Some(&b"sorry\n2\nold"[..]));
+    let upstreams: Vec<&[u8]> = exchanges[4].answers.iter().map(|(upstream, _)| &**upstream).collect();
     assert_eq!(upstreams, [&b"first"[..], b"second", b"second"]);
     let starred = Transcript::parse("t", "input \"x\"\n  reply *\n").unwrap();
-    assert_eq!(starred.client_turns()[0].replies, None);
+    assert_eq!(starred.exchanges()[0].replies, None);
 }

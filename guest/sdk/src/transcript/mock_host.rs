@@ -10,11 +10,11 @@ use crate::check::{Scope, check};
 use crate::effect::{Decision, Effect};
 use crate::event::{Awaiting, Input, Mark, Moment, Report};
 use crate::native::{Decider, Fault, MemoryRecords};
-use crate::transcript::effect_line::{Contest, EffectLine};
+use crate::transcript::effect_line::{EffectLine, KeepResult};
 use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 
 /// A decider, and the world around it as far as the transcript has come.
-pub(super) struct Stage<'a> {
+pub(super) struct MockHost<'a> {
     decider: &'a mut dyn Decider,
     records: &'a MemoryRecords,
     at: Moment,
@@ -22,7 +22,7 @@ pub(super) struct Stage<'a> {
     /// The session that inputs and answers belong to.
     current: String,
     /// Rank and record of what was set aside, by key: it counts by rank, but no guest sees it.
-    aside: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
+    quarantined: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
 }
 
 struct Session {
@@ -30,18 +30,18 @@ struct Session {
     rest: Vec<u8>,
     /// What must come before the guest is called.
     awaits: Awaiting,
-    fetches: VecDeque<Fetched>,
+    fetches: VecDeque<PendingFetch>,
     ended: bool,
 }
 
 /// A fetch that is outstanding.
-struct Fetched {
+struct PendingFetch {
     upstream: Vec<u8>,
     token: Vec<u8>,
     otherwise: Vec<u8>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> MockHost<'a> {
     pub(super) fn new(decider: &'a mut dyn Decider, records: &'a MemoryRecords) -> Self {
         Self {
             decider,
@@ -49,7 +49,7 @@ impl<'a> Stage<'a> {
             at: Moment::default(),
             sessions: HashMap::new(),
             current: String::new(),
-            aside: HashMap::new(),
+            quarantined: HashMap::new(),
         }
     }
 
@@ -111,10 +111,10 @@ impl<'a> Stage<'a> {
 
     fn answer(&mut self, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) -> Vec<EffectLine> {
         let mut session = self.sessions.remove(&self.current).unwrap_or_else(Session::new);
-        let is_meant = |fetched: &Fetched| upstream.is_none_or(|upstream| fetched.upstream == upstream);
-        let fetched = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
-        let lines = match fetched {
-            Some(Fetched { token, otherwise, .. }) => {
+        let is_meant = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
+        let fetch = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
+        let lines = match fetch {
+            Some(PendingFetch { token, otherwise, .. }) => {
                 let decided = self.decider.answer(self.at, &token, &otherwise, outcome.borrowed());
                 match decided.and_then(|decision| Ok(check(&decision, Scope::Answer).map(|()| decision)?)) {
                     Ok(decision) => self.effects(&mut session, &decision),
@@ -134,7 +134,7 @@ impl<'a> Stage<'a> {
         let decision = match self.decide_reports(&batch) {
             Ok(decided) => decided,
             Err(fault) => {
-                batch.iter().for_each(|report| self.set_aside(report));
+                batch.iter().for_each(|report| self.quarantine(report));
                 return vec![EffectLine::fault(&fault.to_string())];
             }
         };
@@ -145,14 +145,14 @@ impl<'a> Stage<'a> {
             lines.push(match news.then(|| decided.next()).flatten() {
                 None => EffectLine::duplicate(),
                 Some((report, true)) => {
-                    self.set_aside(report);
+                    self.quarantine(report);
                     EffectLine::refused()
                 }
                 Some((report, false)) => EffectLine::kept(self.apply(report)),
             });
         }
         let count = decision.effects.iter().count();
-        lines.extend((0..count).filter_map(|index| EffectLine::effect(&decision, index, Contest::Won)));
+        lines.extend((0..count).filter_map(|index| EffectLine::effect(&decision, index, KeepResult::Applied)));
         lines
     }
 
@@ -168,10 +168,10 @@ impl<'a> Stage<'a> {
     /// Performs what a decision about a session says, in order.
     fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
         let perform = |(effect, index): (Effect, usize)| {
-            let mut contest = Contest::Won;
+            let mut result = KeepResult::Applied;
             match effect {
                 Effect::Keep(keep) => {
-                    contest = self.apply(&Report {
+                    result = self.apply(&Report {
                         key: decision.bytes(keep.key),
                         rank: decision.bytes(keep.rank),
                         form: keep.form,
@@ -179,7 +179,7 @@ impl<'a> Stage<'a> {
                         origin: b"",
                     });
                 }
-                Effect::Fetch(fetch) => session.fetches.push_back(Fetched {
+                Effect::Fetch(fetch) => session.fetches.push_back(PendingFetch {
                     upstream: decision.bytes(fetch.upstream).to_vec(),
                     token: decision.bytes(fetch.token).to_vec(),
                     otherwise: decision.bytes(fetch.otherwise).to_vec(),
@@ -187,29 +187,30 @@ impl<'a> Stage<'a> {
                 Effect::Close => session.ended = true,
                 _ => {}
             }
-            EffectLine::effect(decision, index, contest)
+            EffectLine::effect(decision, index, result)
         };
         decision.effects.iter().zip(0..).filter_map(perform).collect()
     }
 
     /// Keeps a record if it wins.
-    fn apply(&self, report: &Report<'_>) -> Contest {
+    fn apply(&self, report: &Report<'_>) -> KeepResult {
         if !self.is_news(report) {
-            return Contest::Lost;
+            return KeepResult::Outranked;
         }
         self.records.apply_report(report);
-        Contest::Won
+        KeepResult::Applied
     }
 
     fn is_news(&self, report: &Report<'_>) -> bool {
-        let aside = self.aside.get(report.key);
-        let above_aside = aside.is_none_or(|(rank, bytes)| (&**rank, &**bytes) < (report.rank, report.bytes));
-        above_aside && self.records.is_news(report)
+        let quarantined = self.quarantined.get(report.key);
+        let above_quarantined =
+            quarantined.is_none_or(|(rank, bytes)| (&**rank, &**bytes) < (report.rank, report.bytes));
+        above_quarantined && self.records.is_news(report)
     }
 
-    fn set_aside(&mut self, report: &Report<'_>) {
+    fn quarantine(&mut self, report: &Report<'_>) {
         if self.is_news(report) {
-            self.aside.insert(report.key.to_vec(), (report.rank.to_vec(), report.bytes.to_vec()));
+            self.quarantined.insert(report.key.to_vec(), (report.rank.to_vec(), report.bytes.to_vec()));
         }
     }
 }

@@ -8,15 +8,15 @@ use crate::word::Word;
 
 /// A place in a line. There may be more lines behind it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct Cursor<'a> {
     line: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Cursor<'a> {
     /// The place behind the first bytes of a line, if they are these.
     #[inline(always)]
-    pub(crate) fn behind(start: &[u8], line: &'a [u8]) -> Option<Self> {
+    pub(crate) fn after(start: &[u8], line: &'a [u8]) -> Option<Self> {
         line.starts_with(start).then_some(Self { line, at: start.len() })
     }
 
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
     /// Reads a location.
     #[inline(always)]
     pub(crate) fn location(&mut self) -> Option<Location<'a>> {
-        let (location, end) = Location::leading(self.line, self.at)?;
+        let (location, end) = Location::parse_prefix(self.line, self.at)?;
         self.at = end;
         Some(location)
     }
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
     /// Reads a time.
     #[inline(always)]
     pub(crate) fn time(&mut self) -> Option<ClientTime<'a>> {
-        let (time, end) = ClientTime::leading(self.line, self.at)?;
+        let (time, end) = ClientTime::parse_prefix(self.line, self.at)?;
         self.at = end;
         Some(time)
     }

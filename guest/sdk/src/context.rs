@@ -16,7 +16,7 @@ pub trait Records {
 pub struct KeepIndex(u32);
 
 /// One call. Everything that a guest decides goes through it, in the order in which it is to be performed.
-pub struct Turn<'a> {
+pub struct Context<'a> {
     at: Moment,
     records: &'a dyn Records,
     decision: Decision,
@@ -24,14 +24,14 @@ pub struct Turn<'a> {
     keeps: u32,
 }
 
-/// How far a decision had come at some time. See [`Turn::keeps_since`].
+/// How far a decision had come at some time. See [`Context::keeps_since`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SoFar {
+pub struct Checkpoint {
     words: usize,
     keeps: u32,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> Context<'a> {
     /// Begins a call.
     pub fn new(at: Moment, records: &'a dyn Records) -> Self {
         Self { at, records, decision: Decision::default(), keeps: 0 }
@@ -51,12 +51,12 @@ impl<'a> Turn<'a> {
             output: Vec::with_capacity(3 * input_bytes + 256),
             effects: Effects::with_capacity(input_bytes / 3 + 64),
         };
-        let mut turn = Self { at, records, decision, keeps: 0 };
+        let mut context = Self { at, records, decision, keeps: 0 };
         for input in inputs {
-            let progress = logic.input(input, &mut turn);
-            turn.end_input(progress);
+            let progress = logic.input(input, &mut context);
+            context.end_input(progress);
         }
-        turn.finish()
+        context.finish()
     }
 
     /// The time of this call, in nanoseconds since the Unix epoch.
@@ -216,13 +216,13 @@ impl<'a> Turn<'a> {
 
     /// How far the decision has come.
     #[must_use]
-    pub fn so_far(&self) -> SoFar {
-        SoFar { words: self.decision.effects.words().len(), keeps: self.keeps }
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { words: self.decision.effects.words().len(), keeps: self.keeps }
     }
 
     /// What was decided to be kept since then, with key and record. For logic that is built on top of other logic.
     #[must_use]
-    pub fn keeps_since(&self, then: SoFar) -> Vec<(KeepIndex, Vec<u8>, Vec<u8>)> {
+    pub fn keeps_since(&self, then: Checkpoint) -> Vec<(KeepIndex, Vec<u8>, Vec<u8>)> {
         let keeps = self.decision.effects.iter_from(then.words).filter_map(|effect| match effect {
             Effect::Keep(keep) => Some(keep),
             _ => None,
@@ -303,11 +303,11 @@ mod tests {
             Ok(Self)
         }
 
-        fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
-            let before = turn.record(b"k").unwrap_or_default().bytes;
-            turn.reply(&before);
-            turn.reply(&turn.random().0.to_be_bytes());
-            turn.keep(b"k", input.bytes, 1, |out| out.extend_from_slice(input.bytes));
+        fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+            let before = context.record(b"k").unwrap_or_default().bytes;
+            context.reply(&before);
+            context.reply(&context.random().0.to_be_bytes());
+            context.keep(b"k", input.bytes, 1, |out| out.extend_from_slice(input.bytes));
             Progress { consumed: input.bytes.len(), awaits: Awaiting::Delimiter(b'\n') }
         }
     }
@@ -315,7 +315,7 @@ mod tests {
     fn decided(inputs: &[&[u8]]) -> Decision {
         let batch: InputBatch = inputs.iter().map(|&bytes| Input { bytes, mark: Mark::More }).collect();
         let at = Moment { now_ns: 1, random: (7, 8) };
-        Turn::decide_inputs(at, &MemoryRecords::default(), &Diary, batch.iter(), batch.bytes().len())
+        Context::decide_inputs(at, &MemoryRecords::default(), &Diary, batch.iter(), batch.bytes().len())
     }
 
     fn replies(decision: &Decision) -> Vec<&[u8]> {

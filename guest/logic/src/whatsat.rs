@@ -3,7 +3,7 @@
 //! A fetch carries two things to its answer: the token, which says what to ask the next source if this one
 //! fails, and the reply to send if nobody answers, whose first line is the `AT` line.
 
-use herd_sdk::{Failure, Outcome, Turn};
+use herd_sdk::{Context, Failure, Outcome};
 
 use crate::at::AtLine;
 use crate::command::Radius;
@@ -11,8 +11,14 @@ use crate::settings::HerdSettings;
 use crate::sources::{Answer, Query, Source};
 
 /// Asks the first source. False if nobody knows the client.
-pub(crate) fn ask(settings: &HerdSettings, client: &[u8], radius: Radius, bound: u8, turn: &mut Turn<'_>) -> bool {
-    let Some(found) = turn.record(client) else { return false };
+pub(crate) fn ask(
+    settings: &HerdSettings,
+    client: &[u8],
+    radius: Radius,
+    bound: u8,
+    context: &mut Context<'_>,
+) -> bool {
+    let Some(found) = context.record(client) else { return false };
     let Some(at) = AtLine::parse(&found.bytes) else { return false };
     let query = Query {
         latitude: at.location.latitude(),
@@ -21,38 +27,38 @@ pub(crate) fn ask(settings: &HerdSettings, client: &[u8], radius: Radius, bound:
         bound,
     };
     let search = Search { query, source: 0, problem: None };
-    search.fetch(settings, &found.bytes, turn);
+    search.fetch(settings, &found.bytes, context);
     true
 }
 
 /// Decides the answer of a source: the reply, or the question to the next source.
-pub(crate) fn finish(
+pub(crate) fn answer(
     settings: &HerdSettings,
     token: &[u8],
     otherwise: &[u8],
     outcome: Outcome<'_>,
-    turn: &mut Turn<'_>,
+    context: &mut Context<'_>,
 ) {
     let at_line = otherwise.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let parsed = Search::parse(token).and_then(|search| Some((search, *settings.sources.get(search.source)?)));
-    let Some((mut search, source)) = parsed else { return turn.reply(otherwise) };
+    let Some((mut search, source)) = parsed else { return context.reply(otherwise) };
     let last = search.source + 1 >= settings.sources.len();
 
     let problem = match read(source, outcome, &search.query) {
-        Ok(Answer::Places(json)) => return reply(turn, at_line, &marked(source, search.problem, json)),
+        Ok(Answer::Places(json)) => return reply(context, at_line, &with_degraded(source, search.problem, json)),
         Ok(Answer::Declined { json, .. }) if last => {
-            return reply(turn, at_line, &marked(source, search.problem, json));
+            return reply(context, at_line, &with_degraded(source, search.problem, json));
         }
         Ok(Answer::Declined { status, .. }) => status,
         Err(problem) => problem,
     };
     let problem = format!("{}: {problem}", source.name());
     if last {
-        return reply(turn, at_line, &unknown_error(&problem));
+        return reply(context, at_line, &unknown_error(&problem));
     }
     search.source += 1;
     search.problem = search.problem.or(Some(&problem));
-    search.fetch(settings, at_line, turn);
+    search.fetch(settings, at_line, context);
 }
 
 /// A search under way.
@@ -66,16 +72,16 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn fetch(self, settings: &HerdSettings, at_line: &[u8], turn: &mut Turn<'_>) {
+    fn fetch(self, settings: &HerdSettings, at_line: &[u8], context: &mut Context<'_>) {
         let Some(source) = settings.sources.get(self.source) else { return };
         let mut otherwise = Vec::with_capacity(at_line.len() + 128);
         compose(&mut otherwise, at_line, &unknown_error(&format!("{}: no answer in time", source.name())));
         let request = source.request(&self.query);
         match request.body {
             Some(body) => {
-                turn.fetch_post(source.name(), &request.path, body.as_bytes(), self.token().as_bytes(), &otherwise);
+                context.fetch_post(source.name(), &request.path, body.as_bytes(), self.token().as_bytes(), &otherwise);
             }
-            None => turn.fetch(source.name(), &request.path, self.token().as_bytes(), &otherwise),
+            None => context.fetch(source.name(), &request.path, self.token().as_bytes(), &otherwise),
         }
     }
 
@@ -120,7 +126,7 @@ fn words(failure: Failure) -> &'static str {
 
 /// The answer of a later source says where it comes from and why. Only the text of `google-legacy` is passed on as
 /// it came; the others have named themselves already.
-fn marked(source: Source, problem: Option<&str>, json: String) -> String {
+fn with_degraded(source: Source, problem: Option<&str>, json: String) -> String {
     let Some(problem) = problem else { return json };
     let Some(rest) = json.trim_start().strip_prefix('{') else { return json };
     let degraded = serde_json::Value::from(problem);
@@ -133,8 +139,8 @@ fn unknown_error(problem: &str) -> String {
     format!(r#"{{"html_attributions":[],"results":[],"status":"UNKNOWN_ERROR","error_message":{message}}}"#)
 }
 
-fn reply(turn: &mut Turn<'_>, at_line: &[u8], json: &str) {
-    turn.reply_with(|out| compose(out, at_line, json));
+fn reply(context: &mut Context<'_>, at_line: &[u8], json: &str) {
+    context.reply_with(|out| compose(out, at_line, json));
 }
 
 /// Writes the `AT` line, a newline, the JSON with its runs of newlines made one, and two newlines. A newline
@@ -176,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_a_later_source_says_so() {
-        let json = marked(Source::GoogleLegacy, Some("google: \"quoted\""), "{\n \"status\": \"OK\"}".into());
+        let json = with_degraded(Source::GoogleLegacy, Some("google: \"quoted\""), "{\n \"status\": \"OK\"}".into());
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["degraded"], "google: \"quoted\"");
         assert_eq!(value["source"], "google-legacy");

@@ -11,7 +11,7 @@ use crate::transcript::token::Token;
 
 /// Something that a client sends, and what it receives for it in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientTurn {
+pub struct Exchange {
     /// The number of the line in the file.
     pub line: usize,
     /// Which connection it is sent on: counted from 0, new ones are opened in this order.
@@ -32,7 +32,7 @@ pub struct ClientTurn {
 }
 
 /// Follows the steps of a transcript and gives the turns of its clients.
-pub(super) fn turns(steps: &[Step]) -> Vec<ClientTurn> {
+pub(super) fn exchanges(steps: &[Step]) -> Vec<Exchange> {
     let mut client = Client::default();
     for step in steps {
         match &step.event {
@@ -42,12 +42,12 @@ pub(super) fn turns(steps: &[Step]) -> Vec<ClientTurn> {
             Event::Now(_) | Event::Later(_) | Event::Random(..) | Event::Reports(_) => {}
         }
     }
-    client.turns.into_iter().map(Turn::finish).collect()
+    client.exchanges.into_iter().map(OpenExchange::finish).collect()
 }
 
 #[derive(Default)]
 struct Client {
-    turns: Vec<Turn>,
+    exchanges: Vec<OpenExchange>,
     connections: usize,
     sessions: HashMap<String, Session>,
     current: String,
@@ -57,19 +57,19 @@ struct Client {
 struct Session {
     connection: usize,
     ended: bool,
-    fetches: VecDeque<Fetched>,
+    fetches: VecDeque<PendingFetch>,
 }
 
-struct Fetched {
+struct PendingFetch {
     upstream: Vec<u8>,
-    turn: usize,
-    place: usize,
+    exchange: usize,
+    slot: usize,
 }
 
-struct Turn {
-    turn: ClientTurn,
-    /// The replies in the order of the commands. A fetch holds a place, to be filled by its answer.
-    places: Vec<Option<Vec<u8>>>,
+struct OpenExchange {
+    exchange: Exchange,
+    /// The replies in the order of the commands. A fetch holds a slot, to be filled by its answer.
+    slots: Vec<Option<Vec<u8>>>,
 }
 
 impl Client {
@@ -80,7 +80,7 @@ impl Client {
             self.connections += 1;
             self.sessions.insert(self.current.clone(), Session { connection, ..Session::default() });
         }
-        let turn = ClientTurn {
+        let exchange = Exchange {
             line: step.line,
             connection,
             bytes: bytes.to_vec(),
@@ -90,8 +90,8 @@ impl Client {
             answers: vec![],
             closes: mark == Mark::Overlong,
         };
-        self.turns.push(Turn { turn, places: vec![] });
-        self.effects(step, self.turns.len() - 1, None);
+        self.exchanges.push(OpenExchange { exchange, slots: vec![] });
+        self.effects(step, self.exchanges.len() - 1, None);
         if let Some(session) = self.sessions.get_mut(&self.current) {
             session.ended |= mark != Mark::More;
         }
@@ -99,39 +99,39 @@ impl Client {
 
     fn answer(&mut self, step: &Step, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) {
         let Some(session) = self.sessions.get_mut(&self.current) else { return };
-        let is_meant = |fetched: &Fetched| upstream.is_none_or(|upstream| fetched.upstream == upstream);
-        let fetched = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
-        let Some(Fetched { upstream, turn, place }) = fetched else { return };
-        self.turns[turn].turn.answers.push((upstream, outcome.clone()));
-        self.effects(step, turn, Some(place));
+        let is_meant = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
+        let fetch = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
+        let Some(PendingFetch { upstream, exchange, slot }) = fetch else { return };
+        self.exchanges[exchange].exchange.answers.push((upstream, outcome.clone()));
+        self.effects(step, exchange, Some(slot));
     }
 
-    /// Takes what is expected at a step: in a place of its own, or in that of the fetch that was answered.
-    fn effects(&mut self, step: &Step, turn: usize, place: Option<usize>) {
+    /// Takes what is expected at a step: in a slot of its own, or in that of the fetch that was answered.
+    fn effects(&mut self, step: &Step, index: usize, slot: Option<usize>) {
         let Some(session) = self.sessions.get_mut(&self.current) else { return };
-        let Turn { turn: sent, places } = &mut self.turns[turn];
+        let OpenExchange { exchange, slots } = &mut self.exchanges[index];
         for tokens in step.expected() {
-            let mut place = || {
-                place.unwrap_or_else(|| {
-                    places.push(Some(vec![]));
-                    places.len() - 1
+            let mut slot = || {
+                slot.unwrap_or_else(|| {
+                    slots.push(Some(vec![]));
+                    slots.len() - 1
                 })
             };
             match tokens {
                 [word, bytes, ..] if word.is("reply") => {
-                    let place = place();
+                    let slot = slot();
                     let reply = bytes.bytes();
-                    places[place] = places[place].take().zip(reply).map(|(sent, reply)| [&sent, reply].concat());
+                    slots[slot] = slots[slot].take().zip(reply).map(|(sent, reply)| [&sent, reply].concat());
                 }
                 [word, _, upstream, ..] if word.is("fetch") => {
-                    let place = place();
+                    let slot = slot();
                     let upstream = upstream.bytes().unwrap_or_default().to_vec();
-                    session.fetches.push_back(Fetched { upstream, turn, place });
-                    sent.fetches += 1;
+                    session.fetches.push_back(PendingFetch { upstream, exchange: index, slot });
+                    exchange.fetches += 1;
                 }
                 [Token::Word(word), ..] if word == "close" || word == "fault" => {
                     session.ended = true;
-                    sent.closes = true;
+                    exchange.closes = true;
                 }
                 _ => {}
             }
@@ -139,9 +139,9 @@ impl Client {
     }
 }
 
-impl Turn {
-    fn finish(self) -> ClientTurn {
-        let replies: Option<Vec<Vec<u8>>> = self.places.into_iter().collect();
-        ClientTurn { replies: replies.map(|replies| replies.concat()), ..self.turn }
+impl OpenExchange {
+    fn finish(self) -> Exchange {
+        let replies: Option<Vec<Vec<u8>>> = self.slots.into_iter().collect();
+        Exchange { replies: replies.map(|replies| replies.concat()), ..self.exchange }
     }
 }
