@@ -1,8 +1,8 @@
 //! `AT` lines: what a node answers to an `IAMAT`, keeps, and tells its peers.
 
 use crate::cursor::Cursor;
+use crate::fields::fields;
 use crate::iamat::Iamat;
-use crate::line::fields;
 use crate::location::Location;
 use crate::time::{ClientTime, parse_skew, skew, write_skew};
 

@@ -1,8 +1,8 @@
 //! What a line says. Parsing never fails: what is wrong is a command too, with its reason.
 
 use crate::decimal::{Decimal, Digits};
+use crate::fields::fields;
 use crate::iamat::Iamat;
-use crate::line::fields;
 use crate::location::Location;
 use crate::time::ClientTime;
 

@@ -11,6 +11,7 @@ mod at;
 mod command;
 mod cursor;
 mod decimal;
+mod fields;
 mod iamat;
 mod line;
 mod location;
@@ -25,8 +26,9 @@ use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Pr
 
 pub use at::AtLine;
 pub use command::{Command, Malformed};
+pub use fields::fields;
 pub use iamat::Iamat;
-pub use line::{Line, fields, split_lines};
+pub use line::{Line, split_lines};
 pub use location::Location;
 pub use rank::{Rank, Ranker};
 pub use settings::HerdSettings;

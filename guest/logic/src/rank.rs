@@ -1,5 +1,7 @@
 //! The order of reports about one client.
 
+use herd_sdk::limits::RANK_BYTES_MAX;
+
 /// The ranks that a node gives to reports, to be compared as bytes: the higher one wins.
 ///
 /// 1. effective time, min(client time, receipt + tolerance), so that a clock far ahead holds a client's
@@ -63,7 +65,6 @@ fn low_96_bits(number: u128) -> [u8; TIME_BYTES] {
 
 const TIME_BYTES: usize = 12;
 const NAME_AT: usize = 3 * TIME_BYTES;
-const RANK_BYTES_MAX: usize = 64;
 const ORIGIN_BYTES_MAX: usize = RANK_BYTES_MAX - NAME_AT;
 
 #[cfg(test)]

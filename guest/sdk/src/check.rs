@@ -7,15 +7,13 @@
 use std::fmt;
 
 use crate::batch::Inputs;
-use crate::effect::{Decision, Effect, FanOut, Span};
+use crate::decision::Decision;
+use crate::effect::{Effect, FanOut, Span};
 use crate::event::Awaiting;
-
-/// The longest key, in bytes: as long as a line may be.
-pub const KEY_BYTES_MAX: usize = 64 << 10;
-/// The longest rank, in bytes: what replicas compare stays small.
-pub const RANK_BYTES_MAX: usize = 64;
-/// The longest record, in bytes: a line, with room for what the logic puts around it.
-pub const RECORD_BYTES_MAX: usize = 128 << 10;
+use crate::limits::{
+    EFFECTS_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, PATH_BYTES_MAX, PEERS_BYTES_MAX, RANK_BYTES_MAX,
+    RECORD_BYTES_MAX, TOKEN_BYTES_MAX,
+};
 
 /// A decision that makes no sense. The guest is at fault; nothing was performed, and the instance dies.
 ///
@@ -223,17 +221,6 @@ impl Check<'_> {
         if exists { Ok(()) } else { Err(InvalidDecision::Tie(self.effect)) }
     }
 }
-
-/// A window of 4 KiB holds 2048 of the shortest lines, and a guest may want more than one effect for each.
-const EFFECTS_MAX: usize = 8 << 10;
-/// The longest answer is a page of places, some tens of KiB; a call may bring hundreds of reports or questions.
-const OUTPUT_BYTES_MAX: usize = 8 << 20;
-/// Names of 64 nodes, 64 bytes each.
-const PEERS_BYTES_MAX: usize = 4 << 10;
-const NAME_BYTES_MAX: usize = 1 << 10;
-/// What common HTTP servers take.
-const PATH_BYTES_MAX: usize = 8 << 10;
-const TOKEN_BYTES_MAX: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,12 @@ use bindings::herd::logic::{effects, records, types};
 use forms_bindings::exports::herd::logic::forms as wit_forms;
 
 use crate::batch::{Inputs, read_reports};
-use crate::context::{Context, Records};
+use crate::context::Context;
+use crate::decide_inputs::decide_inputs;
 use crate::event::{Failure, Found, Moment, Outcome};
 use crate::forms::{Forms, Unconvertible};
 use crate::logic::{Logic, Settings};
+use crate::records::Records;
 
 /// What wit-bindgen generates from `wit/`.
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
@@ -73,7 +75,7 @@ impl<S: LogicCell> wit::Guest for Component<S> {
 
     fn inputs(at: types::Moment, bytes: Vec<u8>, inputs: Vec<u32>) -> effects::Decision {
         let inputs = Inputs::new(&bytes, &inputs);
-        decision(logic::<S, _>(|logic| Context::decide_inputs(moment(at), &HostRecords, logic, inputs, bytes.len())))
+        decision(logic::<S, _>(|logic| decide_inputs(moment(at), &HostRecords, logic, inputs, bytes.len())))
     }
 
     fn reports(at: types::Moment, bytes: Vec<u8>, reports: Vec<u32>) -> effects::Decision {

@@ -1,15 +1,10 @@
 //! One call of a guest: what it may look at, and the decision it builds.
 
-use crate::effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
+use crate::decision::Decision;
+use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 use crate::effects::Effects;
-use crate::event::{Found, Input, Moment, Progress};
-use crate::logic::Logic;
-
-/// Looks up records as they are kept now.
-pub trait Records {
-    /// One item per key, in the order of the keys.
-    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>>;
-}
+use crate::event::{Found, Moment, Progress};
+use crate::records::Records;
 
 /// Which keep of a decision, to tie something to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,26 +32,11 @@ impl<'a> Context<'a> {
         Self { at, records, decision: Decision::default(), keeps: 0 }
     }
 
-    /// Decides inputs of several sessions, one after the other, as one call.
-    pub fn decide_inputs<'i, L: Logic>(
-        at: Moment,
-        records: &'a dyn Records,
-        logic: &L,
-        inputs: impl Iterator<Item = Input<'i>>,
-        input_bytes: usize,
-    ) -> Decision {
-        // A report is written twice, as record and as the reply when there is no room, and takes 14 words; its line has 50
-        // bytes or more. Memory is taken once, and not again and again as effects come.
-        let decision = Decision {
-            output: Vec::with_capacity(3 * input_bytes + 256),
-            effects: Effects::with_capacity(input_bytes / 3 + 64),
-        };
-        let mut context = Self { at, records, decision, keeps: 0 };
-        for input in inputs {
-            let progress = logic.input(input, &mut context);
-            context.end_input(progress);
-        }
-        context.finish()
+    /// Begins a call with memory for its decision.
+    #[inline]
+    pub(crate) fn with_capacity(at: Moment, records: &'a dyn Records, output_bytes: usize, words: usize) -> Self {
+        let decision = Decision { output: Vec::with_capacity(output_bytes), effects: Effects::with_capacity(words) };
+        Self { at, records, decision, keeps: 0 }
     }
 
     /// The time of this call, in nanoseconds since the Unix epoch.
@@ -239,7 +219,8 @@ impl<'a> Context<'a> {
     }
 
     /// One input is decided; what follows belongs to the next.
-    fn end_input(&mut self, progress: Progress) {
+    #[inline]
+    pub(crate) fn end_input(&mut self, progress: Progress) {
         self.decision.effects.push(Effect::Done(progress));
         // Two sessions whose commands share a call must not get the same secret. The constant is that of SplitMix64: an odd
         // number whose multiples visit every value before one comes again.
@@ -280,73 +261,5 @@ impl<'a> Context<'a> {
         let ranked = keeps.map(|keep| (self.decision.bytes(keep.rank), self.decision.bytes(keep.bytes), keep.form));
         let (rank, bytes, form) = ranked.max()?;
         Some(Found { rank: rank.to_vec(), form, bytes: bytes.to_vec() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::InputBatch;
-    use crate::event::{Awaiting, Mark};
-    use crate::logic::{BadSetting, Description, Settings};
-    use crate::native::MemoryRecords;
-
-    /// Keeps what it is told under the key `k`, and replies with what was there and with a number that nobody can guess.
-    struct Diary;
-
-    impl Logic for Diary {
-        fn describe() -> Description {
-            Description::default()
-        }
-
-        fn configure(_: &Settings) -> Result<Self, BadSetting> {
-            Ok(Self)
-        }
-
-        fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
-            let before = context.record(b"k").unwrap_or_default().bytes;
-            context.reply(&before);
-            context.reply(&context.random().0.to_be_bytes());
-            context.keep(b"k", input.bytes, 1, |out| out.extend_from_slice(input.bytes));
-            Progress { consumed: input.bytes.len(), awaits: Awaiting::Delimiter(b'\n') }
-        }
-    }
-
-    fn decided(inputs: &[&[u8]]) -> Decision {
-        let batch: InputBatch = inputs.iter().map(|&bytes| Input { bytes, mark: Mark::More }).collect();
-        let at = Moment { now_ns: 1, random: (7, 8) };
-        Context::decide_inputs(at, &MemoryRecords::default(), &Diary, batch.iter(), batch.bytes().len())
-    }
-
-    fn replies(decision: &Decision) -> Vec<&[u8]> {
-        let reply = |effect| if let Effect::Reply(reply) = effect { Some(decision.bytes(reply.bytes)) } else { None };
-        decision.effects.iter().filter_map(reply).collect()
-    }
-
-    #[test]
-    fn an_input_sees_what_those_before_it_in_the_call_decided_to_keep() {
-        let decision = decided(&[b"1", b"2", b"0", b"3"]);
-        let seen: Vec<&[u8]> = replies(&decision).into_iter().step_by(2).collect();
-        assert_eq!(seen, [&b""[..], b"1", b"2", b"2"], "the highest, as a node keeps it");
-    }
-
-    #[test]
-    fn no_two_inputs_of_a_call_get_the_same_randomness() {
-        let decision = decided(&[b"1", b"2", b"3"]);
-        let mut random: Vec<&[u8]> = replies(&decision).into_iter().skip(1).step_by(2).collect();
-        assert_eq!(random[0], 7_u64.to_be_bytes(), "the first has that of the call");
-        random.dedup();
-        assert_eq!(random.len(), 3);
-    }
-
-    #[test]
-    fn every_input_has_an_end_behind_its_effects() {
-        let kinds = |effect| match effect {
-            Effect::Reply(_) => 'r',
-            Effect::Keep(_) => 'k',
-            Effect::Done(_) => '.',
-            _ => '?',
-        };
-        assert_eq!(decided(&[b"1", b"22"]).effects.iter().map(kinds).collect::<String>(), "rrk.rrk.");
     }
 }

@@ -1,7 +1,8 @@
 //! Reports as a guest is shown them: in its own form, and without those that nobody can convert.
 
 use crate::batch::{ReportBatch, read_reports};
-use crate::effect::{Decision, Effect};
+use crate::decision::Decision;
+use crate::effect::Effect;
 use crate::effects::Effects;
 use crate::event::Report;
 

@@ -34,15 +34,19 @@
 //! sockets, clocks or wasmtime. [`transcript`] runs recorded events against any guest.
 
 pub mod batch;
-#[cfg(not(target_family = "wasm"))]
-pub mod check;
 mod context;
+mod decide_inputs;
+mod decision;
 pub mod effect;
 pub mod effects;
 pub mod event;
 pub mod forms;
+pub mod limits;
 pub mod logic;
+mod records;
 
+#[cfg(not(target_family = "wasm"))]
+pub mod check;
 #[cfg(target_family = "wasm")]
 pub mod component;
 #[cfg(not(target_family = "wasm"))]
@@ -53,12 +57,15 @@ pub mod native;
 pub mod transcript;
 
 pub use batch::{InputBatch, Inputs, ReportBatch};
-pub use context::{Checkpoint, Context, KeepIndex, Records};
-pub use effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
+pub use context::{Checkpoint, Context, KeepIndex};
+pub use decide_inputs::decide_inputs;
+pub use decision::Decision;
+pub use effect::{Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 pub use effects::Effects;
 pub use event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Progress, Report, Reports};
 pub use forms::{Forms, Unconvertible};
 pub use logic::{BadSetting, Description, Logic, Settings};
+pub use records::Records;
 
 /// Makes a component of a type that implements [`Logic`]: `export!(Hello);`. One that implements [`Forms`] too, and
 /// writes another form than the first or reads others, says so: `export!(Hello, forms);`.

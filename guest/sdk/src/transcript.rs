@@ -15,6 +15,7 @@
 //! The whole format is in `docs/transcripts.md`. This module owns the format and a world just large enough to
 //! perform it. It knows nothing about files, sockets or wasm.
 
+mod document;
 mod effect_line;
 mod event;
 mod event_line;
@@ -30,6 +31,8 @@ mod token;
 use crate::logic::Settings;
 use crate::native::{Decider, MemoryRecords};
 
+use document::Document;
+
 pub use event::{Event, PeerReport, Step, UpstreamOutcome};
 pub use exchange::Exchange;
 pub use parse::ParseError;
@@ -40,11 +43,7 @@ pub use token::Token;
 #[derive(Clone, Debug)]
 pub struct Transcript {
     name: String,
-    settings: Settings,
-    not_live: Option<String>,
-    steps: Vec<Step>,
-    /// The file in its order.
-    items: Vec<Item>,
+    document: Document,
 }
 
 impl Transcript {
@@ -54,7 +53,7 @@ impl Transcript {
     ///
     /// The first line that cannot be understood.
     pub fn parse(name: &str, text: &str) -> Result<Self, ParseError> {
-        parse::transcript(name, text)
+        Ok(Self { name: name.into(), document: parse::document(name, text)? })
     }
 
     /// The name it was given.
@@ -66,44 +65,35 @@ impl Transcript {
     /// What the guest is to be configured with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.document.settings
     }
 
     /// The events in their order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
-        &self.steps
+        &self.document.steps
     }
 
     /// Runs the events against a guest that was configured with the settings. `records` are those that the guest
     /// reads, empty at the beginning.
     pub fn run(&self, decider: &mut dyn Decider, records: &MemoryRecords) -> Run {
         let mut host = mock_host::MockHost::new(decider, records);
-        let effects: Vec<_> = self.steps.iter().map(|step| host.perform(&step.event)).collect();
-        Run::new(self, &effects)
+        let effects: Vec<_> = self.document.steps.iter().map(|step| host.perform(&step.event)).collect();
+        Run::new(&self.name, &self.document, &effects)
     }
 
     /// Why the transcript cannot be replayed against a running node, if so: what its author says, or because only a
     /// peer could send its reports.
     #[must_use]
     pub fn not_live(&self) -> Option<&str> {
-        let has_reports = || self.steps.iter().any(|step| matches!(step.event, Event::Reports(_)));
-        self.not_live.as_deref().or_else(|| has_reports().then_some("holds reports of a peer"))
+        let has_reports = || self.document.steps.iter().any(|step| matches!(step.event, Event::Reports(_)));
+        self.document.not_live.as_deref().or_else(|| has_reports().then_some("holds reports of a peer"))
     }
 
     /// What clients send and are to receive, in order, to replay it against a running node. Times of receipt in
     /// the replies are those of the transcript, and so is the name of the node.
     #[must_use]
     pub fn exchanges(&self) -> Vec<Exchange> {
-        exchange::exchanges(&self.steps)
+        exchange::exchanges(&self.document.steps)
     }
-}
-
-/// A part of the file.
-#[derive(Clone, Debug)]
-enum Item {
-    /// A comment, an empty line, or one that is for the whole transcript.
-    Verbatim(String),
-    /// An event with its effects: an index into the steps.
-    Step(usize),
 }

@@ -1,6 +1,7 @@
 //! Effects as lines: the canonical text, and its tokens to compare.
 
-use crate::effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
+use crate::decision::Decision;
+use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
 use crate::event::Awaiting;
 use crate::transcript::token::{Token, write_bytes};
 

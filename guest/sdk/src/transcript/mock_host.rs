@@ -7,7 +7,8 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::batch::InputBatch;
 use crate::check::{Scope, check};
-use crate::effect::{Decision, Effect};
+use crate::decision::Decision;
+use crate::effect::Effect;
 use crate::event::{Awaiting, Input, Mark, Moment, Report};
 use crate::native::{Decider, Fault, MemoryRecords};
 use crate::transcript::effect_line::{EffectLine, KeepResult};

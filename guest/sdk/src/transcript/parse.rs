@@ -3,11 +3,11 @@
 use std::fmt;
 
 use crate::logic::Settings;
+use crate::transcript::document::{Document, Item};
 use crate::transcript::effect_line::EFFECT_WORDS;
 use crate::transcript::event::{ExpectationLine, Step};
 use crate::transcript::event_line::event;
 use crate::transcript::token::{Token, read};
-use crate::transcript::{Item, Transcript};
 
 /// A transcript cannot be read. Its author is at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +29,11 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 /// Reads a transcript.
-pub(super) fn transcript(name: &str, text: &str) -> Result<Transcript, ParseError> {
+pub(super) fn document(name: &str, text: &str) -> Result<Document, ParseError> {
     let error = |line, problem| ParseError { name: name.into(), line, problem };
     let settings = Settings { node: DEFAULT_NODE.into(), table: vec![] };
-    let transcript = Transcript { name: name.into(), settings, not_live: None, steps: vec![], items: vec![] };
-    let mut reader = Reader { transcript, comments: vec![] };
+    let document = Document { settings, not_live: None, steps: vec![], items: vec![] };
+    let mut reader = Reader { document, comments: vec![] };
     let mut lines: Vec<Line> = vec![];
     for (text, number) in text.lines().zip(1..) {
         Line::append(&mut lines, text, number).map_err(|problem| error(number, problem))?;
@@ -43,7 +43,7 @@ pub(super) fn transcript(name: &str, text: &str) -> Result<Transcript, ParseErro
         reader.line(line).map_err(|problem| error(number, problem))?;
     }
     reader.flush_comments();
-    Ok(reader.transcript)
+    Ok(reader.document)
 }
 
 /// A line with its continuations.
@@ -94,7 +94,7 @@ impl Line {
 }
 
 struct Reader {
-    transcript: Transcript,
+    document: Document,
     /// Comments of which it is not known yet whether they belong to an event or lie between two.
     comments: Vec<String>,
 }
@@ -107,16 +107,11 @@ impl Reader {
             Kind::Event => {
                 self.flush_comments();
                 if self.header(&line)? {
-                    self.transcript.items.push(Item::Verbatim(line.text));
+                    self.document.items.push(Item::Verbatim(line.text));
                 } else {
                     let event = event(&line.tokens)?;
-                    self.transcript.items.push(Item::Step(self.transcript.steps.len()));
-                    self.transcript.steps.push(Step {
-                        line: line.number,
-                        event,
-                        text: line.text,
-                        expectations: vec![],
-                    });
+                    self.document.items.push(Item::Step(self.document.steps.len()));
+                    self.document.steps.push(Step { line: line.number, event, text: line.text, expectations: vec![] });
                 }
             }
         }
@@ -124,7 +119,7 @@ impl Reader {
     }
 
     fn flush_comments(&mut self) {
-        self.transcript.items.extend(self.comments.drain(..).map(Item::Verbatim));
+        self.document.items.extend(self.comments.drain(..).map(Item::Verbatim));
     }
 
     fn effect(&mut self, line: Line) -> Result<(), String> {
@@ -133,8 +128,8 @@ impl Reader {
             let known = EFFECT_WORDS.join(", ");
             return Err(format!("an expected effect begins with one of {known}; an event is not indented"));
         }
-        let step = match self.transcript.items.last() {
-            Some(Item::Step(index)) => &mut self.transcript.steps[*index],
+        let step = match self.document.items.last() {
+            Some(Item::Step(index)) => &mut self.document.steps[*index],
             _ => return Err("an expected effect, but no event above it".into()),
         };
         if !step.event.is_decided() {
@@ -147,29 +142,29 @@ impl Reader {
 
     /// Takes a line that says something about the whole transcript. False if it is not one.
     fn header(&mut self, line: &Line) -> Result<bool, String> {
-        let transcript = &mut self.transcript;
+        let document = &mut self.document;
         let word = line.text.split_whitespace().next().unwrap_or_default();
         if !["node", "set", "live"].contains(&word) {
             return Ok(false);
         }
-        if !transcript.steps.is_empty() {
+        if !document.steps.is_empty() {
             return Err(format!("`{word}` is for the whole transcript and stands before the first event"));
         }
         match word {
             "node" => match &line.tokens[1..] {
-                [Token::Word(name)] => transcript.settings.node = name.clone(),
+                [Token::Word(name)] => document.settings.node = name.clone(),
                 _ => return Err("wants a name: node Riley".into()),
             },
             "set" => {
                 let (name, value) = setting(&line.text)?;
-                let table = &mut transcript.settings.table;
+                let table = &mut document.settings.table;
                 match table.binary_search_by(|(other, _)| other.as_str().cmp(name)) {
                     Ok(_) => return Err(format!("`{name}` is set twice")),
                     Err(at) => table.insert(at, (name.into(), value.into())),
                 }
             }
             _ => match line.text.split_once("live no:").map(|(_, reason)| without_comment(reason)) {
-                Some(reason) if !reason.is_empty() => transcript.not_live = Some(reason.into()),
+                Some(reason) if !reason.is_empty() => document.not_live = Some(reason.into()),
                 _ => {
                     return Err(
                         "wants the reason why a running herd cannot be asked: live no: needs other clocks".into()
@@ -204,7 +199,7 @@ mod tests {
     use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 
     fn error(text: &str) -> String {
-        transcript("t", text).unwrap_err().to_string()
+        document("t", text).unwrap_err().to_string()
     }
 
     #[test]
@@ -224,13 +219,13 @@ mod tests {
             report \"k\", \"r\" form 1 rank 00fF origin \"B\"\n    and \"l\", \"s\" form 2 rank - origin \"C\"\n\
             answer 200 'a' \"b\"\n\
             answer from \"google\" failed too-large\n";
-        let transcript = transcript("t", text).unwrap();
-        assert_eq!(transcript.settings.node, "Riley");
-        assert_eq!(transcript.settings.table, [("a".into(), String::new()), ("b.c".into(), "1, 2".into())]);
-        assert_eq!(transcript.not_live(), Some("needs other clocks"));
+        let document = document("t", text).unwrap();
+        assert_eq!(document.settings.node, "Riley");
+        assert_eq!(document.settings.table, [("a".into(), String::new()), ("b.c".into(), "1, 2".into())]);
+        assert_eq!(document.not_live.as_deref(), Some("needs other clocks"));
         let first = PeerReport { key: "k".into(), bytes: "r".into(), form: 1, rank: vec![0, 255], origin: "B".into() };
         let second = PeerReport { key: "l".into(), bytes: "s".into(), form: 2, rank: vec![], origin: "C".into() };
-        let events: Vec<Event> = transcript.steps().iter().map(|step| step.event().clone()).collect();
+        let events: Vec<Event> = document.steps.iter().map(|step| step.event().clone()).collect();
         let answered = UpstreamOutcome::Answered { status: 200, body: b"ab".into() };
         let expected = [
             Event::Now(1_500_000_000),
@@ -243,7 +238,7 @@ mod tests {
             Event::Answer { upstream: Some(b"google".into()), outcome: UpstreamOutcome::Failed(Failure::TooLarge) },
         ];
         assert_eq!(events, expected);
-        assert_eq!(transcript.steps()[5].line(), 12);
+        assert_eq!(document.steps[5].line(), 12);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use crate::transcript::document::{Document, Item};
 use crate::transcript::effect_line::EffectLine;
 use crate::transcript::event::{ExpectationLine, Step};
 use crate::transcript::token::{Token, matches};
-use crate::transcript::{Item, Transcript};
 
 /// What came of a transcript.
 #[derive(Clone, Debug)]
@@ -17,12 +17,12 @@ pub struct Run {
 
 impl Run {
     /// Compares what happened at each step with what its author expected.
-    pub(super) fn new(transcript: &Transcript, effects: &[Vec<EffectLine>]) -> Self {
+    pub(super) fn new(name: &str, document: &Document, effects: &[Vec<EffectLine>]) -> Self {
         let mut run = Self { actual: String::new(), differences: vec![] };
-        for item in &transcript.items {
+        for item in &document.items {
             match item {
                 Item::Verbatim(text) => run.write(text),
-                Item::Step(index) => run.step(&transcript.name, &transcript.steps[*index], &effects[*index]),
+                Item::Step(index) => run.step(name, &document.steps[*index], &effects[*index]),
             }
         }
         run

@@ -10,7 +10,7 @@ use herd_logic::Herd;
 use herd_sdk::batch::read_reports;
 use herd_sdk::check::{Scope, check};
 use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Progress, Records, Reply};
-use herd_sdk::{Context, Settings};
+use herd_sdk::{Context, Settings, decide_inputs};
 
 use crate::sandbox::bindings::NodeLogicPre;
 use crate::sandbox::call::{Call, Read};
@@ -54,7 +54,7 @@ impl Instance {
             Call::Inputs(inputs) if self.ceiling => return Ok(fixed(inputs)),
             Call::Inputs(inputs) => {
                 let bytes = inputs.bytes().len();
-                let decision = Context::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), bytes);
+                let decision = decide_inputs(at, &*self.records, &self.logic, inputs.iter(), bytes);
                 (decision, Scope::Inputs(inputs.iter()))
             }
             Call::Reports(reports) => {
