@@ -1,4 +1,7 @@
-//! Between a [`Logic`] and the component model. Converts types, nothing else.
+//! Adapter from a [`Logic`] to the exports of a component.
+//!
+//! Owns the generated bindings and the conversion of their types. It must not decide anything. Calls bound it: nothing
+//! but the configured logic lives from one to the next.
 
 use std::cell::OnceCell;
 use std::marker::PhantomData;
@@ -15,7 +18,7 @@ use crate::forms::{Forms, Unconvertible};
 use crate::logic::{Logic, Settings};
 use crate::records::Records;
 
-/// What wit-bindgen generates from `wit/`.
+/// Bindings that wit-bindgen generates from `wit/`.
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
@@ -26,8 +29,8 @@ pub mod bindings {
     });
 }
 
-/// What wit-bindgen generates for guests that convert records. Apart, because a component has to export whatever its
-/// world does.
+/// Bindings for guests that convert records. They have a world of their own, because a component must export everything
+/// that its world exports.
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 pub mod forms_bindings {
     wit_bindgen::generate!({
@@ -47,16 +50,16 @@ pub mod forms_bindings {
     });
 }
 
-/// Where a component keeps its configured logic. Implemented by [`export!`](crate::export).
+/// Storage for a component's configured logic. [`export!`](crate::export) implements it.
 pub trait LogicCell: 'static {
-    /// The logic.
+    /// Type of the logic.
     type Logic: Logic;
 
-    /// Gives access to it.
+    /// Calls a closure with the cell.
     fn with<R>(use_it: impl FnOnce(&OnceCell<Self::Logic>) -> R) -> R;
 }
 
-/// The component of a logic. Named by [`export!`](crate::export).
+/// Exports of a logic. [`export!`](crate::export) names this type.
 pub struct Component<S>(PhantomData<S>);
 
 impl<S: LogicCell> wit::Guest for Component<S> {
@@ -102,7 +105,7 @@ impl<S: LogicCell> wit::Guest for Component<S> {
     }
 }
 
-/// What converts records for a component. Named by [`export!`](crate::export).
+/// Exports of a guest's [`Forms`]. [`export!`](crate::export) names this type.
 pub struct Converter<F>(PhantomData<F>);
 
 impl<F: Forms + 'static> wit_forms::Guest for Converter<F> {
@@ -126,7 +129,7 @@ fn unconvertible(why: Unconvertible) -> wit_forms::Unconvertible {
     }
 }
 
-/// The records of the node, by way of the import.
+/// Records of the node, read through the import.
 struct HostRecords;
 
 impl Records for HostRecords {

@@ -1,4 +1,7 @@
-//! Reports as a guest is shown them: in its own form, and without those that nobody can convert.
+//! Conversion of a batch of reports to the form of a guest.
+//!
+//! Owns the mapping between the converted batch and the original one. It must not know how a record is converted. It is as
+//! large as the batch.
 
 use crate::batch::{ReportBatch, read_reports};
 use crate::decision::Decision;
@@ -6,17 +9,19 @@ use crate::effect::Effect;
 use crate::effects::Effects;
 use crate::event::Report;
 
-/// Those of a batch that could be converted. What is kept and passed on are the reports as they came.
+/// Reports of a batch in the native form of a guest, without those that cannot be converted.
+///
+/// Only the guest sees them. A node keeps and forwards the reports in their original form.
 #[derive(Debug)]
 pub struct ConvertedReports {
     batch: ReportBatch,
-    /// Which of all the reports each of them is.
+    /// Index in the original batch of each converted report.
     indices: Vec<u32>,
 }
 
 impl ConvertedReports {
-    /// Has each report that is not in the native form of a guest converted, and leaves out those for which `convert` has
-    /// nothing. None if all are in that form as they are.
+    /// Converts the reports that are not in the native form of a guest, and omits those for which `convert` returns none.
+    /// Returns none if all reports have the native form already.
     #[inline]
     pub fn convert(
         reports: &ReportBatch,
@@ -30,22 +35,22 @@ impl ConvertedReports {
         }
     }
 
-    /// The reports to show.
+    /// Returns the reports for the guest.
     #[must_use]
     pub fn batch(&self) -> &ReportBatch {
         &self.batch
     }
 
-    /// A decision on the reports that were shown, as one on all of them.
+    /// Converts a decision on the converted reports to one on the original batch, by restoring the indices of its reports.
     pub fn restore_indices(&self, decision: Decision) -> Decision {
-        let index = |converted: u32| self.indices.get(converted as usize).copied().unwrap_or(converted);
+        let original = |index: u32| self.indices.get(index as usize).copied().unwrap_or(index);
         let effects: Effects = decision
             .effects
             .iter()
             .map(|effect| match effect {
-                Effect::Refuse(converted) => Effect::Refuse(index(converted)),
+                Effect::Refuse(index) => Effect::Refuse(original(index)),
                 Effect::Publish(mut publish) => {
-                    publish.tie = publish.tie.map(index);
+                    publish.tie = publish.tie.map(original);
                     Effect::Publish(publish)
                 }
                 other => other,
@@ -54,6 +59,7 @@ impl ConvertedReports {
         Decision { output: decision.output, effects }
     }
 
+    /// Cold: all reports have the native form except around a swap to another one.
     #[cold]
     fn convert_each(
         reports: &ReportBatch,
@@ -91,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_form_of_the_guest_is_shown_as_it_is() {
+    fn conversion_is_skipped_for_the_native_form() {
         assert!(converted(&[(2, b"a"), (2, b"b")]).is_none());
         assert!(converted(&[]).is_none());
     }
 
     #[test]
-    fn what_is_not_is_converted_or_left_out() {
+    fn conversion_converts_or_omits_other_forms() {
         let converted = converted(&[(9, b"a"), (1, b"b"), (2, b"c")]).unwrap();
         let reports = read_reports(converted.batch().bytes(), converted.batch().words());
         assert_eq!(
@@ -108,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_decided_is_of_the_report_it_means_although_others_were_left_out() {
+    fn restore_indices_refers_to_the_original_batch() {
         let converted = converted(&[(9, b"a"), (1, b"b"), (9, b"c"), (2, b"d")]).unwrap();
         let mut decision = Decision::default();
         let bytes = decision.copy(b"topic");

@@ -1,4 +1,7 @@
 //! One call on the inputs of several sessions.
+//!
+//! Owns the loop over a batch and the separation of its inputs. It must not know who called, a component or native code.
+//! The host bounds the batch.
 
 use crate::context::Context;
 use crate::decision::Decision;
@@ -6,7 +9,10 @@ use crate::event::{Input, Moment};
 use crate::logic::Logic;
 use crate::records::Records;
 
-/// Decides inputs of several sessions, one after the other, as one call.
+/// Decides the inputs of several sessions in order, as one call.
+///
+/// Inputs see the keeps of those before them. `input_bytes` is the total size of the inputs, from which the memory for the
+/// decision is estimated.
 pub fn decide_inputs<'i, L: Logic>(
     at: Moment,
     records: &dyn Records,
@@ -14,8 +20,8 @@ pub fn decide_inputs<'i, L: Logic>(
     inputs: impl Iterator<Item = Input<'i>>,
     input_bytes: usize,
 ) -> Decision {
-    // A report is written twice, as record and as the reply when there is no room, and takes 14 words; its line has 50
-    // bytes or more. Memory is taken once, and not again and again as effects come.
+    // An `IAMAT` line of 50 bytes or more is written twice, as the record and as the reply for a full store, and takes 14
+    // words. Reserving for that avoids growing both vectors step by step in the guest's allocator.
     let mut context = Context::with_capacity(at, records, 3 * input_bytes + 256, input_bytes / 3 + 64);
     for input in inputs {
         let progress = logic.input(input, &mut context);
@@ -33,7 +39,7 @@ mod tests {
     use crate::logic::{BadSetting, Description, Settings};
     use crate::native::MemoryRecords;
 
-    /// Keeps what it is told under the key `k`, and replies with what was there and with a number that nobody can guess.
+    /// Replies with the record under the key `k` and with a random number, then keeps the input under that key.
     struct Diary;
 
     impl Logic for Diary {
@@ -66,23 +72,23 @@ mod tests {
     }
 
     #[test]
-    fn an_input_sees_what_those_before_it_in_the_call_decided_to_keep() {
+    fn record_includes_the_keeps_of_earlier_inputs_in_the_call() {
         let decision = decided(&[b"1", b"2", b"0", b"3"]);
         let seen: Vec<&[u8]> = replies(&decision).into_iter().step_by(2).collect();
-        assert_eq!(seen, [&b""[..], b"1", b"2", b"2"], "the highest, as a node keeps it");
+        assert_eq!(seen, [&b""[..], b"1", b"2", b"2"], "the highest rank wins, as on a node");
     }
 
     #[test]
-    fn no_two_inputs_of_a_call_get_the_same_randomness() {
+    fn randomness_differs_between_the_inputs_of_a_call() {
         let decision = decided(&[b"1", b"2", b"3"]);
         let mut random: Vec<&[u8]> = replies(&decision).into_iter().skip(1).step_by(2).collect();
-        assert_eq!(random[0], 7_u64.to_be_bytes(), "the first has that of the call");
+        assert_eq!(random[0], 7_u64.to_be_bytes(), "the first input has the randomness of the call");
         random.dedup();
         assert_eq!(random.len(), 3);
     }
 
     #[test]
-    fn every_input_has_an_end_behind_its_effects() {
+    fn done_follows_the_effects_of_each_input() {
         let kinds = |effect| match effect {
             Effect::Reply(_) => 'r',
             Effect::Keep(_) => 'k',

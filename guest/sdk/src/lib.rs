@@ -1,7 +1,7 @@
-//! What an author of protocol logic depends on.
+//! SDK for authors of protocol logic.
 //!
-//! A guest implements [`Logic`] on a type of its own and names that type in [`export!`]; built for
-//! `wasm32-wasip2` it is then a component that a node can serve, and built natively it is ordinary
+//! A guest implements [`Logic`] on a type of its own and names that type in [`export!`]. Built for
+//! `wasm32-wasip2`, the crate is a component that a node can serve. Built natively, it is ordinary
 //! Rust that tests can call.
 //!
 //! ```
@@ -30,8 +30,32 @@
 //! herd_sdk::export!(Hello);
 //! ```
 //!
-//! This crate owns the vocabulary that both sides of the boundary share. It knows nothing about
-//! sockets, clocks or wasmtime. [`transcript`] runs recorded events against any guest.
+//! A unit test calls the logic through [`native::Native`], a [`transcript`] through files:
+//!
+//! ```
+//! # use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Context};
+//! # struct Hello;
+//! # impl Logic for Hello {
+//! #     fn describe() -> Description { Description::default() }
+//! #     fn configure(_: &Settings) -> Result<Self, BadSetting> { Ok(Self) }
+//! #     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+//! #         input.lines(|line| context.reply(&[b"hello ", line, b"\n"].concat()))
+//! #     }
+//! # }
+//! use std::sync::Arc;
+//!
+//! use herd_sdk::native::{Decider, MemoryRecords, Native};
+//! use herd_sdk::{Mark, Moment};
+//!
+//! let mut guest = Native::new(Hello, Arc::new(MemoryRecords::default()));
+//! let input = Input { bytes: b"world\n", mark: Mark::More };
+//! let decision = guest.input(Moment::default(), input)?;
+//! assert_eq!(decision.output, b"hello world\n");
+//! # Ok::<(), herd_sdk::native::Fault>(())
+//! ```
+//!
+//! This crate owns the vocabulary that both sides of the WIT boundary share: events, effects, their encoding and their
+//! [`limits`]. It must not know sockets, clocks or wasmtime. [`limits`] bounds each decision.
 
 pub mod batch;
 mod context;
@@ -67,10 +91,38 @@ pub use forms::{Forms, Unconvertible};
 pub use logic::{BadSetting, Description, Logic, Settings};
 pub use records::Records;
 
-/// Makes a component of a type that implements [`Logic`]: `export!(Hello);`. One that implements [`Forms`] too, and
-/// writes another form than the first or reads others, says so: `export!(Hello, forms);`.
+/// Exports a type that implements [`Logic`] as a component.
 ///
-/// Outside wasm it expands to nothing, so the same crate builds and tests natively.
+/// `export!(Hello);` exports the logic alone. `export!(Hello, forms);` also exports the type's [`Forms`], for a guest that
+/// writes another form than the first or reads more than one.
+///
+/// On targets other than wasm the macro expands to nothing, so the same crate builds and tests natively.
+///
+/// ```
+/// use herd_sdk::{BadSetting, Context, Description, Forms, Input, Logic, Progress, Settings};
+///
+/// struct Echo;
+///
+/// impl Logic for Echo {
+///     fn describe() -> Description {
+///         Description { name: "echo".into(), version: "1".into(), commands: vec![] }
+///     }
+///
+///     fn configure(_: &Settings) -> Result<Self, BadSetting> {
+///         Ok(Self)
+///     }
+///
+///     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+///         input.lines(|line| context.reply(line))
+///     }
+/// }
+///
+/// impl Forms for Echo {
+///     const NATIVE: u32 = 2;
+/// }
+///
+/// herd_sdk::export!(Echo, forms);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($logic:ty, forms) => {

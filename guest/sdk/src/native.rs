@@ -1,5 +1,7 @@
-//! A guest without wasm: what a transcript, a benchmark or a simulator needs of a decider, and the one that
-//! calls a [`Logic`] directly.
+//! Guests without wasm: the [`Decider`] trait, and one that calls a [`Logic`] directly.
+//!
+//! For transcripts, tests, benchmarks and simulators. Owns records in memory, ranked as on a node. It must not know
+//! components, sockets or clocks. Nothing bounds a call or the records, so it must not serve clients.
 
 mod decider;
 mod memory_records;
@@ -19,14 +21,14 @@ use crate::records::Records;
 pub use decider::{Decider, Fault};
 pub use memory_records::MemoryRecords;
 
-/// Decides with a [`Logic`] that is linked in.
+/// [`Decider`] that calls a [`Logic`] linked into the same binary.
 pub struct Native<L> {
     logic: L,
     records: Arc<MemoryRecords>,
     known: KnownForms,
 }
 
-/// What a logic knows of forms.
+/// Native form of a logic and its conversion to it. Function pointers, so that [`Native`] needs no bound on [`Forms`].
 #[derive(Clone, Copy)]
 struct KnownForms {
     native: u32,
@@ -34,15 +36,15 @@ struct KnownForms {
 }
 
 impl<L: Logic> Native<L> {
-    /// Decides with `logic` over `records`. As on a node, it is shown those of the first form and no others, unless it
-    /// is [`converting`](Self::converting).
+    /// Creates a decider over `records`. As on a node, the logic sees records of the first form only, unless it is
+    /// [`converting`](Self::converting).
     pub fn new(logic: L, records: Arc<MemoryRecords>) -> Self {
         let upgrade = |_, _: &[u8]| Err(Unconvertible::UnknownForm);
         Self { logic, records, known: KnownForms { native: FIRST_FORM, upgrade } }
     }
 
-    fn records(&self) -> InItsForm<'_> {
-        InItsForm { records: &self.records, known: self.known }
+    fn records(&self) -> NativeView<'_> {
+        NativeView { records: &self.records, known: self.known }
     }
 
     fn decide_reports(&self, at: Moment, reports: Reports<'_>) -> Decision {
@@ -54,7 +56,7 @@ impl<L: Logic> Native<L> {
 }
 
 impl<L: Logic + Forms> Native<L> {
-    /// The same, which is shown records and reports in its own form.
+    /// Converts records and reports to the logic's own form before it sees them.
     #[must_use]
     pub fn converting(self) -> Self {
         Self { known: KnownForms { native: L::NATIVE, upgrade: L::upgrade }, ..self }
@@ -84,22 +86,22 @@ impl<L: Logic> Decider for Native<L> {
     }
 }
 
-/// Records as a logic is shown them.
-struct InItsForm<'a> {
+/// View of records in the native form of a logic. Hides those that it cannot convert.
+struct NativeView<'a> {
     records: &'a MemoryRecords,
     known: KnownForms,
 }
 
-impl Records for InItsForm<'_> {
+impl Records for NativeView<'_> {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
         let KnownForms { native, upgrade } = self.known;
-        let show = |found: Found| {
+        let view = |found: Found| {
             if found.form == native {
                 return Some(found);
             }
             Some(Found { bytes: upgrade(found.form, &found.bytes).ok()?, form: native, ..found })
         };
-        self.records.find(keys).into_iter().map(|found| found.and_then(show)).collect()
+        self.records.find(keys).into_iter().map(|found| found.and_then(view)).collect()
     }
 }
 
@@ -110,7 +112,7 @@ mod tests {
     use crate::event::{Input, Progress, Report};
     use crate::logic::{BadSetting, Description, Settings};
 
-    /// Answers each line with the record under it, and refuses reports that do not shout.
+    /// Replies to each line with the record under that key, and refuses reports with lower-case letters.
     struct Shouting;
 
     impl Logic for Shouting {
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logic_that_knows_forms_is_shown_its_own() {
+    fn converting_shows_records_and_reports_in_the_native_form() {
         let records = Arc::new(MemoryRecords::default());
         let report = |key, form, bytes| Report { key, rank: b"\xff", form, bytes, origin: b"Riley" };
         let reports = [

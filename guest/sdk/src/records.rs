@@ -1,9 +1,12 @@
-//! How a call looks up records.
+//! Port through which a call reads records.
+//!
+//! Owns the trait only. It must not know who holds the records: a node, a test or another logic. The host allows at most
+//! 64 keys in one look-up.
 
 use crate::event::Found;
 
-/// Looks up records as they are kept now.
+/// Read access to the records of a node.
 pub trait Records {
-    /// One item per key, in the order of the keys.
+    /// Returns the current record of each key, in the order of the keys.
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>>;
 }

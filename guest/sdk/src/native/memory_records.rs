@@ -1,4 +1,6 @@
-//! Records in memory.
+//! Records in memory, for tests and simulations.
+//!
+//! Owns one table, ranked as on a node. It must not know sessions, peers or forms. The caller bounds it.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,14 +10,25 @@ use crate::effect::Effect;
 use crate::event::{Found, Report};
 use crate::records::Records;
 
-/// Records in memory, ranked as a node ranks them, for tests: without shards, reigns or limits.
+/// Records in memory, ranked as on a node, but without shards, reigns or limits.
+///
+/// ```
+/// use herd_sdk::native::MemoryRecords;
+/// use herd_sdk::{Records, Report};
+///
+/// let records = MemoryRecords::default();
+/// let report = |rank, bytes| Report { key: b"kiwi", rank, form: 1, bytes, origin: b"Riley" };
+/// records.apply_report(&report(b"2", b"new"));
+/// records.apply_report(&report(b"1", b"old"));
+/// assert_eq!(records.find(&[b"kiwi"])[0].as_ref().unwrap().bytes, b"new");
+/// ```
 #[derive(Debug, Default)]
 pub struct MemoryRecords {
     kept: Mutex<HashMap<Vec<u8>, Found>>,
 }
 
 impl MemoryRecords {
-    /// Keeps what a decision says, each record if it wins.
+    /// Applies the keeps of a decision, each if it wins.
     pub fn apply(&self, decision: &Decision) {
         for effect in decision.effects.iter() {
             if let Effect::Keep(keep) = effect {
@@ -35,7 +48,7 @@ impl MemoryRecords {
         self.keep(report.key, found);
     }
 
-    /// Whether a report would win.
+    /// Returns whether a report would win against the current record.
     pub fn is_news(&self, report: &Report<'_>) -> bool {
         let kept = self.find(&[report.key]).into_iter().next().flatten();
         kept.is_none_or(|kept| (&*kept.rank, &*kept.bytes) < (report.rank, report.bytes))

@@ -1,23 +1,26 @@
-//! A transcript as its file has it.
+//! Parsed content of a transcript file.
+//!
+//! Owns the order of lines, so that a recording changes only unmet expectations. It must not know how events are performed.
+//! It is as large as the file.
 
 use crate::logic::Settings;
 use crate::transcript::event::Step;
 
-/// What a file says, in its order.
+/// Content of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Document {
     pub(super) settings: Settings,
     pub(super) not_live: Option<String>,
     pub(super) steps: Vec<Step>,
-    /// The file in its order.
+    /// Lines and steps in the order of the file.
     pub(super) items: Vec<Item>,
 }
 
-/// A part of the file.
+/// Part of a file.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
-    /// A comment, an empty line, or one that is for the whole transcript.
+    /// A comment, an empty line, or a line about the whole transcript.
     Verbatim(String),
-    /// An event with its effects: an index into the steps.
+    /// An event with its expected effects, by its index in the steps.
     Step(usize),
 }

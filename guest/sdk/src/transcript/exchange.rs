@@ -1,7 +1,7 @@
-//! What a client sees of a transcript: what it sends, and what it is to receive. For replaying one against a node
-//! over a socket.
+//! Client side of a transcript: requests and expected replies, for a replay against a node over a socket.
 //!
-//! Built from what the author expects, not from a run.
+//! Owns the order of replies: an upstream's answer takes the slot of its fetch. It must not run a guest; the expectations
+//! in the file are its only source. The file bounds it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,29 +9,28 @@ use crate::event::Mark;
 use crate::transcript::event::{Event, Step, UpstreamOutcome};
 use crate::transcript::token::Token;
 
-/// Something that a client sends, and what it receives for it in the end.
+/// Bytes that a client sends, and the replies that it receives for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// The number of the line in the file.
+    /// Number of the line in the file, from 1.
     pub line: usize,
-    /// Which connection it is sent on: counted from 0, new ones are opened in this order.
+    /// Number of the connection, from 0, in the order in which connections are opened.
     pub connection: usize,
-    /// What is sent.
+    /// Bytes to send.
     pub bytes: Vec<u8>,
-    /// More may follow; or the client ends its input; or the bytes are those of a line over the limit, which a node
-    /// with another limit than the author had in mind does not notice.
+    /// Meaning of their end. A node with a higher line limit than the author assumed does not notice `Overlong`.
     pub mark: Mark,
-    /// What is received for it, all answers of upstreams included. None if the author left bytes open with a star.
+    /// Expected replies, including those to the answers of upstreams. None if an expectation has a star for its bytes.
     pub replies: Option<Vec<u8>>,
-    /// How many requests to upstreams this leads to.
+    /// Number of fetches that follow.
     pub fetches: usize,
-    /// How they end, in the order in which the transcript has it, with the names of the upstreams.
+    /// Upstream and outcome of each fetch, in the order of the transcript.
     pub answers: Vec<(Vec<u8>, UpstreamOutcome)>,
-    /// Whether the node ends the connection behind the replies.
+    /// Whether the node closes the connection after the replies.
     pub closes: bool,
 }
 
-/// Follows the steps of a transcript and gives the turns of its clients.
+/// Derives the exchanges of clients from the steps of a transcript.
 pub(super) fn exchanges(steps: &[Step]) -> Vec<Exchange> {
     let mut client = Client::default();
     for step in steps {
@@ -68,7 +67,8 @@ struct PendingFetch {
 
 struct OpenExchange {
     exchange: Exchange,
-    /// The replies in the order of the commands. A fetch holds a slot, to be filled by its answer.
+    /// Replies in the order of the commands. A fetch reserves a slot, which the effects of its answer fill. A slot without
+    /// bytes has a star in its expectation.
     slots: Vec<Option<Vec<u8>>>,
 }
 
@@ -99,14 +99,14 @@ impl Client {
 
     fn answer(&mut self, step: &Step, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) {
         let Some(session) = self.sessions.get_mut(&self.current) else { return };
-        let is_meant = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
-        let fetch = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
+        let matches = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
+        let fetch = session.fetches.iter().position(matches).and_then(|at| session.fetches.remove(at));
         let Some(PendingFetch { upstream, exchange, slot }) = fetch else { return };
         self.exchanges[exchange].exchange.answers.push((upstream, outcome.clone()));
         self.effects(step, exchange, Some(slot));
     }
 
-    /// Takes what is expected at a step: in a slot of its own, or in that of the fetch that was answered.
+    /// Adds the expected effects of a step, in new slots or in the slot of the answered fetch.
     fn effects(&mut self, step: &Step, index: usize, slot: Option<usize>) {
         let Some(session) = self.sessions.get_mut(&self.current) else { return };
         let OpenExchange { exchange, slots } = &mut self.exchanges[index];

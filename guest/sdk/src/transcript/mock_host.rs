@@ -1,7 +1,8 @@
-//! Where a transcript is performed: a node reduced to what a guest can tell, one decision after the other.
+//! Mock host: performs the events of a transcript against a guest, one decision after the other.
 //!
-//! Owns what a host would own: the clock, what is left over of each session's input, and the fetches under way. It
-//! has no queues and no limits on time; records are bounded by the transcript.
+//! Owns the state of a host that a guest can observe: the clock, bytes left over from each session's input, pending fetches
+//! and quarantined reports. It must not know files or expectations. It has no queues and no deadlines; the transcript bounds
+//! its state.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,28 +15,28 @@ use crate::native::{Decider, Fault, MemoryRecords};
 use crate::transcript::effect_line::{EffectLine, KeepResult};
 use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 
-/// A decider, and the world around it as far as the transcript has come.
+/// A guest, and the state of the host around it.
 pub(super) struct MockHost<'a> {
     decider: &'a mut dyn Decider,
     records: &'a MemoryRecords,
     at: Moment,
     sessions: HashMap<String, Session>,
-    /// The session that inputs and answers belong to.
+    /// Name of the session that inputs and answers belong to.
     current: String,
-    /// Rank and record of what was set aside, by key: it counts by rank, but no guest sees it.
+    /// Rank and record of quarantined reports, by key. They count by rank, but no guest sees them.
     quarantined: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
 }
 
 struct Session {
-    /// What is left over of the input.
+    /// Input that the guest has not consumed.
     rest: Vec<u8>,
-    /// What must come before the guest is called.
+    /// Condition for the next call.
     awaits: Awaiting,
     fetches: VecDeque<PendingFetch>,
     ended: bool,
 }
 
-/// A fetch that is outstanding.
+/// Fetch without an answer.
 struct PendingFetch {
     upstream: Vec<u8>,
     token: Vec<u8>,
@@ -54,7 +55,7 @@ impl<'a> MockHost<'a> {
         }
     }
 
-    /// Lets an event happen and says what comes of it.
+    /// Performs an event and returns its effects.
     pub(super) fn perform(&mut self, event: &Event) -> Vec<EffectLine> {
         match event {
             Event::Now(ns) => self.at.now_ns = *ns,
@@ -75,7 +76,7 @@ impl<'a> MockHost<'a> {
         let satisfied = session.is_satisfied_by(bytes);
         let lines = match mark {
             Mark::More if !satisfied => vec![EffectLine::waits()],
-            // Nothing that a guest would be asked about.
+            // As on a node: no call for an end of input without bytes.
             Mark::End if session.rest.is_empty() => {
                 session.ended = true;
                 vec![]
@@ -90,7 +91,8 @@ impl<'a> MockHost<'a> {
         let batch = InputBatch::from_iter([Input { bytes: &session.rest, mark }]);
         let decided = self.decider.inputs(self.at, &batch).and_then(|decision| {
             check(&decision, Scope::Inputs(batch.iter()))?;
-            let progress = decision.progress().ok_or("the input has no end")?;
+            // The check requires one `done` for each input, so this does not fail.
+            let progress = decision.progress().ok_or("the input is not done")?;
             Ok((progress, decision))
         });
         let (progress, decision) = match decided {
@@ -112,8 +114,8 @@ impl<'a> MockHost<'a> {
 
     fn answer(&mut self, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) -> Vec<EffectLine> {
         let mut session = self.sessions.remove(&self.current).unwrap_or_else(Session::new);
-        let is_meant = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
-        let fetch = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
+        let matches = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
+        let fetch = session.fetches.iter().position(matches).and_then(|at| session.fetches.remove(at));
         let lines = match fetch {
             Some(PendingFetch { token, otherwise, .. }) => {
                 let decided = self.decider.answer(self.at, &token, &otherwise, outcome.borrowed());
@@ -166,7 +168,7 @@ impl<'a> MockHost<'a> {
         Ok(decision)
     }
 
-    /// Performs what a decision about a session says, in order.
+    /// Performs the effects of a decision on a session, in order.
     fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
         let perform = |(effect, index): (Effect, usize)| {
             let mut result = KeepResult::Applied;
@@ -193,7 +195,7 @@ impl<'a> MockHost<'a> {
         decision.effects.iter().zip(0..).filter_map(perform).collect()
     }
 
-    /// Keeps a record if it wins.
+    /// Applies a record if it wins.
     fn apply(&self, report: &Report<'_>) -> KeepResult {
         if !self.is_news(report) {
             return KeepResult::Outranked;
@@ -217,12 +219,13 @@ impl<'a> MockHost<'a> {
 }
 
 impl Session {
-    /// A session that has just begun. A guest is called first when there is a whole line.
+    /// Begins a session, which awaits a newline as on a node.
     fn new() -> Self {
         Self { rest: vec![], awaits: Awaiting::Delimiter(b'\n'), fetches: VecDeque::new(), ended: false }
     }
 
-    /// Whether the guest is to be called for these new bytes. Takes them into account.
+    /// Counts new bytes and returns whether the condition for the next call holds. Looks at the new bytes only, as a node
+    /// does, so that input that arrives byte by byte is not scanned again.
     fn is_satisfied_by(&mut self, new: &[u8]) -> bool {
         match &mut self.awaits {
             Awaiting::Delimiter(byte) => new.contains(byte),

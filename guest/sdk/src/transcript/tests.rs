@@ -11,7 +11,7 @@ use crate::event::{Awaiting, Input, Mark, Moment, Outcome, Progress, Reports};
 use crate::logic::{BadSetting, Description, Logic};
 use crate::native::{Fault, Native};
 
-/// Knows `put KEY RANK RECORD`, `get KEY`, `ask UPSTREAM`, `on TOPIC`, `bye`; after `raw` it waits for four bytes.
+/// Handles `put KEY RANK RECORD`, `get KEY`, `ask UPSTREAM`, `on TOPIC` and `bye`. After `raw` it awaits four bytes.
 struct Toy;
 
 impl Logic for Toy {
@@ -67,7 +67,7 @@ impl Logic for Toy {
     }
 }
 
-/// Fails on everything.
+/// Fails every call: traps, or makes an invalid decision.
 struct Broken;
 
 impl Decider for Broken {
@@ -162,14 +162,14 @@ fn run(text: &str) -> Run {
 }
 
 #[test]
-fn every_effect_has_its_line() {
+fn run_writes_every_effect() {
     let run = run(EVERYTHING);
     assert!(run.passed(), "{run}");
     assert_eq!(run.actual(), EVERYTHING);
 }
 
 #[test]
-fn a_transcript_without_expectations_records_itself() {
+fn run_records_a_transcript_without_expectations() {
     let is_event = |line: &&str| !line.starts_with("  ") || line.starts_with("    and");
     let bare: String = EVERYTHING.lines().filter(is_event).map(|line| format!("{line}\n")).collect();
     let recorded = run(&bare);
@@ -182,7 +182,7 @@ fn a_transcript_without_expectations_records_itself() {
 }
 
 #[test]
-fn a_difference_shows_the_event_and_both_sides() {
+fn difference_shows_the_event_and_both_sides() {
     let run = run("input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"x\"\n  close   # why not\n  waits\n");
     assert_eq!(
         run.to_string(),
@@ -193,17 +193,17 @@ fn a_difference_shows_the_event_and_both_sides() {
 }
 
 #[test]
-fn a_fault_is_a_line_too() {
+fn run_writes_faults_as_lines() {
     let text = "\
         input \"x\\n\"\n  fault \"trapped: unreachable\"\n\
-        report \"k\", \"r\" form 1 rank - origin \"B\"\n  fault \"effect 1 refuses a report that is not there\"\n\
+        report \"k\", \"r\" form 1 rank - origin \"B\"\n  fault \"effect 1 refuses a report that is not in the batch\"\n\
         report \"k\", \"r\" form 1 rank - origin \"B\"\n  duplicate\n";
     let run = Transcript::parse("t", text).unwrap().run(&mut Broken, &MemoryRecords::default());
     assert!(run.passed(), "{run}");
 }
 
 #[test]
-fn a_client_receives_answers_in_the_order_of_its_commands() {
+fn exchanges_have_replies_in_the_order_of_commands() {
     let transcript = Transcript::parse("t", EVERYTHING).unwrap();
     assert_eq!(transcript.not_live(), Some("holds reports of a peer"));
     let exchanges = transcript.exchanges();
