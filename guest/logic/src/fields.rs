@@ -1,17 +1,23 @@
-//! The fields of a line.
+//! Fields of a line.
+//!
+//! Owns the definition of white space. It must not know commands. A line is scanned once.
 
 use crate::word::Word;
 
-/// The fields of a line: runs of bytes that are not white space.
+/// Iterates over the fields of a line: runs of bytes that are not white space.
+///
+/// ```
+/// assert_eq!(herd_logic::fields(b" WATCH\tkiwi ").collect::<Vec<_>>(), [&b"WATCH"[..], b"kiwi"]);
+/// ```
 pub fn fields(line: &[u8]) -> Fields<'_> {
     Fields { line, at: 0 }
 }
 
-/// See [`fields`].
+/// Iterator of [`fields`].
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     line: &'a [u8],
-    /// Where the rest begins.
+    /// Offset of the next byte to scan.
     at: usize,
 }
 
@@ -29,7 +35,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Where the field ends that begins at `at`.
+/// Returns the end of the field that begins at `at`.
 #[inline]
 fn end_of_field(line: &[u8], mut at: usize) -> usize {
     loop {
@@ -39,14 +45,14 @@ fn end_of_field(line: &[u8], mut at: usize) -> usize {
             continue;
         }
         match line.get(at) {
-            // Other control characters are as good as letters.
+            // `find_blank` stops at any control character, but only six of them separate fields.
             Some(&byte) if !is_space(byte) => at += 1,
             _ => return at,
         }
     }
 }
 
-/// Exactly the six white space characters of the protocol. No-break space is not one of them.
+/// Returns whether a byte is one of the six white space characters of the protocol. No-break space is not.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c)
 }
@@ -58,14 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_separated_by_the_six_white_space_characters_only() {
+    fn fields_are_separated_by_six_white_space_characters_only() {
         let line = b" \tIAMAT\x0cki\xc2\xa0wi\x0b\x0b+1-1\r9\x1f ";
         assert_eq!(fields(line).collect::<Vec<_>>(), [&b"IAMAT"[..], b"ki\xc2\xa0wi", b"+1-1", b"9\x1f"]);
     }
 
     proptest! {
         #[test]
-        fn fields_are_what_splitting_gives(bytes in "[ -#\n\r\t\u{b}\u{c}\u{1f}\u{0}\u{a0}]{0,60}") {
+        fn fields_agree_with_a_plain_split(bytes in "[ -#\n\r\t\u{b}\u{c}\u{1f}\u{0}\u{a0}]{0,60}") {
             let bytes = bytes.as_bytes();
             let expected = bytes.split(|&byte| is_space(byte)).filter(|field| !field.is_empty());
             prop_assert!(fields(bytes).eq(expected));

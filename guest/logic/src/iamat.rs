@@ -1,30 +1,32 @@
-//! `IAMAT`: a client says where it is.
+//! The `IAMAT` command: a client reports its location.
+//!
+//! Owns the command's fields and its fast path. It must not know ranks, records or replies. The host bounds the line.
 
 use crate::cursor::Cursor;
 use crate::location::Location;
 use crate::time::ClientTime;
 
-/// What an `IAMAT` line says.
+/// Fields of an `IAMAT` line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Iamat<'a> {
-    /// The client's name for itself.
+    /// Name that the client gives itself.
     pub client: &'a [u8],
-    /// Where it is.
+    /// Location of the client.
     pub location: Location<'a>,
-    /// When it was there, by its own clock.
+    /// Time of the location, by the client's clock.
     pub time: ClientTime<'a>,
-    /// The three as one text, if that is how they stand in an `AT` line: with single blanks between them.
+    /// The three fields as one slice, if single blanks separate them as in an `AT` line. Saves copying them one by one.
     verbatim: Option<&'a [u8]>,
 }
 
 impl<'a> Iamat<'a> {
-    /// Puts a report together.
+    /// Creates a report from its fields.
     #[must_use]
     pub fn new(client: &'a [u8], location: Location<'a>, time: ClientTime<'a>) -> Self {
         Self { client, location, time, verbatim: None }
     }
 
-    /// Reads what stands at the start of a text if it is written as most are, and says how long it is.
+    /// Fast path: parses a report with single blanks at the start of a text. Returns it and its length.
     #[inline(always)]
     pub(crate) fn parse_prefix(text: &'a [u8]) -> Option<(Self, usize)> {
         let mut cursor = Cursor::after(b"IAMAT ", text)?;
@@ -38,7 +40,7 @@ impl<'a> Iamat<'a> {
         Some((Self { client, location, time, verbatim: text.get(start..end) }, end))
     }
 
-    /// Writes `<client> <location> <time>`, the client's own bytes.
+    /// Writes `<client> <location> <time>` in the client's own bytes.
     #[inline(always)]
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         if let Some(verbatim) = self.verbatim {
@@ -61,7 +63,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fast_path_says_what_its_fields_say(
+        fn fast_path_agrees_with_the_general_path(
             line in "IAMAT [!-~\u{80}]{1,12}[ \t]{1,2}[+-]?[0-9]{0,10}\\.?[0-9]{0,10}[+-][0-9]{1,3}(\\.[0-9]{1,9})? [0-9]{1,20}(\\.[0-9]{0,10})? ?",
         ) {
             let general = Command::parse_fields(line.as_bytes());

@@ -1,4 +1,4 @@
-//! The smallest guest: greets every line.
+//! The smallest guest: replies to every line with a greeting.
 //!
 //! Build it with `cargo build --release -p herd-example-hello --target wasm32-wasip2` and serve it with
 //! `herd swap target/wasm32-wasip2/release/herd_example_hello.wasm`.
@@ -7,7 +7,7 @@
 
 use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 
-/// Needs no settings and keeps nothing.
+/// Logic without settings or records.
 pub struct Hello;
 
 impl Logic for Hello {

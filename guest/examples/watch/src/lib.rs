@@ -1,7 +1,10 @@
-//! The default logic plus two commands:
+//! The default logic with two more commands, as an example of wrapping other logic:
 //!
-//! - `WATCH <client>` answers `OK`, then sends the client's `AT` line if it is known, and from then on every new one;
-//! - `UNWATCH <client>` ends that and answers `OK`.
+//! - `WATCH <client>` replies `OK` and the client's current `AT` line, if there is one. Then it sends every new `AT` line of
+//!   that client.
+//! - `UNWATCH <client>` stops that and replies `OK`.
+//!
+//! The topic of a client is its name.
 
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
@@ -10,7 +13,7 @@ use std::ops::ControlFlow;
 use herd_logic::{Herd, Line};
 use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings};
 
-/// The default logic, watched.
+/// The default logic, wrapped.
 pub struct Watch(Herd);
 
 impl Logic for Watch {
@@ -27,7 +30,7 @@ impl Logic for Watch {
 
     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return herd_logic::overlong(input, context);
+            return herd_logic::reject_overlong(input, context);
         }
         herd_logic::split_lines(input, |line| {
             if !self.line(line, context) || !self.0.closes_after_reply() {
@@ -40,6 +43,7 @@ impl Logic for Watch {
 
     fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
         self.0.reports(reports, context);
+        // A report that the default logic refused is not applied, so its publish does not go out.
         for (index, report) in reports.iter().enumerate() {
             context.publish_if_report_kept(index, report.key, &ended(report.bytes));
         }
@@ -51,7 +55,7 @@ impl Logic for Watch {
 }
 
 impl Watch {
-    /// Decides one line, and says whether it was answered.
+    /// Decides one line. Returns whether it has a reply.
     fn line(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
         let mut fields = herd_logic::fields(line.bytes);
         match (fields.next(), fields.next(), fields.next()) {
@@ -65,7 +69,7 @@ impl Watch {
         true
     }
 
-    /// Leaves a line to the default logic and publishes what that keeps.
+    /// Passes a line to the default logic and publishes the records that it keeps.
     fn default(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
         let before = context.checkpoint();
         let answered = self.0.line(line, context);
