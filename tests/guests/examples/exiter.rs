@@ -1,4 +1,4 @@
-//! Exits.
+//! Calls `exit`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

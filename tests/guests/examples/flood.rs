@@ -1,4 +1,4 @@
-//! Prints without end, and for `BOOM ONCE` one line that would upset a terminal and is over the limit.
+//! Prints without end. `BOOM ONCE` prints one line, longer than the limit and with terminal escapes.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! Panics on `BOOM KEY` when there is a record under that key.
+//! Panics on `BOOM KEY` if a record exists under that key.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

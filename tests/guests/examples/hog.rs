@@ -13,7 +13,7 @@ impl Faulty for Hog {
 
     fn boom(_: &[u8], _: &mut Context<'_>) {
         loop {
-            // Not touched, or the deadline would come before the cap.
+            // Not touched: writing to the memory would pass the deadline before the cap.
             std::mem::forget(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
         }
     }

@@ -1,4 +1,4 @@
-//! The default logic, but its records are in another form, and it cannot read those of the first.
+//! The default logic with records in the second form, without a conversion from the first.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! Looks for what it was not given: `BOOM SENSE` answers what it found, which had better be nothing.
+//! Probes the sandbox: `BOOM SENSE` replies with the resources that it could reach, which must be none.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
@@ -61,7 +61,7 @@ fn network() -> Vec<String> {
     found.into_iter().flatten().map(Into::into).collect()
 }
 
-/// Any time but that of the call.
+/// Reports clock readings that differ from the time of the call.
 fn clock(now_ns: u64) -> Vec<String> {
     let call = SystemTime::UNIX_EPOCH + Duration::from_nanos(now_ns);
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Refuses its settings, unless `mood` is good.
+//! Rejects its settings unless `mood` is `good`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

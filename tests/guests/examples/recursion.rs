@@ -1,4 +1,4 @@
-//! Recurses too deeply.
+//! Recurses until the stack overflows.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
@@ -16,7 +16,7 @@ impl Faulty for Recursion {
     }
 }
 
-/// What comes back is looked at, so that no compiler makes a loop of it.
+/// The result passes through a black box, so that the compiler cannot turn the recursion into a loop.
 fn deep(below: u64) -> u64 {
     if below == 0 { 0 } else { std::hint::black_box(deep(below - 1)) + 1 }
 }

@@ -1,5 +1,5 @@
-//! The default logic, but it refuses reports about clients whose name begins with `refuse-`, and panics on those
-//! whose name begins with `trap-`.
+//! The default logic, except that it refuses reports about clients whose name begins with `refuse-` and panics on reports
+//! about those whose name begins with `trap-`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! The default logic, but it writes the skew of an `AT` line with six decimals in place of nine.
+//! The default logic, except that it writes the skew of an `AT` line with six decimals instead of nine.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! Sleeps.
+//! Sleeps for an hour.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

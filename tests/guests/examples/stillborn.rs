@@ -1,4 +1,4 @@
-//! Panics before its first call.
+//! Panics in `configure`, before its first call.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! The default logic, but it panics on one `IAMAT` line in a hundred, whichever by a hash of the line.
+//! The default logic, except that it panics on one `IAMAT` line in a hundred, chosen by a hash of the line.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
@@ -40,7 +40,7 @@ impl Logic for Stumbler {
 }
 
 fn stumble(line: &Line<'_>) {
-    // FNV-1a, because it is short; its upper half, because the lower bits of neighbours are alike.
+    // FNV-1a, because it is short. Its upper half, because similar lines have similar lower bits.
     let hash = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = line.bytes.iter().fold(0xcbf2_9ce4_8422_2325, hash) >> 32;
     assert!(!matches!(line.command(), Command::Iamat(_)) || hash % 100 != 0, "a line that this guest stumbles on");

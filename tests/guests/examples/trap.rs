@@ -1,4 +1,4 @@
-//! Panics, and says why.
+//! Panics with a message.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

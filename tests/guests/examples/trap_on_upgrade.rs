@@ -1,5 +1,5 @@
-//! The default logic, but its records are in another form, and it panics when it converts those of clients whose
-//! name begins with `trap-` to it.
+//! The default logic with records in the second form, whose conversion from the first panics for clients whose name begins
+//! with `trap-`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! Asks the embedded places, and panics on every answer. What it has in reserve is `otherwise`.
+//! Fetches from the embedded places and panics on every answer. Its fallback reply is `otherwise`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

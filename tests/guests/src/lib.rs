@@ -1,6 +1,6 @@
-//! What the faulty guests share: each echoes every line, with its name in front, until a line begins with `BOOM`.
+//! Common parts of the faulty guests. Each echoes every line after its own name, and faults on lines that begin with `BOOM`.
 //!
-//! The echo tells the tests which generation decided. Nothing here is meant to be copied.
+//! The echo tells a test which generation decided. Guests of users should not copy this code.
 
 mod second_form;
 
@@ -10,16 +10,16 @@ pub use second_form::{Conversions, SecondForm, downgrade, upgrade};
 
 use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 
-/// What a faulty guest does wrong.
+/// Fault of a guest.
 pub trait Faulty {
-    /// What it calls itself.
+    /// Name of the guest.
     const NAME: &'static str;
 
     /// Decides a line that begins with `BOOM`.
     fn boom(line: &[u8], context: &mut Context<'_>);
 }
 
-/// A guest that is fine but for its `BOOM`.
+/// Guest that echoes lines and faults on `BOOM`.
 pub struct Echo<F>(PhantomData<F>);
 
 impl<F: Faulty> Logic for Echo<F> {
@@ -42,7 +42,7 @@ impl<F: Faulty> Logic for Echo<F> {
     }
 }
 
-/// What a guest of this name answers to a line that does no harm.
+/// Returns the reply of a guest with this name to a line without `BOOM`.
 #[must_use]
 pub fn echo(name: &str, line: &[u8]) -> Vec<u8> {
     [name.as_bytes(), b": ", line, b"\n"].concat()

@@ -1,7 +1,7 @@
-//! The default logic with its records in another form: the fields of the `AT` line behind one another with tabs between,
-//! those of the client first. What clients see is the same.
+//! The default logic with its records in a second form: the fields of the `AT` line, separated by tabs, those of the client
+//! first. Replies to clients are the same.
 //!
-//! A `WHATSAT` about a client whose name begins with `boom-` is one too many, so that the generation before decides it.
+//! A `WHATSAT` about a client whose name begins with `boom-` panics, so that the previous generation decides it.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -12,25 +12,25 @@ use herd_sdk::{
     Records, Reports, Settings, Unconvertible,
 };
 
-/// Which conversions a guest has.
+/// Conversions of a guest.
 pub trait Conversions {
-    /// What it calls itself.
+    /// Name of the guest.
     const NAME: &'static str;
 
-    /// From the first form.
+    /// Converts a record from the first form.
     ///
     /// # Errors
     ///
-    /// It is another one, or the bytes are no `AT` line.
+    /// `from` is another form, or the bytes are not an `AT` line.
     fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         upgrade(from, bytes)
     }
 
-    /// To the first form.
+    /// Converts a record to the first form.
     ///
     /// # Errors
     ///
-    /// It is another one, or the bytes are no record of the second.
+    /// `to` is another form, or the bytes are not a record of the second.
     fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         downgrade(to, bytes)
     }
@@ -115,7 +115,7 @@ impl<C: Conversions> SecondForm<C> {
         }
     }
 
-    /// Has the default logic decide over records as it knows them.
+    /// Calls the default logic over records of the first form, and copies its effects.
     fn ask(&self, line: Line<'_>, context: &mut Context<'_>) {
         let records = AtLines(context);
         let at = Moment { now_ns: context.now_ns(), random: context.random() };
@@ -142,13 +142,13 @@ impl<C: Conversions> SecondForm<C> {
     }
 }
 
-/// The records of a call, as the default logic knows them.
+/// Records of a call, converted to the form of the default logic.
 struct AtLines<'t, 'a>(&'t Context<'a>);
 
 impl Records for AtLines<'_, '_> {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        let as_at = |found: Found| Some(Found { bytes: at_line(&found.bytes)?, form: FORM, ..found });
-        keys.iter().map(|key| self.0.record(key).and_then(as_at)).collect()
+        let convert = |found: Found| Some(Found { bytes: at_line(&found.bytes)?, form: FORM, ..found });
+        keys.iter().map(|key| self.0.record(key).and_then(convert)).collect()
     }
 }
 
@@ -156,7 +156,7 @@ impl Records for AtLines<'_, '_> {
 ///
 /// # Errors
 ///
-/// It is in another form, or no `AT` line.
+/// `from` is another form, or the bytes are not an `AT` line.
 pub fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
     if from != FORM {
         return Err(Unconvertible::UnknownForm);
@@ -174,12 +174,12 @@ pub fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
 ///
 /// # Errors
 ///
-/// Another one is wanted, or it is no record of the second.
+/// `to` is another form, or the bytes are not a record of the second.
 pub fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
     if to == FORM { at_line(bytes).ok_or(Unconvertible::Malformed) } else { Err(Unconvertible::UnknownForm) }
 }
 
-/// The `AT` line that a record of the second form stands for.
+/// Converts a record of the second form to an `AT` line.
 fn at_line(record: &[u8]) -> Option<Vec<u8>> {
     let fields: Vec<&[u8]> = record.split(|&byte| byte == b'\t').collect();
     let [client, location, time, node, skew] = *fields else { return None };
