@@ -45,6 +45,7 @@ pub(crate) fn answer(
     // The fallback reply holds the `AT` line of the moment when the command arrived. A look-up now could return a later one.
     let at_line = otherwise.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let parsed = Search::parse(token).and_then(|search| Some((search, *settings.sources.get(search.source)?)));
+    // Only a token of other settings or of another version fails to parse.
     let Some((mut search, source)) = parsed else { return context.reply(otherwise) };
     let last = search.source + 1 >= settings.sources.len();
 
@@ -61,6 +62,7 @@ pub(crate) fn answer(
         return reply(context, at_line, &unknown_error(&problem));
     }
     search.source += 1;
+    // The first failure explains best why the preferred source is missing.
     search.problem = search.problem.or(Some(&problem));
     search.fetch(settings, at_line, context);
 }

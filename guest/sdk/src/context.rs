@@ -78,6 +78,8 @@ impl<'a> Context<'a> {
     /// Each call costs an import, about as much as parsing a line.
     #[must_use]
     pub fn record(&self, key: &[u8]) -> Option<Found> {
+        // The host applies keeps after the call, so its records do not contain those of this call yet. The higher rank wins, as
+        // it will when they are applied.
         let kept = self.records.find(&[key]).into_iter().next().flatten();
         self.decided(key).into_iter().chain(kept).max_by(|a, b| (&a.rank, &a.bytes).cmp(&(&b.rank, &b.bytes)))
     }

@@ -44,6 +44,7 @@ impl ConvertedReports {
     /// Converts a decision on the converted reports to one on the original batch, by restoring the indices of its reports.
     pub fn restore_indices(&self, decision: Decision) -> Decision {
         let original = |index: u32| self.indices.get(index as usize).copied().unwrap_or(index);
+        // Of the effects allowed in a call on reports, only these two refer to a report.
         let effects: Effects = decision
             .effects
             .iter()

@@ -11,7 +11,7 @@ pub enum Event {
     /// `now`: sets the clock, in nanoseconds since the Unix epoch.
     Now(u64),
     /// `now +`: advances the clock, in nanoseconds.
-    Later(u64),
+    Advance(u64),
     /// `random`: sets the random bits of all following calls.
     Random(u64, u64),
     /// `session`: selects the session of the following inputs and answers. A session that is new or has ended begins with

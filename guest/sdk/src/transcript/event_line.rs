@@ -18,7 +18,7 @@ pub(super) fn event(tokens: &[Token]) -> Result<Event, String> {
     };
     match (&**word, rest) {
         ("now", [Token::Word(time)]) => match time.strip_prefix('+') {
-            Some(time) => nanoseconds(time).map(Event::Later),
+            Some(time) => nanoseconds(time).map(Event::Advance),
             None => nanoseconds(time).map(Event::Now),
         },
         ("now", _) => Err(format!("expected a time: {NOW_EXAMPLE}")),
@@ -98,7 +98,9 @@ fn outcome(tokens: &[Token]) -> Result<UpstreamOutcome, String> {
         }
         [failed, Token::Word(word)] if failed.is("failed") => {
             let failure = Failure::ALL.into_iter().find(|failure| failure.word() == word);
-            failure.map(UpstreamOutcome::Failed).ok_or_else(|| format!("`{word}` is not a failure; known are {words}"))
+            failure
+                .map(UpstreamOutcome::Failed)
+                .ok_or_else(|| format!("`{word}` is not a failure; choose from {words}"))
         }
         _ => Err(format!(
             "expected a status and a body, or a failure ({words}): answer 200 '{{}}', answer failed timeout"

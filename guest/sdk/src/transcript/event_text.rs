@@ -15,7 +15,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Now(ns) => write!(f, "now {}", Seconds(*ns)),
-            Self::Later(ns) => write!(f, "now +{}", Seconds(*ns)),
+            Self::Advance(ns) => write!(f, "now +{}", Seconds(*ns)),
             Self::Random(first, second) => write!(f, "random {first} {second}"),
             Self::Session(name) => write!(f, "session {name}"),
             Self::Input { bytes, mark } => {
@@ -88,7 +88,7 @@ mod tests {
         let odd = [&b"# a\tb\\\"'\n\nIAMAT \xff "[..], &[b'x'; 100], b"\n"].concat();
         let events = [
             Event::Now(1_479_413_884_655_837_001),
-            Event::Later(1),
+            Event::Advance(1),
             Event::Random(u64::MAX, 0),
             Event::Session("alice".into()),
             Event::Input { bytes: odd.clone(), mark: Mark::More },

@@ -26,7 +26,7 @@ pub struct Exchange {
     pub fetches: usize,
     /// Upstream and outcome of each fetch, in the order of the transcript.
     pub answers: Vec<(Vec<u8>, UpstreamOutcome)>,
-    /// Whether the node closes the connection after the replies.
+    /// True if the node closes the connection after the replies.
     pub closes: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn exchanges(steps: &[Step]) -> Vec<Exchange> {
             Event::Session(name) => client.current.clone_from(name),
             Event::Input { bytes, mark } => client.input(step, bytes, *mark),
             Event::Answer { upstream, outcome } => client.answer(step, upstream.as_deref(), outcome),
-            Event::Now(_) | Event::Later(_) | Event::Random(..) | Event::Reports(_) => {}
+            Event::Now(_) | Event::Advance(_) | Event::Random(..) | Event::Reports(_) => {}
         }
     }
     client.exchanges.into_iter().map(OpenExchange::finish).collect()
@@ -77,6 +77,7 @@ impl Client {
         let session = self.sessions.get(&self.current).filter(|session| !session.ended);
         let connection = session.map_or(self.connections, |session| session.connection);
         if session.is_none() {
+            // A session that is new, or has ended, begins on a connection of its own.
             self.connections += 1;
             self.sessions.insert(self.current.clone(), Session { connection, ..Session::default() });
         }
@@ -111,6 +112,7 @@ impl Client {
         let Some(session) = self.sessions.get_mut(&self.current) else { return };
         let OpenExchange { exchange, slots } = &mut self.exchanges[index];
         for tokens in step.expected() {
+            // All effects of an answer share the slot of its fetch. Each other reply or fetch takes the next one.
             let mut slot = || {
                 slot.unwrap_or_else(|| {
                     slots.push(Some(vec![]));

@@ -59,7 +59,7 @@ impl<'a> MockHost<'a> {
     pub(super) fn perform(&mut self, event: &Event) -> Vec<EffectLine> {
         match event {
             Event::Now(ns) => self.at.now_ns = *ns,
-            Event::Later(ns) => self.at.now_ns = self.at.now_ns.saturating_add(*ns),
+            Event::Advance(ns) => self.at.now_ns = self.at.now_ns.saturating_add(*ns),
             Event::Random(first, second) => self.at.random = (*first, *second),
             Event::Session(name) => self.current.clone_from(name),
             Event::Input { bytes, mark } => return self.input(bytes, *mark),
@@ -131,12 +131,14 @@ impl<'a> MockHost<'a> {
     }
 
     fn reports(&mut self, reports: &[PeerReport]) -> Vec<EffectLine> {
+        // As on a node: a report that would not win never reaches the guest, so a flood ends whatever the guest decides.
         let news: Vec<bool> = reports.iter().map(|report| self.is_news(&report.borrowed())).collect();
         let batch: Vec<Report<'_>> =
             reports.iter().zip(&news).filter(|&(_, &news)| news).map(|(report, _)| report.borrowed()).collect();
         let decision = match self.decide_reports(&batch) {
             Ok(decided) => decided,
             Err(fault) => {
+                // As on a node without another generation: the reports count by rank but stay hidden.
                 batch.iter().for_each(|report| self.quarantine(report));
                 return vec![EffectLine::fault(&fault.to_string())];
             }
@@ -144,6 +146,7 @@ impl<'a> MockHost<'a> {
         let refused = |index| decision.effects.iter().any(|effect| effect == Effect::Refuse(index));
         let mut decided = batch.iter().zip((0..).map(refused));
         let mut lines = vec![];
+        // One line for each report of the event, in its order, though the guest saw only some of them.
         for news in news {
             lines.push(match news.then(|| decided.next()).flatten() {
                 None => EffectLine::duplicate(),
@@ -171,6 +174,7 @@ impl<'a> MockHost<'a> {
     /// Performs the effects of a decision on a session, in order.
     fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
         let perform = |(effect, index): (Effect, usize)| {
+            // The records must change within the loop: a later keep of the same decision competes with this one.
             let mut result = KeepResult::Applied;
             match effect {
                 Effect::Keep(keep) => {

@@ -87,6 +87,7 @@ impl Line {
             }
             _ => return Err("indent an expected effect by two spaces, a continuation by four or more".into()),
         };
+        // Settings and reasons are free text, in which quotes and stars have no meaning.
         let is_plain_text = kind == Kind::Event && (bare.starts_with("set ") || bare.starts_with("live "));
         if kind != Kind::Comment && !is_plain_text {
             read(bare, &mut tokens)?;
@@ -232,7 +233,7 @@ mod tests {
         let answered = UpstreamOutcome::Answered { status: 200, body: b"ab".into() };
         let expected = [
             Event::Now(1_500_000_000),
-            Event::Later(1),
+            Event::Advance(1),
             Event::Random(7, 11),
             Event::Session("alice".into()),
             Event::Input { bytes: b"x\n".into(), mark: Mark::End },
@@ -270,7 +271,7 @@ mod tests {
             ("answer 20 \"\"", "t:1: an HTTP status has three digits"),
             (
                 "answer failed late",
-                "t:1: `late` is not a failure; known are unknown, unreachable, timeout, too-large, incomplete, busy",
+                "t:1: `late` is not a failure; choose from unknown, unreachable, timeout, too-large, incomplete, busy",
             ),
             (
                 "report \"k\", \"r\" form 1 rank 0 origin \"B\"",

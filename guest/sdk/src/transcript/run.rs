@@ -72,6 +72,7 @@ impl Run {
             match common.next_if(|&(expected, _)| expected == position) {
                 None => lines.push(DiffLine { mark: '-', text: text.clone() }),
                 Some((_, same)) => {
+                    // Unexpected effects before the common line come first, so that the recording keeps the actual order.
                     let before = same - (effects.len() - actual.len());
                     for effect in actual.by_ref().take(before) {
                         lines.push(DiffLine { mark: '+', text: effect.text.clone() });

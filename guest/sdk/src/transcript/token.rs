@@ -50,12 +50,12 @@ pub(super) fn read(text: &str, tokens: &mut Vec<Token>) -> Result<(), String> {
         rest = match first {
             '#' => return Ok(()),
             '"' | '\'' => {
-                let (bytes, behind) = read_bytes(&rest[1..], first)?;
+                let (bytes, after) = read_bytes(&rest[1..], first)?;
                 match tokens.last_mut() {
                     Some(Token::Bytes(before)) => before.extend(bytes),
                     _ => tokens.push(Token::Bytes(bytes)),
                 }
-                behind
+                after
             }
             ',' => {
                 tokens.push(Token::Word(",".into()));
@@ -63,9 +63,9 @@ pub(super) fn read(text: &str, tokens: &mut Vec<Token>) -> Result<(), String> {
             }
             _ => {
                 let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '#');
-                let (word, behind) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+                let (word, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
                 tokens.push(if word == "*" { Token::Any } else { Token::Word(word.into()) });
-                behind
+                after
             }
         }
         .trim_start();
@@ -85,14 +85,14 @@ fn read_bytes(text: &str, quote: char) -> Result<(Vec<u8>, &str), String> {
             Some(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    let behind = chars.as_str();
-    let Some(digits) = behind.strip_prefix('*') else { return Ok((bytes, behind)) };
-    let (digits, behind) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
+    let after = chars.as_str();
+    let Some(digits) = after.strip_prefix('*') else { return Ok((bytes, after)) };
+    let (digits, after) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
     let times = digits.parse::<usize>().map_err(|_| "expected a number after the star: \"x\"*70000".to_string())?;
     if times.saturating_mul(bytes.len()) > REPEAT_MAX {
         return Err(format!("a repeat makes at most {REPEAT_MAX} bytes"));
     }
-    Ok((bytes.repeat(times), behind))
+    Ok((bytes.repeat(times), after))
 }
 
 fn read_escape(chars: &mut std::str::Chars<'_>) -> Result<u8, String> {
@@ -119,9 +119,9 @@ pub(super) fn write_bytes(out: &mut String, bytes: &[u8], between: &str) {
     while !rest.is_empty() || separator.is_empty() {
         out.push_str(separator);
         let ends = |at: &usize| rest[*at] == b'\n' && rest.get(at + 1).is_some_and(|&next| next != b'\n');
-        let (line, behind) = rest.split_at((0..rest.len()).find(ends).map_or(rest.len(), |at| at + 1));
+        let (line, after) = rest.split_at((0..rest.len()).find(ends).map_or(rest.len(), |at| at + 1));
         write_line(out, line);
-        rest = behind;
+        rest = after;
         separator = between;
     }
 }
