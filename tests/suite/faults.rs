@@ -58,13 +58,13 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
 
 const LIES: &[(&str, &str)] = &[
     ("BOOM consumed", "consumed 15 of 14 bytes"),
-    ("BOOM awaits", "awaits no bytes at all"),
+    ("BOOM awaits", "awaits 0 more bytes"),
     ("BOOM output", "8388609 bytes of output, over the limit of 8388608"),
     ("BOOM effects", "8193 effects, over the limit of 8192"),
     ("BOOM span", "effect 1 points outside of the output"),
-    ("BOOM tie", "effect 1 is tied to something that is not a keep before it"),
-    ("BOOM later-tie", "effect 1 is tied to something that is not a keep before it"),
-    ("BOOM publish", "effect 1 is tied to something that is not a keep before it"),
+    ("BOOM tie", "effect 1 is tied to a keep that does not precede it"),
+    ("BOOM later-tie", "effect 1 is tied to a keep that does not precede it"),
+    ("BOOM publish", "effect 1 is tied to a keep that does not precede it"),
     ("BOOM key", "effect 2 has a key of 65537 bytes, which must be 1 byte to 64 KiB"),
     ("BOOM no-key", "effect 1 has a key of 0 bytes, which must be 1 byte to 64 KiB"),
     ("BOOM rank", "effect 1 has a rank of 65 bytes, which must be at most 64 bytes"),
@@ -72,9 +72,9 @@ const LIES: &[(&str, &str)] = &[
     ("BOOM fan-out", "effect 1 has a list of peers of 4097 bytes, which must be at most 4 KiB"),
     ("BOOM token", "effect 1 has a token of 4097 bytes, which must be at most 4 KiB"),
     ("BOOM topic", "effect 1 has a topic of 0 bytes, which must be 1 byte to 64 KiB"),
-    ("BOOM words", "effect 2 cannot be read: its words are no effect"),
+    ("BOOM words", "effect 2 cannot be decoded"),
     ("BOOM undone", "0 of 1 inputs are done"),
-    ("BOOM refuse", "effect 1 refuses a report, and there is none"),
+    ("BOOM refuse", "effect 1 refuses a report, but the call has none"),
 ];
 
 /// The fixtures that fault on lines, with their names.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use herd_logic::Herd as Logic;
 use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
-use herd_sdk::transcript::{ClientTurn, Run, Transcript};
+use herd_sdk::transcript::{Exchange, Run, Transcript};
 use herd_sdk::{Logic as _, Mark};
 use herd_tests::{Client, Herd};
 
@@ -77,9 +77,9 @@ fn run(transcript: &Transcript, decider: impl FnOnce(Arc<MemoryRecords>) -> Box<
 
 fn replay(herd: &Herd, transcript: &Transcript) {
     let mut clients: BTreeMap<usize, Client> = BTreeMap::new();
-    for turn in transcript.client_turns() {
-        let place = format!("{}:{}", transcript.name(), turn.line);
-        let ClientTurn { connection, bytes, mark, replies, fetches, closes, .. } = turn;
+    for exchange in transcript.exchanges() {
+        let place = format!("{}:{}", transcript.name(), exchange.line);
+        let Exchange { connection, bytes, mark, replies, fetches, closes, .. } = exchange;
         assert_eq!(fetches, 0, "{place}: asks an upstream, whose answers are scripted: mark it `live no`");
         let replies = replies.unwrap_or_else(|| panic!("{place}: a reply is left open: mark it `live no`"));
         let client = clients.entry(connection).or_insert_with(|| herd.client("Riley"));

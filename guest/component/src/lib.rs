@@ -1,5 +1,6 @@
-//! The WASI component around the default logic. Everything it does is in `herd-sdk`, which converts types, and in
-//! `herd-logic`, which decides.
+//! WASI component of the default logic.
+//!
+//! Owns nothing but the export: `herd-sdk` converts types and `herd-logic` decides.
 
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 

@@ -1,45 +1,48 @@
-//! What a line says. Parsing never fails: what is wrong is a command too, with its reason.
+//! Commands of clients.
+//!
+//! Owns the grammar of `docs/protocol.md`. It must not know records or replies. Parsing never fails: an invalid line is a
+//! command too, with its reason. The host bounds the line.
 
 use crate::decimal::{Decimal, Digits};
+use crate::fields::fields;
 use crate::iamat::Iamat;
-use crate::line::fields;
 use crate::location::Location;
 use crate::time::ClientTime;
 
-/// A command of a client.
+/// Command of a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Command<'a> {
-    /// No field at all: ignored.
+    /// A line without fields, which is ignored.
     Empty,
     /// `IAMAT <client> <location> <time>`
     Iamat(Iamat<'a>),
     /// `WHATSAT <client> <radius> <bound>`
     Whatsat {
-        /// About whom.
+        /// Name of the client at the centre.
         client: &'a [u8],
-        /// How far around.
+        /// Distance from the client.
         radius: Radius,
-        /// The most results wanted, 0 to 20.
+        /// Maximum number of results, 0 to 20.
         bound: u8,
     },
-    /// Anything else.
+    /// Any other line.
     Malformed(Malformed),
 }
 
-/// What is wrong with a command.
+/// Reason why a command is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// The first field is not a command word.
     Word,
-    /// The command has not exactly four fields.
+    /// The command does not have exactly four fields.
     FieldCount,
-    /// Not ISO 6709 decimal degrees within range.
+    /// The location is not ISO 6709 decimal degrees within range.
     Location,
-    /// Not POSIX seconds with at most nine decimals.
+    /// The time is not POSIX seconds with at most nine decimals.
     Time,
-    /// Not a number of kilometres from 0 to 50.
+    /// The radius is not a number of kilometres from 0 to 50.
     Radius,
-    /// Not a whole number from 0 to 20.
+    /// The bound is not a whole number from 0 to 20.
     Bound,
 }
 
@@ -47,14 +50,14 @@ impl<'a> Command<'a> {
     /// Parses a line without its line end.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Self {
-        match Iamat::leading(line) {
+        match Iamat::parse_prefix(line) {
             Some((iamat, end)) if end == line.len() => Self::Iamat(iamat),
-            _ => Self::by_fields(line),
+            _ => Self::parse_fields(line),
         }
     }
 
-    /// Parses any line.
-    pub(crate) fn by_fields(line: &'a [u8]) -> Self {
+    /// General path: splits the fields first and accepts any white space.
+    pub(crate) fn parse_fields(line: &'a [u8]) -> Self {
         let mut fields = fields(line);
         let Some(word) = fields.next() else { return Self::Empty };
         let parse = match word {
@@ -85,7 +88,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The radius of a `WHATSAT`. The protocol says kilometres, upstreams want metres.
+/// Radius of a `WHATSAT`. The protocol uses kilometres, upstreams use metres.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Radius {
     metres: f64,
@@ -100,10 +103,10 @@ impl Radius {
         if !decimal.within(KILOMETRES_MAX) {
             return None;
         }
-        Some(Self { metres: decimal.thousandfold() })
+        Some(Self { metres: decimal.times_thousand() })
     }
 
-    /// In metres, 0 to 50,000.
+    /// Returns the radius in metres, 0 to 50,000.
     #[must_use]
     pub fn metres(self) -> f64 {
         self.metres
@@ -112,17 +115,17 @@ impl Radius {
 
 fn parse_bound(text: &[u8]) -> Option<u8> {
     let digits = text.strip_prefix(b"+").unwrap_or(text);
-    let number = Digits::leading(digits, 0);
+    let number = Digits::run_at(digits, 0);
     if digits.is_empty() || number.end() < digits.len() {
         return None;
     }
     u8::try_from(number.value()).ok().filter(|&bound| bound <= RESULTS_MAX)
 }
 
-/// The largest radius: what both Google endpoints allow.
+/// Largest radius: the limit of both Google endpoints.
 const KILOMETRES_MAX: u8 = 50;
 
-/// The largest bound: one page of a Nearby Search answer.
+/// Largest bound: one page of a Nearby Search answer.
 const RESULTS_MAX: u8 = 20;
 
 #[cfg(test)]
@@ -130,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_radius_is_exact_in_metres() {
+    fn radius_is_exact_in_metres() {
         let metres = |text: &str| Radius::parse(text.as_bytes()).map(Radius::metres);
         assert_eq!(metres("10.1"), Some(10_100.0));
         assert_eq!(metres("+0.0005"), Some(0.5));
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_a_whole_number_up_to_twenty() {
+    fn bound_is_a_whole_number_up_to_twenty() {
         assert_eq!(parse_bound(b"+20"), Some(20));
         assert_eq!(parse_bound(b"0"), Some(0));
         for wrong in ["21", "-1", "1.0", "", "+", "99999999999999999999999", "1e1", "276"] {
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_has_its_reason() {
+    fn malformed_commands_have_their_reason() {
         for (line, reason) in [
             ("iamat a +1+1 1", Malformed::Word),
             ("AT Riley +0.1 a +1+1 1", Malformed::Word),

@@ -1,39 +1,42 @@
-//! Decimal numbers as they stand in a line.
+//! Decimal numbers in a line.
+//!
+//! Owns digits and the decimal point. It must not know units or ranges of fields. The line bounds the number of digits;
+//! values saturate.
 
 use crate::word::Word;
 
-/// A decimal number without sign or exponent: digits, and behind an optional point more digits.
+/// Decimal number without sign or exponent: digits, optionally followed by a point and more digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decimal<'a> {
     /// At least one digit.
     pub(crate) whole: Digits<'a>,
-    /// At least one digit if there is a point, none if not.
+    /// At least one digit after a point, none without one.
     pub(crate) fraction: Digits<'a>,
 }
 
 impl<'a> Decimal<'a> {
-    /// The number that the whole text is.
+    /// Parses a text that is one number.
     #[inline]
     pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
-        let (decimal, end) = Self::leading(text, 0)?;
+        let (decimal, end) = Self::parse_prefix(text, 0)?;
         (end == text.len()).then_some(decimal)
     }
 
-    /// The number that stands in the text at `at`, and where it ends.
+    /// Parses the number at `at`. Returns it and its end.
     #[inline(always)]
-    pub(crate) fn leading(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
-        let whole = Digits::leading(text, at);
+    pub(crate) fn parse_prefix(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        let whole = Digits::run_at(text, at);
         if whole.count() == 0 {
             return None;
         }
         if text.get(whole.end()) != Some(&b'.') {
             return Some((Self { whole, fraction: Digits::none() }, whole.end()));
         }
-        let fraction = Digits::leading(text, whole.end() + 1);
+        let fraction = Digits::run_at(text, whole.end() + 1);
         (fraction.count() > 0).then_some((Self { whole, fraction }, fraction.end()))
     }
 
-    /// Whether the number is at most `max`, exactly, however many digits it has.
+    /// Returns whether the number is at most `max`. Exact for any number of digits.
     #[inline(always)]
     pub(crate) fn within(self, max: u8) -> bool {
         let max = u64::from(max);
@@ -41,9 +44,9 @@ impl<'a> Decimal<'a> {
         whole < max || whole == max && self.fraction.text().iter().all(|&digit| digit == b'0')
     }
 
-    /// A thousand times the number, for numbers that are small: the decimal point is moved three places
-    /// before the number becomes a double, so that 10.1 km are 10100 m and not a little less.
-    pub(crate) fn thousandfold(self) -> f64 {
+    /// Returns the number times a thousand, for small numbers. Moves the decimal point by three places before the conversion
+    /// to a double, so that 10.1 km are 10100 m and not slightly less.
+    pub(crate) fn times_thousand(self) -> f64 {
         let (whole, fraction) = (self.whole.text(), self.fraction.text());
         let mut digits = String::with_capacity(whole.len() + fraction.len() + 4);
         let moved = fraction.iter().copied().chain(std::iter::repeat(b'0'));
@@ -54,25 +57,25 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// A run of digits.
+/// Run of digits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Digits<'a> {
-    /// What they stand in: a word of digits is read with what follows it.
+    /// The text around the run, since a word of digits is loaded together with the bytes after it.
     line: &'a [u8],
     start: usize,
     end: usize,
 }
 
 impl<'a> Digits<'a> {
-    /// An empty run.
+    /// Returns an empty run.
     #[inline(always)]
     fn none() -> Self {
         Self { line: &[], start: 0, end: 0 }
     }
 
-    /// The longest run in the text at `at`. May be empty.
+    /// Returns the longest run at `at`, which may be empty.
     #[inline(always)]
-    pub(crate) fn leading(line: &'a [u8], at: usize) -> Self {
+    pub(crate) fn run_at(line: &'a [u8], at: usize) -> Self {
         let mut end = at;
         loop {
             let count = Word::at(line, end).digits();
@@ -83,24 +86,24 @@ impl<'a> Digits<'a> {
         }
     }
 
-    /// Where it ends.
+    /// Returns the end of the run.
     #[inline(always)]
     pub(crate) fn end(self) -> usize {
         self.end
     }
 
-    /// How many digits there are.
+    /// Returns the number of digits.
     #[inline(always)]
     pub(crate) fn count(self) -> usize {
         self.end - self.start
     }
 
-    /// The digits.
+    /// Returns the digits.
     pub(crate) fn text(self) -> &'a [u8] {
         self.line.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// What they come to, or the largest number when they come to more; 0 if there are none.
+    /// Returns the value, or `u64::MAX` if it exceeds that; 0 for an empty run.
     #[inline(always)]
     pub(crate) fn value(self) -> u64 {
         let word = |at| Word::at(self.line, at);
@@ -109,7 +112,7 @@ impl<'a> Digits<'a> {
             count @ 9..=16 => {
                 let rest = count - Word::BYTES;
                 let (first, last) = (word(self.start), word(self.start + Word::BYTES));
-                // Sixteen digits do not come near 2^64.
+                // Wrapping saves the overflow check: sixteen digits stay far below 2^64.
                 first.number(Word::BYTES).wrapping_mul(POWERS_OF_TEN[rest]).wrapping_add(last.number(rest))
             }
             _ => saturating_number(self.text()),
@@ -117,7 +120,7 @@ impl<'a> Digits<'a> {
     }
 }
 
-/// The value of a run of digits, or the largest number when it is larger.
+/// Returns the value of a run of digits, or `u64::MAX` if it exceeds that.
 #[cold]
 fn saturating_number(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(u64::from(digit ^ b'0')))
@@ -133,17 +136,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_run_of_digits_ends_where_a_loop_ends_it(text in "[0-9]{0,45}[0-9. x]{0,3}", at in 0..48_usize) {
+        fn run_of_digits_agrees_with_a_plain_loop(text in "[0-9]{0,45}[0-9. x]{0,3}", at in 0..48_usize) {
             let text = text.as_bytes();
             let rest = text.get(at..).unwrap_or_default();
             let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-            let run = Digits::leading(text, at);
+            let run = Digits::run_at(text, at);
             prop_assert_eq!((run.text(), run.end()), (&rest[..count], at + count));
             prop_assert_eq!(run.value(), saturating_number(&rest[..count]));
         }
 
         #[test]
-        fn a_decimal_is_what_its_definition_says(text in "[0-9]{0,21}[.x]?[0-9]{0,21}[.]?") {
+        fn decimal_agrees_with_its_definition(text in "[0-9]{0,21}[.x]?[0-9]{0,21}[.]?") {
             let (whole, fraction) = match text.split_once('.') {
                 Some((whole, fraction)) => (whole, Some(fraction)),
                 None => (&*text, None),
@@ -159,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn a_decimal_is_within_a_limit_exactly(whole in 0..200_u64, fraction in "0{0,30}[1-9]?", max: u8) {
+        fn within_is_exact(whole in 0..200_u64, fraction in "0{0,30}[1-9]?", max: u8) {
             let text = format!("{whole}.0{fraction}");
             let more = fraction.ends_with(|digit| digit > '0');
             let expected = whole < u64::from(max) || whole == u64::from(max) && !more;

@@ -1,44 +1,46 @@
-//! `IAMAT`: a client says where it is.
+//! The `IAMAT` command: a client reports its location.
+//!
+//! Owns the command's fields and its fast path. It must not know ranks, records or replies. The host bounds the line.
 
+use crate::cursor::Cursor;
 use crate::location::Location;
-use crate::reader::Reader;
 use crate::time::ClientTime;
 
-/// What an `IAMAT` line says.
+/// Fields of an `IAMAT` line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Iamat<'a> {
-    /// The client's name for itself.
+    /// Name that the client gives itself.
     pub client: &'a [u8],
-    /// Where it is.
+    /// Location of the client.
     pub location: Location<'a>,
-    /// When it was there, by its own clock.
+    /// Time of the location, by the client's clock.
     pub time: ClientTime<'a>,
-    /// The three as one text, if that is how they stand in an `AT` line: with single blanks between them.
+    /// The three fields as one slice, if single blanks separate them as in an `AT` line. Saves copying them one by one.
     verbatim: Option<&'a [u8]>,
 }
 
 impl<'a> Iamat<'a> {
-    /// Puts a report together.
+    /// Creates a report from its fields.
     #[must_use]
     pub fn new(client: &'a [u8], location: Location<'a>, time: ClientTime<'a>) -> Self {
         Self { client, location, time, verbatim: None }
     }
 
-    /// Reads what stands at the start of a text if it is written as most are, and says how long it is.
+    /// Fast path: parses a report with single blanks at the start of a text. Returns it and its length.
     #[inline(always)]
-    pub(crate) fn leading(text: &'a [u8]) -> Option<(Self, usize)> {
-        let mut reader = Reader::behind(b"IAMAT ", text)?;
-        let start = reader.at();
-        let client = reader.field()?;
-        reader.blank()?;
-        let location = reader.location()?;
-        reader.blank()?;
-        let time = reader.time()?;
-        let end = reader.at();
+    pub(crate) fn parse_prefix(text: &'a [u8]) -> Option<(Self, usize)> {
+        let mut cursor = Cursor::after(b"IAMAT ", text)?;
+        let start = cursor.at();
+        let client = cursor.field()?;
+        cursor.blank()?;
+        let location = cursor.location()?;
+        cursor.blank()?;
+        let time = cursor.time()?;
+        let end = cursor.at();
         Some((Self { client, location, time, verbatim: text.get(start..end) }, end))
     }
 
-    /// Writes `<client> <location> <time>`, the client's own bytes.
+    /// Writes `<client> <location> <time>` in the client's own bytes.
     #[inline(always)]
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         if let Some(verbatim) = self.verbatim {
@@ -61,19 +63,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_usual_line_says_what_its_fields_say(
+        fn fast_path_agrees_with_the_general_path(
             line in "IAMAT [!-~\u{80}]{1,12}[ \t]{1,2}[+-]?[0-9]{0,10}\\.?[0-9]{0,10}[+-][0-9]{1,3}(\\.[0-9]{1,9})? [0-9]{1,20}(\\.[0-9]{0,10})? ?",
         ) {
-            let by_fields = Command::by_fields(line.as_bytes());
-            let usual = Iamat::leading(line.as_bytes()).filter(|&(_, end)| end == line.len()).map(|(iamat, _)| iamat);
-            prop_assert_eq!(Command::parse(line.as_bytes()), usual.map_or(by_fields, Command::Iamat));
-            if let Some(usual) = usual {
-                prop_assert_eq!(by_fields, Command::Iamat(Iamat { verbatim: None, ..usual }));
+            let general = Command::parse_fields(line.as_bytes());
+            let fast = Iamat::parse_prefix(line.as_bytes()).filter(|&(_, end)| end == line.len()).map(|(iamat, _)| iamat);
+            prop_assert_eq!(Command::parse(line.as_bytes()), fast.map_or(general, Command::Iamat));
+            if let Some(fast) = fast {
+                prop_assert_eq!(general, Command::Iamat(Iamat { verbatim: None, ..fast }));
                 let (mut verbatim, mut one_by_one) = (vec![], vec![]);
-                usual.write(&mut verbatim);
-                Iamat { verbatim: None, ..usual }.write(&mut one_by_one);
+                fast.write(&mut verbatim);
+                Iamat { verbatim: None, ..fast }.write(&mut one_by_one);
                 prop_assert_eq!(verbatim, one_by_one);
-            } else if let Command::Iamat(_) = by_fields {
+            } else if let Command::Iamat(_) = general {
                 prop_assert!(line.contains('\t') || line.contains("  ") || line.ends_with(' '), "{:?}", line);
             }
         }

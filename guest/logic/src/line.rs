@@ -1,4 +1,6 @@
-//! Lines and their fields.
+//! Lines: splitting an input into commands.
+//!
+//! Owns line ends. It must not know what commands do. An input is scanned once; the host bounds it.
 
 use std::ops::ControlFlow;
 
@@ -8,45 +10,46 @@ use crate::command::Command;
 use crate::iamat::Iamat;
 use crate::word::Word;
 
-/// A command as it came, without its line end.
+/// Line of a client without its line end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line<'a> {
-    /// The bytes.
+    /// Bytes of the line.
     pub bytes: &'a [u8],
-    /// What it says, if that was found out on the way to its end.
-    read: Option<Iamat<'a>>,
+    /// The command, if the search for the line end parsed it already.
+    parsed: Option<Iamat<'a>>,
 }
 
 impl<'a> Line<'a> {
-    /// A line of these bytes.
+    /// Creates a line from its bytes.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, read: None }
+        Self { bytes, parsed: None }
     }
 
-    /// What it says.
+    /// Returns the command of the line.
     #[must_use]
     #[inline]
     pub fn command(&self) -> Command<'a> {
-        self.read.map_or_else(|| Command::by_fields(self.bytes), Command::Iamat)
+        self.parsed.map_or_else(|| Command::parse_fields(self.bytes), Command::Iamat)
     }
 
-    /// Writes the answer to an invalid command: a copy of it behind a question mark.
+    /// Writes the reply to an invalid command: a question mark and a copy of the line.
     pub fn echo(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"? ");
         out.extend_from_slice(self.bytes);
         out.push(b'\n');
     }
 
-    /// The line at the start of the bytes, and what is behind it. The usual line is read, and so it ends where it is
-    /// read to the end; for any other a newline is looked for.
+    /// Splits off the first line. Returns it and the bytes after its line end, or none without a complete line.
+    ///
+    /// The fast path finds the line end by parsing an `IAMAT`, which saves a scan for the newline and a second parse.
     #[inline]
-    fn leading(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        if let Some((iamat, length)) = Iamat::leading(bytes) {
-            let (line, behind) = bytes.split_at(length);
-            let behind = behind.strip_prefix(b"\n").or_else(|| behind.strip_prefix(b"\r\n"));
-            if let Some(behind) = behind {
-                return Some((Self { bytes: line, read: Some(iamat) }, behind));
+    fn split_first(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        if let Some((iamat, length)) = Iamat::parse_prefix(bytes) {
+            let (line, rest) = bytes.split_at(length);
+            let rest = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n"));
+            if let Some(rest) = rest {
+                return Some((Self { bytes: line, parsed: Some(iamat) }, rest));
             }
         }
         let end = newline(bytes)?;
@@ -55,15 +58,29 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Gives every complete line to `each`, until that breaks off; then the rest counts as consumed.
+/// Calls `each` with every complete line until it returns `Break`, which consumes the whole input.
 ///
-/// A line ends with a newline, and a carriage return before it belongs to the line end. A rest without a
-/// newline is a line when the input has ended.
+/// A line ends with a newline; a carriage return just before it belongs to the line end. At the end of the input, bytes
+/// without a newline are a line too.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use herd_logic::split_lines;
+/// use herd_sdk::{Input, Mark};
+///
+/// let mut lines = vec![];
+/// let progress = split_lines(Input { bytes: b"a\r\nb\nrest", mark: Mark::More }, |line| {
+///     lines.push(line.bytes);
+///     ControlFlow::Continue(())
+/// });
+/// assert_eq!((lines, progress.consumed), (vec![&b"a"[..], b"b"], 5));
+/// ```
 pub fn split_lines<'a>(input: Input<'a>, mut each: impl FnMut(Line<'a>) -> ControlFlow<()>) -> Progress {
     let awaits = Awaiting::Delimiter(b'\n');
     let mut rest = input.bytes;
-    while let Some((line, behind)) = Line::leading(rest) {
-        rest = behind;
+    while let Some((line, after)) = Line::split_first(rest) {
+        rest = after;
         if each(line).is_break() {
             return Progress { consumed: input.bytes.len(), awaits };
         }
@@ -75,7 +92,7 @@ pub fn split_lines<'a>(input: Input<'a>, mut each: impl FnMut(Line<'a>) -> Contr
     Progress { consumed: input.bytes.len() - rest.len(), awaits }
 }
 
-/// Where the first newline is.
+/// Returns the position of the first newline.
 #[inline]
 fn newline(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
@@ -84,59 +101,10 @@ fn newline(bytes: &[u8]) -> Option<usize> {
         if found < Word::BYTES {
             return Some(at + found);
         }
-        // A step of known length: the processor need not wait for this word to read the next.
+        // A constant step lets the processor load the next word before the search in this one is done.
         at += Word::BYTES;
     }
     None
-}
-
-/// The fields of a line: runs of bytes that are not white space.
-pub fn fields(line: &[u8]) -> Fields<'_> {
-    Fields { line, at: 0 }
-}
-
-/// See [`fields`].
-#[derive(Clone, Debug)]
-pub struct Fields<'a> {
-    line: &'a [u8],
-    /// Where the rest begins.
-    at: usize,
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        while is_space(*self.line.get(self.at)?) {
-            self.at += 1;
-        }
-        let start = self.at;
-        self.at = end_of_field(self.line, start);
-        self.line.get(start..self.at)
-    }
-}
-
-/// Where the field ends that begins at `at`.
-#[inline]
-fn end_of_field(line: &[u8], mut at: usize) -> usize {
-    loop {
-        let blank = Word::at(line, at).find_blank();
-        at += blank;
-        if blank == Word::BYTES {
-            continue;
-        }
-        match line.get(at) {
-            // Other control characters are as good as letters.
-            Some(&byte) if !is_space(byte) => at += 1,
-            _ => return at,
-        }
-    }
-}
-
-/// Exactly the six white space characters of the protocol. No-break space is not one of them.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c)
 }
 
 #[cfg(test)]
@@ -155,25 +123,19 @@ mod tests {
     }
 
     #[test]
-    fn a_carriage_return_before_the_newline_is_part_of_the_line_end() {
+    fn line_end_includes_a_carriage_return() {
         assert_eq!(lines(b"a\r\nb\r\r\nc\r", Mark::More), (vec![&b"a"[..], b"b\r"], 7));
     }
 
     #[test]
-    fn a_rest_is_a_line_only_at_the_end_of_the_input() {
+    fn last_line_needs_no_newline_at_the_end_of_the_input() {
         assert_eq!(lines(b"a\nrest\r", Mark::More), (vec![&b"a"[..]], 2));
         assert_eq!(lines(b"a\nrest\r", Mark::End), (vec![&b"a"[..], b"rest\r"], 7));
     }
 
-    #[test]
-    fn fields_are_separated_by_the_six_white_space_characters_only() {
-        let line = b" \tIAMAT\x0cki\xc2\xa0wi\x0b\x0b+1-1\r9\x1f ";
-        assert_eq!(fields(line).collect::<Vec<_>>(), [&b"IAMAT"[..], b"ki\xc2\xa0wi", b"+1-1", b"9\x1f"]);
-    }
-
     proptest! {
         #[test]
-        fn a_line_that_was_read_on_the_way_is_the_line_that_splitting_gives(
+        fn fast_path_splits_lines_as_the_general_path(
             bytes in "((IAMAT|WHATSAT) [ab]{1,9}[ \t]([+-]1\\.?[0-9]{0,3}){2} [1-9]{1,12}[ \r\n]?(\r?\n)?){0,4}",
         ) {
             let mut plain = bytes.as_bytes().split(|&byte| byte == b'\n');
@@ -187,15 +149,12 @@ mod tests {
         }
 
         #[test]
-        fn lines_and_fields_are_what_splitting_gives(bytes in "[ -#\n\r\t\u{b}\u{c}\u{1f}\u{0}\u{a0}]{0,60}") {
+        fn lines_agree_with_a_plain_split(bytes in "[ -#\n\r\t\u{b}\u{c}\u{1f}\u{0}\u{a0}]{0,60}") {
             let bytes = bytes.as_bytes();
             let plain: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
             let (rest, complete) = plain.split_last().unwrap();
             let expected: Vec<&[u8]> = complete.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
             prop_assert_eq!(lines(bytes, Mark::More), (expected, bytes.len() - rest.len()));
-
-            let expected = bytes.split(|&byte| is_space(byte)).filter(|field| !field.is_empty());
-            prop_assert!(fields(bytes).eq(expected));
         }
     }
 }

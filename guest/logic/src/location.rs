@@ -1,8 +1,10 @@
-//! ISO 6709 decimal degrees, as strictly as the protocol wants them.
+//! Locations: ISO 6709 decimal degrees, in the strict subset of the protocol.
+//!
+//! Owns their grammar and range. It must not know distances or places. The line bounds it.
 
 use crate::decimal::Decimal;
 
-/// A location in the client's own words: latitude and longitude, each with its sign.
+/// Location in the client's own bytes: latitude and longitude, each with a sign.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Location<'a> {
     text: &'a [u8],
@@ -10,51 +12,50 @@ pub struct Location<'a> {
 }
 
 impl<'a> Location<'a> {
-    /// Parses `±D[.D]±D[.D]`: latitude within 90 degrees, longitude within 180, both inclusive, and nothing
-    /// else: no height, no solidus, no exponent.
+    /// Parses `±D[.D]±D[.D]`, latitude within 90 and longitude within 180 degrees, both inclusive. Rejects a height, a
+    /// solidus and an exponent.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        let (location, end) = Self::leading(text, 0)?;
+        let (location, end) = Self::parse_prefix(text, 0)?;
         (end == text.len()).then_some(location)
     }
 
-    /// The location that stands in a text at `at`, and where it ends.
+    /// Parses the location at `at`. Returns it and its end.
     #[inline(always)]
-    pub(crate) fn leading(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
+    pub(crate) fn parse_prefix(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
         let longitude_at = coordinate(text, at, 90)?;
         let end = coordinate(text, longitude_at, 180)?;
         Some((Self { text: text.get(at..end)?, longitude_at: longitude_at - at }, end))
     }
 
-    /// The client's own bytes.
+    /// Returns the client's own bytes.
     #[must_use]
     pub fn text(self) -> &'a [u8] {
         self.text
     }
 
-    /// In degrees, north positive, rounded to a double.
+    /// Returns the latitude in degrees, north positive, rounded to a double.
     #[must_use]
     pub fn latitude(self) -> f64 {
         degrees(&self.text[..self.longitude_at])
     }
 
-    /// In degrees, east positive, rounded to a double.
+    /// Returns the longitude in degrees, east positive, rounded to a double.
     #[must_use]
     pub fn longitude(self) -> f64 {
         degrees(&self.text[self.longitude_at..])
     }
 }
 
-/// Where a sign and a number of at most `max` degrees end that stand in the text at `at`.
+/// Returns the end of a signed number of at most `max` degrees that begins at `at`.
 #[inline(always)]
 fn coordinate(text: &[u8], at: usize, max: u8) -> Option<usize> {
     let (b'+' | b'-') = text.get(at)? else { return None };
-    let (degrees, end) = Decimal::leading(text, at + 1)?;
+    let (degrees, end) = Decimal::parse_prefix(text, at + 1)?;
     degrees.within(max).then_some(end)
 }
 
-/// What a sign and a decimal number come to. Adding zero turns a negative zero into a positive one, because
-/// upstreams see these numbers as text.
+/// Returns the value of a signed decimal. Adding zero turns -0 into 0, because upstreams receive these numbers as text.
 fn degrees(text: &[u8]) -> f64 {
     std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()).unwrap_or_default() + 0.0
 }
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn latitude_and_longitude_need_their_signs_and_their_range() {
+    fn location_requires_signs_and_range() {
         for right in ["+34.068930-118.445127", "+34-118", "+90.000-180.0", "-90+180", "-0-0", "+00034.5+0"] {
             assert!(Location::parse(right.as_bytes()).is_some(), "{right}");
         }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn degrees_have_the_sign_of_their_hemisphere() {
+    fn degrees_have_the_sign_of_the_hemisphere() {
         let sydney = Location::parse(b"-33.865000+151.209000").unwrap();
         assert_eq!((sydney.latitude(), sydney.longitude()), (-33.865, 151.209));
         let null = Location::parse(b"-0.0-0").unwrap();

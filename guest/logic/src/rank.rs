@@ -1,24 +1,29 @@
-//! The order of reports about one client.
+//! Ranks: the order of reports about one client.
+//!
+//! Owns the encoding of a rank, which replicas compare as bytes. It must not know what is kept. A rank takes at most 64
+//! bytes.
 
-/// The ranks that a node gives to reports, to be compared as bytes: the higher one wins.
+use herd_sdk::limits::RANK_BYTES_MAX;
+
+/// Ranks the reports that one node receives. Ranks compare as bytes, and the higher one wins.
 ///
-/// 1. effective time, min(client time, receipt + tolerance), so that a clock far ahead holds a client's
-///    place for no longer than the tolerance;
+/// 1. effective time, min(client time, receipt + tolerance), so that a client whose clock is far ahead keeps later reports
+///    from winning for no longer than the tolerance;
 /// 2. client time;
 /// 3. the *earlier* receipt, so that the first of two equal reports stays;
-/// 4. the origin's name, cut to 28 bytes: the record, compared after the rank, holds the whole of it.
+/// 4. the origin's name, cut to 28 bytes. The record, which compares after the rank, holds the whole name.
 ///
-/// Times are in nanoseconds since the Unix epoch; each takes 12 bytes, big-endian, which holds the 18 digits
-/// of seconds that the protocol allows. `tolerance_ns` must be the same in a whole herd.
+/// Times are nanoseconds since the Unix epoch. Each takes 12 bytes, big-endian, enough for the 18 digits of seconds that
+/// the protocol allows. `tolerance_ns` must be the same in the whole herd, or nodes rank equal reports differently.
 #[derive(Clone, Debug)]
-pub struct Ranks {
+pub struct Ranker {
     tolerance_ns: u64,
-    /// A rank with nothing but the name in it, which is the same in all.
+    /// Template with the name filled in, which all ranks share.
     named: Rank,
 }
 
-impl Ranks {
-    /// The ranks that one node gives.
+impl Ranker {
+    /// Creates the ranker of the node `origin`.
     #[must_use]
     pub fn new(tolerance_ns: u64, origin: &[u8]) -> Self {
         let origin = &origin[..origin.len().min(ORIGIN_BYTES_MAX)];
@@ -27,21 +32,21 @@ impl Ranks {
         Self { tolerance_ns, named }
     }
 
-    /// The rank of a report.
+    /// Ranks a report from its client time and receipt time.
     #[inline]
     #[must_use]
     pub fn rank(&self, client_ns: u128, received_ns: u64) -> Rank {
         let latest_ns = u128::from(received_ns) + u128::from(self.tolerance_ns);
         let mut rank = self.named;
         let times = [client_ns.min(latest_ns), client_ns, !u128::from(received_ns)];
-        for (place, time) in rank.bytes.chunks_exact_mut(TIME_BYTES).zip(times) {
-            place.copy_from_slice(&low_96_bits(time));
+        for (field, time) in rank.bytes.chunks_exact_mut(TIME_BYTES).zip(times) {
+            field.copy_from_slice(&low_96_bits(time));
         }
         rank
     }
 }
 
-/// A rank, in place.
+/// Rank, stored without an allocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Rank {
     bytes: [u8; RANK_BYTES_MAX],
@@ -63,7 +68,6 @@ fn low_96_bits(number: u128) -> [u8; TIME_BYTES] {
 
 const TIME_BYTES: usize = 12;
 const NAME_AT: usize = 3 * TIME_BYTES;
-const RANK_BYTES_MAX: usize = 64;
 const ORIGIN_BYTES_MAX: usize = RANK_BYTES_MAX - NAME_AT;
 
 #[cfg(test)]
@@ -75,11 +79,11 @@ mod tests {
     const TOLERANCE_NS: u64 = 60_000_000_000;
 
     fn rank(client_ns: u128, received_ns: u64, tolerance_ns: u64, origin: &[u8]) -> Rank {
-        Ranks::new(tolerance_ns, origin).rank(client_ns, received_ns)
+        Ranker::new(tolerance_ns, origin).rank(client_ns, received_ns)
     }
 
     #[test]
-    fn a_clock_far_ahead_holds_its_place_for_no_longer_than_the_tolerance() {
+    fn rank_bounds_a_clock_far_ahead_by_the_tolerance() {
         let now = 1_500_000_000_000_000_000;
         let wrong = rank(u128::from(now) + 10_u128.pow(18), now, TOLERANCE_NS, b"Riley");
         let at = |later_ns: u64| rank(u128::from(now + later_ns), now + later_ns, TOLERANCE_NS, b"Riley");
@@ -88,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_equal_times_the_earlier_receipt_wins_then_the_name() {
+    fn rank_of_equal_times_prefers_the_earlier_receipt_then_the_name() {
         let first = rank(5, 10, TOLERANCE_NS, b"Riley");
         assert!(*first > *rank(5, 11, TOLERANCE_NS, b"Riley"));
         assert!(*first > *rank(5, 10, TOLERANCE_NS, b"Campbell"));
@@ -96,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rank_fits_into_sixty_four_bytes_whatever_the_name() {
+    fn rank_fits_into_64_bytes_for_any_name() {
         assert_eq!(rank(10_u128.pow(27) - 1, u64::MAX, u64::MAX, &[b'x'; 200]).len(), RANK_BYTES_MAX);
     }
 
     proptest! {
         #[test]
-        fn ranks_order_as_the_rule_says(
+        fn ranks_agree_with_the_rule(
             a in (0..10_u128.pow(27), 0..u64::MAX / 2, "[A-Z][a-z]{0,8}"),
             b in (0..10_u128.pow(27), 0..u64::MAX / 2, "[A-Z][a-z]{0,8}"),
         ) {

@@ -1,30 +1,32 @@
-//! What the operator may set in the `[logic]` table.
+//! Settings of the default logic, from the `[logic]` table of the configuration.
+//!
+//! Owns their names, defaults and checks. It must not know where they come from. The host bounds the table.
 
 use herd_sdk::{BadSetting, Settings};
 
 use crate::sources::Source;
 use crate::time::ClientTime;
 
-/// The settings of the default logic, checked.
+/// Checked settings of the default logic. They do not change while an instance lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HerdSettings {
-    /// `tolerance_s`, in nanoseconds: how far ahead of its receipt a client's time counts. The same in the
-    /// whole herd, or its nodes rank alike reports differently. Default 60 s; raised, a client with a wrong clock holds
-    /// its place longer.
+    /// `tolerance_s`, in nanoseconds: maximum by which a client's time may exceed its receipt and count in full. Must be the
+    /// same in the whole herd, or nodes rank equal reports differently. Default 60 s. A higher value lets a client with a
+    /// wrong clock suppress later reports for longer.
     pub tolerance_ns: u64,
-    /// `close_after_reply`: end a session after its first reply, for old clients that read until the close.
-    /// Default false.
+    /// `close_after_reply`: whether a session ends after its first reply, for old clients that read until the connection
+    /// closes. Default false.
     pub close_after_reply: bool,
-    /// `places.sources`: whom to ask for places, in turn.
+    /// `places.sources`: sources of places, in the order in which they are queried. The host sets it. Default `embedded`.
     pub sources: Vec<Source>,
 }
 
 impl HerdSettings {
-    /// Reads the settings.
+    /// Parses and checks the settings.
     ///
     /// # Errors
     ///
-    /// The first setting that is unknown or has a value that cannot be used.
+    /// The first setting that is unknown or has an unusable value.
     pub fn parse(settings: &Settings) -> Result<Self, BadSetting> {
         let mut parsed =
             Self { tolerance_ns: 60_000_000_000, close_after_reply: false, sources: vec![Source::Embedded] };
@@ -42,7 +44,7 @@ impl HerdSettings {
                         .map(|source| Source::named(source).ok_or_else(|| bad(unknown_source(source))))
                         .collect::<Result<_, _>>()?;
                 }
-                _ => return Err(bad("the default logic knows `tolerance_s` and `close_after_reply`".into())),
+                _ => return Err(bad("unknown; the default logic has `tolerance_s` and `close_after_reply`".into())),
             }
         }
         Ok(parsed)
@@ -56,5 +58,5 @@ fn tolerance_ns(value: &str) -> Result<u64, String> {
 
 fn unknown_source(source: &str) -> String {
     let known = Source::ALL.map(Source::name).join(", ");
-    format!("`{source}` is not a source of places; known are {known}")
+    format!("`{source}` is not a source of places; choose from {known}")
 }

@@ -1,8 +1,21 @@
-//! What goes into a call, as it travels: bytes one behind the other, and a list of 32-bit words that says what is what.
+//! Codec of batches of inputs and reports: their concatenated bytes, and a list of 32-bit words that describes them.
+//!
+//! Owns the encoding that `wit/logic.wit` defines. It must not know sessions or peers. The host bounds a batch before it
+//! encodes one; decoding stops at words that do not match the bytes.
 
 use crate::event::{Input, Mark, Report};
 
-/// Inputs of several sessions.
+/// Encoded inputs of several sessions.
+///
+/// ```
+/// use herd_sdk::{Input, InputBatch, Mark};
+///
+/// let mut batch = InputBatch::default();
+/// batch.push(Input { bytes: b"a\n", mark: Mark::More });
+/// batch.push(Input { bytes: b"b", mark: Mark::End });
+/// assert_eq!((batch.bytes(), batch.words()), (&b"a\nb"[..], &[2, 0, 1, 1][..]));
+/// assert_eq!(batch.iter().last().unwrap().bytes, b"b");
+/// ```
 #[derive(Debug, Default)]
 pub struct InputBatch {
     bytes: Vec<u8>,
@@ -14,7 +27,7 @@ impl Clone for InputBatch {
         Self { bytes: self.bytes.clone(), words: self.words.clone() }
     }
 
-    /// Copies into the room that is there.
+    /// Reuses the allocations of `self`.
     fn clone_from(&mut self, other: &Self) {
         self.bytes.clone_from(&other.bytes);
         self.words.clone_from(&other.words);
@@ -22,11 +35,11 @@ impl Clone for InputBatch {
 }
 
 impl InputBatch {
-    /// Adds one, behind the others.
+    /// Appends an input.
     ///
     /// # Panics
     ///
-    /// When it is over 4 GiB, which no window is.
+    /// If the input exceeds 4 GiB, which no window of a session does.
     pub fn push(&mut self, input: Input<'_>) {
         let mark = match input.mark {
             Mark::More => mark::MORE,
@@ -37,37 +50,37 @@ impl InputBatch {
         self.words.extend([u32::try_from(input.bytes.len()).expect("a window is under 4 GiB"), mark]);
     }
 
-    /// Forgets them, and keeps the room.
+    /// Removes all inputs and keeps the allocations.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.words.clear();
     }
 
-    /// How many there are.
+    /// Returns the number of inputs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.words.len() / WORDS_PER_INPUT
     }
 
-    /// There are none.
+    /// Returns whether the batch is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// Their bytes.
+    /// Returns the concatenated bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Their words.
+    /// Returns the words that describe the bytes.
     #[must_use]
     pub fn words(&self) -> &[u32] {
         &self.words
     }
 
-    /// One after the other.
+    /// Decodes the inputs in order.
     #[must_use]
     pub fn iter(&self) -> Inputs<'_> {
         Inputs::new(&self.bytes, &self.words)
@@ -82,7 +95,7 @@ impl<'a> FromIterator<Input<'a>> for InputBatch {
     }
 }
 
-/// Reads inputs one by one. Ends early at words that do not fit the bytes.
+/// Iterator that decodes inputs. Stops at words that do not match the bytes.
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
     bytes: &'a [u8],
@@ -90,7 +103,7 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    /// Reads these.
+    /// Decodes a batch from its bytes and words.
     #[must_use]
     pub fn new(bytes: &'a [u8], words: &'a [u32]) -> Self {
         Self { bytes, words }
@@ -114,7 +127,7 @@ impl<'a> Iterator for Inputs<'a> {
     }
 }
 
-/// Reports of a peer.
+/// Encoded reports of a peer.
 #[derive(Clone, Debug, Default)]
 pub struct ReportBatch {
     bytes: Vec<u8>,
@@ -122,7 +135,7 @@ pub struct ReportBatch {
 }
 
 impl ReportBatch {
-    /// Adds one, behind the others.
+    /// Appends a report.
     pub fn push(&mut self, report: &Report<'_>) {
         for bytes in [report.key, report.rank, report.bytes, report.origin] {
             self.bytes.extend_from_slice(bytes);
@@ -131,30 +144,30 @@ impl ReportBatch {
         self.words.push(report.form);
     }
 
-    /// The form of each.
+    /// Iterates over the forms of the reports.
     pub fn forms(&self) -> impl Iterator<Item = u32> {
         self.words.chunks_exact(WORDS_PER_REPORT).map(|words| words[WORDS_PER_REPORT - 1])
     }
 
-    /// How many there are.
+    /// Returns the number of reports.
     #[must_use]
     pub fn len(&self) -> usize {
         self.words.len() / WORDS_PER_REPORT
     }
 
-    /// There are none.
+    /// Returns whether the batch is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// Their bytes.
+    /// Returns the concatenated bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Their words.
+    /// Returns the words that describe the bytes.
     #[must_use]
     pub fn words(&self) -> &[u32] {
         &self.words
@@ -169,7 +182,7 @@ impl<'a> FromIterator<&'a Report<'a>> for ReportBatch {
     }
 }
 
-/// Reads reports. Ends early at words that do not fit the bytes.
+/// Decodes reports. Stops at words that do not match the bytes.
 #[must_use]
 pub fn read_reports<'a>(mut bytes: &'a [u8], words: &[u32]) -> Vec<Report<'a>> {
     let mut part = |length: u32| {
@@ -200,21 +213,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_read_back_each_for_itself() {
+    fn decoding_returns_each_input() {
         let inputs = [(&b"a\n"[..], Mark::More), (b"", Mark::End), (b"long", Mark::Overlong)];
         let batch: InputBatch = inputs.iter().map(|&(bytes, mark)| Input { bytes, mark }).collect();
         assert_eq!((batch.len(), batch.bytes()), (3, &b"a\nlong"[..]));
         assert_eq!(batch.iter().map(|input| (input.bytes, input.mark)).collect::<Vec<_>>(), inputs);
-        assert_eq!(Inputs::new(b"abc", &[2, 0, 2, 0]).count(), 1, "the second is longer than what is there");
+        assert_eq!(Inputs::new(b"abc", &[2, 0, 2, 0]).count(), 1, "the second input exceeds the bytes");
     }
 
     #[test]
-    fn reports_read_back() {
+    fn decoding_returns_each_report() {
         let report = |key, form| Report { key, rank: b"\xff", form, bytes: b"AT", origin: b"Riley" };
         let reports = [report(b"a", 7), report(b"bc", 8)];
         let batch: ReportBatch = reports.iter().collect();
         assert_eq!(batch.forms().collect::<Vec<_>>(), [7, 8]);
         assert_eq!(read_reports(batch.bytes(), batch.words()), reports);
-        assert_eq!(read_reports(&batch.bytes()[1..], batch.words()).len(), 1, "a part is missing");
+        assert_eq!(read_reports(&batch.bytes()[1..], batch.words()).len(), 1, "the last field is truncated");
     }
 }

@@ -1,78 +1,120 @@
-//! Effects of a guest are bytes from a stranger: what may be asked, and how much of it. A node checks every decision
-//! here, and so does a transcript.
+//! Check of a decision, on a node and in a transcript.
 //!
-//! A decision with one senseless effect is a fault of the guest, and none of its effects is performed: half a
-//! decision would be a state that no guest ever decided on.
+//! Owns the rules for effects that `wit/effects.wit` states: spans, ties, sizes, and which effects a call may have. It must
+//! not perform an effect or know who decided: the words of a guest are untrusted input. The [limits](crate::limits) bound
+//! it, since it visits each effect once.
+//!
+//! One invalid effect invalidates the whole decision. Performing the rest would produce a state that no guest decided on.
 
 use std::fmt;
 
 use crate::batch::Inputs;
-use crate::effect::{Decision, Effect, FanOut, Span};
+use crate::decision::Decision;
+use crate::effect::{Effect, FanOut, Span};
 use crate::event::Awaiting;
+use crate::limits::{
+    EFFECTS_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, PATH_BYTES_MAX, PEERS_BYTES_MAX, RANK_BYTES_MAX,
+    RECORD_BYTES_MAX, TOKEN_BYTES_MAX,
+};
 
-/// The longest key, in bytes: as long as a line may be.
-pub const KEY_BYTES_MAX: usize = 64 << 10;
-/// The longest rank, in bytes: what replicas compare stays small.
-pub const RANK_BYTES_MAX: usize = 64;
-/// The longest record, in bytes: a line, with room for what the logic puts around it.
-pub const RECORD_BYTES_MAX: usize = 128 << 10;
-
-/// A decision that makes no sense. The guest is at fault; nothing was performed, and the instance dies.
+/// Reason why a decision is invalid. The guest is at fault. No effect was performed, and the instance dies.
 ///
-/// Effects are numbered from 1.
+/// The number of an effect counts from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Senseless {
-    /// The words from this effect on are no effect.
-    Unreadable(usize),
-    /// A span points outside of the output.
+pub enum InvalidDecision {
+    /// The words of this effect have an unknown kind, end early or hold a value out of range.
+    Malformed(usize),
+    /// A span of this effect exceeds the output.
     Span(usize),
-    /// A tie names something that is not an earlier keep, or not a report of the batch.
-    Tie(usize),
-    /// An effect that such a call cannot have.
+    /// This effect is tied to a keep that does not precede it.
+    TiedKeep(usize),
+    /// This effect is tied to a report that the batch does not have.
+    TiedReport(usize),
+    /// This effect is not allowed in such a call, for the given reason.
     Scope(usize, &'static str),
-    /// A key, rank, record, token or topic is over its limit, or empty where it must not be.
-    Size(usize, &'static str, usize, &'static str),
-    /// Too many effects.
+    /// A key, rank, record, token or topic is out of bounds.
+    Size {
+        /// Number of the effect.
+        effect: usize,
+        /// Name of the field.
+        field: &'static str,
+        /// Size of the field.
+        bytes: usize,
+        /// Allowed sizes.
+        bounds: Bounds,
+    },
+    /// This many effects, more than the limit.
     Effects(usize),
-    /// Too much output.
+    /// This many bytes of output, more than the limit.
     Output(usize),
-    /// More bytes were consumed than were there.
-    Consumed(usize, usize),
-    /// Not one end for each input.
-    Inputs(usize, usize),
-    /// Waiting for no bytes at all would never end.
+    /// More bytes consumed than the input has.
+    Consumed {
+        /// Bytes consumed.
+        consumed: usize,
+        /// Bytes of the input.
+        bytes: usize,
+    },
+    /// Not exactly one `done` for each input.
+    Inputs {
+        /// Number of `done` effects.
+        done: usize,
+        /// Number of inputs.
+        inputs: usize,
+    },
+    /// A guest that awaits 0 more bytes would be called without end.
     AwaitsNothing,
 }
 
-impl fmt::Display for Senseless {
+impl fmt::Display for InvalidDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(effect) => write!(f, "effect {effect} cannot be read: its words are no effect"),
+            Self::Malformed(effect) => write!(f, "effect {effect} cannot be decoded"),
             Self::Span(effect) => write!(f, "effect {effect} points outside of the output"),
-            Self::Tie(effect) => write!(f, "effect {effect} is tied to something that is not a keep before it"),
-            Self::Scope(effect, why) => write!(f, "effect {effect} {why}"),
-            Self::Size(effect, what, bytes, must) => {
-                write!(f, "effect {effect} has a {what} of {bytes} bytes, which must be {must}")
+            Self::TiedKeep(effect) => write!(f, "effect {effect} is tied to a keep that does not precede it"),
+            Self::TiedReport(effect) => write!(f, "effect {effect} is tied to a report that is not in the batch"),
+            Self::Scope(effect, reason) => write!(f, "effect {effect} {reason}"),
+            Self::Size { effect, field, bytes, bounds } => {
+                write!(f, "effect {effect} has a {field} of {bytes} bytes, which must be {bounds}")
             }
             Self::Effects(count) => write!(f, "{count} effects, over the limit of {EFFECTS_MAX}"),
             Self::Output(bytes) => write!(f, "{bytes} bytes of output, over the limit of {OUTPUT_BYTES_MAX}"),
-            Self::Consumed(consumed, bytes) => write!(f, "consumed {consumed} of {bytes} bytes"),
-            Self::Inputs(done, inputs) => write!(f, "{done} of {inputs} inputs are done"),
-            Self::AwaitsNothing => f.write_str("awaits no bytes at all"),
+            Self::Consumed { consumed, bytes } => write!(f, "consumed {consumed} of {bytes} bytes"),
+            Self::Inputs { done, inputs } => write!(f, "{done} of {inputs} inputs are done"),
+            Self::AwaitsNothing => f.write_str("awaits 0 more bytes"),
         }
     }
 }
 
-impl std::error::Error for Senseless {}
+impl std::error::Error for InvalidDecision {}
 
-/// What a decision is on.
+/// Allowed sizes of a field, in bytes, both limits included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Smallest size: 0 or 1.
+    pub min: usize,
+    /// Largest size.
+    pub max: usize,
+}
+
+impl fmt::Display for Bounds {
+    /// Such as `1 byte to 64 KiB` or `at most 64 bytes`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.min == 0 { "at most " } else { "1 byte to " })?;
+        match self.max {
+            max if max % 1024 == 0 => write!(f, "{} KiB", max / 1024),
+            max => write!(f, "{max} bytes"),
+        }
+    }
+}
+
+/// Kind of call that a decision answers.
 #[derive(Clone, Debug)]
 pub enum Scope<'a> {
-    /// Inputs of sessions.
+    /// A call on inputs of sessions.
     Inputs(Inputs<'a>),
-    /// A batch of this many reports.
+    /// A call on a batch of this many reports.
     Reports(usize),
-    /// The answer to a fetch.
+    /// A call on the answer to a fetch.
     Answer,
 }
 
@@ -80,11 +122,23 @@ pub enum Scope<'a> {
 ///
 /// # Errors
 ///
-/// The first that makes no sense.
-pub fn check(decision: &Decision, scope: Scope<'_>) -> Result<(), Senseless> {
+/// The first violation, in the order of the effects; a batch whose inputs are not all done is reported last.
+///
+/// ```
+/// use herd_sdk::check::{InvalidDecision, Scope, check};
+/// use herd_sdk::{Decision, Effect};
+///
+/// let mut decision = Decision::default();
+/// let topic = decision.copy(b"news");
+/// decision.effects.push(Effect::Subscribe(topic));
+/// assert_eq!(check(&decision, Scope::Answer), Ok(()));
+/// // Reports come from a peer, so there is no session that could subscribe.
+/// assert!(matches!(check(&decision, Scope::Reports(1)), Err(InvalidDecision::Scope(1, _))));
+/// ```
+pub fn check(decision: &Decision, scope: Scope<'_>) -> Result<(), InvalidDecision> {
     let output_bytes = decision.output.len();
     if output_bytes > OUTPUT_BYTES_MAX {
-        return Err(Senseless::Output(output_bytes));
+        return Err(InvalidDecision::Output(output_bytes));
     }
     let mut check = Check { output: &decision.output, scope, effect: 0, keeps: 0, done: 0 };
     let mut effects = decision.effects.iter();
@@ -92,22 +146,25 @@ pub fn check(decision: &Decision, scope: Scope<'_>) -> Result<(), Senseless> {
         check.effect += 1;
         check.effect(effect)?;
     }
+    // The iterator stops at words that it cannot decode and leaves them.
     if !effects.rest().is_empty() {
-        return Err(Senseless::Unreadable(check.effect + 1));
+        return Err(InvalidDecision::Malformed(check.effect + 1));
     }
     if check.effect > EFFECTS_MAX {
-        return Err(Senseless::Effects(check.effect));
+        return Err(InvalidDecision::Effects(check.effect));
     }
     match check.scope {
         Scope::Inputs(left) if left.clone().next().is_some() => {
-            Err(Senseless::Inputs(check.done, check.done + left.count()))
+            Err(InvalidDecision::Inputs { done: check.done, inputs: check.done + left.count() })
         }
         _ => Ok(()),
     }
 }
 
+/// State of a check: the position in the decision, and the keeps and inputs seen before it.
 struct Check<'a> {
     output: &'a [u8],
+    /// The inputs of the scope are those that are not done yet.
     scope: Scope<'a>,
     effect: usize,
     keeps: u32,
@@ -115,122 +172,112 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn effect(&mut self, effect: Effect) -> Result<(), Senseless> {
+    fn effect(&mut self, effect: Effect) -> Result<(), InvalidDecision> {
         match effect {
             Effect::Publish(_) | Effect::Note(_) => {}
             Effect::Done(_) => {
                 if !matches!(self.scope, Scope::Inputs(_)) {
-                    return Err(Senseless::Scope(self.effect, "ends an input, and there is none"));
+                    return Err(InvalidDecision::Scope(self.effect, "ends an input, but the call has none"));
                 }
             }
             Effect::Refuse(_) => {
                 if !matches!(self.scope, Scope::Reports(_)) {
-                    return Err(Senseless::Scope(self.effect, "refuses a report, and there is none"));
+                    return Err(InvalidDecision::Scope(self.effect, "refuses a report, but the call has none"));
                 }
             }
             _ => {
                 if matches!(self.scope, Scope::Reports(_)) {
-                    return Err(Senseless::Scope(self.effect, "needs a session, and a decision on reports has none"));
+                    return Err(InvalidDecision::Scope(self.effect, "needs a session, but a call on reports has none"));
                 }
             }
         }
         match effect {
             Effect::Reply(reply) => {
-                self.within(reply.bytes)?;
+                self.within_output(reply.bytes)?;
                 let Some(tie) = reply.tie else { return Ok(()) };
-                self.within(tie.otherwise)?;
-                self.kept(tie.keep)
+                self.within_output(tie.otherwise)?;
+                self.tie(tie.keep)
             }
             Effect::Keep(keep) => {
                 self.keeps += 1;
-                self.sized(keep.key, "key", 1, KEY_BYTES_MAX, "1 byte to 64 KiB")?;
-                self.sized(keep.rank, "rank", 0, RANK_BYTES_MAX, "at most 64 bytes")?;
-                self.sized(keep.bytes, "record", 0, RECORD_BYTES_MAX, "at most 128 KiB")?;
+                self.size(keep.key, "key", Bounds { min: 1, max: KEY_BYTES_MAX })?;
+                self.size(keep.rank, "rank", Bounds { min: 0, max: RANK_BYTES_MAX })?;
+                self.size(keep.bytes, "record", Bounds { min: 0, max: RECORD_BYTES_MAX })?;
                 match keep.fan_out {
                     FanOut::Everyone => Ok(()),
                     FanOut::TheseFirst(peers) => {
-                        self.sized(peers, "list of peers", 0, PEERS_BYTES_MAX, "at most 4 KiB")
+                        self.size(peers, "list of peers", Bounds { min: 0, max: PEERS_BYTES_MAX })
                     }
                 }
             }
             Effect::Fetch(fetch) => {
-                self.sized(fetch.upstream, "upstream name", 1, NAME_BYTES_MAX, "1 byte to 1 KiB")?;
-                self.sized(fetch.path, "path", 0, PATH_BYTES_MAX, "at most 8 KiB")?;
-                self.sized(fetch.body, "body", 0, RECORD_BYTES_MAX, "at most 128 KiB")?;
-                self.sized(fetch.token, "token", 0, TOKEN_BYTES_MAX, "at most 4 KiB")?;
-                self.within(fetch.otherwise)
+                self.size(fetch.upstream, "upstream name", Bounds { min: 1, max: NAME_BYTES_MAX })?;
+                self.size(fetch.path, "path", Bounds { min: 0, max: PATH_BYTES_MAX })?;
+                self.size(fetch.body, "body", Bounds { min: 0, max: RECORD_BYTES_MAX })?;
+                self.size(fetch.token, "token", Bounds { min: 0, max: TOKEN_BYTES_MAX })?;
+                self.within_output(fetch.otherwise)
             }
             Effect::Subscribe(topic) | Effect::Unsubscribe(topic) => self.topic(topic),
             Effect::Publish(publish) => {
                 self.topic(publish.topic)?;
-                self.sized(publish.bytes, "publish", 0, RECORD_BYTES_MAX, "at most 128 KiB")?;
-                publish.tie.map_or(Ok(()), |tie| self.kept(tie))
+                self.size(publish.bytes, "publish", Bounds { min: 0, max: RECORD_BYTES_MAX })?;
+                publish.tie.map_or(Ok(()), |tie| self.tie(tie))
             }
             Effect::Close => Ok(()),
-            Effect::Note(note) => self.within(note.text),
+            Effect::Note(note) => self.within_output(note.text),
             Effect::Done(progress) => {
                 let Scope::Inputs(inputs) = &mut self.scope else { return Ok(()) };
-                let input = inputs.next().ok_or(Senseless::Inputs(self.done + 1, self.done))?;
+                let input = inputs.next().ok_or(InvalidDecision::Inputs { done: self.done + 1, inputs: self.done })?;
                 self.done += 1;
+                let bytes = input.bytes.len();
                 match progress.awaits {
-                    _ if progress.consumed > input.bytes.len() => {
-                        Err(Senseless::Consumed(progress.consumed, input.bytes.len()))
+                    _ if progress.consumed > bytes => {
+                        Err(InvalidDecision::Consumed { consumed: progress.consumed, bytes })
                     }
-                    Awaiting::Bytes(0) => Err(Senseless::AwaitsNothing),
+                    Awaiting::Bytes(0) => Err(InvalidDecision::AwaitsNothing),
                     _ => Ok(()),
                 }
             }
             Effect::Refuse(report) => match self.scope {
                 Scope::Reports(reports) if report as usize >= reports => {
-                    Err(Senseless::Scope(self.effect, "refuses a report that is not there"))
+                    Err(InvalidDecision::Scope(self.effect, "refuses a report that is not in the batch"))
                 }
                 _ => Ok(()),
             },
         }
     }
 
-    fn topic(&self, topic: Span) -> Result<(), Senseless> {
-        self.sized(topic, "topic", 1, KEY_BYTES_MAX, "1 byte to 64 KiB")
+    fn topic(&self, topic: Span) -> Result<(), InvalidDecision> {
+        self.size(topic, "topic", Bounds { min: 1, max: KEY_BYTES_MAX })
     }
 
-    fn within(&self, span: Span) -> Result<(), Senseless> {
+    fn within_output(&self, span: Span) -> Result<(), InvalidDecision> {
+        // In 64 bits, because the sum of two words of a guest may overflow 32.
         let end = u64::from(span.start) + u64::from(span.length);
-        if end <= self.output.len() as u64 { Ok(()) } else { Err(Senseless::Span(self.effect)) }
+        if end <= self.output.len() as u64 { Ok(()) } else { Err(InvalidDecision::Span(self.effect)) }
     }
 
-    fn sized(
-        &self,
-        span: Span,
-        what: &'static str,
-        min: usize,
-        max: usize,
-        must: &'static str,
-    ) -> Result<(), Senseless> {
-        self.within(span)?;
-        let length = span.length as usize;
-        if (min..=max).contains(&length) { Ok(()) } else { Err(Senseless::Size(self.effect, what, length, must)) }
+    fn size(&self, span: Span, field: &'static str, bounds: Bounds) -> Result<(), InvalidDecision> {
+        self.within_output(span)?;
+        let bytes = span.length as usize;
+        if (bounds.min..=bounds.max).contains(&bytes) {
+            Ok(())
+        } else {
+            Err(InvalidDecision::Size { effect: self.effect, field, bytes, bounds })
+        }
     }
 
-    /// Whether there is such a keep, or report.
-    fn kept(&self, number: u32) -> Result<(), Senseless> {
-        let exists = match self.scope {
-            Scope::Reports(count) => (number as usize) < count,
-            _ => number < self.keeps,
-        };
-        if exists { Ok(()) } else { Err(Senseless::Tie(self.effect)) }
+    /// Checks the number of a keep or, in a call on reports, the index of a report.
+    fn tie(&self, number: u32) -> Result<(), InvalidDecision> {
+        match self.scope {
+            Scope::Reports(count) if number as usize >= count => Err(InvalidDecision::TiedReport(self.effect)),
+            Scope::Reports(_) => Ok(()),
+            // Only earlier keeps are counted: the host performs effects in order, so a later keep has no result yet.
+            _ if number >= self.keeps => Err(InvalidDecision::TiedKeep(self.effect)),
+            _ => Ok(()),
+        }
     }
 }
-
-/// A window of 4 KiB holds 2048 of the shortest lines, and a guest may want more than one effect for each.
-const EFFECTS_MAX: usize = 8 << 10;
-/// The longest answer is a page of places, some tens of KiB; a call may bring hundreds of reports or questions.
-const OUTPUT_BYTES_MAX: usize = 8 << 20;
-/// Names of 64 nodes, 64 bytes each.
-const PEERS_BYTES_MAX: usize = 4 << 10;
-const NAME_BYTES_MAX: usize = 1 << 10;
-/// What common HTTP servers take.
-const PATH_BYTES_MAX: usize = 8 << 10;
-const TOKEN_BYTES_MAX: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -240,12 +287,12 @@ mod tests {
     use crate::effects::Effects;
     use crate::event::{Input, Mark, Progress};
 
-    /// Over 16 bytes of output.
+    /// A decision with 16 bytes of output.
     fn decision(effects: &[Effect]) -> Decision {
         Decision { output: vec![b'x'; 16], effects: effects.iter().copied().collect() }
     }
 
-    fn checked(effects: &[Effect]) -> Result<(), Senseless> {
+    fn checked(effects: &[Effect]) -> Result<(), InvalidDecision> {
         check(&decision(effects), Scope::Answer)
     }
 
@@ -266,59 +313,62 @@ mod tests {
     }
 
     #[test]
-    fn a_span_outside_of_the_output_is_senseless_even_where_it_overflows() {
+    fn span_outside_of_the_output_is_invalid_even_if_its_end_overflows() {
         for (start, length) in [(16, 1), (0, 17), (u32::MAX, u32::MAX)] {
             let reply = Effect::Reply(Reply { bytes: Span { start, length }, tie: None });
-            assert_eq!(checked(&[reply]), Err(Senseless::Span(1)));
+            assert_eq!(checked(&[reply]), Err(InvalidDecision::Span(1)));
         }
     }
 
     #[test]
-    fn a_tie_must_name_a_keep_that_comes_before() {
+    fn tie_must_name_an_earlier_keep() {
         assert_eq!(checked(&[keep(1, 1), tied_reply(0), keep(1, 1), tied_reply(0), tied_reply(1)]), Ok(()));
         for (effects, wrong) in
             [(vec![tied_reply(0), keep(1, 1)], 1), (vec![keep(1, 1), tied_reply(1)], 2), (vec![tied_reply(0)], 1)]
         {
-            assert_eq!(checked(&effects), Err(Senseless::Tie(wrong)));
+            assert_eq!(checked(&effects), Err(InvalidDecision::TiedKeep(wrong)));
         }
     }
 
     #[test]
-    fn a_decision_on_reports_may_only_refuse_publish_and_note() {
+    fn reports_allow_refuse_publish_and_note_only() {
         let reports = |effect| check(&decision(&[effect]), Scope::Reports(2));
         let publish = |tie| Effect::Publish(Publish { topic: span(1), bytes: span(1), tie });
         assert_eq!((reports(publish(Some(1))), reports(Effect::Refuse(1))), (Ok(()), Ok(())));
-        assert_eq!(reports(publish(Some(2))), Err(Senseless::Tie(1)));
+        assert_eq!(reports(publish(Some(2))), Err(InvalidDecision::TiedReport(1)));
         for wrong in [Effect::Close, Effect::Refuse(2), done(0)] {
-            assert!(matches!(reports(wrong), Err(Senseless::Scope(1, _))), "{wrong:?}");
+            assert!(matches!(reports(wrong), Err(InvalidDecision::Scope(1, _))), "{wrong:?}");
         }
-        assert!(matches!(checked(&[Effect::Refuse(0)]), Err(Senseless::Scope(1, _))));
-        assert!(matches!(checked(&[done(0)]), Err(Senseless::Scope(1, _))));
+        assert!(matches!(checked(&[Effect::Refuse(0)]), Err(InvalidDecision::Scope(1, _))));
+        assert!(matches!(checked(&[done(0)]), Err(InvalidDecision::Scope(1, _))));
     }
 
     #[test]
-    fn every_input_ends_once_and_consumes_no_more_than_it_has() {
+    fn inputs_are_done_once_and_consume_no_more_than_they_have() {
         let batch: InputBatch = [b"a\n", b"b\n"].map(|bytes| Input { bytes, mark: Mark::More }).into_iter().collect();
         let inputs = |effects: &[Effect]| check(&decision(effects), Scope::Inputs(batch.iter()));
         assert_eq!(inputs(&[done(2), Effect::Close, done(0)]), Ok(()));
-        assert_eq!(inputs(&[done(2)]), Err(Senseless::Inputs(1, 2)));
-        assert_eq!(inputs(&[done(2), done(2), done(0)]), Err(Senseless::Inputs(3, 2)));
-        assert_eq!(inputs(&[done(2), done(3)]), Err(Senseless::Consumed(3, 2)));
+        assert_eq!(inputs(&[done(2)]), Err(InvalidDecision::Inputs { done: 1, inputs: 2 }));
+        assert_eq!(inputs(&[done(2), done(2), done(0)]), Err(InvalidDecision::Inputs { done: 3, inputs: 2 }));
+        assert_eq!(inputs(&[done(2), done(3)]), Err(InvalidDecision::Consumed { consumed: 3, bytes: 2 }));
         let awaits = Awaiting::Bytes(0);
-        assert_eq!(inputs(&[Effect::Done(Progress { consumed: 0, awaits })]), Err(Senseless::AwaitsNothing));
+        assert_eq!(inputs(&[Effect::Done(Progress { consumed: 0, awaits })]), Err(InvalidDecision::AwaitsNothing));
     }
 
     #[test]
-    fn keys_and_ranks_have_limits() {
-        assert!(matches!(checked(&[keep(0, 1)]), Err(Senseless::Size(1, "key", 0, _))));
+    fn size_of_keys_and_ranks_is_bounded() {
+        assert!(matches!(checked(&[keep(0, 1)]), Err(InvalidDecision::Size { effect: 1, field: "key", bytes: 0, .. })));
         let long = Decision { output: vec![0; 100], ..decision(&[keep(1, 65)]) };
-        assert!(matches!(check(&long, Scope::Answer), Err(Senseless::Size(1, "rank", 65, _))));
+        assert!(matches!(
+            check(&long, Scope::Answer),
+            Err(InvalidDecision::Size { effect: 1, field: "rank", bytes: 65, .. })
+        ));
     }
 
     #[test]
-    fn words_that_are_no_effect_are_senseless_and_so_are_too_many() {
+    fn malformed_words_and_too_many_effects_are_invalid() {
         let unreadable = Decision { output: vec![], effects: Effects::from_words(vec![10, 99]) };
-        assert_eq!(check(&unreadable, Scope::Answer), Err(Senseless::Unreadable(2)));
-        assert_eq!(checked(&vec![Effect::Close; EFFECTS_MAX + 1]), Err(Senseless::Effects(EFFECTS_MAX + 1)));
+        assert_eq!(check(&unreadable, Scope::Answer), Err(InvalidDecision::Malformed(2)));
+        assert_eq!(checked(&vec![Effect::Close; EFFECTS_MAX + 1]), Err(InvalidDecision::Effects(EFFECTS_MAX + 1)));
     }
 }

@@ -1,11 +1,10 @@
-//! What comes out of a decision: plain data that points into one buffer.
+//! Effects: plain data whose spans point into the output of a [`Decision`](crate::Decision).
 //!
-//! The limits on effects stand where they are checked, in [`check`](crate::check).
+//! Owns their types. It must not know how effects are encoded or performed. [`limits`](crate::limits) bounds them.
 
-use crate::effects::Effects;
 use crate::event::Progress;
 
-/// Where something lies in the output of a decision.
+/// Range of bytes in the output of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// Offset of the first byte.
@@ -15,7 +14,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bytes it points at, or nothing when it points outside.
+    /// Returns the bytes of the span, or none if it exceeds the buffer.
     #[must_use]
     pub fn of(self, buffer: &[u8]) -> Option<&[u8]> {
         let start = self.start as usize;
@@ -23,50 +22,50 @@ impl Span {
     }
 }
 
-/// Ties a reply to what becomes of a keep.
+/// Dependency of a reply on a keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tie {
-    /// The number of the keep among the keeps of the decision, from 0.
+    /// Number of the keep among the keeps of the decision, from 0.
     pub keep: u32,
-    /// The reply to send instead when the keep is not accepted.
+    /// Reply to send instead if the keep is not accepted or not acknowledged in time.
     pub otherwise: Span,
 }
 
-/// Bytes to the session.
+/// Bytes to send to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// What to send.
+    /// Bytes to send.
     pub bytes: Span,
-    /// None: send in any case.
+    /// Keep that the reply depends on. None: always send.
     pub tie: Option<Tie>,
 }
 
-/// Who is told of a keep first.
+/// Order in which peers receive a keep. It decides speed, not membership: repair brings every keep to every node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FanOut {
     /// Every peer but the one it came from.
     #[default]
     Everyone,
-    /// These peers at once, the others by repair: their names, each ended by a newline.
+    /// These peers at once, the others by repair. The span holds their names, each ended by a newline.
     TheseFirst(Span),
 }
 
-/// Keeps a record under a key if it wins.
+/// Record to keep under a key if it wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// The key.
     pub key: Span,
-    /// At most 64 bytes, compared as bytes.
+    /// The rank: at most 64 bytes, compared as bytes.
     pub rank: Span,
-    /// How the record is written.
+    /// Form of the record.
     pub form: u32,
     /// The record.
     pub bytes: Span,
-    /// Whom to tell.
+    /// Order in which peers receive it.
     pub fan_out: FanOut,
 }
 
-/// How an upstream is asked.
+/// HTTP method of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Without a body.
@@ -75,39 +74,38 @@ pub enum Method {
     Post,
 }
 
-/// Asks an upstream by name.
+/// HTTP request to an upstream, which is addressed by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fetch {
-    /// The name of an upstream from the configuration.
+    /// Name of an upstream in the configuration.
     pub upstream: Span,
-    /// How.
+    /// HTTP method.
     pub method: Method,
-    /// Path and query behind the upstream's base URL: empty, or starting with `/` or `?`.
+    /// Path and query, appended to the upstream's base URL: empty, or starting with `/` or `?`.
     pub path: Span,
-    /// The body of a post.
+    /// Body of a POST.
     pub body: Span,
-    /// All that is needed to finish, at most 4 KiB.
+    /// Opaque state that comes back with the answer, at most 4 KiB.
     pub token: Span,
-    /// The reply to send in its place when there is nobody to decide the answer.
+    /// Fallback reply, for when no generation can decide the answer or the time for the reply runs out.
     pub otherwise: Span,
 }
 
-/// Bytes to every session of this node that subscribed to a topic.
+/// Message to every session of this node that subscribed to a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publish {
     /// The topic.
     pub topic: Span,
-    /// What to send.
+    /// Bytes to send.
     pub bytes: Span,
-    /// The number of a keep among the keeps (or, in a decision on reports, the index of a report) that must have been
-    /// applied.
+    /// Number of a keep (in a call on reports: index of a report) that must have been applied. None: always publish.
     pub tie: Option<u32>,
 }
 
-/// How much a note matters.
+/// Severity of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// For whoever looks for a fault in the guest.
+    /// For debugging the guest.
     Debug,
     /// Of interest in normal operation.
     Info,
@@ -115,86 +113,37 @@ pub enum Level {
     Warn,
 }
 
-/// A line for the node's log.
+/// Line for the node's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How much it matters.
+    /// Severity.
     pub level: Level,
     /// The text.
     pub text: Span,
 }
 
-/// One effect.
+/// One effect of a decision, which the host performs after the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Effect {
-    /// Bytes to the session.
+    /// Send bytes to the session.
     Reply(Reply),
-    /// A record to keep.
+    /// Keep a record.
     Keep(Keep),
-    /// An upstream to ask.
+    /// Send a request to an upstream.
     Fetch(Fetch),
-    /// The session joins a topic.
+    /// Subscribe the session to a topic.
     Subscribe(Span),
-    /// The session leaves a topic.
+    /// Unsubscribe the session from a topic.
     Unsubscribe(Span),
-    /// Bytes to a topic.
+    /// Publish bytes to a topic.
     Publish(Publish),
     /// End the session once its replies are out.
     Close,
-    /// A line for the log.
+    /// Write a line to the log.
     Note(Note),
-    /// The end of the effects of one input.
+    /// End the effects of one input.
     Done(Progress),
-    /// The report of this index is set aside.
+    /// Quarantine the report of this index.
     Refuse(u32),
-}
-
-/// What a call decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Decision {
-    /// The bytes that the spans of the effects point into.
-    pub output: Vec<u8>,
-    /// In the order in which they are to be performed.
-    pub effects: Effects,
-}
-
-impl Decision {
-    /// The bytes that a span points at; empty when it points outside.
-    #[must_use]
-    pub fn bytes(&self, span: Span) -> &[u8] {
-        span.of(&self.output).unwrap_or_default()
-    }
-
-    /// The names in a fan-out.
-    pub fn peers(&self, span: Span) -> impl Iterator<Item = &[u8]> {
-        self.bytes(span).split(|&byte| byte == b'\n').filter(|name| !name.is_empty())
-    }
-
-    /// What became of the first input, if it was one that was decided.
-    #[must_use]
-    pub fn progress(&self) -> Option<Progress> {
-        self.effects.iter().find_map(|effect| if let Effect::Done(progress) = effect { Some(progress) } else { None })
-    }
-
-    /// Writes something into the output and says where it lies.
-    ///
-    /// # Panics
-    ///
-    /// When the output passes 4 GiB, which the memory cap of an instance rules out.
-    pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
-        let start = self.output.len();
-        write(&mut self.output);
-        let length = self.output.len() - start;
-        Span {
-            start: u32::try_from(start).expect("output is under 4 GiB"),
-            length: u32::try_from(length).expect("output is under 4 GiB"),
-        }
-    }
-
-    /// Copies bytes into the output and says where they lie.
-    pub fn copy(&mut self, bytes: &[u8]) -> Span {
-        self.write(|out| out.extend_from_slice(bytes))
-    }
 }

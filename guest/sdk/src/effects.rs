@@ -1,60 +1,68 @@
-//! Effects as they travel: one list of 32-bit words, written on one side of the boundary and read on the other.
+//! Codec of effects: one list of 32-bit words, encoded on one side of the WIT boundary and decoded on the other.
 //!
-//! The table in `wit/effects.wit` is the contract; this is its codec. Reading looks at nothing but the shape: whether
-//! spans and ties make sense is [`check`](crate::check)'s to say.
+//! Owns the encoding that the table in `wit/effects.wit` defines. Decoding must not judge spans, ties or sizes, only the
+//! kind and number of words; `check` does the rest. The number of words bounds it.
 
 use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 use crate::event::{Awaiting, Progress};
 
-/// Effects, in the order in which they are to be performed.
+/// Encoded effects, in the order in which the host performs them.
+///
+/// ```
+/// use herd_sdk::{Effect, Effects};
+///
+/// let effects = Effects::from_iter([Effect::Refuse(2), Effect::Close]);
+/// assert_eq!(effects.words(), [13, 2, 10]);
+/// assert_eq!(effects.iter().count(), 2);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     words: Vec<u32>,
 }
 
 impl Effects {
-    /// None yet, with room for so many words.
+    /// Returns an empty list with capacity for this many words.
     #[must_use]
     pub fn with_capacity(words: usize) -> Self {
         Self { words: Vec::with_capacity(words) }
     }
 
-    /// Takes words as they came.
+    /// Wraps words without decoding them.
     #[must_use]
     pub fn from_words(words: Vec<u32>) -> Self {
         Self { words }
     }
 
-    /// The words.
+    /// Returns the words.
     #[must_use]
     pub fn words(&self) -> &[u32] {
         &self.words
     }
 
-    /// The words.
+    /// Returns the words.
     #[must_use]
     pub fn into_words(self) -> Vec<u32> {
         self.words
     }
 
-    /// There are none.
+    /// Returns whether the list holds no words.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// Reads them one by one. Ends early at words that are no effect; see [`Iter::rest`].
+    /// Decodes the effects one by one. Stops at words that it cannot decode; see [`Iter::rest`].
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter { words: &self.words }
     }
 
-    /// Reads those from this word on.
+    /// Decodes the effects from this word on.
     pub(crate) fn iter_from(&self, word: usize) -> Iter<'_> {
         Iter { words: self.words.get(word..).unwrap_or_default() }
     }
 
-    /// Adds one.
+    /// Encodes one effect at the end.
     #[inline]
     pub fn push(&mut self, effect: Effect) {
         match effect {
@@ -131,14 +139,14 @@ impl FromIterator<Effect> for Effects {
     }
 }
 
-/// Reads effects one by one.
+/// Iterator that decodes effects.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     words: &'a [u32],
 }
 
 impl<'a> Iter<'a> {
-    /// The words that were not read: when there is no next effect and these are left, they are none.
+    /// Returns the words that are not decoded yet. If the iterator has ended and words are left, they are malformed.
     #[must_use]
     pub fn rest(&self) -> &'a [u32] {
         self.words
@@ -205,7 +213,7 @@ impl Iterator for Iter<'_> {
     }
 }
 
-/// The first word of an effect.
+/// First word of an effect.
 mod kind {
     pub(super) const REPLY: u32 = 1;
     pub(super) const REPLY_IF_KEPT: u32 = 2;
@@ -259,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_effect_reads_back() {
+    fn decoding_returns_every_encoded_effect() {
         let effects: Effects = every_effect().into_iter().collect();
         assert_eq!(effects.iter().collect::<Vec<_>>(), every_effect());
         let mut read = effects.iter();
@@ -268,18 +276,18 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_that_is_cut_short_is_none() {
+    fn decoding_rejects_a_truncated_effect() {
         for effect in every_effect() {
             let mut words = Effects::from_iter([effect]).into_words();
             words.pop();
             let cut = Effects::from_words(words);
-            // Cut by one word, a keep that tells some first is not another effect either.
+            // In particular, a `KEEP_THESE_FIRST` without its last word must not decode as a `KEEP`.
             assert_eq!(cut.iter().next(), None, "{effect:?}");
         }
     }
 
     #[test]
-    fn words_that_are_no_effect_are_left_over() {
+    fn decoding_leaves_malformed_words() {
         for words in [
             &[0][..],
             &[14, 1, 2],

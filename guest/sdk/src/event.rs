@@ -1,37 +1,49 @@
-//! What goes into a decision. Everything here is borrowed from the caller for one call.
+//! Events: the arguments of a call.
+//!
+//! Owns their types. It must not know where events come from. They borrow from the caller for one call; the host bounds
+//! their size.
 
-/// The outside world as one call sees it.
+/// Time and randomness of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     /// Nanoseconds since the Unix epoch.
     pub now_ns: u64,
-    /// 128 fresh bits.
+    /// 128 random bits, fresh for each call.
     pub random: (u64, u64),
 }
 
-/// What the end of the bytes of an input means.
+/// Meaning of the end of an input's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// More may come.
+    /// More bytes may follow.
     More,
-    /// The client has ended its input: a rest without a delimiter is complete.
+    /// The client ended its input. Bytes after the last delimiter are complete.
     End,
-    /// These are the first bytes of a line that is over the limit.
+    /// The bytes are the first ones of a line over the length limit. The host closes the session after this call.
     Overlong,
 }
 
-/// Bytes from a session: what one read brought, behind what was left over before it.
+/// Bytes from a session: those left over from its last call, followed by new ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
-    /// What their end means.
+    /// Meaning of their end.
     pub mark: Mark,
 }
 
 impl<'a> Input<'a> {
-    /// Calls `each` with every complete line, without its newline, and consumes them. A rest without
-    /// a newline is complete when the input has ended or the line is over its limit.
+    /// Calls `each` with every complete line, without its newline, and consumes those lines. Bytes without a newline are
+    /// a complete line if the input has ended or the line exceeds the limit.
+    ///
+    /// ```
+    /// use herd_sdk::{Awaiting, Input, Mark};
+    ///
+    /// let mut lines = vec![];
+    /// let progress = Input { bytes: b"a\nb\nrest", mark: Mark::More }.lines(|line| lines.push(line));
+    /// assert_eq!(lines, [b"a", b"b"]);
+    /// assert_eq!((progress.consumed, progress.awaits), (4, Awaiting::Delimiter(b'\n')));
+    /// ```
     pub fn lines(self, mut each: impl FnMut(&'a [u8])) -> Progress {
         let mut rest = self.bytes;
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -46,66 +58,66 @@ impl<'a> Input<'a> {
     }
 }
 
-/// What a guest needs before another call makes sense.
+/// Condition on new bytes for the next call. The host does not call the guest before it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaiting {
-    /// This byte.
+    /// This byte arrives.
     Delimiter(u8),
-    /// This many bytes more than are left over; at least 1.
+    /// This many more bytes arrive; at least 1.
     Bytes(u32),
 }
 
-/// What became of the bytes of an input.
+/// Progress on one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Progress {
-    /// How many bytes are done with.
+    /// Number of bytes consumed. The host passes the others again, followed by new ones.
     pub consumed: usize,
-    /// What to wait for.
+    /// Condition for the next call.
     pub awaits: Awaiting,
 }
 
-/// One record on its way from another node.
+/// A record that a peer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The rank its writer gave it.
+    /// Rank that the writer assigned.
     pub rank: &'a [u8],
-    /// The form the bytes are in. A guest is shown its own; see [`Forms`](crate::Forms).
+    /// Form of the record. A guest receives its own form only; see [`Forms`](crate::Forms).
     pub form: u32,
     /// The record.
     pub bytes: &'a [u8],
-    /// The name of the node that took it from a client.
+    /// Name of the node that received it from a client.
     pub origin: &'a [u8],
 }
 
-/// A batch of reports: all that one frame of a peer brought and that is news.
+/// Batch of reports: those of one frame whose rank is higher than that of the current record.
 pub type Reports<'a> = &'a [Report<'a>];
 
-/// Why there is no answer from an upstream.
+/// Reason why a fetch has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// No upstream of that name is configured, or the request is malformed.
     Unknown,
     /// The connection failed or was refused.
     Unreachable,
-    /// The upstream took longer than its time limit.
+    /// The upstream exceeded its time limit.
     Timeout,
-    /// The answer is larger than the upstream's size limit.
+    /// The answer exceeds the upstream's size limit.
     TooLarge,
-    /// The connection broke before the whole answer was there.
+    /// The connection closed before the answer was complete.
     Incomplete,
-    /// Too many requests are under way.
+    /// Too many requests are in flight, or the budget is used up.
     Busy,
 }
 
 impl Failure {
-    /// Every failure, for tables and parsers.
+    /// All failures, for tables and parsers.
     pub const ALL: [Self; 6] =
         [Self::Unknown, Self::Unreachable, Self::Timeout, Self::TooLarge, Self::Incomplete, Self::Busy];
 
-    /// The word for it, as transcripts spell it.
+    /// Returns the failure's name in transcripts.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -119,26 +131,26 @@ impl Failure {
     }
 }
 
-/// How a fetch ended.
+/// Outcome of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome<'a> {
-    /// With an answer, whatever its status.
+    /// The upstream answered, with any status.
     Answered {
         /// The HTTP status.
         status: u16,
         /// The body.
         body: &'a [u8],
     },
-    /// Without.
+    /// The fetch has no answer.
     Failed(Failure),
 }
 
-/// A record as it is kept now.
+/// Current record of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The rank its writer gave it.
+    /// Rank that the writer assigned.
     pub rank: Vec<u8>,
-    /// The form the bytes are in. A guest is shown its own; see [`Forms`](crate::Forms).
+    /// Form of the record. A guest receives its own form only; see [`Forms`](crate::Forms).
     pub form: u32,
     /// The record.
     pub bytes: Vec<u8>,

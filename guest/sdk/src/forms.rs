@@ -1,19 +1,22 @@
-//! How a guest reads records that another version of it wrote.
+//! Conversion of records between the forms of different versions of a guest.
+//!
+//! Owns the trait and its errors. It must not know where records are kept or when they are converted; the host does. Each
+//! conversion has the deadline and the memory of a decision, and its result the limit of a record.
 
 use std::fmt;
 
-/// The forms a guest knows. Implemented beside [`Logic`](crate::Logic) by a guest whose records are written in another
-/// form than the first, or who reads such, and named in [`export!`](crate::export!).
+/// Forms that a guest reads and writes. A guest implements it beside [`Logic`](crate::Logic) if it writes another form
+/// than the first or reads more than one, and names it in [`export!`](crate::export!).
 ///
-/// Each function is one of its arguments alone: a node remembers what it came to. Records are given by the thousand,
-/// and by strangers, so none may take long, and none may panic on what it does not expect.
+/// Each conversion must be a pure function of its arguments, because nodes cache the results. Records arrive by the
+/// thousand and from other nodes, so a conversion must be fast and must not panic on unexpected bytes.
 ///
 /// ```
 /// use herd_sdk::{Forms, Unconvertible};
 ///
 /// struct Shouting;
 ///
-/// /// The first form is a word; ours is that word in capitals.
+/// /// Form 1 is a word in lower case, form 2 the same word in capitals.
 /// impl Forms for Shouting {
 ///     const NATIVE: u32 = 2;
 ///
@@ -29,39 +32,39 @@ use std::fmt;
 /// assert_eq!(Shouting::upgrade(1, b"here"), Ok(b"HERE".to_vec()));
 /// ```
 pub trait Forms {
-    /// The form this guest writes: the number that it passes to [`Turn::keep`](crate::Turn::keep). A guest without
-    /// `Forms` is taken to write form 1.
+    /// Form that the guest writes: the number that it passes to [`Context::keep`](crate::Context::keep). The host assumes
+    /// form 1 for a guest without `Forms`.
     const NATIVE: u32;
 
-    /// Converts a record of another form to the native one. Unless overridden, no other form is known.
+    /// Converts a record of another form to the native one. The default knows the native form only.
     ///
     /// # Errors
     ///
-    /// The form is unknown, or the bytes are not of that form. The guest is not shown that record.
+    /// The form is unknown, or the bytes do not have that form. The record is then hidden from the guest.
     fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         if from == Self::NATIVE { Ok(bytes.to_vec()) } else { Err(Unconvertible::UnknownForm) }
     }
 
-    /// Converts a record of the native form to another one, for a generation that knows only that. Unless overridden, no
-    /// other form is known, and there is no way back to a guest that writes another one.
+    /// Converts a record of the native form to another one, for a generation that knows only that form. The default knows
+    /// the native form only, so a swap to this guest is not reversible.
     ///
     /// # Errors
     ///
-    /// The form is unknown, or the bytes are not of the native form. That generation is not shown that record.
+    /// The form is unknown, or the bytes do not have the native form. The record is then hidden from that generation.
     fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         if to == Self::NATIVE { Ok(bytes.to_vec()) } else { Err(Unconvertible::UnknownForm) }
     }
 }
 
-/// The form of a guest without [`Forms`].
+/// Form of a guest without [`Forms`].
 pub const FIRST_FORM: u32 = 1;
 
-/// A record cannot be converted. Nothing changed.
+/// Reason why a record cannot be converted. Nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unconvertible {
-    /// The guest does not know the form. Another generation may be asked.
+    /// The guest does not know the form. The host then tries another generation.
     UnknownForm,
-    /// The bytes are not of the form they are said to be.
+    /// The bytes do not have the stated form.
     Malformed,
 }
 
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_says_only_what_it_writes_knows_that_form_and_no_other() {
+    fn default_conversions_know_the_native_form_only() {
         for convert in [Alone::upgrade, Alone::downgrade] {
             assert_eq!(convert(7, b"as it is"), Ok(b"as it is".to_vec()));
             assert_eq!(convert(1, b"as it is"), Err(Unconvertible::UnknownForm));

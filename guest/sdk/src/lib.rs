@@ -1,11 +1,11 @@
-//! What an author of protocol logic depends on.
+//! SDK for authors of protocol logic.
 //!
-//! A guest implements [`Logic`] on a type of its own and names that type in [`export!`]; built for
-//! `wasm32-wasip2` it is then a component that a node can serve, and built natively it is ordinary
+//! A guest implements [`Logic`] on a type of its own and names that type in [`export!`]. Built for
+//! `wasm32-wasip2`, the crate is a component that a node can serve. Built natively, it is ordinary
 //! Rust that tests can call.
 //!
 //! ```
-//! use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+//! use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Context};
 //!
 //! struct Hello;
 //!
@@ -18,8 +18,8 @@
 //!         Ok(Self)
 //!     }
 //!
-//!     fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
-//!         input.lines(|line| turn.reply_with(|out| {
+//!     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+//!         input.lines(|line| context.reply_with(|out| {
 //!             out.extend_from_slice(b"hello ");
 //!             out.extend_from_slice(line);
 //!             out.push(b'\n');
@@ -30,40 +30,99 @@
 //! herd_sdk::export!(Hello);
 //! ```
 //!
-//! This crate owns the vocabulary that both sides of the boundary share. It knows nothing about
-//! sockets, clocks or wasmtime. [`transcript`] runs recorded events against any guest.
+//! A unit test calls the logic through [`native::Native`], a [`transcript`] through files:
+//!
+//! ```
+//! # use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Context};
+//! # struct Hello;
+//! # impl Logic for Hello {
+//! #     fn describe() -> Description { Description::default() }
+//! #     fn configure(_: &Settings) -> Result<Self, BadSetting> { Ok(Self) }
+//! #     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+//! #         input.lines(|line| context.reply(&[b"hello ", line, b"\n"].concat()))
+//! #     }
+//! # }
+//! use std::sync::Arc;
+//!
+//! use herd_sdk::native::{Decider, MemoryRecords, Native};
+//! use herd_sdk::{Mark, Moment};
+//!
+//! let mut guest = Native::new(Hello, Arc::new(MemoryRecords::default()));
+//! let input = Input { bytes: b"world\n", mark: Mark::More };
+//! let decision = guest.input(Moment::default(), input)?;
+//! assert_eq!(decision.output, b"hello world\n");
+//! # Ok::<(), herd_sdk::native::Fault>(())
+//! ```
+//!
+//! This crate owns the vocabulary that both sides of the WIT boundary share: events, effects, their encoding and their
+//! [`limits`]. It must not know sockets, clocks or wasmtime. [`limits`] bounds each decision.
 
 pub mod batch;
-#[cfg(not(target_family = "wasm"))]
-pub mod check;
+mod context;
+mod decide_inputs;
+mod decision;
 pub mod effect;
 pub mod effects;
 pub mod event;
 pub mod forms;
+pub mod limits;
 pub mod logic;
-mod turn;
+mod records;
 
+#[cfg(not(target_family = "wasm"))]
+pub mod check;
 #[cfg(target_family = "wasm")]
-pub mod glue;
+pub mod component;
+#[cfg(not(target_family = "wasm"))]
+pub mod converted;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
-#[cfg(not(target_family = "wasm"))]
-pub mod shown;
 #[cfg(not(target_family = "wasm"))]
 pub mod transcript;
 
 pub use batch::{InputBatch, Inputs, ReportBatch};
-pub use effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
+pub use context::{Checkpoint, Context, KeepIndex};
+pub use decide_inputs::decide_inputs;
+pub use decision::Decision;
+pub use effect::{Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 pub use effects::Effects;
 pub use event::{Awaiting, Failure, Found, Input, Mark, Moment, Outcome, Progress, Report, Reports};
 pub use forms::{Forms, Unconvertible};
 pub use logic::{BadSetting, Description, Logic, Settings};
-pub use turn::{KeepIndex, Records, SoFar, Turn};
+pub use records::Records;
 
-/// Makes a component of a type that implements [`Logic`]: `export!(Hello);`. One that implements [`Forms`] too, and
-/// writes another form than the first or reads others, says so: `export!(Hello, forms);`.
+/// Exports a type that implements [`Logic`] as a component.
 ///
-/// Outside wasm it expands to nothing, so the same crate builds and tests natively.
+/// `export!(Hello);` exports the logic alone. `export!(Hello, forms);` also exports the type's [`Forms`], for a guest that
+/// writes another form than the first or reads more than one.
+///
+/// On targets other than wasm the macro expands to nothing, so the same crate builds and tests natively.
+///
+/// ```
+/// use herd_sdk::{BadSetting, Context, Description, Forms, Input, Logic, Progress, Settings};
+///
+/// struct Echo;
+///
+/// impl Logic for Echo {
+///     fn describe() -> Description {
+///         Description { name: "echo".into(), version: "1".into(), commands: vec![] }
+///     }
+///
+///     fn configure(_: &Settings) -> Result<Self, BadSetting> {
+///         Ok(Self)
+///     }
+///
+///     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+///         input.lines(|line| context.reply(line))
+///     }
+/// }
+///
+/// impl Forms for Echo {
+///     const NATIVE: u32 = 2;
+/// }
+///
+/// herd_sdk::export!(Echo, forms);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($logic:ty, forms) => {
@@ -71,8 +130,8 @@ macro_rules! export {
 
         #[cfg(target_family = "wasm")]
         const _: () = {
-            type Converter = $crate::glue::Converter<$logic>;
-    $crate::glue::forms_bindings::export_forms!(Converter with_types_in $crate::glue::forms_bindings);
+            type Converter = $crate::component::Converter<$logic>;
+    $crate::component::forms_bindings::export_forms!(Converter with_types_in $crate::component::forms_bindings);
         };
     };
     ($logic:ty) => {
@@ -82,9 +141,9 @@ macro_rules! export {
                 static LOGIC: ::std::cell::OnceCell<$logic> = const { ::std::cell::OnceCell::new() };
             }
 
-            struct Slot;
+            struct Cell;
 
-            impl $crate::glue::Slot for Slot {
+            impl $crate::component::LogicCell for Cell {
                 type Logic = $logic;
 
                 fn with<R>(use_it: impl FnOnce(&::std::cell::OnceCell<$logic>) -> R) -> R {
@@ -92,8 +151,8 @@ macro_rules! export {
                 }
             }
 
-            type Component = $crate::glue::Component<Slot>;
-    $crate::glue::bindings::export!(Component with_types_in $crate::glue::bindings);
+            type Component = $crate::component::Component<Cell>;
+    $crate::component::bindings::export!(Component with_types_in $crate::component::bindings);
         };
     };
 }

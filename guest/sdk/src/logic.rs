@@ -1,73 +1,118 @@
-//! The trait that a guest implements.
+//! The trait that a guest implements, and what configures it.
+//!
+//! Owns the author's side of the contract in plain Rust. It must not know how calls are encoded or who makes them. Each
+//! method is one call: the host bounds its time, its memory and its effects.
 
 use std::fmt;
 
+use crate::context::Context;
 use crate::event::{Input, Outcome, Progress, Reports};
-use crate::turn::Turn;
 
-/// Protocol logic: decides what a node does with what its clients and peers send.
+/// Protocol logic: decides how a node handles the input of its clients and the reports of its peers.
 ///
-/// A value holds what [`configure`](Logic::configure) made of the settings and nothing else. Any
-/// instance may vanish between two calls, so nothing that is learnt in a call may be kept for the next.
+/// A value holds only what [`configure`](Logic::configure) derived from the settings. The host may drop an instance
+/// between any two calls, so a call must not depend on state from an earlier one. State belongs in records.
+///
+/// ```
+/// use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
+///
+/// /// `SET <key> <value>` stores a value, `GET <key>` returns it.
+/// struct KeyValue;
+///
+/// impl Logic for KeyValue {
+///     fn describe() -> Description {
+///         Description { name: "key-value".into(), version: "1".into(), commands: vec!["SET".into(), "GET".into()] }
+///     }
+///
+///     fn configure(_: &Settings) -> Result<Self, BadSetting> {
+///         Ok(Self)
+///     }
+///
+///     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+///         input.lines(|line| match line.split(|&byte| byte == b' ').collect::<Vec<_>>()[..] {
+///             [b"SET", key, value] => {
+///                 // Last writer wins: the rank is the time of the call.
+///                 let rank = context.now_ns().to_be_bytes();
+///                 let keep = context.keep(key, &rank, 1, |out| out.extend_from_slice(value));
+///                 context.reply_if_kept(keep, |out| out.extend(b"OK\n"), |out| out.extend(b"NOT STORED\n"));
+///             }
+///             [b"GET", key] => {
+///                 let found = context.record(key).unwrap_or_default();
+///                 context.reply_with(|out| {
+///                     out.extend_from_slice(&found.bytes);
+///                     out.push(b'\n');
+///                 });
+///             }
+///             _ => context.reply(b"?\n"),
+///         })
+///     }
+/// }
+/// ```
 pub trait Logic: Sized {
-    /// Says what the guest is.
+    /// Returns the guest's name, version and command words.
     fn describe() -> Description;
 
-    /// Makes the logic from its settings.
+    /// Creates the logic from its settings.
     ///
     /// # Errors
     ///
-    /// The first setting that is unknown or cannot be used. The node does not start, or the swap is
-    /// refused, with these words.
+    /// The first setting that is unknown or has an unusable value. The node does not start, or refuses the swap, and
+    /// shows this error.
     fn configure(settings: &Settings) -> Result<Self, BadSetting>;
 
-    /// Decides what a session brought. One call of a guest takes the inputs of several sessions, each of which comes here.
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress;
+    /// Decides the input of one session. The sdk calls this once for each session of a batch.
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress;
 
-    /// Decides a batch of reports from a peer. Those that are not refused are kept: all, unless overridden.
-    fn reports(&self, _reports: Reports<'_>, _turn: &mut Turn<'_>) {}
+    /// Decides a batch of reports from a peer. Reports that are not refused are kept. The default refuses none.
+    fn reports(&self, _reports: Reports<'_>, _turn: &mut Context<'_>) {}
 
-    /// Decides the answer to a fetch; `token` and `otherwise` are those of the fetch. Replies `otherwise` unless
-    /// overridden.
-    fn answer(&self, _token: &[u8], otherwise: &[u8], _outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        turn.reply(otherwise);
+    /// Decides the answer to a fetch. `token` and `otherwise` are those of the fetch. The default replies `otherwise`.
+    fn answer(&self, _token: &[u8], otherwise: &[u8], _outcome: Outcome<'_>, context: &mut Context<'_>) {
+        context.reply(otherwise);
     }
 }
 
-/// What a guest says about itself.
+/// Name, version and commands of a guest, for people and dashboards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
-    /// A short name.
+    /// Short name, such as `default`.
     pub name: String,
-    /// Any text.
+    /// Free text, such as `1.2.0`.
     pub version: String,
-    /// The command words it knows.
+    /// Command words that the guest handles.
     pub commands: Vec<String>,
 }
 
-/// What an instance is told once, before its first call.
+/// Configuration of an instance, passed once before its first call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The name of the node.
+    /// Name of the node.
     pub node: String,
-    /// Name and value, sorted by name, each name once.
+    /// Pairs of name and value, sorted by name, each name once.
     pub table: Vec<(String, String)>,
 }
 
 impl Settings {
-    /// The value of a setting.
+    /// Returns the value of a setting.
+    ///
+    /// ```
+    /// let settings = herd_sdk::Settings { node: "Riley".into(), table: vec![("radius".into(), "5".into())] };
+    /// assert_eq!(settings.value("radius"), Some("5"));
+    /// assert_eq!(settings.value("bound"), None);
+    /// ```
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         self.table.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// A setting that cannot be used. The guest's author or the operator is at fault; nothing changed.
+/// Error for a setting that is unknown or has an unusable value. The fault is the operator's or the guest author's;
+/// nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSetting {
-    /// Which setting.
+    /// Name of the setting.
     pub name: String,
-    /// What is wrong and what would be right.
+    /// The problem and an accepted value, in lower case, without a full stop.
     pub problem: String,
 }
 

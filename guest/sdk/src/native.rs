@@ -1,61 +1,34 @@
-//! A guest without wasm: what a transcript, a benchmark or a simulator needs of a decider, and the one that
-//! calls a [`Logic`] directly.
+//! Guests without wasm: the [`Decider`] trait, and one that calls a [`Logic`] directly.
+//!
+//! For transcripts, tests, benchmarks and simulators. Owns records in memory, ranked as on a node. It must not know
+//! components, sockets or clocks. Nothing bounds a call or the records, so it must not serve clients.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+mod decider;
+mod memory_records;
+
+use std::sync::Arc;
 
 use crate::batch::{InputBatch, ReportBatch, read_reports};
-use crate::effect::{Decision, Effect};
-use crate::event::{Found, Input, Moment, Outcome, Report, Reports};
+use crate::context::Context;
+use crate::converted::ConvertedReports;
+use crate::decide_inputs::decide_inputs;
+use crate::decision::Decision;
+use crate::event::{Found, Moment, Outcome, Reports};
 use crate::forms::{FIRST_FORM, Forms, Unconvertible};
 use crate::logic::Logic;
-use crate::shown::ShownReports;
-use crate::turn::{Records, Turn};
+use crate::records::Records;
 
-/// Why a decider did not decide, in words.
-pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+pub use decider::{Decider, Fault};
+pub use memory_records::MemoryRecords;
 
-/// Whoever decides events: the native logic, or a component.
-pub trait Decider {
-    /// Decides inputs of several sessions. See [`Logic::input`].
-    ///
-    /// # Errors
-    ///
-    /// The guest is at fault; nothing was decided.
-    fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault>;
-
-    /// Decides the input of one session.
-    ///
-    /// # Errors
-    ///
-    /// The guest is at fault; nothing was decided.
-    fn input(&mut self, at: Moment, input: Input<'_>) -> Result<Decision, Fault> {
-        self.inputs(at, &InputBatch::from_iter([input]))
-    }
-
-    /// See [`Logic::reports`].
-    ///
-    /// # Errors
-    ///
-    /// The guest is at fault; nothing was decided.
-    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault>;
-
-    /// See [`Logic::answer`].
-    ///
-    /// # Errors
-    ///
-    /// The guest is at fault; nothing was decided.
-    fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault>;
-}
-
-/// Decides with a [`Logic`] that is linked in.
+/// [`Decider`] that calls a [`Logic`] linked into the same binary.
 pub struct Native<L> {
     logic: L,
     records: Arc<MemoryRecords>,
     known: KnownForms,
 }
 
-/// What a logic knows of forms.
+/// Native form of a logic and its conversion to it. Function pointers, so that [`Native`] needs no bound on [`Forms`].
 #[derive(Clone, Copy)]
 struct KnownForms {
     native: u32,
@@ -63,27 +36,27 @@ struct KnownForms {
 }
 
 impl<L: Logic> Native<L> {
-    /// Decides with `logic` over `records`. As on a node, it is shown those of the first form and no others, unless it
-    /// is [`converting`](Self::converting).
+    /// Creates a decider over `records`. As on a node, the logic sees records of the first form only, unless it is
+    /// [`converting`](Self::converting).
     pub fn new(logic: L, records: Arc<MemoryRecords>) -> Self {
         let upgrade = |_, _: &[u8]| Err(Unconvertible::UnknownForm);
         Self { logic, records, known: KnownForms { native: FIRST_FORM, upgrade } }
     }
 
-    fn records(&self) -> InItsForm<'_> {
-        InItsForm { records: &self.records, known: self.known }
+    fn records(&self) -> NativeView<'_> {
+        NativeView { records: &self.records, known: self.known }
     }
 
     fn decide_reports(&self, at: Moment, reports: Reports<'_>) -> Decision {
         let records = self.records();
-        let mut turn = Turn::new(at, &records);
-        self.logic.reports(reports, &mut turn);
-        turn.finish()
+        let mut context = Context::new(at, &records);
+        self.logic.reports(reports, &mut context);
+        context.finish()
     }
 }
 
 impl<L: Logic + Forms> Native<L> {
-    /// The same, which is shown records and reports in its own form.
+    /// Converts records and reports to the logic's own form before it sees them.
     #[must_use]
     pub fn converting(self) -> Self {
         Self { known: KnownForms { native: L::NATIVE, upgrade: L::upgrade }, ..self }
@@ -92,104 +65,54 @@ impl<L: Logic + Forms> Native<L> {
 
 impl<L: Logic> Decider for Native<L> {
     fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
-        Ok(Turn::decide_inputs(at, &self.records(), &self.logic, inputs.iter(), inputs.bytes().len()))
+        Ok(decide_inputs(at, &self.records(), &self.logic, inputs.iter(), inputs.bytes().len()))
     }
 
     fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
         let batch: ReportBatch = reports.iter().collect();
         let convert = |form, bytes: &[u8]| (self.known.upgrade)(form, bytes).ok();
-        let Some(shown) = ShownReports::of(&batch, self.known.native, convert) else {
+        let Some(converted) = ConvertedReports::convert(&batch, self.known.native, convert) else {
             return Ok(self.decide_reports(at, reports));
         };
-        let reports = read_reports(shown.batch().bytes(), shown.batch().words());
-        Ok(shown.of_all(self.decide_reports(at, &reports)))
+        let reports = read_reports(converted.batch().bytes(), converted.batch().words());
+        Ok(converted.restore_indices(self.decide_reports(at, &reports)))
     }
 
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault> {
         let records = self.records();
-        let mut turn = Turn::new(at, &records);
-        self.logic.answer(token, otherwise, outcome, &mut turn);
-        Ok(turn.finish())
+        let mut context = Context::new(at, &records);
+        self.logic.answer(token, otherwise, outcome, &mut context);
+        Ok(context.finish())
     }
 }
 
-/// Records as a logic is shown them.
-struct InItsForm<'a> {
+/// View of records in the native form of a logic. Hides those that it cannot convert.
+struct NativeView<'a> {
     records: &'a MemoryRecords,
     known: KnownForms,
 }
 
-impl Records for InItsForm<'_> {
+impl Records for NativeView<'_> {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
         let KnownForms { native, upgrade } = self.known;
-        let show = |found: Found| {
+        let view = |found: Found| {
             if found.form == native {
                 return Some(found);
             }
             Some(Found { bytes: upgrade(found.form, &found.bytes).ok()?, form: native, ..found })
         };
-        self.records.find(keys).into_iter().map(|found| found.and_then(show)).collect()
-    }
-}
-
-/// Records in memory, ranked as a node ranks them, for tests: without shards, reigns or limits.
-#[derive(Debug, Default)]
-pub struct MemoryRecords {
-    kept: Mutex<HashMap<Vec<u8>, Found>>,
-}
-
-impl MemoryRecords {
-    /// Keeps what a decision says, each record if it wins.
-    pub fn apply(&self, decision: &Decision) {
-        for effect in decision.effects.iter() {
-            if let Effect::Keep(keep) = effect {
-                let found = Found {
-                    rank: decision.bytes(keep.rank).to_vec(),
-                    form: keep.form,
-                    bytes: decision.bytes(keep.bytes).to_vec(),
-                };
-                self.keep(decision.bytes(keep.key), found);
-            }
-        }
-    }
-
-    /// Keeps a report if it wins.
-    pub fn apply_report(&self, report: &Report<'_>) {
-        let found = Found { rank: report.rank.to_vec(), form: report.form, bytes: report.bytes.to_vec() };
-        self.keep(report.key, found);
-    }
-
-    /// Whether a report would win.
-    pub fn is_news(&self, report: &Report<'_>) -> bool {
-        let kept = self.find(&[report.key]).into_iter().next().flatten();
-        kept.is_none_or(|kept| (&*kept.rank, &*kept.bytes) < (report.rank, report.bytes))
-    }
-
-    fn keep(&self, key: &[u8], found: Found) {
-        let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match kept.get(key) {
-            Some(old) if (&old.rank, &old.bytes) >= (&found.rank, &found.bytes) => {}
-            _ => {
-                kept.insert(key.to_vec(), found);
-            }
-        }
-    }
-}
-
-impl Records for MemoryRecords {
-    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        let kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        keys.iter().map(|&key| kept.get(key).cloned()).collect()
+        self.records.find(keys).into_iter().map(|found| found.and_then(view)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Progress;
+    use crate::effect::Effect;
+    use crate::event::{Input, Progress, Report};
     use crate::logic::{BadSetting, Description, Settings};
 
-    /// Answers each line with the record under it, and refuses reports that do not shout.
+    /// Replies to each line with the record under that key, and refuses reports with lower-case letters.
     struct Shouting;
 
     impl Logic for Shouting {
@@ -201,17 +124,17 @@ mod tests {
             Ok(Self)
         }
 
-        fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+        fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
             input.lines(|line| {
-                let found = turn.record(line).map_or_else(|| b"nothing".to_vec(), |found| found.bytes);
-                turn.reply(&found);
+                let found = context.record(line).map_or_else(|| b"nothing".to_vec(), |found| found.bytes);
+                context.reply(&found);
             })
         }
 
-        fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+        fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
             for (index, report) in reports.iter().enumerate() {
                 if report.bytes.iter().any(u8::is_ascii_lowercase) {
-                    turn.refuse(index);
+                    context.refuse(index);
                 }
             }
         }
@@ -226,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logic_that_knows_forms_is_shown_its_own() {
+    fn converting_shows_records_and_reports_in_the_native_form() {
         let records = Arc::new(MemoryRecords::default());
         let report = |key, form, bytes| Report { key, rank: b"\xff", form, bytes, origin: b"Riley" };
         let reports = [

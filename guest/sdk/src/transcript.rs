@@ -1,7 +1,6 @@
-//! Transcripts: events in, effects out, as text that people read and write by hand.
+//! Transcripts: text files of events and the effects that a guest is expected to decide.
 //!
-//! A transcript runs against any [`Decider`]: protocol logic that is linked in, or a component. It is
-//! a list of events, each with the effects that are expected of it:
+//! A transcript runs against any [`Decider`], native logic or a component. Each event is followed by its expected effects:
 //!
 //! ```text
 //! now 1479413884.655837
@@ -12,17 +11,44 @@
 //!     else "? IAMAT kiwi +34-118 1479413884\n"
 //! ```
 //!
-//! The whole format is in `docs/transcripts.md`. This module owns the format and a world just large enough to
-//! perform it. It knows nothing about files, sockets or wasm.
+//! `docs/transcripts.md` describes the format.
+//!
+//! This module owns the format and a mock host that performs the events. It must not know files, sockets or wasm. The text
+//! of the transcript bounds time and memory; a repeated byte string makes at most 16 MiB.
+//!
+//! ```
+//! # use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
+//! # struct Hello;
+//! # impl Logic for Hello {
+//! #     fn describe() -> Description { Description::default() }
+//! #     fn configure(_: &Settings) -> Result<Self, BadSetting> { Ok(Self) }
+//! #     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+//! #         input.lines(|line| context.reply(&[b"hello ", line, b"\n"].concat()))
+//! #     }
+//! # }
+//! use std::sync::Arc;
+//!
+//! use herd_sdk::native::{MemoryRecords, Native};
+//! use herd_sdk::transcript::Transcript;
+//!
+//! let text = "input \"world\\n\"\n  reply \"hello world\\n\"\n";
+//! let transcript = Transcript::parse("hello.herd", text)?;
+//! let records = Arc::new(MemoryRecords::default());
+//! let logic = Hello::configure(transcript.settings())?;
+//! let run = transcript.run(&mut Native::new(logic, records.clone()), &records);
+//! assert!(run.passed(), "{run}");
+//! # Ok::<(), herd_sdk::native::Fault>(())
+//! ```
 
-mod client;
+mod document;
 mod effect_line;
 mod event;
 mod event_line;
 mod event_text;
+mod exchange;
+mod mock_host;
 mod parse;
 mod run;
-mod stage;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -30,80 +56,69 @@ mod token;
 use crate::logic::Settings;
 use crate::native::{Decider, MemoryRecords};
 
-pub use client::ClientTurn;
+use document::Document;
+
 pub use event::{Event, PeerReport, Step, UpstreamOutcome};
+pub use exchange::Exchange;
 pub use parse::ParseError;
 pub use run::{Difference, Run};
 pub use token::Token;
 
-/// Events, and the effects that their author expects.
+/// A parsed transcript.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     name: String,
-    settings: Settings,
-    not_live: Option<String>,
-    steps: Vec<Step>,
-    /// The file in its order.
-    items: Vec<Item>,
+    document: Document,
 }
 
 impl Transcript {
-    /// Reads a transcript. The name is for messages, such as the path of the file.
+    /// Parses a transcript. Messages quote the name, such as the path of the file.
     ///
     /// # Errors
     ///
-    /// The first line that cannot be understood.
+    /// The first line that is malformed.
     pub fn parse(name: &str, text: &str) -> Result<Self, ParseError> {
-        parse::transcript(name, text)
+        Ok(Self { name: name.into(), document: parse::document(name, text)? })
     }
 
-    /// The name it was given.
+    /// Returns the name passed to [`parse`](Self::parse).
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the guest is to be configured with.
+    /// Returns the settings to configure the guest with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.document.settings
     }
 
-    /// The events in their order.
+    /// Returns the events and their expected effects, in order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {
-        &self.steps
+        &self.document.steps
     }
 
-    /// Runs the events against a guest that was configured with the settings. `records` are those that the guest
-    /// reads, empty at the beginning.
+    /// Runs the events against a guest configured with [`settings`](Self::settings). `records` are those that the guest
+    /// reads; they must be empty.
     pub fn run(&self, decider: &mut dyn Decider, records: &MemoryRecords) -> Run {
-        let mut stage = stage::Stage::new(decider, records);
-        let effects: Vec<_> = self.steps.iter().map(|step| stage.perform(&step.event)).collect();
-        Run::new(self, &effects)
+        let mut host = mock_host::MockHost::new(decider, records);
+        let effects: Vec<_> = self.document.steps.iter().map(|step| host.perform(&step.event)).collect();
+        Run::new(&self.name, &self.document, &effects)
     }
 
-    /// Why the transcript cannot be replayed against a running node, if so: what its author says, or because only a
-    /// peer could send its reports.
+    /// Returns the reason why the transcript cannot be replayed against a running node: the author's, or that it holds
+    /// reports, which only a peer can send. None if it can be replayed.
     #[must_use]
     pub fn not_live(&self) -> Option<&str> {
-        let has_reports = || self.steps.iter().any(|step| matches!(step.event, Event::Reports(_)));
-        self.not_live.as_deref().or_else(|| has_reports().then_some("holds reports of a peer"))
+        let has_reports = || self.document.steps.iter().any(|step| matches!(step.event, Event::Reports(_)));
+        self.document.not_live.as_deref().or_else(|| has_reports().then_some("holds reports of a peer"))
     }
 
-    /// What clients send and are to receive, in order, to replay it against a running node. Times of receipt in
-    /// the replies are those of the transcript, and so is the name of the node.
+    /// Returns the requests of clients and their expected replies, in order, for a replay against a running node. Receipt
+    /// times and node names in the replies are those of the transcript.
     #[must_use]
-    pub fn client_turns(&self) -> Vec<ClientTurn> {
-        client::turns(&self.steps)
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        exchange::exchanges(&self.document.steps)
     }
-}
-
-/// A part of the file.
-#[derive(Clone, Debug)]
-enum Item {
-    /// A comment, an empty line, or one that is for the whole transcript.
-    Verbatim(String),
-    /// An event with its effects: an index into the steps.
-    Step(usize),
 }

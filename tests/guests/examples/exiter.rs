@@ -1,9 +1,9 @@
-//! Exits.
+//! Calls `exit`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Exiter;
@@ -11,7 +11,7 @@ struct Exiter;
 impl Faulty for Exiter {
     const NAME: &'static str = "exiter";
 
-    fn boom(_: &[u8], _: &mut Turn<'_>) {
+    fn boom(_: &[u8], _: &mut Context<'_>) {
         std::process::exit(0);
     }
 }

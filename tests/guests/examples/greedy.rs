@@ -1,4 +1,4 @@
-//! Wants a store of its own, which this host does not offer.
+//! Imports an interface that the host does not offer.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

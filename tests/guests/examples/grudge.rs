@@ -1,9 +1,9 @@
-//! Panics on `BOOM KEY` when there is a record under that key.
+//! Panics on `BOOM KEY` if a record exists under that key.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Grudge;
@@ -11,9 +11,9 @@ struct Grudge;
 impl Faulty for Grudge {
     const NAME: &'static str = "grudge";
 
-    fn boom(line: &[u8], turn: &mut Turn<'_>) {
-        match turn.record(line.strip_prefix(b"BOOM ").unwrap_or_default()) {
-            None => turn.reply(b"nothing there\n"),
+    fn boom(line: &[u8], context: &mut Context<'_>) {
+        match context.record(line.strip_prefix(b"BOOM ").unwrap_or_default()) {
+            None => context.reply(b"nothing there\n"),
             Some(found) => panic!("a record of {} bytes", found.bytes.len()),
         }
     }

@@ -1,12 +1,12 @@
-//! Decides what makes no sense: `BOOM LIE` names the lie. Written on the bare bindings, because the sdk does not let
-//! an author lie in most of these ways.
+//! Makes invalid decisions: `BOOM LIE` names the rule that it breaks. Uses the generated bindings directly, because the sdk
+//! prevents most of these decisions.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::glue::bindings::exports::herd::logic::logic::{Description, Guest, Outcome};
-use herd_sdk::glue::bindings::herd::logic::effects;
-use herd_sdk::glue::bindings::herd::logic::types::{BadSetting, Moment, Settings};
+use herd_sdk::component::bindings::exports::herd::logic::logic::{Description, Guest, Outcome};
+use herd_sdk::component::bindings::herd::logic::effects;
+use herd_sdk::component::bindings::herd::logic::types::{BadSetting, Moment, Settings};
 use herd_sdk::{Awaiting, Effect, Effects, FanOut, Fetch, Inputs, Keep, Level, Method, Note, Progress, Publish};
 use herd_sdk::{Reply, Span, Tie};
 use herd_test_guests::echo;
@@ -60,7 +60,7 @@ impl Guest for Liar {
     }
 }
 
-/// The effects of a lie. The output has 200 KiB.
+/// Returns the effects of a lie. The output has 200 KiB.
 fn lies(lie: &str) -> Vec<Effect> {
     let honest = Effect::Keep(keep(1, 1, 1));
     match lie {
@@ -86,7 +86,7 @@ fn lies(lie: &str) -> Vec<Effect> {
         })],
         "topic" => vec![Effect::Subscribe(of(0))],
         "refuse" => vec![Effect::Refuse(0)],
-        "effects" => vec![Effect::Close; 8 << 10], // and the end of the input
+        "effects" => vec![Effect::Close; 8 << 10], // and one `Done`
         _ => vec![],
     }
 }
@@ -107,4 +107,4 @@ fn of(length: u32) -> Span {
     Span { start: 0, length }
 }
 
-herd_sdk::glue::bindings::export!(Liar with_types_in herd_sdk::glue::bindings);
+herd_sdk::component::bindings::export!(Liar with_types_in herd_sdk::component::bindings);

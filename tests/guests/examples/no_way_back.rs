@@ -1,14 +1,14 @@
-//! The default logic, but its records are in another form, and it cannot convert them back to the first.
+//! The default logic with records in the second form, without a conversion to the first.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_sdk::Unconvertible;
-use herd_test_guests::{SecondForm, Ways};
+use herd_test_guests::{Conversions, SecondForm};
 
 struct NoWayBack;
 
-impl Ways for NoWayBack {
+impl Conversions for NoWayBack {
     const NAME: &'static str = "no-way-back";
 
     fn downgrade(_: u32, _: &[u8]) -> Result<Vec<u8>, Unconvertible> {

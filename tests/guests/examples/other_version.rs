@@ -1,4 +1,4 @@
-//! A guest for a later version of the contract than this host knows.
+//! A guest for a later version of the contract than this host supports.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! A component of another trade: it exports no logic.
+//! A component of another world, which exports no logic.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]

@@ -1,4 +1,4 @@
-//! Looks for what it was not given: `BOOM SENSE` answers what it found, which had better be nothing.
+//! Probes the sandbox: `BOOM SENSE` replies with the resources that it could reach, which must be none.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Peeker;
@@ -20,7 +20,7 @@ struct Peeker;
 impl Faulty for Peeker {
     const NAME: &'static str = "peeker";
 
-    fn boom(line: &[u8], turn: &mut Turn<'_>) {
+    fn boom(line: &[u8], context: &mut Context<'_>) {
         let sense = str::from_utf8(line).ok().and_then(|line| line.strip_prefix("BOOM ")).unwrap_or_default();
         let found = match sense {
             "files" => files(),
@@ -29,11 +29,11 @@ impl Faulty for Peeker {
             "input" => input(),
             "network" => network(),
             "threads" => thread::Builder::new().spawn(|| {}).map(|_| "a thread".to_string()).into_iter().collect(),
-            "clock" => clock(turn.now_ns()),
+            "clock" => clock(context.now_ns()),
             "chance" => vec![HashMap::<u8, u8>::new().hasher().hash_one(0).to_string()],
             other => vec![format!("no sense is called `{other}`")],
         };
-        turn.reply(format!("found {}: {found:?}\n", found.len()).as_bytes());
+        context.reply(format!("found {}: {found:?}\n", found.len()).as_bytes());
     }
 }
 
@@ -61,7 +61,7 @@ fn network() -> Vec<String> {
     found.into_iter().flatten().map(Into::into).collect()
 }
 
-/// Any time but that of the call.
+/// Reports clock readings that differ from the time of the call.
 fn clock(now_ns: u64) -> Vec<String> {
     let call = SystemTime::UNIX_EPOCH + Duration::from_nanos(now_ns);
     let began = Instant::now();

@@ -1,9 +1,9 @@
-//! Refuses its settings, unless `mood` is good.
+//! Rejects its settings unless `mood` is `good`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 use herd_test_guests::echo;
 
 struct Picky;
@@ -20,8 +20,8 @@ impl Logic for Picky {
         }
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
-        input.lines(|line| turn.reply(&echo("picky", line)))
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+        input.lines(|line| context.reply(&echo("picky", line)))
     }
 }
 

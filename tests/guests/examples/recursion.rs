@@ -1,9 +1,9 @@
-//! Recurses too deeply.
+//! Recurses until the stack overflows.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Recursion;
@@ -11,12 +11,12 @@ struct Recursion;
 impl Faulty for Recursion {
     const NAME: &'static str = "recursion";
 
-    fn boom(_: &[u8], turn: &mut Turn<'_>) {
-        turn.reply(deep(u64::MAX).to_string().as_bytes());
+    fn boom(_: &[u8], context: &mut Context<'_>) {
+        context.reply(deep(u64::MAX).to_string().as_bytes());
     }
 }
 
-/// What comes back is looked at, so that no compiler makes a loop of it.
+/// The result passes through a black box, so that the compiler cannot turn the recursion into a loop.
 fn deep(below: u64) -> u64 {
     if below == 0 { 0 } else { std::hint::black_box(deep(below - 1)) + 1 }
 }

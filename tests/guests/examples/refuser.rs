@@ -1,11 +1,11 @@
-//! The default logic, but it refuses reports about clients whose name begins with `refuse-`, and panics on those
-//! whose name begins with `trap-`.
+//! The default logic, except that it refuses reports about clients whose name begins with `refuse-` and panics on reports
+//! about those whose name begins with `trap-`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_logic::Herd;
-use herd_sdk::{BadSetting, Description, Input, Logic, Outcome, Progress, Reports, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Outcome, Progress, Reports, Settings};
 
 struct Refuser(Herd);
 
@@ -18,22 +18,22 @@ impl Logic for Refuser {
         Herd::configure(settings).map(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
-        self.0.input(input, turn)
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
+        self.0.input(input, context)
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
         for (index, report) in reports.iter().enumerate() {
             match report.key {
                 key if key.starts_with(b"trap-") => panic!("a report that nobody can stand"),
-                key if key.starts_with(b"refuse-") => turn.refuse(index),
+                key if key.starts_with(b"refuse-") => context.refuse(index),
                 _ => {}
             }
         }
     }
 
-    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        self.0.answer(token, otherwise, outcome, turn);
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
+        self.0.answer(token, otherwise, outcome, context);
     }
 }
 

@@ -1,17 +1,17 @@
-//! The default logic, but it writes the skew of an `AT` line with six decimals in place of nine.
+//! The default logic, except that it writes the skew of an `AT` line with six decimals instead of nine.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use std::ops::ControlFlow;
 
-use herd_logic::{AtLine, Command, FORM, Herd, HerdSettings, Line, Ranks, split_lines};
-use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn};
+use herd_logic::{AtLine, Command, FORM, Herd, HerdSettings, Line, Ranker, split_lines};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings};
 
 struct Rounder {
     herd: Herd,
     node: String,
-    ranks: Ranks,
+    ranker: Ranker,
 }
 
 impl Logic for Rounder {
@@ -21,37 +21,37 @@ impl Logic for Rounder {
 
     fn configure(settings: &Settings) -> Result<Self, BadSetting> {
         let (herd, node) = (Herd::configure(settings)?, settings.node.clone());
-        let ranks = Ranks::new(HerdSettings::parse(settings)?.tolerance_ns, node.as_bytes());
-        Ok(Self { herd, node, ranks })
+        let ranker = Ranker::new(HerdSettings::parse(settings)?.tolerance_ns, node.as_bytes());
+        Ok(Self { herd, node, ranker })
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return self.herd.input(input, turn);
+            return self.herd.input(input, context);
         }
         split_lines(input, |line| {
-            self.line(line, turn);
+            self.line(line, context);
             ControlFlow::Continue(())
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
-        self.herd.reports(reports, turn);
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
+        self.herd.reports(reports, context);
     }
 
-    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        self.herd.answer(token, otherwise, outcome, turn);
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
+        self.herd.answer(token, otherwise, outcome, context);
     }
 }
 
 impl Rounder {
-    fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) {
+    fn line(&self, line: Line<'_>, context: &mut Context<'_>) {
         let Command::Iamat(iamat) = line.command() else {
-            self.herd.line(line, turn);
+            self.herd.line(line, context);
             return;
         };
-        let received_ns = turn.now_ns();
-        let rank = self.ranks.rank(iamat.time.ns(), received_ns);
+        let received_ns = context.now_ns();
+        let rank = self.ranker.rank(iamat.time.ns(), received_ns);
         let write = |out: &mut Vec<u8>| {
             let mut at = vec![];
             AtLine::write(&mut at, self.node.as_bytes(), received_ns, &iamat);
@@ -61,7 +61,7 @@ impl Rounder {
                 out.extend_from_slice(field);
             }
         };
-        turn.keep_and_reply(iamat.client, &rank, FORM, write, b"\n", |out| line.echo(out));
+        context.keep_and_reply(iamat.client, &rank, FORM, write, b"\n", |out| line.echo(out));
     }
 }
 

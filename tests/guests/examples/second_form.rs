@@ -1,15 +1,15 @@
-//! The default logic, but its records are in another form, which it converts to and from the first; not back, for clients
-//! whose name begins with `one-way-`.
+//! The default logic with records in the second form, and conversions from and to the first. Records of clients whose name
+//! begins with `one-way-` have no conversion to the first.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_sdk::Unconvertible;
-use herd_test_guests::{SecondForm, Ways, downgrade};
+use herd_test_guests::{Conversions, SecondForm, downgrade};
 
 struct SecondFormGuest;
 
-impl Ways for SecondFormGuest {
+impl Conversions for SecondFormGuest {
     const NAME: &'static str = "second-form";
 
     fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {

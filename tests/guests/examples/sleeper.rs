@@ -1,9 +1,9 @@
-//! Sleeps.
+//! Sleeps for an hour.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Sleeper;
@@ -11,9 +11,9 @@ struct Sleeper;
 impl Faulty for Sleeper {
     const NAME: &'static str = "sleeper";
 
-    fn boom(_: &[u8], turn: &mut Turn<'_>) {
+    fn boom(_: &[u8], context: &mut Context<'_>) {
         std::thread::sleep(std::time::Duration::from_secs(3600));
-        turn.reply(b"slept well\n");
+        context.reply(b"slept well\n");
     }
 }
 

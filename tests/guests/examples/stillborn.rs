@@ -1,9 +1,9 @@
-//! Panics before its first call.
+//! Panics in `configure`, before its first call.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 
 struct Stillborn;
 
@@ -16,7 +16,7 @@ impl Logic for Stillborn {
         panic!("not today\x1b[2J");
     }
 
-    fn input(&self, input: Input<'_>, _: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, _: &mut Context<'_>) -> Progress {
         input.lines(|_| {})
     }
 }

@@ -1,9 +1,9 @@
-//! Panics, and says why.
+//! Panics with a message.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::Turn;
+use herd_sdk::Context;
 use herd_test_guests::{Echo, Faulty};
 
 struct Trap;
@@ -11,7 +11,7 @@ struct Trap;
 impl Faulty for Trap {
     const NAME: &'static str = "trap";
 
-    fn boom(_: &[u8], _: &mut Turn<'_>) {
+    fn boom(_: &[u8], _: &mut Context<'_>) {
         panic!("the bottom fell out\x1b[2J");
     }
 }

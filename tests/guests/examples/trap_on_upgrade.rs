@@ -1,15 +1,15 @@
-//! The default logic, but its records are in another form, and it panics when it converts those of clients whose
-//! name begins with `trap-` to it.
+//! The default logic with records in the second form, whose conversion from the first panics for clients whose name begins
+//! with `trap-`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_sdk::Unconvertible;
-use herd_test_guests::{SecondForm, Ways, upgrade};
+use herd_test_guests::{Conversions, SecondForm, upgrade};
 
 struct TrapOnUpgrade;
 
-impl Ways for TrapOnUpgrade {
+impl Conversions for TrapOnUpgrade {
     const NAME: &'static str = "trap-on-upgrade";
 
     fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {

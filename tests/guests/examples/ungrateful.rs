@@ -1,9 +1,9 @@
-//! Asks the embedded places, and panics on every answer. What it has in reserve is `otherwise`.
+//! Fetches from the embedded places and panics on every answer. Its fallback reply is `otherwise`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Outcome, Progress, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Outcome, Progress, Settings};
 use herd_test_guests::echo;
 
 struct Ungrateful;
@@ -17,14 +17,14 @@ impl Logic for Ungrateful {
         Ok(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         input.lines(|line| match line {
-            b"BOOM" => turn.fetch("embedded", "?latitude=34&longitude=-118&radius_m=1&limit=1", b"", b"otherwise\n"),
-            line => turn.reply(&echo("ungrateful", line)),
+            b"BOOM" => context.fetch("embedded", "?latitude=34&longitude=-118&radius_m=1&limit=1", b"", b"otherwise\n"),
+            line => context.reply(&echo("ungrateful", line)),
         })
     }
 
-    fn answer(&self, _: &[u8], _: &[u8], _: Outcome<'_>, _: &mut Turn<'_>) {
+    fn answer(&self, _: &[u8], _: &[u8], _: Outcome<'_>, _: &mut Context<'_>) {
         panic!("what an answer");
     }
 }

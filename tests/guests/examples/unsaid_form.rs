@@ -1,13 +1,13 @@
-//! The default logic, but its records are in another form, and it does not say so.
+//! The default logic with records in the second form, without the export of `forms`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_test_guests::{SecondForm, Ways};
+use herd_test_guests::{Conversions, SecondForm};
 
 struct UnsaidForm;
 
-impl Ways for UnsaidForm {
+impl Conversions for UnsaidForm {
     const NAME: &'static str = "unsaid-form";
 }
 

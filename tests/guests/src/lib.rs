@@ -1,25 +1,25 @@
-//! What the faulty guests share: each echoes every line, with its name in front, until a line begins with `BOOM`.
+//! Common parts of the faulty guests. Each echoes every line after its own name, and faults on lines that begin with `BOOM`.
 //!
-//! The echo tells the tests which generation decided. Nothing here is meant to be copied.
+//! The echo tells a test which generation decided. Guests of users should not copy this code.
 
 mod second_form;
 
 use std::marker::PhantomData;
 
-pub use second_form::{SecondForm, Ways, downgrade, upgrade};
+pub use second_form::{Conversions, SecondForm, downgrade, upgrade};
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 
-/// What a faulty guest does wrong.
+/// Fault of a guest.
 pub trait Faulty {
-    /// What it calls itself.
+    /// Name of the guest.
     const NAME: &'static str;
 
     /// Decides a line that begins with `BOOM`.
-    fn boom(line: &[u8], turn: &mut Turn<'_>);
+    fn boom(line: &[u8], context: &mut Context<'_>);
 }
 
-/// A guest that is fine but for its `BOOM`.
+/// Guest that echoes lines and faults on `BOOM`.
 pub struct Echo<F>(PhantomData<F>);
 
 impl<F: Faulty> Logic for Echo<F> {
@@ -31,18 +31,18 @@ impl<F: Faulty> Logic for Echo<F> {
         Ok(Self(PhantomData))
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         input.lines(|line| {
             if line.starts_with(b"BOOM") {
-                F::boom(line, turn);
+                F::boom(line, context);
             } else {
-                turn.reply(&echo(F::NAME, line));
+                context.reply(&echo(F::NAME, line));
             }
         })
     }
 }
 
-/// What a guest of this name answers to a line that does no harm.
+/// Returns the reply of a guest with this name to a line without `BOOM`.
 #[must_use]
 pub fn echo(name: &str, line: &[u8]) -> Vec<u8> {
     [name.as_bytes(), b": ", line, b"\n"].concat()

@@ -1,138 +1,138 @@
-//! The default logic with its records in another form: the fields of the `AT` line behind one another with tabs between,
-//! those of the client first. What clients see is the same.
+//! The default logic with its records in a second form: the fields of the `AT` line, separated by tabs, those of the client
+//! first. Replies to clients are the same.
 //!
-//! A `WHATSAT` about a client whose name begins with `boom-` is one too many, so that the generation before decides it.
+//! A `WHATSAT` about a client whose name begins with `boom-` panics, so that the previous generation decides it.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use herd_logic::{AtLine, Command, FORM, Herd, HerdSettings, Line, Ranks, split_lines};
+use herd_logic::{AtLine, Command, FORM, Herd, HerdSettings, Line, Ranker, split_lines};
 use herd_sdk::{
-    BadSetting, Description, Effect, Forms, Found, Input, Logic, Mark, Method, Moment, Outcome, Progress, Records,
-    Reports, Settings, Turn, Unconvertible,
+    BadSetting, Context, Description, Effect, Forms, Found, Input, Logic, Mark, Method, Moment, Outcome, Progress,
+    Records, Reports, Settings, Unconvertible,
 };
 
-/// Which conversions a guest has.
-pub trait Ways {
-    /// What it calls itself.
+/// Conversions of a guest.
+pub trait Conversions {
+    /// Name of the guest.
     const NAME: &'static str;
 
-    /// From the first form.
+    /// Converts a record from the first form.
     ///
     /// # Errors
     ///
-    /// It is another one, or the bytes are no `AT` line.
+    /// `from` is another form, or the bytes are not an `AT` line.
     fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         upgrade(from, bytes)
     }
 
-    /// To the first form.
+    /// Converts a record to the first form.
     ///
     /// # Errors
     ///
-    /// It is another one, or the bytes are no record of the second.
+    /// `to` is another form, or the bytes are not a record of the second.
     fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         downgrade(to, bytes)
     }
 }
 
 /// The default logic, with records in the second form.
-pub struct SecondForm<W> {
+pub struct SecondForm<C> {
     herd: Herd,
     node: String,
-    ranks: Ranks,
-    ways: PhantomData<W>,
+    ranker: Ranker,
+    conversions: PhantomData<C>,
 }
 
-impl<W: Ways> Forms for SecondForm<W> {
+impl<C: Conversions> Forms for SecondForm<C> {
     const NATIVE: u32 = 2;
 
     fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
-        W::upgrade(from, bytes)
+        C::upgrade(from, bytes)
     }
 
     fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
-        W::downgrade(to, bytes)
+        C::downgrade(to, bytes)
     }
 }
 
-impl<W: Ways> Logic for SecondForm<W> {
+impl<C: Conversions> Logic for SecondForm<C> {
     fn describe() -> Description {
-        Description { name: W::NAME.into(), ..Herd::describe() }
+        Description { name: C::NAME.into(), ..Herd::describe() }
     }
 
     fn configure(settings: &Settings) -> Result<Self, BadSetting> {
         let (herd, node) = (Herd::configure(settings)?, settings.node.clone());
-        let ranks = Ranks::new(HerdSettings::parse(settings)?.tolerance_ns, node.as_bytes());
-        Ok(Self { herd, node, ranks, ways: PhantomData })
+        let ranker = Ranker::new(HerdSettings::parse(settings)?.tolerance_ns, node.as_bytes());
+        Ok(Self { herd, node, ranker, conversions: PhantomData })
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return self.herd.input(input, turn);
+            return self.herd.input(input, context);
         }
         split_lines(input, |line| {
-            self.line(line, turn);
+            self.line(line, context);
             ControlFlow::Continue(())
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
         for (index, report) in reports.iter().enumerate() {
             assert_eq!(report.form, Self::NATIVE, "the host converts what it gives");
             let client = report.bytes.split(|&byte| byte == b'\t').next();
             if client != Some(report.key) || at_line(report.bytes).is_none() {
-                turn.refuse(index);
+                context.refuse(index);
             }
         }
     }
 
-    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        self.herd.answer(token, otherwise, outcome, turn);
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
+        self.herd.answer(token, otherwise, outcome, context);
     }
 }
 
-impl<W: Ways> SecondForm<W> {
-    fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) {
+impl<C: Conversions> SecondForm<C> {
+    fn line(&self, line: Line<'_>, context: &mut Context<'_>) {
         match line.command() {
             Command::Iamat(iamat) => {
-                let received_ns = turn.now_ns();
-                let rank = self.ranks.rank(iamat.time.ns(), received_ns);
+                let received_ns = context.now_ns();
+                let rank = self.ranker.rank(iamat.time.ns(), received_ns);
                 let mut at = vec![];
                 AtLine::write(&mut at, self.node.as_bytes(), received_ns, &iamat);
                 let record = upgrade(FORM, &at).unwrap_or_default();
-                let kept = turn.keep(iamat.client, &rank, Self::NATIVE, |out| out.extend_from_slice(&record));
+                let kept = context.keep(iamat.client, &rank, Self::NATIVE, |out| out.extend_from_slice(&record));
                 at.push(b'\n');
-                turn.reply_if_kept(kept, |out| out.extend_from_slice(&at), |out| line.echo(out));
+                context.reply_if_kept(kept, |out| out.extend_from_slice(&at), |out| line.echo(out));
             }
             Command::Whatsat { client, .. } => {
                 assert!(!client.starts_with(b"boom-"), "one client too many");
-                self.ask(line, turn);
+                self.ask(line, context);
             }
             _ => {
-                self.herd.line(line, turn);
+                self.herd.line(line, context);
             }
         }
     }
 
-    /// Has the default logic decide over records as it knows them.
-    fn ask(&self, line: Line<'_>, turn: &mut Turn<'_>) {
-        let records = AtLines(turn);
-        let at = Moment { now_ns: turn.now_ns(), random: turn.random() };
-        let mut inner = Turn::new(at, &records);
+    /// Calls the default logic over records of the first form, and copies its effects.
+    fn ask(&self, line: Line<'_>, context: &mut Context<'_>) {
+        let records = AtLines(context);
+        let at = Moment { now_ns: context.now_ns(), random: context.random() };
+        let mut inner = Context::new(at, &records);
         self.herd.line(line, &mut inner);
         let decision = inner.finish();
         for effect in &decision.effects {
             let text = |span| str::from_utf8(decision.bytes(span)).unwrap_or_default();
             match effect {
-                Effect::Reply(reply) => turn.reply(decision.bytes(reply.bytes)),
+                Effect::Reply(reply) => context.reply(decision.bytes(reply.bytes)),
                 Effect::Fetch(fetch) => {
                     let (token, otherwise) = (decision.bytes(fetch.token), decision.bytes(fetch.otherwise));
                     let (upstream, path) = (text(fetch.upstream), text(fetch.path));
                     match fetch.method {
-                        Method::Get => turn.fetch(upstream, path, token, otherwise),
+                        Method::Get => context.fetch(upstream, path, token, otherwise),
                         Method::Post => {
-                            turn.fetch_post(upstream, path, decision.bytes(fetch.body), token, otherwise);
+                            context.fetch_post(upstream, path, decision.bytes(fetch.body), token, otherwise);
                         }
                     }
                 }
@@ -142,13 +142,13 @@ impl<W: Ways> SecondForm<W> {
     }
 }
 
-/// The records of a call, as the default logic knows them.
-struct AtLines<'t, 'a>(&'t Turn<'a>);
+/// Records of a call, converted to the form of the default logic.
+struct AtLines<'t, 'a>(&'t Context<'a>);
 
 impl Records for AtLines<'_, '_> {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        let as_at = |found: Found| Some(Found { bytes: at_line(&found.bytes)?, form: FORM, ..found });
-        keys.iter().map(|key| self.0.record(key).and_then(as_at)).collect()
+        let convert = |found: Found| Some(Found { bytes: at_line(&found.bytes)?, form: FORM, ..found });
+        keys.iter().map(|key| self.0.record(key).and_then(convert)).collect()
     }
 }
 
@@ -156,7 +156,7 @@ impl Records for AtLines<'_, '_> {
 ///
 /// # Errors
 ///
-/// It is in another form, or no `AT` line.
+/// `from` is another form, or the bytes are not an `AT` line.
 pub fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
     if from != FORM {
         return Err(Unconvertible::UnknownForm);
@@ -174,12 +174,12 @@ pub fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
 ///
 /// # Errors
 ///
-/// Another one is wanted, or it is no record of the second.
+/// `to` is another form, or the bytes are not a record of the second.
 pub fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
     if to == FORM { at_line(bytes).ok_or(Unconvertible::Malformed) } else { Err(Unconvertible::UnknownForm) }
 }
 
-/// The `AT` line that a record of the second form stands for.
+/// Converts a record of the second form to an `AT` line.
 fn at_line(record: &[u8]) -> Option<Vec<u8>> {
     let fields: Vec<&[u8]> = record.split(|&byte| byte == b'\t').collect();
     let [client, location, time, node, skew] = *fields else { return None };

@@ -1,13 +1,13 @@
-//! The smallest guest: greets every line.
+//! The smallest guest: replies to every line with a greeting.
 //!
 //! Build it with `cargo build --release -p herd-example-hello --target wasm32-wasip2` and serve it with
 //! `herd swap target/wasm32-wasip2/release/herd_example_hello.wasm`.
 
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
-use herd_sdk::{BadSetting, Description, Input, Logic, Progress, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Progress, Settings};
 
-/// Needs no settings and keeps nothing.
+/// Logic without settings or records.
 pub struct Hello;
 
 impl Logic for Hello {
@@ -19,9 +19,9 @@ impl Logic for Hello {
         Ok(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         input.lines(|line| {
-            turn.reply_with(|out| {
+            context.reply_with(|out| {
                 out.extend_from_slice(b"hello, ");
                 out.extend_from_slice(line.trim_ascii());
                 out.push(b'\n');

@@ -1,16 +1,19 @@
-//! The default logic plus two commands:
+//! The default logic with two more commands, as an example of wrapping other logic:
 //!
-//! - `WATCH <client>` answers `OK`, then sends the client's `AT` line if it is known, and from then on every new one;
-//! - `UNWATCH <client>` ends that and answers `OK`.
+//! - `WATCH <client>` replies `OK` and the client's current `AT` line, if there is one. Then it sends every new `AT` line of
+//!   that client.
+//! - `UNWATCH <client>` stops that and replies `OK`.
+//!
+//! The topic of a client is its name.
 
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use std::ops::ControlFlow;
 
 use herd_logic::{Herd, Line};
-use herd_sdk::{BadSetting, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Turn};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings};
 
-/// The default logic, watched.
+/// The default logic, wrapped.
 pub struct Watch(Herd);
 
 impl Logic for Watch {
@@ -25,61 +28,62 @@ impl Logic for Watch {
         Herd::configure(settings).map(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return herd_logic::overlong(input, turn);
+            return herd_logic::reject_overlong(input, context);
         }
         herd_logic::split_lines(input, |line| {
-            if !self.line(line, turn) || !self.0.closes_after_reply() {
+            if !self.line(line, context) || !self.0.closes_after_reply() {
                 return ControlFlow::Continue(());
             }
-            turn.close();
+            context.close();
             ControlFlow::Break(())
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
-        self.0.reports(reports, turn);
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
+        self.0.reports(reports, context);
+        // A report that the default logic refused is not applied, so its publish does not go out.
         for (index, report) in reports.iter().enumerate() {
-            turn.publish_if_report_kept(index, report.key, &ended(report.bytes));
+            context.publish_if_report_kept(index, report.key, &ended(report.bytes));
         }
     }
 
-    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        self.0.answer(token, otherwise, outcome, turn);
+    fn answer(&self, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
+        self.0.answer(token, otherwise, outcome, context);
     }
 }
 
 impl Watch {
-    /// Decides one line, and says whether it was answered.
-    fn line(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
+    /// Decides one line. Returns whether it has a reply.
+    fn line(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
         let mut fields = herd_logic::fields(line.bytes);
         match (fields.next(), fields.next(), fields.next()) {
-            (Some(b"WATCH"), Some(client), None) => watch(client, turn),
+            (Some(b"WATCH"), Some(client), None) => watch(client, context),
             (Some(b"UNWATCH"), Some(client), None) => {
-                turn.unsubscribe(client);
-                turn.reply(b"OK\n");
+                context.unsubscribe(client);
+                context.reply(b"OK\n");
             }
-            _ => return self.default(line, turn),
+            _ => return self.default(line, context),
         }
         true
     }
 
-    /// Leaves a line to the default logic and publishes what that keeps.
-    fn default(&self, line: Line<'_>, turn: &mut Turn<'_>) -> bool {
-        let before = turn.so_far();
-        let answered = self.0.line(line, turn);
-        for (keep, client, at_line) in turn.keeps_since(before) {
-            turn.publish_if_kept(keep, &client, &ended(&at_line));
+    /// Passes a line to the default logic and publishes the records that it keeps.
+    fn default(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
+        let before = context.checkpoint();
+        let answered = self.0.line(line, context);
+        for (keep, client, at_line) in context.keeps_since(before) {
+            context.publish_if_kept(keep, &client, &ended(&at_line));
         }
         answered
     }
 }
 
-fn watch(client: &[u8], turn: &mut Turn<'_>) {
-    turn.subscribe(client);
-    let known = turn.record(client);
-    turn.reply_with(|out| {
+fn watch(client: &[u8], context: &mut Context<'_>) {
+    context.subscribe(client);
+    let known = context.record(client);
+    context.reply_with(|out| {
         out.extend_from_slice(b"OK\n");
         if let Some(found) = known {
             out.extend_from_slice(&ended(&found.bytes));

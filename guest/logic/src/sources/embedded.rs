@@ -1,5 +1,6 @@
-//! The places that are built into the host: settlements and airports. Asked like any other upstream, without
-//! leaving the process.
+//! The source `embedded`: settlements and airports in the host, queried as an upstream without leaving the process.
+//!
+//! Owns its request and answer. It must not know other sources. The query bounds the number of places.
 
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ pub(super) fn request(query: &Query) -> Request {
     Request { path, body: None }
 }
 
-/// Reads `{"attribution": text, "places": [{name, country, kind, population, latitude, longitude,
+/// Converts `{"attribution": text, "places": [{name, country, kind, population, latitude, longitude,
 /// distance_m}]}`, nearest first.
 pub(super) fn read(body: &str, query: &Query) -> Result<Answer, String> {
     let answer: Value = serde_json::from_str(body).map_err(|_| "answer is not JSON")?;

@@ -1,4 +1,6 @@
-//! Places API (New), `places:searchNearby`. The host adds the key and the field mask.
+//! The source `google`: Places API (New), `places:searchNearby`. The host adds the key and the field mask.
+//!
+//! Owns its request and answer. It must not know other sources. The query bounds the number of places.
 
 use serde_json::{Value, json};
 
@@ -10,14 +12,14 @@ pub(super) fn request(query: &Query) -> Request {
             "center": {"latitude": query.latitude, "longitude": query.longitude},
             "radius": query.radius_m,
         }},
-        // 0 is an error there; the answer is cut to the bound here.
+        // The API rejects 0; `read` cuts the answer to the bound.
         "maxResultCount": query.bound.max(1),
         "rankPreference": "DISTANCE",
     });
     Request { path: "/v1/places:searchNearby".into(), body: Some(body.to_string()) }
 }
 
-/// Reads `{"places": [...]}`, where the key is absent if nothing was found, or `{"error": {...}}`.
+/// Converts `{"places": [...]}`, where the key is absent without results, or `{"error": {...}}`.
 pub(super) fn read(status: u16, body: &str, query: &Query) -> Result<Answer, String> {
     let answer: Value = match serde_json::from_str(body) {
         Ok(answer @ Value::Object(_)) => answer,
@@ -40,7 +42,7 @@ pub(super) fn read(status: u16, body: &str, query: &Query) -> Result<Answer, Str
     Ok(Answer::Places(with_places(Source::Google, "Google Maps", &places)))
 }
 
-/// The refusal as the older API would have put it.
+/// Writes a refusal in the format of the older API.
 fn without_places(status: &str, message: Option<&str>) -> String {
     let message = message.map(|text| format!(r#","error_message":{}"#, Value::from(text))).unwrap_or_default();
     format!(r#"{{"html_attributions":[],"results":[],"status":"{status}"{message},"source":"google"}}"#)
@@ -58,7 +60,7 @@ fn place(place: &Value) -> Option<Place<'_>> {
     })
 }
 
-/// The status that the older API gave for the same refusal. Others are failures.
+/// Returns the status of the older API for the same refusal, or none for a failure.
 fn legacy_status(status: &str) -> Option<&'static str> {
     match status {
         "INVALID_ARGUMENT" => Some("INVALID_REQUEST"),

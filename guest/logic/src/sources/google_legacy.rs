@@ -1,5 +1,7 @@
-//! Places API, Nearby Search: the shape that all answers have. Its text is passed on as it came, layout and
-//! escapes included; only results beyond the bound are cut out, and a refusal gets the lists that it lacks.
+//! The source `google-legacy`: Places API, Nearby Search, whose format is the common one.
+//!
+//! Passes the text through unchanged, including layout and escapes, except that it cuts results beyond the bound and adds
+//! missing lists to a refusal. It must not know other sources. The query bounds the number of results.
 
 use std::collections::HashMap;
 
@@ -13,15 +15,15 @@ pub(super) fn request(query: &Query) -> Request {
 }
 
 pub(super) fn read(body: &str, query: &Query) -> Result<Answer, String> {
-    let nonsense = || "answer is not a Nearby Search answer".to_string();
-    let keys: HashMap<String, &RawValue> = serde_json::from_str(body).map_err(|_| nonsense())?;
+    let invalid = || "answer is not a Nearby Search answer".to_string();
+    let keys: HashMap<String, &RawValue> = serde_json::from_str(body).map_err(|_| invalid())?;
     let text = |key: &str| keys.get(key).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    let status = text("status").filter(|status| is_status(status)).ok_or_else(nonsense)?;
+    let status = text("status").filter(|status| is_status(status)).ok_or_else(invalid)?;
     let results =
         keys.get("results").and_then(|raw| Some((raw, serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()?)));
     let json = match results {
         Some((list, results)) => cut(body, list, &results, query.bound.into()),
-        None if keys.contains_key("results") || matches!(&*status, "OK" | "ZERO_RESULTS") => return Err(nonsense()),
+        None if keys.contains_key("results") || matches!(&*status, "OK" | "ZERO_RESULTS") => return Err(invalid()),
         None => body.into(),
     };
     let lacking: String = LISTS.iter().filter(|(key, _)| !keys.contains_key(*key)).map(|(_, empty)| *empty).collect();
@@ -35,12 +37,12 @@ pub(super) fn read(body: &str, query: &Query) -> Result<Answer, String> {
     })
 }
 
-/// Whether a status looks like one. It goes into a token, which has a limit, and into messages.
+/// Returns whether a status has the usual notation. Statuses go into tokens, which are limited, and into messages.
 fn is_status(status: &str) -> bool {
     (1..=STATUS_BYTES_MAX).contains(&status.len()) && status.bytes().all(|c| c.is_ascii_uppercase() || c == b'_')
 }
 
-/// The body without the results beyond the bound. `list` is the raw array of results inside of `body`.
+/// Removes the results beyond the bound from a body. `list` is the raw array of results in `body`.
 fn cut(body: &str, list: &RawValue, results: &[&RawValue], bound: usize) -> String {
     let Some(last) = results.last().filter(|_| results.len() > bound) else { return body.into() };
     let end_of = |raw: &RawValue| offset(body, raw) + raw.get().len();
@@ -51,15 +53,15 @@ fn cut(body: &str, list: &RawValue, results: &[&RawValue], bound: usize) -> Stri
     [&body[..from], &body[end_of(last)..]].concat()
 }
 
-/// Where a raw value lies in the text that it was borrowed from.
+/// Returns the offset of a raw value in the body that it borrows from.
 fn offset(body: &str, raw: &RawValue) -> usize {
     raw.get().as_ptr().addr() - body.as_ptr().addr()
 }
 
-/// The lists that every answer has, and how each is put in front when it is lacking.
+/// Lists that every answer must have, and the text that adds each.
 const LISTS: [(&str, &str); 2] = [("html_attributions", r#""html_attributions":[],"#), ("results", r#""results":[],"#)];
 
-/// Three times the longest status that is documented.
+/// Three times the length of the longest documented status.
 const STATUS_BYTES_MAX: usize = 48;
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn results_beyond_the_bound_go_and_everything_else_stays_as_it_was() {
+    fn results_beyond_the_bound_are_cut_and_the_rest_is_unchanged() {
         let body = "{ \"html_attributions\" : [ \"x\" ],\n \"results\" : [ {\"a\" : \"\\n]\"}, 2 , [3] ],\n \"status\" : \"OK\" }";
         let json = |bound| match read_with_bound(body, bound) {
             Ok(Answer::Places(json)) => json,
@@ -84,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_passes_through_and_nonsense_is_named() {
+    fn refusal_passes_through_and_invalid_answers_are_errors() {
         let denied = r#"{"status": "REQUEST_DENIED", "error_message": "no \"key\""}"#;
         let Ok(Answer::Declined { status, json }) = read_with_bound(denied, 5) else { panic!() };
         assert_eq!(status, "REQUEST_DENIED");
@@ -92,7 +94,7 @@ mod tests {
             json,
             r#"{"html_attributions":[],"results":[],"status": "REQUEST_DENIED", "error_message": "no \"key\""}"#
         );
-        for nonsense in [
+        for invalid in [
             "<html>no</html>",
             "[]",
             "{}",
@@ -101,7 +103,7 @@ mod tests {
             r#"{"status":"a b"}"#,
             "",
         ] {
-            assert!(read_with_bound(nonsense, 5).is_err(), "{nonsense}");
+            assert!(read_with_bound(invalid, 5).is_err(), "{invalid}");
         }
     }
 }

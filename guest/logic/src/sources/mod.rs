@@ -1,16 +1,17 @@
-//! The sources of places: how each is asked, and how its answer becomes the one shape, which is that of a
-//! Google Places Nearby Search answer.
+//! Sources of places: the request to each, and the conversion of its answer to the common format, which is that of a Google
+//! Places Nearby Search answer.
 //!
-//! URLs and secrets belong to the host; here are only paths, bodies and what comes back.
+//! Owns paths, bodies and answers. It must not know URLs and secrets, which belong to the host. The host bounds the size of
+//! an answer.
 
 mod embedded;
 mod google;
 mod google_legacy;
 
-/// A source of places, named as in the configuration.
+/// Source of places, named as in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Settlements and airports that are built into the host.
+    /// Settlements and airports, embedded in the host.
     Embedded,
     /// Places API (New), `searchNearby`.
     Google,
@@ -22,7 +23,7 @@ impl Source {
     /// Every source.
     pub const ALL: [Self; 3] = [Self::Embedded, Self::Google, Self::GoogleLegacy];
 
-    /// The name, which is that of the upstream too.
+    /// Returns the name, which is also that of the upstream.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -32,13 +33,13 @@ impl Source {
         }
     }
 
-    /// The source of a name.
+    /// Returns the source with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.name() == name)
     }
 
-    /// The request that asks a query of this source.
+    /// Builds the request for a query.
     pub(crate) fn request(self, query: &Query) -> Request {
         match self {
             Self::Embedded => embedded::request(query),
@@ -47,11 +48,11 @@ impl Source {
         }
     }
 
-    /// Reads an answer of this source.
+    /// Converts an answer of this source.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in words without any of its content.
+    /// The problem with the answer. The message goes to clients, so it quotes nothing of the content.
     pub(crate) fn read(self, status: u16, body: &[u8], query: &Query) -> Result<Answer, String> {
         let text = || std::str::from_utf8(body).map_err(|_| "answer is not UTF-8".to_string());
         match self {
@@ -63,7 +64,7 @@ impl Source {
     }
 }
 
-/// Which places are wanted.
+/// Query for places around a location.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Query {
     /// Degrees, north positive.
@@ -72,33 +73,33 @@ pub(crate) struct Query {
     pub(crate) longitude: f64,
     /// Metres, 0 to 50,000.
     pub(crate) radius_m: f64,
-    /// The most results wanted, 0 to 20.
+    /// Maximum number of results, 0 to 20.
     pub(crate) bound: u8,
 }
 
-/// What to send to an upstream.
+/// Request to an upstream.
 pub(crate) struct Request {
     /// Path and query.
     pub(crate) path: String,
-    /// The body, if it is a post.
+    /// Body of a POST; none for a GET.
     pub(crate) body: Option<String>,
 }
 
-/// What a source said, in the one shape.
+/// Answer of a source in the common format.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Places, perhaps none.
+    /// JSON with zero or more places.
     Places(String),
-    /// The source refused, and this is its status: another source may do better.
+    /// The source refused the request. Another source may answer it.
     Declined {
-        /// Such as `OVER_QUERY_LIMIT`.
+        /// Status, such as `OVER_QUERY_LIMIT`.
         status: String,
-        /// The answer to pass through if there is no other source.
+        /// JSON to pass through if no other source is left.
         json: String,
     },
 }
 
-/// One place in the one shape. The distance is left out where the source does not tell it.
+/// Place in the common format. Identifier and distance are optional, since not every source has them.
 struct Place<'a> {
     name: &'a str,
     latitude: f64,
@@ -109,7 +110,7 @@ struct Place<'a> {
     distance_m: Option<f64>,
 }
 
-/// Writes an answer with places, one place a line.
+/// Writes an answer in the common format, one place a line.
 fn with_places(source: Source, attribution: &str, places: &[Place<'_>]) -> String {
     let text = |text: &str| serde_json::Value::from(text);
     let mut json = String::from("{\"html_attributions\": [],\n \"results\": [");

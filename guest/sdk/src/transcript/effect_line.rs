@@ -1,10 +1,13 @@
-//! Effects as lines: the canonical text, and its tokens to compare.
+//! Writer of effect lines: the canonical text of an effect, and its tokens for comparison.
+//!
+//! Owns the notation of effects. It must not know what was expected. The decision bounds it.
 
-use crate::effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
+use crate::decision::Decision;
+use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
 use crate::event::Awaiting;
 use crate::transcript::token::{Token, write_bytes};
 
-/// What a line below an event may begin with.
+/// First words of the lines below an event.
 pub(super) const EFFECT_WORDS: [&str; 14] = [
     "reply",
     "keep",
@@ -22,31 +25,31 @@ pub(super) const EFFECT_WORDS: [&str; 14] = [
     "fault",
 ];
 
-/// How a record fared against the one that was there under its key.
+/// Result of a keep or a report against the current record of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contest {
-    /// It was applied, or nothing was to be.
-    Won,
-    /// A higher one was there.
-    Lost,
+pub(super) enum KeepResult {
+    /// The record won, or the effect is not a keep.
+    Applied,
+    /// A higher record was current.
+    Outranked,
 }
 
-/// One effect, as it is written.
+/// One line of effects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EffectLine {
     pub(super) tokens: Vec<Token>,
-    /// Indented by two, its continuations by four, or by six within a byte string; without a newline at the end.
+    /// Text, indented by two, its continuations by four, or by six within a byte string. Without a newline at the end.
     pub(super) text: String,
 }
 
 impl EffectLine {
-    /// An effect of a decision; what ends an input or refuses a report has a line elsewhere. The contest is that of a keep.
-    pub(super) fn effect(decision: &Decision, index: usize, contest: Contest) -> Option<Self> {
+    /// Writes an effect of a decision. Returns none for `done` and `refuse`, which `left` and `verdict` lines show.
+    pub(super) fn effect(decision: &Decision, index: usize, result: KeepResult) -> Option<Self> {
         let bytes = |span| decision.bytes(span);
         Some(match decision.effects.iter().nth(index)? {
             Effect::Done(_) | Effect::Refuse(_) => return None,
             Effect::Reply(reply) => Self::reply(decision, index, reply),
-            Effect::Keep(keep) => Self::keep(decision, &keep, contest),
+            Effect::Keep(keep) => Self::keep(decision, &keep, result),
             Effect::Fetch(fetch) => Self::fetch(decision, fetch),
             Effect::Subscribe(topic) => Self::word("subscribe").bytes(bytes(topic)),
             Effect::Unsubscribe(topic) => Self::word("unsubscribe").bytes(bytes(topic)),
@@ -69,9 +72,9 @@ impl EffectLine {
         line.below("else").bytes(decision.bytes(tie.otherwise)).tied(decision, index, tie.keep)
     }
 
-    fn keep(decision: &Decision, keep: &Keep, contest: Contest) -> Self {
+    fn keep(decision: &Decision, keep: &Keep, result: KeepResult) -> Self {
         let mut line = Self::word("keep").bytes(decision.bytes(keep.key));
-        // A comma keeps the two strings apart.
+        // Without the comma the two strings would read as one.
         line.comma();
         line = line.bytes(decision.bytes(keep.bytes)).below("form").and(&keep.form.to_string());
         line = line.and("rank").and(&hex(decision.bytes(keep.rank)));
@@ -84,7 +87,7 @@ impl EffectLine {
                 line = line.bytes(peer);
             }
         }
-        if contest == Contest::Lost { line.and("loses") } else { line }
+        if result == KeepResult::Outranked { line.and("loses") } else { line }
     }
 
     fn fetch(decision: &Decision, fetch: Fetch) -> Self {
@@ -109,7 +112,7 @@ impl EffectLine {
         }
     }
 
-    /// What is left over of an input, and what the guest waits for.
+    /// Writes the number of bytes not consumed, and the condition for the next call.
     pub(super) fn left(bytes: usize, awaits: Awaiting) -> Self {
         let line = Self::word("left").and(&bytes.to_string()).and("awaits");
         match awaits {
@@ -118,33 +121,33 @@ impl EffectLine {
         }
     }
 
-    /// The guest was not called: what it waits for has not come.
+    /// Writes that the guest was not called, because the bytes that it awaits have not arrived.
     pub(super) fn waits() -> Self {
         Self::word("waits")
     }
 
-    /// There is no such fetch to answer.
+    /// Writes that no pending fetch matches an answer.
     pub(super) fn unasked() -> Self {
         Self::word("unasked")
     }
 
-    /// A report that never got to the guest.
+    /// Writes that a report was dropped before the call.
     pub(super) fn duplicate() -> Self {
         Self::word("duplicate")
     }
 
-    /// The guest had nothing against a report.
-    pub(super) fn kept(contest: Contest) -> Self {
+    /// Writes that the guest accepted a report.
+    pub(super) fn kept(result: KeepResult) -> Self {
         let line = Self::word("verdict").and("keep");
-        if contest == Contest::Lost { line.and("loses") } else { line }
+        if result == KeepResult::Outranked { line.and("loses") } else { line }
     }
 
-    /// The guest refused a report.
+    /// Writes that the guest refused a report.
     pub(super) fn refused() -> Self {
         Self::word("verdict").and("refuse")
     }
 
-    /// The guest did not decide.
+    /// Writes that the guest failed to decide.
     pub(super) fn fault(problem: &str) -> Self {
         Self::word("fault").bytes(problem.as_bytes())
     }
@@ -179,7 +182,7 @@ impl EffectLine {
         self.tokens.push(Token::Word(",".into()));
     }
 
-    /// Names the keep or report that something is tied to, unless it is the keep just above.
+    /// Writes the number of the keep or report that an effect is tied to, unless it is the keep just before.
     fn tied(self, decision: &Decision, index: usize, to: u32) -> Self {
         let keeps = |effects: usize| {
             decision.effects.iter().take(effects).filter(|effect| matches!(effect, Effect::Keep(_))).count()
@@ -192,7 +195,7 @@ impl EffectLine {
     }
 }
 
-/// Two digits a byte, or a dash for no bytes at all.
+/// Writes two hexadecimal digits a byte, or a dash for no bytes.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     if bytes.is_empty() {

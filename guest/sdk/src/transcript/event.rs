@@ -1,41 +1,43 @@
-//! What happens in a transcript, and what is expected of it.
+//! Events of a transcript and their expected effects.
+//!
+//! Owns their types. It must not know how they are written or performed. They are as large as their text.
 
 use crate::event::{Failure, Mark, Outcome, Report};
 use crate::transcript::token::Token;
 
-/// Something that happens.
+/// Event of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// `now`: the clock shows this many nanoseconds since the Unix epoch.
+    /// `now`: sets the clock, in nanoseconds since the Unix epoch.
     Now(u64),
-    /// `now +`: the clock goes on by this many nanoseconds.
-    Later(u64),
-    /// `random`: what each call gets as its fresh bits from here on.
+    /// `now +`: advances the clock, in nanoseconds.
+    Advance(u64),
+    /// `random`: sets the random bits of all following calls.
     Random(u64, u64),
-    /// `session`: which session the inputs and answers from here on belong to. One that has ended, or was not there
-    /// before, begins with its next input.
+    /// `session`: selects the session of the following inputs and answers. A session that is new or has ended begins with
+    /// its next input.
     Session(String),
-    /// `input`: what one read brought.
+    /// `input`: one read from the session.
     Input {
-        /// The bytes, without what was left over before.
+        /// New bytes, without those left over from earlier inputs.
         bytes: Vec<u8>,
-        /// What their end means.
+        /// Meaning of their end.
         mark: Mark,
     },
-    /// `report`: a batch from a peer.
+    /// `report`: a batch of reports from a peer.
     Reports(Vec<PeerReport>),
-    /// `answer`: an upstream answers the oldest fetch of the session that is outstanding.
+    /// `answer`: the outcome of the session's oldest pending fetch.
     Answer {
-        /// The oldest fetch of this upstream, if it is named.
+        /// Restricts the event to the oldest pending fetch of this upstream.
         upstream: Option<Vec<u8>>,
-        /// How the fetch ended.
+        /// Outcome of the fetch.
         outcome: UpstreamOutcome,
     },
 }
 
 impl Event {
-    /// Whether effects can follow from it.
-    pub(super) fn is_decided(&self) -> bool {
+    /// Returns whether the event calls the guest, so that effects can follow.
+    pub(super) fn calls_guest(&self) -> bool {
         matches!(self, Self::Input { .. } | Self::Reports(_) | Self::Answer { .. })
     }
 }
@@ -47,16 +49,16 @@ pub struct PeerReport {
     pub key: Vec<u8>,
     /// The record.
     pub bytes: Vec<u8>,
-    /// The form its writer wrote it in.
+    /// Form that the writer wrote.
     pub form: u32,
-    /// The rank its writer gave it.
+    /// Rank that the writer assigned.
     pub rank: Vec<u8>,
-    /// The name of the node that took it from a client.
+    /// Name of the node that received it from a client.
     pub origin: Vec<u8>,
 }
 
 impl PeerReport {
-    /// As a guest sees it.
+    /// Borrows it as the argument of a call.
     #[must_use]
     pub fn borrowed(&self) -> Report<'_> {
         let Self { key, bytes, form, rank, origin } = self;
@@ -67,19 +69,19 @@ impl PeerReport {
 /// An [`Outcome`] that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpstreamOutcome {
-    /// With an answer.
+    /// The upstream answered.
     Answered {
         /// The HTTP status.
         status: u16,
         /// The body.
         body: Vec<u8>,
     },
-    /// Without.
+    /// The fetch has no answer.
     Failed(Failure),
 }
 
 impl UpstreamOutcome {
-    /// As a guest sees it.
+    /// Borrows it as the argument of a call.
     #[must_use]
     pub fn borrowed(&self) -> Outcome<'_> {
         match self {
@@ -89,44 +91,45 @@ impl UpstreamOutcome {
     }
 }
 
-/// An event and what is expected of it.
+/// An event and its expected effects.
 #[derive(Clone, Debug)]
 pub struct Step {
+    /// Number of the event's first line, from 1.
     pub(super) line: usize,
     pub(super) event: Event,
-    /// As the author wrote it.
+    /// Text of the event as written.
     pub(super) text: String,
-    /// Ends with an effect, or is empty.
-    pub(super) block: Vec<BlockLine>,
+    /// Lines below the event. The last one is an effect.
+    pub(super) expectations: Vec<ExpectationLine>,
 }
 
 impl Step {
-    /// The number of its first line in the file.
+    /// Returns the number of the event's first line in the file, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// What happens.
+    /// Returns the event.
     #[must_use]
     pub fn event(&self) -> &Event {
         &self.event
     }
 
-    /// The expected effects, each as its tokens.
+    /// Iterates over the expected effects, each as its tokens.
     pub fn expected(&self) -> impl Iterator<Item = &[Token]> {
-        self.block.iter().filter_map(|line| match line {
-            BlockLine::Effect { tokens, .. } => Some(&**tokens),
-            BlockLine::Comment(_) => None,
+        self.expectations.iter().filter_map(|line| match line {
+            ExpectationLine::Effect { tokens, .. } => Some(&**tokens),
+            ExpectationLine::Comment(_) => None,
         })
     }
 }
 
 /// A line below an event.
 #[derive(Clone, Debug)]
-pub(super) enum BlockLine {
+pub(super) enum ExpectationLine {
     /// A comment or an empty line.
     Comment(String),
-    /// An expected effect, with the text as the author wrote it.
+    /// An expected effect and its text as written.
     Effect { tokens: Vec<Token>, text: String },
 }

@@ -1,41 +1,44 @@
-//! Events as lines: what the tokens of one say.
+//! Parser of event lines.
+//!
+//! Owns the notation of events, which [`event_text`](super::event_text) writes. It must not know other lines. The line
+//! bounds it.
 
 use crate::event::{Failure, Mark};
 use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 use crate::transcript::token::Token;
 
-/// Reads an event.
+/// Parses the tokens of an event.
 ///
 /// # Errors
 ///
-/// What is wrong and what would be right, in words.
+/// A message with the problem and a correct example.
 pub(super) fn event(tokens: &[Token]) -> Result<Event, String> {
     let Some((Token::Word(word), rest)) = tokens.split_first() else {
         return Err(format!("a byte string without a word before it; {EVENTS}"));
     };
     match (&**word, rest) {
         ("now", [Token::Word(time)]) => match time.strip_prefix('+') {
-            Some(time) => nanoseconds(time).map(Event::Later),
+            Some(time) => nanoseconds(time).map(Event::Advance),
             None => nanoseconds(time).map(Event::Now),
         },
-        ("now", _) => Err(format!("wants a time: {NOW_EXAMPLE}")),
+        ("now", _) => Err(format!("expected a time: {NOW_EXAMPLE}")),
         ("random", [first, second]) => {
             let bits = number(first).zip(number(second));
             bits.map(|(first, second)| Event::Random(first, second)).ok_or_else(|| RANDOM_USAGE.into())
         }
         ("random", _) => Err(RANDOM_USAGE.into()),
         ("session", [Token::Word(name)]) => Ok(Event::Session(name.clone())),
-        ("session", _) => Err("wants a name: session alice".into()),
+        ("session", _) => Err("expected a name: session alice".into()),
         ("input", [Token::Bytes(bytes), mark @ ..]) => {
             let mark = match mark {
                 [] => Mark::More,
                 [mark] if mark.is("end") => Mark::End,
                 [mark] if mark.is("overlong") => Mark::Overlong,
-                _ => return Err("only `end` or `overlong` may stand behind the bytes of an input".into()),
+                _ => return Err("only `end` or `overlong` may follow the bytes of an input".into()),
             };
             Ok(Event::Input { bytes: bytes.clone(), mark })
         }
-        ("input", _) => Err("wants bytes: input \"IAMAT kiwi +34-118 1479413884\\n\"".into()),
+        ("input", _) => Err("expected bytes: input \"IAMAT kiwi +34-118 1479413884\\n\"".into()),
         ("report", rest) => {
             rest.split(|token| token.is("and")).map(report).collect::<Result<_, _>>().map(Event::Reports)
         }
@@ -47,7 +50,7 @@ pub(super) fn event(tokens: &[Token]) -> Result<Event, String> {
     }
 }
 
-/// Reads `"KEY", "RECORD" form N rank HEX origin "NODE"`.
+/// Parses `"KEY", "RECORD" form N rank HEX origin "NODE"`.
 fn report(tokens: &[Token]) -> Result<PeerReport, String> {
     let usage = || REPORT_USAGE.to_string();
     let [
@@ -83,7 +86,7 @@ fn rank(token: &Token) -> Option<Vec<u8>> {
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok()).collect()
 }
 
-/// Reads `STATUS "BODY"` or `failed WORD`.
+/// Parses `STATUS "BODY"` or `failed WORD`.
 fn outcome(tokens: &[Token]) -> Result<UpstreamOutcome, String> {
     let words = Failure::ALL.map(Failure::word).join(", ");
     match tokens {
@@ -95,11 +98,13 @@ fn outcome(tokens: &[Token]) -> Result<UpstreamOutcome, String> {
         }
         [failed, Token::Word(word)] if failed.is("failed") => {
             let failure = Failure::ALL.into_iter().find(|failure| failure.word() == word);
-            failure.map(UpstreamOutcome::Failed).ok_or_else(|| format!("`{word}` is not a failure; known are {words}"))
+            failure
+                .map(UpstreamOutcome::Failed)
+                .ok_or_else(|| format!("`{word}` is not a failure; choose from {words}"))
         }
-        _ => {
-            Err(format!("wants a status and a body, or a failure ({words}): answer 200 '{{}}', answer failed timeout"))
-        }
+        _ => Err(format!(
+            "expected a status and a body, or a failure ({words}): answer 200 '{{}}', answer failed timeout"
+        )),
     }
 }
 
@@ -110,7 +115,7 @@ fn number(token: &Token) -> Option<u64> {
     }
 }
 
-/// Reads seconds with at most nine decimals.
+/// Parses seconds with at most nine decimals.
 fn nanoseconds(text: &str) -> Result<u64, String> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
@@ -124,7 +129,7 @@ fn nanoseconds(text: &str) -> Result<u64, String> {
 }
 
 const EVENTS: &str = "known are node, set, live, now, random, session, input, report and answer";
-const NOW_EXAMPLE: &str = "now 1479413884.655837, or now +0.5 to go on from there";
-const RANDOM_USAGE: &str = "wants two numbers of 64 bits: random 7 11";
+const NOW_EXAMPLE: &str = "now 1479413884.655837, or now +0.5 to advance the clock";
+const RANDOM_USAGE: &str = "expected two numbers of 64 bits: random 7 11";
 const REPORT_USAGE: &str =
-    "wants: report \"KEY\", \"RECORD\" form 1 rank 00ff origin \"Bernard\", and more of them behind `and`";
+    "expected: report \"KEY\", \"RECORD\" form 1 rank 00ff origin \"Bernard\", and further reports after `and`";

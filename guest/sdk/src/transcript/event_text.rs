@@ -1,4 +1,6 @@
-//! Events as text: what [`event_line`](super::event_line) reads. For whoever makes transcripts and is no person.
+//! Writer of event lines, for programs that generate transcripts.
+//!
+//! Owns the text that [`event_line`](super::event_line) parses. It must not know effects. The event bounds it.
 
 use std::fmt;
 
@@ -8,12 +10,12 @@ use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 use crate::transcript::token::write_bytes;
 
 impl fmt::Display for Event {
-    /// The event with its continuations, as a transcript has it; without a newline at the end. A session whose name is
-    /// no word does not read back.
+    /// Writes the event with its continuations, without a newline at the end. A session name that is not one word does not
+    /// parse again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Now(ns) => write!(f, "now {}", Seconds(*ns)),
-            Self::Later(ns) => write!(f, "now +{}", Seconds(*ns)),
+            Self::Advance(ns) => write!(f, "now +{}", Seconds(*ns)),
             Self::Random(first, second) => write!(f, "random {first} {second}"),
             Self::Session(name) => write!(f, "session {name}"),
             Self::Input { bytes, mark } => {
@@ -48,7 +50,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Nanoseconds, written as seconds.
+/// Nanoseconds, displayed as seconds.
 struct Seconds(u64);
 
 impl fmt::Display for Seconds {
@@ -57,7 +59,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// A byte string.
+/// Bytes, displayed as a byte string.
 struct Quoted<'a>(&'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
@@ -75,7 +77,7 @@ mod tests {
     use crate::transcript::Transcript;
 
     #[test]
-    fn what_is_written_reads_back_as_the_same_events() {
+    fn parsing_returns_the_written_events() {
         let report = |key: &str, rank: &[u8]| PeerReport {
             key: key.into(),
             bytes: b"AT \"x\"\nsecond\n".to_vec(),
@@ -86,7 +88,7 @@ mod tests {
         let odd = [&b"# a\tb\\\"'\n\nIAMAT \xff "[..], &[b'x'; 100], b"\n"].concat();
         let events = [
             Event::Now(1_479_413_884_655_837_001),
-            Event::Later(1),
+            Event::Advance(1),
             Event::Random(u64::MAX, 0),
             Event::Session("alice".into()),
             Event::Input { bytes: odd.clone(), mark: Mark::More },

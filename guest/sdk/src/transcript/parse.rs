@@ -1,22 +1,25 @@
-//! Reading a transcript: lines, their indentation, and what they say.
+//! Parser of transcripts.
+//!
+//! Owns lines, their indentation and continuations, and the lines about the whole transcript. It must not know files or
+//! guests. The text bounds it.
 
 use std::fmt;
 
 use crate::logic::Settings;
+use crate::transcript::document::{Document, Item};
 use crate::transcript::effect_line::EFFECT_WORDS;
-use crate::transcript::event::{BlockLine, Step};
+use crate::transcript::event::{ExpectationLine, Step};
 use crate::transcript::event_line::event;
 use crate::transcript::token::{Token, read};
-use crate::transcript::{Item, Transcript};
 
-/// A transcript cannot be read. Its author is at fault.
+/// Error in the text of a transcript. Its author is at fault; nothing ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
-    /// The name of the transcript.
+    /// Name of the transcript.
     pub name: String,
-    /// The number of the line, from 1.
+    /// Number of the line, from 1.
     pub line: usize,
-    /// What is wrong and what would be right.
+    /// The problem, with a correct example where one helps.
     pub problem: String,
 }
 
@@ -28,12 +31,12 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Reads a transcript.
-pub(super) fn transcript(name: &str, text: &str) -> Result<Transcript, ParseError> {
+/// Parses a transcript.
+pub(super) fn document(name: &str, text: &str) -> Result<Document, ParseError> {
     let error = |line, problem| ParseError { name: name.into(), line, problem };
     let settings = Settings { node: DEFAULT_NODE.into(), table: vec![] };
-    let transcript = Transcript { name: name.into(), settings, not_live: None, steps: vec![], items: vec![] };
-    let mut reader = Reader { transcript, comments: vec![] };
+    let document = Document { settings, not_live: None, steps: vec![], items: vec![] };
+    let mut reader = Reader { document, comments: vec![] };
     let mut lines: Vec<Line> = vec![];
     for (text, number) in text.lines().zip(1..) {
         Line::append(&mut lines, text, number).map_err(|problem| error(number, problem))?;
@@ -43,7 +46,7 @@ pub(super) fn transcript(name: &str, text: &str) -> Result<Transcript, ParseErro
         reader.line(line).map_err(|problem| error(number, problem))?;
     }
     reader.flush_comments();
-    Ok(reader.transcript)
+    Ok(reader.document)
 }
 
 /// A line with its continuations.
@@ -65,25 +68,26 @@ enum Kind {
 }
 
 impl Line {
-    /// Puts a line of text behind those that are there, as a continuation of the last one if it is indented as such.
+    /// Appends a line of text, as a continuation of the last line if it is indented as such.
     fn append(lines: &mut Vec<Self>, text: &str, number: usize) -> Result<(), String> {
         let bare = text.trim_start_matches(' ');
         let mut tokens = vec![];
         let kind = match text.len() - bare.len() {
             _ if bare.trim().is_empty() || bare.starts_with('#') => Kind::Comment,
-            _ if bare.starts_with('\t') => return Err("a tab before the first word; indent with blanks".into()),
+            _ if bare.starts_with('\t') => return Err("a tab before the first word; indent with spaces".into()),
             0 => Kind::Event,
             2 => Kind::Effect,
             4.. => {
                 let Some(last) = lines.last_mut().filter(|last| last.kind != Kind::Comment) else {
-                    return Err("indented by four, but there is no line above to continue".into());
+                    return Err("indented by four, but no line above it to continue".into());
                 };
                 read(bare, &mut last.tokens)?;
                 last.text = format!("{}\n{text}", last.text);
                 return Ok(());
             }
-            _ => return Err("indent an expected effect by two blanks, a continuation by four or more".into()),
+            _ => return Err("indent an expected effect by two spaces, a continuation by four or more".into()),
         };
+        // Settings and reasons are free text, in which quotes and stars have no meaning.
         let is_plain_text = kind == Kind::Event && (bare.starts_with("set ") || bare.starts_with("live "));
         if kind != Kind::Comment && !is_plain_text {
             read(bare, &mut tokens)?;
@@ -94,8 +98,8 @@ impl Line {
 }
 
 struct Reader {
-    transcript: Transcript,
-    /// Comments of which it is not known yet whether they belong to an event or lie between two.
+    document: Document,
+    /// Comments since the last line. The next line decides whether they belong to its event or stand between two events.
     comments: Vec<String>,
 }
 
@@ -107,11 +111,11 @@ impl Reader {
             Kind::Event => {
                 self.flush_comments();
                 if self.header(&line)? {
-                    self.transcript.items.push(Item::Verbatim(line.text));
+                    self.document.items.push(Item::Verbatim(line.text));
                 } else {
                     let event = event(&line.tokens)?;
-                    self.transcript.items.push(Item::Step(self.transcript.steps.len()));
-                    self.transcript.steps.push(Step { line: line.number, event, text: line.text, block: vec![] });
+                    self.document.items.push(Item::Step(self.document.steps.len()));
+                    self.document.steps.push(Step { line: line.number, event, text: line.text, expectations: vec![] });
                 }
             }
         }
@@ -119,7 +123,7 @@ impl Reader {
     }
 
     fn flush_comments(&mut self) {
-        self.transcript.items.extend(self.comments.drain(..).map(Item::Verbatim));
+        self.document.items.extend(self.comments.drain(..).map(Item::Verbatim));
     }
 
     fn effect(&mut self, line: Line) -> Result<(), String> {
@@ -128,46 +132,46 @@ impl Reader {
             let known = EFFECT_WORDS.join(", ");
             return Err(format!("an expected effect begins with one of {known}; an event is not indented"));
         }
-        let step = match self.transcript.items.last() {
-            Some(Item::Step(index)) => &mut self.transcript.steps[*index],
+        let step = match self.document.items.last() {
+            Some(Item::Step(index)) => &mut self.document.steps[*index],
             _ => return Err("an expected effect, but no event above it".into()),
         };
-        if !step.event.is_decided() {
-            return Err("an expected effect below a line that no guest sees".into());
+        if !step.event.calls_guest() {
+            return Err("an expected effect below an event that does not call the guest".into());
         }
-        step.block.extend(self.comments.drain(..).map(BlockLine::Comment));
-        step.block.push(BlockLine::Effect { tokens, text });
+        step.expectations.extend(self.comments.drain(..).map(ExpectationLine::Comment));
+        step.expectations.push(ExpectationLine::Effect { tokens, text });
         Ok(())
     }
 
-    /// Takes a line that says something about the whole transcript. False if it is not one.
+    /// Parses a line about the whole transcript. Returns false for other lines.
     fn header(&mut self, line: &Line) -> Result<bool, String> {
-        let transcript = &mut self.transcript;
+        let document = &mut self.document;
         let word = line.text.split_whitespace().next().unwrap_or_default();
         if !["node", "set", "live"].contains(&word) {
             return Ok(false);
         }
-        if !transcript.steps.is_empty() {
-            return Err(format!("`{word}` is for the whole transcript and stands before the first event"));
+        if !document.steps.is_empty() {
+            return Err(format!("`{word}` applies to the whole transcript and must precede the first event"));
         }
         match word {
             "node" => match &line.tokens[1..] {
-                [Token::Word(name)] => transcript.settings.node = name.clone(),
-                _ => return Err("wants a name: node Riley".into()),
+                [Token::Word(name)] => document.settings.node = name.clone(),
+                _ => return Err("expected a name: node Riley".into()),
             },
             "set" => {
                 let (name, value) = setting(&line.text)?;
-                let table = &mut transcript.settings.table;
+                let table = &mut document.settings.table;
                 match table.binary_search_by(|(other, _)| other.as_str().cmp(name)) {
                     Ok(_) => return Err(format!("`{name}` is set twice")),
                     Err(at) => table.insert(at, (name.into(), value.into())),
                 }
             }
             _ => match line.text.split_once("live no:").map(|(_, reason)| without_comment(reason)) {
-                Some(reason) if !reason.is_empty() => transcript.not_live = Some(reason.into()),
+                Some(reason) if !reason.is_empty() => document.not_live = Some(reason.into()),
                 _ => {
                     return Err(
-                        "wants the reason why a running herd cannot be asked: live no: needs other clocks".into()
+                        "expected the reason why it cannot run against a live herd: live no: needs other clocks".into(),
                     );
                 }
             },
@@ -176,9 +180,9 @@ impl Reader {
     }
 }
 
-/// Reads `set NAME = VALUE`.
+/// Parses `set NAME = VALUE`.
 fn setting(text: &str) -> Result<(&str, &str), String> {
-    let usage = || "wants a name and a value: set tolerance_s = 60".to_string();
+    let usage = || "expected a name and a value: set tolerance_s = 60".to_string();
     let (name, value) = text.strip_prefix("set ").and_then(|pair| pair.split_once('=')).ok_or_else(usage)?;
     let (name, value) = (name.trim(), without_comment(value));
     let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
@@ -189,7 +193,7 @@ fn without_comment(text: &str) -> &str {
     text.split_once(" #").map_or(text, |(text, _)| text).trim()
 }
 
-/// What a transcript is run as unless it says otherwise: the first node of the herd that runs without a configuration.
+/// Node name of a transcript without a `node` line: the first node of the herd that runs without a configuration.
 const DEFAULT_NODE: &str = "Riley";
 
 #[cfg(test)]
@@ -199,11 +203,11 @@ mod tests {
     use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 
     fn error(text: &str) -> String {
-        transcript("t", text).unwrap_err().to_string()
+        document("t", text).unwrap_err().to_string()
     }
 
     #[test]
-    fn every_event_is_read() {
+    fn parsing_reads_every_event() {
         let text = "\
             # a comment\n\
             node Riley\n\
@@ -219,17 +223,17 @@ mod tests {
             report \"k\", \"r\" form 1 rank 00fF origin \"B\"\n    and \"l\", \"s\" form 2 rank - origin \"C\"\n\
             answer 200 'a' \"b\"\n\
             answer from \"google\" failed too-large\n";
-        let transcript = transcript("t", text).unwrap();
-        assert_eq!(transcript.settings.node, "Riley");
-        assert_eq!(transcript.settings.table, [("a".into(), String::new()), ("b.c".into(), "1, 2".into())]);
-        assert_eq!(transcript.not_live(), Some("needs other clocks"));
+        let document = document("t", text).unwrap();
+        assert_eq!(document.settings.node, "Riley");
+        assert_eq!(document.settings.table, [("a".into(), String::new()), ("b.c".into(), "1, 2".into())]);
+        assert_eq!(document.not_live.as_deref(), Some("needs other clocks"));
         let first = PeerReport { key: "k".into(), bytes: "r".into(), form: 1, rank: vec![0, 255], origin: "B".into() };
         let second = PeerReport { key: "l".into(), bytes: "s".into(), form: 2, rank: vec![], origin: "C".into() };
-        let events: Vec<Event> = transcript.steps().iter().map(|step| step.event().clone()).collect();
+        let events: Vec<Event> = document.steps.iter().map(|step| step.event().clone()).collect();
         let answered = UpstreamOutcome::Answered { status: 200, body: b"ab".into() };
         let expected = [
             Event::Now(1_500_000_000),
-            Event::Later(1),
+            Event::Advance(1),
             Event::Random(7, 11),
             Event::Session("alice".into()),
             Event::Input { bytes: b"x\n".into(), mark: Mark::End },
@@ -238,36 +242,36 @@ mod tests {
             Event::Answer { upstream: Some(b"google".into()), outcome: UpstreamOutcome::Failed(Failure::TooLarge) },
         ];
         assert_eq!(events, expected);
-        assert_eq!(transcript.steps()[5].line(), 12);
+        assert_eq!(document.steps[5].line(), 12);
     }
 
     #[test]
-    fn mistakes_are_named_with_their_line() {
+    fn errors_quote_the_line_and_the_problem() {
         for (text, expected) in [
-            ("\n   reply \"a\"", "t:2: indent an expected effect by two blanks, a continuation by four or more"),
-            ("    reply", "t:1: indented by four, but there is no line above to continue"),
-            ("\tinput", "t:1: a tab before the first word; indent with blanks"),
+            ("\n   reply \"a\"", "t:2: indent an expected effect by two spaces, a continuation by four or more"),
+            ("    reply", "t:1: indented by four, but no line above it to continue"),
+            ("\tinput", "t:1: a tab before the first word; indent with spaces"),
             ("  reply \"a\"", "t:1: an expected effect, but no event above it"),
-            ("now 1\n  reply \"a\"", "t:2: an expected effect below a line that no guest sees"),
-            ("input \"a\"\nnode Riley", "t:2: `node` is for the whole transcript and stands before the first event"),
-            ("node", "t:1: wants a name: node Riley"),
-            ("set a", "t:1: wants a name and a value: set tolerance_s = 60"),
+            ("now 1\n  reply \"a\"", "t:2: an expected effect below an event that does not call the guest"),
+            ("input \"a\"\nnode Riley", "t:2: `node` applies to the whole transcript and must precede the first event"),
+            ("node", "t:1: expected a name: node Riley"),
+            ("set a", "t:1: expected a name and a value: set tolerance_s = 60"),
             ("set a = 1\nset a = 2", "t:2: `a` is set twice"),
-            ("live yes", "t:1: wants the reason why a running herd cannot be asked: live no: needs other clocks"),
-            ("now", "t:1: wants a time: now 1479413884.655837, or now +0.5 to go on from there"),
+            ("live yes", "t:1: expected the reason why it cannot run against a live herd: live no: needs other clocks"),
+            ("now", "t:1: expected a time: now 1479413884.655837, or now +0.5 to advance the clock"),
             (
                 "now 1.0000000000",
-                "t:1: `1.0000000000` is not a time: now 1479413884.655837, or now +0.5 to go on from there",
+                "t:1: `1.0000000000` is not a time: now 1479413884.655837, or now +0.5 to advance the clock",
             ),
-            ("random 1", "t:1: wants two numbers of 64 bits: random 7 11"),
-            ("session", "t:1: wants a name: session alice"),
-            ("input x", "t:1: wants bytes: input \"IAMAT kiwi +34-118 1479413884\\n\""),
-            ("input \"x\" last", "t:1: only `end` or `overlong` may stand behind the bytes of an input"),
-            ("input \"x\"\n    \"y", "t:2: the byte string does not end; close it with \""),
+            ("random 1", "t:1: expected two numbers of 64 bits: random 7 11"),
+            ("session", "t:1: expected a name: session alice"),
+            ("input x", "t:1: expected bytes: input \"IAMAT kiwi +34-118 1479413884\\n\""),
+            ("input \"x\" last", "t:1: only `end` or `overlong` may follow the bytes of an input"),
+            ("input \"x\"\n    \"y", "t:2: the byte string is not closed; end it with \""),
             ("answer 20 \"\"", "t:1: an HTTP status has three digits"),
             (
                 "answer failed late",
-                "t:1: `late` is not a failure; known are unknown, unreachable, timeout, too-large, incomplete, busy",
+                "t:1: `late` is not a failure; choose from unknown, unreachable, timeout, too-large, incomplete, busy",
             ),
             (
                 "report \"k\", \"r\" form 1 rank 0 origin \"B\"",
@@ -284,8 +288,8 @@ mod tests {
         ] {
             assert_eq!(error(text), expected, "{text}");
         }
-        assert!(error("report \"k\" \"r\"").starts_with("t:1: wants: report \"KEY\", \"RECORD\" form 1"));
-        assert!(error("answer").starts_with("t:1: wants a status and a body, or a failure (unknown,"));
+        assert!(error("report \"k\" \"r\"").starts_with("t:1: expected: report \"KEY\", \"RECORD\" form 1"));
+        assert!(error("answer").starts_with("t:1: expected a status and a body, or a failure (unknown,"));
         assert!(
             error("input \"x\"\n  replay \"y\"").starts_with("t:2: an expected effect begins with one of reply, keep,")
         );

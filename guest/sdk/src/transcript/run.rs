@@ -1,13 +1,16 @@
-//! What came of a transcript, and how it differs from what was expected.
+//! Result of running a transcript, and its differences from the expectations.
+//!
+//! Owns the comparison and the recorded text. It must not call the guest. The comparison of one event takes time and memory
+//! in the product of its expected and actual effects.
 
 use std::fmt;
 
+use crate::transcript::document::{Document, Item};
 use crate::transcript::effect_line::EffectLine;
-use crate::transcript::event::{BlockLine, Step};
+use crate::transcript::event::{ExpectationLine, Step};
 use crate::transcript::token::{Token, matches};
-use crate::transcript::{Item, Transcript};
 
-/// What came of a transcript.
+/// Result of running a transcript.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Run {
@@ -16,32 +19,32 @@ pub struct Run {
 }
 
 impl Run {
-    /// Compares what happened at each step with what its author expected.
-    pub(super) fn new(transcript: &Transcript, effects: &[Vec<EffectLine>]) -> Self {
+    /// Compares the effects of each step with its expectations.
+    pub(super) fn new(name: &str, document: &Document, effects: &[Vec<EffectLine>]) -> Self {
         let mut run = Self { actual: String::new(), differences: vec![] };
-        for item in &transcript.items {
+        for item in &document.items {
             match item {
                 Item::Verbatim(text) => run.write(text),
-                Item::Step(index) => run.step(&transcript.name, &transcript.steps[*index], &effects[*index]),
+                Item::Step(index) => run.step(name, &document.steps[*index], &effects[*index]),
             }
         }
         run
     }
 
-    /// Whether everything came as expected.
+    /// Returns whether every expectation was met and no other effect occurred.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
     }
 
-    /// The transcript with the expectations that were not met replaced by what happened. The rest is as its author
-    /// wrote it, comments included; only a comment behind a replaced effect is lost.
+    /// Returns the text of the transcript with unmet expectations replaced by the actual effects. The rest stays as written,
+    /// including comments, except for a comment at the end of a replaced line.
     #[must_use]
     pub fn actual(&self) -> &str {
         &self.actual
     }
 
-    /// Where it came otherwise, one for each event.
+    /// Returns the differences, at most one for each event.
     #[must_use]
     pub fn differences(&self) -> &[Difference] {
         &self.differences
@@ -58,17 +61,18 @@ impl Run {
         let mut actual = effects.iter();
         let mut common = common(step, effects).into_iter().peekable();
         let mut position = 0;
-        for line in &step.block {
+        for line in &step.expectations {
             let (tokens, text) = match line {
-                BlockLine::Comment(text) => {
+                ExpectationLine::Comment(text) => {
                     self.write(text);
                     continue;
                 }
-                BlockLine::Effect { tokens, text } => (tokens, text),
+                ExpectationLine::Effect { tokens, text } => (tokens, text),
             };
             match common.next_if(|&(expected, _)| expected == position) {
                 None => lines.push(DiffLine { mark: '-', text: text.clone() }),
                 Some((_, same)) => {
+                    // Unexpected effects before the common line come first, so that the recording keeps the actual order.
                     let before = same - (effects.len() - actual.len());
                     for effect in actual.by_ref().take(before) {
                         lines.push(DiffLine { mark: '+', text: effect.text.clone() });
@@ -93,33 +97,33 @@ impl Run {
 }
 
 impl fmt::Display for Run {
-    /// Every difference, or nothing.
+    /// Writes every difference, or nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.differences.iter().try_for_each(|difference| write!(f, "{difference}"))
     }
 }
 
-/// One event whose effects were not as expected.
+/// One event whose effects differ from its expectations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The name of the transcript.
+    /// Name of the transcript.
     pub name: String,
-    /// The number of the event's line.
+    /// Number of the event's line, from 1.
     pub line: usize,
-    /// The event as its author wrote it.
+    /// Text of the event as written.
     pub event: String,
     lines: Vec<DiffLine>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DiffLine {
-    /// `-` expected but not there, `+` there but not expected, or a blank.
+    /// `-` for a missing effect, `+` for an unexpected one, or a space.
     mark: char,
     text: String,
 }
 
 impl fmt::Display for Difference {
-    /// `name:line`, the event, and its effects with marks as in a unified diff.
+    /// Writes `name:line`, the event, and its effects with marks as in a unified diff.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}:{}", self.name, self.line)?;
         for line in self.event.lines() {
@@ -134,13 +138,13 @@ impl fmt::Display for Difference {
     }
 }
 
-/// A longest common subsequence of what was expected and what happened: pairs of positions.
+/// Returns a longest common subsequence of expected and actual effects, as pairs of positions.
 ///
-/// Takes time and memory in the product of both lengths, which people write by hand.
+/// Takes time and memory in the product of both lengths, which are short in a file written by hand.
 fn common(step: &Step, effects: &[EffectLine]) -> Vec<(usize, usize)> {
     let expected: Vec<&[Token]> = step.expected().collect();
     let same = |i: usize, j: usize| matches(expected[i], &effects[j].tokens);
-    // length[i][j]: of what is common to expected[i..] and effects[j..].
+    // length[i][j] is the length of a longest common subsequence of expected[i..] and effects[j..].
     let mut length = vec![vec![0_usize; effects.len() + 1]; expected.len() + 1];
     for i in (0..expected.len()).rev() {
         for j in (0..effects.len()).rev() {

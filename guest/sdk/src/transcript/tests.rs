@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::batch::InputBatch;
-use crate::effect::{Decision, Effect, Level};
+use crate::context::Context;
+use crate::decision::Decision;
+use crate::effect::{Effect, Level};
 use crate::event::{Awaiting, Input, Mark, Moment, Outcome, Progress, Reports};
 use crate::logic::{BadSetting, Description, Logic};
 use crate::native::{Fault, Native};
-use crate::turn::Turn;
 
-/// Knows `put KEY RANK RECORD`, `get KEY`, `ask UPSTREAM`, `on TOPIC`, `bye`; after `raw` it waits for four bytes.
+/// Handles `put KEY RANK RECORD`, `get KEY`, `ask UPSTREAM`, `on TOPIC` and `bye`. After `raw` it awaits four bytes.
 struct Toy;
 
 impl Logic for Toy {
@@ -22,7 +23,7 @@ impl Logic for Toy {
         Ok(Self)
     }
 
-    fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
+    fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.bytes == b"raw\n" {
             return Progress { consumed: 4, awaits: Awaiting::Bytes(4) };
         }
@@ -33,40 +34,40 @@ impl Logic for Toy {
                 b"put" => {
                     let (key, rank, record) = (word(), word(), word());
                     let peers = ["Jaquez", "Juzang"];
-                    let keep = turn.keep_telling_first(key, rank, 1, |out| out.extend_from_slice(record), &peers);
-                    turn.reply_if_kept(
+                    let keep = context.keep_telling_first(key, rank, 1, |out| out.extend_from_slice(record), &peers);
+                    context.reply_if_kept(
                         keep,
                         |out| out.extend_from_slice(b"kept\n"),
                         |out| out.extend_from_slice(b"no\n"),
                     );
-                    turn.publish_if_kept(keep, key, record);
+                    context.publish_if_kept(keep, key, record);
                 }
-                b"get" => turn.reply(&turn.record(word()).unwrap_or_default().bytes),
-                b"ask" => turn.fetch_post(&String::from_utf8_lossy(word()), "/q", b"body", b"token", b"sorry\n"),
-                b"on" => turn.subscribe(word()),
-                b"bye" => turn.close(),
-                _ => turn.note(Level::Warn, "what?"),
+                b"get" => context.reply(&context.record(word()).unwrap_or_default().bytes),
+                b"ask" => context.fetch_post(&String::from_utf8_lossy(word()), "/q", b"body", b"token", b"sorry\n"),
+                b"on" => context.subscribe(word()),
+                b"bye" => context.close(),
+                _ => context.note(Level::Warn, "what?"),
             }
         })
     }
 
-    fn reports(&self, reports: Reports<'_>, turn: &mut Turn<'_>) {
-        turn.publish_if_report_kept(0, b"t", b"news");
+    fn reports(&self, reports: Reports<'_>, context: &mut Context<'_>) {
+        context.publish_if_report_kept(0, b"t", b"news");
         for (index, _) in reports.iter().enumerate().filter(|(_, report)| report.bytes == b"odd") {
-            turn.refuse(index);
+            context.refuse(index);
         }
     }
 
-    fn answer(&self, _: &[u8], otherwise: &[u8], outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+    fn answer(&self, _: &[u8], otherwise: &[u8], outcome: Outcome<'_>, context: &mut Context<'_>) {
         match outcome {
-            Outcome::Answered { status: 200, body } => turn.reply(body),
-            Outcome::Answered { .. } => turn.fetch("second", "", b"", otherwise),
-            Outcome::Failed(_) => turn.reply(otherwise),
+            Outcome::Answered { status: 200, body } => context.reply(body),
+            Outcome::Answered { .. } => context.fetch("second", "", b"", otherwise),
+            Outcome::Failed(_) => context.reply(otherwise),
         }
     }
 }
 
-/// Fails on everything.
+/// Fails every call: traps, or makes an invalid decision.
 struct Broken;
 
 impl Decider for Broken {
@@ -161,14 +162,14 @@ fn run(text: &str) -> Run {
 }
 
 #[test]
-fn every_effect_has_its_line() {
+fn run_writes_every_effect() {
     let run = run(EVERYTHING);
     assert!(run.passed(), "{run}");
     assert_eq!(run.actual(), EVERYTHING);
 }
 
 #[test]
-fn a_transcript_without_expectations_records_itself() {
+fn run_records_a_transcript_without_expectations() {
     let is_event = |line: &&str| !line.starts_with("  ") || line.starts_with("    and");
     let bare: String = EVERYTHING.lines().filter(is_event).map(|line| format!("{line}\n")).collect();
     let recorded = run(&bare);
@@ -181,7 +182,7 @@ fn a_transcript_without_expectations_records_itself() {
 }
 
 #[test]
-fn a_difference_shows_the_event_and_both_sides() {
+fn difference_shows_the_event_and_both_sides() {
     let run = run("input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"x\"\n  close   # why not\n  waits\n");
     assert_eq!(
         run.to_string(),
@@ -192,28 +193,28 @@ fn a_difference_shows_the_event_and_both_sides() {
 }
 
 #[test]
-fn a_fault_is_a_line_too() {
+fn run_writes_faults_as_lines() {
     let text = "\
         input \"x\\n\"\n  fault \"trapped: unreachable\"\n\
-        report \"k\", \"r\" form 1 rank - origin \"B\"\n  fault \"effect 1 refuses a report that is not there\"\n\
+        report \"k\", \"r\" form 1 rank - origin \"B\"\n  fault \"effect 1 refuses a report that is not in the batch\"\n\
         report \"k\", \"r\" form 1 rank - origin \"B\"\n  duplicate\n";
     let run = Transcript::parse("t", text).unwrap().run(&mut Broken, &MemoryRecords::default());
     assert!(run.passed(), "{run}");
 }
 
 #[test]
-fn a_client_receives_answers_in_the_order_of_its_commands() {
+fn exchanges_have_replies_in_the_order_of_commands() {
     let transcript = Transcript::parse("t", EVERYTHING).unwrap();
     assert_eq!(transcript.not_live(), Some("holds reports of a peer"));
-    let turns = transcript.client_turns();
-    let connections: Vec<usize> = turns.iter().map(|turn| turn.connection).collect();
+    let exchanges = transcript.exchanges();
+    let connections: Vec<usize> = exchanges.iter().map(|exchange| exchange.connection).collect();
     assert_eq!(connections, [0, 1, 1, 1, 2, 3, 3, 3, 3, 4]);
-    assert_eq!(turns[0].replies.as_deref(), Some(&b"kept\nkept\n"[..]));
-    assert!(turns[3].closes && !turns[2].closes && !turns[4].closes);
-    assert_eq!((turns[4].mark, turns[4].fetches), (Mark::End, 3));
-    assert_eq!(turns[4].replies.as_deref(), Some(&b"sorry\n2\nold"[..]));
-    let upstreams: Vec<&[u8]> = turns[4].answers.iter().map(|(upstream, _)| &**upstream).collect();
+    assert_eq!(exchanges[0].replies.as_deref(), Some(&b"kept\nkept\n"[..]));
+    assert!(exchanges[3].closes && !exchanges[2].closes && !exchanges[4].closes);
+    assert_eq!((exchanges[4].mark, exchanges[4].fetches), (Mark::End, 3));
+    assert_eq!(exchanges[4].replies.as_deref(), Some(&b"sorry\n2\nold"[..]));
+    let upstreams: Vec<&[u8]> = exchanges[4].answers.iter().map(|(upstream, _)| &**upstream).collect();
     assert_eq!(upstreams, [&b"first"[..], b"second", b"second"]);
     let starred = Transcript::parse("t", "input \"x\"\n  reply *\n").unwrap();
-    assert_eq!(starred.client_turns()[0].replies, None);
+    assert_eq!(starred.exchanges()[0].replies, None);
 }

@@ -1,22 +1,23 @@
-//! What a line of a transcript is made of: words, byte strings, and the star that stands for either.
+//! Tokens of a transcript line: words, byte strings, and the star that matches either.
 //!
-//! Bounds: a repeat (`"x"*70000`) makes at most [`REPEAT_MAX`] bytes, so a slip of the pen does not fill the memory.
+//! Owns quoting, escapes and repeats, in both directions. It must not know events or effects. A repeat (`"x"*70000`) makes at
+//! most [`REPEAT_MAX`] bytes, so a typing error does not exhaust the memory.
 
 use std::fmt::Write;
 
-/// A piece of a line.
+/// Token of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
     /// A bare word or number.
     Word(String),
-    /// A byte string. Strings side by side are one.
+    /// A byte string. Adjacent strings form one.
     Bytes(Vec<u8>),
-    /// `*`: in an expectation, any one word or byte string.
+    /// `*`: in an expectation, matches any one word or byte string.
     Any,
 }
 
 impl Token {
-    /// The bytes of a byte string.
+    /// Returns the bytes of a byte string, or none for other tokens.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -25,36 +26,36 @@ impl Token {
         }
     }
 
-    /// Whether it is this word.
+    /// Returns whether the token is this word.
     #[must_use]
     pub fn is(&self, word: &str) -> bool {
         matches!(self, Self::Word(other) if other == word)
     }
 }
 
-/// Whether an actual line is as expected.
+/// Returns whether an actual line matches an expected one.
 pub(super) fn matches(expected: &[Token], actual: &[Token]) -> bool {
     let same = |(expected, actual): (&Token, &Token)| *expected == Token::Any || expected == actual;
     expected.len() == actual.len() && expected.iter().zip(actual).all(same)
 }
 
-/// Reads the tokens of one line of text behind those that are there.
+/// Parses one line of text and appends its tokens.
 ///
 /// # Errors
 ///
-/// What is wrong and what would be right, in words.
+/// A message with the problem and a correct example.
 pub(super) fn read(text: &str, tokens: &mut Vec<Token>) -> Result<(), String> {
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
         rest = match first {
             '#' => return Ok(()),
             '"' | '\'' => {
-                let (bytes, behind) = read_bytes(&rest[1..], first)?;
+                let (bytes, after) = read_bytes(&rest[1..], first)?;
                 match tokens.last_mut() {
                     Some(Token::Bytes(before)) => before.extend(bytes),
                     _ => tokens.push(Token::Bytes(bytes)),
                 }
-                behind
+                after
             }
             ',' => {
                 tokens.push(Token::Word(",".into()));
@@ -62,9 +63,9 @@ pub(super) fn read(text: &str, tokens: &mut Vec<Token>) -> Result<(), String> {
             }
             _ => {
                 let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '#');
-                let (word, behind) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+                let (word, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
                 tokens.push(if word == "*" { Token::Any } else { Token::Word(word.into()) });
-                behind
+                after
             }
         }
         .trim_start();
@@ -72,26 +73,26 @@ pub(super) fn read(text: &str, tokens: &mut Vec<Token>) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads a byte string from behind its opening quote, with its repeat. Gives the text behind it too.
+/// Parses a byte string and its repeat, from after the opening quote. Also returns the text that follows.
 fn read_bytes(text: &str, quote: char) -> Result<(Vec<u8>, &str), String> {
     let mut bytes = vec![];
     let mut chars = text.chars();
     loop {
         match chars.next() {
-            None => return Err(format!("the byte string does not end; close it with {quote}")),
+            None => return Err(format!("the byte string is not closed; end it with {quote}")),
             Some(c) if c == quote => break,
             Some('\\') => bytes.push(read_escape(&mut chars)?),
             Some(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    let behind = chars.as_str();
-    let Some(digits) = behind.strip_prefix('*') else { return Ok((bytes, behind)) };
-    let (digits, behind) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
-    let times = digits.parse::<usize>().map_err(|_| "a repeat is a number: \"x\"*70000".to_string())?;
+    let after = chars.as_str();
+    let Some(digits) = after.strip_prefix('*') else { return Ok((bytes, after)) };
+    let (digits, after) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
+    let times = digits.parse::<usize>().map_err(|_| "expected a number after the star: \"x\"*70000".to_string())?;
     if times.saturating_mul(bytes.len()) > REPEAT_MAX {
         return Err(format!("a repeat makes at most {REPEAT_MAX} bytes"));
     }
-    Ok((bytes.repeat(times), behind))
+    Ok((bytes.repeat(times), after))
 }
 
 fn read_escape(chars: &mut std::str::Chars<'_>) -> Result<u8, String> {
@@ -103,7 +104,7 @@ fn read_escape(chars: &mut std::str::Chars<'_>) -> Result<u8, String> {
             let high = chars.next().and_then(|digit| digit.to_digit(16));
             let low = chars.next().and_then(|digit| digit.to_digit(16));
             let byte = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-            byte.ok_or_else(|| "\\x wants two hexadecimal digits, such as \\x0c".into())
+            byte.ok_or_else(|| "\\x needs two hexadecimal digits, such as \\x0c".into())
         }
         Some(c @ ('\\' | '"' | '\'')) => Ok(c as u8),
         Some(c) => Err(format!("unknown escape `\\{c}`; known are \\n \\r \\t \\\\ \\\" \\' \\xNN")),
@@ -111,21 +112,21 @@ fn read_escape(chars: &mut std::str::Chars<'_>) -> Result<u8, String> {
     }
 }
 
-/// Writes a byte string, one piece for each of its lines, with `between` between the pieces.
+/// Writes a byte string as one piece for each of its lines, separated by `between`.
 pub(super) fn write_bytes(out: &mut String, bytes: &[u8], between: &str) {
     let mut rest = bytes;
     let mut separator = "";
     while !rest.is_empty() || separator.is_empty() {
         out.push_str(separator);
         let ends = |at: &usize| rest[*at] == b'\n' && rest.get(at + 1).is_some_and(|&next| next != b'\n');
-        let (line, behind) = rest.split_at((0..rest.len()).find(ends).map_or(rest.len(), |at| at + 1));
+        let (line, after) = rest.split_at((0..rest.len()).find(ends).map_or(rest.len(), |at| at + 1));
         write_line(out, line);
-        rest = behind;
+        rest = after;
         separator = between;
     }
 }
 
-/// Writes one piece, long runs of one byte as repeats.
+/// Writes one piece, with long runs of one byte as repeats.
 fn write_line(out: &mut String, line: &[u8]) {
     let mut plain = 0;
     let mut at = 0;
@@ -161,7 +162,7 @@ fn write_quoted(out: &mut String, bytes: &[u8]) {
                 '\t' => out.push_str("\\t"),
                 '\\' => out.push_str("\\\\"),
                 _ if c == quote => out.extend(['\\', c]),
-                _ if is_unseen(c) => write_hex(out, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                _ if is_invisible(c) => write_hex(out, c.encode_utf8(&mut [0; 4]).as_bytes()),
                 _ => out.push(c),
             }
         }
@@ -176,17 +177,17 @@ fn write_hex(out: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Characters that a reader of a transcript could not see, or could not tell from a blank or from another spelling.
-fn is_unseen(c: char) -> bool {
+/// Returns whether a character is invisible, or looks like a space or like another spelling.
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(c, '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// Runs from this length on are written as repeats. Longer than any indentation that people write.
+/// Length from which runs are written as repeats: longer than usual indentation.
 const RUN_MIN: usize = 40;
 
-/// 16 MiB, which is twice the output that a decision may have.
+/// 16 MiB: twice the limit on the output of a decision, so that a transcript can exceed that limit.
 const REPEAT_MAX: usize = 16 << 20;
 
 #[cfg(test)]
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_words_strings_and_stars() {
+    fn tokens_are_words_strings_and_stars() {
         let word = |word: &str| Token::Word(word.into());
         let bytes = |bytes: &[u8]| Token::Bytes(bytes.into());
         assert_eq!(
@@ -216,17 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_a_string_are_named() {
-        assert_eq!(problem("reply \"a"), "the byte string does not end; close it with \"");
+    fn errors_name_the_problem_in_a_string() {
+        assert_eq!(problem("reply \"a"), "the byte string is not closed; end it with \"");
         assert_eq!(problem(r#"reply "\q""#), "unknown escape `\\q`; known are \\n \\r \\t \\\\ \\\" \\' \\xNN");
-        assert_eq!(problem(r#"reply "\x4""#), "\\x wants two hexadecimal digits, such as \\x0c");
+        assert_eq!(problem(r#"reply "\x4""#), "\\x needs two hexadecimal digits, such as \\x0c");
         assert_eq!(problem(r#"reply "a\"#), "a backslash at the end of the line; write \\\\ for one");
-        assert_eq!(problem(r#"reply "a"*"#), "a repeat is a number: \"x\"*70000");
+        assert_eq!(problem(r#"reply "a"*"#), "expected a number after the star: \"x\"*70000");
         assert_eq!(problem(r#"reply "a"*99999999999"#), "a repeat makes at most 16777216 bytes");
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn parsing_returns_the_written_bytes() {
         let written = |bytes: &[u8]| {
             let mut out = String::new();
             write_bytes(&mut out, bytes, " ");

@@ -12,8 +12,8 @@
 use std::iter;
 use std::sync::Arc;
 
+use herd_sdk::converted::ConvertedReports;
 use herd_sdk::forms::FIRST_FORM;
-use herd_sdk::shown::ShownReports;
 use herd_sdk::{Found, ReportBatch};
 
 use crate::forms::budget::Patience;
@@ -101,9 +101,9 @@ impl RecordView for Reading {
         Some(Found { rank: found.rank, form: self.native, bytes })
     }
 
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ShownReports> {
+    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
         let mut patience = Patience::default();
-        ShownReports::of(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
+        ConvertedReports::convert(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a guest did wrong in a call.
 
-use herd_sdk::check::Senseless;
+use herd_sdk::check::InvalidDecision;
 
 /// A call went wrong. The guest is at fault, except for [`Fault::NoInstance`]; nothing was performed, and the
 /// instance is gone.
@@ -26,7 +26,7 @@ pub enum Fault {
     Exited,
     /// An effect makes no sense.
     #[error("decided nonsense: {0}")]
-    Senseless(#[from] Senseless),
+    InvalidDecision(#[from] InvalidDecision),
     /// It refused its settings.
     #[error("{0}")]
     Settings(herd_sdk::BadSetting),
@@ -46,7 +46,7 @@ impl Fault {
             Self::Recursion => "recursion",
             Self::Slept => "slept",
             Self::Exited => "exited",
-            Self::Senseless(_) => "senseless",
+            Self::InvalidDecision(_) => "senseless",
             Self::Settings(_) => "settings",
             Self::NoInstance(_) => "no-instance",
         }

@@ -62,7 +62,7 @@ impl Instance {
             return Ok(Decision::default());
         }
         let decision = self.decide_as_it_is(at, &Call::Reports(shown.batch()))?;
-        Ok(shown.of_all(decision))
+        Ok(shown.restore_indices(decision))
     }
 
     /// What the last call looked up.

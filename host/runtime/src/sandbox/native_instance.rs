@@ -10,7 +10,7 @@ use herd_logic::Herd;
 use herd_sdk::batch::read_reports;
 use herd_sdk::check::{Scope, check};
 use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Progress, Records, Reply};
-use herd_sdk::{Settings, Turn};
+use herd_sdk::{Context, Settings, decide_inputs};
 
 use crate::sandbox::bindings::NodeLogicPre;
 use crate::sandbox::call::{Call, Read};
@@ -54,18 +54,18 @@ impl Instance {
             Call::Inputs(inputs) if self.ceiling => return Ok(fixed(inputs)),
             Call::Inputs(inputs) => {
                 let bytes = inputs.bytes().len();
-                let decision = Turn::decide_inputs(at, &*self.records, &self.logic, inputs.iter(), bytes);
+                let decision = decide_inputs(at, &*self.records, &self.logic, inputs.iter(), bytes);
                 (decision, Scope::Inputs(inputs.iter()))
             }
             Call::Reports(reports) => {
-                let mut turn = Turn::new(at, &*self.records);
-                self.logic.reports(&read_reports(reports.bytes(), reports.words()), &mut turn);
-                (turn.finish(), Scope::Reports(reports.len()))
+                let mut context = Context::new(at, &*self.records);
+                self.logic.reports(&read_reports(reports.bytes(), reports.words()), &mut context);
+                (context.finish(), Scope::Reports(reports.len()))
             }
             Call::Answer { token, otherwise, outcome } => {
-                let mut turn = Turn::new(at, &*self.records);
-                self.logic.answer(token, otherwise, outcome, &mut turn);
-                (turn.finish(), Scope::Answer)
+                let mut context = Context::new(at, &*self.records);
+                self.logic.answer(token, otherwise, outcome, &mut context);
+                (context.finish(), Scope::Answer)
             }
         };
         check(&decision, scope)?;

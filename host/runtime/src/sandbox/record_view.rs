@@ -2,7 +2,7 @@
 //!
 //! The sandbox knows only this trait: who converts, and on which other instance, is the concern of `forms`.
 
-use herd_sdk::shown::ShownReports;
+use herd_sdk::converted::ConvertedReports;
 use herd_sdk::{Found, ReportBatch};
 
 use crate::forms::budget::Patience;
@@ -16,7 +16,7 @@ pub(crate) trait RecordView: Send + Sync {
     fn show(&self, found: Found, patience: &mut Patience) -> Option<Found>;
 
     /// Shows reports in the native form. None if all are in it already, which is the usual case.
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ShownReports>;
+    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports>;
 }
 
 /// A view that converts nothing and shows the first form only.
@@ -31,7 +31,7 @@ impl RecordView for FirstFormOnly {
         (found.form == self.native()).then_some(found)
     }
 
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ShownReports> {
-        ShownReports::of(reports, self.native(), |_, _| None)
+    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
+        ConvertedReports::convert(reports, self.native(), |_, _| None)
     }
 }

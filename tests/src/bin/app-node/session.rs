@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use herd_logic::Herd;
-use herd_sdk::{Decision, Effect, Found, Input, Mark, Moment, Progress, Records, Turn};
+use herd_sdk::{Decision, Effect, Found, Input, Mark, Moment, Progress, Records, decide_inputs};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -49,7 +49,7 @@ async fn decide(logic: &Herd, store: &Store, input: Input<'_>) -> (Progress, Dec
     let at = Moment { now_ns: u64::try_from(now_ns).unwrap_or(u64::MAX), random: (0, 0) };
     let fetched = Fetched::default();
     loop {
-        let decision = Turn::decide_inputs(at, &fetched, logic, std::iter::once(input), input.bytes.len());
+        let decision = decide_inputs(at, &fetched, logic, std::iter::once(input), input.bytes.len());
         let progress = decision.progress().expect("one input was decided");
         let missing = fetched.missing.take();
         if missing.is_empty() {

@@ -1,47 +1,49 @@
-//! Where a transcript is performed: a node reduced to what a guest can tell, one decision after the other.
+//! Mock host: performs the events of a transcript against a guest, one decision after the other.
 //!
-//! Owns what a host would own: the clock, what is left over of each session's input, and the fetches under way. It
-//! has no queues and no limits on time; records are bounded by the transcript.
+//! Owns the state of a host that a guest can observe: the clock, bytes left over from each session's input, pending fetches
+//! and quarantined reports. It must not know files or expectations. It has no queues and no deadlines; the transcript bounds
+//! its state.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::batch::InputBatch;
 use crate::check::{Scope, check};
-use crate::effect::{Decision, Effect};
+use crate::decision::Decision;
+use crate::effect::Effect;
 use crate::event::{Awaiting, Input, Mark, Moment, Report};
 use crate::native::{Decider, Fault, MemoryRecords};
-use crate::transcript::effect_line::{Contest, EffectLine};
+use crate::transcript::effect_line::{EffectLine, KeepResult};
 use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 
-/// A decider, and the world around it as far as the transcript has come.
-pub(super) struct Stage<'a> {
+/// A guest, and the state of the host around it.
+pub(super) struct MockHost<'a> {
     decider: &'a mut dyn Decider,
     records: &'a MemoryRecords,
     at: Moment,
     sessions: HashMap<String, Session>,
-    /// The session that inputs and answers belong to.
+    /// Name of the session that inputs and answers belong to.
     current: String,
-    /// Rank and record of what was set aside, by key: it counts by rank, but no guest sees it.
-    aside: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
+    /// Rank and record of quarantined reports, by key. They count by rank, but no guest sees them.
+    quarantined: HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>,
 }
 
 struct Session {
-    /// What is left over of the input.
+    /// Input that the guest has not consumed.
     rest: Vec<u8>,
-    /// What must come before the guest is called.
+    /// Condition for the next call.
     awaits: Awaiting,
-    fetches: VecDeque<Fetched>,
+    fetches: VecDeque<PendingFetch>,
     ended: bool,
 }
 
-/// A fetch that is outstanding.
-struct Fetched {
+/// Fetch without an answer.
+struct PendingFetch {
     upstream: Vec<u8>,
     token: Vec<u8>,
     otherwise: Vec<u8>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> MockHost<'a> {
     pub(super) fn new(decider: &'a mut dyn Decider, records: &'a MemoryRecords) -> Self {
         Self {
             decider,
@@ -49,15 +51,15 @@ impl<'a> Stage<'a> {
             at: Moment::default(),
             sessions: HashMap::new(),
             current: String::new(),
-            aside: HashMap::new(),
+            quarantined: HashMap::new(),
         }
     }
 
-    /// Lets an event happen and says what comes of it.
+    /// Performs an event and returns its effects.
     pub(super) fn perform(&mut self, event: &Event) -> Vec<EffectLine> {
         match event {
             Event::Now(ns) => self.at.now_ns = *ns,
-            Event::Later(ns) => self.at.now_ns = self.at.now_ns.saturating_add(*ns),
+            Event::Advance(ns) => self.at.now_ns = self.at.now_ns.saturating_add(*ns),
             Event::Random(first, second) => self.at.random = (*first, *second),
             Event::Session(name) => self.current.clone_from(name),
             Event::Input { bytes, mark } => return self.input(bytes, *mark),
@@ -74,7 +76,7 @@ impl<'a> Stage<'a> {
         let satisfied = session.is_satisfied_by(bytes);
         let lines = match mark {
             Mark::More if !satisfied => vec![EffectLine::waits()],
-            // Nothing that a guest would be asked about.
+            // As on a node: no call for an end of input without bytes.
             Mark::End if session.rest.is_empty() => {
                 session.ended = true;
                 vec![]
@@ -89,7 +91,8 @@ impl<'a> Stage<'a> {
         let batch = InputBatch::from_iter([Input { bytes: &session.rest, mark }]);
         let decided = self.decider.inputs(self.at, &batch).and_then(|decision| {
             check(&decision, Scope::Inputs(batch.iter()))?;
-            let progress = decision.progress().ok_or("the input has no end")?;
+            // The check requires one `done` for each input, so this does not fail.
+            let progress = decision.progress().ok_or("the input is not done")?;
             Ok((progress, decision))
         });
         let (progress, decision) = match decided {
@@ -111,10 +114,10 @@ impl<'a> Stage<'a> {
 
     fn answer(&mut self, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) -> Vec<EffectLine> {
         let mut session = self.sessions.remove(&self.current).unwrap_or_else(Session::new);
-        let is_meant = |fetched: &Fetched| upstream.is_none_or(|upstream| fetched.upstream == upstream);
-        let fetched = session.fetches.iter().position(is_meant).and_then(|at| session.fetches.remove(at));
-        let lines = match fetched {
-            Some(Fetched { token, otherwise, .. }) => {
+        let matches = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
+        let fetch = session.fetches.iter().position(matches).and_then(|at| session.fetches.remove(at));
+        let lines = match fetch {
+            Some(PendingFetch { token, otherwise, .. }) => {
                 let decided = self.decider.answer(self.at, &token, &otherwise, outcome.borrowed());
                 match decided.and_then(|decision| Ok(check(&decision, Scope::Answer).map(|()| decision)?)) {
                     Ok(decision) => self.effects(&mut session, &decision),
@@ -128,31 +131,34 @@ impl<'a> Stage<'a> {
     }
 
     fn reports(&mut self, reports: &[PeerReport]) -> Vec<EffectLine> {
+        // As on a node: a report that would not win never reaches the guest, so a flood ends whatever the guest decides.
         let news: Vec<bool> = reports.iter().map(|report| self.is_news(&report.borrowed())).collect();
         let batch: Vec<Report<'_>> =
             reports.iter().zip(&news).filter(|&(_, &news)| news).map(|(report, _)| report.borrowed()).collect();
         let decision = match self.decide_reports(&batch) {
             Ok(decided) => decided,
             Err(fault) => {
-                batch.iter().for_each(|report| self.set_aside(report));
+                // As on a node without another generation: the reports count by rank but stay hidden.
+                batch.iter().for_each(|report| self.quarantine(report));
                 return vec![EffectLine::fault(&fault.to_string())];
             }
         };
         let refused = |index| decision.effects.iter().any(|effect| effect == Effect::Refuse(index));
         let mut decided = batch.iter().zip((0..).map(refused));
         let mut lines = vec![];
+        // One line for each report of the event, in its order, though the guest saw only some of them.
         for news in news {
             lines.push(match news.then(|| decided.next()).flatten() {
                 None => EffectLine::duplicate(),
                 Some((report, true)) => {
-                    self.set_aside(report);
+                    self.quarantine(report);
                     EffectLine::refused()
                 }
                 Some((report, false)) => EffectLine::kept(self.apply(report)),
             });
         }
         let count = decision.effects.iter().count();
-        lines.extend((0..count).filter_map(|index| EffectLine::effect(&decision, index, Contest::Won)));
+        lines.extend((0..count).filter_map(|index| EffectLine::effect(&decision, index, KeepResult::Applied)));
         lines
     }
 
@@ -165,13 +171,14 @@ impl<'a> Stage<'a> {
         Ok(decision)
     }
 
-    /// Performs what a decision about a session says, in order.
+    /// Performs the effects of a decision on a session, in order.
     fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
         let perform = |(effect, index): (Effect, usize)| {
-            let mut contest = Contest::Won;
+            // The records must change within the loop: a later keep of the same decision competes with this one.
+            let mut result = KeepResult::Applied;
             match effect {
                 Effect::Keep(keep) => {
-                    contest = self.apply(&Report {
+                    result = self.apply(&Report {
                         key: decision.bytes(keep.key),
                         rank: decision.bytes(keep.rank),
                         form: keep.form,
@@ -179,7 +186,7 @@ impl<'a> Stage<'a> {
                         origin: b"",
                     });
                 }
-                Effect::Fetch(fetch) => session.fetches.push_back(Fetched {
+                Effect::Fetch(fetch) => session.fetches.push_back(PendingFetch {
                     upstream: decision.bytes(fetch.upstream).to_vec(),
                     token: decision.bytes(fetch.token).to_vec(),
                     otherwise: decision.bytes(fetch.otherwise).to_vec(),
@@ -187,40 +194,42 @@ impl<'a> Stage<'a> {
                 Effect::Close => session.ended = true,
                 _ => {}
             }
-            EffectLine::effect(decision, index, contest)
+            EffectLine::effect(decision, index, result)
         };
         decision.effects.iter().zip(0..).filter_map(perform).collect()
     }
 
-    /// Keeps a record if it wins.
-    fn apply(&self, report: &Report<'_>) -> Contest {
+    /// Applies a record if it wins.
+    fn apply(&self, report: &Report<'_>) -> KeepResult {
         if !self.is_news(report) {
-            return Contest::Lost;
+            return KeepResult::Outranked;
         }
         self.records.apply_report(report);
-        Contest::Won
+        KeepResult::Applied
     }
 
     fn is_news(&self, report: &Report<'_>) -> bool {
-        let aside = self.aside.get(report.key);
-        let above_aside = aside.is_none_or(|(rank, bytes)| (&**rank, &**bytes) < (report.rank, report.bytes));
-        above_aside && self.records.is_news(report)
+        let quarantined = self.quarantined.get(report.key);
+        let above_quarantined =
+            quarantined.is_none_or(|(rank, bytes)| (&**rank, &**bytes) < (report.rank, report.bytes));
+        above_quarantined && self.records.is_news(report)
     }
 
-    fn set_aside(&mut self, report: &Report<'_>) {
+    fn quarantine(&mut self, report: &Report<'_>) {
         if self.is_news(report) {
-            self.aside.insert(report.key.to_vec(), (report.rank.to_vec(), report.bytes.to_vec()));
+            self.quarantined.insert(report.key.to_vec(), (report.rank.to_vec(), report.bytes.to_vec()));
         }
     }
 }
 
 impl Session {
-    /// A session that has just begun. A guest is called first when there is a whole line.
+    /// Begins a session, which awaits a newline as on a node.
     fn new() -> Self {
         Self { rest: vec![], awaits: Awaiting::Delimiter(b'\n'), fetches: VecDeque::new(), ended: false }
     }
 
-    /// Whether the guest is to be called for these new bytes. Takes them into account.
+    /// Counts new bytes and returns whether the condition for the next call holds. Looks at the new bytes only, as a node
+    /// does, so that input that arrives byte by byte is not scanned again.
     fn is_satisfied_by(&mut self, new: &[u8]) -> bool {
         match &mut self.awaits {
             Awaiting::Delimiter(byte) => new.contains(byte),

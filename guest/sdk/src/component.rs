@@ -1,4 +1,7 @@
-//! Between a [`Logic`] and the component model. Converts types, nothing else.
+//! Adapter from a [`Logic`] to the exports of a component.
+//!
+//! Owns the generated bindings and the conversion of their types. It must not decide anything. Calls bound it: nothing
+//! but the configured logic lives from one to the next.
 
 use std::cell::OnceCell;
 use std::marker::PhantomData;
@@ -8,24 +11,26 @@ use bindings::herd::logic::{effects, records, types};
 use forms_bindings::exports::herd::logic::forms as wit_forms;
 
 use crate::batch::{Inputs, read_reports};
+use crate::context::Context;
+use crate::decide_inputs::decide_inputs;
 use crate::event::{Failure, Found, Moment, Outcome};
 use crate::forms::{Forms, Unconvertible};
 use crate::logic::{Logic, Settings};
-use crate::turn::{Records, Turn};
+use crate::records::Records;
 
-/// What wit-bindgen generates from `wit/`.
+/// Bindings that wit-bindgen generates from `wit/`.
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "node-logic",
         pub_export_macro: true,
-        default_bindings_module: "herd_sdk::glue::bindings",
+        default_bindings_module: "herd_sdk::component::bindings",
     });
 }
 
-/// What wit-bindgen generates for guests that convert records. Apart, because a component has to export whatever its
-/// world does.
+/// Bindings for guests that convert records. They have a world of their own, because a component must export everything
+/// that its world exports.
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 pub mod forms_bindings {
     wit_bindgen::generate!({
@@ -40,24 +45,24 @@ pub mod forms_bindings {
         world: "herd:sdk/with-forms",
         pub_export_macro: true,
         export_macro_name: "export_forms",
-        default_bindings_module: "herd_sdk::glue::forms_bindings",
+        default_bindings_module: "herd_sdk::component::forms_bindings",
         with: { "herd:logic/types@0.1.0": super::bindings::herd::logic::types },
     });
 }
 
-/// Where a component keeps its configured logic. Implemented by [`export!`](crate::export).
-pub trait Slot: 'static {
-    /// The logic.
+/// Storage for a component's configured logic. [`export!`](crate::export) implements it.
+pub trait LogicCell: 'static {
+    /// Type of the logic.
     type Logic: Logic;
 
-    /// Gives access to it.
+    /// Calls a closure with the cell.
     fn with<R>(use_it: impl FnOnce(&OnceCell<Self::Logic>) -> R) -> R;
 }
 
-/// The component of a logic. Named by [`export!`](crate::export).
+/// Exports of a logic. [`export!`](crate::export) names this type.
 pub struct Component<S>(PhantomData<S>);
 
-impl<S: Slot> wit::Guest for Component<S> {
+impl<S: LogicCell> wit::Guest for Component<S> {
     fn describe() -> wit::Description {
         let description = S::Logic::describe();
         wit::Description { name: description.name, version: description.version, commands: description.commands }
@@ -67,19 +72,19 @@ impl<S: Slot> wit::Guest for Component<S> {
         let table = settings.table.into_iter().map(|setting| (setting.name, setting.value)).collect();
         let logic = S::Logic::configure(&Settings { node: settings.node, table })
             .map_err(|bad| types::BadSetting { name: bad.name, problem: bad.problem })?;
-        S::with(|slot| slot.set(logic).unwrap_or_else(|_| panic!("configured twice")));
+        S::with(|cell| cell.set(logic).unwrap_or_else(|_| panic!("configured twice")));
         Ok(())
     }
 
     fn inputs(at: types::Moment, bytes: Vec<u8>, inputs: Vec<u32>) -> effects::Decision {
         let inputs = Inputs::new(&bytes, &inputs);
-        decision(logic::<S, _>(|logic| Turn::decide_inputs(moment(at), &HostRecords, logic, inputs, bytes.len())))
+        decision(logic::<S, _>(|logic| decide_inputs(moment(at), &HostRecords, logic, inputs, bytes.len())))
     }
 
     fn reports(at: types::Moment, bytes: Vec<u8>, reports: Vec<u32>) -> effects::Decision {
-        let mut turn = Turn::new(moment(at), &HostRecords);
-        logic::<S, _>(|logic| logic.reports(&read_reports(&bytes, &reports), &mut turn));
-        decision(turn.finish())
+        let mut context = Context::new(moment(at), &HostRecords);
+        logic::<S, _>(|logic| logic.reports(&read_reports(&bytes, &reports), &mut context));
+        decision(context.finish())
     }
 
     fn answer(at: types::Moment, token: Vec<u8>, otherwise: Vec<u8>, outcome: wit::Outcome) -> effects::Decision {
@@ -94,13 +99,13 @@ impl<S: Slot> wit::Guest for Component<S> {
                 wit::Failure::Busy => Failure::Busy,
             }),
         };
-        let mut turn = Turn::new(moment(at), &HostRecords);
-        logic::<S, _>(|logic| logic.answer(&token, &otherwise, outcome, &mut turn));
-        decision(turn.finish())
+        let mut context = Context::new(moment(at), &HostRecords);
+        logic::<S, _>(|logic| logic.answer(&token, &otherwise, outcome, &mut context));
+        decision(context.finish())
     }
 }
 
-/// What converts records for a component. Named by [`export!`](crate::export).
+/// Exports of a guest's [`Forms`]. [`export!`](crate::export) names this type.
 pub struct Converter<F>(PhantomData<F>);
 
 impl<F: Forms + 'static> wit_forms::Guest for Converter<F> {
@@ -124,7 +129,7 @@ fn unconvertible(why: Unconvertible) -> wit_forms::Unconvertible {
     }
 }
 
-/// The records of the node, by way of the import.
+/// Records of the node, read through the import.
 struct HostRecords;
 
 impl Records for HostRecords {
@@ -135,8 +140,8 @@ impl Records for HostRecords {
     }
 }
 
-fn logic<S: Slot, R>(decide: impl FnOnce(&S::Logic) -> R) -> R {
-    S::with(|slot| decide(slot.get().expect("the host configures an instance before its first call")))
+fn logic<S: LogicCell, R>(decide: impl FnOnce(&S::Logic) -> R) -> R {
+    S::with(|cell| decide(cell.get().expect("the host configures an instance before its first call")))
 }
 
 fn moment(at: types::Moment) -> Moment {

@@ -1,32 +1,33 @@
-//! The usual line, read once from left to right: single blanks, nothing around the fields.
+//! Cursor of the fast path: parses a line from left to right in one pass, if single blanks separate its fields.
 //!
-//! Whatever it does not read is not wrong, only unusual: then the fields are split first, and each says what is wrong.
+//! Owns the position in a line. It must not report errors: a line that the fast path rejects may still be valid, so the
+//! general path splits its fields and finds the reason. The text bounds it.
 
 use crate::location::Location;
 use crate::time::ClientTime;
 use crate::word::Word;
 
-/// A place in a line. There may be more lines behind it.
+/// Position in a text that begins with a line and may hold more lines.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct Cursor<'a> {
     line: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
-    /// The place behind the first bytes of a line, if they are these.
+impl<'a> Cursor<'a> {
+    /// Returns the position after `start`, if the line begins with it.
     #[inline(always)]
-    pub(crate) fn behind(start: &[u8], line: &'a [u8]) -> Option<Self> {
+    pub(crate) fn after(start: &[u8], line: &'a [u8]) -> Option<Self> {
         line.starts_with(start).then_some(Self { line, at: start.len() })
     }
 
-    /// Where the rest begins.
+    /// Returns the offset of the position.
     #[inline(always)]
     pub(crate) fn at(self) -> usize {
         self.at
     }
 
-    /// Reads any field.
+    /// Parses a field of any non-blank bytes.
     #[inline(always)]
     pub(crate) fn field(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
@@ -40,7 +41,7 @@ impl<'a> Reader<'a> {
         self.line.get(start..self.at).filter(|field| !field.is_empty())
     }
 
-    /// Reads one of two signs.
+    /// Parses a plus or minus sign.
     #[inline(always)]
     pub(crate) fn sign(&mut self) -> Option<u8> {
         let sign = self.line.get(self.at).copied().filter(|byte| matches!(byte, b'+' | b'-'))?;
@@ -48,29 +49,29 @@ impl<'a> Reader<'a> {
         Some(sign)
     }
 
-    /// Reads a location.
+    /// Parses a location.
     #[inline(always)]
     pub(crate) fn location(&mut self) -> Option<Location<'a>> {
-        let (location, end) = Location::leading(self.line, self.at)?;
+        let (location, end) = Location::parse_prefix(self.line, self.at)?;
         self.at = end;
         Some(location)
     }
 
-    /// Reads a time.
+    /// Parses a time.
     #[inline(always)]
     pub(crate) fn time(&mut self) -> Option<ClientTime<'a>> {
-        let (time, end) = ClientTime::leading(self.line, self.at)?;
+        let (time, end) = ClientTime::parse_prefix(self.line, self.at)?;
         self.at = end;
         Some(time)
     }
 
-    /// Reads the one blank between two fields.
+    /// Skips the single blank between two fields.
     #[inline(always)]
     pub(crate) fn blank(&mut self) -> Option<()> {
         (self.line.get(self.at) == Some(&b' ')).then(|| self.at += 1)
     }
 
-    /// Reads the end of the line.
+    /// Succeeds at the end of the text.
     #[inline(always)]
     pub(crate) fn end(self) -> Option<()> {
         (self.at == self.line.len()).then_some(())

@@ -1,95 +1,101 @@
-//! One call of a guest: what it may look at, and the decision it builds.
+//! Context of one call: what a guest may read, and the decision it builds.
+//!
+//! Owns the decision until [`Context::finish`]. It must not perform an effect or read a clock: time, randomness and
+//! records are given. The [limits](crate::limits) are checked by the host after the call, so the methods here never fail.
 
-use crate::effect::{Decision, Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
+use crate::decision::Decision;
+use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 use crate::effects::Effects;
-use crate::event::{Found, Input, Moment, Progress};
-use crate::logic::Logic;
+use crate::event::{Found, Moment, Progress};
+use crate::records::Records;
 
-/// Looks up records as they are kept now.
-pub trait Records {
-    /// One item per key, in the order of the keys.
-    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>>;
-}
-
-/// Which keep of a decision, to tie something to.
+/// Number of a keep within a decision, to tie replies and publishes to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepIndex(u32);
 
-/// One call. Everything that a guest decides goes through it, in the order in which it is to be performed.
-pub struct Turn<'a> {
+/// Context of one call. Its methods add effects to the decision; the host performs them in the same order after the call
+/// returned.
+///
+/// ```
+/// use herd_sdk::native::MemoryRecords;
+/// use herd_sdk::{Context, Effect, Moment};
+///
+/// let records = MemoryRecords::default();
+/// let mut context = Context::new(Moment { now_ns: 5, random: (0, 0) }, &records);
+/// let keep = context.keep(b"kiwi", b"rank", 1, |out| out.extend(b"here"));
+/// context.reply_if_kept(keep, |out| out.extend(b"OK\n"), |out| out.extend(b"FULL\n"));
+/// context.publish_if_kept(keep, b"topic", b"kiwi moved\n");
+///
+/// // The keep is visible to the rest of the call, though the host has not performed it yet.
+/// assert_eq!(context.record(b"kiwi").unwrap().bytes, b"here");
+///
+/// let decision = context.finish();
+/// records.apply(&decision);
+/// assert!(matches!(decision.effects.iter().next(), Some(Effect::Keep(_))));
+/// ```
+pub struct Context<'a> {
     at: Moment,
     records: &'a dyn Records,
     decision: Decision,
-    /// How many keeps there are so far.
+    /// Number of keeps in the decision.
     keeps: u32,
 }
 
-/// How far a decision had come at some time. See [`Turn::keeps_since`].
+/// Position in a decision under construction. See [`Context::keeps_since`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SoFar {
+pub struct Checkpoint {
     words: usize,
     keeps: u32,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> Context<'a> {
     /// Begins a call.
     pub fn new(at: Moment, records: &'a dyn Records) -> Self {
         Self { at, records, decision: Decision::default(), keeps: 0 }
     }
 
-    /// Decides inputs of several sessions, one after the other, as one call.
-    pub fn decide_inputs<'i, L: Logic>(
-        at: Moment,
-        records: &'a dyn Records,
-        logic: &L,
-        inputs: impl Iterator<Item = Input<'i>>,
-        input_bytes: usize,
-    ) -> Decision {
-        // A report is written twice, as record and as the reply when there is no room, and takes 14 words; its line has 50
-        // bytes or more. Memory is taken once, and not again and again as effects come.
-        let decision = Decision {
-            output: Vec::with_capacity(3 * input_bytes + 256),
-            effects: Effects::with_capacity(input_bytes / 3 + 64),
-        };
-        let mut turn = Self { at, records, decision, keeps: 0 };
-        for input in inputs {
-            let progress = logic.input(input, &mut turn);
-            turn.end_input(progress);
-        }
-        turn.finish()
+    /// Begins a call and reserves memory for its decision.
+    #[inline]
+    pub(crate) fn with_capacity(at: Moment, records: &'a dyn Records, output_bytes: usize, words: usize) -> Self {
+        let decision = Decision { output: Vec::with_capacity(output_bytes), effects: Effects::with_capacity(words) };
+        Self { at, records, decision, keeps: 0 }
     }
 
-    /// The time of this call, in nanoseconds since the Unix epoch.
+    /// Returns the time of this call, in nanoseconds since the Unix epoch.
     #[must_use]
     pub fn now_ns(&self) -> u64 {
         self.at.now_ns
     }
 
-    /// 128 bits, fresh for each input, batch of reports or answer.
+    /// Returns 128 random bits, fresh for each input, batch of reports or answer.
     #[must_use]
     pub fn random(&self) -> (u64, u64) {
         self.at.random
     }
 
-    /// The record under a key, what this call has decided to keep included.
+    /// Returns the record under a key. Keeps of this call count as if they were applied already.
+    ///
+    /// Each call costs an import, about as much as parsing a line.
     #[must_use]
     pub fn record(&self, key: &[u8]) -> Option<Found> {
+        // The host applies keeps after the call, so its records do not contain those of this call yet. The higher rank wins, as
+        // it will when they are applied.
         let kept = self.records.find(&[key]).into_iter().next().flatten();
         self.decided(key).into_iter().chain(kept).max_by(|a, b| (&a.rank, &a.bytes).cmp(&(&b.rank, &b.bytes)))
     }
 
-    /// Sends bytes to the session.
+    /// Replies to the session.
     pub fn reply(&mut self, bytes: &[u8]) {
         self.reply_with(|out| out.extend_from_slice(bytes));
     }
 
-    /// Sends to the session what `write` puts behind the bytes it is given.
+    /// Replies to the session with the bytes that `write` appends. Saves the copy that [`reply`](Self::reply) makes.
     pub fn reply_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let bytes = self.decision.write(write);
         self.decision.effects.push(Effect::Reply(Reply { bytes, tie: None }));
     }
 
-    /// Sends `bytes` to the session if the keep is accepted, `otherwise` if not.
+    /// Replies with `bytes` if the keep is accepted and acknowledged in time, with `otherwise` if not.
     pub fn reply_if_kept(
         &mut self,
         keep: KeepIndex,
@@ -101,7 +107,7 @@ impl<'a> Turn<'a> {
         self.decision.effects.push(Effect::Reply(Reply { bytes, tie: Some(Tie { keep: keep.0, otherwise }) }));
     }
 
-    /// Keeps a record if it wins, and then tells every peer.
+    /// Keeps a record if it wins, and then floods it to every peer.
     pub fn keep(&mut self, key: &[u8], rank: &[u8], form: u32, bytes: impl FnOnce(&mut Vec<u8>)) -> KeepIndex {
         let key = self.decision.copy(key);
         let rank = self.decision.copy(rank);
@@ -109,7 +115,7 @@ impl<'a> Turn<'a> {
         self.push_keep(Keep { key, rank, form, bytes, fan_out: FanOut::Everyone })
     }
 
-    /// Keeps a record if it wins, and then tells these peers at once, the others by repair.
+    /// Keeps a record if it wins, and then sends it to these peers at once and to the others by repair.
     pub fn keep_telling_first(
         &mut self,
         key: &[u8],
@@ -130,8 +136,10 @@ impl<'a> Turn<'a> {
         self.push_keep(Keep { key, rank, form, bytes, fan_out: FanOut::TheseFirst(peers) })
     }
 
-    /// Keeps a record if it wins, and sends the session the same bytes with `end` behind them if it is accepted,
-    /// `otherwise` if not. What `bytes` writes is written once and pointed at twice.
+    /// Keeps a record if it wins. Replies with the same bytes followed by `end` if the keep is accepted, with `otherwise` if
+    /// not.
+    ///
+    /// The bytes are written once: the spans of record and reply overlap.
     pub fn keep_and_reply(
         &mut self,
         key: &[u8],
@@ -152,44 +160,46 @@ impl<'a> Turn<'a> {
         index
     }
 
-    /// Asks an upstream with a get. `token` comes back with the answer; `otherwise` is the reply when
-    /// nobody can decide it.
+    /// Requests `path` from an upstream with GET. `token` comes back with the answer in [`Logic::answer`]. The host replies
+    /// `otherwise` if no generation can decide the answer, or if the time for the reply runs out.
+    ///
+    /// [`Logic::answer`]: crate::Logic::answer
     pub fn fetch(&mut self, upstream: &str, path: &str, token: &[u8], otherwise: &[u8]) {
         self.request(upstream, Method::Get, path, b"", token, otherwise);
     }
 
-    /// Asks an upstream with a post.
+    /// Requests `path` from an upstream with POST. See [`fetch`](Self::fetch).
     pub fn fetch_post(&mut self, upstream: &str, path: &str, body: &[u8], token: &[u8], otherwise: &[u8]) {
         self.request(upstream, Method::Post, path, body, token, otherwise);
     }
 
-    /// The session joins a topic.
+    /// Subscribes the session to a topic.
     pub fn subscribe(&mut self, topic: &[u8]) {
         let topic = self.decision.copy(topic);
         self.decision.effects.push(Effect::Subscribe(topic));
     }
 
-    /// The session leaves a topic.
+    /// Unsubscribes the session from a topic.
     pub fn unsubscribe(&mut self, topic: &[u8]) {
         let topic = self.decision.copy(topic);
         self.decision.effects.push(Effect::Unsubscribe(topic));
     }
 
-    /// Sends bytes to every session on a topic.
+    /// Publishes bytes to every session of this node that subscribed to a topic.
     pub fn publish(&mut self, topic: &[u8], bytes: &[u8]) {
         self.publish_tied(topic, bytes, None);
     }
 
-    /// Sends bytes to every session on a topic if the keep is applied, that is, if it wins.
+    /// Publishes bytes to a topic if the keep is applied, that is, if it wins.
     pub fn publish_if_kept(&mut self, keep: KeepIndex, topic: &[u8], bytes: &[u8]) {
         self.publish_tied(topic, bytes, Some(keep.0));
     }
 
-    /// Sends bytes to every session on a topic if the report of this index is applied.
+    /// Publishes bytes to a topic if the report of this index is applied.
     ///
     /// # Panics
     ///
-    /// Never for an index into the batch of this call: a batch holds far less than 4 G reports.
+    /// If `report` exceeds `u32::MAX`, which no index into the batch of this call does.
     pub fn publish_if_report_kept(&mut self, report: usize, topic: &[u8], bytes: &[u8]) {
         self.publish_tied(topic, bytes, Some(u32::try_from(report).expect("index into the batch")));
     }
@@ -199,30 +209,42 @@ impl<'a> Turn<'a> {
         self.decision.effects.push(Effect::Close);
     }
 
-    /// Writes a line into the node's log.
+    /// Writes a line to the node's log.
     pub fn note(&mut self, level: Level, text: &str) {
         let text = self.decision.copy(text.as_bytes());
         self.decision.effects.push(Effect::Note(Note { level, text }));
     }
 
-    /// Sets the report of this index aside.
+    /// Refuses the report of this index. The node keeps it by rank, so that all nodes agree, but quarantines it: guests do not
+    /// see it until a later generation accepts it.
     ///
     /// # Panics
     ///
-    /// Never for an index into the batch of this call: a batch holds far less than 4 G reports.
+    /// If `report` exceeds `u32::MAX`, which no index into the batch of this call does.
     pub fn refuse(&mut self, report: usize) {
         self.decision.effects.push(Effect::Refuse(u32::try_from(report).expect("index into the batch")));
     }
 
-    /// How far the decision has come.
+    /// Returns the current position in the decision.
     #[must_use]
-    pub fn so_far(&self) -> SoFar {
-        SoFar { words: self.decision.effects.words().len(), keeps: self.keeps }
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { words: self.decision.effects.words().len(), keeps: self.keeps }
     }
 
-    /// What was decided to be kept since then, with key and record. For logic that is built on top of other logic.
+    /// Returns key and record of each keep since a checkpoint. For logic that wraps other logic.
+    ///
+    /// ```
+    /// # use herd_sdk::{Context, Moment, native::MemoryRecords};
+    /// # let records = MemoryRecords::default();
+    /// # let mut context = Context::new(Moment::default(), &records);
+    /// let before = context.checkpoint();
+    /// context.keep(b"kiwi", b"rank", 1, |out| out.extend(b"here")); // in practice, by the wrapped logic
+    /// for (keep, key, record) in context.keeps_since(before) {
+    ///     context.publish_if_kept(keep, &key, &record);
+    /// }
+    /// ```
     #[must_use]
-    pub fn keeps_since(&self, then: SoFar) -> Vec<(KeepIndex, Vec<u8>, Vec<u8>)> {
+    pub fn keeps_since(&self, then: Checkpoint) -> Vec<(KeepIndex, Vec<u8>, Vec<u8>)> {
         let keeps = self.decision.effects.iter_from(then.words).filter_map(|effect| match effect {
             Effect::Keep(keep) => Some(keep),
             _ => None,
@@ -233,16 +255,17 @@ impl<'a> Turn<'a> {
         keeps.zip(then.keeps..).map(copied).collect()
     }
 
-    /// Ends the call.
+    /// Ends the call and returns its decision.
     pub fn finish(self) -> Decision {
         self.decision
     }
 
-    /// One input is decided; what follows belongs to the next.
-    fn end_input(&mut self, progress: Progress) {
+    /// Ends the effects of one input. Further effects belong to the next input.
+    #[inline]
+    pub(crate) fn end_input(&mut self, progress: Progress) {
         self.decision.effects.push(Effect::Done(progress));
-        // Two sessions whose commands share a call must not get the same secret. The constant is that of SplitMix64: an odd
-        // number whose multiples visit every value before one comes again.
+        // Two sessions that share a call must not receive the same secret. The increment is that of SplitMix64: it is odd, so
+        // the sums visit all 2^64 values before one repeats.
         self.at.random.0 = self.at.random.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
     }
 
@@ -271,7 +294,7 @@ impl<'a> Turn<'a> {
         self.decision.effects.push(Effect::Publish(Publish { topic, bytes, tie }));
     }
 
-    /// The highest record that this call has decided to keep under a key.
+    /// Returns the highest record that this call keeps under a key.
     fn decided(&self, key: &[u8]) -> Option<Found> {
         let keeps = self.decision.effects.iter().filter_map(|effect| match effect {
             Effect::Keep(keep) if self.decision.bytes(keep.key) == key => Some(keep),
@@ -280,73 +303,5 @@ impl<'a> Turn<'a> {
         let ranked = keeps.map(|keep| (self.decision.bytes(keep.rank), self.decision.bytes(keep.bytes), keep.form));
         let (rank, bytes, form) = ranked.max()?;
         Some(Found { rank: rank.to_vec(), form, bytes: bytes.to_vec() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::InputBatch;
-    use crate::event::{Awaiting, Mark};
-    use crate::logic::{BadSetting, Description, Settings};
-    use crate::native::MemoryRecords;
-
-    /// Keeps what it is told under the key `k`, and replies with what was there and with a number that nobody can guess.
-    struct Diary;
-
-    impl Logic for Diary {
-        fn describe() -> Description {
-            Description::default()
-        }
-
-        fn configure(_: &Settings) -> Result<Self, BadSetting> {
-            Ok(Self)
-        }
-
-        fn input(&self, input: Input<'_>, turn: &mut Turn<'_>) -> Progress {
-            let before = turn.record(b"k").unwrap_or_default().bytes;
-            turn.reply(&before);
-            turn.reply(&turn.random().0.to_be_bytes());
-            turn.keep(b"k", input.bytes, 1, |out| out.extend_from_slice(input.bytes));
-            Progress { consumed: input.bytes.len(), awaits: Awaiting::Delimiter(b'\n') }
-        }
-    }
-
-    fn decided(inputs: &[&[u8]]) -> Decision {
-        let batch: InputBatch = inputs.iter().map(|&bytes| Input { bytes, mark: Mark::More }).collect();
-        let at = Moment { now_ns: 1, random: (7, 8) };
-        Turn::decide_inputs(at, &MemoryRecords::default(), &Diary, batch.iter(), batch.bytes().len())
-    }
-
-    fn replies(decision: &Decision) -> Vec<&[u8]> {
-        let reply = |effect| if let Effect::Reply(reply) = effect { Some(decision.bytes(reply.bytes)) } else { None };
-        decision.effects.iter().filter_map(reply).collect()
-    }
-
-    #[test]
-    fn an_input_sees_what_those_before_it_in_the_call_decided_to_keep() {
-        let decision = decided(&[b"1", b"2", b"0", b"3"]);
-        let seen: Vec<&[u8]> = replies(&decision).into_iter().step_by(2).collect();
-        assert_eq!(seen, [&b""[..], b"1", b"2", b"2"], "the highest, as a node keeps it");
-    }
-
-    #[test]
-    fn no_two_inputs_of_a_call_get_the_same_randomness() {
-        let decision = decided(&[b"1", b"2", b"3"]);
-        let mut random: Vec<&[u8]> = replies(&decision).into_iter().skip(1).step_by(2).collect();
-        assert_eq!(random[0], 7_u64.to_be_bytes(), "the first has that of the call");
-        random.dedup();
-        assert_eq!(random.len(), 3);
-    }
-
-    #[test]
-    fn every_input_has_an_end_behind_its_effects() {
-        let kinds = |effect| match effect {
-            Effect::Reply(_) => 'r',
-            Effect::Keep(_) => 'k',
-            Effect::Done(_) => '.',
-            _ => '?',
-        };
-        assert_eq!(decided(&[b"1", b"22"]).effects.iter().map(kinds).collect::<String>(), "rrk.rrk.");
     }
 }
