@@ -1,6 +1,7 @@
 //! Locations: ISO 6709 decimal degrees, in the strict subset of the protocol.
 //!
-//! Owns their grammar and range. It must not know distances or places. The line bounds it.
+//! Owns their grammar and range. It must not know distances or places. A location has at most
+//! 128 bytes.
 
 use crate::decimal::Decimal;
 
@@ -13,7 +14,7 @@ pub struct Location<'a> {
 
 impl<'a> Location<'a> {
     /// Parses `±D[.D]±D[.D]`, latitude within 90 and longitude within 180 degrees, both inclusive. Rejects a height, a
-    /// solidus and an exponent.
+    /// solidus, an exponent and more than 128 bytes.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let (location, end) = Self::parse_prefix(text, 0)?;
@@ -25,6 +26,9 @@ impl<'a> Location<'a> {
     pub(crate) fn parse_prefix(text: &'a [u8], at: usize) -> Option<(Self, usize)> {
         let longitude_at = coordinate(text, at, 90)?;
         let end = coordinate(text, longitude_at, 180)?;
+        if end - at > LOCATION_BYTES_MAX {
+            return None;
+        }
         Some((Self { text: text.get(at..end)?, longitude_at: longitude_at - at }, end))
     }
 
@@ -60,12 +64,18 @@ fn degrees(text: &[u8]) -> f64 {
     std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()).unwrap_or_default() + 0.0
 }
 
+/// Bytes of a location. Every answer about a client copies its location: a line of zeros must not be copied by each.
+const LOCATION_BYTES_MAX: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn location_requires_signs_and_range() {
+        let zeros = |count| format!("+34.{}-118", "0".repeat(count));
+        assert!(Location::parse(zeros(LOCATION_BYTES_MAX - 8).as_bytes()).is_some());
+        assert!(Location::parse(zeros(LOCATION_BYTES_MAX - 7).as_bytes()).is_none());
         for right in ["+34.068930-118.445127", "+34-118", "+90.000-180.0", "-90+180", "-0-0", "+00034.5+0"] {
             assert!(Location::parse(right.as_bytes()).is_some(), "{right}");
         }

@@ -14,7 +14,7 @@ use crate::effect::{Effect, FanOut, Span};
 use crate::event::Awaiting;
 use crate::limits::{
     EFFECTS_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX, PATH_BYTES_MAX, PEERS_BYTES_MAX, RANK_BYTES_MAX,
-    RECORD_BYTES_MAX, TOKEN_BYTES_MAX,
+    RECORD_BYTES_MAX, SPANS_BYTES_MAX, TOKEN_BYTES_MAX,
 };
 
 /// Reason why a decision is invalid. The guest is at fault. No effect was performed, and the instance dies.
@@ -47,6 +47,8 @@ pub enum InvalidDecision {
     Effects(usize),
     /// This many bytes of output, more than the limit.
     Output(usize),
+    /// With this effect, the spans of the decision are longer together than the limit.
+    Spans(usize),
     /// More bytes consumed than the input has.
     Consumed {
         /// Bytes consumed.
@@ -78,6 +80,11 @@ impl fmt::Display for InvalidDecision {
             }
             Self::Effects(count) => write!(f, "{count} effects, over the limit of {EFFECTS_MAX}"),
             Self::Output(bytes) => write!(f, "{bytes} bytes of output, over the limit of {OUTPUT_BYTES_MAX}"),
+            Self::Spans(effect) => write!(
+                f,
+                "effect {effect} exceeds the {} MiB that the effects of one decision may name together",
+                SPANS_BYTES_MAX >> 20
+            ),
             Self::Consumed { consumed, bytes } => write!(f, "consumed {consumed} of {bytes} bytes"),
             Self::Inputs { done, inputs } => write!(f, "{done} of {inputs} inputs are done"),
             Self::AwaitsNothing => f.write_str("awaits 0 more bytes"),
@@ -140,7 +147,7 @@ pub fn check(decision: &Decision, scope: Scope<'_>) -> Result<(), InvalidDecisio
     if output_bytes > OUTPUT_BYTES_MAX {
         return Err(InvalidDecision::Output(output_bytes));
     }
-    let mut check = Check { output: &decision.output, scope, effect: 0, keeps: 0, done: 0 };
+    let mut check = Check { output: &decision.output, scope, effect: 0, keeps: 0, done: 0, span_bytes: 0 };
     let mut effects = decision.effects.iter();
     for effect in effects.by_ref() {
         check.effect += 1;
@@ -169,6 +176,8 @@ struct Check<'a> {
     effect: usize,
     keeps: u32,
     done: usize,
+    /// Bytes of the spans seen so far. Cannot overflow: it passes the limit before.
+    span_bytes: usize,
 }
 
 impl Check<'_> {
@@ -247,17 +256,21 @@ impl Check<'_> {
         }
     }
 
-    fn topic(&self, topic: Span) -> Result<(), InvalidDecision> {
+    fn topic(&mut self, topic: Span) -> Result<(), InvalidDecision> {
         self.size(topic, "topic", Bounds { min: 1, max: KEY_BYTES_MAX })
     }
 
-    fn within_output(&self, span: Span) -> Result<(), InvalidDecision> {
+    fn within_output(&mut self, span: Span) -> Result<(), InvalidDecision> {
         // In 64 bits, because the sum of two words of a guest may overflow 32.
         let end = u64::from(span.start) + u64::from(span.length);
-        if end <= self.output.len() as u64 { Ok(()) } else { Err(InvalidDecision::Span(self.effect)) }
+        if end > self.output.len() as u64 {
+            return Err(InvalidDecision::Span(self.effect));
+        }
+        self.span_bytes += span.length as usize;
+        if self.span_bytes <= SPANS_BYTES_MAX { Ok(()) } else { Err(InvalidDecision::Spans(self.effect)) }
     }
 
-    fn size(&self, span: Span, field: &'static str, bounds: Bounds) -> Result<(), InvalidDecision> {
+    fn size(&mut self, span: Span, field: &'static str, bounds: Bounds) -> Result<(), InvalidDecision> {
         self.within_output(span)?;
         let bytes = span.length as usize;
         if (bounds.min..=bounds.max).contains(&bytes) {
@@ -318,6 +331,19 @@ mod tests {
             let reply = Effect::Reply(Reply { bytes: Span { start, length }, tie: None });
             assert_eq!(checked(&[reply]), Err(InvalidDecision::Span(1)));
         }
+    }
+
+    #[test]
+    fn spans_together_are_bounded_however_often_they_name_the_same_bytes() {
+        let output = vec![b'x'; 1 << 20];
+        let reply = Effect::Reply(Reply { bytes: span(1 << 20), tie: None });
+        let replies =
+            |count: usize| Decision { output: output.clone(), effects: vec![reply; count].into_iter().collect() };
+        let most = SPANS_BYTES_MAX >> 20;
+        assert_eq!(check(&replies(most), Scope::Answer), Ok(()));
+        assert_eq!(check(&replies(most + 1), Scope::Answer), Err(InvalidDecision::Spans(most + 1)));
+        let told = InvalidDecision::Spans(33).to_string();
+        assert_eq!(told, "effect 33 exceeds the 32 MiB that the effects of one decision may name together");
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub const EFFECTS_MAX: usize = 8 << 10;
 /// Output of one decision. The longest answer is a page of places, some tens of KiB, and one call may carry hundreds of
 /// reports or queries.
 pub const OUTPUT_BYTES_MAX: usize = 8 << 20;
+/// The spans of all effects of one decision together. Effects may name the same bytes, such as a record and its reply, but
+/// the host copies what it queues: 8192 replies of one output of 8 MiB would be 64 GiB.
+pub const SPANS_BYTES_MAX: usize = 4 * OUTPUT_BYTES_MAX;
 /// A key, and a topic: as long as a line may be.
 pub const KEY_BYTES_MAX: usize = 64 << 10;
 /// A rank. Replicas compare and exchange ranks, so they stay small.
