@@ -11,10 +11,10 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::host::ParticipantHost;
-use crate::protocol::adopt::NotTaken;
+use crate::protocol::adopt::NotAdopted;
 use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
 use crate::protocol::herd_state::{HerdSwap, Standing};
-use crate::protocol::message::{Message, Plan, Round, Taken};
+use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::participant::{Member, Order};
 use crate::store::{Guests, Memory, Remembered};
 use herd_model::Digest;
@@ -56,8 +56,8 @@ enum Event {
     Linked(String),
     Unlinked(String),
     Ask(Request),
-    Prepared(Round, Digest, Result<(), String>),
-    TookUp(HerdSwap, Result<Taken, NotTaken>),
+    Prepared(Attempt, Digest, Result<(), String>),
+    TookUp(HerdSwap, Result<Adopted, NotAdopted>),
     Serves(Option<Arc<[u8]>>),
     WentBack(Digest, String),
     Written(Result<(), String>),
@@ -164,8 +164,8 @@ impl Rollout {
     /// # Errors
     ///
     /// See [`NotSwapped`].
-    pub fn swap(&self, guest: &[u8], wish: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
-        let plan = Plan { digest: Digest::of(guest), wish };
+    pub fn swap(&self, guest: &[u8], options: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
+        let plan = Plan { digest: Digest::of(guest), options };
         self.ask(Goal::Swap(plan), Some(guest.into()), who)
     }
 
@@ -301,7 +301,7 @@ impl Driver {
                 }
                 self.member.ask(goal, &who, now);
             }
-            Event::Prepared(round, digest, prepared) => self.member.prepared(&round, digest, prepared, now),
+            Event::Prepared(attempt, digest, prepared) => self.member.prepared(&attempt, digest, prepared, now),
             Event::TookUp(swap, taken) => {
                 let (live, _) = hands.live();
                 self.member.took_up(&swap, taken, live, now);
@@ -346,9 +346,9 @@ impl Driver {
             match order {
                 Order::Tell(peer, message) => hands.tell(&peer, message.encode()),
                 Order::TellAll(except, message) => hands.tell_all(except.as_deref(), message.encode()),
-                Order::Prepare { round, plan, guest } => self.job(hands, move |hands| {
-                    let prepared = caught(|| hands.prepare(&guest, &plan, &round.to_string()));
-                    Some(Event::Prepared(round, plan.digest, prepared.unwrap_or_else(Err)))
+                Order::Prepare { attempt, plan, guest } => self.job(hands, move |hands| {
+                    let prepared = caught(|| hands.prepare(&guest, &plan, &attempt.to_string()));
+                    Some(Event::Prepared(attempt, plan.digest, prepared.unwrap_or_else(Err)))
                 }),
                 Order::Forget { digest, who, why } => self.job(hands, move |hands| {
                     let _ = caught(|| hands.forget(digest, &who, &why));
@@ -356,7 +356,7 @@ impl Driver {
                 }),
                 Order::TakeUp { swap, guest } => self.job(hands, move |hands| {
                     let taken = caught(|| hands.take_up(&swap, guest.as_deref()));
-                    Some(Event::TookUp(swap, taken.unwrap_or_else(|panic| Err(NotTaken::Refused(panic)))))
+                    Some(Event::TookUp(swap, taken.unwrap_or_else(|panic| Err(NotAdopted::Refused(panic)))))
                 }),
                 Order::Remember => self.remember(hands),
                 Order::Answer(answer) => self.answering = Some(answer),

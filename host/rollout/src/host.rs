@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use herd_model::Digest;
 
-use crate::protocol::{HerdSwap, NotTaken, Plan, Taken};
+use crate::protocol::{Adopted, HerdSwap, NotAdopted, Plan};
 
 /// What a swap of the herd needs a node for.
 pub trait ParticipantHost: Send + Sync + 'static {
@@ -28,7 +28,7 @@ pub trait ParticipantHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// It cannot serve here, or not now. Nothing changed.
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken>;
+    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted>;
 
     /// The guest that decides, and the one before if it may be gone back to.
     fn live(&self) -> (Digest, Option<Digest>);

@@ -19,5 +19,5 @@ mod store;
 
 pub use driver::{Rollout, RolloutStatus};
 pub use host::ParticipantHost;
-pub use protocol::{HerdSwap, NodeOutcome, NotSwapped, NotTaken, Outcome, Plan, Standing, Taken};
+pub use protocol::{Adopted, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, Standing};
 pub use store::{Memory, Remembered};

@@ -154,7 +154,7 @@ impl AdminAdapter {
         let why = error.to_string();
         self.swap.events.audit.append(entry().refused(&why));
         match error {
-            NotSwapped::Busy | NotSwapped::TakenPart(_) => Err(Refusal::Busy(why)),
+            NotSwapped::Busy | NotSwapped::OtherSwap(_) => Err(Refusal::Busy(why)),
             _ => Err(Refusal::Conflict(why)),
         }
     }

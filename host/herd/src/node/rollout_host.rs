@@ -7,7 +7,7 @@ use bytes::Bytes;
 use herd_audit::{Entry, Stage};
 use herd_model::{Digest, SwapOptions};
 use herd_peers::Peers;
-use herd_rollout::{HerdSwap, NotTaken, ParticipantHost, Plan, Taken};
+use herd_rollout::{Adopted, HerdSwap, NotAdopted, ParticipantHost, Plan};
 use herd_runtime::{Candidate, GenerationStatus, SwapError};
 
 use super::audit_events::entry;
@@ -38,7 +38,7 @@ impl ParticipantHost for RolloutAdapter {
 
     fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {
         let cause = Cause { who, ends: SWAPPED };
-        let prepared = self.swap.prepare(guest, plan.wish, cause, PREPARE_BUSY_MAX);
+        let prepared = self.swap.prepare(guest, plan.options, cause, PREPARE_BUSY_MAX);
         let candidate = prepared.map_err(|error| self.swap.refused(who, plan.digest, &error).to_string())?;
         self.swap.events.audit.append_soon(entry(who, Stage::Prepared, &candidate.status()));
         *self.candidate() = Some((plan.digest, candidate));
@@ -54,7 +54,7 @@ impl ParticipantHost for RolloutAdapter {
         }
     }
 
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken> {
+    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
         let ready = self.take_candidate(swap.digest);
         let before = self.swap.generations.status();
         let is_there = |generation: &GenerationStatus| generation.digest == swap.digest.to_string();
@@ -79,7 +79,7 @@ impl ParticipantHost for RolloutAdapter {
         let candidate = match (ready, guest) {
             (Some(ready), _) => Ok(ready),
             (None, Some(guest)) => self.load(swap, guest),
-            (None, None) => Err(NotTaken::NotNow("its bytes are not there".into())),
+            (None, None) => Err(NotAdopted::RetryLater("its bytes are not there".into())),
         };
         // Also if it did not load: a canary or a shadow of another guest is over all the same.
         self.swap.events.canary_and_shadow_ended(&before, &swap.who, SWAPPED);
@@ -97,11 +97,11 @@ impl ParticipantHost for RolloutAdapter {
 
 impl RolloutAdapter {
     /// Loads the guest of a swap in which this node did not take part. The nodes that did have rehearsed it.
-    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotTaken> {
+    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotAdopted> {
         let options = SwapOptions { again: true, unrehearsed: true, reversible: false };
         let loaded = self.swap.make_ready(guest, options, TAKE_UP_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
-            SwapError::Busy | SwapError::Retiring => NotTaken::NotNow(error.to_string()),
+            SwapError::Busy | SwapError::Retiring => NotAdopted::RetryLater(error.to_string()),
             error => self.not_taken(swap, &error),
         })?;
         self.swap.events.candidate_ready(&candidate, &swap.who);
@@ -113,8 +113,8 @@ impl RolloutAdapter {
         self.swap.events.audit.append_soon(committed.because(why));
     }
 
-    fn not_taken(&self, swap: &HerdSwap, error: &SwapError) -> NotTaken {
-        NotTaken::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
+    fn not_taken(&self, swap: &HerdSwap, error: &SwapError) -> NotAdopted {
+        NotAdopted::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
     }
 
     fn take_candidate(&self, digest: Digest) -> Option<Candidate> {
@@ -127,8 +127,8 @@ impl RolloutAdapter {
     }
 }
 
-fn taken(active: &GenerationStatus) -> Taken {
-    Taken { generation: active.id.0, name: active.name.clone() }
+fn taken(active: &GenerationStatus) -> Adopted {
+    Adopted { generation: active.id.0, name: active.name.clone() }
 }
 
 /// A candidate that was given up a moment ago is on its way out.

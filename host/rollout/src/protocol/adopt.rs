@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::herd_state::HerdSwap;
-use super::message::{Taken, Word, cut};
+use super::message::{Adopted, Broadcast, truncate};
 use super::participant::{Engaged, Member, Order, Step};
 use herd_model::Digest;
 
@@ -19,10 +19,10 @@ pub(crate) struct Taking {
 
 /// A swap of the herd was not taken up. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
+pub enum NotAdopted {
     /// Something is in the way that will be gone. It is tried again.
     #[error("{0}")]
-    NotNow(String),
+    RetryLater(String),
     /// It cannot serve here.
     #[error("{0}")]
     Refused(String),
@@ -86,17 +86,17 @@ impl Member {
     }
 
     /// What came of taking up a swap, and what decides here now.
-    pub(crate) fn took_up(&mut self, swap: &HerdSwap, came: Result<Taken, NotTaken>, live: Digest, now: Instant) {
+    pub(crate) fn took_up(&mut self, swap: &HerdSwap, came: Result<Adopted, NotAdopted>, live: Digest, now: Instant) {
         self.serving = live;
         let is_the_last = self.standing.swap.as_ref() == Some(swap);
         let taken = match came {
-            Err(NotTaken::NotNow(why)) => {
+            Err(NotAdopted::RetryLater(why)) => {
                 tracing::info!(node = %self.node, swap = swap.number, why, "a swap of the herd is taken up later");
                 self.taking = Some(Taking { swap: swap.clone(), ordered: false, not_before: now + LATER });
                 return;
             }
-            Err(NotTaken::Refused(mut why)) => {
-                cut(&mut why);
+            Err(NotAdopted::Refused(mut why)) => {
+                truncate(&mut why);
                 Err(why)
             }
             // It may have been sent back before this was heard, and the herd along with it.
@@ -115,7 +115,7 @@ impl Member {
             self.winding_down |= matches!(engaged.step, Step::Preparing(_));
         }
         let (node, number) = (self.node.clone(), swap.number);
-        self.say(Word::Took { node: node.clone(), number, taken: taken.clone() });
+        self.say(Broadcast::AdoptionResult { node: node.clone(), number, result: taken.clone() });
         self.heard_taken(&node, number, taken.clone(), now);
         self.order(Order::Remember);
         if let Err(why) = taken
@@ -142,7 +142,7 @@ impl Member {
         let is_taken = self.applied.as_ref() == Some(swap);
         let is_being_taken = self.taking.as_ref().is_some_and(|taking| taking.ordered && taking.swap == *swap);
         if is_taken || is_being_taken {
-            cut(&mut why);
+            truncate(&mut why);
             self.standing.back.insert(self.node.clone(), why);
             self.standing_changed(None, now);
         }

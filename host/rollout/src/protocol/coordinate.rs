@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::herd_state::HerdSwap;
-use super::message::{Plan, Round, Taken, Vote, Word};
+use super::message::{Adopted, Attempt, Broadcast, Plan, Vote};
 use super::participant::{Member, NUMBERS_AHEAD_MAX};
 use herd_model::Digest;
 
@@ -31,7 +31,7 @@ pub(crate) enum Goal {
 /// A swap that this node was asked for.
 pub(crate) struct Asking {
     goal: Goal,
-    round: Round,
+    attempt: Attempt,
     phase: Phase,
     began: Instant,
     /// The herd's swap when this was asked for.
@@ -47,7 +47,7 @@ enum Phase {
     Calling { until: Instant },
     Resting { until: Instant, first: String },
     Preparing { refused: Option<Instant> },
-    Settling { swap: HerdSwap, until: Instant, taken: BTreeMap<String, Result<Taken, String>> },
+    Settling { swap: HerdSwap, until: Instant, taken: BTreeMap<String, Result<Adopted, String>> },
 }
 
 /// The herd has swapped.
@@ -86,7 +86,7 @@ pub enum NotSwapped {
     Busy,
     /// Others are.
     #[error("another swap of the herd is under way: {0}")]
-    TakenPart(String),
+    OtherSwap(String),
     /// It has swapped to something else in the meantime.
     #[error(
         "the herd swapped to {digest} meanwhile (swap {number}, by {who}); look at it, and ask again if you still want this"
@@ -133,10 +133,10 @@ impl Member {
                 Some(_) => {}
             }
         }
-        let round = self.round(who);
+        let attempt = self.round(who);
         self.asking = Some(Asking {
             goal,
-            round: round.clone(),
+            attempt: attempt.clone(),
             phase: Phase::Calling { until: now + CALL_MAX },
             began: now,
             asked_after: self.standing.swap.clone(),
@@ -145,36 +145,36 @@ impl Member {
             votes: BTreeMap::new(),
             lost: BTreeSet::new(),
         });
-        self.call(round, now);
+        self.call(attempt, now);
     }
 
     /// Nobody waits for the answer any more.
     pub(crate) fn stop_asking(&mut self) {
         if let Some(asking) = self.asking.take() {
             if !matches!(asking.phase, Phase::Settling { .. }) {
-                self.give_up_round(asking.round, "the node that was asked stops");
+                self.give_up_round(asking.attempt, "the node that was asked stops");
             }
             self.answer(Err(NotSwapped::Stopping));
         }
     }
 
-    fn call(&mut self, round: Round, now: Instant) {
-        self.say(Word::Call(round.clone()));
+    fn call(&mut self, attempt: Attempt, now: Instant) {
+        self.say(Broadcast::Enlist(attempt.clone()));
         let node = self.node.clone();
-        self.called(round, &node, now);
+        self.called(attempt, &node, now);
     }
 
     /// A node stands to a round like this.
-    pub(crate) fn voted(&mut self, round: &Round, node: &str, vote: Vote, now: Instant) {
+    pub(crate) fn voted(&mut self, attempt: &Attempt, node: &str, vote: Vote, now: Instant) {
         let known = self.nodes.contains(node);
         // Nobody would take a swap of such a number for one.
         let absurd = self.standing.number().saturating_add(NUMBERS_AHEAD_MAX);
-        if matches!(vote, Vote::Here(number) if number > absurd) {
+        if matches!(vote, Vote::Enlisted(number) if number > absurd) {
             return;
         }
-        let Some(asking) = self.asking.as_mut().filter(|asking| asking.round == *round && known) else { return };
+        let Some(asking) = self.asking.as_mut().filter(|asking| asking.attempt == *attempt && known) else { return };
         asking.lost.remove(node);
-        if let Vote::Here(number) = vote {
+        if let Vote::Enlisted(number) = vote {
             asking.number_max = asking.number_max.max(number);
         }
         asking.votes.insert(node.into(), (vote, now));
@@ -189,7 +189,7 @@ impl Member {
     }
 
     /// A node has taken up a swap, or has not.
-    pub(crate) fn heard_taken(&mut self, node: &str, number: u64, came: Result<Taken, String>, now: Instant) {
+    pub(crate) fn heard_taken(&mut self, node: &str, number: u64, came: Result<Adopted, String>, now: Instant) {
         if let Some(Asking { phase: Phase::Settling { swap, taken, .. }, .. }) = &mut self.asking
             && swap.number == number
             && self.nodes.contains(node)
@@ -202,20 +202,20 @@ impl Member {
     /// Does what is due of a swap that this node was asked for.
     pub(crate) fn go_on_asking(&mut self, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
-        let (round, began) = (asking.round.clone(), asking.began);
+        let (attempt, began) = (asking.attempt.clone(), asking.began);
         let meanwhile = self.standing.swap.clone().filter(|swap| Some(swap) != asking.asked_after.as_ref());
         if let (Some(swap), false) = (meanwhile, matches!(asking.phase, Phase::Settling { .. })) {
             let HerdSwap { number, digest, who, .. } = swap;
-            self.give_up_round(round, "the herd swapped to something else");
+            self.give_up_round(attempt, "the herd swapped to something else");
             return self.end(Err(NotSwapped::Meanwhile { number, digest: digest.short(), who }));
         }
         match &mut asking.phase {
             Phase::Calling { until } => {
-                if let Some(first) = asking.votes.values().find_map(|(vote, _)| vote.taken_by()) {
+                if let Some(first) = asking.votes.values().find_map(|(vote, _)| vote.busy_with()) {
                     let first = first.to_string();
                     let rest = REST_MIN + REST_MIN.mul_f64(3.0 * share((self.random)()));
                     asking.phase = Phase::Resting { until: now + rest, first };
-                    self.give_up_round(round, "another swap is first");
+                    self.give_up_round(attempt, "another swap is first");
                 } else if asking.votes.len() == self.nodes.len() || now >= *until {
                     self.called_all(now);
                 }
@@ -223,12 +223,12 @@ impl Member {
             Phase::Resting { until, first } => {
                 if now >= began + OTHER_SWAP_MAX {
                     let first = first.clone();
-                    self.end(Err(NotSwapped::TakenPart(first)));
+                    self.end(Err(NotSwapped::OtherSwap(first)));
                 } else if now >= *until {
                     self.begin_anew(now);
                 }
             }
-            Phase::Preparing { .. } => self.go_on_having_prepared(round, now),
+            Phase::Preparing { .. } => self.go_on_having_prepared(attempt, now),
             Phase::Settling { until, taken, .. } => {
                 let is_settled = |node: &String| taken.contains_key(node) || asking.lost.contains(node);
                 if now >= *until || asking.votes.keys().all(is_settled) {
@@ -239,27 +239,27 @@ impl Member {
     }
 
     fn begin_anew(&mut self, now: Instant) {
-        let Some(who) = self.asking.as_ref().map(|asking| asking.round.who.clone()) else { return };
-        let round = self.round(&who);
+        let Some(who) = self.asking.as_ref().map(|asking| asking.attempt.who.clone()) else { return };
+        let attempt = self.round(&who);
         if let Some(asking) = &mut self.asking {
-            asking.round = round.clone();
+            asking.attempt = attempt.clone();
             asking.votes.clear();
             asking.phase = Phase::Calling { until: now + CALL_MAX };
         }
-        self.call(round, now);
+        self.call(attempt, now);
     }
 
     /// Everybody who can be reached takes part.
     fn called_all(&mut self, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
-        let round = asking.round.clone();
+        let attempt = asking.attempt.clone();
         match asking.goal.clone() {
             Goal::Swap(plan) => {
                 asking.phase = Phase::Preparing { refused: None };
                 asking.call_again = now + CALL_EVERY;
                 let node = self.node.clone();
-                self.say(Word::Prepare(round.clone(), plan.clone()));
-                self.told_to_prepare(round, plan, &node, now);
+                self.say(Broadcast::Prepare(attempt.clone(), plan.clone()));
+                self.told_to_prepare(attempt, plan, &node, now);
             }
             Goal::RollBack => {
                 let Some(last) = self.standing.swap.clone() else { return };
@@ -269,7 +269,7 @@ impl Member {
         }
     }
 
-    fn go_on_having_prepared(&mut self, round: Round, now: Instant) {
+    fn go_on_having_prepared(&mut self, attempt: Attempt, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
         let Phase::Preparing { refused } = &mut asking.phase else { return };
         // A node of which nothing is heard any more has not refused: it is absent, and hears of the swap when it is back.
@@ -287,7 +287,7 @@ impl Member {
             let since = *refused.get_or_insert(now);
             if pending.is_empty() || now >= since + REFUSALS_MAX {
                 let (node, why) = refusals.first_key_value().expect("there is one");
-                self.give_up_round(round, &format!("{node} refused: {why}"));
+                self.give_up_round(attempt, &format!("{node} refused: {why}"));
                 self.end(Err(NotSwapped::Refused(refusals)));
             }
         } else if pending.is_empty() {
@@ -299,15 +299,15 @@ impl Member {
             };
             self.commit_to(plan.digest, before, now);
         } else if now >= asking.began + PREPARE_MAX {
-            self.give_up_round(round, "it took too long to make the guest ready everywhere");
+            self.give_up_round(attempt, "it took too long to make the guest ready everywhere");
             self.end(Err(NotSwapped::Slow(pending)));
         } else if now >= asking.call_again {
             asking.call_again = now + CALL_EVERY;
             let goal = asking.goal.clone();
-            self.call(round.clone(), now);
+            self.call(attempt.clone(), now);
             // A node that has come up meanwhile, or missed it, hears what is to be got ready.
             if let Goal::Swap(plan) = goal {
-                self.say(Word::Prepare(round, plan));
+                self.say(Broadcast::Prepare(attempt, plan));
             }
         }
     }
@@ -315,20 +315,20 @@ impl Member {
     fn commit_to(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
         let number = asking.number_max.max(self.standing.number()).saturating_add(1);
-        let swap = HerdSwap { number, digest, previous, who: asking.round.to_string() };
+        let swap = HerdSwap { number, digest, previous, who: asking.attempt.to_string() };
         asking.phase = Phase::Settling { swap: swap.clone(), until: now + SETTLE_MAX, taken: BTreeMap::new() };
-        let (round, is_rollback) = (asking.round.clone(), matches!(asking.goal, Goal::RollBack));
+        let (attempt, is_rollback) = (asking.attempt.clone(), matches!(asking.goal, Goal::RollBack));
         self.commit(swap, now);
         if is_rollback {
             // There is no candidate that taking the swap up would end this with.
-            self.give_up_round(round, "it is over");
+            self.give_up_round(attempt, "it is over");
         }
     }
 
     fn settled(&mut self) {
         let Some(Asking { phase: Phase::Settling { swap, taken, .. }, votes, lost, .. }) = &self.asking else { return };
         let outcome = |node: &String| match taken.get(node) {
-            Some(Ok(Taken { generation, name })) => {
+            Some(Ok(Adopted { generation, name })) => {
                 NodeOutcome::Serving { generation: *generation, name: name.clone() }
             }
             Some(Err(why)) => NodeOutcome::Back(why.clone()),
@@ -340,9 +340,9 @@ impl Member {
         self.end(Ok(Outcome { swap, nodes }));
     }
 
-    fn give_up_round(&mut self, round: Round, why: &str) {
-        self.say(Word::GiveUp(round.clone(), why.into()));
-        if self.is_engaged_in(&round) {
+    fn give_up_round(&mut self, attempt: Attempt, why: &str) {
+        self.say(Broadcast::Abort(attempt.clone(), why.into()));
+        if self.is_engaged_in(&attempt) {
             self.give_up(why);
         }
     }
@@ -362,26 +362,26 @@ impl Member {
         self.order(super::participant::Order::Answer(answer));
     }
 
-    fn round(&mut self, who: &str) -> Round {
-        Round { asking: self.node.clone(), nonce: (self.random)(), who: who.into() }
+    fn round(&mut self, who: &str) -> Attempt {
+        Attempt { coordinator: self.node.clone(), nonce: (self.random)(), who: who.into() }
     }
 }
 
 impl Vote {
-    fn taken_by(&self) -> Option<&str> {
-        if let Self::Taken(first) = self { Some(first) } else { None }
+    fn busy_with(&self) -> Option<&str> {
+        if let Self::Busy(first) = self { Some(first) } else { None }
     }
 
     fn refusal(&self) -> Option<String> {
         match self {
             Self::Refused(why) => Some(why.clone()),
-            Self::Taken(first) => Some(format!("takes part in another swap: {first}")),
-            Self::Here(_) | Self::Ready => None,
+            Self::Busy(first) => Some(format!("takes part in another swap: {first}")),
+            Self::Enlisted(_) | Self::Ready => None,
         }
     }
 
     fn is_pending(&self) -> bool {
-        matches!(self, Self::Here(_))
+        matches!(self, Self::Enlisted(_))
     }
 }
 

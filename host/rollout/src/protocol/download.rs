@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::message::Part;
+use super::message::Chunk;
 use herd_model::Digest;
 use herd_model::limits::GUEST_BYTES_MAX;
 
@@ -40,23 +40,23 @@ impl Fetch {
     }
 
     /// A part has come.
-    pub(crate) fn take(&mut self, from: &str, part: Part, now: Instant) -> Next {
+    pub(crate) fn take(&mut self, from: &str, chunk: Chunk, now: Instant) -> Next {
         let expected = self.bytes.len() as u64;
-        if part.digest != self.digest || from != self.from || part.offset != expected {
+        if chunk.digest != self.digest || from != self.from || chunk.offset != expected {
             return Next::Nothing;
         }
-        let total = *self.total.get_or_insert(part.total);
-        let whole = expected + part.bytes.len() as u64;
-        if (part.bytes.is_empty() && total > 0)
+        let total = *self.total.get_or_insert(chunk.total);
+        let whole = expected + chunk.bytes.len() as u64;
+        if (chunk.bytes.is_empty() && total > 0)
             || total > GUEST_BYTES_MAX as u64
-            || part.total != total
+            || chunk.total != total
             || whole > total
         {
             self.begin_anew();
             self.again = now + ANSWER_MAX;
             return Next::Nothing;
         }
-        self.bytes.extend_from_slice(&part.bytes);
+        self.bytes.extend_from_slice(&chunk.bytes);
         self.again = now + ANSWER_MAX;
         if whole < total {
             return Next::Ask(self.from.clone(), whole);
@@ -101,7 +101,7 @@ impl Fetch {
 }
 
 /// A part of a guest. A quarter of the longest frame.
-pub(crate) const PART_BYTES_MAX: usize = 256 << 10;
+pub(crate) const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// A neighbour that is on the way to having it has it soon.
 const LACK_PAUSE: Duration = Duration::from_millis(20);
 /// One that does not answer for so long may be gone without its link knowing.
@@ -111,9 +111,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
 
-    fn part(guest: &[u8], offset: usize, length: usize) -> Part {
+    fn chunk(guest: &[u8], offset: usize, length: usize) -> Chunk {
         let bytes = guest[offset..offset + length].to_vec();
-        Part { digest: Digest::of(guest), offset: offset as u64, total: guest.len() as u64, bytes }
+        Chunk { digest: Digest::of(guest), offset: offset as u64, total: guest.len() as u64, bytes }
     }
 
     fn neighbours() -> BTreeSet<String> {
@@ -125,17 +125,17 @@ mod tests {
         let (guest, now) = (b"0123456789", Instant::now());
         let (mut fetch, next) = Fetch::new(Digest::of(guest), "Juzang", now);
         assert_eq!(next, Next::Ask("Juzang".into(), 0));
-        assert_eq!(fetch.take("Juzang", part(guest, 0, 4), now), Next::Ask("Juzang".into(), 4));
-        assert_eq!(fetch.take("Juzang", part(guest, 0, 4), now), Next::Nothing, "a part that was had");
-        assert_eq!(fetch.take("Jaquez", part(guest, 4, 6), now), Next::Nothing, "of one who was not asked");
-        assert_eq!(fetch.take("Juzang", part(guest, 4, 6), now), Next::Done(guest.to_vec()));
+        assert_eq!(fetch.take("Juzang", chunk(guest, 0, 4), now), Next::Ask("Juzang".into(), 4));
+        assert_eq!(fetch.take("Juzang", chunk(guest, 0, 4), now), Next::Nothing, "a part that was had");
+        assert_eq!(fetch.take("Jaquez", chunk(guest, 4, 6), now), Next::Nothing, "of one who was not asked");
+        assert_eq!(fetch.take("Juzang", chunk(guest, 4, 6), now), Next::Done(guest.to_vec()));
     }
 
     #[test]
     fn a_guest_without_a_byte_is_one_part() {
         let now = Instant::now();
         let (mut fetch, _) = Fetch::new(Digest::of(b""), "Juzang", now);
-        assert_eq!(fetch.take("Juzang", part(b"", 0, 0), now), Next::Done(vec![]));
+        assert_eq!(fetch.take("Juzang", chunk(b"", 0, 0), now), Next::Done(vec![]));
     }
 
     #[test]
@@ -155,10 +155,10 @@ mod tests {
     fn bytes_that_are_not_what_was_asked_for_are_not_taken() {
         let (guest, now) = (b"0123456789", Instant::now());
         let (mut fetch, _) = Fetch::new(Digest::of(guest), "Juzang", now);
-        let forged = Part { bytes: b"012345678X".to_vec(), ..part(guest, 0, 10) };
+        let forged = Chunk { bytes: b"012345678X".to_vec(), ..chunk(guest, 0, 10) };
         assert_eq!(fetch.take("Juzang", forged, now), Next::Nothing);
-        let endless = Part { total: u64::MAX, ..part(guest, 0, 10) };
+        let endless = Chunk { total: u64::MAX, ..chunk(guest, 0, 10) };
         assert_eq!(fetch.take("Juzang", endless, now), Next::Nothing);
-        assert_eq!(fetch.take("Juzang", part(guest, 0, 10), now), Next::Done(guest.to_vec()));
+        assert_eq!(fetch.take("Juzang", chunk(guest, 0, 10), now), Next::Done(guest.to_vec()));
     }
 }

@@ -1,6 +1,6 @@
 //! What nodes say to one another about the herd's generation.
 //!
-//! A [`Message`] goes to a neighbour. A [`Word`] is for every node: whoever hears one for the first time passes it on, so it
+//! A [`Message`] goes to a neighbour. A [`Broadcast`] is for every node: whoever hears one for the first time passes it on, so it
 //! comes to every node that some way leads to.
 
 use bytes::Bytes;
@@ -14,42 +14,42 @@ use herd_model::SwapOptions;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
     /// What the sender knows of the herd's generation. Said when a link comes up, when it changes, and every few seconds.
-    Standing(Standing),
+    HerdState(Standing),
     /// To be passed on by whoever hears this number for the first time.
-    Word(u64, Word),
+    Broadcast(u64, Broadcast),
     /// The sender lacks a guest, and has its first bytes up to here.
-    Want(Digest, u64),
+    GetChunk(Digest, u64),
     /// A part of a guest.
-    Part(Part),
+    Chunk(Chunk),
     /// The sender does not have that guest either, or not yet.
-    Lack(Digest),
+    NotFound(Digest),
 }
 
 /// A text of another node, as much as is worth passing on.
-pub(crate) fn cut(text: &mut String) {
+pub(crate) fn truncate(text: &mut String) {
     text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
 }
 
 /// From one node to all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Word {
+pub(crate) enum Broadcast {
     /// A swap begins, or goes on: who hears it answers with a [`Vote`], and takes part in no other swap for a while.
-    Call(Round),
+    Enlist(Attempt),
     /// Every node is to get this guest ready.
-    Prepare(Round, Plan),
+    Prepare(Attempt, Plan),
     /// The swap is given up.
-    GiveUp(Round, String),
+    Abort(Attempt, String),
     /// A node answers a call.
-    Vote { round: Round, node: String, vote: Vote },
+    Vote { attempt: Attempt, node: String, vote: Vote },
     /// A node has taken up the swap of this number, or has not and why.
-    Took { node: String, number: u64, taken: Result<Taken, String> },
+    AdoptionResult { node: String, number: u64, result: Result<Adopted, String> },
 }
 
 /// One attempt at a swap. Random, so that two of them are never taken for one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Round {
+pub(crate) struct Attempt {
     /// The node that was asked.
-    pub(crate) asking: String,
+    pub(crate) coordinator: String,
     pub(crate) nonce: u64,
     /// Who asked it.
     pub(crate) who: String,
@@ -61,16 +61,16 @@ pub struct Plan {
     /// The guest.
     pub digest: Digest,
     /// What the operator wants of the swap.
-    pub wish: SwapOptions,
+    pub options: SwapOptions,
 }
 
 /// How a node stands to a round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Vote {
     /// It takes part, and knows of a swap of this number.
-    Here(u64),
+    Enlisted(u64),
     /// It takes part in another one, of that operator.
-    Taken(String),
+    Busy(String),
     /// The candidate is ready to serve.
     Ready,
     /// The candidate cannot serve here, and why.
@@ -79,7 +79,7 @@ pub(crate) enum Vote {
 
 /// A generation that was taken up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
+pub struct Adopted {
     /// Its number on its node.
     pub generation: u64,
     /// What the guest calls itself.
@@ -88,7 +88,7 @@ pub struct Taken {
 
 /// Some bytes of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Part {
+pub(crate) struct Chunk {
     pub(crate) digest: Digest,
     pub(crate) offset: u64,
     /// How many bytes the guest has.
@@ -97,20 +97,20 @@ pub(crate) struct Part {
     pub(crate) bytes: Vec<u8>,
 }
 
-impl Word {
+impl Broadcast {
     /// Cuts what another node says to what is worth passing on.
-    pub(crate) fn cut(&mut self) {
+    pub(crate) fn truncate(&mut self) {
         match self {
-            Self::Call(round) | Self::Prepare(round, _) => cut(&mut round.who),
-            Self::GiveUp(round, why) => [&mut round.who, why].into_iter().for_each(cut),
-            Self::Vote { round, vote, .. } => {
-                cut(&mut round.who);
-                if let Vote::Taken(text) | Vote::Refused(text) = vote {
-                    cut(text);
+            Self::Enlist(attempt) | Self::Prepare(attempt, _) => truncate(&mut attempt.who),
+            Self::Abort(attempt, why) => [&mut attempt.who, why].into_iter().for_each(truncate),
+            Self::Vote { attempt, vote, .. } => {
+                truncate(&mut attempt.who);
+                if let Vote::Busy(text) | Vote::Refused(text) = vote {
+                    truncate(text);
                 }
             }
-            Self::Took { taken: Ok(taken), .. } => cut(&mut taken.name),
-            Self::Took { taken: Err(why), .. } => cut(why),
+            Self::AdoptionResult { result: Ok(taken), .. } => truncate(&mut taken.name),
+            Self::AdoptionResult { result: Err(why), .. } => truncate(why),
         }
     }
 }
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_message_reads_back() {
-        let round = Round { asking: "Riley".into(), nonce: u64::MAX, who: "mira".into() };
-        let part = Part { digest: Digest::of(b"x"), offset: 1, total: 9, bytes: vec![0, 255] };
+        let attempt = Attempt { coordinator: "Riley".into(), nonce: u64::MAX, who: "mira".into() };
+        let chunk = Chunk { digest: Digest::of(b"x"), offset: 1, total: 9, bytes: vec![0, 255] };
         for message in [
-            Message::Standing(Standing::default()),
-            Message::Word(7, Word::Vote { round, node: "Juzang".into(), vote: Vote::Refused("no".into()) }),
-            Message::Part(part),
+            Message::HerdState(Standing::default()),
+            Message::Broadcast(7, Broadcast::Vote { attempt, node: "Juzang".into(), vote: Vote::Refused("no".into()) }),
+            Message::Chunk(chunk),
         ] {
             assert_eq!(Message::decode(&message.encode()).unwrap(), message);
         }

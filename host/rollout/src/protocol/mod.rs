@@ -13,7 +13,7 @@ mod seen;
 mod tests;
 mod transfer;
 
-pub use adopt::NotTaken;
+pub use adopt::NotAdopted;
 pub use coordinate::{NodeOutcome, NotSwapped, Outcome};
 pub use herd_state::{HerdSwap, Standing};
-pub use message::{Plan, Taken};
+pub use message::{Adopted, Plan};

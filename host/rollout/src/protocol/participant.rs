@@ -19,7 +19,7 @@ use super::adopt::Taking;
 use super::coordinate::{Asking, NotSwapped, Outcome};
 use super::download::{Fetch, Next};
 use super::herd_state::{HerdSwap, Standing};
-use super::message::{Message, Plan, Round, Vote, Word, cut};
+use super::message::{Attempt, Broadcast, Message, Plan, Vote, truncate};
 use super::seen::Known;
 use herd_model::Digest;
 
@@ -77,7 +77,7 @@ pub(crate) enum Order {
     /// Say something to all neighbours but this one.
     TellAll(Option<String>, Message),
     /// Make a candidate ready, and say what came of it with [`Member::prepared`].
-    Prepare { round: Round, plan: Plan, guest: Arc<[u8]> },
+    Prepare { attempt: Attempt, plan: Plan, guest: Arc<[u8]> },
     /// Drop the candidate that is ready.
     Forget { digest: Digest, who: String, why: String },
     /// Have this guest decide: the candidate that is ready, the previous generation, or these bytes; and say what came of
@@ -91,7 +91,7 @@ pub(crate) enum Order {
 
 /// The swap that this node takes part in.
 pub(crate) struct Engaged {
-    pub(crate) round: Round,
+    pub(crate) attempt: Attempt,
     /// When the asking node was last heard of.
     heard: Instant,
     /// The neighbour that passed it on, who has or will have the guest.
@@ -160,13 +160,13 @@ impl Member {
 
     /// Who takes part in what, for people.
     pub(crate) fn engagement(&self) -> Option<String> {
-        self.engaged.as_ref().map(|engaged| engaged.round.to_string())
+        self.engaged.as_ref().map(|engaged| engaged.attempt.to_string())
     }
 
     /// A link to a neighbour is up.
     pub(crate) fn linked(&mut self, peer: &str) {
         self.neighbours.insert(peer.into());
-        self.tell(peer, Message::Standing(self.standing.clone()));
+        self.tell(peer, Message::HerdState(self.standing.clone()));
     }
 
     /// It is down.
@@ -179,25 +179,25 @@ impl Member {
         // That it is linked may have been said before that it was not, of the link before.
         self.neighbours.insert(from.into());
         match message {
-            Message::Standing(theirs) => match self.cleaned(theirs) {
+            Message::HerdState(theirs) => match self.cleaned(theirs) {
                 Some(theirs) => self.hear_standing(from, theirs, now),
                 None => {
                     tracing::warn!(node = %self.node, peer = from, "a peer says that the herd swapped more often than can be");
                 }
             },
-            Message::Word(number, mut word) => {
+            Message::Broadcast(number, mut broadcast) => {
                 if self.known.is_new(number) {
-                    word.cut();
-                    self.order(Order::TellAll(Some(from.into()), Message::Word(number, word.clone())));
-                    self.hear_word(from, word, now);
+                    broadcast.truncate();
+                    self.order(Order::TellAll(Some(from.into()), Message::Broadcast(number, broadcast.clone())));
+                    self.hear_word(from, broadcast, now);
                 }
             }
-            Message::Want(digest, offset) => self.supply(from, digest, offset),
-            Message::Part(part) => {
-                let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.take(from, part, now));
+            Message::GetChunk(digest, offset) => self.supply(from, digest, offset),
+            Message::Chunk(chunk) => {
+                let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.take(from, chunk, now));
                 self.go_on_fetching(next, now);
             }
-            Message::Lack(digest) => {
+            Message::NotFound(digest) => {
                 if let Some(fetch) = &mut self.fetch {
                     fetch.lacks(from, digest, now);
                 }
@@ -215,21 +215,21 @@ impl Member {
             }
             self.standing_changed(Some(from), now);
         } else if behind {
-            self.tell(from, Message::Standing(self.standing.clone()));
+            self.tell(from, Message::HerdState(self.standing.clone()));
         }
     }
 
-    fn hear_word(&mut self, from: &str, word: Word, now: Instant) {
-        match word {
-            Word::Call(round) => self.called(round, from, now),
-            Word::Prepare(round, plan) => self.told_to_prepare(round, plan, from, now),
-            Word::GiveUp(round, why) => {
-                if self.is_engaged_in(&round) {
+    fn hear_word(&mut self, from: &str, broadcast: Broadcast, now: Instant) {
+        match broadcast {
+            Broadcast::Enlist(attempt) => self.called(attempt, from, now),
+            Broadcast::Prepare(attempt, plan) => self.told_to_prepare(attempt, plan, from, now),
+            Broadcast::Abort(attempt, why) => {
+                if self.is_engaged_in(&attempt) {
                     self.give_up(&why);
                 }
             }
-            Word::Vote { round, node, vote } => self.voted(&round, &node, vote, now),
-            Word::Took { node, number, taken } => self.heard_taken(&node, number, taken, now),
+            Broadcast::Vote { attempt, node, vote } => self.voted(&attempt, &node, vote, now),
+            Broadcast::AdoptionResult { node, number, result } => self.heard_taken(&node, number, result, now),
         }
     }
 
@@ -241,7 +241,7 @@ impl Member {
         }
         if now >= self.tell_again {
             self.tell_again = now + TELL_EVERY;
-            self.order(Order::TellAll(None, Message::Standing(self.standing.clone())));
+            self.order(Order::TellAll(None, Message::HerdState(self.standing.clone())));
             if !self.is_busy() {
                 self.shelf.keep_only(&[]);
             }
@@ -257,27 +257,27 @@ impl Member {
         self.ticked = now;
     }
 
-    pub(crate) fn called(&mut self, round: Round, from: &str, now: Instant) {
+    pub(crate) fn called(&mut self, attempt: Attempt, from: &str, now: Instant) {
         match &mut self.engaged {
-            Some(engaged) if engaged.round == round => engaged.heard = now,
+            Some(engaged) if engaged.attempt == attempt => engaged.heard = now,
             Some(engaged) => {
-                let other = engaged.round.to_string();
-                return self.vote(round, Vote::Taken(other), now);
+                let other = engaged.attempt.to_string();
+                return self.vote(attempt, Vote::Busy(other), now);
             }
             None if self.winding_down => {
                 let other = "a swap that was given up, whose candidate is still being made ready".into();
-                return self.vote(round, Vote::Taken(other), now);
+                return self.vote(attempt, Vote::Busy(other), now);
             }
-            None => self.engaged = Some(Engaged { round, heard: now, from: from.into(), step: Step::Called }),
+            None => self.engaged = Some(Engaged { attempt, heard: now, from: from.into(), step: Step::Called }),
         }
         self.vote_again(now);
     }
 
-    pub(crate) fn told_to_prepare(&mut self, round: Round, plan: Plan, from: &str, now: Instant) {
-        if !self.is_engaged_in(&round) {
-            self.called(round.clone(), from, now);
+    pub(crate) fn told_to_prepare(&mut self, attempt: Attempt, plan: Plan, from: &str, now: Instant) {
+        if !self.is_engaged_in(&attempt) {
+            self.called(attempt.clone(), from, now);
         }
-        let Some(engaged) = self.engaged.as_mut().filter(|engaged| engaged.round == round) else { return };
+        let Some(engaged) = self.engaged.as_mut().filter(|engaged| engaged.attempt == attempt) else { return };
         if !matches!(engaged.step, Step::Called) {
             return;
         }
@@ -288,27 +288,27 @@ impl Member {
 
     /// Orders the candidate if its bytes are there, and fetches them if not.
     pub(crate) fn go_on_preparing(&mut self, now: Instant) {
-        let Some(Engaged { round, from, step: Step::Fetching(plan), .. }) = &self.engaged else { return };
-        let (round, from, plan) = (round.clone(), from.clone(), plan.clone());
+        let Some(Engaged { attempt, from, step: Step::Fetching(plan), .. }) = &self.engaged else { return };
+        let (attempt, from, plan) = (attempt.clone(), from.clone(), plan.clone());
         match self.shelf.find(plan.digest) {
             Some(guest) => {
                 self.shelf.hold(plan.digest, Arc::clone(&guest));
                 self.step(Step::Preparing(plan.clone()));
-                self.order(Order::Prepare { round, plan, guest });
+                self.order(Order::Prepare { attempt, plan, guest });
             }
             None => self.fetch(plan.digest, &from, now),
         }
     }
 
     /// What came of making a candidate ready.
-    pub(crate) fn prepared(&mut self, round: &Round, digest: Digest, prepared: Result<(), String>, now: Instant) {
+    pub(crate) fn prepared(&mut self, attempt: &Attempt, digest: Digest, prepared: Result<(), String>, now: Instant) {
         self.winding_down = false;
         let plan = match &self.engaged {
-            Some(Engaged { round: engaged, step: Step::Preparing(plan), .. }) if engaged == round => plan.clone(),
+            Some(Engaged { attempt: engaged, step: Step::Preparing(plan), .. }) if engaged == attempt => plan.clone(),
             _ => {
                 if prepared.is_ok() {
                     let why = "the swap was given up".into();
-                    self.order(Order::Forget { digest, who: round.to_string(), why });
+                    self.order(Order::Forget { digest, who: attempt.to_string(), why });
                 }
                 return;
             }
@@ -316,7 +316,7 @@ impl Member {
         self.step(match prepared {
             Ok(()) => Step::Ready(plan),
             Err(mut why) => {
-                cut(&mut why);
+                truncate(&mut why);
                 Step::Refused(plan, why)
             }
         });
@@ -328,19 +328,19 @@ impl Member {
     fn vote_again(&mut self, now: Instant) {
         let Some(engaged) = &self.engaged else { return };
         let vote = match &engaged.step {
-            Step::Called | Step::Fetching(_) | Step::Preparing(_) => Vote::Here(self.standing.number()),
+            Step::Called | Step::Fetching(_) | Step::Preparing(_) => Vote::Enlisted(self.standing.number()),
             Step::Ready(_) => Vote::Ready,
             Step::Refused(_, why) => Vote::Refused(why.clone()),
         };
-        self.vote(engaged.round.clone(), vote, now);
+        self.vote(engaged.attempt.clone(), vote, now);
     }
 
-    fn vote(&mut self, round: Round, vote: Vote, now: Instant) {
+    fn vote(&mut self, attempt: Attempt, vote: Vote, now: Instant) {
         let node = self.node.clone();
-        if round.asking == node {
-            self.voted(&round, &node, vote, now);
+        if attempt.coordinator == node {
+            self.voted(&attempt, &node, vote, now);
         } else {
-            self.say(Word::Vote { round, node, vote });
+            self.say(Broadcast::Vote { attempt, node, vote });
         }
     }
 
@@ -349,7 +349,7 @@ impl Member {
         let Some(engaged) = self.engaged.take() else { return };
         match engaged.step {
             Step::Ready(plan) => {
-                let (who, why) = (engaged.round.to_string(), why.into());
+                let (who, why) = (engaged.attempt.to_string(), why.into());
                 self.order(Order::Forget { digest: plan.digest, who, why });
             }
             Step::Preparing(_) => self.winding_down = true,
@@ -371,17 +371,17 @@ impl Member {
             self.standing = Standing { swap: Some(swap), ..Standing::default() };
             except = None;
         }
-        self.order(Order::TellAll(except, Message::Standing(self.standing.clone())));
+        self.order(Order::TellAll(except, Message::HerdState(self.standing.clone())));
         self.order(Order::Remember);
         self.consider(now);
         self.go_on_asking(now);
     }
 
     /// Says something to every node.
-    pub(crate) fn say(&mut self, word: Word) {
+    pub(crate) fn say(&mut self, broadcast: Broadcast) {
         let number = (self.random)();
         self.known.is_new(number);
-        self.order(Order::TellAll(None, Message::Word(number, word)));
+        self.order(Order::TellAll(None, Message::Broadcast(number, broadcast)));
     }
 
     pub(crate) fn tell(&mut self, peer: &str, message: Message) {
@@ -392,8 +392,8 @@ impl Member {
         self.orders.push_back(order);
     }
 
-    pub(crate) fn is_engaged_in(&self, round: &Round) -> bool {
-        self.engaged.as_ref().is_some_and(|engaged| engaged.round == *round)
+    pub(crate) fn is_engaged_in(&self, attempt: &Attempt) -> bool {
+        self.engaged.as_ref().is_some_and(|engaged| engaged.attempt == *attempt)
     }
 
     fn step(&mut self, step: Step) {
@@ -421,9 +421,9 @@ impl Member {
             return None;
         }
         standing.back.retain(|node, _| self.nodes.contains(node));
-        standing.back.values_mut().for_each(cut);
+        standing.back.values_mut().for_each(truncate);
         if let Some(swap) = &mut standing.swap {
-            cut(&mut swap.who);
+            truncate(&mut swap.who);
         }
         Some(standing)
     }
@@ -440,9 +440,9 @@ impl Step {
     }
 }
 
-impl std::fmt::Display for Round {
+impl std::fmt::Display for Attempt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, asked at {}", self.who, self.asking)
+        write!(f, "{}, asked at {}", self.who, self.coordinator)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use self::net::{CANDIDATE_MAX, NAMES, Net, guest};
 use super::coordinate::{NodeOutcome, NotSwapped};
 use super::herd_state::{HerdSwap, Standing};
-use super::message::{Message, Vote, Word};
+use super::message::{Broadcast, Message, Vote};
 
 #[test]
 fn a_guest_comes_to_every_node_whoever_is_asked() {
@@ -116,7 +116,7 @@ fn a_commit_that_one_neighbour_heard_is_the_herds_even_if_the_asking_node_dies()
     let now = net.now;
     net.node("D").prepare(now);
     // Step by step, up to the moment at which the asking node has said it to one of its neighbours.
-    let committed = |message: &Message| matches!(message, Message::Standing(standing) if standing.number() == 1);
+    let committed = |message: &Message| matches!(message, Message::HerdState(standing) if standing.number() == 1);
     while !net.carried.iter().any(|(from, _, message)| *from == "A" && committed(message)) {
         NAMES.into_iter().for_each(|name| net.obey(name));
         if !net.carried.iter().any(|(from, _, message)| *from == "A" && committed(message)) {
@@ -324,7 +324,7 @@ fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
     let mut net = Net::new();
     let swap = HerdSwap { number: u64::MAX, digest: guest("new"), previous: Some(guest("old")), who: "nobody".into() };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
-    let nonsense = Message::Standing(Standing { swap: Some(swap), back });
+    let nonsense = Message::HerdState(Standing { swap: Some(swap), back });
     let now = net.now;
     net.node("A").member.hear("B", nonsense, now);
     net.ask("A", "new");
@@ -333,8 +333,8 @@ fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
     net.node("D").slow = true;
     net.ask("A", "newer");
     net.settle();
-    let round = net.nodes["D"].held[0].0.clone();
-    let vote = Message::Word(1, Word::Vote { round, node: "B".into(), vote: Vote::Here(u64::MAX) });
+    let attempt = net.nodes["D"].held[0].0.clone();
+    let vote = Message::Broadcast(1, Broadcast::Vote { attempt, node: "B".into(), vote: Vote::Enlisted(u64::MAX) });
     net.node("A").member.hear("B", vote, now);
     net.node("D").prepare(now);
     net.settle();

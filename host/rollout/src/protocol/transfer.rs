@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::download::{Fetch, Next, PART_BYTES_MAX};
-use super::message::{Message, Part};
+use super::download::{CHUNK_BYTES_MAX, Fetch, Next};
+use super::message::{Chunk, Message};
 use super::participant::Member;
 use herd_model::Digest;
 
@@ -26,7 +26,7 @@ impl Member {
     pub(crate) fn go_on_fetching(&mut self, next: Next, now: Instant) {
         match (next, &self.fetch) {
             (Next::Ask(from, offset), Some(fetch)) => {
-                let want = Message::Want(fetch.digest, offset);
+                let want = Message::GetChunk(fetch.digest, offset);
                 self.tell(&from, want);
             }
             (Next::Done(bytes), Some(fetch)) => {
@@ -49,10 +49,10 @@ impl Member {
                 self.waiting.insert(to.into(), (digest, offset));
                 return;
             }
-            return self.tell(to, Message::Lack(digest));
+            return self.tell(to, Message::NotFound(digest));
         };
         let rest = usize::try_from(offset).ok().and_then(|offset| guest.get(offset..)).unwrap_or_default();
-        let bytes = rest[..rest.len().min(PART_BYTES_MAX)].to_vec();
-        self.tell(to, Message::Part(Part { digest, offset, total: guest.len() as u64, bytes }));
+        let bytes = rest[..rest.len().min(CHUNK_BYTES_MAX)].to_vec();
+        self.tell(to, Message::Chunk(Chunk { digest, offset, total: guest.len() as u64, bytes }));
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::protocol::adopt::NotTaken;
+use crate::protocol::adopt::NotAdopted;
 use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
-use crate::protocol::message::{Message, Plan, Round, Taken};
+use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::participant::{Member, Order, Shelf};
 use herd_model::Digest;
 use herd_model::SwapOptions;
@@ -32,7 +32,7 @@ pub(crate) struct Node {
     pub(crate) busy: bool,
     /// It goes back to this as soon as it serves something else, and says so before it says that it serves that.
     pub(crate) faults_at_once: Option<Digest>,
-    pub(crate) held: Vec<(Round, Digest)>,
+    pub(crate) held: Vec<(Attempt, Digest)>,
     pub(crate) candidate: Option<Digest>,
     pub(crate) generation: u64,
     pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
@@ -175,7 +175,7 @@ impl Net {
     }
 
     pub(crate) fn ask(&mut self, name: &'static str, what: &str) {
-        let plan = Plan { digest: guest(what), wish: SwapOptions::default() };
+        let plan = Plan { digest: guest(what), options: SwapOptions::default() };
         let now = self.now;
         let member = &mut self.node(name).member;
         member.shelf().hold(guest(what), bytes(what));
@@ -204,7 +204,7 @@ impl Net {
             let now = self.now;
             let node = self.node(to);
             if node.alive {
-                node.fetched += usize::from(matches!(message, Message::Part(_)));
+                node.fetched += usize::from(matches!(message, Message::Chunk(_)));
                 node.member.hear(from, message, now);
             }
         }
@@ -233,10 +233,10 @@ impl Net {
                         let others = neighbours.iter().filter(|other| Some(**other) != except.as_deref());
                         self.carried.extend(others.map(|to| (name, *to, message.clone())));
                     }
-                    Order::Prepare { round, plan, guest } => {
+                    Order::Prepare { attempt, plan, guest } => {
                         assert_eq!(Digest::of(&guest), plan.digest);
                         assert_eq!(node.candidate, None, "one candidate at a time");
-                        node.held.push((round, plan.digest));
+                        node.held.push((attempt, plan.digest));
                         if !node.slow {
                             node.prepare(now);
                         }
@@ -248,15 +248,15 @@ impl Net {
                     Order::TakeUp { swap, guest } => {
                         let ready = node.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
                         assert!(ready || guest.is_some());
-                        let refused = node.refuses.get(&swap.digest).map(|why| NotTaken::Refused((*why).into()));
+                        let refused = node.refuses.get(&swap.digest).map(|why| NotAdopted::Refused((*why).into()));
                         node.generation += 1;
-                        let taken = Taken { generation: node.generation, name: "guest".into() };
+                        let taken = Adopted { generation: node.generation, name: "guest".into() };
                         let mut live = if refused.is_some() { node.member.serving } else { swap.digest };
                         if let Some(back) = node.faults_at_once.filter(|_| refused.is_none()) {
                             live = back;
                             node.member.went_back(swap.digest, back, "8 faults within 10 s".into(), now);
                         }
-                        let busy = node.busy.then(|| NotTaken::NotNow("busy".into()));
+                        let busy = node.busy.then(|| NotAdopted::RetryLater("busy".into()));
                         if busy.is_some() {
                             live = node.member.serving;
                         }
@@ -309,12 +309,12 @@ impl Net {
 
 impl Node {
     pub(crate) fn prepare(&mut self, now: Instant) {
-        for (round, digest) in std::mem::take(&mut self.held) {
+        for (attempt, digest) in std::mem::take(&mut self.held) {
             let refused = self.refuses.get(&digest).map(|why| (*why).to_string());
             if refused.is_none() {
                 self.candidate = Some(digest);
             }
-            self.member.prepared(&round, digest, refused.map_or(Ok(()), Err), now);
+            self.member.prepared(&attempt, digest, refused.map_or(Ok(()), Err), now);
         }
     }
 }
