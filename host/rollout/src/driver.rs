@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::host::ParticipantHost;
 use crate::protocol::adopt::NotAdopted;
 use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
-use crate::protocol::herd_state::{HerdSwap, Standing};
+use crate::protocol::herd_state::{HerdState, HerdSwap};
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
-use crate::protocol::participant::{Member, Order};
+use crate::protocol::participant::{Action, Participant};
 use crate::store::{Guests, Memory, Remembered};
 use herd_model::Digest;
 use herd_model::SwapOptions;
@@ -35,7 +35,7 @@ pub struct Rollout {
 pub struct RolloutStatus {
     /// What it knows of the herd's generation.
     #[serde(flatten)]
-    pub standing: Standing,
+    pub herd_state: HerdState,
     /// The number of the herd's swap that it has taken up or gone back from.
     pub applied: u64,
     /// The swap that it takes part in.
@@ -87,15 +87,15 @@ impl Rollout {
     ) -> Self {
         let (heard, words) = mpsc::channel(HEARD_MAX);
         let (here, events) = mpsc::channel(HERE_MAX);
-        let shelf = Box::new(Guests::new(memory.clone(), configured));
+        let guests = Box::new(Guests::new(memory.clone(), configured));
         let random = Box::new(rand::random);
-        let mut member = Member::new(node, nodes, serving, shelf, random, candidate_max, Instant::now());
-        if let Some(Remembered { standing, applied, .. }) = remembered {
-            (member.standing, member.applied) = (standing, applied);
+        let mut participant = Participant::new(node, nodes, serving, guests, random, candidate_max, Instant::now());
+        if let Some(Remembered { herd_state, applied, .. }) = remembered {
+            (participant.herd_state, participant.applied) = (herd_state, applied);
         }
         let status = Arc::default();
         let driver = Driver {
-            member,
+            participant,
             memory,
             hands: None,
             here: here.clone(),
@@ -133,7 +133,7 @@ impl Rollout {
     /// # Errors
     ///
     /// It is malformed, in words; the link is to be closed.
-    pub fn hear(&self, peer: &str, message: &[u8]) -> Result<(), String> {
+    pub fn receive(&self, peer: &str, message: &[u8]) -> Result<(), String> {
         let message = Message::decode(message).map_err(|error| format!("a malformed message about swaps: {error}"))?;
         put(&self.heard, Event::Heard(peer.into(), message));
         Ok(())
@@ -150,12 +150,12 @@ impl Rollout {
     }
 
     /// An operator of this node has had something else decide here. The bytes are those of a guest that is new to it.
-    pub fn serves(&self, guest: Option<&[u8]>) {
+    pub fn serving_changed(&self, guest: Option<&[u8]>) {
         put(&self.here, Event::Serves(guest.map(Into::into)));
     }
 
     /// The node went back from a guest by itself.
-    pub fn went_back(&self, from: Digest, why: &str) {
+    pub fn rolled_back(&self, from: Digest, why: &str) {
         put(&self.here, Event::WentBack(from, why.into()));
     }
 
@@ -232,7 +232,7 @@ impl Unwritten {
 }
 
 struct Driver {
-    member: Member,
+    participant: Participant,
     memory: Memory,
     hands: Option<Weak<dyn ParticipantHost>>,
     here: mpsc::Sender<Event>,
@@ -252,7 +252,7 @@ struct Driver {
 impl Driver {
     async fn drive(&mut self, mut inbox: Inbox) {
         loop {
-            let pause = if self.member.is_busy() { TICK_BUSY } else { TICK_IDLE };
+            let pause = if self.participant.is_busy() { TICK_BUSY } else { TICK_IDLE };
             let event = tokio::select! {
                 biased;
                 event = inbox.here.recv() => event,
@@ -261,14 +261,14 @@ impl Driver {
             };
             let Some(hands) = self.hands.as_ref().and_then(Weak::upgrade) else { return };
             let now = Instant::now();
-            self.member.previous = hands.live().1;
+            self.participant.previous = hands.live().1;
             if let Some(event) = event {
                 self.happened(event, &hands, now);
                 // Before time passes: what is to be remembered is in memory yet.
-                self.obey(&hands);
+                self.perform(&hands);
             }
-            self.member.tick(now);
-            self.obey(&hands);
+            self.participant.tick(now);
+            self.perform(&hands);
             self.write(now);
             self.show();
             // What was answered is not to be forgotten.
@@ -287,9 +287,9 @@ impl Driver {
 
     fn happened(&mut self, event: Event, hands: &Arc<dyn ParticipantHost>, now: Instant) {
         match event {
-            Event::Heard(peer, message) => self.member.hear(&peer, message, now),
-            Event::Linked(peer) => self.member.linked(&peer),
-            Event::Unlinked(peer) => self.member.unlinked(&peer),
+            Event::Heard(peer, message) => self.participant.receive(&peer, message, now),
+            Event::Linked(peer) => self.participant.linked(&peer),
+            Event::Unlinked(peer) => self.participant.unlinked(&peer),
             Event::Ask(Request { goal, guest, who, answer }) => {
                 if self.answer.is_some() || self.stopping.is_some() {
                     let _ = answer.send(Err(NotSwapped::Busy));
@@ -297,31 +297,31 @@ impl Driver {
                 }
                 self.answer = Some(answer);
                 if let (Goal::Swap(plan), Some(guest)) = (&goal, guest) {
-                    self.member.shelf().hold(plan.digest, guest);
+                    self.participant.guests().cache(plan.digest, guest);
                 }
-                self.member.ask(goal, &who, now);
+                self.participant.ask(goal, &who, now);
             }
-            Event::Prepared(attempt, digest, prepared) => self.member.prepared(&attempt, digest, prepared, now),
+            Event::Prepared(attempt, digest, prepared) => self.participant.prepared(&attempt, digest, prepared, now),
             Event::TookUp(swap, taken) => {
                 let (live, _) = hands.live();
-                self.member.took_up(&swap, taken, live, now);
+                self.participant.adopted(&swap, taken, live, now);
             }
             Event::Serves(guest) => {
                 let (serving, _) = hands.live();
                 if let Some(guest) = guest {
-                    self.member.shelf().hold(Digest::of(&guest), guest);
+                    self.participant.guests().cache(Digest::of(&guest), guest);
                 }
-                self.member.serves(serving);
+                self.participant.serving_changed(serving);
             }
             Event::WentBack(from, why) => {
                 let (serving, _) = hands.live();
-                self.member.went_back(from, serving, why, now);
+                self.participant.rolled_back(from, serving, why, now);
             }
             Event::Written(written) => {
                 let last = self.writing.take();
                 if let Err(error) = &written {
                     tracing::error!(
-                        node = self.member.node,
+                        node = self.participant.node,
                         error,
                         "what was swapped is not remembered over a restart; it is tried again"
                     );
@@ -334,32 +334,32 @@ impl Driver {
                 lock(&self.status).memory_error = written.err();
             }
             Event::Stop(stopped) => {
-                self.member.stop_asking();
+                self.participant.stop_asking();
                 self.stopping = Some(stopped);
             }
         }
     }
 
-    fn obey(&mut self, hands: &Arc<dyn ParticipantHost>) {
-        let orders: Vec<Order> = self.member.orders().collect();
-        for order in orders {
-            match order {
-                Order::Tell(peer, message) => hands.tell(&peer, message.encode()),
-                Order::TellAll(except, message) => hands.tell_all(except.as_deref(), message.encode()),
-                Order::Prepare { attempt, plan, guest } => self.job(hands, move |hands| {
+    fn perform(&mut self, hands: &Arc<dyn ParticipantHost>) {
+        let actions: Vec<Action> = self.participant.actions().collect();
+        for action in actions {
+            match action {
+                Action::Send(peer, message) => hands.tell(&peer, message.encode()),
+                Action::SendToAll(except, message) => hands.tell_all(except.as_deref(), message.encode()),
+                Action::Prepare { attempt, plan, guest } => self.job(hands, move |hands| {
                     let prepared = caught(|| hands.prepare(&guest, &plan, &attempt.to_string()));
                     Some(Event::Prepared(attempt, plan.digest, prepared.unwrap_or_else(Err)))
                 }),
-                Order::Forget { digest, who, why } => self.job(hands, move |hands| {
+                Action::Abort { digest, who, why } => self.job(hands, move |hands| {
                     let _ = caught(|| hands.forget(digest, &who, &why));
                     None
                 }),
-                Order::TakeUp { swap, guest } => self.job(hands, move |hands| {
+                Action::Adopt { swap, guest } => self.job(hands, move |hands| {
                     let taken = caught(|| hands.take_up(&swap, guest.as_deref()));
                     Some(Event::TookUp(swap, taken.unwrap_or_else(|panic| Err(NotAdopted::Refused(panic)))))
                 }),
-                Order::Remember => self.remember(hands),
-                Order::Answer(answer) => self.answering = Some(answer),
+                Action::Persist => self.remember(hands),
+                Action::Answer(answer) => self.answering = Some(answer),
             }
         }
     }
@@ -380,11 +380,11 @@ impl Driver {
 
     fn remember(&mut self, hands: &Arc<dyn ParticipantHost>) {
         let (serving, previous) = hands.live();
-        let (standing, applied) = (self.member.standing.clone(), self.member.applied.clone());
-        let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
+        let (herd_state, applied) = (self.participant.herd_state.clone(), self.participant.applied.clone());
+        let swapped_to = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         let guests = [serving].into_iter().chain(swapped_to);
-        let guests = guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
-        let unwritten = Unwritten { remembered: Remembered { standing, applied, serving, previous }, guests };
+        let guests = guests.filter_map(|digest| Some((digest, self.participant.guests().find(digest)?))).collect();
+        let unwritten = Unwritten { remembered: Remembered { herd_state, applied, serving, previous }, guests };
         self.unwritten = Some(unwritten.after(self.unwritten.take()));
         // Only the same again has to wait.
         self.write_again = None;
@@ -406,9 +406,9 @@ impl Driver {
 
     fn show(&self) {
         let mut status = lock(&self.status);
-        status.standing.clone_from(&self.member.standing);
-        status.applied = self.member.applied.as_ref().map_or(0, |swap| swap.number);
-        status.engaged = self.member.engagement();
+        status.herd_state.clone_from(&self.participant.herd_state);
+        status.applied = self.participant.applied.as_ref().map_or(0, |swap| swap.number);
+        status.engaged = self.participant.engagement();
     }
 }
 

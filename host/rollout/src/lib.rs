@@ -1,6 +1,6 @@
 //! Swaps of the whole herd: a guest gets to every node, every node makes it ready, and then every node has it serve.
 //!
-//! The herd's generation is itself a replicated record, the [`Standing`]: how many swaps there were, and to which guest.
+//! The herd's generation is itself a replicated record, the [`HerdState`]: how many swaps there were, and to which guest.
 //! A node that learns of a higher one takes it up, from whom and whenever it may hear of it; so a node that was down or
 //! cut off needs nobody to remember it. What happens when two operators swap at once, when the asking node dies, when the
 //! herd is cut in two, after a restart, or when nodes go back by themselves, is in docs/swaps.md.
@@ -19,5 +19,5 @@ mod store;
 
 pub use driver::{Rollout, RolloutStatus};
 pub use host::ParticipantHost;
-pub use protocol::{Adopted, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, Standing};
+pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan};
 pub use store::{Memory, Remembered};

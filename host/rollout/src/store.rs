@@ -13,8 +13,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::herd_state::{HerdSwap, Standing};
-use crate::protocol::participant::Shelf;
+use crate::protocol::herd_state::{HerdState, HerdSwap};
+use crate::protocol::participant::GuestStore;
 use herd_model::Digest;
 use herd_sys::KeptFiles;
 
@@ -22,7 +22,8 @@ use herd_sys::KeptFiles;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
     /// What the node knows of the herd's generation.
-    pub standing: Standing,
+    #[serde(rename = "standing")]
+    pub herd_state: HerdState,
     /// The swap of the herd that it has taken up or gone back from.
     pub applied: Option<HerdSwap>,
     /// The guest that decides.
@@ -113,7 +114,7 @@ impl Guests {
     }
 }
 
-impl Shelf for Guests {
+impl GuestStore for Guests {
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
         let at_hand = self.held.iter().chain([&self.configured]).find(|(held, _)| *held == digest);
         if let Some((_, guest)) = at_hand {
@@ -121,17 +122,17 @@ impl Shelf for Guests {
         }
         // A peer asks for it part by part, so it stays in memory for a while.
         let guest = self.memory.guest(digest)?;
-        self.hold(digest, Arc::clone(&guest));
+        self.cache(digest, Arc::clone(&guest));
         Some(guest)
     }
 
-    fn hold(&mut self, digest: Digest, bytes: Arc<[u8]>) {
+    fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>) {
         if !self.held.iter().any(|(held, _)| *held == digest) {
             self.held.push((digest, bytes));
         }
     }
 
-    fn keep_only(&mut self, wanted: &[Digest]) {
+    fn retain_only(&mut self, wanted: &[Digest]) {
         self.held.retain(|(held, _)| wanted.contains(held));
     }
 }
@@ -164,7 +165,7 @@ mod tests {
     }
 
     fn remembered(guest: &[u8]) -> Remembered {
-        Remembered { standing: Standing::default(), applied: None, serving: Digest::of(guest), previous: None }
+        Remembered { herd_state: HerdState::default(), applied: None, serving: Digest::of(guest), previous: None }
     }
 
     #[test]

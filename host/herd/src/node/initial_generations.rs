@@ -45,7 +45,7 @@ impl InitialGenerations {
             }
         };
         if let Some((why, swap)) =
-            remembered.standing.back.get(&self.settings.node).zip(remembered.standing.swap.as_ref())
+            remembered.herd_state.rolled_back.get(&self.settings.node).zip(remembered.herd_state.swap.as_ref())
         {
             generations.remember_failed(swap.digest, why);
         }

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::herd_state::HerdSwap;
 use super::message::{Adopted, Attempt, Broadcast, Plan, Vote};
-use super::participant::{Member, NUMBERS_AHEAD_MAX};
+use super::participant::{NUMBERS_AHEAD_MAX, Participant};
 use herd_model::Digest;
 
 /// What was asked for.
@@ -120,14 +120,14 @@ pub enum NotSwapped {
     Stopping,
 }
 
-impl Member {
+impl Participant {
     /// A swap is asked for at this node.
     pub(crate) fn ask(&mut self, goal: Goal, who: &str, now: Instant) {
         if self.asking.is_some() {
             return self.answer(Err(NotSwapped::Busy));
         }
         if let Goal::RollBack = goal {
-            match &self.standing.swap {
+            match &self.herd_state.swap {
                 None => return self.answer(Err(NotSwapped::NoPrevious)),
                 Some(HerdSwap { previous: None, .. }) => return self.answer(Err(NotSwapped::WentBack)),
                 Some(_) => {}
@@ -139,7 +139,7 @@ impl Member {
             attempt: attempt.clone(),
             phase: Phase::Calling { until: now + CALL_MAX },
             began: now,
-            asked_after: self.standing.swap.clone(),
+            asked_after: self.herd_state.swap.clone(),
             number_max: 0,
             call_again: now + CALL_EVERY,
             votes: BTreeMap::new(),
@@ -152,23 +152,23 @@ impl Member {
     pub(crate) fn stop_asking(&mut self) {
         if let Some(asking) = self.asking.take() {
             if !matches!(asking.phase, Phase::Settling { .. }) {
-                self.give_up_round(asking.attempt, "the node that was asked stops");
+                self.abort_attempt(asking.attempt, "the node that was asked stops");
             }
             self.answer(Err(NotSwapped::Stopping));
         }
     }
 
     fn call(&mut self, attempt: Attempt, now: Instant) {
-        self.say(Broadcast::Enlist(attempt.clone()));
+        self.broadcast(Broadcast::Enlist(attempt.clone()));
         let node = self.node.clone();
-        self.called(attempt, &node, now);
+        self.enlist(attempt, &node, now);
     }
 
     /// A node stands to a round like this.
     pub(crate) fn voted(&mut self, attempt: &Attempt, node: &str, vote: Vote, now: Instant) {
         let known = self.nodes.contains(node);
         // Nobody would take a swap of such a number for one.
-        let absurd = self.standing.number().saturating_add(NUMBERS_AHEAD_MAX);
+        let absurd = self.herd_state.number().saturating_add(NUMBERS_AHEAD_MAX);
         if matches!(vote, Vote::Enlisted(number) if number > absurd) {
             return;
         }
@@ -203,10 +203,10 @@ impl Member {
     pub(crate) fn go_on_asking(&mut self, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
         let (attempt, began) = (asking.attempt.clone(), asking.began);
-        let meanwhile = self.standing.swap.clone().filter(|swap| Some(swap) != asking.asked_after.as_ref());
+        let meanwhile = self.herd_state.swap.clone().filter(|swap| Some(swap) != asking.asked_after.as_ref());
         if let (Some(swap), false) = (meanwhile, matches!(asking.phase, Phase::Settling { .. })) {
             let HerdSwap { number, digest, who, .. } = swap;
-            self.give_up_round(attempt, "the herd swapped to something else");
+            self.abort_attempt(attempt, "the herd swapped to something else");
             return self.end(Err(NotSwapped::Meanwhile { number, digest: digest.short(), who }));
         }
         match &mut asking.phase {
@@ -215,7 +215,7 @@ impl Member {
                     let first = first.to_string();
                     let rest = REST_MIN + REST_MIN.mul_f64(3.0 * share((self.random)()));
                     asking.phase = Phase::Resting { until: now + rest, first };
-                    self.give_up_round(attempt, "another swap is first");
+                    self.abort_attempt(attempt, "another swap is first");
                 } else if asking.votes.len() == self.nodes.len() || now >= *until {
                     self.called_all(now);
                 }
@@ -258,11 +258,11 @@ impl Member {
                 asking.phase = Phase::Preparing { refused: None };
                 asking.call_again = now + CALL_EVERY;
                 let node = self.node.clone();
-                self.say(Broadcast::Prepare(attempt.clone(), plan.clone()));
-                self.told_to_prepare(attempt, plan, &node, now);
+                self.broadcast(Broadcast::Prepare(attempt.clone(), plan.clone()));
+                self.prepare_candidate(attempt, plan, &node, now);
             }
             Goal::RollBack => {
-                let Some(last) = self.standing.swap.clone() else { return };
+                let Some(last) = self.herd_state.swap.clone() else { return };
                 let Some(digest) = last.previous else { return };
                 self.commit_to(digest, Some(last.digest), now);
             }
@@ -287,19 +287,19 @@ impl Member {
             let since = *refused.get_or_insert(now);
             if pending.is_empty() || now >= since + REFUSALS_MAX {
                 let (node, why) = refusals.first_key_value().expect("there is one");
-                self.give_up_round(attempt, &format!("{node} refused: {why}"));
+                self.abort_attempt(attempt, &format!("{node} refused: {why}"));
                 self.end(Err(NotSwapped::Refused(refusals)));
             }
         } else if pending.is_empty() {
             let Goal::Swap(plan) = asking.goal.clone() else { return };
-            let before = match &self.standing.swap {
+            let before = match &self.herd_state.swap {
                 Some(swap) if swap.digest == plan.digest => swap.previous,
                 Some(swap) => Some(swap.digest),
                 None => Some(self.serving),
             };
             self.commit_to(plan.digest, before, now);
         } else if now >= asking.began + PREPARE_MAX {
-            self.give_up_round(attempt, "it took too long to make the guest ready everywhere");
+            self.abort_attempt(attempt, "it took too long to make the guest ready everywhere");
             self.end(Err(NotSwapped::Slow(pending)));
         } else if now >= asking.call_again {
             asking.call_again = now + CALL_EVERY;
@@ -307,21 +307,21 @@ impl Member {
             self.call(attempt.clone(), now);
             // A node that has come up meanwhile, or missed it, hears what is to be got ready.
             if let Goal::Swap(plan) = goal {
-                self.say(Broadcast::Prepare(attempt, plan));
+                self.broadcast(Broadcast::Prepare(attempt, plan));
             }
         }
     }
 
     fn commit_to(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
         let Some(asking) = &mut self.asking else { return };
-        let number = asking.number_max.max(self.standing.number()).saturating_add(1);
+        let number = asking.number_max.max(self.herd_state.number()).saturating_add(1);
         let swap = HerdSwap { number, digest, previous, who: asking.attempt.to_string() };
         asking.phase = Phase::Settling { swap: swap.clone(), until: now + SETTLE_MAX, taken: BTreeMap::new() };
         let (attempt, is_rollback) = (asking.attempt.clone(), matches!(asking.goal, Goal::RollBack));
         self.commit(swap, now);
         if is_rollback {
             // There is no candidate that taking the swap up would end this with.
-            self.give_up_round(attempt, "it is over");
+            self.abort_attempt(attempt, "it is over");
         }
     }
 
@@ -340,10 +340,10 @@ impl Member {
         self.end(Ok(Outcome { swap, nodes }));
     }
 
-    fn give_up_round(&mut self, attempt: Attempt, why: &str) {
-        self.say(Broadcast::Abort(attempt.clone(), why.into()));
+    fn abort_attempt(&mut self, attempt: Attempt, why: &str) {
+        self.broadcast(Broadcast::Abort(attempt.clone(), why.into()));
         if self.is_engaged_in(&attempt) {
-            self.give_up(why);
+            self.abort_engagement(why);
         }
     }
 
@@ -359,7 +359,7 @@ impl Member {
     }
 
     fn answer(&mut self, answer: Result<Outcome, NotSwapped>) {
-        self.order(super::participant::Order::Answer(answer));
+        self.push(super::participant::Action::Answer(answer));
     }
 
     fn round(&mut self, who: &str) -> Attempt {

@@ -26,14 +26,15 @@ pub struct HerdSwap {
 
 /// What a node knows of the herd's generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct HerdState {
     /// The last swap, if there was one.
     pub swap: Option<HerdSwap>,
     /// The nodes that went back from it or could not take it up, and why.
-    pub back: BTreeMap<String, String>,
+    #[serde(rename = "back")]
+    pub rolled_back: BTreeMap<String, String>,
 }
 
-impl Standing {
+impl HerdState {
     /// The number of the last swap; 0 if there was none.
     #[must_use]
     pub fn number(&self) -> u64 {
@@ -49,19 +50,19 @@ impl Standing {
                 true
             }
             std::cmp::Ordering::Equal => {
-                let before = self.back.len();
-                for (node, why) in other.back {
-                    self.back.entry(node).or_insert(why);
+                let before = self.rolled_back.len();
+                for (node, why) in other.rolled_back {
+                    self.rolled_back.entry(node).or_insert(why);
                 }
-                self.back.len() > before
+                self.rolled_back.len() > before
             }
         }
     }
 
     /// The swap with which the herd goes back, once half of its nodes have. Every node comes to the same one by itself.
-    pub(crate) fn way_back(&self, nodes: usize) -> Option<HerdSwap> {
+    pub(crate) fn automatic_rollback(&self, nodes: usize) -> Option<HerdSwap> {
         let swap = self.swap.as_ref()?;
-        let digest = swap.previous.filter(|_| self.back.len() * 2 >= nodes && !self.back.is_empty())?;
+        let digest = swap.previous.filter(|_| self.rolled_back.len() * 2 >= nodes && !self.rolled_back.is_empty())?;
         Some(HerdSwap { number: swap.number.checked_add(1)?, digest, previous: None, who: THE_HERD.into() })
     }
 }
@@ -78,41 +79,44 @@ mod tests {
         HerdSwap { number, digest: digest(guest), previous: previous.map(digest), who: "mira".into() }
     }
 
-    fn standing(swap: HerdSwap, back: &[&str]) -> Standing {
+    fn herd_state(swap: HerdSwap, back: &[&str]) -> HerdState {
         let back = back.iter().map(|node| ((*node).into(), "trapped".into())).collect();
-        Standing { swap: Some(swap), back }
+        HerdState { swap: Some(swap), rolled_back: back }
     }
 
     #[test]
     fn standings_meet_in_any_order_and_become_the_same() {
         let all = [
-            Standing::default(),
-            standing(swap(1, "b", Some("a")), &["Riley"]),
-            standing(swap(2, "c", Some("b")), &["Riley"]),
-            standing(swap(2, "c", Some("b")), &["Juzang"]),
-            standing(swap(2, "d", Some("b")), &["Jaquez"]),
+            HerdState::default(),
+            herd_state(swap(1, "b", Some("a")), &["Riley"]),
+            herd_state(swap(2, "c", Some("b")), &["Riley"]),
+            herd_state(swap(2, "c", Some("b")), &["Juzang"]),
+            herd_state(swap(2, "d", Some("b")), &["Jaquez"]),
         ];
         let winner = all[2].swap.clone().max(all[4].swap.clone());
         for first in 0..all.len() {
-            let mut met = Standing::default();
+            let mut met = HerdState::default();
             for other in all.iter().cycle().skip(first).take(all.len()) {
                 met.merge(other.clone());
             }
             assert_eq!(met.swap, winner);
             let wanted: &[&str] = if winner == all[4].swap { &["Jaquez"] } else { &["Juzang", "Riley"] };
-            assert_eq!(met.back.keys().collect::<Vec<_>>(), wanted);
+            assert_eq!(met.rolled_back.keys().collect::<Vec<_>>(), wanted);
             assert!(all.iter().all(|other| !met.merge(other.clone())), "what is known is no news");
         }
     }
 
     #[test]
     fn the_herd_goes_back_when_half_of_it_has() {
-        let one = standing(swap(7, "b", Some("a")), &["Riley"]);
-        assert_eq!(one.way_back(3), None);
-        let way_back = one.way_back(2).unwrap();
-        assert_eq!((way_back.number, way_back.digest, way_back.previous), (8, Digest::of(b"a"), None));
+        let one = herd_state(swap(7, "b", Some("a")), &["Riley"]);
+        assert_eq!(one.automatic_rollback(3), None);
+        let automatic_rollback = one.automatic_rollback(2).unwrap();
         assert_eq!(
-            standing(way_back, &["Riley", "Juzang"]).way_back(2),
+            (automatic_rollback.number, automatic_rollback.digest, automatic_rollback.previous),
+            (8, Digest::of(b"a"), None)
+        );
+        assert_eq!(
+            herd_state(automatic_rollback, &["Riley", "Juzang"]).automatic_rollback(2),
             None,
             "there is no way back from the way back"
         );

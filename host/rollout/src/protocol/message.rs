@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::herd_state::Standing;
+use super::herd_state::HerdState;
 use herd_model::Digest;
 use herd_model::SwapOptions;
 
@@ -14,7 +14,7 @@ use herd_model::SwapOptions;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
     /// What the sender knows of the herd's generation. Said when a link comes up, when it changes, and every few seconds.
-    HerdState(Standing),
+    HerdState(HerdState),
     /// To be passed on by whoever hears this number for the first time.
     Broadcast(u64, Broadcast),
     /// The sender lacks a guest, and has its first bytes up to here.
@@ -149,7 +149,7 @@ mod tests {
         let attempt = Attempt { coordinator: "Riley".into(), nonce: u64::MAX, who: "mira".into() };
         let chunk = Chunk { digest: Digest::of(b"x"), offset: 1, total: 9, bytes: vec![0, 255] };
         for message in [
-            Message::HerdState(Standing::default()),
+            Message::HerdState(HerdState::default()),
             Message::Broadcast(7, Broadcast::Vote { attempt, node: "Juzang".into(), vote: Vote::Refused("no".into()) }),
             Message::Chunk(chunk),
         ] {

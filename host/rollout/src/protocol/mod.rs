@@ -15,5 +15,5 @@ mod transfer;
 
 pub use adopt::NotAdopted;
 pub use coordinate::{NodeOutcome, NotSwapped, Outcome};
-pub use herd_state::{HerdSwap, Standing};
+pub use herd_state::{HerdState, HerdSwap};
 pub use message::{Adopted, Plan};

@@ -1,12 +1,12 @@
 //! One node's part in swaps of the whole herd: a state machine without sockets, files, threads or a clock. What happens is
-//! told to it, and what is to be done comes out as [`Order`]s.
+//! told to it, and what is to be done comes out as [`Action`]s.
 //!
 //! ```text
 //! Call -> engaged -> Prepare -> fetching -> preparing -> ready ---- the herd's swap has its digest -> taken up
 //!            '-- given up, or nothing heard for long ------'-- the candidate is dropped
 //! ```
 //!
-//! A node takes part in one swap at a time. What the herd has swapped to is its [`Standing`], and a node that learns of a
+//! A node takes part in one swap at a time. What the herd has swapped to is its [`HerdState`], and a node that learns of a
 //! higher one takes it up whether it took part or was away; so a commit needs no answer, and is never taken back.
 //!
 //! Bounds: one candidate, one transfer, the words that are remembered, and every wait.
@@ -15,20 +15,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::adopt::Taking;
+use super::adopt::Adoption;
 use super::coordinate::{Asking, NotSwapped, Outcome};
-use super::download::{Fetch, Next};
-use super::herd_state::{HerdSwap, Standing};
+use super::download::{Download, Next};
+use super::herd_state::{HerdState, HerdSwap};
 use super::message::{Attempt, Broadcast, Message, Plan, Vote, truncate};
-use super::seen::Known;
+use super::seen::SeenSet;
 use herd_model::Digest;
 
 /// A node, as a member of its herd.
-pub(crate) struct Member {
+pub(crate) struct Participant {
     pub(crate) node: String,
     /// Every node of the herd, this one included.
     pub(crate) nodes: BTreeSet<String>,
-    pub(crate) standing: Standing,
+    pub(crate) herd_state: HerdState,
     /// The swap of the herd that this node has taken up, or gone back from.
     pub(crate) applied: Option<HerdSwap>,
     /// What decides here.
@@ -38,82 +38,82 @@ pub(crate) struct Member {
     pub(crate) asking: Option<Asking>,
     pub(crate) random: Box<dyn FnMut() -> u64 + Send>,
     pub(crate) neighbours: BTreeSet<String>,
-    pub(crate) engaged: Option<Engaged>,
+    pub(crate) engaged: Option<Engagement>,
     /// The candidate of a swap that was given up is still being made ready.
-    pub(crate) winding_down: bool,
-    pub(crate) taking: Option<Taking>,
-    pub(crate) fetch: Option<Fetch>,
+    pub(crate) discard_pending: bool,
+    pub(crate) adoption: Option<Adoption>,
+    pub(crate) download: Option<Download>,
     /// Neighbours that want what is on its way to this node, and from which byte on.
     pub(crate) waiting: BTreeMap<String, (Digest, u64)>,
     /// Who told of the herd's last swap, and so has its guest or will have it.
-    pub(crate) told_by: String,
-    known: Known,
-    pub(crate) shelf: Box<dyn Shelf>,
+    pub(crate) state_source: String,
+    seen: SeenSet,
+    pub(crate) guests: Box<dyn GuestStore>,
     /// How long a candidate is held when nothing is heard of the node that asked for it.
     candidate_max: Duration,
-    tell_again: Instant,
+    announce_at: Instant,
     /// When time was last said to have passed.
-    ticked: Instant,
-    orders: VecDeque<Order>,
+    last_tick: Instant,
+    actions: VecDeque<Action>,
 }
 
 /// The guests whose bytes a node has.
-pub(crate) trait Shelf: Send {
+pub(crate) trait GuestStore: Send {
     /// The bytes of a guest.
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>>;
 
-    /// Keeps bytes in memory until they are not [wanted](Self::keep_only).
-    fn hold(&mut self, digest: Digest, bytes: Arc<[u8]>);
+    /// Keeps bytes in memory until they are not [wanted](Self::retain_only).
+    fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>);
 
     /// Forgets what is in memory but for these.
-    fn keep_only(&mut self, wanted: &[Digest]);
+    fn retain_only(&mut self, wanted: &[Digest]);
 }
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum Action {
     /// Say something to a neighbour.
-    Tell(String, Message),
+    Send(String, Message),
     /// Say something to all neighbours but this one.
-    TellAll(Option<String>, Message),
-    /// Make a candidate ready, and say what came of it with [`Member::prepared`].
+    SendToAll(Option<String>, Message),
+    /// Make a candidate ready, and say what came of it with [`Participant::prepared`].
     Prepare { attempt: Attempt, plan: Plan, guest: Arc<[u8]> },
     /// Drop the candidate that is ready.
-    Forget { digest: Digest, who: String, why: String },
+    Abort { digest: Digest, who: String, why: String },
     /// Have this guest decide: the candidate that is ready, the previous generation, or these bytes; and say what came of
-    /// it with [`Member::took_up`].
-    TakeUp { swap: HerdSwap, guest: Option<Arc<[u8]>> },
+    /// it with [`Participant::adopted`].
+    Adopt { swap: HerdSwap, guest: Option<Arc<[u8]>> },
     /// Write down what has to survive a restart.
-    Remember,
+    Persist,
     /// Answer whoever asked for a swap.
     Answer(Result<Outcome, NotSwapped>),
 }
 
 /// The swap that this node takes part in.
-pub(crate) struct Engaged {
+pub(crate) struct Engagement {
     pub(crate) attempt: Attempt,
     /// When the asking node was last heard of.
     heard: Instant,
     /// The neighbour that passed it on, who has or will have the guest.
     from: String,
-    pub(crate) step: Step,
+    pub(crate) candidate: CandidateState,
 }
 
 /// How far it has come.
-pub(crate) enum Step {
-    Called,
-    Fetching(Plan),
+pub(crate) enum CandidateState {
+    Enlisted,
+    Downloading(Plan),
     Preparing(Plan),
     Ready(Plan),
     Refused(Plan, String),
 }
 
-impl Member {
+impl Participant {
     pub(crate) fn new(
         node: &str,
         nodes: BTreeSet<String>,
         serving: Digest,
-        shelf: Box<dyn Shelf>,
+        guests: Box<dyn GuestStore>,
         random: Box<dyn FnMut() -> u64 + Send>,
         candidate_max: Duration,
         now: Instant,
@@ -121,7 +121,7 @@ impl Member {
         Self {
             node: node.into(),
             nodes,
-            standing: Standing::default(),
+            herd_state: HerdState::default(),
             applied: None,
             serving,
             previous: None,
@@ -129,33 +129,33 @@ impl Member {
             random,
             neighbours: BTreeSet::new(),
             engaged: None,
-            winding_down: false,
-            taking: None,
-            fetch: None,
+            discard_pending: false,
+            adoption: None,
+            download: None,
             waiting: BTreeMap::new(),
-            told_by: String::new(),
-            known: Known::default(),
-            shelf,
+            state_source: String::new(),
+            seen: SeenSet::default(),
+            guests,
             candidate_max,
-            tell_again: now,
-            ticked: now,
-            orders: VecDeque::new(),
+            announce_at: now,
+            last_tick: now,
+            actions: VecDeque::new(),
         }
     }
 
     /// What is to be done, in this order.
-    pub(crate) fn orders(&mut self) -> impl Iterator<Item = Order> {
-        std::mem::take(&mut self.orders).into_iter()
+    pub(crate) fn actions(&mut self) -> impl Iterator<Item = Action> {
+        std::mem::take(&mut self.actions).into_iter()
     }
 
     /// The guests whose bytes are at hand.
-    pub(crate) fn shelf(&mut self) -> &mut dyn Shelf {
-        &mut *self.shelf
+    pub(crate) fn guests(&mut self) -> &mut dyn GuestStore {
+        &mut *self.guests
     }
 
     /// Whether something is under way, so that time matters.
     pub(crate) fn is_busy(&self) -> bool {
-        self.asking.is_some() || self.engaged.is_some() || self.taking.is_some()
+        self.asking.is_some() || self.engaged.is_some() || self.adoption.is_some()
     }
 
     /// Who takes part in what, for people.
@@ -166,7 +166,7 @@ impl Member {
     /// A link to a neighbour is up.
     pub(crate) fn linked(&mut self, peer: &str) {
         self.neighbours.insert(peer.into());
-        self.tell(peer, Message::HerdState(self.standing.clone()));
+        self.send(peer, Message::HerdState(self.herd_state.clone()));
     }
 
     /// It is down.
@@ -175,57 +175,57 @@ impl Member {
     }
 
     /// A neighbour says something.
-    pub(crate) fn hear(&mut self, from: &str, message: Message, now: Instant) {
+    pub(crate) fn receive(&mut self, from: &str, message: Message, now: Instant) {
         // That it is linked may have been said before that it was not, of the link before.
         self.neighbours.insert(from.into());
         match message {
-            Message::HerdState(theirs) => match self.cleaned(theirs) {
-                Some(theirs) => self.hear_standing(from, theirs, now),
+            Message::HerdState(theirs) => match self.validated(theirs) {
+                Some(theirs) => self.receive_herd_state(from, theirs, now),
                 None => {
                     tracing::warn!(node = %self.node, peer = from, "a peer says that the herd swapped more often than can be");
                 }
             },
             Message::Broadcast(number, mut broadcast) => {
-                if self.known.is_new(number) {
+                if self.seen.insert(number) {
                     broadcast.truncate();
-                    self.order(Order::TellAll(Some(from.into()), Message::Broadcast(number, broadcast.clone())));
-                    self.hear_word(from, broadcast, now);
+                    self.push(Action::SendToAll(Some(from.into()), Message::Broadcast(number, broadcast.clone())));
+                    self.receive_broadcast(from, broadcast, now);
                 }
             }
-            Message::GetChunk(digest, offset) => self.supply(from, digest, offset),
+            Message::GetChunk(digest, offset) => self.send_chunk(from, digest, offset),
             Message::Chunk(chunk) => {
-                let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.take(from, chunk, now));
-                self.go_on_fetching(next, now);
+                let next = self.download.as_mut().map_or(Next::Wait, |download| download.receive(from, chunk, now));
+                self.continue_download(next, now);
             }
             Message::NotFound(digest) => {
-                if let Some(fetch) = &mut self.fetch {
-                    fetch.lacks(from, digest, now);
+                if let Some(download) = &mut self.download {
+                    download.not_found(from, digest, now);
                 }
             }
         }
     }
 
-    fn hear_standing(&mut self, from: &str, theirs: Standing, now: Instant) {
-        let behind = theirs.swap < self.standing.swap;
-        let knew = self.standing.back.contains_key(&self.node);
-        if self.standing.merge(theirs) {
-            self.told_by = from.into();
+    fn receive_herd_state(&mut self, from: &str, theirs: HerdState, now: Instant) {
+        let behind = theirs.swap < self.herd_state.swap;
+        let knew = self.herd_state.rolled_back.contains_key(&self.node);
+        if self.herd_state.merge(theirs) {
+            self.state_source = from.into();
             if !knew {
-                self.stay_back(now);
+                self.restore_rollback(now);
             }
-            self.standing_changed(Some(from), now);
+            self.herd_state_changed(Some(from), now);
         } else if behind {
-            self.tell(from, Message::HerdState(self.standing.clone()));
+            self.send(from, Message::HerdState(self.herd_state.clone()));
         }
     }
 
-    fn hear_word(&mut self, from: &str, broadcast: Broadcast, now: Instant) {
+    fn receive_broadcast(&mut self, from: &str, broadcast: Broadcast, now: Instant) {
         match broadcast {
-            Broadcast::Enlist(attempt) => self.called(attempt, from, now),
-            Broadcast::Prepare(attempt, plan) => self.told_to_prepare(attempt, plan, from, now),
+            Broadcast::Enlist(attempt) => self.enlist(attempt, from, now),
+            Broadcast::Prepare(attempt, plan) => self.prepare_candidate(attempt, plan, from, now),
             Broadcast::Abort(attempt, why) => {
                 if self.is_engaged_in(&attempt) {
-                    self.give_up(&why);
+                    self.abort_engagement(&why);
                 }
             }
             Broadcast::Vote { attempt, node, vote } => self.voted(&attempt, &node, vote, now),
@@ -235,102 +235,116 @@ impl Member {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Instant) {
-        if now.duration_since(self.ticked) >= STALL {
+        if now.duration_since(self.last_tick) >= STALL_MIN {
             // What others have said since waits to be heard, so nobody is known to be silent.
             self.excuse_silence(now);
         }
-        if now >= self.tell_again {
-            self.tell_again = now + TELL_EVERY;
-            self.order(Order::TellAll(None, Message::HerdState(self.standing.clone())));
+        if now >= self.announce_at {
+            self.announce_at = now + ANNOUNCE_EVERY;
+            self.push(Action::SendToAll(None, Message::HerdState(self.herd_state.clone())));
             if !self.is_busy() {
-                self.shelf.keep_only(&[]);
+                self.guests.retain_only(&[]);
             }
         }
         if self.engaged.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard) >= self.candidate_max) {
-            self.give_up(&format!("nothing was heard of the node that asked for {} s", self.candidate_max.as_secs()));
+            self.abort_engagement(&format!(
+                "nothing was heard of the node that asked for {} s",
+                self.candidate_max.as_secs()
+            ));
         }
-        let next = self.fetch.as_mut().map_or(Next::Nothing, |fetch| fetch.tick(&self.neighbours, now));
-        self.go_on_fetching(next, now);
-        self.consider(now);
-        self.go_on_taking(now);
+        let next = self.download.as_mut().map_or(Next::Wait, |download| download.tick(&self.neighbours, now));
+        self.continue_download(next, now);
+        self.adopt_if_newer(now);
+        self.continue_adopting(now);
         self.go_on_asking(now);
-        self.ticked = now;
+        self.last_tick = now;
     }
 
-    pub(crate) fn called(&mut self, attempt: Attempt, from: &str, now: Instant) {
+    pub(crate) fn enlist(&mut self, attempt: Attempt, from: &str, now: Instant) {
         match &mut self.engaged {
             Some(engaged) if engaged.attempt == attempt => engaged.heard = now,
             Some(engaged) => {
                 let other = engaged.attempt.to_string();
                 return self.vote(attempt, Vote::Busy(other), now);
             }
-            None if self.winding_down => {
+            None if self.discard_pending => {
                 let other = "a swap that was given up, whose candidate is still being made ready".into();
                 return self.vote(attempt, Vote::Busy(other), now);
             }
-            None => self.engaged = Some(Engaged { attempt, heard: now, from: from.into(), step: Step::Called }),
+            None => {
+                self.engaged =
+                    Some(Engagement { attempt, heard: now, from: from.into(), candidate: CandidateState::Enlisted })
+            }
         }
-        self.vote_again(now);
+        self.repeat_vote(now);
     }
 
-    pub(crate) fn told_to_prepare(&mut self, attempt: Attempt, plan: Plan, from: &str, now: Instant) {
+    pub(crate) fn prepare_candidate(&mut self, attempt: Attempt, plan: Plan, from: &str, now: Instant) {
         if !self.is_engaged_in(&attempt) {
-            self.called(attempt.clone(), from, now);
+            self.enlist(attempt.clone(), from, now);
         }
         let Some(engaged) = self.engaged.as_mut().filter(|engaged| engaged.attempt == attempt) else { return };
-        if !matches!(engaged.step, Step::Called) {
+        if !matches!(engaged.candidate, CandidateState::Enlisted) {
             return;
         }
         (engaged.heard, engaged.from) = (now, from.into());
-        engaged.step = Step::Fetching(plan);
-        self.go_on_preparing(now);
+        engaged.candidate = CandidateState::Downloading(plan);
+        self.continue_preparing(now);
     }
 
     /// Orders the candidate if its bytes are there, and fetches them if not.
-    pub(crate) fn go_on_preparing(&mut self, now: Instant) {
-        let Some(Engaged { attempt, from, step: Step::Fetching(plan), .. }) = &self.engaged else { return };
+    pub(crate) fn continue_preparing(&mut self, now: Instant) {
+        let Some(Engagement { attempt, from, candidate: CandidateState::Downloading(plan), .. }) = &self.engaged else {
+            return;
+        };
         let (attempt, from, plan) = (attempt.clone(), from.clone(), plan.clone());
-        match self.shelf.find(plan.digest) {
+        match self.guests.find(plan.digest) {
             Some(guest) => {
-                self.shelf.hold(plan.digest, Arc::clone(&guest));
-                self.step(Step::Preparing(plan.clone()));
-                self.order(Order::Prepare { attempt, plan, guest });
+                self.guests.cache(plan.digest, Arc::clone(&guest));
+                self.set_candidate(CandidateState::Preparing(plan.clone()));
+                self.push(Action::Prepare { attempt, plan, guest });
             }
-            None => self.fetch(plan.digest, &from, now),
+            None => self.start_download(plan.digest, &from, now),
         }
     }
 
     /// What came of making a candidate ready.
     pub(crate) fn prepared(&mut self, attempt: &Attempt, digest: Digest, prepared: Result<(), String>, now: Instant) {
-        self.winding_down = false;
+        self.discard_pending = false;
         let plan = match &self.engaged {
-            Some(Engaged { attempt: engaged, step: Step::Preparing(plan), .. }) if engaged == attempt => plan.clone(),
+            Some(Engagement { attempt: engaged, candidate: CandidateState::Preparing(plan), .. })
+                if engaged == attempt =>
+            {
+                plan.clone()
+            }
             _ => {
                 if prepared.is_ok() {
                     let why = "the swap was given up".into();
-                    self.order(Order::Forget { digest, who: attempt.to_string(), why });
+                    self.push(Action::Abort { digest, who: attempt.to_string(), why });
                 }
                 return;
             }
         };
-        self.step(match prepared {
-            Ok(()) => Step::Ready(plan),
+        self.set_candidate(match prepared {
+            Ok(()) => CandidateState::Ready(plan),
             Err(mut why) => {
                 truncate(&mut why);
-                Step::Refused(plan, why)
+                CandidateState::Refused(plan, why)
             }
         });
-        self.vote_again(now);
-        self.consider(now);
+        self.repeat_vote(now);
+        self.adopt_if_newer(now);
     }
 
     /// Says how this node stands to the swap that it takes part in.
-    fn vote_again(&mut self, now: Instant) {
+    fn repeat_vote(&mut self, now: Instant) {
         let Some(engaged) = &self.engaged else { return };
-        let vote = match &engaged.step {
-            Step::Called | Step::Fetching(_) | Step::Preparing(_) => Vote::Enlisted(self.standing.number()),
-            Step::Ready(_) => Vote::Ready,
-            Step::Refused(_, why) => Vote::Refused(why.clone()),
+        let vote = match &engaged.candidate {
+            CandidateState::Enlisted | CandidateState::Downloading(_) | CandidateState::Preparing(_) => {
+                Vote::Enlisted(self.herd_state.number())
+            }
+            CandidateState::Ready(_) => Vote::Ready,
+            CandidateState::Refused(_, why) => Vote::Refused(why.clone()),
         };
         self.vote(engaged.attempt.clone(), vote, now);
     }
@@ -340,100 +354,100 @@ impl Member {
         if attempt.coordinator == node {
             self.voted(&attempt, &node, vote, now);
         } else {
-            self.say(Broadcast::Vote { attempt, node, vote });
+            self.broadcast(Broadcast::Vote { attempt, node, vote });
         }
     }
 
     /// Ends what this node takes part in without a swap.
-    pub(crate) fn give_up(&mut self, why: &str) {
+    pub(crate) fn abort_engagement(&mut self, why: &str) {
         let Some(engaged) = self.engaged.take() else { return };
-        match engaged.step {
-            Step::Ready(plan) => {
+        match engaged.candidate {
+            CandidateState::Ready(plan) => {
                 let (who, why) = (engaged.attempt.to_string(), why.into());
-                self.order(Order::Forget { digest: plan.digest, who, why });
+                self.push(Action::Abort { digest: plan.digest, who, why });
             }
-            Step::Preparing(_) => self.winding_down = true,
-            Step::Called | Step::Fetching(_) | Step::Refused(..) => {}
+            CandidateState::Preparing(_) => self.discard_pending = true,
+            CandidateState::Enlisted | CandidateState::Downloading(_) | CandidateState::Refused(..) => {}
         }
-        self.tidy();
+        self.release_unused();
     }
 
     /// Makes a swap the herd's: from here on it is never taken back, only followed by another one.
     pub(crate) fn commit(&mut self, swap: HerdSwap, now: Instant) {
-        self.standing.merge(Standing { swap: Some(swap), ..Standing::default() });
-        self.standing_changed(None, now);
+        self.herd_state.merge(HerdState { swap: Some(swap), ..HerdState::default() });
+        self.herd_state_changed(None, now);
     }
 
-    pub(crate) fn standing_changed(&mut self, except: Option<&str>, now: Instant) {
+    pub(crate) fn herd_state_changed(&mut self, except: Option<&str>, now: Instant) {
         let mut except = except.map(Into::into);
-        while let Some(swap) = self.standing.way_back(self.nodes.len()) {
+        while let Some(swap) = self.herd_state.automatic_rollback(self.nodes.len()) {
             tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd went back, so all of it does");
-            self.standing = Standing { swap: Some(swap), ..Standing::default() };
+            self.herd_state = HerdState { swap: Some(swap), ..HerdState::default() };
             except = None;
         }
-        self.order(Order::TellAll(except, Message::HerdState(self.standing.clone())));
-        self.order(Order::Remember);
-        self.consider(now);
+        self.push(Action::SendToAll(except, Message::HerdState(self.herd_state.clone())));
+        self.push(Action::Persist);
+        self.adopt_if_newer(now);
         self.go_on_asking(now);
     }
 
     /// Says something to every node.
-    pub(crate) fn say(&mut self, broadcast: Broadcast) {
+    pub(crate) fn broadcast(&mut self, broadcast: Broadcast) {
         let number = (self.random)();
-        self.known.is_new(number);
-        self.order(Order::TellAll(None, Message::Broadcast(number, broadcast)));
+        self.seen.insert(number);
+        self.push(Action::SendToAll(None, Message::Broadcast(number, broadcast)));
     }
 
-    pub(crate) fn tell(&mut self, peer: &str, message: Message) {
-        self.order(Order::Tell(peer.into(), message));
+    pub(crate) fn send(&mut self, peer: &str, message: Message) {
+        self.push(Action::Send(peer.into(), message));
     }
 
-    pub(crate) fn order(&mut self, order: Order) {
-        self.orders.push_back(order);
+    pub(crate) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
     }
 
     pub(crate) fn is_engaged_in(&self, attempt: &Attempt) -> bool {
         self.engaged.as_ref().is_some_and(|engaged| engaged.attempt == *attempt)
     }
 
-    fn step(&mut self, step: Step) {
+    fn set_candidate(&mut self, candidate: CandidateState) {
         if let Some(engaged) = &mut self.engaged {
-            engaged.step = step;
+            engaged.candidate = candidate;
         }
     }
 
     /// Drops what nobody needs any more.
-    pub(crate) fn tidy(&mut self) {
-        let engaged = self.engaged.as_ref().and_then(|engaged| engaged.step.digest());
-        let taking = self.taking.as_ref().map(|taking| taking.swap.digest);
+    pub(crate) fn release_unused(&mut self) {
+        let engaged = self.engaged.as_ref().and_then(|engaged| engaged.candidate.digest());
+        let adoption = self.adoption.as_ref().map(|adoption| adoption.swap.digest);
         let wanted: Vec<Digest> =
-            engaged.into_iter().chain(taking).chain(self.asked_for()).chain([self.serving]).collect();
-        if self.fetch.as_ref().is_some_and(|fetch| !wanted.contains(&fetch.digest)) {
-            self.fetch = None;
+            engaged.into_iter().chain(adoption).chain(self.asked_for()).chain([self.serving]).collect();
+        if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
+            self.download = None;
         }
-        self.shelf.keep_only(&wanted);
+        self.guests.retain_only(&wanted);
     }
 
     /// What a neighbour says, without what cannot be. None if it is nonsense.
-    fn cleaned(&self, mut standing: Standing) -> Option<Standing> {
+    fn validated(&self, mut herd_state: HerdState) -> Option<HerdState> {
         // A number that nobody can have come to would leave no room for the next swap, on the disk of every node.
-        if standing.number() > self.standing.number().saturating_add(NUMBERS_AHEAD_MAX) {
+        if herd_state.number() > self.herd_state.number().saturating_add(NUMBERS_AHEAD_MAX) {
             return None;
         }
-        standing.back.retain(|node, _| self.nodes.contains(node));
-        standing.back.values_mut().for_each(truncate);
-        if let Some(swap) = &mut standing.swap {
+        herd_state.rolled_back.retain(|node, _| self.nodes.contains(node));
+        herd_state.rolled_back.values_mut().for_each(truncate);
+        if let Some(swap) = &mut herd_state.swap {
             truncate(&mut swap.who);
         }
-        Some(standing)
+        Some(herd_state)
     }
 }
 
-impl Step {
+impl CandidateState {
     pub(crate) fn digest(&self) -> Option<Digest> {
         match self {
-            Self::Called => None,
-            Self::Fetching(plan) | Self::Preparing(plan) | Self::Ready(plan) | Self::Refused(plan, _) => {
+            Self::Enlisted => None,
+            Self::Downloading(plan) | Self::Preparing(plan) | Self::Ready(plan) | Self::Refused(plan, _) => {
                 Some(plan.digest)
             }
         }
@@ -447,8 +461,8 @@ impl std::fmt::Display for Attempt {
 }
 
 /// This node was held up itself: while something is under way, time passes in steps of some milliseconds.
-const STALL: Duration = Duration::from_secs(1);
+const STALL_MIN: Duration = Duration::from_secs(1);
 /// A swap a second for ten days, while a node was away.
 pub(crate) const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
 /// A neighbour that missed what was said, because its queue was full, hears it again.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);

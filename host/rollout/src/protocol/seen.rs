@@ -4,19 +4,19 @@ use std::collections::{HashSet, VecDeque};
 
 /// The numbers of the last words.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct SeenSet {
     numbers: HashSet<u64>,
     order: VecDeque<u64>,
 }
 
-impl Known {
+impl SeenSet {
     /// Whether this one is heard for the first time, as far back as is remembered.
-    pub(crate) fn is_new(&mut self, number: u64) -> bool {
+    pub(crate) fn insert(&mut self, number: u64) -> bool {
         if !self.numbers.insert(number) {
             return false;
         }
         self.order.push_back(number);
-        if self.order.len() > WORDS_MAX {
+        if self.order.len() > BROADCASTS_MAX {
             let oldest = self.order.pop_front();
             oldest.map(|oldest| self.numbers.remove(&oldest));
         }
@@ -25,7 +25,7 @@ impl Known {
 }
 
 /// A word goes round a herd in moments; a round of fifty nodes has some hundreds.
-const WORDS_MAX: usize = 4096;
+const BROADCASTS_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -33,12 +33,12 @@ mod tests {
 
     #[test]
     fn a_word_is_new_once_and_little_is_remembered() {
-        let mut known = Known::default();
+        let mut seen = SeenSet::default();
         for number in 0..10_000 {
-            assert!(known.is_new(number));
-            assert!(!known.is_new(number));
+            assert!(seen.insert(number));
+            assert!(!seen.insert(number));
         }
-        assert_eq!((known.numbers.len(), known.order.len()), (WORDS_MAX, WORDS_MAX));
-        assert!(!known.is_new(9_999) && known.is_new(0));
+        assert_eq!((seen.numbers.len(), seen.order.len()), (BROADCASTS_MAX, BROADCASTS_MAX));
+        assert!(!seen.insert(9_999) && seen.insert(0));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use self::net::{CANDIDATE_MAX, NAMES, Net, guest};
 use super::coordinate::{NodeOutcome, NotSwapped};
-use super::herd_state::{HerdSwap, Standing};
+use super::herd_state::{HerdState, HerdSwap};
 use super::message::{Broadcast, Message, Vote};
 
 #[test]
@@ -116,12 +116,12 @@ fn a_commit_that_one_neighbour_heard_is_the_herds_even_if_the_asking_node_dies()
     let now = net.now;
     net.node("D").prepare(now);
     // Step by step, up to the moment at which the asking node has said it to one of its neighbours.
-    let committed = |message: &Message| matches!(message, Message::HerdState(standing) if standing.number() == 1);
+    let committed = |message: &Message| matches!(message, Message::HerdState(herd_state) if herd_state.number() == 1);
     while !net.carried.iter().any(|(from, _, message)| *from == "A" && committed(message)) {
-        NAMES.into_iter().for_each(|name| net.obey(name));
+        NAMES.into_iter().for_each(|name| net.perform(name));
         if !net.carried.iter().any(|(from, _, message)| *from == "A" && committed(message)) {
             let (from, to, message) = net.carried.pop_front().unwrap();
-            net.node(to).member.hear(from, message, now);
+            net.node(to).participant.receive(from, message, now);
         }
     }
     net.carried.retain(|(from, to, message)| *from != "A" || (*to == "E" && committed(message)));
@@ -168,7 +168,7 @@ fn a_node_that_went_back_stays_back_and_half_of_them_take_the_herd_along() {
     net.swap("A", "new");
     let go_back = |net: &mut Net, name| {
         let now = net.now;
-        net.node(name).member.went_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
+        net.node(name).participant.rolled_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
         net.pass(Duration::from_secs(6));
     };
     go_back(&mut net, "B");
@@ -180,15 +180,15 @@ fn a_node_that_went_back_stays_back_and_half_of_them_take_the_herd_along() {
     net.pass(Duration::from_secs(6));
     assert_eq!(net.serving(), [new, old, new, old, new], "also over a restart");
     net.kill("B");
-    net.node("B").member.serving = new;
-    net.node("B").member.standing.back.clear();
+    net.node("B").participant.serving = new;
+    net.node("B").participant.herd_state.rolled_back.clear();
     net.start_again("B");
     net.pass(Duration::from_secs(6));
     assert_eq!(net.serving(), [new, old, new, old, new], "also if it had not written that down");
-    assert_eq!(net.node("E").member.standing.back.keys().collect::<Vec<_>>(), ["B", "D"]);
+    assert_eq!(net.node("E").participant.herd_state.rolled_back.keys().collect::<Vec<_>>(), ["B", "D"]);
     go_back(&mut net, "E");
     assert_eq!(net.serving(), [old; 5]);
-    assert_eq!(net.node("A").member.standing.number(), 2);
+    assert_eq!(net.node("A").participant.herd_state.number(), 2);
     net.roll_back("A");
     net.settle();
     assert_eq!(net.answer("A").unwrap_err(), NotSwapped::WentBack);
@@ -204,8 +204,8 @@ fn a_node_that_cannot_take_up_what_the_herd_has_says_so_and_serves_what_it_did()
     net.pass(Duration::from_secs(2));
     net.start_again("D");
     net.pass(Duration::from_secs(1));
-    assert_eq!(net.node("D").member.serving, guest("old"));
-    assert_eq!(net.node("A").member.standing.back["D"], "not checked: another version");
+    assert_eq!(net.node("D").participant.serving, guest("old"));
+    assert_eq!(net.node("A").participant.herd_state.rolled_back["D"], "not checked: another version");
     net.assert_at_rest();
 }
 
@@ -227,9 +227,9 @@ fn a_node_that_falls_silent_while_it_prepares_is_absent_and_not_in_the_way() {
 fn what_one_node_serves_by_its_own_operators_word_stays_until_the_herd_swaps() {
     let mut net = Net::new();
     net.swap("A", "new");
-    net.node("C").member.serves(guest("own"));
+    net.node("C").participant.serving_changed(guest("own"));
     net.pass(Duration::from_secs(10));
-    assert_eq!(net.node("C").member.serving, guest("own"));
+    assert_eq!(net.node("C").participant.serving, guest("own"));
     net.ask("A", "newer");
     net.settle();
     assert_eq!(net.serving(), [guest("newer"); 5]);
@@ -243,9 +243,9 @@ fn a_guest_that_faults_before_it_is_known_to_serve_has_gone_back_too() {
     net.pass(Duration::from_secs(2));
     assert!(matches!(net.answer("A").unwrap().nodes["A"], NodeOutcome::Back(_)));
     assert_eq!(net.serving(), [guest("old"); 5]);
-    let standing = &net.node("C").member.standing;
+    let herd_state = &net.node("C").participant.herd_state;
     assert_eq!(
-        (standing.number(), standing.swap.as_ref().unwrap().digest),
+        (herd_state.number(), herd_state.swap.as_ref().unwrap().digest),
         (2, guest("old")),
         "half of them took it back"
     );
@@ -271,8 +271,8 @@ fn what_the_herd_swaps_to_while_a_node_makes_it_ready_is_taken_up_when_it_is() {
         net.node("D").prepare(now);
         net.pass(Duration::from_secs(2));
         let wanted = if refuses { guest("old") } else { guest("new") };
-        assert_eq!(net.node("D").member.serving, wanted);
-        assert_eq!(net.node("A").member.standing.back.contains_key("D"), refuses);
+        assert_eq!(net.node("D").participant.serving, wanted);
+        assert_eq!(net.node("A").participant.herd_state.rolled_back.contains_key("D"), refuses);
         net.assert_at_rest();
     }
 }
@@ -304,7 +304,7 @@ fn what_cannot_be_taken_up_now_is_taken_up_later() {
     net.node("D").busy = false;
     net.pass(Duration::from_secs(2));
     assert_eq!(net.serving(), [guest("new"); 5]);
-    assert!(net.node("A").member.standing.back.is_empty());
+    assert!(net.node("A").participant.herd_state.rolled_back.is_empty());
 }
 
 #[test]
@@ -312,9 +312,9 @@ fn an_operator_may_insist_on_one_node_on_what_that_went_back_from() {
     let mut net = Net::new();
     net.swap("A", "new");
     let now = net.now;
-    net.node("B").member.went_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
+    net.node("B").participant.rolled_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
     net.pass(Duration::from_secs(1));
-    net.node("B").member.serves(guest("new"));
+    net.node("B").participant.serving_changed(guest("new"));
     net.pass(Duration::from_secs(10));
     assert_eq!(net.serving(), [guest("new"); 5]);
 }
@@ -324,9 +324,9 @@ fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
     let mut net = Net::new();
     let swap = HerdSwap { number: u64::MAX, digest: guest("new"), previous: Some(guest("old")), who: "nobody".into() };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
-    let nonsense = Message::HerdState(Standing { swap: Some(swap), back });
+    let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back });
     let now = net.now;
-    net.node("A").member.hear("B", nonsense, now);
+    net.node("A").participant.receive("B", nonsense, now);
     net.ask("A", "new");
     net.settle();
     assert_eq!(net.answer("A").unwrap().swap.number, 1);
@@ -335,7 +335,7 @@ fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
     net.settle();
     let attempt = net.nodes["D"].held[0].0.clone();
     let vote = Message::Broadcast(1, Broadcast::Vote { attempt, node: "B".into(), vote: Vote::Enlisted(u64::MAX) });
-    net.node("A").member.hear("B", vote, now);
+    net.node("A").participant.receive("B", vote, now);
     net.node("D").prepare(now);
     net.settle();
     assert_eq!(net.answer("A").unwrap().swap.number, 2);
@@ -350,12 +350,12 @@ fn a_node_that_was_held_up_itself_does_not_take_the_others_for_absent() {
     net.settle();
     let now = net.now;
     net.node("D").prepare(now);
-    net.obey("D");
+    net.perform("D");
     // Its refusal is on its way, and node A stands still for ten seconds.
     net.now += Duration::from_secs(10);
     let now = net.now;
-    net.node("A").member.tick(now);
-    net.obey("A");
+    net.node("A").participant.tick(now);
+    net.perform("A");
     assert!(net.node("A").answers.is_empty(), "it does not commit without having listened");
     net.settle();
     net.pass(Duration::from_secs(2));
@@ -368,16 +368,16 @@ fn a_way_back_that_something_is_in_the_way_of_is_gone_later() {
     let mut net = Net::new();
     net.swap("A", "new");
     let now = net.now;
-    net.node("B").member.went_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
+    net.node("B").participant.rolled_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
     net.pass(Duration::from_secs(1));
     net.kill("B");
-    net.node("B").member.serving = guest("new");
-    net.node("B").member.standing.back.clear();
+    net.node("B").participant.serving = guest("new");
+    net.node("B").participant.herd_state.rolled_back.clear();
     net.start_again("B");
     net.node("B").busy = true;
     net.pass(Duration::from_secs(2));
     net.node("B").busy = false;
     net.pass(Duration::from_secs(2));
-    assert_eq!(net.node("B").member.serving, guest("old"));
+    assert_eq!(net.node("B").participant.serving, guest("old"));
     net.assert_at_rest();
 }

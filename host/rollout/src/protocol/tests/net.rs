@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::protocol::adopt::NotAdopted;
 use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
-use crate::protocol::participant::{Member, Order, Shelf};
+use crate::protocol::participant::{Action, GuestStore, Participant};
 use herd_model::Digest;
 use herd_model::SwapOptions;
 
@@ -21,7 +21,7 @@ pub(crate) struct Net {
 }
 
 pub(crate) struct Node {
-    pub(crate) member: Member,
+    pub(crate) participant: Participant,
     pub(crate) alive: bool,
     pub(crate) disk: Disk,
     /// Guests that it cannot run.
@@ -43,7 +43,7 @@ pub(crate) struct Node {
 
 /// What is in memory, over what is on the disk.
 #[derive(Default)]
-struct Shelved(HashMap<Digest, Arc<[u8]>>, Disk);
+struct MemoryOverDisk(HashMap<Digest, Arc<[u8]>>, Disk);
 
 #[derive(Clone, Default)]
 pub(crate) struct Disk(Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>);
@@ -54,16 +54,16 @@ impl Disk {
     }
 }
 
-impl Shelf for Shelved {
+impl GuestStore for MemoryOverDisk {
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
         self.0.get(&digest).cloned().or_else(|| self.1.lock().get(&digest).cloned())
     }
 
-    fn hold(&mut self, digest: Digest, bytes: Arc<[u8]>) {
+    fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>) {
         self.0.insert(digest, bytes);
     }
 
-    fn keep_only(&mut self, wanted: &[Digest]) {
+    fn retain_only(&mut self, wanted: &[Digest]) {
         self.0.retain(|digest, _| wanted.contains(digest));
     }
 }
@@ -91,15 +91,15 @@ impl Net {
             random: 0,
         };
         for name in NAMES {
-            let member = net.member(name);
-            net.nodes.insert(name, member);
+            let participant = net.participant(name);
+            net.nodes.insert(name, participant);
         }
         RING.iter().for_each(|&(left, right)| net.link(left, right));
         net.settle();
         net
     }
 
-    fn member(&mut self, name: &str) -> Node {
+    fn participant(&mut self, name: &str) -> Node {
         self.random += 1_000_000;
         let mut next = self.random;
         let random = move || {
@@ -109,9 +109,17 @@ impl Net {
         let nodes = NAMES.iter().map(ToString::to_string).collect();
         let disk = Disk::default();
         disk.lock().insert(guest("old"), bytes("old"));
-        let shelf = Shelved(HashMap::new(), disk.clone());
+        let guests = MemoryOverDisk(HashMap::new(), disk.clone());
         Node {
-            member: Member::new(name, nodes, guest("old"), Box::new(shelf), Box::new(random), CANDIDATE_MAX, self.now),
+            participant: Participant::new(
+                name,
+                nodes,
+                guest("old"),
+                Box::new(guests),
+                Box::new(random),
+                CANDIDATE_MAX,
+                self.now,
+            ),
             alive: true,
             disk,
             refuses: BTreeMap::new(),
@@ -133,14 +141,14 @@ impl Net {
 
     pub(crate) fn link(&mut self, left: &'static str, right: &'static str) {
         self.links.insert((left, right));
-        self.node(left).member.linked(right);
-        self.node(right).member.linked(left);
+        self.node(left).participant.linked(right);
+        self.node(right).participant.linked(left);
     }
 
     pub(crate) fn cut(&mut self, left: &'static str, right: &'static str) {
         if self.links.remove(&(left, right)) {
-            self.node(left).member.unlinked(right);
-            self.node(right).member.unlinked(left);
+            self.node(left).participant.unlinked(right);
+            self.node(right).participant.unlinked(left);
             self.carried.retain(|&(from, to, _)| (from, to) != (left, right) && (from, to) != (right, left));
         }
     }
@@ -159,10 +167,10 @@ impl Net {
     /// A node comes back with what it had written down.
     pub(crate) fn start_again(&mut self, name: &'static str) {
         let old = self.nodes.remove(name).unwrap();
-        let mut new = self.member(name);
-        new.member.standing = old.member.standing;
-        new.member.applied = old.member.applied;
-        new.member.serving = old.member.serving;
+        let mut new = self.participant(name);
+        new.participant.herd_state = old.participant.herd_state;
+        new.participant.applied = old.participant.applied;
+        new.participant.serving = old.participant.serving;
         (new.refuses, new.generation) = (old.refuses, old.generation);
         new.disk.lock().extend(old.disk.lock().drain());
         self.nodes.insert(name, new);
@@ -177,9 +185,9 @@ impl Net {
     pub(crate) fn ask(&mut self, name: &'static str, what: &str) {
         let plan = Plan { digest: guest(what), options: SwapOptions::default() };
         let now = self.now;
-        let member = &mut self.node(name).member;
-        member.shelf().hold(guest(what), bytes(what));
-        member.ask(Goal::Swap(plan), "mira", now);
+        let participant = &mut self.node(name).participant;
+        participant.guests().cache(guest(what), bytes(what));
+        participant.ask(Goal::Swap(plan), "mira", now);
     }
 
     /// Has the herd swap, and sees that it does.
@@ -191,49 +199,49 @@ impl Net {
 
     pub(crate) fn roll_back(&mut self, name: &'static str) {
         let now = self.now;
-        self.node(name).member.ask(Goal::RollBack, "mira", now);
+        self.node(name).participant.ask(Goal::RollBack, "mira", now);
     }
 
     /// Does and carries what there is, until there is nothing more.
     pub(crate) fn settle(&mut self) {
         loop {
             for name in NAMES {
-                self.obey(name);
+                self.perform(name);
             }
             let Some((from, to, message)) = self.carried.pop_front() else { return };
             let now = self.now;
             let node = self.node(to);
             if node.alive {
                 node.fetched += usize::from(matches!(message, Message::Chunk(_)));
-                node.member.hear(from, message, now);
+                node.participant.receive(from, message, now);
             }
         }
     }
 
-    pub(crate) fn obey(&mut self, name: &'static str) {
+    pub(crate) fn perform(&mut self, name: &'static str) {
         let (now, links) = (self.now, self.links.clone());
         let linked = |other: &&&str| links.contains(&(name, **other)) || links.contains(&(**other, name));
         let neighbours: Vec<&'static str> = NAMES.iter().filter(linked).copied().collect();
         loop {
             let node = self.nodes.get_mut(name).unwrap();
-            let orders: Vec<Order> = node.member.orders().collect();
-            if orders.is_empty() {
+            let actions: Vec<Action> = node.participant.actions().collect();
+            if actions.is_empty() {
                 return;
             }
             if !node.alive {
                 return;
             }
-            for order in orders {
-                match order {
-                    Order::Tell(peer, message) => {
+            for action in actions {
+                match action {
+                    Action::Send(peer, message) => {
                         let to = neighbours.iter().find(|other| **other == peer);
                         self.carried.extend(to.map(|to| (name, *to, message)));
                     }
-                    Order::TellAll(except, message) => {
+                    Action::SendToAll(except, message) => {
                         let others = neighbours.iter().filter(|other| Some(**other) != except.as_deref());
                         self.carried.extend(others.map(|to| (name, *to, message.clone())));
                     }
-                    Order::Prepare { attempt, plan, guest } => {
+                    Action::Prepare { attempt, plan, guest } => {
                         assert_eq!(Digest::of(&guest), plan.digest);
                         assert_eq!(node.candidate, None, "one candidate at a time");
                         node.held.push((attempt, plan.digest));
@@ -241,34 +249,34 @@ impl Net {
                             node.prepare(now);
                         }
                     }
-                    Order::Forget { digest, why, .. } => {
+                    Action::Abort { digest, why, .. } => {
                         assert_eq!(node.candidate.take(), Some(digest));
                         node.forgotten.push(why);
                     }
-                    Order::TakeUp { swap, guest } => {
+                    Action::Adopt { swap, guest } => {
                         let ready = node.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
                         assert!(ready || guest.is_some());
                         let refused = node.refuses.get(&swap.digest).map(|why| NotAdopted::Refused((*why).into()));
                         node.generation += 1;
                         let taken = Adopted { generation: node.generation, name: "guest".into() };
-                        let mut live = if refused.is_some() { node.member.serving } else { swap.digest };
+                        let mut live = if refused.is_some() { node.participant.serving } else { swap.digest };
                         if let Some(back) = node.faults_at_once.filter(|_| refused.is_none()) {
                             live = back;
-                            node.member.went_back(swap.digest, back, "8 faults within 10 s".into(), now);
+                            node.participant.rolled_back(swap.digest, back, "8 faults within 10 s".into(), now);
                         }
                         let busy = node.busy.then(|| NotAdopted::RetryLater("busy".into()));
                         if busy.is_some() {
-                            live = node.member.serving;
+                            live = node.participant.serving;
                         }
-                        node.member.took_up(&swap, busy.or(refused).map_or(Ok(taken), Err), live, now);
+                        node.participant.adopted(&swap, busy.or(refused).map_or(Ok(taken), Err), live, now);
                     }
-                    Order::Remember => {
-                        let serving = node.member.serving;
-                        if let Some(guest) = node.member.shelf().find(serving) {
+                    Action::Persist => {
+                        let serving = node.participant.serving;
+                        if let Some(guest) = node.participant.guests().find(serving) {
                             node.disk.lock().insert(serving, guest);
                         }
                     }
-                    Order::Answer(answer) => node.answers.push(answer),
+                    Action::Answer(answer) => node.answers.push(answer),
                 }
             }
         }
@@ -283,7 +291,7 @@ impl Net {
             for name in NAMES {
                 let node = self.node(name);
                 if node.alive {
-                    node.member.tick(now);
+                    node.participant.tick(now);
                 }
             }
             self.settle();
@@ -291,7 +299,7 @@ impl Net {
     }
 
     pub(crate) fn serving(&self) -> Vec<Digest> {
-        self.nodes.values().map(|node| node.member.serving).collect()
+        self.nodes.values().map(|node| node.participant.serving).collect()
     }
 
     pub(crate) fn answer(&mut self, name: &str) -> Result<Outcome, NotSwapped> {
@@ -302,7 +310,7 @@ impl Net {
 
     pub(crate) fn assert_at_rest(&self) {
         for (name, node) in self.nodes.iter().filter(|(_, node)| node.alive) {
-            assert!(!node.member.is_busy() && node.candidate.is_none(), "{name}");
+            assert!(!node.participant.is_busy() && node.candidate.is_none(), "{name}");
         }
     }
 }
@@ -314,7 +322,7 @@ impl Node {
             if refused.is_none() {
                 self.candidate = Some(digest);
             }
-            self.member.prepared(&attempt, digest, refused.map_or(Ok(()), Err), now);
+            self.participant.prepared(&attempt, digest, refused.map_or(Ok(()), Err), now);
         }
     }
 }
