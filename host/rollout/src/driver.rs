@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::host::ParticipantHost;
 use crate::protocol::adopt::NotAdopted;
-use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
+use crate::protocol::coordinate::{NotSwapped, Operation, Outcome};
 use crate::protocol::herd_state::{HerdState, HerdSwap};
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::participant::{Action, Participant};
@@ -55,7 +55,7 @@ enum Event {
     Heard(String, Message),
     Linked(String),
     Unlinked(String),
-    Ask(Request),
+    Propose(Request),
     Prepared(Attempt, Digest, Result<(), String>),
     TookUp(HerdSwap, Result<Adopted, NotAdopted>),
     Serves(Option<Arc<[u8]>>),
@@ -66,7 +66,7 @@ enum Event {
 
 /// What an operator asks for.
 struct Request {
-    goal: Goal,
+    operation: Operation,
     guest: Option<Arc<[u8]>>,
     who: String,
     answer: oneshot::Sender<Result<Outcome, NotSwapped>>,
@@ -166,7 +166,7 @@ impl Rollout {
     /// See [`NotSwapped`].
     pub fn swap(&self, guest: &[u8], options: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
         let plan = Plan { digest: Digest::of(guest), options };
-        self.ask(Goal::Swap(plan), Some(guest.into()), who)
+        self.propose(Operation::Swap(plan), Some(guest.into()), who)
     }
 
     /// Has the herd go back to the guest before. Blocks until every node that can be reached has.
@@ -175,13 +175,13 @@ impl Rollout {
     ///
     /// See [`NotSwapped`].
     pub fn roll_back(&self, who: &str) -> Result<Outcome, NotSwapped> {
-        self.ask(Goal::RollBack, None, who)
+        self.propose(Operation::RollBack, None, who)
     }
 
-    fn ask(&self, goal: Goal, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
+    fn propose(&self, operation: Operation, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
         let (answer, answered) = oneshot::channel();
-        let request = Request { goal, guest, who: who.into(), answer };
-        let asked = self.here.try_send(Event::Ask(request));
+        let request = Request { operation, guest, who: who.into(), answer };
+        let asked = self.here.try_send(Event::Propose(request));
         asked.map_err(|_| NotSwapped::Stopping)?;
         answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
     }
@@ -290,16 +290,16 @@ impl Driver {
             Event::Heard(peer, message) => self.participant.receive(&peer, message, now),
             Event::Linked(peer) => self.participant.linked(&peer),
             Event::Unlinked(peer) => self.participant.unlinked(&peer),
-            Event::Ask(Request { goal, guest, who, answer }) => {
+            Event::Propose(Request { operation, guest, who, answer }) => {
                 if self.answer.is_some() || self.stopping.is_some() {
                     let _ = answer.send(Err(NotSwapped::Busy));
                     return;
                 }
                 self.answer = Some(answer);
-                if let (Goal::Swap(plan), Some(guest)) = (&goal, guest) {
+                if let (Operation::Swap(plan), Some(guest)) = (&operation, guest) {
                     self.participant.guests().cache(plan.digest, guest);
                 }
-                self.participant.ask(goal, &who, now);
+                self.participant.propose(operation, &who, now);
             }
             Event::Prepared(attempt, digest, prepared) => self.participant.prepared(&attempt, digest, prepared, now),
             Event::TookUp(swap, taken) => {
@@ -334,7 +334,7 @@ impl Driver {
                 lock(&self.status).memory_error = written.err();
             }
             Event::Stop(stopped) => {
-                self.participant.stop_asking();
+                self.participant.cancel_proposal();
                 self.stopping = Some(stopped);
             }
         }

@@ -118,7 +118,7 @@ impl Participant {
         }
         let (node, number) = (self.node.clone(), swap.number);
         self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, result: taken.clone() });
-        self.heard_taken(&node, number, taken.clone(), now);
+        self.receive_adoption_result(&node, number, taken.clone(), now);
         self.push(Action::Persist);
         if let Err(why) = taken
             && is_the_last

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::adopt::Adoption;
-use super::coordinate::{Asking, NotSwapped, Outcome};
+use super::coordinate::{NotSwapped, Outcome, Proposal};
 use super::download::{Download, Next};
 use super::herd_state::{HerdState, HerdSwap};
 use super::message::{Attempt, Broadcast, Message, Plan, Vote, truncate};
@@ -35,7 +35,7 @@ pub(crate) struct Participant {
     pub(crate) serving: Digest,
     /// What decided before, and is there yet: to go back to it takes no bytes.
     pub(crate) previous: Option<Digest>,
-    pub(crate) asking: Option<Asking>,
+    pub(crate) proposal: Option<Proposal>,
     pub(crate) random: Box<dyn FnMut() -> u64 + Send>,
     pub(crate) neighbours: BTreeSet<String>,
     pub(crate) engaged: Option<Engagement>,
@@ -125,7 +125,7 @@ impl Participant {
             applied: None,
             serving,
             previous: None,
-            asking: None,
+            proposal: None,
             random,
             neighbours: BTreeSet::new(),
             engaged: None,
@@ -155,7 +155,7 @@ impl Participant {
 
     /// Whether something is under way, so that time matters.
     pub(crate) fn is_busy(&self) -> bool {
-        self.asking.is_some() || self.engaged.is_some() || self.adoption.is_some()
+        self.proposal.is_some() || self.engaged.is_some() || self.adoption.is_some()
     }
 
     /// Who takes part in what, for people.
@@ -228,8 +228,10 @@ impl Participant {
                     self.abort_engagement(&why);
                 }
             }
-            Broadcast::Vote { attempt, node, vote } => self.voted(&attempt, &node, vote, now),
-            Broadcast::AdoptionResult { node, number, result } => self.heard_taken(&node, number, result, now),
+            Broadcast::Vote { attempt, node, vote } => self.receive_vote(&attempt, &node, vote, now),
+            Broadcast::AdoptionResult { node, number, result } => {
+                self.receive_adoption_result(&node, number, result, now)
+            }
         }
     }
 
@@ -237,7 +239,7 @@ impl Participant {
     pub(crate) fn tick(&mut self, now: Instant) {
         if now.duration_since(self.last_tick) >= STALL_MIN {
             // What others have said since waits to be heard, so nobody is known to be silent.
-            self.excuse_silence(now);
+            self.reset_silence(now);
         }
         if now >= self.announce_at {
             self.announce_at = now + ANNOUNCE_EVERY;
@@ -256,7 +258,7 @@ impl Participant {
         self.continue_download(next, now);
         self.adopt_if_newer(now);
         self.continue_adopting(now);
-        self.go_on_asking(now);
+        self.continue_proposal(now);
         self.last_tick = now;
     }
 
@@ -352,7 +354,7 @@ impl Participant {
     fn vote(&mut self, attempt: Attempt, vote: Vote, now: Instant) {
         let node = self.node.clone();
         if attempt.coordinator == node {
-            self.voted(&attempt, &node, vote, now);
+            self.receive_vote(&attempt, &node, vote, now);
         } else {
             self.broadcast(Broadcast::Vote { attempt, node, vote });
         }
@@ -388,7 +390,7 @@ impl Participant {
         self.push(Action::SendToAll(except, Message::HerdState(self.herd_state.clone())));
         self.push(Action::Persist);
         self.adopt_if_newer(now);
-        self.go_on_asking(now);
+        self.continue_proposal(now);
     }
 
     /// Says something to every node.
@@ -421,7 +423,7 @@ impl Participant {
         let engaged = self.engaged.as_ref().and_then(|engaged| engaged.candidate.digest());
         let adoption = self.adoption.as_ref().map(|adoption| adoption.swap.digest);
         let wanted: Vec<Digest> =
-            engaged.into_iter().chain(adoption).chain(self.asked_for()).chain([self.serving]).collect();
+            engaged.into_iter().chain(adoption).chain(self.proposed_guest()).chain([self.serving]).collect();
         if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
             self.download = None;
         }

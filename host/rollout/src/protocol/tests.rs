@@ -13,7 +13,7 @@ use super::message::{Broadcast, Message, Vote};
 #[test]
 fn a_guest_comes_to_every_node_whoever_is_asked() {
     let mut net = Net::new();
-    net.ask("C", "new");
+    net.propose("C", "new");
     net.settle();
     let outcome = net.answer("C").unwrap();
     assert_eq!((outcome.swap.number, outcome.swap.previous), (1, Some(guest("old"))));
@@ -42,7 +42,7 @@ fn a_guest_comes_to_every_node_whoever_is_asked() {
 fn one_node_that_refuses_leaves_every_node_on_the_old_one() {
     let mut net = Net::new();
     net.node("D").refuses.insert(guest("new"), "not checked: no room");
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.settle();
     net.pass(Duration::from_secs(2));
     let refused = net.answer("A").unwrap_err();
@@ -56,7 +56,7 @@ fn one_node_that_refuses_leaves_every_node_on_the_old_one() {
 fn a_node_that_is_away_is_named_and_takes_it_up_when_it_is_back() {
     let mut net = Net::new();
     net.kill("D");
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.pass(Duration::from_secs(2));
     let outcome = net.answer("A").unwrap();
     assert_eq!(outcome.nodes["D"], NodeOutcome::Absent);
@@ -69,15 +69,15 @@ fn a_node_that_is_away_is_named_and_takes_it_up_when_it_is_back() {
 #[test]
 fn of_two_operators_at_once_one_is_first_and_the_other_is_told_what_serves_now() {
     let mut net = Net::new();
-    net.ask("A", "new");
-    net.ask("C", "other");
+    net.propose("A", "new");
+    net.propose("C", "other");
     net.settle();
     net.pass(Duration::from_secs(6));
     let answers = [net.answer("A"), net.answer("C")];
     let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let (won, lost) = (won[0].as_ref().unwrap(), lost[0].as_ref().unwrap_err());
     assert!(
-        matches!(lost, NotSwapped::Meanwhile { number: 1, digest, .. } if *digest == won.swap.digest.short()),
+        matches!(lost, NotSwapped::Superseded { number: 1, digest, .. } if *digest == won.swap.digest.short()),
         "{lost:?}"
     );
     assert_eq!(net.serving(), [won.swap.digest; 5]);
@@ -88,7 +88,7 @@ fn of_two_operators_at_once_one_is_first_and_the_other_is_told_what_serves_now()
 fn an_asking_node_that_dies_before_it_commits_changes_nothing_and_its_candidates_go() {
     let mut net = Net::new();
     net.node("D").slow = true;
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.settle();
     assert_eq!(net.node("B").candidate, Some(guest("new")), "the others are ready");
     net.kill("A");
@@ -102,7 +102,7 @@ fn an_asking_node_that_dies_before_it_commits_changes_nothing_and_its_candidates
     net.pass(Duration::from_secs(1));
     assert_eq!(net.serving(), [guest("old"); 5]);
     net.node("D").slow = false;
-    net.ask("B", "new");
+    net.propose("B", "new");
     net.settle();
     assert_eq!(net.serving(), [guest("new"); 5], "and nothing is in the way of the next swap");
 }
@@ -111,7 +111,7 @@ fn an_asking_node_that_dies_before_it_commits_changes_nothing_and_its_candidates
 fn a_commit_that_one_neighbour_heard_is_the_herds_even_if_the_asking_node_dies() {
     let mut net = Net::new();
     net.node("D").slow = true;
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.settle();
     let now = net.now;
     net.node("D").prepare(now);
@@ -142,15 +142,15 @@ fn halves_of_a_herd_that_was_cut_agree_when_it_is_whole() {
         let mut net = Net::new();
         net.cut("B", "C");
         net.cut("A", "E");
-        net.ask("A", "left");
-        net.ask("D", "right");
+        net.propose("A", "left");
+        net.propose("D", "right");
         net.pass(Duration::from_secs(2));
         let (left, right) = (net.answer("A").unwrap(), net.answer("D").unwrap());
         assert_eq!((left.swap.number, right.swap.number), (1, 1));
         assert_eq!(left.nodes["C"], NodeOutcome::Absent);
         assert_eq!(right.nodes["B"], NodeOutcome::Absent);
         if more_on_the_left {
-            net.ask("B", "newest");
+            net.propose("B", "newest");
             net.pass(Duration::from_secs(2));
             net.answer("B").unwrap();
         }
@@ -191,7 +191,7 @@ fn a_node_that_went_back_stays_back_and_half_of_them_take_the_herd_along() {
     assert_eq!(net.node("A").participant.herd_state.number(), 2);
     net.roll_back("A");
     net.settle();
-    assert_eq!(net.answer("A").unwrap_err(), NotSwapped::WentBack);
+    assert_eq!(net.answer("A").unwrap_err(), NotSwapped::RolledBackItself);
     net.assert_at_rest();
 }
 
@@ -200,7 +200,7 @@ fn a_node_that_cannot_take_up_what_the_herd_has_says_so_and_serves_what_it_did()
     let mut net = Net::new();
     net.kill("D");
     net.node("D").refuses.insert(guest("new"), "not checked: another version");
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.pass(Duration::from_secs(2));
     net.start_again("D");
     net.pass(Duration::from_secs(1));
@@ -213,7 +213,7 @@ fn a_node_that_cannot_take_up_what_the_herd_has_says_so_and_serves_what_it_did()
 fn a_node_that_falls_silent_while_it_prepares_is_absent_and_not_in_the_way() {
     let mut net = Net::new();
     net.node("D").slow = true;
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.pass(Duration::from_secs(20));
     assert!(net.node("A").answers.is_empty(), "who prepares and says so is waited for");
     net.kill("D");
@@ -230,7 +230,7 @@ fn what_one_node_serves_by_its_own_operators_word_stays_until_the_herd_swaps() {
     net.node("C").participant.serving_changed(guest("own"));
     net.pass(Duration::from_secs(10));
     assert_eq!(net.node("C").participant.serving, guest("own"));
-    net.ask("A", "newer");
+    net.propose("A", "newer");
     net.settle();
     assert_eq!(net.serving(), [guest("newer"); 5]);
 }
@@ -239,9 +239,9 @@ fn what_one_node_serves_by_its_own_operators_word_stays_until_the_herd_swaps() {
 fn a_guest_that_faults_before_it_is_known_to_serve_has_gone_back_too() {
     let mut net = Net::new();
     NAMES.iter().for_each(|name| net.node(name).faults_at_once = Some(guest("old")));
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.pass(Duration::from_secs(2));
-    assert!(matches!(net.answer("A").unwrap().nodes["A"], NodeOutcome::Back(_)));
+    assert!(matches!(net.answer("A").unwrap().nodes["A"], NodeOutcome::RolledBack(_)));
     assert_eq!(net.serving(), [guest("old"); 5]);
     let herd_state = &net.node("C").participant.herd_state;
     assert_eq!(
@@ -257,7 +257,7 @@ fn what_the_herd_swaps_to_while_a_node_makes_it_ready_is_taken_up_when_it_is() {
     for refuses in [false, true] {
         let mut net = Net::new();
         net.node("D").slow = true;
-        net.ask("A", "new");
+        net.propose("A", "new");
         net.settle();
         net.cut_off("D");
         net.pass(Duration::from_secs(7));
@@ -282,7 +282,7 @@ fn a_node_that_comes_up_while_others_make_ready_hears_what() {
     let mut net = Net::new();
     net.kill("B");
     net.node("D").slow = true;
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.pass(Duration::from_secs(3));
     net.start_again("B");
     net.pass(Duration::from_secs(3));
@@ -298,7 +298,7 @@ fn a_node_that_comes_up_while_others_make_ready_hears_what() {
 fn what_cannot_be_taken_up_now_is_taken_up_later() {
     let mut net = Net::new();
     net.node("D").busy = true;
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.pass(Duration::from_secs(12));
     assert_eq!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Pending);
     net.node("D").busy = false;
@@ -327,11 +327,11 @@ fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
     let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back });
     let now = net.now;
     net.node("A").participant.receive("B", nonsense, now);
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.settle();
     assert_eq!(net.answer("A").unwrap().swap.number, 1);
     net.node("D").slow = true;
-    net.ask("A", "newer");
+    net.propose("A", "newer");
     net.settle();
     let attempt = net.nodes["D"].held[0].0.clone();
     let vote = Message::Broadcast(1, Broadcast::Vote { attempt, node: "B".into(), vote: Vote::Enlisted(u64::MAX) });
@@ -346,7 +346,7 @@ fn a_node_that_was_held_up_itself_does_not_take_the_others_for_absent() {
     let mut net = Net::new();
     net.node("D").slow = true;
     net.node("D").refuses.insert(guest("new"), "not checked: no room");
-    net.ask("A", "new");
+    net.propose("A", "new");
     net.settle();
     let now = net.now;
     net.node("D").prepare(now);

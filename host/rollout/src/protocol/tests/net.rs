@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::protocol::adopt::NotAdopted;
-use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
+use crate::protocol::coordinate::{NotSwapped, Operation, Outcome};
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::participant::{Action, GuestStore, Participant};
 use herd_model::Digest;
@@ -182,24 +182,24 @@ impl Net {
         }
     }
 
-    pub(crate) fn ask(&mut self, name: &'static str, what: &str) {
+    pub(crate) fn propose(&mut self, name: &'static str, what: &str) {
         let plan = Plan { digest: guest(what), options: SwapOptions::default() };
         let now = self.now;
         let participant = &mut self.node(name).participant;
         participant.guests().cache(guest(what), bytes(what));
-        participant.ask(Goal::Swap(plan), "mira", now);
+        participant.propose(Operation::Swap(plan), "mira", now);
     }
 
     /// Has the herd swap, and sees that it does.
     pub(crate) fn swap(&mut self, name: &'static str, what: &str) {
-        self.ask(name, what);
+        self.propose(name, what);
         self.settle();
         self.answer(name).unwrap();
     }
 
     pub(crate) fn roll_back(&mut self, name: &'static str) {
         let now = self.now;
-        self.node(name).participant.ask(Goal::RollBack, "mira", now);
+        self.node(name).participant.propose(Operation::RollBack, "mira", now);
     }
 
     /// Does and carries what there is, until there is nothing more.
