@@ -16,16 +16,16 @@ use crate::protocol::coordinate::{NotSwapped, Operation, Outcome};
 use crate::protocol::herd_state::{HerdState, HerdSwap};
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::participant::{Action, Participant};
-use crate::store::{Guests, Memory, Remembered};
+use crate::store::{Guests, RolloutStore, StoredState};
 use herd_model::Digest;
 use herd_model::SwapOptions;
 
 /// A node's part in swaps of the herd.
 pub struct Rollout {
     /// What peers say. What finds it full is lost, as if the link had been.
-    heard: mpsc::Sender<Event>,
+    remote: mpsc::Sender<Event>,
     /// What happens at this node, which is not to be lost behind what peers say.
-    here: mpsc::Sender<Event>,
+    local: mpsc::Sender<Event>,
     waiting: Mutex<Option<(Driver, Inbox)>>,
     status: Arc<Mutex<RolloutStatus>>,
 }
@@ -41,25 +41,26 @@ pub struct RolloutStatus {
     /// The swap that it takes part in.
     pub engaged: Option<String>,
     /// What could not be written down.
-    pub memory_error: Option<String>,
+    #[serde(rename = "memory_error")]
+    pub store_error: Option<String>,
     /// Why this node takes part in nothing any more, which is a fault of ours.
     pub ended: Option<String>,
 }
 
 struct Inbox {
-    here: mpsc::Receiver<Event>,
-    heard: mpsc::Receiver<Event>,
+    local: mpsc::Receiver<Event>,
+    remote: mpsc::Receiver<Event>,
 }
 
 enum Event {
-    Heard(String, Message),
+    Received(String, Message),
     Linked(String),
     Unlinked(String),
     Propose(Request),
     Prepared(Attempt, Digest, Result<(), String>),
-    TookUp(HerdSwap, Result<Adopted, NotAdopted>),
-    Serves(Option<Arc<[u8]>>),
-    WentBack(Digest, String),
+    Adopted(HerdSwap, Result<Adopted, NotAdopted>),
+    ServingChanged(Option<Arc<[u8]>>),
+    RolledBack(Digest, String),
     Written(Result<(), String>),
     Stop(oneshot::Sender<()>),
 }
@@ -82,23 +83,23 @@ impl Rollout {
         configured: Arc<[u8]>,
         serving: Digest,
         candidate_max: Duration,
-        memory: Memory,
-        remembered: Option<Remembered>,
+        store: RolloutStore,
+        stored: Option<StoredState>,
     ) -> Self {
-        let (heard, words) = mpsc::channel(HEARD_MAX);
-        let (here, events) = mpsc::channel(HERE_MAX);
-        let guests = Box::new(Guests::new(memory.clone(), configured));
+        let (remote, remote_events) = mpsc::channel(REMOTE_EVENTS_MAX);
+        let (local, local_events) = mpsc::channel(LOCAL_EVENTS_MAX);
+        let guests = Box::new(Guests::new(store.clone(), configured));
         let random = Box::new(rand::random);
         let mut participant = Participant::new(node, nodes, serving, guests, random, candidate_max, Instant::now());
-        if let Some(Remembered { herd_state, applied, .. }) = remembered {
+        if let Some(StoredState { herd_state, applied, .. }) = stored {
             (participant.herd_state, participant.applied) = (herd_state, applied);
         }
         let status = Arc::default();
         let driver = Driver {
             participant,
-            memory,
-            hands: None,
-            here: here.clone(),
+            store,
+            host: None,
+            local: local.clone(),
             answer: None,
             status: Arc::clone(&status),
             unwritten: None,
@@ -108,16 +109,16 @@ impl Rollout {
             stopping: None,
         };
         driver.show();
-        let inbox = Inbox { here: events, heard: words };
-        Self { heard, here, waiting: Mutex::new(Some((driver, inbox))), status }
+        let inbox = Inbox { local: local_events, remote: remote_events };
+        Self { remote, local, waiting: Mutex::new(Some((driver, inbox))), status }
     }
 
     /// Takes part from now on, until it is stopped or the hands are gone. The returned task is to be spawned where it may wait.
-    pub fn start(&self, hands: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
+    pub fn start(&self, host: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
         let waiting = lock(&self.waiting).take();
         async move {
             let Some((mut driver, inbox)) = waiting else { return };
-            driver.hands = Some(hands);
+            driver.host = Some(host);
             let status = Arc::clone(&driver.status);
             if AssertUnwindSafe(driver.drive(inbox)).catch_unwind().await.is_err() {
                 tracing::error!(
@@ -135,28 +136,28 @@ impl Rollout {
     /// It is malformed, in words; the link is to be closed.
     pub fn receive(&self, peer: &str, message: &[u8]) -> Result<(), String> {
         let message = Message::decode(message).map_err(|error| format!("a malformed message about swaps: {error}"))?;
-        put(&self.heard, Event::Heard(peer.into(), message));
+        put(&self.remote, Event::Received(peer.into(), message));
         Ok(())
     }
 
     /// A link is up.
     pub fn linked(&self, peer: &str) {
-        put(&self.here, Event::Linked(peer.into()));
+        put(&self.local, Event::Linked(peer.into()));
     }
 
     /// A link is down.
     pub fn unlinked(&self, peer: &str) {
-        put(&self.here, Event::Unlinked(peer.into()));
+        put(&self.local, Event::Unlinked(peer.into()));
     }
 
     /// An operator of this node has had something else decide here. The bytes are those of a guest that is new to it.
     pub fn serving_changed(&self, guest: Option<&[u8]>) {
-        put(&self.here, Event::Serves(guest.map(Into::into)));
+        put(&self.local, Event::ServingChanged(guest.map(Into::into)));
     }
 
     /// The node went back from a guest by itself.
     pub fn rolled_back(&self, from: Digest, why: &str) {
-        put(&self.here, Event::WentBack(from, why.into()));
+        put(&self.local, Event::RolledBack(from, why.into()));
     }
 
     /// Swaps the herd to a guest. Blocks until every node that can be reached serves it or somebody refused.
@@ -181,7 +182,7 @@ impl Rollout {
     fn propose(&self, operation: Operation, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
         let (answer, answered) = oneshot::channel();
         let request = Request { operation, guest, who: who.into(), answer };
-        let asked = self.here.try_send(Event::Propose(request));
+        let asked = self.local.try_send(Event::Propose(request));
         asked.map_err(|_| NotSwapped::Stopping)?;
         answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
     }
@@ -195,7 +196,7 @@ impl Rollout {
     /// Gives up what was asked for, and waits until what is to be remembered is on the disk.
     pub async fn stop(&self) {
         let (stopped, done) = oneshot::channel();
-        if self.here.send(Event::Stop(stopped)).await.is_ok() {
+        if self.local.send(Event::Stop(stopped)).await.is_ok() {
             let _ = tokio::time::timeout(STOP_MAX, done).await;
         }
     }
@@ -215,7 +216,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What is to survive a restart, with the guests that belong to it.
 #[derive(Clone)]
 struct Unwritten {
-    remembered: Remembered,
+    stored: StoredState,
     guests: Vec<(Digest, Arc<[u8]>)>,
 }
 
@@ -233,9 +234,9 @@ impl Unwritten {
 
 struct Driver {
     participant: Participant,
-    memory: Memory,
-    hands: Option<Weak<dyn ParticipantHost>>,
-    here: mpsc::Sender<Event>,
+    store: RolloutStore,
+    host: Option<Weak<dyn ParticipantHost>>,
+    local: mpsc::Sender<Event>,
     /// Who waits for the swap that this node was asked for.
     answer: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
     status: Arc<Mutex<RolloutStatus>>,
@@ -255,20 +256,20 @@ impl Driver {
             let pause = if self.participant.is_busy() { TICK_BUSY } else { TICK_IDLE };
             let event = tokio::select! {
                 biased;
-                event = inbox.here.recv() => event,
-                event = inbox.heard.recv() => event,
+                event = inbox.local.recv() => event,
+                event = inbox.remote.recv() => event,
                 () = tokio::time::sleep(pause) => None,
             };
-            let Some(hands) = self.hands.as_ref().and_then(Weak::upgrade) else { return };
+            let Some(host) = self.host.as_ref().and_then(Weak::upgrade) else { return };
             let now = Instant::now();
-            self.participant.previous = hands.live().1;
+            self.participant.previous = host.live().1;
             if let Some(event) = event {
-                self.happened(event, &hands, now);
+                self.happened(event, &host, now);
                 // Before time passes: what is to be remembered is in memory yet.
-                self.perform(&hands);
+                self.perform(&host);
             }
             self.participant.tick(now);
-            self.perform(&hands);
+            self.perform(&host);
             self.write(now);
             self.show();
             // What was answered is not to be forgotten.
@@ -285,9 +286,9 @@ impl Driver {
         }
     }
 
-    fn happened(&mut self, event: Event, hands: &Arc<dyn ParticipantHost>, now: Instant) {
+    fn happened(&mut self, event: Event, host: &Arc<dyn ParticipantHost>, now: Instant) {
         match event {
-            Event::Heard(peer, message) => self.participant.receive(&peer, message, now),
+            Event::Received(peer, message) => self.participant.receive(&peer, message, now),
             Event::Linked(peer) => self.participant.linked(&peer),
             Event::Unlinked(peer) => self.participant.unlinked(&peer),
             Event::Propose(Request { operation, guest, who, answer }) => {
@@ -302,19 +303,19 @@ impl Driver {
                 self.participant.propose(operation, &who, now);
             }
             Event::Prepared(attempt, digest, prepared) => self.participant.prepared(&attempt, digest, prepared, now),
-            Event::TookUp(swap, taken) => {
-                let (live, _) = hands.live();
+            Event::Adopted(swap, taken) => {
+                let (live, _) = host.live();
                 self.participant.adopted(&swap, taken, live, now);
             }
-            Event::Serves(guest) => {
-                let (serving, _) = hands.live();
+            Event::ServingChanged(guest) => {
+                let (serving, _) = host.live();
                 if let Some(guest) = guest {
                     self.participant.guests().cache(Digest::of(&guest), guest);
                 }
                 self.participant.serving_changed(serving);
             }
-            Event::WentBack(from, why) => {
-                let (serving, _) = hands.live();
+            Event::RolledBack(from, why) => {
+                let (serving, _) = host.live();
                 self.participant.rolled_back(from, serving, why, now);
             }
             Event::Written(written) => {
@@ -331,7 +332,7 @@ impl Driver {
                     };
                     self.write_again = Some(now + WRITE_PAUSE);
                 }
-                lock(&self.status).memory_error = written.err();
+                lock(&self.status).store_error = written.err();
             }
             Event::Stop(stopped) => {
                 self.participant.cancel_proposal();
@@ -340,25 +341,25 @@ impl Driver {
         }
     }
 
-    fn perform(&mut self, hands: &Arc<dyn ParticipantHost>) {
+    fn perform(&mut self, host: &Arc<dyn ParticipantHost>) {
         let actions: Vec<Action> = self.participant.actions().collect();
         for action in actions {
             match action {
-                Action::Send(peer, message) => hands.tell(&peer, message.encode()),
-                Action::SendToAll(except, message) => hands.tell_all(except.as_deref(), message.encode()),
-                Action::Prepare { attempt, plan, guest } => self.job(hands, move |hands| {
-                    let prepared = caught(|| hands.prepare(&guest, &plan, &attempt.to_string()));
+                Action::Send(peer, message) => host.send(&peer, message.encode()),
+                Action::SendToAll(except, message) => host.send_to_all(except.as_deref(), message.encode()),
+                Action::Prepare { attempt, plan, guest } => self.job(host, move |host| {
+                    let prepared = caught(|| host.prepare(&guest, &plan, &attempt.to_string()));
                     Some(Event::Prepared(attempt, plan.digest, prepared.unwrap_or_else(Err)))
                 }),
-                Action::Abort { digest, who, why } => self.job(hands, move |hands| {
-                    let _ = caught(|| hands.forget(digest, &who, &why));
+                Action::Abort { digest, who, why } => self.job(host, move |host| {
+                    let _ = caught(|| host.abort(digest, &who, &why));
                     None
                 }),
-                Action::Adopt { swap, guest } => self.job(hands, move |hands| {
-                    let taken = caught(|| hands.take_up(&swap, guest.as_deref()));
-                    Some(Event::TookUp(swap, taken.unwrap_or_else(|panic| Err(NotAdopted::Refused(panic)))))
+                Action::Adopt { swap, guest } => self.job(host, move |host| {
+                    let taken = caught(|| host.adopt(&swap, guest.as_deref()));
+                    Some(Event::Adopted(swap, taken.unwrap_or_else(|panic| Err(NotAdopted::Refused(panic)))))
                 }),
-                Action::Persist => self.remember(hands),
+                Action::Persist => self.remember(host),
                 Action::Answer(answer) => self.answering = Some(answer),
             }
         }
@@ -367,24 +368,24 @@ impl Driver {
     /// Does what may block, where it may.
     fn job(
         &self,
-        hands: &Arc<dyn ParticipantHost>,
+        host: &Arc<dyn ParticipantHost>,
         job: impl FnOnce(&dyn ParticipantHost) -> Option<Event> + Send + 'static,
     ) {
-        let (hands, here) = (Arc::clone(hands), self.here.clone());
+        let (host, local) = (Arc::clone(host), self.local.clone());
         tokio::task::spawn_blocking(move || {
-            if let Some(event) = job(&*hands) {
-                let _ = here.blocking_send(event);
+            if let Some(event) = job(&*host) {
+                let _ = local.blocking_send(event);
             }
         });
     }
 
-    fn remember(&mut self, hands: &Arc<dyn ParticipantHost>) {
-        let (serving, previous) = hands.live();
+    fn remember(&mut self, host: &Arc<dyn ParticipantHost>) {
+        let (serving, previous) = host.live();
         let (herd_state, applied) = (self.participant.herd_state.clone(), self.participant.applied.clone());
         let swapped_to = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         let guests = [serving].into_iter().chain(swapped_to);
         let guests = guests.filter_map(|digest| Some((digest, self.participant.guests().find(digest)?))).collect();
-        let unwritten = Unwritten { remembered: Remembered { herd_state, applied, serving, previous }, guests };
+        let unwritten = Unwritten { stored: StoredState { herd_state, applied, serving, previous }, guests };
         self.unwritten = Some(unwritten.after(self.unwritten.take()));
         // Only the same again has to wait.
         self.write_again = None;
@@ -396,11 +397,11 @@ impl Driver {
         }
         let Some(unwritten) = self.unwritten.take() else { return };
         self.writing = Some(unwritten.clone());
-        let (memory, here) = (self.memory.clone(), self.here.clone());
+        let (store, local) = (self.store.clone(), self.local.clone());
         tokio::task::spawn_blocking(move || {
-            let Unwritten { remembered, guests } = unwritten;
-            let written = caught(|| memory.write(&remembered, &guests).map_err(|error| error.to_string()));
-            let _ = here.blocking_send(Event::Written(written.unwrap_or_else(Err)));
+            let Unwritten { stored, guests } = unwritten;
+            let written = caught(|| store.write(&stored, &guests).map_err(|error| error.to_string()));
+            let _ = local.blocking_send(Event::Written(written.unwrap_or_else(Err)));
         });
     }
 
@@ -418,9 +419,9 @@ fn caught<T>(job: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// A herd of fifty nodes says some hundred things in one round.
-const HEARD_MAX: usize = 4096;
+const REMOTE_EVENTS_MAX: usize = 4096;
 /// Links that come and go, and what operators and jobs bring.
-const HERE_MAX: usize = 1024;
+const LOCAL_EVENTS_MAX: usize = 1024;
 /// Guests that wait for the disk.
 const UNWRITTEN_MAX: usize = 4;
 /// A disk that was full may have room again.

@@ -20,4 +20,4 @@ mod store;
 pub use driver::{Rollout, RolloutStatus};
 pub use host::ParticipantHost;
 pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan};
-pub use store::{Memory, Remembered};
+pub use store::{RolloutStore, StoredState};

@@ -20,7 +20,7 @@ use herd_sys::KeptFiles;
 
 /// What survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
+pub struct StoredState {
     /// What the node knows of the herd's generation.
     #[serde(rename = "standing")]
     pub herd_state: HerdState,
@@ -34,13 +34,13 @@ pub struct Remembered {
 
 /// Where a node remembers.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct RolloutStore {
     file: PathBuf,
     files: KeptFiles,
     guests: KeptFiles,
 }
 
-impl Memory {
+impl RolloutStore {
     /// Of this node, in the directory for the state of its herd.
     #[must_use]
     pub fn new(state: &Path, node: &str) -> Self {
@@ -53,7 +53,7 @@ impl Memory {
 
     /// What is remembered, if anything is.
     #[must_use]
-    pub fn read(&self) -> Option<Remembered> {
+    pub fn read(&self) -> Option<StoredState> {
         let bytes = std::fs::read(&self.file).ok()?;
         let read = serde_json::from_slice(&bytes);
         read.inspect_err(|error| {
@@ -68,7 +68,7 @@ impl Memory {
     /// # Errors
     ///
     /// The disk fails. What was remembered before still is.
-    pub(crate) fn write(&self, remembered: &Remembered, guests: &[(Digest, Arc<[u8]>)]) -> io::Result<()> {
+    pub(crate) fn write(&self, stored: &StoredState, guests: &[(Digest, Arc<[u8]>)]) -> io::Result<()> {
         for (digest, guest) in guests {
             let name = name(*digest);
             let there = std::fs::File::options().append(true).open(self.guests.path(&name));
@@ -77,7 +77,7 @@ impl Memory {
                 self.guests.write(&name, &[guest])?;
             }
         }
-        let text = serde_json::to_vec_pretty(remembered).map_err(io::Error::other)?;
+        let text = serde_json::to_vec_pretty(stored).map_err(io::Error::other)?;
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
         self.files.write(&file, &[&text])
     }
@@ -103,14 +103,14 @@ fn name(digest: Digest) -> String {
 
 /// The guests that are at hand: that of the configuration, those in memory for as long as they are wanted, and those on disk.
 pub(crate) struct Guests {
-    memory: Memory,
+    store: RolloutStore,
     configured: (Digest, Arc<[u8]>),
     held: Vec<(Digest, Arc<[u8]>)>,
 }
 
 impl Guests {
-    pub(crate) fn new(memory: Memory, configured: Arc<[u8]>) -> Self {
-        Self { memory, configured: (Digest::of(&configured), configured), held: Vec::new() }
+    pub(crate) fn new(store: RolloutStore, configured: Arc<[u8]>) -> Self {
+        Self { store, configured: (Digest::of(&configured), configured), held: Vec::new() }
     }
 }
 
@@ -121,7 +121,7 @@ impl GuestStore for Guests {
             return Some(Arc::clone(guest));
         }
         // A peer asks for it part by part, so it stays in memory for a while.
-        let guest = self.memory.guest(digest)?;
+        let guest = self.store.guest(digest)?;
         self.cache(digest, Arc::clone(&guest));
         Some(guest)
     }
@@ -164,45 +164,45 @@ mod tests {
         [(Digest::of(guest), guest.into())]
     }
 
-    fn remembered(guest: &[u8]) -> Remembered {
-        Remembered { herd_state: HerdState::default(), applied: None, serving: Digest::of(guest), previous: None }
+    fn stored(guest: &[u8]) -> StoredState {
+        StoredState { herd_state: HerdState::default(), applied: None, serving: Digest::of(guest), previous: None }
     }
 
     #[test]
     fn what_is_written_is_remembered_with_its_guest_and_apart_for_each_node() {
         let scratch = Scratch::new();
-        let memory = Memory::new(&scratch.0, "Riley");
-        assert_eq!(memory.read(), None);
-        memory.write(&remembered(b"one"), &guests(b"one")).unwrap();
-        assert_eq!(memory.read(), Some(remembered(b"one")));
-        assert_eq!(memory.guest(Digest::of(b"one")).as_deref(), Some(&b"one"[..]));
-        let other = Memory::new(&scratch.0, "Juzang");
+        let store = RolloutStore::new(&scratch.0, "Riley");
+        assert_eq!(store.read(), None);
+        store.write(&stored(b"one"), &guests(b"one")).unwrap();
+        assert_eq!(store.read(), Some(stored(b"one")));
+        assert_eq!(store.guest(Digest::of(b"one")).as_deref(), Some(&b"one"[..]));
+        let other = RolloutStore::new(&scratch.0, "Juzang");
         assert_eq!((other.read(), other.guest(Digest::of(b"one"))), (None, None));
     }
 
     #[test]
     fn what_is_damaged_is_not_used() {
         let scratch = Scratch::new();
-        let memory = Memory::new(&scratch.0, "Riley");
-        memory.write(&remembered(b"one"), &guests(b"one")).unwrap();
-        std::fs::write(memory.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
-        assert_eq!(memory.guest(Digest::of(b"one")), None);
-        memory.write(&remembered(b"one"), &guests(b"one")).unwrap();
-        assert!(memory.guest(Digest::of(b"one")).is_some(), "and mended when it is there again");
-        std::fs::write(&memory.file, b"{").unwrap();
-        assert_eq!(memory.read(), None);
+        let store = RolloutStore::new(&scratch.0, "Riley");
+        store.write(&stored(b"one"), &guests(b"one")).unwrap();
+        std::fs::write(store.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
+        assert_eq!(store.guest(Digest::of(b"one")), None);
+        store.write(&stored(b"one"), &guests(b"one")).unwrap();
+        assert!(store.guest(Digest::of(b"one")).is_some(), "and mended when it is there again");
+        std::fs::write(&store.file, b"{").unwrap();
+        assert_eq!(store.read(), None);
     }
 
     #[test]
     fn the_guests_that_served_last_are_kept() {
         let scratch = Scratch::new();
-        let memory = Memory::new(&scratch.0, "Riley");
+        let store = RolloutStore::new(&scratch.0, "Riley");
         for number in 0..20_u8 {
             for guest in [[number], [0]] {
-                memory.write(&remembered(&guest), &guests(&guest)).unwrap();
+                store.write(&stored(&guest), &guests(&guest)).unwrap();
             }
         }
-        let kept = |number: u8| memory.guest(Digest::of(&[number])).is_some();
+        let kept = |number: u8| store.guest(Digest::of(&[number])).is_some();
         assert!(kept(0) && kept(19) && kept(18) && !kept(1));
     }
 }

@@ -28,11 +28,11 @@ impl RolloutAdapter {
 }
 
 impl ParticipantHost for RolloutAdapter {
-    fn tell(&self, peer: &str, message: Bytes) {
+    fn send(&self, peer: &str, message: Bytes) {
         self.peers.tell(peer, &message);
     }
 
-    fn tell_all(&self, except: Option<&str>, message: Bytes) {
+    fn send_to_all(&self, except: Option<&str>, message: Bytes) {
         self.peers.tell_all(except, &message);
     }
 
@@ -45,7 +45,7 @@ impl ParticipantHost for RolloutAdapter {
         Ok(())
     }
 
-    fn forget(&self, digest: Digest, who: &str, why: &str) {
+    fn abort(&self, digest: Digest, who: &str, why: &str) {
         if let Some(candidate) = self.take_candidate(digest) {
             let status = candidate.status();
             // Before the disk is waited for: the next swap wants its place.
@@ -54,7 +54,7 @@ impl ParticipantHost for RolloutAdapter {
         }
     }
 
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
+    fn adopt(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
         let ready = self.take_candidate(swap.digest);
         let before = self.swap.generations.status();
         let is_there = |generation: &GenerationStatus| generation.digest == swap.digest.to_string();
@@ -65,7 +65,7 @@ impl ParticipantHost for RolloutAdapter {
                 let unused = entry(&swap.who, Stage::Aborted, &unused.status());
                 self.swap.events.audit.append_soon(unused.because("the same guest serves already"));
             }
-            return Ok(taken(&before.active));
+            return Ok(adopted(&before.active));
         }
         // The previous generation is compiled and warm, so going back to it beats loading the same bytes anew. A prepared
         // candidate wins over it: the herd has rehearsed that one.
@@ -74,7 +74,7 @@ impl ParticipantHost for RolloutAdapter {
             && is_previous
             && let Ok(active) = self.swap.roll_back(&swap.who, || self.committed(swap, &why))
         {
-            return Ok(taken(&active));
+            return Ok(adopted(&active));
         }
         let candidate = match (ready, guest) {
             (Some(ready), _) => Ok(ready),
@@ -85,9 +85,9 @@ impl ParticipantHost for RolloutAdapter {
         self.swap.events.canary_and_shadow_ended(&before, &swap.who, SWAPPED);
         let cause = Cause { who: &swap.who, ends: SWAPPED };
         let activated = self.swap.activate(candidate?, cause, Some(&why), || self.committed(swap, &why));
-        let active = activated.map_err(|error| self.not_taken(swap, &error))?;
+        let active = activated.map_err(|error| self.not_adopted(swap, &error))?;
         self.swap.serving(&active);
-        Ok(taken(&active))
+        Ok(adopted(&active))
     }
 
     fn live(&self) -> (Digest, Option<Digest>) {
@@ -99,10 +99,10 @@ impl RolloutAdapter {
     /// Loads the guest of a swap in which this node did not take part. The nodes that did have rehearsed it.
     fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotAdopted> {
         let options = SwapOptions { again: true, unrehearsed: true, reversible: false };
-        let loaded = self.swap.make_ready(guest, options, TAKE_UP_BUSY_MAX);
+        let loaded = self.swap.make_ready(guest, options, ADOPT_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
             SwapError::Busy | SwapError::Retiring => NotAdopted::RetryLater(error.to_string()),
-            error => self.not_taken(swap, &error),
+            error => self.not_adopted(swap, &error),
         })?;
         self.swap.events.candidate_ready(&candidate, &swap.who);
         Ok(candidate)
@@ -113,7 +113,7 @@ impl RolloutAdapter {
         self.swap.events.audit.append_soon(committed.because(why));
     }
 
-    fn not_taken(&self, swap: &HerdSwap, error: &SwapError) -> NotAdopted {
+    fn not_adopted(&self, swap: &HerdSwap, error: &SwapError) -> NotAdopted {
         NotAdopted::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
     }
 
@@ -127,13 +127,13 @@ impl RolloutAdapter {
     }
 }
 
-fn taken(active: &GenerationStatus) -> Adopted {
+fn adopted(active: &GenerationStatus) -> Adopted {
     Adopted { generation: active.id.0, name: active.name.clone() }
 }
 
 /// A candidate that was given up a moment ago is on its way out.
 const PREPARE_BUSY_MAX: Duration = Duration::from_secs(1);
 /// An operator of this node swaps at this moment. What takes longer is tried again.
-const TAKE_UP_BUSY_MAX: Duration = Duration::from_secs(1);
+const ADOPT_BUSY_MAX: Duration = Duration::from_secs(1);
 /// Why a canary or shadow of another guest ends.
 const SWAPPED: &str = "ended by a swap of the herd";

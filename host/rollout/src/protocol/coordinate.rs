@@ -412,8 +412,7 @@ fn refusal_lines(refusals: &BTreeMap<String, String>) -> String {
             None => reasons.push((why, vec![node])),
         }
     }
-    let lines: Vec<String> =
-        reasons.iter().map(|(why, nodes)| format!("{}: {why}", nodes.join(", "))).collect();
+    let lines: Vec<String> = reasons.iter().map(|(why, nodes)| format!("{}: {why}", nodes.join(", "))).collect();
     match &*lines {
         [one] => one.clone(),
         many => format!("\n  {}", many.join("\n  ")),

@@ -93,7 +93,7 @@ pub(crate) enum Action {
 pub(crate) struct Engagement {
     pub(crate) attempt: Attempt,
     /// When the asking node was last heard of.
-    heard: Instant,
+    heard_at: Instant,
     /// The neighbour that passed it on, who has or will have the guest.
     from: String,
     pub(crate) candidate: CandidateState,
@@ -248,7 +248,7 @@ impl Participant {
                 self.guests.retain_only(&[]);
             }
         }
-        if self.engaged.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard) >= self.candidate_max) {
+        if self.engaged.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard_at) >= self.candidate_max) {
             self.abort_engagement(&format!(
                 "nothing was heard of the node that asked for {} s",
                 self.candidate_max.as_secs()
@@ -264,7 +264,7 @@ impl Participant {
 
     pub(crate) fn enlist(&mut self, attempt: Attempt, from: &str, now: Instant) {
         match &mut self.engaged {
-            Some(engaged) if engaged.attempt == attempt => engaged.heard = now,
+            Some(engaged) if engaged.attempt == attempt => engaged.heard_at = now,
             Some(engaged) => {
                 let other = engaged.attempt.to_string();
                 return self.vote(attempt, Vote::Busy(other), now);
@@ -275,7 +275,7 @@ impl Participant {
             }
             None => {
                 self.engaged =
-                    Some(Engagement { attempt, heard: now, from: from.into(), candidate: CandidateState::Enlisted })
+                    Some(Engagement { attempt, heard_at: now, from: from.into(), candidate: CandidateState::Enlisted })
             }
         }
         self.repeat_vote(now);
@@ -289,7 +289,7 @@ impl Participant {
         if !matches!(engaged.candidate, CandidateState::Enlisted) {
             return;
         }
-        (engaged.heard, engaged.from) = (now, from.into());
+        (engaged.heard_at, engaged.from) = (now, from.into());
         engaged.candidate = CandidateState::Downloading(plan);
         self.continue_preparing(now);
     }
