@@ -1,257 +1,43 @@
 //! Drives the state machine of a node: one task that hears what happens and does what is ordered. What may block goes to
 //! threads that may.
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use serde::Serialize;
+use herd_model::Digest;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::event::{Event, Inbox, Request};
 use crate::host::ParticipantHost;
-use crate::protocol::adopt::NotAdopted;
-use crate::protocol::coordinate::{NotSwapped, Operation, Outcome};
-use crate::protocol::herd_state::{HerdState, HerdSwap};
-use crate::protocol::message::{Adopted, Attempt, Message, Plan};
-use crate::protocol::participant::{Action, Participant};
-use crate::store::{Guests, RolloutStore, StoredState};
-use herd_model::Digest;
-use herd_model::SwapOptions;
+use crate::pending_write::Unwritten;
+use crate::protocol::action::Action;
+use crate::protocol::participant::Participant;
+use crate::protocol::proposal::Operation;
+use crate::protocol::{NotAdopted, NotSwapped, Outcome};
+use crate::status::{RolloutStatus, lock};
+use crate::store::{RolloutStore, StoredState};
 
-/// A node's part in swaps of the herd.
-pub struct Rollout {
-    /// What peers say. What finds it full is lost, as if the link had been.
-    remote: mpsc::Sender<Event>,
-    /// What happens at this node, which is not to be lost behind what peers say.
-    local: mpsc::Sender<Event>,
-    waiting: Mutex<Option<(Driver, Inbox)>>,
-    status: Arc<Mutex<RolloutStatus>>,
-}
-
-/// How a node stands, for people and scripts.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct RolloutStatus {
-    /// What it knows of the herd's generation.
-    #[serde(flatten)]
-    pub herd_state: HerdState,
-    /// The number of the herd's swap that it has taken up or gone back from.
-    pub applied: u64,
-    /// The swap that it takes part in.
-    pub engaged: Option<String>,
-    /// What could not be written down.
-    #[serde(rename = "memory_error")]
-    pub store_error: Option<String>,
-    /// Why this node takes part in nothing any more, which is a fault of ours.
-    pub ended: Option<String>,
-}
-
-struct Inbox {
-    local: mpsc::Receiver<Event>,
-    remote: mpsc::Receiver<Event>,
-}
-
-enum Event {
-    Received(String, Message),
-    Linked(String),
-    Unlinked(String),
-    Propose(Request),
-    Prepared(Attempt, Digest, Result<(), String>),
-    Adopted(HerdSwap, Result<Adopted, NotAdopted>),
-    ServingChanged(Option<Arc<[u8]>>),
-    RolledBack(Digest, String),
-    Written(Result<(), String>),
-    Stop(oneshot::Sender<()>),
-}
-
-/// What an operator asks for.
-struct Request {
-    operation: Operation,
-    guest: Option<Arc<[u8]>>,
-    who: String,
-    answer: oneshot::Sender<Result<Outcome, NotSwapped>>,
-}
-
-impl Rollout {
-    /// Of a node that serves `live` already and has the guest of its configuration. Nothing happens until it is
-    /// [started](Self::start).
-    #[must_use]
-    pub fn new(
-        node: &str,
-        nodes: BTreeSet<String>,
-        configured: Arc<[u8]>,
-        serving: Digest,
-        candidate_max: Duration,
-        store: RolloutStore,
-        stored: Option<StoredState>,
-    ) -> Self {
-        let (remote, remote_events) = mpsc::channel(REMOTE_EVENTS_MAX);
-        let (local, local_events) = mpsc::channel(LOCAL_EVENTS_MAX);
-        let guests = Box::new(Guests::new(store.clone(), configured));
-        let random = Box::new(rand::random);
-        let mut participant = Participant::new(node, nodes, serving, guests, random, candidate_max, Instant::now());
-        if let Some(StoredState { herd_state, applied, .. }) = stored {
-            (participant.herd_state, participant.applied) = (herd_state, applied);
-        }
-        let status = Arc::default();
-        let driver = Driver {
-            participant,
-            store,
-            host: None,
-            local: local.clone(),
-            answer: None,
-            status: Arc::clone(&status),
-            unwritten: None,
-            writing: None,
-            write_again: None,
-            answering: None,
-            stopping: None,
-        };
-        driver.show();
-        let inbox = Inbox { local: local_events, remote: remote_events };
-        Self { remote, local, waiting: Mutex::new(Some((driver, inbox))), status }
-    }
-
-    /// Takes part from now on, until it is stopped or the hands are gone. The returned task is to be spawned where it may wait.
-    pub fn start(&self, host: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
-        let waiting = lock(&self.waiting).take();
-        async move {
-            let Some((mut driver, inbox)) = waiting else { return };
-            driver.host = Some(host);
-            let status = Arc::clone(&driver.status);
-            if AssertUnwindSafe(driver.drive(inbox)).catch_unwind().await.is_err() {
-                tracing::error!(
-                    "the task for swaps of the herd panicked; this node takes part in none until it is restarted"
-                );
-                lock(&status).ended = Some("its task panicked; the log says why".into());
-            }
-        }
-    }
-
-    /// A peer says something. Never waits: what finds the queue full is lost, as if the link had been.
-    ///
-    /// # Errors
-    ///
-    /// It is malformed, in words; the link is to be closed.
-    pub fn receive(&self, peer: &str, message: &[u8]) -> Result<(), String> {
-        let message = Message::decode(message).map_err(|error| format!("a malformed message about swaps: {error}"))?;
-        put(&self.remote, Event::Received(peer.into(), message));
-        Ok(())
-    }
-
-    /// A link is up.
-    pub fn linked(&self, peer: &str) {
-        put(&self.local, Event::Linked(peer.into()));
-    }
-
-    /// A link is down.
-    pub fn unlinked(&self, peer: &str) {
-        put(&self.local, Event::Unlinked(peer.into()));
-    }
-
-    /// An operator of this node has had something else decide here. The bytes are those of a guest that is new to it.
-    pub fn serving_changed(&self, guest: Option<&[u8]>) {
-        put(&self.local, Event::ServingChanged(guest.map(Into::into)));
-    }
-
-    /// The node went back from a guest by itself.
-    pub fn rolled_back(&self, from: Digest, why: &str) {
-        put(&self.local, Event::RolledBack(from, why.into()));
-    }
-
-    /// Swaps the herd to a guest. Blocks until every node that can be reached serves it or somebody refused.
-    ///
-    /// # Errors
-    ///
-    /// See [`NotSwapped`].
-    pub fn swap(&self, guest: &[u8], options: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
-        let plan = Plan { digest: Digest::of(guest), options };
-        self.propose(Operation::Swap(plan), Some(guest.into()), who)
-    }
-
-    /// Has the herd go back to the guest before. Blocks until every node that can be reached has.
-    ///
-    /// # Errors
-    ///
-    /// See [`NotSwapped`].
-    pub fn roll_back(&self, who: &str) -> Result<Outcome, NotSwapped> {
-        self.propose(Operation::RollBack, None, who)
-    }
-
-    fn propose(&self, operation: Operation, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
-        let (answer, answered) = oneshot::channel();
-        let request = Request { operation, guest, who: who.into(), answer };
-        let asked = self.local.try_send(Event::Propose(request));
-        asked.map_err(|_| NotSwapped::Stopping)?;
-        answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
-    }
-
-    /// How the node stands.
-    #[must_use]
-    pub fn status(&self) -> RolloutStatus {
-        lock(&self.status).clone()
-    }
-
-    /// Gives up what was asked for, and waits until what is to be remembered is on the disk.
-    pub async fn stop(&self) {
-        let (stopped, done) = oneshot::channel();
-        if self.local.send(Event::Stop(stopped)).await.is_ok() {
-            let _ = tokio::time::timeout(STOP_MAX, done).await;
-        }
-    }
-}
-
-/// Never waits.
-fn put(queue: &mpsc::Sender<Event>, event: Event) {
-    if queue.try_send(event).is_err() {
-        tracing::warn!("too much happens about swaps at once, and some of it is lost");
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What is to survive a restart, with the guests that belong to it.
-#[derive(Clone)]
-struct Unwritten {
-    stored: StoredState,
-    guests: Vec<(Digest, Arc<[u8]>)>,
-}
-
-impl Unwritten {
-    /// This in the place of what was not written before it. The guests of that stay: a rollback may go back to them.
-    fn after(mut self, older: Option<Self>) -> Self {
-        for (digest, guest) in older.into_iter().flat_map(|older| older.guests) {
-            if self.guests.len() < UNWRITTEN_MAX && self.guests.iter().all(|(other, _)| *other != digest) {
-                self.guests.push((digest, guest));
-            }
-        }
-        self
-    }
-}
-
-struct Driver {
-    participant: Participant,
-    store: RolloutStore,
-    host: Option<Weak<dyn ParticipantHost>>,
-    local: mpsc::Sender<Event>,
+pub(crate) struct Driver {
+    pub(crate) participant: Participant,
+    pub(crate) store: RolloutStore,
+    pub(crate) host: Option<Weak<dyn ParticipantHost>>,
+    pub(crate) local: mpsc::Sender<Event>,
     /// Who waits for the swap that this node was asked for.
-    answer: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
-    status: Arc<Mutex<RolloutStatus>>,
+    pub(crate) answer: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
+    pub(crate) status: Arc<Mutex<RolloutStatus>>,
     /// What is to be written down next. A newer one takes its place.
-    unwritten: Option<Unwritten>,
-    writing: Option<Unwritten>,
+    pub(crate) unwritten: Option<Unwritten>,
+    pub(crate) writing: Option<Unwritten>,
     /// Not before, because the disk has just failed.
-    write_again: Option<Instant>,
+    pub(crate) write_again: Option<Instant>,
     /// What came of a swap, to be said when it is written down.
-    answering: Option<Result<Outcome, NotSwapped>>,
-    stopping: Option<oneshot::Sender<()>>,
+    pub(crate) answering: Option<Result<Outcome, NotSwapped>>,
+    pub(crate) stopping: Option<oneshot::Sender<()>>,
 }
 
 impl Driver {
-    async fn drive(&mut self, mut inbox: Inbox) {
+    pub(crate) async fn drive(&mut self, mut inbox: Inbox) {
         loop {
             let pause = if self.participant.is_busy() { TICK_BUSY } else { TICK_IDLE };
             let event = tokio::select! {
@@ -405,7 +191,7 @@ impl Driver {
         });
     }
 
-    fn show(&self) {
+    pub(crate) fn show(&self) {
         let mut status = lock(&self.status);
         status.herd_state.clone_from(&self.participant.herd_state);
         status.applied = self.participant.applied.as_ref().map_or(0, |swap| swap.number);
@@ -418,17 +204,9 @@ fn caught<T>(job: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(job)).map_err(|_| "the node panicked over it; its log says why".into())
 }
 
-/// A herd of fifty nodes says some hundred things in one round.
-const REMOTE_EVENTS_MAX: usize = 4096;
-/// Links that come and go, and what operators and jobs bring.
-const LOCAL_EVENTS_MAX: usize = 1024;
-/// Guests that wait for the disk.
-const UNWRITTEN_MAX: usize = 4;
 /// A disk that was full may have room again.
 const WRITE_PAUSE: Duration = Duration::from_secs(5);
 /// While a swap is under way: a neighbour that lacks a guest is asked again after such a time.
 const TICK_BUSY: Duration = Duration::from_millis(10);
 /// And while none is.
 const TICK_IDLE: Duration = Duration::from_secs(1);
-/// What a disk needs to write a guest, with room.
-const STOP_MAX: Duration = Duration::from_secs(3);

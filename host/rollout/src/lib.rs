@@ -13,11 +13,17 @@
 //! waits.
 
 mod driver;
+mod event;
+mod guests;
 mod host;
+mod pending_write;
 mod protocol;
+mod rollout;
+mod status;
 mod store;
 
-pub use driver::{Rollout, RolloutStatus};
 pub use host::ParticipantHost;
 pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan};
+pub use rollout::Rollout;
+pub use status::RolloutStatus;
 pub use store::{RolloutStore, StoredState};

@@ -3,30 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::herd_state::HerdSwap;
-use super::message::{Adopted, Broadcast, truncate};
-use super::participant::{Action, CandidateState, Engagement, Participant};
 use herd_model::Digest;
 
-/// A swap that the herd has made and this node is about to.
-pub(crate) struct Adoption {
-    pub(crate) swap: HerdSwap,
-    /// The order was given; before, its bytes are on their way.
-    pub(crate) started: bool,
-    /// Not to be ordered before.
-    not_before: Instant,
-}
-
-/// A swap of the herd was not taken up. Nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAdopted {
-    /// Something is in the way that will be gone. It is tried again.
-    #[error("{0}")]
-    RetryLater(String),
-    /// It cannot serve here.
-    #[error("{0}")]
-    Refused(String),
-}
+use super::action::Action;
+use super::adoption::{Adoption, NotAdopted};
+use super::engagement::{CandidateState, Engagement};
+use super::herd_state::{HerdState, HerdSwap};
+use super::message::{Adopted, Broadcast, Message, truncate};
+use super::participant::Participant;
 
 impl Participant {
     /// Takes up what the herd has swapped to, if this node has not.
@@ -148,6 +132,19 @@ impl Participant {
             self.herd_state.rolled_back.insert(self.node.clone(), why);
             self.herd_state_changed(None, now);
         }
+    }
+
+    pub(crate) fn herd_state_changed(&mut self, except: Option<&str>, now: Instant) {
+        let mut except = except.map(Into::into);
+        while let Some(swap) = self.herd_state.automatic_rollback(self.nodes.len()) {
+            tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd went back, so all of it does");
+            self.herd_state = HerdState { swap: Some(swap), ..HerdState::default() };
+            except = None;
+        }
+        self.push(Action::SendToAll(except, Message::HerdState(self.herd_state.clone())));
+        self.push(Action::Persist);
+        self.adopt_if_newer(now);
+        self.continue_proposal(now);
     }
 }
 

@@ -12,114 +12,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use super::herd_state::HerdSwap;
-use super::message::{Adopted, Attempt, Broadcast, Plan, Vote};
-use super::participant::{NUMBERS_AHEAD_MAX, Participant};
 use herd_model::Digest;
 
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub(crate) enum Operation {
-    /// Swap to a guest whose bytes are on the shelf.
-    Swap(Plan),
-    /// Go back to the guest before.
-    RollBack,
-}
-
-/// A swap that this node was asked for.
-pub(crate) struct Proposal {
-    operation: Operation,
-    attempt: Attempt,
-    phase: Phase,
-    started: Instant,
-    /// The herd's swap when this was asked for.
-    base: Option<HerdSwap>,
-    /// The highest number that anybody who takes part knows of.
-    number_highest: u64,
-    enlist_at: Instant,
-    votes: BTreeMap<String, (Vote, Instant)>,
-    unreachable: BTreeSet<String>,
-}
-
-enum Phase {
-    Enlisting { until: Instant },
-    BackingOff { until: Instant, other: String },
-    Preparing { refused_at: Option<Instant> },
-    Committed { swap: HerdSwap, until: Instant, results: BTreeMap<String, Result<Adopted, String>> },
-}
-
-/// The herd has swapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// What it swapped to.
-    pub swap: HerdSwap,
-    /// What came of it at each node of the herd.
-    pub nodes: BTreeMap<String, NodeOutcome>,
-}
-
-/// What came of a swap at a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeOutcome {
-    /// It serves.
-    Serving {
-        /// The number of the generation on its node.
-        generation: u64,
-        /// What the guest calls itself.
-        name: String,
-    },
-    /// The node could not take it up, and serves what it did.
-    #[serde(rename = "back")]
-    RolledBack(String),
-    /// Nothing was heard of the node. It takes the swap up when it is back.
-    Absent,
-    /// The node took part and has not said yet that it serves.
-    Pending,
-}
-
-/// The herd has not swapped. Nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotSwapped {
-    /// This node is busy with another one.
-    #[error("another swap of the herd was asked for at this node, and is under way")]
-    Busy,
-    /// Others are.
-    #[error("another swap of the herd is under way: {0}")]
-    OtherSwap(String),
-    /// It has swapped to something else in the meantime.
-    #[error(
-        "the herd swapped to {digest} meanwhile (swap {number}, by {who}); look at it, and ask again if you still want this"
-    )]
-    Superseded {
-        /// The number of that swap.
-        number: u64,
-        /// To what.
-        digest: String,
-        /// By whom.
-        who: String,
-    },
-    /// Some nodes cannot.
-    #[error("{}", refusal_lines(.0))]
-    Refused(BTreeMap<String, String>),
-    /// Some nodes take too long.
-    #[error("not ready after {}: {}", seconds(PREPARE_MAX), .0.join(", "))]
-    TimedOut(Vec<String>),
-    /// The herd has never swapped.
-    #[error(
-        "there is no previous generation to go back to: the herd has not swapped (herd rollback --node goes back on one node)"
-    )]
-    NoPrevious,
-    /// It went back by itself.
-    #[error(
-        "the herd went back by itself, and nobody returns to what failed; herd swap GUEST --again tries it all the same"
-    )]
-    RolledBackItself,
-    /// The node stops.
-    #[error("the node stops")]
-    Stopping,
-}
+use super::action::Action;
+use super::herd_state::{HerdState, HerdSwap, NUMBERS_AHEAD_MAX};
+use super::message::{Adopted, Attempt, Broadcast, Vote};
+use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
+use super::participant::Participant;
+use super::proposal::{Operation, Phase, Proposal};
 
 impl Participant {
     /// A swap is asked for at this node.
@@ -334,6 +234,12 @@ impl Participant {
         }
     }
 
+    /// Makes a swap the herd's: from here on it is never taken back, only followed by another one.
+    fn commit(&mut self, swap: HerdSwap, now: Instant) {
+        self.herd_state.merge(HerdState { swap: Some(swap), ..HerdState::default() });
+        self.herd_state_changed(None, now);
+    }
+
     fn finish(&mut self) {
         let Some(Proposal { phase: Phase::Committed { swap, results, .. }, votes, unreachable, .. }) = &self.proposal
         else {
@@ -371,7 +277,7 @@ impl Participant {
     }
 
     fn answer(&mut self, answer: Result<Outcome, NotSwapped>) {
-        self.push(super::participant::Action::Answer(answer));
+        self.push(Action::Answer(answer));
     }
 
     fn new_attempt(&mut self, who: &str) -> Attempt {
@@ -379,48 +285,10 @@ impl Participant {
     }
 }
 
-impl Vote {
-    fn busy_with(&self) -> Option<&str> {
-        if let Self::Busy(other) = self { Some(other) } else { None }
-    }
-
-    fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Refused(why) => Some(why.clone()),
-            Self::Busy(other) => Some(format!("takes part in another swap: {other}")),
-            Self::Enlisted(_) | Self::Ready => None,
-        }
-    }
-
-    fn is_pending(&self) -> bool {
-        matches!(self, Self::Enlisted(_))
-    }
-}
-
 /// Random bits as a share of 1.
 #[allow(clippy::cast_precision_loss, reason = "a pause for people")]
 fn share(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// Each reason once, behind the nodes that have it.
-fn refusal_lines(refusals: &BTreeMap<String, String>) -> String {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (node, why) in refusals {
-        match reasons.iter_mut().find(|(reason, _)| reason == why) {
-            Some((_, nodes)) => nodes.push(node),
-            None => reasons.push((why, vec![node])),
-        }
-    }
-    let lines: Vec<String> = reasons.iter().map(|(why, nodes)| format!("{}: {why}", nodes.join(", "))).collect();
-    match &*lines {
-        [one] => one.clone(),
-        many => format!("\n  {}", many.join("\n  ")),
-    }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
 }
 
 /// Who is to take part has answered by then. Only a herd with absent nodes waits for so long.
@@ -431,8 +299,6 @@ const ENLIST_EVERY: Duration = Duration::from_secs(1);
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// When one node has refused, the others may say for so long that they do too.
 const REFUSALS_MAX: Duration = Duration::from_secs(1);
-/// A guest that carries its interpreter takes minutes to compile on a small machine.
-const PREPARE_MAX: Duration = Duration::from_secs(240);
 /// Taking up what is ready takes milliseconds.
 const ADOPT_MAX: Duration = Duration::from_secs(10);
 /// When another swap is first: between two calls, four times as much at most.

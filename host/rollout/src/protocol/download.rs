@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::message::Chunk;
 use herd_model::Digest;
 use herd_model::limits::GUEST_BYTES_MAX;
+
+use super::message::Chunk;
 
 /// A transfer.
 pub(crate) struct Download {

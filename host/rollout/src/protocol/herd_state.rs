@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use herd_model::Digest;
+use serde::{Deserialize, Serialize};
 
 /// A swap of the whole herd. The fields are in the order in which two swaps are compared: of two with the same number, made
 /// in two halves of a herd that was cut, the greater digest wins.
@@ -69,6 +68,9 @@ impl HerdState {
 
 /// Who asked when half of the nodes went back by themselves.
 const THE_HERD: &str = "the herd itself";
+
+/// A swap a second for ten days, while a node was away.
+pub(crate) const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

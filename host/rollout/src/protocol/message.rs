@@ -4,11 +4,10 @@
 //! comes to every node that some way leads to.
 
 use bytes::Bytes;
+use herd_model::{Digest, SwapOptions};
 use serde::{Deserialize, Serialize};
 
 use super::herd_state::HerdState;
-use herd_model::Digest;
-use herd_model::SwapOptions;
 
 /// From a node to its neighbour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +111,30 @@ impl Broadcast {
             Self::AdoptionResult { result: Ok(taken), .. } => truncate(&mut taken.name),
             Self::AdoptionResult { result: Err(why), .. } => truncate(why),
         }
+    }
+}
+
+impl Vote {
+    pub(crate) fn busy_with(&self) -> Option<&str> {
+        if let Self::Busy(other) = self { Some(other) } else { None }
+    }
+
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Refused(why) => Some(why.clone()),
+            Self::Busy(other) => Some(format!("takes part in another swap: {other}")),
+            Self::Enlisted(_) | Self::Ready => None,
+        }
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self, Self::Enlisted(_))
+    }
+}
+
+impl std::fmt::Display for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, asked at {}", self.who, self.coordinator)
     }
 }
 

@@ -6,9 +6,9 @@ mod net;
 use std::time::Duration;
 
 use self::net::{CANDIDATE_MAX, NAMES, Net, guest};
-use super::coordinate::{NodeOutcome, NotSwapped};
 use super::herd_state::{HerdState, HerdSwap};
 use super::message::{Broadcast, Message, Vote};
+use super::outcome::{NodeOutcome, NotSwapped};
 
 #[test]
 fn a_guest_comes_to_every_node_whoever_is_asked() {

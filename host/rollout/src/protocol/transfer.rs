@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use herd_model::Digest;
+
 use super::download::{CHUNK_BYTES_MAX, Download, Next};
 use super::message::{Chunk, Message};
 use super::participant::Participant;
-use herd_model::Digest;
 
 impl Participant {
     /// Fetches a guest, asking this neighbour first.

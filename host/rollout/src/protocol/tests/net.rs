@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::protocol::adopt::NotAdopted;
-use crate::protocol::coordinate::{NotSwapped, Operation, Outcome};
+use herd_model::{Digest, SwapOptions};
+
+use crate::protocol::action::Action;
+use crate::protocol::adoption::NotAdopted;
+use crate::protocol::guest_store::GuestStore;
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
-use crate::protocol::participant::{Action, GuestStore, Participant};
-use herd_model::Digest;
-use herd_model::SwapOptions;
+use crate::protocol::outcome::{NotSwapped, Outcome};
+use crate::protocol::participant::Participant;
+use crate::protocol::proposal::Operation;
 
 /// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
 pub(crate) struct Net {
