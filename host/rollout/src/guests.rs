@@ -1,4 +1,6 @@
-//! The guests that a node has at hand.
+//! Guests that a node has: that of the configuration, those in memory, and those on disk.
+//!
+//! Bounds: the protocol names the guests that stay in memory; [`RolloutStore`] bounds those on disk.
 
 use std::sync::Arc;
 
@@ -7,38 +9,38 @@ use herd_model::Digest;
 use crate::protocol::guest_store::GuestStore;
 use crate::store::RolloutStore;
 
-/// The guests that are at hand: that of the configuration, those in memory for as long as they are wanted, and those on disk.
+/// Guest store of a node.
 pub(crate) struct Guests {
     store: RolloutStore,
     configured: (Digest, Arc<[u8]>),
-    held: Vec<(Digest, Arc<[u8]>)>,
+    cached: Vec<(Digest, Arc<[u8]>)>,
 }
 
 impl Guests {
     pub(crate) fn new(store: RolloutStore, configured: Arc<[u8]>) -> Self {
-        Self { store, configured: (Digest::of(&configured), configured), held: Vec::new() }
+        Self { store, configured: (Digest::of(&configured), configured), cached: Vec::new() }
     }
 }
 
 impl GuestStore for Guests {
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
-        let at_hand = self.held.iter().chain([&self.configured]).find(|(held, _)| *held == digest);
-        if let Some((_, guest)) = at_hand {
+        let in_memory = self.cached.iter().chain([&self.configured]).find(|(cached, _)| *cached == digest);
+        if let Some((_, guest)) = in_memory {
             return Some(Arc::clone(guest));
         }
-        // A peer asks for it part by part, so it stays in memory for a while.
+        // A peer asks chunk by chunk, and the file must not be read and hashed for each.
         let guest = self.store.guest(digest)?;
         self.cache(digest, Arc::clone(&guest));
         Some(guest)
     }
 
     fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>) {
-        if !self.held.iter().any(|(held, _)| *held == digest) {
-            self.held.push((digest, bytes));
+        if !self.cached.iter().any(|(cached, _)| *cached == digest) {
+            self.cached.push((digest, bytes));
         }
     }
 
     fn retain_only(&mut self, wanted: &[Digest]) {
-        self.held.retain(|(held, _)| wanted.contains(held));
+        self.cached.retain(|(cached, _)| wanted.contains(cached));
     }
 }

@@ -1,4 +1,9 @@
-//! The handle to a node's part in swaps of the herd.
+//! Handle to a node's part in swaps of the herd.
+//!
+//! Owns the queues to the driver and the driver until it is started. Never blocks the callers that serve: links, workers and
+//! the status are not delayed by a swap.
+//!
+//! Bounds: [`REMOTE_EVENTS_MAX`] messages of peers, [`LOCAL_EVENTS_MAX`] events of this node.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -17,22 +22,26 @@ use crate::protocol::message::Message;
 use crate::protocol::participant::Participant;
 use crate::protocol::proposal::Operation;
 use crate::protocol::{NotSwapped, Outcome, Plan};
+use crate::state_writer::StateWriter;
 use crate::status::{RolloutStatus, lock};
 use crate::store::{RolloutStore, StoredState};
 
 /// A node's part in swaps of the herd.
 pub struct Rollout {
-    /// What peers say. What finds it full is lost, as if the link had been.
+    /// Messages of peers. One that finds the queue full is dropped, as a link could have dropped it.
     remote: mpsc::Sender<Event>,
-    /// What happens at this node, which is not to be lost behind what peers say.
+    /// Events of this node, in a queue of their own so that peers cannot crowd them out.
     local: mpsc::Sender<Event>,
+    /// Driver that is not started yet.
     waiting: Mutex<Option<(Driver, Inbox)>>,
     status: Arc<Mutex<RolloutStatus>>,
 }
 
 impl Rollout {
-    /// Of a node that serves `live` already and has the guest of its configuration. Nothing happens until it is
-    /// [started](Self::start).
+    /// Part of a node that already serves the guest `serving`. Nothing happens until it is [started](Self::start).
+    ///
+    /// `nodes` are all configured nodes, including this one. `configured` is the guest of the configuration. A candidate is
+    /// dropped when its coordinator is silent for `candidate_max`. `stored` is what the store held at the start.
     #[must_use]
     pub fn new(
         node: &str,
@@ -52,86 +61,84 @@ impl Rollout {
             (participant.herd_state, participant.applied) = (herd_state, applied);
         }
         let status = Arc::default();
-        let driver = Driver {
-            participant,
-            store,
-            host: None,
-            local: local.clone(),
-            answer: None,
-            status: Arc::clone(&status),
-            unwritten: None,
-            writing: None,
-            write_again: None,
-            answering: None,
-            stopping: None,
-        };
-        driver.show();
+        let driver = Driver::new(participant, StateWriter::new(store), local.clone(), Arc::clone(&status));
         let inbox = Inbox { local: local_events, remote: remote_events };
         Self { remote, local, waiting: Mutex::new(Some((driver, inbox))), status }
     }
 
-    /// Takes part from now on, until it is stopped or the hands are gone. The returned task is to be spawned where it may wait.
+    /// Returns the task that takes part in swaps until the node stops or the host is gone. The caller spawns it, once: the
+    /// task of a second call ends at once.
+    ///
+    /// A panic of the task does not spread. It is logged, and the status shows it.
     pub fn start(&self, host: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
         let waiting = lock(&self.waiting).take();
+        let status = Arc::clone(&self.status);
         async move {
             let Some((mut driver, inbox)) = waiting else { return };
-            driver.host = Some(host);
-            let status = Arc::clone(&driver.status);
-            if AssertUnwindSafe(driver.drive(inbox)).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(driver.run(inbox, &host)).catch_unwind().await.is_err() {
                 tracing::error!(
-                    "the task for swaps of the herd panicked; this node takes part in none until it is restarted"
+                    "rollout task panicked; this node takes part in no swap of the herd until it is restarted"
                 );
-                lock(&status).ended = Some("its task panicked; the log says why".into());
+                lock(&status).ended = Some("its task panicked; the log has the details".into());
             }
         }
     }
 
-    /// A peer says something. Never waits: what finds the queue full is lost, as if the link had been.
+    /// Hands over the message of a peer. Never waits: with a full queue the message is lost, and the protocol repeats it.
     ///
     /// # Errors
     ///
-    /// It is malformed, in words; the link is to be closed.
+    /// The message is malformed, as the text says. The peer is at fault, and the caller closes the link.
     pub fn receive(&self, peer: &str, message: &[u8]) -> Result<(), String> {
-        let message = Message::decode(message).map_err(|error| format!("a malformed message about swaps: {error}"))?;
-        put(&self.remote, Event::Received(peer.into(), message));
+        let message = Message::decode(message).map_err(|error| format!("malformed rollout message: {error}"))?;
+        queue(&self.remote, Event::Received(peer.into(), message));
         Ok(())
     }
 
-    /// A link is up.
+    /// Reports that a link is up. Never waits.
     pub fn linked(&self, peer: &str) {
-        put(&self.local, Event::Linked(peer.into()));
+        queue(&self.local, Event::Linked(peer.into()));
     }
 
-    /// A link is down.
+    /// Reports that a link is down. Never waits.
     pub fn unlinked(&self, peer: &str) {
-        put(&self.local, Event::Unlinked(peer.into()));
+        queue(&self.local, Event::Unlinked(peer.into()));
     }
 
-    /// An operator of this node has had something else decide here. The bytes are those of a guest that is new to it.
+    /// Reports that an operator of this node activated another guest here. `guest` holds its bytes if they are new to the
+    /// node. Never waits.
     pub fn serving_changed(&self, guest: Option<&[u8]>) {
-        put(&self.local, Event::ServingChanged(guest.map(Into::into)));
+        queue(&self.local, Event::ServingChanged(guest.map(Into::into)));
     }
 
-    /// The node went back from a guest by itself.
+    /// Reports that the node rolled back from a guest by itself. Never waits: the caller is a worker that serves.
     pub fn rolled_back(&self, from: Digest, why: &str) {
-        put(&self.local, Event::RolledBack(from, why.into()));
+        queue(&self.local, Event::RolledBack(from, why.into()));
     }
 
-    /// Swaps the herd to a guest. Blocks until every node that can be reached serves it or somebody refused.
+    /// Swaps the herd to a guest. Blocks until every node that can be reached serves it, or the swap is refused.
     ///
     /// # Errors
     ///
     /// See [`NotSwapped`].
+    ///
+    /// # Panics
+    ///
+    /// In an asynchronous task, which must not block.
     pub fn swap(&self, guest: &[u8], options: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
         let plan = Plan { digest: Digest::of(guest), options };
         self.propose(Operation::Swap(plan), Some(guest.into()), who)
     }
 
-    /// Has the herd go back to the guest before. Blocks until every node that can be reached has.
+    /// Returns the herd to the guest before the last swap. Blocks until every node that can be reached serves it.
     ///
     /// # Errors
     ///
     /// See [`NotSwapped`].
+    ///
+    /// # Panics
+    ///
+    /// In an asynchronous task, which must not block.
     pub fn roll_back(&self, who: &str) -> Result<Outcome, NotSwapped> {
         self.propose(Operation::RollBack, None, who)
     }
@@ -139,18 +146,20 @@ impl Rollout {
     fn propose(&self, operation: Operation, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
         let (answer, answered) = oneshot::channel();
         let request = Request { operation, guest, who: who.into(), answer };
-        let asked = self.local.try_send(Event::Propose(request));
-        asked.map_err(|_| NotSwapped::Stopping)?;
+        let queued = self.local.try_send(Event::Propose(request));
+        queued.map_err(|_| NotSwapped::Stopping)?;
         answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
     }
 
-    /// How the node stands.
+    /// Status of this node in swaps of the herd.
     #[must_use]
     pub fn status(&self) -> RolloutStatus {
         lock(&self.status).clone()
     }
 
-    /// Gives up what was asked for, and waits until what is to be remembered is on the disk.
+    /// Cancels a proposal that has not committed, and waits until the state is on disk, for 3 s at most.
+    ///
+    /// Cancel safe: if the future is dropped, the driver stops all the same once the event is queued.
     pub async fn stop(&self) {
         let (stopped, done) = oneshot::channel();
         if self.local.send(Event::Stop(stopped)).await.is_ok() {
@@ -159,16 +168,16 @@ impl Rollout {
     }
 }
 
-/// Never waits.
-fn put(queue: &mpsc::Sender<Event>, event: Event) {
-    if queue.try_send(event).is_err() {
-        tracing::warn!("too much happens about swaps at once, and some of it is lost");
+/// Queues an event without waiting. With a full queue the event is dropped and logged.
+fn queue(events: &mpsc::Sender<Event>, event: Event) {
+    if events.try_send(event).is_err() {
+        tracing::warn!("rollout event dropped, queue full");
     }
 }
 
-/// A herd of fifty nodes says some hundred things in one round.
+/// Capacity for messages of peers. An attempt in a herd of fifty nodes takes some hundreds.
 const REMOTE_EVENTS_MAX: usize = 4096;
-/// Links that come and go, and what operators and jobs bring.
+/// Capacity for links that come and go, operators, and results of jobs.
 const LOCAL_EVENTS_MAX: usize = 1024;
-/// What a disk needs to write a guest, with room.
+/// Longest wait of a node that stops: the time of a disk to write a guest, with room.
 const STOP_MAX: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! What a node shows of swaps of the herd.
+//! Status of the rollout on one node, for `herd status`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,23 +6,24 @@ use serde::Serialize;
 
 use crate::protocol::HerdState;
 
-/// How a node stands, for people and scripts.
+/// Snapshot of a node's part in swaps of the herd.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RolloutStatus {
-    /// What it knows of the herd's generation.
+    /// State of the herd as this node knows it.
     #[serde(flatten)]
     pub herd_state: HerdState,
-    /// The number of the herd's swap that it has taken up or gone back from.
+    /// Number of the last swap of the herd that this node has adopted, refused or rolled back from; 0 if none.
     pub applied: u64,
-    /// The swap that it takes part in.
+    /// Attempt that this node takes part in.
     pub engaged: Option<String>,
-    /// What could not be written down.
+    /// Error of the last write of the state, until one succeeds.
     #[serde(rename = "memory_error")]
     pub store_error: Option<String>,
-    /// Why this node takes part in nothing any more, which is a fault of ours.
+    /// Reason why this node takes part in no swap of the herd until it is restarted: a bug of the host.
     pub ended: Option<String>,
 }
 
+/// Locks, also after a panic of another holder: no holder leaves a status half written.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,9 @@
-//! What a node remembers of swaps over a restart: the herd's generation, what it serves itself, and the bytes of both.
+//! State of swaps that survives a restart: the herd state, the generations of this node, and the bytes of their guests.
 //!
-//! A small file of JSON per node, and a directory of guests named by their digest, which is checked when one is read. What
-//! cannot be read is as if it had never been there: the node starts with the guest of its configuration, and hears from a
-//! peer what the herd has swapped to.
+//! One small JSON file per node, and a directory of guests named by their digest, which is verified on reading. Damaged files
+//! count as absent: the node then starts with the guest of its configuration, and learns the herd state from a peer.
 //!
-//! Bounds: the guests that were swapped to last.
+//! Bounds: the [`GUESTS_MAX`] guests that served last.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,21 +16,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::{HerdState, HerdSwap};
 
-/// What survives a restart.
+/// State of a node that survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredState {
-    /// What the node knows of the herd's generation.
+    /// State of the herd as the node knows it.
     #[serde(rename = "standing")]
     pub herd_state: HerdState,
-    /// The swap of the herd that it has taken up or gone back from.
+    /// Last swap of the herd that the node has adopted, refused or rolled back from.
     pub applied: Option<HerdSwap>,
-    /// The guest that decides.
+    /// Guest of the active generation.
     pub serving: Digest,
-    /// The guest that decides what that one cannot.
+    /// Guest of the previous generation.
     pub previous: Option<Digest>,
 }
 
-/// Where a node remembers.
+/// Files of a node's state.
 #[derive(Clone, Debug)]
 pub struct RolloutStore {
     file: PathBuf,
@@ -40,7 +39,7 @@ pub struct RolloutStore {
 }
 
 impl RolloutStore {
-    /// Of this node, in the directory for the state of its herd.
+    /// Store of a node, in the state directory of its herd. Touches no file.
     #[must_use]
     pub fn new(state: &Path, node: &str) -> Self {
         let name = herd_sys::file_name::of(node);
@@ -50,29 +49,29 @@ impl RolloutStore {
         Self { file: files.path(&format!("{name}.json")), files, guests }
     }
 
-    /// What is remembered, if anything is.
+    /// Reads the stored state. None if there is none or it is damaged; damage is logged.
     #[must_use]
     pub fn read(&self) -> Option<StoredState> {
         let bytes = std::fs::read(&self.file).ok()?;
         let read = serde_json::from_slice(&bytes);
         read.inspect_err(|error| {
-            tracing::error!(path = %self.file.display(), %error, "what was swapped is forgotten: the file is damaged");
+            tracing::error!(path = %self.file.display(), %error, "rollout state is damaged and ignored");
         })
         .ok()
     }
 
-    /// Remembers, and the bytes of these guests if they are not there yet: those first, so that nothing is remembered that
-    /// cannot be served.
+    /// Writes the state, and the guests that are not on disk yet. Those come first, so that a state never names a guest whose
+    /// bytes a crash has lost.
     ///
     /// # Errors
     ///
-    /// The disk fails. What was remembered before still is.
+    /// The disk failed. The state on disk is the one before.
     pub(crate) fn write(&self, stored: &StoredState, guests: &[(Digest, Arc<[u8]>)]) -> io::Result<()> {
         for (digest, guest) in guests {
             let name = name(*digest);
-            let there = std::fs::File::options().append(true).open(self.guests.path(&name));
-            // The newest are kept, so one that serves again is new again.
-            if there.and_then(|file| file.set_modified(SystemTime::now())).is_err() {
+            let existing = std::fs::File::options().append(true).open(self.guests.path(&name));
+            // The oldest files are evicted, so a guest that serves again has to count as new.
+            if existing.and_then(|file| file.set_modified(SystemTime::now())).is_err() {
                 self.guests.write(&name, &[guest])?;
             }
         }
@@ -81,14 +80,14 @@ impl RolloutStore {
         self.files.write(&file, &[&text])
     }
 
-    /// The bytes of a guest, if they are there and whole.
+    /// Reads the bytes of a guest. None if the file is absent, or damaged: then it is removed.
     #[must_use]
     pub fn guest(&self, digest: Digest) -> Option<Arc<[u8]>> {
         let path = self.guests.path(&name(digest));
         let bytes = std::fs::read(&path).ok()?;
         if Digest::of(&bytes) != digest {
-            // Gone, it is written anew when it is there again.
-            tracing::warn!(path = %path.display(), "a kept guest is damaged, and removed");
+            // `write` leaves an existing file alone, so a damaged one would stay for ever.
+            tracing::warn!(path = %path.display(), "stored guest is damaged and removed");
             let _ = std::fs::remove_file(&path);
             return None;
         }
@@ -100,9 +99,9 @@ fn name(digest: Digest) -> String {
     format!("{digest}.wasm")
 }
 
-/// In the directory of the herd.
+/// Directory of the files, in the state directory of the herd.
 const DIRECTORY: &str = "generations";
-/// The one that serves, the one before, and some that a rollback may come back to.
+/// Guests on disk per node: the active one, the previous one, and some to which a rollback may return.
 const GUESTS_MAX: usize = 8;
 
 #[cfg(test)]
@@ -113,7 +112,7 @@ mod tests {
 
     impl Scratch {
         fn new() -> Self {
-            Self(std::env::temp_dir().join(format!("herd-memory-{:016x}", rand::random::<u64>())))
+            Self(std::env::temp_dir().join(format!("herd-rollout-store-{:016x}", rand::random::<u64>())))
         }
     }
 
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_remembered_with_its_guest_and_apart_for_each_node() {
+    fn store_returns_what_was_written_and_keeps_nodes_apart() {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         assert_eq!(store.read(), None);
@@ -144,20 +143,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_not_used() {
+    fn store_keeps_the_field_names_of_its_file() {
+        let json = serde_json::to_value(stored(b"one")).unwrap();
+        assert_eq!(json["standing"], serde_json::json!({ "swap": null, "back": {} }));
+        assert!(["applied", "serving", "previous"].iter().all(|name| json.get(name).is_some()), "{json}");
+    }
+
+    #[test]
+    fn store_ignores_damaged_files() {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         store.write(&stored(b"one"), &guests(b"one")).unwrap();
         std::fs::write(store.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
         assert_eq!(store.guest(Digest::of(b"one")), None);
         store.write(&stored(b"one"), &guests(b"one")).unwrap();
-        assert!(store.guest(Digest::of(b"one")).is_some(), "and mended when it is there again");
+        assert!(store.guest(Digest::of(b"one")).is_some(), "the next write replaces it");
         std::fs::write(&store.file, b"{").unwrap();
         assert_eq!(store.read(), None);
     }
 
     #[test]
-    fn the_guests_that_served_last_are_kept() {
+    fn store_evicts_the_guests_that_served_longest_ago() {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         for number in 0..20_u8 {

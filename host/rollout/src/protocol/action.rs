@@ -1,4 +1,7 @@
-//! What a participant asks of its driver.
+//! Effects of the state machine.
+//!
+//! Owns their vocabulary and nothing else. The participant queues actions; the driver takes all of them after each event, so
+//! the queue is as long as the effects of one event.
 
 use std::sync::Arc;
 
@@ -8,22 +11,22 @@ use super::herd_state::HerdSwap;
 use super::message::{Attempt, Message, Plan};
 use super::outcome::{NotSwapped, Outcome};
 
-/// What is to be done.
+/// Effect that the driver performs for a participant.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Say something to a neighbour.
+    /// Send a message to a neighbour.
     Send(String, Message),
-    /// Say something to all neighbours but this one.
+    /// Send a message to every neighbour but this one.
     SendToAll(Option<String>, Message),
-    /// Make a candidate ready, and say what came of it with [`Participant::prepared`].
+    /// Make a candidate ready to serve, then report the result with `Participant::prepared`.
     Prepare { attempt: Attempt, plan: Plan, guest: Arc<[u8]> },
-    /// Drop the candidate that is ready.
+    /// Drop the prepared candidate.
     Abort { digest: Digest, who: String, why: String },
-    /// Have this guest decide: the candidate that is ready, the previous generation, or these bytes; and say what came of
-    /// it with [`Participant::adopted`].
+    /// Activate the guest of a committed swap: the prepared candidate, the previous generation, or these bytes. Then report
+    /// the result with `Participant::adopted`.
     Adopt { swap: HerdSwap, guest: Option<Arc<[u8]>> },
-    /// Write down what has to survive a restart.
+    /// Write the state that survives a restart.
     Persist,
-    /// Answer whoever asked for a swap.
+    /// Answer the operator who proposed the swap.
     Answer(Result<Outcome, NotSwapped>),
 }

@@ -1,4 +1,9 @@
-//! Taking up what the herd has swapped to, and going back from it.
+//! Adoption of what the herd has swapped to, and rollback of this node.
+//!
+//! Knows nothing of votes and candidates of other nodes: the only input is the herd state, so a node that missed the whole
+//! attempt adopts in the same way as one that took part.
+//!
+//! Bounds: one adoption at a time; retries are a second apart.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +18,32 @@ use super::message::{Adopted, Broadcast, Message, truncate};
 use super::participant::Participant;
 
 impl Participant {
-    /// Takes up what the herd has swapped to, if this node has not.
+    /// Spreads, stores and acts on a herd state that has changed. `except` is the neighbour that it came from.
+    pub(crate) fn herd_state_changed(&mut self, except: Option<&str>, now: Instant) {
+        let mut except = except.map(Into::into);
+        while let Some(swap) = self.herd_state.automatic_rollback(self.nodes.len()) {
+            tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd rolled back, so the whole herd does");
+            self.herd_state = HerdState { swap: Some(swap), ..HerdState::default() };
+            // Nobody has sent this state, so the sender may not have it either.
+            except = None;
+        }
+        // Sent before it is stored: once one neighbour has it, the commit survives this node.
+        self.push(Action::SendToAll(except, Message::HerdState(self.herd_state.clone())));
+        self.push(Action::Persist);
+        self.adopt_if_newer(now);
+        self.continue_proposal(now);
+    }
+
+    /// Starts to adopt the herd's swap, if this node has not yet.
     pub(crate) fn adopt_if_newer(&mut self, now: Instant) {
         let Some(swap) = self.herd_state.swap.clone().filter(|swap| Some(swap) > self.applied.as_ref()) else { return };
         match &self.adoption {
+            // The host is at work and cannot be interrupted; its result leads back here.
             Some(adoption) if adoption.started => return,
             Some(adoption) if adoption.swap == swap => return self.continue_adopting(now),
             _ => {}
         }
+        // This node has judged the guest before, and was restarted before it had stored that.
         if self.herd_state.rolled_back.contains_key(&self.node) {
             (self.applied, self.adoption) = (Some(swap), None);
             return self.push(Action::Persist);
@@ -28,7 +51,10 @@ impl Participant {
         self.start_adopting(swap, now);
     }
 
-    /// A node that was killed before it had written down that it went back hears so from those it had told.
+    /// Returns to the previous guest after a rollback of this node that was not stored.
+    ///
+    /// A node that was killed in between starts with the guest that it had rolled back from, and learns of its rollback from
+    /// the nodes that it had told.
     pub(crate) fn restore_rollback(&mut self, now: Instant) {
         let Some(swap) = self.herd_state.swap.as_ref().filter(|swap| swap.digest == self.serving) else { return };
         let Some(digest) = swap.previous.filter(|_| self.herd_state.rolled_back.contains_key(&self.node)) else {
@@ -44,25 +70,28 @@ impl Participant {
         self.continue_adopting(now);
     }
 
-    /// Orders what is to be taken up, as soon as it is there and nothing is in its way.
+    /// Activates the guest of the adoption as soon as it is here and nothing is in its way.
     pub(crate) fn continue_adopting(&mut self, now: Instant) {
         let Some(Adoption { swap, started: false, not_before }) = &self.adoption else { return };
         if now < *not_before {
             return;
         }
         let swap = swap.clone();
-        let ready = match &self.engaged {
-            // It will be ready in a moment, and a second one of the same kind would be in its way.
+        let is_ready = match &self.engagement {
+            // The host is preparing this very guest. Loading it a second time would take longer and need a second place;
+            // `prepared` continues the adoption.
             Some(Engagement { candidate: CandidateState::Preparing(plan), .. }) if plan.digest == swap.digest => return,
             Some(Engagement { candidate: CandidateState::Ready(plan), .. }) => plan.digest == swap.digest,
             _ => false,
         };
         let guest = self.guests.find(swap.digest);
-        if !ready && guest.is_none() && self.previous != Some(swap.digest) {
+        // A prepared candidate and the previous generation are loaded already, so neither needs bytes.
+        if !is_ready && guest.is_none() && self.previous != Some(swap.digest) {
             let from = self.state_source.clone();
             return self.start_download(swap.digest, &from, now);
         }
         if let Some(guest) = &guest {
+            // In memory, because the action to persist that follows the adoption writes them.
             self.guests.cache(swap.digest, Arc::clone(guest));
         }
         if let Some(adoption) = &mut self.adoption {
@@ -71,13 +100,14 @@ impl Participant {
         self.push(Action::Adopt { swap, guest });
     }
 
-    /// What came of taking up a swap, and what decides here now.
-    pub(crate) fn adopted(&mut self, swap: &HerdSwap, came: Result<Adopted, NotAdopted>, live: Digest, now: Instant) {
+    /// Handles the result of an adoption. `live` is the guest of the active generation now.
+    pub(crate) fn adopted(&mut self, swap: &HerdSwap, result: Result<Adopted, NotAdopted>, live: Digest, now: Instant) {
         self.serving = live;
-        let is_the_last = self.herd_state.swap.as_ref() == Some(swap);
-        let taken = match came {
+        // The herd may have moved on while the host was at work.
+        let is_last = self.herd_state.swap.as_ref() == Some(swap);
+        let result = match result {
             Err(NotAdopted::RetryLater(why)) => {
-                tracing::info!(node = %self.node, swap = swap.number, why, "a swap of the herd is taken up later");
+                tracing::info!(node = %self.node, swap = swap.number, why, "adoption of a herd swap postponed");
                 self.adoption = Some(Adoption { swap: swap.clone(), started: false, not_before: now + RETRY_PAUSE });
                 return;
             }
@@ -85,28 +115,33 @@ impl Participant {
                 truncate(&mut why);
                 Err(why)
             }
-            // It may have been sent back before this was heard, and the herd along with it.
-            Ok(taken) => match self.herd_state.rolled_back.get(&self.node).filter(|_| is_the_last) {
+            // The new generation can fail its probation before the result of its activation arrives here. The node has
+            // rolled back then, and in a small herd the herd has too.
+            Ok(adopted) => match self.herd_state.rolled_back.get(&self.node).filter(|_| is_last) {
                 Some(why) => Err(why.clone()),
-                None if !is_the_last && live != swap.digest => Err(WENT_BACK.into()),
-                None => Ok(taken),
+                None if !is_last && live != swap.digest => Err(ROLLED_BACK_AT_ONCE.into()),
+                None => Ok(adopted),
             },
         };
         self.adoption = None;
+        // A restored rollback has the number of the swap that it undoes, and must not count as that swap.
         if self.herd_state.swap.as_ref().is_none_or(|last| last.number != swap.number || last == swap) {
             self.applied = self.applied.take().max(Some(swap.clone()));
         }
-        // What was ready serves, or does not serve; either way there is nothing to be given up any more.
-        if let Some(engaged) = self.engaged.take_if(|engaged| engaged.candidate.digest() == Some(swap.digest)) {
+        // The attempt has served its purpose: its candidate is active now, or was refused for good.
+        if let Some(engaged) = self.engagement.take_if(|engaged| engaged.candidate.digest() == Some(swap.digest)) {
             self.discard_pending |= matches!(engaged.candidate, CandidateState::Preparing(_));
         }
         let (node, number) = (self.node.clone(), swap.number);
-        self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, result: taken.clone() });
-        self.receive_adoption_result(&node, number, taken.clone(), now);
+        // Only the coordinator reads this, for its answer to the operator. If it is lost, the node is reported as pending.
+        self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, result: result.clone() });
+        // A node does not receive its own broadcasts, and this one may be the coordinator.
+        self.receive_adoption_result(&node, number, result.clone(), now);
         self.push(Action::Persist);
-        if let Err(why) = taken
-            && is_the_last
+        if let Err(why) = result
+            && is_last
         {
+            // Refusals count towards the half of the herd that brings an automatic rollback.
             self.herd_state.rolled_back.insert(node, why);
             self.herd_state_changed(None, now);
         }
@@ -114,41 +149,32 @@ impl Participant {
         self.adopt_if_newer(now);
     }
 
-    /// Something else decides here now, by the word of an operator of this node.
+    /// Notes that an operator of this node activated another guest here.
+    ///
+    /// The herd state and `applied` stay, so the choice holds until the herd swaps next.
     pub(crate) fn serving_changed(&mut self, digest: Digest) {
         self.serving = digest;
         self.push(Action::Persist);
     }
 
-    /// The node went back from a guest by itself, to this one. That may be heard before it is heard that the guest was
-    /// taken up.
+    /// Handles a rollback of this node by itself, from a guest to another.
     pub(crate) fn rolled_back(&mut self, from: Digest, to: Digest, mut why: String, now: Instant) {
         self.serving_changed(to);
+        // A guest that this node's own operator activated is no matter of the herd.
         let Some(swap) = self.herd_state.swap.as_ref().filter(|swap| swap.digest == from) else { return };
-        let is_taken = self.applied.as_ref() == Some(swap);
-        let is_being_taken = self.adoption.as_ref().is_some_and(|adoption| adoption.started && adoption.swap == *swap);
-        if is_taken || is_being_taken {
+        let is_adopted = self.applied.as_ref() == Some(swap);
+        // The worker that counted the last fault may report before the thread that activated the guest.
+        let is_being_adopted =
+            self.adoption.as_ref().is_some_and(|adoption| adoption.started && adoption.swap == *swap);
+        if is_adopted || is_being_adopted {
             truncate(&mut why);
             self.herd_state.rolled_back.insert(self.node.clone(), why);
             self.herd_state_changed(None, now);
         }
     }
-
-    pub(crate) fn herd_state_changed(&mut self, except: Option<&str>, now: Instant) {
-        let mut except = except.map(Into::into);
-        while let Some(swap) = self.herd_state.automatic_rollback(self.nodes.len()) {
-            tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd went back, so all of it does");
-            self.herd_state = HerdState { swap: Some(swap), ..HerdState::default() };
-            except = None;
-        }
-        self.push(Action::SendToAll(except, Message::HerdState(self.herd_state.clone())));
-        self.push(Action::Persist);
-        self.adopt_if_newer(now);
-        self.continue_proposal(now);
-    }
 }
 
-/// What becomes of a guest that faults before anybody has heard that it serves.
-const WENT_BACK: &str = "it was sent back at once, and so was the herd; herd audit says why";
-/// Between two tries to take up what something is in the way of.
+/// Reason of a node whose new generation failed before its activation was reported.
+const ROLLED_BACK_AT_ONCE: &str = "it was sent back at once, and so was the herd; herd audit says why";
+/// Pause before another try at an adoption that something temporary prevented.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -1,25 +1,25 @@
-//! A swap of the herd that this node is about to adopt.
+//! Adoption of a committed swap by one node.
 
 use std::time::Instant;
 
 use super::herd_state::HerdSwap;
 
-/// A swap that the herd has made and this node is about to.
+/// Committed swap that this node is adopting.
 pub(crate) struct Adoption {
     pub(crate) swap: HerdSwap,
-    /// The order was given; before, its bytes are on their way.
+    /// True once the action was emitted. Before that, the bytes are on their way or the node waits for a retry.
     pub(crate) started: bool,
-    /// Not to be ordered before.
+    /// Earliest time of the action.
     pub(crate) not_before: Instant,
 }
 
-/// A swap of the herd was not taken up. Nothing changed.
+/// A node did not adopt a committed swap. Nothing changed on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdopted {
-    /// Something is in the way that will be gone. It is tried again.
+    /// A temporary obstacle, such as another candidate on this node. The node retries after a second.
     #[error("{0}")]
     RetryLater(String),
-    /// It cannot serve here.
+    /// The guest cannot serve here. The node stays on its generation and counts as rolled back.
     #[error("{0}")]
     Refused(String),
 }

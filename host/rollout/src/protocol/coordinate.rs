@@ -1,13 +1,19 @@
-//! The asking node's part: calls every node, has the guest made ready on all that answer, and commits if all are.
+//! Coordinator of a proposal: enlists every node, has the guest made ready on all that answer, and commits if none refuses.
 //!
 //! ```text
-//! calling -> preparing -> settling -> answered        (a rollback needs no preparing)
-//!    |           '-- somebody refused, or the herd swapped meanwhile: given up
-//!    '-- another swap is first: rests a moment and calls again
+//! enlisting -> preparing -> committed -> answered        (a rollback of the herd needs no preparing)
+//!    |             '-- a node refused, or the herd swapped meanwhile: aborted
+//!    '-- a node takes part in another attempt: backs off, and enlists again
 //! ```
 //!
-//! Of two swaps at once one comes first. The other one is given up everywhere, and tries again only if the first did not
-//! come to anything: whoever asked for it has not seen what serves now.
+//! Unlike textbook two-phase commit, the coordinator does not wait for absent nodes, and participants never ask it for the
+//! decision. The decision is the herd state, which every node spreads; so the coordinator may die at any moment without
+//! blocking anyone. Of two proposals at once one commits; the other one is aborted, and is retried only if the first did not
+//! commit, because its operator has not seen what serves now.
+//!
+//! Knows nothing of how votes and results travel, and nothing of the host.
+//!
+//! Bounds: one proposal per node, and a deadline for every phase.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -22,11 +28,12 @@ use super::participant::Participant;
 use super::proposal::{Operation, Phase, Proposal};
 
 impl Participant {
-    /// A swap is asked for at this node.
+    /// Starts a proposal of an operator at this node.
     pub(crate) fn propose(&mut self, operation: Operation, who: &str, now: Instant) {
         if self.proposal.is_some() {
             return self.answer(Err(NotSwapped::Busy));
         }
+        // A rollback is committed without votes on a candidate, so whether it is possible must be known before.
         if let Operation::RollBack = operation {
             match &self.herd_state.swap {
                 None => return self.answer(Err(NotSwapped::NoPrevious)),
@@ -49,11 +56,12 @@ impl Participant {
         self.enlist_all(attempt, now);
     }
 
-    /// Nobody waits for the answer any more.
+    /// Ends the proposal because this node is shutting down.
     pub(crate) fn cancel_proposal(&mut self) {
         if let Some(proposal) = self.proposal.take() {
+            // A commit cannot be taken back: this node does not know which nodes have heard of it.
             if !matches!(proposal.phase, Phase::Committed { .. }) {
-                self.abort_attempt(proposal.attempt, "the node that was asked stops");
+                self.abort_attempt(proposal.attempt, "the coordinator is shutting down");
             }
             self.answer(Err(NotSwapped::Stopping));
         }
@@ -65,17 +73,17 @@ impl Participant {
         self.enlist(attempt, &node, now);
     }
 
-    /// A node stands to a round like this.
+    /// Counts the vote of a node.
     pub(crate) fn receive_vote(&mut self, attempt: &Attempt, node: &str, vote: Vote, now: Instant) {
-        let known = self.nodes.contains(node);
-        // Nobody would take a swap of such a number for one.
-        let absurd = self.herd_state.number().saturating_add(NUMBERS_AHEAD_MAX);
-        if matches!(vote, Vote::Enlisted(number) if number > absurd) {
+        let is_configured = self.nodes.contains(node);
+        // The commit takes the highest number plus one. Peers would drop a herd state with a number this high.
+        let implausible = self.herd_state.number().saturating_add(NUMBERS_AHEAD_MAX);
+        if matches!(vote, Vote::Enlisted(number) if number > implausible) {
             return;
         }
-        let Some(proposal) = self.proposal.as_mut().filter(|proposal| proposal.attempt == *attempt && known) else {
-            return;
-        };
+        let proposal = self.proposal.as_mut().filter(|proposal| proposal.attempt == *attempt && is_configured);
+        let Some(proposal) = proposal else { return };
+        // It was silent and is back, in time for its vote to count.
         proposal.unreachable.remove(node);
         if let Vote::Enlisted(number) = vote {
             proposal.number_highest = proposal.number_highest.max(number);
@@ -84,47 +92,51 @@ impl Participant {
         self.continue_proposal(now);
     }
 
-    /// Counts the silence of others from now on: this node did not listen.
+    /// Measures the silence of participants from now on.
     pub(crate) fn reset_silence(&mut self, now: Instant) {
         if let Some(proposal) = &mut self.proposal {
-            proposal.votes.values_mut().for_each(|(_, heard)| *heard = now);
+            proposal.votes.values_mut().for_each(|(_, heard_at)| *heard_at = now);
         }
     }
 
-    /// A node has taken up a swap, or has not.
+    /// Notes that a node has adopted the committed swap, or could not.
     pub(crate) fn receive_adoption_result(
         &mut self,
         node: &str,
         number: u64,
-        came: Result<Adopted, String>,
+        result: Result<Adopted, String>,
         now: Instant,
     ) {
         if let Some(Proposal { phase: Phase::Committed { swap, results, .. }, .. }) = &mut self.proposal
             && swap.number == number
             && self.nodes.contains(node)
         {
-            results.insert(node.into(), came);
+            results.insert(node.into(), result);
             self.continue_proposal(now);
         }
     }
 
-    /// Does what is due of a swap that this node was asked for.
+    /// Takes the step of the proposal that is due. Called after each vote, result and change of the herd state, and by ticks.
     pub(crate) fn continue_proposal(&mut self, now: Instant) {
         let Some(proposal) = &mut self.proposal else { return };
         let (attempt, started) = (proposal.attempt.clone(), proposal.started);
-        let meanwhile = self.herd_state.swap.clone().filter(|swap| Some(swap) != proposal.base.as_ref());
-        if let (Some(swap), false) = (meanwhile, matches!(proposal.phase, Phase::Committed { .. })) {
+        let newer = self.herd_state.swap.clone().filter(|swap| Some(swap) != proposal.base.as_ref());
+        // After the own commit a newer swap is this one, or one that has followed it.
+        if let (Some(swap), false) = (newer, matches!(proposal.phase, Phase::Committed { .. })) {
             let HerdSwap { number, digest, who, .. } = swap;
-            self.abort_attempt(attempt, "the herd swapped to something else");
+            // The operator decided on the base of what served then. To replace a swap unseen would be a lost update.
+            self.abort_attempt(attempt, "the herd swapped to another guest");
             return self.end_proposal(Err(NotSwapped::Superseded { number, digest: digest.short(), who }));
         }
         match &mut proposal.phase {
             Phase::Enlisting { until } => {
                 if let Some(other) = proposal.votes.values().find_map(|(vote, _)| vote.busy_with()) {
                     let other = other.to_string();
+                    // Two coordinators that each hold some nodes would block each other. Both let go, and a random pause
+                    // keeps them from meeting again.
                     let backoff = BACKOFF_MIN + BACKOFF_MIN.mul_f64(3.0 * share((self.random)()));
                     proposal.phase = Phase::BackingOff { until: now + backoff, other };
-                    self.abort_attempt(attempt, "another swap is first");
+                    self.abort_attempt(attempt, "another swap is in progress");
                 } else if proposal.votes.len() == self.nodes.len() || now >= *until {
                     self.finish_enlisting(now);
                 }
@@ -147,8 +159,10 @@ impl Participant {
         }
     }
 
+    /// Starts another attempt at the proposal.
     fn retry(&mut self, now: Instant) {
         let Some(who) = self.proposal.as_ref().map(|proposal| proposal.attempt.who.clone()) else { return };
+        // With a new nonce: votes and aborts of the last attempt may still be on their way.
         let attempt = self.new_attempt(&who);
         if let Some(proposal) = &mut self.proposal {
             proposal.attempt = attempt.clone();
@@ -158,7 +172,7 @@ impl Participant {
         self.enlist_all(attempt, now);
     }
 
-    /// Everybody who can be reached takes part.
+    /// Goes on once every node that can be reached takes part.
     fn finish_enlisting(&mut self, now: Instant) {
         let Some(proposal) = &mut self.proposal else { return };
         let attempt = proposal.attempt.clone();
@@ -167,25 +181,30 @@ impl Participant {
                 proposal.phase = Phase::Preparing { refused_at: None };
                 proposal.enlist_at = now + ENLIST_EVERY;
                 let node = self.node.clone();
+                // Before the own candidate: the others download and compile at the same time.
                 self.broadcast(Broadcast::Prepare(attempt.clone(), plan.clone()));
                 self.prepare_candidate(attempt, plan, &node, now);
             }
+            // The participants have served that guest and kept its bytes, so no vote on it is needed. Enlisting has locked
+            // out other proposals all the same, and has brought the highest number.
             Operation::RollBack => {
                 let Some(last) = self.herd_state.swap.clone() else { return };
                 let Some(digest) = last.previous else { return };
-                self.commit_to(digest, Some(last.digest), now);
+                self.commit(digest, Some(last.digest), now);
             }
         }
     }
 
+    /// Commits if every participant is ready, aborts if one refused or the time is up, and sends heartbeats otherwise.
     fn check_votes(&mut self, attempt: Attempt, now: Instant) {
         let Some(proposal) = &mut self.proposal else { return };
         let Phase::Preparing { refused_at } = &mut proposal.phase else { return };
-        // A node of which nothing is heard any more has not refused: it is absent, and hears of the swap when it is back.
-        let silent = |(_, heard): &(Vote, Instant)| now.duration_since(*heard) >= SILENCE_MAX;
+        // A node that fell silent has not refused: it is absent, and adopts the swap when it is back. Waiting for it would
+        // let one dead node block every swap.
+        let is_silent = |(_, heard_at): &(Vote, Instant)| now.duration_since(*heard_at) >= SILENCE_MAX;
         let others = proposal.votes.iter().filter(|(node, _)| **node != self.node);
-        let unreachable = others.filter(|(_, vote)| silent(vote)).map(|(node, _)| node.clone());
-        proposal.unreachable.extend(unreachable.collect::<Vec<_>>());
+        let silent = others.filter(|(_, vote)| is_silent(vote)).map(|(node, _)| node.clone());
+        proposal.unreachable.extend(silent.collect::<Vec<_>>());
         let present = proposal.votes.iter().filter(|(node, _)| !proposal.unreachable.contains(*node));
         let votes: Vec<(&String, &Vote)> = present.map(|(node, (vote, _))| (node, vote)).collect();
         let refusals: BTreeMap<String, String> =
@@ -194,63 +213,64 @@ impl Participant {
             votes.iter().filter(|(_, vote)| vote.is_pending()).map(|(node, _)| (*node).clone()).collect();
         if !refusals.is_empty() {
             let since = *refused_at.get_or_insert(now);
+            // A guest that one node refuses is often refused by all. A moment more tells the operator so in one answer.
             if pending.is_empty() || now >= since + REFUSALS_MAX {
-                let (node, why) = refusals.first_key_value().expect("there is one");
+                let (node, why) = refusals.first_key_value().expect("the map is not empty");
                 self.abort_attempt(attempt, &format!("{node} refused: {why}"));
                 self.end_proposal(Err(NotSwapped::Refused(refusals)));
             }
         } else if pending.is_empty() {
             let Operation::Swap(plan) = proposal.operation.clone() else { return };
-            let before = match &self.herd_state.swap {
+            let previous = match &self.herd_state.swap {
+                // The same guest again: a rollback should not return to itself.
                 Some(swap) if swap.digest == plan.digest => swap.previous,
                 Some(swap) => Some(swap.digest),
+                // The first swap of the herd, whose nodes serve the guest of their configuration.
                 None => Some(self.serving),
             };
-            self.commit_to(plan.digest, before, now);
+            self.commit(plan.digest, previous, now);
         } else if now >= proposal.started + PREPARE_MAX {
-            self.abort_attempt(attempt, "it took too long to make the guest ready everywhere");
+            self.abort_attempt(attempt, "the guest was not ready everywhere in time");
             self.end_proposal(Err(NotSwapped::TimedOut(pending)));
         } else if now >= proposal.enlist_at {
             proposal.enlist_at = now + ENLIST_EVERY;
             let operation = proposal.operation.clone();
+            // The heartbeat: participants learn that the coordinator lives, and their votes tell it that they do.
             self.enlist_all(attempt.clone(), now);
-            // A node that has come up meanwhile, or missed it, hears what is to be got ready.
+            // For nodes that came up meanwhile, or lost the first one.
             if let Operation::Swap(plan) = operation {
                 self.broadcast(Broadcast::Prepare(attempt, plan));
             }
         }
     }
 
-    fn commit_to(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
+    /// Makes a swap the herd's. Nothing takes it back from here on; another swap can follow it.
+    fn commit(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
         let Some(proposal) = &mut self.proposal else { return };
+        // Above every number that a participant knows, so that this swap wins on all of them.
         let number = proposal.number_highest.max(self.herd_state.number()).saturating_add(1);
         let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string() };
+        // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
         proposal.phase = Phase::Committed { swap: swap.clone(), until: now + ADOPT_MAX, results: BTreeMap::new() };
         let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack));
-        self.commit(swap, now);
+        self.herd_state.merge(HerdState { swap: Some(swap), ..HerdState::default() });
+        self.herd_state_changed(None, now);
         if is_rollback {
-            // There is no candidate that taking the swap up would end this with.
+            // Adoption ends the engagements in a swap, by the digest of their candidate. Those in a rollback have none.
             self.abort_attempt(attempt, "it is over");
         }
     }
 
-    /// Makes a swap the herd's: from here on it is never taken back, only followed by another one.
-    fn commit(&mut self, swap: HerdSwap, now: Instant) {
-        self.herd_state.merge(HerdState { swap: Some(swap), ..HerdState::default() });
-        self.herd_state_changed(None, now);
-    }
-
+    /// Answers with the result on each node.
     fn finish(&mut self) {
-        let Some(Proposal { phase: Phase::Committed { swap, results, .. }, votes, unreachable, .. }) = &self.proposal
-        else {
-            return;
-        };
+        let Some(proposal) = &self.proposal else { return };
+        let Phase::Committed { swap, results, .. } = &proposal.phase else { return };
         let outcome = |node: &String| match results.get(node) {
             Some(Ok(Adopted { generation, name })) => {
                 NodeOutcome::Serving { generation: *generation, name: name.clone() }
             }
             Some(Err(why)) => NodeOutcome::RolledBack(why.clone()),
-            None if votes.contains_key(node) && !unreachable.contains(node) => NodeOutcome::Pending,
+            None if proposal.votes.contains_key(node) && !proposal.unreachable.contains(node) => NodeOutcome::Pending,
             None => NodeOutcome::Absent,
         };
         let nodes = self.nodes.iter().map(|node| (node.clone(), outcome(node))).collect();
@@ -258,17 +278,12 @@ impl Participant {
         self.end_proposal(Ok(Outcome { swap, nodes }));
     }
 
+    /// Aborts an attempt on every node. A node that misses the broadcast drops its candidate when the heartbeats stay away.
     fn abort_attempt(&mut self, attempt: Attempt, why: &str) {
         self.broadcast(Broadcast::Abort(attempt.clone(), why.into()));
         if self.is_engaged_in(&attempt) {
             self.abort_engagement(why);
         }
-    }
-
-    /// The guest that this node was asked to swap to, and has in memory only.
-    pub(crate) fn proposed_guest(&self) -> Option<Digest> {
-        let Operation::Swap(plan) = &self.proposal.as_ref()?.operation else { return None };
-        Some(plan.digest)
     }
 
     fn end_proposal(&mut self, answer: Result<Outcome, NotSwapped>) {
@@ -285,23 +300,23 @@ impl Participant {
     }
 }
 
-/// Random bits as a share of 1.
-#[allow(clippy::cast_precision_loss, reason = "a pause for people")]
+/// Random bits as a fraction of 1.
+#[allow(clippy::cast_precision_loss, reason = "the length of a pause needs no more")]
 fn share(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Who is to take part has answered by then. Only a herd with absent nodes waits for so long.
+/// Time for nodes to enlist. It passes in full only if a configured node is absent.
 const ENLIST_MAX: Duration = Duration::from_secs(1);
-/// How often the nodes that take part are called again, so that each side knows that the other is there.
+/// Interval of heartbeats.
 const ENLIST_EVERY: Duration = Duration::from_secs(1);
-/// A node that has missed so many calls is absent.
+/// Silence after which a participant counts as absent: five heartbeats without a vote.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// When one node has refused, the others may say for so long that they do too.
+/// Time after the first refusal in which further ones are collected.
 const REFUSALS_MAX: Duration = Duration::from_secs(1);
-/// Taking up what is ready takes milliseconds.
+/// Time for participants to report their adoption. Activating a prepared candidate takes milliseconds.
 const ADOPT_MAX: Duration = Duration::from_secs(10);
-/// When another swap is first: between two calls, four times as much at most.
+/// Shortest pause before the next attempt; the longest is four times that.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// And how long it may be.
+/// Time after which a proposal that finds nodes busy is refused.
 const OTHER_SWAP_MAX: Duration = Duration::from_secs(5);

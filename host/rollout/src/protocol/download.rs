@@ -1,9 +1,13 @@
-//! A guest on its way to this node: part after part, from one neighbour, or from another if that one lacks it.
+//! Download of a guest from a neighbour, chunk by chunk.
 //!
-//! Each part is asked for when the one before is there, so a transfer never fills a link's queue, and reports go in between.
-//! The bytes are believed when their hash is the one that was asked for.
+//! The next chunk is requested when the one before has arrived, so a transfer never fills a link's queue and reports pass in
+//! between. If the neighbour lacks the guest or does not answer, the next one is asked. Bytes count only when their hash is
+//! the digest that was asked for, so no neighbour needs to be trusted.
+//!
+//! Bounds: `GUEST_BYTES_MAX` bytes in memory, one outstanding request, and a deadline for its answer.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use herd_model::Digest;
@@ -11,47 +15,51 @@ use herd_model::limits::GUEST_BYTES_MAX;
 
 use super::message::Chunk;
 
-/// A transfer.
+/// Download in progress.
 pub(crate) struct Download {
     pub(crate) digest: Digest,
     bytes: Vec<u8>,
+    /// Length of the guest, as the first chunk says.
     total: Option<u64>,
-    /// Who is asked.
+    /// Neighbour that is asked.
     from: String,
-    /// When to ask again, be it because the neighbour does not answer or because it has nothing yet.
+    /// When to ask the next neighbour.
     retry_at: Instant,
 }
 
-/// What to do about a transfer.
+/// Next step of a download.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Ask this neighbour for what follows so many bytes.
+    /// Request the chunk at this offset from this neighbour.
     Get(String, u64),
-    /// It is complete.
+    /// The guest is complete.
     Done(Vec<u8>),
-    /// Wait.
+    /// Nothing to do yet.
     Wait,
 }
 
 impl Download {
-    /// Begins, with the neighbour to ask first.
+    /// Starts a download from this neighbour.
     pub(crate) fn new(digest: Digest, from: &str, now: Instant) -> (Self, Next) {
         let download = Self { digest, bytes: Vec::new(), total: None, from: from.into(), retry_at: now + ANSWER_MAX };
         (download, Next::Get(from.into(), 0))
     }
 
-    /// A part has come.
+    /// Adds a chunk that arrived.
     pub(crate) fn receive(&mut self, from: &str, chunk: Chunk, now: Instant) -> Next {
         let expected = self.bytes.len() as u64;
+        // Late or repeated, or of a neighbour that is not asked any more.
         if chunk.digest != self.digest || from != self.from || chunk.offset != expected {
             return Next::Wait;
         }
         let total = *self.total.get_or_insert(chunk.total);
-        let whole = expected + chunk.bytes.len() as u64;
+        let length = expected + chunk.bytes.len() as u64;
+        // An empty chunk makes no progress, and a length over the limit or one that changes would let a peer fill this
+        // node's memory. The next neighbour is asked at the deadline.
         if (chunk.bytes.is_empty() && total > 0)
             || total > GUEST_BYTES_MAX as u64
             || chunk.total != total
-            || whole > total
+            || length > total
         {
             self.restart();
             self.retry_at = now + ANSWER_MAX;
@@ -59,32 +67,32 @@ impl Download {
         }
         self.bytes.extend_from_slice(&chunk.bytes);
         self.retry_at = now + ANSWER_MAX;
-        if whole < total {
-            return Next::Get(self.from.clone(), whole);
+        if length < total {
+            return Next::Get(self.from.clone(), length);
         }
         let bytes = std::mem::take(&mut self.bytes);
         if Digest::of(&bytes) == self.digest {
             return Next::Done(bytes);
         }
-        tracing::warn!(peer = from, digest = %self.digest.short(), "a peer sent other bytes than were asked for");
+        tracing::warn!(peer = from, digest = %self.digest.short(), "peer sent bytes with another digest");
         self.restart();
         Next::Wait
     }
 
-    /// The neighbour has nothing, or not yet.
+    /// Notes that the neighbour does not have the guest, or not yet.
     pub(crate) fn not_found(&mut self, from: &str, digest: Digest, now: Instant) {
         if digest == self.digest && from == self.from {
+            // With several neighbours another is asked then; an only neighbour is asked again, and may have it by then.
             self.retry_at = now + NOT_FOUND_PAUSE;
         }
     }
 
-    /// Time has passed. Asks the next neighbour if the one that was asked had its time.
+    /// Asks the next neighbour if the deadline of the current one has passed or its link is down.
     pub(crate) fn tick(&mut self, neighbours: &BTreeSet<String>, now: Instant) -> Next {
         if now < self.retry_at && neighbours.contains(&self.from) {
             return Next::Wait;
         }
-        let next =
-            neighbours.range::<str, _>((std::ops::Bound::Excluded(&*self.from), std::ops::Bound::Unbounded)).next();
+        let next = neighbours.range::<str, _>((Bound::Excluded(&*self.from), Bound::Unbounded)).next();
         let Some(next) = next.or_else(|| neighbours.first()) else { return Next::Wait };
         if *next != self.from {
             self.restart();
@@ -94,18 +102,18 @@ impl Download {
         Next::Get(self.from.clone(), self.bytes.len() as u64)
     }
 
-    /// Another neighbour may count the bytes in another way, if it does not tell the truth.
+    /// Drops the bytes. Chunks of two neighbours are never mixed: if one of them lies, the hash would blame the other.
     fn restart(&mut self) {
         self.bytes = Vec::new();
         self.total = None;
     }
 }
 
-/// A part of a guest. A quarter of the longest frame.
+/// Longest chunk in bytes: a quarter of the longest frame.
 pub(crate) const CHUNK_BYTES_MAX: usize = 256 << 10;
-/// A neighbour that is on the way to having it has it soon.
+/// Pause after a negative answer. A neighbour that is downloading the guest itself has it soon.
 const NOT_FOUND_PAUSE: Duration = Duration::from_millis(20);
-/// One that does not answer for so long may be gone without its link knowing.
+/// Deadline for an answer. A neighbour that misses it may be gone without its link having noticed.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -122,25 +130,29 @@ mod tests {
     }
 
     #[test]
-    fn parts_become_a_guest() {
+    fn download_joins_chunks_of_the_neighbour_that_was_asked() {
         let (guest, now) = (b"0123456789", Instant::now());
         let (mut download, next) = Download::new(Digest::of(guest), "Juzang", now);
         assert_eq!(next, Next::Get("Juzang".into(), 0));
         assert_eq!(download.receive("Juzang", chunk(guest, 0, 4), now), Next::Get("Juzang".into(), 4));
-        assert_eq!(download.receive("Juzang", chunk(guest, 0, 4), now), Next::Wait, "a part that was had");
-        assert_eq!(download.receive("Jaquez", chunk(guest, 4, 6), now), Next::Wait, "of one who was not asked");
+        assert_eq!(download.receive("Juzang", chunk(guest, 0, 4), now), Next::Wait, "a repeated chunk");
+        assert_eq!(
+            download.receive("Jaquez", chunk(guest, 4, 6), now),
+            Next::Wait,
+            "of a neighbour that was not asked"
+        );
         assert_eq!(download.receive("Juzang", chunk(guest, 4, 6), now), Next::Done(guest.to_vec()));
     }
 
     #[test]
-    fn a_guest_without_a_byte_is_one_part() {
+    fn download_of_an_empty_guest_is_one_chunk() {
         let now = Instant::now();
         let (mut download, _) = Download::new(Digest::of(b""), "Juzang", now);
         assert_eq!(download.receive("Juzang", chunk(b"", 0, 0), now), Next::Done(vec![]));
     }
 
     #[test]
-    fn who_lacks_it_or_does_not_answer_is_not_the_only_one_who_is_asked() {
+    fn download_moves_on_from_a_neighbour_that_lacks_the_guest_or_is_silent() {
         let (guest, now) = (b"0123456789", Instant::now());
         let (mut download, _) = Download::new(Digest::of(guest), "Juzang", now);
         download.not_found("Juzang", Digest::of(guest), now);
@@ -149,11 +161,15 @@ mod tests {
         assert_eq!(download.tick(&neighbours(), now + NOT_FOUND_PAUSE), Next::Wait);
         assert_eq!(download.tick(&neighbours(), now + NOT_FOUND_PAUSE + ANSWER_MAX), Next::Get("Juzang".into(), 0));
         let alone = BTreeSet::from(["Jaquez".to_string()]);
-        assert_eq!(download.tick(&alone, now), Next::Get("Jaquez".into(), 0), "a link that is gone is not waited for");
+        assert_eq!(
+            download.tick(&alone, now),
+            Next::Get("Jaquez".into(), 0),
+            "a neighbour without a link is skipped at once"
+        );
     }
 
     #[test]
-    fn bytes_that_are_not_what_was_asked_for_are_not_taken() {
+    fn download_discards_bytes_with_another_digest() {
         let (guest, now) = (b"0123456789", Instant::now());
         let (mut download, _) = Download::new(Digest::of(guest), "Juzang", now);
         let forged = Chunk { bytes: b"012345678X".to_vec(), ..chunk(guest, 0, 10) };

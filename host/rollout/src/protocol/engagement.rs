@@ -1,4 +1,6 @@
-//! The swap that a node takes part in.
+//! Engagement of a node in an attempt that has not committed yet.
+//!
+//! Bounds: a node is engaged in one attempt at a time, and leaves it when the coordinator is silent for too long.
 
 use std::time::Instant;
 
@@ -6,26 +8,32 @@ use herd_model::Digest;
 
 use super::message::{Attempt, Plan};
 
-/// The swap that this node takes part in.
+/// Attempt that this node takes part in.
 pub(crate) struct Engagement {
     pub(crate) attempt: Attempt,
-    /// When the asking node was last heard of.
+    /// When a message of the coordinator last arrived.
     pub(crate) heard_at: Instant,
-    /// The neighbour that passed it on, who has or will have the guest.
+    /// Neighbour that forwarded the attempt. It has the guest or is downloading it.
     pub(crate) from: String,
     pub(crate) candidate: CandidateState,
 }
 
-/// How far it has come.
+/// Progress of the candidate on this node.
 pub(crate) enum CandidateState {
+    /// The node has voted to take part, and waits for the plan.
     Enlisted,
+    /// The bytes are on their way.
     Downloading(Plan),
+    /// The host compiles, checks and rehearses it.
     Preparing(Plan),
+    /// It can be activated at once.
     Ready(Plan),
+    /// It cannot serve here, with the reason.
     Refused(Plan, String),
 }
 
 impl CandidateState {
+    /// Digest of the candidate, once the plan is known.
     pub(crate) fn digest(&self) -> Option<Digest> {
         match self {
             Self::Enlisted => None,

@@ -1,17 +1,19 @@
-//! The guests whose bytes a node has.
+//! Port of the state machine for the bytes of guests.
+//!
+//! Implemented over memory and disk by the driver's side, over maps in tests.
 
 use std::sync::Arc;
 
 use herd_model::Digest;
 
-/// The guests whose bytes a node has.
+/// Guests whose bytes a node has.
 pub(crate) trait GuestStore: Send {
-    /// The bytes of a guest.
+    /// Bytes of a guest, from memory or disk.
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>>;
 
-    /// Keeps bytes in memory until they are not [wanted](Self::retain_only).
+    /// Holds bytes in memory until [`retain_only`](Self::retain_only) drops them.
     fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>);
 
-    /// Forgets what is in memory but for these.
+    /// Drops every guest from memory but these.
     fn retain_only(&mut self, wanted: &[Digest]);
 }

@@ -1,4 +1,4 @@
-//! What comes of a swap of the herd.
+//! Outcomes of a proposal, as the operator gets them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,78 +7,76 @@ use serde::Serialize;
 
 use super::herd_state::HerdSwap;
 
-/// The herd has swapped.
+/// Result of a committed swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What it swapped to.
+    /// The committed swap.
     pub swap: HerdSwap,
-    /// What came of it at each node of the herd.
+    /// Result on each configured node.
     pub nodes: BTreeMap<String, NodeOutcome>,
 }
 
-/// What came of a swap at a node.
+/// Result of a committed swap on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeOutcome {
-    /// It serves.
+    /// The node serves the guest.
     Serving {
-        /// The number of the generation on its node.
+        /// Number of the generation on its node.
         generation: u64,
-        /// What the guest calls itself.
+        /// Name in the guest's description of itself.
         name: String,
     },
-    /// The node could not take it up, and serves what it did.
+    /// The node could not adopt the swap or rolled back from it, and serves its previous generation. Holds the reason.
     #[serde(rename = "back")]
     RolledBack(String),
-    /// Nothing was heard of the node. It takes the swap up when it is back.
+    /// The node did not vote, or fell silent. It adopts the swap when it is back.
     Absent,
-    /// The node took part and has not said yet that it serves.
+    /// The node took part and has not reported yet.
     Pending,
 }
 
-/// The herd has not swapped. Nothing changed.
+/// The herd did not swap. No node changed what it serves.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSwapped {
-    /// This node is busy with another one.
-    #[error("another swap of the herd was asked for at this node, and is under way")]
+    /// This node already coordinates a proposal.
+    #[error("this node already coordinates another swap of the herd")]
     Busy,
-    /// Others are.
-    #[error("another swap of the herd is under way: {0}")]
+    /// Nodes took part in a swap of another coordinator for as long as this one retried.
+    #[error("another swap of the herd is in progress: {0}")]
     OtherSwap(String),
-    /// It has swapped to something else in the meantime.
+    /// The herd swapped to another guest before this proposal committed.
     #[error(
-        "the herd swapped to {digest} meanwhile (swap {number}, by {who}); look at it, and ask again if you still want this"
+        "the herd swapped to {digest} meanwhile (swap {number}, by {who}); repeat the command if you still want this"
     )]
     Superseded {
-        /// The number of that swap.
+        /// Number of that swap.
         number: u64,
-        /// To what.
+        /// First digits of its guest's digest.
         digest: String,
-        /// By whom.
+        /// Operator and coordinator of that swap.
         who: String,
     },
-    /// Some nodes cannot.
+    /// The guest cannot serve on some nodes. Holds the reason of each.
     #[error("{}", refusal_lines(.0))]
     Refused(BTreeMap<String, String>),
-    /// Some nodes take too long.
-    #[error("not ready after {}: {}", seconds(PREPARE_MAX), .0.join(", "))]
+    /// Some nodes, named here, took too long to make the guest ready.
+    #[error("not ready after {} s: {}", PREPARE_MAX.as_secs(), .0.join(", "))]
     TimedOut(Vec<String>),
-    /// The herd has never swapped.
-    #[error(
-        "there is no previous generation to go back to: the herd has not swapped (herd rollback --node goes back on one node)"
-    )]
+    /// A rollback was proposed, and the herd has never swapped.
+    #[error("the herd has no previous generation: it has never swapped (herd rollback --node rolls back one node)")]
     NoPrevious,
-    /// It went back by itself.
+    /// A rollback was proposed, and the last change was a rollback of the herd by itself.
     #[error(
-        "the herd went back by itself, and nobody returns to what failed; herd swap GUEST --again tries it all the same"
+        "the herd went back by itself, and nobody returns to what failed; herd swap GUEST --again swaps to it all the same"
     )]
     RolledBackItself,
-    /// The node stops.
-    #[error("the node stops")]
+    /// The node is shutting down. If the swap had committed, it stays.
+    #[error("the node is shutting down")]
     Stopping,
 }
 
-/// Each reason once, behind the nodes that have it.
+/// One line per reason, after the nodes that gave it.
 fn refusal_lines(refusals: &BTreeMap<String, String>) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (node, why) in refusals {
@@ -94,9 +92,6 @@ fn refusal_lines(refusals: &BTreeMap<String, String>) -> String {
     }
 }
 
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
-}
-
-/// A guest that carries its interpreter takes minutes to compile on a small machine.
+/// Time for all participants to make a guest ready. A guest that contains its interpreter takes minutes to compile on a small
+/// machine.
 pub(crate) const PREPARE_MAX: Duration = Duration::from_secs(240);

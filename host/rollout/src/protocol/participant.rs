@@ -1,15 +1,17 @@
-//! One node's part in swaps of the whole herd: a state machine without sockets, files, threads or a clock. What happens is
-//! told to it, and what is to be done comes out as [`Action`]s.
+//! State of one node in swaps of the whole herd, and the queue of its actions.
 //!
 //! ```text
-//! Call -> engaged -> Prepare -> fetching -> preparing -> ready ---- the herd's swap has its digest -> taken up
-//!            '-- given up, or nothing heard for long ------'-- the candidate is dropped
+//! enlisted -> downloading -> preparing -> ready ---- a swap to its digest commits -> adopted
+//!     '-- aborted, or the coordinator is silent for too long ---- the candidate is dropped
 //! ```
 //!
-//! A node takes part in one swap at a time. What the herd has swapped to is its [`HerdState`], and a node that learns of a
-//! higher one takes it up whether it took part or was away; so a commit needs no answer, and is never taken back.
+//! A node takes part in one attempt at a time. The committed swap is the [`HerdState`]: a node that learns of a higher one
+//! adopts it, whether it took part or was away. So a commit needs no acknowledgement, and is never taken back.
 //!
-//! Bounds: one candidate, one transfer, the words that are remembered, and every wait.
+//! Owns the state and what several parts of the protocol share. Knows none of those parts: `receive` dispatches events,
+//! `prepare` makes candidates ready, `adopt` adopts swaps, `coordinate` proposes them, `transfer` moves guests.
+//!
+//! Bounds: one candidate, one download, the seen set, and a deadline for every wait.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -26,41 +28,45 @@ use super::message::{Attempt, Broadcast, Message};
 use super::proposal::Proposal;
 use super::seen::SeenSet;
 
-/// A node, as a member of its herd.
+/// State machine of a node.
 pub(crate) struct Participant {
     pub(crate) node: String,
-    /// Every node of the herd, this one included.
+    /// Every configured node of the herd, including this one.
     pub(crate) nodes: BTreeSet<String>,
     pub(crate) herd_state: HerdState,
-    /// The swap of the herd that this node has taken up, or gone back from.
+    /// Last swap of the herd that this node has adopted, refused or rolled back from.
     pub(crate) applied: Option<HerdSwap>,
-    /// What decides here.
+    /// Guest of the active generation.
     pub(crate) serving: Digest,
-    /// What decided before, and is there yet: to go back to it takes no bytes.
+    /// Guest of the previous generation, which is still loaded: returning to it takes no bytes.
     pub(crate) previous: Option<Digest>,
+    /// Proposal that this node coordinates.
     pub(crate) proposal: Option<Proposal>,
     pub(crate) random: Box<dyn FnMut() -> u64 + Send>,
+    /// Peers with a link.
     pub(crate) neighbours: BTreeSet<String>,
-    pub(crate) engaged: Option<Engagement>,
-    /// The candidate of a swap that was given up is still being made ready.
+    pub(crate) engagement: Option<Engagement>,
+    /// True while the host still prepares the candidate of an aborted attempt, which is dropped when it is done.
     pub(crate) discard_pending: bool,
     pub(crate) adoption: Option<Adoption>,
     pub(crate) download: Option<Download>,
-    /// Neighbours that want what is on its way to this node, and from which byte on.
-    pub(crate) waiting: BTreeMap<String, (Digest, u64)>,
-    /// Who told of the herd's last swap, and so has its guest or will have it.
+    /// Requests of neighbours for the guest that this node is downloading: digest and offset.
+    pub(crate) chunk_requests: BTreeMap<String, (Digest, u64)>,
+    /// Neighbour that sent the current herd state. It has the guest or is downloading it.
     pub(crate) state_source: String,
     pub(crate) seen: SeenSet,
     pub(crate) guests: Box<dyn GuestStore>,
-    /// How long a candidate is held when nothing is heard of the node that asked for it.
+    /// Longest silence of a coordinator for which a candidate is held.
     pub(crate) candidate_max: Duration,
+    /// When to send the herd state to all neighbours again.
     pub(crate) announce_at: Instant,
-    /// When time was last said to have passed.
+    /// Time of the last tick.
     pub(crate) last_tick: Instant,
     actions: VecDeque<Action>,
 }
 
 impl Participant {
+    /// State of a node that has never heard of a swap.
     pub(crate) fn new(
         node: &str,
         nodes: BTreeSet<String>,
@@ -80,11 +86,11 @@ impl Participant {
             proposal: None,
             random,
             neighbours: BTreeSet::new(),
-            engaged: None,
+            engagement: None,
             discard_pending: false,
             adoption: None,
             download: None,
-            waiting: BTreeMap::new(),
+            chunk_requests: BTreeMap::new(),
             state_source: String::new(),
             seen: SeenSet::default(),
             guests,
@@ -95,51 +101,56 @@ impl Participant {
         }
     }
 
-    /// What is to be done, in this order.
+    /// Takes the queued actions, to be performed in this order.
     pub(crate) fn actions(&mut self) -> impl Iterator<Item = Action> {
         std::mem::take(&mut self.actions).into_iter()
     }
 
-    /// The guests whose bytes are at hand.
+    /// Guest store of the node.
     pub(crate) fn guests(&mut self) -> &mut dyn GuestStore {
         &mut *self.guests
     }
 
-    /// Whether something is under way, so that time matters.
+    /// True while deadlines are running, so that ticks have to come often.
     pub(crate) fn is_busy(&self) -> bool {
-        self.proposal.is_some() || self.engaged.is_some() || self.adoption.is_some()
+        self.proposal.is_some() || self.engagement.is_some() || self.adoption.is_some()
     }
 
-    /// Who takes part in what, for people.
-    pub(crate) fn engagement(&self) -> Option<String> {
-        self.engaged.as_ref().map(|engaged| engaged.attempt.to_string())
+    /// Description of the attempt that this node takes part in.
+    pub(crate) fn engaged_in(&self) -> Option<String> {
+        self.engagement.as_ref().map(|engagement| engagement.attempt.to_string())
     }
 
-    /// Says something to every node.
+    /// True if this node takes part in an attempt.
+    pub(crate) fn is_engaged_in(&self, attempt: &Attempt) -> bool {
+        self.engagement.as_ref().is_some_and(|engagement| engagement.attempt == *attempt)
+    }
+
+    /// Queues a broadcast to every node of the herd.
     pub(crate) fn broadcast(&mut self, broadcast: Broadcast) {
-        let number = (self.random)();
-        self.seen.insert(number);
-        self.push(Action::SendToAll(None, Message::Broadcast(number, broadcast)));
+        let id = (self.random)();
+        // A neighbour forwards it back along another path; without this, its author would forward it once more.
+        self.seen.insert(id);
+        self.push(Action::SendToAll(None, Message::Broadcast(id, broadcast)));
     }
 
+    /// Queues a message to a neighbour.
     pub(crate) fn send(&mut self, peer: &str, message: Message) {
         self.push(Action::Send(peer.into(), message));
     }
 
+    /// Queues an action.
     pub(crate) fn push(&mut self, action: Action) {
         self.actions.push_back(action);
     }
 
-    pub(crate) fn is_engaged_in(&self, attempt: &Attempt) -> bool {
-        self.engaged.as_ref().is_some_and(|engaged| engaged.attempt == *attempt)
-    }
-
-    /// Drops what nobody needs any more.
+    /// Drops the download and the cached guests that no part of the protocol needs any more.
     pub(crate) fn release_unused(&mut self) {
-        let engaged = self.engaged.as_ref().and_then(|engaged| engaged.candidate.digest());
+        let candidate = self.engagement.as_ref().and_then(|engagement| engagement.candidate.digest());
         let adoption = self.adoption.as_ref().map(|adoption| adoption.swap.digest);
-        let wanted: Vec<Digest> =
-            engaged.into_iter().chain(adoption).chain(self.proposed_guest()).chain([self.serving]).collect();
+        // The guest that an operator proposed here may be in memory only, and neighbours are about to ask for it.
+        let proposed = self.proposal.as_ref().and_then(Proposal::guest);
+        let wanted: Vec<Digest> = candidate.into_iter().chain(adoption).chain(proposed).chain([self.serving]).collect();
         if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
             self.download = None;
         }

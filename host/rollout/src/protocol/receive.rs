@@ -1,4 +1,7 @@
-//! Dispatch: what happens to a participant.
+//! Dispatch of events to the parts of the protocol: links, messages of neighbours, and the passing of time.
+//!
+//! Owns what a peer is allowed to say: texts are truncated, names that are not configured and implausible numbers are
+//! dropped. Decides nothing else by itself.
 
 use std::time::{Duration, Instant};
 
@@ -9,32 +12,34 @@ use super::message::{Broadcast, Message, truncate};
 use super::participant::Participant;
 
 impl Participant {
-    /// A link to a neighbour is up.
+    /// Handles a link that came up.
     pub(crate) fn linked(&mut self, peer: &str) {
         self.neighbours.insert(peer.into());
+        // A node that was down or cut off catches up here, without any other node having to remember it.
         self.send(peer, Message::HerdState(self.herd_state.clone()));
     }
 
-    /// It is down.
+    /// Handles a link that went down.
     pub(crate) fn unlinked(&mut self, peer: &str) {
         self.neighbours.remove(peer);
     }
 
-    /// A neighbour says something.
+    /// Handles the message of a neighbour.
     pub(crate) fn receive(&mut self, from: &str, message: Message, now: Instant) {
-        // That it is linked may have been said before that it was not, of the link before.
+        // The end of an old link can be reported after the start of the one that replaced it. A message proves the link.
         self.neighbours.insert(from.into());
         match message {
             Message::HerdState(theirs) => match self.validated(theirs) {
                 Some(theirs) => self.receive_herd_state(from, theirs, now),
-                None => {
-                    tracing::warn!(node = %self.node, peer = from, "a peer says that the herd swapped more often than can be");
-                }
+                None => tracing::warn!(node = %self.node, peer = from, "peer announced an implausible swap number"),
             },
-            Message::Broadcast(number, mut broadcast) => {
-                if self.seen.insert(number) {
+            Message::Broadcast(id, mut broadcast) => {
+                // Forwarding the first copy only is what ends the gossip, whatever cycles the links form.
+                if self.seen.insert(id) {
                     broadcast.truncate();
-                    self.push(Action::SendToAll(Some(from.into()), Message::Broadcast(number, broadcast.clone())));
+                    // Forwarded before it is handled, and also when it does not concern this node: another node may be
+                    // reachable through this one alone.
+                    self.push(Action::SendToAll(Some(from.into()), Message::Broadcast(id, broadcast.clone())));
                     self.receive_broadcast(from, broadcast, now);
                 }
             }
@@ -52,15 +57,17 @@ impl Participant {
     }
 
     fn receive_herd_state(&mut self, from: &str, theirs: HerdState, now: Instant) {
-        let behind = theirs.swap < self.herd_state.swap;
-        let knew = self.herd_state.rolled_back.contains_key(&self.node);
+        let is_behind = theirs.swap < self.herd_state.swap;
+        let knew_own_rollback = self.herd_state.rolled_back.contains_key(&self.node);
         if self.herd_state.merge(theirs) {
             self.state_source = from.into();
-            if !knew {
+            // Once only: an operator who swaps this node to that guest again is not overruled by the next announcement.
+            if !knew_own_rollback {
                 self.restore_rollback(now);
             }
             self.herd_state_changed(Some(from), now);
-        } else if behind {
+        } else if is_behind {
+            // An equal state gets no answer, or two nodes that agree would answer each other for ever.
             self.send(from, Message::HerdState(self.herd_state.clone()));
         }
     }
@@ -70,6 +77,7 @@ impl Participant {
             Broadcast::Enlist(attempt) => self.enlist(attempt, from, now),
             Broadcast::Prepare(attempt, plan) => self.prepare_candidate(attempt, plan, from, now),
             Broadcast::Abort(attempt, why) => {
+                // Late, or of an attempt that another one has followed.
                 if self.is_engaged_in(&attempt) {
                     self.abort_engagement(&why);
                 }
@@ -81,36 +89,38 @@ impl Participant {
         }
     }
 
-    /// Time has passed.
+    /// Handles the passing of time: repeats what may have been lost, and lets deadlines expire.
     pub(crate) fn tick(&mut self, now: Instant) {
         if now.duration_since(self.last_tick) >= STALL_MIN {
-            // What others have said since waits to be heard, so nobody is known to be silent.
+            // This node stood still, and what peers sent meanwhile is still queued. Judging their silence now would declare
+            // nodes absent that have voted, and commit over a refusal.
             self.reset_silence(now);
         }
         if now >= self.announce_at {
             self.announce_at = now + ANNOUNCE_EVERY;
             self.push(Action::SendToAll(None, Message::HerdState(self.herd_state.clone())));
+            // Guests that neighbours download from an idle node stay in memory until its next announcement.
             if !self.is_busy() {
                 self.guests.retain_only(&[]);
             }
         }
-        if self.engaged.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard_at) >= self.candidate_max) {
-            self.abort_engagement(&format!(
-                "nothing was heard of the node that asked for {} s",
-                self.candidate_max.as_secs()
-            ));
+        // An abort can be lost with its coordinator or with a link, so a candidate must not depend on one to go away.
+        if self.engagement.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard_at) >= self.candidate_max) {
+            self.abort_engagement(&format!("the coordinator was silent for {} s", self.candidate_max.as_secs()));
         }
         let next = self.download.as_mut().map_or(Next::Wait, |download| download.tick(&self.neighbours, now));
         self.continue_download(next, now);
+        // After a restart no message starts the adoption of a swap that was stored and not adopted; a tick does.
         self.adopt_if_newer(now);
         self.continue_adopting(now);
         self.continue_proposal(now);
         self.last_tick = now;
     }
 
-    /// What a neighbour says, without what cannot be. None if it is nonsense.
+    /// Herd state of a peer without names and texts that cannot be. None if it cannot be true.
     fn validated(&self, mut herd_state: HerdState) -> Option<HerdState> {
-        // A number that nobody can have come to would leave no room for the next swap, on the disk of every node.
+        // A number near the end of the range would win every merge, reach the disk of every node, and leave no number for
+        // the next swap.
         if herd_state.number() > self.herd_state.number().saturating_add(NUMBERS_AHEAD_MAX) {
             return None;
         }
@@ -123,7 +133,8 @@ impl Participant {
     }
 }
 
-/// This node was held up itself: while something is under way, time passes in steps of some milliseconds.
+/// Pause between ticks from which on this node counts as held up. While a swap is in progress, ticks come every few
+/// milliseconds.
 const STALL_MIN: Duration = Duration::from_secs(1);
-/// A neighbour that missed what was said, because its queue was full, hears it again.
+/// Interval of announcements of the herd state, for neighbours that lost the last one to a full queue.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Whole herds of members on virtual time: what each says is carried by hand, so cuts, deaths and delays happen where a test
+//! Whole herds of participants on virtual time. A test carries every message, so partitions, deaths and delays happen where it
 //! wants them.
 
 mod net;
@@ -11,7 +11,7 @@ use super::message::{Broadcast, Message, Vote};
 use super::outcome::{NodeOutcome, NotSwapped};
 
 #[test]
-fn a_guest_comes_to_every_node_whoever_is_asked() {
+fn herd_swap_reaches_every_node_from_any_coordinator() {
     let mut net = Net::new();
     net.propose("C", "new");
     net.settle();
@@ -22,10 +22,10 @@ fn a_guest_comes_to_every_node_whoever_is_asked() {
         "{outcome:?}"
     );
     assert_eq!(net.serving(), [guest("new"); 5]);
-    let fetched: Vec<usize> = net.nodes.values().map(|node| node.fetched).collect();
+    let chunks: Vec<usize> = net.nodes.values().map(|node| node.chunks_received).collect();
     assert!(
-        fetched[2] == 0 && [0, 1, 3, 4].iter().all(|&node| fetched[node] >= 4),
-        "in parts, over the links: {fetched:?}"
+        chunks[2] == 0 && [0, 1, 3, 4].iter().all(|&node| chunks[node] >= 4),
+        "in chunks, over the links: {chunks:?}"
     );
     net.assert_at_rest();
     net.roll_back("A");
@@ -39,7 +39,7 @@ fn a_guest_comes_to_every_node_whoever_is_asked() {
 }
 
 #[test]
-fn one_node_that_refuses_leaves_every_node_on_the_old_one() {
+fn herd_swap_is_aborted_everywhere_when_one_node_refuses() {
     let mut net = Net::new();
     net.node("D").refuses.insert(guest("new"), "not checked: no room");
     net.propose("A", "new");
@@ -48,26 +48,26 @@ fn one_node_that_refuses_leaves_every_node_on_the_old_one() {
     let refused = net.answer("A").unwrap_err();
     assert_eq!(refused.to_string(), "D: not checked: no room");
     assert_eq!(net.serving(), [guest("old"); 5]);
-    assert!(net.node("B").forgotten[0].contains("D refused: not checked: no room"));
+    assert!(net.node("B").aborted[0].contains("D refused: not checked: no room"));
     net.assert_at_rest();
 }
 
 #[test]
-fn a_node_that_is_away_is_named_and_takes_it_up_when_it_is_back() {
+fn absent_node_is_reported_and_adopts_the_swap_when_it_is_back() {
     let mut net = Net::new();
     net.kill("D");
     net.propose("A", "new");
     net.pass(Duration::from_secs(2));
     let outcome = net.answer("A").unwrap();
     assert_eq!(outcome.nodes["D"], NodeOutcome::Absent);
-    net.start_again("D");
+    net.restart("D");
     net.settle();
     assert_eq!(net.serving(), [guest("new"); 5]);
     net.assert_at_rest();
 }
 
 #[test]
-fn of_two_operators_at_once_one_is_first_and_the_other_is_told_what_serves_now() {
+fn concurrent_proposals_commit_one_and_supersede_the_other() {
     let mut net = Net::new();
     net.propose("A", "new");
     net.propose("C", "other");
@@ -85,7 +85,7 @@ fn of_two_operators_at_once_one_is_first_and_the_other_is_told_what_serves_now()
 }
 
 #[test]
-fn an_asking_node_that_dies_before_it_commits_changes_nothing_and_its_candidates_go() {
+fn coordinator_death_before_the_commit_changes_nothing_and_its_candidates_expire() {
     let mut net = Net::new();
     net.node("D").slow = true;
     net.propose("A", "new");
@@ -96,26 +96,26 @@ fn an_asking_node_that_dies_before_it_commits_changes_nothing_and_its_candidates
     let now = net.now;
     net.node("D").prepare(now);
     net.pass(CANDIDATE_MAX + Duration::from_secs(1));
-    assert!(net.node("B").forgotten[0].contains("nothing was heard of the node that asked for 30 s"));
+    assert!(net.node("B").aborted[0].contains("the coordinator was silent for 30 s"));
     net.assert_at_rest();
-    net.start_again("A");
+    net.restart("A");
     net.pass(Duration::from_secs(1));
     assert_eq!(net.serving(), [guest("old"); 5]);
     net.node("D").slow = false;
     net.propose("B", "new");
     net.settle();
-    assert_eq!(net.serving(), [guest("new"); 5], "and nothing is in the way of the next swap");
+    assert_eq!(net.serving(), [guest("new"); 5], "the next swap finds no obstacle");
 }
 
 #[test]
-fn a_commit_that_one_neighbour_heard_is_the_herds_even_if_the_asking_node_dies() {
+fn coordinator_death_after_one_neighbour_has_the_commit_does_not_undo_it() {
     let mut net = Net::new();
     net.node("D").slow = true;
     net.propose("A", "new");
     net.settle();
     let now = net.now;
     net.node("D").prepare(now);
-    // Step by step, up to the moment at which the asking node has said it to one of its neighbours.
+    // Message by message, until the coordinator has queued its commit for its neighbours.
     let committed = |message: &Message| matches!(message, Message::HerdState(herd_state) if herd_state.number() == 1);
     while !net.carried.iter().any(|(from, _, message)| *from == "A" && committed(message)) {
         NAMES.into_iter().for_each(|name| net.perform(name));
@@ -130,14 +130,14 @@ fn a_commit_that_one_neighbour_heard_is_the_herds_even_if_the_asking_node_dies()
     net.carried = heard;
     net.settle();
     assert_eq!(net.serving()[1..], [guest("new"); 4]);
-    net.start_again("A");
+    net.restart("A");
     net.settle();
     assert_eq!(net.serving(), [guest("new"); 5]);
     net.assert_at_rest();
 }
 
 #[test]
-fn halves_of_a_herd_that_was_cut_agree_when_it_is_whole() {
+fn partitioned_herd_agrees_when_it_is_whole() {
     for more_on_the_left in [false, true] {
         let mut net = Net::new();
         net.cut("B", "C");
@@ -157,36 +157,36 @@ fn halves_of_a_herd_that_was_cut_agree_when_it_is_whole() {
         net.link("B", "C");
         net.settle();
         let wins = if more_on_the_left { guest("newest") } else { guest("left").max(guest("right")) };
-        assert_eq!(net.serving(), [wins; 5], "the higher number, and then the greater digest");
+        assert_eq!(net.serving(), [wins; 5], "the higher number wins, then the greater digest");
         net.assert_at_rest();
     }
 }
 
 #[test]
-fn a_node_that_went_back_stays_back_and_half_of_them_take_the_herd_along() {
+fn rolled_back_node_stays_so_and_half_of_the_nodes_roll_back_the_herd() {
     let mut net = Net::new();
     net.swap("A", "new");
-    let go_back = |net: &mut Net, name| {
+    let roll_back_node = |net: &mut Net, name| {
         let now = net.now;
         net.node(name).participant.rolled_back(guest("new"), guest("old"), "8 faults within 10 s".into(), now);
         net.pass(Duration::from_secs(6));
     };
-    go_back(&mut net, "B");
-    go_back(&mut net, "D");
+    roll_back_node(&mut net, "B");
+    roll_back_node(&mut net, "D");
     let (old, new) = (guest("old"), guest("new"));
     assert_eq!(net.serving(), [new, old, new, old, new]);
     net.kill("B");
-    net.start_again("B");
+    net.restart("B");
     net.pass(Duration::from_secs(6));
-    assert_eq!(net.serving(), [new, old, new, old, new], "also over a restart");
+    assert_eq!(net.serving(), [new, old, new, old, new], "after a restart as well");
     net.kill("B");
     net.node("B").participant.serving = new;
     net.node("B").participant.herd_state.rolled_back.clear();
-    net.start_again("B");
+    net.restart("B");
     net.pass(Duration::from_secs(6));
-    assert_eq!(net.serving(), [new, old, new, old, new], "also if it had not written that down");
+    assert_eq!(net.serving(), [new, old, new, old, new], "after a restart that lost the rollback as well");
     assert_eq!(net.node("E").participant.herd_state.rolled_back.keys().collect::<Vec<_>>(), ["B", "D"]);
-    go_back(&mut net, "E");
+    roll_back_node(&mut net, "E");
     assert_eq!(net.serving(), [old; 5]);
     assert_eq!(net.node("A").participant.herd_state.number(), 2);
     net.roll_back("A");
@@ -196,13 +196,13 @@ fn a_node_that_went_back_stays_back_and_half_of_them_take_the_herd_along() {
 }
 
 #[test]
-fn a_node_that_cannot_take_up_what_the_herd_has_says_so_and_serves_what_it_did() {
+fn node_that_cannot_adopt_reports_it_and_serves_on() {
     let mut net = Net::new();
     net.kill("D");
     net.node("D").refuses.insert(guest("new"), "not checked: another version");
     net.propose("A", "new");
     net.pass(Duration::from_secs(2));
-    net.start_again("D");
+    net.restart("D");
     net.pass(Duration::from_secs(1));
     assert_eq!(net.node("D").participant.serving, guest("old"));
     assert_eq!(net.node("A").participant.herd_state.rolled_back["D"], "not checked: another version");
@@ -210,12 +210,12 @@ fn a_node_that_cannot_take_up_what_the_herd_has_says_so_and_serves_what_it_did()
 }
 
 #[test]
-fn a_node_that_falls_silent_while_it_prepares_is_absent_and_not_in_the_way() {
+fn silent_participant_counts_as_absent_and_does_not_block_the_commit() {
     let mut net = Net::new();
     net.node("D").slow = true;
     net.propose("A", "new");
     net.pass(Duration::from_secs(20));
-    assert!(net.node("A").answers.is_empty(), "who prepares and says so is waited for");
+    assert!(net.node("A").answers.is_empty(), "a participant that prepares and votes is waited for");
     net.kill("D");
     net.pass(Duration::from_secs(6));
     assert_eq!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Absent);
@@ -224,7 +224,7 @@ fn a_node_that_falls_silent_while_it_prepares_is_absent_and_not_in_the_way() {
 }
 
 #[test]
-fn what_one_node_serves_by_its_own_operators_word_stays_until_the_herd_swaps() {
+fn swap_of_a_single_node_stays_until_the_herd_swaps() {
     let mut net = Net::new();
     net.swap("A", "new");
     net.node("C").participant.serving_changed(guest("own"));
@@ -236,7 +236,7 @@ fn what_one_node_serves_by_its_own_operators_word_stays_until_the_herd_swaps() {
 }
 
 #[test]
-fn a_guest_that_faults_before_it_is_known_to_serve_has_gone_back_too() {
+fn rollback_before_the_adoption_is_reported_counts() {
     let mut net = Net::new();
     NAMES.iter().for_each(|name| net.node(name).faults_at_once = Some(guest("old")));
     net.propose("A", "new");
@@ -247,13 +247,13 @@ fn a_guest_that_faults_before_it_is_known_to_serve_has_gone_back_too() {
     assert_eq!(
         (herd_state.number(), herd_state.swap.as_ref().unwrap().digest),
         (2, guest("old")),
-        "half of them took it back"
+        "half of the nodes rolled back"
     );
     net.assert_at_rest();
 }
 
 #[test]
-fn what_the_herd_swaps_to_while_a_node_makes_it_ready_is_taken_up_when_it_is() {
+fn commit_during_preparation_is_adopted_when_the_candidate_is_ready() {
     for refuses in [false, true] {
         let mut net = Net::new();
         net.node("D").slow = true;
@@ -278,13 +278,13 @@ fn what_the_herd_swaps_to_while_a_node_makes_it_ready_is_taken_up_when_it_is() {
 }
 
 #[test]
-fn a_node_that_comes_up_while_others_make_ready_hears_what() {
+fn node_that_starts_during_preparation_takes_part() {
     let mut net = Net::new();
     net.kill("B");
     net.node("D").slow = true;
     net.propose("A", "new");
     net.pass(Duration::from_secs(3));
-    net.start_again("B");
+    net.restart("B");
     net.pass(Duration::from_secs(3));
     assert_eq!(net.node("B").candidate, Some(guest("new")));
     let now = net.now;
@@ -295,7 +295,7 @@ fn a_node_that_comes_up_while_others_make_ready_hears_what() {
 }
 
 #[test]
-fn what_cannot_be_taken_up_now_is_taken_up_later() {
+fn adoption_is_retried_after_a_temporary_obstacle() {
     let mut net = Net::new();
     net.node("D").busy = true;
     net.propose("A", "new");
@@ -308,7 +308,7 @@ fn what_cannot_be_taken_up_now_is_taken_up_later() {
 }
 
 #[test]
-fn an_operator_may_insist_on_one_node_on_what_that_went_back_from() {
+fn operator_may_serve_a_rolled_back_guest_on_a_single_node_again() {
     let mut net = Net::new();
     net.swap("A", "new");
     let now = net.now;
@@ -320,7 +320,7 @@ fn an_operator_may_insist_on_one_node_on_what_that_went_back_from() {
 }
 
 #[test]
-fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
+fn implausible_swap_numbers_of_a_peer_are_ignored() {
     let mut net = Net::new();
     let swap = HerdSwap { number: u64::MAX, digest: guest("new"), previous: Some(guest("old")), who: "nobody".into() };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
@@ -342,7 +342,7 @@ fn nonsense_of_a_peer_leaves_room_for_the_next_swap() {
 }
 
 #[test]
-fn a_node_that_was_held_up_itself_does_not_take_the_others_for_absent() {
+fn coordinator_that_stood_still_does_not_count_others_as_absent() {
     let mut net = Net::new();
     net.node("D").slow = true;
     net.node("D").refuses.insert(guest("new"), "not checked: no room");
@@ -351,12 +351,12 @@ fn a_node_that_was_held_up_itself_does_not_take_the_others_for_absent() {
     let now = net.now;
     net.node("D").prepare(now);
     net.perform("D");
-    // Its refusal is on its way, and node A stands still for ten seconds.
+    // The refusal is in flight while node A stands still for ten seconds.
     net.now += Duration::from_secs(10);
     let now = net.now;
     net.node("A").participant.tick(now);
     net.perform("A");
-    assert!(net.node("A").answers.is_empty(), "it does not commit without having listened");
+    assert!(net.node("A").answers.is_empty(), "no commit before the queued messages are read");
     net.settle();
     net.pass(Duration::from_secs(2));
     assert!(matches!(net.answer("A"), Err(NotSwapped::Refused(_))));
@@ -364,7 +364,7 @@ fn a_node_that_was_held_up_itself_does_not_take_the_others_for_absent() {
 }
 
 #[test]
-fn a_way_back_that_something_is_in_the_way_of_is_gone_later() {
+fn restored_rollback_is_retried_after_a_temporary_obstacle() {
     let mut net = Net::new();
     net.swap("A", "new");
     let now = net.now;
@@ -373,7 +373,7 @@ fn a_way_back_that_something_is_in_the_way_of_is_gone_later() {
     net.kill("B");
     net.node("B").participant.serving = guest("new");
     net.node("B").participant.herd_state.rolled_back.clear();
-    net.start_again("B");
+    net.restart("B");
     net.node("B").busy = true;
     net.pass(Duration::from_secs(2));
     net.node("B").busy = false;

@@ -1,4 +1,6 @@
-//! Guests on their way between neighbours: what this node fetches, and what it gives.
+//! Transfer of guests between neighbours: the download of this node, and the chunks that it serves.
+//!
+//! Bounds: one download; one waiting request per neighbour.
 
 use std::time::Instant;
 
@@ -9,9 +11,10 @@ use super::message::{Chunk, Message};
 use super::participant::Participant;
 
 impl Participant {
-    /// Fetches a guest, asking this neighbour first.
+    /// Starts the download of a guest, from this neighbour first.
     pub(crate) fn start_download(&mut self, digest: Digest, from: &str, now: Instant) {
-        // What the herd has swapped to comes before what it may swap to.
+        // One download at a time. The guest of a committed swap goes before a candidate, which may still be aborted; apart from
+        // that the newest replaces the one before.
         if self
             .download
             .as_ref()
@@ -28,18 +31,20 @@ impl Participant {
         self.adoption.as_ref().is_some_and(|adoption| !adoption.started && adoption.swap.digest == digest)
     }
 
+    /// Performs the next step of the download.
     pub(crate) fn continue_download(&mut self, next: Next, now: Instant) {
         match (next, &self.download) {
             (Next::Get(from, offset), Some(download)) => {
-                let want = Message::GetChunk(download.digest, offset);
-                self.send(&from, want);
+                let request = Message::GetChunk(download.digest, offset);
+                self.send(&from, request);
             }
             (Next::Done(bytes), Some(download)) => {
                 self.guests.cache(download.digest, bytes.into());
                 self.download = None;
+                // The adoption first: a committed swap goes before a candidate.
                 self.continue_adopting(now);
                 self.continue_preparing(now);
-                for (peer, (digest, offset)) in std::mem::take(&mut self.waiting) {
+                for (peer, (digest, offset)) in std::mem::take(&mut self.chunk_requests) {
                     self.send_chunk(&peer, digest, offset);
                 }
             }
@@ -47,12 +52,14 @@ impl Participant {
         }
     }
 
-    /// Gives a neighbour the part of a guest that it wants, now or when this node has it.
+    /// Sends a neighbour the chunk at an offset, now or when this node has the guest.
     pub(crate) fn send_chunk(&mut self, to: &str, digest: Digest, offset: u64) {
         let Some(guest) = self.guests.find(digest) else {
+            // The guest travels hop by hop through the herd. A request that waits here is answered the moment the download
+            // is done, where a negative answer would cost the neighbour a pause or send it elsewhere.
             if self.download.as_ref().is_some_and(|download| download.digest == digest) && self.neighbours.contains(to)
             {
-                self.waiting.insert(to.into(), (digest, offset));
+                self.chunk_requests.insert(to.into(), (digest, offset));
                 return;
             }
             return self.send(to, Message::NotFound(digest));

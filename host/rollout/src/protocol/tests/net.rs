@@ -1,4 +1,4 @@
-//! A herd of members whose messages are carried by hand, on virtual time.
+//! Herd of participants on virtual time, whose messages a test carries one by one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,7 +14,7 @@ use crate::protocol::outcome::{NotSwapped, Outcome};
 use crate::protocol::participant::Participant;
 use crate::protocol::proposal::Operation;
 
-/// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
+/// Herd whose nodes are linked in a ring: A-B-C-D-E-A.
 pub(crate) struct Net {
     pub(crate) nodes: BTreeMap<&'static str, Node>,
     pub(crate) links: BTreeSet<(&'static str, &'static str)>,
@@ -27,24 +27,24 @@ pub(crate) struct Node {
     pub(crate) participant: Participant,
     pub(crate) alive: bool,
     pub(crate) disk: Disk,
-    /// Guests that it cannot run.
+    /// Guests that the host refuses, with the reason.
     pub(crate) refuses: BTreeMap<Digest, &'static str>,
-    /// What it was told to make ready and has not, if it is slow.
+    /// Preparations stay in `held` until the test ends them.
     pub(crate) slow: bool,
-    /// It can take up nothing at the moment.
+    /// The host postpones every adoption.
     pub(crate) busy: bool,
-    /// It goes back to this as soon as it serves something else, and says so before it says that it serves that.
+    /// The host rolls back to this guest as soon as it activates another one, and reports that before the activation.
     pub(crate) faults_at_once: Option<Digest>,
     pub(crate) held: Vec<(Attempt, Digest)>,
     pub(crate) candidate: Option<Digest>,
     pub(crate) generation: u64,
     pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
-    pub(crate) forgotten: Vec<String>,
-    /// Guests that it got from a peer.
-    pub(crate) fetched: usize,
+    pub(crate) aborted: Vec<String>,
+    /// Chunks received from peers.
+    pub(crate) chunks_received: usize,
 }
 
-/// What is in memory, over what is on the disk.
+/// Guest store: memory over disk.
 #[derive(Default)]
 struct MemoryOverDisk(HashMap<Digest, Arc<[u8]>>, Disk);
 
@@ -75,7 +75,7 @@ pub(crate) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 pub(crate) const RING: [(&str, &str); 5] = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("A", "E")];
 
-/// Long enough for several parts.
+/// Bytes of a guest, long enough for several chunks.
 pub(crate) fn bytes(name: &str) -> Arc<[u8]> {
     name.repeat(300_000).into_bytes().into()
 }
@@ -133,8 +133,8 @@ impl Net {
             candidate: None,
             generation: 1,
             answers: Vec::new(),
-            forgotten: Vec::new(),
-            fetched: 0,
+            aborted: Vec::new(),
+            chunks_received: 0,
         }
     }
 
@@ -167,8 +167,8 @@ impl Net {
         self.node(name).alive = false;
     }
 
-    /// A node comes back with what it had written down.
-    pub(crate) fn start_again(&mut self, name: &'static str) {
+    /// Restarts a node with what it had stored.
+    pub(crate) fn restart(&mut self, name: &'static str) {
         let old = self.nodes.remove(name).unwrap();
         let mut new = self.participant(name);
         new.participant.herd_state = old.participant.herd_state;
@@ -193,7 +193,7 @@ impl Net {
         participant.propose(Operation::Swap(plan), "mira", now);
     }
 
-    /// Has the herd swap, and sees that it does.
+    /// Swaps the herd, which must succeed.
     pub(crate) fn swap(&mut self, name: &'static str, what: &str) {
         self.propose(name, what);
         self.settle();
@@ -205,7 +205,7 @@ impl Net {
         self.node(name).participant.propose(Operation::RollBack, "mira", now);
     }
 
-    /// Does and carries what there is, until there is nothing more.
+    /// Performs actions and carries messages until none is left.
     pub(crate) fn settle(&mut self) {
         loop {
             for name in NAMES {
@@ -215,7 +215,7 @@ impl Net {
             let now = self.now;
             let node = self.node(to);
             if node.alive {
-                node.fetched += usize::from(matches!(message, Message::Chunk(_)));
+                node.chunks_received += usize::from(matches!(message, Message::Chunk(_)));
                 node.participant.receive(from, message, now);
             }
         }
@@ -254,7 +254,7 @@ impl Net {
                     }
                     Action::Abort { digest, why, .. } => {
                         assert_eq!(node.candidate.take(), Some(digest));
-                        node.forgotten.push(why);
+                        node.aborted.push(why);
                     }
                     Action::Adopt { swap, guest } => {
                         let ready = node.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
@@ -285,7 +285,7 @@ impl Net {
         }
     }
 
-    /// Lets time pass, in steps as a node does.
+    /// Lets time pass, in steps with a tick each.
     pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
