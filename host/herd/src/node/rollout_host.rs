@@ -1,4 +1,9 @@
-//! The node, as a swap of the whole herd sees it: the same activation as by its own operator, in two steps.
+//! Adapter of the rollout to the node: links carry its messages, and its swaps take the activation sequence that an operator
+//! of the node uses, in two steps.
+//!
+//! Owns the candidate between the two steps. Knows nothing of votes and herd states.
+//!
+//! Bounds: one candidate; [`PREPARE_BUSY_MAX`] and [`ADOPT_BUSY_MAX`] for the place of another one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +22,7 @@ use super::swap::{Cause, NodeSwap};
 pub(super) struct RolloutAdapter {
     swap: Arc<NodeSwap>,
     peers: Arc<Peers>,
-    /// The candidate of a swap of the herd, from *rehearsed* until it serves or is dropped.
+    /// Candidate of a swap of the herd, from *rehearsed* until it serves or is dropped.
     candidate: Mutex<Option<(Digest, Candidate)>>,
 }
 
@@ -48,7 +53,7 @@ impl ParticipantHost for RolloutAdapter {
     fn abort(&self, digest: Digest, who: &str, why: &str) {
         if let Some(candidate) = self.take_candidate(digest) {
             let status = candidate.status();
-            // Before the disk is waited for: the next swap wants its place.
+            // Before the entry waits for the disk: the next swap needs the place.
             drop(candidate);
             self.swap.events.audit.append(entry(who, Stage::Aborted, &status).because(why));
         }
@@ -67,8 +72,8 @@ impl ParticipantHost for RolloutAdapter {
             }
             return Ok(adopted(&before.active));
         }
-        // The previous generation is compiled and warm, so going back to it beats loading the same bytes anew. A prepared
-        // candidate wins over it: the herd has rehearsed that one.
+        // The previous generation is compiled and warm, so a rollback to it beats loading the same bytes anew. A prepared
+        // candidate goes before it, because the herd has rehearsed that one.
         let is_previous = before.previous.as_ref().is_some_and(is_there);
         if ready.is_none()
             && is_previous
@@ -79,9 +84,10 @@ impl ParticipantHost for RolloutAdapter {
         let candidate = match (ready, guest) {
             (Some(ready), _) => Ok(ready),
             (None, Some(guest)) => self.load(swap, guest),
-            (None, None) => Err(NotAdopted::RetryLater("its bytes are not there".into())),
+            // The previous generation could not serve again, and its bytes are not here either.
+            (None, None) => Err(NotAdopted::RetryLater("its bytes are not on this node".into())),
         };
-        // Also if it did not load: a canary or a shadow of another guest is over all the same.
+        // Before a failed load is returned: that ended a canary or a shadow of another guest all the same.
         self.swap.events.canary_and_shadow_ended(&before, &swap.who, SWAPPED);
         let cause = Cause { who: &swap.who, ends: SWAPPED };
         let activated = self.swap.activate(candidate?, cause, Some(&why), || self.committed(swap, &why));
@@ -96,7 +102,9 @@ impl ParticipantHost for RolloutAdapter {
 }
 
 impl RolloutAdapter {
-    /// Loads the guest of a swap in which this node did not take part. The nodes that did have rehearsed it.
+    /// Loads the guest of a swap in which this node did not take part.
+    ///
+    /// Without a rehearsal, and also after a failed probation: the participants have rehearsed it, and the herd has decided.
     fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotAdopted> {
         let options = SwapOptions { again: true, unrehearsed: true, reversible: false };
         let loaded = self.swap.make_ready(guest, options, ADOPT_BUSY_MAX);
@@ -131,9 +139,9 @@ fn adopted(active: &GenerationStatus) -> Adopted {
     Adopted { generation: active.id.0, name: active.name.clone() }
 }
 
-/// A candidate that was given up a moment ago is on its way out.
+/// Wait of a preparation for the place of a candidate that was aborted a moment ago.
 const PREPARE_BUSY_MAX: Duration = Duration::from_secs(1);
-/// An operator of this node swaps at this moment. What takes longer is tried again.
+/// Wait of an adoption for a swap by an operator of this node. After that the protocol retries.
 const ADOPT_BUSY_MAX: Duration = Duration::from_secs(1);
-/// Why a canary or shadow of another guest ends.
+/// Reason in the audit log for the end of a canary or shadow of another guest.
 const SWAPPED: &str = "ended by a swap of the herd";
