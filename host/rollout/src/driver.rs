@@ -1,433 +1,196 @@
-//! Drives the state machine of a node: one task that hears what happens and does what is ordered. What may block goes to
-//! threads that may.
+//! Task that drives the state machine of a node: takes events, performs actions, and measures time.
+//!
+//! Owns the state machine while it runs. Blocking work goes to threads that may block, and comes back as an event.
+//!
+//! Bounds: the two queues of events are bounded where the handle makes them.
 
-use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use serde::Serialize;
+use herd_model::Digest;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::event::{Event, Inbox, Request};
 use crate::host::ParticipantHost;
-use crate::protocol::adopt::NotTaken;
-use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
-use crate::protocol::herd_state::{HerdSwap, Standing};
-use crate::protocol::message::{Message, Plan, Round, Taken};
-use crate::protocol::participant::{Member, Order};
-use crate::store::{Guests, Memory, Remembered};
-use herd_model::Digest;
-use herd_model::SwapOptions;
+use crate::job;
+use crate::protocol::action::Action;
+use crate::protocol::participant::Participant;
+use crate::protocol::proposal::Operation;
+use crate::protocol::{NotAdopted, NotSwapped, Outcome};
+use crate::state_writer::{PendingWrite, StateWriter};
+use crate::status::{RolloutStatus, lock};
+use crate::store::StoredState;
 
-/// A node's part in swaps of the herd.
-pub struct Rollout {
-    /// What peers say. What finds it full is lost, as if the link had been.
-    heard: mpsc::Sender<Event>,
-    /// What happens at this node, which is not to be lost behind what peers say.
-    here: mpsc::Sender<Event>,
-    waiting: Mutex<Option<(Driver, Inbox)>>,
+/// Driver of one node.
+pub(crate) struct Driver {
+    participant: Participant,
+    writer: StateWriter,
+    /// Sender for the events of jobs.
+    local: mpsc::Sender<Event>,
     status: Arc<Mutex<RolloutStatus>>,
-}
-
-/// How a node stands, for people and scripts.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct RolloutStatus {
-    /// What it knows of the herd's generation.
-    #[serde(flatten)]
-    pub standing: Standing,
-    /// The number of the herd's swap that it has taken up or gone back from.
-    pub applied: u64,
-    /// The swap that it takes part in.
-    pub engaged: Option<String>,
-    /// What could not be written down.
-    pub memory_error: Option<String>,
-    /// Why this node takes part in nothing any more, which is a fault of ours.
-    pub ended: Option<String>,
-}
-
-struct Inbox {
-    here: mpsc::Receiver<Event>,
-    heard: mpsc::Receiver<Event>,
-}
-
-enum Event {
-    Heard(String, Message),
-    Linked(String),
-    Unlinked(String),
-    Ask(Request),
-    Prepared(Round, Digest, Result<(), String>),
-    TookUp(HerdSwap, Result<Taken, NotTaken>),
-    Serves(Option<Arc<[u8]>>),
-    WentBack(Digest, String),
-    Written(Result<(), String>),
-    Stop(oneshot::Sender<()>),
-}
-
-/// What an operator asks for.
-struct Request {
-    goal: Goal,
-    guest: Option<Arc<[u8]>>,
-    who: String,
-    answer: oneshot::Sender<Result<Outcome, NotSwapped>>,
-}
-
-impl Rollout {
-    /// Of a node that serves `live` already and has the guest of its configuration. Nothing happens until it is
-    /// [started](Self::start).
-    #[must_use]
-    pub fn new(
-        node: &str,
-        nodes: BTreeSet<String>,
-        configured: Arc<[u8]>,
-        serving: Digest,
-        candidate_max: Duration,
-        memory: Memory,
-        remembered: Option<Remembered>,
-    ) -> Self {
-        let (heard, words) = mpsc::channel(HEARD_MAX);
-        let (here, events) = mpsc::channel(HERE_MAX);
-        let shelf = Box::new(Guests::new(memory.clone(), configured));
-        let random = Box::new(rand::random);
-        let mut member = Member::new(node, nodes, serving, shelf, random, candidate_max, Instant::now());
-        if let Some(Remembered { standing, applied, .. }) = remembered {
-            (member.standing, member.applied) = (standing, applied);
-        }
-        let status = Arc::default();
-        let driver = Driver {
-            member,
-            memory,
-            hands: None,
-            here: here.clone(),
-            answer: None,
-            status: Arc::clone(&status),
-            unwritten: None,
-            writing: None,
-            write_again: None,
-            answering: None,
-            stopping: None,
-        };
-        driver.show();
-        let inbox = Inbox { here: events, heard: words };
-        Self { heard, here, waiting: Mutex::new(Some((driver, inbox))), status }
-    }
-
-    /// Takes part from now on, until it is stopped or the hands are gone. The returned task is to be spawned where it may wait.
-    pub fn start(&self, hands: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
-        let waiting = lock(&self.waiting).take();
-        async move {
-            let Some((mut driver, inbox)) = waiting else { return };
-            driver.hands = Some(hands);
-            let status = Arc::clone(&driver.status);
-            if AssertUnwindSafe(driver.drive(inbox)).catch_unwind().await.is_err() {
-                tracing::error!(
-                    "the task for swaps of the herd panicked; this node takes part in none until it is restarted"
-                );
-                lock(&status).ended = Some("its task panicked; the log says why".into());
-            }
-        }
-    }
-
-    /// A peer says something. Never waits: what finds the queue full is lost, as if the link had been.
-    ///
-    /// # Errors
-    ///
-    /// It is malformed, in words; the link is to be closed.
-    pub fn hear(&self, peer: &str, message: &[u8]) -> Result<(), String> {
-        let message = Message::decode(message).map_err(|error| format!("a malformed message about swaps: {error}"))?;
-        put(&self.heard, Event::Heard(peer.into(), message));
-        Ok(())
-    }
-
-    /// A link is up.
-    pub fn linked(&self, peer: &str) {
-        put(&self.here, Event::Linked(peer.into()));
-    }
-
-    /// A link is down.
-    pub fn unlinked(&self, peer: &str) {
-        put(&self.here, Event::Unlinked(peer.into()));
-    }
-
-    /// An operator of this node has had something else decide here. The bytes are those of a guest that is new to it.
-    pub fn serves(&self, guest: Option<&[u8]>) {
-        put(&self.here, Event::Serves(guest.map(Into::into)));
-    }
-
-    /// The node went back from a guest by itself.
-    pub fn went_back(&self, from: Digest, why: &str) {
-        put(&self.here, Event::WentBack(from, why.into()));
-    }
-
-    /// Swaps the herd to a guest. Blocks until every node that can be reached serves it or somebody refused.
-    ///
-    /// # Errors
-    ///
-    /// See [`NotSwapped`].
-    pub fn swap(&self, guest: &[u8], wish: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
-        let plan = Plan { digest: Digest::of(guest), wish };
-        self.ask(Goal::Swap(plan), Some(guest.into()), who)
-    }
-
-    /// Has the herd go back to the guest before. Blocks until every node that can be reached has.
-    ///
-    /// # Errors
-    ///
-    /// See [`NotSwapped`].
-    pub fn roll_back(&self, who: &str) -> Result<Outcome, NotSwapped> {
-        self.ask(Goal::RollBack, None, who)
-    }
-
-    fn ask(&self, goal: Goal, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
-        let (answer, answered) = oneshot::channel();
-        let request = Request { goal, guest, who: who.into(), answer };
-        let asked = self.here.try_send(Event::Ask(request));
-        asked.map_err(|_| NotSwapped::Stopping)?;
-        answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
-    }
-
-    /// How the node stands.
-    #[must_use]
-    pub fn status(&self) -> RolloutStatus {
-        lock(&self.status).clone()
-    }
-
-    /// Gives up what was asked for, and waits until what is to be remembered is on the disk.
-    pub async fn stop(&self) {
-        let (stopped, done) = oneshot::channel();
-        if self.here.send(Event::Stop(stopped)).await.is_ok() {
-            let _ = tokio::time::timeout(STOP_MAX, done).await;
-        }
-    }
-}
-
-/// Never waits.
-fn put(queue: &mpsc::Sender<Event>, event: Event) {
-    if queue.try_send(event).is_err() {
-        tracing::warn!("too much happens about swaps at once, and some of it is lost");
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What is to survive a restart, with the guests that belong to it.
-#[derive(Clone)]
-struct Unwritten {
-    remembered: Remembered,
-    guests: Vec<(Digest, Arc<[u8]>)>,
-}
-
-impl Unwritten {
-    /// This in the place of what was not written before it. The guests of that stay: a rollback may go back to them.
-    fn after(mut self, older: Option<Self>) -> Self {
-        for (digest, guest) in older.into_iter().flat_map(|older| older.guests) {
-            if self.guests.len() < UNWRITTEN_MAX && self.guests.iter().all(|(other, _)| *other != digest) {
-                self.guests.push((digest, guest));
-            }
-        }
-        self
-    }
-}
-
-struct Driver {
-    member: Member,
-    memory: Memory,
-    hands: Option<Weak<dyn ParticipantHost>>,
-    here: mpsc::Sender<Event>,
-    /// Who waits for the swap that this node was asked for.
-    answer: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
-    status: Arc<Mutex<RolloutStatus>>,
-    /// What is to be written down next. A newer one takes its place.
-    unwritten: Option<Unwritten>,
-    writing: Option<Unwritten>,
-    /// Not before, because the disk has just failed.
-    write_again: Option<Instant>,
-    /// What came of a swap, to be said when it is written down.
-    answering: Option<Result<Outcome, NotSwapped>>,
+    /// Operator who waits for the proposal of this node.
+    operator: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
+    /// Answer to the operator, held back until the state is on disk.
+    answer: Option<Result<Outcome, NotSwapped>>,
+    /// Set when the node is shutting down.
     stopping: Option<oneshot::Sender<()>>,
 }
 
 impl Driver {
-    async fn drive(&mut self, mut inbox: Inbox) {
+    pub(crate) fn new(
+        participant: Participant,
+        writer: StateWriter,
+        local: mpsc::Sender<Event>,
+        status: Arc<Mutex<RolloutStatus>>,
+    ) -> Self {
+        let driver = Self { participant, writer, local, status, operator: None, answer: None, stopping: None };
+        driver.publish_status();
+        driver
+    }
+
+    /// Runs until the node stops or the host is gone.
+    pub(crate) async fn run(&mut self, mut inbox: Inbox, host: &Weak<dyn ParticipantHost>) {
         loop {
-            let pause = if self.member.is_busy() { TICK_BUSY } else { TICK_IDLE };
+            let pause = if self.participant.is_busy() { TICK_BUSY } else { TICK_IDLE };
             let event = tokio::select! {
+                // Events of this node first: unlike messages of peers they are not repeated, and a peer that floods this
+                // node must not delay the result of its own jobs.
                 biased;
-                event = inbox.here.recv() => event,
-                event = inbox.heard.recv() => event,
+                event = inbox.local.recv() => event,
+                event = inbox.remote.recv() => event,
                 () = tokio::time::sleep(pause) => None,
             };
-            let Some(hands) = self.hands.as_ref().and_then(Weak::upgrade) else { return };
+            let Some(host) = host.upgrade() else { return };
             let now = Instant::now();
-            self.member.previous = hands.live().1;
+            self.participant.previous = host.live().1;
             if let Some(event) = event {
-                self.happened(event, &hands, now);
-                // Before time passes: what is to be remembered is in memory yet.
-                self.obey(&hands);
+                self.handle(event, &host, now);
+                // Before the tick, which drops cached guests that an action to persist still has to collect.
+                self.perform(&host);
             }
-            self.member.tick(now);
-            self.obey(&hands);
-            self.write(now);
-            self.show();
-            // What was answered is not to be forgotten.
-            if let Some(answer) = self.answering.take_if(|_| self.writing.is_none()) {
-                // Who asked may have left.
-                if let Some(waiting) = self.answer.take() {
-                    let _ = waiting.send(answer);
-                }
+            // After every event and not on the timer alone, or steady events would keep time from passing.
+            self.participant.tick(now);
+            self.perform(&host);
+            self.writer.start(&self.local, now);
+            self.publish_status();
+            // An operator who was told of a swap must find it after a crash. A write that failed does not hold the answer
+            // back: the status shows the error, and the herd has the swap.
+            if let Some(answer) = self.answer.take_if(|_| !self.writer.is_writing())
+                && let Some(operator) = self.operator.take()
+            {
+                // The operator may have left.
+                let _ = operator.send(answer);
             }
-            if let Some(stopped) = self.stopping.take_if(|_| self.writing.is_none()) {
+            if let Some(stopped) = self.stopping.take_if(|_| !self.writer.is_writing()) {
                 let _ = stopped.send(());
                 return;
             }
         }
     }
 
-    fn happened(&mut self, event: Event, hands: &Arc<dyn ParticipantHost>, now: Instant) {
+    fn handle(&mut self, event: Event, host: &Arc<dyn ParticipantHost>, now: Instant) {
         match event {
-            Event::Heard(peer, message) => self.member.hear(&peer, message, now),
-            Event::Linked(peer) => self.member.linked(&peer),
-            Event::Unlinked(peer) => self.member.unlinked(&peer),
-            Event::Ask(Request { goal, guest, who, answer }) => {
-                if self.answer.is_some() || self.stopping.is_some() {
+            Event::Received(peer, message) => self.participant.receive(&peer, message, now),
+            Event::Linked(peer) => self.participant.linked(&peer),
+            Event::Unlinked(peer) => self.participant.unlinked(&peer),
+            Event::Propose(Request { operation, guest, who, answer }) => {
+                // Also until the last answer is out, which may still wait for the disk.
+                if self.operator.is_some() || self.stopping.is_some() {
                     let _ = answer.send(Err(NotSwapped::Busy));
                     return;
                 }
-                self.answer = Some(answer);
-                if let (Goal::Swap(plan), Some(guest)) = (&goal, guest) {
-                    self.member.shelf().hold(plan.digest, guest);
+                self.operator = Some(answer);
+                if let (Operation::Swap(plan), Some(guest)) = (&operation, guest) {
+                    self.participant.guests().cache(plan.digest, guest);
                 }
-                self.member.ask(goal, &who, now);
+                self.participant.propose(operation, &who, now);
             }
-            Event::Prepared(round, digest, prepared) => self.member.prepared(&round, digest, prepared, now),
-            Event::TookUp(swap, taken) => {
-                let (live, _) = hands.live();
-                self.member.took_up(&swap, taken, live, now);
+            Event::Prepared(attempt, digest, prepared) => self.participant.prepared(&attempt, digest, prepared, now),
+            // Here and below the host is asked for what serves now: more may have happened since the event was queued.
+            Event::Adopted(swap, result) => {
+                let (live, _) = host.live();
+                self.participant.adopted(&swap, result, live, now);
             }
-            Event::Serves(guest) => {
-                let (serving, _) = hands.live();
+            Event::ServingChanged(guest) => {
+                let (serving, _) = host.live();
                 if let Some(guest) = guest {
-                    self.member.shelf().hold(Digest::of(&guest), guest);
+                    self.participant.guests().cache(Digest::of(&guest), guest);
                 }
-                self.member.serves(serving);
+                self.participant.serving_changed(serving);
             }
-            Event::WentBack(from, why) => {
-                let (serving, _) = hands.live();
-                self.member.went_back(from, serving, why, now);
+            Event::RolledBack(from, why) => {
+                let (serving, _) = host.live();
+                self.participant.rolled_back(from, serving, why, now);
             }
             Event::Written(written) => {
-                let last = self.writing.take();
+                self.writer.finished(&written, now);
                 if let Err(error) = &written {
-                    tracing::error!(
-                        node = self.member.node,
-                        error,
-                        "what was swapped is not remembered over a restart; it is tried again"
-                    );
-                    self.unwritten = match self.unwritten.take() {
-                        Some(newer) => Some(newer.after(last)),
-                        None => last,
-                    };
-                    self.write_again = Some(now + WRITE_PAUSE);
+                    let node = &self.participant.node;
+                    tracing::error!(%node, error, "rollout state not written, a restart would lose it; retrying");
                 }
-                lock(&self.status).memory_error = written.err();
+                lock(&self.status).store_error = written.err();
             }
             Event::Stop(stopped) => {
-                self.member.stop_asking();
+                self.participant.cancel_proposal();
                 self.stopping = Some(stopped);
             }
         }
     }
 
-    fn obey(&mut self, hands: &Arc<dyn ParticipantHost>) {
-        let orders: Vec<Order> = self.member.orders().collect();
-        for order in orders {
-            match order {
-                Order::Tell(peer, message) => hands.tell(&peer, message.encode()),
-                Order::TellAll(except, message) => hands.tell_all(except.as_deref(), message.encode()),
-                Order::Prepare { round, plan, guest } => self.job(hands, move |hands| {
-                    let prepared = caught(|| hands.prepare(&guest, &plan, &round.to_string()));
-                    Some(Event::Prepared(round, plan.digest, prepared.unwrap_or_else(Err)))
+    /// Performs the queued actions, in order.
+    fn perform(&mut self, host: &Arc<dyn ParticipantHost>) {
+        let actions: Vec<Action> = self.participant.actions().collect();
+        for action in actions {
+            match action {
+                Action::Send(peer, message) => host.send(&peer, message.encode()),
+                Action::SendToAll(except, message) => host.send_to_all(except.as_deref(), message.encode()),
+                Action::Prepare { attempt, plan, guest } => self.spawn(host, move |host| {
+                    let prepared = job::catch_panic(|| host.prepare(&guest, &plan, &attempt.to_string()));
+                    Some(Event::Prepared(attempt, plan.digest, prepared.unwrap_or_else(Err)))
                 }),
-                Order::Forget { digest, who, why } => self.job(hands, move |hands| {
-                    let _ = caught(|| hands.forget(digest, &who, &why));
+                Action::Abort { digest, who, why } => self.spawn(host, move |host| {
+                    let _ = job::catch_panic(|| host.abort(digest, &who, &why));
                     None
                 }),
-                Order::TakeUp { swap, guest } => self.job(hands, move |hands| {
-                    let taken = caught(|| hands.take_up(&swap, guest.as_deref()));
-                    Some(Event::TookUp(swap, taken.unwrap_or_else(|panic| Err(NotTaken::Refused(panic)))))
+                Action::Adopt { swap, guest } => self.spawn(host, move |host| {
+                    let adopted = job::catch_panic(|| host.adopt(&swap, guest.as_deref()));
+                    Some(Event::Adopted(swap, adopted.unwrap_or_else(|panic| Err(NotAdopted::Refused(panic)))))
                 }),
-                Order::Remember => self.remember(hands),
-                Order::Answer(answer) => self.answering = Some(answer),
+                Action::Persist => self.persist(host),
+                Action::Answer(answer) => self.answer = Some(answer),
             }
         }
     }
 
-    /// Does what may block, where it may.
-    fn job(
+    fn spawn(
         &self,
-        hands: &Arc<dyn ParticipantHost>,
-        job: impl FnOnce(&dyn ParticipantHost) -> Option<Event> + Send + 'static,
+        host: &Arc<dyn ParticipantHost>,
+        call: impl FnOnce(&dyn ParticipantHost) -> Option<Event> + Send + 'static,
     ) {
-        let (hands, here) = (Arc::clone(hands), self.here.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Some(event) = job(&*hands) {
-                let _ = here.blocking_send(event);
-            }
-        });
+        let host = Arc::clone(host);
+        job::spawn(&self.local, move || call(&*host));
     }
 
-    fn remember(&mut self, hands: &Arc<dyn ParticipantHost>) {
-        let (serving, previous) = hands.live();
-        let (standing, applied) = (self.member.standing.clone(), self.member.applied.clone());
-        let swapped_to = standing.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
-        let guests = [serving].into_iter().chain(swapped_to);
-        let guests = guests.filter_map(|digest| Some((digest, self.member.shelf().find(digest)?))).collect();
-        let unwritten = Unwritten { remembered: Remembered { standing, applied, serving, previous }, guests };
-        self.unwritten = Some(unwritten.after(self.unwritten.take()));
-        // Only the same again has to wait.
-        self.write_again = None;
+    /// Queues a write of the state, with the guests that a restart or a peer needs.
+    fn persist(&mut self, host: &Arc<dyn ParticipantHost>) {
+        let (serving, previous) = host.live();
+        let (herd_state, applied) = (self.participant.herd_state.clone(), self.participant.applied.clone());
+        // Between commit and adoption the herd's guest is not the one that serves here.
+        let committed = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
+        let guests = [serving].into_iter().chain(committed);
+        let guests = guests.filter_map(|digest| Some((digest, self.participant.guests().find(digest)?))).collect();
+        self.writer.queue(PendingWrite { state: StoredState { herd_state, applied, serving, previous }, guests });
     }
 
-    fn write(&mut self, now: Instant) {
-        if self.writing.is_some() || self.write_again.is_some_and(|again| now < again) {
-            return;
-        }
-        let Some(unwritten) = self.unwritten.take() else { return };
-        self.writing = Some(unwritten.clone());
-        let (memory, here) = (self.memory.clone(), self.here.clone());
-        tokio::task::spawn_blocking(move || {
-            let Unwritten { remembered, guests } = unwritten;
-            let written = caught(|| memory.write(&remembered, &guests).map_err(|error| error.to_string()));
-            let _ = here.blocking_send(Event::Written(written.unwrap_or_else(Err)));
-        });
-    }
-
-    fn show(&self) {
+    fn publish_status(&self) {
         let mut status = lock(&self.status);
-        status.standing.clone_from(&self.member.standing);
-        status.applied = self.member.applied.as_ref().map_or(0, |swap| swap.number);
-        status.engaged = self.member.engagement();
+        status.herd_state.clone_from(&self.participant.herd_state);
+        status.applied = self.participant.applied.as_ref().map_or(0, |swap| swap.number);
+        status.engaged = self.participant.engaged_in();
     }
 }
 
-/// What is done, or that it panicked: who waits for it is to hear of it in any case.
-fn caught<T>(job: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(job)).map_err(|_| "the node panicked over it; its log says why".into())
-}
-
-/// A herd of fifty nodes says some hundred things in one round.
-const HEARD_MAX: usize = 4096;
-/// Links that come and go, and what operators and jobs bring.
-const HERE_MAX: usize = 1024;
-/// Guests that wait for the disk.
-const UNWRITTEN_MAX: usize = 4;
-/// A disk that was full may have room again.
-const WRITE_PAUSE: Duration = Duration::from_secs(5);
-/// While a swap is under way: a neighbour that lacks a guest is asked again after such a time.
+/// Interval of ticks while a swap is in progress. Below the pause after which a neighbour that lacks a guest is asked again.
 const TICK_BUSY: Duration = Duration::from_millis(10);
-/// And while none is.
+/// Interval of ticks otherwise.
 const TICK_IDLE: Duration = Duration::from_secs(1);
-/// What a disk needs to write a guest, with room.
-const STOP_MAX: Duration = Duration::from_secs(3);

@@ -1,35 +1,39 @@
-//! What a rollout needs of the node around it.
+//! Port of the rollout to the node around it.
 
 use bytes::Bytes;
 use herd_model::Digest;
 
-use crate::protocol::{HerdSwap, NotTaken, Plan, Taken};
+use crate::protocol::{Adopted, HerdSwap, NotAdopted, Plan};
 
-/// What a swap of the herd needs a node for.
+/// Links and generations of a node, as the rollout uses them.
+///
+/// `send`, `send_to_all` and `live` are called by the rollout's task and must not block. The others may block: each call
+/// runs on a thread of its own, and the next event does not wait for it.
 pub trait ParticipantHost: Send + Sync + 'static {
-    /// Says something to a peer, if there is a link. Must not wait.
-    fn tell(&self, peer: &str, message: Bytes);
+    /// Queues a message to a peer. Without a link, or with a full queue, the message is lost; the protocol repeats it.
+    fn send(&self, peer: &str, message: Bytes);
 
-    /// Says something to every peer but one. Must not wait.
-    fn tell_all(&self, except: Option<&str>, message: Bytes);
+    /// Queues a message to every linked peer but one.
+    fn send_to_all(&self, except: Option<&str>, message: Bytes);
 
-    /// Makes a candidate ready to serve, and holds it until it is taken up or forgotten. May block.
+    /// Makes a candidate ready to serve, and holds it until it is adopted or aborted. Blocks. `who` names the operator and
+    /// the coordinator.
     ///
     /// # Errors
     ///
-    /// It cannot serve here, in words that name the stage. Nothing changed.
+    /// The guest cannot serve here. The text starts with the stage that refused it. Nothing changed.
     fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String>;
 
-    /// Drops the candidate. May block.
-    fn forget(&self, digest: Digest, who: &str, why: &str);
+    /// Drops the prepared candidate. Blocks.
+    fn abort(&self, digest: Digest, who: &str, why: &str);
 
-    /// Has a guest decide: the candidate that is ready, the previous generation, or these bytes. May block.
+    /// Activates the guest of a committed swap: the prepared candidate, the previous generation, or these bytes. Blocks.
     ///
     /// # Errors
     ///
-    /// It cannot serve here, or not now. Nothing changed.
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken>;
+    /// See [`NotAdopted`]. Nothing changed.
+    fn adopt(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted>;
 
-    /// The guest that decides, and the one before if it may be gone back to.
+    /// Guests of the active generation, and of the previous one if a rollback may return to it.
     fn live(&self) -> (Digest, Option<Digest>);
 }

@@ -60,7 +60,7 @@ impl AdminHost for AdminAdapter {
         // An operator who finds another candidate under way is told so at once.
         let candidate = self.swap.prepare(guest, options, cause, Duration::ZERO).map_err(refused)?;
         let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
-        self.rollout.serves(Some(guest));
+        self.rollout.serving_changed(Some(guest));
         match self.swap.serving(&active) {
             true => Ok(json!({ "node": self.node, "active": active })),
             false => Err(Refusal::BadGuest(WENT_BACK.into())),
@@ -68,7 +68,7 @@ impl AdminHost for AdminAdapter {
     }
 
     fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
-        let active = self.swap.roll_back(who, || self.rollout.serves(None)).map_err(|error| {
+        let active = self.swap.roll_back(who, || self.rollout.serving_changed(None)).map_err(|error| {
             self.swap.events.audit.append(Entry::new(who, audit::Stage::RolledBack).refused(&error.to_string()));
             Refusal::Conflict(error.to_string())
         })?;
@@ -154,7 +154,7 @@ impl AdminAdapter {
         let why = error.to_string();
         self.swap.events.audit.append(entry().refused(&why));
         match error {
-            NotSwapped::Busy | NotSwapped::TakenPart(_) => Err(Refusal::Busy(why)),
+            NotSwapped::Busy | NotSwapped::OtherSwap(_) => Err(Refusal::Busy(why)),
             _ => Err(Refusal::Conflict(why)),
         }
     }

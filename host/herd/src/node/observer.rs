@@ -21,7 +21,7 @@ pub(super) struct NodeObserver {
 impl Observer for NodeObserver {
     fn probation_failed(&self, failed: &GenerationStatus, active: &GenerationStatus, why: &str) {
         if let Ok(digest) = failed.digest.parse() {
-            self.rollout.went_back(digest, why);
+            self.rollout.rolled_back(digest, why);
         }
         let rolled_back = entry(THE_NODE_ITSELF, Stage::RolledBack, failed);
         self.audit.append_soon(rolled_back.because(why));

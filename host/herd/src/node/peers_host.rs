@@ -19,7 +19,7 @@ pub(super) struct PeersAdapter {
 
 impl PeersHost for PeersAdapter {
     fn message(&self, from: &str, message: &[u8]) -> Result<(), String> {
-        self.rollout.hear(from, message)
+        self.rollout.receive(from, message)
     }
 
     fn linked(&self, peer: &str) {

@@ -1,4 +1,9 @@
-//! The node, as a swap of the whole herd sees it: the same activation as by its own operator, in two steps.
+//! Adapter of the rollout to the node: links carry its messages, and its swaps take the activation sequence that an operator
+//! of the node uses, in two steps.
+//!
+//! Owns the candidate between the two steps. Knows nothing of votes and herd states.
+//!
+//! Bounds: one candidate; [`PREPARE_BUSY_MAX`] and [`ADOPT_BUSY_MAX`] for the place of another one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +12,7 @@ use bytes::Bytes;
 use herd_audit::{Entry, Stage};
 use herd_model::{Digest, SwapOptions};
 use herd_peers::Peers;
-use herd_rollout::{HerdSwap, NotTaken, ParticipantHost, Plan, Taken};
+use herd_rollout::{Adopted, HerdSwap, NotAdopted, ParticipantHost, Plan};
 use herd_runtime::{Candidate, GenerationStatus, SwapError};
 
 use super::audit_events::entry;
@@ -17,7 +22,7 @@ use super::swap::{Cause, NodeSwap};
 pub(super) struct RolloutAdapter {
     swap: Arc<NodeSwap>,
     peers: Arc<Peers>,
-    /// The candidate of a swap of the herd, from *rehearsed* until it serves or is dropped.
+    /// Candidate of a swap of the herd, from *rehearsed* until it serves or is dropped.
     candidate: Mutex<Option<(Digest, Candidate)>>,
 }
 
@@ -28,33 +33,33 @@ impl RolloutAdapter {
 }
 
 impl ParticipantHost for RolloutAdapter {
-    fn tell(&self, peer: &str, message: Bytes) {
+    fn send(&self, peer: &str, message: Bytes) {
         self.peers.tell(peer, &message);
     }
 
-    fn tell_all(&self, except: Option<&str>, message: Bytes) {
+    fn send_to_all(&self, except: Option<&str>, message: Bytes) {
         self.peers.tell_all(except, &message);
     }
 
     fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {
         let cause = Cause { who, ends: SWAPPED };
-        let prepared = self.swap.prepare(guest, plan.wish, cause, PREPARE_BUSY_MAX);
+        let prepared = self.swap.prepare(guest, plan.options, cause, PREPARE_BUSY_MAX);
         let candidate = prepared.map_err(|error| self.swap.refused(who, plan.digest, &error).to_string())?;
         self.swap.events.audit.append_soon(entry(who, Stage::Prepared, &candidate.status()));
         *self.candidate() = Some((plan.digest, candidate));
         Ok(())
     }
 
-    fn forget(&self, digest: Digest, who: &str, why: &str) {
+    fn abort(&self, digest: Digest, who: &str, why: &str) {
         if let Some(candidate) = self.take_candidate(digest) {
             let status = candidate.status();
-            // Before the disk is waited for: the next swap wants its place.
+            // Before the entry waits for the disk: the next swap needs the place.
             drop(candidate);
             self.swap.events.audit.append(entry(who, Stage::Aborted, &status).because(why));
         }
     }
 
-    fn take_up(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Taken, NotTaken> {
+    fn adopt(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
         let ready = self.take_candidate(swap.digest);
         let before = self.swap.generations.status();
         let is_there = |generation: &GenerationStatus| generation.digest == swap.digest.to_string();
@@ -65,29 +70,30 @@ impl ParticipantHost for RolloutAdapter {
                 let unused = entry(&swap.who, Stage::Aborted, &unused.status());
                 self.swap.events.audit.append_soon(unused.because("the same guest serves already"));
             }
-            return Ok(taken(&before.active));
+            return Ok(adopted(&before.active));
         }
-        // The previous generation is compiled and warm, so going back to it beats loading the same bytes anew. A prepared
-        // candidate wins over it: the herd has rehearsed that one.
+        // The previous generation is compiled and warm, so a rollback to it beats loading the same bytes anew. A prepared
+        // candidate goes before it, because the herd has rehearsed that one.
         let is_previous = before.previous.as_ref().is_some_and(is_there);
         if ready.is_none()
             && is_previous
             && let Ok(active) = self.swap.roll_back(&swap.who, || self.committed(swap, &why))
         {
-            return Ok(taken(&active));
+            return Ok(adopted(&active));
         }
         let candidate = match (ready, guest) {
             (Some(ready), _) => Ok(ready),
             (None, Some(guest)) => self.load(swap, guest),
-            (None, None) => Err(NotTaken::NotNow("its bytes are not there".into())),
+            // The previous generation could not serve again, and its bytes are not here either.
+            (None, None) => Err(NotAdopted::RetryLater("its bytes are not on this node".into())),
         };
-        // Also if it did not load: a canary or a shadow of another guest is over all the same.
+        // Before a failed load is returned: that ended a canary or a shadow of another guest all the same.
         self.swap.events.canary_and_shadow_ended(&before, &swap.who, SWAPPED);
         let cause = Cause { who: &swap.who, ends: SWAPPED };
         let activated = self.swap.activate(candidate?, cause, Some(&why), || self.committed(swap, &why));
-        let active = activated.map_err(|error| self.not_taken(swap, &error))?;
+        let active = activated.map_err(|error| self.not_adopted(swap, &error))?;
         self.swap.serving(&active);
-        Ok(taken(&active))
+        Ok(adopted(&active))
     }
 
     fn live(&self) -> (Digest, Option<Digest>) {
@@ -96,13 +102,15 @@ impl ParticipantHost for RolloutAdapter {
 }
 
 impl RolloutAdapter {
-    /// Loads the guest of a swap in which this node did not take part. The nodes that did have rehearsed it.
-    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotTaken> {
+    /// Loads the guest of a swap in which this node did not take part.
+    ///
+    /// Without a rehearsal, and also after a failed probation: the participants have rehearsed it, and the herd has decided.
+    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotAdopted> {
         let options = SwapOptions { again: true, unrehearsed: true, reversible: false };
-        let loaded = self.swap.make_ready(guest, options, TAKE_UP_BUSY_MAX);
+        let loaded = self.swap.make_ready(guest, options, ADOPT_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
-            SwapError::Busy | SwapError::Retiring => NotTaken::NotNow(error.to_string()),
-            error => self.not_taken(swap, &error),
+            SwapError::Busy | SwapError::Retiring => NotAdopted::RetryLater(error.to_string()),
+            error => self.not_adopted(swap, &error),
         })?;
         self.swap.events.candidate_ready(&candidate, &swap.who);
         Ok(candidate)
@@ -113,8 +121,8 @@ impl RolloutAdapter {
         self.swap.events.audit.append_soon(committed.because(why));
     }
 
-    fn not_taken(&self, swap: &HerdSwap, error: &SwapError) -> NotTaken {
-        NotTaken::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
+    fn not_adopted(&self, swap: &HerdSwap, error: &SwapError) -> NotAdopted {
+        NotAdopted::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
     }
 
     fn take_candidate(&self, digest: Digest) -> Option<Candidate> {
@@ -127,13 +135,13 @@ impl RolloutAdapter {
     }
 }
 
-fn taken(active: &GenerationStatus) -> Taken {
-    Taken { generation: active.id.0, name: active.name.clone() }
+fn adopted(active: &GenerationStatus) -> Adopted {
+    Adopted { generation: active.id.0, name: active.name.clone() }
 }
 
-/// A candidate that was given up a moment ago is on its way out.
+/// Wait of a preparation for the place of a candidate that was aborted a moment ago.
 const PREPARE_BUSY_MAX: Duration = Duration::from_secs(1);
-/// An operator of this node swaps at this moment. What takes longer is tried again.
-const TAKE_UP_BUSY_MAX: Duration = Duration::from_secs(1);
-/// Why a canary or shadow of another guest ends.
+/// Wait of an adoption for a swap by an operator of this node. After that the protocol retries.
+const ADOPT_BUSY_MAX: Duration = Duration::from_secs(1);
+/// Reason in the audit log for the end of a canary or shadow of another guest.
 const SWAPPED: &str = "ended by a swap of the herd";

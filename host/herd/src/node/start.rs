@@ -9,7 +9,7 @@ use herd_admin::{Admin, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_peers::{Identity, Peers, PeersHost};
 use herd_replication::{Ingest, RecordTable};
-use herd_rollout::{Memory, ParticipantHost, Rollout};
+use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
 use herd_sessions::{Sessions, Topics};
 use herd_sys::TrafficLog;
@@ -58,18 +58,18 @@ impl Node {
         let upstreams = Arc::new(Upstreams::new(&config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(&state.join(audit::DIRECTORY), name)?);
-        let memory = Memory::new(state, name);
+        let rollout_store = RolloutStore::new(state, name);
         let initial = InitialGenerations {
             engine: Arc::clone(engine),
             configured: Arc::clone(guest),
             settings: config.settings(name),
             limits: config.swap.clone(),
             records: Arc::clone(&records),
-            memory: memory.clone(),
+            store: rollout_store.clone(),
         };
         // Compiling takes a while, and other nodes of this process start on the same thread.
         let loaded = tokio::task::spawn_blocking(move || initial.load()).await;
-        let (generations, remembered) = loaded
+        let (generations, stored) = loaded
             .map_err(|_| StartError::Panicked(name.into()))?
             .map_err(|source| StartError::Guest { node: name.into(), source })?;
         let generations = Arc::new(generations);
@@ -80,8 +80,15 @@ impl Node {
         let herd = config.nodes.keys().cloned();
         let (serving, _) = generations.digests();
         let candidate_max = Duration::from_secs(config.swap.candidate_s.max(1));
-        let rollout =
-            Rollout::new(name, herd.clone().collect(), Arc::clone(guest), serving, candidate_max, memory, remembered);
+        let rollout = Rollout::new(
+            name,
+            herd.clone().collect(),
+            Arc::clone(guest),
+            serving,
+            candidate_max,
+            rollout_store,
+            stored,
+        );
         let rollout = Arc::new(rollout);
         let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
         let peers = Peers::new(identity, config.links.clone(), herd.collect());

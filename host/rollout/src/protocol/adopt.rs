@@ -1,155 +1,180 @@
-//! Taking up what the herd has swapped to, and going back from it.
+//! Adoption of what the herd has swapped to, and rollback of this node.
+//!
+//! Knows nothing of votes and candidates of other nodes: the only input is the herd state, so a node that missed the whole
+//! attempt adopts in the same way as one that took part.
+//!
+//! Bounds: one adoption at a time; retries are a second apart.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::herd_state::HerdSwap;
-use super::message::{Taken, Word, cut};
-use super::participant::{Engaged, Member, Order, Step};
 use herd_model::Digest;
 
-/// A swap that the herd has made and this node is about to.
-pub(crate) struct Taking {
-    pub(crate) swap: HerdSwap,
-    /// The order was given; before, its bytes are on their way.
-    pub(crate) ordered: bool,
-    /// Not to be ordered before.
-    not_before: Instant,
-}
+use super::action::Action;
+use super::adoption::{Adoption, NotAdopted};
+use super::engagement::{CandidateState, Engagement};
+use super::herd_state::{HerdState, HerdSwap};
+use super::message::{Adopted, Broadcast, Message, truncate};
+use super::participant::Participant;
 
-/// A swap of the herd was not taken up. Nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
-    /// Something is in the way that will be gone. It is tried again.
-    #[error("{0}")]
-    NotNow(String),
-    /// It cannot serve here.
-    #[error("{0}")]
-    Refused(String),
-}
+impl Participant {
+    /// Spreads, stores and acts on a herd state that has changed. `except` is the neighbour that it came from.
+    pub(crate) fn herd_state_changed(&mut self, except: Option<&str>, now: Instant) {
+        let mut except = except.map(Into::into);
+        while let Some(swap) = self.herd_state.automatic_rollback(self.nodes.len()) {
+            tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd rolled back, so the whole herd does");
+            self.herd_state = HerdState { swap: Some(swap), ..HerdState::default() };
+            // Nobody has sent this state, so the sender may not have it either.
+            except = None;
+        }
+        // Sent before it is stored: once one neighbour has it, the commit survives this node.
+        self.push(Action::SendToAll(except, Message::HerdState(self.herd_state.clone())));
+        self.push(Action::Persist);
+        self.adopt_if_newer(now);
+        self.continue_proposal(now);
+    }
 
-impl Member {
-    /// Takes up what the herd has swapped to, if this node has not.
-    pub(crate) fn consider(&mut self, now: Instant) {
-        let Some(swap) = self.standing.swap.clone().filter(|swap| Some(swap) > self.applied.as_ref()) else { return };
-        match &self.taking {
-            Some(taking) if taking.ordered => return,
-            Some(taking) if taking.swap == swap => return self.go_on_taking(now),
+    /// Starts to adopt the herd's swap, if this node has not yet.
+    pub(crate) fn adopt_if_newer(&mut self, now: Instant) {
+        let Some(swap) = self.herd_state.swap.clone().filter(|swap| Some(swap) > self.applied.as_ref()) else { return };
+        match &self.adoption {
+            // The host is at work and cannot be interrupted; its result leads back here.
+            Some(adoption) if adoption.started => return,
+            Some(adoption) if adoption.swap == swap => return self.continue_adopting(now),
             _ => {}
         }
-        if self.standing.back.contains_key(&self.node) {
-            (self.applied, self.taking) = (Some(swap), None);
-            return self.order(Order::Remember);
+        // This node has judged the guest before, and was restarted before it had stored that.
+        if self.herd_state.rolled_back.contains_key(&self.node) {
+            (self.applied, self.adoption) = (Some(swap), None);
+            return self.push(Action::Persist);
         }
-        self.take(swap, now);
+        self.start_adopting(swap, now);
     }
 
-    /// A node that was killed before it had written down that it went back hears so from those it had told.
-    pub(crate) fn stay_back(&mut self, now: Instant) {
-        let Some(swap) = self.standing.swap.as_ref().filter(|swap| swap.digest == self.serving) else { return };
-        let Some(digest) = swap.previous.filter(|_| self.standing.back.contains_key(&self.node)) else { return };
-        if self.taking.is_none() && self.applied.as_ref() == Some(swap) {
-            self.take(HerdSwap { digest, previous: None, ..swap.clone() }, now);
+    /// Returns to the previous guest after a rollback of this node that was not stored.
+    ///
+    /// A node that was killed in between starts with the guest that it had rolled back from, and learns of its rollback from
+    /// the nodes that it had told.
+    pub(crate) fn restore_rollback(&mut self, now: Instant) {
+        let Some(swap) = self.herd_state.swap.as_ref().filter(|swap| swap.digest == self.serving) else { return };
+        let Some(digest) = swap.previous.filter(|_| self.herd_state.rolled_back.contains_key(&self.node)) else {
+            return;
+        };
+        if self.adoption.is_none() && self.applied.as_ref() == Some(swap) {
+            self.start_adopting(HerdSwap { digest, previous: None, ..swap.clone() }, now);
         }
     }
 
-    fn take(&mut self, swap: HerdSwap, now: Instant) {
-        self.taking = Some(Taking { swap, ordered: false, not_before: now });
-        self.go_on_taking(now);
+    fn start_adopting(&mut self, swap: HerdSwap, now: Instant) {
+        self.adoption = Some(Adoption { swap, started: false, not_before: now });
+        self.continue_adopting(now);
     }
 
-    /// Orders what is to be taken up, as soon as it is there and nothing is in its way.
-    pub(crate) fn go_on_taking(&mut self, now: Instant) {
-        let Some(Taking { swap, ordered: false, not_before }) = &self.taking else { return };
+    /// Activates the guest of the adoption as soon as it is here and nothing is in its way.
+    pub(crate) fn continue_adopting(&mut self, now: Instant) {
+        let Some(Adoption { swap, started: false, not_before }) = &self.adoption else { return };
         if now < *not_before {
             return;
         }
         let swap = swap.clone();
-        let ready = match &self.engaged {
-            // It will be ready in a moment, and a second one of the same kind would be in its way.
-            Some(Engaged { step: Step::Preparing(plan), .. }) if plan.digest == swap.digest => return,
-            Some(Engaged { step: Step::Ready(plan), .. }) => plan.digest == swap.digest,
+        let is_ready = match &self.engagement {
+            // The host is preparing this very guest. Loading it a second time would take longer and need a second place;
+            // `prepared` continues the adoption.
+            Some(Engagement { candidate: CandidateState::Preparing(plan), .. }) if plan.digest == swap.digest => return,
+            Some(Engagement { candidate: CandidateState::Ready(plan), .. }) => plan.digest == swap.digest,
             _ => false,
         };
-        let guest = self.shelf.find(swap.digest);
-        if !ready && guest.is_none() && self.previous != Some(swap.digest) {
-            let from = self.told_by.clone();
-            return self.fetch(swap.digest, &from, now);
+        let guest = self.guests.find(swap.digest);
+        // A prepared candidate and the previous generation are loaded already, so neither needs bytes.
+        if !is_ready && guest.is_none() && self.previous != Some(swap.digest) {
+            let from = self.state_source.clone();
+            return self.start_download(swap.digest, &from, now);
         }
         if let Some(guest) = &guest {
-            self.shelf.hold(swap.digest, Arc::clone(guest));
+            // In memory, because the action to persist that follows the adoption writes them.
+            self.guests.cache(swap.digest, Arc::clone(guest));
         }
-        if let Some(taking) = &mut self.taking {
-            taking.ordered = true;
+        if let Some(adoption) = &mut self.adoption {
+            adoption.started = true;
         }
-        self.order(Order::TakeUp { swap, guest });
+        self.push(Action::Adopt { swap, guest });
     }
 
-    /// What came of taking up a swap, and what decides here now.
-    pub(crate) fn took_up(&mut self, swap: &HerdSwap, came: Result<Taken, NotTaken>, live: Digest, now: Instant) {
+    /// Handles the result of an adoption. `live` is the guest of the active generation now.
+    pub(crate) fn adopted(&mut self, swap: &HerdSwap, result: Result<Adopted, NotAdopted>, live: Digest, now: Instant) {
         self.serving = live;
-        let is_the_last = self.standing.swap.as_ref() == Some(swap);
-        let taken = match came {
-            Err(NotTaken::NotNow(why)) => {
-                tracing::info!(node = %self.node, swap = swap.number, why, "a swap of the herd is taken up later");
-                self.taking = Some(Taking { swap: swap.clone(), ordered: false, not_before: now + LATER });
+        // The herd may have moved on while the host was at work.
+        let is_last = self.herd_state.swap.as_ref() == Some(swap);
+        let result = match result {
+            Err(NotAdopted::RetryLater(why)) => {
+                tracing::info!(node = %self.node, swap = swap.number, why, "adoption of a herd swap postponed");
+                self.adoption = Some(Adoption { swap: swap.clone(), started: false, not_before: now + RETRY_PAUSE });
                 return;
             }
-            Err(NotTaken::Refused(mut why)) => {
-                cut(&mut why);
+            Err(NotAdopted::Refused(mut why)) => {
+                truncate(&mut why);
                 Err(why)
             }
-            // It may have been sent back before this was heard, and the herd along with it.
-            Ok(taken) => match self.standing.back.get(&self.node).filter(|_| is_the_last) {
+            // The new generation can fail its probation before the result of its activation arrives here. The node has
+            // rolled back then, and in a small herd the herd has too.
+            Ok(adopted) => match self.herd_state.rolled_back.get(&self.node).filter(|_| is_last) {
                 Some(why) => Err(why.clone()),
-                None if !is_the_last && live != swap.digest => Err(WENT_BACK.into()),
-                None => Ok(taken),
+                None if !is_last && live != swap.digest => Err(ROLLED_BACK_AT_ONCE.into()),
+                None => Ok(adopted),
             },
         };
-        self.taking = None;
-        if self.standing.swap.as_ref().is_none_or(|last| last.number != swap.number || last == swap) {
+        self.adoption = None;
+        // A restored rollback has the number of the swap that it undoes, and must not count as that swap.
+        if self.herd_state.swap.as_ref().is_none_or(|last| last.number != swap.number || last == swap) {
             self.applied = self.applied.take().max(Some(swap.clone()));
         }
-        // What was ready serves, or does not serve; either way there is nothing to be given up any more.
-        if let Some(engaged) = self.engaged.take_if(|engaged| engaged.step.digest() == Some(swap.digest)) {
-            self.winding_down |= matches!(engaged.step, Step::Preparing(_));
+        // The attempt has served its purpose: its candidate is active now, or was refused for good.
+        if let Some(engaged) = self.engagement.take_if(|engaged| engaged.candidate.digest() == Some(swap.digest)) {
+            self.discard_pending |= matches!(engaged.candidate, CandidateState::Preparing(_));
         }
         let (node, number) = (self.node.clone(), swap.number);
-        self.say(Word::Took { node: node.clone(), number, taken: taken.clone() });
-        self.heard_taken(&node, number, taken.clone(), now);
-        self.order(Order::Remember);
-        if let Err(why) = taken
-            && is_the_last
+        // Only the coordinator reads this, for its answer to the operator. If it is lost, the node is reported as pending.
+        self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, result: result.clone() });
+        // A node does not receive its own broadcasts, and this one may be the coordinator.
+        self.receive_adoption_result(&node, number, result.clone(), now);
+        self.push(Action::Persist);
+        if let Err(why) = result
+            && is_last
         {
-            self.standing.back.insert(node, why);
-            self.standing_changed(None, now);
+            // Refusals count towards the half of the herd that brings an automatic rollback.
+            self.herd_state.rolled_back.insert(node, why);
+            self.herd_state_changed(None, now);
         }
-        self.tidy();
-        self.consider(now);
+        self.release_unused();
+        self.adopt_if_newer(now);
     }
 
-    /// Something else decides here now, by the word of an operator of this node.
-    pub(crate) fn serves(&mut self, digest: Digest) {
+    /// Notes that an operator of this node activated another guest here.
+    ///
+    /// The herd state and `applied` stay, so the choice holds until the herd swaps next.
+    pub(crate) fn serving_changed(&mut self, digest: Digest) {
         self.serving = digest;
-        self.order(Order::Remember);
+        self.push(Action::Persist);
     }
 
-    /// The node went back from a guest by itself, to this one. That may be heard before it is heard that the guest was
-    /// taken up.
-    pub(crate) fn went_back(&mut self, from: Digest, to: Digest, mut why: String, now: Instant) {
-        self.serves(to);
-        let Some(swap) = self.standing.swap.as_ref().filter(|swap| swap.digest == from) else { return };
-        let is_taken = self.applied.as_ref() == Some(swap);
-        let is_being_taken = self.taking.as_ref().is_some_and(|taking| taking.ordered && taking.swap == *swap);
-        if is_taken || is_being_taken {
-            cut(&mut why);
-            self.standing.back.insert(self.node.clone(), why);
-            self.standing_changed(None, now);
+    /// Handles a rollback of this node by itself, from a guest to another.
+    pub(crate) fn rolled_back(&mut self, from: Digest, to: Digest, mut why: String, now: Instant) {
+        self.serving_changed(to);
+        // A guest that this node's own operator activated is no matter of the herd.
+        let Some(swap) = self.herd_state.swap.as_ref().filter(|swap| swap.digest == from) else { return };
+        let is_adopted = self.applied.as_ref() == Some(swap);
+        // The worker that counted the last fault may report before the thread that activated the guest.
+        let is_being_adopted =
+            self.adoption.as_ref().is_some_and(|adoption| adoption.started && adoption.swap == *swap);
+        if is_adopted || is_being_adopted {
+            truncate(&mut why);
+            self.herd_state.rolled_back.insert(self.node.clone(), why);
+            self.herd_state_changed(None, now);
         }
     }
 }
 
-/// What becomes of a guest that faults before anybody has heard that it serves.
-const WENT_BACK: &str = "it was sent back at once, and so was the herd; herd audit says why";
-/// Between two tries to take up what something is in the way of.
-const LATER: Duration = Duration::from_secs(1);
+/// Reason of a node whose new generation failed before its activation was reported.
+const ROLLED_BACK_AT_ONCE: &str = "it was sent back at once, and so was the herd; herd audit says why";
+/// Pause before another try at an adoption that something temporary prevented.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);

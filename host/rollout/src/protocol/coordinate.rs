@@ -1,429 +1,322 @@
-//! The asking node's part: calls every node, has the guest made ready on all that answer, and commits if all are.
+//! Coordinator of a proposal: enlists every node, has the guest made ready on all that answer, and commits if none refuses.
 //!
 //! ```text
-//! calling -> preparing -> settling -> answered        (a rollback needs no preparing)
-//!    |           '-- somebody refused, or the herd swapped meanwhile: given up
-//!    '-- another swap is first: rests a moment and calls again
+//! enlisting -> preparing -> committed -> answered        (a rollback of the herd needs no preparing)
+//!    |             '-- a node refused, or the herd swapped meanwhile: aborted
+//!    '-- a node takes part in another attempt: backs off, and enlists again
 //! ```
 //!
-//! Of two swaps at once one comes first. The other one is given up everywhere, and tries again only if the first did not
-//! come to anything: whoever asked for it has not seen what serves now.
+//! Unlike textbook two-phase commit, the coordinator does not wait for absent nodes, and participants never ask it for the
+//! decision. The decision is the herd state, which every node spreads; so the coordinator may die at any moment without
+//! blocking anyone. Of two proposals at once one commits; the other one is aborted, and is retried only if the first did not
+//! commit, because its operator has not seen what serves now.
+//!
+//! Knows nothing of how votes and results travel, and nothing of the host.
+//!
+//! Bounds: one proposal per node, and a deadline for every phase.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use super::herd_state::HerdSwap;
-use super::message::{Plan, Round, Taken, Vote, Word};
-use super::participant::{Member, NUMBERS_AHEAD_MAX};
 use herd_model::Digest;
 
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub(crate) enum Goal {
-    /// Swap to a guest whose bytes are on the shelf.
-    Swap(Plan),
-    /// Go back to the guest before.
-    RollBack,
-}
+use super::action::Action;
+use super::herd_state::{HerdState, HerdSwap, NUMBERS_AHEAD_MAX};
+use super::message::{Adopted, Attempt, Broadcast, Vote};
+use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
+use super::participant::Participant;
+use super::proposal::{Operation, Phase, Proposal};
 
-/// A swap that this node was asked for.
-pub(crate) struct Asking {
-    goal: Goal,
-    round: Round,
-    phase: Phase,
-    began: Instant,
-    /// The herd's swap when this was asked for.
-    asked_after: Option<HerdSwap>,
-    /// The highest number that anybody who takes part knows of.
-    number_max: u64,
-    call_again: Instant,
-    votes: BTreeMap<String, (Vote, Instant)>,
-    lost: BTreeSet<String>,
-}
-
-enum Phase {
-    Calling { until: Instant },
-    Resting { until: Instant, first: String },
-    Preparing { refused: Option<Instant> },
-    Settling { swap: HerdSwap, until: Instant, taken: BTreeMap<String, Result<Taken, String>> },
-}
-
-/// The herd has swapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// What it swapped to.
-    pub swap: HerdSwap,
-    /// What came of it at each node of the herd.
-    pub nodes: BTreeMap<String, NodeOutcome>,
-}
-
-/// What came of a swap at a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeOutcome {
-    /// It serves.
-    Serving {
-        /// The number of the generation on its node.
-        generation: u64,
-        /// What the guest calls itself.
-        name: String,
-    },
-    /// The node could not take it up, and serves what it did.
-    Back(String),
-    /// Nothing was heard of the node. It takes the swap up when it is back.
-    Absent,
-    /// The node took part and has not said yet that it serves.
-    Pending,
-}
-
-/// The herd has not swapped. Nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotSwapped {
-    /// This node is busy with another one.
-    #[error("another swap of the herd was asked for at this node, and is under way")]
-    Busy,
-    /// Others are.
-    #[error("another swap of the herd is under way: {0}")]
-    TakenPart(String),
-    /// It has swapped to something else in the meantime.
-    #[error(
-        "the herd swapped to {digest} meanwhile (swap {number}, by {who}); look at it, and ask again if you still want this"
-    )]
-    Meanwhile {
-        /// The number of that swap.
-        number: u64,
-        /// To what.
-        digest: String,
-        /// By whom.
-        who: String,
-    },
-    /// Some nodes cannot.
-    #[error("{}", lines(.0))]
-    Refused(BTreeMap<String, String>),
-    /// Some nodes take too long.
-    #[error("not ready after {}: {}", seconds(PREPARE_MAX), .0.join(", "))]
-    Slow(Vec<String>),
-    /// The herd has never swapped.
-    #[error(
-        "there is no previous generation to go back to: the herd has not swapped (herd rollback --node goes back on one node)"
-    )]
-    NoPrevious,
-    /// It went back by itself.
-    #[error(
-        "the herd went back by itself, and nobody returns to what failed; herd swap GUEST --again tries it all the same"
-    )]
-    WentBack,
-    /// The node stops.
-    #[error("the node stops")]
-    Stopping,
-}
-
-impl Member {
-    /// A swap is asked for at this node.
-    pub(crate) fn ask(&mut self, goal: Goal, who: &str, now: Instant) {
-        if self.asking.is_some() {
+impl Participant {
+    /// Starts a proposal of an operator at this node.
+    pub(crate) fn propose(&mut self, operation: Operation, who: &str, now: Instant) {
+        if self.proposal.is_some() {
             return self.answer(Err(NotSwapped::Busy));
         }
-        if let Goal::RollBack = goal {
-            match &self.standing.swap {
+        // A rollback is committed without votes on a candidate, so whether it is possible must be known before.
+        if let Operation::RollBack = operation {
+            match &self.herd_state.swap {
                 None => return self.answer(Err(NotSwapped::NoPrevious)),
-                Some(HerdSwap { previous: None, .. }) => return self.answer(Err(NotSwapped::WentBack)),
+                Some(HerdSwap { previous: None, .. }) => return self.answer(Err(NotSwapped::RolledBackItself)),
                 Some(_) => {}
             }
         }
-        let round = self.round(who);
-        self.asking = Some(Asking {
-            goal,
-            round: round.clone(),
-            phase: Phase::Calling { until: now + CALL_MAX },
-            began: now,
-            asked_after: self.standing.swap.clone(),
-            number_max: 0,
-            call_again: now + CALL_EVERY,
+        let attempt = self.new_attempt(who);
+        self.proposal = Some(Proposal {
+            operation,
+            attempt: attempt.clone(),
+            phase: Phase::Enlisting { until: now + ENLIST_MAX },
+            started: now,
+            base: self.herd_state.swap.clone(),
+            number_highest: 0,
+            enlist_at: now + ENLIST_EVERY,
             votes: BTreeMap::new(),
-            lost: BTreeSet::new(),
+            unreachable: BTreeSet::new(),
         });
-        self.call(round, now);
+        self.enlist_all(attempt, now);
     }
 
-    /// Nobody waits for the answer any more.
-    pub(crate) fn stop_asking(&mut self) {
-        if let Some(asking) = self.asking.take() {
-            if !matches!(asking.phase, Phase::Settling { .. }) {
-                self.give_up_round(asking.round, "the node that was asked stops");
+    /// Ends the proposal because this node is shutting down.
+    pub(crate) fn cancel_proposal(&mut self) {
+        if let Some(proposal) = self.proposal.take() {
+            // A commit cannot be taken back: this node does not know which nodes have heard of it.
+            if !matches!(proposal.phase, Phase::Committed { .. }) {
+                self.abort_attempt(proposal.attempt, "the coordinator is shutting down");
             }
             self.answer(Err(NotSwapped::Stopping));
         }
     }
 
-    fn call(&mut self, round: Round, now: Instant) {
-        self.say(Word::Call(round.clone()));
+    fn enlist_all(&mut self, attempt: Attempt, now: Instant) {
+        self.broadcast(Broadcast::Enlist(attempt.clone()));
         let node = self.node.clone();
-        self.called(round, &node, now);
+        self.enlist(attempt, &node, now);
     }
 
-    /// A node stands to a round like this.
-    pub(crate) fn voted(&mut self, round: &Round, node: &str, vote: Vote, now: Instant) {
-        let known = self.nodes.contains(node);
-        // Nobody would take a swap of such a number for one.
-        let absurd = self.standing.number().saturating_add(NUMBERS_AHEAD_MAX);
-        if matches!(vote, Vote::Here(number) if number > absurd) {
+    /// Counts the vote of a node.
+    pub(crate) fn receive_vote(&mut self, attempt: &Attempt, node: &str, vote: Vote, now: Instant) {
+        let is_configured = self.nodes.contains(node);
+        // The commit takes the highest number plus one. Peers would drop a herd state with a number this high.
+        let implausible = self.herd_state.number().saturating_add(NUMBERS_AHEAD_MAX);
+        if matches!(vote, Vote::Enlisted(number) if number > implausible) {
             return;
         }
-        let Some(asking) = self.asking.as_mut().filter(|asking| asking.round == *round && known) else { return };
-        asking.lost.remove(node);
-        if let Vote::Here(number) = vote {
-            asking.number_max = asking.number_max.max(number);
+        let proposal = self.proposal.as_mut().filter(|proposal| proposal.attempt == *attempt && is_configured);
+        let Some(proposal) = proposal else { return };
+        // It was silent and is back, in time for its vote to count.
+        proposal.unreachable.remove(node);
+        if let Vote::Enlisted(number) = vote {
+            proposal.number_highest = proposal.number_highest.max(number);
         }
-        asking.votes.insert(node.into(), (vote, now));
-        self.go_on_asking(now);
+        proposal.votes.insert(node.into(), (vote, now));
+        self.continue_proposal(now);
     }
 
-    /// Counts the silence of others from now on: this node did not listen.
-    pub(crate) fn excuse_silence(&mut self, now: Instant) {
-        if let Some(asking) = &mut self.asking {
-            asking.votes.values_mut().for_each(|(_, heard)| *heard = now);
+    /// Measures the silence of participants from now on.
+    pub(crate) fn reset_silence(&mut self, now: Instant) {
+        if let Some(proposal) = &mut self.proposal {
+            proposal.votes.values_mut().for_each(|(_, heard_at)| *heard_at = now);
         }
     }
 
-    /// A node has taken up a swap, or has not.
-    pub(crate) fn heard_taken(&mut self, node: &str, number: u64, came: Result<Taken, String>, now: Instant) {
-        if let Some(Asking { phase: Phase::Settling { swap, taken, .. }, .. }) = &mut self.asking
+    /// Notes that a node has adopted the committed swap, or could not.
+    pub(crate) fn receive_adoption_result(
+        &mut self,
+        node: &str,
+        number: u64,
+        result: Result<Adopted, String>,
+        now: Instant,
+    ) {
+        if let Some(Proposal { phase: Phase::Committed { swap, results, .. }, .. }) = &mut self.proposal
             && swap.number == number
             && self.nodes.contains(node)
         {
-            taken.insert(node.into(), came);
-            self.go_on_asking(now);
+            results.insert(node.into(), result);
+            self.continue_proposal(now);
         }
     }
 
-    /// Does what is due of a swap that this node was asked for.
-    pub(crate) fn go_on_asking(&mut self, now: Instant) {
-        let Some(asking) = &mut self.asking else { return };
-        let (round, began) = (asking.round.clone(), asking.began);
-        let meanwhile = self.standing.swap.clone().filter(|swap| Some(swap) != asking.asked_after.as_ref());
-        if let (Some(swap), false) = (meanwhile, matches!(asking.phase, Phase::Settling { .. })) {
+    /// Takes the step of the proposal that is due. Called after each vote, result and change of the herd state, and by ticks.
+    pub(crate) fn continue_proposal(&mut self, now: Instant) {
+        let Some(proposal) = &mut self.proposal else { return };
+        let (attempt, started) = (proposal.attempt.clone(), proposal.started);
+        let newer = self.herd_state.swap.clone().filter(|swap| Some(swap) != proposal.base.as_ref());
+        // After the own commit a newer swap is this one, or one that has followed it.
+        if let (Some(swap), false) = (newer, matches!(proposal.phase, Phase::Committed { .. })) {
             let HerdSwap { number, digest, who, .. } = swap;
-            self.give_up_round(round, "the herd swapped to something else");
-            return self.end(Err(NotSwapped::Meanwhile { number, digest: digest.short(), who }));
+            // The operator decided on the base of what served then. To replace a swap unseen would be a lost update.
+            self.abort_attempt(attempt, "the herd swapped to another guest");
+            return self.end_proposal(Err(NotSwapped::Superseded { number, digest: digest.short(), who }));
         }
-        match &mut asking.phase {
-            Phase::Calling { until } => {
-                if let Some(first) = asking.votes.values().find_map(|(vote, _)| vote.taken_by()) {
-                    let first = first.to_string();
-                    let rest = REST_MIN + REST_MIN.mul_f64(3.0 * share((self.random)()));
-                    asking.phase = Phase::Resting { until: now + rest, first };
-                    self.give_up_round(round, "another swap is first");
-                } else if asking.votes.len() == self.nodes.len() || now >= *until {
-                    self.called_all(now);
+        match &mut proposal.phase {
+            Phase::Enlisting { until } => {
+                if let Some(other) = proposal.votes.values().find_map(|(vote, _)| vote.busy_with()) {
+                    let other = other.to_string();
+                    // Two coordinators that each hold some nodes would block each other. Both let go, and a random pause
+                    // keeps them from meeting again.
+                    let backoff = BACKOFF_MIN + BACKOFF_MIN.mul_f64(3.0 * share((self.random)()));
+                    proposal.phase = Phase::BackingOff { until: now + backoff, other };
+                    self.abort_attempt(attempt, "another swap is in progress");
+                } else if proposal.votes.len() == self.nodes.len() || now >= *until {
+                    self.finish_enlisting(now);
                 }
             }
-            Phase::Resting { until, first } => {
-                if now >= began + OTHER_SWAP_MAX {
-                    let first = first.clone();
-                    self.end(Err(NotSwapped::TakenPart(first)));
+            Phase::BackingOff { until, other } => {
+                if now >= started + OTHER_SWAP_MAX {
+                    let other = other.clone();
+                    self.end_proposal(Err(NotSwapped::OtherSwap(other)));
                 } else if now >= *until {
-                    self.begin_anew(now);
+                    self.retry(now);
                 }
             }
-            Phase::Preparing { .. } => self.go_on_having_prepared(round, now),
-            Phase::Settling { until, taken, .. } => {
-                let is_settled = |node: &String| taken.contains_key(node) || asking.lost.contains(node);
-                if now >= *until || asking.votes.keys().all(is_settled) {
-                    self.settled();
+            Phase::Preparing { .. } => self.check_votes(attempt, now),
+            Phase::Committed { until, results, .. } => {
+                let is_settled = |node: &String| results.contains_key(node) || proposal.unreachable.contains(node);
+                if now >= *until || proposal.votes.keys().all(is_settled) {
+                    self.finish();
                 }
             }
         }
     }
 
-    fn begin_anew(&mut self, now: Instant) {
-        let Some(who) = self.asking.as_ref().map(|asking| asking.round.who.clone()) else { return };
-        let round = self.round(&who);
-        if let Some(asking) = &mut self.asking {
-            asking.round = round.clone();
-            asking.votes.clear();
-            asking.phase = Phase::Calling { until: now + CALL_MAX };
+    /// Starts another attempt at the proposal.
+    fn retry(&mut self, now: Instant) {
+        let Some(who) = self.proposal.as_ref().map(|proposal| proposal.attempt.who.clone()) else { return };
+        // With a new nonce: votes and aborts of the last attempt may still be on their way.
+        let attempt = self.new_attempt(&who);
+        if let Some(proposal) = &mut self.proposal {
+            proposal.attempt = attempt.clone();
+            proposal.votes.clear();
+            proposal.phase = Phase::Enlisting { until: now + ENLIST_MAX };
         }
-        self.call(round, now);
+        self.enlist_all(attempt, now);
     }
 
-    /// Everybody who can be reached takes part.
-    fn called_all(&mut self, now: Instant) {
-        let Some(asking) = &mut self.asking else { return };
-        let round = asking.round.clone();
-        match asking.goal.clone() {
-            Goal::Swap(plan) => {
-                asking.phase = Phase::Preparing { refused: None };
-                asking.call_again = now + CALL_EVERY;
+    /// Goes on once every node that can be reached takes part.
+    fn finish_enlisting(&mut self, now: Instant) {
+        let Some(proposal) = &mut self.proposal else { return };
+        let attempt = proposal.attempt.clone();
+        match proposal.operation.clone() {
+            Operation::Swap(plan) => {
+                proposal.phase = Phase::Preparing { refused_at: None };
+                proposal.enlist_at = now + ENLIST_EVERY;
                 let node = self.node.clone();
-                self.say(Word::Prepare(round.clone(), plan.clone()));
-                self.told_to_prepare(round, plan, &node, now);
+                // Before the own candidate: the others download and compile at the same time.
+                self.broadcast(Broadcast::Prepare(attempt.clone(), plan.clone()));
+                self.prepare_candidate(attempt, plan, &node, now);
             }
-            Goal::RollBack => {
-                let Some(last) = self.standing.swap.clone() else { return };
+            // The participants have served that guest and kept its bytes, so no vote on it is needed. Enlisting has locked
+            // out other proposals all the same, and has brought the highest number.
+            Operation::RollBack => {
+                let Some(last) = self.herd_state.swap.clone() else { return };
                 let Some(digest) = last.previous else { return };
-                self.commit_to(digest, Some(last.digest), now);
+                self.commit(digest, Some(last.digest), now);
             }
         }
     }
 
-    fn go_on_having_prepared(&mut self, round: Round, now: Instant) {
-        let Some(asking) = &mut self.asking else { return };
-        let Phase::Preparing { refused } = &mut asking.phase else { return };
-        // A node of which nothing is heard any more has not refused: it is absent, and hears of the swap when it is back.
-        let silent = |(_, heard): &(Vote, Instant)| now.duration_since(*heard) >= LOST_AFTER;
-        let others = asking.votes.iter().filter(|(node, _)| **node != self.node);
-        let lost = others.filter(|(_, vote)| silent(vote)).map(|(node, _)| node.clone());
-        asking.lost.extend(lost.collect::<Vec<_>>());
-        let present = asking.votes.iter().filter(|(node, _)| !asking.lost.contains(*node));
+    /// Commits if every participant is ready, aborts if one refused or the time is up, and sends heartbeats otherwise.
+    fn check_votes(&mut self, attempt: Attempt, now: Instant) {
+        let Some(proposal) = &mut self.proposal else { return };
+        let Phase::Preparing { refused_at } = &mut proposal.phase else { return };
+        // A node that fell silent has not refused: it is absent, and adopts the swap when it is back. Waiting for it would
+        // let one dead node block every swap.
+        let is_silent = |(_, heard_at): &(Vote, Instant)| now.duration_since(*heard_at) >= SILENCE_MAX;
+        let others = proposal.votes.iter().filter(|(node, _)| **node != self.node);
+        let silent = others.filter(|(_, vote)| is_silent(vote)).map(|(node, _)| node.clone());
+        proposal.unreachable.extend(silent.collect::<Vec<_>>());
+        let present = proposal.votes.iter().filter(|(node, _)| !proposal.unreachable.contains(*node));
         let votes: Vec<(&String, &Vote)> = present.map(|(node, (vote, _))| (node, vote)).collect();
         let refusals: BTreeMap<String, String> =
             votes.iter().filter_map(|(node, vote)| Some(((*node).clone(), vote.refusal()?))).collect();
         let pending: Vec<String> =
             votes.iter().filter(|(_, vote)| vote.is_pending()).map(|(node, _)| (*node).clone()).collect();
         if !refusals.is_empty() {
-            let since = *refused.get_or_insert(now);
+            let since = *refused_at.get_or_insert(now);
+            // A guest that one node refuses is often refused by all. A moment more tells the operator so in one answer.
             if pending.is_empty() || now >= since + REFUSALS_MAX {
-                let (node, why) = refusals.first_key_value().expect("there is one");
-                self.give_up_round(round, &format!("{node} refused: {why}"));
-                self.end(Err(NotSwapped::Refused(refusals)));
+                let (node, why) = refusals.first_key_value().expect("the map is not empty");
+                self.abort_attempt(attempt, &format!("{node} refused: {why}"));
+                self.end_proposal(Err(NotSwapped::Refused(refusals)));
             }
         } else if pending.is_empty() {
-            let Goal::Swap(plan) = asking.goal.clone() else { return };
-            let before = match &self.standing.swap {
+            let Operation::Swap(plan) = proposal.operation.clone() else { return };
+            let previous = match &self.herd_state.swap {
+                // The same guest again: a rollback should not return to itself.
                 Some(swap) if swap.digest == plan.digest => swap.previous,
                 Some(swap) => Some(swap.digest),
+                // The first swap of the herd, whose nodes serve the guest of their configuration.
                 None => Some(self.serving),
             };
-            self.commit_to(plan.digest, before, now);
-        } else if now >= asking.began + PREPARE_MAX {
-            self.give_up_round(round, "it took too long to make the guest ready everywhere");
-            self.end(Err(NotSwapped::Slow(pending)));
-        } else if now >= asking.call_again {
-            asking.call_again = now + CALL_EVERY;
-            let goal = asking.goal.clone();
-            self.call(round.clone(), now);
-            // A node that has come up meanwhile, or missed it, hears what is to be got ready.
-            if let Goal::Swap(plan) = goal {
-                self.say(Word::Prepare(round, plan));
+            self.commit(plan.digest, previous, now);
+        } else if now >= proposal.started + PREPARE_MAX {
+            self.abort_attempt(attempt, "the guest was not ready everywhere in time");
+            self.end_proposal(Err(NotSwapped::TimedOut(pending)));
+        } else if now >= proposal.enlist_at {
+            proposal.enlist_at = now + ENLIST_EVERY;
+            let operation = proposal.operation.clone();
+            // The heartbeat: participants learn that the coordinator lives, and their votes tell it that they do.
+            self.enlist_all(attempt.clone(), now);
+            // For nodes that came up meanwhile, or lost the first one.
+            if let Operation::Swap(plan) = operation {
+                self.broadcast(Broadcast::Prepare(attempt, plan));
             }
         }
     }
 
-    fn commit_to(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
-        let Some(asking) = &mut self.asking else { return };
-        let number = asking.number_max.max(self.standing.number()).saturating_add(1);
-        let swap = HerdSwap { number, digest, previous, who: asking.round.to_string() };
-        asking.phase = Phase::Settling { swap: swap.clone(), until: now + SETTLE_MAX, taken: BTreeMap::new() };
-        let (round, is_rollback) = (asking.round.clone(), matches!(asking.goal, Goal::RollBack));
-        self.commit(swap, now);
+    /// Makes a swap the herd's. Nothing takes it back from here on; another swap can follow it.
+    fn commit(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
+        let Some(proposal) = &mut self.proposal else { return };
+        // Above every number that a participant knows, so that this swap wins on all of them.
+        let number = proposal.number_highest.max(self.herd_state.number()).saturating_add(1);
+        let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string() };
+        // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
+        proposal.phase = Phase::Committed { swap: swap.clone(), until: now + ADOPT_MAX, results: BTreeMap::new() };
+        let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack));
+        self.herd_state.merge(HerdState { swap: Some(swap), ..HerdState::default() });
+        self.herd_state_changed(None, now);
         if is_rollback {
-            // There is no candidate that taking the swap up would end this with.
-            self.give_up_round(round, "it is over");
+            // Adoption ends the engagements in a swap, by the digest of their candidate. Those in a rollback have none.
+            self.abort_attempt(attempt, "it is over");
         }
     }
 
-    fn settled(&mut self) {
-        let Some(Asking { phase: Phase::Settling { swap, taken, .. }, votes, lost, .. }) = &self.asking else { return };
-        let outcome = |node: &String| match taken.get(node) {
-            Some(Ok(Taken { generation, name })) => {
+    /// Answers with the result on each node.
+    fn finish(&mut self) {
+        let Some(proposal) = &self.proposal else { return };
+        let Phase::Committed { swap, results, .. } = &proposal.phase else { return };
+        let outcome = |node: &String| match results.get(node) {
+            Some(Ok(Adopted { generation, name })) => {
                 NodeOutcome::Serving { generation: *generation, name: name.clone() }
             }
-            Some(Err(why)) => NodeOutcome::Back(why.clone()),
-            None if votes.contains_key(node) && !lost.contains(node) => NodeOutcome::Pending,
+            Some(Err(why)) => NodeOutcome::RolledBack(why.clone()),
+            None if proposal.votes.contains_key(node) && !proposal.unreachable.contains(node) => NodeOutcome::Pending,
             None => NodeOutcome::Absent,
         };
         let nodes = self.nodes.iter().map(|node| (node.clone(), outcome(node))).collect();
         let swap = swap.clone();
-        self.end(Ok(Outcome { swap, nodes }));
+        self.end_proposal(Ok(Outcome { swap, nodes }));
     }
 
-    fn give_up_round(&mut self, round: Round, why: &str) {
-        self.say(Word::GiveUp(round.clone(), why.into()));
-        if self.is_engaged_in(&round) {
-            self.give_up(why);
+    /// Aborts an attempt on every node. A node that misses the broadcast drops its candidate when the heartbeats stay away.
+    fn abort_attempt(&mut self, attempt: Attempt, why: &str) {
+        self.broadcast(Broadcast::Abort(attempt.clone(), why.into()));
+        if self.is_engaged_in(&attempt) {
+            self.abort_engagement(why);
         }
     }
 
-    /// The guest that this node was asked to swap to, and has in memory only.
-    pub(crate) fn asked_for(&self) -> Option<Digest> {
-        let Goal::Swap(plan) = &self.asking.as_ref()?.goal else { return None };
-        Some(plan.digest)
-    }
-
-    fn end(&mut self, answer: Result<Outcome, NotSwapped>) {
-        self.asking = None;
+    fn end_proposal(&mut self, answer: Result<Outcome, NotSwapped>) {
+        self.proposal = None;
         self.answer(answer);
     }
 
     fn answer(&mut self, answer: Result<Outcome, NotSwapped>) {
-        self.order(super::participant::Order::Answer(answer));
+        self.push(Action::Answer(answer));
     }
 
-    fn round(&mut self, who: &str) -> Round {
-        Round { asking: self.node.clone(), nonce: (self.random)(), who: who.into() }
-    }
-}
-
-impl Vote {
-    fn taken_by(&self) -> Option<&str> {
-        if let Self::Taken(first) = self { Some(first) } else { None }
-    }
-
-    fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Refused(why) => Some(why.clone()),
-            Self::Taken(first) => Some(format!("takes part in another swap: {first}")),
-            Self::Here(_) | Self::Ready => None,
-        }
-    }
-
-    fn is_pending(&self) -> bool {
-        matches!(self, Self::Here(_))
+    fn new_attempt(&mut self, who: &str) -> Attempt {
+        Attempt { coordinator: self.node.clone(), nonce: (self.random)(), who: who.into() }
     }
 }
 
-/// Random bits as a share of 1.
-#[allow(clippy::cast_precision_loss, reason = "a pause for people")]
+/// Random bits as a fraction of 1.
+#[allow(clippy::cast_precision_loss, reason = "the length of a pause needs no more")]
 fn share(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Each reason once, behind the nodes that have it.
-fn lines(refusals: &BTreeMap<String, String>) -> String {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (node, why) in refusals {
-        match reasons.iter_mut().find(|(reason, _)| reason == why) {
-            Some((_, nodes)) => nodes.push(node),
-            None => reasons.push((why, vec![node])),
-        }
-    }
-    let lines: Vec<String> = reasons.iter().map(|(why, nodes)| format!("{}: {why}", nodes.join(", "))).collect();
-    match &*lines {
-        [one] => one.clone(),
-        many => format!("\n  {}", many.join("\n  ")),
-    }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
-}
-
-/// Who is to take part has answered by then. Only a herd with absent nodes waits for so long.
-const CALL_MAX: Duration = Duration::from_secs(1);
-/// How often the nodes that take part are called again, so that each side knows that the other is there.
-const CALL_EVERY: Duration = Duration::from_secs(1);
-/// A node that has missed so many calls is absent.
-const LOST_AFTER: Duration = Duration::from_secs(5);
-/// When one node has refused, the others may say for so long that they do too.
+/// Time for nodes to enlist. It passes in full only if a configured node is absent.
+const ENLIST_MAX: Duration = Duration::from_secs(1);
+/// Interval of heartbeats.
+const ENLIST_EVERY: Duration = Duration::from_secs(1);
+/// Silence after which a participant counts as absent: five heartbeats without a vote.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Time after the first refusal in which further ones are collected.
 const REFUSALS_MAX: Duration = Duration::from_secs(1);
-/// A guest that carries its interpreter takes minutes to compile on a small machine.
-const PREPARE_MAX: Duration = Duration::from_secs(240);
-/// Taking up what is ready takes milliseconds.
-const SETTLE_MAX: Duration = Duration::from_secs(10);
-/// When another swap is first: between two calls, four times as much at most.
-const REST_MIN: Duration = Duration::from_millis(50);
-/// And how long it may be.
+/// Time for participants to report their adoption. Activating a prepared candidate takes milliseconds.
+const ADOPT_MAX: Duration = Duration::from_secs(10);
+/// Shortest pause before the next attempt; the longest is four times that.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// Time after which a proposal that finds nodes busy is refused.
 const OTHER_SWAP_MAX: Duration = Duration::from_secs(5);

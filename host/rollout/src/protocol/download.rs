@@ -1,119 +1,128 @@
-//! A guest on its way to this node: part after part, from one neighbour, or from another if that one lacks it.
+//! Download of a guest from a neighbour, chunk by chunk.
 //!
-//! Each part is asked for when the one before is there, so a transfer never fills a link's queue, and reports go in between.
-//! The bytes are believed when their hash is the one that was asked for.
+//! The next chunk is requested when the one before has arrived, so a transfer never fills a link's queue and reports pass in
+//! between. If the neighbour lacks the guest or does not answer, the next one is asked. Bytes count only when their hash is
+//! the digest that was asked for, so no neighbour needs to be trusted.
+//!
+//! Bounds: `GUEST_BYTES_MAX` bytes in memory, one outstanding request, and a deadline for its answer.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use super::message::Part;
 use herd_model::Digest;
 use herd_model::limits::GUEST_BYTES_MAX;
 
-/// A transfer.
-pub(crate) struct Fetch {
+use super::message::Chunk;
+
+/// Download in progress.
+pub(crate) struct Download {
     pub(crate) digest: Digest,
     bytes: Vec<u8>,
+    /// Length of the guest, as the first chunk says.
     total: Option<u64>,
-    /// Who is asked.
+    /// Neighbour that is asked.
     from: String,
-    /// When to ask again, be it because the neighbour does not answer or because it has nothing yet.
-    again: Instant,
+    /// When to ask the next neighbour.
+    retry_at: Instant,
 }
 
-/// What to do about a transfer.
+/// Next step of a download.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Ask this neighbour for what follows so many bytes.
-    Ask(String, u64),
-    /// It is complete.
+    /// Request the chunk at this offset from this neighbour.
+    Get(String, u64),
+    /// The guest is complete.
     Done(Vec<u8>),
-    /// Wait.
-    Nothing,
+    /// Nothing to do yet.
+    Wait,
 }
 
-impl Fetch {
-    /// Begins, with the neighbour to ask first.
+impl Download {
+    /// Starts a download from this neighbour.
     pub(crate) fn new(digest: Digest, from: &str, now: Instant) -> (Self, Next) {
-        let fetch = Self { digest, bytes: Vec::new(), total: None, from: from.into(), again: now + ANSWER_MAX };
-        (fetch, Next::Ask(from.into(), 0))
+        let download = Self { digest, bytes: Vec::new(), total: None, from: from.into(), retry_at: now + ANSWER_MAX };
+        (download, Next::Get(from.into(), 0))
     }
 
-    /// A part has come.
-    pub(crate) fn take(&mut self, from: &str, part: Part, now: Instant) -> Next {
+    /// Adds a chunk that arrived.
+    pub(crate) fn receive(&mut self, from: &str, chunk: Chunk, now: Instant) -> Next {
         let expected = self.bytes.len() as u64;
-        if part.digest != self.digest || from != self.from || part.offset != expected {
-            return Next::Nothing;
+        // Late or repeated, or of a neighbour that is not asked any more.
+        if chunk.digest != self.digest || from != self.from || chunk.offset != expected {
+            return Next::Wait;
         }
-        let total = *self.total.get_or_insert(part.total);
-        let whole = expected + part.bytes.len() as u64;
-        if (part.bytes.is_empty() && total > 0)
+        let total = *self.total.get_or_insert(chunk.total);
+        let length = expected + chunk.bytes.len() as u64;
+        // An empty chunk makes no progress, and a length over the limit or one that changes would let a peer fill this
+        // node's memory. The next neighbour is asked at the deadline.
+        if (chunk.bytes.is_empty() && total > 0)
             || total > GUEST_BYTES_MAX as u64
-            || part.total != total
-            || whole > total
+            || chunk.total != total
+            || length > total
         {
-            self.begin_anew();
-            self.again = now + ANSWER_MAX;
-            return Next::Nothing;
+            self.restart();
+            self.retry_at = now + ANSWER_MAX;
+            return Next::Wait;
         }
-        self.bytes.extend_from_slice(&part.bytes);
-        self.again = now + ANSWER_MAX;
-        if whole < total {
-            return Next::Ask(self.from.clone(), whole);
+        self.bytes.extend_from_slice(&chunk.bytes);
+        self.retry_at = now + ANSWER_MAX;
+        if length < total {
+            return Next::Get(self.from.clone(), length);
         }
         let bytes = std::mem::take(&mut self.bytes);
         if Digest::of(&bytes) == self.digest {
             return Next::Done(bytes);
         }
-        tracing::warn!(peer = from, digest = %self.digest.short(), "a peer sent other bytes than were asked for");
-        self.begin_anew();
-        Next::Nothing
+        tracing::warn!(peer = from, digest = %self.digest.short(), "peer sent bytes with another digest");
+        self.restart();
+        Next::Wait
     }
 
-    /// The neighbour has nothing, or not yet.
-    pub(crate) fn lacks(&mut self, from: &str, digest: Digest, now: Instant) {
+    /// Notes that the neighbour does not have the guest, or not yet.
+    pub(crate) fn not_found(&mut self, from: &str, digest: Digest, now: Instant) {
         if digest == self.digest && from == self.from {
-            self.again = now + LACK_PAUSE;
+            // With several neighbours another is asked then; an only neighbour is asked again, and may have it by then.
+            self.retry_at = now + NOT_FOUND_PAUSE;
         }
     }
 
-    /// Time has passed. Asks the next neighbour if the one that was asked had its time.
+    /// Asks the next neighbour if the deadline of the current one has passed or its link is down.
     pub(crate) fn tick(&mut self, neighbours: &BTreeSet<String>, now: Instant) -> Next {
-        if now < self.again && neighbours.contains(&self.from) {
-            return Next::Nothing;
+        if now < self.retry_at && neighbours.contains(&self.from) {
+            return Next::Wait;
         }
-        let next =
-            neighbours.range::<str, _>((std::ops::Bound::Excluded(&*self.from), std::ops::Bound::Unbounded)).next();
-        let Some(next) = next.or_else(|| neighbours.first()) else { return Next::Nothing };
+        let next = neighbours.range::<str, _>((Bound::Excluded(&*self.from), Bound::Unbounded)).next();
+        let Some(next) = next.or_else(|| neighbours.first()) else { return Next::Wait };
         if *next != self.from {
-            self.begin_anew();
+            self.restart();
         }
         self.from.clone_from(next);
-        self.again = now + ANSWER_MAX;
-        Next::Ask(self.from.clone(), self.bytes.len() as u64)
+        self.retry_at = now + ANSWER_MAX;
+        Next::Get(self.from.clone(), self.bytes.len() as u64)
     }
 
-    /// Another neighbour may count the bytes in another way, if it does not tell the truth.
-    fn begin_anew(&mut self) {
+    /// Drops the bytes. Chunks of two neighbours are never mixed: if one of them lies, the hash would blame the other.
+    fn restart(&mut self) {
         self.bytes = Vec::new();
         self.total = None;
     }
 }
 
-/// A part of a guest. A quarter of the longest frame.
-pub(crate) const PART_BYTES_MAX: usize = 256 << 10;
-/// A neighbour that is on the way to having it has it soon.
-const LACK_PAUSE: Duration = Duration::from_millis(20);
-/// One that does not answer for so long may be gone without its link knowing.
+/// Longest chunk in bytes: a quarter of the longest frame.
+pub(crate) const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// Pause after a negative answer. A neighbour that is downloading the guest itself has it soon.
+const NOT_FOUND_PAUSE: Duration = Duration::from_millis(20);
+/// Deadline for an answer. A neighbour that misses it may be gone without its link having noticed.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn part(guest: &[u8], offset: usize, length: usize) -> Part {
+    fn chunk(guest: &[u8], offset: usize, length: usize) -> Chunk {
         let bytes = guest[offset..offset + length].to_vec();
-        Part { digest: Digest::of(guest), offset: offset as u64, total: guest.len() as u64, bytes }
+        Chunk { digest: Digest::of(guest), offset: offset as u64, total: guest.len() as u64, bytes }
     }
 
     fn neighbours() -> BTreeSet<String> {
@@ -121,44 +130,52 @@ mod tests {
     }
 
     #[test]
-    fn parts_become_a_guest() {
+    fn download_joins_chunks_of_the_neighbour_that_was_asked() {
         let (guest, now) = (b"0123456789", Instant::now());
-        let (mut fetch, next) = Fetch::new(Digest::of(guest), "Juzang", now);
-        assert_eq!(next, Next::Ask("Juzang".into(), 0));
-        assert_eq!(fetch.take("Juzang", part(guest, 0, 4), now), Next::Ask("Juzang".into(), 4));
-        assert_eq!(fetch.take("Juzang", part(guest, 0, 4), now), Next::Nothing, "a part that was had");
-        assert_eq!(fetch.take("Jaquez", part(guest, 4, 6), now), Next::Nothing, "of one who was not asked");
-        assert_eq!(fetch.take("Juzang", part(guest, 4, 6), now), Next::Done(guest.to_vec()));
+        let (mut download, next) = Download::new(Digest::of(guest), "Juzang", now);
+        assert_eq!(next, Next::Get("Juzang".into(), 0));
+        assert_eq!(download.receive("Juzang", chunk(guest, 0, 4), now), Next::Get("Juzang".into(), 4));
+        assert_eq!(download.receive("Juzang", chunk(guest, 0, 4), now), Next::Wait, "a repeated chunk");
+        assert_eq!(
+            download.receive("Jaquez", chunk(guest, 4, 6), now),
+            Next::Wait,
+            "of a neighbour that was not asked"
+        );
+        assert_eq!(download.receive("Juzang", chunk(guest, 4, 6), now), Next::Done(guest.to_vec()));
     }
 
     #[test]
-    fn a_guest_without_a_byte_is_one_part() {
+    fn download_of_an_empty_guest_is_one_chunk() {
         let now = Instant::now();
-        let (mut fetch, _) = Fetch::new(Digest::of(b""), "Juzang", now);
-        assert_eq!(fetch.take("Juzang", part(b"", 0, 0), now), Next::Done(vec![]));
+        let (mut download, _) = Download::new(Digest::of(b""), "Juzang", now);
+        assert_eq!(download.receive("Juzang", chunk(b"", 0, 0), now), Next::Done(vec![]));
     }
 
     #[test]
-    fn who_lacks_it_or_does_not_answer_is_not_the_only_one_who_is_asked() {
+    fn download_moves_on_from_a_neighbour_that_lacks_the_guest_or_is_silent() {
         let (guest, now) = (b"0123456789", Instant::now());
-        let (mut fetch, _) = Fetch::new(Digest::of(guest), "Juzang", now);
-        fetch.lacks("Juzang", Digest::of(guest), now);
-        assert_eq!(fetch.tick(&neighbours(), now), Next::Nothing);
-        assert_eq!(fetch.tick(&neighbours(), now + LACK_PAUSE), Next::Ask("Jaquez".into(), 0));
-        assert_eq!(fetch.tick(&neighbours(), now + LACK_PAUSE), Next::Nothing);
-        assert_eq!(fetch.tick(&neighbours(), now + LACK_PAUSE + ANSWER_MAX), Next::Ask("Juzang".into(), 0));
+        let (mut download, _) = Download::new(Digest::of(guest), "Juzang", now);
+        download.not_found("Juzang", Digest::of(guest), now);
+        assert_eq!(download.tick(&neighbours(), now), Next::Wait);
+        assert_eq!(download.tick(&neighbours(), now + NOT_FOUND_PAUSE), Next::Get("Jaquez".into(), 0));
+        assert_eq!(download.tick(&neighbours(), now + NOT_FOUND_PAUSE), Next::Wait);
+        assert_eq!(download.tick(&neighbours(), now + NOT_FOUND_PAUSE + ANSWER_MAX), Next::Get("Juzang".into(), 0));
         let alone = BTreeSet::from(["Jaquez".to_string()]);
-        assert_eq!(fetch.tick(&alone, now), Next::Ask("Jaquez".into(), 0), "a link that is gone is not waited for");
+        assert_eq!(
+            download.tick(&alone, now),
+            Next::Get("Jaquez".into(), 0),
+            "a neighbour without a link is skipped at once"
+        );
     }
 
     #[test]
-    fn bytes_that_are_not_what_was_asked_for_are_not_taken() {
+    fn download_discards_bytes_with_another_digest() {
         let (guest, now) = (b"0123456789", Instant::now());
-        let (mut fetch, _) = Fetch::new(Digest::of(guest), "Juzang", now);
-        let forged = Part { bytes: b"012345678X".to_vec(), ..part(guest, 0, 10) };
-        assert_eq!(fetch.take("Juzang", forged, now), Next::Nothing);
-        let endless = Part { total: u64::MAX, ..part(guest, 0, 10) };
-        assert_eq!(fetch.take("Juzang", endless, now), Next::Nothing);
-        assert_eq!(fetch.take("Juzang", part(guest, 0, 10), now), Next::Done(guest.to_vec()));
+        let (mut download, _) = Download::new(Digest::of(guest), "Juzang", now);
+        let forged = Chunk { bytes: b"012345678X".to_vec(), ..chunk(guest, 0, 10) };
+        assert_eq!(download.receive("Juzang", forged, now), Next::Wait);
+        let endless = Chunk { total: u64::MAX, ..chunk(guest, 0, 10) };
+        assert_eq!(download.receive("Juzang", endless, now), Next::Wait);
+        assert_eq!(download.receive("Juzang", chunk(guest, 0, 10), now), Next::Done(guest.to_vec()));
     }
 }

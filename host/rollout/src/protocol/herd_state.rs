@@ -1,73 +1,88 @@
-//! The herd's generation: a record that every node holds, and which of them went back from it.
+//! The herd's generation as a replicated record: the last swap, and the nodes that rolled back from it.
 //!
-//! Two standings that meet become one: the higher swap wins, and of the same swap the nodes that went back are those of
-//! both. So it does not matter in what order, how often or by which way a node hears of one, and nodes that were cut off
-//! from each other agree as soon as they are not.
+//! Two states merge into one: the higher swap wins, and for the same swap the sets of rolled-back nodes are united. The merge
+//! is commutative, associative and idempotent, so order, repetition and path of delivery do not matter, and the parts of a
+//! partitioned herd agree as soon as they exchange states.
+//!
+//! Bounds: one entry per configured node; a peer's state is validated before it is merged.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use herd_model::Digest;
 use serde::{Deserialize, Serialize};
 
-use herd_model::Digest;
-
-/// A swap of the whole herd. The fields are in the order in which two swaps are compared: of two with the same number, made
-/// in two halves of a herd that was cut, the greater digest wins.
+/// Committed swap of the whole herd.
+///
+/// The derived order is the conflict rule, so the order of the fields matters: the higher number wins, and of two swaps with
+/// the same number, committed in two parts of a partitioned herd, the greater digest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HerdSwap {
-    /// How many swaps and rollbacks of the whole herd there were, with this one.
+    /// Count of swaps and rollbacks of the whole herd, including this one.
     pub number: u64,
-    /// The guest that the herd swapped to.
+    /// Guest that the herd swapped to.
     pub digest: Digest,
-    /// The guest before, which a rollback goes back to. None if the herd went back by itself: nobody returns to what failed.
+    /// Guest before, to which a rollback returns. None after a rollback of the herd by itself: its previous guest failed.
     pub previous: Option<Digest>,
-    /// Who asked for it.
+    /// Operator and coordinator of the swap.
     pub who: String,
 }
 
-/// What a node knows of the herd's generation.
+/// State of the herd as one node knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// The last swap, if there was one.
+pub struct HerdState {
+    /// Last swap. None if the herd has never swapped.
     pub swap: Option<HerdSwap>,
-    /// The nodes that went back from it or could not take it up, and why.
-    pub back: BTreeMap<String, String>,
+    /// Nodes that rolled back from it or could not adopt it, with the reason.
+    #[serde(rename = "back")]
+    pub rolled_back: BTreeMap<String, String>,
 }
 
-impl Standing {
-    /// The number of the last swap; 0 if there was none.
+impl HerdState {
+    /// Number of the last swap; 0 if the herd has never swapped.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.swap.as_ref().map_or(0, |swap| swap.number)
     }
 
-    /// Takes what another node knows. Whether that was news.
+    /// Merges the state of another node. True if that changed this one.
     pub(crate) fn merge(&mut self, other: Self) -> bool {
         match other.swap.cmp(&self.swap) {
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Greater => {
+            // A coordinator commits a number above all that its participants know, so the higher swap is the later decision;
+            // two parts of a partitioned herd need no more than a rule that both apply. Nothing lowers a number, which is
+            // why a commit is undone by another swap only.
+            Ordering::Less => false,
+            Ordering::Greater => {
+                // The set goes with its swap: a node that rolled back from an older guest has not judged this one.
                 *self = other;
                 true
             }
-            std::cmp::Ordering::Equal => {
-                let before = self.back.len();
-                for (node, why) in other.back {
-                    self.back.entry(node).or_insert(why);
+            Ordering::Equal => {
+                // Only growth is a change, or two nodes would forward the same state to each other without end. The first
+                // reason stays: a node rolls back from a swap once.
+                let before = self.rolled_back.len();
+                for (node, why) in other.rolled_back {
+                    self.rolled_back.entry(node).or_insert(why);
                 }
-                self.back.len() > before
+                self.rolled_back.len() > before
             }
         }
     }
 
-    /// The swap with which the herd goes back, once half of its nodes have. Every node comes to the same one by itself.
-    pub(crate) fn way_back(&self, nodes: usize) -> Option<HerdSwap> {
+    /// Swap by which the herd rolls back, once half of its `nodes` have.
+    pub(crate) fn automatic_rollback(&self, nodes: usize) -> Option<HerdSwap> {
         let swap = self.swap.as_ref()?;
-        let digest = swap.previous.filter(|_| self.back.len() * 2 >= nodes && !self.back.is_empty())?;
+        let digest = swap.previous.filter(|_| self.rolled_back.len() * 2 >= nodes && !self.rolled_back.is_empty())?;
+        // A function of the state alone: every node computes the same swap, so no coordinator is needed. Without a previous
+        // guest it is final, or the herd would alternate between two guests that both fail.
         Some(HerdSwap { number: swap.number.checked_add(1)?, digest, previous: None, who: THE_HERD.into() })
     }
 }
 
-/// Who asked when half of the nodes went back by themselves.
+/// Author of an automatic rollback. Part of the replicated record, so all nodes use the same text.
 const THE_HERD: &str = "the herd itself";
+/// Largest plausible lead of a peer's swap number: a swap per second for ten days, while this node was away.
+pub(crate) const NUMBERS_AHEAD_MAX: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -78,43 +93,46 @@ mod tests {
         HerdSwap { number, digest: digest(guest), previous: previous.map(digest), who: "mira".into() }
     }
 
-    fn standing(swap: HerdSwap, back: &[&str]) -> Standing {
-        let back = back.iter().map(|node| ((*node).into(), "trapped".into())).collect();
-        Standing { swap: Some(swap), back }
+    fn herd_state(swap: HerdSwap, rolled_back: &[&str]) -> HerdState {
+        let rolled_back = rolled_back.iter().map(|node| ((*node).into(), "trapped".into())).collect();
+        HerdState { swap: Some(swap), rolled_back }
     }
 
     #[test]
-    fn standings_meet_in_any_order_and_become_the_same() {
+    fn herd_states_merge_to_the_same_in_any_order() {
         let all = [
-            Standing::default(),
-            standing(swap(1, "b", Some("a")), &["Riley"]),
-            standing(swap(2, "c", Some("b")), &["Riley"]),
-            standing(swap(2, "c", Some("b")), &["Juzang"]),
-            standing(swap(2, "d", Some("b")), &["Jaquez"]),
+            HerdState::default(),
+            herd_state(swap(1, "b", Some("a")), &["Riley"]),
+            herd_state(swap(2, "c", Some("b")), &["Riley"]),
+            herd_state(swap(2, "c", Some("b")), &["Juzang"]),
+            herd_state(swap(2, "d", Some("b")), &["Jaquez"]),
         ];
         let winner = all[2].swap.clone().max(all[4].swap.clone());
         for first in 0..all.len() {
-            let mut met = Standing::default();
+            let mut merged = HerdState::default();
             for other in all.iter().cycle().skip(first).take(all.len()) {
-                met.merge(other.clone());
+                merged.merge(other.clone());
             }
-            assert_eq!(met.swap, winner);
-            let wanted: &[&str] = if winner == all[4].swap { &["Jaquez"] } else { &["Juzang", "Riley"] };
-            assert_eq!(met.back.keys().collect::<Vec<_>>(), wanted);
-            assert!(all.iter().all(|other| !met.merge(other.clone())), "what is known is no news");
+            assert_eq!(merged.swap, winner);
+            let expected: &[&str] = if winner == all[4].swap { &["Jaquez"] } else { &["Juzang", "Riley"] };
+            assert_eq!(merged.rolled_back.keys().collect::<Vec<_>>(), expected);
+            assert!(
+                all.iter().all(|other| !merged.merge(other.clone())),
+                "a state that was merged before changes nothing"
+            );
         }
     }
 
     #[test]
-    fn the_herd_goes_back_when_half_of_it_has() {
-        let one = standing(swap(7, "b", Some("a")), &["Riley"]);
-        assert_eq!(one.way_back(3), None);
-        let way_back = one.way_back(2).unwrap();
-        assert_eq!((way_back.number, way_back.digest, way_back.previous), (8, Digest::of(b"a"), None));
+    fn herd_rolls_back_when_half_of_its_nodes_have() {
+        let one = herd_state(swap(7, "b", Some("a")), &["Riley"]);
+        assert_eq!(one.automatic_rollback(3), None);
+        let rollback = one.automatic_rollback(2).unwrap();
+        assert_eq!((rollback.number, rollback.digest, rollback.previous), (8, Digest::of(b"a"), None));
         assert_eq!(
-            standing(way_back, &["Riley", "Juzang"]).way_back(2),
+            herd_state(rollback, &["Riley", "Juzang"]).automatic_rollback(2),
             None,
-            "there is no way back from the way back"
+            "an automatic rollback is not rolled back"
         );
     }
 }

@@ -1,141 +1,176 @@
-//! What nodes say to one another about the herd's generation.
+//! Messages between nodes about the herd's generation, and their encoding.
 //!
-//! A [`Message`] goes to a neighbour. A [`Word`] is for every node: whoever hears one for the first time passes it on, so it
-//! comes to every node that some way leads to.
+//! A [`Message`] goes to one neighbour. A [`Broadcast`] is for every node of the herd. Nodes are linked to some others only,
+//! so broadcasts are gossiped: a node forwards one the first time it receives it, and it reaches every node to which a path
+//! of links exists.
+//!
+//! Any message may be lost: a full queue drops it, and so does a link that breaks. Nothing is acknowledged; whatever the
+//! protocol depends on is repeated, or expires.
+//!
+//! The encoding is postcard: the order of variants and fields is the wire format, their names are not.
+//!
+//! Bounds: texts are cut to [`TEXT_BYTES_MAX`], chunks to `CHUNK_BYTES_MAX`; the link bounds a frame.
 
 use bytes::Bytes;
+use herd_model::{Digest, SwapOptions};
 use serde::{Deserialize, Serialize};
 
-use super::herd_state::Standing;
-use herd_model::Digest;
-use herd_model::SwapOptions;
+use super::herd_state::HerdState;
 
-/// From a node to its neighbour.
+/// Message to a neighbour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
-    /// What the sender knows of the herd's generation. Said when a link comes up, when it changes, and every few seconds.
-    Standing(Standing),
-    /// To be passed on by whoever hears this number for the first time.
-    Word(u64, Word),
-    /// The sender lacks a guest, and has its first bytes up to here.
-    Want(Digest, u64),
-    /// A part of a guest.
-    Part(Part),
-    /// The sender does not have that guest either, or not yet.
-    Lack(Digest),
+    /// The sender's herd state. Sent when a link comes up, when the state changes, and every few seconds.
+    HerdState(HerdState),
+    /// A broadcast with its random identifier. The receiver forwards it if the identifier is new to it.
+    Broadcast(u64, Broadcast),
+    /// Request for the bytes of a guest from this offset on.
+    GetChunk(Digest, u64),
+    /// Answer to a request.
+    Chunk(Chunk),
+    /// Negative answer to a request: the sender does not have that guest, or not yet.
+    NotFound(Digest),
 }
 
-/// A text of another node, as much as is worth passing on.
-pub(crate) fn cut(text: &mut String) {
-    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-}
-
-/// From one node to all.
+/// Message to every node of the herd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Word {
-    /// A swap begins, or goes on: who hears it answers with a [`Vote`], and takes part in no other swap for a while.
-    Call(Round),
-    /// Every node is to get this guest ready.
-    Prepare(Round, Plan),
-    /// The swap is given up.
-    GiveUp(Round, String),
-    /// A node answers a call.
-    Vote { round: Round, node: String, vote: Vote },
-    /// A node has taken up the swap of this number, or has not and why.
-    Took { node: String, number: u64, taken: Result<Taken, String> },
+pub(crate) enum Broadcast {
+    /// Starts an attempt, and then serves as its heartbeat. Each node answers every one with a [`Vote`].
+    Enlist(Attempt),
+    /// Every enlisted node makes this guest ready.
+    Prepare(Attempt, Plan),
+    /// Ends an attempt, with the reason.
+    Abort(Attempt, String),
+    /// Vote of a node on an attempt.
+    Vote { attempt: Attempt, node: String, vote: Vote },
+    /// A node has adopted the swap of this number, or could not.
+    AdoptionResult { node: String, number: u64, result: Result<Adopted, String> },
 }
 
-/// One attempt at a swap. Random, so that two of them are never taken for one.
+/// Identity of one attempt to commit a proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Round {
-    /// The node that was asked.
-    pub(crate) asking: String,
+pub(crate) struct Attempt {
+    /// Node that coordinates it.
+    pub(crate) coordinator: String,
+    /// Random, so that a late message of an earlier attempt cannot count for this one.
     pub(crate) nonce: u64,
-    /// Who asked it.
+    /// Operator who proposed the swap.
     pub(crate) who: String,
 }
 
-/// What is to be got ready.
+/// Guest of a swap, and the conditions on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The guest.
+    /// Digest of the guest.
     pub digest: Digest,
-    /// What the operator wants of the swap.
-    pub wish: SwapOptions,
+    /// Options of the operator.
+    pub options: SwapOptions,
 }
 
-/// How a node stands to a round.
+/// Vote of a node on an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Vote {
-    /// It takes part, and knows of a swap of this number.
-    Here(u64),
-    /// It takes part in another one, of that operator.
-    Taken(String),
+    /// The node takes part. Holds the number of the last swap that it knows.
+    Enlisted(u64),
+    /// The node takes part in another attempt, described here.
+    Busy(String),
     /// The candidate is ready to serve.
     Ready,
-    /// The candidate cannot serve here, and why.
+    /// The candidate cannot serve on this node, with the reason.
     Refused(String),
 }
 
-/// A generation that was taken up.
+/// Generation that adopted a swap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
-    /// Its number on its node.
+pub struct Adopted {
+    /// Number of the generation on its node.
     pub generation: u64,
-    /// What the guest calls itself.
+    /// Name in the guest's description of itself.
     pub name: String,
 }
 
-/// Some bytes of a guest.
+/// Bytes of a guest from an offset on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Part {
+pub(crate) struct Chunk {
     pub(crate) digest: Digest,
     pub(crate) offset: u64,
-    /// How many bytes the guest has.
+    /// Length of the whole guest in bytes.
     pub(crate) total: u64,
     #[serde(with = "serde_bytes")]
     pub(crate) bytes: Vec<u8>,
 }
 
-impl Word {
-    /// Cuts what another node says to what is worth passing on.
-    pub(crate) fn cut(&mut self) {
-        match self {
-            Self::Call(round) | Self::Prepare(round, _) => cut(&mut round.who),
-            Self::GiveUp(round, why) => [&mut round.who, why].into_iter().for_each(cut),
-            Self::Vote { round, vote, .. } => {
-                cut(&mut round.who);
-                if let Vote::Taken(text) | Vote::Refused(text) = vote {
-                    cut(text);
-                }
-            }
-            Self::Took { taken: Ok(taken), .. } => cut(&mut taken.name),
-            Self::Took { taken: Err(why), .. } => cut(why),
-        }
-    }
-}
-
 impl Message {
-    /// Encodes it for a frame.
+    /// Encodes the message for a frame.
     ///
     /// # Panics
     ///
-    /// Never: a vector takes all, and a message has no failing encoding.
+    /// Never: writing to a vector cannot fail, and no field has an encoding that does.
     pub(crate) fn encode(&self) -> Bytes {
-        postcard::to_stdvec(self).expect("a vector takes all").into()
+        postcard::to_stdvec(self).expect("writing to a vector cannot fail").into()
     }
 
-    /// Decodes what a peer has sent.
+    /// Decodes the message of a peer.
     ///
     /// # Errors
     ///
-    /// It is no message; the link is to be closed.
+    /// The bytes are not a message. The peer is at fault, and the caller closes the link.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
         postcard::from_bytes(bytes)
     }
 }
 
-/// As the audit log cuts its reasons.
+impl Broadcast {
+    /// Truncates every text, so that a peer cannot make this node store or forward long ones.
+    pub(crate) fn truncate(&mut self) {
+        match self {
+            Self::Enlist(attempt) | Self::Prepare(attempt, _) => truncate(&mut attempt.who),
+            Self::Abort(attempt, why) => [&mut attempt.who, why].into_iter().for_each(truncate),
+            Self::Vote { attempt, vote, .. } => {
+                truncate(&mut attempt.who);
+                if let Vote::Busy(text) | Vote::Refused(text) = vote {
+                    truncate(text);
+                }
+            }
+            Self::AdoptionResult { result: Ok(adopted), .. } => truncate(&mut adopted.name),
+            Self::AdoptionResult { result: Err(why), .. } => truncate(why),
+        }
+    }
+}
+
+impl Vote {
+    /// Description of the other attempt, for a busy node.
+    pub(crate) fn busy_with(&self) -> Option<&str> {
+        if let Self::Busy(other) = self { Some(other) } else { None }
+    }
+
+    /// Reason against the candidate.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Refused(why) => Some(why.clone()),
+            Self::Busy(other) => Some(format!("takes part in another swap: {other}")),
+            Self::Enlisted(_) | Self::Ready => None,
+        }
+    }
+
+    /// True while the node makes the candidate ready.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self, Self::Enlisted(_))
+    }
+}
+
+impl std::fmt::Display for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, asked at {}", self.who, self.coordinator)
+    }
+}
+
+/// Truncates a text of another node at a character boundary.
+pub(crate) fn truncate(text: &mut String) {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+}
+
+/// Longest text in bytes; the audit log has the same limit for its reasons.
 const TEXT_BYTES_MAX: usize = 2000;
 
 #[cfg(test)]
@@ -145,21 +180,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_reads_back() {
-        let round = Round { asking: "Riley".into(), nonce: u64::MAX, who: "mira".into() };
-        let part = Part { digest: Digest::of(b"x"), offset: 1, total: 9, bytes: vec![0, 255] };
+    fn message_decodes_to_what_was_encoded() {
+        let attempt = Attempt { coordinator: "Riley".into(), nonce: u64::MAX, who: "mira".into() };
+        let chunk = Chunk { digest: Digest::of(b"x"), offset: 1, total: 9, bytes: vec![0, 255] };
         for message in [
-            Message::Standing(Standing::default()),
-            Message::Word(7, Word::Vote { round, node: "Juzang".into(), vote: Vote::Refused("no".into()) }),
-            Message::Part(part),
+            Message::HerdState(HerdState::default()),
+            Message::Broadcast(7, Broadcast::Vote { attempt, node: "Juzang".into(), vote: Vote::Refused("no".into()) }),
+            Message::Chunk(chunk),
         ] {
             assert_eq!(Message::decode(&message.encode()).unwrap(), message);
         }
     }
 
+    /// Nodes of two versions share a herd during an upgrade, so the order of variants and fields is frozen.
+    #[test]
+    fn message_encoding_is_stable() {
+        let attempt = Attempt { coordinator: "R".into(), nonce: 3, who: "m".into() };
+        let attempt_bytes = [1, b'R', 3, 1, b'm'];
+        let encoded = |broadcast: Broadcast| Message::Broadcast(7, broadcast).encode().to_vec();
+        let bytes = |variant: u8, rest: &[u8]| [&[1, 7, variant], &attempt_bytes[..], rest].concat();
+        assert_eq!(Message::HerdState(HerdState::default()).encode(), [0, 0, 0][..]);
+        assert_eq!(encoded(Broadcast::Enlist(attempt.clone())), bytes(0, &[]));
+        assert_eq!(encoded(Broadcast::Abort(attempt.clone(), "w".into())), bytes(2, &[1, b'w']));
+        for (vote, rest) in [
+            (Vote::Enlisted(5), vec![1, b'J', 0, 5]),
+            (Vote::Busy("o".into()), vec![1, b'J', 1, 1, b'o']),
+            (Vote::Ready, vec![1, b'J', 2]),
+            (Vote::Refused("n".into()), vec![1, b'J', 3, 1, b'n']),
+        ] {
+            assert_eq!(encoded(Broadcast::Vote { attempt: attempt.clone(), node: "J".into(), vote }), bytes(3, &rest));
+        }
+        let adopted = Ok(Adopted { generation: 2, name: "g".into() });
+        let result = Broadcast::AdoptionResult { node: "J".into(), number: 1, result: adopted };
+        assert_eq!(encoded(result), [1, 7, 4, 1, b'J', 1, 0, 2, 1, b'g']);
+        let digest = Digest::of(b"x");
+        let variants = [
+            Message::GetChunk(digest, 0),
+            Message::Chunk(Chunk { digest, offset: 0, total: 0, bytes: vec![] }),
+            Message::NotFound(digest),
+        ];
+        assert_eq!(variants.map(|message| message.encode()[0]), [2, 3, 4]);
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_of_a_stranger_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn message_decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Message::decode(&bytes);
         }
     }

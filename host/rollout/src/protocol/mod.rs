@@ -1,19 +1,33 @@
-//! The state machine of one node: what happens is told to it, what is to be done comes out as orders.
+//! Two-phase commit of a swap over the whole herd, as one state machine per node.
 //!
-//! Knows nothing of sockets, files, threads and clocks: time and randomness are arguments.
+//! Events go in as method calls on [`participant::Participant`]; effects come out as [`action::Action`]s, which the driver
+//! performs in order. Every node runs the participant; the node that an operator talks to coordinates as well.
+//!
+//! Knows nothing of sockets, files, threads and clocks: time, randomness and stored state are arguments, so that tests run
+//! whole herds on virtual time.
+//!
+//! Bounds: one proposal, one engagement, one adoption and one download per node; every wait has a deadline.
 
-pub(crate) mod adopt;
-pub(crate) mod coordinate;
+pub(crate) mod action;
+mod adopt;
+pub(crate) mod adoption;
+mod coordinate;
 mod download;
+mod engagement;
+pub(crate) mod guest_store;
 pub(crate) mod herd_state;
 pub(crate) mod message;
+pub(crate) mod outcome;
 pub(crate) mod participant;
+mod prepare;
+pub(crate) mod proposal;
+mod receive;
 mod seen;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
-pub use adopt::NotTaken;
-pub use coordinate::{NodeOutcome, NotSwapped, Outcome};
-pub use herd_state::{HerdSwap, Standing};
-pub use message::{Plan, Taken};
+pub use adoption::NotAdopted;
+pub use herd_state::{HerdState, HerdSwap};
+pub use message::{Adopted, Plan};
+pub use outcome::{NodeOutcome, NotSwapped, Outcome};

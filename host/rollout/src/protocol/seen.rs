@@ -1,44 +1,48 @@
-//! Which words a node has heard, so that each is passed on once.
+//! Set of the broadcasts that a node has received, so that it forwards each once.
+//!
+//! Bounds: the identifiers of the last [`BROADCASTS_MAX`] broadcasts; the oldest is evicted.
 
 use std::collections::{HashSet, VecDeque};
 
-/// The numbers of the last words.
+/// Identifiers of recent broadcasts.
 #[derive(Default)]
-pub(crate) struct Known {
-    numbers: HashSet<u64>,
+pub(crate) struct SeenSet {
+    ids: HashSet<u64>,
+    /// Oldest first, for eviction.
     order: VecDeque<u64>,
 }
 
-impl Known {
-    /// Whether this one is heard for the first time, as far back as is remembered.
-    pub(crate) fn is_new(&mut self, number: u64) -> bool {
-        if !self.numbers.insert(number) {
+impl SeenSet {
+    /// Inserts an identifier. True if it is new, as far back as the set reaches.
+    pub(crate) fn insert(&mut self, id: u64) -> bool {
+        if !self.ids.insert(id) {
             return false;
         }
-        self.order.push_back(number);
-        if self.order.len() > WORDS_MAX {
+        self.order.push_back(id);
+        if self.order.len() > BROADCASTS_MAX {
             let oldest = self.order.pop_front();
-            oldest.map(|oldest| self.numbers.remove(&oldest));
+            oldest.map(|oldest| self.ids.remove(&oldest));
         }
         true
     }
 }
 
-/// A word goes round a herd in moments; a round of fifty nodes has some hundreds.
-const WORDS_MAX: usize = 4096;
+/// A broadcast crosses a herd in moments, and an attempt of fifty nodes takes some hundreds of them, so an evicted identifier
+/// belongs to a broadcast that no node forwards any more.
+const BROADCASTS_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_new_once_and_little_is_remembered() {
-        let mut known = Known::default();
-        for number in 0..10_000 {
-            assert!(known.is_new(number));
-            assert!(!known.is_new(number));
+    fn seen_set_reports_an_id_as_new_once_and_stays_bounded() {
+        let mut seen = SeenSet::default();
+        for id in 0..10_000 {
+            assert!(seen.insert(id));
+            assert!(!seen.insert(id));
         }
-        assert_eq!((known.numbers.len(), known.order.len()), (WORDS_MAX, WORDS_MAX));
-        assert!(!known.is_new(9_999) && known.is_new(0));
+        assert_eq!((seen.ids.len(), seen.order.len()), (BROADCASTS_MAX, BROADCASTS_MAX));
+        assert!(!seen.insert(9_999) && seen.insert(0));
     }
 }

@@ -1,58 +1,71 @@
-//! Guests on their way between neighbours: what this node fetches, and what it gives.
+//! Transfer of guests between neighbours: the download of this node, and the chunks that it serves.
+//!
+//! Bounds: one download; one waiting request per neighbour.
 
 use std::time::Instant;
 
-use super::download::{Fetch, Next, PART_BYTES_MAX};
-use super::message::{Message, Part};
-use super::participant::Member;
 use herd_model::Digest;
 
-impl Member {
-    /// Fetches a guest, asking this neighbour first.
-    pub(crate) fn fetch(&mut self, digest: Digest, from: &str, now: Instant) {
-        // What the herd has swapped to comes before what it may swap to.
-        if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest || self.taking_lacks(fetch.digest)) {
+use super::download::{CHUNK_BYTES_MAX, Download, Next};
+use super::message::{Chunk, Message};
+use super::participant::Participant;
+
+impl Participant {
+    /// Starts the download of a guest, from this neighbour first.
+    pub(crate) fn start_download(&mut self, digest: Digest, from: &str, now: Instant) {
+        // One download at a time. The guest of a committed swap goes before a candidate, which may still be aborted; apart from
+        // that the newest replaces the one before.
+        if self
+            .download
+            .as_ref()
+            .is_some_and(|download| download.digest == digest || self.adoption_needs(download.digest))
+        {
             return;
         }
-        let (fetch, next) = Fetch::new(digest, from, now);
-        self.fetch = Some(fetch);
-        self.go_on_fetching(next, now);
+        let (download, next) = Download::new(digest, from, now);
+        self.download = Some(download);
+        self.continue_download(next, now);
     }
 
-    fn taking_lacks(&self, digest: Digest) -> bool {
-        self.taking.as_ref().is_some_and(|taking| !taking.ordered && taking.swap.digest == digest)
+    fn adoption_needs(&self, digest: Digest) -> bool {
+        self.adoption.as_ref().is_some_and(|adoption| !adoption.started && adoption.swap.digest == digest)
     }
 
-    pub(crate) fn go_on_fetching(&mut self, next: Next, now: Instant) {
-        match (next, &self.fetch) {
-            (Next::Ask(from, offset), Some(fetch)) => {
-                let want = Message::Want(fetch.digest, offset);
-                self.tell(&from, want);
+    /// Performs the next step of the download.
+    pub(crate) fn continue_download(&mut self, next: Next, now: Instant) {
+        match (next, &self.download) {
+            (Next::Get(from, offset), Some(download)) => {
+                let request = Message::GetChunk(download.digest, offset);
+                self.send(&from, request);
             }
-            (Next::Done(bytes), Some(fetch)) => {
-                self.shelf.hold(fetch.digest, bytes.into());
-                self.fetch = None;
-                self.go_on_taking(now);
-                self.go_on_preparing(now);
-                for (peer, (digest, offset)) in std::mem::take(&mut self.waiting) {
-                    self.supply(&peer, digest, offset);
+            (Next::Done(bytes), Some(download)) => {
+                self.guests.cache(download.digest, bytes.into());
+                self.download = None;
+                // The adoption first: a committed swap goes before a candidate.
+                self.continue_adopting(now);
+                self.continue_preparing(now);
+                for (peer, (digest, offset)) in std::mem::take(&mut self.chunk_requests) {
+                    self.send_chunk(&peer, digest, offset);
                 }
             }
             _ => {}
         }
     }
 
-    /// Gives a neighbour the part of a guest that it wants, now or when this node has it.
-    pub(crate) fn supply(&mut self, to: &str, digest: Digest, offset: u64) {
-        let Some(guest) = self.shelf.find(digest) else {
-            if self.fetch.as_ref().is_some_and(|fetch| fetch.digest == digest) && self.neighbours.contains(to) {
-                self.waiting.insert(to.into(), (digest, offset));
+    /// Sends a neighbour the chunk at an offset, now or when this node has the guest.
+    pub(crate) fn send_chunk(&mut self, to: &str, digest: Digest, offset: u64) {
+        let Some(guest) = self.guests.find(digest) else {
+            // The guest travels hop by hop through the herd. A request that waits here is answered the moment the download
+            // is done, where a negative answer would cost the neighbour a pause or send it elsewhere.
+            if self.download.as_ref().is_some_and(|download| download.digest == digest) && self.neighbours.contains(to)
+            {
+                self.chunk_requests.insert(to.into(), (digest, offset));
                 return;
             }
-            return self.tell(to, Message::Lack(digest));
+            return self.send(to, Message::NotFound(digest));
         };
         let rest = usize::try_from(offset).ok().and_then(|offset| guest.get(offset..)).unwrap_or_default();
-        let bytes = rest[..rest.len().min(PART_BYTES_MAX)].to_vec();
-        self.tell(to, Message::Part(Part { digest, offset, total: guest.len() as u64, bytes }));
+        let bytes = rest[..rest.len().min(CHUNK_BYTES_MAX)].to_vec();
+        self.send(to, Message::Chunk(Chunk { digest, offset, total: guest.len() as u64, bytes }));
     }
 }

@@ -1,17 +1,20 @@
-//! A herd of members whose messages are carried by hand, on virtual time.
+//! Herd of participants on virtual time, whose messages a test carries one by one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::protocol::adopt::NotTaken;
-use crate::protocol::coordinate::{Goal, NotSwapped, Outcome};
-use crate::protocol::message::{Message, Plan, Round, Taken};
-use crate::protocol::participant::{Member, Order, Shelf};
-use herd_model::Digest;
-use herd_model::SwapOptions;
+use herd_model::{Digest, SwapOptions};
 
-/// A herd whose nodes are linked in a ring, with one node in the middle of nothing: A-B-C-D-E-A.
+use crate::protocol::action::Action;
+use crate::protocol::adoption::NotAdopted;
+use crate::protocol::guest_store::GuestStore;
+use crate::protocol::message::{Adopted, Attempt, Message, Plan};
+use crate::protocol::outcome::{NotSwapped, Outcome};
+use crate::protocol::participant::Participant;
+use crate::protocol::proposal::Operation;
+
+/// Herd whose nodes are linked in a ring: A-B-C-D-E-A.
 pub(crate) struct Net {
     pub(crate) nodes: BTreeMap<&'static str, Node>,
     pub(crate) links: BTreeSet<(&'static str, &'static str)>,
@@ -21,29 +24,29 @@ pub(crate) struct Net {
 }
 
 pub(crate) struct Node {
-    pub(crate) member: Member,
+    pub(crate) participant: Participant,
     pub(crate) alive: bool,
     pub(crate) disk: Disk,
-    /// Guests that it cannot run.
+    /// Guests that the host refuses, with the reason.
     pub(crate) refuses: BTreeMap<Digest, &'static str>,
-    /// What it was told to make ready and has not, if it is slow.
+    /// Preparations stay in `held` until the test ends them.
     pub(crate) slow: bool,
-    /// It can take up nothing at the moment.
+    /// The host postpones every adoption.
     pub(crate) busy: bool,
-    /// It goes back to this as soon as it serves something else, and says so before it says that it serves that.
+    /// The host rolls back to this guest as soon as it activates another one, and reports that before the activation.
     pub(crate) faults_at_once: Option<Digest>,
-    pub(crate) held: Vec<(Round, Digest)>,
+    pub(crate) held: Vec<(Attempt, Digest)>,
     pub(crate) candidate: Option<Digest>,
     pub(crate) generation: u64,
     pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
-    pub(crate) forgotten: Vec<String>,
-    /// Guests that it got from a peer.
-    pub(crate) fetched: usize,
+    pub(crate) aborted: Vec<String>,
+    /// Chunks received from peers.
+    pub(crate) chunks_received: usize,
 }
 
-/// What is in memory, over what is on the disk.
+/// Guest store: memory over disk.
 #[derive(Default)]
-struct Shelved(HashMap<Digest, Arc<[u8]>>, Disk);
+struct MemoryOverDisk(HashMap<Digest, Arc<[u8]>>, Disk);
 
 #[derive(Clone, Default)]
 pub(crate) struct Disk(Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>);
@@ -54,16 +57,16 @@ impl Disk {
     }
 }
 
-impl Shelf for Shelved {
+impl GuestStore for MemoryOverDisk {
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
         self.0.get(&digest).cloned().or_else(|| self.1.lock().get(&digest).cloned())
     }
 
-    fn hold(&mut self, digest: Digest, bytes: Arc<[u8]>) {
+    fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>) {
         self.0.insert(digest, bytes);
     }
 
-    fn keep_only(&mut self, wanted: &[Digest]) {
+    fn retain_only(&mut self, wanted: &[Digest]) {
         self.0.retain(|digest, _| wanted.contains(digest));
     }
 }
@@ -72,7 +75,7 @@ pub(crate) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 pub(crate) const RING: [(&str, &str); 5] = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("A", "E")];
 
-/// Long enough for several parts.
+/// Bytes of a guest, long enough for several chunks.
 pub(crate) fn bytes(name: &str) -> Arc<[u8]> {
     name.repeat(300_000).into_bytes().into()
 }
@@ -91,15 +94,15 @@ impl Net {
             random: 0,
         };
         for name in NAMES {
-            let member = net.member(name);
-            net.nodes.insert(name, member);
+            let participant = net.participant(name);
+            net.nodes.insert(name, participant);
         }
         RING.iter().for_each(|&(left, right)| net.link(left, right));
         net.settle();
         net
     }
 
-    fn member(&mut self, name: &str) -> Node {
+    fn participant(&mut self, name: &str) -> Node {
         self.random += 1_000_000;
         let mut next = self.random;
         let random = move || {
@@ -109,9 +112,17 @@ impl Net {
         let nodes = NAMES.iter().map(ToString::to_string).collect();
         let disk = Disk::default();
         disk.lock().insert(guest("old"), bytes("old"));
-        let shelf = Shelved(HashMap::new(), disk.clone());
+        let guests = MemoryOverDisk(HashMap::new(), disk.clone());
         Node {
-            member: Member::new(name, nodes, guest("old"), Box::new(shelf), Box::new(random), CANDIDATE_MAX, self.now),
+            participant: Participant::new(
+                name,
+                nodes,
+                guest("old"),
+                Box::new(guests),
+                Box::new(random),
+                CANDIDATE_MAX,
+                self.now,
+            ),
             alive: true,
             disk,
             refuses: BTreeMap::new(),
@@ -122,8 +133,8 @@ impl Net {
             candidate: None,
             generation: 1,
             answers: Vec::new(),
-            forgotten: Vec::new(),
-            fetched: 0,
+            aborted: Vec::new(),
+            chunks_received: 0,
         }
     }
 
@@ -133,14 +144,14 @@ impl Net {
 
     pub(crate) fn link(&mut self, left: &'static str, right: &'static str) {
         self.links.insert((left, right));
-        self.node(left).member.linked(right);
-        self.node(right).member.linked(left);
+        self.node(left).participant.linked(right);
+        self.node(right).participant.linked(left);
     }
 
     pub(crate) fn cut(&mut self, left: &'static str, right: &'static str) {
         if self.links.remove(&(left, right)) {
-            self.node(left).member.unlinked(right);
-            self.node(right).member.unlinked(left);
+            self.node(left).participant.unlinked(right);
+            self.node(right).participant.unlinked(left);
             self.carried.retain(|&(from, to, _)| (from, to) != (left, right) && (from, to) != (right, left));
         }
     }
@@ -156,13 +167,13 @@ impl Net {
         self.node(name).alive = false;
     }
 
-    /// A node comes back with what it had written down.
-    pub(crate) fn start_again(&mut self, name: &'static str) {
+    /// Restarts a node with what it had stored.
+    pub(crate) fn restart(&mut self, name: &'static str) {
         let old = self.nodes.remove(name).unwrap();
-        let mut new = self.member(name);
-        new.member.standing = old.member.standing;
-        new.member.applied = old.member.applied;
-        new.member.serving = old.member.serving;
+        let mut new = self.participant(name);
+        new.participant.herd_state = old.participant.herd_state;
+        new.participant.applied = old.participant.applied;
+        new.participant.serving = old.participant.serving;
         (new.refuses, new.generation) = (old.refuses, old.generation);
         new.disk.lock().extend(old.disk.lock().drain());
         self.nodes.insert(name, new);
@@ -174,107 +185,107 @@ impl Net {
         }
     }
 
-    pub(crate) fn ask(&mut self, name: &'static str, what: &str) {
-        let plan = Plan { digest: guest(what), wish: SwapOptions::default() };
+    pub(crate) fn propose(&mut self, name: &'static str, what: &str) {
+        let plan = Plan { digest: guest(what), options: SwapOptions::default() };
         let now = self.now;
-        let member = &mut self.node(name).member;
-        member.shelf().hold(guest(what), bytes(what));
-        member.ask(Goal::Swap(plan), "mira", now);
+        let participant = &mut self.node(name).participant;
+        participant.guests().cache(guest(what), bytes(what));
+        participant.propose(Operation::Swap(plan), "mira", now);
     }
 
-    /// Has the herd swap, and sees that it does.
+    /// Swaps the herd, which must succeed.
     pub(crate) fn swap(&mut self, name: &'static str, what: &str) {
-        self.ask(name, what);
+        self.propose(name, what);
         self.settle();
         self.answer(name).unwrap();
     }
 
     pub(crate) fn roll_back(&mut self, name: &'static str) {
         let now = self.now;
-        self.node(name).member.ask(Goal::RollBack, "mira", now);
+        self.node(name).participant.propose(Operation::RollBack, "mira", now);
     }
 
-    /// Does and carries what there is, until there is nothing more.
+    /// Performs actions and carries messages until none is left.
     pub(crate) fn settle(&mut self) {
         loop {
             for name in NAMES {
-                self.obey(name);
+                self.perform(name);
             }
             let Some((from, to, message)) = self.carried.pop_front() else { return };
             let now = self.now;
             let node = self.node(to);
             if node.alive {
-                node.fetched += usize::from(matches!(message, Message::Part(_)));
-                node.member.hear(from, message, now);
+                node.chunks_received += usize::from(matches!(message, Message::Chunk(_)));
+                node.participant.receive(from, message, now);
             }
         }
     }
 
-    pub(crate) fn obey(&mut self, name: &'static str) {
+    pub(crate) fn perform(&mut self, name: &'static str) {
         let (now, links) = (self.now, self.links.clone());
         let linked = |other: &&&str| links.contains(&(name, **other)) || links.contains(&(**other, name));
         let neighbours: Vec<&'static str> = NAMES.iter().filter(linked).copied().collect();
         loop {
             let node = self.nodes.get_mut(name).unwrap();
-            let orders: Vec<Order> = node.member.orders().collect();
-            if orders.is_empty() {
+            let actions: Vec<Action> = node.participant.actions().collect();
+            if actions.is_empty() {
                 return;
             }
             if !node.alive {
                 return;
             }
-            for order in orders {
-                match order {
-                    Order::Tell(peer, message) => {
+            for action in actions {
+                match action {
+                    Action::Send(peer, message) => {
                         let to = neighbours.iter().find(|other| **other == peer);
                         self.carried.extend(to.map(|to| (name, *to, message)));
                     }
-                    Order::TellAll(except, message) => {
+                    Action::SendToAll(except, message) => {
                         let others = neighbours.iter().filter(|other| Some(**other) != except.as_deref());
                         self.carried.extend(others.map(|to| (name, *to, message.clone())));
                     }
-                    Order::Prepare { round, plan, guest } => {
+                    Action::Prepare { attempt, plan, guest } => {
                         assert_eq!(Digest::of(&guest), plan.digest);
                         assert_eq!(node.candidate, None, "one candidate at a time");
-                        node.held.push((round, plan.digest));
+                        node.held.push((attempt, plan.digest));
                         if !node.slow {
                             node.prepare(now);
                         }
                     }
-                    Order::Forget { digest, why, .. } => {
+                    Action::Abort { digest, why, .. } => {
                         assert_eq!(node.candidate.take(), Some(digest));
-                        node.forgotten.push(why);
+                        node.aborted.push(why);
                     }
-                    Order::TakeUp { swap, guest } => {
+                    Action::Adopt { swap, guest } => {
                         let ready = node.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
                         assert!(ready || guest.is_some());
-                        let refused = node.refuses.get(&swap.digest).map(|why| NotTaken::Refused((*why).into()));
+                        let refused = node.refuses.get(&swap.digest).map(|why| NotAdopted::Refused((*why).into()));
                         node.generation += 1;
-                        let taken = Taken { generation: node.generation, name: "guest".into() };
-                        let mut live = if refused.is_some() { node.member.serving } else { swap.digest };
+                        let taken = Adopted { generation: node.generation, name: "guest".into() };
+                        let mut live = if refused.is_some() { node.participant.serving } else { swap.digest };
                         if let Some(back) = node.faults_at_once.filter(|_| refused.is_none()) {
                             live = back;
-                            node.member.went_back(swap.digest, back, "8 faults within 10 s".into(), now);
+                            node.participant.rolled_back(swap.digest, back, "8 faults within 10 s".into(), now);
                         }
-                        let busy = node.busy.then(|| NotTaken::NotNow("busy".into()));
+                        let busy = node.busy.then(|| NotAdopted::RetryLater("busy".into()));
                         if busy.is_some() {
-                            live = node.member.serving;
+                            live = node.participant.serving;
                         }
-                        node.member.took_up(&swap, busy.or(refused).map_or(Ok(taken), Err), live, now);
+                        node.participant.adopted(&swap, busy.or(refused).map_or(Ok(taken), Err), live, now);
                     }
-                    Order::Remember => {
-                        let serving = node.member.serving;
-                        if let Some(guest) = node.member.shelf().find(serving) {
+                    Action::Persist => {
+                        let serving = node.participant.serving;
+                        if let Some(guest) = node.participant.guests().find(serving) {
                             node.disk.lock().insert(serving, guest);
                         }
                     }
-                    Order::Answer(answer) => node.answers.push(answer),
+                    Action::Answer(answer) => node.answers.push(answer),
                 }
             }
         }
     }
 
-    /// Lets time pass, in steps as a node does.
+    /// Lets time pass, in steps with a tick each.
     pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
@@ -283,7 +294,7 @@ impl Net {
             for name in NAMES {
                 let node = self.node(name);
                 if node.alive {
-                    node.member.tick(now);
+                    node.participant.tick(now);
                 }
             }
             self.settle();
@@ -291,7 +302,7 @@ impl Net {
     }
 
     pub(crate) fn serving(&self) -> Vec<Digest> {
-        self.nodes.values().map(|node| node.member.serving).collect()
+        self.nodes.values().map(|node| node.participant.serving).collect()
     }
 
     pub(crate) fn answer(&mut self, name: &str) -> Result<Outcome, NotSwapped> {
@@ -302,19 +313,19 @@ impl Net {
 
     pub(crate) fn assert_at_rest(&self) {
         for (name, node) in self.nodes.iter().filter(|(_, node)| node.alive) {
-            assert!(!node.member.is_busy() && node.candidate.is_none(), "{name}");
+            assert!(!node.participant.is_busy() && node.candidate.is_none(), "{name}");
         }
     }
 }
 
 impl Node {
     pub(crate) fn prepare(&mut self, now: Instant) {
-        for (round, digest) in std::mem::take(&mut self.held) {
+        for (attempt, digest) in std::mem::take(&mut self.held) {
             let refused = self.refuses.get(&digest).map(|why| (*why).to_string());
             if refused.is_none() {
                 self.candidate = Some(digest);
             }
-            self.member.prepared(&round, digest, refused.map_or(Ok(()), Err), now);
+            self.participant.prepared(&attempt, digest, refused.map_or(Ok(()), Err), now);
         }
     }
 }

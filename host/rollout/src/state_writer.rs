@@ -1,0 +1,93 @@
+//! Writes of the state that survives a restart.
+//!
+//! Owns the order of writes and the retry of failed ones. Knows nothing of the protocol.
+//!
+//! Bounds: one write in flight and one pending, which a newer one replaces, with the bytes of [`GUESTS_MAX`] guests each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use herd_model::Digest;
+use tokio::sync::mpsc;
+
+use crate::event::Event;
+use crate::job;
+use crate::store::{RolloutStore, StoredState};
+
+/// Writer of the rollout's state.
+pub(crate) struct StateWriter {
+    store: RolloutStore,
+    pending: Option<PendingWrite>,
+    in_flight: Option<PendingWrite>,
+    /// Earliest time of the next write, after a failed one.
+    retry_at: Option<Instant>,
+}
+
+/// State to write, with the guests that it names.
+#[derive(Clone)]
+pub(crate) struct PendingWrite {
+    pub(crate) state: StoredState,
+    pub(crate) guests: Vec<(Digest, Arc<[u8]>)>,
+}
+
+impl StateWriter {
+    pub(crate) fn new(store: RolloutStore) -> Self {
+        Self { store, pending: None, in_flight: None, retry_at: None }
+    }
+
+    /// Queues a write in place of the pending one.
+    pub(crate) fn queue(&mut self, write: PendingWrite) {
+        self.pending = Some(write.replacing(self.pending.take()));
+        // The pause after a failure is for a repetition; a new state is worth a try at once.
+        self.retry_at = None;
+    }
+
+    /// Starts the pending write, unless another one is in flight or a retry is not due yet. It ends with an event.
+    pub(crate) fn start(&mut self, local: &mpsc::Sender<Event>, now: Instant) {
+        if self.in_flight.is_some() || self.retry_at.is_some_and(|retry_at| now < retry_at) {
+            return;
+        }
+        let Some(write) = self.pending.take() else { return };
+        self.in_flight = Some(write.clone());
+        let store = self.store.clone();
+        job::spawn(local, move || {
+            let PendingWrite { state, guests } = write;
+            let written = job::catch_panic(|| store.write(&state, &guests).map_err(|error| error.to_string()));
+            Some(Event::Written(written.unwrap_or_else(Err)))
+        });
+    }
+
+    /// Handles the end of the write in flight. A failed one is pending again.
+    pub(crate) fn finished(&mut self, written: &Result<(), String>, now: Instant) {
+        let last = self.in_flight.take();
+        if written.is_err() {
+            self.pending = match self.pending.take() {
+                Some(newer) => Some(newer.replacing(last)),
+                None => last,
+            };
+            self.retry_at = Some(now + RETRY_PAUSE);
+        }
+    }
+
+    /// True while a write is in flight. False while a failed one waits for its retry.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+}
+
+impl PendingWrite {
+    /// This write in place of an older one that did not happen. The guests of that stay: a rollback may return to them.
+    fn replacing(mut self, older: Option<Self>) -> Self {
+        for (digest, guest) in older.into_iter().flat_map(|older| older.guests) {
+            if self.guests.len() < GUESTS_MAX && self.guests.iter().all(|(other, _)| *other != digest) {
+                self.guests.push((digest, guest));
+            }
+        }
+        self
+    }
+}
+
+/// Guests that wait for the disk: two of the newest state, and two that it replaced.
+const GUESTS_MAX: usize = 4;
+/// Pause after a failed write. A disk that was full may have room again by then.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
