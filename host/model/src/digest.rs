@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_reads_back_as_digits_and_as_bytes() {
+    fn digest_round_trips_as_hexadecimal_digits_and_as_bytes() {
         let digest = Digest::of(b"guest");
         let digits = serde_json::to_string(&digest).unwrap();
         assert_eq!(digits, format!("\"{digest}\""));

@@ -27,7 +27,7 @@ impl Sides {
     /// share takes is taken by a wider one too.
     #[must_use]
     pub fn of(self, session: u64) -> Side {
-        if self.0.is_some_and(|share| share.takes(session)) { Side::Canary } else { Side::Active }
+        if self.0.is_some_and(|share| share.includes(session)) { Side::Canary } else { Side::Active }
     }
 }
 
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_takes_the_same_sessions_again_and_a_wider_one_those_and_more() {
+    fn sides_keep_a_session_on_its_side_while_the_share_grows() {
         let taken = |percent: &str| {
             let sides = Sides(Some(percent.parse().unwrap()));
             (0..10_000).filter(|&session| sides.of(session) == Side::Canary).collect::<Vec<_>>()

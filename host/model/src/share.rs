@@ -24,7 +24,7 @@ impl Share {
     /// Whether a call with these random bits is in it. There is no counter that workers would share, and no rhythm that
     /// the calls could have too. The bits are mixed, because a guest may decide by them.
     #[must_use]
-    pub fn takes(self, random: u64) -> bool {
+    pub fn includes(self, random: u64) -> bool {
         let mixed = u64::from(u32::MAX) & (random.wrapping_mul(MIXER) >> 32);
         (mixed * 100) >> 32 < u64::from(self.0)
     }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_reads_with_and_without_its_sign_and_nothing_else_does() {
+    fn share_parses_with_and_without_percent_sign_only() {
         for (text, percent) in [("100%", 100), ("1%", 1), ("5", 5), ("50 %", 50)] {
             assert_eq!(text.parse::<Share>().map(Share::percent), Ok(percent), "{text}");
         }
@@ -70,13 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn a_share_takes_that_many_of_a_hundred() {
+    fn share_takes_its_percentage_of_calls() {
         for percent in [1, 5, 50, 99, 100] {
             let share = Share(percent);
-            let taken = (0..100_000_u64).filter(|&random| share.takes(random)).count();
+            let taken = (0..100_000_u64).filter(|&random| share.includes(random)).count();
             let wanted = usize::from(percent) * 1000;
             assert!(taken.abs_diff(wanted) <= 100, "{percent} %: {taken} of 100000");
         }
-        assert!((0..1000).all(|bit| Share(100).takes(u64::MAX - bit)));
+        assert!((0..1000).all(|bit| Share(100).includes(u64::MAX - bit)));
     }
 }

@@ -20,7 +20,7 @@ impl SwapOptions {
     ///
     /// The query is wrong, in words.
     pub fn parse(query: &str) -> Result<Self, String> {
-        let mut wish = Self::default();
+        let mut options = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
             let value = match value {
@@ -29,13 +29,13 @@ impl SwapOptions {
                 _ => return Err(format!("`{name}` is true or false")),
             };
             match name {
-                "again" => wish.again = value,
-                "unrehearsed" => wish.unrehearsed = value,
-                "reversible" => wish.reversible = value,
+                "again" => options.again = value,
+                "unrehearsed" => options.unrehearsed = value,
+                "reversible" => options.reversible = value,
                 _ => return Err(format!("a swap has no `{name}`; it has `again`, `unrehearsed` and `reversible`")),
             }
         }
-        Ok(wish)
+        Ok(options)
     }
 
     /// The query that says the same.
@@ -51,11 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_reads_back_and_nonsense_is_named() {
+    fn swap_options_read_back_and_unknown_names_are_refused() {
         for bits in 0..8 {
             let [again, unrehearsed, reversible] = [1, 2, 4].map(|bit| bits & bit != 0);
-            let wish = SwapOptions { again, unrehearsed, reversible };
-            assert_eq!(SwapOptions::parse(&wish.query()), Ok(wish));
+            let options = SwapOptions { again, unrehearsed, reversible };
+            assert_eq!(SwapOptions::parse(&options.query()), Ok(options));
         }
         assert_eq!(SwapOptions::parse("").unwrap(), SwapOptions::default());
         assert!(SwapOptions::parse("again=yes").unwrap_err().contains("true or false"));

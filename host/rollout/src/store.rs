@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::herd_state::{HerdSwap, Standing};
 use crate::protocol::participant::Shelf;
 use herd_model::Digest;
-use herd_sys::KeptFiles;
+use herd_sys::FileStore;
 
 /// What survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub struct Remembered {
 #[derive(Clone, Debug)]
 pub struct Memory {
     file: PathBuf,
-    files: KeptFiles,
-    guests: KeptFiles,
+    files: FileStore,
+    guests: FileStore,
 }
 
 impl Memory {
@@ -45,8 +45,8 @@ impl Memory {
     pub fn new(state: &Path, node: &str) -> Self {
         let name = herd_sys::file_name::of(node);
         let directory = state.join(DIRECTORY);
-        let files = KeptFiles::new(directory.clone(), usize::MAX);
-        let guests = KeptFiles::new(directory.join(&name), GUESTS_MAX);
+        let files = FileStore::new(directory.clone(), usize::MAX);
+        let guests = FileStore::new(directory.join(&name), GUESTS_MAX);
         Self { file: files.path(&format!("{name}.json")), files, guests }
     }
 

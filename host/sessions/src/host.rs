@@ -20,16 +20,17 @@ pub trait SessionsHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// No live generation could; nothing was decided.
-    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided>;
+    fn decide_inputs(&self, at: Moment, inputs: &InputBatch, side: Side)
+    -> Result<(GenerationId, Decision), Undecided>;
 
     /// Decides the answer to a fetch, by the generation that asked.
     ///
     /// # Errors
     ///
     /// That generation faulted or is gone; nothing was decided.
-    fn answer(
+    fn decide_answer(
         &self,
-        asked: GenerationId,
+        generation: GenerationId,
         at: Moment,
         token: &[u8],
         otherwise: &[u8],
@@ -37,13 +38,13 @@ pub trait SessionsHost: Send + Sync + 'static {
     ) -> Result<Decision, Undecided>;
 
     /// Says that a record will be kept under this key soon.
-    fn expect(&self, key: &[u8]);
+    fn prefetch(&self, key: &[u8]);
 
     /// Keeps a record if it wins, and then tells peers.
     fn keep(&self, keep: KeepRequest<'_>) -> Kept;
 
     /// Asks an upstream, until `deadline` at the latest.
-    fn ask(&self, asked: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer>;
+    fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer>;
 
     /// Where every line goes that comes in and out, if anywhere.
     fn traffic(&self) -> Option<&TrafficLog>;

@@ -26,7 +26,7 @@ use crate::core::topics::{SessionId, Topics};
 use crate::host::SessionsHost;
 use crate::limits::SessionLimits;
 use crate::session::Session;
-use crate::shared::{Seat, Shared};
+use crate::shared::{SessionPermit, Shared};
 use crate::worker_sessions::WorkerSessions;
 
 /// The sessions of a node.
@@ -48,14 +48,14 @@ impl<S: SessionsHost> Sessions<S> {
     ///
     /// The listener cannot be shared between workers: the process is out of file descriptors. Workers that listen go on.
     pub async fn accept(&self, workers: &Workers, listener: &std::net::TcpListener) -> io::Result<()> {
-        let (handoffs, handed): (Vec<_>, Vec<_>) = (0..workers::count()).map(|_| mpsc::channel(HANDED_MAX)).unzip();
-        let handoffs: Arc<[mpsc::Sender<Handed>]> = handoffs.into();
-        for (index, handed) in handed.into_iter().enumerate() {
+        let (handoffs, received): (Vec<_>, Vec<_>) = (0..workers::count()).map(|_| mpsc::channel(HANDOFFS_MAX)).unzip();
+        let handoffs: Arc<[mpsc::Sender<Handoff>]> = handoffs.into();
+        for (index, received) in received.into_iter().enumerate() {
             let listener = if index < ACCEPTING_MAX { Some(listener.try_clone()?) } else { None };
             let (shared, tasks, handoffs) = (Arc::clone(&self.shared), self.tasks.clone(), Arc::clone(&handoffs));
             let accept = move || {
                 let acceptor = Acceptor { sessions: WorkerSessions::new(shared), tasks: tasks.clone(), handoffs };
-                spawn_local(tasks.track_future(acceptor.serve(listener, handed)));
+                spawn_local(tasks.track_future(acceptor.serve(listener, received)));
             };
             workers.run_on(index, accept).await;
         }
@@ -89,18 +89,18 @@ impl<S: SessionsHost> Sessions<S> {
 }
 
 /// A connection that another worker accepted.
-type Handed = (std::net::TcpStream, SocketAddr);
+type Handoff = (std::net::TcpStream, SocketAddr);
 
 /// The accept loop of a node on one worker.
 struct Acceptor<S: SessionsHost> {
     sessions: Rc<WorkerSessions<S, Session<S, TcpStream>>>,
     tasks: TaskTracker,
     /// The way to every worker, this one included.
-    handoffs: Arc<[mpsc::Sender<Handed>]>,
+    handoffs: Arc<[mpsc::Sender<Handoff>]>,
 }
 
 impl<S: SessionsHost> Acceptor<S> {
-    async fn serve(self, listener: Option<std::net::TcpListener>, mut handed: mpsc::Receiver<Handed>) {
+    async fn serve(self, listener: Option<std::net::TcpListener>, mut received: mpsc::Receiver<Handoff>) {
         let shared = Arc::clone(&self.sessions.shared);
         let batching = spawn_local(WorkerSessions::serve(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
         spawn_local(async move {
@@ -118,7 +118,7 @@ impl<S: SessionsHost> Acceptor<S> {
             let accepted = tokio::select! {
                 biased;
                 () = shared.draining.cancelled() => return,
-                Some((stream, address)) = handed.recv() => {
+                Some((stream, address)) = received.recv() => {
                     // The connection broke on the way here, as it can in a session.
                     let Ok(stream) = TcpStream::from_std(stream) else { continue };
                     self.start(stream, address);
@@ -128,7 +128,7 @@ impl<S: SessionsHost> Acceptor<S> {
             };
             match accepted {
                 Ok((stream, address)) => self.assign(stream, address),
-                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_connection_error(&error) => {}
                 Err(error) => {
                     // Out of file descriptors or memory: open sessions go on, and a pause keeps this loop from spinning.
                     tracing::error!(%error, "cannot accept clients for a moment");
@@ -140,7 +140,7 @@ impl<S: SessionsHost> Acceptor<S> {
 
     /// Starts a session on this worker, or on the one with the fewest sessions if that has at least two fewer.
     fn assign(&self, stream: TcpStream, address: SocketAddr) {
-        let load = |worker: usize| self.sessions.shared.loads[worker].load(Ordering::Relaxed);
+        let load = |worker: usize| self.sessions.shared.sessions_per_worker[worker].load(Ordering::Relaxed);
         let own = workers::index() % self.handoffs.len();
         let least = (0..self.handoffs.len()).min_by_key(|&worker| load(worker)).unwrap_or(own);
         if load(own) <= load(least) + 1 {
@@ -155,7 +155,7 @@ impl<S: SessionsHost> Acceptor<S> {
 
     fn start(&self, stream: TcpStream, address: SocketAddr) {
         let shared = &self.sessions.shared;
-        let Some(seat) = Seat::take(shared, address.ip()) else {
+        let Some(permit) = SessionPermit::acquire(shared, address.ip()) else {
             shared.refused.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(client.addr = %address, "session refused: over a limit");
             return;
@@ -167,7 +167,7 @@ impl<S: SessionsHost> Acceptor<S> {
         let session = Session::new(Rc::clone(&self.sessions), stream, Conversation::new(id, address));
         self.sessions.admit(id, &session);
         spawn_local(self.tasks.track_future(async move {
-            let _seat = seat;
+            let _permit = permit;
             session.run().await;
         }));
     }
@@ -181,7 +181,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 }
 
 /// True for errors of the connection that was to be accepted, which say nothing about the listener.
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
@@ -202,5 +202,5 @@ pub struct SessionsStatus {
 /// Workers that accept. Each new connection wakes them all, and four accept more than any node can serve.
 const ACCEPTING_MAX: usize = 4;
 /// Connections on their way to another worker; one more is closed.
-const HANDED_MAX: usize = 1024;
+const HANDOFFS_MAX: usize = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -27,7 +27,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use herd_model::FetchAnswer;
 use herd_sdk::{Decision, Effect};
-use herd_sys::clock::moment;
+use herd_sys::clock;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep_until};
 
@@ -36,7 +36,7 @@ use crate::core::context::Context;
 use crate::core::conversation::{Conversation, FETCHES_MAX};
 use crate::core::reply_queue::{FetchId, ReplySlot};
 use crate::core::session_core::SessionCore;
-use crate::core::timeouts::Waiting;
+use crate::core::timeouts::WaitingFor;
 use crate::core::topics::SessionId;
 use crate::host::SessionsHost;
 use crate::transport::Transport;
@@ -56,15 +56,15 @@ struct State {
     /// The input waits at the batcher.
     queued: bool,
     /// There may be more to decide, but there was no room for its replies.
-    undecided: bool,
+    decision_deferred: bool,
     /// The socket has something to read, and the session waits for the batcher first.
     readable: bool,
     /// The last turn of the loop waited for the client.
-    listened: bool,
+    was_reading: bool,
     /// The timer will wake the task.
-    timed: bool,
+    timer_armed: bool,
     /// A write of the batcher failed; the task ends the session.
-    broken: Option<io::Error>,
+    write_error: Option<io::Error>,
     /// Boxed: most sessions never fetch.
     fetches: Option<Box<Fetches>>,
     waker: Option<Waker>,
@@ -78,11 +78,11 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
         let state = State {
             core: SessionCore::new(conversation, Instant::now()),
             queued: false,
-            undecided: false,
+            decision_deferred: false,
             readable: false,
-            listened: true,
-            timed: false,
-            broken: None,
+            was_reading: true,
+            timer_armed: false,
+            write_error: None,
             fetches: None,
             waker: None,
         };
@@ -126,7 +126,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             if state.waker.is_none() {
                 state.waker = Some(cx.waker().clone());
             }
-            if let Some(error) = state.broken.take() {
+            if let Some(error) = state.write_error.take() {
                 return Poll::Ready(Err(error));
             }
             self.start_fetches(state);
@@ -134,7 +134,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             if let Some(fetches) = &mut state.fetches
                 && let Poll::Ready(Some((id, answer))) = fetches.poll_next_unpin(cx)
             {
-                self.answered(state, id, &answer);
+                self.on_answer(state, id, &answer);
                 budget.made_progress();
                 continue;
             }
@@ -144,20 +144,20 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                 return Poll::Ready(Ok(()));
             }
             // The room that was missing may be there now.
-            if state.undecided && !state.queued && state.core.conversation.may_decide(context) {
+            if state.decision_deferred && !state.queued && state.core.conversation.has_reply_room(context) {
                 self.enqueue(state);
             }
             if !state.core.conversation.replies.unwritten().is_empty() && self.transport.poll_writable(cx)?.is_ready() {
                 budget.made_progress();
                 continue;
             }
-            let listens = state.listens() && state.core.conversation.may_decide(context);
+            let reading = state.accepts_input() && state.core.conversation.has_reply_room(context);
             // The time in which the node did not read must not count against the client.
-            if listens && !state.listened {
-                state.core.timeouts.listens_again(Instant::now());
+            if reading && !state.was_reading {
+                state.core.timeouts.on_reading_resumed(Instant::now());
             }
-            state.listened = listens;
-            if listens && self.transport.poll_readable(cx)?.is_ready() {
+            state.was_reading = reading;
+            if reading && self.transport.poll_readable(cx)?.is_ready() {
                 // Input that is queued is decided before more is read: that bounds the buffer, and a client that keeps the
                 // socket readable gets one call per read. `readable` makes the batcher wake this task afterwards.
                 state.readable = state.queued;
@@ -167,7 +167,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                     continue;
                 }
             }
-            if state.takes_pushes() && state.core.conversation.may_decide(context) {
+            if state.accepts_pushes() && state.core.conversation.has_reply_room(context) {
                 let subscriptions = state.core.conversation.subscriptions.as_mut();
                 if let Some(Poll::Ready(Some(push))) = subscriptions.map(|topics| topics.pushes.poll_recv(cx)) {
                     state.core.conversation.replies.push(&push);
@@ -178,18 +178,18 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             let deadline = state.deadline(context);
             if let Some(deadline) = deadline.filter(|&deadline| deadline < timer.deadline().into_std()) {
                 timer.as_mut().reset(deadline.into());
-                state.timed = false;
+                state.timer_armed = false;
             }
             // The timer is only moved to a later time when it fires: a busy session does not touch it.
-            if !state.timed || timer.is_elapsed() {
-                state.timed = true;
+            if !state.timer_armed || timer.is_elapsed() {
+                state.timer_armed = true;
                 if timer.as_mut().poll(cx).is_ready() {
                     let now = Instant::now();
                     if deadline.is_some_and(|deadline| deadline <= now) {
-                        return Poll::Ready(state.expired());
+                        return Poll::Ready(state.on_timeout());
                     }
                     timer.as_mut().reset(deadline.unwrap_or(now + context.limits.idle()).into());
-                    state.timed = false;
+                    state.timer_armed = false;
                     continue;
                 }
             }
@@ -216,7 +216,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
     }
 
     fn enqueue(self: &Rc<Self>, state: &mut State) {
-        state.undecided = false;
+        state.decision_deferred = false;
         state.queued = true;
         self.worker.enqueue(Rc::clone(self));
     }
@@ -225,46 +225,46 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
     fn start_fetches(&self, state: &mut State) {
         let context = self.context();
         let replies = &mut state.core.conversation.replies;
-        while replies.waiting() > 0 && replies.bytes() < context.limits.output_bytes_max() {
+        while replies.pending_fetches() > 0 && replies.unsent_bytes() < context.limits.output_bytes_max() {
             let fetches = state.fetches.get_or_insert_default();
             if fetches.len() >= FETCHES_MAX {
                 break;
             }
-            let Some((id, asked, waiting)) = replies.start_next() else { break };
-            let deadline = *waiting.slot.deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
-            let answer = context.host.ask(asked, deadline);
+            let Some((id, request, fetch)) = replies.start_next() else { break };
+            let deadline = *fetch.slot.deadline.get_or_insert_with(|| Instant::now() + SLOT_TIMEOUT);
+            let answer = context.host.fetch(request, deadline);
             fetches.push(Box::pin(async move { (id, answer.await) }));
         }
-        if replies.waiting() == 0 {
+        if replies.pending_fetches() == 0 {
             state.fetches = None;
         }
     }
 
-    fn answered(&self, state: &mut State, id: FetchId, answered: &FetchAnswer) {
+    fn on_answer(&self, state: &mut State, id: FetchId, answer: &FetchAnswer) {
         let context = self.context();
         let conversation = &mut state.core.conversation;
-        let Some(waiting) = conversation.replies.open_slot(id) else { return };
-        let slot = ReplySlot { answered: waiting.slot.answered + 1, ..waiting.slot };
+        let Some(fetch) = conversation.replies.open_slot(id) else { return };
+        let slot = ReplySlot { answers: fetch.slot.answers + 1, ..fetch.slot };
         let over = slot.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let failed = matches!(answered, FetchAnswer::Failed(_));
-        let decided = if failed && (over || slot.answered >= FETCHES_PER_PLACE_MAX) {
+        let failed = matches!(answer, FetchAnswer::Failed(_));
+        let decided = if failed && (over || slot.answers >= FETCHES_PER_SLOT_MAX) {
             None
         } else {
-            let (token, otherwise) = (&waiting.token, &waiting.otherwise);
-            let outcome = answered.outcome();
-            context.host.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
+            let (token, otherwise) = (&fetch.token, &fetch.otherwise);
+            let outcome = answer.outcome();
+            context.host.decide_answer(fetch.generation, clock::now(), token, otherwise, outcome).ok()
         };
         match decided {
-            Some(decision) if slot.answered < FETCHES_PER_PLACE_MAX || !asks_again(&decision) => {
+            Some(decision) if slot.answers < FETCHES_PER_SLOT_MAX || !fetches_again(&decision) => {
                 let mut keeps = Vec::new();
                 for effect in &decision.effects {
-                    conversation.perform(context, waiting.asked_by, &decision, effect, slot, &mut keeps);
+                    conversation.perform(context, fetch.generation, &decision, effect, slot, &mut keeps);
                 }
                 if conversation.closing {
                     state.core.close();
                 }
             }
-            _ => conversation.replies.push(&waiting.otherwise),
+            _ => conversation.replies.push(&fetch.otherwise),
         }
         state.core.conversation.replies.close_slot();
     }
@@ -273,18 +273,18 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
     fn write(&self, state: &mut State) -> io::Result<()> {
         let conversation = &mut state.core.conversation;
         if let Some(traffic) = self.context().host.traffic() {
-            traffic.sent(conversation.id.0, conversation.address, conversation.replies.unlogged());
+            traffic.sent(conversation.id.0, conversation.address, conversation.replies.take_unlogged());
         }
         while !conversation.replies.unwritten().is_empty() {
             match self.transport.try_write(conversation.replies.unwritten()) {
                 Ok(count) => {
-                    conversation.replies.wrote(count);
-                    if state.core.timeouts.is_untaken() {
-                        state.core.timeouts.took(Instant::now(), conversation.replies.unwritten().is_empty());
+                    conversation.replies.mark_written(count);
+                    if state.core.timeouts.is_write_blocked() {
+                        state.core.timeouts.on_write(Instant::now(), conversation.replies.unwritten().is_empty());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    state.core.timeouts.takes_nothing(Instant::now());
+                    state.core.timeouts.on_write_blocked(Instant::now());
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -296,7 +296,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
     /// Ends the output, and reads what the client still sends for a while: a socket that is closed with unread
     /// input resets the connection, and the client would lose replies that are on their way.
     async fn linger(&self) {
-        if self.transport.end_output().is_err() || self.state().core.conversation.input.ended() {
+        if self.transport.end_output().is_err() || self.state().core.conversation.input.is_ended() {
             return;
         }
         let drained = async {
@@ -325,21 +325,21 @@ impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
         RefMut::map(self.state(), |state| &mut state.core)
     }
 
-    fn dequeued(&self) {
+    fn on_dequeued(&self) {
         self.state().queued = false;
     }
 
     /// Writes from the batcher itself: in the usual case the replies go out here, and the task of the session is not woken
     /// between one read and the next.
-    fn settle(self: &Rc<Self>, more: bool) {
+    fn finish_turn(self: &Rc<Self>, more: bool) {
         let state = &mut *self.state();
-        state.undecided = more && !state.core.conversation.closing;
+        state.decision_deferred = more && !state.core.conversation.closing;
         if let Err(error) = self.write(state) {
             // Nobody takes the answers to the input that is left; the task ends the session.
-            state.broken = Some(error);
+            state.write_error = Some(error);
             return state.wake();
         }
-        if state.undecided && state.core.conversation.may_decide(self.context()) {
+        if state.decision_deferred && state.core.conversation.has_reply_room(self.context()) {
             return self.enqueue(state);
         }
         if state.needs_task() {
@@ -351,7 +351,7 @@ impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
 impl<S: SessionsHost, T: Transport> Drains for Session<S, T> {
     fn drain(&self) {
         let mut state = self.state();
-        state.undecided = false;
+        state.decision_deferred = false;
         state.core.close();
         state.wake();
     }
@@ -375,47 +375,47 @@ impl State {
     fn needs_task(&mut self) -> bool {
         let conversation = &self.core.conversation;
         std::mem::take(&mut self.readable)
-            || self.undecided
+            || self.decision_deferred
             || conversation.closing
-            || conversation.input.ended()
-            || conversation.input.is_unfinished()
+            || conversation.input.is_ended()
+            || conversation.input.has_unfinished_line()
             || conversation.subscriptions.is_some()
-            || !conversation.replies.all_out()
+            || !conversation.replies.is_empty()
     }
 
     fn is_over(&self) -> bool {
-        (self.core.conversation.closing || self.core.conversation.input.ended())
+        (self.core.conversation.closing || self.core.conversation.input.is_ended())
             && !self.queued
-            && !self.undecided
-            && self.core.conversation.replies.all_out()
+            && !self.decision_deferred
+            && self.core.conversation.replies.is_empty()
     }
 
-    fn listens(&self) -> bool {
-        !self.core.conversation.closing && !self.core.conversation.input.ended() && !self.undecided
+    fn accepts_input(&self) -> bool {
+        !self.core.conversation.closing && !self.core.conversation.input.is_ended() && !self.decision_deferred
     }
 
-    fn takes_pushes(&self) -> bool {
+    fn accepts_pushes(&self) -> bool {
         self.core.conversation.subscriptions.is_some()
             && !self.core.conversation.closing
-            && !self.core.conversation.input.ended()
+            && !self.core.conversation.input.is_ended()
     }
 
     /// Time at which the session ends if nothing happens.
     fn deadline<S>(&self, context: &Context<S>) -> Option<Instant> {
         let subscriptions = self.core.conversation.subscriptions.as_ref();
-        let watches = subscriptions.is_some_and(|subscriptions| subscriptions.is_on_a_topic());
-        let waits_for_client = self.listened && self.core.conversation.replies.waiting() == 0 && !watches;
-        let waiting = if waits_for_client { Waiting::Client } else { Waiting::Other };
+        let subscribed = subscriptions.is_some_and(|subscriptions| subscriptions.is_subscribed());
+        let waits_for_client = self.was_reading && self.core.conversation.replies.pending_fetches() == 0 && !subscribed;
+        let waiting = if waits_for_client { WaitingFor::Client } else { WaitingFor::Other };
         self.core.timeouts.deadline(&context.limits, waiting)
     }
 
-    fn expired(&self) -> io::Result<()> {
+    fn on_timeout(&self) -> io::Result<()> {
         tracing::debug!(client.addr = %self.core.conversation.address, "session timed out");
-        if self.core.timeouts.is_untaken() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+        if self.core.timeouts.is_write_blocked() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 }
 
-fn asks_again(decision: &Decision) -> bool {
+fn fetches_again(decision: &Decision) -> bool {
     decision.effects.iter().any(|effect| matches!(effect, Effect::Fetch(_)))
 }
 
@@ -427,9 +427,9 @@ thread_local! {
 /// Bytes per read: a line of the greatest length.
 const READ_BYTES_MAX: usize = 64 << 10;
 /// Fetches in turn for one reply slot. A guest has a few sources to try; one that never ends must not spin.
-const FETCHES_PER_PLACE_MAX: u32 = 8;
+const FETCHES_PER_SLOT_MAX: u32 = 8;
 /// Time for one reply slot, however many sources are asked in turn for it.
-const ANSWER_MAX: Duration = Duration::from_secs(8);
+const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
 const LINGER: Duration = Duration::from_secs(2);
 /// A node that stops does not wait that long for clients that say nothing.
 const LINGER_IN_DRAIN: Duration = Duration::from_millis(200);

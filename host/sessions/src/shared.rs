@@ -22,7 +22,7 @@ pub(crate) struct Shared<S> {
     pub(crate) refused: AtomicU64,
     addresses: Mutex<HashMap<IpAddr, usize>>,
     /// Number of sessions on each worker.
-    pub(crate) loads: Box<[AtomicUsize]>,
+    pub(crate) sessions_per_worker: Box<[AtomicUsize]>,
 }
 
 impl<S> Shared<S> {
@@ -34,21 +34,21 @@ impl<S> Shared<S> {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             addresses: Mutex::default(),
-            loads: (0..workers::count()).map(|_| AtomicUsize::new(0)).collect(),
+            sessions_per_worker: (0..workers::count()).map(|_| AtomicUsize::new(0)).collect(),
         }
     }
 }
 
 /// One session's place in the limits. Dropping it gives the place back, whatever ended the session.
-pub(crate) struct Seat<S> {
+pub(crate) struct SessionPermit<S> {
     shared: Arc<Shared<S>>,
     address: IpAddr,
     worker: usize,
 }
 
-impl<S> Seat<S> {
+impl<S> SessionPermit<S> {
     /// Takes a place; none if a limit is reached.
-    pub(crate) fn take(shared: &Arc<Shared<S>>, address: IpAddr) -> Option<Self> {
+    pub(crate) fn acquire(shared: &Arc<Shared<S>>, address: IpAddr) -> Option<Self> {
         // Counted before it is compared, and taken back: two workers cannot both take the last place.
         if shared.open.fetch_add(1, Ordering::Relaxed) >= shared.context.limits.sessions_max {
             shared.open.fetch_sub(1, Ordering::Relaxed);
@@ -62,16 +62,16 @@ impl<S> Seat<S> {
         }
         *count += 1;
         drop(addresses);
-        let worker = workers::index() % shared.loads.len();
-        shared.loads[worker].fetch_add(1, Ordering::Relaxed);
+        let worker = workers::index() % shared.sessions_per_worker.len();
+        shared.sessions_per_worker[worker].fetch_add(1, Ordering::Relaxed);
         Some(Self { shared: Arc::clone(shared), address, worker })
     }
 }
 
-impl<S> Drop for Seat<S> {
+impl<S> Drop for SessionPermit<S> {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.loads[self.worker].fetch_sub(1, Ordering::Relaxed);
+        self.shared.sessions_per_worker[self.worker].fetch_sub(1, Ordering::Relaxed);
         let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = addresses.get_mut(&self.address) {
             *count -= 1;

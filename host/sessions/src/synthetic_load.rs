@@ -39,12 +39,12 @@ impl<S: SessionsHost> Sessions<S> {
     /// # Panics
     ///
     /// When a worker panicked.
-    pub async fn feed(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
+    pub async fn run_synthetic_load(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
         let mut counts = Vec::new();
         for worker in 0..worker::count() {
             let (counted, count) = oneshot::channel();
             let shared = Arc::clone(self.shared());
-            workers.run_on(worker, move || drop(spawn_local(feed_worker(shared, worker, load, counted)))).await;
+            workers.run_on(worker, move || drop(spawn_local(load_worker(shared, worker, load, counted)))).await;
             counts.push(count);
         }
         let mut all = 0;
@@ -55,7 +55,7 @@ impl<S: SessionsHost> Sessions<S> {
     }
 }
 
-async fn feed_worker<S: SessionsHost>(
+async fn load_worker<S: SessionsHost>(
     shared: Arc<Shared<S>>,
     worker: usize,
     load: SyntheticLoad,
@@ -66,7 +66,7 @@ async fn feed_worker<S: SessionsHost>(
     let count = Rc::new(Cell::new(0));
     let sessions: Vec<_> = (0..load.sessions)
         .map(|number| {
-            let transport = Lines::new(worker * load.sessions + number, load.pipeline, Rc::clone(&count));
+            let transport = SyntheticClient::new(worker * load.sessions + number, load.pipeline, Rc::clone(&count));
             let id = SessionId((worker * load.sessions + number) as u64);
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             spawn_local(Session::new(Rc::clone(&sessions_here), transport, Conversation::new(id, address)).run())
@@ -78,7 +78,7 @@ async fn feed_worker<S: SessionsHost>(
 }
 
 /// A client that sends reports, each newer than the last one, and sends more when all are answered.
-struct Lines {
+struct SyntheticClient {
     reports: RefCell<Vec<u8>>,
     report_bytes: usize,
     pipeline: usize,
@@ -88,7 +88,7 @@ struct Lines {
     waker: RefCell<Option<Waker>>,
 }
 
-impl Lines {
+impl SyntheticClient {
     fn new(session: usize, pipeline: usize, answered: Rc<Cell<u64>>) -> Self {
         let report = |number: usize| format!("IAMAT fed-{session:06}-{number:04} +34.068930-118.445127 1000000000.5\n");
         let reports = (0..pipeline).map(report).collect::<String>().into_bytes();
@@ -104,7 +104,7 @@ impl Lines {
     }
 }
 
-impl Transport for Lines {
+impl Transport for SyntheticClient {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         if self.unanswered.get() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());

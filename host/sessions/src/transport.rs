@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use herd_sys::socket::read_what_came;
+use herd_sys::socket::read_available;
 
 /// A connection. Nothing here waits: what is not ready says so, and the task asks when it will be.
 pub(crate) trait Transport: 'static {
@@ -39,7 +39,7 @@ pub(crate) trait Transport: 'static {
 
 impl Transport for TcpStream {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        read_what_came(self, into)
+        read_available(self, into)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use herd_sys::clock::moment;
+use herd_sys::clock;
 
 use crate::core::batcher::{BatchedSession, Batcher};
 use crate::core::topics::SessionId;
@@ -53,7 +53,7 @@ impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
                 sessions.drain_all();
             }
             // Read once for the whole batch: all its inputs are received at this time.
-            sessions.batcher.decide_some(moment(), Instant::now());
+            sessions.batcher.decide_batch(clock::now(), Instant::now());
             // One call per poll and not a loop: the sockets of the worker are looked at in between, so a session that always
             // has input delays the others by one call.
             if !sessions.batcher.is_empty() {

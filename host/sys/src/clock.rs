@@ -6,7 +6,7 @@ use herd_sdk::Moment;
 
 /// The world as a decision that begins now sees it.
 #[must_use]
-pub fn moment() -> Moment {
+pub fn now() -> Moment {
     Moment { now_ns: u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX), random: rand::random() }
 }
 

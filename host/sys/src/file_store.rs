@@ -13,12 +13,12 @@ use std::time::SystemTime;
 
 /// The directory.
 #[derive(Clone, Debug)]
-pub struct KeptFiles {
+pub struct FileStore {
     directory: PathBuf,
     files_max: usize,
 }
 
-impl KeptFiles {
+impl FileStore {
     /// Names the directory, and does not look whether it is there.
     pub fn new(directory: PathBuf, files_max: usize) -> Self {
         Self { directory, files_max }

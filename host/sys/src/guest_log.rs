@@ -14,7 +14,7 @@ struct Budget {
 }
 
 /// Whether one more line that a guest printed or noted may be logged now. If not, it is counted.
-pub fn admits_guest_line() -> bool {
+pub fn admit_guest_line() -> bool {
     static BUDGET: Mutex<Budget> = Mutex::new(Budget { second: 0, logged: 0, dropped: 0 });
     let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +36,7 @@ pub fn admits_guest_line() -> bool {
 
 /// Writes a note of a guest into the log.
 pub fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
-    if !admits_guest_line() {
+    if !admit_guest_line() {
         return;
     }
     let text = decision.bytes(note.text);

@@ -10,7 +10,7 @@ mod traffic_log;
 mod watched_file;
 pub mod workers;
 
-pub use file_store::KeptFiles;
+pub use file_store::FileStore;
 pub use state_directory::{NoStateDirectory, state_directory};
 pub use traffic_log::{TrafficLog, TrafficLogError};
 pub use watched_file::{Look, WatchedFile};

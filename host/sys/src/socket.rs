@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 /// # Errors
 ///
 /// [`io::ErrorKind::WouldBlock`] when nothing has come, or the connection is broken.
-pub fn read_what_came(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+pub fn read_available(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
     let tried = stream.try_io(Interest::READABLE, || {
         read = recv(stream, &mut *into, RecvFlags::empty())?.0;

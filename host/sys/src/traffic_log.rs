@@ -103,14 +103,14 @@ impl TrafficLog {
 /// Writes lines until the node is gone. What was logged is in the file after about a second.
 fn write(file: File, entries: &Receiver<Entry>, dropped: &AtomicU64) {
     let mut file = BufWriter::new(file);
-    let mut told = 0;
+    let mut reported = 0;
     let mut flushed = Instant::now();
     loop {
         let written = match entries.recv_timeout(FLUSH) {
             Ok(Entry::Line(line)) => file.write_all(&line),
-            Ok(Entry::Flush(done)) => {
+            Ok(Entry::Flush(written)) => {
                 let flushed = file.flush();
-                let _ = done.try_send(());
+                let _ = written.try_send(());
                 flushed
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -121,9 +121,9 @@ fn write(file: File, entries: &Receiver<Entry>, dropped: &AtomicU64) {
         };
         let count = dropped.load(Ordering::Relaxed);
         let noted = written.and_then(|()| {
-            if count > told {
-                writeln!(file, "# {} lines are missing here", count - told)?;
-                told = count;
+            if count > reported {
+                writeln!(file, "# {} lines are missing here", count - reported)?;
+                reported = count;
             }
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();

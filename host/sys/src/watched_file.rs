@@ -1,6 +1,6 @@
 //! A file that is watched for new content.
 //!
-//! Content is told apart by its hash: a file that is only touched, or written again as it was, has nothing new. It is
+//! Content is reported_error apart by its hash: a file that is only touched, or written again as it was, has nothing new. It is
 //! taken when two looks some time apart have found the same, because whoever writes it may be half way. It may be away
 //! for a while, and come back: that is how compilers write.
 //!
@@ -23,11 +23,11 @@ pub struct WatchedFile {
     path: PathBuf,
     bytes_max: u64,
     /// What was read last, and when it was first read like this.
-    read: Option<(Stamp, Digest, Instant)>,
+    last_read: Option<(Stamp, Digest, Instant)>,
     /// The content that was taken last.
-    taken: Option<Digest>,
+    yielded: Option<Digest>,
     /// What was last said to be wrong with the file.
-    told: Option<String>,
+    reported_error: Option<String>,
 }
 
 /// What a look has found.
@@ -58,7 +58,7 @@ struct Stamp {
 impl WatchedFile {
     /// Nothing was looked at yet.
     pub fn new(path: &Path, bytes_max: u64) -> Self {
-        Self { path: path.into(), bytes_max, read: None, taken: None, told: None }
+        Self { path: path.into(), bytes_max, last_read: None, yielded: None, reported_error: None }
     }
 
     /// Looks at the file. Reads it if it may have changed, so it belongs on a thread that may block.
@@ -66,19 +66,19 @@ impl WatchedFile {
         let look = self.read(now);
         match look {
             Ok(look) => {
-                self.told = None;
+                self.reported_error = None;
                 look
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.read = None;
+                self.last_read = None;
                 Look::Nothing
             }
             Err(error) => {
                 let why = error.to_string();
-                if self.told.as_ref() == Some(&why) {
+                if self.reported_error.as_ref() == Some(&why) {
                     return Look::Same;
                 }
-                self.told = Some(why.clone());
+                self.reported_error = Some(why.clone());
                 Look::Unreadable(why)
             }
         }
@@ -91,33 +91,36 @@ impl WatchedFile {
         }
         let stamp = Stamp::of(&metadata);
         // A clock of a file system may be coarse: for a while a stamp that stays the same proves nothing.
-        let rested = |since: Instant| now.saturating_duration_since(since) >= STAMP_TRUSTED;
-        if self.read.is_some_and(|(last, digest, since)| last == stamp && self.taken == Some(digest) && rested(since)) {
+        let reliable = |since: Instant| now.saturating_duration_since(since) >= STAMP_RELIABLE_AFTER;
+        if self
+            .last_read
+            .is_some_and(|(last, digest, since)| last == stamp && self.yielded == Some(digest) && reliable(since))
+        {
             return Ok(Look::Same);
         }
         let mut bytes = Vec::new();
         File::open(&self.path)?.take(self.bytes_max + 1).read_to_end(&mut bytes)?;
         if bytes.is_empty() {
             // Whoever writes it has opened it and not begun.
-            self.read = None;
+            self.last_read = None;
             return Ok(Look::Nothing);
         }
         if bytes.len() as u64 > self.bytes_max {
             return Err(io::Error::other(format!("it is larger than {} MiB", self.bytes_max >> 20)));
         }
         let digest = Digest::of(&bytes);
-        let since = match self.read {
+        let since = match self.last_read {
             Some((last, same, since)) if last == stamp && same == digest => since,
             _ => now,
         };
-        self.read = Some((stamp, digest, since));
-        if self.taken == Some(digest) {
+        self.last_read = Some((stamp, digest, since));
+        if self.yielded == Some(digest) {
             return Ok(Look::Same);
         }
-        if now.saturating_duration_since(since) < SETTLED {
+        if now.saturating_duration_since(since) < SETTLE_TIME {
             return Ok(Look::Changing);
         }
-        self.taken = Some(digest);
+        self.yielded = Some(digest);
         Ok(Look::New(bytes))
     }
 }
@@ -135,15 +138,15 @@ impl Stamp {
 
 /// Two looks this far apart find the same before content is taken: far beyond the pauses of a program that writes a file
 /// in one go.
-const SETTLED: Duration = Duration::from_millis(50);
+const SETTLE_TIME: Duration = Duration::from_millis(50);
 /// The coarsest clock of a file system in use is one of two seconds.
-const STAMP_TRUSTED: Duration = Duration::from_secs(2);
+const STAMP_RELIABLE_AFTER: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A file of its own, and a clock that goes when it is told to.
+    /// A file of its own, and a clock that goes when it is reported_error to.
     struct Watched {
         file: WatchedFile,
         path: PathBuf,
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_taken_once_when_it_has_settled() {
+    fn watched_file_yields_content_once_when_it_has_settled() {
         let mut watched = Watched::new();
         assert_eq!(watched.look(0), Look::Nothing);
         watched.write("one");
@@ -186,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_being_written_is_not_taken() {
+    fn watched_file_yields_nothing_while_it_is_being_written() {
         let mut watched = Watched::new();
         watched.write("");
         assert_eq!(watched.look(50), Look::Nothing);
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_the_same_length_is_new_and_the_same_content_is_not() {
+    fn watched_file_compares_content_and_not_its_length() {
         let mut watched = Watched::new();
         watched.write("one");
         watched.look(0);
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_go_and_come_back() {
+    fn watched_file_may_disappear_and_return() {
         let mut watched = Watched::new();
         watched.write("one");
         watched.look(0);
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_once() {
+    fn watched_file_reports_an_error_once() {
         let mut watched = Watched::new();
         std::fs::create_dir(&watched.path).unwrap();
         assert_eq!(watched.look(0), Look::Unreadable("it is no regular file".into()));

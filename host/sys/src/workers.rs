@@ -18,12 +18,12 @@ use tokio::sync::mpsc;
 /// The worker threads of a process. When this is dropped, they end, and what runs on them with them.
 pub struct Workers {
     workers: Box<[Worker]>,
-    rota: Rota,
+    rotation: WorkerRotation,
 }
 
 /// The workers in turn, for tasks that do not belong to a session. Does not keep them alive.
 #[derive(Clone)]
-pub struct Rota(Arc<(Box<[Handle]>, AtomicUsize)>);
+pub struct WorkerRotation(Arc<(Box<[Handle]>, AtomicUsize)>);
 
 struct Worker {
     jobs: Option<mpsc::Sender<Job>>,
@@ -47,7 +47,7 @@ impl Workers {
             workers.push(worker);
             handles.push(handle);
         }
-        Ok(Self { workers: workers.into(), rota: Rota(Arc::new((handles.into(), AtomicUsize::new(0)))) })
+        Ok(Self { workers: workers.into(), rotation: WorkerRotation(Arc::new((handles.into(), AtomicUsize::new(0)))) })
     }
 
     /// Has a job done on a worker, which is taken modulo their number. Waits while many jobs wait already.
@@ -59,12 +59,12 @@ impl Workers {
 
     /// The workers in turn.
     #[must_use]
-    pub fn rota(&self) -> Rota {
-        self.rota.clone()
+    pub fn rotation(&self) -> WorkerRotation {
+        self.rotation.clone()
     }
 }
 
-impl Rota {
+impl WorkerRotation {
     /// Where to spawn the next task.
     #[must_use]
     pub fn next(&self) -> &Handle {
@@ -81,7 +81,7 @@ impl Worker {
             INDEX.set(Some(index));
             let runtime = Builder::new_current_thread()
                 .enable_all()
-                .event_interval(TASKS_PER_LOOK)
+                .event_interval(TASKS_PER_IO_POLL)
                 .build_local(LocalOptions::default());
             let runtime = match runtime {
                 Ok(runtime) => runtime,
@@ -141,4 +141,4 @@ static COUNT: OnceLock<usize> = OnceLock::new();
 const JOBS_MAX: usize = 1024;
 /// Tasks that are polled before the sockets are looked at again. All sessions that one look found ready are to be
 /// polled before their input is decided together.
-const TASKS_PER_LOOK: u32 = 128;
+const TASKS_PER_IO_POLL: u32 = 128;

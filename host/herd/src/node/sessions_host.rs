@@ -28,22 +28,27 @@ impl SessionsHost for SessionsAdapter {
         self.generations.sides()
     }
 
-    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided> {
+    fn decide_inputs(
+        &self,
+        at: Moment,
+        inputs: &InputBatch,
+        side: Side,
+    ) -> Result<(GenerationId, Decision), Undecided> {
         self.generations.inputs(at, inputs, side).map_err(|_| Undecided)
     }
 
-    fn answer(
+    fn decide_answer(
         &self,
-        asked: GenerationId,
+        generation: GenerationId,
         at: Moment,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided> {
-        self.generations.answer(asked, at, token, otherwise, outcome).map_err(|_| Undecided)
+        self.generations.answer(generation, at, token, otherwise, outcome).map_err(|_| Undecided)
     }
 
-    fn expect(&self, key: &[u8]) {
+    fn prefetch(&self, key: &[u8]) {
         self.records.expect(key);
     }
 
@@ -64,7 +69,7 @@ impl SessionsHost for SessionsAdapter {
         kept
     }
 
-    fn ask(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
+    fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
         self.upstreams.fetch(request, deadline)
     }
 

@@ -32,11 +32,11 @@ pub(crate) trait BatchedSession {
     fn core(&self) -> RefMut<'_, SessionCore>;
 
     /// Notes that the session is not queued any more.
-    fn dequeued(&self);
+    fn on_dequeued(&self);
 
     /// Completes a turn: writes the replies, and queues the session again or wakes its task where that is needed. `more` if
     /// there may be more to decide.
-    fn settle(self: &Rc<Self>, more: bool);
+    fn finish_turn(self: &Rc<Self>, more: bool);
 }
 
 /// Sessions of one node on one worker whose input waits to be decided.
@@ -51,12 +51,12 @@ struct Call<M> {
     batch: InputBatch,
     /// One generation decides a call, so all its sessions are on one side.
     side: Side,
-    members: Vec<Member<M>>,
+    inputs: Vec<SessionInput<M>>,
     keeps: Vec<Kept>,
 }
 
 /// A session with an input in the call.
-struct Member<M> {
+struct SessionInput<M> {
     session: Rc<M>,
     window: usize,
     mark: Mark,
@@ -79,24 +79,24 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     }
 
     /// Decides queued input, as much of it as one call takes.
-    pub(crate) fn decide_some(&self, at: Moment, now: Instant) {
+    pub(crate) fn decide_batch(&self, at: Moment, now: Instant) {
         let mut call = self.call.borrow_mut();
         let sides = self.context.host.sides();
-        while let Some(session) = self.next(&mut call, sides) {
-            if !self.add(&mut call, session, now) {
+        while let Some(session) = self.pop_fitting(&mut call, sides) {
+            if !self.push_input(&mut call, session, now) {
                 break;
             }
         }
         if !call.batch.is_empty() {
-            self.decide(&mut call, at, now);
+            self.decide_call(&mut call, at, now);
         }
         call.batch.clear();
-        call.members.clear();
+        call.inputs.clear();
     }
 
     /// Takes the next session whose input fits into the call. A session on which a guest faulted has a call to itself, and
     /// so have the sessions for which a canary decides.
-    fn next(&self, call: &mut Call<M>, sides: Sides) -> Option<Rc<M>> {
+    fn pop_fitting(&self, call: &mut Call<M>, sides: Sides) -> Option<Rc<M>> {
         let Call { batch, side, .. } = call;
         if batch.len() >= INPUTS_MAX || batch.bytes().len() >= BATCH_BYTES_MAX {
             return None;
@@ -106,7 +106,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         let side_of_front = sides.of(front.id().0);
         // The queue keeps its order: a session that does not fit into this call is first in the next one, and is not
         // overtaken again and again by those of the other side.
-        if !batch.is_empty() && (side_of_front != *side || front.core().suspect) {
+        if !batch.is_empty() && (side_of_front != *side || front.core().isolated) {
             return None;
         }
         *side = side_of_front;
@@ -114,15 +114,15 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     }
 
     /// Adds the input of a session to the call. False when the call has to go without more.
-    fn add(&self, call: &mut Call<M>, session: Rc<M>, now: Instant) -> bool {
-        session.dequeued();
+    fn push_input(&self, call: &mut Call<M>, session: Rc<M>, now: Instant) -> bool {
+        session.on_dequeued();
         let mut core = session.core();
         let (window, mark) = if core.conversation.closing {
             (None, Mark::More)
-        } else if !core.conversation.may_decide(&self.context) {
+        } else if !core.conversation.has_reply_room(&self.context) {
             // Replies are in the way. The session keeps its input and comes back when its client has taken some.
             drop(core);
-            session.settle(true);
+            session.finish_turn(true);
             return true;
         } else {
             let room = BATCH_BYTES_MAX.saturating_sub(call.batch.bytes().len()).min(WINDOW_BYTES);
@@ -133,68 +133,68 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             }
         };
         let Some(bytes) = window else {
-            let unfinished = core.conversation.input.is_unfinished();
-            core.timeouts.heard(now, false, unfinished);
+            let unfinished = core.conversation.input.has_unfinished_line();
+            core.timeouts.on_input(now, false, unfinished);
             drop(core);
-            session.settle(false);
+            session.finish_turn(false);
             return true;
         };
         let window = bytes.len();
         call.batch.push(Input { bytes, mark });
-        let alone = core.suspect;
+        let alone = core.isolated;
         drop(core);
-        call.members.push(Member { session, window, mark });
+        call.inputs.push(SessionInput { session, window, mark });
         !alone
     }
 
-    fn decide(&self, call: &mut Call<M>, at: Moment, now: Instant) {
-        match self.context.host.inputs(at, &call.batch, call.side) {
+    fn decide_call(&self, call: &mut Call<M>, at: Moment, now: Instant) {
+        match self.context.host.decide_inputs(at, &call.batch, call.side) {
             Ok((decided_by, decision)) => {
-                let Call { members, keeps, .. } = call;
-                self.perform(decided_by, &decision, members, keeps, now);
+                let Call { inputs, keeps, .. } = call;
+                self.perform(decided_by, &decision, inputs, keeps, now);
             }
             // One input of the call is at fault, and which one is not known: a fault must cost only the line that caused it.
             Err(_) => {
-                let mut members = std::mem::take(&mut call.members);
-                if members.len() == 1 {
-                    members.drain(..).for_each(|member| self.halve(member, call, at, now));
+                let mut inputs = std::mem::take(&mut call.inputs);
+                if inputs.len() == 1 {
+                    inputs.drain(..).for_each(|input| self.bisect(input, call, at, now));
                 } else {
-                    members.drain(..).for_each(|member| self.decide_alone(member, call, at, now));
+                    inputs.drain(..).for_each(|input| self.decide_alone(input, call, at, now));
                 }
             }
         }
     }
 
     /// Decides the input of one session by itself.
-    fn decide_alone(&self, member: Member<M>, call: &mut Call<M>, at: Moment, now: Instant) {
+    fn decide_alone(&self, input: SessionInput<M>, call: &mut Call<M>, at: Moment, now: Instant) {
         let batch = {
-            let core = member.session.core();
-            let bytes = core.conversation.input.first(member.window);
-            InputBatch::from_iter([Input { bytes, mark: member.mark }])
+            let core = input.session.core();
+            let bytes = core.conversation.input.prefix(input.window);
+            InputBatch::from_iter([Input { bytes, mark: input.mark }])
         };
-        match self.context.host.inputs(at, &batch, call.side) {
-            Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[member], &mut call.keeps, now),
-            Err(_) => self.halve(member, call, at, now),
+        match self.context.host.decide_inputs(at, &batch, call.side) {
+            Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[input], &mut call.keeps, now),
+            Err(_) => self.bisect(input, call, at, now),
         }
     }
 
     /// Decides the first half of an input on which every generation faulted, or ends the session if it is one line.
     ///
-    /// The second half stays in the input buffer. Its session is suspect until it is decided, so it cannot take the inputs of
+    /// The second half stays in the input buffer. Its session is isolated until it is decided, so it cannot take the inputs of
     /// other sessions along when it faults again.
-    fn halve(&self, mut member: Member<M>, call: &mut Call<M>, at: Moment, now: Instant) {
-        let mut core = member.session.core();
-        match core.conversation.input.half(member.window) {
-            Some(half) if member.mark != Mark::Overlong => {
-                core.suspect = true;
+    fn bisect(&self, mut input: SessionInput<M>, call: &mut Call<M>, at: Moment, now: Instant) {
+        let mut core = input.session.core();
+        match core.conversation.input.split_point(input.window) {
+            Some(half) if input.mark != Mark::Overlong => {
+                core.isolated = true;
                 drop(core);
-                (member.window, member.mark) = (half, Mark::More);
-                self.decide_alone(member, call, at, now);
+                (input.window, input.mark) = (half, Mark::More);
+                self.decide_alone(input, call, at, now);
             }
             _ => {
                 core.close();
                 drop(core);
-                member.session.settle(false);
+                input.session.finish_turn(false);
             }
         }
     }
@@ -203,7 +203,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         &self,
         decided_by: GenerationId,
         decision: &Decision,
-        members: &[Member<M>],
+        inputs: &[SessionInput<M>],
         keeps: &mut Vec<Kept>,
         now: Instant,
     ) {
@@ -211,38 +211,38 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         // A pass ahead of the effects, so that the waits for the memory of the records overlap.
         for effect in &decision.effects {
             if let Effect::Keep(keep) = effect {
-                self.context.host.expect(decision.bytes(keep.key));
+                self.context.host.prefetch(decision.bytes(keep.key));
             }
         }
         // The effects of all inputs are one list; `Done` ends those of each.
         let mut effects = decision.effects.iter();
-        for Member { session, window, mark } in members {
+        for SessionInput { session, window, mark } in inputs {
             let mut core = session.core();
             let SessionCore { conversation, timeouts, .. } = &mut *core;
             for effect in effects.by_ref() {
                 if let Effect::Done(progress) = effect {
-                    conversation.decided(&self.context, progress, *window, *mark);
-                    let unfinished = conversation.input.is_unfinished();
-                    timeouts.heard(now, progress.consumed > 0, unfinished);
+                    conversation.apply_progress(&self.context, progress, *window, *mark);
+                    let unfinished = conversation.input.has_unfinished_line();
+                    timeouts.on_input(now, progress.consumed > 0, unfinished);
                     break;
                 }
                 conversation.perform(&self.context, decided_by, decision, effect, ReplySlot::default(), keeps);
             }
-            let more = conversation.input.has_unseen();
+            let more = conversation.input.has_unscanned();
             let closing = conversation.closing;
-            core.suspect &= more;
+            core.isolated &= more;
             if closing {
                 core.close();
             }
             drop(core);
-            session.settle(more);
+            session.finish_turn(more);
         }
     }
 }
 
 impl<M> Default for Call<M> {
     fn default() -> Self {
-        Self { batch: InputBatch::default(), side: Side::default(), members: Vec::new(), keeps: Vec::new() }
+        Self { batch: InputBatch::default(), side: Side::default(), inputs: Vec::new(), keeps: Vec::new() }
     }
 }
 

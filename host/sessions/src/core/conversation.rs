@@ -9,7 +9,7 @@ use herd_sdk::{Decision, Effect, FanOut, Mark, Progress};
 
 use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
-use crate::core::reply_queue::{ReplyQueue, ReplySlot, Waiting};
+use crate::core::reply_queue::{PendingFetch, ReplyQueue, ReplySlot};
 use crate::core::topics::{SessionId, Subscriptions};
 use crate::host::{KeepRequest, SessionsHost};
 use herd_model::FetchRequest;
@@ -34,9 +34,9 @@ impl Conversation {
     }
 
     /// Whether there is room for what more input would bring.
-    pub(crate) fn may_decide<S: SessionsHost>(&self, context: &Context<S>) -> bool {
-        self.replies.bytes() < context.limits.output_bytes_max()
-            && self.replies.waiting() < FETCHES_MAX
+    pub(crate) fn has_reply_room<S: SessionsHost>(&self, context: &Context<S>) -> bool {
+        self.replies.unsent_bytes() < context.limits.output_bytes_max()
+            && self.replies.pending_fetches() < FETCHES_MAX
             && self.replies.queued() < QUEUED_MAX
     }
 
@@ -52,7 +52,7 @@ impl Conversation {
     }
 
     /// A window of this many bytes is decided.
-    pub(crate) fn decided<S: SessionsHost>(
+    pub(crate) fn apply_progress<S: SessionsHost>(
         &mut self,
         context: &Context<S>,
         progress: Progress,
@@ -60,7 +60,7 @@ impl Conversation {
         mark: Mark,
     ) {
         if let Some(traffic) = context.host.traffic() {
-            traffic.received(self.id.0, self.address, self.input.first(progress.consumed));
+            traffic.received(self.id.0, self.address, self.input.prefix(progress.consumed));
         }
         self.input.consume(progress.consumed, window, progress.awaits);
         match mark {
@@ -97,9 +97,9 @@ impl Conversation {
                     FanOut::TheseFirst(peers) => Some(decision.bytes(peers)),
                 },
             })),
-            Effect::Fetch(fetch) => self.replies.push_fetch(Waiting {
-                asked_by: decided_by,
-                asked: Some(FetchRequest {
+            Effect::Fetch(fetch) => self.replies.push_fetch(PendingFetch {
+                generation: decided_by,
+                request: Some(FetchRequest {
                     upstream: decision.bytes(fetch.upstream).into(),
                     method: fetch.method,
                     path: decision.bytes(fetch.path).into(),

@@ -8,9 +8,9 @@ use herd_sdk::{Awaiting, Mark};
 /// What is left over of a session's input.
 #[derive(Debug)]
 pub(crate) struct InputBuffer {
-    rest: Vec<u8>,
+    unconsumed: Vec<u8>,
     /// How many bytes of the rest the guest has seen.
-    seen: usize,
+    scanned: usize,
     awaits: Awaiting,
     /// The client has ended its input.
     ended: bool,
@@ -29,12 +29,12 @@ pub(crate) enum Window<'a> {
 
 impl InputBuffer {
     pub(crate) fn new() -> Self {
-        Self { rest: Vec::new(), seen: 0, awaits: Awaiting::Delimiter(b'\n'), ended: false }
+        Self { unconsumed: Vec::new(), scanned: 0, awaits: Awaiting::Delimiter(b'\n'), ended: false }
     }
 
     /// Takes what a read brought.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        self.rest.extend_from_slice(bytes);
+        self.unconsumed.extend_from_slice(bytes);
     }
 
     /// Takes the end of the input.
@@ -43,24 +43,24 @@ impl InputBuffer {
     }
 
     /// The client has ended its input.
-    pub(crate) fn ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
 
     /// There is part of a line.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        !self.rest.is_empty()
+    pub(crate) fn has_unfinished_line(&self) -> bool {
+        !self.unconsumed.is_empty()
     }
 
     /// What to decide now: at least what the guest waits for, and beyond that about `bytes` bytes.
     pub(crate) fn window(&self, line_bytes_max: usize, bytes: usize) -> Window<'_> {
-        let rest = &*self.rest;
+        let rest = &*self.unconsumed;
         // A carriage return before the newline belongs to the line end, which is two bytes at most.
         let longest = line_bytes_max + 2;
         let needed = match self.awaits {
             Awaiting::Delimiter(byte) => {
-                let new = rest.get(self.seen..).unwrap_or_default();
-                let end = new.iter().position(|&other| other == byte).map(|position| self.seen + position);
+                let new = rest.get(self.scanned..).unwrap_or_default();
+                let end = new.iter().position(|&other| other == byte).map(|position| self.scanned + position);
                 let line = end.unwrap_or(rest.len());
                 let returned = usize::from(rest[..line].last() == Some(&b'\r'));
                 if line - returned > line_bytes_max || line > longest {
@@ -69,7 +69,7 @@ impl InputBuffer {
                 end.map(|end| end + 1)
             }
             Awaiting::Bytes(count) => {
-                let needed = self.seen.saturating_add(count as usize);
+                let needed = self.scanned.saturating_add(count as usize);
                 if needed > longest {
                     return Window::Overlong(&rest[..rest.len().min(line_bytes_max)]);
                 }
@@ -89,44 +89,44 @@ impl InputBuffer {
 
     /// How many bytes the first half of a window of this length takes, cut behind a delimiter; nothing if it cannot
     /// be halved.
-    pub(crate) fn half(&self, window: usize) -> Option<usize> {
+    pub(crate) fn split_point(&self, window: usize) -> Option<usize> {
         let Awaiting::Delimiter(byte) = self.awaits else { return None };
         let ends = |range: &[u8]| range.iter().position(|&other| other == byte).map(|position| position + 1);
-        let first = ends(&self.rest[..window])?;
+        let first = ends(&self.unconsumed[..window])?;
         let middle = window / 2;
-        let half = self.rest[..middle].iter().rposition(|&other| other == byte).map_or(first, |end| end + 1);
+        let half = self.unconsumed[..middle].iter().rposition(|&other| other == byte).map_or(first, |end| end + 1);
         (half < window).then_some(half)
     }
 
     /// The first bytes of what is left over.
-    pub(crate) fn first(&self, count: usize) -> &[u8] {
-        &self.rest[..count.min(self.rest.len())]
+    pub(crate) fn prefix(&self, count: usize) -> &[u8] {
+        &self.unconsumed[..count.min(self.unconsumed.len())]
     }
 
     /// The guest has consumed so much of a window of this length and waits for this.
     pub(crate) fn consume(&mut self, consumed: usize, window: usize, awaits: Awaiting) {
-        self.rest.drain(..consumed);
-        self.seen = window - consumed;
+        self.unconsumed.drain(..consumed);
+        self.scanned = window - consumed;
         self.awaits = awaits;
-        if self.rest.is_empty() && self.rest.capacity() > KEEP_BYTES_MAX {
-            self.rest = Vec::new();
+        if self.unconsumed.is_empty() && self.unconsumed.capacity() > RETAINED_BYTES_MAX {
+            self.unconsumed = Vec::new();
         }
     }
 
     /// There are bytes that the guest has not seen.
-    pub(crate) fn has_unseen(&self) -> bool {
-        self.rest.len() > self.seen
+    pub(crate) fn has_unscanned(&self) -> bool {
+        self.unconsumed.len() > self.scanned
     }
 
     /// Nothing of the rest will be decided.
     pub(crate) fn clear(&mut self) {
-        self.rest = Vec::new();
-        self.seen = 0;
+        self.unconsumed = Vec::new();
+        self.scanned = 0;
     }
 }
 
 /// A session keeps a buffer of at most this many bytes from line to line: room for the usual report.
-const KEEP_BYTES_MAX: usize = 256;
+const RETAINED_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_before_what_is_awaited_is_there() {
+    fn window_is_empty_until_the_awaited_bytes_arrive() {
         let mut input = InputBuffer::new();
         for byte in b"IAMA" {
             input.extend(&[*byte]);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_input_completes_a_rest() {
+    fn window_at_end_of_input_includes_a_line_without_delimiter() {
         let mut input = input(b"line\nrest");
         input.end();
         assert_eq!(input.window(16, 5), Window::Input(b"line\n", Mark::More), "the rest comes after it");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_greatest_length_fits_whatever_its_line_end_and_one_byte_more_does_not() {
+    fn line_limit_excludes_the_line_end_and_is_exact() {
         assert_eq!(input(b"12345678\nnext").window(8, 4), Window::Input(b"12345678\n", Mark::More));
         assert_eq!(input(b"12345678\r\nnext").window(8, 4), Window::Input(b"12345678\r\n", Mark::More));
         assert_eq!(input(b"12345678\r").window(8, 4), Window::Nothing, "a newline may follow");
@@ -186,23 +186,23 @@ mod tests {
     }
 
     #[test]
-    fn a_window_never_holds_a_second_line_over_the_limit() {
+    fn window_never_holds_a_second_line_over_the_limit() {
         let short_then_long = input(b"1\n1234\n");
         assert_eq!(short_then_long.window(3, 99), Window::Input(b"1\n123", Mark::More));
     }
 
     #[test]
-    fn counted_bytes_beyond_the_limit_are_refused_before_they_come() {
+    fn line_limit_refuses_counted_bytes_before_they_arrive() {
         let mut input = input(b"ab\n");
         input.consume(3, 3, Awaiting::Bytes(11));
         assert_eq!(input.window(8, 4), Window::Overlong(b""));
     }
 
     #[test]
-    fn a_window_is_halved_behind_a_line_until_one_is_left() {
+    fn split_point_halves_a_window_at_line_ends_down_to_one_line() {
         let input = input(b"a\nbb\nccc\nrest");
-        assert_eq!(input.half(13), Some(5));
-        assert_eq!(input.half(5), Some(2));
-        assert_eq!(input.half(2), None);
+        assert_eq!(input.split_point(13), Some(5));
+        assert_eq!(input.split_point(5), Some(2));
+        assert_eq!(input.split_point(2), None);
     }
 }

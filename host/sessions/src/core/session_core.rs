@@ -10,17 +10,17 @@ pub(crate) struct SessionCore {
     pub(crate) conversation: Conversation,
     pub(crate) timeouts: Timeouts,
     /// The guest faulted on its input: until that is decided, it has calls to itself, so that it costs no other session.
-    pub(crate) suspect: bool,
+    pub(crate) isolated: bool,
 }
 
 impl SessionCore {
     pub(crate) fn new(conversation: Conversation, now: Instant) -> Self {
-        Self { conversation, timeouts: Timeouts::new(now), suspect: false }
+        Self { conversation, timeouts: Timeouts::new(now), isolated: false }
     }
 
     /// Stops deciding input; the session ends once its replies are out.
     pub(crate) fn close(&mut self) {
         self.conversation.close();
-        self.timeouts.stops_listening();
+        self.timeouts.on_input_closed();
     }
 }

@@ -19,16 +19,16 @@ pub(crate) struct SessionId(pub(crate) u64);
 pub struct Topics {
     shards: Box<[RwLock<Shard>]>,
     hasher: RandomState,
-    members: AtomicUsize,
+    subscribers: AtomicUsize,
     dropped: AtomicU64,
 }
 
 /// The sessions on each topic.
 #[derive(Default)]
-struct Shard(HashMap<Box<[u8]>, Vec<Member>>);
+struct Shard(HashMap<Box<[u8]>, Vec<Subscriber>>);
 
 #[derive(Clone)]
-struct Member {
+struct Subscriber {
     session: SessionId,
     pushes: mpsc::Sender<Bytes>,
 }
@@ -38,7 +38,7 @@ impl Default for Topics {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
-            members: AtomicUsize::new(0),
+            subscribers: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
         }
     }
@@ -47,14 +47,14 @@ impl Default for Topics {
 impl Topics {
     /// Sends bytes to every session on a topic.
     pub fn publish(&self, topic: &[u8], bytes: &[u8]) {
-        if self.members.load(Ordering::Relaxed) == 0 {
+        if self.subscribers.load(Ordering::Relaxed) == 0 {
             return;
         }
         let shard = self.shard(topic).read().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = shard.0.get(topic) else { return };
+        let Some(subscribers) = shard.0.get(topic) else { return };
         let bytes = Bytes::copy_from_slice(bytes);
-        for member in members {
-            if member.pushes.try_send(bytes.clone()).is_err() {
+        for subscriber in subscribers {
+            if subscriber.pushes.try_send(bytes.clone()).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -65,22 +65,22 @@ impl Topics {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn join(&self, topic: &[u8], member: Member) {
+    fn join(&self, topic: &[u8], subscriber: Subscriber) {
         let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
-        let members = shard.0.entry(topic.into()).or_default();
-        if members.iter().all(|other| other.session != member.session) {
-            members.push(member);
-            self.members.fetch_add(1, Ordering::Relaxed);
+        let subscribers = shard.0.entry(topic.into()).or_default();
+        if subscribers.iter().all(|other| other.session != subscriber.session) {
+            subscribers.push(subscriber);
+            self.subscribers.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn leave(&self, topic: &[u8], session: SessionId) {
         let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = shard.0.get_mut(topic) else { return };
-        let before = members.len();
-        members.retain(|member| member.session != session);
-        self.members.fetch_sub(before - members.len(), Ordering::Relaxed);
-        if members.is_empty() {
+        let Some(subscribers) = shard.0.get_mut(topic) else { return };
+        let before = subscribers.len();
+        subscribers.retain(|subscriber| subscriber.session != session);
+        self.subscribers.fetch_sub(before - subscribers.len(), Ordering::Relaxed);
+        if subscribers.is_empty() {
             shard.0.remove(topic);
         }
     }
@@ -105,7 +105,7 @@ impl Subscriptions {
     }
 
     /// Whether anything may be pushed.
-    pub(crate) fn is_on_a_topic(&self) -> bool {
+    pub(crate) fn is_subscribed(&self) -> bool {
         !self.topics.is_empty()
     }
 
@@ -117,7 +117,7 @@ impl Subscriptions {
         if self.topics.len() >= TOPICS_MAX {
             return false;
         }
-        all.join(topic, Member { session: self.session, pushes: self.sender.clone() });
+        all.join(topic, Subscriber { session: self.session, pushes: self.sender.clone() });
         self.topics.push(topic.into());
         true
     }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_publish_reaches_exactly_the_sessions_on_its_topic() {
+    fn publish_reaches_exactly_the_subscribers_of_its_topic() {
         let topics = Topics::default();
         let mut first = Subscriptions::new(SessionId(1), 4);
         let mut second = Subscriptions::new(SessionId(2), 4);
@@ -156,11 +156,11 @@ mod tests {
         second.leave_all(&topics);
         topics.publish(b"a", b"2");
         assert!(first.pushes.try_recv().is_err());
-        assert_eq!(topics.members.load(Ordering::Relaxed), 0);
+        assert_eq!(topics.subscribers.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn a_session_without_room_loses_pushes_and_holds_up_nobody() {
+    fn publish_drops_and_counts_what_a_full_session_cannot_take() {
         let topics = Topics::default();
         let mut slow = Subscriptions::new(SessionId(1), 1);
         assert!(slow.subscribe(&topics, b"a"));
