@@ -8,10 +8,12 @@
 //! under way per session, and time for an unfinished line, for idling and for a client that does not read.
 
 mod core;
+mod fetches;
 mod host;
 mod limits;
 mod listener;
 mod session;
+mod session_state;
 mod shared;
 mod synthetic_load;
 mod transport;
