@@ -1,4 +1,4 @@
-//! Counters and limits that all sessions of a node share.
+//! The state that all sessions of a node share: their context, and counters that enforce the limits.
 //!
 //! Bounds: sessions in total and per address.
 
@@ -12,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::context::Context;
 
-/// The context of the sessions of a node, and how many there are.
+/// The context and the counters of the sessions of a node.
 pub(crate) struct Shared<S> {
     pub(crate) context: Arc<Context<S>>,
-    /// Cancelled when the node drains: sessions finish what they have and end.
+    /// Cancelled when the node drains: sessions send the replies of what they have decided, and end.
     pub(crate) draining: CancellationToken,
     pub(crate) open: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// Open sessions per address. Locked when a session starts or ends, never per line.
     addresses: Mutex<HashMap<IpAddr, usize>>,
-    /// Number of sessions on each worker.
+    /// Open sessions of each worker.
     pub(crate) sessions_per_worker: Box<[AtomicUsize]>,
 }
 
@@ -39,7 +40,7 @@ impl<S> Shared<S> {
     }
 }
 
-/// One session's place in the limits. Dropping it gives the place back, whatever ended the session.
+/// Permission for one session within the limits. Dropping it returns the permission, whatever ended the session.
 pub(crate) struct SessionPermit<S> {
     shared: Arc<Shared<S>>,
     address: IpAddr,
@@ -47,9 +48,9 @@ pub(crate) struct SessionPermit<S> {
 }
 
 impl<S> SessionPermit<S> {
-    /// Takes a place; none if a limit is reached.
+    /// Acquires a permit. Returns `None` if a limit is reached.
     pub(crate) fn acquire(shared: &Arc<Shared<S>>, address: IpAddr) -> Option<Self> {
-        // Counted before it is compared, and taken back: two workers cannot both take the last place.
+        // Increments before it compares, and takes that back on refusal: two workers cannot both get the last permit.
         if shared.open.fetch_add(1, Ordering::Relaxed) >= shared.context.limits.sessions_max {
             shared.open.fetch_sub(1, Ordering::Relaxed);
             return None;

@@ -1,5 +1,7 @@
-//! Sessions without sockets, for benchmarks: every worker feeds its own, so that what is measured is deciding and
-//! keeping, and no load generator needs a core.
+//! Sessions without sockets, for benchmarks.
+//!
+//! Each worker generates the input of its own sessions, so a benchmark measures deciding and keeping alone, and no load
+//! generator needs a core. Owns the clients that it simulates. Bounds: one pipeline of reports under way per session.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use herd_sys::workers::{self as worker, Workers};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
@@ -20,25 +23,25 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::worker_sessions::WorkerSessions;
-use herd_sys::workers::{self as worker, Workers};
 
-/// What is fed.
+/// Parameters of a synthetic load.
 #[derive(Clone, Copy, Debug)]
 pub struct SyntheticLoad {
-    /// Sessions on each worker. Each reports its own clients.
+    /// Sessions per worker. Each reports records of its own.
     pub sessions: usize,
-    /// Reports that a session sends at once before it waits for the answers.
+    /// Reports that a session sends before it waits for the replies.
     pub pipeline: usize,
-    /// For how long.
+    /// Duration of the load.
     pub time: Duration,
 }
 
 impl<S: SessionsHost> Sessions<S> {
-    /// Feeds all workers at once and says how many reports were answered.
+    /// Loads all workers at once and returns the number of reports that were answered. Not cancel safe: workers go on to the end
+    /// of the load.
     ///
     /// # Panics
     ///
-    /// When a worker panicked.
+    /// If a worker panicked.
     pub async fn run_synthetic_load(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
         let mut counts = Vec::new();
         for worker in 0..worker::count() {
@@ -49,12 +52,13 @@ impl<S: SessionsHost> Sessions<S> {
         }
         let mut all = 0;
         for count in counts {
-            all += count.await.expect("the worker counts what it fed");
+            all += count.await.expect("the worker reports its count");
         }
         all
     }
 }
 
+/// Runs the sessions of one worker, and sends the number of answered reports.
 async fn load_worker<S: SessionsHost>(
     shared: Arc<Shared<S>>,
     worker: usize,
@@ -77,7 +81,7 @@ async fn load_worker<S: SessionsHost>(
     sessions.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// A client that sends reports, each newer than the last one, and sends more when all are answered.
+/// A client that sends a pipeline of reports, each newer than the last one, and the next when all are answered.
 struct SyntheticClient {
     reports: RefCell<Vec<u8>>,
     report_bytes: usize,

@@ -1,69 +1,77 @@
-//! The order of replies: that of the commands, however long some of them wait.
+//! The order of replies: that of the commands, however long some of them wait for an upstream.
 //!
-//! A fetch holds its slot. What its answer brings, further fetches included, goes into that slot. What is ready
-//! at the head goes out; what is ready behind a waiting slot waits with it.
+//! A fetch holds a slot in the order. Everything that its answer brings, further fetches included, goes into that slot. Replies
+//! leave from the head; a reply behind a pending slot waits with it, because clients match replies to commands by order.
+//!
+//! Owns replies until they are written. Knows nothing of sockets and upstreams. Unbounded by itself: the caller checks
+//! [`unsent_bytes`](ReplyQueue::unsent_bytes), [`queued`](ReplyQueue::queued) and
+//! [`pending_fetches`](ReplyQueue::pending_fetches) before it decides more input.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use herd_model::FetchRequest;
-use herd_model::GenerationId;
+use herd_model::{FetchRequest, GenerationId};
 
-/// Which fetch of a session.
+/// Identifies a fetch within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FetchId(u32);
 
 /// A fetch that holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PendingFetch {
-    /// Who asked, and decides the answer.
+    /// The generation that made the fetch, which decides the answer.
     pub(crate) generation: GenerationId,
-    /// What is asked. Taken when the fetch starts.
+    /// The request. `None` once the fetch has started.
     pub(crate) request: Option<FetchRequest>,
-    /// What the guest needs to finish.
+    /// Bytes with which the guest resumes the command; opaque to the host.
     pub(crate) token: Vec<u8>,
-    /// The reply when nobody decides the answer.
+    /// The fallback reply, sent if the answer is not decided.
     pub(crate) otherwise: Vec<u8>,
-    /// The slot that it holds.
+    /// The state of the reply slot that the fetch holds.
     pub(crate) slot: ReplySlot,
 }
 
-/// A slot among the replies, which the fetches that are made in turn for it inherit.
+/// The state of a reply slot, inherited by each fetch that follows another in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReplySlot {
-    /// When its time is over. Set when its first fetch starts.
+    /// Deadline of the slot. Set when its first fetch starts.
     pub(crate) deadline: Option<Instant>,
-    /// How many fetches were answered for it.
+    /// Number of fetches that were answered in this slot.
     pub(crate) answers: u32,
 }
 
+/// An element of the queue: behind the first pending fetch, replies wait too.
 #[derive(Debug)]
 enum QueuedReply {
     Ready(Vec<u8>),
     Pending(FetchId, Box<PendingFetch>),
 }
 
-/// The replies of a session that are not out yet.
+/// The replies of a session that are not written yet, and the fetches that hold slots among them.
 #[derive(Debug, Default)]
 pub(crate) struct ReplyQueue {
-    /// Ready to be written.
+    /// Bytes to be written, in order, with the bytes at the front that are already written.
     out: Vec<u8>,
-    /// How much of `out` is written.
+    /// Number of bytes of `out` that are written.
     written: usize,
+    /// Everything from the first pending fetch on. Its front is a pending fetch whenever no slot is open.
     queue: VecDeque<QueuedReply>,
-    /// Bytes that are ready and wait behind a fetch.
+    /// Bytes of the replies in `queue`.
     queued_bytes: usize,
-    /// How much of `out` the traffic log has seen.
+    /// Number of bytes of `out` that the traffic log has.
     logged: usize,
-    /// Where the next reply goes: behind everything, or into a slot.
+    /// Index in `queue` at which the next reply goes while a slot is open; otherwise it goes to the end.
     cursor: Option<usize>,
+    /// May wrap around: a session never has 2^32 fetches pending.
     next_id: u32,
     pending_fetches: usize,
 }
 
 impl ReplyQueue {
-    /// Adds a reply.
+    /// Adds a reply: into the open slot, or else to the end.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        // An empty queue means that no fetch precedes the reply, so it skips the queue and its allocation. This is the path of
+        // nearly every reply. It holds for an open slot too: the only slot left the queue when it was opened.
         if self.queue.is_empty() {
             self.out.extend_from_slice(bytes);
         } else {
@@ -72,7 +80,7 @@ impl ReplyQueue {
         }
     }
 
-    /// Adds a slot for a fetch.
+    /// Adds a fetch, which holds a slot: in the open slot, or else at the end.
     pub(crate) fn push_fetch(&mut self, fetch: PendingFetch) {
         let id = FetchId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
@@ -80,7 +88,7 @@ impl ReplyQueue {
         self.insert(QueuedReply::Pending(id, Box::new(fetch)));
     }
 
-    /// The next fetch that has not started, marked as started.
+    /// Returns the first fetch that has not started, and marks it as started.
     pub(crate) fn start_next(&mut self) -> Option<(FetchId, FetchRequest, &mut PendingFetch)> {
         self.queue.iter_mut().find_map(|reply| match reply {
             QueuedReply::Pending(id, fetch) => fetch.request.take().map(|request| (*id, request, &mut **fetch)),
@@ -88,9 +96,11 @@ impl ReplyQueue {
         })
     }
 
-    /// Opens the slot of a fetch: until [`close_slot`](Self::close_slot), what is added goes there.
+    /// Opens the slot of a fetch: replies and fetches go there until [`close_slot`](Self::close_slot). Returns `None` if the
+    /// fetch holds no slot.
     pub(crate) fn open_slot(&mut self, id: FetchId) -> Option<PendingFetch> {
         let held_by = |reply: &QueuedReply| matches!(reply, QueuedReply::Pending(other, _) if *other == id);
+        // The index stays valid while the slot is open: nothing else inserts or removes before the slot is closed.
         let index = self.queue.iter().position(held_by)?;
         let Some(QueuedReply::Pending(_, fetch)) = self.queue.remove(index) else { return None };
         self.pending_fetches -= 1;
@@ -98,9 +108,11 @@ impl ReplyQueue {
         Some(*fetch)
     }
 
-    /// Closes the slot, and lets out what is ready at the head.
+    /// Closes the open slot, and moves the replies at the head of the queue to the output.
     pub(crate) fn close_slot(&mut self) {
         self.cursor = None;
+        // Up to the next pending fetch only. Replies behind it are ready as well, but the client would take them for the reply
+        // of the command that the fetch belongs to.
         while let Some(QueuedReply::Ready(_)) = self.queue.front() {
             if let Some(QueuedReply::Ready(bytes)) = self.queue.pop_front() {
                 self.queued_bytes -= bytes.len();
@@ -109,51 +121,53 @@ impl ReplyQueue {
         }
     }
 
-    /// How many fetches hold a slot.
+    /// Number of fetches that hold a slot.
     pub(crate) fn pending_fetches(&self) -> usize {
         self.pending_fetches
     }
 
-    /// How many replies and fetches wait for one another.
+    /// Number of replies and fetches from the first pending fetch on.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many bytes wait, for the client or behind a fetch.
+    /// Number of reply bytes that wait for the socket or behind a fetch.
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.unwritten().len() + self.queued_bytes
     }
 
-    /// What became ready since this was asked last.
+    /// Returns the output that was added since the last call, for the traffic log.
     pub(crate) fn take_unlogged(&mut self) -> &[u8] {
         let from = std::mem::replace(&mut self.logged, self.out.len());
         &self.out[from..]
     }
 
-    /// What to write next.
+    /// Returns the bytes to write next.
     pub(crate) fn unwritten(&self) -> &[u8] {
         &self.out[self.written..]
     }
 
-    /// So much was written.
+    /// Marks bytes as written.
     pub(crate) fn mark_written(&mut self, count: usize) {
         self.written += count;
         if self.written == self.out.len() {
             self.written = 0;
             self.logged = 0;
             self.out.clear();
+            // Thousands of idle sessions must not each hold the buffer of their largest burst.
             if self.out.capacity() > RETAINED_BYTES_MAX {
                 self.out = Vec::new();
             }
         } else if self.written > self.out.len() / 2 {
-            // What is written is given back now and then: a client that always leaves a byte must not make this grow.
+            // Written bytes are removed even though the output never becomes empty: a client that always leaves one byte unread
+            // must not make the buffer grow. Only past the middle, so that no more bytes are moved than were written.
             self.out.drain(..self.written);
             self.logged = self.logged.saturating_sub(self.written);
             self.written = 0;
         }
     }
 
-    /// Every reply is out.
+    /// Returns whether every reply is written and no fetch is pending.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.unwritten().is_empty()
     }
@@ -169,7 +183,7 @@ impl ReplyQueue {
     }
 }
 
-/// A session keeps an output buffer of at most this many bytes from reply to reply.
+/// Capacity of the output buffer that a session retains from reply to reply, in bytes.
 const RETAINED_BYTES_MAX: usize = 512;
 
 #[cfg(test)]

@@ -1,27 +1,29 @@
-//! How long a session may go on without anything happening: an unfinished line, an idle client, output that nobody
-//! takes.
+//! The timeouts of a session: an unfinished line, an idle client, a client that does not read its output.
+//!
+//! Owns the points in time from which they run. Reads no clock and sets no timer: time is an argument, and the task of the
+//! session waits for [`deadline`](Timeouts::deadline).
 
 use std::time::{Duration, Instant};
 
 use crate::limits::SessionLimits;
 
-/// The times of a session.
+/// Start times of the timeouts of a session.
 #[derive(Debug)]
 pub(crate) struct Timeouts {
-    /// When the last byte came from the client, or when waiting for one began.
+    /// Time of the last input, or at which the node began to wait for input.
     last_input: Instant,
-    /// When the unfinished line began.
+    /// Time of the first byte of the unfinished line.
     line_start: Option<Instant>,
-    /// Since when output waits that the client does not take.
+    /// Time since which the client has read nothing of the output that waits for it.
     write_blocked_since: Option<Instant>,
 }
 
-/// What a session waits for.
+/// The source of the next event of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitingFor {
-    /// The next bytes of its client.
+    /// Input of its client.
     Client,
-    /// Something else: an upstream, or a topic.
+    /// An upstream or a topic.
     Other,
 }
 
@@ -30,42 +32,47 @@ impl Timeouts {
         Self { last_input: now, line_start: None, write_blocked_since: None }
     }
 
-    /// Bytes came. `line_completed` if some of them were consumed, `rest` if some were left over.
+    /// Records input. `line_completed`: the guest consumed some of it; `unfinished_line`: some is left.
     pub(crate) fn on_input(&mut self, now: Instant, line_completed: bool, unfinished_line: bool) {
         self.last_input = now;
+        // Further bytes of the same line do not restart its timeout: a client could otherwise hold a session with one byte a
+        // minute. A line that was completed makes the rest a new line.
         let began = self.line_start.filter(|_| !line_completed).unwrap_or(now);
         self.line_start = unfinished_line.then_some(began);
     }
 
-    /// Bytes are waited for again, after a time in which the node did not read.
+    /// Restarts the timeouts of input after a time in which the node did not read: the client could not have met them.
     pub(crate) fn on_reading_resumed(&mut self, now: Instant) {
         self.last_input = now;
         self.line_start = self.line_start.map(|_| now);
     }
 
-    /// No more bytes are waited for.
+    /// Stops the timeout of an unfinished line, because no more input is read.
     pub(crate) fn on_input_closed(&mut self) {
         self.line_start = None;
     }
 
-    /// The client took output; `all` if none is left.
+    /// Records that the client read output. `all_written`: none is left.
     pub(crate) fn on_write(&mut self, now: Instant, all_written: bool) {
+        // Any progress restarts the timeout: a slow client may take longer than that for all of its output.
         self.write_blocked_since = (!all_written).then_some(now);
     }
 
-    /// The client takes nothing now.
+    /// Records that the socket took nothing. Keeps the earlier time if it was full already.
     pub(crate) fn on_write_blocked(&mut self, now: Instant) {
         self.write_blocked_since.get_or_insert(now);
     }
 
-    /// Output waits that the client does not take.
+    /// Returns whether output waits for the client to read.
     pub(crate) fn is_write_blocked(&self) -> bool {
         self.write_blocked_since.is_some()
     }
 
-    /// When the session ends if nothing happens. Never, while it waits for something else than its client.
+    /// Returns the time at which the session ends if nothing happens before: `None`, hence never, while it waits for an upstream
+    /// or a topic and its output is not blocked.
     pub(crate) fn deadline(&self, limits: &SessionLimits, waiting: WaitingFor) -> Option<Instant> {
         let seconds = Duration::from_secs;
+        // First, and whatever else the session waits for: blocked output is memory that the client makes the node hold.
         if let Some(since) = self.write_blocked_since {
             return Some(since + seconds(limits.unread_s));
         }
