@@ -270,3 +270,6 @@ const WINDOW_BYTES: usize = 4 << 10;
 const BATCH_BYTES_MAX: usize = 8 << 10;
 /// Inputs in one call, as `wit/logic.wit` promises.
 const INPUTS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;
