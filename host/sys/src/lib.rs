@@ -3,6 +3,7 @@
 //! Owns what is global to a process: the time of day, randomness, worker threads. Knows nothing of sessions, peers and wasm.
 //! Each file names its bounds.
 
+mod atomic_write;
 pub mod clock;
 pub mod file_name;
 mod file_store;
@@ -14,6 +15,7 @@ mod traffic_log;
 mod watched_file;
 pub mod workers;
 
+pub use atomic_write::write_atomically;
 pub use file_store::FileStore;
 pub use log_throttle::LogThrottle;
 pub use state_directory::{NoStateDirectory, state_directory};

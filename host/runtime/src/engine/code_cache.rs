@@ -34,7 +34,7 @@ impl CodeCache {
     /// It cannot be made, or others than its owner may write to it.
     pub(crate) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
         let files = FileStore::new(directory.into(), FILES_MAX);
-        files.make()?;
+        files.create_directory()?;
         let owner = rustix::process::geteuid().as_raw();
         let theirs = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
         if theirs(&std::fs::metadata(files.directory())?) {
