@@ -1,24 +1,24 @@
-//! What an operator wants of a swap beyond the guest, as every layer passes it on.
+//! Options of a swap, as every layer passes them on.
 
 use serde::{Deserialize, Serialize};
 
-/// What an operator wants of a swap, beyond the guest.
+/// Options that an operator gives with a swap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwapOptions {
-    /// Also for a guest that failed its probation before.
+    /// Accept a guest that failed its probation before.
     pub again: bool,
-    /// Without rehearsing on the last decisions of the node.
+    /// Skip the rehearsal on recent decisions of the node.
     pub unrehearsed: bool,
-    /// Only if the generation before can read what this one writes.
+    /// Refuse a guest whose records the present generation cannot read.
     pub reversible: bool,
 }
 
 impl SwapOptions {
-    /// Reads a query such as `again=true&unrehearsed=false`. What is not there is false.
+    /// Parses a query such as `again=true&unrehearsed=false`. A missing option is false.
     ///
     /// # Errors
     ///
-    /// The query is wrong, in words.
+    /// A message for the operator: an option is unknown, or its value is not `true` or `false`.
     pub fn parse(query: &str) -> Result<Self, String> {
         let mut options = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -38,7 +38,7 @@ impl SwapOptions {
         Ok(options)
     }
 
-    /// The query that says the same.
+    /// Returns the options as a query, which [`parse`](Self::parse) reads back.
     #[must_use]
     pub fn query(self) -> String {
         let Self { again, unrehearsed, reversible } = self;
