@@ -3,12 +3,12 @@
 //! Owns the format and the atomic replacement of that file. Knows nothing about lines and locks: the caller holds the
 //! lock. Bounds: [`HEAD_BYTES_MAX`] bytes are read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use herd_model::Digest;
+use herd_sys::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use super::line::NUMBER_MAX;
@@ -41,11 +41,8 @@ impl Head {
     /// The directory is not synced. A rename that a loss of power undoes leaves a head that is behind the log, which
     /// proves less but nothing wrong.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let draft = path.with_added_extension("draft");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        writeln!(file, "{}", serde_json::to_string(self)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
+        // One name for every draft: the caller holds the lock, and drafts of processes that died do not pile up.
+        write_atomically(path, &path.with_added_extension("draft"), &[&serde_json::to_vec(self)?, b"\n"])
     }
 }
 

@@ -1,4 +1,4 @@
-//! SHA-256 digests. One names a guest by its bytes, and one chains each line of the audit log to the line before.
+//! SHA-256 digests. A digest identifies a guest by its bytes, and chains each line of the audit log to the line before.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,21 +7,34 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 digest, of a guest's bytes or of a line of the audit log.
+/// A SHA-256 digest.
+///
+/// Displayed, parsed and serialized to readable formats as 64 hexadecimal digits; binary formats get the 32 bytes.
+///
+/// # Examples
+///
+/// ```
+/// use herd_model::Digest;
+///
+/// let digest = Digest::of(b"guest");
+/// assert_eq!(digest.short(), "84983c60");
+/// assert_eq!(digest.to_string().parse(), Ok(digest));
+/// assert!("84983c60".parse::<Digest>().is_err());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// All zeros, which no known input has: the predecessor of the first line of a hash chain.
+    /// All zeros: the predecessor of the first line of a hash chain. No input with this digest is known.
     pub const ZERO: Self = Self([0; 32]);
 
-    /// Hashes.
+    /// Computes the digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The first 8 digits, which is what people read.
+    /// Returns the first 8 digits, for people.
     #[must_use]
     pub fn short(&self) -> String {
         self.to_string()[..8].to_string()
@@ -40,7 +53,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// 64 hexadecimal digits.
+/// Parses 64 hexadecimal digits, of either case.
 impl FromStr for Digest {
     type Err = BadDigest;
 
@@ -49,19 +62,19 @@ impl FromStr for Digest {
         if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(BadDigest);
         }
-        for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[place..place + 2], 16).map_err(|_| BadDigest)?;
+        for (byte, position) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[position..position + 2], 16).map_err(|_| BadDigest)?;
         }
         Ok(Self(bytes))
     }
 }
 
-/// A text is no digest.
+/// A text is not 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a digest has 64 hexadecimal digits")]
 pub struct BadDigest;
 
-/// Digits where people read, and 32 bytes where they do not.
+/// Digits in readable formats, 32 bytes in binary ones.
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
@@ -83,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_reads_back_as_digits_and_as_bytes() {
+    fn digest_round_trips_as_hexadecimal_digits_and_as_bytes() {
         let digest = Digest::of(b"guest");
         let digits = serde_json::to_string(&digest).unwrap();
         assert_eq!(digits, format!("\"{digest}\""));

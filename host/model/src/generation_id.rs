@@ -1,8 +1,8 @@
-//! The number of a generation.
+//! Numbers of generations.
 
 use serde::Serialize;
 
-/// The number of a generation on its node: 1 for the one that was there at the start.
+/// Number of a generation on its node, counted up from 1, the generation at the start. Never reused while the node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct GenerationId(pub u64);
 

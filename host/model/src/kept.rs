@@ -1,20 +1,21 @@
-//! The outcome of a keep.
+//! Outcomes of a keep, and the reign of a key.
 
 use serde::{Deserialize, Serialize};
 
-/// What became of a record that was offered.
+/// Outcome of a keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Kept {
-    /// It won and is kept now, in this reign.
+    /// The record won and is kept, in this reign.
     Applied(Reign),
-    /// What is there is as high or higher.
+    /// The present record ranks as high or higher. Nothing changed.
     Outranked,
-    /// It is a new key and there is no room. Only where clients connect.
+    /// The record would exceed the limits of this node. Nothing changed. Only for records from clients; those from peers are always
+    /// kept.
     NoRoom,
 }
 
-/// How often a key was forgotten. A record of a higher reign wins whatever its rank, so nothing older comes back.
-/// Guests never see it: a keep inherits its key's.
+/// Number of times that a key was forgotten. A record of a higher reign wins whatever its rank, so no forgotten record returns.
+/// Guests never see it: a keep inherits the reign of its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reign(pub u64);

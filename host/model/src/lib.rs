@@ -1,6 +1,6 @@
-//! Vocabulary that the parts of the host share.
+//! Vocabulary that the crates of the host share.
 //!
-//! Knows nothing of tokio, clocks or IO.
+//! Owns types and their invariants, no state. Knows nothing of tokio, clocks or IO.
 
 mod digest;
 mod fetch;

@@ -1,33 +1,46 @@
-//! Which generation decides for which session.
+//! Assignment of sessions to the active generation or the canary.
+//!
+//! Knows sessions by their number only.
 
 use crate::share::Share;
 
-/// Who decides for a session: the active generation, or the canary.
+/// The generation that decides for a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Side {
-    /// The active one.
+    /// The active generation.
     #[default]
     Active,
-    /// The canary, if there still is one.
+    /// The canary. If it has ended since, the active generation.
     Canary,
 }
 
-/// Who decides for which sessions, at one moment.
+/// A snapshot of the assignment of sessions.
+///
+/// # Examples
+///
+/// ```
+/// use herd_model::{Side, Sides};
+///
+/// let everything = Sides::new(Some("100%".parse()?));
+/// assert_eq!(everything.of(7), Side::Canary);
+/// assert_eq!(Sides::new(None).of(7), Side::Active);
+/// # Ok::<(), herd_model::BadShare>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Sides(Option<Share>);
 
 impl Sides {
-    /// The canary takes this share of the sessions; `None` when there is no canary.
+    /// Assigns this share of the sessions to the canary; `None` if no canary runs.
     #[must_use]
     pub fn new(canary: Option<Share>) -> Self {
         Self(canary)
     }
 
-    /// Who decides for a session of this number. The same for as long as the share does not change, and a session that a
-    /// share takes is taken by a wider one too.
+    /// Returns the side of a session. Sticky: it changes only with the share, and a session of the canary stays there when the
+    /// share grows.
     #[must_use]
     pub fn of(self, session: u64) -> Side {
-        if self.0.is_some_and(|share| share.takes(session)) { Side::Canary } else { Side::Active }
+        if self.0.is_some_and(|share| share.includes(session)) { Side::Canary } else { Side::Active }
     }
 }
 
@@ -36,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_takes_the_same_sessions_again_and_a_wider_one_those_and_more() {
+    fn sides_keep_a_session_on_its_side_while_the_share_grows() {
         let taken = |percent: &str| {
             let sides = Sides(Some(percent.parse().unwrap()));
             (0..10_000).filter(|&session| sides.of(session) == Side::Canary).collect::<Vec<_>>()

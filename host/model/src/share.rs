@@ -1,30 +1,45 @@
-//! A share of calls, as an operator writes it, and which calls are in it.
+//! A share of calls in percent, and the selection of the calls that belong to it.
 //!
-//! Knows nothing of what is shared.
+//! Knows nothing of the calls.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// 1 % to 100 %.
+/// A share of calls: 1 % to 100 %, in whole numbers.
+///
+/// # Examples
+///
+/// ```
+/// use herd_model::Share;
+///
+/// let share: Share = "5%".parse()?;
+/// assert_eq!(share.percent(), 5);
+/// let included = (0..1000).filter(|&session| share.includes(session)).count();
+/// assert!((45..=55).contains(&included));
+/// assert!("0%".parse::<Share>().is_err());
+/// # Ok::<(), herd_model::BadShare>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share(u8);
 
-/// A text is no share.
+/// A text is not a share. Holds the beginning of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no share; one is written as 1% to 100%, in whole numbers")]
 pub struct BadShare(String);
 
 impl Share {
-    /// In percent: 1 to 100.
+    /// Returns the share in percent: 1 to 100.
     #[must_use]
     pub fn percent(self) -> u8 {
         self.0
     }
 
-    /// Whether a call with these random bits is in it. There is no counter that workers would share, and no rhythm that
-    /// the calls could have too. The bits are mixed, because a guest may decide by them.
+    /// Returns whether a call with these bits (a session number, or randomness) belongs to the share. Equal bits give equal
+    /// results, and a larger share includes all calls of a smaller one.
     #[must_use]
-    pub fn takes(self, random: u64) -> bool {
+    pub fn includes(self, random: u64) -> bool {
+        // Not a counter, which all workers would share, and whose rhythm the calls could have too. Mixed, because a guest may
+        // decide by the same random bits, and the sample would then be biased.
         let mixed = u64::from(u32::MAX) & (random.wrapping_mul(MIXER) >> 32);
         (mixed * 100) >> 32 < u64::from(self.0)
     }
@@ -51,7 +66,7 @@ impl fmt::Display for Share {
 
 /// 2^64 divided by the golden ratio, as in Fibonacci hashing.
 const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Of a text that is no share, as much as is worth showing.
+/// Characters of a rejected text that the error shows.
 const TEXT_CHARS_MAX: usize = 40;
 
 #[cfg(test)]
@@ -59,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_reads_with_and_without_its_sign_and_nothing_else_does() {
+    fn share_parses_with_and_without_percent_sign_only() {
         for (text, percent) in [("100%", 100), ("1%", 1), ("5", 5), ("50 %", 50)] {
             assert_eq!(text.parse::<Share>().map(Share::percent), Ok(percent), "{text}");
         }
@@ -70,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn a_share_takes_that_many_of_a_hundred() {
+    fn share_takes_its_percentage_of_calls() {
         for percent in [1, 5, 50, 99, 100] {
             let share = Share(percent);
-            let taken = (0..100_000_u64).filter(|&random| share.takes(random)).count();
+            let taken = (0..100_000_u64).filter(|&random| share.includes(random)).count();
             let wanted = usize::from(percent) * 1000;
             assert!(taken.abs_diff(wanted) <= 100, "{percent} %: {taken} of 100000");
         }
-        assert!((0..1000).all(|bit| Share(100).takes(u64::MAX - bit)));
+        assert!((0..1000).all(|bit| Share(100).includes(u64::MAX - bit)));
     }
 }

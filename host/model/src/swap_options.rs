@@ -1,26 +1,26 @@
-//! What an operator wants of a swap beyond the guest, as every layer passes it on.
+//! Options of a swap, as every layer passes them on.
 
 use serde::{Deserialize, Serialize};
 
-/// What an operator wants of a swap, beyond the guest.
+/// Options that an operator gives with a swap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwapOptions {
-    /// Also for a guest that failed its probation before.
+    /// Accept a guest that failed its probation before.
     pub again: bool,
-    /// Without rehearsing on the last decisions of the node.
+    /// Skip the rehearsal on recent decisions of the node.
     pub unrehearsed: bool,
-    /// Only if the generation before can read what this one writes.
+    /// Refuse a guest whose records the present generation cannot read.
     pub reversible: bool,
 }
 
 impl SwapOptions {
-    /// Reads a query such as `again=true&unrehearsed=false`. What is not there is false.
+    /// Parses a query such as `again=true&unrehearsed=false`. A missing option is false.
     ///
     /// # Errors
     ///
-    /// The query is wrong, in words.
+    /// A message for the operator: an option is unknown, or its value is not `true` or `false`.
     pub fn parse(query: &str) -> Result<Self, String> {
-        let mut wish = Self::default();
+        let mut options = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
             let value = match value {
@@ -29,16 +29,16 @@ impl SwapOptions {
                 _ => return Err(format!("`{name}` is true or false")),
             };
             match name {
-                "again" => wish.again = value,
-                "unrehearsed" => wish.unrehearsed = value,
-                "reversible" => wish.reversible = value,
+                "again" => options.again = value,
+                "unrehearsed" => options.unrehearsed = value,
+                "reversible" => options.reversible = value,
                 _ => return Err(format!("a swap has no `{name}`; it has `again`, `unrehearsed` and `reversible`")),
             }
         }
-        Ok(wish)
+        Ok(options)
     }
 
-    /// The query that says the same.
+    /// Returns the options as a query, which [`parse`](Self::parse) reads back.
     #[must_use]
     pub fn query(self) -> String {
         let Self { again, unrehearsed, reversible } = self;
@@ -51,11 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_reads_back_and_nonsense_is_named() {
+    fn swap_options_read_back_and_unknown_names_are_refused() {
         for bits in 0..8 {
             let [again, unrehearsed, reversible] = [1, 2, 4].map(|bit| bits & bit != 0);
-            let wish = SwapOptions { again, unrehearsed, reversible };
-            assert_eq!(SwapOptions::parse(&wish.query()), Ok(wish));
+            let options = SwapOptions { again, unrehearsed, reversible };
+            assert_eq!(SwapOptions::parse(&options.query()), Ok(options));
         }
         assert_eq!(SwapOptions::parse("").unwrap(), SwapOptions::default());
         assert!(SwapOptions::parse("again=yes").unwrap_err().contains("true or false"));

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use herd_sys::workers::Rota;
+use herd_sys::workers::WorkerRotation;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake;
 use super::mesh::Peers;
 
 /// Accepts links until the node stops, and spreads them over the workers.
-pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rota: Rota) {
+pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rotation: WorkerRotation) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -28,7 +28,7 @@ pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rota: Rota)
                     continue;
                 }
                 let Ok(stream) = stream.into_std() else { continue };
-                peers.tasks.spawn_on(greet(Arc::clone(&peers), stream, address), rota.next());
+                peers.tasks.spawn_on(greet(Arc::clone(&peers), stream, address), rotation.next());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot take links for a moment");

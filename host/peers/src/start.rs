@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use herd_sys::workers::Rota;
+use herd_sys::workers::WorkerRotation;
 use tokio::net::TcpListener;
 
 use super::host::PeersHost;
@@ -19,13 +19,13 @@ impl Peers {
         listener: TcpListener,
         peers: Vec<(String, SocketAddr)>,
         host: Arc<dyn PeersHost>,
-        rota: Rota,
+        rotation: WorkerRotation,
     ) {
         *lock(&self.host) = Some(host);
         for (name, address) in peers {
             let peer = self.peer(&name);
-            self.tasks.spawn_on(connect::keep_linked(Arc::clone(self), peer, name, address), rota.next());
+            self.tasks.spawn_on(connect::keep_linked(Arc::clone(self), peer, name, address), rotation.next());
         }
-        self.tasks.spawn(listen::accept(Arc::clone(self), listener, rota));
+        self.tasks.spawn(listen::accept(Arc::clone(self), listener, rotation));
     }
 }

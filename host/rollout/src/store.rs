@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use herd_model::Digest;
-use herd_sys::KeptFiles;
+use herd_sys::FileStore;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{HerdState, HerdSwap};
@@ -34,8 +34,8 @@ pub struct StoredState {
 #[derive(Clone, Debug)]
 pub struct RolloutStore {
     file: PathBuf,
-    files: KeptFiles,
-    guests: KeptFiles,
+    files: FileStore,
+    guests: FileStore,
 }
 
 impl RolloutStore {
@@ -44,8 +44,8 @@ impl RolloutStore {
     pub fn new(state: &Path, node: &str) -> Self {
         let name = herd_sys::file_name::of(node);
         let directory = state.join(DIRECTORY);
-        let files = KeptFiles::new(directory.clone(), usize::MAX);
-        let guests = KeptFiles::new(directory.join(&name), GUESTS_MAX);
+        let files = FileStore::new(directory.clone(), usize::MAX);
+        let guests = FileStore::new(directory.join(&name), GUESTS_MAX);
         Self { file: files.path(&format!("{name}.json")), files, guests }
     }
 

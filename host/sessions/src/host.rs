@@ -1,69 +1,131 @@
-//! What a session needs of the node around it.
+//! Port: the node, as its sessions need it.
 
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_model::{FetchAnswer, FetchRequest};
+use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Side, Sides};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
-
-use herd_model::Kept;
-use herd_model::{GenerationId, Side, Sides};
 use herd_sys::TrafficLog;
 
-/// The node, as sessions see it.
+/// The node that decides input, keeps records and fetches from upstreams.
+///
+/// Called by all workers at once, in the middle of a session's turn: no method may wait. Only the future of
+/// [`fetch`](Self::fetch) may.
+///
+/// # Examples
+///
+/// A node whose guest consumes all input and replies nothing:
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Side, Sides};
+/// use herd_sdk::{Awaiting, Decision, Effect, Failure, InputBatch, Moment, Outcome, Progress};
+/// use herd_sessions::{KeepRequest, SessionsHost, Undecided};
+/// use herd_sys::TrafficLog;
+///
+/// struct Silent;
+///
+/// impl SessionsHost for Silent {
+///     fn sides(&self) -> Sides {
+///         Sides::new(None)
+///     }
+///
+///     fn decide_inputs(
+///         &self,
+///         _: Moment,
+///         inputs: &InputBatch,
+///         _: Side,
+///     ) -> Result<(GenerationId, Decision), Undecided> {
+///         let mut decision = Decision::default();
+///         for input in inputs.iter() {
+///             let progress = Progress { consumed: input.bytes.len(), awaits: Awaiting::Delimiter(b'\n') };
+///             decision.effects.push(Effect::Done(progress));
+///         }
+///         Ok((GenerationId(1), decision))
+///     }
+///
+///     fn decide_answer(
+///         &self,
+///         _: GenerationId,
+///         _: Moment,
+///         _token: &[u8],
+///         _otherwise: &[u8],
+///         _: Outcome<'_>,
+///     ) -> Result<Decision, Undecided> {
+///         Err(Undecided)
+///     }
+///
+///     fn prefetch(&self, _key: &[u8]) {}
+///
+///     fn keep(&self, _: KeepRequest<'_>) -> Kept {
+///         Kept::Applied(Reign(0))
+///     }
+///
+///     fn fetch(&self, _: FetchRequest, _deadline: Instant) -> futures_util::future::BoxFuture<'static, FetchAnswer> {
+///         Box::pin(std::future::ready(FetchAnswer::Failed(Failure::Unknown)))
+///     }
+///
+///     fn traffic(&self) -> Option<&TrafficLog> {
+///         None
+///     }
+/// }
+/// ```
 pub trait SessionsHost: Send + Sync + 'static {
-    /// Who decides for which sessions now.
+    /// Returns the current split of sessions between the active generation and the canary.
     fn sides(&self) -> Sides;
 
-    /// Decides inputs of sessions of one side, as one call.
+    /// Decides inputs of sessions of one side in one guest call. Returns the generation that decided.
     ///
     /// # Errors
     ///
-    /// No live generation could; nothing was decided.
-    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided>;
+    /// Every live generation faulted. No effect was performed, so the inputs may be decided again.
+    fn decide_inputs(&self, at: Moment, inputs: &InputBatch, side: Side)
+    -> Result<(GenerationId, Decision), Undecided>;
 
-    /// Decides the answer to a fetch, by the generation that asked.
+    /// Decides the answer to a fetch, by the generation that made the fetch. `token` and `otherwise` are those of the fetch.
     ///
     /// # Errors
     ///
-    /// That generation faulted or is gone; nothing was decided.
-    fn answer(
+    /// That generation faulted or is gone. No effect was performed; the caller sends the fallback reply.
+    fn decide_answer(
         &self,
-        asked: GenerationId,
+        generation: GenerationId,
         at: Moment,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided>;
 
-    /// Says that a record will be kept under this key soon.
-    fn expect(&self, key: &[u8]);
+    /// Prefetches the memory of the record of this key, because a keep of it follows.
+    fn prefetch(&self, key: &[u8]);
 
-    /// Keeps a record if it wins, and then tells peers.
+    /// Keeps a record if it outranks the present one, and then floods it to peers.
     fn keep(&self, keep: KeepRequest<'_>) -> Kept;
 
-    /// Asks an upstream, until `deadline` at the latest.
-    fn ask(&self, asked: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer>;
+    /// Sends a request to an upstream. The future ends at `deadline` at the latest, then with a failure.
+    fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer>;
 
-    /// Where every line goes that comes in and out, if anywhere.
+    /// Returns the log of every line received and sent, if one is configured.
     fn traffic(&self) -> Option<&TrafficLog>;
 }
 
-/// No live generation could decide the call. Nothing was performed; the fault was logged where it happened.
+/// No live generation could decide the call, because its guest is faulty or gone. Nothing was performed; the host has logged
+/// the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecided;
 
-/// A record that a guest wants kept.
+/// A keep effect of a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepRequest<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The rank the guest gave it.
+    /// The rank, at most 64 bytes, compared as bytes.
     pub rank: &'a [u8],
-    /// How it is written.
+    /// The form in which the record is written.
     pub form: u32,
     /// The record.
     pub record: &'a [u8],
-    /// Whom to tell first: names, each ended by a newline. Nobody in particular: every peer at once.
+    /// Peers to flood first: names, each ended by a newline. The others receive it by repair. `None`: every peer at once.
     pub only: Option<&'a [u8]>,
 }

@@ -1,17 +1,23 @@
-//! Clients: the listener, one task per session, and one desk per worker where their input is decided.
+//! Client connections: the listener, one task per session, and one batcher per worker that decides their input.
 //!
-//! Owns client sockets, the order of replies, and topics. It decides nothing: bytes go to a guest through
-//! [`SessionsHost`], which the node implements, and what comes back is performed here. It knows nothing about
-//! links, HTTP or wasm.
+//! Owns client sockets, the order of replies, and topics. Decides nothing: bytes go to a guest through [`SessionsHost`], which
+//! the node implements, and this crate performs the effects that come back. Knows nothing of peers, HTTP and wasm.
 //!
-//! Bounds: sessions in total and per address, bytes of a line, of waiting output and of waiting pushes, fetches
-//! under way per session, and time for an unfinished line, for idling and for a client that does not read.
+//! Bounds ([`SessionLimits`]): sessions in total and per address; bytes of a line, of unsent output and of waiting pushes; time
+//! for an unfinished line, for an idle client and for one that does not read. Fetches per session are bounded by constants.
+//!
+//! ```text
+//! listener -> session (task, socket) -> worker_sessions (task) -> core::batcher -> SessionsHost
+//!             session <- core::reply_queue <- core::conversation <-----------------'
+//! ```
 
 mod core;
+mod fetches;
 mod host;
 mod limits;
 mod listener;
 mod session;
+mod session_state;
 mod shared;
 mod synthetic_load;
 mod transport;

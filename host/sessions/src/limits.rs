@@ -1,30 +1,30 @@
-//! What one client, one address and all clients together may take.
+//! Limits on one client, one address and all clients together.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The `[sessions]` table of the configuration. None of it changes while a node runs.
+/// The `[sessions]` table of the configuration. Read at the start; no limit changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionLimits {
-    /// Sessions in total. One more is closed at once, without a word. Default 65,536; raise the limit of open files
-    /// with it.
+    /// Sessions in total. One more is closed at once, without a reply. Default 65,536; raise the limit of open files with it.
     pub sessions_max: usize,
-    /// Sessions from one address. Default 16,384; lower it where clients are strangers.
+    /// Sessions from one address. Default 16,384; lower it where clients are not trusted.
     pub sessions_per_address_max: usize,
-    /// Bytes of a line without its line end. A longer one is answered with its first 64 bytes, and the session ends.
-    /// Default 65,536, which is also the most.
+    /// Bytes of a line without its line end. A longer line is answered with its first 64 bytes, and its session ends.
+    /// Default 65,536, which is also the maximum.
     pub line_bytes_max: usize,
-    /// Seconds for an unfinished line from its first byte. Default 60.
+    /// Seconds from the first byte of a line to its end. Default 60.
     pub unfinished_line_s: u64,
-    /// Seconds without a byte from a client that waits for nothing. Default 3600.
+    /// Seconds without input from a client that waits for no reply and no push. Default 3600.
     pub idle_s: u64,
-    /// Seconds in which a client has to take some of its waiting output. Default 60.
+    /// Seconds in which a client has to read some of its waiting output. Default 60.
     pub unread_s: u64,
-    /// KiB of waiting output above which nothing more is read from a client. Default 256.
+    /// KiB of unsent output above which no more input of the client is read. Raising it costs memory per slow client.
+    /// Default 256.
     pub output_kib_max: usize,
-    /// Pushes that wait for a client; more are dropped and counted. Default 1024.
+    /// Published messages that wait for one client; more are dropped and counted. Default 1024.
     pub pushes_max: usize,
 }
 

@@ -1,9 +1,10 @@
-//! The client listener: accepts connections, applies the limits, and starts one task per session on one of the workers.
+//! The client listener: accepts connections, applies the limits, and starts a task per session on one of the workers.
 //!
-//! Several workers accept. Each keeps the connections that it accepted, unless another worker has fewer sessions: a short
-//! connection never crosses cores, and a few long ones are spread evenly.
+//! Several workers accept. Each keeps its connections unless another worker has fewer sessions: short connections never cross
+//! cores, and a few long ones are spread evenly.
 //!
-//! Bounds: connections handed to another worker and not started yet.
+//! Owns accepting, the choice of a worker, and draining. Knows nothing of input. Bounds: connections handed to another worker
+//! and not started there yet ([`HANDOFFS_MAX`]).
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,44 +27,46 @@ use crate::core::topics::{SessionId, Topics};
 use crate::host::SessionsHost;
 use crate::limits::SessionLimits;
 use crate::session::Session;
-use crate::shared::{Seat, Shared};
+use crate::shared::{SessionPermit, Shared};
 use crate::worker_sessions::WorkerSessions;
 
-/// The sessions of a node.
+/// The client sessions of a node.
 pub struct Sessions<S: SessionsHost> {
     shared: Arc<Shared<S>>,
     tasks: TaskTracker,
 }
 
 impl<S: SessionsHost> Sessions<S> {
-    /// Creates the sessions of a node; there are none yet.
+    /// Creates the service without sessions. [`accept`](Self::accept) starts it.
     pub fn new(host: Arc<S>, topics: Arc<Topics>, limits: SessionLimits) -> Self {
         let shared = Shared::new(Context::new(host, topics, limits));
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }
     }
 
-    /// Accepts clients on the workers until [`drain`](Self::drain). Returns once every worker listens.
+    /// Accepts clients on the workers until [`drain`](Self::drain). Returns once every worker has been told to listen. Not cancel
+    /// safe: workers that were not reached yet do not listen.
     ///
     /// # Errors
     ///
-    /// The listener cannot be shared between workers: the process is out of file descriptors. Workers that listen go on.
+    /// The process is out of file descriptors, so the listener cannot be duplicated for a worker. Workers that listen go on.
     pub async fn accept(&self, workers: &Workers, listener: &std::net::TcpListener) -> io::Result<()> {
-        let (handoffs, handed): (Vec<_>, Vec<_>) = (0..workers::count()).map(|_| mpsc::channel(HANDED_MAX)).unzip();
-        let handoffs: Arc<[mpsc::Sender<Handed>]> = handoffs.into();
-        for (index, handed) in handed.into_iter().enumerate() {
+        let (handoffs, receivers): (Vec<_>, Vec<_>) =
+            (0..workers::count()).map(|_| mpsc::channel(HANDOFFS_MAX)).unzip();
+        let handoffs: Arc<[mpsc::Sender<Handoff>]> = handoffs.into();
+        for (index, receiver) in receivers.into_iter().enumerate() {
             let listener = if index < ACCEPTING_MAX { Some(listener.try_clone()?) } else { None };
             let (shared, tasks, handoffs) = (Arc::clone(&self.shared), self.tasks.clone(), Arc::clone(&handoffs));
             let accept = move || {
                 let acceptor = Acceptor { sessions: WorkerSessions::new(shared), tasks: tasks.clone(), handoffs };
-                spawn_local(tasks.track_future(acceptor.serve(listener, handed)));
+                spawn_local(tasks.track_future(acceptor.serve(listener, receiver)));
             };
             workers.run_on(index, accept).await;
         }
         Ok(())
     }
 
-    /// Stops accepting and lets every session finish, for at most `grace`. Sessions that have not finished by then end with
-    /// the process. Cancel safe: sessions go on draining.
+    /// Stops accepting, and waits at most `grace` for the sessions to finish. Sessions that have not finished by then end with the
+    /// process. Cancel safe: sessions go on draining.
     pub async fn drain(&self, grace: Duration) {
         self.shared.draining.cancel();
         self.tasks.close();
@@ -76,7 +79,7 @@ impl<S: SessionsHost> Sessions<S> {
         &self.shared
     }
 
-    /// Counts of sessions.
+    /// Returns the counts of sessions.
     #[must_use]
     pub fn status(&self) -> SessionsStatus {
         SessionsStatus {
@@ -88,38 +91,40 @@ impl<S: SessionsHost> Sessions<S> {
     }
 }
 
-/// A connection that another worker accepted.
-type Handed = (std::net::TcpStream, SocketAddr);
+/// A connection on its way from the worker that accepted it to the one that serves it.
+type Handoff = (std::net::TcpStream, SocketAddr);
 
 /// The accept loop of a node on one worker.
 struct Acceptor<S: SessionsHost> {
     sessions: Rc<WorkerSessions<S, Session<S, TcpStream>>>,
     tasks: TaskTracker,
-    /// The way to every worker, this one included.
-    handoffs: Arc<[mpsc::Sender<Handed>]>,
+    /// Channels to every worker, this one included.
+    handoffs: Arc<[mpsc::Sender<Handoff>]>,
 }
 
 impl<S: SessionsHost> Acceptor<S> {
-    async fn serve(self, listener: Option<std::net::TcpListener>, mut handed: mpsc::Receiver<Handed>) {
+    /// Accepts and starts sessions until the node drains. Starts the task of the batcher first.
+    async fn serve(self, listener: Option<std::net::TcpListener>, mut receiver: mpsc::Receiver<Handoff>) {
         let shared = Arc::clone(&self.sessions.shared);
         let batching = spawn_local(WorkerSessions::serve(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
         spawn_local(async move {
             if batching.await.is_err_and(|error| error.is_panic()) {
-                // The clients of this worker would wait for ever; they find another node once this one is gone.
-                tracing::error!("a batcher panicked, which is a fault of the host; the process ends");
+                // The clients of this worker would wait forever. Once the process is gone they connect to another node.
+                tracing::error!("batcher panicked, which is a bug in the host; aborting the process");
                 std::process::abort();
             }
         });
         let listener = match listener.map(TcpListener::from_std).transpose() {
             Ok(listener) => listener,
-            Err(error) => return tracing::error!(%error, "a worker cannot accept clients"),
+            Err(error) => return tracing::error!(%error, "worker cannot accept clients"),
         };
         loop {
             let accepted = tokio::select! {
                 biased;
+                // First, so that a flood of connections cannot delay the drain.
                 () = shared.draining.cancelled() => return,
-                Some((stream, address)) = handed.recv() => {
-                    // The connection broke on the way here, as it can in a session.
+                Some((stream, address)) = receiver.recv() => {
+                    // An error means that the connection broke on the way, which ends it like an error in a session.
                     let Ok(stream) = TcpStream::from_std(stream) else { continue };
                     self.start(stream, address);
                     continue;
@@ -128,46 +133,49 @@ impl<S: SessionsHost> Acceptor<S> {
             };
             match accepted {
                 Ok((stream, address)) => self.assign(stream, address),
-                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_connection_error(&error) => {}
                 Err(error) => {
-                    // Out of file descriptors or memory: open sessions go on, and a pause keeps this loop from spinning.
-                    tracing::error!(%error, "cannot accept clients for a moment");
+                    // Out of file descriptors or memory. Open sessions go on. The connection stays in the backlog, so without
+                    // a pause this loop would spin.
+                    tracing::error!(%error, "cannot accept clients, retrying");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Starts a session on this worker, or on the one with the fewest sessions if that has at least two fewer.
+    /// Starts a session on this worker, or on the one with the fewest sessions if that has at least two fewer. One fewer is no
+    /// reason: the move would only swap the two, and a hand-off costs more than it gains.
     fn assign(&self, stream: TcpStream, address: SocketAddr) {
-        let load = |worker: usize| self.sessions.shared.loads[worker].load(Ordering::Relaxed);
+        let load = |worker: usize| self.sessions.shared.sessions_per_worker[worker].load(Ordering::Relaxed);
         let own = workers::index() % self.handoffs.len();
         let least = (0..self.handoffs.len()).min_by_key(|&worker| load(worker)).unwrap_or(own);
         if load(own) <= load(least) + 1 {
             return self.start(stream, address);
         }
+        // The slot is reserved before the stream leaves this runtime, from which it does not come back.
         if let (Ok(room), Ok(stream)) = (self.handoffs[least].try_reserve(), stream.into_std()) {
             return room.send((stream, address));
         }
         self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(client.addr = %address, "session refused: its worker has no room for more connections at once");
+        tracing::debug!(client.addr = %address, "session refused: hand-off queue of its worker is full");
     }
 
     fn start(&self, stream: TcpStream, address: SocketAddr) {
         let shared = &self.sessions.shared;
-        let Some(seat) = Seat::take(shared, address.ip()) else {
+        let Some(permit) = SessionPermit::acquire(shared, address.ip()) else {
             shared.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(client.addr = %address, "session refused: over a limit");
+            tracing::debug!(client.addr = %address, "session refused: limit reached");
             return;
         };
         let _ = stream.set_nodelay(true);
-        // A client that waits for pushes may send nothing for days; keepalive finds out whether it is still there.
+        // A client that waits for pushes may send nothing for days. Keepalive detects that it is gone.
         let _ = set_socket_keepalive(&stream, true);
         let id = SessionId(shared.accepted.fetch_add(1, Ordering::Relaxed));
         let session = Session::new(Rc::clone(&self.sessions), stream, Conversation::new(id, address));
         self.sessions.admit(id, &session);
         spawn_local(self.tasks.track_future(async move {
-            let _seat = seat;
+            let _permit = permit;
             session.run().await;
         }));
     }
@@ -180,8 +188,8 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-/// True for errors of the connection that was to be accepted, which say nothing about the listener.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Returns true for errors of the connection that was to be accepted. The listener itself is sound.
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
@@ -191,16 +199,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 pub struct SessionsStatus {
     /// Open sessions.
     pub open: usize,
-    /// Sessions since the start.
+    /// Sessions accepted since the start.
     pub accepted: u64,
-    /// Connections that were closed at once because of a limit.
+    /// Connections closed at once because of a limit, since the start.
     pub refused: u64,
-    /// Pushes that were dropped because their session had no room.
+    /// Pushes dropped because their session had no room, since the start.
     pub pushes_dropped: u64,
 }
 
-/// Workers that accept. Each new connection wakes them all, and four accept more than any node can serve.
+/// Workers that accept. A new connection wakes them all, and four accept more connections than a node can serve.
 const ACCEPTING_MAX: usize = 4;
-/// Connections on their way to another worker; one more is closed.
-const HANDED_MAX: usize = 1024;
+/// Connections on their way to one worker; one more is closed.
+const HANDOFFS_MAX: usize = 1024;
+/// Pause after an error of the listener.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

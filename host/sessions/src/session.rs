@@ -1,95 +1,60 @@
 //! One client connection, in one task: reads, queues its input at the batcher of its worker, writes.
 //!
 //! ```text
-//! open -> closing (close effect, fault, limit, drain) -> all replies out -> shut down -> lingering -> gone
-//!      -> input ended (half-close)                    -> all replies out -> shut down -> gone
+//! open -> closing (close effect, fault, limit, drain) -> all replies written -> shut down -> lingering -> gone
+//!      -> input ended (half-close)                    -> all replies written -> shut down -> gone
 //! ```
 //!
-//! Nothing is read while the client does not take its output, while as many fetches are under way as one session may have,
-//! or while the session is closing; the client feels that as back pressure of TCP.
+//! Owns the connection and every wake-up of the session. The batcher decides its input and writes the replies; the task does
+//! what has to wait. Knows nothing of guests and of other sessions.
 //!
-//! The task is one `poll` function and not a `select!`: it runs once for every read of every client, and asks only for what
-//! can have changed.
+//! The session stops reading while its client does not take its output, while its fetches are at their limit, and while it
+//! closes. The client feels that as back pressure of TCP.
 //!
-//! Bounds: fetches under way, fetches in turn for one reply slot and their time, bytes per read, time and bytes of
-//! lingering. Timeouts are in [`Timeouts`](crate::core::timeouts::Timeouts).
+//! The task is one `poll` function and not a `select!`: it runs once for every read of every client, and polls only what can
+//! have changed.
+//!
+//! Bounds: bytes per read, time and bytes of lingering. Timeouts are in [`Timeouts`](crate::core::timeouts::Timeouts), bounds
+//! of fetches in [`fetches`](crate::fetches).
 
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use herd_model::FetchAnswer;
-use herd_sdk::{Decision, Effect};
-use herd_sys::clock::moment;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::core::batcher::BatchedSession;
 use crate::core::context::Context;
-use crate::core::conversation::{Conversation, FETCHES_MAX};
-use crate::core::reply_queue::{FetchId, ReplySlot};
+use crate::core::conversation::Conversation;
 use crate::core::session_core::SessionCore;
-use crate::core::timeouts::Waiting;
 use crate::core::topics::SessionId;
+use crate::fetches::perform_answer;
 use crate::host::SessionsHost;
+use crate::session_state::SessionState;
 use crate::transport::Transport;
 use crate::worker_sessions::{Drains, WorkerSessions};
 
-/// A session. Its task and the batcher of its worker share it, on one thread.
+/// One client connection. Its task and the batcher of its worker share it, on one thread.
 pub(crate) struct Session<S: SessionsHost, T: Transport> {
     id: SessionId,
     worker: Rc<WorkerSessions<S, Self>>,
     transport: T,
-    state: RefCell<State>,
+    state: RefCell<SessionState>,
 }
-
-/// The state of a session that its task and the batcher change.
-struct State {
-    core: SessionCore,
-    /// The input waits at the batcher.
-    queued: bool,
-    /// There may be more to decide, but there was no room for its replies.
-    undecided: bool,
-    /// The socket has something to read, and the session waits for the batcher first.
-    readable: bool,
-    /// The last turn of the loop waited for the client.
-    listened: bool,
-    /// The timer will wake the task.
-    timed: bool,
-    /// A write of the batcher failed; the task ends the session.
-    broken: Option<io::Error>,
-    /// Boxed: most sessions never fetch.
-    fetches: Option<Box<Fetches>>,
-    waker: Option<Waker>,
-}
-
-type Fetches = FuturesUnordered<BoxFuture<'static, (FetchId, FetchAnswer)>>;
 
 impl<S: SessionsHost, T: Transport> Session<S, T> {
     pub(crate) fn new(worker: Rc<WorkerSessions<S, Self>>, transport: T, conversation: Conversation) -> Rc<Self> {
         let id = conversation.id;
-        let state = State {
-            core: SessionCore::new(conversation, Instant::now()),
-            queued: false,
-            undecided: false,
-            readable: false,
-            listened: true,
-            timed: false,
-            broken: None,
-            fetches: None,
-            waker: None,
-        };
+        let state = SessionState::new(conversation, Instant::now());
         Rc::new(Self { id, worker, transport, state: RefCell::new(state) })
     }
 
-    /// Serves the client until the session ends.
+    /// Serves the client until the session ends. Not cancel safe: replies that are not written yet are lost.
     pub(crate) async fn run(self: Rc<Self>) {
         let timer = sleep_until((Instant::now() + self.context().limits.idle()).into());
         let mut timer = pin!(timer);
@@ -109,32 +74,33 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
         &self.worker.shared.context
     }
 
-    fn state(&self) -> RefMut<'_, State> {
+    fn state(&self) -> RefMut<'_, SessionState> {
         self.state.borrow_mut()
     }
 
-    /// One turn of the task. Each round of the loop does one thing that is possible and starts over, because one thing makes
-    /// another possible: an answer frees room to decide, a write frees room to read. It returns `Pending` only after every
-    /// source has registered the waker in this very round, so no wake-up is lost.
+    /// Runs one turn of the task.
+    ///
+    /// Each round of the loop makes one step and starts over, because one step makes another possible: an answer frees room to
+    /// decide, a write frees room to read. The loop returns `Pending` only after every source has registered the waker in this
+    /// very round, so no wake-up is lost.
     fn poll(self: &Rc<Self>, cx: &mut TaskContext<'_>, mut timer: Pin<&mut Sleep>) -> Poll<io::Result<()>> {
         let context = self.context();
         loop {
-            // Answers that are ready at once and pushes in a row must not keep this worker from its other tasks.
+            // Answers that are ready at once and pushes in a row must not starve the other tasks of this worker.
             let budget = ready!(poll_proceed(cx));
             let state = &mut *self.state();
-            // The batcher wakes the task with it. The waker of a task stays the same, so it is stored once.
+            // The batcher wakes the task with this waker. A task keeps its waker for life, so it is stored once.
             if state.waker.is_none() {
                 state.waker = Some(cx.waker().clone());
             }
-            if let Some(error) = state.broken.take() {
+            if let Some(error) = state.write_error.take() {
                 return Poll::Ready(Err(error));
             }
-            self.start_fetches(state);
-            // Answers first: the replies behind a waiting slot are held up until its answer is decided.
-            if let Some(fetches) = &mut state.fetches
-                && let Poll::Ready(Some((id, answer))) = fetches.poll_next_unpin(cx)
-            {
-                self.answered(state, id, &answer);
+            // Before the poll for answers, which registers the waker with the fetches that were just started.
+            state.fetches.start(context, &mut state.core.conversation.replies);
+            // Answers first: the replies behind a pending slot wait until its answer is decided.
+            if let Poll::Ready((id, answer)) = state.fetches.poll_answer(cx) {
+                perform_answer(context, &mut state.core, id, &answer);
                 budget.made_progress();
                 continue;
             }
@@ -143,23 +109,23 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             if state.is_over() {
                 return Poll::Ready(Ok(()));
             }
-            // The room that was missing may be there now.
-            if state.undecided && !state.queued && state.core.conversation.may_decide(context) {
+            // The write or an answer may have made the room for which the decision was deferred.
+            if state.decision_deferred && !state.queued && state.core.conversation.has_reply_room(context) {
                 self.enqueue(state);
             }
             if !state.core.conversation.replies.unwritten().is_empty() && self.transport.poll_writable(cx)?.is_ready() {
                 budget.made_progress();
                 continue;
             }
-            let listens = state.listens() && state.core.conversation.may_decide(context);
-            // The time in which the node did not read must not count against the client.
-            if listens && !state.listened {
-                state.core.timeouts.listens_again(Instant::now());
+            let reading = state.accepts_input() && state.core.conversation.has_reply_room(context);
+            // The timeouts of the client exclude the time in which the node did not read.
+            if reading && !state.was_reading {
+                state.core.timeouts.on_reading_resumed(Instant::now());
             }
-            state.listened = listens;
-            if listens && self.transport.poll_readable(cx)?.is_ready() {
-                // Input that is queued is decided before more is read: that bounds the buffer, and a client that keeps the
-                // socket readable gets one call per read. `readable` makes the batcher wake this task afterwards.
+            state.was_reading = reading;
+            if reading && self.transport.poll_readable(cx)?.is_ready() {
+                // Queued input is decided before more is read. That bounds the buffer, and gives a client that keeps the socket
+                // readable one call per read. `readable` makes the batcher wake this task afterwards.
                 state.readable = state.queued;
                 if !state.queued {
                     self.read(state)?;
@@ -167,7 +133,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                     continue;
                 }
             }
-            if state.takes_pushes() && state.core.conversation.may_decide(context) {
+            if state.accepts_pushes() && state.core.conversation.has_reply_room(context) {
                 let subscriptions = state.core.conversation.subscriptions.as_mut();
                 if let Some(Poll::Ready(Some(push))) = subscriptions.map(|topics| topics.pushes.poll_recv(cx)) {
                     state.core.conversation.replies.push(&push);
@@ -178,18 +144,19 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             let deadline = state.deadline(context);
             if let Some(deadline) = deadline.filter(|&deadline| deadline < timer.deadline().into_std()) {
                 timer.as_mut().reset(deadline.into());
-                state.timed = false;
+                state.timer_armed = false;
             }
-            // The timer is only moved to a later time when it fires: a busy session does not touch it.
-            if !state.timed || timer.is_elapsed() {
-                state.timed = true;
+            // A later deadline is set only when the timer fires: a busy session moves its deadline with every line, and would
+            // pay for the timer wheel each time. An earlier one is set at once (above).
+            if !state.timer_armed || timer.is_elapsed() {
+                state.timer_armed = true;
                 if timer.as_mut().poll(cx).is_ready() {
                     let now = Instant::now();
                     if deadline.is_some_and(|deadline| deadline <= now) {
-                        return Poll::Ready(state.expired());
+                        return Poll::Ready(state.on_timeout());
                     }
                     timer.as_mut().reset(deadline.unwrap_or(now + context.limits.idle()).into());
-                    state.timed = false;
+                    state.timer_armed = false;
                     continue;
                 }
             }
@@ -197,7 +164,8 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
         }
     }
 
-    fn read(self: &Rc<Self>, state: &mut State) -> io::Result<()> {
+    /// Reads once from the socket and queues the input.
+    fn read(self: &Rc<Self>, state: &mut SessionState) -> io::Result<()> {
         let read = READ_BUFFER.with_borrow_mut(|buffer| {
             let count = match self.transport.try_read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -215,76 +183,28 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
         Ok(())
     }
 
-    fn enqueue(self: &Rc<Self>, state: &mut State) {
-        state.undecided = false;
+    fn enqueue(self: &Rc<Self>, state: &mut SessionState) {
+        state.decision_deferred = false;
         state.queued = true;
         self.worker.enqueue(Rc::clone(self));
     }
 
-    /// Starts fetches that hold a reply slot: as many as may be under way, and while there is room for their answers.
-    fn start_fetches(&self, state: &mut State) {
-        let context = self.context();
-        let replies = &mut state.core.conversation.replies;
-        while replies.waiting() > 0 && replies.bytes() < context.limits.output_bytes_max() {
-            let fetches = state.fetches.get_or_insert_default();
-            if fetches.len() >= FETCHES_MAX {
-                break;
-            }
-            let Some((id, asked, waiting)) = replies.start_next() else { break };
-            let deadline = *waiting.slot.deadline.get_or_insert_with(|| Instant::now() + ANSWER_MAX);
-            let answer = context.host.ask(asked, deadline);
-            fetches.push(Box::pin(async move { (id, answer.await) }));
-        }
-        if replies.waiting() == 0 {
-            state.fetches = None;
-        }
-    }
-
-    fn answered(&self, state: &mut State, id: FetchId, answered: &FetchAnswer) {
-        let context = self.context();
-        let conversation = &mut state.core.conversation;
-        let Some(waiting) = conversation.replies.open_slot(id) else { return };
-        let slot = ReplySlot { answered: waiting.slot.answered + 1, ..waiting.slot };
-        let over = slot.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let failed = matches!(answered, FetchAnswer::Failed(_));
-        let decided = if failed && (over || slot.answered >= FETCHES_PER_PLACE_MAX) {
-            None
-        } else {
-            let (token, otherwise) = (&waiting.token, &waiting.otherwise);
-            let outcome = answered.outcome();
-            context.host.answer(waiting.asked_by, moment(), token, otherwise, outcome).ok()
-        };
-        match decided {
-            Some(decision) if slot.answered < FETCHES_PER_PLACE_MAX || !asks_again(&decision) => {
-                let mut keeps = Vec::new();
-                for effect in &decision.effects {
-                    conversation.perform(context, waiting.asked_by, &decision, effect, slot, &mut keeps);
-                }
-                if conversation.closing {
-                    state.core.close();
-                }
-            }
-            _ => conversation.replies.push(&waiting.otherwise),
-        }
-        state.core.conversation.replies.close_slot();
-    }
-
-    /// Writes what the socket takes.
-    fn write(&self, state: &mut State) -> io::Result<()> {
+    /// Writes until the replies are out or the socket is full.
+    fn write(&self, state: &mut SessionState) -> io::Result<()> {
         let conversation = &mut state.core.conversation;
         if let Some(traffic) = self.context().host.traffic() {
-            traffic.sent(conversation.id.0, conversation.address, conversation.replies.unlogged());
+            traffic.sent(conversation.id.0, conversation.address, conversation.replies.take_unlogged());
         }
         while !conversation.replies.unwritten().is_empty() {
             match self.transport.try_write(conversation.replies.unwritten()) {
                 Ok(count) => {
-                    conversation.replies.wrote(count);
-                    if state.core.timeouts.is_untaken() {
-                        state.core.timeouts.took(Instant::now(), conversation.replies.unwritten().is_empty());
+                    conversation.replies.mark_written(count);
+                    if state.core.timeouts.is_write_blocked() {
+                        state.core.timeouts.on_write(Instant::now(), conversation.replies.unwritten().is_empty());
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    state.core.timeouts.takes_nothing(Instant::now());
+                    state.core.timeouts.on_write_blocked(Instant::now());
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -293,10 +213,10 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
         Ok(())
     }
 
-    /// Ends the output, and reads what the client still sends for a while: a socket that is closed with unread
-    /// input resets the connection, and the client would lose replies that are on their way.
+    /// Ends the output, and discards what the client still sends for a limited time. Closing a socket with unread input resets
+    /// the connection, and the client would lose replies that are on their way.
     async fn linger(&self) {
-        if self.transport.end_output().is_err() || self.state().core.conversation.input.ended() {
+        if self.transport.end_output().is_err() || self.state().core.conversation.input.is_ended() {
             return;
         }
         let drained = async {
@@ -325,21 +245,21 @@ impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
         RefMut::map(self.state(), |state| &mut state.core)
     }
 
-    fn dequeued(&self) {
+    fn on_dequeued(&self) {
         self.state().queued = false;
     }
 
-    /// Writes from the batcher itself: in the usual case the replies go out here, and the task of the session is not woken
+    /// Writes from within the batcher. In the usual case the replies go out here, and the task of the session stays asleep
     /// between one read and the next.
-    fn settle(self: &Rc<Self>, more: bool) {
+    fn finish_turn(self: &Rc<Self>, more: bool) {
         let state = &mut *self.state();
-        state.undecided = more && !state.core.conversation.closing;
+        state.decision_deferred = more && !state.core.conversation.closing;
         if let Err(error) = self.write(state) {
-            // Nobody takes the answers to the input that is left; the task ends the session.
-            state.broken = Some(error);
+            // Nobody reads the replies any more. The session must end in its task: the batcher holds only a reference.
+            state.write_error = Some(error);
             return state.wake();
         }
-        if state.undecided && state.core.conversation.may_decide(self.context()) {
+        if state.decision_deferred && state.core.conversation.has_reply_room(self.context()) {
             return self.enqueue(state);
         }
         if state.needs_task() {
@@ -351,7 +271,7 @@ impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
 impl<S: SessionsHost, T: Transport> Drains for Session<S, T> {
     fn drain(&self) {
         let mut state = self.state();
-        state.undecided = false;
+        state.decision_deferred = false;
         state.core.close();
         state.wake();
     }
@@ -363,74 +283,16 @@ impl<S: SessionsHost, T: Transport> Drop for Session<S, T> {
     }
 }
 
-impl State {
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// True if only the task can do or wait for what comes next. The batcher leaves the task asleep otherwise: it still waits
-    /// for the socket to become readable.
-    fn needs_task(&mut self) -> bool {
-        let conversation = &self.core.conversation;
-        std::mem::take(&mut self.readable)
-            || self.undecided
-            || conversation.closing
-            || conversation.input.ended()
-            || conversation.input.is_unfinished()
-            || conversation.subscriptions.is_some()
-            || !conversation.replies.all_out()
-    }
-
-    fn is_over(&self) -> bool {
-        (self.core.conversation.closing || self.core.conversation.input.ended())
-            && !self.queued
-            && !self.undecided
-            && self.core.conversation.replies.all_out()
-    }
-
-    fn listens(&self) -> bool {
-        !self.core.conversation.closing && !self.core.conversation.input.ended() && !self.undecided
-    }
-
-    fn takes_pushes(&self) -> bool {
-        self.core.conversation.subscriptions.is_some()
-            && !self.core.conversation.closing
-            && !self.core.conversation.input.ended()
-    }
-
-    /// Time at which the session ends if nothing happens.
-    fn deadline<S>(&self, context: &Context<S>) -> Option<Instant> {
-        let subscriptions = self.core.conversation.subscriptions.as_ref();
-        let watches = subscriptions.is_some_and(|subscriptions| subscriptions.is_on_a_topic());
-        let waits_for_client = self.listened && self.core.conversation.replies.waiting() == 0 && !watches;
-        let waiting = if waits_for_client { Waiting::Client } else { Waiting::Other };
-        self.core.timeouts.deadline(&context.limits, waiting)
-    }
-
-    fn expired(&self) -> io::Result<()> {
-        tracing::debug!(client.addr = %self.core.conversation.address, "session timed out");
-        if self.core.timeouts.is_untaken() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
-    }
-}
-
-fn asks_again(decision: &Decision) -> bool {
-    decision.effects.iter().any(|effect| matches!(effect, Effect::Fetch(_)))
-}
-
 thread_local! {
-    /// The read buffer of a worker. A session holds memory only for input that is left over.
+    /// The read buffer of a worker. A session itself holds memory only for input that is not consumed.
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES_MAX].into());
 }
 
-/// Bytes per read: a line of the greatest length.
+/// Bytes per read: the longest line that a configuration permits.
 const READ_BYTES_MAX: usize = 64 << 10;
-/// Fetches in turn for one reply slot. A guest has a few sources to try; one that never ends must not spin.
-const FETCHES_PER_PLACE_MAX: u32 = 8;
-/// Time for one reply slot, however many sources are asked in turn for it.
-const ANSWER_MAX: Duration = Duration::from_secs(8);
+/// Time in which input is discarded after the output has ended.
 const LINGER: Duration = Duration::from_secs(2);
-/// A node that stops does not wait that long for clients that say nothing.
+/// The same while the node drains, which clients that stay connected must not hold up.
 const LINGER_IN_DRAIN: Duration = Duration::from_millis(200);
+/// Bytes discarded after the output has ended.
 const LINGER_BYTES_MAX: usize = 16 << 20;

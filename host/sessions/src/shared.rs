@@ -1,4 +1,4 @@
-//! Counters and limits that all sessions of a node share.
+//! The state that all sessions of a node share: their context, and counters that enforce the limits.
 //!
 //! Bounds: sessions in total and per address.
 
@@ -12,17 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::context::Context;
 
-/// The context of the sessions of a node, and how many there are.
+/// The context and the counters of the sessions of a node.
 pub(crate) struct Shared<S> {
     pub(crate) context: Arc<Context<S>>,
-    /// Cancelled when the node drains: sessions finish what they have and end.
+    /// Cancelled when the node drains: sessions send the replies of what they have decided, and end.
     pub(crate) draining: CancellationToken,
     pub(crate) open: AtomicUsize,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// Open sessions per address. Locked when a session starts or ends, never per line.
     addresses: Mutex<HashMap<IpAddr, usize>>,
-    /// Number of sessions on each worker.
-    pub(crate) loads: Box<[AtomicUsize]>,
+    /// Open sessions of each worker.
+    pub(crate) sessions_per_worker: Box<[AtomicUsize]>,
 }
 
 impl<S> Shared<S> {
@@ -34,22 +35,22 @@ impl<S> Shared<S> {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             addresses: Mutex::default(),
-            loads: (0..workers::count()).map(|_| AtomicUsize::new(0)).collect(),
+            sessions_per_worker: (0..workers::count()).map(|_| AtomicUsize::new(0)).collect(),
         }
     }
 }
 
-/// One session's place in the limits. Dropping it gives the place back, whatever ended the session.
-pub(crate) struct Seat<S> {
+/// Permission for one session within the limits. Dropping it returns the permission, whatever ended the session.
+pub(crate) struct SessionPermit<S> {
     shared: Arc<Shared<S>>,
     address: IpAddr,
     worker: usize,
 }
 
-impl<S> Seat<S> {
-    /// Takes a place; none if a limit is reached.
-    pub(crate) fn take(shared: &Arc<Shared<S>>, address: IpAddr) -> Option<Self> {
-        // Counted before it is compared, and taken back: two workers cannot both take the last place.
+impl<S> SessionPermit<S> {
+    /// Acquires a permit. Returns `None` if a limit is reached.
+    pub(crate) fn acquire(shared: &Arc<Shared<S>>, address: IpAddr) -> Option<Self> {
+        // Increments before it compares, and takes that back on refusal: two workers cannot both get the last permit.
         if shared.open.fetch_add(1, Ordering::Relaxed) >= shared.context.limits.sessions_max {
             shared.open.fetch_sub(1, Ordering::Relaxed);
             return None;
@@ -62,16 +63,16 @@ impl<S> Seat<S> {
         }
         *count += 1;
         drop(addresses);
-        let worker = workers::index() % shared.loads.len();
-        shared.loads[worker].fetch_add(1, Ordering::Relaxed);
+        let worker = workers::index() % shared.sessions_per_worker.len();
+        shared.sessions_per_worker[worker].fetch_add(1, Ordering::Relaxed);
         Some(Self { shared: Arc::clone(shared), address, worker })
     }
 }
 
-impl<S> Drop for Seat<S> {
+impl<S> Drop for SessionPermit<S> {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.loads[self.worker].fetch_sub(1, Ordering::Relaxed);
+        self.shared.sessions_per_worker[self.worker].fetch_sub(1, Ordering::Relaxed);
         let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = addresses.get_mut(&self.address) {
             *count -= 1;

@@ -1,5 +1,7 @@
-//! Sessions without sockets, for benchmarks: every worker feeds its own, so that what is measured is deciding and
-//! keeping, and no load generator needs a core.
+//! Sessions without sockets, for benchmarks.
+//!
+//! Each worker generates the input of its own sessions, so a benchmark measures deciding and keeping alone, and no load
+//! generator needs a core. Owns the clients that it simulates. Bounds: one pipeline of reports under way per session.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use herd_sys::workers::{self as worker, Workers};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
@@ -20,42 +23,43 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::worker_sessions::WorkerSessions;
-use herd_sys::workers::{self as worker, Workers};
 
-/// What is fed.
+/// Parameters of a synthetic load.
 #[derive(Clone, Copy, Debug)]
 pub struct SyntheticLoad {
-    /// Sessions on each worker. Each reports its own clients.
+    /// Sessions per worker. Each reports records of its own.
     pub sessions: usize,
-    /// Reports that a session sends at once before it waits for the answers.
+    /// Reports that a session sends before it waits for the replies.
     pub pipeline: usize,
-    /// For how long.
+    /// Duration of the load.
     pub time: Duration,
 }
 
 impl<S: SessionsHost> Sessions<S> {
-    /// Feeds all workers at once and says how many reports were answered.
+    /// Loads all workers at once and returns the number of reports that were answered. Not cancel safe: workers go on to the end
+    /// of the load.
     ///
     /// # Panics
     ///
-    /// When a worker panicked.
-    pub async fn feed(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
+    /// If a worker panicked.
+    pub async fn run_synthetic_load(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
         let mut counts = Vec::new();
         for worker in 0..worker::count() {
             let (counted, count) = oneshot::channel();
             let shared = Arc::clone(self.shared());
-            workers.run_on(worker, move || drop(spawn_local(feed_worker(shared, worker, load, counted)))).await;
+            workers.run_on(worker, move || drop(spawn_local(load_worker(shared, worker, load, counted)))).await;
             counts.push(count);
         }
         let mut all = 0;
         for count in counts {
-            all += count.await.expect("the worker counts what it fed");
+            all += count.await.expect("the worker reports its count");
         }
         all
     }
 }
 
-async fn feed_worker<S: SessionsHost>(
+/// Runs the sessions of one worker, and sends the number of answered reports.
+async fn load_worker<S: SessionsHost>(
     shared: Arc<Shared<S>>,
     worker: usize,
     load: SyntheticLoad,
@@ -66,7 +70,7 @@ async fn feed_worker<S: SessionsHost>(
     let count = Rc::new(Cell::new(0));
     let sessions: Vec<_> = (0..load.sessions)
         .map(|number| {
-            let transport = Lines::new(worker * load.sessions + number, load.pipeline, Rc::clone(&count));
+            let transport = SyntheticClient::new(worker * load.sessions + number, load.pipeline, Rc::clone(&count));
             let id = SessionId((worker * load.sessions + number) as u64);
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             spawn_local(Session::new(Rc::clone(&sessions_here), transport, Conversation::new(id, address)).run())
@@ -77,8 +81,8 @@ async fn feed_worker<S: SessionsHost>(
     sessions.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// A client that sends reports, each newer than the last one, and sends more when all are answered.
-struct Lines {
+/// A client that sends a pipeline of reports, each newer than the last one, and the next when all are answered.
+struct SyntheticClient {
     reports: RefCell<Vec<u8>>,
     report_bytes: usize,
     pipeline: usize,
@@ -88,7 +92,7 @@ struct Lines {
     waker: RefCell<Option<Waker>>,
 }
 
-impl Lines {
+impl SyntheticClient {
     fn new(session: usize, pipeline: usize, answered: Rc<Cell<u64>>) -> Self {
         let report = |number: usize| format!("IAMAT fed-{session:06}-{number:04} +34.068930-118.445127 1000000000.5\n");
         let reports = (0..pipeline).map(report).collect::<String>().into_bytes();
@@ -104,7 +108,7 @@ impl Lines {
     }
 }
 
-impl Transport for Lines {
+impl Transport for SyntheticClient {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         if self.unanswered.get() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());

@@ -1,35 +1,34 @@
-//! A client's connection, as a session uses it: what a socket offers, and what a benchmark can offer without one.
+//! Port: the connection of a client. A TCP socket offers it, and a benchmark without sockets.
 
 use std::io;
 use std::task::{Context, Poll};
 
+use herd_sys::socket::read_available;
 use tokio::net::TcpStream;
 
-use herd_sys::socket::read_what_came;
-
-/// A connection. Nothing here waits: what is not ready says so, and the task asks when it will be.
+/// A connection whose operations never wait: they return [`io::ErrorKind::WouldBlock`], and the task polls for readiness.
 pub(crate) trait Transport: 'static {
-    /// Reads what has come. None has: [`io::ErrorKind::WouldBlock`]. 0: the client has ended its input.
+    /// Reads the bytes that have arrived. Returns 0 once the client has ended its input.
     ///
     /// # Errors
     ///
-    /// The connection is broken, or nothing has come.
+    /// [`io::ErrorKind::WouldBlock`] if no byte has arrived; otherwise the connection is broken.
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes as much as there is room for, and says how much that was.
+    /// Writes as many bytes as the connection takes, and returns their number.
     ///
     /// # Errors
     ///
-    /// The connection is broken, or there is no room.
+    /// [`io::ErrorKind::WouldBlock`] if it takes none; otherwise the connection is broken.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Whether there may be something to read; wakes the task when there is.
+    /// Polls for input. If pending, wakes the task when bytes may have arrived.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Whether there may be room to write; wakes the task when there is.
+    /// Polls for room to write. If pending, wakes the task when some may be free.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ends the output.
+    /// Ends the output; input can still be read.
     ///
     /// # Errors
     ///
@@ -39,7 +38,7 @@ pub(crate) trait Transport: 'static {
 
 impl Transport for TcpStream {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        read_what_came(self, into)
+        read_available(self, into)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {

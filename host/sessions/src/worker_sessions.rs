@@ -1,4 +1,7 @@
 //! The sessions of one node on one worker, and the task that runs their batcher.
+//!
+//! Owns the batcher, its waker, and weak references to the sessions for a drain. Decides nothing itself. Bounds: one guest
+//! call per poll.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use herd_sys::clock::moment;
+use herd_sys::clock;
 
 use crate::core::batcher::{BatchedSession, Batcher};
 use crate::core::topics::SessionId;
@@ -18,7 +21,7 @@ use crate::shared::Shared;
 
 /// A session that ends when its node drains.
 pub(crate) trait Drains {
-    /// Stops deciding input; the session ends once its replies are out.
+    /// Discards undecided input. The session ends once its replies are written.
     fn drain(&self);
 }
 
@@ -26,7 +29,9 @@ pub(crate) trait Drains {
 pub(crate) struct WorkerSessions<S, M> {
     pub(crate) shared: Arc<Shared<S>>,
     batcher: Batcher<S, M>,
+    /// Weak: a session lives as long as its task.
     sessions: RefCell<HashMap<SessionId, Weak<M>>>,
+    /// Wakes the task that runs the batcher.
     waker: RefCell<Option<Waker>>,
 }
 
@@ -36,15 +41,16 @@ impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
         Rc::new(Self { shared, batcher, sessions: RefCell::default(), waker: RefCell::default() })
     }
 
-    /// Runs the batcher until everybody else has dropped the sessions.
+    /// Runs the batcher until the listener and every session are gone.
     ///
-    /// The task holds only a weak reference: the last session or listener that goes wakes it (see `Drop`), and it ends.
+    /// The task holds only a weak reference, or it would keep itself alive. The last of the other owners wakes it (see `Drop`),
+    /// and it ends.
     pub(crate) async fn serve(sessions: Weak<Self>, shared: Arc<Shared<S>>) {
         let mut draining = pin!(shared.draining.cancelled());
         let mut drained = false;
         poll_fn(|cx| {
             let Some(sessions) = sessions.upgrade() else { return Poll::Ready(()) };
-            // The waker of a task stays the same, so it is stored once.
+            // A task keeps its waker for life, so it is stored once.
             if sessions.waker.borrow().is_none() {
                 sessions.waker.replace(Some(cx.waker().clone()));
             }
@@ -52,10 +58,10 @@ impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
                 drained = true;
                 sessions.drain_all();
             }
-            // Read once for the whole batch: all its inputs are received at this time.
-            sessions.batcher.decide_some(moment(), Instant::now());
-            // One call per poll and not a loop: the sockets of the worker are looked at in between, so a session that always
-            // has input delays the others by one call.
+            // One reading for the whole batch: it is the receipt time of all its inputs.
+            sessions.batcher.decide_batch(clock::now(), Instant::now());
+            // One call per poll and not a loop. The worker polls its sockets in between, so a session that always has input
+            // delays the others by one call only.
             if !sessions.batcher.is_empty() {
                 cx.waker().wake_by_ref();
             }
@@ -64,20 +70,22 @@ impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
         .await;
     }
 
-    /// Admits a session, so that a drain reaches it.
+    /// Registers a session, so that a drain reaches it.
     pub(crate) fn admit(&self, id: SessionId, session: &Rc<M>) {
         self.sessions.borrow_mut().insert(id, Rc::downgrade(session));
     }
 
     /// Queues the input of a session for a decision.
     pub(crate) fn enqueue(&self, session: Rc<M>) {
-        // Only the first input wakes the task. It runs behind the sessions that are ready now, and finds theirs too.
+        // Only the first session of a batch wakes the task. The runtime polls it behind the sessions that are ready now, so it
+        // finds their input in the queue too.
         if self.batcher.enqueue(session) {
             self.wake();
         }
     }
 
     fn drain_all(&self) {
+        // Collected first: a session that ends on the way removes itself from the map.
         let sessions: Vec<Rc<M>> = self.sessions.borrow().values().filter_map(Weak::upgrade).collect();
         sessions.iter().for_each(|session| session.drain());
     }

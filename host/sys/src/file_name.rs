@@ -1,7 +1,12 @@
-//! Names of nodes as names of files.
+//! Names of nodes as file names.
 
-/// A file name for a name, which may have anything in it. What is not plain is escaped, so that two names never share a
-/// file, and none is hidden or leads elsewhere.
+/// Returns a file name for any name. Bytes other than letters, digits, `-`, `_` and `.` are escaped, and so is a leading `.`:
+/// two names never share a file, and no file is hidden or in another directory.
+///
+/// ```
+/// assert_eq!(herd_sys::file_name::of("Jaquez"), "Jaquez");
+/// assert_eq!(herd_sys::file_name::of("../a"), "%2e.%2fa");
+/// ```
 pub fn of(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     name.bytes()

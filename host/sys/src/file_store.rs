@@ -1,79 +1,89 @@
-//! A directory of files that are written whole or not at all, of which the newest are kept.
+//! A directory of files that are written atomically, of which the newest are kept.
 //!
-//! It belongs to its user alone: what a node keeps is what clients sent, or machine code that it will believe. A file is
-//! written under another name and then renamed, so nobody reads half of one.
+//! The directory belongs to its owner alone: it holds what clients sent, or machine code that the node will execute.
 //!
-//! Bounds: the number of files.
+//! Owns the directory, names of drafts, and the removal of old files. Knows nothing of what the files contain. Bounds: the
+//! number of files; not their size.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The directory.
+use crate::atomic_write::write_atomically;
+
+/// A bounded directory of files that are written atomically.
+///
+/// # Examples
+///
+/// ```
+/// # let directory = tempfile::tempdir()?;
+/// use herd_sys::FileStore;
+///
+/// let cases = FileStore::new(directory.path().join("cases"), 1);
+/// cases.write("first", &[b"one"])?;
+/// cases.write("second", &[b"two"])?;
+///
+/// assert_eq!(std::fs::read(cases.path("second"))?, b"two");
+/// assert!(!cases.path("first").exists(), "only the newest file is kept");
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
-pub struct KeptFiles {
+pub struct FileStore {
     directory: PathBuf,
     files_max: usize,
 }
 
-impl KeptFiles {
-    /// Names the directory, and does not look whether it is there.
+impl FileStore {
+    /// Creates a store in this directory, which need not exist yet, for at most `files_max` files.
     pub fn new(directory: PathBuf, files_max: usize) -> Self {
         Self { directory, files_max }
     }
 
-    /// Makes the directory if it is not there.
+    /// Creates the directory if it is missing.
     ///
     /// # Errors
     ///
-    /// It cannot be made.
-    pub fn make(&self) -> io::Result<()> {
+    /// The directory cannot be created.
+    pub fn create_directory(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where a file of this name is, or would be.
+    /// Returns the path of the file of this name, whether it exists or not.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Writes a file of these parts, in the place of one of its name, and removes what is one too many.
+    /// Writes a file of these parts, replaces the one of the same name, and removes the oldest files beyond the limit.
     ///
     /// # Errors
     ///
-    /// The disk fails. What was there is still there.
+    /// The disk fails. The files that were there are unchanged.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
-        self.make()?;
+        self.create_directory()?;
+        // A name of its own: nodes of one herd and herds of one name share directories, and threads share a process.
         let draft = self.path(&format!("draft-{}-{:016x}", std::process::id(), rand::random::<u64>()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        let written = file.and_then(|mut file| {
-            parts.iter().try_for_each(|part| file.write_all(part))?;
-            file.sync_all()?;
-            std::fs::rename(&draft, self.path(name))
-        });
-        if written.is_err() {
-            let _ = std::fs::remove_file(&draft);
-        }
-        written?;
+        write_atomically(&self.path(name), &draft, parts)?;
         self.remove_old();
         Ok(())
     }
 
-    /// Removes all but the newest files, drafts of processes that died included.
+    /// Removes all but the newest files. Drafts of processes that died age like other files, so they go too.
     fn remove_old(&self) {
         let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
-        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified());
         let mut files: Vec<(SystemTime, PathBuf)> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter_map(|path| Some((changed(&path).ok()?, path)))
+            .filter_map(|path| Some((modified(&path).ok()?, path)))
             .collect();
         files.sort();
+        // Errors are ignored: another process may have removed the file first, and the next write tries again.
         for (_, path) in files.iter().rev().skip(self.files_max) {
             let _ = std::fs::remove_file(path);
         }

@@ -1,45 +1,31 @@
-//! What guests print and note, in the log of the process.
-
-use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+//! Lines that guests print and note, in the log of the process.
+//!
+//! Owns their rate limit, which all guests of the process share, and makes notes printable. Bounds: lines per second, bytes of
+//! a note.
 
 use herd_model::GenerationId;
 use herd_sdk::{Decision, Level, Note};
 
-/// What was logged in this second, of all guests.
-struct Budget {
-    second: u64,
-    logged: u32,
-    dropped: u64,
+use crate::clock;
+use crate::log_throttle::LogThrottle;
+
+/// Returns whether one more line that a guest printed or noted may be logged now. If not, the line is counted.
+pub fn admit_guest_line() -> bool {
+    static THROTTLE: LogThrottle = LogThrottle::new(LINES_PER_SECOND_MAX);
+    let Some(dropped) = THROTTLE.admit(clock::unix_now()) else { return false };
+    if dropped > 0 {
+        tracing::warn!(target: "guest", dropped, "guest log lines dropped");
+    }
+    true
 }
 
-/// Whether one more line that a guest printed or noted may be logged now. If not, it is counted.
-pub fn admits_guest_line() -> bool {
-    static BUDGET: Mutex<Budget> = Mutex::new(Budget { second: 0, logged: 0, dropped: 0 });
-    let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
-    if budget.second != second {
-        let dropped = budget.dropped;
-        *budget = Budget { second, logged: 0, dropped: 0 };
-        if dropped > 0 {
-            tracing::warn!(target: "guest", dropped, "lines of guests were dropped");
-        }
-    }
-    let admits = budget.logged < LINES_PER_SECOND_MAX;
-    if admits {
-        budget.logged += 1;
-    } else {
-        budget.dropped += 1;
-    }
-    admits
-}
-
-/// Writes a note of a guest into the log.
+/// Logs a note of a guest, within the rate limit.
 pub fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
-    if !admits_guest_line() {
+    if !admit_guest_line() {
         return;
     }
     let text = decision.bytes(note.text);
+    // Escaped after the cut, because a guest may write anything: control characters must not reach an operator's terminal.
     let text = String::from_utf8_lossy(&text[..text.len().min(NOTE_BYTES_MAX)]);
     let text = text.escape_debug();
     match note.level {
@@ -49,6 +35,7 @@ pub fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
     }
 }
 
+/// Lines of all guests per second. A guest that prints on every call must not fill a disk.
 const LINES_PER_SECOND_MAX: u32 = 64;
-/// The rest of a note is cut.
+/// Bytes of a note that are logged; the rest is cut.
 const NOTE_BYTES_MAX: usize = 1 << 10;

@@ -1,16 +1,23 @@
-//! What the host asks of the operating system: threads, files, sockets, logs.
+//! The operating system, as the host uses it: clock, threads, sockets, files, logs.
+//!
+//! Owns what is global to a process: the time of day, randomness, worker threads. Knows nothing of sessions, peers and wasm.
+//! Each file names its bounds.
 
+mod atomic_write;
 pub mod clock;
 pub mod file_name;
 mod file_store;
 pub mod guest_log;
+mod log_throttle;
 pub mod socket;
 mod state_directory;
 mod traffic_log;
 mod watched_file;
 pub mod workers;
 
-pub use file_store::KeptFiles;
+pub use atomic_write::write_atomically;
+pub use file_store::FileStore;
+pub use log_throttle::LogThrottle;
 pub use state_directory::{NoStateDirectory, state_directory};
 pub use traffic_log::{TrafficLog, TrafficLogError};
 pub use watched_file::{Look, WatchedFile};

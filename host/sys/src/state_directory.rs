@@ -1,12 +1,15 @@
-//! The directory in which a herd keeps its state on this machine.
+//! The directory for the state of a herd on this machine.
+//!
+//! Reads environment variables; creates nothing.
 
 use std::path::{Path, PathBuf};
 
-/// Where the state of a herd lives on this machine.
+/// Returns the directory for the state of a herd: its name under the configured directory, or else under `STATE_DIRECTORY`,
+/// `XDG_STATE_HOME` or `HOME`.
 ///
 /// # Errors
 ///
-/// There is no configured one, and no home directory.
+/// No directory is configured, and none of the variables is set.
 pub fn state_directory(configured: Option<&Path>, herd: &str) -> Result<PathBuf, NoStateDirectory> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = configured
@@ -15,11 +18,12 @@ pub fn state_directory(configured: Option<&Path>, herd: &str) -> Result<PathBuf,
         .or_else(|| variable("XDG_STATE_HOME").map(|home| home.join("herd")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/state/herd")))
         .ok_or(NoStateDirectory)?;
+    // The name may come from anyone's configuration: it must be one component, and neither hidden nor `..`.
     let name: String = herd.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
     Ok(base.join(if name.starts_with('.') { format!("_{name}") } else { name }))
 }
 
-/// No directory for state could be found. Nothing was created.
+/// No directory for state is known. Nothing was created.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no home directory; set `state_dir` in the configuration or STATE_DIRECTORY in the environment")]
+#[error("no home directory; set `state_dir` in the configuration or STATE_DIRECTORY in the environment")]
 pub struct NoStateDirectory;

@@ -1,10 +1,12 @@
 //! The traffic log: every line that a node received and sent, in a file of its own.
 //!
-//! Lines go through a bounded channel to a thread that writes. When the disk is slower than the clients, lines are
-//! dropped and counted, and the log says so where they are missing; nobody waits for it.
+//! Lines go through a bounded channel to a thread that writes them. If the disk is slower than the clients, lines are dropped
+//! and counted, and the file notes where they are missing; no session waits for the log.
 //!
-//! A line is `TIME DIRECTION WHO BYTES`: seconds since the Unix epoch, `<` for received and `>` for sent, a session's
-//! number and address or a peer's name, and the line with its unprintable bytes escaped.
+//! A line is `TIME DIRECTION PARTY BYTES`: seconds since the Unix epoch; `<` for received and `>` for sent; a session's number
+//! and address, or a peer's name; the line with its unprintable bytes escaped.
+//!
+//! Bounds: lines that wait for the disk. The size of the file is the operator's.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -13,9 +15,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-/// Where lines go.
+use crate::clock;
+
+/// A handle to the traffic log. Clones share one file.
 #[derive(Clone)]
 pub struct TrafficLog {
     entries: SyncSender<Entry>,
@@ -24,11 +28,11 @@ pub struct TrafficLog {
 
 enum Entry {
     Line(Vec<u8>),
-    /// Everything before this is to be in the file when the answer comes.
+    /// A request to write out all entries before it. Answered when they are in the file.
     Flush(SyncSender<()>),
 }
 
-/// The file cannot be written. The node does not start.
+/// The file cannot be opened or its thread not started. The node does not start.
 #[derive(Debug, thiserror::Error)]
 #[error("traffic log {path}")]
 pub struct TrafficLogError {
@@ -37,7 +41,7 @@ pub struct TrafficLogError {
 }
 
 impl TrafficLog {
-    /// Opens the file to append to it. `{node}` in the path becomes the name of the node.
+    /// Opens the file for appending and starts its thread. `{node}` in the path is replaced by the name of the node.
     ///
     /// # Errors
     ///
@@ -54,27 +58,27 @@ impl TrafficLog {
         Ok(Self { entries, dropped })
     }
 
-    /// A session sent these bytes.
+    /// Logs bytes that a session sent.
     pub fn received(&self, session: u64, address: SocketAddr, bytes: &[u8]) {
         self.log("<", &format_args!("session {session} {address}"), bytes);
     }
 
-    /// These bytes were sent to a session.
+    /// Logs bytes that were sent to a session.
     pub fn sent(&self, session: u64, address: SocketAddr, bytes: &[u8]) {
         self.log(">", &format_args!("session {session} {address}"), bytes);
     }
 
-    /// A peer reported this record.
+    /// Logs a record that a peer reported.
     pub fn received_from_peer(&self, peer: &str, record: &[u8]) {
         self.log("<", &format_args!("peer {peer}"), record);
     }
 
-    /// A record was reported to this peer.
+    /// Logs a record that was reported to a peer.
     pub fn sent_to_peer(&self, peer: &str, record: &[u8]) {
         self.log(">", &format_args!("peer {peer}"), record);
     }
 
-    /// Writes out what was logged so far. Waits for the disk, for a second at most.
+    /// Writes out all lines logged so far. Blocks until they are written, for a second at most.
     pub fn flush(&self) {
         let (written, done) = sync_channel(1);
         if self.entries.send(Entry::Flush(written)).is_ok() {
@@ -82,17 +86,18 @@ impl TrafficLog {
         }
     }
 
-    /// How many lines were dropped.
+    /// Number of lines dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn log(&self, direction: &str, who: &std::fmt::Arguments<'_>, bytes: &[u8]) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    fn log(&self, direction: &str, party: &std::fmt::Arguments<'_>, bytes: &[u8]) {
+        let now = clock::unix_now();
         let (seconds, nanoseconds) = (now.as_secs(), now.subsec_nanos());
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let line = line.escape_ascii();
-            let text = format!("{seconds}.{nanoseconds:09} {direction} {who} {line}\n");
+            let text = format!("{seconds}.{nanoseconds:09} {direction} {party} {line}\n");
+            // Never `send`: the caller is a worker in the middle of a session's turn.
             if self.entries.try_send(Entry::Line(text.into_bytes())).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
@@ -100,17 +105,17 @@ impl TrafficLog {
     }
 }
 
-/// Writes lines until the node is gone. What was logged is in the file after about a second.
+/// Writes entries until every handle is dropped. A line is in the file about a second after it was logged.
 fn write(file: File, entries: &Receiver<Entry>, dropped: &AtomicU64) {
     let mut file = BufWriter::new(file);
-    let mut told = 0;
+    let mut reported = 0;
     let mut flushed = Instant::now();
     loop {
         let written = match entries.recv_timeout(FLUSH) {
             Ok(Entry::Line(line)) => file.write_all(&line),
-            Ok(Entry::Flush(done)) => {
+            Ok(Entry::Flush(written)) => {
                 let flushed = file.flush();
-                let _ = done.try_send(());
+                let _ = written.try_send(());
                 flushed
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -119,11 +124,12 @@ fn write(file: File, entries: &Receiver<Entry>, dropped: &AtomicU64) {
                 return;
             }
         };
+        // Behind the line that was just written: the missing ones were logged after it.
         let count = dropped.load(Ordering::Relaxed);
         let noted = written.and_then(|()| {
-            if count > told {
-                writeln!(file, "# {} lines are missing here", count - told)?;
-                told = count;
+            if count > reported {
+                writeln!(file, "# {} lines are missing here", count - reported)?;
+                reported = count;
             }
             if flushed.elapsed() >= FLUSH {
                 flushed = Instant::now();
@@ -132,12 +138,13 @@ fn write(file: File, entries: &Receiver<Entry>, dropped: &AtomicU64) {
             Ok(())
         });
         if let Err(error) = noted {
-            tracing::error!(%error, "the traffic log cannot be written and ends here");
+            tracing::error!(%error, "cannot write the traffic log, which ends here");
             return;
         }
     }
 }
 
-/// Lines that wait for the disk.
+/// Entries that wait for the disk; more are dropped and counted.
 const LINES_MAX: usize = 64 << 10;
+/// Interval at which lines are written out, and the longest wait of a flush.
 const FLUSH: Duration = Duration::from_secs(1);

@@ -1,14 +1,13 @@
-//! A file that is watched for new content.
+//! A file that is polled for new content.
 //!
-//! Content is told apart by its hash: a file that is only touched, or written again as it was, has nothing new. It is
-//! taken when two looks some time apart have found the same, because whoever writes it may be half way. It may be away
-//! for a while, and come back: that is how compilers write.
+//! Content is compared by its hash: a file that was only touched, or rewritten with the same bytes, has no new content. New
+//! content is returned once two looks some time apart have found the same bytes, because a program may still be writing. The
+//! file may be missing for a while and return; compilers write that way.
 //!
-//! It is looked at again and again, and not subscribed to: what tells of changes differs per system, misses those of
-//! network file systems and of a directory that is replaced, and would have to settle all the same. A look at a file
-//! that has not changed is one `stat`.
+//! Polling replaces change notifications: they differ between systems, miss changes on network file systems and of replaced
+//! directories, and would need the second look all the same. A look at an unchanged file is one `stat`.
 //!
-//! Knows nothing of guests. Bounds: the size of the file.
+//! Owns the state between looks, and no clock. Knows nothing of guests. Bounds: the size of the file.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -18,35 +17,55 @@ use std::time::{Duration, Instant};
 
 use herd_model::Digest;
 
-/// A file, and what it was when it was last looked at.
+/// A file, and its state at the last look.
+///
+/// # Examples
+///
+/// ```
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("guest.wasm");
+/// use std::time::{Duration, Instant};
+///
+/// use herd_sys::{Look, WatchedFile};
+///
+/// let start = Instant::now();
+/// let mut file = WatchedFile::new(&path, 1 << 20);
+/// assert_eq!(file.look(start), Look::Nothing);
+///
+/// std::fs::write(&path, "guest")?;
+/// assert_eq!(file.look(start + Duration::from_millis(100)), Look::Changing);
+/// assert_eq!(file.look(start + Duration::from_millis(200)), Look::New(b"guest".to_vec()));
+/// assert_eq!(file.look(start + Duration::from_millis(300)), Look::Same);
+/// # std::io::Result::Ok(())
+/// ```
 pub struct WatchedFile {
     path: PathBuf,
     bytes_max: u64,
-    /// What was read last, and when it was first read like this.
-    read: Option<(Stamp, Digest, Instant)>,
-    /// The content that was taken last.
-    taken: Option<Digest>,
-    /// What was last said to be wrong with the file.
-    told: Option<String>,
+    /// Stamp and hash at the last read, and the time at which both were first found.
+    last_read: Option<(Stamp, Digest, Instant)>,
+    /// Hash of the content that was returned last.
+    yielded: Option<Digest>,
+    /// The error that was reported last.
+    reported_error: Option<String>,
 }
 
-/// What a look has found.
+/// Result of a look.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Look {
-    /// What was there before.
+    /// The content that was returned before, or an error that was reported before.
     Same,
-    /// Content that is not what it was, and may not be whole yet.
+    /// New content, which may not be complete yet.
     Changing,
-    /// New content, whole.
+    /// New content, complete.
     New(Vec<u8>),
-    /// There is no file, or nothing in it yet.
+    /// No file, or an empty one.
     Nothing,
-    /// It cannot be read. Said once until something else is wrong, or nothing.
+    /// The file cannot be read, with the reason. Reported once until the reason changes or the file can be read.
     Unreadable(String),
 }
 
-/// What changes when a file is written to or replaced: a program can set the times of a file, except for that of its last
-/// change.
+/// Metadata that changes when a file is written or replaced. A program can set the other times of a file, but not that of its
+/// last change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -56,29 +75,29 @@ struct Stamp {
 }
 
 impl WatchedFile {
-    /// Nothing was looked at yet.
+    /// Creates the state for a file of at most `bytes_max` bytes. Does not look at it yet.
     pub fn new(path: &Path, bytes_max: u64) -> Self {
-        Self { path: path.into(), bytes_max, read: None, taken: None, told: None }
+        Self { path: path.into(), bytes_max, last_read: None, yielded: None, reported_error: None }
     }
 
-    /// Looks at the file. Reads it if it may have changed, so it belongs on a thread that may block.
+    /// Looks at the file, and reads it if it may have changed. Blocks on the disk, so it does not belong on a worker.
     pub fn look(&mut self, now: Instant) -> Look {
         let look = self.read(now);
         match look {
             Ok(look) => {
-                self.told = None;
+                self.reported_error = None;
                 look
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.read = None;
+                self.last_read = None;
                 Look::Nothing
             }
             Err(error) => {
                 let why = error.to_string();
-                if self.told.as_ref() == Some(&why) {
+                if self.reported_error.as_ref() == Some(&why) {
                     return Look::Same;
                 }
-                self.told = Some(why.clone());
+                self.reported_error = Some(why.clone());
                 Look::Unreadable(why)
             }
         }
@@ -87,37 +106,42 @@ impl WatchedFile {
     fn read(&mut self, now: Instant) -> io::Result<Look> {
         let metadata = std::fs::metadata(&self.path)?;
         if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+            return Err(io::Error::other("not a regular file"));
         }
         let stamp = Stamp::of(&metadata);
-        // A clock of a file system may be coarse: for a while a stamp that stays the same proves nothing.
-        let rested = |since: Instant| now.saturating_duration_since(since) >= STAMP_TRUSTED;
-        if self.read.is_some_and(|(last, digest, since)| last == stamp && self.taken == Some(digest) && rested(since)) {
+        // The clock of a file system may be coarse: two writes within one tick leave the same stamp. An equal stamp therefore proves
+        // nothing until it is older than a tick.
+        let reliable = |since: Instant| now.saturating_duration_since(since) >= STAMP_RELIABLE_AFTER;
+        if self
+            .last_read
+            .is_some_and(|(last, digest, since)| last == stamp && self.yielded == Some(digest) && reliable(since))
+        {
             return Ok(Look::Same);
         }
         let mut bytes = Vec::new();
         File::open(&self.path)?.take(self.bytes_max + 1).read_to_end(&mut bytes)?;
         if bytes.is_empty() {
-            // Whoever writes it has opened it and not begun.
-            self.read = None;
+            // A program has opened it and not written yet.
+            self.last_read = None;
             return Ok(Look::Nothing);
         }
         if bytes.len() as u64 > self.bytes_max {
-            return Err(io::Error::other(format!("it is larger than {} MiB", self.bytes_max >> 20)));
+            return Err(io::Error::other(format!("larger than {} MiB", self.bytes_max >> 20)));
         }
         let digest = Digest::of(&bytes);
-        let since = match self.read {
+        // Both have to be the same: equal bytes with a new stamp mean that a program is rewriting the file.
+        let since = match self.last_read {
             Some((last, same, since)) if last == stamp && same == digest => since,
             _ => now,
         };
-        self.read = Some((stamp, digest, since));
-        if self.taken == Some(digest) {
+        self.last_read = Some((stamp, digest, since));
+        if self.yielded == Some(digest) {
             return Ok(Look::Same);
         }
-        if now.saturating_duration_since(since) < SETTLED {
+        if now.saturating_duration_since(since) < SETTLE_TIME {
             return Ok(Look::Changing);
         }
-        self.taken = Some(digest);
+        self.yielded = Some(digest);
         Ok(Look::New(bytes))
     }
 }
@@ -133,49 +157,46 @@ impl Stamp {
     }
 }
 
-/// Two looks this far apart find the same before content is taken: far beyond the pauses of a program that writes a file
-/// in one go.
-const SETTLED: Duration = Duration::from_millis(50);
-/// The coarsest clock of a file system in use is one of two seconds.
-const STAMP_TRUSTED: Duration = Duration::from_secs(2);
+/// Time for which content has to stay the same before it is returned: far longer than the pauses of a program that writes a file in
+/// one go.
+const SETTLE_TIME: Duration = Duration::from_millis(50);
+/// Tick of the coarsest clock of a file system in use (FAT).
+const STAMP_RELIABLE_AFTER: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
 
-    /// A file of its own, and a clock that goes when it is told to.
+    /// A watched file in a directory of its own, and a virtual clock.
     struct Watched {
         file: WatchedFile,
         path: PathBuf,
         now: Instant,
+        _directory: TempDir,
     }
 
     impl Watched {
         fn new() -> Self {
-            let path = std::env::temp_dir().join(format!("herd-watch-{:016x}", rand::random::<u64>()));
-            Self { file: WatchedFile::new(&path, 1 << 20), path, now: Instant::now() }
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("file");
+            Self { file: WatchedFile::new(&path, 1 << 20), path, now: Instant::now(), _directory: directory }
         }
 
         fn write(&self, text: &str) {
             std::fs::write(&self.path, text).unwrap();
         }
 
-        /// Looks after so many milliseconds.
+        /// Looks after this many milliseconds.
         fn look(&mut self, after_ms: u64) -> Look {
             self.now += Duration::from_millis(after_ms);
             self.file.look(self.now)
         }
     }
 
-    impl Drop for Watched {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.path);
-            let _ = std::fs::remove_dir(&self.path);
-        }
-    }
-
     #[test]
-    fn content_is_taken_once_when_it_has_settled() {
+    fn watched_file_yields_content_once_when_it_has_settled() {
         let mut watched = Watched::new();
         assert_eq!(watched.look(0), Look::Nothing);
         watched.write("one");
@@ -186,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_being_written_is_not_taken() {
+    fn watched_file_yields_nothing_while_it_is_being_written() {
         let mut watched = Watched::new();
         watched.write("");
         assert_eq!(watched.look(50), Look::Nothing);
@@ -198,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_the_same_length_is_new_and_the_same_content_is_not() {
+    fn watched_file_compares_content_and_not_its_length() {
         let mut watched = Watched::new();
         watched.write("one");
         watched.look(0);
@@ -210,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_go_and_come_back() {
+    fn watched_file_may_disappear_and_return() {
         let mut watched = Watched::new();
         watched.write("one");
         watched.look(0);
@@ -225,14 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_once() {
+    fn watched_file_reports_an_error_once() {
         let mut watched = Watched::new();
         std::fs::create_dir(&watched.path).unwrap();
-        assert_eq!(watched.look(0), Look::Unreadable("it is no regular file".into()));
+        assert_eq!(watched.look(0), Look::Unreadable("not a regular file".into()));
         assert_eq!(watched.look(60), Look::Same);
         std::fs::remove_dir(&watched.path).unwrap();
         watched.write(&"x".repeat((1 << 20) + 1));
-        assert_eq!(watched.look(60), Look::Unreadable("it is larger than 1 MiB".into()));
+        assert_eq!(watched.look(60), Look::Unreadable("larger than 1 MiB".into()));
         watched.write("one");
         assert_eq!((watched.look(60), watched.look(60)), (Look::Changing, Look::New(b"one".into())));
     }

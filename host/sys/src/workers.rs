@@ -1,9 +1,10 @@
 //! Worker threads: one per processor unless configured, each with a runtime of its own.
 //!
-//! A session lives on one worker from its accept to its end, so a client's line stays on one core from read to write,
-//! and sessions need no lock. Links and listeners are spread over the workers; nothing moves between them later.
+//! A session stays on one worker from its accept to its end, so a client's line stays on one core from read to write, and
+//! sessions need no lock. Tasks of links and listeners are distributed round robin and stay where they start.
 //!
-//! What is kept per worker is found by [`index`], without a lock that all workers share.
+//! Owns the threads and their number. State per worker is found by [`index`], without a lock that all workers share. Knows nothing
+//! of the tasks. Bounds: jobs that wait for a worker.
 
 use std::cell::Cell;
 use std::io;
@@ -15,22 +16,40 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::mpsc;
 
-/// The worker threads of a process. When this is dropped, they end, and what runs on them with them.
+/// The worker threads of a process. Dropping this ends them, and the tasks that run on them.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use herd_sys::workers::{self, Workers};
+///
+/// # fn main() -> std::io::Result<()> {
+/// workers::set_count(2);
+/// let workers = Workers::start()?;
+/// let (sender, receiver) = mpsc::channel();
+/// let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// runtime.block_on(workers.run_on(1, move || sender.send(workers::index()).unwrap()));
+/// assert_eq!(receiver.recv(), Ok(1));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Workers {
     workers: Box<[Worker]>,
-    rota: Rota,
+    rotation: WorkerRotation,
 }
 
-/// The workers in turn, for tasks that do not belong to a session. Does not keep them alive.
+/// Round robin over the workers, for tasks that do not belong to a session. Does not keep the workers alive.
 #[derive(Clone)]
-pub struct Rota(Arc<(Box<[Handle]>, AtomicUsize)>);
+pub struct WorkerRotation(Arc<(Box<[Handle]>, AtomicUsize)>);
 
 struct Worker {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Something to do on a worker thread, where it may spawn tasks that stay there.
+/// A function for a worker thread, which may spawn tasks that stay on the thread.
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Workers {
@@ -38,7 +57,7 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// A thread or its runtime cannot be had. Those that had started end.
+    /// A thread or its runtime cannot be created. Workers that had started end.
     pub fn start() -> io::Result<Self> {
         let mut workers = Vec::new();
         let mut handles = Vec::new();
@@ -47,25 +66,26 @@ impl Workers {
             workers.push(worker);
             handles.push(handle);
         }
-        Ok(Self { workers: workers.into(), rota: Rota(Arc::new((handles.into(), AtomicUsize::new(0)))) })
+        Ok(Self { workers: workers.into(), rotation: WorkerRotation(Arc::new((handles.into(), AtomicUsize::new(0)))) })
     }
 
-    /// Has a job done on a worker, which is taken modulo their number. Waits while many jobs wait already.
+    /// Runs a job on a worker; `worker` is taken modulo the number of workers. Returns when the job is queued, and waits while
+    /// the queue is full. Cancel safe: a job that is not queued is dropped.
     pub async fn run_on(&self, worker: usize, job: impl FnOnce() + Send + 'static) {
         if let Some(jobs) = &self.workers[worker % self.workers.len()].jobs {
             let _ = jobs.send(Box::new(job)).await;
         }
     }
 
-    /// The workers in turn.
+    /// Returns a round robin over the workers. All of a process share one position.
     #[must_use]
-    pub fn rota(&self) -> Rota {
-        self.rota.clone()
+    pub fn rotation(&self) -> WorkerRotation {
+        self.rotation.clone()
     }
 }
 
-impl Rota {
-    /// Where to spawn the next task.
+impl WorkerRotation {
+    /// Returns the runtime of the next worker.
     #[must_use]
     pub fn next(&self) -> &Handle {
         let (handles, next) = &*self.0;
@@ -81,7 +101,7 @@ impl Worker {
             INDEX.set(Some(index));
             let runtime = Builder::new_current_thread()
                 .enable_all()
-                .event_interval(TASKS_PER_LOOK)
+                .event_interval(TASKS_PER_IO_POLL)
                 .build_local(LocalOptions::default());
             let runtime = match runtime {
                 Ok(runtime) => runtime,
@@ -93,7 +113,7 @@ impl Worker {
                     job();
                 }
             });
-            // A task that does not end, such as a look-up of a name, must not hold up the exit.
+            // Without waiting for blocking tasks: the look-up of a name may take minutes and must not delay the exit.
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name(format!("herd-worker-{index}")).spawn(body)?;
@@ -104,6 +124,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        // The thread ends when its channel closes, so this comes before the join.
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -111,22 +132,22 @@ impl Drop for Worker {
     }
 }
 
-/// Says how many worker threads there are to be. The first call counts.
+/// Sets the number of worker threads. Must come before anything reads it; later calls have no effect.
 pub fn set_count(count: usize) {
     let _ = COUNT.set(count.max(1));
 }
 
-/// How many worker threads there are to be: one per processor unless configured.
+/// Number of worker threads: one per processor unless configured.
 pub fn count() -> usize {
     *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// How many numbers [`index`] gives: one per worker, and one that all other threads share.
+/// Number of different values of [`index`]: one per worker, and one that all other threads share.
 pub fn slots() -> usize {
     count() + 1
 }
 
-/// The number of this thread, below [`slots`].
+/// Number of this thread, below [`slots`]. Threads that are no workers share the last one.
 pub fn index() -> usize {
     INDEX.get().unwrap_or_else(count)
 }
@@ -137,8 +158,8 @@ thread_local! {
 
 static COUNT: OnceLock<usize> = OnceLock::new();
 
-/// Jobs are few: a listener of each node, and connections that another worker accepted.
+/// Jobs that wait for one worker. Jobs are few: one per listener of a node.
 const JOBS_MAX: usize = 1024;
-/// Tasks that are polled before the sockets are looked at again. All sessions that one look found ready are to be
-/// polled before their input is decided together.
-const TASKS_PER_LOOK: u32 = 128;
+/// Tasks polled between two polls of the sockets. All sessions that one poll found ready should run before the batcher decides
+/// their input in one call.
+const TASKS_PER_IO_POLL: u32 = 128;

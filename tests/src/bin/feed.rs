@@ -41,9 +41,9 @@ fn main() -> anyhow::Result<()> {
         let token = Token::read_or_create(&state)?;
         let node = Node::start(&config, "Riley", &engine, &DEFAULT_GUEST.into(), token, &state, &threads).await?;
         let feed = |seconds| SyntheticLoad { sessions: 64, pipeline, time: Duration::from_secs_f64(seconds) };
-        node.feed(&threads, feed(0.3)).await;
+        node.run_synthetic_load(&threads, feed(0.3)).await;
         let begun = Instant::now();
-        anyhow::Ok((node.feed(&threads, feed(seconds)).await, begun.elapsed()))
+        anyhow::Ok((node.run_synthetic_load(&threads, feed(seconds)).await, begun.elapsed()))
     })?;
     #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = answers as f64 / taken.as_secs_f64();

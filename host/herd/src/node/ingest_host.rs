@@ -8,7 +8,7 @@ use herd_replication::{IngestHost, NotDecided, WireReport};
 use herd_runtime::{Fault, Generations};
 use herd_sdk::{Decision, Effect, Report};
 use herd_sessions::Topics;
-use herd_sys::clock::moment;
+use herd_sys::clock;
 use herd_sys::guest_log::log_note;
 
 /// Decides by the generations, floods through the peers, publishes to the sessions.
@@ -20,7 +20,7 @@ pub(super) struct IngestAdapter {
 
 impl IngestHost for IngestAdapter {
     fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
-        self.generations.reports(moment(), reports).map_err(|fault| match fault {
+        self.generations.reports(clock::now(), reports).map_err(|fault| match fault {
             Fault::NoInstance(_) => NotDecided::NoInstance,
             _ => NotDecided::Faulted,
         })

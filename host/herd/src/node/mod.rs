@@ -72,8 +72,8 @@ impl Node {
     }
 
     /// Feeds the node with reports of sessions without sockets, for benchmarks, and returns how many were answered.
-    pub async fn feed(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
-        self.sessions.feed(workers, load).await
+    pub async fn run_synthetic_load(&self, workers: &Workers, load: SyntheticLoad) -> u64 {
+        self.sessions.run_synthetic_load(workers, load).await
     }
 
     /// Operations of the admin API, for callers in the same process.

@@ -1,4 +1,6 @@
-//! The node, as its sessions see it.
+//! Adapter: the port of the sessions, implemented with the parts of the node.
+//!
+//! Owns no state: decides with the generations, keeps in the record table, floods through the peers, fetches from upstreams.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +15,7 @@ use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 use herd_sys::TrafficLog;
 use herd_upstreams::Upstreams;
 
-/// Decides by the generations, keeps in the record table, floods through the peers.
+/// The parts of the node that sessions need.
 pub(super) struct SessionsAdapter {
     pub(super) node: String,
     pub(super) records: Arc<RecordTable>,
@@ -28,28 +30,34 @@ impl SessionsHost for SessionsAdapter {
         self.generations.sides()
     }
 
-    fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided> {
+    fn decide_inputs(
+        &self,
+        at: Moment,
+        inputs: &InputBatch,
+        side: Side,
+    ) -> Result<(GenerationId, Decision), Undecided> {
         self.generations.inputs(at, inputs, side).map_err(|_| Undecided)
     }
 
-    fn answer(
+    fn decide_answer(
         &self,
-        asked: GenerationId,
+        generation: GenerationId,
         at: Moment,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided> {
-        self.generations.answer(asked, at, token, otherwise, outcome).map_err(|_| Undecided)
+        self.generations.answer(generation, at, token, otherwise, outcome).map_err(|_| Undecided)
     }
 
-    fn expect(&self, key: &[u8]) {
+    fn prefetch(&self, key: &[u8]) {
         self.records.expect(key);
     }
 
     fn keep(&self, keep: KeepRequest<'_>) -> Kept {
         let kept = self.records.keep_from_client(keep.key, keep.form, keep.rank, keep.record);
-        // Flooded only once it is applied: a report that does not win here would not win at a peer either.
+        // Flooded only after it was applied: a record that does not win here does not win at a peer either. That also ends a
+        // flood of equal reports at the first node.
         if let Kept::Applied(reign) = kept {
             let report = WireReport {
                 key: keep.key,
@@ -64,7 +72,7 @@ impl SessionsHost for SessionsAdapter {
         kept
     }
 
-    fn ask(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
+    fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
         self.upstreams.fetch(request, deadline)
     }
 

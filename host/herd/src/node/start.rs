@@ -148,7 +148,7 @@ impl Node {
         let neighbour_count = neighbours.len();
         let linked: Arc<dyn PeersHost> =
             Arc::new(PeersAdapter { records, ingest, rollout: Arc::clone(&rollout), traffic: traffic.clone() });
-        peers.start(links, neighbours, linked, workers.rota());
+        peers.start(links, neighbours, linked, workers.rotation());
         let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve(admin_listener).await });
         // Clients last: a node that takes reports floods them.

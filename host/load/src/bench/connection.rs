@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::commands::{Commands, Expect};
 use super::pacer::Turns;
 use super::report::Tally;
-use herd_sys::socket::read_what_came;
+use herd_sys::socket::read_available;
 
 /// Sends and counts until the end of the load.
 pub(super) struct Connection {
@@ -169,7 +169,7 @@ impl UnderWay {
             (self.taken, self.come) = (0, self.come - self.taken);
             self.input.resize(self.come + 2 * READ_BYTES, 0);
         }
-        match read_what_came(stream, &mut self.input[self.come..]) {
+        match read_available(stream, &mut self.input[self.come..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => self.come += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -8,19 +8,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use herd_sys::KeptFiles;
+use herd_sys::FileStore;
 use herd_sys::file_name;
 
 /// The directory of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct CaseFiles {
-    files: KeptFiles,
+    files: FileStore,
 }
 
 impl CaseFiles {
     /// Names the directory, and does not look whether it is there.
     pub(crate) fn new(directory: &Path, node: &str) -> Self {
-        Self { files: KeptFiles::new(directory.join(file_name::of(node)), FILES_MAX) }
+        Self { files: FileStore::new(directory.join(file_name::of(node)), FILES_MAX) }
     }
 
     /// Keeps a case. None if it is there already.

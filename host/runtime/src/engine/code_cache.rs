@@ -16,12 +16,12 @@ use twox_hash::XxHash3_64;
 use wasmtime::component::Component;
 
 use herd_model::Digest;
-use herd_sys::KeptFiles;
+use herd_sys::FileStore;
 
 /// A directory of compiled guests.
 #[derive(Debug)]
 pub(crate) struct CodeCache {
-    files: KeptFiles,
+    files: FileStore,
     /// What code must have been compiled for: the version and the settings of the engine.
     compatibility: u64,
 }
@@ -33,8 +33,8 @@ impl CodeCache {
     ///
     /// It cannot be made, or others than its owner may write to it.
     pub(crate) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
-        let files = KeptFiles::new(directory.into(), FILES_MAX);
-        files.make()?;
+        let files = FileStore::new(directory.into(), FILES_MAX);
+        files.create_directory()?;
         let owner = rustix::process::geteuid().as_raw();
         let theirs = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
         if theirs(&std::fs::metadata(files.directory())?) {

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use herd_sys::guest_log::admits_guest_line;
+use herd_sys::guest_log::admit_guest_line;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -60,7 +60,7 @@ impl Lines {
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
             return;
         }
-        if !HUSHED.get() && admits_guest_line() {
+        if !HUSHED.get() && admit_guest_line() {
             tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
         }
         // The message of a panic spans two lines: where, and what.

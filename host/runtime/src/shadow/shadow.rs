@@ -215,7 +215,7 @@ impl Drop for Shadows {
 impl Shadow {
     fn offer(&self, recorded: &Arc<Recorded>, decision: &Decision) {
         let outcome = &*self.outcome;
-        if !self.share.takes(recorded.at.random.0)
+        if !self.share.includes(recorded.at.random.0)
             || matches!(recorded.asked, Asked::Answer { .. })
             || outcome.is_ending()
         {

@@ -1,13 +1,14 @@
-//! The batcher of a worker: decides the input of its sessions together.
+//! The batcher of a worker: decides the input of several sessions in one guest call.
 //!
-//! A guest call costs as much as deciding several lines, so one call takes the input of every session that was found
-//! ready at once. No session waits for company: the batcher runs when every ready session has been polled, and an idle node
-//! decides each line as it arrives.
+//! A guest call costs as much as deciding several lines, so one call takes the input of every session that is ready. No
+//! session waits for company: the batcher runs after every ready session has been polled, and an idle node decides each line
+//! as it arrives.
 //!
-//! When every live generation faults on a call, its inputs are decided one by one, and the one on which they still fault is
-//! halved until one line is left. That line ends its session; the other sessions lose only time.
+//! When every live generation faults on a call, the batcher decides the inputs of the call one by one, and bisects an input
+//! that faults again down to one line. That line ends its session; the other sessions lose only time.
 //!
-//! Knows nothing of sockets, tasks and clocks. Bounds: bytes and inputs per call; one queued input per session.
+//! Owns the queue of a worker and its batch. Knows nothing of sockets, tasks and clocks. Bounds: bytes and inputs per call; one
+//! queued input per session, which the session sees to.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
@@ -25,39 +26,42 @@ use super::session_core::SessionCore;
 use super::topics::SessionId;
 use crate::host::SessionsHost;
 
-/// A session, as the batcher sees it.
+/// Port: a session, as the batcher needs it.
 pub(crate) trait BatchedSession {
     fn id(&self) -> SessionId;
 
     fn core(&self) -> RefMut<'_, SessionCore>;
 
-    /// Notes that the session is not queued any more.
-    fn dequeued(&self);
+    /// Records that the session has left the queue.
+    fn on_dequeued(&self);
 
-    /// Completes a turn: writes the replies, and queues the session again or wakes its task where that is needed. `more` if
-    /// there may be more to decide.
-    fn settle(self: &Rc<Self>, more: bool);
+    /// Completes the session's turn: writes its replies, and then queues it again or wakes its task if necessary. `more` is true
+    /// if input may be left to decide.
+    fn finish_turn(self: &Rc<Self>, more: bool);
 }
 
-/// Sessions of one node on one worker whose input waits to be decided.
+/// The queue of sessions of one node on one worker whose input is to be decided.
 pub(crate) struct Batcher<S, M> {
     pub(crate) context: Arc<Context<S>>,
     queue: RefCell<VecDeque<Rc<M>>>,
     call: RefCell<Call<M>>,
 }
 
-/// One call of a guest. Reused from call to call for its allocations.
+/// One guest call. Reused from call to call for its allocations.
 struct Call<M> {
     batch: InputBatch,
-    /// One generation decides a call, so all its sessions are on one side.
+    /// One generation decides a call, so all its sessions are on one side of a canary.
     side: Side,
-    members: Vec<Member<M>>,
+    /// The sessions of the batch, in its order.
+    inputs: Vec<SessionInput<M>>,
+    /// Outcomes of the keeps of the decision that is being performed.
     keeps: Vec<Kept>,
 }
 
-/// A session with an input in the call.
-struct Member<M> {
+/// One input of the call and its session.
+struct SessionInput<M> {
     session: Rc<M>,
+    /// Bytes at the front of the input buffer that are in the call.
     window: usize,
     mark: Mark,
 }
@@ -67,7 +71,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         Self { context, queue: RefCell::default(), call: RefCell::default() }
     }
 
-    /// Queues the input of a session. True if nothing was queued before: then the batcher has to be run.
+    /// Queues a session. Returns true if the queue was empty: the caller then has to run the batcher.
     pub(crate) fn enqueue(&self, session: Rc<M>) -> bool {
         let mut queue = self.queue.borrow_mut();
         queue.push_back(session);
@@ -78,25 +82,27 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         self.queue.borrow().is_empty()
     }
 
-    /// Decides queued input, as much of it as one call takes.
-    pub(crate) fn decide_some(&self, at: Moment, now: Instant) {
+    /// Decides as much queued input as one call takes. `at` is the receipt time of all of it, `now` the same time on the
+    /// monotonic clock.
+    pub(crate) fn decide_batch(&self, at: Moment, now: Instant) {
         let mut call = self.call.borrow_mut();
+        // Read once per call: sessions of one batch must not be split by two shares of a canary that is being widened.
         let sides = self.context.host.sides();
-        while let Some(session) = self.next(&mut call, sides) {
-            if !self.add(&mut call, session, now) {
+        while let Some(session) = self.pop_fitting(&mut call, sides) {
+            if !self.push_input(&mut call, session, now) {
                 break;
             }
         }
         if !call.batch.is_empty() {
-            self.decide(&mut call, at, now);
+            self.decide_call(&mut call, at, now);
         }
         call.batch.clear();
-        call.members.clear();
+        call.inputs.clear();
     }
 
-    /// Takes the next session whose input fits into the call. A session on which a guest faulted has a call to itself, and
-    /// so have the sessions for which a canary decides.
-    fn next(&self, call: &mut Call<M>, sides: Sides) -> Option<Rc<M>> {
+    /// Removes the front of the queue if it fits into the call. An isolated session has a call of its own; sessions of the
+    /// canary and of the active generation have separate calls.
+    fn pop_fitting(&self, call: &mut Call<M>, sides: Sides) -> Option<Rc<M>> {
         let Call { batch, side, .. } = call;
         if batch.len() >= INPUTS_MAX || batch.bytes().len() >= BATCH_BYTES_MAX {
             return None;
@@ -104,25 +110,25 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         let mut queue = self.queue.borrow_mut();
         let front = queue.front()?;
         let side_of_front = sides.of(front.id().0);
-        // The queue keeps its order: a session that does not fit into this call is first in the next one, and is not
-        // overtaken again and again by those of the other side.
-        if !batch.is_empty() && (side_of_front != *side || front.core().suspect) {
+        // A session that does not fit ends the batch instead of being skipped: it is first in the next call. Otherwise sessions
+        // of the other side could overtake it again and again.
+        if !batch.is_empty() && (side_of_front != *side || front.core().isolated) {
             return None;
         }
         *side = side_of_front;
         queue.pop_front()
     }
 
-    /// Adds the input of a session to the call. False when the call has to go without more.
-    fn add(&self, call: &mut Call<M>, session: Rc<M>, now: Instant) -> bool {
-        session.dequeued();
+    /// Adds the input of a session to the call. Returns false if the call takes no further session.
+    fn push_input(&self, call: &mut Call<M>, session: Rc<M>, now: Instant) -> bool {
+        session.on_dequeued();
         let mut core = session.core();
         let (window, mark) = if core.conversation.closing {
             (None, Mark::More)
-        } else if !core.conversation.may_decide(&self.context) {
-            // Replies are in the way. The session keeps its input and comes back when its client has taken some.
+        } else if !core.conversation.has_reply_room(&self.context) {
+            // Its replies are at their limit. The session keeps its input and is queued again when its client has read some.
             drop(core);
-            session.settle(true);
+            session.finish_turn(true);
             return true;
         } else {
             let room = BATCH_BYTES_MAX.saturating_sub(call.batch.bytes().len()).min(WINDOW_BYTES);
@@ -133,123 +139,137 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             }
         };
         let Some(bytes) = window else {
-            let unfinished = core.conversation.input.is_unfinished();
-            core.timeouts.heard(now, false, unfinished);
+            // Nothing to decide yet: no whole line, or the session was closed while it was queued. No guest call, but the
+            // timeout of an unfinished line starts here.
+            let unfinished = core.conversation.input.has_unfinished_line();
+            core.timeouts.on_input(now, false, unfinished);
             drop(core);
-            session.settle(false);
+            session.finish_turn(false);
             return true;
         };
         let window = bytes.len();
         call.batch.push(Input { bytes, mark });
-        let alone = core.suspect;
+        let alone = core.isolated;
+        // Released before the decision: performing it borrows the core again.
         drop(core);
-        call.members.push(Member { session, window, mark });
+        call.inputs.push(SessionInput { session, window, mark });
         !alone
     }
 
-    fn decide(&self, call: &mut Call<M>, at: Moment, now: Instant) {
-        match self.context.host.inputs(at, &call.batch, call.side) {
+    fn decide_call(&self, call: &mut Call<M>, at: Moment, now: Instant) {
+        match self.context.host.decide_inputs(at, &call.batch, call.side) {
             Ok((decided_by, decision)) => {
-                let Call { members, keeps, .. } = call;
-                self.perform(decided_by, &decision, members, keeps, now);
+                let Call { inputs, keeps, .. } = call;
+                self.perform(decided_by, &decision, inputs, keeps, now);
             }
-            // One input of the call is at fault, and which one is not known: a fault must cost only the line that caused it.
+            // One input of the call made every generation fault, and which one is unknown. No effect of the call was performed,
+            // so each input can be decided again by itself.
             Err(_) => {
-                let mut members = std::mem::take(&mut call.members);
-                if members.len() == 1 {
-                    members.drain(..).for_each(|member| self.halve(member, call, at, now));
+                let mut inputs = std::mem::take(&mut call.inputs);
+                // A batch of one has already been decided alone: go straight on to its halves.
+                if inputs.len() == 1 {
+                    inputs.drain(..).for_each(|input| self.bisect(input, call, at, now));
                 } else {
-                    members.drain(..).for_each(|member| self.decide_alone(member, call, at, now));
+                    inputs.drain(..).for_each(|input| self.decide_alone(input, call, at, now));
                 }
             }
         }
     }
 
-    /// Decides the input of one session by itself.
-    fn decide_alone(&self, member: Member<M>, call: &mut Call<M>, at: Moment, now: Instant) {
+    /// Decides one input in a call of its own.
+    fn decide_alone(&self, input: SessionInput<M>, call: &mut Call<M>, at: Moment, now: Instant) {
         let batch = {
-            let core = member.session.core();
-            let bytes = core.conversation.input.first(member.window);
-            InputBatch::from_iter([Input { bytes, mark: member.mark }])
+            let core = input.session.core();
+            let bytes = core.conversation.input.prefix(input.window);
+            InputBatch::from_iter([Input { bytes, mark: input.mark }])
         };
-        match self.context.host.inputs(at, &batch, call.side) {
-            Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[member], &mut call.keeps, now),
-            Err(_) => self.halve(member, call, at, now),
+        match self.context.host.decide_inputs(at, &batch, call.side) {
+            Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[input], &mut call.keeps, now),
+            Err(_) => self.bisect(input, call, at, now),
         }
     }
 
-    /// Decides the first half of an input on which every generation faulted, or ends the session if it is one line.
+    /// Decides the first half of an input on which every generation faulted, or ends the session if the input is one line.
     ///
-    /// The second half stays in the input buffer. Its session is suspect until it is decided, so it cannot take the inputs of
-    /// other sessions along when it faults again.
-    fn halve(&self, mut member: Member<M>, call: &mut Call<M>, at: Moment, now: Instant) {
-        let mut core = member.session.core();
-        match core.conversation.input.half(member.window) {
-            Some(half) if member.mark != Mark::Overlong => {
-                core.suspect = true;
+    /// The second half stays in the input buffer. The session is isolated until it is decided, so another fault cannot affect
+    /// a batch with inputs of other sessions.
+    fn bisect(&self, mut input: SessionInput<M>, call: &mut Call<M>, at: Moment, now: Instant) {
+        let mut core = input.session.core();
+        match core.conversation.input.split_point(input.window) {
+            Some(half) if input.mark != Mark::Overlong => {
+                core.isolated = true;
                 drop(core);
-                (member.window, member.mark) = (half, Mark::More);
-                self.decide_alone(member, call, at, now);
+                // The end of the input belongs to the second half, which follows in a later call.
+                (input.window, input.mark) = (half, Mark::More);
+                self.decide_alone(input, call, at, now);
             }
+            // One line is left, or the first bytes of a line over the limit. Clients match replies to lines by order, so the
+            // line cannot be skipped: the session ends.
             _ => {
                 core.close();
                 drop(core);
-                member.session.settle(false);
+                input.session.finish_turn(false);
             }
         }
     }
 
+    /// Performs a decision: the effects of each input in the session of that input, in order.
     fn perform(
         &self,
         decided_by: GenerationId,
         decision: &Decision,
-        members: &[Member<M>],
+        inputs: &[SessionInput<M>],
         keeps: &mut Vec<Kept>,
         now: Instant,
     ) {
         keeps.clear();
-        // A pass ahead of the effects, so that the waits for the memory of the records overlap.
+        // Prefetches in a pass of its own, so that the cache misses of the records overlap instead of adding up.
         for effect in &decision.effects {
             if let Effect::Keep(keep) = effect {
-                self.context.host.expect(decision.bytes(keep.key));
+                self.context.host.prefetch(decision.bytes(keep.key));
             }
         }
-        // The effects of all inputs are one list; `Done` ends those of each.
+        // The effects of all inputs are one list, in which `Done` ends those of each input. The check at the guest boundary has
+        // made sure that every input has one.
         let mut effects = decision.effects.iter();
-        for Member { session, window, mark } in members {
+        for SessionInput { session, window, mark } in inputs {
             let mut core = session.core();
             let SessionCore { conversation, timeouts, .. } = &mut *core;
             for effect in effects.by_ref() {
                 if let Effect::Done(progress) = effect {
-                    conversation.decided(&self.context, progress, *window, *mark);
-                    let unfinished = conversation.input.is_unfinished();
-                    timeouts.heard(now, progress.consumed > 0, unfinished);
+                    conversation.apply_progress(&self.context, progress, *window, *mark);
+                    let unfinished = conversation.input.has_unfinished_line();
+                    timeouts.on_input(now, progress.consumed > 0, unfinished);
                     break;
                 }
                 conversation.perform(&self.context, decided_by, decision, effect, ReplySlot::default(), keeps);
             }
-            let more = conversation.input.has_unseen();
+            // Bytes that the call did not contain. Bytes that the guest saw and left need new input before the next call.
+            let more = conversation.input.has_unscanned();
             let closing = conversation.closing;
-            core.suspect &= more;
+            core.isolated &= more;
             if closing {
                 core.close();
             }
             drop(core);
-            session.settle(more);
+            session.finish_turn(more);
         }
     }
 }
 
 impl<M> Default for Call<M> {
     fn default() -> Self {
-        Self { batch: InputBatch::default(), side: Side::default(), members: Vec::new(), keeps: Vec::new() }
+        Self { batch: InputBatch::default(), side: Side::default(), inputs: Vec::new(), keeps: Vec::new() }
     }
 }
 
-/// Bytes that one call takes of one session, unless its first line is longer: some sixty reports.
+/// Bytes that one call takes from one session, unless its first line is longer: about sixty reports.
 const WINDOW_BYTES: usize = 4 << 10;
-/// Bytes that one call takes of all sessions: two full windows. A larger batch gains nothing, and a call full of the
-/// slowest commands stays far below its deadline.
+/// Bytes at which a call takes no further session: two full windows. A larger batch gains nothing, and a call full of the slowest
+/// commands stays far below its deadline.
 const BATCH_BYTES_MAX: usize = 8 << 10;
 /// Inputs in one call, as `wit/logic.wit` promises.
 const INPUTS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What all sessions of a node share, without sockets.
+//! The environment of a session, without sockets: the same for all sessions of a node.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::topics::Topics;
 use crate::host::SessionsHost;
 use crate::limits::SessionLimits;
 
-/// The node, its topics and the limits of a session.
+/// The node behind its port, its topics, and the limits of a session.
 pub(crate) struct Context<S> {
     pub(crate) host: Arc<S>,
     pub(crate) topics: Arc<Topics>,

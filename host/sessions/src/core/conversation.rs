@@ -1,29 +1,31 @@
-//! A session without its socket: what came and is not decided, what was decided and is not out.
+//! The conversation with one client: undecided input, unsent replies, subscriptions.
 //!
-//! It performs the effects of a decision, in their order. They have been checked where they left the guest, so spans and
-//! ties hold here.
+//! Performs the effects of decisions, in their order. Effects are checked where they leave the guest, so the spans and ties
+//! of a decision are valid here. Knows nothing of sockets and of other sessions.
+//!
+//! Bounds: unsent bytes, pending fetches and queued replies, above which no more input is decided.
 
 use std::net::SocketAddr;
 
+use herd_model::{FetchRequest, GenerationId, Kept};
 use herd_sdk::{Decision, Effect, FanOut, Mark, Progress};
+use herd_sys::guest_log::log_note;
 
 use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
-use crate::core::reply_queue::{ReplyQueue, ReplySlot, Waiting};
+use crate::core::reply_queue::{PendingFetch, ReplyQueue, ReplySlot};
 use crate::core::topics::{SessionId, Subscriptions};
 use crate::host::{KeepRequest, SessionsHost};
-use herd_model::FetchRequest;
-use herd_model::GenerationId;
-use herd_model::Kept;
-use herd_sys::guest_log::log_note;
 
-/// What one client and a node have to say to each other.
+/// Input, replies and subscriptions of one client.
 pub(crate) struct Conversation {
     pub(crate) id: SessionId,
     pub(crate) address: SocketAddr,
     pub(crate) input: InputBuffer,
     pub(crate) replies: ReplyQueue,
+    /// Absent until the first subscription: most sessions have none.
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// No more input is decided; the session ends once its replies are written.
     pub(crate) closing: bool,
 }
 
@@ -33,46 +35,54 @@ impl Conversation {
         Self { id, address, input, replies, subscriptions: None, closing: false }
     }
 
-    /// Whether there is room for what more input would bring.
-    pub(crate) fn may_decide<S: SessionsHost>(&self, context: &Context<S>) -> bool {
-        self.replies.bytes() < context.limits.output_bytes_max()
-            && self.replies.waiting() < FETCHES_MAX
+    /// Returns whether the replies are below their limits, so that more input may be decided.
+    ///
+    /// The limits are checked before a call and not within it: a decision is performed whole, so they can be exceeded by what
+    /// one window of input brings.
+    pub(crate) fn has_reply_room<S: SessionsHost>(&self, context: &Context<S>) -> bool {
+        self.replies.unsent_bytes() < context.limits.output_bytes_max()
+            && self.replies.pending_fetches() < FETCHES_MAX
             && self.replies.queued() < QUEUED_MAX
     }
 
-    /// What to decide next, about so many bytes of it.
+    /// Returns the input to decide next, about `bytes` bytes of it.
     pub(crate) fn window<S: SessionsHost>(&self, context: &Context<S>, bytes: usize) -> Window<'_> {
         self.input.window(context.limits.line_bytes_max, bytes)
     }
 
-    /// No more input is decided; the session ends once its replies are out.
+    /// Discards undecided input. The session ends once its replies are written.
     pub(crate) fn close(&mut self) {
         self.closing = true;
         self.input.clear();
     }
 
-    /// A window of this many bytes is decided.
-    pub(crate) fn decided<S: SessionsHost>(
+    /// Applies the progress of a decision on a window of this many bytes.
+    pub(crate) fn apply_progress<S: SessionsHost>(
         &mut self,
         context: &Context<S>,
         progress: Progress,
         window: usize,
         mark: Mark,
     ) {
+        // Before `consume`, which removes the bytes.
         if let Some(traffic) = context.host.traffic() {
-            traffic.received(self.id.0, self.address, self.input.first(progress.consumed));
+            traffic.received(self.id.0, self.address, self.input.prefix(progress.consumed));
         }
         self.input.consume(progress.consumed, window, progress.awaits);
         match mark {
+            // The rest of the line may be of any length and is not read, so nothing behind it can be decided.
             Mark::Overlong => self.close(),
+            // A close effect came before this point, when the input was not consumed yet and could not be cleared.
             _ if self.closing => self.close(),
+            // No delimiter will follow: bytes that the guest left are not a command.
             Mark::End => self.input.clear(),
             Mark::More => {}
         }
     }
 
-    /// Performs an effect of a decision of a generation. Fetches hold the slot that it answers into, or one of their own.
-    /// `keeps` holds what became of the keeps of the decision so far.
+    /// Performs an effect of a decision of a generation. A fetch inherits `slot`, the slot of the fetch that the decision
+    /// answers, or begins a new one. `keeps` collects the outcomes of the keeps of the decision, to which its ties refer by
+    /// number.
     pub(crate) fn perform<S: SessionsHost>(
         &mut self,
         context: &Context<S>,
@@ -84,6 +94,8 @@ impl Conversation {
     ) {
         match effect {
             Effect::Reply(reply) => {
+                // A keep that was outranked is a success for the client: a newer record of its key is kept. Only a keep for
+                // which no room was left turns the reply into its fallback.
                 let refused = reply.tie.filter(|tie| keeps[tie.keep as usize] == Kept::NoRoom);
                 self.replies.push(decision.bytes(refused.map_or(reply.bytes, |tie| tie.otherwise)));
             }
@@ -97,9 +109,9 @@ impl Conversation {
                     FanOut::TheseFirst(peers) => Some(decision.bytes(peers)),
                 },
             })),
-            Effect::Fetch(fetch) => self.replies.push_fetch(Waiting {
-                asked_by: decided_by,
-                asked: Some(FetchRequest {
+            Effect::Fetch(fetch) => self.replies.push_fetch(PendingFetch {
+                generation: decided_by,
+                request: Some(FetchRequest {
                     upstream: decision.bytes(fetch.upstream).into(),
                     method: fetch.method,
                     path: decision.bytes(fetch.path).into(),
@@ -116,12 +128,13 @@ impl Conversation {
                 }
             }
             Effect::Publish(publish) => {
+                // Only a keep that was applied is news to subscribers; an outranked one would show them an old record.
                 let applied = |keep: u32| matches!(keeps[keep as usize], Kept::Applied(_));
                 if publish.tie.is_none_or(applied) {
                     context.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));
                 }
             }
-            // What of the input was consumed is said at its end.
+            // Not `close()`, which would clear the input: `Done` still follows and counts the bytes that were consumed.
             Effect::Close => self.closing = true,
             Effect::Note(note) => log_note(decision, note, decided_by),
             Effect::Done(_) | Effect::Refuse(_) => {}
@@ -132,12 +145,12 @@ impl Conversation {
         let (id, pushes_max) = (self.id, context.limits.pushes_max);
         let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
         if !subscriptions.subscribe(&context.topics, topic) {
-            tracing::debug!(client.addr = %self.address, "a session is on too many topics; one more was not joined");
+            tracing::debug!(client.addr = %self.address, "subscription refused: the session has too many topics");
         }
     }
 }
 
-/// Fetches under way in one session. A read may bring more `WHATSAT`s than that; they start as others end.
+/// Fetches under way in one session. One read may bring more `WHATSAT`s; those start as others end.
 pub(crate) const FETCHES_MAX: usize = 16;
-/// ReplyQueue and fetches that wait for one another; above it, nothing more is decided.
+/// Replies and fetches that wait behind a pending fetch; above it, no more input is decided.
 const QUEUED_MAX: usize = 1024;

@@ -1,132 +1,142 @@
-//! Input that was read and not yet consumed.
+//! Input of a session that was read and not yet consumed by a guest.
 //!
-//! A guest is only called when what it waits for is there, and only new bytes are looked at for that, so a client
-//! that sends byte by byte costs a look at each byte and one call per line.
+//! Owns the bytes and what the guest awaits: a delimiter, or a number of bytes. Calls no guest itself: it returns a window of
+//! input only once the awaited bytes have arrived. A client that sends byte by byte costs a scan of each byte once and one
+//! call per line.
+//!
+//! Bounds: the length of a line, which the caller passes. What one read brings is bounded by the read.
 
 use herd_sdk::{Awaiting, Mark};
 
-/// What is left over of a session's input.
+/// The unconsumed input of a session.
 #[derive(Debug)]
 pub(crate) struct InputBuffer {
-    rest: Vec<u8>,
-    /// How many bytes of the rest the guest has seen.
-    seen: usize,
+    unconsumed: Vec<u8>,
+    /// Number of leading bytes that a guest has seen and not consumed. They hold nothing that it awaits.
+    scanned: usize,
     awaits: Awaiting,
     /// The client has ended its input.
     ended: bool,
 }
 
-/// What is to be decided now.
+/// The input to decide next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Window<'a> {
-    /// Nothing: what the guest waits for is not there yet.
+    /// The bytes that the guest awaits have not arrived.
     Nothing,
-    /// These bytes.
+    /// Bytes that contain what the guest awaits, and what their end means.
     Input(&'a [u8], Mark),
-    /// The beginning of a line that is over the limit.
+    /// The beginning of a line over the limit.
     Overlong(&'a [u8]),
 }
 
 impl InputBuffer {
     pub(crate) fn new() -> Self {
-        Self { rest: Vec::new(), seen: 0, awaits: Awaiting::Delimiter(b'\n'), ended: false }
+        Self { unconsumed: Vec::new(), scanned: 0, awaits: Awaiting::Delimiter(b'\n'), ended: false }
     }
 
-    /// Takes what a read brought.
+    /// Appends the bytes of a read.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        self.rest.extend_from_slice(bytes);
+        self.unconsumed.extend_from_slice(bytes);
     }
 
-    /// Takes the end of the input.
+    /// Marks the end of the input.
     pub(crate) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// The client has ended its input.
-    pub(crate) fn ended(&self) -> bool {
+    /// Returns whether the client has ended its input.
+    pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// There is part of a line.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        !self.rest.is_empty()
+    /// Returns whether part of a line waits for the rest.
+    pub(crate) fn has_unfinished_line(&self) -> bool {
+        !self.unconsumed.is_empty()
     }
 
-    /// What to decide now: at least what the guest waits for, and beyond that about `bytes` bytes.
+    /// Returns the input to decide next: up to what the guest awaits, and further to about `bytes` bytes.
     pub(crate) fn window(&self, line_bytes_max: usize, bytes: usize) -> Window<'_> {
-        let rest = &*self.rest;
+        let unconsumed = &*self.unconsumed;
         // A carriage return before the newline belongs to the line end, which is two bytes at most.
         let longest = line_bytes_max + 2;
         let needed = match self.awaits {
             Awaiting::Delimiter(byte) => {
-                let new = rest.get(self.seen..).unwrap_or_default();
-                let end = new.iter().position(|&other| other == byte).map(|position| self.seen + position);
-                let line = end.unwrap_or(rest.len());
-                let returned = usize::from(rest[..line].last() == Some(&b'\r'));
+                // Only new bytes are scanned: the guest has seen the others and found no delimiter. Scanning all of them on every
+                // read would make a client that sends byte by byte cost the square of its line.
+                let new = unconsumed.get(self.scanned..).unwrap_or_default();
+                let end = new.iter().position(|&other| other == byte).map(|position| self.scanned + position);
+                let line = end.unwrap_or(unconsumed.len());
+                let returned = usize::from(unconsumed[..line].last() == Some(&b'\r'));
                 if line - returned > line_bytes_max || line > longest {
-                    return Window::Overlong(&rest[..line.min(line_bytes_max)]);
+                    return Window::Overlong(&unconsumed[..line.min(line_bytes_max)]);
                 }
                 end.map(|end| end + 1)
             }
             Awaiting::Bytes(count) => {
-                let needed = self.seen.saturating_add(count as usize);
+                // Refused as soon as the guest asks for too much, and not when the bytes arrive: the buffer must not grow so far.
+                let needed = self.scanned.saturating_add(count as usize);
                 if needed > longest {
-                    return Window::Overlong(&rest[..rest.len().min(line_bytes_max)]);
+                    return Window::Overlong(&unconsumed[..unconsumed.len().min(line_bytes_max)]);
                 }
-                (needed <= rest.len()).then_some(needed)
+                (needed <= unconsumed.len()).then_some(needed)
             }
         };
         match needed {
             Some(needed) => {
-                let window = &rest[..needed.max(bytes.min(longest)).min(rest.len())];
-                let all = window.len() == rest.len();
+                let window = &unconsumed[..needed.max(bytes.min(longest)).min(unconsumed.len())];
+                // `End` goes only with the last bytes; a shorter window is followed by another.
+                let all = window.len() == unconsumed.len();
                 Window::Input(window, if self.ended && all { Mark::End } else { Mark::More })
             }
-            None if self.ended && !rest.is_empty() => Window::Input(rest, Mark::End),
+            None if self.ended && !unconsumed.is_empty() => Window::Input(unconsumed, Mark::End),
             None => Window::Nothing,
         }
     }
 
-    /// How many bytes the first half of a window of this length takes, cut behind a delimiter; nothing if it cannot
-    /// be halved.
-    pub(crate) fn half(&self, window: usize) -> Option<usize> {
+    /// Returns the length of the first half of a window of this length, cut behind a delimiter; `None` if the window is one
+    /// line or the guest awaits counted bytes, which cannot be split.
+    pub(crate) fn split_point(&self, window: usize) -> Option<usize> {
         let Awaiting::Delimiter(byte) = self.awaits else { return None };
-        let ends = |range: &[u8]| range.iter().position(|&other| other == byte).map(|position| position + 1);
-        let first = ends(&self.rest[..window])?;
+        let line_end = |range: &[u8]| range.iter().position(|&other| other == byte).map(|position| position + 1);
+        let first = line_end(&self.unconsumed[..window])?;
+        // The last line end before the middle, or else the first one behind it: some half is always shorter than the window.
         let middle = window / 2;
-        let half = self.rest[..middle].iter().rposition(|&other| other == byte).map_or(first, |end| end + 1);
+        let half = self.unconsumed[..middle].iter().rposition(|&other| other == byte).map_or(first, |end| end + 1);
         (half < window).then_some(half)
     }
 
-    /// The first bytes of what is left over.
-    pub(crate) fn first(&self, count: usize) -> &[u8] {
-        &self.rest[..count.min(self.rest.len())]
+    /// Returns the first `count` bytes, or all if there are fewer.
+    pub(crate) fn prefix(&self, count: usize) -> &[u8] {
+        &self.unconsumed[..count.min(self.unconsumed.len())]
     }
 
-    /// The guest has consumed so much of a window of this length and waits for this.
+    /// Removes the bytes that the guest consumed of a window of this length, and sets what it awaits next.
     pub(crate) fn consume(&mut self, consumed: usize, window: usize, awaits: Awaiting) {
-        self.rest.drain(..consumed);
-        self.seen = window - consumed;
+        self.unconsumed.drain(..consumed);
+        // The guest has seen the whole window: what it left of that is not shown to it again before new bytes arrive.
+        self.scanned = window - consumed;
         self.awaits = awaits;
-        if self.rest.is_empty() && self.rest.capacity() > KEEP_BYTES_MAX {
-            self.rest = Vec::new();
+        // Thousands of idle sessions must not each hold the buffer of their longest line.
+        if self.unconsumed.is_empty() && self.unconsumed.capacity() > RETAINED_BYTES_MAX {
+            self.unconsumed = Vec::new();
         }
     }
 
-    /// There are bytes that the guest has not seen.
-    pub(crate) fn has_unseen(&self) -> bool {
-        self.rest.len() > self.seen
+    /// Returns whether some bytes have not been shown to the guest.
+    pub(crate) fn has_unscanned(&self) -> bool {
+        self.unconsumed.len() > self.scanned
     }
 
-    /// Nothing of the rest will be decided.
+    /// Discards the input.
     pub(crate) fn clear(&mut self) {
-        self.rest = Vec::new();
-        self.seen = 0;
+        self.unconsumed = Vec::new();
+        self.scanned = 0;
     }
 }
 
-/// A session keeps a buffer of at most this many bytes from line to line: room for the usual report.
-const KEEP_BYTES_MAX: usize = 256;
+/// Capacity that a session retains from line to line, in bytes: room for the usual report.
+const RETAINED_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -141,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_before_what_is_awaited_is_there() {
+    fn window_is_empty_until_the_awaited_bytes_arrive() {
         let mut input = InputBuffer::new();
         for byte in b"IAMA" {
             input.extend(&[*byte]);
@@ -161,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_input_completes_a_rest() {
+    fn window_at_end_of_input_includes_a_line_without_delimiter() {
         let mut input = input(b"line\nrest");
         input.end();
         assert_eq!(input.window(16, 5), Window::Input(b"line\n", Mark::More), "the rest comes after it");
@@ -173,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_greatest_length_fits_whatever_its_line_end_and_one_byte_more_does_not() {
+    fn line_limit_excludes_the_line_end_and_is_exact() {
         assert_eq!(input(b"12345678\nnext").window(8, 4), Window::Input(b"12345678\n", Mark::More));
         assert_eq!(input(b"12345678\r\nnext").window(8, 4), Window::Input(b"12345678\r\n", Mark::More));
         assert_eq!(input(b"12345678\r").window(8, 4), Window::Nothing, "a newline may follow");
@@ -186,23 +196,23 @@ mod tests {
     }
 
     #[test]
-    fn a_window_never_holds_a_second_line_over_the_limit() {
+    fn window_never_holds_a_second_line_over_the_limit() {
         let short_then_long = input(b"1\n1234\n");
         assert_eq!(short_then_long.window(3, 99), Window::Input(b"1\n123", Mark::More));
     }
 
     #[test]
-    fn counted_bytes_beyond_the_limit_are_refused_before_they_come() {
+    fn line_limit_refuses_counted_bytes_before_they_arrive() {
         let mut input = input(b"ab\n");
         input.consume(3, 3, Awaiting::Bytes(11));
         assert_eq!(input.window(8, 4), Window::Overlong(b""));
     }
 
     #[test]
-    fn a_window_is_halved_behind_a_line_until_one_is_left() {
+    fn split_point_halves_a_window_at_line_ends_down_to_one_line() {
         let input = input(b"a\nbb\nccc\nrest");
-        assert_eq!(input.half(13), Some(5));
-        assert_eq!(input.half(5), Some(2));
-        assert_eq!(input.half(2), None);
+        assert_eq!(input.split_point(13), Some(5));
+        assert_eq!(input.split_point(5), Some(2));
+        assert_eq!(input.split_point(2), None);
     }
 }

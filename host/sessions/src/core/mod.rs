@@ -1,7 +1,7 @@
-//! Sessions without their sockets: input in, effects performed, replies out.
+//! Sessions without their sockets: bytes in, effects performed, replies out.
 //!
-//! Owns the input that is not decided yet, the order of replies, batches of input, timeouts and topics. Knows nothing of
-//! sockets, tasks and clocks: time is an argument. A simulator runs this code as it is.
+//! Owns undecided input, the order of replies, the batches of a worker, timeouts and topics. Knows nothing of sockets, tasks
+//! and clocks: time is an argument, so tests and a simulator run this code as it is. Each file names its bounds.
 
 pub(crate) mod batcher;
 pub(crate) mod context;

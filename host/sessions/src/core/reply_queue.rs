@@ -1,248 +1,262 @@
-//! The order of replies: that of the commands, however long some of them wait.
+//! The order of replies: that of the commands, however long some of them wait for an upstream.
 //!
-//! A fetch holds its slot. What its answer brings, further fetches included, goes into that slot. What is ready
-//! at the head goes out; what is ready behind a waiting slot waits with it.
+//! A fetch holds a slot in the order. Everything that its answer brings, further fetches included, goes into that slot. Replies
+//! leave from the head; a reply behind a pending slot waits with it, because clients match replies to commands by order.
+//!
+//! Owns replies until they are written. Knows nothing of sockets and upstreams. Unbounded by itself: the caller checks
+//! [`unsent_bytes`](ReplyQueue::unsent_bytes), [`queued`](ReplyQueue::queued) and
+//! [`pending_fetches`](ReplyQueue::pending_fetches) before it decides more input.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use herd_model::FetchRequest;
-use herd_model::GenerationId;
+use herd_model::{FetchRequest, GenerationId};
 
-/// Which fetch of a session.
+/// Identifies a fetch within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FetchId(u32);
 
 /// A fetch that holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    /// Who asked, and decides the answer.
-    pub(crate) asked_by: GenerationId,
-    /// What is asked. Taken when the fetch starts.
-    pub(crate) asked: Option<FetchRequest>,
-    /// What the guest needs to finish.
+pub(crate) struct PendingFetch {
+    /// The generation that made the fetch, which decides the answer.
+    pub(crate) generation: GenerationId,
+    /// The request. `None` once the fetch has started.
+    pub(crate) request: Option<FetchRequest>,
+    /// Bytes with which the guest resumes the command; opaque to the host.
     pub(crate) token: Vec<u8>,
-    /// The reply when nobody decides the answer.
+    /// The fallback reply, sent if the answer is not decided.
     pub(crate) otherwise: Vec<u8>,
-    /// The slot that it holds.
+    /// The state of the reply slot that the fetch holds.
     pub(crate) slot: ReplySlot,
 }
 
-/// A slot among the replies, which the fetches that are made in turn for it inherit.
+/// The state of a reply slot, inherited by each fetch that follows another in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReplySlot {
-    /// When its time is over. Set when its first fetch starts.
+    /// Deadline of the slot. Set when its first fetch starts.
     pub(crate) deadline: Option<Instant>,
-    /// How many fetches were answered for it.
-    pub(crate) answered: u32,
+    /// Number of fetches that were answered in this slot.
+    pub(crate) answers: u32,
 }
 
+/// An element of the queue: behind the first pending fetch, replies wait too.
 #[derive(Debug)]
-enum Slot {
+enum QueuedReply {
     Ready(Vec<u8>),
-    Waiting(FetchId, Box<Waiting>),
+    Pending(FetchId, Box<PendingFetch>),
 }
 
-/// The replies of a session that are not out yet.
+/// The replies of a session that are not written yet, and the fetches that hold slots among them.
 #[derive(Debug, Default)]
 pub(crate) struct ReplyQueue {
-    /// Ready to be written.
+    /// Bytes to be written, in order, with the bytes at the front that are already written.
     out: Vec<u8>,
-    /// How much of `out` is written.
+    /// Number of bytes of `out` that are written.
     written: usize,
-    slots: VecDeque<Slot>,
-    /// Bytes that are ready and wait behind a fetch.
-    slots_bytes: usize,
-    /// How much of `out` the traffic log has seen.
+    /// Everything from the first pending fetch on. Its front is a pending fetch whenever no slot is open.
+    queue: VecDeque<QueuedReply>,
+    /// Bytes of the replies in `queue`.
+    queued_bytes: usize,
+    /// Number of bytes of `out` that the traffic log has.
     logged: usize,
-    /// Where the next reply goes: behind everything, or into a slot.
+    /// Index in `queue` at which the next reply goes while a slot is open; otherwise it goes to the end.
     cursor: Option<usize>,
+    /// May wrap around: a session never has 2^32 fetches pending.
     next_id: u32,
-    waiting: usize,
+    pending_fetches: usize,
 }
 
 impl ReplyQueue {
-    /// Adds a reply.
+    /// Adds a reply: into the open slot, or else to the end.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if self.slots.is_empty() {
+        // An empty queue means that no fetch precedes the reply, so it skips the queue and its allocation. This is the path of
+        // nearly every reply. It holds for an open slot too: the only slot left the queue when it was opened.
+        if self.queue.is_empty() {
             self.out.extend_from_slice(bytes);
         } else {
-            self.slots_bytes += bytes.len();
-            self.insert(Slot::Ready(bytes.to_vec()));
+            self.queued_bytes += bytes.len();
+            self.insert(QueuedReply::Ready(bytes.to_vec()));
         }
     }
 
-    /// Adds a slot for a fetch.
-    pub(crate) fn push_fetch(&mut self, waiting: Waiting) {
+    /// Adds a fetch, which holds a slot: in the open slot, or else at the end.
+    pub(crate) fn push_fetch(&mut self, fetch: PendingFetch) {
         let id = FetchId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
-        self.waiting += 1;
-        self.insert(Slot::Waiting(id, Box::new(waiting)));
+        self.pending_fetches += 1;
+        self.insert(QueuedReply::Pending(id, Box::new(fetch)));
     }
 
-    /// The next fetch that has not started, marked as started.
-    pub(crate) fn start_next(&mut self) -> Option<(FetchId, FetchRequest, &mut Waiting)> {
-        self.slots.iter_mut().find_map(|slot| match slot {
-            Slot::Waiting(id, waiting) => waiting.asked.take().map(|asked| (*id, asked, &mut **waiting)),
-            Slot::Ready(_) => None,
+    /// Returns the first fetch that has not started, and marks it as started.
+    pub(crate) fn start_next(&mut self) -> Option<(FetchId, FetchRequest, &mut PendingFetch)> {
+        self.queue.iter_mut().find_map(|reply| match reply {
+            QueuedReply::Pending(id, fetch) => fetch.request.take().map(|request| (*id, request, &mut **fetch)),
+            QueuedReply::Ready(_) => None,
         })
     }
 
-    /// Opens the slot of a fetch: until [`close_slot`](Self::close_slot), what is added goes there.
-    pub(crate) fn open_slot(&mut self, id: FetchId) -> Option<Waiting> {
-        let held = |slot: &Slot| matches!(slot, Slot::Waiting(other, _) if *other == id);
-        let index = self.slots.iter().position(held)?;
-        let Some(Slot::Waiting(_, waiting)) = self.slots.remove(index) else { return None };
-        self.waiting -= 1;
+    /// Opens the slot of a fetch: replies and fetches go there until [`close_slot`](Self::close_slot). Returns `None` if the
+    /// fetch holds no slot.
+    pub(crate) fn open_slot(&mut self, id: FetchId) -> Option<PendingFetch> {
+        let held_by = |reply: &QueuedReply| matches!(reply, QueuedReply::Pending(other, _) if *other == id);
+        // The index stays valid while the slot is open: nothing else inserts or removes before the slot is closed.
+        let index = self.queue.iter().position(held_by)?;
+        let Some(QueuedReply::Pending(_, fetch)) = self.queue.remove(index) else { return None };
+        self.pending_fetches -= 1;
         self.cursor = Some(index);
-        Some(*waiting)
+        Some(*fetch)
     }
 
-    /// Closes the slot, and lets out what is ready at the head.
+    /// Closes the open slot, and moves the replies at the head of the queue to the output.
     pub(crate) fn close_slot(&mut self) {
         self.cursor = None;
-        while let Some(Slot::Ready(_)) = self.slots.front() {
-            if let Some(Slot::Ready(bytes)) = self.slots.pop_front() {
-                self.slots_bytes -= bytes.len();
+        // Up to the next pending fetch only. Replies behind it are ready as well, but the client would take them for the reply
+        // of the command that the fetch belongs to.
+        while let Some(QueuedReply::Ready(_)) = self.queue.front() {
+            if let Some(QueuedReply::Ready(bytes)) = self.queue.pop_front() {
+                self.queued_bytes -= bytes.len();
                 self.out.extend_from_slice(&bytes);
             }
         }
     }
 
-    /// How many fetches hold a slot.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting
+    /// Number of fetches that hold a slot.
+    pub(crate) fn pending_fetches(&self) -> usize {
+        self.pending_fetches
     }
 
-    /// How many replies and fetches wait for one another.
+    /// Number of replies and fetches from the first pending fetch on.
     pub(crate) fn queued(&self) -> usize {
-        self.slots.len()
+        self.queue.len()
     }
 
-    /// How many bytes wait, for the client or behind a fetch.
-    pub(crate) fn bytes(&self) -> usize {
-        self.unwritten().len() + self.slots_bytes
+    /// Number of reply bytes that wait for the socket or behind a fetch.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unwritten().len() + self.queued_bytes
     }
 
-    /// What became ready since this was asked last.
-    pub(crate) fn unlogged(&mut self) -> &[u8] {
+    /// Returns the output that was added since the last call, for the traffic log.
+    pub(crate) fn take_unlogged(&mut self) -> &[u8] {
         let from = std::mem::replace(&mut self.logged, self.out.len());
         &self.out[from..]
     }
 
-    /// What to write next.
+    /// Returns the bytes to write next.
     pub(crate) fn unwritten(&self) -> &[u8] {
         &self.out[self.written..]
     }
 
-    /// So much was written.
-    pub(crate) fn wrote(&mut self, count: usize) {
+    /// Marks bytes as written.
+    pub(crate) fn mark_written(&mut self, count: usize) {
         self.written += count;
         if self.written == self.out.len() {
             self.written = 0;
             self.logged = 0;
             self.out.clear();
-            if self.out.capacity() > KEEP_BYTES_MAX {
+            // Thousands of idle sessions must not each hold the buffer of their largest burst.
+            if self.out.capacity() > RETAINED_BYTES_MAX {
                 self.out = Vec::new();
             }
         } else if self.written > self.out.len() / 2 {
-            // What is written is given back now and then: a client that always leaves a byte must not make this grow.
+            // Written bytes are removed even though the output never becomes empty: a client that always leaves one byte unread
+            // must not make the buffer grow. Only past the middle, so that no more bytes are moved than were written.
             self.out.drain(..self.written);
             self.logged = self.logged.saturating_sub(self.written);
             self.written = 0;
         }
     }
 
-    /// Every reply is out.
-    pub(crate) fn all_out(&self) -> bool {
-        self.slots.is_empty() && self.unwritten().is_empty()
+    /// Returns whether every reply is written and no fetch is pending.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.unwritten().is_empty()
     }
 
-    fn insert(&mut self, slot: Slot) {
+    fn insert(&mut self, reply: QueuedReply) {
         match &mut self.cursor {
             Some(cursor) => {
-                self.slots.insert(*cursor, slot);
+                self.queue.insert(*cursor, reply);
                 *cursor += 1;
             }
-            None => self.slots.push_back(slot),
+            None => self.queue.push_back(reply),
         }
     }
 }
 
-/// A session keeps an output buffer of at most this many bytes from reply to reply.
-const KEEP_BYTES_MAX: usize = 512;
+/// Capacity of the output buffer that a session retains from reply to reply, in bytes.
+const RETAINED_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn waiting(name: &str) -> Waiting {
-        let asked = FetchRequest { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
-        Waiting {
-            asked_by: GenerationId(1),
-            asked: Some(asked),
+    fn pending(name: &str) -> PendingFetch {
+        let request = FetchRequest { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
+        PendingFetch {
+            generation: GenerationId(1),
+            request: Some(request),
             token: name.into(),
             otherwise: vec![],
             slot: ReplySlot::default(),
         }
     }
 
-    fn started(replies: &mut ReplyQueue) -> FetchId {
+    fn start(replies: &mut ReplyQueue) -> FetchId {
         replies.start_next().unwrap().0
     }
 
     #[test]
-    fn replies_behind_a_fetch_wait_for_it() {
+    fn reply_queue_holds_replies_behind_a_fetch() {
         let mut replies = ReplyQueue::default();
         replies.push(b"1");
-        replies.push_fetch(waiting("a"));
+        replies.push_fetch(pending("a"));
         replies.push(b"3");
         assert_eq!(replies.unwritten(), b"1");
-        let id = started(&mut replies);
+        let id = start(&mut replies);
         assert!(replies.start_next().is_none(), "a fetch starts once");
         assert_eq!(replies.open_slot(id).unwrap().token, b"a");
         replies.push(b"2");
         replies.close_slot();
         assert_eq!(replies.unwritten(), b"123");
-        replies.wrote(2);
-        assert_eq!((replies.unwritten(), replies.all_out()), (&b"3"[..], false));
-        replies.wrote(1);
-        assert!(replies.all_out());
+        replies.mark_written(2);
+        assert_eq!((replies.unwritten(), replies.is_empty()), (&b"3"[..], false));
+        replies.mark_written(1);
+        assert!(replies.is_empty());
     }
 
     #[test]
-    fn what_waits_is_counted_and_what_is_written_is_given_back() {
+    fn reply_queue_counts_unsent_bytes_and_frees_written_ones() {
         let mut replies = ReplyQueue::default();
-        replies.push_fetch(waiting("a"));
+        replies.push_fetch(pending("a"));
         replies.push(&[b'x'; 1000]);
-        assert_eq!((replies.bytes(), replies.queued()), (1000, 2));
-        let id = started(&mut replies);
+        assert_eq!((replies.unsent_bytes(), replies.queued()), (1000, 2));
+        let id = start(&mut replies);
         replies.open_slot(id).unwrap();
         replies.close_slot();
-        assert_eq!((replies.bytes(), replies.queued(), replies.unlogged().len()), (1000, 0, 1000));
+        assert_eq!((replies.unsent_bytes(), replies.queued(), replies.take_unlogged().len()), (1000, 0, 1000));
         for round in 0..100 {
             replies.push(&[b'y'; 1000]);
-            replies.wrote(1000);
+            replies.mark_written(1000);
             assert!(replies.out.len() <= 3000, "{} in round {round}", replies.out.len());
-            assert_eq!(replies.unlogged().len(), 1000);
+            assert_eq!(replies.take_unlogged().len(), 1000);
         }
     }
 
     #[test]
-    fn fetches_made_while_handling_an_answer_inherit_its_place() {
+    fn reply_queue_gives_a_follow_up_fetch_the_slot_of_its_answer() {
         let mut replies = ReplyQueue::default();
-        replies.push_fetch(waiting("first"));
-        replies.push_fetch(waiting("second"));
-        let (first, second) = (started(&mut replies), started(&mut replies));
+        replies.push_fetch(pending("first"));
+        replies.push_fetch(pending("second"));
+        let (first, second) = (start(&mut replies), start(&mut replies));
         replies.open_slot(second).unwrap();
         replies.push(b"2");
         replies.close_slot();
         replies.open_slot(first).unwrap();
         replies.push(b"0");
-        replies.push_fetch(waiting("again"));
+        replies.push_fetch(pending("again"));
         replies.close_slot();
-        assert_eq!((replies.unwritten(), replies.waiting()), (&b"0"[..], 1));
-        let again = started(&mut replies);
+        assert_eq!((replies.unwritten(), replies.pending_fetches()), (&b"0"[..], 1));
+        let again = start(&mut replies);
         assert_eq!(replies.open_slot(again).unwrap().token, b"again");
         replies.push(b"1");
         replies.close_slot();

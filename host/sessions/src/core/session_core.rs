@@ -1,26 +1,27 @@
-//! The state of a session that needs no socket: its conversation and its timeouts.
+//! The part of a session that needs no socket: its conversation and its timeouts.
 
 use std::time::Instant;
 
 use super::conversation::Conversation;
 use super::timeouts::Timeouts;
 
-/// The state of a session, as the batcher changes it.
+/// The part of a session that the batcher changes.
 pub(crate) struct SessionCore {
     pub(crate) conversation: Conversation,
     pub(crate) timeouts: Timeouts,
-    /// The guest faulted on its input: until that is decided, it has calls to itself, so that it costs no other session.
-    pub(crate) suspect: bool,
+    /// The guest faulted on input of this session. Until that input is decided, the session has guest calls of its own, so that
+    /// another fault costs no other session.
+    pub(crate) isolated: bool,
 }
 
 impl SessionCore {
     pub(crate) fn new(conversation: Conversation, now: Instant) -> Self {
-        Self { conversation, timeouts: Timeouts::new(now), suspect: false }
+        Self { conversation, timeouts: Timeouts::new(now), isolated: false }
     }
 
-    /// Stops deciding input; the session ends once its replies are out.
+    /// Discards undecided input. The session ends once its replies are written.
     pub(crate) fn close(&mut self) {
         self.conversation.close();
-        self.timeouts.stops_listening();
+        self.timeouts.on_input_closed();
     }
 }

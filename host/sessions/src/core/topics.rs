@@ -1,7 +1,10 @@
-//! Topics: bytes to every session of this node that subscribed.
+//! Topics: bytes for every session of this node that subscribed.
 //!
-//! A publish never waits: what a session has no room for is dropped and counted, and the session goes on with
-//! what comes next. A topic without sessions costs one atomic load.
+//! A publish never waits. A session whose channel is full loses the push, which is counted, and receives the next ones. A
+//! publish while no session subscribes costs one atomic load.
+//!
+//! Owns the subscribers of each topic. Knows nothing of sockets and guests. Bounds: topics per session; pushes that wait for a
+//! session, which its limits set.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,24 +14,29 @@ use std::sync::{PoisonError, RwLock};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-/// Which session, on this node.
+/// Number of a session, unique on its node since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId(pub(crate) u64);
 
 /// The topics of a node.
 pub struct Topics {
+    /// By hash of the topic, so that workers seldom meet at a lock.
     shards: Box<[RwLock<Shard>]>,
+    /// Random keys: topics come from clients, who must not be able to choose the shard.
     hasher: RandomState,
-    members: AtomicUsize,
+    /// Number of subscriptions of all sessions.
+    subscribers: AtomicUsize,
+    /// Number of pushes dropped since the start.
     dropped: AtomicU64,
 }
 
-/// The sessions on each topic.
+/// The subscribers of some of the topics.
 #[derive(Default)]
-struct Shard(HashMap<Box<[u8]>, Vec<Member>>);
+struct Shard(HashMap<Box<[u8]>, Vec<Subscriber>>);
 
+/// A session on a topic.
 #[derive(Clone)]
-struct Member {
+struct Subscriber {
     session: SessionId,
     pushes: mpsc::Sender<Bytes>,
 }
@@ -38,49 +46,53 @@ impl Default for Topics {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
-            members: AtomicUsize::new(0),
+            subscribers: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
         }
     }
 }
 
 impl Topics {
-    /// Sends bytes to every session on a topic.
+    /// Sends bytes to every session on a topic. Never waits: a session without room loses the push.
     pub fn publish(&self, topic: &[u8], bytes: &[u8]) {
-        if self.members.load(Ordering::Relaxed) == 0 {
+        // Relaxed is enough: a publish that races with a subscription may come before or after it.
+        if self.subscribers.load(Ordering::Relaxed) == 0 {
             return;
         }
         let shard = self.shard(topic).read().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = shard.0.get(topic) else { return };
+        let Some(subscribers) = shard.0.get(topic) else { return };
         let bytes = Bytes::copy_from_slice(bytes);
-        for member in members {
-            if member.pushes.try_send(bytes.clone()).is_err() {
+        for subscriber in subscribers {
+            // A publisher is the worker of another session, in the middle of a decision. Waiting for a client that does not
+            // read would stop all sessions of that worker, and holding the push would let that client grow the memory of the
+            // node.
+            if subscriber.pushes.try_send(bytes.clone()).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    /// How many pushes were dropped because their session had no room.
+    /// Number of pushes dropped because their session had no room.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn join(&self, topic: &[u8], member: Member) {
+    fn join(&self, topic: &[u8], subscriber: Subscriber) {
         let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
-        let members = shard.0.entry(topic.into()).or_default();
-        if members.iter().all(|other| other.session != member.session) {
-            members.push(member);
-            self.members.fetch_add(1, Ordering::Relaxed);
+        let subscribers = shard.0.entry(topic.into()).or_default();
+        if subscribers.iter().all(|other| other.session != subscriber.session) {
+            subscribers.push(subscriber);
+            self.subscribers.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn leave(&self, topic: &[u8], session: SessionId) {
         let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = shard.0.get_mut(topic) else { return };
-        let before = members.len();
-        members.retain(|member| member.session != session);
-        self.members.fetch_sub(before - members.len(), Ordering::Relaxed);
-        if members.is_empty() {
+        let Some(subscribers) = shard.0.get_mut(topic) else { return };
+        let before = subscribers.len();
+        subscribers.retain(|subscriber| subscriber.session != session);
+        self.subscribers.fetch_sub(before - subscribers.len(), Ordering::Relaxed);
+        if subscribers.is_empty() {
             shard.0.remove(topic);
         }
     }
@@ -90,11 +102,13 @@ impl Topics {
     }
 }
 
-/// The subscriptions of one session. Made with the first, so that other sessions do not pay for it.
+/// The subscriptions of one session. Created with the first, so that other sessions do not pay for the channel.
 pub(crate) struct Subscriptions {
     session: SessionId,
     topics: Vec<Box<[u8]>>,
+    /// Cloned for each topic. Held here too, so the channel never closes while the session lives.
     sender: mpsc::Sender<Bytes>,
+    /// Published bytes that the session has not queued as replies yet.
     pub(crate) pushes: mpsc::Receiver<Bytes>,
 }
 
@@ -104,12 +118,12 @@ impl Subscriptions {
         Self { session, topics: Vec::new(), sender, pushes }
     }
 
-    /// Whether anything may be pushed.
-    pub(crate) fn is_on_a_topic(&self) -> bool {
+    /// Returns whether the session is on any topic.
+    pub(crate) fn is_subscribed(&self) -> bool {
         !self.topics.is_empty()
     }
 
-    /// Joins a topic. False if the session is on too many.
+    /// Joins a topic. Returns false if the session is on too many; joining one twice is one subscription.
     pub(crate) fn subscribe(&mut self, all: &Topics, topic: &[u8]) -> bool {
         if self.topics.iter().any(|other| **other == *topic) {
             return true;
@@ -117,16 +131,18 @@ impl Subscriptions {
         if self.topics.len() >= TOPICS_MAX {
             return false;
         }
-        all.join(topic, Member { session: self.session, pushes: self.sender.clone() });
+        all.join(topic, Subscriber { session: self.session, pushes: self.sender.clone() });
         self.topics.push(topic.into());
         true
     }
 
+    /// Leaves a topic. Pushes that were sent before still arrive.
     pub(crate) fn unsubscribe(&mut self, all: &Topics, topic: &[u8]) {
         self.topics.retain(|other| **other != *topic);
         all.leave(topic, self.session);
     }
 
+    /// Leaves every topic, at the end of the session.
     pub(crate) fn leave_all(&mut self, all: &Topics) {
         for topic in std::mem::take(&mut self.topics) {
             all.leave(&topic, self.session);
@@ -134,8 +150,9 @@ impl Subscriptions {
     }
 }
 
+/// Locks of all topics. Far more than workers, so that two seldom want the same one.
 const SHARDS: usize = 64;
-/// Topics of one session.
+/// Topics per session.
 const TOPICS_MAX: usize = 64;
 
 #[cfg(test)]
@@ -143,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_publish_reaches_exactly_the_sessions_on_its_topic() {
+    fn publish_reaches_exactly_the_subscribers_of_its_topic() {
         let topics = Topics::default();
         let mut first = Subscriptions::new(SessionId(1), 4);
         let mut second = Subscriptions::new(SessionId(2), 4);
@@ -156,11 +173,11 @@ mod tests {
         second.leave_all(&topics);
         topics.publish(b"a", b"2");
         assert!(first.pushes.try_recv().is_err());
-        assert_eq!(topics.members.load(Ordering::Relaxed), 0);
+        assert_eq!(topics.subscribers.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn a_session_without_room_loses_pushes_and_holds_up_nobody() {
+    fn publish_drops_and_counts_what_a_full_session_cannot_take() {
         let topics = Topics::default();
         let mut slow = Subscriptions::new(SessionId(1), 1);
         assert!(slow.subscribe(&topics, b"a"));

@@ -1,0 +1,310 @@
+//! The batcher with a host that echoes lines and with sessions without sockets or tasks: time stands still, and a test runs the
+//! batcher until its queue is empty.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Share, Side, Sides};
+use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Outcome, Progress, Reply};
+use herd_sys::TrafficLog;
+
+use super::{BatchedSession, Batcher, INPUTS_MAX};
+use crate::core::context::Context;
+use crate::core::conversation::Conversation;
+use crate::core::session_core::SessionCore;
+use crate::core::topics::{SessionId, Topics};
+use crate::host::{KeepRequest, SessionsHost, Undecided};
+use crate::limits::SessionLimits;
+
+/// A node whose generations echo each line, and all fault on a call with the line `fault`.
+struct EchoHost {
+    sides: Sides,
+    /// The calls so far: their side and their inputs.
+    calls: Mutex<Vec<(Side, Vec<String>)>>,
+}
+
+impl SessionsHost for EchoHost {
+    fn sides(&self) -> Sides {
+        self.sides
+    }
+
+    fn decide_inputs(&self, _: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided> {
+        let texts: Vec<String> = inputs.iter().map(|input| String::from_utf8(input.bytes.into()).unwrap()).collect();
+        self.calls.lock().unwrap().push((side, texts.clone()));
+        if texts.iter().flat_map(|text| text.lines()).any(|line| line == "fault") {
+            return Err(Undecided);
+        }
+        let mut decision = Decision::default();
+        for text in texts {
+            for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+                let bytes = decision.copy(line.as_bytes());
+                decision.effects.push(Effect::Reply(Reply { bytes, tie: None }));
+            }
+            let consumed = text.rfind('\n').map_or(0, |end| end + 1);
+            decision.effects.push(Effect::Done(Progress { consumed, awaits: Awaiting::Delimiter(b'\n') }));
+        }
+        Ok((GenerationId(1), decision))
+    }
+
+    fn decide_answer(
+        &self,
+        _: GenerationId,
+        _: Moment,
+        _: &[u8],
+        _: &[u8],
+        _: Outcome<'_>,
+    ) -> Result<Decision, Undecided> {
+        unreachable!("nothing is fetched")
+    }
+
+    fn prefetch(&self, _: &[u8]) {}
+
+    fn keep(&self, _: KeepRequest<'_>) -> Kept {
+        Kept::Applied(Reign(0))
+    }
+
+    fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {
+        unreachable!("nothing is fetched")
+    }
+
+    fn traffic(&self) -> Option<&TrafficLog> {
+        None
+    }
+}
+
+/// A session whose client reads its replies unless it stalls.
+struct FakeSession {
+    worker: Rc<Worker>,
+    core: RefCell<SessionCore>,
+    queued: Cell<bool>,
+    stalls: Cell<bool>,
+    deferred: Cell<bool>,
+    replies: RefCell<Vec<u8>>,
+}
+
+impl FakeSession {
+    fn receive(self: &Rc<Self>, bytes: &str) {
+        self.core().conversation.input.extend(bytes.as_bytes());
+        self.enqueue();
+    }
+
+    fn enqueue(self: &Rc<Self>) {
+        assert!(!self.queued.replace(true), "a session is queued once");
+        self.deferred.set(false);
+        self.worker.batcher.enqueue(Rc::clone(self));
+    }
+
+    /// Does what a client and the task of a session do once the client reads again.
+    fn unstall(self: &Rc<Self>) {
+        self.stalls.set(false);
+        self.finish_turn(self.deferred.get());
+    }
+
+    fn replies(&self) -> String {
+        String::from_utf8(self.replies.borrow().clone()).unwrap()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.core().conversation.closing
+    }
+}
+
+impl BatchedSession for FakeSession {
+    fn id(&self) -> SessionId {
+        self.core().conversation.id
+    }
+
+    fn core(&self) -> RefMut<'_, SessionCore> {
+        self.core.borrow_mut()
+    }
+
+    fn on_dequeued(&self) {
+        self.queued.set(false);
+    }
+
+    fn finish_turn(self: &Rc<Self>, more: bool) {
+        let mut core = self.core();
+        let conversation = &mut core.conversation;
+        if !self.stalls.get() {
+            self.replies.borrow_mut().extend_from_slice(conversation.replies.unwritten());
+            let count = conversation.replies.unwritten().len();
+            conversation.replies.mark_written(count);
+        }
+        self.deferred.set(more && !conversation.closing);
+        let again = self.deferred.get() && conversation.has_reply_room(&self.worker.batcher.context);
+        drop(core);
+        if again {
+            self.enqueue();
+        }
+    }
+}
+
+/// A worker without a task.
+struct Worker {
+    batcher: Batcher<EchoHost, FakeSession>,
+    started: Instant,
+}
+
+impl Worker {
+    fn new(canary: Option<&str>) -> Rc<Self> {
+        let share = canary.map(|share| share.parse::<Share>().unwrap());
+        let host = EchoHost { sides: Sides::new(share), calls: Mutex::default() };
+        let limits = SessionLimits { output_kib_max: 1, ..SessionLimits::default() };
+        let context = Context::new(Arc::new(host), Arc::new(Topics::default()), limits);
+        Rc::new(Self { batcher: Batcher::new(Arc::new(context)), started: Instant::now() })
+    }
+
+    fn session(self: &Rc<Self>, id: u64) -> Rc<FakeSession> {
+        let conversation = Conversation::new(SessionId(id), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Rc::new(FakeSession {
+            worker: Rc::clone(self),
+            core: RefCell::new(SessionCore::new(conversation, self.started)),
+            queued: Cell::new(false),
+            stalls: Cell::new(false),
+            deferred: Cell::new(false),
+            replies: RefCell::default(),
+        })
+    }
+
+    /// Makes one call, or as many as the faults of one take.
+    fn decide_batch(&self) {
+        self.batcher.decide_batch(Moment { now_ns: 0, random: (0, 0) }, self.started);
+    }
+
+    fn run(&self) {
+        for _ in 0..CALLS_MAX {
+            if self.batcher.is_empty() {
+                return;
+            }
+            self.decide_batch();
+        }
+        panic!("the queue does not become empty");
+    }
+
+    /// Takes the calls since this was called last.
+    fn calls(&self) -> Vec<(Side, Vec<String>)> {
+        std::mem::take(&mut self.batcher.context.host.calls.lock().unwrap())
+    }
+}
+
+fn active(inputs: &[&str]) -> (Side, Vec<String>) {
+    (Side::Active, inputs.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn batcher_decides_several_sessions_in_one_call_in_order() {
+    let worker = Worker::new(None);
+    let sessions = [3, 1, 2].map(|id| worker.session(id));
+    for session in &sessions {
+        session.receive(&format!("line of {}\n", session.id().0));
+    }
+    worker.run();
+    assert_eq!(worker.calls(), [active(&["line of 3\n", "line of 1\n", "line of 2\n"])]);
+    for session in &sessions {
+        assert_eq!(session.replies(), format!("line of {}\n", session.id().0));
+    }
+}
+
+#[test]
+fn batcher_makes_no_call_for_an_unfinished_line() {
+    let worker = Worker::new(None);
+    let session = worker.session(1);
+    session.receive("li");
+    worker.run();
+    assert_eq!((worker.calls(), session.queued.get()), (vec![], false));
+    session.receive("ne\n");
+    worker.run();
+    assert_eq!(worker.calls(), [active(&["line\n"])]);
+}
+
+#[test]
+fn batcher_limits_the_inputs_of_a_call() {
+    let worker = Worker::new(None);
+    let sessions: Vec<_> = (0..=INPUTS_MAX as u64).map(|id| worker.session(id)).collect();
+    sessions.iter().for_each(|session| session.receive("line\n"));
+    worker.run();
+    let counts: Vec<usize> = worker.calls().iter().map(|(_, inputs)| inputs.len()).collect();
+    assert_eq!(counts, [INPUTS_MAX, 1]);
+}
+
+/// Goal: a line on which every generation faults costs its own session only, and no second batch.
+#[test]
+fn batcher_closes_only_the_session_whose_line_faults() {
+    let worker = Worker::new(None);
+    let [before, faulty, after, later] = [1, 2, 3, 4].map(|id| worker.session(id));
+    before.receive("a\n");
+    faulty.receive("b\nfault\nc\nd\n");
+    after.receive("e\n");
+    worker.decide_batch();
+    // The first half was decided, and the session queued itself again for the rest.
+    assert_eq!((faulty.replies().as_str(), faulty.queued.get()), ("b\n", true));
+    later.receive("f\n");
+    worker.run();
+    for (session, replies) in [(&before, "a\n"), (&after, "e\n"), (&later, "f\n")] {
+        assert_eq!((session.replies().as_str(), session.is_closing()), (replies, false));
+    }
+    assert_eq!((faulty.replies().as_str(), faulty.is_closing()), ("b\n", true));
+    let calls = worker.calls();
+    let shared =
+        calls.iter().filter(|(_, inputs)| inputs.iter().any(|input| input.contains("fault")) && inputs.len() > 1);
+    assert_eq!(shared.count(), 1, "the session is isolated after the first fault: {calls:?}");
+}
+
+#[test]
+fn batcher_ends_isolation_once_the_suspected_input_is_decided() {
+    let worker = Worker::new(None);
+    let [first, second] = [1, 2].map(|id| worker.session(id));
+    first.receive("a\nfault\n");
+    worker.decide_batch();
+    assert!(first.core().isolated);
+    first.core().conversation.input.clear();
+    first.core().conversation.input.extend(b"b\n");
+    worker.run();
+    assert!(!first.core().isolated);
+    worker.calls();
+    first.receive("c\n");
+    second.receive("d\n");
+    worker.run();
+    assert_eq!(worker.calls(), [active(&["c\n", "d\n"])]);
+}
+
+#[test]
+fn batcher_separates_calls_of_canary_and_active_sessions() {
+    let worker = Worker::new(Some("50%"));
+    let sides = worker.batcher.context.host.sides;
+    let ids = |side| (0..).filter(move |&id| sides.of(id) == side).take(3);
+    let (active_ids, canary_ids): (Vec<u64>, Vec<u64>) = (ids(Side::Active).collect(), ids(Side::Canary).collect());
+    let order = [active_ids[0], active_ids[1], canary_ids[0], active_ids[2], canary_ids[1], canary_ids[2]];
+    let sessions = order.map(|id| worker.session(id));
+    for (session, line) in sessions.iter().zip(["a\n", "b\n", "c\n", "d\n", "e\n", "f\n"]) {
+        session.receive(line);
+    }
+    worker.run();
+    let canary = |inputs: &[&str]| (Side::Canary, inputs.iter().map(ToString::to_string).collect());
+    // In order of arrival, although `d` could join `a` and `b`: a session is never overtaken by the other side.
+    assert_eq!(worker.calls(), [active(&["a\n", "b\n"]), canary(&["c\n"]), active(&["d\n"]), canary(&["e\n", "f\n"])]);
+}
+
+#[test]
+fn batcher_defers_a_session_whose_replies_are_full() {
+    let worker = Worker::new(None);
+    let [full, other] = [1, 2].map(|id| worker.session(id));
+    full.stalls.set(true);
+    full.core().conversation.replies.push(&[b'x'; 1024]);
+    full.receive("a\n");
+    other.receive("b\n");
+    worker.run();
+    assert_eq!(worker.calls(), [active(&["b\n"])]);
+    assert!(full.deferred.get() && !full.queued.get(), "it waits for its client");
+    full.unstall();
+    worker.run();
+    assert_eq!(worker.calls(), [active(&["a\n"])]);
+    assert!(full.replies().ends_with("xa\n"));
+}
+
+/// Batches after which a test gives up.
+const CALLS_MAX: usize = 100;

@@ -1,0 +1,114 @@
+//! The upstream requests of one session: starts them, and decides their answers.
+//!
+//! Owns the futures of requests under way. The reply queue owns the slots that they hold, so dropping a session drops both.
+//! Knows nothing of the socket.
+//!
+//! Bounds: requests under way ([`FETCHES_MAX`]), requests in turn for one reply slot ([`FETCHES_PER_SLOT_MAX`]) and their
+//! time ([`SLOT_TIMEOUT`]).
+
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use herd_model::FetchAnswer;
+use herd_sdk::{Decision, Effect};
+use herd_sys::clock;
+
+use crate::core::context::Context;
+use crate::core::conversation::FETCHES_MAX;
+use crate::core::reply_queue::{FetchId, ReplyQueue, ReplySlot};
+use crate::core::session_core::SessionCore;
+use crate::host::SessionsHost;
+
+/// The fetches of a session that are under way.
+#[derive(Default)]
+pub(crate) struct Fetches {
+    /// Boxed, and absent while no fetch holds a slot: most sessions never fetch.
+    running: Option<Box<FuturesUnordered<RunningFetch>>>,
+}
+
+type RunningFetch = BoxFuture<'static, (FetchId, FetchAnswer)>;
+
+impl Fetches {
+    /// Starts fetches that hold a reply slot: at most [`FETCHES_MAX`] at once, and only while the output has room for their
+    /// answers. The others start when a later call finds room.
+    pub(crate) fn start<S: SessionsHost>(&mut self, context: &Context<S>, replies: &mut ReplyQueue) {
+        while replies.pending_fetches() > 0 && replies.unsent_bytes() < context.limits.output_bytes_max() {
+            let running = self.running.get_or_insert_default();
+            if running.len() >= FETCHES_MAX {
+                break;
+            }
+            let Some((id, request, fetch)) = replies.start_next() else { break };
+            // One deadline per slot, set by its first fetch and inherited by the fetches that follow it. A deadline per fetch
+            // would let a guest that tries one source after another hold up the replies behind the slot for minutes. The
+            // clock starts here and not at the effect, so a fetch does not lose time while it waits for others to end.
+            let deadline = *fetch.slot.deadline.get_or_insert_with(|| Instant::now() + SLOT_TIMEOUT);
+            let answer = context.host.fetch(request, deadline);
+            running.push(Box::pin(async move { (id, answer.await) }));
+        }
+        if replies.pending_fetches() == 0 {
+            self.running = None;
+        }
+    }
+
+    /// Polls for an answer. `Pending` also when no fetch is under way; the caller starts fetches before it polls.
+    pub(crate) fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<(FetchId, FetchAnswer)> {
+        let Some(running) = &mut self.running else { return Poll::Pending };
+        match running.poll_next_unpin(cx) {
+            Poll::Ready(Some(answer)) => Poll::Ready(answer),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Decides the answer to a fetch and performs the decision into the reply slot of the fetch.
+///
+/// The fallback reply of the fetch (its `otherwise`) fills the slot when the generation that made the fetch cannot decide the
+/// answer, when its decision fetches once too often, and when the last permitted fetch failed or failed after the deadline.
+pub(crate) fn perform_answer<S: SessionsHost>(
+    context: &Context<S>,
+    core: &mut SessionCore,
+    id: FetchId,
+    answer: &FetchAnswer,
+) {
+    let conversation = &mut core.conversation;
+    let Some(fetch) = conversation.replies.open_slot(id) else { return };
+    let slot = ReplySlot { answers: fetch.slot.answers + 1, ..fetch.slot };
+    let over = slot.deadline.is_some_and(|deadline| deadline <= Instant::now());
+    let failed = matches!(answer, FetchAnswer::Failed(_));
+    // A response that arrived is decided even after the deadline: the client has waited for it anyway. Most guests react to a
+    // failure with the next fetch, for which nothing is left here, so the fallback reply goes out without a call.
+    let decided = if failed && (over || slot.answers >= FETCHES_PER_SLOT_MAX) {
+        None
+    } else {
+        // The generation that made the fetch decides its answer: it alone knows the format of its token. No generation is
+        // kept alive for that; if it is gone, the host returns an error and the fallback reply is sent.
+        let (token, otherwise) = (&fetch.token, &fetch.otherwise);
+        context.host.decide_answer(fetch.generation, clock::now(), token, otherwise, answer.outcome()).ok()
+    };
+    match decided {
+        Some(decision) if slot.answers < FETCHES_PER_SLOT_MAX || !fetches_again(&decision) => {
+            let mut keeps = Vec::new();
+            for effect in &decision.effects {
+                conversation.perform(context, fetch.generation, &decision, effect, slot, &mut keeps);
+            }
+            if conversation.closing {
+                core.close();
+            }
+        }
+        // A decision over the limit is dropped whole: half of its effects would be a decision that no guest made.
+        _ => conversation.replies.push(&fetch.otherwise),
+    }
+    core.conversation.replies.close_slot();
+}
+
+fn fetches_again(decision: &Decision) -> bool {
+    decision.effects.iter().any(|effect| matches!(effect, Effect::Fetch(_)))
+}
+
+/// Fetches in turn for one reply slot. A guest has a few sources to try; one that always fetches again must not spin.
+const FETCHES_PER_SLOT_MAX: u32 = 8;
+/// Time for one reply slot, however many fetches it takes in turn.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
