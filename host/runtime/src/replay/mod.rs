@@ -2,5 +2,6 @@
 
 pub(crate) mod component_decider;
 pub(crate) mod embedded_transcripts;
+pub(crate) mod lines;
 pub(crate) mod recorder;
 pub(crate) mod rehearsal;

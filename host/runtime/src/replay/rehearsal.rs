@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::Transcript;
-use herd_sdk::{Found, Input, InputBatch, Moment, Records};
+use herd_sdk::{Found, InputBatch, Moment, Records};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::{LoadError, Stage};
@@ -18,6 +18,7 @@ use crate::generation::compatibility::FormRules;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
 use crate::replay::embedded_transcripts;
+use crate::replay::lines::lines;
 use crate::sandbox::call::{Asked, Call, Read, Recorded};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::logic_instance::Instance;
@@ -119,16 +120,11 @@ impl<'a> Replica<'a> {
         let Asked::Inputs(inputs) = &recorded.asked else {
             return format!("it faults on what this node decided lately: {fault}; {TO_DO}");
         };
-        for input in inputs.iter() {
-            for line in input.bytes.split_inclusive(|&byte| byte == b'\n') {
-                let alone = InputBatch::from_iter([Input { bytes: line, mark: input.mark }]);
-                if let Err(fault) = self.call(recorded.at, &Call::Inputs(&alone), &recorded.reads) {
-                    let line = &line[..line.len().min(LINE_SHOWN_MAX)];
-                    return format!(
-                        "it faults on what a client of this node sent, \"{}\": {fault}; {TO_DO}",
-                        line.escape_ascii()
-                    );
-                }
+        for line in inputs.iter().flat_map(lines) {
+            let alone = InputBatch::from_iter([line]);
+            if let Err(fault) = self.call(recorded.at, &Call::Inputs(&alone), &recorded.reads) {
+                let line = line.bytes[..line.bytes.len().min(LINE_SHOWN_MAX)].escape_ascii();
+                return format!("it faults on what a client of this node sent, \"{line}\": {fault}; {TO_DO}");
             }
         }
         format!("it faults on inputs of this node that it stands one by one: {fault}; {TO_DO}")
