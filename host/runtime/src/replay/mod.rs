@@ -5,3 +5,4 @@ pub(crate) mod embedded_transcripts;
 pub(crate) mod lines;
 pub(crate) mod recorder;
 pub(crate) mod rehearsal;
+pub(crate) mod timer_runtime;

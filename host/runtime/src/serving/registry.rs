@@ -24,7 +24,7 @@ use herd_sdk::{Records, Settings};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cases::collector::{Evidence, SavedCase};
+use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::background::giving_way;
 use crate::engine::engine::{Engine, EngineStatus};
 use crate::engine::inspect::LoadError;
@@ -69,7 +69,7 @@ pub struct Generations {
     failed: Mutex<VecDeque<(Digest, String)>>,
     pub(crate) shadows: Shadows,
     pub(crate) observer: OnceLock<Weak<dyn Observer>>,
-    pub(crate) evidence: OnceLock<Evidence>,
+    pub(crate) cases: OnceLock<CaseCollector>,
     pub(crate) rescued: AtomicU64,
     pub(crate) warned_second: AtomicU64,
 }
@@ -120,7 +120,7 @@ impl Generations {
             failed: Mutex::default(),
             shadows: Shadows::default(),
             observer: OnceLock::new(),
-            evidence: OnceLock::new(),
+            cases: OnceLock::new(),
             rescued: AtomicU64::new(0),
             warned_second: AtomicU64::new(0),
         })
@@ -155,8 +155,8 @@ impl Generations {
                 observer.case_saved(saved);
             }
         };
-        match Evidence::start(cases, &self.settings.node, tell) {
-            Ok(evidence) => drop(self.evidence.set(evidence)),
+        match CaseCollector::start(cases, &self.settings.node, tell) {
+            Ok(collector) => drop(self.cases.set(collector)),
             Err(error) => tracing::warn!(%error, "no thread to make cases of faults"),
         }
     }
@@ -164,7 +164,7 @@ impl Generations {
     /// How many cases were saved since the node started.
     #[must_use]
     pub fn cases_saved(&self) -> u64 {
-        self.evidence.get().map_or(0, Evidence::saved)
+        self.cases.get().map_or(0, CaseCollector::saved)
     }
 
     /// Makes a candidate ready to serve. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow of

@@ -17,7 +17,7 @@ use herd_sys::clock::unix_now;
 
 use crate::engine::background::give_way;
 use crate::generation::generation::{Generation, GenerationStatus};
-use crate::replay::component_decider::clock;
+use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::call::Recorded;
 use crate::serving::observer::Observer;
 use crate::shadow::comparator::Comparator;
@@ -110,7 +110,7 @@ impl ShadowRun {
     ) {
         give_way();
         // A guest that sleeps needs a timer.
-        let _entered = clock().enter();
+        let _entered = timer_runtime().enter();
         let has_failed = || self.tally().findings().faults >= FAULTS_MAX;
         let may_go_on = || !self.is_ending() && !has_failed();
         let mut comparator = Comparator::new(active, candidate, &self.tally, &may_go_on);
