@@ -22,7 +22,7 @@ use crate::cases::minimize::Budget;
 use crate::generation::generation::GenerationStatus;
 use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::fault::Fault;
-use crate::sandbox::output::mute;
+use crate::sandbox::output::mute_guest_output;
 
 /// Makes cases of the faults of one node. Dropping it discards queued samples and joins its thread.
 pub(crate) struct CaseCollector {
@@ -117,7 +117,7 @@ impl CaseMaker {
     fn run(&self, queue: &Receiver<FaultSample>, on_saved: impl Fn(&SavedCase)) {
         // A guest that sleeps needs a timer.
         let _entered = timer_runtime().enter();
-        mute();
+        mute_guest_output();
         while let Ok(sample) = queue.recv() {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;

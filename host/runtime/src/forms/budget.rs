@@ -7,25 +7,25 @@ use std::time::Duration;
 
 /// What is left of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience(Duration);
+pub(crate) struct ConversionBudget(Duration);
 
-impl Patience {
+impl ConversionBudget {
     /// For whom nobody waits.
-    pub(crate) const ENDLESS: Self = Self(Duration::MAX);
+    pub(crate) const UNLIMITED: Self = Self(Duration::MAX);
 
     /// Whether nothing more is tried.
-    pub(crate) fn is_over(self) -> bool {
+    pub(crate) fn is_exhausted(self) -> bool {
         self.0.is_zero()
     }
 
     /// A conversion took so long, and faulted.
-    pub(crate) fn lose(&mut self, time: Duration) {
+    pub(crate) fn spend(&mut self, time: Duration) {
         self.0 = self.0.saturating_sub(time);
     }
 }
 
 /// That of a call: two deadlines as they are by default, or some hundred traps.
-impl Default for Patience {
+impl Default for ConversionBudget {
     fn default() -> Self {
         Self(Duration::from_millis(20))
     }

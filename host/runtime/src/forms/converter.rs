@@ -14,7 +14,7 @@ use std::time::Instant;
 use herd_sdk::Settings;
 
 use crate::engine::engine::{Compiled, Engine};
-use crate::forms::budget::Patience;
+use crate::forms::budget::ConversionBudget;
 use crate::forms::cache::ConversionCache;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::sandbox::fault::Fault;
@@ -73,13 +73,17 @@ impl Converter {
     ///
     /// # Errors
     ///
-    /// The guest will not or cannot, or there is no patience left.
-    pub(crate) fn convert(&self, conversion: Conversion<'_>, patience: &mut Patience) -> Result<Vec<u8>, NotConverted> {
+    /// The guest will not or cannot, or there is no budget left.
+    pub(crate) fn convert(
+        &self,
+        conversion: Conversion<'_>,
+        budget: &mut ConversionBudget,
+    ) -> Result<Vec<u8>, NotConverted> {
         let now = Instant::now();
         if let Some(known) = self.slot().cache.find(conversion, now) {
             return known;
         }
-        if patience.is_over() {
+        if budget.is_exhausted() {
             return Err(NotConverted::NotTried);
         }
         let warm = self.slot().warm.take();
@@ -98,7 +102,7 @@ impl Converter {
             // The host is at fault, and may not be the next time.
             Err(fault @ Fault::NoInstance(_)) => return Err(NotConverted::Fault(fault)),
             Err(fault) => {
-                patience.lose(now.elapsed());
+                budget.spend(now.elapsed());
                 Err(NotConverted::Fault(fault))
             }
         };

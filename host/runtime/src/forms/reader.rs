@@ -7,7 +7,7 @@
 //!
 //! What is in the form of the generation costs one comparison.
 //!
-//! Bounds: the time that conversions take which fault, per call of a guest ([`Patience`]).
+//! Bounds: the time that conversions take which fault, per call of a guest ([`ConversionBudget`]).
 
 use std::iter;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use herd_sdk::converted::ConvertedReports;
 use herd_sdk::forms::FIRST_FORM;
 use herd_sdk::{Found, ReportBatch};
 
-use crate::forms::budget::Patience;
+use crate::forms::budget::ConversionBudget;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::forms::converter::Converter;
-use crate::forms::registry::Forms;
+use crate::forms::registry::FormsRegistry;
 use crate::sandbox::record_view::RecordView;
 
 /// How one generation reads.
-pub(crate) struct Reading {
+pub(crate) struct RecordReader {
     native: u32,
     /// What the generation converts with, if it can.
     own: Option<Arc<Converter>>,
-    forms: Arc<Forms>,
+    registry: Arc<FormsRegistry>,
     counts: Counts,
 }
 
@@ -40,21 +40,21 @@ enum Counts {
     ForNobody,
 }
 
-impl Reading {
+impl RecordReader {
     /// Reads as a generation with this converter, or with none.
     pub(crate) fn new(own: Option<Converter>) -> Self {
         let native = own.as_ref().map_or(FIRST_FORM, Converter::native);
-        Self { native, own: own.map(Arc::new), forms: Arc::default(), counts: Counts::ForTheNode }
+        Self { native, own: own.map(Arc::new), registry: Arc::default(), counts: Counts::ForTheNode }
     }
 
     /// The same, with the help of other generations.
-    pub(crate) fn among(&self, forms: &Arc<Forms>) -> Self {
-        Self { native: self.native, own: self.own.clone(), forms: Arc::clone(forms), counts: self.counts }
+    pub(crate) fn with_registry(&self, registry: &Arc<FormsRegistry>) -> Self {
+        Self { native: self.native, own: self.own.clone(), registry: Arc::clone(registry), counts: self.counts }
     }
 
     /// The same, for calls that are made again.
     pub(crate) fn uncounted(&self) -> Self {
-        Self { counts: Counts::ForNobody, ..self.among(&self.forms) }
+        Self { counts: Counts::ForNobody, ..self.with_registry(&self.registry) }
     }
 
     /// What the generation converts with, if it can.
@@ -63,14 +63,14 @@ impl Reading {
     }
 
     #[cold]
-    fn convert(&self, form: u32, bytes: &[u8], patience: &mut Patience) -> Option<Vec<u8>> {
+    fn convert(&self, form: u32, bytes: &[u8], budget: &mut ConversionBudget) -> Option<Vec<u8>> {
         let own = self.own.iter().cloned().map(|own| (own, Conversion::Upgrade { from: form, bytes }));
         // Asked only if the generation itself does not know.
-        let others = iter::once_with(|| self.forms.of_writers(form)).flatten();
+        let others = iter::once_with(|| self.registry.writers_of(form)).flatten();
         let others = others.map(|other| (other, Conversion::Downgrade { to: self.native, bytes }));
         let mut why = NotConverted::UnknownForm;
         for (converter, conversion) in own.chain(others) {
-            match converter.convert(conversion, patience) {
+            match converter.convert(conversion, budget) {
                 Ok(converted) => return Some(converted),
                 Err(NotConverted::UnknownForm) => {}
                 // Whoever knows the form has said that these bytes are not of it.
@@ -82,33 +82,33 @@ impl Reading {
             }
         }
         if self.counts == Counts::ForTheNode {
-            self.forms.count_unconvertible(form, self.native, &why);
+            self.registry.count_unconvertible(form, self.native, &why);
         }
         None
     }
 }
 
-impl RecordView for Reading {
+impl RecordView for RecordReader {
     fn native(&self) -> u32 {
         self.native
     }
 
-    fn show(&self, found: Found, patience: &mut Patience) -> Option<Found> {
+    fn show(&self, found: Found, budget: &mut ConversionBudget) -> Option<Found> {
         if found.form == self.native {
             return Some(found);
         }
-        let bytes = self.convert(found.form, &found.bytes, patience)?;
+        let bytes = self.convert(found.form, &found.bytes, budget)?;
         Some(Found { rank: found.rank, form: self.native, bytes })
     }
 
     fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
-        let mut patience = Patience::default();
-        ConvertedReports::convert(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
+        let mut budget = ConversionBudget::default();
+        ConvertedReports::convert(reports, self.native, |form, bytes| self.convert(form, bytes, &mut budget))
     }
 }
 
 /// Reads the first form, and converts nothing.
-impl Default for Reading {
+impl Default for RecordReader {
     fn default() -> Self {
         Self::new(None)
     }

@@ -1,7 +1,7 @@
 //! What a node knows of forms: which generations can convert, and how often nobody could.
 //!
 //! A record stays as its writer wrote it. A generation that reads one in another form than its own has it converted: by
-//! itself, or by a generation that writes that form and knows this one's ([`Reading`](crate::forms::reader::Reading)).
+//! itself, or by a generation that writes that form and knows this one's ([`RecordReader`](crate::forms::reader::RecordReader)).
 //!
 //! Generations are known here for as long as they are there and no longer: this list keeps none alive, so nobody has to
 //! take a retired one out. A candidate comes in once it is rehearsed, so that none that fails converts for those that
@@ -20,15 +20,15 @@ use crate::forms::converter::Converter;
 
 /// The converters of a node.
 #[derive(Default)]
-pub(crate) struct Forms {
+pub(crate) struct FormsRegistry {
     converters: ArcSwap<Vec<Weak<Converter>>>,
     unconvertible: AtomicU64,
     warned_second: AtomicU64,
 }
 
-impl Forms {
+impl FormsRegistry {
     /// From now on, this one converts for others too.
-    pub(crate) fn admit(&self, converter: Option<&Arc<Converter>>) {
+    pub(crate) fn add(&self, converter: Option<&Arc<Converter>>) {
         let Some(converter) = converter else { return };
         self.converters.rcu(|known| {
             let there = known.iter().filter(|known| known.strong_count() > 0);
@@ -37,7 +37,7 @@ impl Forms {
     }
 
     /// The converters of generations that write this form.
-    pub(crate) fn of_writers(&self, form: u32) -> impl Iterator<Item = Arc<Converter>> {
+    pub(crate) fn writers_of(&self, form: u32) -> impl Iterator<Item = Arc<Converter>> {
         let known = self.converters.load_full();
         let there: Vec<_> = known.iter().filter_map(Weak::upgrade).filter(|known| known.native() == form).collect();
         there.into_iter()

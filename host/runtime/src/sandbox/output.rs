@@ -70,7 +70,7 @@ impl Lines {
 }
 
 /// Has guests print nothing to the log from this thread: what they say here, they said before.
-pub(crate) fn mute() {
+pub(crate) fn mute_guest_output() {
     MUTED.set(true);
 }
 

@@ -93,7 +93,7 @@ impl Generations {
         let load = |id, bytes| {
             let (settings, records) = (settings.clone(), Arc::clone(&records));
             let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &common)?;
-            common.forms.admit(loaded.converter());
+            common.forms.add(loaded.converter());
             loaded.keep_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
@@ -327,7 +327,7 @@ impl Generations {
         tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
         // Whoever holds the seat is alone here.
         self.next.store(id.0 + 1, Ordering::Relaxed);
-        self.common.forms.admit(candidate.converter());
+        self.common.forms.add(candidate.converter());
         Ok((Arc::new(candidate), rehearsed))
     }
 
