@@ -1,30 +1,30 @@
-//! How long a call of a guest waits for conversions that come to nothing.
+//! Time budget of one call for conversions that fault.
 //!
-//! A call may look up many records, and each on which a conversion loops takes a deadline, while the sessions of the
-//! worker wait. What conversions take that do not fault is not counted: they are calls like any other.
+//! A call may look up many records. Each on which the conversion loops takes a deadline, while the sessions of the worker
+//! wait. Conversions that do not fault are calls like any other, and their time does not count.
 
 use std::time::Duration;
 
-/// What is left of it.
+/// Time left for conversions that fault, in one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConversionBudget(Duration);
 
 impl ConversionBudget {
-    /// For whom nobody waits.
+    /// For calls that no session waits for.
     pub(crate) const UNLIMITED: Self = Self(Duration::MAX);
 
-    /// Whether nothing more is tried.
+    /// Returns whether no further conversion is tried.
     pub(crate) fn is_exhausted(self) -> bool {
         self.0.is_zero()
     }
 
-    /// A conversion took so long, and faulted.
+    /// Subtracts the time of a conversion that faulted.
     pub(crate) fn spend(&mut self, time: Duration) {
         self.0 = self.0.saturating_sub(time);
     }
 }
 
-/// That of a call: two deadlines as they are by default, or some hundred traps.
+/// Two deadlines of the default length, or some hundred traps.
 impl Default for ConversionBudget {
     fn default() -> Self {
         Self(Duration::from_millis(20))

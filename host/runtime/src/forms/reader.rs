@@ -1,13 +1,12 @@
-//! How a generation reads records and reports that are in another form than its own: converted for the call, and for the
-//! call only. What is kept, recorded and flooded stays as it was written.
+//! Records and reports in the native form of one generation, converted for a call and for that call only. Records stay as
+//! they were written wherever they are kept, recorded and flooded.
 //!
-//! First the generation's own `upgrade` is asked; then the `downgrade` of whichever generation here writes that form.
-//! What neither can convert is not shown: a record as if its key were unknown, a report not at all, and it is kept and
-//! passed on without a word from the guest, so that older logic in the middle of a herd stops no flood.
+//! The generation's own `upgrade` comes first, then the `downgrade` of each generation of this node that writes the form. A
+//! record that neither converts is unknown to the guest. A report that neither converts is hidden from the guest, and kept
+//! and flooded without it, so that older logic in the middle of a herd stops no flood.
 //!
-//! What is in the form of the generation costs one comparison.
-//!
-//! Bounds: the time that conversions take which fault, per call of a guest ([`ConversionBudget`]).
+//! Knows nothing of instances. Bounds: the time of conversions that fault, per call ([`ConversionBudget`]). A record in the
+//! native form costs one comparison.
 
 use std::iter;
 use std::sync::Arc;
@@ -22,42 +21,41 @@ use crate::forms::converter::Converter;
 use crate::forms::registry::FormsRegistry;
 use crate::sandbox::record_view::RecordView;
 
-/// How one generation reads.
+/// Reader of records for one generation.
 pub(crate) struct RecordReader {
     native: u32,
-    /// What the generation converts with, if it can.
+    /// Converter of the generation itself; none for a guest that exports no `forms`.
     own: Option<Arc<Converter>>,
     registry: Arc<FormsRegistry>,
-    counts: Counts,
+    counting: Counting,
 }
 
-/// Whether what is not shown is counted.
+/// Counting of records that no generation can convert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counts {
-    /// Somebody asked.
-    ForTheNode,
-    /// It is a call made again, whose outcome nobody sees.
-    ForNobody,
+enum Counting {
+    On,
+    /// For calls that are repeated without effect: the node counted the record the first time.
+    Off,
 }
 
 impl RecordReader {
-    /// Reads as a generation with this converter, or with none.
+    /// Makes a reader for a generation with this converter, or with none.
     pub(crate) fn new(own: Option<Converter>) -> Self {
         let native = own.as_ref().map_or(FIRST_FORM, Converter::native);
-        Self { native, own: own.map(Arc::new), registry: Arc::default(), counts: Counts::ForTheNode }
+        Self { native, own: own.map(Arc::new), registry: Arc::default(), counting: Counting::On }
     }
 
-    /// The same, with the help of other generations.
+    /// Returns a reader that also uses the converters of other generations.
     pub(crate) fn with_registry(&self, registry: &Arc<FormsRegistry>) -> Self {
-        Self { native: self.native, own: self.own.clone(), registry: Arc::clone(registry), counts: self.counts }
+        Self { native: self.native, own: self.own.clone(), registry: Arc::clone(registry), counting: self.counting }
     }
 
-    /// The same, for calls that are made again.
+    /// Returns a reader that counts nothing, for calls that are repeated without effect.
     pub(crate) fn uncounted(&self) -> Self {
-        Self { counts: Counts::ForNobody, ..self.with_registry(&self.registry) }
+        Self { counting: Counting::Off, ..self.with_registry(&self.registry) }
     }
 
-    /// What the generation converts with, if it can.
+    /// Returns the converter of the generation itself.
     pub(crate) fn converter(&self) -> Option<&Arc<Converter>> {
         self.own.as_ref()
     }
@@ -65,7 +63,7 @@ impl RecordReader {
     #[cold]
     fn convert(&self, form: u32, bytes: &[u8], budget: &mut ConversionBudget) -> Option<Vec<u8>> {
         let own = self.own.iter().cloned().map(|own| (own, Conversion::Upgrade { from: form, bytes }));
-        // Asked only if the generation itself does not know.
+        // Lazy, because the usual case is that the generation itself converts.
         let others = iter::once_with(|| self.registry.writers_of(form)).flatten();
         let others = others.map(|other| (other, Conversion::Downgrade { to: self.native, bytes }));
         let mut why = NotConverted::UnknownForm;
@@ -73,7 +71,7 @@ impl RecordReader {
             match converter.convert(conversion, budget) {
                 Ok(converted) => return Some(converted),
                 Err(NotConverted::UnknownForm) => {}
-                // Whoever knows the form has said that these bytes are not of it.
+                // A guest that knows the form found these bytes malformed, so no other one can read them.
                 Err(malformed @ NotConverted::Malformed) => {
                     why = malformed;
                     break;
@@ -81,7 +79,7 @@ impl RecordReader {
                 Err(other) => why = other,
             }
         }
-        if self.counts == Counts::ForTheNode {
+        if self.counting == Counting::On {
             self.registry.count_unconvertible(form, self.native, &why);
         }
         None
@@ -107,7 +105,7 @@ impl RecordView for RecordReader {
     }
 }
 
-/// Reads the first form, and converts nothing.
+/// Reader of the first form, without any converter.
 impl Default for RecordReader {
     fn default() -> Self {
         Self::new(None)
