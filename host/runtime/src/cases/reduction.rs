@@ -9,7 +9,7 @@ use crate::cases::dedup::signature;
 use crate::cases::minimize::{Budget, minimize};
 use crate::generation::generation::Generation;
 use crate::replay::lines::lines;
-use crate::replay::rehearsal::Replica;
+use crate::replay::replica::Replica;
 use crate::sandbox::call::{Asked, Read, Recorded};
 use crate::sandbox::fault::Fault;
 

@@ -16,7 +16,7 @@ use herd_sdk::{Decision, Effect, Input, InputBatch};
 use crate::generation::compatibility::downgrade;
 use crate::generation::generation::Generation;
 use crate::replay::lines::lines;
-use crate::replay::rehearsal::Replica;
+use crate::replay::replica::Replica;
 use crate::sandbox::call::{Asked, Call, Recorded};
 use crate::sandbox::fault::Fault;
 use crate::shadow::decision_diff::{diff, has_same_effects};
