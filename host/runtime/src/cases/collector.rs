@@ -143,12 +143,12 @@ impl CaseMaker {
             Ok(Some(path)) => {
                 self.shared.saved.fetch_add(1, Ordering::Relaxed);
                 let (node, reproduces) = (&self.node, case.reproduces);
-                tracing::info!(node, %generation, digest, kind, reproduces, path = %path.display(), "a case was saved");
+                tracing::info!(node, %generation, digest, kind, reproduces, path = %path.display(), "case saved");
                 Some(SavedCase { guest, fault: fault.clone(), path })
             }
             Ok(None) => None,
             Err(error) => {
-                tracing::warn!(node = self.node, %generation, digest, kind, case = case.name, %error, "a case was not saved");
+                tracing::warn!(node = self.node, %generation, digest, kind, case = case.name, %error, "case not saved");
                 None
             }
         }

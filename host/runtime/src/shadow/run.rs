@@ -134,7 +134,7 @@ impl ShadowRun {
         let why = format!("the candidate faulted {FAULTS_MAX} times");
         self.end(&why);
         let candidate = &self.candidate;
-        tracing::warn!(generation = %candidate.id, digest = %&candidate.digest[..8], why, "a shadow ended by itself");
+        tracing::warn!(generation = %candidate.id, digest = %&candidate.digest[..8], why, "shadow ended by itself");
         if let Some(observer) = observer.and_then(Weak::upgrade) {
             observer.shadow_ended(candidate, &why);
         }

@@ -97,7 +97,7 @@ impl Shadows {
         for (_, thread) in ended {
             // The shadow's own thread may drop the last reference to the node, and cannot join itself.
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-                tracing::error!("a shadow panicked");
+                tracing::error!("the thread of a shadow panicked");
             }
         }
     }
