@@ -63,7 +63,10 @@ fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
     let (path, text) = the_case(&herd, "Riley", "trap");
     let digest = herd.status("Riley")["generations"]["active"]["digest"].as_str().unwrap().to_string();
     assert!(path.file_name().unwrap().to_string_lossy().starts_with(&format!("{}-trap-", &digest[..8])), "{path:?}");
-    assert!(text.ends_with("\n# On this it faulted.\ninput \"BOOM\\n\"\n  reply \"? BOOM\\n\"\n"), "{text}");
+    assert!(
+        text.ends_with("\n# Input on which the guest faulted.\ninput \"BOOM\\n\"\n  reply \"? BOOM\\n\"\n"),
+        "{text}"
+    );
     for words in
         ["\n# node        Riley\n", "trap 1, generation 2, SHA-256 ", "the bottom fell out", "herd test GUEST.wasm"]
     {
@@ -73,7 +76,7 @@ fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
     assert_tells_bad_from_good(&herd, Fixture::Trap, &path, "the bottom fell out");
     let mode = fs::metadata(directory(&herd, "Riley")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700, "what clients sent is for nobody else");
-    let line = up.await_log(&["INFO", "a case was saved", &*path.to_string_lossy()]);
+    let line = up.await_log(&["INFO", "case saved", &*path.to_string_lossy()]);
     assert!(!line.contains("BOOM"), "{line}");
     let audit = herd.herd(&["audit"]);
     let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
@@ -104,7 +107,10 @@ fn a_fault_that_takes_a_record_brings_the_record() {
     client.send("BOOM nobody\nBOOM kiwi\nhello\n");
     assert_eq!([client.line(), client.line(), client.line()], ["? BOOM nobody", "? BOOM kiwi", "? hello"]);
     let (path, text) = the_case(&herd, "Riley", "trap");
-    assert!(text.contains("\n# What it looked up.\nreport \"kiwi\", \"AT Riley ") && !text.contains("other"), "{text}");
+    assert!(
+        text.contains("\n# Records that the guest looked up.\nreport \"kiwi\", \"AT Riley ") && !text.contains("other"),
+        "{text}"
+    );
     assert!(text.ends_with("input \"BOOM kiwi\\n\"\n  reply \"? BOOM kiwi\\n\"\n"), "{text}");
     assert_tells_bad_from_good(&herd, Fixture::Grudge, &path, "a record of ");
 }
@@ -119,7 +125,7 @@ fn of_many_reports_the_one_that_a_guest_cannot_stand_is_kept() {
     client.send(format!("{lines}IAMAT trap-kiwi +34-118 1\n{}", lines.replace("kiwi", "more")));
     herd.await_known("trap-kiwi", &["Jaquez"]);
     let (path, text) = the_case(&herd, "Jaquez", "trap");
-    assert!(text.contains("\n# On this it faulted.\nreport \"trap-kiwi\", \"AT Riley "), "{text}");
+    assert!(text.contains("\n# Input on which the guest faulted.\nreport \"trap-kiwi\", \"AT Riley "), "{text}");
     assert!(
         text.contains("origin \"Riley\"\n  verdict keep\n") && !text.contains("kiwi-") && !text.contains("more-"),
         "{text}"
@@ -158,7 +164,7 @@ fn a_node_that_cannot_keep_cases_says_so_and_serves() {
     herd.swap(Fixture::Trap, &[]).unwrap();
     let mut client = herd.client("Riley");
     assert_eq!(client.ask("BOOM"), "? BOOM");
-    up.await_log(&["WARN", "a case was not saved"]);
+    up.await_log(&["WARN", "case not saved"]);
     assert_eq!(client.ask("BOOM"), "? BOOM");
     assert_eq!(herd.status("Riley")["cases_saved"], 0);
 }

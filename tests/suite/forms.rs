@@ -120,7 +120,7 @@ fn a_report_that_a_node_cannot_convert_is_kept_and_passed_on() {
     assert!(counted >= 1, "the report was not shown");
     assert_eq!(located(&herd, "Jaquez", "kiwi"), "? WHATSAT kiwi 1 1", "as if it were unknown");
     assert!(unconvertible(&herd, "Jaquez") > counted, "nor was the record");
-    up.await_log(&["WARN", "a form that no generation here can convert"]);
+    up.await_log(&["WARN", "no generation of this node can convert its form"]);
     assert_eq!(herd.status("Jaquez")["records"]["quarantined"], 0);
     assert_eq!(unconvertible(&herd, "Bernard"), 0);
     herd.swap(Fixture::SecondForm, &["Jaquez"]).unwrap();

@@ -27,7 +27,7 @@ fn a_guest_that_faults_too_often_is_sent_back_and_not_tried_for_ever() {
     up.await_log(&["ERROR", "failed its probation", "5 faults within 10 s"]);
     for (arguments, words) in [
         (&["--unrehearsed"][..], "not tried again: this guest ("),
-        (&["--again"], "not rehearsed: it faults on what a client"),
+        (&["--again"], "not rehearsed: it faults on a line from a client"),
     ] {
         let said = herd.swap_with(Fixture::Trap, arguments).unwrap_err();
         assert!(said.contains(words), "{arguments:?}: {said}");

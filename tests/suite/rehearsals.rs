@@ -16,7 +16,7 @@ fn a_guest_that_cannot_stand_what_clients_sent_lately_is_refused_with_the_line()
     let before = herd.status("Riley")["generations"].clone();
     let said = herd.swap(Fixture::Trap, &[]).unwrap_err();
     assert!(
-        said.contains("Riley: not rehearsed: it faults on what a client of this node sent, \"BOOM\\n\": trapped"),
+        said.contains("Riley: not rehearsed: it faults on a line from a client of this node, \"BOOM\\n\": trapped"),
         "{said}"
     );
     assert_eq!(herd.status("Riley")["generations"], before, "nothing changed");

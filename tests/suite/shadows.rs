@@ -157,7 +157,7 @@ fn a_candidate_that_faults_hurts_nobody_and_ends_its_shadow() {
     }
     let found = report(&herd, "Riley", |shadow| !shadow["ended"].is_null());
     assert_eq!((&found["ended"], &found["faults"]), (&"the candidate faulted 256 times".into(), &256.into()));
-    up.await_log(&["WARN", "a shadow ended by itself", "256 times"]);
+    up.await_log(&["WARN", "shadow ended by itself", "256 times"]);
     let status = herd.status("Riley")["generations"].clone();
     assert_eq!((&status["shadow"], &status["active"]["faults"]), (&Value::Null, &0.into()), "{status}");
     assert_eq!(client.ask("you"), "hello, you");

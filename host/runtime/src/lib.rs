@@ -37,8 +37,7 @@ pub use serving::observer::Observer;
 pub use serving::probation::SwapLimits;
 pub use serving::registry::{Generations, GenerationsStatus};
 pub use serving::stage_counts::{StageCount, StagesStatus};
-pub use shadow::shadow::{ShadowReport, ShadowStatus};
-pub use shadow::tally::{DifferenceKind, Example, FaultExample, FaultKind, Found};
+pub use shadow::report::{ShadowReport, ShadowStatus};
 
 pub use engine::inspect::{Inspection, LoadError, Stage};
 pub use herd_model::{Digest, GenerationId, Side, Sides};

@@ -1,13 +1,11 @@
-//! What a node keeps of the inputs that its guests could not stand: each shrunk to the least that still shows the fault, as
-//! a transcript for `herd test`.
+//! Collection of cases: faults that the previous generation made good, each saved as a minimized transcript for `herd test`.
 //!
-//! A worker thread hands over what it has at hand when the previous generation has made a fault good, and waits for
-//! nothing. A thread of the node makes a [`Case`](crate::cases::case::Case) of it, on replicas, so nothing that serves takes part.
-//! It holds on to no generation: one that is gone when its turn comes is given up, and one that is to go meanwhile is held for
-//! the few calls that it takes to save what is found by then.
+//! A worker offers a rescued call and waits for nothing. A thread of the node makes a [`Case`](crate::cases::case::Case) of a
+//! sample, on replicas. The thread keeps no generation alive: it discards a sample whose generations are gone when its turn
+//! comes, and stops reducing one whose generations retire meanwhile, so that a swap waits for a few calls at most.
 //!
-//! Bounds: as many offences of a kind as [`Seen`] admits; [`WAITING_MAX`] that wait, and one more is dropped; tries and time
-//! per offence; the files of [`CaseFiles`].
+//! Bounds: samples per kind ([`SampleCounts`]); [`QUEUE_SAMPLES_MAX`] in the queue, and the next is dropped; time per sample;
+//! the files of [`CaseFiles`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,18 +16,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::cases::case;
-use crate::cases::dedup::{Offence, Rescue, Seen, sort};
+use crate::cases::dedup::{FaultSample, RescuedCall, SampleCounts, signature};
 use crate::cases::files::CaseFiles;
 use crate::cases::minimize::Budget;
 use crate::generation::generation::GenerationStatus;
-use crate::replay::component_decider::clock;
+use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::fault::Fault;
-use crate::sandbox::output::hush;
+use crate::sandbox::output::mute_guest_output;
 
-/// Makes cases of the faults of one node. Dropped, it gives up what waits, and its thread has ended.
-pub(crate) struct Evidence {
-    offences: Option<SyncSender<Offence>>,
-    seen: Mutex<Seen>,
+/// Makes cases of the faults of one node. Dropping it discards queued samples and joins its thread.
+pub(crate) struct CaseCollector {
+    samples: Option<SyncSender<FaultSample>>,
+    counts: Mutex<SampleCounts>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,57 +41,63 @@ struct Shared {
 /// A case that was saved.
 #[derive(Clone, Debug)]
 pub struct SavedCase {
-    /// Whose fault it is.
+    /// Guest that faulted.
     pub guest: GenerationStatus,
-    /// What it did.
+    /// Its fault.
     pub fault: Fault,
-    /// Where the case is.
+    /// File of the case.
     pub path: PathBuf,
 }
 
-impl Evidence {
-    /// Begins, for a node with this directory for cases. `tell` is called for each, on the thread that makes them.
+impl CaseCollector {
+    /// Starts the thread of a node, with the directory for cases. The thread calls `on_saved` for each case.
     ///
     /// # Errors
     ///
-    /// There is no thread to be had. Nothing changed.
-    pub(crate) fn start(directory: &Path, node: &str, tell: impl Fn(&SavedCase) + Send + 'static) -> io::Result<Self> {
-        let (offences, waiting) = sync_channel(WAITING_MAX);
+    /// No thread could be started. Nothing changed.
+    pub(crate) fn start(
+        directory: &Path,
+        node: &str,
+        on_saved: impl Fn(&SavedCase) + Send + 'static,
+    ) -> io::Result<Self> {
+        // Full: the sample is dropped, because the worker that has it answers clients.
+        let (samples, queue) = sync_channel(QUEUE_SAMPLES_MAX);
         let shared = Arc::<Shared>::default();
-        let work = Work { node: node.into(), files: CaseFiles::new(directory, node), shared: Arc::clone(&shared) };
-        let thread = thread::Builder::new().name("herd-evidence".into()).spawn(move || work.run(&waiting, tell))?;
-        Ok(Self { offences: Some(offences), seen: Mutex::default(), shared, thread: Some(thread) })
+        let maker =
+            CaseMaker { node: node.into(), files: CaseFiles::new(directory, node), shared: Arc::clone(&shared) };
+        let thread = thread::Builder::new().name("herd-cases".into()).spawn(move || maker.run(&queue, on_saved))?;
+        Ok(Self { samples: Some(samples), counts: Mutex::default(), shared, thread: Some(thread) })
     }
 
-    /// Takes note of a fault that was made good. For a worker thread: waits for nothing, and copies nothing of a kind
-    /// of which there was enough.
-    pub(crate) fn offer(&self, rescue: &Rescue<'_>) {
-        if !rescue.is_evidence() {
+    /// Takes a sample of a rescued call, unless there are enough of its kind. Never waits: for a worker.
+    pub(crate) fn offer(&self, rescued: &RescuedCall<'_>) {
+        if !rescued.is_worth_a_sample() {
             return;
         }
-        let (guest, sort) = (rescue.faulting.digest(), sort(rescue.fault));
-        // Several workers at once: one of them will do, and there is more where that came from.
-        if !self.seen.try_lock().is_ok_and(|mut seen| seen.admits(guest, sort)) {
+        let (guest, signature) = (rescued.faulting.digest(), signature(rescued.fault));
+        // Another worker counts a sample now: its sample does as well, and the next fault will come.
+        if !self.counts.try_lock().is_ok_and(|mut counts| counts.admit(guest, signature)) {
             return;
         }
-        if let Some(offences) = &self.offences
-            && offences.try_send(rescue.keep()).is_err()
+        if let Some(samples) = &self.samples
+            && samples.try_send(rescued.sample()).is_err()
         {
-            tracing::debug!("an offence is dropped: too many wait to be made cases of");
+            tracing::debug!("fault sample dropped: the queue is full");
         }
     }
 
-    /// How many cases were saved since the node started.
+    /// Returns the number of cases saved since the node started.
     pub(crate) fn saved(&self) -> u64 {
         self.shared.saved.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Evidence {
+impl Drop for CaseCollector {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.offences = None;
-        // What `tell` holds for a moment may be the last of the node, and a thread cannot wait for itself.
+        // Closing the queue wakes the thread.
+        self.samples = None;
+        // `on_saved` may hold the last reference to the node, and the thread cannot join itself.
         if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id())
             && thread.join().is_err()
         {
@@ -102,58 +106,57 @@ impl Drop for Evidence {
     }
 }
 
-/// What the thread has.
-struct Work {
+/// State of the thread.
+struct CaseMaker {
     node: String,
     files: CaseFiles,
     shared: Arc<Shared>,
 }
 
-impl Work {
-    fn run(&self, offences: &Receiver<Offence>, tell: impl Fn(&SavedCase)) {
-        let _entered = clock().enter();
-        hush();
-        while let Ok(offence) = offences.recv() {
+impl CaseMaker {
+    fn run(&self, queue: &Receiver<FaultSample>, on_saved: impl Fn(&SavedCase)) {
+        // A guest that sleeps needs a timer.
+        let _entered = timer_runtime().enter();
+        mute_guest_output();
+        while let Ok(sample) = queue.recv() {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;
             }
-            if let Some(saved) = self.take(&offence) {
-                tell(&saved);
+            if let Some(saved) = self.make(&sample) {
+                on_saved(&saved);
             }
         }
     }
 
-    fn take(&self, offence: &Offence) -> Option<SavedCase> {
-        let Offence { recorded, fault, faulting, rescuing } = offence;
-        let both = Weak::upgrade(faulting).zip(Weak::upgrade(rescuing));
-        let Some((faulting, rescuing)) = both else {
-            tracing::debug!(node = self.node, "an offence is given up: its generations are gone");
+    fn make(&self, sample: &FaultSample) -> Option<SavedCase> {
+        let FaultSample { recorded, fault, faulting, rescuing } = sample;
+        let generations = Weak::upgrade(faulting).zip(Weak::upgrade(rescuing));
+        let Some((faulting, rescuing)) = generations else {
+            tracing::debug!(node = self.node, "fault sample dropped: its generations are gone");
             return None;
         };
-        let budget = Budget::new(TRIES_MAX, TIME_MAX, &self.shared.stop);
-        let mut budget = budget.until(faulting.retiring()).until(rescuing.retiring());
-        let case = case::make(recorded, fault, &faulting, &rescuing, &mut budget)?;
+        let budget = Budget::new(TIME_MAX, vec![&self.shared.stop, faulting.retiring(), rescuing.retiring()]);
+        let case = case::make(recorded, fault, &faulting, &rescuing, &budget)?;
         let guest = faulting.status();
         let (generation, digest, kind) = (guest.id, guest.digest[..8].to_string(), fault.kind());
         match self.files.save(&case.name, &case.text) {
             Ok(Some(path)) => {
                 self.shared.saved.fetch_add(1, Ordering::Relaxed);
                 let (node, reproduces) = (&self.node, case.reproduces);
-                tracing::info!(node, %generation, digest, kind, reproduces, path = %path.display(), "a case was saved");
+                tracing::info!(node, %generation, digest, kind, reproduces, path = %path.display(), "case saved");
                 Some(SavedCase { guest, fault: fault.clone(), path })
             }
             Ok(None) => None,
             Err(error) => {
-                tracing::warn!(node = self.node, %generation, digest, kind, case = case.name, %error, "a case was not saved");
+                tracing::warn!(node = self.node, %generation, digest, kind, case = case.name, %error, "case not saved");
                 None
             }
         }
     }
 }
 
-/// What an hour of bad guests leaves to do; each is 1 MiB at most.
-const WAITING_MAX: usize = 8;
-/// Enough for a few hundred bytes of which each is needed. A try costs a fresh instance: some 100 µs.
-const TRIES_MAX: usize = 10_000;
-/// A guest that misses its deadline takes all of that for each try: 10 ms, so 200 tries.
+/// Work of an hour of bad guests. Each sample has 1 MiB at most.
+const QUEUE_SAMPLES_MAX: usize = 8;
+/// Some 20,000 tries at 100 µs for a fresh instance, which reduces a few hundred bytes that all matter. 200 tries where the
+/// guest misses its deadline of 10 ms.
 const TIME_MAX: Duration = Duration::from_secs(2);

@@ -1,79 +1,62 @@
-//! Making an input smaller for as long as something holds of it: delta debugging.
+//! Minimization of a list for as long as a property holds: delta debugging (Zeller and Hildebrandt, 2002).
 //!
-//! Knows nothing of guests: what has to hold is a function that is asked again and again, and each time may be dear.
+//! Knows nothing of guests: the property is a function, and each call of it may be expensive.
 //!
-//! Bounds: a [`Budget`] of tries and of time. What is left when it is used up is still an input of which it holds.
+//! Bounds: a [`Budget`] of time. A result cut short by it still has the property.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How much may be tried.
+/// Time limit of a minimization.
 #[derive(Debug)]
 pub(crate) struct Budget<'a> {
-    tries: usize,
     ends: Instant,
-    /// One is set when there is no more time, whatever was planned.
+    /// Flags of which each ends it early.
     stops: Vec<&'a AtomicBool>,
 }
 
 impl<'a> Budget<'a> {
-    pub(crate) fn new(tries: usize, time: Duration, stop: &'a AtomicBool) -> Self {
-        Self { tries, ends: Instant::now() + time, stops: vec![stop] }
+    pub(crate) fn new(time: Duration, stops: Vec<&'a AtomicBool>) -> Self {
+        Self { ends: Instant::now() + time, stops }
     }
 
-    /// Ends with this, too.
-    pub(crate) fn until(mut self, stop: &'a AtomicBool) -> Self {
-        self.stops.push(stop);
-        self
-    }
-
-    /// Takes one try, if there is one.
-    pub(crate) fn spend(&mut self) -> bool {
-        let stopped = self.stops.iter().any(|stop| stop.load(Ordering::Relaxed));
-        let left = self.tries > 0 && Instant::now() < self.ends && !stopped;
-        self.tries -= usize::from(left);
-        left
+    /// Returns whether no more may be tried.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.ends || self.stops.iter().any(|stop| stop.load(Ordering::Relaxed))
     }
 }
 
-/// The smallest input that is found for which `holds`, which it does for the given one: first the fewest lines, then the
-/// fewest bytes. With budget left, it does not hold without any one byte of the result.
-pub(crate) fn smallest(input: &[u8], budget: &mut Budget<'_>, mut holds: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
-    let lines: Vec<&[u8]> = input.split_inclusive(|&byte| byte == b'\n').collect();
-    let lines = fewest(lines, budget, |lines| holds(&lines.concat()));
-    fewest(lines.concat(), budget, holds)
-}
-
-/// As few of these as are found, in their order, for which `holds`, which it does for all of them together. With budget
-/// left, it does not hold without any one of the result.
+/// Removes items for as long as `holds`, which the caller has made sure of for all of them. The rest stays in order; unless
+/// the budget is over, `holds` fails without any single item of it.
 ///
-/// Takes away pieces of half the length, then of half of that, down to single ones, which it tries until none can go. Where
-/// one of n is needed, that takes some log n tries.
-pub(crate) fn fewest<T: Clone>(
-    mut units: Vec<T>,
-    budget: &mut Budget<'_>,
+/// Removes pieces of half the length first, then of half of that, down to single items, until none can go. Where one of n
+/// items is needed, that takes some log n tries.
+pub(crate) fn minimize<T: Clone>(
+    mut items: Vec<T>,
+    budget: &Budget<'_>,
     mut holds: impl FnMut(&[T]) -> bool,
 ) -> Vec<T> {
-    let mut length = units.len();
+    let mut length = items.len();
     while length > 0 {
-        let (mut at, mut went) = (0, false);
-        while at < units.len() {
-            if !budget.spend() {
-                return units;
+        let (mut at, mut is_smaller) = (0, false);
+        while at < items.len() {
+            if budget.is_over() {
+                return items;
             }
-            let end = (at + length).min(units.len());
-            let rest = [&units[..at], &units[end..]].concat();
+            let end = (at + length).min(items.len());
+            let rest = [&items[..at], &items[end..]].concat();
             if holds(&rest) {
-                (units, went) = (rest, true);
+                (items, is_smaller) = (rest, true);
             } else {
                 at = end;
             }
         }
-        if length > 1 || !went {
+        // Single items again: one that was needed may have become removable.
+        if length > 1 || !is_smaller {
             length /= 2;
         }
     }
-    units
+    items
 }
 
 #[cfg(test)]
@@ -82,65 +65,59 @@ mod tests {
 
     use super::*;
 
-    static NEVER: AtomicBool = AtomicBool::new(false);
-
-    fn ample() -> Budget<'static> {
-        Budget::new(1_000_000, Duration::from_secs(3600), &NEVER)
-    }
-
-    fn contains(bytes: &[u8], part: &[u8]) -> bool {
-        part.is_empty() || bytes.windows(part.len()).any(|window| window == part)
-    }
+    const AMPLE: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn what_is_needed_of_many_lines_is_found_in_few_tries() {
-        let good = b"IAMAT kiwi.example.com +34.068930-118.445127 1479413884.392014450\n".repeat(100);
-        let bad = [b"BOOM ", &[b'x'; 500][..], b"\n"].concat();
-        let input = [&good[..], &bad, &good].concat();
+    fn minimize_finds_one_line_of_many_in_few_tries() {
+        let mut lines: Vec<String> = (0..200).map(|number| format!("IAMAT kiwi-{number} +34-118 1\n")).collect();
+        lines.insert(77, "BOOM\n".into());
         let mut tries = 0;
-        let found = smallest(&input, &mut ample(), |bytes| {
+        let found = minimize(lines, &Budget::new(AMPLE, vec![]), |lines| {
             tries += 1;
-            bytes.split_inclusive(|&byte| byte == b'\n').any(|line| line.starts_with(b"BOOM") && line.ends_with(b"\n"))
+            lines.iter().any(|line| line.starts_with("BOOM"))
         });
-        assert_eq!(found, b"BOOM\n");
-        assert!(tries < 100, "{tries}");
+        assert_eq!(found, ["BOOM\n"]);
+        assert!(tries < 40, "{tries}");
     }
 
     #[test]
-    fn parts_that_are_needed_together_stay_together() {
-        let found = smallest(b"a\nfirst\nb\nsecond\nc\n", &mut ample(), |bytes| {
-            contains(bytes, b"first\n") && contains(bytes, b"second")
+    fn minimize_keeps_items_that_are_needed_together() {
+        let found = minimize(vec!["a", "first", "b", "second", "c"], &Budget::new(AMPLE, vec![]), |items| {
+            items.contains(&"first") && items.contains(&"second")
         });
-        assert_eq!(found, b"first\nsecond");
+        assert_eq!(found, ["first", "second"]);
     }
 
     #[test]
-    fn nothing_is_tried_once_it_is_to_stop() {
+    fn minimize_tries_nothing_after_its_end() {
         let stop = AtomicBool::new(true);
-        let mut budget = Budget::new(1000, Duration::from_secs(3600), &stop);
-        assert_eq!(smallest(b"abc", &mut budget, |_| panic!("it was tried")), b"abc");
+        for budget in [Budget::new(AMPLE, vec![&stop]), Budget::new(Duration::ZERO, vec![])] {
+            assert_eq!(minimize(vec![1, 2, 3], &budget, |_| panic!("it was tried")), [1, 2, 3]);
+        }
     }
 
     proptest! {
         #[test]
-        fn it_still_holds_and_not_without_any_byte_unless_the_budget_is_used(
+        fn minimize_holds_and_without_no_item_unless_it_was_stopped(
             input in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 0..60),
             needed in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 0..4),
             odd in any::<bool>(),
-            tries in prop_oneof![Just(1_000_000), 0..40_usize],
+            tries_max in prop_oneof![Just(usize::MAX), 1..40_usize],
         ) {
-            // Not monotonous: what holds of some bytes need not hold of more.
-            let is_enough = |bytes: &[u8]| contains(bytes, &needed) && (!odd || bytes.len() % 2 == 1);
-            let holds = |bytes: &[u8]| bytes == input || is_enough(bytes);
-            let (mut budget, mut asked) = (Budget::new(tries, Duration::from_secs(3600), &NEVER), 0);
-            let found = smallest(&input, &mut budget, |bytes| {
-                asked += 1;
+            // Not monotonous: a property of some bytes need not hold for more of them.
+            let is_part = |bytes: &[u8]| needed.is_empty() || bytes.windows(needed.len()).any(|part| part == needed);
+            let holds = |bytes: &[u8]| bytes == input || is_part(bytes) && (!odd || bytes.len() % 2 == 1);
+            let (stop, mut tries) = (AtomicBool::new(false), 0);
+            let budget = Budget::new(AMPLE, vec![&stop]);
+            let found = minimize(input.clone(), &budget, |bytes| {
+                tries += 1;
+                stop.store(tries == tries_max, Ordering::Relaxed);
                 holds(bytes)
             });
             prop_assert!(holds(&found));
-            prop_assert!(asked <= tries);
+            prop_assert!(tries <= tries_max);
             let without = |at: usize| [&found[..at], &found[at + 1..]].concat();
-            if budget.spend() {
+            if !budget.is_over() {
                 prop_assert!((0..found.len()).all(|at| !holds(&without(at))), "{found:?}");
             }
         }

@@ -5,3 +5,4 @@ pub(crate) mod collector;
 pub(crate) mod dedup;
 pub(crate) mod files;
 pub(crate) mod minimize;
+pub(crate) mod reduction;

@@ -6,7 +6,7 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-use crate::replay::component_decider::clock;
+use crate::replay::timer_runtime::timer_runtime;
 
 /// Does some work on a thread of its own that gives way, and waits for it. In place if there is no thread to be had.
 pub(crate) fn giving_way<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
@@ -16,7 +16,7 @@ pub(crate) fn giving_way<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -
         let body = move || {
             give_way();
             // A guest that sleeps needs a clock to be there.
-            let _entered = clock().enter();
+            let _entered = timer_runtime().enter();
             work.take().map(|work| work())
         };
         let thread = thread::Builder::new().name(name.into()).spawn_scoped(scope, body).ok()?;

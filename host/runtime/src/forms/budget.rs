@@ -1,31 +1,31 @@
-//! How long a call of a guest waits for conversions that come to nothing.
+//! Time budget of one call for conversions that fault.
 //!
-//! A call may look up many records, and each on which a conversion loops takes a deadline, while the sessions of the
-//! worker wait. What conversions take that do not fault is not counted: they are calls like any other.
+//! A call may look up many records. Each on which the conversion loops takes a deadline, while the sessions of the worker
+//! wait. Conversions that do not fault are calls like any other, and their time does not count.
 
 use std::time::Duration;
 
-/// What is left of it.
+/// Time left for conversions that fault, in one call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience(Duration);
+pub(crate) struct ConversionBudget(Duration);
 
-impl Patience {
-    /// For whom nobody waits.
-    pub(crate) const ENDLESS: Self = Self(Duration::MAX);
+impl ConversionBudget {
+    /// For calls that no session waits for.
+    pub(crate) const UNLIMITED: Self = Self(Duration::MAX);
 
-    /// Whether nothing more is tried.
-    pub(crate) fn is_over(self) -> bool {
+    /// Returns whether no further conversion is tried.
+    pub(crate) fn is_exhausted(self) -> bool {
         self.0.is_zero()
     }
 
-    /// A conversion took so long, and faulted.
-    pub(crate) fn lose(&mut self, time: Duration) {
+    /// Subtracts the time of a conversion that faulted.
+    pub(crate) fn spend(&mut self, time: Duration) {
         self.0 = self.0.saturating_sub(time);
     }
 }
 
-/// That of a call: two deadlines as they are by default, or some hundred traps.
-impl Default for Patience {
+/// Two deadlines of the default length, or some hundred traps.
+impl Default for ConversionBudget {
     fn default() -> Self {
         Self(Duration::from_millis(20))
     }

@@ -1,20 +1,22 @@
-//! One conversion of a record, and the reasons why it fails.
+//! One conversion of a record, and the errors of it.
+//!
+//! Knows nothing of instances. Bounds: the length of a record.
 
 use herd_model::limits::RECORD_BYTES_MAX;
 
 use crate::sandbox::fault::Fault;
 
-/// A conversion that is wanted.
+/// A conversion by one guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conversion<'a> {
-    /// To the native form of the guest.
+    /// To the guest's native form.
     Upgrade { from: u32, bytes: &'a [u8] },
-    /// From the native form of the guest.
+    /// From the guest's native form.
     Downgrade { to: u32, bytes: &'a [u8] },
 }
 
 impl Conversion<'_> {
-    /// Writes what names this conversion among all those of a guest.
+    /// Writes the cache key of this conversion, which is unique among those of a guest.
     pub(crate) fn write_key(self, key: &mut Vec<u8>) {
         key.clear();
         let (direction, form, bytes) = match self {
@@ -27,22 +29,22 @@ impl Conversion<'_> {
     }
 }
 
-/// A record was not converted.
+/// A record was not converted. Nothing else changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotConverted {
     /// The guest does not know the form.
     #[error("it does not know that form")]
     UnknownForm,
-    /// The guest says that the bytes are not of the form they are said to be.
+    /// The guest knows the form, and the bytes are not of it.
     #[error("it says that the record is malformed")]
     Malformed,
-    /// What came out is longer than a record may be.
-    #[error("what came out has {0} bytes, over the limit of {RECORD_BYTES_MAX}")]
+    /// The result exceeds the limit of a record. The guest is at fault.
+    #[error("the converted record has {0} bytes, over the limit of {RECORD_BYTES_MAX}")]
     TooLong(usize),
-    /// The guest faulted, and that instance is gone.
+    /// The guest faulted, or the host could not make an instance. The instance is gone.
     #[error("{0}")]
     Fault(Fault),
-    /// It was not tried, because conversions for the same call have faulted for too long.
+    /// The call's budget was exhausted by conversions that faulted. A later call tries again.
     #[error("too many conversions faulted before it")]
     NotTried,
 }

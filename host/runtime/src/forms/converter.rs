@@ -1,35 +1,35 @@
-//! What converts records between the form of one generation and others: that generation's own code, on instances apart.
+//! Conversion of records between the form of one generation and others, by that generation's code on instances of its own.
 //!
-//! A guest that looks a record up waits in its import, and an instance that waits may not be entered again, so what the
-//! record has to be converted by is always another instance. There is one warm per worker thread, made when it is first
-//! needed and taken out of its slot for a call, as for decisions; it sees no records, and a clock that stands at zero.
+//! A guest that looks up a record waits in its import, and a waiting instance may not be entered again, so another instance
+//! has to convert the record. Each worker has a warm one, made when it is first needed and taken out of its slot for the
+//! call, as for decisions. It sees no records, and a clock that stands at zero, so that a conversion is a function of its
+//! bytes and each worker may cache its results ([`ConversionCache`]).
 //!
-//! A conversion is a function of its bytes. What it came to is remembered per worker ([`ConversionCache`]).
-//!
-//! Bounds: deadline, memory and stack as for a decision; the length of what comes out; the cache.
+//! Knows nothing of other generations. Bounds: deadline, memory and stack as for a decision; the length of a converted
+//! record; the cache.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use herd_model::GenerationId;
+use herd_model::limits::RECORD_BYTES_MAX;
 use herd_sdk::Settings;
+use herd_sys::workers as worker;
 
 use crate::engine::engine::{Compiled, Engine};
-use crate::forms::budget::Patience;
+use crate::forms::budget::ConversionBudget;
 use crate::forms::cache::ConversionCache;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::forms_instance::FormsInstance;
 use crate::sandbox::instance_count::Census;
-use herd_model::GenerationId;
-use herd_model::limits::RECORD_BYTES_MAX;
-use herd_sys::workers as worker;
 
-/// Converts for one generation.
+/// Converter of one generation.
 pub(crate) struct Converter {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     settings: Settings,
-    /// Where its instances are counted, as those of its generation.
+    /// Counter of its instances, which count as instances of the generation.
     census: (Census, GenerationId),
     native: u32,
     slots: Box<[Mutex<Slot>]>,
@@ -42,11 +42,11 @@ struct Slot {
 }
 
 impl Converter {
-    /// Asks a guest that exports `forms` which one it writes.
+    /// Makes a converter for a guest that exports `forms`, and asks it for its native form.
     ///
     /// # Errors
     ///
-    /// The guest faults on that.
+    /// The guest faults.
     pub(crate) fn new(
         engine: &Arc<Engine>,
         compiled: &Arc<Compiled>,
@@ -64,7 +64,7 @@ impl Converter {
         })
     }
 
-    /// The form that the guest writes.
+    /// Returns the form that the guest writes.
     pub(crate) fn native(&self) -> u32 {
         self.native
     }
@@ -73,15 +73,20 @@ impl Converter {
     ///
     /// # Errors
     ///
-    /// The guest will not or cannot, or there is no patience left.
-    pub(crate) fn convert(&self, conversion: Conversion<'_>, patience: &mut Patience) -> Result<Vec<u8>, NotConverted> {
+    /// The guest does not convert the record, or the budget is exhausted. The time of a fault is taken from the budget.
+    pub(crate) fn convert(
+        &self,
+        conversion: Conversion<'_>,
+        budget: &mut ConversionBudget,
+    ) -> Result<Vec<u8>, NotConverted> {
         let now = Instant::now();
         if let Some(known) = self.slot().cache.find(conversion, now) {
             return known;
         }
-        if patience.is_over() {
+        if budget.is_exhausted() {
             return Err(NotConverted::NotTried);
         }
+        // Not under the lock of the slot: a conversion may take its deadline.
         let warm = self.slot().warm.take();
         let converted = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
             let converted = instance.convert(conversion)?;
@@ -95,14 +100,14 @@ impl Converter {
                     if bytes.len() > RECORD_BYTES_MAX { Err(NotConverted::TooLong(bytes.len())) } else { Ok(bytes) }
                 })
             }
-            // The host is at fault, and may not be the next time.
+            // The host is at fault and may have room the next time, so this is not cached.
             Err(fault @ Fault::NoInstance(_)) => return Err(NotConverted::Fault(fault)),
             Err(fault) => {
-                patience.lose(now.elapsed());
+                budget.spend(now.elapsed());
                 Err(NotConverted::Fault(fault))
             }
         };
-        slot.cache.remember(conversion, &result, now);
+        slot.cache.insert(conversion, &result, now);
         result
     }
 

@@ -1,13 +1,12 @@
-//! How a generation reads records and reports that are in another form than its own: converted for the call, and for the
-//! call only. What is kept, recorded and flooded stays as it was written.
+//! Records and reports in the native form of one generation, converted for a call and for that call only. Records stay as
+//! they were written wherever they are kept, recorded and flooded.
 //!
-//! First the generation's own `upgrade` is asked; then the `downgrade` of whichever generation here writes that form.
-//! What neither can convert is not shown: a record as if its key were unknown, a report not at all, and it is kept and
-//! passed on without a word from the guest, so that older logic in the middle of a herd stops no flood.
+//! The generation's own `upgrade` comes first, then the `downgrade` of each generation of this node that writes the form. A
+//! record that neither converts is unknown to the guest. A report that neither converts is hidden from the guest, and kept
+//! and flooded without it, so that older logic in the middle of a herd stops no flood.
 //!
-//! What is in the form of the generation costs one comparison.
-//!
-//! Bounds: the time that conversions take which fault, per call of a guest ([`Patience`]).
+//! Knows nothing of instances. Bounds: the time of conversions that fault, per call ([`ConversionBudget`]). A record in the
+//! native form costs one comparison.
 
 use std::iter;
 use std::sync::Arc;
@@ -16,64 +15,63 @@ use herd_sdk::converted::ConvertedReports;
 use herd_sdk::forms::FIRST_FORM;
 use herd_sdk::{Found, ReportBatch};
 
-use crate::forms::budget::Patience;
+use crate::forms::budget::ConversionBudget;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::forms::converter::Converter;
-use crate::forms::registry::Forms;
+use crate::forms::registry::FormsRegistry;
 use crate::sandbox::record_view::RecordView;
 
-/// How one generation reads.
-pub(crate) struct Reading {
+/// Reader of records for one generation.
+pub(crate) struct RecordReader {
     native: u32,
-    /// What the generation converts with, if it can.
+    /// Converter of the generation itself; none for a guest that exports no `forms`.
     own: Option<Arc<Converter>>,
-    forms: Arc<Forms>,
-    counts: Counts,
+    registry: Arc<FormsRegistry>,
+    counting: Counting,
 }
 
-/// Whether what is not shown is counted.
+/// Counting of records that no generation can convert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counts {
-    /// Somebody asked.
-    ForTheNode,
-    /// It is a call made again, whose outcome nobody sees.
-    ForNobody,
+enum Counting {
+    On,
+    /// For calls that are repeated without effect: the node counted the record the first time.
+    Off,
 }
 
-impl Reading {
-    /// Reads as a generation with this converter, or with none.
+impl RecordReader {
+    /// Makes a reader for a generation with this converter, or with none.
     pub(crate) fn new(own: Option<Converter>) -> Self {
         let native = own.as_ref().map_or(FIRST_FORM, Converter::native);
-        Self { native, own: own.map(Arc::new), forms: Arc::default(), counts: Counts::ForTheNode }
+        Self { native, own: own.map(Arc::new), registry: Arc::default(), counting: Counting::On }
     }
 
-    /// The same, with the help of other generations.
-    pub(crate) fn among(&self, forms: &Arc<Forms>) -> Self {
-        Self { native: self.native, own: self.own.clone(), forms: Arc::clone(forms), counts: self.counts }
+    /// Returns a reader that also uses the converters of other generations.
+    pub(crate) fn with_registry(&self, registry: &Arc<FormsRegistry>) -> Self {
+        Self { native: self.native, own: self.own.clone(), registry: Arc::clone(registry), counting: self.counting }
     }
 
-    /// The same, for calls that are made again.
+    /// Returns a reader that counts nothing, for calls that are repeated without effect.
     pub(crate) fn uncounted(&self) -> Self {
-        Self { counts: Counts::ForNobody, ..self.among(&self.forms) }
+        Self { counting: Counting::Off, ..self.with_registry(&self.registry) }
     }
 
-    /// What the generation converts with, if it can.
+    /// Returns the converter of the generation itself.
     pub(crate) fn converter(&self) -> Option<&Arc<Converter>> {
         self.own.as_ref()
     }
 
     #[cold]
-    fn convert(&self, form: u32, bytes: &[u8], patience: &mut Patience) -> Option<Vec<u8>> {
+    fn convert(&self, form: u32, bytes: &[u8], budget: &mut ConversionBudget) -> Option<Vec<u8>> {
         let own = self.own.iter().cloned().map(|own| (own, Conversion::Upgrade { from: form, bytes }));
-        // Asked only if the generation itself does not know.
-        let others = iter::once_with(|| self.forms.of_writers(form)).flatten();
+        // Lazy, because the usual case is that the generation itself converts.
+        let others = iter::once_with(|| self.registry.writers_of(form)).flatten();
         let others = others.map(|other| (other, Conversion::Downgrade { to: self.native, bytes }));
         let mut why = NotConverted::UnknownForm;
         for (converter, conversion) in own.chain(others) {
-            match converter.convert(conversion, patience) {
+            match converter.convert(conversion, budget) {
                 Ok(converted) => return Some(converted),
                 Err(NotConverted::UnknownForm) => {}
-                // Whoever knows the form has said that these bytes are not of it.
+                // A guest that knows the form found these bytes malformed, so no other one can read them.
                 Err(malformed @ NotConverted::Malformed) => {
                     why = malformed;
                     break;
@@ -81,34 +79,34 @@ impl Reading {
                 Err(other) => why = other,
             }
         }
-        if self.counts == Counts::ForTheNode {
-            self.forms.count_unconvertible(form, self.native, &why);
+        if self.counting == Counting::On {
+            self.registry.count_unconvertible(form, self.native, &why);
         }
         None
     }
 }
 
-impl RecordView for Reading {
+impl RecordView for RecordReader {
     fn native(&self) -> u32 {
         self.native
     }
 
-    fn show(&self, found: Found, patience: &mut Patience) -> Option<Found> {
+    fn show(&self, found: Found, budget: &mut ConversionBudget) -> Option<Found> {
         if found.form == self.native {
             return Some(found);
         }
-        let bytes = self.convert(found.form, &found.bytes, patience)?;
+        let bytes = self.convert(found.form, &found.bytes, budget)?;
         Some(Found { rank: found.rank, form: self.native, bytes })
     }
 
     fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
-        let mut patience = Patience::default();
-        ConvertedReports::convert(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
+        let mut budget = ConversionBudget::default();
+        ConvertedReports::convert(reports, self.native, |form, bytes| self.convert(form, bytes, &mut budget))
     }
 }
 
-/// Reads the first form, and converts nothing.
-impl Default for Reading {
+/// Reader of the first form, without any converter.
+impl Default for RecordReader {
     fn default() -> Self {
         Self::new(None)
     }

@@ -14,7 +14,7 @@ use herd_sdk::batch::read_reports;
 use herd_sdk::{Decision, Effect, Keep};
 
 use crate::engine::inspect::{LoadError, Stage};
-use crate::forms::budget::Patience;
+use crate::forms::budget::ConversionBudget;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::generation::generation::Generation;
 use crate::sandbox::call::{Asked, Recorded};
@@ -182,7 +182,7 @@ pub(crate) fn downgrade(generation: &Generation, to: u32, bytes: &[u8]) -> Resul
 
 fn convert(generation: &Generation, conversion: Conversion<'_>) -> Result<Vec<u8>, NotConverted> {
     let converter = generation.converter().ok_or(NotConverted::UnknownForm)?;
-    converter.convert(conversion, &mut { Patience::ENDLESS })
+    converter.convert(conversion, &mut { ConversionBudget::UNLIMITED })
 }
 
 fn rehearsed(reason: String) -> Result<(), LoadError> {

@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::engine::engine::{Compiled, Engine};
 use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::converter::Converter;
-use crate::forms::reader::Reading;
-use crate::forms::registry::Forms;
+use crate::forms::reader::RecordReader;
+use crate::forms::registry::FormsRegistry;
 use crate::generation::instance_slot::{FirstCalls, Slot};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::instance_count::Census;
@@ -29,7 +29,7 @@ pub(crate) struct Common {
     /// Where their instances are counted.
     pub(crate) census: Census,
     /// By whom records are converted that one of them cannot convert.
-    pub(crate) forms: Arc<Forms>,
+    pub(crate) forms: Arc<FormsRegistry>,
 }
 
 /// One guest, ready to serve one node.
@@ -40,7 +40,7 @@ pub struct Generation {
     description: Description,
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
-    reading: Arc<Reading>,
+    reading: Arc<RecordReader>,
     census: Census,
     slots: Box<[Slot]>,
     first_calls: FirstCalls,
@@ -71,7 +71,7 @@ impl Generation {
         let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: unfit(&fault) };
         let converter =
             compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (census, id))).transpose();
-        let reading = Arc::new(Reading::new(converter.map_err(checked)?).among(forms));
+        let reading = Arc::new(RecordReader::new(converter.map_err(checked)?).with_registry(forms));
         let looked_up = Arc::clone(&records);
         let view: Arc<dyn RecordView> = reading.clone();
         let made = Instance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, census.count(id));
@@ -226,7 +226,7 @@ impl Generation {
         self.make(records, Arc::new(self.reading.uncounted()))
     }
 
-    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: Arc<Reading>) -> Result<Instance, Fault> {
+    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: Arc<RecordReader>) -> Result<Instance, Fault> {
         let present = self.census.count(self.id);
         Instance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, present)
     }

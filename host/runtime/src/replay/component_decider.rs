@@ -1,30 +1,35 @@
-//! A generation outside of a node: for transcripts, and for whoever tests a guest in isolation.
+//! A decider on a component, apart from any node: for transcripts, cases, and tests of a guest in isolation.
+//!
+//! Knows nothing of sessions and peers. Bounds: those of a call.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use herd_sdk::native::{Decider, Fault as Failed, MemoryRecords};
+use herd_model::GenerationId;
+use herd_sdk::native::{Decider, Fault as DeciderFault, MemoryRecords};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports, Settings};
-use tokio::runtime::{self, Runtime};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
 use crate::generation::generation::{Common, Generation};
+use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::call::Call;
-use herd_model::GenerationId;
+use crate::sandbox::fault::Fault;
 
-/// Whether an instance lives from call to call.
+/// Lifetime of the instances of a decider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warmth {
     /// One instance for all calls, as in a node.
     Warm,
-    /// A new instance for each call: whatever differs from warm is state that hides in the guest.
+    /// A new instance for each call. Decisions that differ from warm ones prove hidden state in the guest.
     Fresh,
 }
 
-/// Decides with a component, over records in memory.
+/// Decider on a component, over records in memory.
 pub struct ComponentDecider {
-    generation: Generation,
+    generation: Arc<Generation>,
+    records: Arc<MemoryRecords>,
     warmth: Warmth,
+    last_fault: Option<Fault>,
 }
 
 impl ComponentDecider {
@@ -40,40 +45,52 @@ impl ComponentDecider {
         records: Arc<MemoryRecords>,
         warmth: Warmth,
     ) -> Result<Self, LoadError> {
-        let _entered = clock().enter();
-        let generation = Generation::load(engine, GenerationId(1), bytes, settings, records, &Common::default())?;
-        Ok(Self { generation, warmth })
+        let _entered = timer_runtime().enter();
+        let common = Common::default();
+        let generation =
+            Generation::load(engine, GenerationId(1), bytes, settings, Arc::clone(&records) as _, &common)?;
+        Ok(Self::new(Arc::new(generation), records, warmth))
     }
 
-    fn decide(&self, at: Moment, call: &Call<'_>) -> Result<Decision, Failed> {
-        let _entered = clock().enter();
+    /// Decides with a loaded generation. A warm one has to be loaded over these records.
+    pub(crate) fn new(generation: Arc<Generation>, records: Arc<MemoryRecords>, warmth: Warmth) -> Self {
+        Self { generation, records, warmth, last_fault: None }
+    }
+
+    /// Returns the fault of the last call that faulted.
+    pub(crate) fn last_fault(&self) -> Option<&Fault> {
+        self.last_fault.as_ref()
+    }
+
+    fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, DeciderFault> {
+        let _entered = timer_runtime().enter();
         let decided = match self.warmth {
             Warmth::Warm => self.generation.call(|instance| instance.decide(at, call)),
-            Warmth::Fresh => self.generation.instance().and_then(|mut instance| instance.decide(at, call)),
+            Warmth::Fresh => {
+                let instance = self.generation.instance_over(Arc::clone(&self.records) as _);
+                instance.and_then(|mut instance| instance.decide(at, call))
+            }
         };
-        decided.map_err(Into::into)
+        decided.inspect_err(|fault| self.last_fault = Some(fault.clone())).map_err(Into::into)
     }
 }
 
 impl Decider for ComponentDecider {
-    fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Failed> {
+    fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, DeciderFault> {
         self.decide(at, &Call::Inputs(inputs))
     }
 
-    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Failed> {
+    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, DeciderFault> {
         self.decide(at, &Call::Reports(&reports.iter().collect()))
     }
 
-    fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Failed> {
+    fn answer(
+        &mut self,
+        at: Moment,
+        token: &[u8],
+        otherwise: &[u8],
+        outcome: Outcome<'_>,
+    ) -> Result<Decision, DeciderFault> {
         self.decide(at, &Call::Answer { token, otherwise, outcome })
     }
-}
-
-/// A guest that sleeps makes wasmtime-wasi set a timer, which panics outside of a runtime. Nobody waits for the timer.
-pub(crate) fn clock() -> &'static Runtime {
-    static CLOCK: LazyLock<Runtime> = LazyLock::new(|| {
-        let runtime = runtime::Builder::new_current_thread().enable_time().build();
-        runtime.expect("a runtime with a clock and nothing else takes nothing that could be lacking")
-    });
-    &CLOCK
 }

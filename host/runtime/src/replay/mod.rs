@@ -1,6 +1,9 @@
-//! Decisions made again: recording, rehearsal and transcripts.
+//! Repetition of decisions: recorder, replicas, rehearsal and transcripts.
 
 pub(crate) mod component_decider;
 pub(crate) mod embedded_transcripts;
+pub(crate) mod lines;
 pub(crate) mod recorder;
 pub(crate) mod rehearsal;
+pub(crate) mod replica;
+pub(crate) mod timer_runtime;

@@ -1,23 +1,24 @@
-//! The last decisions of a node, kept so that a candidate can be rehearsed on them.
+//! Recorder of the last decisions of a node, on which a candidate is rehearsed.
 //!
-//! Each worker writes into a lane of its own, so that recording costs a copy of the input and no wait.
+//! Each worker writes to a lane of its own, so that recording costs a copy of the input and no wait.
 //!
-//! Bounds: a lane holds the last [`DECISIONS_MIN`] decisions and as many more as came with them in one call, but never
-//! more than [`LANE_BYTES_MAX`].
+//! Knows nothing of rehearsals. Bounds: a lane holds the last [`DECISIONS_MIN`] decisions and the rest of their first call, but
+//! never more than [`LANE_BYTES_MAX`].
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use herd_sdk::Moment;
+use herd_sys::workers;
 
 use crate::sandbox::call::{Call, Read, Recorded};
-use herd_sys::workers as worker;
 
-/// The last decisions of a node.
+/// Recorder of a node.
 pub(crate) struct Recorder {
     lanes: Box<[Mutex<Lane>]>,
 }
 
+/// Calls of one worker, oldest first.
 #[derive(Default)]
 struct Lane {
     calls: VecDeque<Arc<Recorded>>,
@@ -27,27 +28,27 @@ struct Lane {
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        Self { lanes: (0..worker::slots()).map(|_| Mutex::default()).collect() }
+        Self { lanes: (0..workers::slots()).map(|_| Mutex::default()).collect() }
     }
 
-    /// Keeps a call that was decided, and hands it out to whoever wants to look at it too.
+    /// Records a decided call, and returns the recording for other users.
     pub(crate) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) -> Arc<Recorded> {
-        let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lane = self.lanes[workers::index()].lock().unwrap_or_else(PoisonError::into_inner);
         lane.decisions += call.decisions();
         lane.bytes += size(call, &reads);
-        let mut gone = None;
-        while lane.is_over() {
-            gone = lane.forget_oldest();
+        let mut evicted = None;
+        while lane.is_over_limit() {
+            evicted = lane.evict_oldest();
         }
-        // What a shadow has not got to yet keeps its room.
-        let room = gone.and_then(Arc::into_inner).map(|gone: Recorded| gone.asked);
+        // Its buffers are used again, unless a shadow still holds the recording.
+        let room = evicted.and_then(Arc::into_inner).map(|evicted: Recorded| evicted.asked);
         let recorded = Arc::new(Recorded { at, asked: call.keep_in(room), reads });
         lane.calls.push_back(Arc::clone(&recorded));
         recorded
     }
 
-    /// The last calls of the node, whichever workers made them: [`DECISIONS_MIN`] decisions and as many more as came with
-    /// them in one call. Oldest first.
+    /// Returns the last calls of the node over all workers, oldest first: [`DECISIONS_MIN`] decisions and the rest of their
+    /// first call.
     pub(crate) fn calls(&self) -> Vec<Arc<Recorded>> {
         let lanes = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner));
         let mut calls: Vec<Arc<Recorded>> =
@@ -65,13 +66,13 @@ impl Recorder {
 }
 
 impl Lane {
-    /// Whether the oldest call is one too many.
-    fn is_over(&self) -> bool {
+    /// Returns whether the oldest call has to go.
+    fn is_over_limit(&self) -> bool {
         let Some(oldest) = self.calls.front() else { return false };
         self.decisions - oldest.asked.call().decisions() >= DECISIONS_MIN || self.bytes > LANE_BYTES_MAX
     }
 
-    fn forget_oldest(&mut self) -> Option<Arc<Recorded>> {
+    fn evict_oldest(&mut self) -> Option<Arc<Recorded>> {
         let oldest = self.calls.pop_front()?;
         let call = oldest.asked.call();
         self.decisions -= call.decisions();
@@ -84,9 +85,9 @@ fn size(call: &Call<'_>, reads: &[Read]) -> usize {
     call.bytes() + reads.iter().map(Read::bytes).sum::<usize>()
 }
 
-/// As many decisions as one worker must keep at least, so that a node has a thousand even if one worker made them all.
+/// Decisions of each lane, so that a node has a thousand even if one worker made them all.
 const DECISIONS_MIN: usize = 1024;
-/// What a thousand windows of the usual length take.
+/// Room for a thousand inputs of the usual length.
 const LANE_BYTES_MAX: usize = 4 << 20;
 
 #[cfg(test)]
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_thousand_decisions_are_kept_and_not_many_more() {
+    fn recorder_keeps_the_last_thousand_decisions() {
         let recorder = Recorder::new();
         for number in 0..1000_u64 {
             let at = Moment { now_ns: number, random: (0, 0) };
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_workers_the_newest_calls_are_given() {
+    fn recorder_returns_the_newest_calls_of_all_workers() {
         let recorder = Recorder::new();
         for lane in 0..2_u64 {
             for number in 0..1000 {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn long_inputs_are_bounded_by_their_bytes() {
+    fn recorder_is_bounded_by_bytes() {
         let recorder = Recorder::new();
         let long = vec![b'x'; 64 << 10];
         for _ in 0..200 {

@@ -12,7 +12,7 @@ use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use crate::forms::budget::Patience;
+use crate::forms::budget::ConversionBudget;
 use crate::sandbox::bindings::{records, types};
 use crate::sandbox::call::Read;
 use crate::sandbox::deadline::Deadline;
@@ -28,7 +28,7 @@ pub(crate) struct Guest {
     clock: CallClock,
     records: Arc<dyn Records + Send + Sync>,
     reading: Arc<dyn RecordView>,
-    patience: Patience,
+    patience: ConversionBudget,
     pub(crate) deadline: Deadline,
     pub(crate) memory: MemoryCap,
     pub(crate) output: GuestOutput,
@@ -66,7 +66,7 @@ impl Guest {
             clock,
             records,
             reading,
-            patience: Patience::default(),
+            patience: ConversionBudget::default(),
             deadline: Deadline::new(limits.deadline),
             memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
             output,
@@ -81,7 +81,7 @@ impl Guest {
         self.deadline.begin();
         self.memory.refused = false;
         self.reads.clear();
-        self.patience = Patience::default();
+        self.patience = ConversionBudget::default();
     }
 }
 

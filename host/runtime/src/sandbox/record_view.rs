@@ -5,7 +5,7 @@
 use herd_sdk::converted::ConvertedReports;
 use herd_sdk::{Found, ReportBatch};
 
-use crate::forms::budget::Patience;
+use crate::forms::budget::ConversionBudget;
 
 /// A view of records in the native form of one guest.
 pub(crate) trait RecordView: Send + Sync {
@@ -13,7 +13,7 @@ pub(crate) trait RecordView: Send + Sync {
     fn native(&self) -> u32;
 
     /// Shows a record in the native form. None if nobody can convert it: then its key is unknown to the guest.
-    fn show(&self, found: Found, patience: &mut Patience) -> Option<Found>;
+    fn show(&self, found: Found, patience: &mut ConversionBudget) -> Option<Found>;
 
     /// Shows reports in the native form. None if all are in it already, which is the usual case.
     fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports>;
@@ -27,7 +27,7 @@ impl RecordView for FirstFormOnly {
         herd_sdk::forms::FIRST_FORM
     }
 
-    fn show(&self, found: Found, _: &mut Patience) -> Option<Found> {
+    fn show(&self, found: Found, _: &mut ConversionBudget) -> Option<Found> {
         (found.form == self.native()).then_some(found)
     }
 

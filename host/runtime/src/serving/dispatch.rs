@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports};
 
-use crate::cases::dedup::Rescue;
+use crate::cases::dedup::RescuedCall;
 use crate::generation::generation::Generation;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
@@ -123,8 +123,8 @@ impl Generations {
     ) {
         self.rescued.fetch_add(1, Ordering::Relaxed);
         for Faulted { generation: faulting, fault, reads: seen } in faulted {
-            if let Some(evidence) = self.evidence.get() {
-                evidence.offer(&Rescue { at, call, fault, faulting, rescuing, reads: [seen, reads] });
+            if let Some(cases) = self.cases.get() {
+                cases.offer(&RescuedCall { at, call, fault, faulting, rescuing, reads: [seen, reads] });
             }
             self.count_fault(live, faulting, fault);
         }

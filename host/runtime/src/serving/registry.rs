@@ -24,7 +24,7 @@ use herd_sdk::{Records, Settings};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cases::collector::{Evidence, SavedCase};
+use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::background::giving_way;
 use crate::engine::engine::{Engine, EngineStatus};
 use crate::engine::inspect::LoadError;
@@ -41,7 +41,8 @@ use crate::serving::observer::Observer;
 use crate::serving::probation::{Probation, SwapLimits};
 use crate::serving::snapshot::Live;
 use crate::serving::stage_counts::{Serving, Stages, StagesStatus};
-use crate::shadow::shadow::{ShadowReport, ShadowStatus, Shadows};
+use crate::shadow::report::{ShadowReport, ShadowStatus};
+use crate::shadow::shadow::Shadows;
 use herd_model::Digest;
 use herd_model::GenerationId;
 use herd_model::Share;
@@ -68,7 +69,7 @@ pub struct Generations {
     failed: Mutex<VecDeque<(Digest, String)>>,
     pub(crate) shadows: Shadows,
     pub(crate) observer: OnceLock<Weak<dyn Observer>>,
-    pub(crate) evidence: OnceLock<Evidence>,
+    pub(crate) cases: OnceLock<CaseCollector>,
     pub(crate) rescued: AtomicU64,
     pub(crate) warned_second: AtomicU64,
 }
@@ -92,7 +93,7 @@ impl Generations {
         let load = |id, bytes| {
             let (settings, records) = (settings.clone(), Arc::clone(&records));
             let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &common)?;
-            common.forms.admit(loaded.converter());
+            common.forms.add(loaded.converter());
             loaded.keep_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
@@ -119,7 +120,7 @@ impl Generations {
             failed: Mutex::default(),
             shadows: Shadows::default(),
             observer: OnceLock::new(),
-            evidence: OnceLock::new(),
+            cases: OnceLock::new(),
             rescued: AtomicU64::new(0),
             warned_second: AtomicU64::new(0),
         })
@@ -154,8 +155,8 @@ impl Generations {
                 observer.case_saved(saved);
             }
         };
-        match Evidence::start(cases, &self.settings.node, tell) {
-            Ok(evidence) => drop(self.evidence.set(evidence)),
+        match CaseCollector::start(cases, &self.settings.node, tell) {
+            Ok(collector) => drop(self.cases.set(collector)),
             Err(error) => tracing::warn!(%error, "no thread to make cases of faults"),
         }
     }
@@ -163,7 +164,7 @@ impl Generations {
     /// How many cases were saved since the node started.
     #[must_use]
     pub fn cases_saved(&self) -> u64 {
-        self.evidence.get().map_or(0, Evidence::saved)
+        self.cases.get().map_or(0, CaseCollector::saved)
     }
 
     /// Makes a candidate ready to serve. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow of
@@ -326,7 +327,7 @@ impl Generations {
         tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
         // Whoever holds the seat is alone here.
         self.next.store(id.0 + 1, Ordering::Relaxed);
-        self.common.forms.admit(candidate.converter());
+        self.common.forms.add(candidate.converter());
         Ok((Arc::new(candidate), rehearsed))
     }
 

@@ -1,187 +1,121 @@
-//! Two generations side by side: the candidate makes a call again that the active one has decided, and what differs is
-//! counted under the line that it is on.
+//! Comparison of a candidate with the active generation on one recorded call.
 //!
-//! A call takes the input of many sessions, and an input many lines. Decisions are compared input by input; where one
-//! differs that has several lines, both generations decide it line by line, over the same reads, so that the line which
-//! makes the difference is found. The same is done where the candidate faults.
+//! The candidate makes the whole call first. Where it faults or decides otherwise, both generations decide each line or
+//! report of the call alone, over the same records, and every difference and fault is counted under its line or report.
 //!
-//! Where the candidate writes records in another form, those that it would keep are converted to the form of the active one
-//! before they are compared: what differs then differs for whoever reads it.
+//! Records that the candidate keeps in another form are converted to the form of the active generation first, so that a
+//! difference is one for readers of the active generation, too.
 //!
-//! Knows nothing of queues and threads. Bounds: those of a call; whoever asks may have it stop between two lines.
+//! Knows nothing of queues and threads. Bounds: those of a call; the owner may stop a comparison between two lines.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use herd_sdk::batch::read_reports;
-use herd_sdk::{Decision, Effect, Input, InputBatch, Mark};
+use herd_sdk::{Decision, Effect, Input, InputBatch};
 
 use crate::generation::compatibility::downgrade;
 use crate::generation::generation::Generation;
-use crate::replay::rehearsal::Replica;
+use crate::replay::lines::lines;
+use crate::replay::replica::Replica;
 use crate::sandbox::call::{Asked, Call, Recorded};
 use crate::sandbox::fault::Fault;
-use crate::shadow::decision_diff::{Decided, by_input, by_report};
-use crate::shadow::tally::{Differences, Subject};
+use crate::shadow::decision_diff::{diff, has_same_effects};
+use crate::shadow::tally::{Subject, Tally};
 
-/// The active generation and a candidate.
-pub(crate) struct SideBySide<'a> {
+/// Active generation and candidate, on instances of their own.
+pub(crate) struct Comparator<'a> {
     active: Replica<'a>,
-    candidate: Candidate<'a>,
-    differences: &'a Mutex<Differences>,
-    goes_on: &'a dyn Fn() -> bool,
-    faults_max: u64,
-    faults: u64,
+    candidate: Replica<'a>,
+    /// Converts the candidate's records.
+    generation: &'a Generation,
+    /// Form of the active generation.
+    form: u32,
+    tally: &'a Mutex<Tally>,
+    may_go_on: &'a dyn Fn() -> bool,
 }
 
-impl<'a> SideBySide<'a> {
+impl<'a> Comparator<'a> {
     pub(crate) fn new(
         active: &'a Generation,
         candidate: &'a Generation,
-        differences: &'a Mutex<Differences>,
-        goes_on: &'a dyn Fn() -> bool,
-        faults_max: u64,
+        tally: &'a Mutex<Tally>,
+        may_go_on: &'a dyn Fn() -> bool,
     ) -> Self {
-        let form = active.form();
-        let candidate = Candidate { generation: candidate, replica: Replica::new(candidate), form };
-        let active = Replica::new(active);
-        Self { active, candidate, differences, goes_on, faults_max, faults: 0 }
+        let (form, generation) = (active.form(), candidate);
+        let (active, candidate) = (Replica::new(active), Replica::new(candidate));
+        Self { active, candidate, generation, form, tally, may_go_on }
     }
 
-    /// Whether the candidate has had all the faults it may have.
-    pub(crate) fn is_over(&self) -> bool {
-        self.faults >= self.faults_max
-    }
-
-    /// Has the candidate decide a call, and counts how that differs from what the active generation has decided.
-    pub(crate) fn decide(&mut self, recorded: &Recorded, decided: &Decision) {
-        let compared = recorded.asked.call().decisions();
-        match (self.candidate.call(recorded, &recorded.asked.call()), &recorded.asked) {
-            (Ok(decision), _) if decision == *decided => self.differences().compared(compared),
-            (Ok(decision), Asked::Inputs(inputs)) => {
-                let (before, after) = (by_input(decided), by_input(&decision));
-                for (input, (before, after)) in inputs.iter().zip(before.iter().zip(&after)) {
-                    if !(self.goes_on)() {
-                        return;
-                    }
-                    if !before.differences(after).is_empty() {
-                        self.different(recorded, input, before, after);
-                    }
+    /// Makes a call on the candidate, and counts differences from the decision of the active generation.
+    pub(crate) fn compare(&mut self, recorded: &Recorded, before: &Decision) {
+        let call = recorded.asked.call();
+        let whole = self.candidate(recorded, &call);
+        if whole.as_ref().is_ok_and(|after| has_same_effects(before, after)) {
+            return self.tally(|tally| tally.compared(call.decisions(), 0));
+        }
+        let mut is_found = false;
+        let together = match &recorded.asked {
+            Asked::Inputs(inputs) => {
+                for input in inputs.iter() {
+                    let lines = lines(input).into_iter();
+                    let alone = |line: Input<'_>| Asked::Inputs(InputBatch::from_iter([line]));
+                    let alone = lines.map(|line| (Subject::Line(line.bytes), alone(line)));
+                    is_found |= self.compare_each(recorded, alone);
                 }
-                self.differences().compared(compared);
+                Subject::Lines(inputs.bytes())
             }
-            (Ok(decision), Asked::Reports(reports)) => {
-                let reports = read_reports(reports.bytes(), reports.words());
-                let (before, after) = (by_report(decided, reports.len()), by_report(&decision, reports.len()));
-                let subjects = reports.iter().map(|report| Subject::Report(report.key)).chain([Subject::Reports]);
-                let mut differences = self.differences();
-                for (subject, (before, after)) in subjects.zip(before.iter().zip(&after)) {
-                    count(&mut differences, subject, before, after);
+            Asked::Reports(reports) => {
+                for report in read_reports(reports.bytes(), reports.words()) {
+                    let alone = Asked::Reports([report].iter().collect());
+                    is_found |= self.compare_each(recorded, [(Subject::Report(report.key), alone)]);
                 }
-                differences.compared(compared);
+                Subject::Reports
             }
             // Answers are not shadowed.
-            (Ok(_), Asked::Answer { .. }) => {}
-            (Err(fault), Asked::Inputs(inputs)) => self.faulted(recorded, inputs, &fault),
-            (Err(fault), _) => self.fault(Subject::Reports, &fault),
-        }
-    }
-
-    /// Finds the lines on which a differing input differs.
-    fn different(&mut self, recorded: &Recorded, input: Input<'_>, before: &Decided<'_>, after: &Decided<'_>) {
-        let lines = lines(input);
-        if let [] | [_] = *lines {
-            let line = lines.first().map_or(input.bytes, |line| line.bytes);
-            count(&mut self.differences(), Subject::Line(line), before, after);
+            Asked::Answer { .. } => return,
+        };
+        if is_found || !(self.may_go_on)() {
             return;
         }
-        let mut found = false;
-        for line in lines {
-            found |= self.line(recorded, line).unwrap_or(false);
-            if self.is_over() || !(self.goes_on)() {
-                return;
-            }
-        }
-        if found {
-            // Lines say how, but the input is one.
-            self.differences().different();
-        } else {
-            count(&mut self.differences(), Subject::Lines(input.bytes), before, after);
+        // It takes several of them in one call.
+        match whole {
+            Ok(after) => self.tally(|tally| {
+                tally.compared(0, 1);
+                diff(before, &after).iter().for_each(|difference| tally.difference(together, difference));
+            }),
+            Err(fault) => self.fault(together, &fault),
         }
     }
 
-    /// Finds the lines on which the candidate faults, and compares the others.
-    fn faulted(&mut self, recorded: &Recorded, inputs: &InputBatch, fault: &Fault) {
-        let mut found = false;
-        for input in inputs.iter() {
-            let mut differs = false;
-            for line in lines(input) {
-                match self.line(recorded, line) {
-                    Some(different) => differs |= different,
-                    None => found = true,
+    /// Compares the lines of one input, or one report, each alone. Returns whether the candidate differs or faults.
+    fn compare_each<'s>(&mut self, recorded: &Recorded, alone: impl IntoIterator<Item = (Subject<'s>, Asked)>) -> bool {
+        let (mut is_different, mut is_faulty) = (false, false);
+        for (subject, asked) in alone {
+            // A guest that loops takes its deadline for every line.
+            if !(self.may_go_on)() {
+                return is_different || is_faulty;
+            }
+            match self.candidate(recorded, &asked.call()) {
+                Ok(after) => {
+                    // Without a decision of the active generation on the line alone, nothing can be compared.
+                    let before = self.active.call(recorded.at, &asked.call(), &recorded.reads);
+                    let differences = before.map_or_else(|_| vec![], |before| diff(&before, &after));
+                    is_different |= !differences.is_empty();
+                    self.tally(|tally| differences.iter().for_each(|one| tally.difference(subject, one)));
                 }
-                if self.is_over() || !(self.goes_on)() {
-                    return;
+                Err(fault) => {
+                    is_faulty = true;
+                    self.fault(subject, &fault);
                 }
             }
-            let mut differences = self.differences();
-            differences.compared(1);
-            if differs {
-                differences.different();
-            }
         }
-        if !found {
-            self.fault(Subject::Lines(inputs.bytes()), fault);
-        }
+        self.tally(|tally| tally.compared(1, is_different.into()));
+        is_different || is_faulty
     }
 
-    /// Has both decide a line alone, and says whether they differ; nothing if the candidate faults on it.
-    fn line(&mut self, recorded: &Recorded, line: Input<'_>) -> Option<bool> {
-        let alone = InputBatch::from_iter([line]);
-        let call = Call::Inputs(&alone);
-        let after = match self.candidate.call(recorded, &call) {
-            Ok(after) => after,
-            Err(fault) => {
-                self.fault(Subject::Line(line.bytes), &fault);
-                return None;
-            }
-        };
-        // What the active generation stood in company it stands alone; if not, there is nothing to compare with.
-        let Ok(before) = self.active.call(recorded.at, &call, &recorded.reads) else { return Some(false) };
-        let (before, after) = (by_input(&before), by_input(&after));
-        let mut differences = self.differences();
-        let mut different = false;
-        for (before, after) in before.iter().zip(&after) {
-            for difference in before.differences(after) {
-                different = true;
-                differences.difference(Subject::Line(line.bytes), &difference);
-            }
-        }
-        Some(different)
-    }
-
-    fn fault(&mut self, subject: Subject<'_>, fault: &Fault) {
-        // The host is at fault, and no other guest would do better.
-        if !matches!(fault, Fault::NoInstance(_)) {
-            self.faults = self.differences().fault(subject, fault);
-        }
-    }
-
-    fn differences(&self) -> MutexGuard<'a, Differences> {
-        self.differences.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A candidate, and the form in which its records are compared.
-struct Candidate<'a> {
-    generation: &'a Generation,
-    replica: Replica<'a>,
-    form: u32,
-}
-
-impl Candidate<'_> {
-    /// Has it decide a call over what another one looked up. What it cannot convert stays as it is, and differs.
-    fn call(&mut self, recorded: &Recorded, call: &Call<'_>) -> Result<Decision, Fault> {
-        let decision = self.replica.call(recorded.at, call, &recorded.reads)?;
+    /// Makes a call on the candidate over recorded reads. A record that it cannot convert stays as it is, and differs.
+    fn candidate(&mut self, recorded: &Recorded, call: &Call<'_>) -> Result<Decision, Fault> {
+        let decision = self.candidate.call(recorded.at, call, &recorded.reads)?;
         let native = self.generation.form();
         if native == self.form {
             return Ok(decision);
@@ -202,55 +136,15 @@ impl Candidate<'_> {
         }
         Ok(converted)
     }
-}
 
-/// Counts an input or a report, if it differs.
-fn count(differences: &mut Differences, subject: Subject<'_>, before: &Decided<'_>, after: &Decided<'_>) {
-    let found = before.differences(after);
-    if !found.is_empty() {
-        differences.different();
-    }
-    for difference in found {
-        differences.difference(subject, &difference);
-    }
-}
-
-/// The lines that a decision is asked for. What is behind the last newline is one only where no more of it comes, and
-/// the head of a line that is too long is one whatever it holds.
-fn lines(input: Input<'_>) -> Vec<Input<'_>> {
-    if input.mark == Mark::Overlong {
-        return vec![input];
-    }
-    let pieces = input.bytes.split_inclusive(|&byte| byte == b'\n');
-    let line = |bytes: &'_ [u8]| bytes.ends_with(b"\n") || input.mark == Mark::End;
-    // The end of the input is that of its last piece.
-    let last = input.bytes.len();
-    let mut end = 0;
-    let mut lines = Vec::new();
-    for bytes in pieces {
-        end += bytes.len();
-        let mark = if end == last { input.mark } else { Mark::More };
-        if line(bytes) {
-            lines.push(Input { bytes, mark });
+    fn fault(&self, subject: Subject<'_>, fault: &Fault) {
+        // The host is at fault, and any other guest would fail there, too.
+        if !matches!(fault, Fault::NoInstance(_)) {
+            self.tally(|tally| tally.fault(subject, fault));
         }
     }
-    lines
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_what_a_decision_is_asked_for() {
-        let told = |bytes: &'static str, mark| {
-            let lines = lines(Input { bytes: bytes.as_bytes(), mark });
-            lines.into_iter().map(|line| (str::from_utf8(line.bytes).unwrap(), line.mark)).collect::<Vec<_>>()
-        };
-        assert_eq!(told("a\nb\nc", Mark::More), [("a\n", Mark::More), ("b\n", Mark::More)]);
-        assert_eq!(told("a\nb", Mark::End), [("a\n", Mark::More), ("b", Mark::End)]);
-        assert_eq!(told("a\nb\n", Mark::End), [("a\n", Mark::More), ("b\n", Mark::End)]);
-        assert_eq!(told("a\nb", Mark::Overlong), [("a\nb", Mark::Overlong)]);
-        assert_eq!(told("", Mark::More), []);
+    fn tally(&self, count: impl FnOnce(&mut Tally)) {
+        count(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -1,6 +1,8 @@
-//! A candidate that decides the same calls without effect, and the differences.
+//! A candidate that makes the node's calls again without effect, and the differences of its decisions.
 
 pub(crate) mod comparator;
 pub(crate) mod decision_diff;
+pub(crate) mod report;
+pub(crate) mod run;
 pub(crate) mod shadow;
 pub(crate) mod tally;
