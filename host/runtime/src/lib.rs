@@ -28,7 +28,7 @@ pub use generation::generation::{Generation, GenerationStatus};
 pub use replay::component_decider::{ComponentDecider, Warmth};
 pub use replay::embedded_transcripts::with_transcripts;
 pub use sandbox::fault::Fault;
-pub use sandbox::instance_count::CensusStatus;
+pub use sandbox::instance_count::InstanceCountStatus;
 pub use sandbox::limits::Limits;
 pub use serving::canary::{CanaryStatus, NoCanary};
 pub use serving::candidate::Candidate;

@@ -23,7 +23,7 @@ use crate::cases::dedup::sort;
 use crate::cases::minimize::{Budget, fewest, smallest};
 use crate::generation::generation::Generation;
 use crate::replay::rehearsal::Replica;
-use crate::sandbox::call::{Asked, Call, Read, Recorded};
+use crate::sandbox::call::{Call, OwnedCall, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 use herd_model::Digest;
 
@@ -39,13 +39,13 @@ pub(crate) struct Case {
 
 /// Makes a case of a call on which a generation faulted. None for a call that makes none.
 pub(crate) fn make(
-    recorded: &Recorded,
+    recorded: &RecordedCall,
     fault: &Fault,
     faulting: &Generation,
     rescuing: &Generation,
     budget: &mut Budget<'_>,
 ) -> Option<Case> {
-    let whole = recorded.asked.call();
+    let whole = recorded.call.as_call();
     let (inputs, bytes) = (whole.decisions(), whole.bytes());
     let least = Suspect { replica: Replica::new(faulting), at: recorded.at, fault }.reduce(recorded, budget)?;
     let (records, happened) = (least.records(), least.events()?);
@@ -88,36 +88,38 @@ type Part = (Vec<u8>, Mark);
 
 impl Suspect<'_> {
     /// The least of a call on which it faults in the same way; or all of it, if it does not any more.
-    fn reduce(mut self, recorded: &Recorded, budget: &mut Budget<'_>) -> Option<Recorded> {
+    fn reduce(mut self, recorded: &RecordedCall, budget: &mut Budget<'_>) -> Option<RecordedCall> {
         let mut least = recorded.clone();
-        if !(budget.spend() && self.faults(&recorded.asked, &recorded.reads)) {
+        if !(budget.spend() && self.faults(&recorded.call, &recorded.reads)) {
             return Some(least);
         }
         let reads = &recorded.reads;
-        least.asked = match &recorded.asked {
-            Asked::Inputs(inputs) => {
+        least.call = match &recorded.call {
+            OwnedCall::Inputs(inputs) => {
                 let parts = inputs.iter().map(|input| (input.bytes.to_vec(), input.mark)).collect();
-                Asked::Inputs(batch(&self.reduce_inputs(parts, reads, budget)))
+                OwnedCall::Inputs(batch(&self.reduce_inputs(parts, reads, budget)))
             }
-            Asked::Reports(batch) => {
+            OwnedCall::Reports(batch) => {
                 let reports = read_reports(batch.bytes(), batch.words());
-                let alone = |report: &_| Asked::Reports([*report].iter().collect());
+                let alone = |report: &_| OwnedCall::Reports([*report].iter().collect());
                 let one = reports.iter().find(|report| budget.spend() && self.faults(&alone(report), reads));
                 let few = match one {
                     Some(one) => vec![*one],
-                    None => fewest(reports, budget, |few| self.faults(&Asked::Reports(few.iter().collect()), reads)),
+                    None => {
+                        fewest(reports, budget, |few| self.faults(&OwnedCall::Reports(few.iter().collect()), reads))
+                    }
                 };
-                Asked::Reports(few.iter().collect())
+                OwnedCall::Reports(few.iter().collect())
             }
-            Asked::Answer { .. } => return None,
+            OwnedCall::Answer { .. } => return None,
         };
         let found = reads.iter().filter(|read| read.found.is_some()).cloned().collect();
-        least.reads = fewest(found, budget, |reads| self.faults(&least.asked, reads));
+        least.reads = fewest(found, budget, |reads| self.faults(&least.call, reads));
         Some(least)
     }
 
     fn reduce_inputs(&mut self, parts: Vec<Part>, reads: &[Read], budget: &mut Budget<'_>) -> Vec<Part> {
-        let asked = |parts: &[Part]| Asked::Inputs(batch(parts));
+        let asked = |parts: &[Part]| OwnedCall::Inputs(batch(parts));
         let one = parts.iter().find(|&part| budget.spend() && self.faults(&asked(std::slice::from_ref(part)), reads));
         let Some((bytes, mark)) = one else {
             return fewest(parts, budget, |parts| self.faults(&asked(parts), reads));
@@ -130,8 +132,8 @@ impl Suspect<'_> {
         vec![(least, *mark)]
     }
 
-    fn faults(&mut self, asked: &Asked, reads: &[Read]) -> bool {
-        let decided = self.replica.call(self.at, &asked.call(), reads);
+    fn faults(&mut self, asked: &OwnedCall, reads: &[Read]) -> bool {
+        let decided = self.replica.call(self.at, &asked.as_call(), reads);
         decided.is_err_and(|fault| sort(&fault) == sort(self.fault))
     }
 }
@@ -140,7 +142,7 @@ fn batch(parts: &[Part]) -> InputBatch {
     parts.iter().map(|(bytes, mark)| Input { bytes, mark: *mark }).collect()
 }
 
-impl Recorded {
+impl RecordedCall {
     /// What has to be there before, for the same to be looked up.
     fn records(&self) -> Option<Event> {
         let report = |read: &Read| {
@@ -153,8 +155,8 @@ impl Recorded {
 
     /// What happened. Several inputs are those of several sessions.
     fn events(&self) -> Option<Vec<Event>> {
-        Some(match &self.asked {
-            Asked::Inputs(inputs) => {
+        Some(match &self.call {
+            OwnedCall::Inputs(inputs) => {
                 let several = inputs.len() > 1;
                 let event = |(input, number): (Input<'_>, usize)| {
                     let session = several.then(|| Event::Session(format!("s{number}")));
@@ -162,7 +164,7 @@ impl Recorded {
                 };
                 inputs.iter().zip(1..).flat_map(event).collect()
             }
-            Asked::Reports(batch) => {
+            OwnedCall::Reports(batch) => {
                 let reports = read_reports(batch.bytes(), batch.words());
                 let owned = reports.iter().map(|report| PeerReport {
                     key: report.key.into(),
@@ -173,13 +175,13 @@ impl Recorded {
                 });
                 vec![Event::Reports(owned.collect())]
             }
-            Asked::Answer { .. } => return None,
+            OwnedCall::Answer { .. } => return None,
         })
     }
 }
 
 /// What people want to know first, as comments.
-fn head(recorded: &Recorded, fault: &Fault, faulting: &Generation, rescuing: &Generation) -> String {
+fn head(recorded: &RecordedCall, fault: &Fault, faulting: &Generation, rescuing: &Generation) -> String {
     let when =
         Timestamp::from_nanosecond(i128::from(recorded.at.now_ns)).map_or_else(|_| "?".into(), |at| format!("{at:.3}"));
     let guest = |generation: &Generation| {

@@ -24,7 +24,7 @@ use crate::cases::minimize::Budget;
 use crate::generation::generation::GenerationStatus;
 use crate::replay::component_decider::clock;
 use crate::sandbox::fault::Fault;
-use crate::sandbox::output::hush;
+use crate::sandbox::output::mute_guest_output;
 
 /// Makes cases of the faults of one node. Dropped, it gives up what waits, and its thread has ended.
 pub(crate) struct Evidence {
@@ -112,7 +112,7 @@ struct Work {
 impl Work {
     fn run(&self, offences: &Receiver<Offence>, tell: impl Fn(&SavedCase)) {
         let _entered = clock().enter();
-        hush();
+        mute_guest_output();
         while let Ok(offence) = offences.recv() {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use herd_sdk::Moment;
 
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{Call, Read, Recorded};
+use crate::sandbox::call::{Call, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 use herd_model::Digest;
 
@@ -29,7 +29,7 @@ pub(crate) struct Rescue<'a> {
 
 /// The same, for later. Keeps no generation alive.
 pub(crate) struct Offence {
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: RecordedCall,
     pub(crate) fault: Fault,
     pub(crate) faulting: Weak<Generation>,
     pub(crate) rescuing: Weak<Generation>,
@@ -46,7 +46,7 @@ impl Rescue<'_> {
     /// Copies it.
     pub(crate) fn keep(&self) -> Offence {
         Offence {
-            recorded: Recorded { at: self.at, asked: self.call.keep(), reads: self.reads.concat() },
+            recorded: RecordedCall { at: self.at, call: self.call.to_owned(), reads: self.reads.concat() },
             fault: self.fault.clone(),
             faulting: Arc::downgrade(self.faulting),
             rescuing: Arc::downgrade(self.rescuing),

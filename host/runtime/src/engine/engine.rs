@@ -14,8 +14,8 @@ use crate::engine::code_cache::CodeCache;
 use crate::engine::inspect::{self, Inspection, LoadError, Stage};
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre};
 use crate::sandbox::forms_instance::FormsInstance;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Census;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceCount;
 use crate::sandbox::limits::Limits;
 use herd_model::Digest;
 use herd_model::GenerationId;
@@ -24,7 +24,7 @@ use herd_sys::workers as worker;
 /// Compiles guests and holds what their instances live in.
 pub struct Engine {
     engine: wasmtime::Engine,
-    linker: Linker<Guest>,
+    linker: Linker<HostState>,
     limits: Limits,
     code: Option<CodeCache>,
     /// Compiled guests that some generation still holds. Held while one compiles, so that five nodes in one process
@@ -36,7 +36,7 @@ pub struct Engine {
 
 /// A guest that was compiled and whose imports are linked.
 pub(crate) struct Compiled {
-    pub(crate) pre: NodeLogicPre<Guest>,
+    pub(crate) pre: NodeLogicPre<HostState>,
     pub(crate) digest: Digest,
     /// Whether it converts records.
     pub(crate) exports_forms: bool,
@@ -95,7 +95,7 @@ impl Engine {
             .map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
         let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
-            .and_then(|()| NodeLogic::add_to_linker::<_, Guest>(&mut linker, |guest| guest));
+            .and_then(|()| NodeLogic::add_to_linker::<_, HostState>(&mut linker, |guest| guest));
         linked.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         tick(engine.weak(), limits.deadline / TICKS_PER_DEADLINE).map_err(EngineError::Thread)?;
         let code = code.and_then(|directory| {
@@ -171,8 +171,8 @@ impl Engine {
     fn native_form(&self, component: &Component) -> Result<u32, String> {
         let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new);
         let pre = pre.map_err(|error| format!("{error:#}"))?;
-        let present = Census::default().count(GenerationId(0));
-        let native = FormsInstance::new(&pre, self.limits, "", present).and_then(|mut instance| instance.native());
+        let guard = InstanceCount::default().add(GenerationId(0));
+        let native = FormsInstance::new(&pre, self.limits, "", guard).and_then(|mut instance| instance.native());
         native.map_err(|fault| fault.to_string())
     }
 

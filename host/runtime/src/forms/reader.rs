@@ -93,7 +93,7 @@ impl RecordView for Reading {
         self.native
     }
 
-    fn show(&self, found: Found, patience: &mut Patience) -> Option<Found> {
+    fn convert(&self, found: Found, patience: &mut Patience) -> Option<Found> {
         if found.form == self.native {
             return Some(found);
         }
@@ -101,7 +101,7 @@ impl RecordView for Reading {
         Some(Found { rank: found.rank, form: self.native, bytes })
     }
 
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
+    fn convert_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
         let mut patience = Patience::default();
         ConvertedReports::convert(reports, self.native, |form, bytes| self.convert(form, bytes, &mut patience))
     }

@@ -17,7 +17,7 @@ use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::budget::Patience;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{Asked, Recorded};
+use crate::sandbox::call::{OwnedCall, RecordedCall};
 
 /// Whether what a candidate writes has to be readable by the generation before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,13 +83,13 @@ impl<'a> FormRules<'a> {
     /// # Errors
     ///
     /// The first record that it does not read.
-    pub(crate) fn reads(&self, recorded: &Recorded) -> Result<(), LoadError> {
+    pub(crate) fn reads(&self, recorded: &RecordedCall) -> Result<(), LoadError> {
         for read in &recorded.reads {
             if let Some(found) = &read.found {
                 self.read(&read.key, found.form, &found.bytes)?;
             }
         }
-        if let Asked::Reports(reports) = &recorded.asked {
+        if let OwnedCall::Reports(reports) = &recorded.call {
             for report in read_reports(reports.bytes(), reports.words()) {
                 self.read(report.key, report.form, report.bytes)?;
             }

@@ -17,8 +17,8 @@ use crate::forms::reader::Reading;
 use crate::forms::registry::Forms;
 use crate::generation::instance_slot::{FirstCalls, Slot};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::instance_count::Census;
-use crate::sandbox::logic_instance::Instance;
+use crate::sandbox::instance_count::InstanceCount;
+use crate::sandbox::logic_instance::LogicInstance;
 use crate::sandbox::record_view::RecordView;
 use herd_model::Digest;
 use herd_sys::workers as worker;
@@ -27,7 +27,7 @@ use herd_sys::workers as worker;
 #[derive(Clone, Default)]
 pub(crate) struct Common {
     /// Where their instances are counted.
-    pub(crate) census: Census,
+    pub(crate) instances: InstanceCount,
     /// By whom records are converted that one of them cannot convert.
     pub(crate) forms: Arc<Forms>,
 }
@@ -41,7 +41,7 @@ pub struct Generation {
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
     reading: Arc<Reading>,
-    census: Census,
+    instances: InstanceCount,
     slots: Box<[Slot]>,
     first_calls: FirstCalls,
     since_s: AtomicU64,
@@ -66,15 +66,15 @@ impl Generation {
         records: Arc<dyn Records + Send + Sync>,
         common: &Common,
     ) -> Result<Self, LoadError> {
-        let Common { census, forms } = common;
+        let Common { instances, forms } = common;
         let compiled = engine.compile(bytes)?;
         let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: unfit(&fault) };
         let converter =
-            compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (census, id))).transpose();
+            compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (instances, id))).transpose();
         let reading = Arc::new(Reading::new(converter.map_err(checked)?).among(forms));
         let looked_up = Arc::clone(&records);
         let view: Arc<dyn RecordView> = reading.clone();
-        let made = Instance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, census.count(id));
+        let made = LogicInstance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, instances.add(id));
         let mut instance = made.map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
         let slots: Box<[Slot]> = (0..worker::slots()).map(|_| Slot::default()).collect();
@@ -89,7 +89,7 @@ impl Generation {
             settings,
             records,
             reading,
-            census: census.clone(),
+            instances: instances.clone(),
             slots,
             first_calls: FirstCalls::default(),
             since_s: AtomicU64::new(now_s()),
@@ -191,7 +191,7 @@ impl Generation {
     }
 
     /// Makes one call on a warm instance, or on a fresh one where none is warm.
-    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut LogicInstance) -> Result<T, Fault>) -> Result<T, Fault> {
         let slot = &self.slots[worker::index()];
         let first = slot.meet(&self.first_calls);
         let called = slot.take().map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
@@ -217,18 +217,18 @@ impl Generation {
     }
 
     /// A fresh instance, configured.
-    pub(crate) fn instance(&self) -> Result<Instance, Fault> {
+    pub(crate) fn instance(&self) -> Result<LogicInstance, Fault> {
         self.make(Arc::clone(&self.records), Arc::clone(&self.reading))
     }
 
     /// A fresh instance over other records, to decide apart from the node.
-    pub(crate) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<Instance, Fault> {
+    pub(crate) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<LogicInstance, Fault> {
         self.make(records, Arc::new(self.reading.uncounted()))
     }
 
-    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: Arc<Reading>) -> Result<Instance, Fault> {
-        let present = self.census.count(self.id);
-        Instance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, present)
+    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: Arc<Reading>) -> Result<LogicInstance, Fault> {
+        let guard = self.instances.add(self.id);
+        LogicInstance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, guard)
     }
 }
 

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::sandbox::logic_instance::Instance;
+use crate::sandbox::logic_instance::LogicInstance;
 
 /// The slot of one worker.
 #[derive(Default)]
 pub(crate) struct Slot {
-    instance: Mutex<Option<Instance>>,
+    instance: Mutex<Option<LogicInstance>>,
     /// Whether the worker has made a call.
     met: AtomicBool,
 }
@@ -33,12 +33,12 @@ pub(crate) struct FirstCall<'a> {
 
 impl Slot {
     /// Takes the instance out.
-    pub(crate) fn take(&self) -> Option<Instance> {
+    pub(crate) fn take(&self) -> Option<LogicInstance> {
         self.lock().take()
     }
 
     /// Puts an instance in.
-    pub(crate) fn put(&self, instance: Instance) {
+    pub(crate) fn put(&self, instance: LogicInstance) {
         *self.lock() = Some(instance);
     }
 
@@ -55,7 +55,7 @@ impl Slot {
         is_first.then(|| FirstCall { times, began: Instant::now() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Instance>> {
+    fn lock(&self) -> MutexGuard<'_, Option<LogicInstance>> {
         self.instance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use herd_sdk::Moment;
 
-use crate::sandbox::call::{Call, Read, Recorded};
+use crate::sandbox::call::{Call, Read, RecordedCall};
 use herd_sys::workers as worker;
 
 /// The last decisions of a node.
@@ -20,7 +20,7 @@ pub(crate) struct Recorder {
 
 #[derive(Default)]
 struct Lane {
-    calls: VecDeque<Arc<Recorded>>,
+    calls: VecDeque<Arc<RecordedCall>>,
     decisions: usize,
     bytes: usize,
 }
@@ -31,7 +31,7 @@ impl Recorder {
     }
 
     /// Keeps a call that was decided, and hands it out to whoever wants to look at it too.
-    pub(crate) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) -> Arc<Recorded> {
+    pub(crate) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) -> Arc<RecordedCall> {
         let mut lane = self.lanes[worker::index()].lock().unwrap_or_else(PoisonError::into_inner);
         lane.decisions += call.decisions();
         lane.bytes += size(call, &reads);
@@ -40,23 +40,23 @@ impl Recorder {
             gone = lane.forget_oldest();
         }
         // What a shadow has not got to yet keeps its room.
-        let room = gone.and_then(Arc::into_inner).map(|gone: Recorded| gone.asked);
-        let recorded = Arc::new(Recorded { at, asked: call.keep_in(room), reads });
+        let room = gone.and_then(Arc::into_inner).map(|gone: RecordedCall| gone.call);
+        let recorded = Arc::new(RecordedCall { at, call: call.to_owned_in(room), reads });
         lane.calls.push_back(Arc::clone(&recorded));
         recorded
     }
 
     /// The last calls of the node, whichever workers made them: [`DECISIONS_MIN`] decisions and as many more as came with
     /// them in one call. Oldest first.
-    pub(crate) fn calls(&self) -> Vec<Arc<Recorded>> {
+    pub(crate) fn calls(&self) -> Vec<Arc<RecordedCall>> {
         let lanes = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut calls: Vec<Arc<Recorded>> =
+        let mut calls: Vec<Arc<RecordedCall>> =
             lanes.flat_map(|lane| lane.calls.iter().cloned().collect::<Vec<_>>()).collect();
         calls.sort_by_key(|call| call.at.now_ns);
         let mut decisions = 0;
         let newest = calls.iter().rev().take_while(|call| {
             let wanted = decisions < DECISIONS_MIN;
-            decisions += call.asked.call().decisions();
+            decisions += call.call.as_call().decisions();
             wanted
         });
         let older = calls.len() - newest.count();
@@ -68,12 +68,12 @@ impl Lane {
     /// Whether the oldest call is one too many.
     fn is_over(&self) -> bool {
         let Some(oldest) = self.calls.front() else { return false };
-        self.decisions - oldest.asked.call().decisions() >= DECISIONS_MIN || self.bytes > LANE_BYTES_MAX
+        self.decisions - oldest.call.as_call().decisions() >= DECISIONS_MIN || self.bytes > LANE_BYTES_MAX
     }
 
-    fn forget_oldest(&mut self) -> Option<Arc<Recorded>> {
+    fn forget_oldest(&mut self) -> Option<Arc<RecordedCall>> {
         let oldest = self.calls.pop_front()?;
-        let call = oldest.asked.call();
+        let call = oldest.call.as_call();
         self.decisions -= call.decisions();
         self.bytes -= size(&call, &oldest.reads);
         Some(oldest)
@@ -107,7 +107,7 @@ mod tests {
             recorder.record(at, &Call::Inputs(&batch(b"line\n", 10)), vec![]);
         }
         let calls = recorder.calls();
-        let decisions: usize = calls.iter().map(|call| call.asked.call().decisions()).sum();
+        let decisions: usize = calls.iter().map(|call| call.call.as_call().decisions()).sum();
         assert!((DECISIONS_MIN..DECISIONS_MIN + 10).contains(&decisions), "{decisions}");
         assert_eq!(calls.last().unwrap().at.now_ns, 999, "the newest is there");
     }
@@ -118,7 +118,7 @@ mod tests {
         for lane in 0..2_u64 {
             for number in 0..1000 {
                 let at = Moment { now_ns: 2 * number + lane, random: (0, 0) };
-                let recorded = Recorded { at, asked: Call::Inputs(&batch(b"line\n", 1)).keep(), reads: vec![] };
+                let recorded = RecordedCall { at, call: Call::Inputs(&batch(b"line\n", 1)).to_owned(), reads: vec![] };
                 let lanes = recorder.lanes.len();
                 let mut lane = recorder.lanes[lane as usize % lanes].lock().unwrap();
                 lane.calls.push_back(Arc::new(recorded));
@@ -135,7 +135,7 @@ mod tests {
         for _ in 0..200 {
             recorder.record(Moment::default(), &Call::Inputs(&batch(&long, 1)), vec![]);
         }
-        let bytes: usize = recorder.calls().iter().map(|call| call.asked.call().bytes()).sum();
+        let bytes: usize = recorder.calls().iter().map(|call| call.call.as_call().bytes()).sum();
         assert!(bytes <= LANE_BYTES_MAX && bytes > LANE_BYTES_MAX / 2, "{bytes}");
     }
 }

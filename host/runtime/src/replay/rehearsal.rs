@@ -18,9 +18,9 @@ use crate::generation::compatibility::FormRules;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
 use crate::replay::embedded_transcripts;
-use crate::sandbox::call::{Asked, Call, Read, Recorded};
+use crate::sandbox::call::{Call, OwnedCall, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::logic_instance::Instance;
+use crate::sandbox::logic_instance::LogicInstance;
 
 /// What came of a rehearsal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) fn rehearse(
     engine: &Arc<Engine>,
     candidate: &Generation,
     bytes: &[u8],
-    calls: &[Arc<Recorded>],
+    calls: &[Arc<RecordedCall>],
     forms: &FormRules<'_>,
 ) -> Result<Rehearsed, LoadError> {
     let failed = |reason: String| LoadError { stage: Stage::Rehearsed, reason };
@@ -57,7 +57,7 @@ pub(crate) fn rehearse(
             Ok(decision) => forms.keeps(&decision)?,
             Err(fault) => return Err(failed(replica.explain(recorded, &fault))),
         }
-        rehearsed.decisions += recorded.asked.call().decisions();
+        rehearsed.decisions += recorded.call.as_call().decisions();
     }
     Ok(rehearsed)
 }
@@ -81,7 +81,7 @@ fn play(engine: &Arc<Engine>, bytes: &[u8], name: &str, text: &str) -> Result<()
 pub(crate) struct Replica<'a> {
     generation: &'a Generation,
     records: Arc<RecordedReads>,
-    instance: Option<Instance>,
+    instance: Option<LogicInstance>,
 }
 
 impl<'a> Replica<'a> {
@@ -94,8 +94,8 @@ impl<'a> Replica<'a> {
     /// # Errors
     ///
     /// The generation faults on it. The next call finds a fresh instance.
-    pub(crate) fn decide(&mut self, recorded: &Recorded) -> Result<herd_sdk::Decision, Fault> {
-        self.call(recorded.at, &recorded.asked.call(), &recorded.reads)
+    pub(crate) fn decide(&mut self, recorded: &RecordedCall) -> Result<herd_sdk::Decision, Fault> {
+        self.call(recorded.at, &recorded.call.as_call(), &recorded.reads)
     }
 
     /// Makes a call over what another one looked up.
@@ -115,8 +115,8 @@ impl<'a> Replica<'a> {
     }
 
     /// Says on what a call faults, as narrowly as trying each input by itself can tell.
-    fn explain(&mut self, recorded: &Recorded, fault: &Fault) -> String {
-        let Asked::Inputs(inputs) = &recorded.asked else {
+    fn explain(&mut self, recorded: &RecordedCall, fault: &Fault) -> String {
+        let OwnedCall::Inputs(inputs) = &recorded.call else {
             return format!("it faults on what this node decided lately: {fault}; {TO_DO}");
         };
         for input in inputs.iter() {

@@ -37,15 +37,15 @@ impl Read {
 
 /// A call as it was, to be made again on another generation: a decision is a function of this and the settings.
 #[derive(Clone, Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedCall {
     pub(crate) at: Moment,
-    pub(crate) asked: Asked,
+    pub(crate) call: OwnedCall,
     pub(crate) reads: Vec<Read>,
 }
 
 /// What was asked, kept.
 #[derive(Clone, Debug)]
-pub(crate) enum Asked {
+pub(crate) enum OwnedCall {
     Inputs(InputBatch),
     Reports(ReportBatch),
     Answer { token: Vec<u8>, otherwise: Vec<u8>, answer: FetchAnswer },
@@ -53,24 +53,24 @@ pub(crate) enum Asked {
 
 impl Call<'_> {
     /// Keeps what was asked.
-    pub(crate) fn keep(&self) -> Asked {
+    pub(crate) fn to_owned(&self) -> OwnedCall {
         match *self {
-            Self::Inputs(inputs) => Asked::Inputs(inputs.clone()),
-            Self::Reports(reports) => Asked::Reports(reports.clone()),
+            Self::Inputs(inputs) => OwnedCall::Inputs(inputs.clone()),
+            Self::Reports(reports) => OwnedCall::Reports(reports.clone()),
             Self::Answer { token, otherwise, outcome } => {
-                Asked::Answer { token: token.into(), otherwise: otherwise.into(), answer: outcome.into() }
+                OwnedCall::Answer { token: token.into(), otherwise: otherwise.into(), answer: outcome.into() }
             }
         }
     }
 
     /// Keeps what was asked, in the room that something else was kept in.
-    pub(crate) fn keep_in(&self, room: Option<Asked>) -> Asked {
+    pub(crate) fn to_owned_in(&self, room: Option<OwnedCall>) -> OwnedCall {
         match (self, room) {
-            (Self::Inputs(inputs), Some(Asked::Inputs(mut kept))) => {
+            (Self::Inputs(inputs), Some(OwnedCall::Inputs(mut kept))) => {
                 kept.clone_from(inputs);
-                Asked::Inputs(kept)
+                OwnedCall::Inputs(kept)
             }
-            _ => self.keep(),
+            _ => self.to_owned(),
         }
     }
 
@@ -96,9 +96,9 @@ impl Call<'_> {
     }
 }
 
-impl Asked {
+impl OwnedCall {
     /// Asks it again.
-    pub(crate) fn call(&self) -> Call<'_> {
+    pub(crate) fn as_call(&self) -> Call<'_> {
         match self {
             Self::Inputs(inputs) => Call::Inputs(inputs),
             Self::Reports(reports) => Call::Reports(reports),

@@ -16,18 +16,18 @@ use crate::forms::budget::Patience;
 use crate::sandbox::bindings::{records, types};
 use crate::sandbox::call::Read;
 use crate::sandbox::deadline::Deadline;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::output::GuestOutput;
 use crate::sandbox::record_view::RecordView;
 
 /// The data of a store.
-pub(crate) struct Guest {
+pub(crate) struct HostState {
     wasi: WasiCtx,
     table: ResourceTable,
     clock: CallClock,
     records: Arc<dyn Records + Send + Sync>,
-    reading: Arc<dyn RecordView>,
+    view: Arc<dyn RecordView>,
     patience: Patience,
     pub(crate) deadline: Deadline,
     pub(crate) memory: MemoryCap,
@@ -35,16 +35,16 @@ pub(crate) struct Guest {
     /// What this call has looked up.
     pub(crate) reads: Vec<Read>,
     /// Counted for as long as the store lives.
-    _present: Present,
+    _guard: InstanceGuard,
 }
 
-impl Guest {
+impl HostState {
     pub(crate) fn new(
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: Arc<dyn RecordView>,
+        view: Arc<dyn RecordView>,
         node: &str,
-        present: Present,
+        guard: InstanceGuard,
     ) -> Self {
         let clock = CallClock::default();
         let output = GuestOutput::new(node);
@@ -65,13 +65,13 @@ impl Guest {
             table: ResourceTable::new(),
             clock,
             records,
-            reading,
+            view,
             patience: Patience::default(),
             deadline: Deadline::new(limits.deadline),
             memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
             output,
             reads: Vec::new(),
-            _present: present,
+            _guard: guard,
         }
     }
 
@@ -85,20 +85,20 @@ impl Guest {
     }
 }
 
-impl HasData for Guest {
+impl HasData for HostState {
     type Data<'a> = &'a mut Self;
 }
 
-impl WasiView for Guest {
+impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl types::Host for Guest {}
-impl crate::sandbox::bindings::effects::Host for Guest {}
+impl types::Host for HostState {}
+impl crate::sandbox::bindings::effects::Host for HostState {}
 
-impl records::Host for Guest {
+impl records::Host for HostState {
     fn get(&mut self, keys: Vec<Vec<u8>>) -> wasmtime::Result<Vec<Option<records::Found>>> {
         if keys.len() > KEYS_MAX {
             return Err(wasmtime::Error::msg(format!("{} keys at once, over the limit of {KEYS_MAX}", keys.len())));
@@ -110,10 +110,10 @@ impl records::Host for Guest {
         let reads = keys.into_iter().zip(found.iter().cloned()).take(room);
         self.reads.extend(reads.map(|(key, found)| Read { key, found }));
         // What is noted above is what was written, so that another generation can read it in its own form.
-        let foreign = found.iter().flatten().any(|found| found.form != self.reading.native());
+        let foreign = found.iter().flatten().any(|found| found.form != self.view.native());
         let pause = foreign.then(|| self.deadline.pause());
-        let mut show = |found| self.reading.show(found, &mut self.patience);
-        let shown = found.into_iter().map(|found| found.and_then(&mut show).map(wire)).collect();
+        let mut convert = |found| self.view.convert(found, &mut self.patience);
+        let shown = found.into_iter().map(|found| found.and_then(&mut convert).map(wire)).collect();
         if let Some(pause) = pause {
             self.deadline.resume(&pause);
         }

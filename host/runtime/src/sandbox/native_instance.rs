@@ -15,33 +15,33 @@ use herd_sdk::{Context, Settings, decide_inputs};
 use crate::sandbox::bindings::NodeLogicPre;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
 
 /// The default logic, configured.
-pub(crate) struct Instance {
+pub(crate) struct LogicInstance {
     logic: Herd,
     records: Arc<dyn Records + Send + Sync>,
     ceiling: bool,
-    _present: Present,
+    _guard: InstanceGuard,
 }
 
-impl Instance {
+impl LogicInstance {
     pub(crate) fn new(
-        _: &NodeLogicPre<Guest>,
+        _: &NodeLogicPre<HostState>,
         _: Limits,
         records: Arc<dyn Records + Send + Sync>,
         _: Arc<dyn RecordView>,
         settings: &Settings,
-        present: Present,
+        guard: InstanceGuard,
     ) -> Result<Self, Fault> {
         let mut settings = settings.clone();
         let ceiling = settings.value("ceiling") == Some("true");
         settings.table.retain(|(name, _)| name != "ceiling");
         let logic = Herd::configure(&settings).map_err(Fault::Settings)?;
-        Ok(Self { logic, records, ceiling, _present: present })
+        Ok(Self { logic, records, ceiling, _guard: guard })
     }
 
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the shape of the real one")]

@@ -60,7 +60,7 @@ impl Lines {
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
             return;
         }
-        if !HUSHED.get() && admits_guest_line() {
+        if !MUTED.get() && admits_guest_line() {
             tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
         }
         // The message of a panic spans two lines: where, and what.
@@ -70,12 +70,12 @@ impl Lines {
 }
 
 /// Has guests print nothing to the log from this thread: what they say here, they said before.
-pub(crate) fn hush() {
-    HUSHED.set(true);
+pub(crate) fn mute_guest_output() {
+    MUTED.set(true);
 }
 
 thread_local! {
-    static HUSHED: Cell<bool> = const { Cell::new(false) };
+    static MUTED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl IsTerminal for GuestOutput {

@@ -13,10 +13,10 @@ pub(crate) trait RecordView: Send + Sync {
     fn native(&self) -> u32;
 
     /// Shows a record in the native form. None if nobody can convert it: then its key is unknown to the guest.
-    fn show(&self, found: Found, patience: &mut Patience) -> Option<Found>;
+    fn convert(&self, found: Found, patience: &mut Patience) -> Option<Found>;
 
     /// Shows reports in the native form. None if all are in it already, which is the usual case.
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports>;
+    fn convert_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports>;
 }
 
 /// A view that converts nothing and shows the first form only.
@@ -27,11 +27,11 @@ impl RecordView for FirstFormOnly {
         herd_sdk::forms::FIRST_FORM
     }
 
-    fn show(&self, found: Found, _: &mut Patience) -> Option<Found> {
+    fn convert(&self, found: Found, _: &mut Patience) -> Option<Found> {
         (found.form == self.native()).then_some(found)
     }
 
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
+    fn convert_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
         ConvertedReports::convert(reports, self.native(), |_, _| None)
     }
 }

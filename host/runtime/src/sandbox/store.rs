@@ -13,26 +13,26 @@ use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
 use crate::sandbox::bindings::types;
 use crate::sandbox::fault::Fault;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
 
 /// A store with its limits. After a fault it must be dropped: a component that trapped may never be entered again.
-pub(crate) struct Sandbox {
-    store: Store<Guest>,
+pub(crate) struct InstanceStore {
+    store: Store<HostState>,
 }
 
-impl Sandbox {
+impl InstanceStore {
     pub(crate) fn new(
         engine: &wasmtime::Engine,
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: Arc<dyn RecordView>,
+        view: Arc<dyn RecordView>,
         node: &str,
-        present: Present,
+        guard: InstanceGuard,
     ) -> Self {
-        let mut store = Store::new(engine, Guest::new(limits, records, reading, node, present));
+        let mut store = Store::new(engine, HostState::new(limits, records, view, node, guard));
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().deadline.tick()));
         // A guest can make the host copy no more in one call than it may have itself.
@@ -47,7 +47,7 @@ impl Sandbox {
     /// The guest traps at its start, or there is no room for an instance.
     pub(crate) fn instantiate<T>(
         &mut self,
-        make: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+        make: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
         self.begin(0);
         match poll_once(make(&mut self.store)) {
@@ -66,7 +66,7 @@ impl Sandbox {
     pub(crate) fn call<T>(
         &mut self,
         now_ns: u64,
-        call: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+        call: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
         self.begin(now_ns);
         match poll_once(call(&mut self.store)) {
@@ -76,7 +76,7 @@ impl Sandbox {
         }
     }
 
-    pub(crate) fn guest(&mut self) -> &mut Guest {
+    pub(crate) fn data(&mut self) -> &mut HostState {
         self.store.data_mut()
     }
 
@@ -116,13 +116,13 @@ impl Sandbox {
 }
 
 /// What an instance is told of its settings.
-pub(crate) fn settings(settings: &Settings) -> types::Settings {
+pub(crate) fn wit_settings(settings: &Settings) -> types::Settings {
     let setting = |(name, value): &(String, String)| types::Setting { name: name.clone(), value: value.clone() };
     types::Settings { node: settings.node.clone(), table: settings.table.iter().map(setting).collect() }
 }
 
 /// What becomes of an instance that does not take its settings.
-pub(crate) fn refused(bad: &types::BadSetting) -> Fault {
+pub(crate) fn bad_settings(bad: &types::BadSetting) -> Fault {
     Fault::Settings(herd_sdk::BadSetting { name: printable(&bad.name), problem: printable(&bad.problem) })
 }
 

@@ -32,7 +32,7 @@ use crate::generation::compatibility::{FormRules, WayBack};
 use crate::generation::generation::{Common, Generation, GenerationStatus};
 use crate::replay::recorder::Recorder;
 use crate::replay::rehearsal::{Rehearsed, rehearse};
-use crate::sandbox::instance_count::CensusStatus;
+use crate::sandbox::instance_count::InstanceCountStatus;
 use crate::serving::canary::CanaryStatus;
 use crate::serving::candidate::Candidate;
 use crate::serving::draining::Retired;
@@ -376,8 +376,8 @@ impl Generations {
 
     /// What is alive: instances of this node's generations, and what the process holds for guests.
     #[must_use]
-    pub fn alive(&self) -> (CensusStatus, EngineStatus) {
-        (self.common.census.status(), self.engine.status())
+    pub fn alive(&self) -> (InstanceCountStatus, EngineStatus) {
+        (self.common.instances.status(), self.engine.status())
     }
 
     /// Hashes only if any guest has failed here, and while nobody waits for it.

@@ -18,7 +18,7 @@ use herd_sdk::{Decision, Effect, Input, InputBatch, Mark};
 use crate::generation::compatibility::downgrade;
 use crate::generation::generation::Generation;
 use crate::replay::rehearsal::Replica;
-use crate::sandbox::call::{Asked, Call, Recorded};
+use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
 use crate::sandbox::fault::Fault;
 use crate::shadow::decision_diff::{Decided, by_input, by_report};
 use crate::shadow::tally::{Differences, Subject};
@@ -53,11 +53,11 @@ impl<'a> SideBySide<'a> {
     }
 
     /// Has the candidate decide a call, and counts how that differs from what the active generation has decided.
-    pub(crate) fn decide(&mut self, recorded: &Recorded, decided: &Decision) {
-        let compared = recorded.asked.call().decisions();
-        match (self.candidate.call(recorded, &recorded.asked.call()), &recorded.asked) {
+    pub(crate) fn decide(&mut self, recorded: &RecordedCall, decided: &Decision) {
+        let compared = recorded.call.as_call().decisions();
+        match (self.candidate.call(recorded, &recorded.call.as_call()), &recorded.call) {
             (Ok(decision), _) if decision == *decided => self.differences().compared(compared),
-            (Ok(decision), Asked::Inputs(inputs)) => {
+            (Ok(decision), OwnedCall::Inputs(inputs)) => {
                 let (before, after) = (by_input(decided), by_input(&decision));
                 for (input, (before, after)) in inputs.iter().zip(before.iter().zip(&after)) {
                     if !(self.goes_on)() {
@@ -69,7 +69,7 @@ impl<'a> SideBySide<'a> {
                 }
                 self.differences().compared(compared);
             }
-            (Ok(decision), Asked::Reports(reports)) => {
+            (Ok(decision), OwnedCall::Reports(reports)) => {
                 let reports = read_reports(reports.bytes(), reports.words());
                 let (before, after) = (by_report(decided, reports.len()), by_report(&decision, reports.len()));
                 let subjects = reports.iter().map(|report| Subject::Report(report.key)).chain([Subject::Reports]);
@@ -80,14 +80,14 @@ impl<'a> SideBySide<'a> {
                 differences.compared(compared);
             }
             // Answers are not shadowed.
-            (Ok(_), Asked::Answer { .. }) => {}
-            (Err(fault), Asked::Inputs(inputs)) => self.faulted(recorded, inputs, &fault),
+            (Ok(_), OwnedCall::Answer { .. }) => {}
+            (Err(fault), OwnedCall::Inputs(inputs)) => self.faulted(recorded, inputs, &fault),
             (Err(fault), _) => self.fault(Subject::Reports, &fault),
         }
     }
 
     /// Finds the lines on which a differing input differs.
-    fn different(&mut self, recorded: &Recorded, input: Input<'_>, before: &Decided<'_>, after: &Decided<'_>) {
+    fn different(&mut self, recorded: &RecordedCall, input: Input<'_>, before: &Decided<'_>, after: &Decided<'_>) {
         let lines = lines(input);
         if let [] | [_] = *lines {
             let line = lines.first().map_or(input.bytes, |line| line.bytes);
@@ -110,7 +110,7 @@ impl<'a> SideBySide<'a> {
     }
 
     /// Finds the lines on which the candidate faults, and compares the others.
-    fn faulted(&mut self, recorded: &Recorded, inputs: &InputBatch, fault: &Fault) {
+    fn faulted(&mut self, recorded: &RecordedCall, inputs: &InputBatch, fault: &Fault) {
         let mut found = false;
         for input in inputs.iter() {
             let mut differs = false;
@@ -135,7 +135,7 @@ impl<'a> SideBySide<'a> {
     }
 
     /// Has both decide a line alone, and says whether they differ; nothing if the candidate faults on it.
-    fn line(&mut self, recorded: &Recorded, line: Input<'_>) -> Option<bool> {
+    fn line(&mut self, recorded: &RecordedCall, line: Input<'_>) -> Option<bool> {
         let alone = InputBatch::from_iter([line]);
         let call = Call::Inputs(&alone);
         let after = match self.candidate.call(recorded, &call) {
@@ -180,7 +180,7 @@ struct Candidate<'a> {
 
 impl Candidate<'_> {
     /// Has it decide a call over what another one looked up. What it cannot convert stays as it is, and differs.
-    fn call(&mut self, recorded: &Recorded, call: &Call<'_>) -> Result<Decision, Fault> {
+    fn call(&mut self, recorded: &RecordedCall, call: &Call<'_>) -> Result<Decision, Fault> {
         let decision = self.replica.call(recorded.at, call, &recorded.reads)?;
         let native = self.generation.form();
         if native == self.form {

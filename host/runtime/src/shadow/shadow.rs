@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use crate::engine::background::give_way;
 use crate::generation::generation::{Generation, GenerationStatus};
-use crate::sandbox::call::{Asked, Recorded};
+use crate::sandbox::call::{OwnedCall, RecordedCall};
 use crate::serving::observer::Observer;
 use crate::shadow::comparator::SideBySide;
 use crate::shadow::tally::{Differences, Found};
@@ -56,7 +56,7 @@ struct Shadow {
 
 /// A call that was decided, on its way to the shadow.
 struct Job {
-    recorded: Arc<Recorded>,
+    recorded: Arc<RecordedCall>,
     decision: Decision,
     bytes: usize,
 }
@@ -185,7 +185,7 @@ impl Shadows {
 
     /// Offers a call that a generation has decided. Never waits.
     #[inline]
-    pub(crate) fn offer(&self, decided_by: GenerationId, recorded: &Arc<Recorded>, decision: &Decision) {
+    pub(crate) fn offer(&self, decided_by: GenerationId, recorded: &Arc<RecordedCall>, decision: &Decision) {
         let running = self.running.load();
         let Some(shadow) = &*running else { return };
         if shadow.beside == decided_by {
@@ -213,15 +213,15 @@ impl Drop for Shadows {
 }
 
 impl Shadow {
-    fn offer(&self, recorded: &Arc<Recorded>, decision: &Decision) {
+    fn offer(&self, recorded: &Arc<RecordedCall>, decision: &Decision) {
         let outcome = &*self.outcome;
         if !self.share.takes(recorded.at.random.0)
-            || matches!(recorded.asked, Asked::Answer { .. })
+            || matches!(recorded.call, OwnedCall::Answer { .. })
             || outcome.is_ending()
         {
             return;
         }
-        let call = recorded.asked.call();
+        let call = recorded.call.as_call();
         let bytes = call.bytes() + decision.output.len() + size_of_val(decision.effects.words());
         let skipped = || outcome.skipped.fetch_add(call.decisions() as u64, Ordering::Relaxed);
         // Several workers may find the last room at once; each brings one call too many at most.
