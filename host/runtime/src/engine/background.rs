@@ -9,12 +9,12 @@ use std::thread;
 use crate::replay::component_decider::clock;
 
 /// Does some work on a thread of its own that gives way, and waits for it. In place if there is no thread to be had.
-pub(crate) fn giving_way<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn run_at_low_priority<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
     let mut work = Some(work);
     let on_its_own = thread::scope(|scope| {
         let work = &mut work;
         let body = move || {
-            give_way();
+            lower_priority();
             // A guest that sleeps needs a clock to be there.
             let _entered = clock().enter();
             work.take().map(|work| work())
@@ -27,7 +27,7 @@ pub(crate) fn giving_way<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -
 
 /// Lets whatever answers clients go first. On Linux this is of the calling thread only. A system that refuses it has a
 /// thread that competes, and no other harm.
-pub(crate) fn give_way() {
+pub(crate) fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::debug!(%error, "this thread runs as if somebody waited for it");
@@ -45,12 +45,12 @@ mod tests {
     #[test]
     fn the_work_is_done_on_a_thread_of_its_name_and_its_panic_is_that_of_who_waits() {
         let mut count = 0;
-        let name = giving_way("herd-test", || {
+        let name = run_at_low_priority("herd-test", || {
             count += 1;
             thread::current().name().map(ToString::to_string)
         });
         assert_eq!((name.as_deref(), count), (Some("herd-test"), 1));
-        let panics = std::panic::catch_unwind(|| giving_way("herd-test", || panic!("as it should")));
+        let panics = std::panic::catch_unwind(|| run_at_low_priority("herd-test", || panic!("as it should")));
         assert_eq!(panics.unwrap_err().downcast_ref::<&str>(), Some(&"as it should"));
     }
 }

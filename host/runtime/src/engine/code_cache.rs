@@ -36,8 +36,8 @@ impl CodeCache {
         let files = KeptFiles::new(directory.into(), FILES_MAX);
         files.make()?;
         let owner = rustix::process::geteuid().as_raw();
-        let theirs = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
-        if theirs(&std::fs::metadata(files.directory())?) {
+        let writable_by_others = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
+        if writable_by_others(&std::fs::metadata(files.directory())?) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others may write to it"));
         }
         // Of one build of this program the hasher is always the same one; another build compiles anew at worst.
@@ -50,8 +50,8 @@ impl CodeCache {
     pub(crate) fn find(&self, engine: &wasmtime::Engine, guest: Digest) -> Option<Component> {
         let path = self.files.path(&self.name(guest));
         let bytes = std::fs::read(&path).ok()?;
-        let (written, code) = bytes.split_first_chunk()?;
-        if *written != checksum(code) {
+        let (stored, code) = bytes.split_first_chunk()?;
+        if *stored != checksum(code) {
             tracing::warn!(path = %path.display(), "a file of compiled code is damaged; the guest is compiled anew");
             return None;
         }
@@ -65,11 +65,11 @@ impl CodeCache {
     }
 
     /// Keeps the code of a guest. That it cannot is said in the log and changes nothing else.
-    pub(crate) fn keep(&self, guest: Digest, component: &Component) {
+    pub(crate) fn insert(&self, guest: Digest, component: &Component) {
         let name = self.name(guest);
-        let kept = component.serialize().map_err(io::Error::other);
-        let kept = kept.and_then(|code| self.files.write(&name, &[&checksum(&code), &code]));
-        if let Err(error) = kept {
+        let written = component.serialize().map_err(io::Error::other);
+        let written = written.and_then(|code| self.files.write(&name, &[&checksum(&code), &code]));
+        if let Err(error) = written {
             tracing::warn!(path = %self.files.path(&name).display(), %error, "compiled code was not kept");
         }
     }
@@ -121,7 +121,7 @@ mod tests {
         let cache = CodeCache::open(&scratch.0, &engine).unwrap();
         assert!(cache.find(&engine, guest(1)).is_none());
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
-        cache.keep(guest(1), &component);
+        cache.insert(guest(1), &component);
         assert!(cache.find(&engine, guest(1)).is_some());
         let path = cache.files.path(&cache.name(guest(1)));
         let mut bytes = std::fs::read(&path).unwrap();
@@ -134,7 +134,7 @@ mod tests {
     fn code_for_another_engine_is_not_found() {
         let (scratch, plain) = (Scratch::new(), engine());
         let cache = CodeCache::open(&scratch.0, &plain).unwrap();
-        cache.keep(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
+        cache.insert(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
         let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
         assert!(CodeCache::open(&scratch.0, &other).unwrap().find(&other, guest(1)).is_none());
     }
@@ -153,7 +153,7 @@ mod tests {
         let cache = CodeCache::open(&scratch.0, &engine).unwrap();
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
         for number in 0..40 {
-            cache.keep(guest(number), &component);
+            cache.insert(guest(number), &component);
         }
         assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), FILES_MAX);
         assert!(cache.find(&engine, guest(39)).is_some());

@@ -41,7 +41,7 @@ pub(crate) struct Compiled {
     /// Whether it converts records.
     pub(crate) exports_forms: bool,
     /// Whether its code is on the disk, or need not be.
-    kept: AtomicBool,
+    cached: AtomicBool,
     alive: Arc<AtomicUsize>,
 }
 
@@ -85,7 +85,7 @@ impl Engine {
     /// # Errors
     ///
     /// As [`new`](Self::new). A directory that cannot be used is not used, and that is said in the log.
-    pub fn with_code_in(limits: Limits, directory: &Path) -> Result<Arc<Self>, EngineError> {
+    pub fn with_code_cache(limits: Limits, directory: &Path) -> Result<Arc<Self>, EngineError> {
         Self::make(limits, Some(directory))
     }
 
@@ -161,8 +161,8 @@ impl Engine {
         let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
-        let (kept, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
-        let compiled = Arc::new(Compiled { pre, digest, exports_forms, kept, alive });
+        let (cached, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
+        let compiled = Arc::new(Compiled { pre, digest, exports_forms, cached, alive });
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
@@ -178,16 +178,16 @@ impl Engine {
 
     /// Keeps the code of a guest on the disk, if it is not there yet. Waits for the disk. Only for what passed its check:
     /// code that no node can run would drive out code that one may need.
-    pub(crate) fn keep_code(&self, compiled: &Compiled) {
+    pub(crate) fn cache_code(&self, compiled: &Compiled) {
         if let Some(code) = &self.code
-            && !compiled.kept.swap(true, Ordering::Relaxed)
+            && !compiled.cached.swap(true, Ordering::Relaxed)
         {
-            code.keep(compiled.digest, compiled.pre.instance_pre().component());
+            code.insert(compiled.digest, compiled.pre.instance_pre().component());
         }
     }
 
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        inspect::recognise(bytes)?;
+        inspect::check_header(bytes)?;
         Component::new(&self.engine, bytes)
             .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {NOT_COMPILED}") })
     }

@@ -85,7 +85,7 @@ impl std::fmt::Display for Inspection {
 /// # Errors
 ///
 /// What the bytes are instead.
-pub(crate) fn recognise(bytes: &[u8]) -> Result<(), LoadError> {
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     let reason = match bytes {
         [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
         [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 
+use herd_model::SwapOptions;
 use herd_sdk::batch::read_reports;
 use herd_sdk::{Decision, Effect, Keep};
 
@@ -21,35 +22,35 @@ use crate::sandbox::call::{OwnedCall, RecordedCall};
 
 /// Whether what a candidate writes has to be readable by the generation before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum WayBack {
+pub(crate) enum DowngradeRequirement {
     /// Nobody asked for that.
     #[default]
-    NotAsked,
+    NotRequired,
     /// The operator did.
     Reversible,
     /// It will decide beside the active generation.
-    Beside,
+    Concurrent,
 }
 
-impl WayBack {
-    /// As an operator wishes it.
+impl DowngradeRequirement {
+    /// The requirement of a swap with these options.
     #[must_use]
-    pub(crate) fn wished(reversible: bool) -> Self {
-        if reversible { Self::Reversible } else { Self::NotAsked }
+    pub(crate) fn for_swap(options: SwapOptions) -> Self {
+        if options.reversible { Self::Reversible } else { Self::NotRequired }
     }
 }
 
 /// A candidate, and the generation that is active before it.
 #[derive(Clone, Copy)]
-pub(crate) struct FormRules<'a> {
+pub(crate) struct Compatibility<'a> {
     candidate: &'a Generation,
     active: &'a Generation,
-    way_back: WayBack,
+    downgrade: DowngradeRequirement,
 }
 
-impl<'a> FormRules<'a> {
-    pub(crate) fn new(candidate: &'a Generation, active: &'a Generation, way_back: WayBack) -> Self {
-        Self { candidate, active, way_back }
+impl<'a> Compatibility<'a> {
+    pub(crate) fn new(candidate: &'a Generation, active: &'a Generation, downgrade: DowngradeRequirement) -> Self {
+        Self { candidate, active, downgrade }
     }
 
     /// Asks whether the candidate knows the form of the active generation at all.
@@ -70,7 +71,7 @@ impl<'a> FormRules<'a> {
                 self.active.id()
             ));
         }
-        if self.way_back != WayBack::NotAsked
+        if self.downgrade != DowngradeRequirement::NotRequired
             && downgrade(self.candidate, active, b"") == Err(NotConverted::UnknownForm)
         {
             return checked(self.irreversible("cannot downgrade"));
@@ -83,15 +84,15 @@ impl<'a> FormRules<'a> {
     /// # Errors
     ///
     /// The first record that it does not read.
-    pub(crate) fn reads(&self, recorded: &RecordedCall) -> Result<(), LoadError> {
+    pub(crate) fn check_reads(&self, recorded: &RecordedCall) -> Result<(), LoadError> {
         for read in &recorded.reads {
             if let Some(found) = &read.found {
-                self.read(&read.key, found.form, &found.bytes)?;
+                self.check_read(&read.key, found.form, &found.bytes)?;
             }
         }
         if let OwnedCall::Reports(reports) = &recorded.call {
             for report in read_reports(reports.bytes(), reports.words()) {
-                self.read(report.key, report.form, report.bytes)?;
+                self.check_read(report.key, report.form, report.bytes)?;
             }
         }
         Ok(())
@@ -102,15 +103,15 @@ impl<'a> FormRules<'a> {
     /// # Errors
     ///
     /// The first record that they cannot read.
-    pub(crate) fn keeps(&self, decision: &Decision) -> Result<(), LoadError> {
+    pub(crate) fn check_keeps(&self, decision: &Decision) -> Result<(), LoadError> {
         let keeps = decision.effects.iter().filter_map(|effect| match effect {
             Effect::Keep(keep) => Some(keep),
             _ => None,
         });
-        keeps.into_iter().try_for_each(|keep| self.keep(decision, &keep))
+        keeps.into_iter().try_for_each(|keep| self.check_keep(decision, &keep))
     }
 
-    fn read(&self, key: &[u8], form: u32, bytes: &[u8]) -> Result<(), LoadError> {
+    fn check_read(&self, key: &[u8], form: u32, bytes: &[u8]) -> Result<(), LoadError> {
         if form == self.candidate.form() {
             return Ok(());
         }
@@ -119,13 +120,13 @@ impl<'a> FormRules<'a> {
             Err(why) if active_reads => rehearsed(format!(
                 "it cannot upgrade a record of form {form} that this node had lately, that of \"{}\": {why}; its \
                  forms.upgrade has to handle that (--unrehearsed does not try it)",
-                shown(key)
+                printable_key(key)
             )),
             _ => Ok(()),
         }
     }
 
-    fn keep(&self, decision: &Decision, keep: &Keep) -> Result<(), LoadError> {
+    fn check_keep(&self, decision: &Decision, keep: &Keep) -> Result<(), LoadError> {
         let (native, active) = (self.candidate.form(), self.active.form());
         let (key, bytes) = (decision.bytes(keep.key), decision.bytes(keep.bytes));
         let bytes: Cow<'_, [u8]> = if keep.form == native {
@@ -138,18 +139,19 @@ impl<'a> FormRules<'a> {
                         "it keeps a record of form {}, that of \"{}\", and reads form {native}: {why}; export forms, \
                          whose native says which form it writes",
                         keep.form,
-                        shown(key)
+                        printable_key(key)
                     ));
                 }
             }
         };
-        if native == active || self.way_back == WayBack::NotAsked {
+        if native == active || self.downgrade == DowngradeRequirement::NotRequired {
             return Ok(());
         }
         match downgrade(self.candidate, active, &bytes) {
             Ok(_) => Ok(()),
             Err(why) => {
-                let what = format!("cannot downgrade a record that it would have kept, that of \"{}\",", shown(key));
+                let what =
+                    format!("cannot downgrade a record that it would have kept, that of \"{}\",", printable_key(key));
                 rehearsed(format!("{}: {why}", self.irreversible(&what)))
             }
         }
@@ -157,12 +159,12 @@ impl<'a> FormRules<'a> {
 
     fn irreversible(&self, what: &str) -> String {
         let (native, active, id) = (self.candidate.form(), self.active.form(), self.active.id());
-        match self.way_back {
-            WayBack::NotAsked | WayBack::Reversible => format!(
+        match self.downgrade {
+            DowngradeRequirement::NotRequired | DowngradeRequirement::Reversible => format!(
                 "not reversible: it writes form {native} and {what} to form {active}, which generation {id} reads; export \
                  forms.downgrade for form {active}, or swap without --reversible"
             ),
-            WayBack::Beside => format!(
+            DowngradeRequirement::Concurrent => format!(
                 "it writes form {native} and {what} to form {active}, which generation {id} reads, beside which it would \
                  decide; export forms.downgrade for form {active}"
             ),
@@ -189,7 +191,7 @@ fn rehearsed(reason: String) -> Result<(), LoadError> {
     Err(LoadError { stage: Stage::Rehearsed, reason })
 }
 
-fn shown(key: &[u8]) -> impl std::fmt::Display {
+fn printable_key(key: &[u8]) -> impl std::fmt::Display {
     key[..key.len().min(KEY_SHOWN_MAX)].escape_ascii().to_string()
 }
 

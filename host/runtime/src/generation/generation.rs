@@ -15,7 +15,7 @@ use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::converter::Converter;
 use crate::forms::reader::Reading;
 use crate::forms::registry::Forms;
-use crate::generation::instance_slot::{FirstCalls, Slot};
+use crate::generation::instance_slot::{FirstCalls, InstanceSlot};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::instance_count::InstanceCount;
 use crate::sandbox::logic_instance::LogicInstance;
@@ -25,7 +25,7 @@ use herd_sys::workers as worker;
 
 /// What the generations of one node have in common.
 #[derive(Clone, Default)]
-pub(crate) struct Common {
+pub(crate) struct GenerationContext {
     /// Where their instances are counted.
     pub(crate) instances: InstanceCount,
     /// By whom records are converted that one of them cannot convert.
@@ -42,7 +42,7 @@ pub struct Generation {
     records: Arc<dyn Records + Send + Sync>,
     reading: Arc<Reading>,
     instances: InstanceCount,
-    slots: Box<[Slot]>,
+    slots: Box<[InstanceSlot]>,
     first_calls: FirstCalls,
     since_s: AtomicU64,
     faults: AtomicU64,
@@ -64,11 +64,11 @@ impl Generation {
         bytes: &[u8],
         settings: Settings,
         records: Arc<dyn Records + Send + Sync>,
-        common: &Common,
+        context: &GenerationContext,
     ) -> Result<Self, LoadError> {
-        let Common { instances, forms } = common;
+        let GenerationContext { instances, forms } = context;
         let compiled = engine.compile(bytes)?;
-        let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: unfit(&fault) };
+        let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: check_failure(&fault) };
         let converter =
             compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (instances, id))).transpose();
         let reading = Arc::new(Reading::new(converter.map_err(checked)?).among(forms));
@@ -77,7 +77,7 @@ impl Generation {
         let made = LogicInstance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, instances.add(id));
         let mut instance = made.map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
-        let slots: Box<[Slot]> = (0..worker::slots()).map(|_| Slot::default()).collect();
+        let slots: Box<[InstanceSlot]> = (0..worker::slots()).map(|_| InstanceSlot::default()).collect();
         if let Some(slot) = slots.first() {
             slot.put(instance);
         }
@@ -106,8 +106,8 @@ impl Generation {
     }
 
     /// Keeps its code on the disk, if it is not there yet. Waits for the disk: after whatever somebody waits for.
-    pub(crate) fn keep_code(&self) {
-        self.engine.keep_code(&self.compiled);
+    pub(crate) fn cache_code(&self) {
+        self.engine.cache_code(&self.compiled);
     }
 
     /// What names the guest.
@@ -132,12 +132,12 @@ impl Generation {
     }
 
     /// It becomes the active one.
-    pub(crate) fn serves_from_now(&self) {
+    pub(crate) fn mark_active(&self) {
         self.since_s.store(now_s(), Ordering::Relaxed);
     }
 
     /// It has failed its probation.
-    pub(crate) fn fail(&self) {
+    pub(crate) fn mark_failed(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
@@ -147,7 +147,7 @@ impl Generation {
     }
 
     /// It is not to go after all.
-    pub(crate) fn stay(&self) {
+    pub(crate) fn cancel_retirement(&self) {
         self.retiring.store(false, Ordering::Relaxed);
     }
 
@@ -193,10 +193,10 @@ impl Generation {
     /// Makes one call on a warm instance, or on a fresh one where none is warm.
     pub(crate) fn call<T>(&self, call: impl FnOnce(&mut LogicInstance) -> Result<T, Fault>) -> Result<T, Fault> {
         let slot = &self.slots[worker::index()];
-        let first = slot.meet(&self.first_calls);
+        let first = slot.begin_first_call(&self.first_calls);
         let called = slot.take().map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
             if let Some(first) = &first {
-                first.has_instance();
+                first.instance_ready();
             }
             let value = call(&mut instance)?;
             Ok((instance, value))
@@ -233,7 +233,7 @@ impl Generation {
 }
 
 /// Why a guest cannot even begin, and where to look.
-fn unfit(fault: &Fault) -> String {
+fn check_failure(fault: &Fault) -> String {
     match fault {
         Fault::Settings(bad) => format!("{bad}; the guest wants another `[logic]` table in the configuration"),
         Fault::NoInstance(_) => fault.to_string(),

@@ -12,10 +12,10 @@ use crate::sandbox::logic_instance::LogicInstance;
 
 /// The slot of one worker.
 #[derive(Default)]
-pub(crate) struct Slot {
+pub(crate) struct InstanceSlot {
     instance: Mutex<Option<LogicInstance>>,
     /// Whether the worker has made a call.
-    met: AtomicBool,
+    called: AtomicBool,
 }
 
 /// The longest times of the first calls on a generation, in nanoseconds. Zero before there was one.
@@ -31,7 +31,7 @@ pub(crate) struct FirstCall<'a> {
     began: Instant,
 }
 
-impl Slot {
+impl InstanceSlot {
     /// Takes the instance out.
     pub(crate) fn take(&self) -> Option<LogicInstance> {
         self.lock().take()
@@ -49,9 +49,9 @@ impl Slot {
 
     /// Begins to measure if this is the first call.
     #[inline]
-    pub(crate) fn meet<'a>(&self, times: &'a FirstCalls) -> Option<FirstCall<'a>> {
+    pub(crate) fn begin_first_call<'a>(&self, times: &'a FirstCalls) -> Option<FirstCall<'a>> {
         // Read before it is written: every call comes by here.
-        let is_first = !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed);
+        let is_first = !self.called.load(Ordering::Relaxed) && !self.called.swap(true, Ordering::Relaxed);
         is_first.then(|| FirstCall { times, began: Instant::now() })
     }
 
@@ -62,7 +62,7 @@ impl Slot {
 
 impl FirstCall<'_> {
     /// The worker has an instance.
-    pub(crate) fn has_instance(&self) {
+    pub(crate) fn instance_ready(&self) {
         self.times.pause_ns_max.fetch_max(self.elapsed_ns(), Ordering::Relaxed);
     }
 

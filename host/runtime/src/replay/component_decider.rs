@@ -8,7 +8,7 @@ use tokio::runtime::{self, Runtime};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
-use crate::generation::generation::{Common, Generation};
+use crate::generation::generation::{Generation, GenerationContext};
 use crate::sandbox::call::Call;
 use herd_model::GenerationId;
 
@@ -41,7 +41,8 @@ impl ComponentDecider {
         warmth: Warmth,
     ) -> Result<Self, LoadError> {
         let _entered = clock().enter();
-        let generation = Generation::load(engine, GenerationId(1), bytes, settings, records, &Common::default())?;
+        let generation =
+            Generation::load(engine, GenerationId(1), bytes, settings, records, &GenerationContext::default())?;
         Ok(Self { generation, warmth })
     }
 

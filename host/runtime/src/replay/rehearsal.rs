@@ -14,7 +14,7 @@ use herd_sdk::{Found, Input, InputBatch, Moment, Records};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::{LoadError, Stage};
-use crate::generation::compatibility::FormRules;
+use crate::generation::compatibility::Compatibility;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
 use crate::replay::embedded_transcripts;
@@ -42,7 +42,7 @@ pub(crate) fn rehearse(
     candidate: &Generation,
     bytes: &[u8],
     calls: &[Arc<RecordedCall>],
-    forms: &FormRules<'_>,
+    forms: &Compatibility<'_>,
 ) -> Result<Rehearsed, LoadError> {
     let failed = |reason: String| LoadError { stage: Stage::Rehearsed, reason };
     let texts = embedded_transcripts::of(bytes).map_err(failed)?;
@@ -52,9 +52,9 @@ pub(crate) fn rehearse(
     let mut rehearsed = Rehearsed { transcripts: texts.len(), decisions: 0 };
     let mut replica = Replica::new(candidate);
     for recorded in calls {
-        forms.reads(recorded)?;
+        forms.check_reads(recorded)?;
         match replica.decide(recorded) {
-            Ok(decision) => forms.keeps(&decision)?,
+            Ok(decision) => forms.check_keeps(&decision)?,
             Err(fault) => return Err(failed(replica.explain(recorded, &fault))),
         }
         rehearsed.decisions += recorded.call.as_call().decisions();

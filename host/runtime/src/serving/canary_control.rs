@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use herd_model::{Share, SwapOptions};
 
-use crate::engine::background::giving_way;
-use crate::generation::compatibility::WayBack;
+use crate::engine::background::run_at_low_priority;
+use crate::generation::compatibility::DowngradeRequirement;
 use crate::sandbox::fault::Fault;
 use crate::serving::canary::{Canary, CanaryStatus, NoCanary};
 use crate::serving::error::SwapError;
@@ -23,8 +23,8 @@ impl Generations {
     pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
         let _seat = self.seat(bytes, options)?;
         self.refuse_second_candidate()?;
-        let made = giving_way("herd-swap", || {
-            self.candidate(bytes, options, WayBack::Beside).inspect(|(candidate, _)| candidate.warm())
+        let made = run_at_low_priority("herd-swap", || {
+            self.candidate(bytes, options, DowngradeRequirement::Concurrent).inspect(|(candidate, _)| candidate.warm())
         })?;
         let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
         let status = canary.status();
@@ -84,7 +84,7 @@ impl Generations {
         let Some(canary) = self.live.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
             return;
         };
-        canary.generation().fail();
+        canary.generation().mark_failed();
         let SwapLimits { faults_max, window_s, .. } = self.limits;
         let why = format!("{faults_max} faults within {window_s} s as a canary; the last one: {fault}");
         self.remember_failed(canary.generation().digest(), &why);

@@ -161,8 +161,8 @@ impl Generations {
         let live = self.live.load_full();
         // Several workers may find one fault too many.
         let Some(previous) = live.previous.clone().filter(|_| Arc::ptr_eq(&live.active, failed)) else { return };
-        failed.fail();
-        previous.serves_from_now();
+        failed.mark_failed();
+        previous.mark_active();
         let why = format!(
             "{} faults within {} s of its probation; the last one: {fault}",
             self.limits.faults_max, self.limits.window_s

@@ -26,7 +26,7 @@ impl Retired {
     /// Takes back what left as a canary and is to serve after all.
     pub(crate) fn take_back(&self, generation: &Arc<Generation>) {
         self.lock().retain(|leaving| !Arc::ptr_eq(leaving, generation));
-        generation.stay();
+        generation.cancel_retirement();
     }
 
     /// Waits until nobody else holds what was retired, and drops it. Not for a worker thread.

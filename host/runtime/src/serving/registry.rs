@@ -25,11 +25,11 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cases::collector::{Evidence, SavedCase};
-use crate::engine::background::giving_way;
+use crate::engine::background::run_at_low_priority;
 use crate::engine::engine::{Engine, EngineStatus};
 use crate::engine::inspect::LoadError;
-use crate::generation::compatibility::{FormRules, WayBack};
-use crate::generation::generation::{Common, Generation, GenerationStatus};
+use crate::generation::compatibility::{Compatibility, DowngradeRequirement};
+use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
 use crate::replay::rehearsal::{Rehearsed, rehearse};
 use crate::sandbox::instance_count::InstanceCountStatus;
@@ -55,7 +55,7 @@ pub struct Generations {
     pub(crate) records: Arc<dyn Records + Send + Sync>,
     pub(crate) live: ArcSwap<Live>,
     pub(crate) recorder: Recorder,
-    common: Common,
+    context: GenerationContext,
     pub(crate) retired: Retired,
     pub(crate) stages: Stages,
     /// The number of the next generation.
@@ -88,12 +88,12 @@ impl Generations {
         limits: SwapLimits,
         records: Arc<dyn Records + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let common = Common::default();
+        let context = GenerationContext::default();
         let load = |id, bytes| {
             let (settings, records) = (settings.clone(), Arc::clone(&records));
-            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &common)?;
-            common.forms.admit(loaded.converter());
-            loaded.keep_code();
+            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &context)?;
+            context.forms.admit(loaded.converter());
+            loaded.cache_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
         let before = previous.map(|previous| load(1, previous));
@@ -110,7 +110,7 @@ impl Generations {
             records,
             live: ArcSwap::from_pointee(Live { active, previous, probation, canary: None }),
             recorder: Recorder::new(),
-            common,
+            context,
             retired: Retired::default(),
             stages: Stages::default(),
             next: AtomicU64::new(id + 1),
@@ -186,9 +186,9 @@ impl Generations {
             }
             self.end_canary_because("a swap to another guest began");
         }
-        let (generation, rehearsed) = giving_way("herd-swap", || {
-            let way_back = WayBack::wished(options.reversible);
-            self.candidate(bytes, options, way_back).inspect(|(candidate, _)| candidate.warm())
+        let (generation, rehearsed) = run_at_low_priority("herd-swap", || {
+            let downgrade = DowngradeRequirement::for_swap(options);
+            self.candidate(bytes, options, downgrade).inspect(|(candidate, _)| candidate.warm())
         })?;
         Ok(Candidate { generation, rehearsed, seat })
     }
@@ -214,7 +214,7 @@ impl Generations {
         let Candidate { generation, seat: _seat, .. } = candidate;
         // A canary that was ended since it was made ready is on its way out.
         self.retired.take_back(&generation);
-        generation.serves_from_now();
+        generation.mark_active();
         let status = generation.status();
         let previous = Some(Arc::clone(&self.live.load().active));
         let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
@@ -231,7 +231,7 @@ impl Generations {
         self.retired.leave(left.previous.clone());
         drop(left);
         self.retired.see_off();
-        generation.keep_code();
+        generation.cache_code();
         Ok(status)
     }
 
@@ -243,7 +243,8 @@ impl Generations {
     pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
         let _seat = self.seat(bytes, options)?;
         self.refuse_second_candidate()?;
-        let (candidate, _) = giving_way("herd-swap", || self.candidate(bytes, options, WayBack::Beside))?;
+        let (candidate, _) =
+            run_at_low_priority("herd-swap", || self.candidate(bytes, options, DowngradeRequirement::Concurrent))?;
         // Not between a look at what is active and a change of it.
         let _switching = self.switching();
         let active = Arc::clone(&self.live.load().active);
@@ -290,10 +291,10 @@ impl Generations {
         &self,
         bytes: &[u8],
         options: SwapOptions,
-        way_back: WayBack,
+        downgrade: DowngradeRequirement,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         self.stages.offered();
-        let prepared = self.try_candidate(bytes, options, way_back);
+        let prepared = self.try_candidate(bytes, options, downgrade);
         match &prepared {
             Ok(_) => self.stages.prepared(None),
             Err(SwapError::Load(refused)) => self.stages.prepared(Some(refused.stage)),
@@ -306,7 +307,7 @@ impl Generations {
         &self,
         bytes: &[u8],
         options: SwapOptions,
-        way_back: WayBack,
+        downgrade: DowngradeRequirement,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         if !self.retired.see_off() {
             return Err(SwapError::Retiring);
@@ -314,10 +315,10 @@ impl Generations {
         let id = GenerationId(self.next.load(Ordering::Relaxed));
         let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
         let began = Instant::now();
-        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.common)?;
+        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.context)?;
         let loaded = began.elapsed();
         let active = Arc::clone(&self.live.load().active);
-        let forms = FormRules::new(&candidate, &active, way_back);
+        let forms = Compatibility::new(&candidate, &active, downgrade);
         forms.check()?;
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
         let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;
@@ -326,7 +327,7 @@ impl Generations {
         tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
         // Whoever holds the seat is alone here.
         self.next.store(id.0 + 1, Ordering::Relaxed);
-        self.common.forms.admit(candidate.converter());
+        self.context.forms.admit(candidate.converter());
         Ok((Arc::new(candidate), rehearsed))
     }
 
@@ -343,7 +344,7 @@ impl Generations {
         if previous.has_failed() {
             return Err(RollbackError::Failed(previous.id()));
         }
-        previous.serves_from_now();
+        previous.mark_active();
         let status = previous.status();
         let left = Some(Arc::clone(&live.active));
         let left = self.live.swap(Arc::new(Live { active: previous, previous: left, probation: None, canary: None }));
@@ -368,7 +369,7 @@ impl Generations {
             active: live.active.status(),
             previous: live.previous.as_ref().map(|previous| previous.status()),
             rescued: self.rescued.load(Ordering::Relaxed),
-            unconvertible: self.common.forms.unconvertible(),
+            unconvertible: self.context.forms.unconvertible(),
             canary: live.canary.as_ref().map(|canary| canary.status()),
             shadow: self.shadows.status(),
         }
@@ -377,7 +378,7 @@ impl Generations {
     /// What is alive: instances of this node's generations, and what the process holds for guests.
     #[must_use]
     pub fn alive(&self) -> (InstanceCountStatus, EngineStatus) {
-        (self.common.instances.status(), self.engine.status())
+        (self.context.instances.status(), self.engine.status())
     }
 
     /// Hashes only if any guest has failed here, and while nobody waits for it.

@@ -26,7 +26,7 @@ use arc_swap::ArcSwapOption;
 use herd_sdk::Decision;
 use serde::Serialize;
 
-use crate::engine::background::give_way;
+use crate::engine::background::lower_priority;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::sandbox::call::{OwnedCall, RecordedCall};
 use crate::serving::observer::Observer;
@@ -247,7 +247,7 @@ struct Follower {
 
 impl Follower {
     fn run(self, active: &Generation, candidate: &Generation) {
-        give_way();
+        lower_priority();
         // A guest that sleeps needs a clock to be there.
         let _entered = crate::replay::component_decider::clock().enter();
         let outcome = &*self.outcome;
