@@ -35,8 +35,8 @@ pub use serving::candidate::Candidate;
 pub use serving::error::{NoShadow, RollbackError, SwapError};
 pub use serving::observer::Observer;
 pub use serving::probation::SwapLimits;
-pub use serving::registry::{Generations, GenerationsStatus};
-pub use serving::stage_counts::{StageCount, StagesStatus};
+pub use serving::registry::{GenerationRegistry, GenerationsStatus};
+pub use serving::stage_counts::{StageCount, StageCountsStatus};
 pub use shadow::shadow::{ShadowReport, ShadowStatus};
 pub use shadow::tally::{DifferenceKind, Example, FaultExample, FaultKind, Found};
 

@@ -41,7 +41,7 @@ impl AdminHost for AdminAdapter {
             "version": env!("CARGO_PKG_VERSION"),
             "started_s": self.started_s,
             "generations": generations.status(),
-            "stages": generations.stages(),
+            "stages": generations.stage_counts(),
             "cases_saved": generations.cases_saved(),
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
             "records": self.records.status(),

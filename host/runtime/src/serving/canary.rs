@@ -91,14 +91,14 @@ impl Canary {
         *self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn decided(&self) {
+    pub(crate) fn record_decision(&self) {
         self.decided.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a fault that the active generation made good. Whether it is the one that is too many.
-    pub(crate) fn fails(&self) -> bool {
+    pub(crate) fn record_fault(&self) -> bool {
         self.rescued.fetch_add(1, Ordering::Relaxed);
-        self.faults.fails(Instant::now())
+        self.faults.record_fault(Instant::now())
     }
 
     pub(crate) fn status(&self) -> CanaryStatus {

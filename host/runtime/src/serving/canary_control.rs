@@ -10,10 +10,10 @@ use crate::sandbox::fault::Fault;
 use crate::serving::canary::{Canary, CanaryStatus, NoCanary};
 use crate::serving::error::SwapError;
 use crate::serving::probation::SwapLimits;
-use crate::serving::registry::Generations;
-use crate::serving::snapshot::Live;
+use crate::serving::registry::GenerationRegistry;
+use crate::serving::snapshot::Snapshot;
 
-impl Generations {
+impl GenerationRegistry {
     /// Has a candidate decide for a share of the sessions from now on. Compiles and rehearses, like a swap. A swap to the
     /// same guest promotes it; one to another guest ends it.
     ///
@@ -21,14 +21,14 @@ impl Generations {
     ///
     /// As for a swap; or there is a canary or a shadow already. Nothing changed.
     pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
-        let _seat = self.seat(bytes, options)?;
+        let _permit = self.acquire_permit(bytes, options)?;
         self.refuse_second_candidate()?;
         let made = run_at_low_priority("herd-swap", || {
             self.candidate(bytes, options, DowngradeRequirement::Concurrent).inspect(|(candidate, _)| candidate.warm())
         })?;
         let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
         let status = canary.status();
-        let _switching = self.switching();
+        let _switch = self.lock_switch();
         self.replace_canary(Some(canary));
         Ok(status)
     }
@@ -39,7 +39,7 @@ impl Generations {
     ///
     /// There is none.
     pub fn canary_guest(&self) -> Result<Arc<[u8]>, NoCanary> {
-        self.live.load().canary.as_ref().map(|canary| Arc::clone(canary.guest())).ok_or(NoCanary)
+        self.snapshot.load().canary.as_ref().map(|canary| Arc::clone(canary.guest())).ok_or(NoCanary)
     }
 
     /// Has the canary decide for another share of the sessions. Those it has stay with it if the share is wider.
@@ -48,8 +48,8 @@ impl Generations {
     ///
     /// There is none.
     pub fn widen_canary(&self, share: Share) -> Result<CanaryStatus, NoCanary> {
-        let _switching = self.switching();
-        let canary = self.live.load().canary.clone().ok_or(NoCanary)?;
+        let _switch = self.lock_switch();
+        let canary = self.snapshot.load().canary.clone().ok_or(NoCanary)?;
         canary.set_share(share);
         Ok(canary.status())
     }
@@ -60,28 +60,28 @@ impl Generations {
     ///
     /// There is none.
     pub fn end_canary(&self) -> Result<CanaryStatus, NoCanary> {
-        self.end_canary_because("it was told to").ok_or(NoCanary)
+        self.end_canary_with_reason("it was told to").ok_or(NoCanary)
     }
 
-    pub(crate) fn end_canary_because(&self, why: &str) -> Option<CanaryStatus> {
-        let switching = self.switching();
-        let canary = self.live.load().canary.clone()?;
+    pub(crate) fn end_canary_with_reason(&self, why: &str) -> Option<CanaryStatus> {
+        let switch = self.lock_switch();
+        let canary = self.snapshot.load().canary.clone()?;
         tracing::debug!(generation = %canary.generation().id(), why, "a canary ended");
         self.replace_canary(None);
         // While nobody can activate it: what serves must not be on its way out.
-        self.retired.leave(Some(Arc::clone(canary.generation())));
-        drop(switching);
+        self.draining.add(Some(Arc::clone(canary.generation())));
+        drop(switch);
         let status = canary.status();
         drop(canary);
-        self.retired.see_off();
+        self.draining.drain();
         Some(status)
     }
 
     /// The canary has faulted too often. On a worker thread, so what it leaves is seen off by whoever is told.
-    pub(crate) fn give_canary_up(&self, failed: &Canary, fault: &Fault) {
-        let switching = self.switching();
+    pub(crate) fn fail_canary(&self, failed: &Canary, fault: &Fault) {
+        let switch = self.lock_switch();
         // Several workers may find one fault too many.
-        let Some(canary) = self.live.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
+        let Some(canary) = self.snapshot.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
             return;
         };
         canary.generation().mark_failed();
@@ -89,8 +89,8 @@ impl Generations {
         let why = format!("{faults_max} faults within {window_s} s as a canary; the last one: {fault}");
         self.remember_failed(canary.generation().digest(), &why);
         self.replace_canary(None);
-        self.retired.leave(Some(Arc::clone(canary.generation())));
-        drop(switching);
+        self.draining.add(Some(Arc::clone(canary.generation())));
+        drop(switch);
         let status = canary.generation().status();
         tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
         if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
@@ -99,15 +99,15 @@ impl Generations {
     }
 
     /// Drops what ended on a worker, once no call holds it any more. May wait.
-    pub fn see_off(&self) {
-        self.retired.see_off();
+    pub fn drain_retired(&self) {
+        self.draining.drain();
     }
 
     /// The caller holds what keeps others from switching.
     fn replace_canary(&self, canary: Option<Arc<Canary>>) {
-        let live = self.live.load_full();
-        let (active, previous) = (Arc::clone(&live.active), live.previous.clone());
-        let probation = live.probation.clone();
-        self.live.store(Arc::new(Live { active, previous, probation, canary }));
+        let snapshot = self.snapshot.load_full();
+        let (active, previous) = (Arc::clone(&snapshot.active), snapshot.previous.clone());
+        let probation = snapshot.probation.clone();
+        self.snapshot.store(Arc::new(Snapshot { active, previous, probation, canary }));
     }
 }

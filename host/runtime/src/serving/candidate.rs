@@ -12,7 +12,7 @@ pub struct Candidate {
     pub(crate) generation: Arc<Generation>,
     pub(crate) rehearsed: Rehearsed,
     /// Whose it is makes candidates ready, and nobody else.
-    pub(crate) seat: OwnedSemaphorePermit,
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 impl Candidate {

@@ -16,9 +16,9 @@ use crate::generation::generation::Generation;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::serving::probation::Probation;
-use crate::serving::registry::{Generations, WENT_BACK};
-use crate::serving::snapshot::Live;
-use crate::serving::stage_counts::Serving;
+use crate::serving::registry::{GenerationRegistry, ROLLED_BACK};
+use crate::serving::snapshot::Snapshot;
+use crate::serving::stage_counts::ServingStage;
 use herd_model::GenerationId;
 use herd_model::{Side, Sides};
 
@@ -29,11 +29,11 @@ struct Faulted<'a> {
     reads: Vec<Read>,
 }
 
-impl Generations {
+impl GenerationRegistry {
     /// Who decides for which sessions now.
     #[must_use]
     pub fn sides(&self) -> Sides {
-        self.live.load().sides()
+        self.snapshot.load().sides()
     }
 
     /// Decides inputs of sessions of one side, as one call.
@@ -67,43 +67,43 @@ impl Generations {
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Option<Fault>> {
-        let live = &**self.live.load();
-        let generation = live.find(asked).ok_or(None)?;
+        let snapshot = &**self.snapshot.load();
+        let generation = snapshot.find(asked).ok_or(None)?;
         let call = Call::Answer { token, otherwise, outcome };
         let (decided, reads) = try_call(generation, at, &call);
         match decided {
             Ok(decision) => {
-                self.remember(generation, at, &call, reads, &decision);
+                self.record(generation, at, &call, reads, &decision);
                 Ok(decision)
             }
             Err(fault) => {
                 self.warn(generation, &fault, "fault on an answer; its reply in reserve is sent");
-                self.count_fault(live, generation, &fault);
+                self.count_fault(snapshot, generation, &fault);
                 Err(Some(fault))
             }
         }
     }
 
     fn decide(&self, at: Moment, call: &Call<'_>, side: Side) -> Result<(GenerationId, Decision), Fault> {
-        let live = &**self.live.load();
+        let snapshot = &**self.snapshot.load();
         let mut faulted: Vec<Faulted<'_>> = Vec::new();
-        for generation in live.in_turn(side) {
+        for generation in snapshot.fallback_order(side) {
             let (decided, reads) = try_call(generation, at, call);
             match decided {
                 Ok(decision) => {
                     if side == Side::Canary
-                        && let Some(canary) = live.canary.as_ref().filter(|_| faulted.is_empty())
+                        && let Some(canary) = snapshot.canary.as_ref().filter(|_| faulted.is_empty())
                     {
-                        canary.decided();
+                        canary.record_decision();
                     }
                     if !faulted.is_empty() {
-                        self.rescued(live, at, call, &faulted, generation, &reads);
+                        self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
                     }
-                    self.remember(generation, at, call, reads, &decision);
+                    self.record(generation, at, call, reads, &decision);
                     return Ok((generation.id(), decision));
                 }
                 Err(fault) => {
-                    self.warn(generation, &fault, live.words_for(generation));
+                    self.warn(generation, &fault, snapshot.fault_message(generation));
                     faulted.push(Faulted { generation, fault, reads });
                 }
             }
@@ -112,9 +112,9 @@ impl Generations {
     }
 
     /// A call was decided by a generation after others had faulted on it: each of them is counted, and shown by a case.
-    fn rescued(
+    fn record_rescue(
         &self,
-        live: &Live,
+        snapshot: &Snapshot,
         at: Moment,
         call: &Call<'_>,
         faulted: &[Faulted<'_>],
@@ -126,41 +126,43 @@ impl Generations {
             if let Some(evidence) = self.evidence.get() {
                 evidence.offer(&Rescue { at, call, fault, faulting, rescuing, reads: [seen, reads] });
             }
-            self.count_fault(live, faulting, fault);
+            self.count_fault(snapshot, faulting, fault);
         }
     }
 
     /// Records a call that was decided, and has it shadowed if there is a shadow of whoever decided it.
-    fn remember(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
+    fn record(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
         let recorded = self.recorder.record(at, call, reads);
         self.shadows.offer(by.id(), &recorded, decision);
     }
 
     /// Counts a fault that cost nobody anything, and ends the canary or sends the active generation back if it is one too
     /// many.
-    fn count_fault(&self, live: &Live, generation: &Arc<Generation>, fault: &Fault) {
+    fn count_fault(&self, snapshot: &Snapshot, generation: &Arc<Generation>, fault: &Fault) {
         // The host is at fault, and no other guest would do better.
         if matches!(fault, Fault::NoInstance(_)) {
             return;
         }
         let is = |other: &Arc<Generation>| Arc::ptr_eq(other, generation);
-        if let Some(canary) = live.canary.as_ref().filter(|canary| is(canary.generation())) {
-            if canary.fails() {
-                self.give_canary_up(canary, fault);
+        if let Some(canary) = snapshot.canary.as_ref().filter(|canary| is(canary.generation())) {
+            if canary.record_fault() {
+                self.fail_canary(canary, fault);
             }
             return;
         }
-        let fails = |probation: &Probation| probation.fails(Instant::now());
-        if is(&live.active) && live.probation.as_ref().is_some_and(fails) {
-            self.send_back(&live.active, fault);
+        let fails = |probation: &Probation| probation.record_fault(Instant::now());
+        if is(&snapshot.active) && snapshot.probation.as_ref().is_some_and(fails) {
+            self.roll_back_failed(&snapshot.active, fault);
         }
     }
 
-    fn send_back(&self, failed: &Arc<Generation>, fault: &Fault) {
-        let _switching = self.switching();
-        let live = self.live.load_full();
+    fn roll_back_failed(&self, failed: &Arc<Generation>, fault: &Fault) {
+        let _switch = self.lock_switch();
+        let snapshot = self.snapshot.load_full();
         // Several workers may find one fault too many.
-        let Some(previous) = live.previous.clone().filter(|_| Arc::ptr_eq(&live.active, failed)) else { return };
+        let Some(previous) = snapshot.previous.clone().filter(|_| Arc::ptr_eq(&snapshot.active, failed)) else {
+            return;
+        };
         failed.mark_failed();
         previous.mark_active();
         let why = format!(
@@ -169,21 +171,21 @@ impl Generations {
         );
         self.remember_failed(failed.digest(), &why);
         let (left, status) = (failed.status(), previous.status());
-        let now = Live { active: previous, previous: Some(Arc::clone(failed)), probation: None, canary: None };
-        let before = self.live.swap(Arc::new(now));
+        let now = Snapshot { active: previous, previous: Some(Arc::clone(failed)), probation: None, canary: None };
+        let before = self.snapshot.swap(Arc::new(now));
         let canary = before.canary.as_ref().map(|canary| Arc::clone(canary.generation()));
-        self.stages.became(Serving::Active);
-        self.stages.became(Serving::Previous);
-        self.retired.leave(canary.clone());
-        let shadow = self.shadows.end(WENT_BACK);
+        self.stage_counts.entered(ServingStage::Active);
+        self.stage_counts.entered(ServingStage::Previous);
+        self.draining.add(canary.clone());
+        let shadow = self.shadows.end(ROLLED_BACK);
         tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
         if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
             observer.probation_failed(&left, &status, &why);
             if let Some(shadow) = shadow {
-                observer.shadow_ended(&shadow.candidate, WENT_BACK);
+                observer.shadow_ended(&shadow.candidate, ROLLED_BACK);
             }
             if let Some(canary) = canary {
-                observer.canary_ended(&canary.status(), WENT_BACK);
+                observer.canary_ended(&canary.status(), ROLLED_BACK);
             }
         }
     }

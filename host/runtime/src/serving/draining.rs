@@ -15,16 +15,16 @@ use crate::generation::generation::Generation;
 
 /// What was retired and is not gone yet.
 #[derive(Default)]
-pub(crate) struct Retired(Mutex<Vec<Arc<Generation>>>);
+pub(crate) struct Draining(Mutex<Vec<Arc<Generation>>>);
 
-impl Retired {
+impl Draining {
     /// Takes what nobody is to be decided by any more, to be seen off. Waits for nothing but who does that at the moment.
-    pub(crate) fn leave(&self, retired: Option<Arc<Generation>>) {
+    pub(crate) fn add(&self, retired: Option<Arc<Generation>>) {
         self.lock().extend(retired);
     }
 
     /// Takes back what left as a canary and is to serve after all.
-    pub(crate) fn take_back(&self, generation: &Arc<Generation>) {
+    pub(crate) fn remove(&self, generation: &Arc<Generation>) {
         self.lock().retain(|leaving| !Arc::ptr_eq(leaving, generation));
         generation.cancel_retirement();
     }
@@ -32,7 +32,7 @@ impl Retired {
     /// Waits until nobody else holds what was retired, and drops it. Not for a worker thread.
     ///
     /// False when somebody still does after [`WAIT_MAX`].
-    pub(crate) fn see_off(&self) -> bool {
+    pub(crate) fn drain(&self) -> bool {
         let until = Instant::now() + WAIT_MAX;
         loop {
             let mut leaving = self.lock();

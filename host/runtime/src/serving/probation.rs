@@ -54,7 +54,7 @@ impl Probation {
     }
 
     /// Counts a fault. Whether it is the one that is too many.
-    pub(crate) fn fails(&self, now: Instant) -> bool {
+    pub(crate) fn record_fault(&self, now: Instant) -> bool {
         if self.ends.is_some_and(|ends| now >= ends) {
             return false;
         }
@@ -91,20 +91,20 @@ mod tests {
     fn too_many_faults_within_a_window_are_too_many() {
         let begun = Instant::now();
         let probation = probation(begun);
-        assert_eq!([1, 2, 11].map(|second| probation.fails(after(begun, second))), [false, false, true]);
+        assert_eq!([1, 2, 11].map(|second| probation.record_fault(after(begun, second))), [false, false, true]);
     }
 
     #[test]
     fn faults_far_apart_are_not() {
         let begun = Instant::now();
         let probation = probation(begun);
-        assert!((1..50).all(|number| !probation.fails(after(begun, 6 * number))));
+        assert!((1..50).all(|number| !probation.record_fault(after(begun, 6 * number))));
     }
 
     #[test]
     fn after_probation_nothing_sends_a_generation_back() {
         let begun = Instant::now();
         let probation = probation(begun);
-        assert!((0..50).all(|_| !probation.fails(after(begun, 600))));
+        assert!((0..50).all(|_| !probation.record_fault(after(begun, 600))));
     }
 }

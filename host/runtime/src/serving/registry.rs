@@ -35,12 +35,12 @@ use crate::replay::rehearsal::{Rehearsed, rehearse};
 use crate::sandbox::instance_count::InstanceCountStatus;
 use crate::serving::canary::CanaryStatus;
 use crate::serving::candidate::Candidate;
-use crate::serving::draining::Retired;
+use crate::serving::draining::Draining;
 use crate::serving::error::{NoShadow, RollbackError, SwapError};
 use crate::serving::observer::Observer;
 use crate::serving::probation::{Probation, SwapLimits};
-use crate::serving::snapshot::Live;
-use crate::serving::stage_counts::{Serving, Stages, StagesStatus};
+use crate::serving::snapshot::Snapshot;
+use crate::serving::stage_counts::{ServingStage, StageCounts, StageCountsStatus};
 use crate::shadow::shadow::{ShadowReport, ShadowStatus, Shadows};
 use herd_model::Digest;
 use herd_model::GenerationId;
@@ -48,22 +48,22 @@ use herd_model::Share;
 use herd_model::SwapOptions;
 
 /// The generations of one node.
-pub struct Generations {
+pub struct GenerationRegistry {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
     pub(crate) limits: SwapLimits,
     pub(crate) records: Arc<dyn Records + Send + Sync>,
-    pub(crate) live: ArcSwap<Live>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) recorder: Recorder,
     context: GenerationContext,
-    pub(crate) retired: Retired,
-    pub(crate) stages: Stages,
+    pub(crate) draining: Draining,
+    pub(crate) stage_counts: StageCounts,
     /// The number of the next generation.
     next: AtomicU64,
     /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
-    seat: Arc<Semaphore>,
+    candidate_permit: Arc<Semaphore>,
     /// Held while the pointer changes: a rollback need not wait for a swap that compiles.
-    switching: Mutex<()>,
+    switch_lock: Mutex<()>,
     /// Guests that failed their probation here.
     failed: Mutex<VecDeque<(Digest, String)>>,
     pub(crate) shadows: Shadows,
@@ -73,7 +73,7 @@ pub struct Generations {
     pub(crate) warned_second: AtomicU64,
 }
 
-impl Generations {
+impl GenerationRegistry {
     /// Begins with one generation, or with the two that served when the node stopped; then the active one is on probation
     /// again. A previous one that does not load is left out.
     ///
@@ -108,14 +108,14 @@ impl Generations {
             settings,
             limits,
             records,
-            live: ArcSwap::from_pointee(Live { active, previous, probation, canary: None }),
+            snapshot: ArcSwap::from_pointee(Snapshot { active, previous, probation, canary: None }),
             recorder: Recorder::new(),
             context,
-            retired: Retired::default(),
-            stages: Stages::default(),
+            draining: Draining::default(),
+            stage_counts: StageCounts::default(),
             next: AtomicU64::new(id + 1),
-            seat: Arc::new(Semaphore::new(1)),
-            switching: Mutex::new(()),
+            candidate_permit: Arc::new(Semaphore::new(1)),
+            switch_lock: Mutex::new(()),
             failed: Mutex::default(),
             shadows: Shadows::default(),
             observer: OnceLock::new(),
@@ -128,9 +128,9 @@ impl Generations {
     /// The guest that decides, and the one before if it may be gone back to.
     #[must_use]
     pub fn digests(&self) -> (Digest, Option<Digest>) {
-        let live = self.live.load();
-        let previous = live.previous.as_ref().filter(|previous| !previous.has_failed());
-        (live.active.digest(), previous.map(|previous| previous.digest()))
+        let snapshot = self.snapshot.load();
+        let previous = snapshot.previous.as_ref().filter(|previous| !previous.has_failed());
+        (snapshot.active.digest(), previous.map(|previous| previous.digest()))
     }
 
     /// Says that a guest failed here before.
@@ -174,23 +174,23 @@ impl Generations {
     /// The guest does not load or fails its rehearsal, it failed its probation before, or another candidate is there.
     /// Nothing changed, but that a canary or a shadow of another guest is over once this one is looked at.
     pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
-        let seat = self.seat(bytes, options)?;
+        let permit = self.acquire_permit(bytes, options)?;
         if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
             self.shadows.end("a swap to another guest began");
             self.shadows.reap();
         }
-        if let Some(canary) = self.live.load().canary.clone() {
+        if let Some(canary) = self.snapshot.load().canary.clone() {
             if canary.generation().digest() == Digest::of(bytes) {
                 let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
-                return Ok(Candidate { generation, rehearsed, seat });
+                return Ok(Candidate { generation, rehearsed, permit });
             }
-            self.end_canary_because("a swap to another guest began");
+            self.end_canary_with_reason("a swap to another guest began");
         }
         let (generation, rehearsed) = run_at_low_priority("herd-swap", || {
             let downgrade = DowngradeRequirement::for_swap(options);
             self.candidate(bytes, options, downgrade).inspect(|(candidate, _)| candidate.warm())
         })?;
-        Ok(Candidate { generation, rehearsed, seat })
+        Ok(Candidate { generation, rehearsed, permit })
     }
 
     /// Whether a candidate may still serve.
@@ -209,28 +209,28 @@ impl Generations {
     ///
     /// It was a canary, and has failed as one since it was made ready. Nothing changed.
     pub fn activate(&self, candidate: Candidate) -> Result<GenerationStatus, SwapError> {
-        let switching = self.switching();
+        let switch = self.lock_switch();
         self.check(&candidate)?;
-        let Candidate { generation, seat: _seat, .. } = candidate;
+        let Candidate { generation, permit: _permit, .. } = candidate;
         // A canary that was ended since it was made ready is on its way out.
-        self.retired.take_back(&generation);
+        self.draining.remove(&generation);
         generation.mark_active();
         let status = generation.status();
-        let previous = Some(Arc::clone(&self.live.load().active));
+        let previous = Some(Arc::clone(&self.snapshot.load().active));
         let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
         let active = Arc::clone(&generation);
-        let left = self.live.swap(Arc::new(Live { active, previous, probation, canary: None }));
+        let left = self.snapshot.swap(Arc::new(Snapshot { active, previous, probation, canary: None }));
         self.shadows.end(SWAPPED);
-        drop(switching);
+        drop(switch);
         self.shadows.reap();
-        self.stages.became(Serving::Active);
-        self.stages.became(Serving::Previous);
+        self.stage_counts.entered(ServingStage::Active);
+        self.stage_counts.entered(ServingStage::Previous);
         if left.previous.is_some() {
-            self.stages.became(Serving::Retired);
+            self.stage_counts.entered(ServingStage::Retired);
         }
-        self.retired.leave(left.previous.clone());
+        self.draining.add(left.previous.clone());
         drop(left);
-        self.retired.see_off();
+        self.draining.drain();
         generation.cache_code();
         Ok(status)
     }
@@ -241,13 +241,13 @@ impl Generations {
     ///
     /// As for a swap; or another candidate shadows already. Nothing changed.
     pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
-        let _seat = self.seat(bytes, options)?;
+        let _permit = self.acquire_permit(bytes, options)?;
         self.refuse_second_candidate()?;
         let (candidate, _) =
             run_at_low_priority("herd-swap", || self.candidate(bytes, options, DowngradeRequirement::Concurrent))?;
         // Not between a look at what is active and a change of it.
-        let _switching = self.switching();
-        let active = Arc::clone(&self.live.load().active);
+        let _switch = self.lock_switch();
+        let active = Arc::clone(&self.snapshot.load().active);
         self.shadows.begin(candidate, active, share, self.observer.get().cloned()).map_err(SwapError::Thread)
     }
 
@@ -273,17 +273,17 @@ impl Generations {
         if let Some(digest) = self.shadows.digest() {
             return Err(SwapError::Shadowed(digest[..8].into()));
         }
-        let live = self.live.load();
-        live.canary.as_ref().map_or(Ok(()), |canary| Err(SwapError::Canary(canary.generation().digest().short())))
+        let snapshot = self.snapshot.load();
+        snapshot.canary.as_ref().map_or(Ok(()), |canary| Err(SwapError::Canary(canary.generation().digest().short())))
     }
 
     /// Lets one at a time make a candidate ready, and none of a guest that failed before unless somebody insists.
-    pub(crate) fn seat(&self, bytes: &[u8], options: SwapOptions) -> Result<OwnedSemaphorePermit, SwapError> {
-        let seat = Arc::clone(&self.seat).try_acquire_owned().map_err(|_| SwapError::Busy)?;
+    pub(crate) fn acquire_permit(&self, bytes: &[u8], options: SwapOptions) -> Result<OwnedSemaphorePermit, SwapError> {
+        let permit = Arc::clone(&self.candidate_permit).try_acquire_owned().map_err(|_| SwapError::Busy)?;
         if !options.again {
-            self.refuse_failed(|| Digest::of(bytes)).inspect_err(|_| self.stages.turned_away())?;
+            self.refuse_failed(|| Digest::of(bytes)).inspect_err(|_| self.stage_counts.rejected())?;
         }
-        Ok(seat)
+        Ok(permit)
     }
 
     /// Takes a guest up to *rehearsed*.
@@ -293,12 +293,12 @@ impl Generations {
         options: SwapOptions,
         downgrade: DowngradeRequirement,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
-        self.stages.offered();
+        self.stage_counts.offered();
         let prepared = self.try_candidate(bytes, options, downgrade);
         match &prepared {
-            Ok(_) => self.stages.prepared(None),
-            Err(SwapError::Load(refused)) => self.stages.prepared(Some(refused.stage)),
-            Err(_) => self.stages.turned_away(),
+            Ok(_) => self.stage_counts.prepared(None),
+            Err(SwapError::Load(refused)) => self.stage_counts.prepared(Some(refused.stage)),
+            Err(_) => self.stage_counts.rejected(),
         }
         prepared
     }
@@ -309,7 +309,7 @@ impl Generations {
         options: SwapOptions,
         downgrade: DowngradeRequirement,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
-        if !self.retired.see_off() {
+        if !self.draining.drain() {
             return Err(SwapError::Retiring);
         }
         let id = GenerationId(self.next.load(Ordering::Relaxed));
@@ -317,7 +317,7 @@ impl Generations {
         let began = Instant::now();
         let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.context)?;
         let loaded = began.elapsed();
-        let active = Arc::clone(&self.live.load().active);
+        let active = Arc::clone(&self.snapshot.load().active);
         let forms = Compatibility::new(&candidate, &active, downgrade);
         forms.check()?;
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
@@ -325,7 +325,7 @@ impl Generations {
         let Rehearsed { transcripts, decisions } = rehearsed;
         let took = began.elapsed() - loaded;
         tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
-        // Whoever holds the seat is alone here.
+        // Whoever holds the permit is alone here.
         self.next.store(id.0 + 1, Ordering::Relaxed);
         self.context.forms.admit(candidate.converter());
         Ok((Arc::new(candidate), rehearsed))
@@ -338,39 +338,40 @@ impl Generations {
     ///
     /// There is no previous generation, or it failed its probation. Nothing changed.
     pub fn roll_back(&self) -> Result<GenerationStatus, RollbackError> {
-        let _switching = self.switching();
-        let live = self.live.load_full();
-        let Some(previous) = live.previous.clone() else { return Err(RollbackError::NoPrevious) };
+        let _switch = self.lock_switch();
+        let snapshot = self.snapshot.load_full();
+        let Some(previous) = snapshot.previous.clone() else { return Err(RollbackError::NoPrevious) };
         if previous.has_failed() {
             return Err(RollbackError::Failed(previous.id()));
         }
         previous.mark_active();
         let status = previous.status();
-        let left = Some(Arc::clone(&live.active));
-        let left = self.live.swap(Arc::new(Live { active: previous, previous: left, probation: None, canary: None }));
-        self.shadows.end(WENT_BACK);
-        self.stages.became(Serving::Active);
-        self.stages.became(Serving::Previous);
-        self.retired.leave(left.canary.as_ref().map(|canary| Arc::clone(canary.generation())));
+        let left = Some(Arc::clone(&snapshot.active));
+        let left =
+            self.snapshot.swap(Arc::new(Snapshot { active: previous, previous: left, probation: None, canary: None }));
+        self.shadows.end(ROLLED_BACK);
+        self.stage_counts.entered(ServingStage::Active);
+        self.stage_counts.entered(ServingStage::Previous);
+        self.draining.add(left.canary.as_ref().map(|canary| Arc::clone(canary.generation())));
         Ok(status)
     }
 
     /// How many candidates came to each stage, and how many were refused there.
     #[must_use]
-    pub fn stages(&self) -> StagesStatus {
-        self.stages.status()
+    pub fn stage_counts(&self) -> StageCountsStatus {
+        self.stage_counts.status()
     }
 
     /// What serves now.
     #[must_use]
     pub fn status(&self) -> GenerationsStatus {
-        let live = self.live.load();
+        let snapshot = self.snapshot.load();
         GenerationsStatus {
-            active: live.active.status(),
-            previous: live.previous.as_ref().map(|previous| previous.status()),
+            active: snapshot.active.status(),
+            previous: snapshot.previous.as_ref().map(|previous| previous.status()),
             rescued: self.rescued.load(Ordering::Relaxed),
             unconvertible: self.context.forms.unconvertible(),
-            canary: live.canary.as_ref().map(|canary| canary.status()),
+            canary: snapshot.canary.as_ref().map(|canary| canary.status()),
             shadow: self.shadows.status(),
         }
     }
@@ -392,8 +393,8 @@ impl Generations {
         failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why }))
     }
 
-    pub(crate) fn switching(&self) -> MutexGuard<'_, ()> {
-        self.switching.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock_switch(&self) -> MutexGuard<'_, ()> {
+        self.switch_lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -416,6 +417,6 @@ pub struct GenerationsStatus {
 
 /// Why a shadow ends when what it is compared with changes.
 const SWAPPED: &str = "the node swapped to a guest";
-pub(crate) const WENT_BACK: &str = "the node went back to the generation before";
+pub(crate) const ROLLED_BACK: &str = "the node went back to the generation before";
 /// Guests that failed here and are remembered.
 const FAILED_MAX: usize = 32;

@@ -10,7 +10,7 @@ use crate::serving::probation::Probation;
 use herd_model::GenerationId;
 
 /// The generations that decide.
-pub(crate) struct Live {
+pub(crate) struct Snapshot {
     pub(crate) active: Arc<Generation>,
     pub(crate) previous: Option<Arc<Generation>>,
     /// That of the active one, if it is on any.
@@ -18,20 +18,20 @@ pub(crate) struct Live {
     pub(crate) canary: Option<Arc<Canary>>,
 }
 
-impl Live {
+impl Snapshot {
     pub(crate) fn sides(&self) -> Sides {
         Sides::new(self.canary.as_ref().map(|canary| canary.share()))
     }
 
     /// Who decides a call of this side, and who if they fault.
-    pub(crate) fn in_turn(&self, side: Side) -> impl Iterator<Item = &Arc<Generation>> {
+    pub(crate) fn fallback_order(&self, side: Side) -> impl Iterator<Item = &Arc<Generation>> {
         let canary = self.canary.as_ref().filter(|_| side == Side::Canary).map(|canary| canary.generation());
         let previous = self.previous.as_ref().filter(|previous| !previous.has_failed());
         [canary, Some(&self.active), previous].into_iter().flatten()
     }
 
     /// What is said of one that has faulted on a call.
-    pub(crate) fn words_for(&self, faulting: &Arc<Generation>) -> &'static str {
+    pub(crate) fn fault_message(&self, faulting: &Arc<Generation>) -> &'static str {
         if Arc::ptr_eq(&self.active, faulting) {
             "the active generation faulted"
         } else if self.canary.as_ref().is_some_and(|canary| Arc::ptr_eq(canary.generation(), faulting)) {

@@ -8,7 +8,7 @@ use crate::engine::inspect::Stage;
 
 /// Counts candidates by the stages that they reach.
 #[derive(Default)]
-pub(crate) struct Stages {
+pub(crate) struct StageCounts {
     candidate: Counter,
     parsed: Counter,
     compiled: Counter,
@@ -27,7 +27,7 @@ struct Counter {
 
 /// The stages that a generation goes through once it may serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Serving {
+pub(crate) enum ServingStage {
     Active,
     Previous,
     Retired,
@@ -45,7 +45,7 @@ pub struct StageCount {
 /// The counts of all stages, in their order. A generation that a rollback brings back reaches *active* again.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[allow(missing_docs, reason = "the stages are in docs/swaps.md")]
-pub struct StagesStatus {
+pub struct StageCountsStatus {
     pub candidate: StageCount,
     pub parsed: StageCount,
     pub compiled: StageCount,
@@ -56,14 +56,14 @@ pub struct StagesStatus {
     pub retired: StageCount,
 }
 
-impl Stages {
+impl StageCounts {
     /// Somebody offers a candidate.
     pub(crate) fn offered(&self) {
         self.candidate.reach();
     }
 
     /// It is not even looked at.
-    pub(crate) fn turned_away(&self) {
+    pub(crate) fn rejected(&self) {
         self.candidate.refuse();
     }
 
@@ -84,16 +84,16 @@ impl Stages {
     }
 
     /// A generation is something else from now on.
-    pub(crate) fn became(&self, what: Serving) {
+    pub(crate) fn entered(&self, what: ServingStage) {
         match what {
-            Serving::Active => self.active.reach(),
-            Serving::Previous => self.previous.reach(),
-            Serving::Retired => self.retired.reach(),
+            ServingStage::Active => self.active.reach(),
+            ServingStage::Previous => self.previous.reach(),
+            ServingStage::Retired => self.retired.reach(),
         }
     }
 
-    pub(crate) fn status(&self) -> StagesStatus {
-        StagesStatus {
+    pub(crate) fn status(&self) -> StageCountsStatus {
+        StageCountsStatus {
             candidate: self.candidate.count(),
             parsed: self.parsed.count(),
             compiled: self.compiled.count(),
@@ -127,10 +127,10 @@ mod tests {
 
     #[test]
     fn a_candidate_that_is_refused_has_reached_the_stages_before() {
-        let stages = Stages::default();
+        let stages = StageCounts::default();
         stages.prepared(Some(Stage::Checked));
         stages.prepared(None);
-        let StagesStatus { parsed, compiled, checked, rehearsed, .. } = stages.status();
+        let StageCountsStatus { parsed, compiled, checked, rehearsed, .. } = stages.status();
         let count = |reached, refused| StageCount { reached, refused };
         assert_eq!([parsed, compiled, checked, rehearsed], [count(2, 0), count(2, 0), count(1, 1), count(1, 0)]);
     }
