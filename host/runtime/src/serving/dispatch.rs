@@ -5,8 +5,8 @@
 //! within a window end a canary, and send a generation back that is on [`Probation`]. The answer to a fetch goes to the
 //! generation that asked, as long as that is live.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports};
@@ -16,9 +16,8 @@ use crate::generation::generation::Generation;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::serving::probation::Probation;
-use crate::serving::registry::{GenerationRegistry, ROLLED_BACK};
+use crate::serving::registry::GenerationRegistry;
 use crate::serving::snapshot::Snapshot;
-use crate::serving::stage_counts::ServingStage;
 use herd_model::GenerationId;
 use herd_model::{Side, Sides};
 
@@ -153,40 +152,6 @@ impl GenerationRegistry {
         let fails = |probation: &Probation| probation.record_fault(Instant::now());
         if is(&snapshot.active) && snapshot.probation.as_ref().is_some_and(fails) {
             self.roll_back_failed(&snapshot.active, fault);
-        }
-    }
-
-    fn roll_back_failed(&self, failed: &Arc<Generation>, fault: &Fault) {
-        let _switch = self.lock_switch();
-        let snapshot = self.snapshot.load_full();
-        // Several workers may find one fault too many.
-        let Some(previous) = snapshot.previous.clone().filter(|_| Arc::ptr_eq(&snapshot.active, failed)) else {
-            return;
-        };
-        failed.mark_failed();
-        previous.mark_active();
-        let why = format!(
-            "{} faults within {} s of its probation; the last one: {fault}",
-            self.limits.faults_max, self.limits.window_s
-        );
-        self.remember_failed(failed.digest(), &why);
-        let (left, status) = (failed.status(), previous.status());
-        let now = Snapshot { active: previous, previous: Some(Arc::clone(failed)), probation: None, canary: None };
-        let before = self.snapshot.swap(Arc::new(now));
-        let canary = before.canary.as_ref().map(|canary| Arc::clone(canary.generation()));
-        self.stage_counts.entered(ServingStage::Active);
-        self.stage_counts.entered(ServingStage::Previous);
-        self.draining.add(canary.clone());
-        let shadow = self.shadows.end(ROLLED_BACK);
-        tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
-        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
-            observer.probation_failed(&left, &status, &why);
-            if let Some(shadow) = shadow {
-                observer.shadow_ended(&shadow.candidate, ROLLED_BACK);
-            }
-            if let Some(canary) = canary {
-                observer.canary_ended(&canary.status(), ROLLED_BACK);
-            }
         }
     }
 

@@ -13,39 +13,31 @@
 //!
 //! Who decides what is in [`dispatch`](super::dispatch).
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use herd_model::{Digest, GenerationId};
 use herd_sdk::{Records, Settings};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::cases::collector::{Evidence, SavedCase};
-use crate::engine::background::run_at_low_priority;
 use crate::engine::engine::{Engine, EngineStatus};
 use crate::engine::inspect::LoadError;
-use crate::generation::compatibility::{Compatibility, DowngradeRequirement};
 use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
-use crate::replay::rehearsal::{Rehearsed, rehearse};
 use crate::sandbox::instance_count::InstanceCountStatus;
 use crate::serving::canary::CanaryStatus;
-use crate::serving::candidate::Candidate;
 use crate::serving::draining::Draining;
-use crate::serving::error::{NoShadow, RollbackError, SwapError};
+use crate::serving::failed_guests::FailedGuests;
 use crate::serving::observer::Observer;
 use crate::serving::probation::{Probation, SwapLimits};
 use crate::serving::snapshot::Snapshot;
-use crate::serving::stage_counts::{ServingStage, StageCounts, StageCountsStatus};
-use crate::shadow::shadow::{ShadowReport, ShadowStatus, Shadows};
-use herd_model::Digest;
-use herd_model::GenerationId;
-use herd_model::Share;
-use herd_model::SwapOptions;
+use crate::serving::stage_counts::{StageCounts, StageCountsStatus};
+use crate::shadow::shadow::{ShadowStatus, Shadows};
 
 /// The generations of one node.
 pub struct GenerationRegistry {
@@ -55,17 +47,17 @@ pub struct GenerationRegistry {
     pub(crate) records: Arc<dyn Records + Send + Sync>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) recorder: Recorder,
-    context: GenerationContext,
+    pub(crate) context: GenerationContext,
     pub(crate) draining: Draining,
     pub(crate) stage_counts: StageCounts,
     /// The number of the next generation.
-    next: AtomicU64,
+    pub(crate) next: AtomicU64,
     /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
-    candidate_permit: Arc<Semaphore>,
+    pub(crate) candidate_permit: Arc<Semaphore>,
     /// Held while the pointer changes: a rollback need not wait for a swap that compiles.
     switch_lock: Mutex<()>,
     /// Guests that failed their probation here.
-    failed: Mutex<VecDeque<(Digest, String)>>,
+    pub(crate) failed_guests: FailedGuests,
     pub(crate) shadows: Shadows,
     pub(crate) observer: OnceLock<Weak<dyn Observer>>,
     pub(crate) evidence: OnceLock<Evidence>,
@@ -116,7 +108,7 @@ impl GenerationRegistry {
             next: AtomicU64::new(id + 1),
             candidate_permit: Arc::new(Semaphore::new(1)),
             switch_lock: Mutex::new(()),
-            failed: Mutex::default(),
+            failed_guests: FailedGuests::default(),
             shadows: Shadows::default(),
             observer: OnceLock::new(),
             evidence: OnceLock::new(),
@@ -133,14 +125,9 @@ impl GenerationRegistry {
         (snapshot.active.digest(), previous.map(|previous| previous.digest()))
     }
 
-    /// Says that a guest failed here before.
+    /// Remembers a guest that failed its probation here, so that it is not tried again by itself.
     pub fn remember_failed(&self, digest: Digest, why: &str) {
-        let mut known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(failed, _)| *failed != digest);
-        known.push_back((digest, why.into()));
-        if known.len() > FAILED_MAX {
-            known.pop_front();
-        }
+        self.failed_guests.add(digest, why);
     }
 
     /// Sets the observer, and the directory in which inputs on which the active generation faults are saved as cases. To be
@@ -164,196 +151,6 @@ impl GenerationRegistry {
     #[must_use]
     pub fn cases_saved(&self) -> u64 {
         self.evidence.get().map_or(0, Evidence::saved)
-    }
-
-    /// Makes a candidate ready to serve. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow of
-    /// another guest before anything else, because there is one candidate at a time.
-    ///
-    /// # Errors
-    ///
-    /// The guest does not load or fails its rehearsal, it failed its probation before, or another candidate is there.
-    /// Nothing changed, but that a canary or a shadow of another guest is over once this one is looked at.
-    pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
-        let permit = self.acquire_permit(bytes, options)?;
-        if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
-            self.shadows.end("a swap to another guest began");
-            self.shadows.reap();
-        }
-        if let Some(canary) = self.snapshot.load().canary.clone() {
-            if canary.generation().digest() == Digest::of(bytes) {
-                let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
-                return Ok(Candidate { generation, rehearsed, permit });
-            }
-            self.end_canary_with_reason("a swap to another guest began");
-        }
-        let (generation, rehearsed) = run_at_low_priority("herd-swap", || {
-            let downgrade = DowngradeRequirement::for_swap(options);
-            self.candidate(bytes, options, downgrade).inspect(|(candidate, _)| candidate.warm())
-        })?;
-        Ok(Candidate { generation, rehearsed, permit })
-    }
-
-    /// Whether a candidate may still serve.
-    ///
-    /// # Errors
-    ///
-    /// It was a canary, and has failed as one since it was made ready.
-    pub fn check(&self, candidate: &Candidate) -> Result<(), SwapError> {
-        let generation = &candidate.generation;
-        if generation.has_failed() { self.refuse_failed(|| generation.digest()) } else { Ok(()) }
-    }
-
-    /// Has a candidate decide from now on, and sees off what that retires: not for a worker thread. Ends a shadow.
-    ///
-    /// # Errors
-    ///
-    /// It was a canary, and has failed as one since it was made ready. Nothing changed.
-    pub fn activate(&self, candidate: Candidate) -> Result<GenerationStatus, SwapError> {
-        let switch = self.lock_switch();
-        self.check(&candidate)?;
-        let Candidate { generation, permit: _permit, .. } = candidate;
-        // A canary that was ended since it was made ready is on its way out.
-        self.draining.remove(&generation);
-        generation.mark_active();
-        let status = generation.status();
-        let previous = Some(Arc::clone(&self.snapshot.load().active));
-        let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
-        let active = Arc::clone(&generation);
-        let left = self.snapshot.swap(Arc::new(Snapshot { active, previous, probation, canary: None }));
-        self.shadows.end(SWAPPED);
-        drop(switch);
-        self.shadows.reap();
-        self.stage_counts.entered(ServingStage::Active);
-        self.stage_counts.entered(ServingStage::Previous);
-        if left.previous.is_some() {
-            self.stage_counts.entered(ServingStage::Retired);
-        }
-        self.draining.add(left.previous.clone());
-        drop(left);
-        self.draining.drain();
-        generation.cache_code();
-        Ok(status)
-    }
-
-    /// Has a candidate decide a share of the calls too, from now on. Compiles and rehearses, like a swap.
-    ///
-    /// # Errors
-    ///
-    /// As for a swap; or another candidate shadows already. Nothing changed.
-    pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
-        let _permit = self.acquire_permit(bytes, options)?;
-        self.refuse_second_candidate()?;
-        let (candidate, _) =
-            run_at_low_priority("herd-swap", || self.candidate(bytes, options, DowngradeRequirement::Concurrent))?;
-        // Not between a look at what is active and a change of it.
-        let _switch = self.lock_switch();
-        let active = Arc::clone(&self.snapshot.load().active);
-        self.shadows.begin(candidate, active, share, self.observer.get().cloned()).map_err(SwapError::Thread)
-    }
-
-    /// What the shadow that is on has found, or the last one.
-    #[must_use]
-    pub fn shadow_report(&self) -> Option<ShadowReport> {
-        self.shadows.report()
-    }
-
-    /// Ends the shadow. Its report stays.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    pub fn end_shadow(&self) -> Result<ShadowReport, NoShadow> {
-        let report = self.shadows.end("it was told to").ok_or(NoShadow)?;
-        self.shadows.reap();
-        Ok(report)
-    }
-
-    /// There is one candidate at a time, and one that only looks on does not drive out another.
-    pub(crate) fn refuse_second_candidate(&self) -> Result<(), SwapError> {
-        if let Some(digest) = self.shadows.digest() {
-            return Err(SwapError::Shadowed(digest[..8].into()));
-        }
-        let snapshot = self.snapshot.load();
-        snapshot.canary.as_ref().map_or(Ok(()), |canary| Err(SwapError::Canary(canary.generation().digest().short())))
-    }
-
-    /// Lets one at a time make a candidate ready, and none of a guest that failed before unless somebody insists.
-    pub(crate) fn acquire_permit(&self, bytes: &[u8], options: SwapOptions) -> Result<OwnedSemaphorePermit, SwapError> {
-        let permit = Arc::clone(&self.candidate_permit).try_acquire_owned().map_err(|_| SwapError::Busy)?;
-        if !options.again {
-            self.refuse_failed(|| Digest::of(bytes)).inspect_err(|_| self.stage_counts.rejected())?;
-        }
-        Ok(permit)
-    }
-
-    /// Takes a guest up to *rehearsed*.
-    pub(crate) fn candidate(
-        &self,
-        bytes: &[u8],
-        options: SwapOptions,
-        downgrade: DowngradeRequirement,
-    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
-        self.stage_counts.offered();
-        let prepared = self.try_candidate(bytes, options, downgrade);
-        match &prepared {
-            Ok(_) => self.stage_counts.prepared(None),
-            Err(SwapError::Load(refused)) => self.stage_counts.prepared(Some(refused.stage)),
-            Err(_) => self.stage_counts.rejected(),
-        }
-        prepared
-    }
-
-    fn try_candidate(
-        &self,
-        bytes: &[u8],
-        options: SwapOptions,
-        downgrade: DowngradeRequirement,
-    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
-        if !self.draining.drain() {
-            return Err(SwapError::Retiring);
-        }
-        let id = GenerationId(self.next.load(Ordering::Relaxed));
-        let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
-        let began = Instant::now();
-        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.context)?;
-        let loaded = began.elapsed();
-        let active = Arc::clone(&self.snapshot.load().active);
-        let forms = Compatibility::new(&candidate, &active, downgrade);
-        forms.check()?;
-        let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
-        let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;
-        let Rehearsed { transcripts, decisions } = rehearsed;
-        let took = began.elapsed() - loaded;
-        tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
-        // Whoever holds the permit is alone here.
-        self.next.store(id.0 + 1, Ordering::Relaxed);
-        self.context.forms.admit(candidate.converter());
-        Ok((Arc::new(candidate), rehearsed))
-    }
-
-    /// Goes back to the previous generation. The one that was active becomes the previous one, so its fetches
-    /// still find it, and a second rollback undoes the first.
-    ///
-    /// # Errors
-    ///
-    /// There is no previous generation, or it failed its probation. Nothing changed.
-    pub fn roll_back(&self) -> Result<GenerationStatus, RollbackError> {
-        let _switch = self.lock_switch();
-        let snapshot = self.snapshot.load_full();
-        let Some(previous) = snapshot.previous.clone() else { return Err(RollbackError::NoPrevious) };
-        if previous.has_failed() {
-            return Err(RollbackError::Failed(previous.id()));
-        }
-        previous.mark_active();
-        let status = previous.status();
-        let left = Some(Arc::clone(&snapshot.active));
-        let left =
-            self.snapshot.swap(Arc::new(Snapshot { active: previous, previous: left, probation: None, canary: None }));
-        self.shadows.end(ROLLED_BACK);
-        self.stage_counts.entered(ServingStage::Active);
-        self.stage_counts.entered(ServingStage::Previous);
-        self.draining.add(left.canary.as_ref().map(|canary| Arc::clone(canary.generation())));
-        Ok(status)
     }
 
     /// How many candidates came to each stage, and how many were refused there.
@@ -382,17 +179,6 @@ impl GenerationRegistry {
         (self.context.instances.status(), self.engine.status())
     }
 
-    /// Hashes only if any guest has failed here, and while nobody waits for it.
-    fn refuse_failed(&self, digest: impl FnOnce() -> Digest) -> Result<(), SwapError> {
-        let known = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().is_empty() {
-            return Ok(());
-        }
-        let digest = digest();
-        let failed = known().iter().find(|(failed, _)| *failed == digest).cloned();
-        failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why }))
-    }
-
     pub(crate) fn lock_switch(&self) -> MutexGuard<'_, ()> {
         self.switch_lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -414,9 +200,3 @@ pub struct GenerationsStatus {
     /// What decides too, without anything coming of it.
     pub shadow: Option<ShadowStatus>,
 }
-
-/// Why a shadow ends when what it is compared with changes.
-const SWAPPED: &str = "the node swapped to a guest";
-pub(crate) const ROLLED_BACK: &str = "the node went back to the generation before";
-/// Guests that failed here and are remembered.
-const FAILED_MAX: usize = 32;
