@@ -35,7 +35,7 @@ pub(super) struct AdminAdapter {
 impl AdminHost for AdminAdapter {
     fn status(&self) -> Value {
         let generations = &self.swap.generations;
-        let (instances, engine) = generations.alive();
+        let (instances, engine) = generations.resources();
         json!({
             "node": self.node,
             "version": env!("CARGO_PKG_VERSION"),

@@ -46,7 +46,7 @@ impl Rescue<'_> {
     /// Copies it.
     pub(crate) fn keep(&self) -> Offence {
         Offence {
-            recorded: RecordedCall { at: self.at, call: self.call.to_owned(), reads: self.reads.concat() },
+            recorded: RecordedCall { at: self.at, call: self.call.copy(), reads: self.reads.concat() },
             fault: self.fault.clone(),
             faulting: Arc::downgrade(self.faulting),
             rescuing: Arc::downgrade(self.rescuing),

@@ -1,10 +1,11 @@
-//! What a swap asks of a candidate that reads or writes records in another form than the active generation.
+//! Compatibility of a candidate with the active generation when their record forms differ.
 //!
-//! It has to read what is there: once the active generation is gone, nobody else converts for it. And where there is to be a
-//! way back, what it writes has to be readable by what the node goes back to.
+//! The candidate must upgrade the records that exist: once the active generation is gone, no other guest converts for it. Where
+//! a way back is required, the records that it writes must be readable by the generation that the node would roll back to.
 //!
-//! *Checked* asks with an empty record, to which whoever knows the form says that it is malformed, or takes it. *Rehearsed*
-//! goes through the records that the recorded calls looked up or brought, and those that the candidate would have kept.
+//! *Checked* probes the form with an empty record: a guest that knows the form accepts it or calls it malformed, one that does
+//! not says so. *Rehearsed* converts the records that the recorded calls looked up or brought, and those that the candidate
+//! would have kept.
 //!
 //! Knows nothing of swaps. Bounds: those of a conversion, for each record of the recorder.
 
@@ -20,15 +21,15 @@ use crate::forms::conversion::{Conversion, NotConverted};
 use crate::generation::generation::Generation;
 use crate::sandbox::call::{OwnedCall, RecordedCall};
 
-/// Whether what a candidate writes has to be readable by the generation before it.
+/// Requirement that a candidate can downgrade its records to the form of the active generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum DowngradeRequirement {
-    /// Nobody asked for that.
+    /// Not required: the swap may be irreversible.
     #[default]
     NotRequired,
-    /// The operator did.
+    /// Required by the operator with `--reversible`.
     Reversible,
-    /// It will decide beside the active generation.
+    /// Required because both generations will decide at the same time: a canary or a shadow.
     Concurrent,
 }
 
@@ -40,7 +41,7 @@ impl DowngradeRequirement {
     }
 }
 
-/// A candidate, and the generation that is active before it.
+/// Checks a candidate against the active generation.
 #[derive(Clone, Copy)]
 pub(crate) struct Compatibility<'a> {
     candidate: &'a Generation,
@@ -53,11 +54,11 @@ impl<'a> Compatibility<'a> {
         Self { candidate, active, downgrade }
     }
 
-    /// Asks whether the candidate knows the form of the active generation at all.
+    /// Checks that the candidate knows the form of the active generation.
     ///
     /// # Errors
     ///
-    /// It does not, in words that say what to do.
+    /// It does not. The reason says what its author can do.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let (native, active) = (self.candidate.form(), self.active.form());
         if native == active {
@@ -79,11 +80,12 @@ impl<'a> Compatibility<'a> {
         Ok(())
     }
 
-    /// Asks whether the candidate reads what a recorded call looked up or brought, if the active generation does.
+    /// Checks that the candidate reads the records that a recorded call looked up or brought, as far as the active generation
+    /// does.
     ///
     /// # Errors
     ///
-    /// The first record that it does not read.
+    /// Names the first record that it does not read.
     pub(crate) fn check_reads(&self, recorded: &RecordedCall) -> Result<(), LoadError> {
         for read in &recorded.reads {
             if let Some(found) = &read.found {
@@ -98,11 +100,12 @@ impl<'a> Compatibility<'a> {
         Ok(())
     }
 
-    /// Asks whether the candidate can read what it would have kept, and what it replaces could where that is wanted.
+    /// Checks that the candidate can read the records that it would have kept, and, where required, that the active generation
+    /// can.
     ///
     /// # Errors
     ///
-    /// The first record that they cannot read.
+    /// Names the first record that they cannot read.
     pub(crate) fn check_keeps(&self, decision: &Decision) -> Result<(), LoadError> {
         let keeps = decision.effects.iter().filter_map(|effect| match effect {
             Effect::Keep(keep) => Some(keep),
@@ -115,6 +118,7 @@ impl<'a> Compatibility<'a> {
         if form == self.candidate.form() {
             return Ok(());
         }
+        // A record that the active generation cannot read either is lost to the guests already: no reason to refuse this one.
         let active_reads = form == self.active.form() || upgrade(self.active, form, bytes).is_ok();
         match upgrade(self.candidate, form, bytes) {
             Err(why) if active_reads => rehearsed(format!(
@@ -172,12 +176,12 @@ impl<'a> Compatibility<'a> {
     }
 }
 
-/// Converts a record to the form of a generation, by its own means.
+/// Converts a record to the form of a generation with its own converter.
 fn upgrade(generation: &Generation, from: u32, bytes: &[u8]) -> Result<Vec<u8>, NotConverted> {
     convert(generation, Conversion::Upgrade { from, bytes })
 }
 
-/// Converts a record from the form of a generation, by its own means.
+/// Converts a record from the form of a generation with its own converter.
 pub(crate) fn downgrade(generation: &Generation, to: u32, bytes: &[u8]) -> Result<Vec<u8>, NotConverted> {
     convert(generation, Conversion::Downgrade { to, bytes })
 }
@@ -195,4 +199,5 @@ fn printable_key(key: &[u8]) -> impl std::fmt::Display {
     key[..key.len().min(KEY_SHOWN_MAX)].escape_ascii().to_string()
 }
 
+/// Bytes of a key in a refusal: enough to recognize it, and a refusal stays a line.
 const KEY_SHOWN_MAX: usize = 120;

@@ -41,7 +41,7 @@ impl Recorder {
         }
         // What a shadow has not got to yet keeps its room.
         let room = gone.and_then(Arc::into_inner).map(|gone: RecordedCall| gone.call);
-        let recorded = Arc::new(RecordedCall { at, call: call.to_owned_in(room), reads });
+        let recorded = Arc::new(RecordedCall { at, call: call.copy_into(room), reads });
         lane.calls.push_back(Arc::clone(&recorded));
         recorded
     }
@@ -118,7 +118,7 @@ mod tests {
         for lane in 0..2_u64 {
             for number in 0..1000 {
                 let at = Moment { now_ns: 2 * number + lane, random: (0, 0) };
-                let recorded = RecordedCall { at, call: Call::Inputs(&batch(b"line\n", 1)).to_owned(), reads: vec![] };
+                let recorded = RecordedCall { at, call: Call::Inputs(&batch(b"line\n", 1)).copy(), reads: vec![] };
                 let lanes = recorder.lanes.len();
                 let mut lane = recorder.lanes[lane as usize % lanes].lock().unwrap();
                 lane.calls.push_back(Arc::new(recorded));

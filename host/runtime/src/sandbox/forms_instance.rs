@@ -1,4 +1,6 @@
-//! One instance of a guest that converts: a sandbox, and the calls into its `forms`.
+//! One instance of a guest that converts records: a store, and the calls into its `forms`.
+//!
+//! It sees no records. Knows nothing of caches and of other guests. Bounds: those of the store.
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::FirstFormOnly;
 use crate::sandbox::store::{InstanceStore, bad_settings, wit_settings};
 
-/// An instance. After a fault it must be dropped: a component that trapped may never be entered again.
+/// An instance. Drop it after a fault: a component that trapped must never be entered again.
 pub(crate) struct FormsInstance {
     store: InstanceStore,
     logic: NodeLogic,
@@ -21,11 +23,11 @@ pub(crate) struct FormsInstance {
 }
 
 impl FormsInstance {
-    /// Makes an instance.
+    /// Creates an instance, not yet configured.
     ///
     /// # Errors
     ///
-    /// The guest traps or exports `forms` of another shape, or there is no room for an instance.
+    /// The guest traps or exports `forms` with other types, or the host has no room for an instance.
     pub(crate) fn new(
         pre: &NodeLogicPre<HostState>,
         limits: Limits,
@@ -41,7 +43,7 @@ impl FormsInstance {
         Ok(Self { store, logic, forms })
     }
 
-    /// Which form the guest writes. May be asked before it is configured.
+    /// Returns the form that the guest writes. Needs no configured instance.
     ///
     /// # Errors
     ///
@@ -51,7 +53,7 @@ impl FormsInstance {
         self.store.call(0, async |store| forms.call_native(store).await)
     }
 
-    /// Has the guest take its settings.
+    /// Configures the guest.
     ///
     /// # Errors
     ///
@@ -62,7 +64,7 @@ impl FormsInstance {
         configured.map_err(|bad| bad_settings(&bad))
     }
 
-    /// Converts a record.
+    /// Converts a record. The inner error is the answer of the guest.
     ///
     /// # Errors
     ///
@@ -80,7 +82,7 @@ impl FormsInstance {
     }
 }
 
-/// What a conversion sees of the records: it is a function of its bytes.
+/// An empty record table: a conversion is a function of its bytes.
 struct NoRecords;
 
 impl Records for NoRecords {

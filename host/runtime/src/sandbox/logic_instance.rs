@@ -1,4 +1,7 @@
-//! One instance of a guest: a sandbox, and the calls into its logic.
+//! One instance of a guest: a store, and the calls into its logic.
+//!
+//! Owns the conversion of arguments and the check of decisions: no decision leaves it unchecked. Knows nothing of generations,
+//! workers or what a caller does with a decision. Bounds: those of the store, and of `herd_sdk::check`.
 
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
 use crate::sandbox::store::{InstanceStore, bad_settings, printable, wit_settings};
 
-/// A configured instance. After a fault it must be dropped: a component that trapped may never be entered again.
+/// A configured instance. Drop it after a fault: a component that trapped must never be entered again.
 pub(crate) struct LogicInstance {
     store: InstanceStore,
     logic: NodeLogic,
@@ -22,11 +25,11 @@ pub(crate) struct LogicInstance {
 }
 
 impl LogicInstance {
-    /// Makes an instance and configures it. It is counted as `present` while it lives.
+    /// Creates and configures an instance. `guard` counts it while it lives.
     ///
     /// # Errors
     ///
-    /// The guest refuses its settings or traps, or there is no room for an instance.
+    /// The guest refuses its settings or traps, or the host has no room for an instance.
     pub(crate) fn new(
         pre: &NodeLogicPre<HostState>,
         limits: Limits,
@@ -44,6 +47,11 @@ impl LogicInstance {
         Ok(Self { store, logic, view })
     }
 
+    /// Calls `describe`.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault.
     pub(crate) fn describe(&mut self) -> Result<Description, Fault> {
         let logic = self.logic.herd_logic_logic();
         let description = self.store.call(0, async |store| logic.call_describe(store).await)?;
@@ -54,18 +62,24 @@ impl LogicInstance {
         })
     }
 
-    /// Decides. What it looked up on the way is kept until the next call.
+    /// Decides a call. Its look-ups stay until [`take_reads`](Self::take_reads) or the next call.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault, which includes a decision that makes no sense. No effect has been performed.
     pub(crate) fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
         let Call::Reports(reports) = *call else { return self.decide_converted(at, call) };
-        let Some(shown) = self.view.convert_reports(reports) else { return self.decide_converted(at, call) };
-        if shown.batch().is_empty() {
+        let Some(converted) = self.view.convert_reports(reports) else { return self.decide_converted(at, call) };
+        // Reports that no guest can convert are left out. Without any left there is nothing to ask.
+        if converted.batch().is_empty() {
             return Ok(Decision::default());
         }
-        let decision = self.decide_converted(at, &Call::Reports(shown.batch()))?;
-        Ok(shown.restore_indices(decision))
+        let decision = self.decide_converted(at, &Call::Reports(converted.batch()))?;
+        // The effects name reports by their index in the batch that the guest saw.
+        Ok(converted.restore_indices(decision))
     }
 
-    /// What the last call looked up.
+    /// Takes the look-ups of the last call.
     pub(crate) fn take_reads(&mut self) -> Vec<Read> {
         std::mem::take(&mut self.store.data().reads)
     }
@@ -93,10 +107,12 @@ impl LogicInstance {
                 (decided, Scope::Answer)
             }
         };
+        // A guest is a stranger: indices, lengths and ids in its effects are checked before anything uses them.
         let decision = bindings::decision(decided);
         check(&decision, scope)?;
         Ok(decision)
     }
 }
 
+/// Commands that a guest may describe.
 const COMMANDS_MAX: usize = 100;

@@ -1,4 +1,7 @@
-//! Begin, change and end of a canary.
+//! Start, change and end of a canary on a node.
+//!
+//! The canary is part of the snapshot, so each of these replaces the snapshot, under the switch lock. Knows nothing of how calls
+//! are dispatched. Bounds: one candidate, so no canary beside a shadow or another canary.
 
 use std::sync::{Arc, Weak};
 
@@ -14,17 +17,19 @@ use crate::serving::registry::GenerationRegistry;
 use crate::serving::snapshot::Snapshot;
 
 impl GenerationRegistry {
-    /// Has a candidate decide for a share of the sessions from now on. Compiles and rehearses, like a swap. A swap to the
-    /// same guest promotes it; one to another guest ends it.
+    /// Starts a canary for a share of the sessions. Compiles and rehearses, like a swap: never call it on a worker thread. A swap
+    /// to the same guest promotes it; one to another guest ends it.
     ///
     /// # Errors
     ///
-    /// As for a swap; or there is a canary or a shadow already. Nothing changed.
+    /// As for a swap; or the node has a canary or a shadow already. Nothing changed.
     pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
+        // Released when this returns: a canary is a candidate that holds no permit, so that a swap can promote or end it.
         let _permit = self.acquire_permit(bytes, options)?;
-        self.refuse_second_candidate()?;
+        self.check_no_candidate()?;
         let made = run_at_low_priority("herd-swap", || {
-            self.candidate(bytes, options, DowngradeRequirement::Concurrent).inspect(|(candidate, _)| candidate.warm())
+            self.build_candidate(bytes, options, DowngradeRequirement::Concurrent)
+                .inspect(|(candidate, _)| candidate.warm())
         })?;
         let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
         let status = canary.status();
@@ -33,54 +38,60 @@ impl GenerationRegistry {
         Ok(status)
     }
 
-    /// The bytes of the guest that is a canary.
+    /// Returns the bytes of the guest that is the canary.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     pub fn canary_guest(&self) -> Result<Arc<[u8]>, NoCanary> {
         self.snapshot.load().canary.as_ref().map(|canary| Arc::clone(canary.guest())).ok_or(NoCanary)
     }
 
-    /// Has the canary decide for another share of the sessions. Those it has stay with it if the share is wider.
+    /// Sets the share of sessions for which the canary decides. A wider share includes the sessions of a narrower one.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     pub fn widen_canary(&self, share: Share) -> Result<CanaryStatus, NoCanary> {
+        // Under the lock, so that an operator does not get the share of a canary that just ended.
         let _switch = self.lock_switch();
         let canary = self.snapshot.load().canary.clone().ok_or(NoCanary)?;
         canary.set_share(share);
         Ok(canary.status())
     }
 
-    /// Ends the canary: the active generation decides for its sessions again. Not for a worker thread.
+    /// Ends the canary: the active generation decides for its sessions again. Waits for the calls that hold it: never call it on
+    /// a worker thread.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     pub fn end_canary(&self) -> Result<CanaryStatus, NoCanary> {
-        self.end_canary_with_reason("it was told to").ok_or(NoCanary)
+        self.end_canary_with_reason("ended by an operator").ok_or(NoCanary)
     }
 
+    /// Ends the canary for a reason that is logged. None if the node has none.
     pub(crate) fn end_canary_with_reason(&self, why: &str) -> Option<CanaryStatus> {
         let switch = self.lock_switch();
         let canary = self.snapshot.load().canary.clone()?;
-        tracing::debug!(generation = %canary.generation().id(), why, "a canary ended");
+        tracing::debug!(generation = %canary.generation().id(), why, "canary ended");
         self.replace_canary(None);
-        // While nobody can activate it: what serves must not be on its way out.
+        // Under the lock: a swap that promotes this canary takes it out of the list under the same lock. What serves must not
+        // drain.
         self.draining.add(Some(Arc::clone(canary.generation())));
         drop(switch);
         let status = canary.status();
+        // This reference would keep it alive, and draining waits for the last one.
         drop(canary);
         self.draining.drain();
         Some(status)
     }
 
-    /// The canary has faulted too often. On a worker thread, so what it leaves is seen off by whoever is told.
+    /// Ends a canary that faulted too often. Runs on the worker that counted the last fault. That worker is in a call which holds
+    /// the canary, and must not wait for itself: the observer drains it on another thread.
     pub(crate) fn fail_canary(&self, failed: &Canary, fault: &Fault) {
         let switch = self.lock_switch();
-        // Several workers may find one fault too many.
+        // Several workers may count one fault too many: only the first finds it in the snapshot.
         let Some(canary) = self.snapshot.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
             return;
         };
@@ -90,23 +101,26 @@ impl GenerationRegistry {
         self.remember_failed(canary.generation().digest(), &why);
         self.replace_canary(None);
         self.draining.add(Some(Arc::clone(canary.generation())));
+        // The log and the observer need no lock, and other workers may wait for it.
         drop(switch);
         let status = canary.generation().status();
-        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
+        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "canary failed and ended");
         if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
             observer.canary_ended(&status, &why);
         }
     }
 
-    /// Drops what ended on a worker, once no call holds it any more. May wait.
+    /// Drops the generations that were retired on a worker, once no call holds them. Waits for that: never call it on a worker
+    /// thread.
     pub fn drain_retired(&self) {
         self.draining.drain();
     }
 
-    /// The caller holds what keeps others from switching.
+    /// Replaces the canary in the snapshot. The caller holds the switch lock, or a swap in between would be lost.
     fn replace_canary(&self, canary: Option<Arc<Canary>>) {
         let snapshot = self.snapshot.load_full();
         let (active, previous) = (Arc::clone(&snapshot.active), snapshot.previous.clone());
+        // With its counts: the end of a canary must not forgive the active generation its faults.
         let probation = snapshot.probation.clone();
         self.snapshot.store(Arc::new(Snapshot { active, previous, probation, canary }));
     }

@@ -1,9 +1,17 @@
-//! Who decides a call.
+//! Dispatch of calls to generations, and failure handling.
 //!
-//! The active generation, or the canary for its sessions. A call on which the canary faults is decided by the active
-//! generation, and one on which that faults by the previous one, so a bad guest is not an outage; and enough such faults
-//! within a window end a canary, and send a generation back that is on [`Probation`]. The answer to a fetch goes to the
-//! generation that asked, as long as that is live.
+//! ```text
+//! canary (for its sessions) -- fault --> active -- fault --> previous -- fault --> error
+//! ```
+//!
+//! A generation that faults has left no trace, because effects are performed only after a call returned; so the same input goes
+//! to the next generation in line, and a bad guest is not an outage. Enough faults within a window end a canary, or roll back
+//! an active generation that is on [`Probation`]. The answer to a fetch goes only to the generation that fetched, while that is
+//! live: another one cannot read its token.
+//!
+//! Everything here runs on worker threads, inline in the task that read the socket. It never waits, but for the switch lock
+//! when it ends a generation. Knows nothing of sessions, peers or what an effect does. Bounds: three tries per call; one warning
+//! a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +29,7 @@ use crate::serving::snapshot::Snapshot;
 use herd_model::GenerationId;
 use herd_model::{Side, Sides};
 
-/// A fault that may be made good yet.
+/// A faulted call that a later generation in line may still decide.
 struct Faulted<'a> {
     generation: &'a Arc<Generation>,
     fault: Fault,
@@ -29,35 +37,36 @@ struct Faulted<'a> {
 }
 
 impl GenerationRegistry {
-    /// Who decides for which sessions now.
+    /// Returns which sessions the canary decides for at the moment.
     #[must_use]
     pub fn sides(&self) -> Sides {
         self.snapshot.load().sides()
     }
 
-    /// Decides inputs of sessions of one side, as one call.
+    /// Decides inputs of sessions of one side in one call. Returns the generation that decided: fetches of the decision belong to
+    /// it.
     ///
     /// # Errors
     ///
-    /// Every live generation faulted; nothing was decided.
+    /// Every generation in line faulted. Returns the last fault. Nothing was decided.
     pub fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault> {
         self.decide(at, &Call::Inputs(inputs), side)
     }
 
-    /// Decides reports of a peer.
+    /// Decides reports of a peer in one call. Never by the canary: reports belong to no session.
     ///
     /// # Errors
     ///
-    /// Every live generation faulted; nothing was decided.
+    /// Every generation in line faulted. Returns the last fault. Nothing was decided.
     pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
         self.decide(at, &Call::Reports(&reports.iter().collect()), Side::Active)
     }
 
-    /// Decides the answer to a fetch, by the generation that asked.
+    /// Decides the answer to a fetch with the generation `asked` that made the fetch.
     ///
     /// # Errors
     ///
-    /// It faulted, or is gone (`None`); nothing was decided.
+    /// The generation faulted, or is no longer live (`None`). Nothing was decided: the caller sends the fallback reply.
     pub fn answer(
         &self,
         asked: GenerationId,
@@ -66,6 +75,7 @@ impl GenerationRegistry {
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Option<Fault>> {
+        // Held for the whole call: see `decide`.
         let snapshot = &**self.snapshot.load();
         let generation = snapshot.find(asked).ok_or(None)?;
         let call = Call::Answer { token, otherwise, outcome };
@@ -76,25 +86,34 @@ impl GenerationRegistry {
                 Ok(decision)
             }
             Err(fault) => {
-                self.warn(generation, &fault, "fault on an answer; its reply in reserve is sent");
+                self.warn(generation, &fault, "fault on the answer to a fetch; its fallback reply is sent");
+                // Counted although nothing rescued it: its client gets the fallback reply, which is worse than a rescue.
                 self.count_fault(snapshot, generation, &fault);
                 Err(Some(fault))
             }
         }
     }
 
+    /// Decides a call with the first generation in line that does not fault.
     fn decide(&self, at: Moment, call: &Call<'_>, side: Side) -> Result<(GenerationId, Decision), Fault> {
+        // One load per call. The guard keeps every generation of this snapshot alive until the call ends, whatever is swapped
+        // meanwhile: so a retired generation has to be drained. Cloning an `Arc` here would have all workers contend for its
+        // count on every call.
         let snapshot = &**self.snapshot.load();
+        // Does not allocate before the first fault.
         let mut faulted: Vec<Faulted<'_>> = Vec::new();
         for generation in snapshot.fallback_order(side) {
             let (decided, reads) = try_call(generation, at, call);
             match decided {
                 Ok(decision) => {
+                    // A canary that faulted is not the one that decided.
                     if side == Side::Canary
                         && let Some(canary) = snapshot.canary.as_ref().filter(|_| faulted.is_empty())
                     {
                         canary.record_decision();
                     }
+                    // Before the reply leaves: a generation that failed its probation is gone before its client can send the
+                    // next line.
                     if !faulted.is_empty() {
                         self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
                     }
@@ -107,10 +126,12 @@ impl GenerationRegistry {
                 }
             }
         }
-        Err(faulted.pop().map_or_else(|| Fault::NoInstance("nothing is live".into()), |last| last.fault))
+        Err(faulted.pop().map_or_else(|| Fault::NoInstance("no generation is live".into()), |last| last.fault))
     }
 
-    /// A call was decided by a generation after others had faulted on it: each of them is counted, and shown by a case.
+    /// Counts a call that one generation decided after others had faulted on it, and offers each fault for a case.
+    ///
+    /// An input on which every generation in line faults counts against none: it shows nothing about the new one.
     fn record_rescue(
         &self,
         snapshot: &Snapshot,
@@ -129,16 +150,15 @@ impl GenerationRegistry {
         }
     }
 
-    /// Records a call that was decided, and has it shadowed if there is a shadow of whoever decided it.
+    /// Records a decided call for rehearsals, and offers it to a shadow of the generation that decided it. Waits for neither.
     fn record(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
         let recorded = self.recorder.record(at, call, reads);
         self.shadows.offer(by.id(), &recorded, decision);
     }
 
-    /// Counts a fault that cost nobody anything, and ends the canary or sends the active generation back if it is one too
-    /// many.
+    /// Counts a fault, and ends the canary or rolls back the active generation if it is one too many.
     fn count_fault(&self, snapshot: &Snapshot, generation: &Arc<Generation>, fault: &Fault) {
-        // The host is at fault, and no other guest would do better.
+        // The host is at fault, and a rollback would not help: another guest needs an instance too.
         if matches!(fault, Fault::NoInstance(_)) {
             return;
         }
@@ -155,17 +175,18 @@ impl GenerationRegistry {
         }
     }
 
-    /// Logs a fault, at most one a second: a guest that faults on every line must not fill a disk. `herd status`
-    /// has the count.
+    /// Logs a fault, at most one a second, because a guest that faults on every line must not fill a disk. `herd status` has the
+    /// count.
     fn warn(&self, generation: &Generation, fault: &Fault, what: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // Of several workers in the same second, the swap lets one log.
         if self.warned_second.swap(now, Ordering::Relaxed) != now {
             tracing::warn!(generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
         }
     }
 }
 
-/// Makes a call. Also gives what it looked up, up to its fault if there is one.
+/// Makes a call. Also returns its look-ups, up to the fault if it faulted: a case needs them to reproduce it.
 fn try_call(generation: &Generation, at: Moment, call: &Call<'_>) -> (Result<Decision, Fault>, Vec<Read>) {
     let mut reads = Vec::new();
     let decided = generation.call(|instance| {

@@ -1,4 +1,4 @@
-//! Which generations decide, and how that changes.
+//! The generations that decide: dispatch of calls, swaps, rollbacks, canaries.
 
 pub(crate) mod activation;
 pub(crate) mod canary;

@@ -1,17 +1,22 @@
-//! The live generations of a node, and the swap between them.
+//! The live generations of a node and everything that a swap between them needs.
 //!
 //! ```text
 //! candidate -> parsed -> compiled -> checked -> rehearsed -> active -> previous -> retired
-//!                                                      |       '-- too many faults: back to the previous one
+//!                                                      |       '-- too many faults: rollback to the previous one
 //!                                                      |-- or canary: decides for a share of the sessions
-//!                                                      '-- or shadow: decides too, and nothing comes of it
+//!                                                      '-- or shadow: decides a copy of the calls, without effects
 //! ```
 //!
-//! Everything up to *rehearsed* happens off the worker threads while the old generation serves. Activation is
-//! one pointer: a call that has begun ends on the generation it began on, and the next one sees the new. At most two
-//! generations serve; the third is dropped with its instances.
+//! Owns the pointer to what is live, the locks around it, and what outlives a generation: recorder, counts, failed guests. The
+//! operations are `impl` blocks in files of their own: [`candidate`](super::candidate), [`activation`](super::activation),
+//! [`dispatch`](super::dispatch), [`canary_control`](super::canary_control), [`shadow_control`](super::shadow_control). Knows
+//! nothing of sockets, links and operators.
 //!
-//! Who decides what is in [`dispatch`](super::dispatch).
+//! Two locks, always taken in this order: the permit, for as long as a candidate is made ready, which may be a second; then the
+//! switch lock, for the microseconds in which the pointer changes. So a rollback never waits for a compilation. Calls take
+//! neither.
+//!
+//! Bounds: two generations that serve and one candidate; the retired one is dropped with its instances.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,33 +50,36 @@ pub struct GenerationRegistry {
     pub(crate) settings: Settings,
     pub(crate) limits: SwapLimits,
     pub(crate) records: Arc<dyn Records + Send + Sync>,
+    /// Read once per call, without a lock and without a reference count that all workers would contend for.
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) recorder: Recorder,
     pub(crate) context: GenerationContext,
     pub(crate) draining: Draining,
     pub(crate) stage_counts: StageCounts,
-    /// The number of the next generation.
-    pub(crate) next: AtomicU64,
-    /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
+    /// Number of the next generation. Written by the holder of the permit.
+    pub(crate) next_id: AtomicU64,
+    /// One permit: held from the first byte of a candidate until it serves or is dropped. A semaphore, because the permit moves
+    /// with the candidate to another thread.
     pub(crate) candidate_permit: Arc<Semaphore>,
-    /// Held while the pointer changes: a rollback need not wait for a swap that compiles.
+    /// Held while the pointer changes. See the module.
     switch_lock: Mutex<()>,
-    /// Guests that failed their probation here.
     pub(crate) failed_guests: FailedGuests,
     pub(crate) shadows: Shadows,
     pub(crate) observer: OnceLock<Weak<dyn Observer>>,
     pub(crate) evidence: OnceLock<Evidence>,
+    /// Calls that a fallback decided.
     pub(crate) rescued: AtomicU64,
+    /// Second of the last warning about a fault, since the Unix epoch.
     pub(crate) warned_second: AtomicU64,
 }
 
 impl GenerationRegistry {
-    /// Begins with one generation, or with the two that served when the node stopped; then the active one is on probation
-    /// again. A previous one that does not load is left out.
+    /// Loads one generation, or the two that served when the node stopped. With two, the active one starts a new probation. A
+    /// previous one that does not load is logged and left out.
     ///
     /// # Errors
     ///
-    /// The guest does not load; the node does not start.
+    /// The active guest does not load. The node does not start.
     pub fn new(
         engine: &Arc<Engine>,
         bytes: &[u8],
@@ -88,9 +96,10 @@ impl GenerationRegistry {
             loaded.cache_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
+        // In the order in which they were swapped in: a higher number is a later generation.
         let before = previous.map(|previous| load(1, previous));
         let previous = before.and_then(|loaded| {
-            loaded.inspect_err(|error| tracing::warn!(%error, "the generation before does not load any more")).ok()
+            loaded.inspect_err(|error| tracing::warn!(%error, "the previous generation no longer loads")).ok()
         });
         let id = if previous.is_some() { 2 } else { 1 };
         let active = load(id, bytes)?;
@@ -105,7 +114,7 @@ impl GenerationRegistry {
             context,
             draining: Draining::default(),
             stage_counts: StageCounts::default(),
-            next: AtomicU64::new(id + 1),
+            next_id: AtomicU64::new(id + 1),
             candidate_permit: Arc::new(Semaphore::new(1)),
             switch_lock: Mutex::new(()),
             failed_guests: FailedGuests::default(),
@@ -117,7 +126,7 @@ impl GenerationRegistry {
         })
     }
 
-    /// The guest that decides, and the one before if it may be gone back to.
+    /// Returns the digests of the active guest and of the previous one. None for a previous one that failed its probation.
     #[must_use]
     pub fn digests(&self) -> (Digest, Option<Digest>) {
         let snapshot = self.snapshot.load();
@@ -125,13 +134,13 @@ impl GenerationRegistry {
         (snapshot.active.digest(), previous.map(|previous| previous.digest()))
     }
 
-    /// Remembers a guest that failed its probation here, so that it is not tried again by itself.
+    /// Remembers a guest that failed its probation here: a swap to it is refused unless the operator insists.
     pub fn remember_failed(&self, digest: Digest, why: &str) {
         self.failed_guests.add(digest, why);
     }
 
-    /// Sets the observer, and the directory in which inputs on which the active generation faults are saved as cases. To be
-    /// called once, before anything decides; later calls change nothing.
+    /// Sets the observer, and the directory for cases: inputs on which the active generation faulted. Call it once, before the
+    /// first call is decided; later calls have no effect.
     pub fn observe(&self, observer: Weak<dyn Observer>, cases: &Path) {
         if self.observer.set(observer.clone()).is_err() {
             return;
@@ -143,23 +152,23 @@ impl GenerationRegistry {
         };
         match Evidence::start(cases, &self.settings.node, tell) {
             Ok(evidence) => drop(self.evidence.set(evidence)),
-            Err(error) => tracing::warn!(%error, "no thread to make cases of faults"),
+            Err(error) => tracing::warn!(%error, "cannot start the thread that saves cases; faults leave none"),
         }
     }
 
-    /// How many cases were saved since the node started.
+    /// Returns the number of cases saved since the node started.
     #[must_use]
     pub fn cases_saved(&self) -> u64 {
         self.evidence.get().map_or(0, Evidence::saved)
     }
 
-    /// How many candidates came to each stage, and how many were refused there.
+    /// Returns how many candidates reached each stage, and how many were refused there.
     #[must_use]
     pub fn stage_counts(&self) -> StageCountsStatus {
         self.stage_counts.status()
     }
 
-    /// What serves now.
+    /// Returns the status of the live generations.
     #[must_use]
     pub fn status(&self) -> GenerationsStatus {
         let snapshot = self.snapshot.load();
@@ -173,30 +182,31 @@ impl GenerationRegistry {
         }
     }
 
-    /// What is alive: instances of this node's generations, and what the process holds for guests.
+    /// Returns the live instances of this node, and the resources that the process holds for guests.
     #[must_use]
-    pub fn alive(&self) -> (InstanceCountStatus, EngineStatus) {
+    pub fn resources(&self) -> (InstanceCountStatus, EngineStatus) {
         (self.context.instances.status(), self.engine.status())
     }
 
+    /// Locks the change of the snapshot. Hold it for that only: a worker may be waiting.
     pub(crate) fn lock_switch(&self) -> MutexGuard<'_, ()> {
         self.switch_lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What serves now, for people and scripts.
+/// Status of the live generations, as `herd status` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct GenerationsStatus {
-    /// What decides.
+    /// The generation that decides.
     pub active: GenerationStatus,
-    /// What decides when the active one faults.
+    /// The generation that decides when the active one faults.
     pub previous: Option<GenerationStatus>,
-    /// How many calls the previous one decided because the active one faulted.
+    /// Calls that a fallback decided because the generation before it in line faulted.
     pub rescued: u64,
-    /// How often a guest was not shown a record or report, because nobody here could convert it to the guest's form.
+    /// Records and reports that were hidden from a guest, because no generation here could convert them to its form.
     pub unconvertible: u64,
-    /// What decides for a share of the sessions.
+    /// The canary, which decides for a share of the sessions.
     pub canary: Option<CanaryStatus>,
-    /// What decides too, without anything coming of it.
+    /// The shadow, whose decisions have no effect.
     pub shadow: Option<ShadowStatus>,
 }

@@ -1,4 +1,6 @@
-//! Begin, report and end of a shadow.
+//! Start, report and end of a shadow on a node.
+//!
+//! The shadow itself is in [`shadow`](crate::shadow). Bounds: one candidate, so no shadow beside a canary or another shadow.
 
 use std::sync::Arc;
 
@@ -11,35 +13,36 @@ use crate::serving::registry::GenerationRegistry;
 use crate::shadow::shadow::ShadowReport;
 
 impl GenerationRegistry {
-    /// Has a candidate decide a share of the calls too, from now on. Compiles and rehearses, like a swap.
+    /// Starts a shadow for a share of the calls. Compiles and rehearses, like a swap: never call it on a worker thread.
     ///
     /// # Errors
     ///
-    /// As for a swap; or another candidate shadows already. Nothing changed.
+    /// As for a swap; or the node has a canary or a shadow already. Nothing changed.
     pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
         let _permit = self.acquire_permit(bytes, options)?;
-        self.refuse_second_candidate()?;
-        let (candidate, _) =
-            run_at_low_priority("herd-swap", || self.candidate(bytes, options, DowngradeRequirement::Concurrent))?;
-        // Not between a look at what is active and a change of it.
+        self.check_no_candidate()?;
+        let (candidate, _) = run_at_low_priority("herd-swap", || {
+            self.build_candidate(bytes, options, DowngradeRequirement::Concurrent)
+        })?;
+        // The shadow is compared with the active generation, which must not change between this look and its start.
         let _switch = self.lock_switch();
         let active = Arc::clone(&self.snapshot.load().active);
         self.shadows.begin(candidate, active, share, self.observer.get().cloned()).map_err(SwapError::Thread)
     }
 
-    /// What the shadow that is on has found, or the last one.
+    /// Returns the report of the running shadow, or of the last one.
     #[must_use]
     pub fn shadow_report(&self) -> Option<ShadowReport> {
         self.shadows.report()
     }
 
-    /// Ends the shadow. Its report stays.
+    /// Ends the shadow and waits for its thread. Its report stays.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// No shadow runs.
     pub fn end_shadow(&self) -> Result<ShadowReport, NoShadow> {
-        let report = self.shadows.end("it was told to").ok_or(NoShadow)?;
+        let report = self.shadows.end("stopped by an operator").ok_or(NoShadow)?;
         self.shadows.reap();
         Ok(report)
     }
