@@ -71,7 +71,7 @@ fn what_a_canary_faults_on_the_active_generation_decides_and_too_much_of_it_ends
     client.send("BOOM\nyou\n");
     assert_eq!((client.line(), client.line()), ("hello, BOOM".into(), "hello, you".into()));
     assert_eq!(client.ask("you"), "hello, you");
-    up.await_log(&["ERROR", "a canary failed and ended", "3 faults within 10 s as a canary"]);
+    up.await_log(&["ERROR", "canary failed and ended", "3 faults within 10 s as a canary"]);
     let status = herd.await_status("Riley", "no canary", |status| {
         status["generations"]["canary"].is_null() && status["engine"]["instances"]["alive"].get("2").is_none()
     });
@@ -90,13 +90,13 @@ fn there_is_one_candidate_and_a_swap_to_another_guest_ends_it() {
     herd.swap_with(HELLO, &["--canary", "5%"]).unwrap();
     for arguments in [["--shadow", "50%"], ["--canary", "50%"]] {
         let said = herd.swap_with(WATCH, &arguments).unwrap_err();
-        assert!(said.contains("is the canary already; herd canary cancel ends that"), "{said}");
+        assert!(said.contains("is already the canary; herd canary cancel ends it"), "{said}");
     }
     herd.swap_with(Fixture::Greedy, &[]).unwrap_err();
     assert!(herd.status("Riley")["generations"]["canary"].is_null(), "a swap of another guest began");
     herd.swap_with(WATCH, &["--shadow", "50%"]).unwrap();
     let said = herd.swap_with(HELLO, &["--canary", "5%"]).unwrap_err();
-    assert!(said.contains("shadows already; herd shadow stop ends that"), "{said}");
+    assert!(said.contains("is already the shadow; herd shadow stop ends it"), "{said}");
     assert!(herd.herd(&["shadow", "stop"]).status.success());
     herd.swap_with(HELLO, &["--canary", "5%"]).unwrap();
     herd.swap(DEFAULT_GUEST, &[]).unwrap();

@@ -17,7 +17,7 @@ fn refused(scratch: &Scratch) -> Vec<(PathBuf, &'static str)> {
             scratch.write("core.wasm", CORE_MODULE),
             "not parsed: a core module, not a component; build it with `--target wasm32-wasip2`",
         ),
-        (scratch.write("native.cwasm", b"\x7fELF\x02\x01\x01"), "not parsed: native code; only components are taken"),
+        (scratch.write("native.cwasm", b"\x7fELF\x02\x01\x01"), "not parsed: native code; a guest is a component"),
         (scratch.write("later.wasm", b"\0asm\x0e\0\x01\0"), "not parsed: a component of a version that this host"),
         (scratch.write("half.wasm", &good[..good.len() / 2]), "not compiled: "),
         fixture(Fixture::OtherVersion, "not checked: imports herd:logic/records@0.9.0, and this host offers"),

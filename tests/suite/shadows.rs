@@ -176,10 +176,10 @@ fn a_shadow_ends_when_it_is_stopped_and_when_the_logic_is_swapped() {
         (said.status.success(), String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned())
     };
     let (fine, text) = said(&["shadow", "stop"]);
-    assert!(!fine && text.contains("no guest shadows on this node"), "{text}");
+    assert!(!fine && text.contains("no guest is a shadow on this node"), "{text}");
     shadow(&herd, HELLO);
     let refused = herd.swap_with(Fixture::Rounder, &["--shadow", "5%"]).unwrap_err();
-    assert!(refused.contains("shadows already; herd shadow stop ends that"), "{refused}");
+    assert!(refused.contains("is already the shadow; herd shadow stop ends it"), "{refused}");
     let mut client = herd.client("Riley");
     assert_eq!(client.ask("you"), "? you");
     report(&herd, "Riley", compared(1));
@@ -191,18 +191,18 @@ fn a_shadow_ends_when_it_is_stopped_and_when_the_logic_is_swapped() {
         assert_eq!(herd.status("Riley")["generations"]["shadow"], Value::Null);
         found
     };
-    assert_eq!(ended("it was told to")["differences"][0]["command"], "you", "its report stays");
+    assert_eq!(ended("stopped by an operator")["differences"][0]["command"], "you", "its report stays");
 
     shadow(&herd, HELLO);
     herd.swap(HELLO, &[]).unwrap();
     assert_eq!(client.ask("you"), "hello, you");
-    ended("the node swapped to a guest");
+    ended("the node swapped to another guest");
     shadow(&herd, Fixture::Rounder);
     herd.swap(Fixture::Greedy, &[]).unwrap_err();
     ended("a swap to another guest began");
     shadow(&herd, Fixture::Rounder);
     assert!(said(&["rollback"]).0);
-    ended("the node went back to the generation before");
+    ended("the node rolled back to the previous generation");
     assert_eq!(client.ask("you"), "? you");
     let begun = "decides 100 % of the calls too";
     let told =

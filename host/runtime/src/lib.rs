@@ -1,17 +1,26 @@
-//! Everything that runs guests: the engine, instances, generations and the swap between them.
+//! Runs guests: the engine, instances, generations, and the swap between generations.
 //!
-//! This is the only module that names wasmtime. It knows nothing about sockets, links or HTTP; it looks
-//! records up through [`herd_sdk::Records`] and hands decisions out as the plain data of `herd-sdk`.
+//! The only crate that names wasmtime. It knows nothing of sockets, links and HTTP: it looks records up through
+//! [`herd_sdk::Records`] and returns decisions as the plain data of `herd-sdk`, for the node to perform.
 //!
-//! Three lifetimes, named apart: the *process* has one [`Engine`]; a *generation* is one guest, compiled and
-//! checked; an *instance* is one memory of a generation, warm on one worker thread, and may vanish between
-//! any two calls.
+//! Three lifetimes: the *process* has one [`Engine`]; a *generation* is one guest, compiled and checked for one node; an
+//! *instance* is one memory of a generation, warm on one worker thread, and may vanish between any two calls.
 //!
-//! Bounds: processor time and wall time per call, memory per instance, effects and output per decision, lines
-//! of guest output per second, two live generations per node and one
-//! candidate, which may be a shadow.
+//! | module | owns |
+//! | --- | --- |
+//! | `engine` | compilation, inspection, the code cache, low-priority threads |
+//! | `sandbox` | one instance, its limits, and the calls into it |
+//! | `generation` | one guest, with an instance per worker |
+//! | `serving` | the live generations: dispatch, swaps, rollbacks, canaries |
+//! | `forms` | conversion of records between generations |
+//! | `replay` | the recorder of calls, and rehearsals of a candidate |
+//! | `cases` | inputs on which a generation faulted, as test cases |
+//! | `shadow` | comparison of a candidate's decisions with those of the active generation |
+//!
+//! Bounds: processor time and wall time per call; memory per instance; effects and output per decision; lines of guest output
+//! per second; two live generations per node and one candidate, which may be a canary or a shadow.
 
-#![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the twin calls no component"))]
+#![cfg_attr(feature = "native-twin", allow(dead_code, reason = "the native logic calls no component"))]
 
 mod cases;
 mod engine;
@@ -24,20 +33,20 @@ mod shadow;
 
 pub use cases::collector::SavedCase;
 pub use engine::engine::{Engine, EngineError, EngineStatus, PoolStatus};
-pub use generation::generation::{Generation, GenerationStatus};
+pub use generation::generation::GenerationStatus;
 pub use replay::component_decider::{ComponentDecider, Warmth};
 pub use replay::embedded_transcripts::with_transcripts;
 pub use sandbox::fault::Fault;
-pub use sandbox::instance_count::CensusStatus;
+pub use sandbox::instance_count::InstanceCountStatus;
 pub use sandbox::limits::Limits;
 pub use serving::canary::{CanaryStatus, NoCanary};
 pub use serving::candidate::Candidate;
 pub use serving::error::{NoShadow, RollbackError, SwapError};
 pub use serving::observer::Observer;
 pub use serving::probation::SwapLimits;
-pub use serving::registry::{Generations, GenerationsStatus};
-pub use serving::stage_counts::{StageCount, StagesStatus};
+pub use serving::registry::{GenerationRegistry, GenerationsStatus};
+pub use serving::stage_counts::{StageCount, StageCountsStatus};
 pub use shadow::report::{ShadowReport, ShadowStatus};
 
 pub use engine::inspect::{Inspection, LoadError, Stage};
-pub use herd_model::{Digest, GenerationId, Side, Sides};
+pub use herd_model::Digest;

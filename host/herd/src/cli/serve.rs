@@ -107,7 +107,7 @@ async fn start(config: &HerdConfig, names: &[String], workers: &Workers) -> anyh
         Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?.into(),
         None => DEFAULT_GUEST.into(),
     };
-    let engine = Engine::with_code_in(config.runtime.limits(), &state.join("code"))?;
+    let engine = Engine::with_code_cache(config.runtime.limits(), &state.join("code"))?;
     let starting = names.iter().map(|name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers));
     Ok(try_join_all(starting).await?)
 }

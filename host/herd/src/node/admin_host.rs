@@ -35,13 +35,13 @@ pub(super) struct AdminAdapter {
 impl AdminHost for AdminAdapter {
     fn status(&self) -> Value {
         let generations = &self.swap.generations;
-        let (instances, engine) = generations.alive();
+        let (instances, engine) = generations.resources();
         json!({
             "node": self.node,
             "version": env!("CARGO_PKG_VERSION"),
             "started_s": self.started_s,
             "generations": generations.status(),
-            "stages": generations.stages(),
+            "stages": generations.stage_counts(),
             "cases_saved": generations.cases_saved(),
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
             "records": self.records.status(),

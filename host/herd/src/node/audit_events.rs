@@ -5,12 +5,12 @@ use std::sync::Arc;
 use herd_admin::Refusal;
 use herd_audit::{self as audit, AuditLog, Entry};
 use herd_model::Digest;
-use herd_runtime::{Candidate, GenerationStatus, Generations, GenerationsStatus, Stage, SwapError};
+use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, GenerationsStatus, Stage, SwapError};
 
 /// Writes audit entries about the generations of a node.
 pub(super) struct AuditEvents {
     pub(super) audit: Arc<AuditLog>,
-    pub(super) generations: Arc<Generations>,
+    pub(super) generations: Arc<GenerationRegistry>,
 }
 
 impl AuditEvents {

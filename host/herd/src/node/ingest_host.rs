@@ -5,7 +5,7 @@ use std::sync::Arc;
 use herd_model::GenerationId;
 use herd_peers::Peers;
 use herd_replication::{IngestHost, NotDecided, WireReport};
-use herd_runtime::{Fault, Generations};
+use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, Effect, Report};
 use herd_sessions::Topics;
 use herd_sys::clock;
@@ -13,7 +13,7 @@ use herd_sys::guest_log::log_note;
 
 /// Decides by the generations, floods through the peers, publishes to the sessions.
 pub(super) struct IngestAdapter {
-    pub(super) generations: Arc<Generations>,
+    pub(super) generations: Arc<GenerationRegistry>,
     pub(super) peers: Arc<Peers>,
     pub(super) topics: Arc<Topics>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use herd_model::Digest;
 use herd_replication::RecordTable;
 use herd_rollout::{RolloutStore, StoredState};
-use herd_runtime::{Engine, Generations, LoadError, SwapLimits};
+use herd_runtime::{Engine, GenerationRegistry, LoadError, SwapLimits};
 use herd_sdk::{Records, Settings};
 
 /// What the generations of a node begin with.
@@ -21,7 +21,7 @@ pub(super) struct InitialGenerations {
 impl InitialGenerations {
     /// The generations that served when the node stopped, and what it remembers of the herd's; or else the guest of its
     /// configuration, and what the herd has swapped to comes from a peer.
-    pub(super) fn load(self) -> Result<(Generations, Option<StoredState>), LoadError> {
+    pub(super) fn load(self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
         let Some(mut stored) = self.store.read() else {
             return Ok((self.generations(&self.configured, None)?, None));
         };
@@ -60,8 +60,8 @@ impl InitialGenerations {
         }
     }
 
-    fn generations(&self, active: &[u8], previous: Option<&[u8]>) -> Result<Generations, LoadError> {
+    fn generations(&self, active: &[u8], previous: Option<&[u8]>) -> Result<GenerationRegistry, LoadError> {
         let records: Arc<dyn Records + Send + Sync> = self.records.clone();
-        Generations::new(&self.engine, active, previous, self.settings.clone(), self.limits.clone(), records)
+        GenerationRegistry::new(&self.engine, active, previous, self.settings.clone(), self.limits.clone(), records)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use herd_audit::{AuditLog, Entry, Stage, THE_NODE_ITSELF};
 use herd_replication::Ingest;
 use herd_rollout::Rollout;
-use herd_runtime::{GenerationStatus, Generations, Observer, SavedCase};
+use herd_runtime::{GenerationRegistry, GenerationStatus, Observer, SavedCase};
 
 use super::audit_events::entry;
 use super::ingest_host::IngestAdapter;
@@ -15,7 +15,7 @@ pub(super) struct NodeObserver {
     pub(super) audit: Arc<AuditLog>,
     pub(super) rollout: Arc<Rollout>,
     pub(super) ingest: Arc<Ingest<IngestAdapter>>,
-    pub(super) generations: Weak<Generations>,
+    pub(super) generations: Weak<GenerationRegistry>,
 }
 
 impl Observer for NodeObserver {
@@ -44,8 +44,8 @@ impl Observer for NodeObserver {
         self.ended(Stage::Canary, candidate, why);
         // Waits until no call holds the canary, which may be the call that ended it.
         let Some(generations) = self.generations.upgrade() else { return };
-        let see_off = move || generations.see_off();
-        if let Err(error) = std::thread::Builder::new().name("herd-retire".into()).spawn(see_off) {
+        let drain = move || generations.drain_retired();
+        if let Err(error) = std::thread::Builder::new().name("herd-retire".into()).spawn(drain) {
             tracing::warn!(%error, "a canary that ended stays in memory until the next swap");
         }
     }

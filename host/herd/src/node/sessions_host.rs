@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Side, Sides};
 use herd_peers::Peers;
 use herd_replication::{RecordTable, WireReport};
-use herd_runtime::Generations;
+use herd_runtime::GenerationRegistry;
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 use herd_sys::TrafficLog;
@@ -19,7 +19,7 @@ use herd_upstreams::Upstreams;
 pub(super) struct SessionsAdapter {
     pub(super) node: String,
     pub(super) records: Arc<RecordTable>,
-    pub(super) generations: Arc<Generations>,
+    pub(super) generations: Arc<GenerationRegistry>,
     pub(super) peers: Arc<Peers>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) traffic: Option<TrafficLog>,

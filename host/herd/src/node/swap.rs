@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use herd_audit::Stage;
 use herd_model::{Digest, SwapOptions};
 use herd_replication::Ingest;
-use herd_runtime::{Candidate, GenerationStatus, Generations, RollbackError, SwapError};
+use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, RollbackError, SwapError};
 
 use super::audit_events::AuditEvents;
 use super::ingest_host::IngestAdapter;
@@ -20,7 +20,7 @@ use super::ingest_host::IngestAdapter;
 /// Swaps the logic of one node.
 pub(super) struct NodeSwap {
     pub(super) node: String,
-    pub(super) generations: Arc<Generations>,
+    pub(super) generations: Arc<GenerationRegistry>,
     pub(super) events: AuditEvents,
     pub(super) ingest: Arc<Ingest<IngestAdapter>>,
 }
@@ -114,7 +114,7 @@ impl NodeSwap {
         let before = self.generations.status();
         let active = self.generations.roll_back()?;
         committing();
-        self.generations.see_off();
+        self.generations.drain_retired();
         self.events.canary_and_shadow_ended(&before, who, "ended by a rollback");
         tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
         self.events.rolled_back(&before.active, &active, who);

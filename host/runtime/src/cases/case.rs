@@ -24,7 +24,7 @@ use crate::cases::minimize::Budget;
 use crate::cases::reduction::reduce;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
-use crate::sandbox::call::{Asked, Read, Recorded};
+use crate::sandbox::call::{OwnedCall, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 
 /// A transcript and its name.
@@ -39,7 +39,7 @@ pub(crate) struct Case {
 
 /// Makes a case of a call on which a generation faulted. None for the answer to a fetch.
 pub(crate) fn make(
-    recorded: &Recorded,
+    recorded: &RecordedCall,
     fault: &Fault,
     faulting: &Arc<Generation>,
     rescuing: &Arc<Generation>,
@@ -77,7 +77,7 @@ pub(crate) fn make(
 }
 
 /// Reports that bring the records which were looked up.
-fn records(reduced: &Recorded) -> Option<Event> {
+fn records(reduced: &RecordedCall) -> Option<Event> {
     let report = |read: &Read| {
         let Found { rank, form, bytes } = read.found.clone()?;
         Some(PeerReport { key: read.key.clone(), bytes, form, rank, origin: ORIGIN.into() })
@@ -87,9 +87,9 @@ fn records(reduced: &Recorded) -> Option<Event> {
 }
 
 /// Events that bring the input. Several inputs are those of several sessions.
-fn input(reduced: &Recorded) -> Option<Vec<Event>> {
-    Some(match &reduced.asked {
-        Asked::Inputs(inputs) => {
+fn input(reduced: &RecordedCall) -> Option<Vec<Event>> {
+    Some(match &reduced.call {
+        OwnedCall::Inputs(inputs) => {
             let several = inputs.len() > 1;
             let event = |(input, number): (Input<'_>, usize)| {
                 let session = several.then(|| Event::Session(format!("s{number}")));
@@ -97,7 +97,7 @@ fn input(reduced: &Recorded) -> Option<Vec<Event>> {
             };
             inputs.iter().zip(1..).flat_map(event).collect()
         }
-        Asked::Reports(batch) => {
+        OwnedCall::Reports(batch) => {
             let reports = read_reports(batch.bytes(), batch.words());
             let owned = reports.iter().map(|report| PeerReport {
                 key: report.key.into(),
@@ -108,12 +108,12 @@ fn input(reduced: &Recorded) -> Option<Vec<Event>> {
             });
             vec![Event::Reports(owned.collect())]
         }
-        Asked::Answer { .. } => return None,
+        OwnedCall::Answer { .. } => return None,
     })
 }
 
 /// Circumstances of the fault and instructions, as comments.
-fn head(recorded: &Recorded, fault: &Fault, faulting: &Generation, rescuing: &Generation) -> String {
+fn head(recorded: &RecordedCall, fault: &Fault, faulting: &Generation, rescuing: &Generation) -> String {
     let when =
         Timestamp::from_nanosecond(i128::from(recorded.at.now_ns)).map_or_else(|_| "?".into(), |at| format!("{at:.3}"));
     let guest = |generation: &Generation| {
@@ -130,7 +130,7 @@ fn head(recorded: &Recorded, fault: &Fault, faulting: &Generation, rescuing: &Ge
     ] {
         line(&mut head, &format!("# {name:<10}  {}", on_one_line(&text)));
     }
-    let call = recorded.asked.call();
+    let call = recorded.call.as_call();
     let (inputs, bytes) = (call.decisions(), call.bytes());
     head + "#\n\
         # Run `herd test GUEST.wasm` with this file to see the fault. The expectations are what the previous guest decided;\n\

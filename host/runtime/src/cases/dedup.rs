@@ -12,7 +12,7 @@ use herd_model::Digest;
 use herd_sdk::Moment;
 
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{Call, Read, Recorded};
+use crate::sandbox::call::{Call, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 
 /// A call on which one generation faulted and which another decided, borrowed from the worker.
@@ -28,7 +28,7 @@ pub(crate) struct RescuedCall<'a> {
 
 /// A copy of a rescued call. Keeps no generation alive.
 pub(crate) struct FaultSample {
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: RecordedCall,
     pub(crate) fault: Fault,
     pub(crate) faulting: Weak<Generation>,
     pub(crate) rescuing: Weak<Generation>,
@@ -45,7 +45,7 @@ impl RescuedCall<'_> {
     /// Copies the call.
     pub(crate) fn sample(&self) -> FaultSample {
         FaultSample {
-            recorded: Recorded { at: self.at, asked: self.call.keep(), reads: self.reads.concat() },
+            recorded: RecordedCall { at: self.at, call: self.call.copy(), reads: self.reads.concat() },
             fault: self.fault.clone(),
             faulting: Arc::downgrade(self.faulting),
             rescuing: Arc::downgrade(self.rescuing),

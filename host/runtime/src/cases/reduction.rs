@@ -10,7 +10,7 @@ use crate::cases::minimize::{Budget, minimize};
 use crate::generation::generation::Generation;
 use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
-use crate::sandbox::call::{Asked, Read, Recorded};
+use crate::sandbox::call::{OwnedCall, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 
 /// A line, and the number of its input in the call.
@@ -19,40 +19,40 @@ type NumberedLine<'a> = (usize, Input<'a>);
 /// Reduces a call on which a generation faulted. Returns it whole where the fault does not come back, and none for the
 /// answer to a fetch.
 pub(crate) fn reduce(
-    recorded: &Recorded,
+    recorded: &RecordedCall,
     fault: &Fault,
     faulting: &Generation,
     budget: &Budget<'_>,
-) -> Option<Recorded> {
+) -> Option<RecordedCall> {
     let mut replica = Replica::new(faulting);
     let signature_wanted = signature(fault);
-    let mut faults = |asked: &Asked, reads: &[Read]| {
-        let decided = replica.call(recorded.at, &asked.call(), reads);
+    let mut faults = |call: &OwnedCall, reads: &[Read]| {
+        let decided = replica.call(recorded.at, &call.as_call(), reads);
         decided.is_err_and(|fault| signature(&fault) == signature_wanted)
     };
-    let Recorded { at, asked, reads } = recorded;
-    if matches!(asked, Asked::Answer { .. }) {
+    let RecordedCall { at, call, reads } = recorded;
+    if matches!(call, OwnedCall::Answer { .. }) {
         return None;
     }
-    if budget.is_over() || !faults(asked, reads) {
+    if budget.is_over() || !faults(call, reads) {
         return Some(recorded.clone());
     }
-    let asked = match asked {
-        Asked::Inputs(inputs) => reduce_inputs(inputs, budget, |less| faults(less, reads)),
-        Asked::Reports(batch) => {
+    let call = match call {
+        OwnedCall::Inputs(inputs) => reduce_inputs(inputs, budget, |less| faults(less, reads)),
+        OwnedCall::Reports(batch) => {
             let reports = read_reports(batch.bytes(), batch.words());
-            let few = minimize(reports, budget, |few| faults(&Asked::Reports(few.iter().collect()), reads));
-            Asked::Reports(few.iter().collect())
+            let few = minimize(reports, budget, |few| faults(&OwnedCall::Reports(few.iter().collect()), reads));
+            OwnedCall::Reports(few.iter().collect())
         }
-        Asked::Answer { .. } => return None,
+        OwnedCall::Answer { .. } => return None,
     };
     // A key that was looked up in vain is unknown in the transcript, too.
     let found = reads.iter().filter(|read| read.found.is_some()).cloned().collect();
-    let reads = minimize(found, budget, |reads| faults(&asked, reads));
-    Some(Recorded { at: *at, asked, reads })
+    let reads = minimize(found, budget, |reads| faults(&call, reads));
+    Some(RecordedCall { at: *at, call, reads })
 }
 
-fn reduce_inputs(inputs: &InputBatch, budget: &Budget<'_>, mut faults: impl FnMut(&Asked) -> bool) -> Asked {
+fn reduce_inputs(inputs: &InputBatch, budget: &Budget<'_>, mut faults: impl FnMut(&OwnedCall) -> bool) -> OwnedCall {
     let numbered = || inputs.iter().enumerate();
     let mut units: Vec<NumberedLine<'_>> =
         numbered().flat_map(|(number, input)| lines(input).into_iter().map(move |line| (number, line))).collect();
@@ -72,14 +72,14 @@ fn reduce_inputs(inputs: &InputBatch, budget: &Budget<'_>, mut faults: impl FnMu
 }
 
 /// Joins the lines of each input.
-fn batch(lines: &[NumberedLine<'_>]) -> Asked {
+fn batch(lines: &[NumberedLine<'_>]) -> OwnedCall {
     let mut inputs = InputBatch::default();
     for lines in lines.chunk_by(|(first, _), (second, _)| first == second) {
         let bytes: Vec<u8> = lines.iter().flat_map(|(_, line)| line.bytes).copied().collect();
         let mark = lines.last().map_or(Mark::More, |(_, line)| line.mark);
         inputs.push(Input { bytes: &bytes, mark });
     }
-    Asked::Inputs(inputs)
+    OwnedCall::Inputs(inputs)
 }
 
 #[cfg(test)]
@@ -95,11 +95,11 @@ mod tests {
     /// Inputs that are left for a guest that faults if its inputs, joined, are as given.
     fn reduced(call: &[(&str, Mark)], is_faulty: impl Fn(&str) -> bool) -> Vec<(String, Mark)> {
         let budget = Budget::new(Duration::from_secs(3600), vec![]);
-        let asked = reduce_inputs(&inputs(call), &budget, |asked| {
-            let Asked::Inputs(inputs) = asked else { panic!("other than inputs") };
+        let call = reduce_inputs(&inputs(call), &budget, |call| {
+            let OwnedCall::Inputs(inputs) = call else { panic!("other than inputs") };
             is_faulty(str::from_utf8(inputs.bytes()).unwrap())
         });
-        let Asked::Inputs(inputs) = asked else { panic!("other than inputs") };
+        let OwnedCall::Inputs(inputs) = call else { panic!("other than inputs") };
         inputs.iter().map(|input| (String::from_utf8(input.bytes.into()).unwrap(), input.mark)).collect()
     }
 

@@ -1,40 +1,51 @@
-//! Work that nobody's answer waits for: whatever answers clients goes first.
+//! Low-priority threads for background work: rehearsal, comparison, making cases.
 //!
-//! A thread that rehearses or compares for some milliseconds would otherwise be let finish its time slice while a worker
-//! waits for a processor, and clients would see that.
+//! Owns the priority of such threads and the wait for them. It knows nothing of the work. A thread of normal priority that
+//! computes for some milliseconds would finish its time slice while a worker waits for a processor, and clients would
+//! measure that as latency.
+//!
+//! Bounds: one thread per call, which ends with the call.
 
 use std::panic::resume_unwind;
 use std::thread;
 
 use crate::replay::timer_runtime::timer_runtime;
 
-/// Does some work on a thread of its own that gives way, and waits for it. In place if there is no thread to be had.
-pub(crate) fn giving_way<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
+/// Runs work on a low-priority thread of its own and waits for it. Runs it on the calling thread if the system has no
+/// thread to give.
+///
+/// # Panics
+///
+/// If the work panics, with the same payload.
+pub(crate) fn run_at_low_priority<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
+    // In an option that both threads can reach: if the spawn fails, the closure is dropped without having run, and the work
+    // must still be here.
     let mut work = Some(work);
-    let on_its_own = thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let work = &mut work;
         let body = move || {
-            give_way();
-            // A guest that sleeps needs a clock to be there.
+            lower_priority();
+            // A guest that sleeps registers a timer, which panics outside a runtime. This thread has none of its own.
             let _entered = timer_runtime().enter();
             work.take().map(|work| work())
         };
         let thread = thread::Builder::new().name(name.into()).spawn_scoped(scope, body).ok()?;
         thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     });
-    on_its_own.or_else(|| work.map(|work| work())).expect("the work is done there or here")
+    result.or_else(|| work.map(|work| work())).expect("the work ran on one of the two threads")
 }
 
-/// Lets whatever answers clients go first. On Linux this is of the calling thread only. A system that refuses it has a
-/// thread that competes, and no other harm.
-pub(crate) fn give_way() {
+/// Lowers the priority of the calling thread for the rest of its life. Linux only. If the system refuses, the thread competes
+/// with the workers at normal priority; nothing else changes.
+pub(crate) fn lower_priority() {
+    // On Linux a nice value belongs to a thread. POSIX gives it to the process, where this would slow down the workers too.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "this thread runs as if somebody waited for it");
+        tracing::debug!(%error, "cannot lower the priority of a background thread");
     }
 }
 
-/// About a tenth of the claim that other threads have.
+/// About a tenth of the processor share of a thread at normal priority (weight 110 against 1024).
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
@@ -43,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_work_is_done_on_a_thread_of_its_name_and_its_panic_is_that_of_who_waits() {
+    fn low_priority_work_runs_on_a_named_thread_and_its_panic_reaches_the_caller() {
         let mut count = 0;
-        let name = giving_way("herd-test", || {
+        let name = run_at_low_priority("herd-test", || {
             count += 1;
             thread::current().name().map(ToString::to_string)
         });
         assert_eq!((name.as_deref(), count), (Some("herd-test"), 1));
-        let panics = std::panic::catch_unwind(|| giving_way("herd-test", || panic!("as it should")));
+        let panics = std::panic::catch_unwind(|| run_at_low_priority("herd-test", || panic!("as it should")));
         assert_eq!(panics.unwrap_err().downcast_ref::<&str>(), Some(&"as it should"));
     }
 }

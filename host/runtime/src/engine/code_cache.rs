@@ -1,10 +1,12 @@
-//! Compiled guests on disk, so that a node starts and swaps without compiling what it has compiled before.
+//! Compiled guests on disk: a node that starts or swaps does not compile a guest twice.
 //!
-//! A file is named after the digest of its guest and what it was compiled for, and holds the checksum of what follows and
-//! then machine code. The checksum finds what a disk has damaged, and is quick, because a swap waits for it. Machine code is believed: whoever can write here can run anything as this user. So the directory
-//! belongs to its user alone, or it is not used. What cannot be read is compiled anew; a cache that fails costs time only.
+//! Owns the directory and the format of its files. Each is named after the digest of its guest and a hash of the engine it
+//! was compiled for, and holds a checksum followed by machine code. The checksum detects damage by the disk; it is a fast one,
+//! because a swap waits for it, and no protection against forgery. Machine code cannot be verified, and whoever can write here
+//! runs code as this user. So the directory must belong to its user and be writable by nobody else, or it is not used. A file
+//! that cannot be read is compiled again: a failing cache costs time only.
 //!
-//! Bounds: the newest [`FILES_MAX`] files are kept.
+//! Knows nothing of generations or nodes. Bounds: the newest [`FILES_MAX`] files.
 
 use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,55 +24,55 @@ use herd_sys::FileStore;
 #[derive(Debug)]
 pub(crate) struct CodeCache {
     files: FileStore,
-    /// What code must have been compiled for: the version and the settings of the engine.
+    /// Hash of the version and the settings of the engine, which machine code must match.
     compatibility: u64,
 }
 
 impl CodeCache {
-    /// Opens a directory, and makes it if there is none.
+    /// Opens a directory, or creates it.
     ///
     /// # Errors
     ///
-    /// It cannot be made, or others than its owner may write to it.
+    /// The directory cannot be created, belongs to another user, or is writable by others.
     pub(crate) fn open(directory: &Path, engine: &wasmtime::Engine) -> io::Result<Self> {
         let files = FileStore::new(directory.into(), FILES_MAX);
         files.create_directory()?;
         let owner = rustix::process::geteuid().as_raw();
-        let theirs = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
-        if theirs(&std::fs::metadata(files.directory())?) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others may write to it"));
+        let writable_by_others = |metadata: &Metadata| metadata.mode() & 0o022 != 0 || metadata.uid() != owner;
+        // Checked once, here: only the owner of a directory that nobody else can write to can replace a file in it later.
+        if writable_by_others(&std::fs::metadata(files.directory())?) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "other users can write to it"));
         }
-        // Of one build of this program the hasher is always the same one; another build compiles anew at worst.
+        // The default hasher is stable within one build of this program. Another build finds no file and compiles again.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Ok(Self { files, compatibility: hasher.finish() })
     }
 
-    /// The code of a guest, if it is there.
+    /// Loads the code of a guest. None if no intact file holds it.
     pub(crate) fn find(&self, engine: &wasmtime::Engine, guest: Digest) -> Option<Component> {
         let path = self.files.path(&self.name(guest));
         let bytes = std::fs::read(&path).ok()?;
-        let (written, code) = bytes.split_first_chunk()?;
-        if *written != checksum(code) {
-            tracing::warn!(path = %path.display(), "a file of compiled code is damaged; the guest is compiled anew");
+        let (stored, code) = bytes.split_first_chunk()?;
+        if *stored != checksum(code) {
+            tracing::warn!(path = %path.display(), "cached code is damaged; the guest is compiled again");
             return None;
         }
-        // SAFETY: the code came from `serialize` below: it is whole, as its checksum shows, it was compiled for this engine,
-        // as its name shows and wasmtime checks, and only this user can have written it, as `open` has checked.
-        #[allow(unsafe_code, reason = "machine code cannot be checked; its origin can")]
+        // SAFETY: these bytes are the output of `serialize` below. They are intact, which the checksum shows; they were compiled
+        // for this engine, which the name says and wasmtime checks; and only this user can have written them, which `open`
+        // checked. They are read into memory rather than mapped, so a later write to the file cannot change running code.
+        #[allow(unsafe_code, reason = "machine code cannot be verified; its origin can")]
         let component = unsafe { Component::deserialize(engine, code) };
-        component
-            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiled code does not load"))
-            .ok()
+        component.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cached code does not load")).ok()
     }
 
-    /// Keeps the code of a guest. That it cannot is said in the log and changes nothing else.
-    pub(crate) fn keep(&self, guest: Digest, component: &Component) {
+    /// Writes the code of a guest. A failure is logged and changes nothing else.
+    pub(crate) fn insert(&self, guest: Digest, component: &Component) {
         let name = self.name(guest);
-        let kept = component.serialize().map_err(io::Error::other);
-        let kept = kept.and_then(|code| self.files.write(&name, &[&checksum(&code), &code]));
-        if let Err(error) = kept {
-            tracing::warn!(path = %self.files.path(&name).display(), %error, "compiled code was not kept");
+        let written = component.serialize().map_err(io::Error::other);
+        let written = written.and_then(|code| self.files.write(&name, &[&checksum(&code), &code]));
+        if let Err(error) = written {
+            tracing::warn!(path = %self.files.path(&name).display(), %error, "compiled code was not cached");
         }
     }
 
@@ -83,7 +85,7 @@ fn checksum(code: &[u8]) -> [u8; 8] {
     XxHash3_64::oneshot(code).to_le_bytes()
 }
 
-/// Some 700 KiB each.
+/// Guests that an author swaps to in a day of work; about 700 KiB each.
 const FILES_MAX: usize = 32;
 
 #[cfg(test)]
@@ -116,12 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn code_that_was_kept_is_found_and_damaged_code_is_not() {
+    fn code_cache_finds_inserted_code_and_rejects_damaged_code() {
         let (scratch, engine) = (Scratch::new(), engine());
         let cache = CodeCache::open(&scratch.0, &engine).unwrap();
         assert!(cache.find(&engine, guest(1)).is_none());
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
-        cache.keep(guest(1), &component);
+        cache.insert(guest(1), &component);
         assert!(cache.find(&engine, guest(1)).is_some());
         let path = cache.files.path(&cache.name(guest(1)));
         let mut bytes = std::fs::read(&path).unwrap();
@@ -131,16 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn code_for_another_engine_is_not_found() {
+    fn code_cache_ignores_code_for_another_engine() {
         let (scratch, plain) = (Scratch::new(), engine());
         let cache = CodeCache::open(&scratch.0, &plain).unwrap();
-        cache.keep(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
+        cache.insert(guest(1), &Component::new(&plain, b"\0asm\x0d\0\x01\0").unwrap());
         let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
         assert!(CodeCache::open(&scratch.0, &other).unwrap().find(&other, guest(1)).is_none());
     }
 
     #[test]
-    fn a_directory_that_others_may_write_to_is_not_used() {
+    fn code_cache_refuses_a_directory_that_others_can_write_to() {
         let scratch = Scratch::new();
         std::fs::create_dir(&scratch.0).unwrap();
         std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -148,12 +150,12 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_files_are_kept() {
+    fn code_cache_keeps_the_newest_files() {
         let (scratch, engine) = (Scratch::new(), engine());
         let cache = CodeCache::open(&scratch.0, &engine).unwrap();
         let component = Component::new(&engine, b"\0asm\x0d\0\x01\0").unwrap();
         for number in 0..40 {
-            cache.keep(guest(number), &component);
+            cache.insert(guest(number), &component);
         }
         assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), FILES_MAX);
         assert!(cache.find(&engine, guest(39)).is_some());

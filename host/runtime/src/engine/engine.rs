@@ -1,4 +1,10 @@
-//! The engine: one per process, because stores of several engines may not be mixed and one pool serves all.
+//! The wasmtime engine of the process: configuration, instance pool, compilation and the epoch clock.
+//!
+//! One per process: stores of different engines must not be mixed, and one pool serves every node of the process. It knows
+//! nothing of nodes, generations or what a guest decides.
+//!
+//! Bounds: [`INSTANCES_MAX`] instances in the pool; memory per instance ([`Limits`]); stack per instance
+//! ([`WASM_STACK_BYTES`]). The code of a guest is in memory once, for as long as some generation holds it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use herd_model::{Digest, GenerationId};
+use herd_sys::workers as worker;
 use serde::Serialize;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -14,48 +22,55 @@ use crate::engine::code_cache::CodeCache;
 use crate::engine::inspect::{self, Inspection, LoadError, Stage};
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre};
 use crate::sandbox::forms_instance::FormsInstance;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Census;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceCount;
 use crate::sandbox::limits::Limits;
-use herd_model::Digest;
-use herd_model::GenerationId;
-use herd_sys::workers as worker;
 
-/// Compiles guests and holds what their instances live in.
+/// Compiles guests and owns the pool that their instances are allocated from.
+///
+/// ```no_run
+/// use herd_runtime::{Engine, Limits};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::new(Limits::default())?;
+/// let inspection = engine.inspect(&std::fs::read("guest.wasm")?)?;
+/// assert!(inspection.problems.is_empty(), "{inspection}");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Engine {
     engine: wasmtime::Engine,
-    linker: Linker<Guest>,
+    linker: Linker<HostState>,
     limits: Limits,
     code: Option<CodeCache>,
-    /// Compiled guests that some generation still holds. Held while one compiles, so that five nodes in one process
-    /// that are given the same guest compile it once.
+    /// Compiled guests that some generation still holds. Locked for the whole of a compilation, so that five nodes of one
+    /// process that get the same guest at once compile it once.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
-    /// Counted where they are made and where they are dropped.
+    /// Number of [`Compiled`] values alive.
     compiled_alive: Arc<AtomicUsize>,
 }
 
-/// A guest that was compiled and whose imports are linked.
+/// A compiled guest with its imports linked.
 pub(crate) struct Compiled {
-    pub(crate) pre: NodeLogicPre<Guest>,
+    pub(crate) pre: NodeLogicPre<HostState>,
     pub(crate) digest: Digest,
-    /// Whether it converts records.
+    /// Set if the guest converts records between forms.
     pub(crate) exports_forms: bool,
-    /// Whether its code is on the disk, or need not be.
-    kept: AtomicBool,
+    /// Set once its code is in the code cache, or was taken from it.
+    cached: AtomicBool,
     alive: Arc<AtomicUsize>,
 }
 
-/// What a process holds for guests, for people and scripts.
+/// Resources that the process holds for guests, as `herd status` shows them.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct EngineStatus {
     /// Guests whose code is in memory. Nodes of one process share it.
     pub compiled: usize,
-    /// What is in use of the pool that instances are allocated from. None where this machine has no address space for
-    /// one.
+    /// Usage of the instance pool. None if the machine has too little address space for one.
     pub pool: Option<PoolStatus>,
 }
 
-/// What is in use of the pool, as wasmtime itself counts it: of all nodes of the process.
+/// Usage of the instance pool by all nodes of the process, as wasmtime counts it.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct PoolStatus {
     /// Instances of guests.
@@ -71,43 +86,47 @@ pub struct PoolStatus {
 }
 
 impl Engine {
-    /// Makes the engine and starts the thread that ticks its epoch.
+    /// Creates the engine and starts the thread that ticks its epoch. Compiled guests are not cached on disk.
     ///
     /// # Errors
     ///
-    /// The machine does not offer what wasmtime needs.
+    /// The machine lacks something that wasmtime needs, or the thread does not start.
     pub fn new(limits: Limits) -> Result<Arc<Self>, EngineError> {
         Self::make(limits, None)
     }
 
-    /// Makes the engine, and keeps what it compiles in a directory.
+    /// Creates the engine with a cache of compiled guests in `directory`.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new). A directory that cannot be used is not used, and that is said in the log.
-    pub fn with_code_in(limits: Limits, directory: &Path) -> Result<Arc<Self>, EngineError> {
+    /// As [`new`](Self::new). An unusable directory is no error: it is logged, and the engine runs without a cache.
+    pub fn with_code_cache(limits: Limits, directory: &Path) -> Result<Arc<Self>, EngineError> {
         Self::make(limits, Some(directory))
     }
 
     fn make(limits: Limits, code: Option<&Path>) -> Result<Arc<Self>, EngineError> {
+        // The pool reserves terabytes of address space, which a machine with 39 address bits refuses. Such a machine still
+        // serves, with instances that are allocated one by one.
         let engine = wasmtime::Engine::new(&pooled(limits))
             .or_else(|_| wasmtime::Engine::new(&config()))
             .map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
+        // The asynchronous linking of WASI: the synchronous one starts a runtime inside the worker's runtime when a guest
+        // prints or panics, and that panics the host.
         let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
-            .and_then(|()| NodeLogic::add_to_linker::<_, Guest>(&mut linker, |guest| guest));
+            .and_then(|()| NodeLogic::add_to_linker::<_, HostState>(&mut linker, |state| state));
         linked.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         tick(engine.weak(), limits.deadline / TICKS_PER_DEADLINE).map_err(EngineError::Thread)?;
         let code = code.and_then(|directory| {
             CodeCache::open(directory, &engine)
-                .inspect_err(|error| tracing::warn!(path = %directory.display(), %error, "compiled code is not kept"))
+                .inspect_err(|error| tracing::warn!(path = %directory.display(), %error, "the cache of compiled code is not used"))
                 .ok()
         });
         let (compiled, compiled_alive) = (Mutex::default(), Arc::default());
         Ok(Arc::new(Self { engine, linker, limits, code, compiled, compiled_alive }))
     }
 
-    /// What it holds.
+    /// Returns the resources in use.
     #[must_use]
     pub fn status(&self) -> EngineStatus {
         let pool = self.engine.pooling_allocator_metrics().map(|pool| PoolStatus {
@@ -120,36 +139,39 @@ impl Engine {
         EngineStatus { compiled: self.compiled_alive.load(Ordering::Relaxed), pool }
     }
 
-    /// What a guest may use.
+    /// Returns the limits of each guest instance.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Says what a guest imports and exports, and whether this host can run it.
+    /// Compiles a guest and reports its imports, exports, form, and every reason why this host cannot run it. Takes as long as
+    /// a compilation: tens to hundreds of milliseconds.
     ///
     /// # Errors
     ///
-    /// The bytes are no component. Nothing changed.
+    /// The bytes are not a component, or do not compile. Nothing changed.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
         let component = self.parse_and_compile(bytes)?;
         let mut inspection = inspect::inspect(&self.engine, &component, Digest::of(bytes), bytes.len());
         if inspection.problems.is_empty() && inspection.exports_forms() {
             match self.native_form(&component) {
                 Ok(form) => inspection.form = Some(form),
-                Err(why) => inspection.problems.push(format!("does not say which form it writes: {why}")),
+                Err(why) => inspection.problems.push(format!("does not return its native form: {why}")),
             }
         }
         Ok(inspection)
     }
 
-    /// Parses, compiles and links a guest. Takes tens to hundreds of milliseconds: not for a worker thread.
+    /// Parses, compiles and links a guest, or returns it if a generation of this process holds it already. Takes tens to
+    /// hundreds of milliseconds: never call it on a worker thread.
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let digest = Digest::of(bytes);
         let mut cache = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
+        // A hit in the code cache skips the compiler and no check below: the contract of this host may have changed since.
         let found = self.code.as_ref().and_then(|code| code.find(&self.engine, digest));
         let was_there = found.is_some();
         let component = found.map_or_else(|| self.parse_and_compile(bytes), Ok)?;
@@ -161,8 +183,9 @@ impl Engine {
         let pre = self.linker.instantiate_pre(&component).and_then(NodeLogicPre::new).map_err(checked)?;
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
-        let (kept, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
-        let compiled = Arc::new(Compiled { pre, digest, exports_forms, kept, alive });
+        let (cached, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
+        let compiled = Arc::new(Compiled { pre, digest, exports_forms, cached, alive });
+        // Swept on insertion only: a dead entry is a digest and a pointer, and guests are loaded rarely.
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
@@ -171,23 +194,24 @@ impl Engine {
     fn native_form(&self, component: &Component) -> Result<u32, String> {
         let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new);
         let pre = pre.map_err(|error| format!("{error:#}"))?;
-        let present = Census::default().count(GenerationId(0));
-        let native = FormsInstance::new(&pre, self.limits, "", present).and_then(|mut instance| instance.native());
+        let guard = InstanceCount::default().add(GenerationId(0));
+        let native = FormsInstance::new(&pre, self.limits, "", guard).and_then(|mut instance| instance.native());
         native.map_err(|fault| fault.to_string())
     }
 
-    /// Keeps the code of a guest on the disk, if it is not there yet. Waits for the disk. Only for what passed its check:
-    /// code that no node can run would drive out code that one may need.
-    pub(crate) fn keep_code(&self, compiled: &Compiled) {
+    /// Writes the code of a guest to the code cache, unless it is there. Waits for the disk. Call it only for a guest that
+    /// serves: code that no node can run would evict code that one needs.
+    pub(crate) fn cache_code(&self, compiled: &Compiled) {
         if let Some(code) = &self.code
-            && !compiled.kept.swap(true, Ordering::Relaxed)
+            // Swapped before the write: of several nodes in this process, one writes. The flag guards no data, hence relaxed.
+            && !compiled.cached.swap(true, Ordering::Relaxed)
         {
-            code.keep(compiled.digest, compiled.pre.instance_pre().component());
+            code.insert(compiled.digest, compiled.pre.instance_pre().component());
         }
     }
 
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        inspect::recognise(bytes)?;
+        inspect::check_header(bytes)?;
         Component::new(&self.engine, bytes)
             .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {NOT_COMPILED}") })
     }
@@ -199,10 +223,10 @@ impl Drop for Compiled {
     }
 }
 
-/// The engine could not be made.
+/// The engine could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The machine does not offer what wasmtime needs. The node does not start.
+    /// The machine lacks something that wasmtime needs. The node does not start.
     #[error("this machine cannot run guests: {0}")]
     Unsupported(String),
     /// The thread that ticks the epoch did not start. The node does not start.
@@ -212,6 +236,7 @@ pub enum EngineError {
 
 fn config() -> Config {
     let mut config = Config::new();
+    // Concurrency support costs 400 ns per call and serves WASI 0.3 only, which guests do not use.
     config
         .concurrency_support(false)
         .epoch_interruption(true)
@@ -221,8 +246,7 @@ fn config() -> Config {
     config
 }
 
-/// With a pool, a fresh instance costs some 30 µs instead of twice that. It reserves address space, which a
-/// machine with few address bits refuses; then instances are allocated one by one.
+/// Configuration with an instance pool, which halves the cost of a fresh instance to about 30 µs.
 fn pooled(limits: Limits) -> Config {
     let workers = u32::try_from(worker::slots()).unwrap_or(u32::MAX);
     let instances = workers.saturating_mul(INSTANCES_PER_WORKER).clamp(INSTANCES_MIN, INSTANCES_MAX);
@@ -241,11 +265,12 @@ fn pooled(limits: Limits) -> Config {
     config
 }
 
-/// Ticks the epoch for as long as the engine lives.
+/// Starts the thread that ticks the epoch for as long as the engine lives.
 fn tick(engine: wasmtime::EngineWeak, every: Duration) -> std::io::Result<()> {
     let ticks = move || {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
+            // Not held while asleep, or this thread would keep the engine alive for ever.
             drop(engine);
             std::thread::sleep(every);
         }
@@ -253,23 +278,25 @@ fn tick(engine: wasmtime::EngineWeak, every: Duration) -> std::io::Result<()> {
     std::thread::Builder::new().name("herd-deadline".into()).spawn(ticks).map(drop)
 }
 
-/// What to do about a component that does not compile. wasmtime says what is wrong, and not to whom.
+/// Advice for the author of a component that does not compile: wasmtime names the problem, not the remedy.
 const NOT_COMPILED: &str = "if the file was cut short or damaged, build or copy it again; \
     if it asks for more than this host compiles, build it with `--target wasm32-wasip2`";
-/// How finely a deadline is kept: a guest is stopped at most a fifth of it late.
+/// Epoch ticks per deadline. With 5, a guest is stopped at most a fifth of its deadline late.
 const TICKS_PER_DEADLINE: u32 = 5;
-/// What a guest may recurse into. Deep recursion is a fault of the guest and ends as a trap.
+/// Stack of a guest, in bytes. A guest that recurses deeper traps.
 const WASM_STACK_BYTES: usize = 512 << 10;
-/// What the host's functions need on top of the guest's frames.
+/// Stack of host functions above the frames of the guest, in bytes.
 const HOST_STACK_BYTES: usize = 512 << 10;
-/// Five nodes in one process, and four generations each at the moment of a swap, each with an instance that decides and one
-/// that converts; with half as many to spare.
+/// Five nodes in one process, with four generations each during a swap, each with one instance that decides and one that
+/// converts: 40. Half as many again are spare.
 const INSTANCES_PER_WORKER: u32 = 60;
 const INSTANCES_MIN: u32 = 256;
-/// Each reserves some 6 GiB of address space; this is a third of what 47 bits hold.
+/// Each reserves about 6 GiB of address space; in total a third of 47 bits.
 const INSTANCES_MAX: u32 = 8192;
 const WASM_PAGE_BYTES: usize = 64 << 10;
-/// Measured for a guest of this size: 128 KiB is cheaper than none, and 1 MiB is dearer than none.
+/// Bytes of a freed memory that stay resident. Measured for the default guest: 128 KiB makes a fresh instance cheaper, 1 MiB
+/// makes it dearer, because clearing it dominates.
 const KEEP_RESIDENT_BYTES: usize = 128 << 10;
-/// Two generations' worth for a few workers; the slots of an older one are given back.
+/// Freed slots that stay bound to their module: enough for two generations on a few workers. Slots beyond that are
+/// returned.
 const UNUSED_WARM_SLOTS_MAX: u32 = 8;

@@ -1,11 +1,14 @@
-//! What a guest imports and exports, and whether this host can run it: a verdict in words.
+//! Inspection of a guest from outside: imports, exports, and every reason why this host cannot run it.
+//!
+//! Owns the stages of loading and the texts of refusals, which say what the author of the guest has to do. It runs no guest
+//! code. Bounds: none of its own; the size of a guest is limited where it arrives.
 
+use herd_model::Digest;
 use herd_sdk::forms::FIRST_FORM;
 use serde::Serialize;
 use wasmtime::component::Component;
 
 use crate::sandbox::bindings::{PACKAGE, VERSION};
-use herd_model::Digest;
 
 /// The stages of a swap that can fail before anything changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -13,11 +16,11 @@ use herd_model::Digest;
 pub enum Stage {
     /// The bytes are a component.
     Parsed,
-    /// It is machine code now.
+    /// The component compiles to machine code.
     Compiled,
-    /// Its imports are there, its exports are what the host calls, and it takes its settings.
+    /// Its imports and exports fit the contract, an instance starts, and it accepts its settings.
     Checked,
-    /// Its transcripts hold, and it stands what this node decided lately.
+    /// Its transcripts pass, and it decides the recent calls of this node without a fault.
     Rehearsed,
 }
 
@@ -32,30 +35,30 @@ impl std::fmt::Display for Stage {
     }
 }
 
-/// A guest was refused. Its author is at fault; nothing changed.
+/// A guest was refused. Its author is at fault. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not {stage}: {reason}")]
 pub struct LoadError {
-    /// The stage it did not reach.
+    /// The stage that it did not reach.
     pub stage: Stage,
-    /// Why, in words that say what to do.
+    /// The reason, with what to do about it.
     pub reason: String,
 }
 
-/// A guest, looked at from outside.
+/// Facts about a guest that [`Engine::inspect`](crate::Engine::inspect) finds. Its `Display` is the output of `herd inspect`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
-    /// The SHA-256 of the guest.
+    /// SHA-256 of the guest, in hex.
     pub digest: String,
-    /// In bytes.
+    /// Size of the guest, in bytes.
     pub size_bytes: usize,
-    /// What it imports.
+    /// Imported interfaces, with versions.
     pub imports: Vec<String>,
-    /// What it exports.
+    /// Exported interfaces, with versions.
     pub exports: Vec<String>,
-    /// The form in which it reads and writes records. None if it does not say, though it should.
+    /// Form in which it reads and writes records. None if it exports `forms` and the call for its native form failed.
     pub form: Option<u32>,
-    /// Why this host cannot run it. Empty if it can.
+    /// Reasons why this host cannot run it. Empty if it can.
     pub problems: Vec<String>,
 }
 
@@ -80,26 +83,27 @@ impl std::fmt::Display for Inspection {
     }
 }
 
-/// Tells a component from everything else that people pass.
+/// Checks by its first bytes that a file is a component.
 ///
 /// # Errors
 ///
-/// What the bytes are instead.
-pub(crate) fn recognise(bytes: &[u8]) -> Result<(), LoadError> {
+/// It is something else, which the reason names.
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
+    // Checked before the parser, whose message for any of these is an offset.
     let reason = match bytes {
         [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
         [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
             "a core module, not a component; build it with `--target wasm32-wasip2`"
         }
         [b'\0', b'a', b's', b'm', ..] => "a component of a version that this host does not know",
-        [0x7f, b'E', b'L', b'F', ..] => "native code; only components are taken, not what was compiled from one",
+        [0x7f, b'E', b'L', b'F', ..] => "native code; a guest is a component, not machine code compiled from one",
         [] => "the file is empty",
         _ => "not WebAssembly; a guest is a component, built with `--target wasm32-wasip2`",
     };
     Err(LoadError { stage: Stage::Parsed, reason: reason.into() })
 }
 
-/// Looks at a component that compiled.
+/// Lists imports, exports and problems of a compiled component.
 pub(crate) fn inspect(
     engine: &wasmtime::Engine,
     component: &Component,
@@ -120,7 +124,7 @@ pub(crate) fn inspect(
 }
 
 impl Inspection {
-    /// Whether the guest converts records of other forms.
+    /// True if the guest converts records of other forms.
     pub(crate) fn exports_forms(&self) -> bool {
         self.exports.contains(&forms_export())
     }
@@ -129,6 +133,7 @@ impl Inspection {
 fn import_problem(name: &str) -> Option<String> {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     let (package, item) = interface.split_once('/')?;
+    // The linker would refuse most of these too, but not in terms of the contract, and not all of them at once.
     match package {
         PACKAGE if !INTERFACES.contains(&item) => {
             Some(format!("imports {name}, and {PACKAGE}@{VERSION} of this host has no `{item}`; {REBUILD}"))
@@ -157,7 +162,8 @@ fn export_problem(exports: &[String]) -> Option<String> {
     })
 }
 
-/// A guest that exports another version of `forms` would be taken for one that writes the first form.
+/// Refuses another version of `forms`. Without this check such a guest would pass for one that writes the first form, and its
+/// records would be kept under the wrong form.
 fn forms_problem(exports: &[String]) -> Option<String> {
     let wanted = forms_export();
     let other = exports.iter().find(|name| name.split('@').next() == wanted.split('@').next())?;
@@ -168,11 +174,12 @@ fn forms_export() -> String {
     format!("{PACKAGE}/forms@{VERSION}")
 }
 
-/// What to do about another version of the contract.
+/// Advice for a guest built against another version of the contract.
 const REBUILD: &str = "build it with the herd-sdk of this host";
+/// Advice for a guest built against another version of WASI.
 const WASI: &str = "build it with `--target wasm32-wasip2`";
-/// What to do about an import of something else.
+/// Advice for an import that is neither of the contract nor of WASI.
 const NOT_OFFERED: &str =
     "take out what uses it, which may be a dependency; what a node does for a guest is an effect of herd-sdk";
-/// What a guest may import of the contract.
+/// Interfaces of the contract that a guest may import.
 const INTERFACES: [&str; 3] = ["records", "types", "effects"];

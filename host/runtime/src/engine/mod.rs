@@ -1,4 +1,4 @@
-//! The engine of the process: compiling, inspecting and caching guests.
+//! The engine of the process: compiles, inspects and caches guests, and runs background work at low priority.
 
 pub(crate) mod background;
 pub(crate) mod code_cache;

@@ -22,7 +22,7 @@ use crate::forms::cache::ConversionCache;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::forms_instance::FormsInstance;
-use crate::sandbox::instance_count::Census;
+use crate::sandbox::instance_count::InstanceCount;
 
 /// Converter of one generation.
 pub(crate) struct Converter {
@@ -30,7 +30,7 @@ pub(crate) struct Converter {
     compiled: Arc<Compiled>,
     settings: Settings,
     /// Counter of its instances, which count as instances of the generation.
-    census: (Census, GenerationId),
+    instances: (InstanceCount, GenerationId),
     native: u32,
     slots: Box<[Mutex<Slot>]>,
 }
@@ -51,14 +51,14 @@ impl Converter {
         engine: &Arc<Engine>,
         compiled: &Arc<Compiled>,
         settings: &Settings,
-        (census, id): (&Census, GenerationId),
+        (instances, id): (&InstanceCount, GenerationId),
     ) -> Result<Self, Fault> {
-        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node, census.count(id))?.native()?;
+        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node, instances.add(id))?.native()?;
         Ok(Self {
             engine: Arc::clone(engine),
             compiled: Arc::clone(compiled),
             settings: settings.clone(),
-            census: (census.clone(), id),
+            instances: (instances.clone(), id),
             native,
             slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
         })
@@ -112,9 +112,9 @@ impl Converter {
     }
 
     fn instance(&self) -> Result<FormsInstance, Fault> {
-        let (census, id) = &self.census;
-        let (limits, present) = (self.engine.limits(), census.count(*id));
-        let mut instance = FormsInstance::new(&self.compiled.pre, limits, &self.settings.node, present)?;
+        let (instances, id) = &self.instances;
+        let (limits, guard) = (self.engine.limits(), instances.add(*id));
+        let mut instance = FormsInstance::new(&self.compiled.pre, limits, &self.settings.node, guard)?;
         instance.configure(&self.settings)?;
         Ok(instance)
     }

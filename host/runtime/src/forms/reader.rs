@@ -61,7 +61,7 @@ impl RecordReader {
     }
 
     #[cold]
-    fn convert(&self, form: u32, bytes: &[u8], budget: &mut ConversionBudget) -> Option<Vec<u8>> {
+    fn convert_bytes(&self, form: u32, bytes: &[u8], budget: &mut ConversionBudget) -> Option<Vec<u8>> {
         let own = self.own.iter().cloned().map(|own| (own, Conversion::Upgrade { from: form, bytes }));
         // Lazy, because the usual case is that the generation itself converts.
         let others = iter::once_with(|| self.registry.writers_of(form)).flatten();
@@ -91,17 +91,17 @@ impl RecordView for RecordReader {
         self.native
     }
 
-    fn show(&self, found: Found, budget: &mut ConversionBudget) -> Option<Found> {
+    fn convert(&self, found: Found, budget: &mut ConversionBudget) -> Option<Found> {
         if found.form == self.native {
             return Some(found);
         }
-        let bytes = self.convert(found.form, &found.bytes, budget)?;
+        let bytes = self.convert_bytes(found.form, &found.bytes, budget)?;
         Some(Found { rank: found.rank, form: self.native, bytes })
     }
 
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
+    fn convert_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
         let mut budget = ConversionBudget::default();
-        ConvertedReports::convert(reports, self.native, |form, bytes| self.convert(form, bytes, &mut budget))
+        ConvertedReports::convert(reports, self.native, |form, bytes| self.convert_bytes(form, bytes, &mut budget))
     }
 }
 

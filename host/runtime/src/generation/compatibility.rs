@@ -1,15 +1,17 @@
-//! What a swap asks of a candidate that reads or writes records in another form than the active generation.
+//! Compatibility of a candidate with the active generation when their record forms differ.
 //!
-//! It has to read what is there: once the active generation is gone, nobody else converts for it. And where there is to be a
-//! way back, what it writes has to be readable by what the node goes back to.
+//! The candidate must upgrade the records that exist: once the active generation is gone, no other guest converts for it. Where
+//! a way back is required, the records that it writes must be readable by the generation that the node would roll back to.
 //!
-//! *Checked* asks with an empty record, to which whoever knows the form says that it is malformed, or takes it. *Rehearsed*
-//! goes through the records that the recorded calls looked up or brought, and those that the candidate would have kept.
+//! *Checked* probes the form with an empty record: a guest that knows the form accepts it or calls it malformed, one that does
+//! not says so. *Rehearsed* converts the records that the recorded calls looked up or brought, and those that the candidate
+//! would have kept.
 //!
 //! Knows nothing of swaps. Bounds: those of a conversion, for each record of the recorder.
 
 use std::borrow::Cow;
 
+use herd_model::SwapOptions;
 use herd_sdk::batch::read_reports;
 use herd_sdk::{Decision, Effect, Keep};
 
@@ -17,46 +19,46 @@ use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::budget::ConversionBudget;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{Asked, Recorded};
+use crate::sandbox::call::{OwnedCall, RecordedCall};
 
-/// Whether what a candidate writes has to be readable by the generation before it.
+/// Requirement that a candidate can downgrade its records to the form of the active generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum WayBack {
-    /// Nobody asked for that.
+pub(crate) enum DowngradeRequirement {
+    /// Not required: the swap may be irreversible.
     #[default]
-    NotAsked,
-    /// The operator did.
+    NotRequired,
+    /// Required by the operator with `--reversible`.
     Reversible,
-    /// It will decide beside the active generation.
-    Beside,
+    /// Required because both generations will decide at the same time: a canary or a shadow.
+    Concurrent,
 }
 
-impl WayBack {
-    /// As an operator wishes it.
+impl DowngradeRequirement {
+    /// The requirement of a swap with these options.
     #[must_use]
-    pub(crate) fn wished(reversible: bool) -> Self {
-        if reversible { Self::Reversible } else { Self::NotAsked }
+    pub(crate) fn for_swap(options: SwapOptions) -> Self {
+        if options.reversible { Self::Reversible } else { Self::NotRequired }
     }
 }
 
-/// A candidate, and the generation that is active before it.
+/// Checks a candidate against the active generation.
 #[derive(Clone, Copy)]
-pub(crate) struct FormRules<'a> {
+pub(crate) struct Compatibility<'a> {
     candidate: &'a Generation,
     active: &'a Generation,
-    way_back: WayBack,
+    downgrade: DowngradeRequirement,
 }
 
-impl<'a> FormRules<'a> {
-    pub(crate) fn new(candidate: &'a Generation, active: &'a Generation, way_back: WayBack) -> Self {
-        Self { candidate, active, way_back }
+impl<'a> Compatibility<'a> {
+    pub(crate) fn new(candidate: &'a Generation, active: &'a Generation, downgrade: DowngradeRequirement) -> Self {
+        Self { candidate, active, downgrade }
     }
 
-    /// Asks whether the candidate knows the form of the active generation at all.
+    /// Checks that the candidate knows the form of the active generation.
     ///
     /// # Errors
     ///
-    /// It does not, in words that say what to do.
+    /// It does not. The reason says what its author can do.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let (native, active) = (self.candidate.form(), self.active.form());
         if native == active {
@@ -70,7 +72,7 @@ impl<'a> FormRules<'a> {
                 self.active.id()
             ));
         }
-        if self.way_back != WayBack::NotAsked
+        if self.downgrade != DowngradeRequirement::NotRequired
             && downgrade(self.candidate, active, b"") == Err(NotConverted::UnknownForm)
         {
             return checked(self.irreversible("cannot downgrade"));
@@ -78,54 +80,57 @@ impl<'a> FormRules<'a> {
         Ok(())
     }
 
-    /// Asks whether the candidate reads what a recorded call looked up or brought, if the active generation does.
+    /// Checks that the candidate reads the records that a recorded call looked up or brought, as far as the active generation
+    /// does.
     ///
     /// # Errors
     ///
-    /// The first record that it does not read.
-    pub(crate) fn reads(&self, recorded: &Recorded) -> Result<(), LoadError> {
+    /// Names the first record that it does not read.
+    pub(crate) fn check_reads(&self, recorded: &RecordedCall) -> Result<(), LoadError> {
         for read in &recorded.reads {
             if let Some(found) = &read.found {
-                self.read(&read.key, found.form, &found.bytes)?;
+                self.check_read(&read.key, found.form, &found.bytes)?;
             }
         }
-        if let Asked::Reports(reports) = &recorded.asked {
+        if let OwnedCall::Reports(reports) = &recorded.call {
             for report in read_reports(reports.bytes(), reports.words()) {
-                self.read(report.key, report.form, report.bytes)?;
+                self.check_read(report.key, report.form, report.bytes)?;
             }
         }
         Ok(())
     }
 
-    /// Asks whether the candidate can read what it would have kept, and what it replaces could where that is wanted.
+    /// Checks that the candidate can read the records that it would have kept, and, where required, that the active generation
+    /// can.
     ///
     /// # Errors
     ///
-    /// The first record that they cannot read.
-    pub(crate) fn keeps(&self, decision: &Decision) -> Result<(), LoadError> {
+    /// Names the first record that they cannot read.
+    pub(crate) fn check_keeps(&self, decision: &Decision) -> Result<(), LoadError> {
         let keeps = decision.effects.iter().filter_map(|effect| match effect {
             Effect::Keep(keep) => Some(keep),
             _ => None,
         });
-        keeps.into_iter().try_for_each(|keep| self.keep(decision, &keep))
+        keeps.into_iter().try_for_each(|keep| self.check_keep(decision, &keep))
     }
 
-    fn read(&self, key: &[u8], form: u32, bytes: &[u8]) -> Result<(), LoadError> {
+    fn check_read(&self, key: &[u8], form: u32, bytes: &[u8]) -> Result<(), LoadError> {
         if form == self.candidate.form() {
             return Ok(());
         }
+        // A record that the active generation cannot read either is lost to the guests already: no reason to refuse this one.
         let active_reads = form == self.active.form() || upgrade(self.active, form, bytes).is_ok();
         match upgrade(self.candidate, form, bytes) {
             Err(why) if active_reads => rehearsed(format!(
                 "it cannot upgrade a record of form {form} that this node had lately, that of \"{}\": {why}; its \
                  forms.upgrade has to handle that (--unrehearsed does not try it)",
-                shown(key)
+                printable_key(key)
             )),
             _ => Ok(()),
         }
     }
 
-    fn keep(&self, decision: &Decision, keep: &Keep) -> Result<(), LoadError> {
+    fn check_keep(&self, decision: &Decision, keep: &Keep) -> Result<(), LoadError> {
         let (native, active) = (self.candidate.form(), self.active.form());
         let (key, bytes) = (decision.bytes(keep.key), decision.bytes(keep.bytes));
         let bytes: Cow<'_, [u8]> = if keep.form == native {
@@ -138,18 +143,19 @@ impl<'a> FormRules<'a> {
                         "it keeps a record of form {}, that of \"{}\", and reads form {native}: {why}; export forms, \
                          whose native says which form it writes",
                         keep.form,
-                        shown(key)
+                        printable_key(key)
                     ));
                 }
             }
         };
-        if native == active || self.way_back == WayBack::NotAsked {
+        if native == active || self.downgrade == DowngradeRequirement::NotRequired {
             return Ok(());
         }
         match downgrade(self.candidate, active, &bytes) {
             Ok(_) => Ok(()),
             Err(why) => {
-                let what = format!("cannot downgrade a record that it would have kept, that of \"{}\",", shown(key));
+                let what =
+                    format!("cannot downgrade a record that it would have kept, that of \"{}\",", printable_key(key));
                 rehearsed(format!("{}: {why}", self.irreversible(&what)))
             }
         }
@@ -157,12 +163,12 @@ impl<'a> FormRules<'a> {
 
     fn irreversible(&self, what: &str) -> String {
         let (native, active, id) = (self.candidate.form(), self.active.form(), self.active.id());
-        match self.way_back {
-            WayBack::NotAsked | WayBack::Reversible => format!(
+        match self.downgrade {
+            DowngradeRequirement::NotRequired | DowngradeRequirement::Reversible => format!(
                 "not reversible: it writes form {native} and {what} to form {active}, which generation {id} reads; export \
                  forms.downgrade for form {active}, or swap without --reversible"
             ),
-            WayBack::Beside => format!(
+            DowngradeRequirement::Concurrent => format!(
                 "it writes form {native} and {what} to form {active}, which generation {id} reads, beside which it would \
                  decide; export forms.downgrade for form {active}"
             ),
@@ -170,12 +176,12 @@ impl<'a> FormRules<'a> {
     }
 }
 
-/// Converts a record to the form of a generation, by its own means.
+/// Converts a record to the form of a generation with its own converter.
 fn upgrade(generation: &Generation, from: u32, bytes: &[u8]) -> Result<Vec<u8>, NotConverted> {
     convert(generation, Conversion::Upgrade { from, bytes })
 }
 
-/// Converts a record from the form of a generation, by its own means.
+/// Converts a record from the form of a generation with its own converter.
 pub(crate) fn downgrade(generation: &Generation, to: u32, bytes: &[u8]) -> Result<Vec<u8>, NotConverted> {
     convert(generation, Conversion::Downgrade { to, bytes })
 }
@@ -189,8 +195,9 @@ fn rehearsed(reason: String) -> Result<(), LoadError> {
     Err(LoadError { stage: Stage::Rehearsed, reason })
 }
 
-fn shown(key: &[u8]) -> impl std::fmt::Display {
+fn printable_key(key: &[u8]) -> impl std::fmt::Display {
     key[..key.len().min(KEY_SHOWN_MAX)].escape_ascii().to_string()
 }
 
+/// Bytes of a key in a refusal: enough to recognize it, and a refusal stays a line.
 const KEY_SHOWN_MAX: usize = 120;

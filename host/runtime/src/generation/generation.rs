@@ -1,13 +1,17 @@
 //! A generation: one guest, checked and configured for one node, with a warm instance per worker thread.
 //!
-//! When the last reference to a generation goes, its instances, and with the last generation of a digest its code, go too.
+//! Owns the instances. Dropping the last reference to a generation drops them, and with the last generation of a digest in the
+//! process its code. Knows nothing of other generations, and not whether it serves.
+//!
+//! Bounds: one instance per worker thread and one for all other threads; as many that convert records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use herd_model::GenerationId;
+use herd_model::{Digest, GenerationId};
 use herd_sdk::{Description, Records, Settings};
+use herd_sys::workers as worker;
 use serde::Serialize;
 
 use crate::engine::engine::{Compiled, Engine};
@@ -15,25 +19,23 @@ use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::converter::Converter;
 use crate::forms::reader::RecordReader;
 use crate::forms::registry::FormsRegistry;
-use crate::generation::instance_slot::{FirstCalls, Slot};
+use crate::generation::instance_slot::{FirstCalls, InstanceSlot};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::instance_count::Census;
-use crate::sandbox::logic_instance::Instance;
+use crate::sandbox::instance_count::InstanceCount;
+use crate::sandbox::logic_instance::LogicInstance;
 use crate::sandbox::record_view::RecordView;
-use herd_model::Digest;
-use herd_sys::workers as worker;
 
-/// What the generations of one node have in common.
+/// State that the generations of one node share.
 #[derive(Clone, Default)]
-pub(crate) struct Common {
-    /// Where their instances are counted.
-    pub(crate) census: Census,
-    /// By whom records are converted that one of them cannot convert.
+pub(crate) struct GenerationContext {
+    /// Count of their instances.
+    pub(crate) instances: InstanceCount,
+    /// Converters of all of them: one generation may convert records that another cannot.
     pub(crate) forms: Arc<FormsRegistry>,
 }
 
-/// One guest, ready to serve one node.
-pub struct Generation {
+/// One guest, ready to decide for one node.
+pub(crate) struct Generation {
     id: GenerationId,
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
@@ -41,43 +43,45 @@ pub struct Generation {
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
     reading: Arc<RecordReader>,
-    census: Census,
-    slots: Box<[Slot]>,
+    instances: InstanceCount,
+    slots: Box<[InstanceSlot]>,
     first_calls: FirstCalls,
     since_s: AtomicU64,
     faults: AtomicU64,
-    /// It was sent back in its probation: it rescues nobody, and nobody goes back to it.
+    /// Failed its probation, or as a canary: it decides no fallback, and no rollback returns to it.
     failed: AtomicBool,
-    /// A swap waits for it to go.
+    /// Set while a swap waits for the last reference to go.
     retiring: AtomicBool,
 }
 
 impl Generation {
-    /// Compiles and checks a guest: its imports, its exports, and that it takes its settings.
+    /// Compiles and checks a guest: its imports, its exports, and that it accepts its settings. Takes up to hundreds of
+    /// milliseconds: never call it on a worker thread.
     ///
     /// # Errors
     ///
-    /// The stage that failed, and why. Nothing changed.
+    /// Returns the stage that failed and the reason. Nothing changed.
     pub(crate) fn load(
         engine: &Arc<Engine>,
         id: GenerationId,
         bytes: &[u8],
         settings: Settings,
         records: Arc<dyn Records + Send + Sync>,
-        common: &Common,
+        context: &GenerationContext,
     ) -> Result<Self, LoadError> {
-        let Common { census, forms } = common;
+        let GenerationContext { instances, forms } = context;
         let compiled = engine.compile(bytes)?;
-        let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: unfit(&fault) };
+        let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: check_failure(&fault) };
         let converter =
-            compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (census, id))).transpose();
+            compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (instances, id))).transpose();
         let reading = Arc::new(RecordReader::new(converter.map_err(checked)?).with_registry(forms));
         let looked_up = Arc::clone(&records);
         let view: Arc<dyn RecordView> = reading.clone();
-        let made = Instance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, census.count(id));
+        let made = LogicInstance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, instances.add(id));
         let mut instance = made.map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
-        let slots: Box<[Slot]> = (0..worker::slots()).map(|_| Slot::default()).collect();
+        // The instance that passed the check goes to the first worker, warm: this thread decides nothing.
+        let slots: Box<[InstanceSlot]> = (0..worker::slots()).map(|_| InstanceSlot::default()).collect();
         if let Some(slot) = slots.first() {
             slot.put(instance);
         }
@@ -89,7 +93,7 @@ impl Generation {
             settings,
             records,
             reading,
-            census: census.clone(),
+            instances: instances.clone(),
             slots,
             first_calls: FirstCalls::default(),
             since_s: AtomicU64::new(now_s()),
@@ -99,71 +103,71 @@ impl Generation {
         })
     }
 
-    /// The number of this generation on its node.
+    /// Returns its number on its node.
     #[must_use]
-    pub fn id(&self) -> GenerationId {
+    pub(crate) fn id(&self) -> GenerationId {
         self.id
     }
 
-    /// Keeps its code on the disk, if it is not there yet. Waits for the disk: after whatever somebody waits for.
-    pub(crate) fn keep_code(&self) {
-        self.engine.keep_code(&self.compiled);
+    /// Writes its code to the code cache, if it is not there. Waits for the disk: call it once nothing else has to wait.
+    pub(crate) fn cache_code(&self) {
+        self.engine.cache_code(&self.compiled);
     }
 
-    /// What names the guest.
+    /// Returns the digest of the guest.
     #[must_use]
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.compiled.digest
     }
 
-    /// The form it reads and writes.
+    /// Returns the form that it reads and writes.
     pub(crate) fn form(&self) -> u32 {
         self.reading.native()
     }
 
-    /// What it converts records of other forms with, if it can.
+    /// Returns its converter. None if the guest exports no `forms`.
     pub(crate) fn converter(&self) -> Option<&Arc<Converter>> {
         self.reading.converter()
     }
 
-    /// What it was configured with.
+    /// Returns its settings.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// It becomes the active one.
-    pub(crate) fn serves_from_now(&self) {
+    /// Notes the time at which it becomes active.
+    pub(crate) fn mark_active(&self) {
         self.since_s.store(now_s(), Ordering::Relaxed);
     }
 
-    /// It has failed its probation.
-    pub(crate) fn fail(&self) {
+    /// Marks it as failed: on probation, or as a canary.
+    pub(crate) fn mark_failed(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// It is to go: whoever holds it without need lets go.
+    /// Asks background work to give up its reference.
     pub(crate) fn retire(&self) {
         self.retiring.store(true, Ordering::Relaxed);
     }
 
-    /// It is not to go after all.
-    pub(crate) fn stay(&self) {
+    /// Withdraws that request: it serves after all.
+    pub(crate) fn cancel_retirement(&self) {
         self.retiring.store(false, Ordering::Relaxed);
     }
 
-    /// Set when it is to go.
+    /// Flag that background work polls. Set when it is to give up its reference.
     pub(crate) fn retiring(&self) -> &AtomicBool {
         &self.retiring
     }
 
-    /// Whether it has failed its probation.
+    /// True if it failed its probation, or as a canary.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// What people want to know of it.
+    /// Returns its status.
     #[must_use]
-    pub fn status(&self) -> GenerationStatus {
+    pub(crate) fn status(&self) -> GenerationStatus {
         GenerationStatus {
             id: self.id,
             digest: self.digest().to_string(),
@@ -179,25 +183,32 @@ impl Generation {
         }
     }
 
-    /// Makes an instance for each worker that has none, so that none has to make it while its clients wait. Takes some
-    /// tens of microseconds each: not for a worker thread. Where there is no room for one, the worker makes it after all.
+    /// Creates an instance in every empty slot, so that no worker has to while its clients wait. Takes tens of microseconds for
+    /// each: not for a worker thread. If the pool has no room, the worker creates it on its first call.
     pub(crate) fn warm(&self) {
         for slot in self.slots.iter().filter(|slot| slot.is_empty()) {
             match self.instance() {
                 Ok(instance) => slot.put(instance),
-                Err(fault) => return tracing::debug!(generation = %self.id, %fault, "not every worker has an instance"),
+                Err(fault) => {
+                    return tracing::debug!(generation = %self.id, %fault, "cannot warm the instances of all workers");
+                }
             }
         }
     }
 
-    /// Makes one call on a warm instance, or on a fresh one where none is warm.
-    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut Instance) -> Result<T, Fault>) -> Result<T, Fault> {
+    /// Makes one call on the warm instance of this thread, or on a fresh one if none is warm.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault, or the host has no room for an instance. The instance is dropped.
+    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut LogicInstance) -> Result<T, Fault>) -> Result<T, Fault> {
         let slot = &self.slots[worker::index()];
-        let first = slot.meet(&self.first_calls);
+        let first = slot.begin_first_call(&self.first_calls);
         let called = slot.take().map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
             if let Some(first) = &first {
-                first.has_instance();
+                first.instance_ready();
             }
+            // On a fault the instance is dropped here: one that trapped must never be entered again.
             let value = call(&mut instance)?;
             Ok((instance, value))
         });
@@ -216,28 +227,33 @@ impl Generation {
         }
     }
 
-    /// A fresh instance, configured.
-    pub(crate) fn instance(&self) -> Result<Instance, Fault> {
+    /// Creates a configured instance.
+    pub(crate) fn instance(&self) -> Result<LogicInstance, Fault> {
         self.make(Arc::clone(&self.records), Arc::clone(&self.reading))
     }
 
-    /// A fresh instance over other records, to decide apart from the node.
-    pub(crate) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<Instance, Fault> {
+    /// Creates a configured instance over other records, for replay and comparison. Its conversions count in no statistic of the
+    /// node.
+    pub(crate) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<LogicInstance, Fault> {
         self.make(records, Arc::new(self.reading.uncounted()))
     }
 
-    fn make(&self, records: Arc<dyn Records + Send + Sync>, reading: Arc<RecordReader>) -> Result<Instance, Fault> {
-        let present = self.census.count(self.id);
-        Instance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, present)
+    fn make(
+        &self,
+        records: Arc<dyn Records + Send + Sync>,
+        reading: Arc<RecordReader>,
+    ) -> Result<LogicInstance, Fault> {
+        let guard = self.instances.add(self.id);
+        LogicInstance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, guard)
     }
 }
 
-/// Why a guest cannot even begin, and where to look.
-fn unfit(fault: &Fault) -> String {
+/// Explains a fault before the first decision, and where to look for its cause.
+fn check_failure(fault: &Fault) -> String {
     match fault {
-        Fault::Settings(bad) => format!("{bad}; the guest wants another `[logic]` table in the configuration"),
+        Fault::Settings(bad) => format!("{bad}; the guest needs another `[logic]` table in the configuration"),
         Fault::NoInstance(_) => fault.to_string(),
-        _ => format!("{fault}; that was before its first line, in its `configure` or `describe`"),
+        _ => format!("{fault}; the fault was in its `configure` or `describe`, before any line"),
     }
 }
 
@@ -245,29 +261,29 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// A generation, for people and scripts.
+/// Status of a generation, as `herd status` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct GenerationStatus {
-    /// Its number on its node.
+    /// Number on its node.
     pub id: GenerationId,
-    /// The SHA-256 of the guest.
+    /// SHA-256 of the guest, in hex.
     pub digest: String,
-    /// What the guest calls itself.
+    /// Name that the guest describes itself by.
     pub name: String,
-    /// Which version it says it is.
+    /// Version that the guest describes itself by.
     pub version: String,
-    /// The command words it knows.
+    /// Commands that the guest describes.
     pub commands: Vec<String>,
-    /// The form in which it reads and writes records.
+    /// Form in which it reads and writes records.
     pub form: u32,
-    /// When it last became active, in seconds since the Unix epoch.
+    /// Time at which it last became active, in seconds since the Unix epoch.
     pub serving_since_s: u64,
-    /// How many of its calls went wrong.
+    /// Calls that faulted.
     pub faults: u64,
-    /// Whether it was sent back in its probation.
+    /// True if it failed its probation, or as a canary.
     pub failed: bool,
-    /// The longest that a worker had to wait for an instance when it made its first call, in microseconds.
+    /// Longest wait of a worker for an instance on its first call, in microseconds. None before the first call.
     pub pause_us_max: Option<f64>,
-    /// The longest that such a first call took with all that is in it, in microseconds.
+    /// Longest first call of a worker including that wait, in microseconds. None before the first call.
     pub first_call_us_max: Option<f64>,
 }

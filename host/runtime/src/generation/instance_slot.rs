@@ -1,95 +1,100 @@
-//! Where one worker keeps the warm instance of one generation, and how long it was held up when it met that generation.
+//! Slot for the warm instance of one generation on one worker, and the time of the first call there.
 //!
-//! An instance is taken out for the time of a call, so no lock is held over guest code. A generation that was swapped in
-//! comes with an instance in each slot, so that no worker makes one while its clients wait; what the first call costs all
-//! the same is measured.
+//! A call takes the instance out and puts it back, so no lock is held while guest code runs. A generation that was swapped in
+//! comes with an instance in every slot, so no worker creates one while its clients wait. The first call of each worker is
+//! measured, because it is the pause that a swap causes.
+//!
+//! Knows nothing of what a call does. Bounds: one instance per slot; two numbers per generation.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::sandbox::logic_instance::Instance;
+use crate::sandbox::logic_instance::LogicInstance;
 
-/// The slot of one worker.
+/// Slot of one worker, or of all threads that are no worker.
 #[derive(Default)]
-pub(crate) struct Slot {
-    instance: Mutex<Option<Instance>>,
-    /// Whether the worker has made a call.
-    met: AtomicBool,
+pub(crate) struct InstanceSlot {
+    /// Locked only to move the instance. A worker finds the lock free: nothing but warm-up touches another thread's slot.
+    instance: Mutex<Option<LogicInstance>>,
+    /// Set by the first call on this slot.
+    called: AtomicBool,
 }
 
-/// The longest times of the first calls on a generation, in nanoseconds. Zero before there was one.
+/// Longest times of the first calls on a generation, in nanoseconds. Zero before the first.
 #[derive(Default)]
 pub(crate) struct FirstCalls {
     pause_ns_max: AtomicU64,
     call_ns_max: AtomicU64,
 }
 
-/// The first call of one worker, under way.
+/// Timer of the first call on a slot.
 pub(crate) struct FirstCall<'a> {
     times: &'a FirstCalls,
     began: Instant,
 }
 
-impl Slot {
-    /// Takes the instance out.
-    pub(crate) fn take(&self) -> Option<Instance> {
+impl InstanceSlot {
+    /// Takes the instance out. The slot is empty until the call puts it back: after a fault it never does, and the next call
+    /// creates a fresh instance.
+    pub(crate) fn take(&self) -> Option<LogicInstance> {
         self.lock().take()
     }
 
-    /// Puts an instance in.
-    pub(crate) fn put(&self, instance: Instance) {
+    /// Puts an instance in. One that is there already is dropped: threads that are no worker share a slot.
+    pub(crate) fn put(&self, instance: LogicInstance) {
         *self.lock() = Some(instance);
     }
 
-    /// Whether there is none.
+    /// True if no instance is in the slot.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_none()
     }
 
-    /// Begins to measure if this is the first call.
+    /// Starts the timer if this is the first call on the slot.
     #[inline]
-    pub(crate) fn meet<'a>(&self, times: &'a FirstCalls) -> Option<FirstCall<'a>> {
-        // Read before it is written: every call comes by here.
-        let is_first = !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed);
+    pub(crate) fn begin_first_call<'a>(&self, times: &'a FirstCalls) -> Option<FirstCall<'a>> {
+        // Read before it is swapped: every call passes here, and a swap would dirty the cache line each time. The flag guards no
+        // data, hence relaxed.
+        let is_first = !self.called.load(Ordering::Relaxed) && !self.called.swap(true, Ordering::Relaxed);
         is_first.then(|| FirstCall { times, began: Instant::now() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Instance>> {
+    fn lock(&self) -> MutexGuard<'_, Option<LogicInstance>> {
         self.instance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl FirstCall<'_> {
-    /// The worker has an instance.
-    pub(crate) fn has_instance(&self) {
+    /// Records the time until the worker had an instance.
+    pub(crate) fn instance_ready(&self) {
         self.times.pause_ns_max.fetch_max(self.elapsed_ns(), Ordering::Relaxed);
     }
 
-    /// The call has returned.
+    /// Records the time until the call returned.
     pub(crate) fn returned(&self) {
         self.times.call_ns_max.fetch_max(self.elapsed_ns(), Ordering::Relaxed);
     }
 
-    /// At least one, so that nothing measured does not read as nothing yet.
+    /// At least one nanosecond: zero stands for no call yet.
     fn elapsed_ns(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
     }
 }
 
 impl FirstCalls {
-    /// The longest that a worker waited for an instance, in microseconds. None before the first call.
+    /// Returns the longest wait for an instance, in microseconds. None before the first call.
     pub(crate) fn pause_us_max(&self) -> Option<f64> {
         microseconds(&self.pause_ns_max)
     }
 
-    /// The longest that a first call took with all that is in it, in microseconds. None before the first call.
+    /// Returns the longest first call including that wait, in microseconds. None before the first call.
     pub(crate) fn call_us_max(&self) -> Option<f64> {
         microseconds(&self.call_ns_max)
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a time that is shown")]
+#[allow(clippy::cast_precision_loss, reason = "a time for display")]
 fn microseconds(nanoseconds: &AtomicU64) -> Option<f64> {
     let nanoseconds = nanoseconds.load(Ordering::Relaxed);
     (nanoseconds > 0).then(|| nanoseconds as f64 / 1e3)

@@ -1,4 +1,4 @@
-//! One guest that is compiled, checked and configured for one node.
+//! One guest, compiled, checked and configured for one node.
 
 pub(crate) mod compatibility;
 pub(crate) mod generation;

@@ -10,7 +10,7 @@ use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports, Settings};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
-use crate::generation::generation::{Common, Generation};
+use crate::generation::generation::{Generation, GenerationContext};
 use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::call::Call;
 use crate::sandbox::fault::Fault;
@@ -46,7 +46,7 @@ impl ComponentDecider {
         warmth: Warmth,
     ) -> Result<Self, LoadError> {
         let _entered = timer_runtime().enter();
-        let common = Common::default();
+        let common = GenerationContext::default();
         let generation =
             Generation::load(engine, GenerationId(1), bytes, settings, Arc::clone(&records) as _, &common)?;
         Ok(Self::new(Arc::new(generation), records, warmth))

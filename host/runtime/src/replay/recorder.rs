@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use herd_sdk::Moment;
 use herd_sys::workers;
 
-use crate::sandbox::call::{Call, Read, Recorded};
+use crate::sandbox::call::{Call, Read, RecordedCall};
 
 /// Recorder of a node.
 pub(crate) struct Recorder {
@@ -21,7 +21,7 @@ pub(crate) struct Recorder {
 /// Calls of one worker, oldest first.
 #[derive(Default)]
 struct Lane {
-    calls: VecDeque<Arc<Recorded>>,
+    calls: VecDeque<Arc<RecordedCall>>,
     decisions: usize,
     bytes: usize,
 }
@@ -32,7 +32,7 @@ impl Recorder {
     }
 
     /// Records a decided call, and returns the recording for other users.
-    pub(crate) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) -> Arc<Recorded> {
+    pub(crate) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) -> Arc<RecordedCall> {
         let mut lane = self.lanes[workers::index()].lock().unwrap_or_else(PoisonError::into_inner);
         lane.decisions += call.decisions();
         lane.bytes += size(call, &reads);
@@ -41,23 +41,23 @@ impl Recorder {
             evicted = lane.evict_oldest();
         }
         // Its buffers are used again, unless a shadow still holds the recording.
-        let room = evicted.and_then(Arc::into_inner).map(|evicted: Recorded| evicted.asked);
-        let recorded = Arc::new(Recorded { at, asked: call.keep_in(room), reads });
+        let room = evicted.and_then(Arc::into_inner).map(|evicted: RecordedCall| evicted.call);
+        let recorded = Arc::new(RecordedCall { at, call: call.copy_into(room), reads });
         lane.calls.push_back(Arc::clone(&recorded));
         recorded
     }
 
     /// Returns the last calls of the node over all workers, oldest first: [`DECISIONS_MIN`] decisions and the rest of their
     /// first call.
-    pub(crate) fn calls(&self) -> Vec<Arc<Recorded>> {
+    pub(crate) fn calls(&self) -> Vec<Arc<RecordedCall>> {
         let lanes = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut calls: Vec<Arc<Recorded>> =
+        let mut calls: Vec<Arc<RecordedCall>> =
             lanes.flat_map(|lane| lane.calls.iter().cloned().collect::<Vec<_>>()).collect();
         calls.sort_by_key(|call| call.at.now_ns);
         let mut decisions = 0;
         let newest = calls.iter().rev().take_while(|call| {
             let wanted = decisions < DECISIONS_MIN;
-            decisions += call.asked.call().decisions();
+            decisions += call.call.as_call().decisions();
             wanted
         });
         let older = calls.len() - newest.count();
@@ -69,12 +69,12 @@ impl Lane {
     /// Returns whether the oldest call has to go.
     fn is_over_limit(&self) -> bool {
         let Some(oldest) = self.calls.front() else { return false };
-        self.decisions - oldest.asked.call().decisions() >= DECISIONS_MIN || self.bytes > LANE_BYTES_MAX
+        self.decisions - oldest.call.as_call().decisions() >= DECISIONS_MIN || self.bytes > LANE_BYTES_MAX
     }
 
-    fn evict_oldest(&mut self) -> Option<Arc<Recorded>> {
+    fn evict_oldest(&mut self) -> Option<Arc<RecordedCall>> {
         let oldest = self.calls.pop_front()?;
-        let call = oldest.asked.call();
+        let call = oldest.call.as_call();
         self.decisions -= call.decisions();
         self.bytes -= size(&call, &oldest.reads);
         Some(oldest)
@@ -108,7 +108,7 @@ mod tests {
             recorder.record(at, &Call::Inputs(&batch(b"line\n", 10)), vec![]);
         }
         let calls = recorder.calls();
-        let decisions: usize = calls.iter().map(|call| call.asked.call().decisions()).sum();
+        let decisions: usize = calls.iter().map(|call| call.call.as_call().decisions()).sum();
         assert!((DECISIONS_MIN..DECISIONS_MIN + 10).contains(&decisions), "{decisions}");
         assert_eq!(calls.last().unwrap().at.now_ns, 999, "the newest is there");
     }
@@ -119,7 +119,7 @@ mod tests {
         for lane in 0..2_u64 {
             for number in 0..1000 {
                 let at = Moment { now_ns: 2 * number + lane, random: (0, 0) };
-                let recorded = Recorded { at, asked: Call::Inputs(&batch(b"line\n", 1)).keep(), reads: vec![] };
+                let recorded = RecordedCall { at, call: Call::Inputs(&batch(b"line\n", 1)).copy(), reads: vec![] };
                 let lanes = recorder.lanes.len();
                 let mut lane = recorder.lanes[lane as usize % lanes].lock().unwrap();
                 lane.calls.push_back(Arc::new(recorded));
@@ -136,7 +136,7 @@ mod tests {
         for _ in 0..200 {
             recorder.record(Moment::default(), &Call::Inputs(&batch(&long, 1)), vec![]);
         }
-        let bytes: usize = recorder.calls().iter().map(|call| call.asked.call().bytes()).sum();
+        let bytes: usize = recorder.calls().iter().map(|call| call.call.as_call().bytes()).sum();
         assert!(bytes <= LANE_BYTES_MAX && bytes > LANE_BYTES_MAX / 2, "{bytes}");
     }
 }

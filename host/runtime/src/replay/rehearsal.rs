@@ -14,13 +14,13 @@ use herd_sdk::transcript::Transcript;
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::{LoadError, Stage};
-use crate::generation::compatibility::FormRules;
+use crate::generation::compatibility::Compatibility;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
 use crate::replay::embedded_transcripts;
 use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
-use crate::sandbox::call::{Asked, Call, Recorded};
+use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
 use crate::sandbox::fault::Fault;
 
 /// Counts of a rehearsal that passed.
@@ -42,8 +42,8 @@ pub(crate) fn rehearse(
     engine: &Arc<Engine>,
     candidate: &Generation,
     bytes: &[u8],
-    calls: &[Arc<Recorded>],
-    forms: &FormRules<'_>,
+    calls: &[Arc<RecordedCall>],
+    forms: &Compatibility<'_>,
 ) -> Result<Rehearsed, LoadError> {
     let failed = |reason: String| LoadError { stage: Stage::Rehearsed, reason };
     let texts = embedded_transcripts::of(bytes).map_err(failed)?;
@@ -53,12 +53,12 @@ pub(crate) fn rehearse(
     let mut rehearsed = Rehearsed { transcripts: texts.len(), decisions: 0 };
     let mut replica = Replica::new(candidate);
     for recorded in calls {
-        forms.reads(recorded)?;
+        forms.check_reads(recorded)?;
         match replica.repeat(recorded) {
-            Ok(decision) => forms.keeps(&decision)?,
+            Ok(decision) => forms.check_keeps(&decision)?,
             Err(fault) => return Err(failed(explain(&mut replica, recorded, &fault))),
         }
-        rehearsed.decisions += recorded.asked.call().decisions();
+        rehearsed.decisions += recorded.call.as_call().decisions();
     }
     Ok(rehearsed)
 }
@@ -81,8 +81,8 @@ fn run_transcript(engine: &Arc<Engine>, bytes: &[u8], name: &str, text: &str) ->
 }
 
 /// Explains on what a call faults: on which line, if one does alone.
-fn explain(replica: &mut Replica<'_>, recorded: &Recorded, fault: &Fault) -> String {
-    let Asked::Inputs(inputs) = &recorded.asked else {
+fn explain(replica: &mut Replica<'_>, recorded: &RecordedCall, fault: &Fault) -> String {
+    let OwnedCall::Inputs(inputs) = &recorded.call else {
         return format!("it faults on a recent call of this node: {fault}; {TO_DO}");
     };
     for line in inputs.iter().flat_map(lines) {

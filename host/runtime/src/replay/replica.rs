@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use herd_sdk::{Decision, Found, Moment, Records};
 
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{Call, Read, Recorded};
+use crate::sandbox::call::{Call, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::logic_instance::Instance;
+use crate::sandbox::logic_instance::LogicInstance;
 
 /// Replica of a generation, with one warm instance.
 pub(crate) struct Replica<'a> {
     generation: &'a Generation,
     records: Arc<RecordedReads>,
-    instance: Option<Instance>,
+    instance: Option<LogicInstance>,
 }
 
 impl<'a> Replica<'a> {
@@ -28,8 +28,8 @@ impl<'a> Replica<'a> {
     /// # Errors
     ///
     /// The generation faults. The next call gets a fresh instance.
-    pub(crate) fn repeat(&mut self, recorded: &Recorded) -> Result<Decision, Fault> {
-        self.call(recorded.at, &recorded.asked.call(), &recorded.reads)
+    pub(crate) fn repeat(&mut self, recorded: &RecordedCall) -> Result<Decision, Fault> {
+        self.call(recorded.at, &recorded.call.as_call(), &recorded.reads)
     }
 
     /// Makes a call over the reads of another one.

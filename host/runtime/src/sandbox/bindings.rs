@@ -1,6 +1,7 @@
-//! What wasmtime generates from `wit/`, and the conversions between it and the types of `herd-sdk`.
+//! Bindings that wasmtime generates from `wit/`, and conversions between them and the types of `herd-sdk`.
 //!
-//! One such module exists per released version of the contract; effects are lifted to the newest.
+//! One such module exists per released version of the contract; effects are lifted to the newest version. It holds no state and
+//! decides nothing.
 
 use herd_sdk::{Decision, Effects, Moment, Outcome};
 
@@ -20,7 +21,7 @@ mod generated {
     });
 }
 
-/// What a guest may export beside its logic.
+/// The optional export `forms`. A world of its own, because `node-logic` does not require it.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod generated_forms {
     wasmtime::component::bindgen!({
@@ -39,9 +40,9 @@ mod generated_forms {
     });
 }
 
-/// The package and version that this host speaks.
+/// Package of the contract.
 pub(crate) const PACKAGE: &str = "herd:logic";
-/// See [`PACKAGE`].
+/// Version of the contract that this host implements.
 pub(crate) const VERSION: &str = "0.1.0";
 
 pub(crate) fn moment(at: Moment) -> types::Moment {

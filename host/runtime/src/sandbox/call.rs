@@ -1,27 +1,30 @@
-//! One call of a guest: what it is asked, and what it looked up for its answer.
+//! One call of a guest: its arguments and the records that it looked up.
+//!
+//! Owns the copies that outlive a call, for recording, replay and comparison. Knows nothing of instances and generations. Bounds:
+//! those of the batches that it copies, and of the look-ups that [`host_state`](super::host_state) notes.
 
 use herd_model::FetchAnswer;
 use herd_sdk::{Found, InputBatch, Moment, Outcome, ReportBatch};
 
-/// What a guest is asked.
+/// The arguments of one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call<'a> {
-    /// To decide inputs of sessions.
+    /// Inputs of sessions.
     Inputs(&'a InputBatch),
-    /// To decide reports of a peer.
+    /// Reports of a peer.
     Reports(&'a ReportBatch),
-    /// To decide the answer to a fetch.
+    /// Answer to a fetch.
     Answer {
-        /// That of the fetch.
+        /// Token of the fetch.
         token: &'a [u8],
-        /// That of the fetch.
+        /// Fallback reply of the fetch.
         otherwise: &'a [u8],
-        /// How the fetch ended.
+        /// Result of the fetch.
         outcome: Outcome<'a>,
     },
 }
 
-/// A key that was looked up, and what was there.
+/// One look-up: a key and the record under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) key: Vec<u8>,
@@ -29,52 +32,54 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// How many bytes it takes to keep.
+    /// Size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.key.len() + self.found.as_ref().map_or(0, |found| found.rank.len() + found.bytes.len())
     }
 }
 
-/// A call as it was, to be made again on another generation: a decision is a function of this and the settings.
+/// A copy of a call and its look-ups, to make it again on another generation. A decision is a function of this and the
+/// settings.
 #[derive(Clone, Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedCall {
     pub(crate) at: Moment,
-    pub(crate) asked: Asked,
+    pub(crate) call: OwnedCall,
     pub(crate) reads: Vec<Read>,
 }
 
-/// What was asked, kept.
+/// A [`Call`] that owns its arguments.
 #[derive(Clone, Debug)]
-pub(crate) enum Asked {
+pub(crate) enum OwnedCall {
     Inputs(InputBatch),
     Reports(ReportBatch),
     Answer { token: Vec<u8>, otherwise: Vec<u8>, answer: FetchAnswer },
 }
 
 impl Call<'_> {
-    /// Keeps what was asked.
-    pub(crate) fn keep(&self) -> Asked {
+    /// Copies the arguments.
+    pub(crate) fn copy(&self) -> OwnedCall {
         match *self {
-            Self::Inputs(inputs) => Asked::Inputs(inputs.clone()),
-            Self::Reports(reports) => Asked::Reports(reports.clone()),
+            Self::Inputs(inputs) => OwnedCall::Inputs(inputs.clone()),
+            Self::Reports(reports) => OwnedCall::Reports(reports.clone()),
             Self::Answer { token, otherwise, outcome } => {
-                Asked::Answer { token: token.into(), otherwise: otherwise.into(), answer: outcome.into() }
+                OwnedCall::Answer { token: token.into(), otherwise: otherwise.into(), answer: outcome.into() }
             }
         }
     }
 
-    /// Keeps what was asked, in the room that something else was kept in.
-    pub(crate) fn keep_in(&self, room: Option<Asked>) -> Asked {
-        match (self, room) {
-            (Self::Inputs(inputs), Some(Asked::Inputs(mut kept))) => {
+    /// Copies the arguments into the buffers of a call that is no longer needed. The recorder copies every call, so this saves
+    /// two allocations on each.
+    pub(crate) fn copy_into(&self, buffers: Option<OwnedCall>) -> OwnedCall {
+        match (self, buffers) {
+            (Self::Inputs(inputs), Some(OwnedCall::Inputs(mut kept))) => {
                 kept.clone_from(inputs);
-                Asked::Inputs(kept)
+                OwnedCall::Inputs(kept)
             }
-            _ => self.keep(),
+            _ => self.copy(),
         }
     }
 
-    /// How many decisions it asks for: inputs, reports or one answer.
+    /// Number of decisions: inputs, reports or one answer.
     pub(crate) fn decisions(&self) -> usize {
         match self {
             Self::Inputs(inputs) => inputs.len(),
@@ -83,7 +88,7 @@ impl Call<'_> {
         }
     }
 
-    /// How many bytes it brings.
+    /// Size of the arguments, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Inputs(inputs) => inputs.bytes().len(),
@@ -96,9 +101,9 @@ impl Call<'_> {
     }
 }
 
-impl Asked {
-    /// Asks it again.
-    pub(crate) fn call(&self) -> Call<'_> {
+impl OwnedCall {
+    /// Borrows the arguments.
+    pub(crate) fn as_call(&self) -> Call<'_> {
         match self {
             Self::Inputs(inputs) => Call::Inputs(inputs),
             Self::Reports(reports) => Call::Reports(reports),

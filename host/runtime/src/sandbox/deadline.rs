@@ -1,25 +1,27 @@
-//! How long one call may take.
+//! The deadline of one call.
 //!
-//! The deadline means processor time of the calling thread, or innocent guests would die on a busy machine. A
-//! call that is still running at an epoch tick pays for reading the clocks; a call that returns before never
-//! does. So a guest is stopped between one deadline and one deadline plus one tick of its processor time, or at
-//! the cap on wall time, whichever comes first.
+//! It limits processor time of the calling thread: with wall time, innocent guests would fault on a busy machine. Only a call
+//! that is still running at an epoch tick reads the clocks, so the usual call of some microseconds costs no system call. A
+//! guest is stopped between one deadline and one deadline plus one tick of its processor time, or at the cap on wall time,
+//! whichever comes first.
+//!
+//! Knows nothing of stores and guests. Bounds: [`Limits::deadline`](super::limits::Limits) and [`WALL_MAX`].
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::UpdateDeadline;
 
-/// The deadline of the call that an instance is in.
+/// Deadline of the current call of an instance.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     processor_max: Duration,
-    /// The clocks at the first tick of this call.
+    /// Processor time and wall time at the first tick of this call. None before: lazily started.
     started: Option<(Duration, Instant)>,
     missed: bool,
 }
 
-/// What the clocks said when a call began to wait for what is not its own doing.
+/// Clocks at the start of a pause. None if the deadline had not started.
 pub(crate) struct Pause(Option<(Duration, Instant)>);
 
 impl Deadline {
@@ -27,31 +29,34 @@ impl Deadline {
         Self { processor_max, started: None, missed: false }
     }
 
-    /// A call begins.
+    /// Starts over for a new call.
     pub(crate) fn begin(&mut self) {
         self.started = None;
         self.missed = false;
     }
 
-    /// Whether this call was stopped for its deadline.
+    /// True if this call was stopped for its deadline.
     pub(crate) fn missed(&self) -> bool {
         self.missed
     }
 
-    /// The call waits for what is not its own doing. No tick falls into it until it goes on.
+    /// Pauses the deadline while the call waits for work that is not its own. No tick reaches the call before it is resumed:
+    /// epochs are checked by the code of the guest, which does not run.
     pub(crate) fn pause(&self) -> Pause {
         Pause(self.started.map(|_| (processor_time(), Instant::now())))
     }
 
-    /// The call goes on, and what went by since does not count.
+    /// Resumes the deadline. The time since the pause does not count.
     pub(crate) fn resume(&mut self, pause: &Pause) {
+        // Both starts move forward by what the pause took. A deadline that had not started has nothing to move: it starts at a
+        // later tick, after the pause.
         if let (Some((processor, wall)), Some((processor_then, wall_then))) = (&mut self.started, &pause.0) {
             *processor += processor_time().saturating_sub(*processor_then);
             *wall += wall_then.elapsed();
         }
     }
 
-    /// An epoch tick fell into this call.
+    /// Handles an epoch tick during the call: stops it, or lets it run to the next tick.
     pub(crate) fn tick(&mut self) -> UpdateDeadline {
         let (processor, wall) = *self.started.get_or_insert_with(|| (processor_time(), Instant::now()));
         let used = processor_time().saturating_sub(processor);
@@ -60,14 +65,14 @@ impl Deadline {
     }
 }
 
-/// What the calling thread has used of its processor.
+/// Processor time that the calling thread has used.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The cap on wall time, where ten deadlines are less. A call only waits for wall time when the machine does
-/// not run its thread, so this is long.
+/// Cap on wall time, unless ten deadlines are longer. A call exceeds its processor time in wall time only when the machine does
+/// not run its thread, so the cap is generous.
 const WALL_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -82,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_call_waits_for_does_not_count() {
+    fn deadline_does_not_count_a_pause() {
         let max = Duration::from_millis(20);
         let mut deadline = Deadline::new(max);
         deadline.begin();
@@ -97,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_waits_before_its_first_tick_loses_nothing() {
+    fn deadline_starts_after_a_pause_before_the_first_tick() {
         let max = Duration::from_millis(20);
         let mut deadline = Deadline::new(max);
         deadline.begin();

@@ -1,42 +1,48 @@
-//! What a guest did wrong in a call.
+//! Faults of a guest in a call.
+//!
+//! Knows nothing of what follows from one: that is the concern of `serving`.
 
 use herd_sdk::check::InvalidDecision;
 
-/// A call went wrong. The guest is at fault, except for [`Fault::NoInstance`]; nothing was performed, and the
-/// instance is gone.
+/// A call failed. The guest is at fault, except for [`Fault::NoInstance`]. No effect was performed, and the instance is
+/// dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It trapped: a panic, a memory access out of bounds, a division by zero.
+    /// The guest trapped: a panic, a memory access out of bounds, a division by zero.
     #[error("trapped: {0}")]
     Trap(String),
-    /// It used up its processor time.
+    /// The guest exceeded its processor time, or the cap on wall time.
     #[error("missed its deadline")]
     Deadline,
-    /// It wanted more memory than the cap allows.
+    /// The guest wanted more memory than its cap allows.
     #[error("passed its memory cap")]
     Memory,
-    /// It recursed too deeply.
+    /// The guest overflowed its stack.
     #[error("recursed too deeply")]
     Recursion,
-    /// It waited for something, and there is nothing to wait for in a decision.
+    /// The guest waited. A decision has nothing to wait for.
     #[error("slept")]
     Slept,
-    /// It called exit.
+    /// The guest called `exit`.
     #[error("exited")]
     Exited,
-    /// An effect makes no sense.
+    /// An effect of the decision is invalid.
     #[error("decided nonsense: {0}")]
     InvalidDecision(#[from] InvalidDecision),
-    /// It refused its settings.
+    /// The guest refused its settings.
     #[error("{0}")]
     Settings(herd_sdk::BadSetting),
-    /// The host could not make an instance: the pool is exhausted, or memory is.
+    /// The host has no room for an instance: the pool or the memory of the machine is exhausted.
     #[error("no instance: {0}")]
     NoInstance(String),
 }
 
 impl Fault {
-    /// A word for metrics and logs.
+    /// Returns the label for metrics and logs.
+    ///
+    /// ```
+    /// assert_eq!(herd_runtime::Fault::Deadline.kind(), "deadline");
+    /// ```
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

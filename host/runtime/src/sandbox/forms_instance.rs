@@ -1,4 +1,6 @@
-//! One instance of a guest that converts: a sandbox, and the calls into its `forms`.
+//! One instance of a guest that converts records: a store, and the calls into its `forms`.
+//!
+//! It sees no records. Knows nothing of caches and of other guests. Bounds: those of the store.
 
 use std::sync::Arc;
 
@@ -7,64 +9,69 @@ use herd_sdk::{Found, Records, Settings};
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre, WithForms, forms};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::FirstFormOnly;
-use crate::sandbox::store::{Sandbox, refused, settings};
+use crate::sandbox::store::{InstanceStore, bad_settings, wit_settings};
 
-/// An instance. After a fault it must be dropped: a component that trapped may never be entered again.
+/// An instance. Drop it after a fault: a component that trapped must never be entered again.
 pub(crate) struct FormsInstance {
-    sandbox: Sandbox,
+    store: InstanceStore,
     logic: NodeLogic,
     forms: WithForms,
 }
 
 impl FormsInstance {
-    /// Makes an instance.
+    /// Creates an instance, not yet configured.
     ///
     /// # Errors
     ///
-    /// The guest traps or exports `forms` of another shape, or there is no room for an instance.
-    pub(crate) fn new(pre: &NodeLogicPre<Guest>, limits: Limits, node: &str, present: Present) -> Result<Self, Fault> {
-        let mut sandbox =
-            Sandbox::new(pre.engine(), limits, Arc::new(NoRecords), Arc::new(FirstFormOnly), node, present);
-        let (logic, forms) = sandbox.instantiate(async |store| {
+    /// The guest traps or exports `forms` with other types, or the host has no room for an instance.
+    pub(crate) fn new(
+        pre: &NodeLogicPre<HostState>,
+        limits: Limits,
+        node: &str,
+        guard: InstanceGuard,
+    ) -> Result<Self, Fault> {
+        let mut store =
+            InstanceStore::new(pre.engine(), limits, Arc::new(NoRecords), Arc::new(FirstFormOnly), node, guard);
+        let (logic, forms) = store.instantiate(async |store| {
             let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
             Ok((NodeLogic::new(&mut *store, &instance)?, WithForms::new(&mut *store, &instance)?))
         })?;
-        Ok(Self { sandbox, logic, forms })
+        Ok(Self { store, logic, forms })
     }
 
-    /// Which form the guest writes. May be asked before it is configured.
+    /// Returns the form that the guest writes. Needs no configured instance.
     ///
     /// # Errors
     ///
     /// The guest is at fault.
     pub(crate) fn native(&mut self) -> Result<u32, Fault> {
         let forms = self.forms.herd_logic_forms();
-        self.sandbox.call(0, async |store| forms.call_native(store).await)
+        self.store.call(0, async |store| forms.call_native(store).await)
     }
 
-    /// Has the guest take its settings.
+    /// Configures the guest.
     ///
     /// # Errors
     ///
     /// The guest refuses them, or is at fault.
     pub(crate) fn configure(&mut self, to: &Settings) -> Result<(), Fault> {
-        let (logic, settings) = (self.logic.herd_logic_logic(), settings(to));
-        let configured = self.sandbox.call(0, async |store| logic.call_configure(store, &settings).await)?;
-        configured.map_err(|bad| refused(&bad))
+        let (logic, settings) = (self.logic.herd_logic_logic(), wit_settings(to));
+        let configured = self.store.call(0, async |store| logic.call_configure(store, &settings).await)?;
+        configured.map_err(|bad| bad_settings(&bad))
     }
 
-    /// Converts a record.
+    /// Converts a record. The inner error is the answer of the guest.
     ///
     /// # Errors
     ///
     /// The guest is at fault.
     pub(crate) fn convert(&mut self, conversion: Conversion<'_>) -> Result<Result<Vec<u8>, NotConverted>, Fault> {
         let forms = self.forms.herd_logic_forms();
-        let converted = self.sandbox.call(0, async |store| match conversion {
+        let converted = self.store.call(0, async |store| match conversion {
             Conversion::Upgrade { from, bytes } => forms.call_upgrade(store, from, bytes).await,
             Conversion::Downgrade { to, bytes } => forms.call_downgrade(store, to, bytes).await,
         })?;
@@ -75,7 +82,7 @@ impl FormsInstance {
     }
 }
 
-/// What a conversion sees of the records: it is a function of its bytes.
+/// An empty record table: a conversion is a function of its bytes.
 struct NoRecords;
 
 impl Records for NoRecords {

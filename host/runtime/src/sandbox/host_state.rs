@@ -1,5 +1,10 @@
-//! What the host holds for one instance: the world a guest sees. Nothing is granted: no files, no sockets, no
-//! environment, a clock that stands still during a call, randomness that restarts from a constant.
+//! Data of a store: everything that a guest can see of the world.
+//!
+//! It grants no files, no sockets and no environment. Its clock stands still during a call, and its randomness restarts from a
+//! constant with each instance, so a call is a function of its event and of the records that it looked up. It knows nothing of
+//! generations or sessions.
+//!
+//! Bounds: memory of the instance, [`KEYS_MAX`] per look-up, [`READS_MAX`] noted look-ups per call, [`TABLE_ELEMENTS_MAX`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,35 +21,35 @@ use crate::forms::budget::ConversionBudget;
 use crate::sandbox::bindings::{records, types};
 use crate::sandbox::call::Read;
 use crate::sandbox::deadline::Deadline;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::output::GuestOutput;
 use crate::sandbox::record_view::RecordView;
 
-/// The data of a store.
-pub(crate) struct Guest {
+/// Data of the store of one instance.
+pub(crate) struct HostState {
     wasi: WasiCtx,
     table: ResourceTable,
     clock: CallClock,
     records: Arc<dyn Records + Send + Sync>,
-    reading: Arc<dyn RecordView>,
-    patience: ConversionBudget,
+    view: Arc<dyn RecordView>,
+    budget: ConversionBudget,
     pub(crate) deadline: Deadline,
     pub(crate) memory: MemoryCap,
     pub(crate) output: GuestOutput,
-    /// What this call has looked up.
+    /// Look-ups of the current call.
     pub(crate) reads: Vec<Read>,
     /// Counted for as long as the store lives.
-    _present: Present,
+    _guard: InstanceGuard,
 }
 
-impl Guest {
+impl HostState {
     pub(crate) fn new(
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: Arc<dyn RecordView>,
+        view: Arc<dyn RecordView>,
         node: &str,
-        present: Present,
+        guard: InstanceGuard,
     ) -> Self {
         let clock = CallClock::default();
         let output = GuestOutput::new(node);
@@ -65,40 +70,41 @@ impl Guest {
             table: ResourceTable::new(),
             clock,
             records,
-            reading,
-            patience: ConversionBudget::default(),
+            view,
+            budget: ConversionBudget::default(),
             deadline: Deadline::new(limits.deadline),
             memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
             output,
             reads: Vec::new(),
-            _present: present,
+            _guard: guard,
         }
     }
 
-    /// A call begins at this time.
+    /// Resets the state for a call at `now_ns`, in nanoseconds since the Unix epoch.
     pub(crate) fn begin(&mut self, now_ns: u64) {
+        // Relaxed: the guest reads it on this thread. It is an atomic only because WASI wants its clocks to be `Send`.
         self.clock.0.store(now_ns, Ordering::Relaxed);
         self.deadline.begin();
         self.memory.refused = false;
         self.reads.clear();
-        self.patience = ConversionBudget::default();
+        self.budget = ConversionBudget::default();
     }
 }
 
-impl HasData for Guest {
+impl HasData for HostState {
     type Data<'a> = &'a mut Self;
 }
 
-impl WasiView for Guest {
+impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl types::Host for Guest {}
-impl crate::sandbox::bindings::effects::Host for Guest {}
+impl types::Host for HostState {}
+impl crate::sandbox::bindings::effects::Host for HostState {}
 
-impl records::Host for Guest {
+impl records::Host for HostState {
     fn get(&mut self, keys: Vec<Vec<u8>>) -> wasmtime::Result<Vec<Option<records::Found>>> {
         if keys.len() > KEYS_MAX {
             return Err(wasmtime::Error::msg(format!("{} keys at once, over the limit of {KEYS_MAX}", keys.len())));
@@ -106,14 +112,16 @@ impl records::Host for Guest {
         let borrowed: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let found = self.records.find(&borrowed);
         let wire = |found: Found| records::Found { rank: found.rank, form: found.form, bytes: found.bytes };
+        // Noted as stored, before the conversion: another generation has to read the same bytes in its own form.
         let room = READS_MAX.saturating_sub(self.reads.len());
         let reads = keys.into_iter().zip(found.iter().cloned()).take(room);
         self.reads.extend(reads.map(|(key, found)| Read { key, found }));
-        // What is noted above is what was written, so that another generation can read it in its own form.
-        let foreign = found.iter().flatten().any(|found| found.form != self.reading.native());
+        // The clock of the deadline stands still during conversions, which have limits of their own: a guest must not miss its
+        // deadline because another guest's conversion was slow. Without foreign records, it costs nothing.
+        let foreign = found.iter().flatten().any(|found| found.form != self.view.native());
         let pause = foreign.then(|| self.deadline.pause());
-        let mut show = |found| self.reading.show(found, &mut self.patience);
-        let shown = found.into_iter().map(|found| found.and_then(&mut show).map(wire)).collect();
+        let mut convert = |found| self.view.convert(found, &mut self.budget);
+        let shown = found.into_iter().map(|found| found.and_then(&mut convert).map(wire)).collect();
         if let Some(pause) = pause {
             self.deadline.resume(&pause);
         }
@@ -121,7 +129,8 @@ impl records::Host for Guest {
     }
 }
 
-/// How much memory an instance may take, all its memories together.
+/// Cap on the linear memory of an instance, over all its memories: wasmtime's own limit is per memory, and a composed guest has
+/// several.
 #[derive(Debug)]
 pub(crate) struct MemoryCap {
     used: usize,
@@ -133,6 +142,7 @@ impl ResourceLimiter for MemoryCap {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
         if used > self.max {
+            // Noted, because the guest only sees a failed growth, and traps later for a reason of its own.
             self.refused = true;
             return Ok(false);
         }
@@ -145,7 +155,7 @@ impl ResourceLimiter for MemoryCap {
     }
 }
 
-/// A clock that shows the time of the call.
+/// A clock that stands at the time of the call.
 #[derive(Clone, Default)]
 struct CallClock(Arc<AtomicU64>);
 
@@ -169,11 +179,11 @@ impl HostMonotonicClock for CallClock {
     }
 }
 
-/// Where the randomness of every instance starts. What a decision needs is in its event.
+/// Seed of the randomness of every instance. The randomness that a decision needs is in its event.
 const RANDOM_SEED: u64 = 0x6865_7264;
-/// What `records.get` promises.
+/// Keys in one `records.get`, as the contract says.
 const KEYS_MAX: usize = 64;
-/// What is kept of the look-ups of one call. One that makes more cannot be made again, and no sensible one does.
+/// Look-ups noted per call. A call that makes more cannot be replayed exactly.
 const READS_MAX: usize = 4096;
-/// As the pool is configured.
+/// Elements of one table: the default limit of the pool.
 const TABLE_ELEMENTS_MAX: usize = 20_000;

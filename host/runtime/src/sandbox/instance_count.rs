@@ -1,10 +1,10 @@
-//! A census of instances: how many of each generation of a node are alive.
+//! Count of live instances per generation of a node.
 //!
-//! Counted where the data of a store is made and where it is dropped, so it says what there is, and not what the
-//! generations believe. It is how anybody can see that at most two generations and one candidate are live, and that what
-//! was retired is gone.
+//! Counts where the data of a store is created and dropped, so it reflects the memory that exists rather than the bookkeeping
+//! of generations. It shows that at most two generations and one candidate are live, and that a retired one is gone. Knows
+//! nothing of what an instance is for.
 //!
-//! Bounds: as many generations as have an instance alive.
+//! Bounds: one entry per generation with a live instance.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,54 +13,54 @@ use serde::Serialize;
 
 use herd_model::GenerationId;
 
-/// Counts the instances of one node. A clone counts the same ones.
+/// Counts the instances of one node. Clones share the count.
 #[derive(Clone, Default)]
-pub(crate) struct Census(Arc<Mutex<CensusStatus>>);
+pub(crate) struct InstanceCount(Arc<Mutex<InstanceCountStatus>>);
 
-/// One instance that is counted, for as long as this lives.
-pub(crate) struct Present {
-    census: Census,
+/// Counts one instance for as long as this value lives.
+pub(crate) struct InstanceGuard {
+    instances: InstanceCount,
     generation: GenerationId,
 }
 
-/// What a census has counted, for people and scripts.
+/// Counts of instances, as `herd status` shows them.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct CensusStatus {
-    /// Instances that are alive, by generation. A generation without one is not there.
+pub struct InstanceCountStatus {
+    /// Live instances by generation. A generation without one has no entry.
     pub alive: BTreeMap<GenerationId, usize>,
-    /// How many generations had an instance at the same time, at most, since the node started.
+    /// Highest number of generations that had an instance at the same time since the node started.
     pub generations_max: usize,
-    /// Instances that were made since the node started.
+    /// Instances created since the node started.
     pub made: u64,
-    /// Those of them that were dropped.
+    /// Instances dropped since the node started.
     pub dropped: u64,
 }
 
-impl Census {
-    /// Counts an instance in. It is counted out when the value is dropped.
-    pub(crate) fn count(&self, generation: GenerationId) -> Present {
+impl InstanceCount {
+    /// Adds an instance, which the drop of the guard removes.
+    pub(crate) fn add(&self, generation: GenerationId) -> InstanceGuard {
         let mut counted = self.lock();
         *counted.alive.entry(generation).or_default() += 1;
         counted.generations_max = counted.generations_max.max(counted.alive.len());
         counted.made += 1;
         drop(counted);
-        Present { census: self.clone(), generation }
+        InstanceGuard { instances: self.clone(), generation }
     }
 
-    /// What was counted.
-    pub(crate) fn status(&self) -> CensusStatus {
+    /// Returns the counts.
+    pub(crate) fn status(&self) -> InstanceCountStatus {
         self.lock().clone()
     }
 
-    /// Instances come and go with swaps and faults, and not with calls: this is held rarely and for a moment.
-    fn lock(&self) -> MutexGuard<'_, CensusStatus> {
+    // A mutex is cheap enough: swaps and faults create instances, calls do not.
+    fn lock(&self) -> MutexGuard<'_, InstanceCountStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Present {
+impl Drop for InstanceGuard {
     fn drop(&mut self) {
-        let mut counted = self.census.lock();
+        let mut counted = self.instances.lock();
         counted.dropped += 1;
         if let Some(alive) = counted.alive.get_mut(&self.generation) {
             *alive -= 1;
@@ -76,17 +76,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_dropped_is_counted_out_and_the_most_at_once_is_remembered() {
-        let census = Census::default();
-        let [one, two] = [1, 2].map(|id| census.count(GenerationId(id)));
-        let again = census.count(GenerationId(2));
+    fn instance_count_drops_with_the_guard_and_keeps_the_maximum() {
+        let instances = InstanceCount::default();
+        let [one, two] = [1, 2].map(|id| instances.add(GenerationId(id)));
+        let again = instances.add(GenerationId(2));
         drop(one);
-        let three = census.count(GenerationId(3));
+        let three = instances.add(GenerationId(3));
         drop(two);
-        let CensusStatus { alive, generations_max, made, dropped } = census.status();
+        let InstanceCountStatus { alive, generations_max, made, dropped } = instances.status();
         assert_eq!(alive, [(GenerationId(2), 1), (GenerationId(3), 1)].into());
         assert_eq!((generations_max, made, dropped), (2, 4, 2));
         drop((again, three));
-        assert!(census.status().alive.is_empty());
+        assert!(instances.status().alive.is_empty());
     }
 }

@@ -1,4 +1,7 @@
-//! One instance of a guest: a sandbox, and the calls into its logic.
+//! One instance of a guest: a store, and the calls into its logic.
+//!
+//! Owns the conversion of arguments and the check of decisions: no decision leaves it unchecked. Knows nothing of generations,
+//! workers or what a caller does with a decision. Bounds: those of the store, and of `herd_sdk::check`.
 
 use std::sync::Arc;
 
@@ -8,45 +11,50 @@ use herd_sdk::{Decision, Description, Moment, Records, Settings};
 use crate::sandbox::bindings::{self, NodeLogic, NodeLogicPre};
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
-use crate::sandbox::store::{Sandbox, printable, refused, settings};
+use crate::sandbox::store::{InstanceStore, bad_settings, printable, wit_settings};
 
-/// A configured instance. After a fault it must be dropped: a component that trapped may never be entered again.
-pub(crate) struct Instance {
-    sandbox: Sandbox,
+/// A configured instance. Drop it after a fault: a component that trapped must never be entered again.
+pub(crate) struct LogicInstance {
+    store: InstanceStore,
     logic: NodeLogic,
-    reading: Arc<dyn RecordView>,
+    view: Arc<dyn RecordView>,
 }
 
-impl Instance {
-    /// Makes an instance and configures it. It is counted as `present` while it lives.
+impl LogicInstance {
+    /// Creates and configures an instance. `guard` counts it while it lives.
     ///
     /// # Errors
     ///
-    /// The guest refuses its settings or traps, or there is no room for an instance.
+    /// The guest refuses its settings or traps, or the host has no room for an instance.
     pub(crate) fn new(
-        pre: &NodeLogicPre<Guest>,
+        pre: &NodeLogicPre<HostState>,
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: Arc<dyn RecordView>,
+        view: Arc<dyn RecordView>,
         to: &Settings,
-        present: Present,
+        guard: InstanceGuard,
     ) -> Result<Self, Fault> {
-        let mut sandbox = Sandbox::new(pre.engine(), limits, records, Arc::clone(&reading), &to.node, present);
-        let logic = sandbox.instantiate(async |store| pre.instantiate_async(store).await)?;
-        let settings = settings(to);
+        let mut store = InstanceStore::new(pre.engine(), limits, records, Arc::clone(&view), &to.node, guard);
+        let logic = store.instantiate(async |store| pre.instantiate_async(store).await)?;
+        let settings = wit_settings(to);
         let configured =
-            sandbox.call(0, async |store| logic.herd_logic_logic().call_configure(store, &settings).await)?;
-        configured.map_err(|bad| refused(&bad))?;
-        Ok(Self { sandbox, logic, reading })
+            store.call(0, async |store| logic.herd_logic_logic().call_configure(store, &settings).await)?;
+        configured.map_err(|bad| bad_settings(&bad))?;
+        Ok(Self { store, logic, view })
     }
 
+    /// Calls `describe`.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault.
     pub(crate) fn describe(&mut self) -> Result<Description, Fault> {
         let logic = self.logic.herd_logic_logic();
-        let description = self.sandbox.call(0, async |store| logic.call_describe(store).await)?;
+        let description = self.store.call(0, async |store| logic.call_describe(store).await)?;
         Ok(Description {
             name: printable(&description.name),
             version: printable(&description.version),
@@ -54,50 +62,57 @@ impl Instance {
         })
     }
 
-    /// Decides. What it looked up on the way is kept until the next call.
+    /// Decides a call. Its look-ups stay until [`take_reads`](Self::take_reads) or the next call.
+    ///
+    /// # Errors
+    ///
+    /// The guest is at fault, which includes a decision that makes no sense. No effect has been performed.
     pub(crate) fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
-        let Call::Reports(reports) = *call else { return self.decide_as_it_is(at, call) };
-        let Some(shown) = self.reading.show_reports(reports) else { return self.decide_as_it_is(at, call) };
-        if shown.batch().is_empty() {
+        let Call::Reports(reports) = *call else { return self.decide_converted(at, call) };
+        let Some(converted) = self.view.convert_reports(reports) else { return self.decide_converted(at, call) };
+        // Reports that no guest can convert are left out. Without any left there is nothing to ask.
+        if converted.batch().is_empty() {
             return Ok(Decision::default());
         }
-        let decision = self.decide_as_it_is(at, &Call::Reports(shown.batch()))?;
-        Ok(shown.restore_indices(decision))
+        let decision = self.decide_converted(at, &Call::Reports(converted.batch()))?;
+        // The effects name reports by their index in the batch that the guest saw.
+        Ok(converted.restore_indices(decision))
     }
 
-    /// What the last call looked up.
+    /// Takes the look-ups of the last call.
     pub(crate) fn take_reads(&mut self) -> Vec<Read> {
-        std::mem::take(&mut self.sandbox.guest().reads)
+        std::mem::take(&mut self.store.data().reads)
     }
 
-    fn decide_as_it_is(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
+    fn decide_converted(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {
         let (moment, logic) = (bindings::moment(at), self.logic.herd_logic_logic());
         let (decided, scope) = match *call {
             Call::Inputs(inputs) => {
                 let (bytes, words) = (inputs.bytes(), inputs.words());
                 let decided =
-                    self.sandbox.call(at.now_ns, async |store| logic.call_inputs(store, moment, bytes, words).await)?;
+                    self.store.call(at.now_ns, async |store| logic.call_inputs(store, moment, bytes, words).await)?;
                 (decided, Scope::Inputs(inputs.iter()))
             }
             Call::Reports(reports) => {
                 let (bytes, words) = (reports.bytes(), reports.words());
-                let decided = self
-                    .sandbox
-                    .call(at.now_ns, async |store| logic.call_reports(store, moment, bytes, words).await)?;
+                let decided =
+                    self.store.call(at.now_ns, async |store| logic.call_reports(store, moment, bytes, words).await)?;
                 (decided, Scope::Reports(reports.len()))
             }
             Call::Answer { token, otherwise, outcome } => {
                 let outcome = bindings::outcome(outcome);
-                let decided = self.sandbox.call(at.now_ns, async |store| {
+                let decided = self.store.call(at.now_ns, async |store| {
                     logic.call_answer(store, moment, token, otherwise, &outcome).await
                 })?;
                 (decided, Scope::Answer)
             }
         };
+        // A guest is a stranger: indices, lengths and ids in its effects are checked before anything uses them.
         let decision = bindings::decision(decided);
         check(&decision, scope)?;
         Ok(decision)
     }
 }
 
+/// Commands that a guest may describe.
 const COMMANDS_MAX: usize = 100;

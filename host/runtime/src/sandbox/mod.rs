@@ -1,4 +1,4 @@
-//! One instance of a guest and everything that bounds it.
+//! One instance of a guest: its store, its limits, and the calls into it.
 
 pub(crate) mod bindings;
 pub(crate) mod call;

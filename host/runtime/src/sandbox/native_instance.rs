@@ -1,8 +1,8 @@
-//! The native twin, for benchmarks: the default logic linked in, in the place of an instance of a component.
+//! The default logic, linked in natively in place of a component. For benchmarks only.
 //!
-//! Built with the feature `native-twin` in place of `instance.rs`, so that everything around it is the same host. With
-//! the setting `ceiling` it decides nothing at all: every line is answered with a fixed one, which is what sessions alone
-//! can do. Never part of a build that serves people.
+//! The feature `native-twin` builds this file in place of `logic_instance.rs`, so that the host around it is the same. With the
+//! setting `ceiling` it decides nothing and answers every line with a fixed one, which measures sessions alone. It must not
+//! be part of a release: it has no deadline, no memory cap and no isolation. Bounds: those of `herd_sdk::check`.
 
 use std::sync::Arc;
 
@@ -15,36 +15,36 @@ use herd_sdk::{Context, Settings, decide_inputs};
 use crate::sandbox::bindings::NodeLogicPre;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
 
 /// The default logic, configured.
-pub(crate) struct Instance {
+pub(crate) struct LogicInstance {
     logic: Herd,
     records: Arc<dyn Records + Send + Sync>,
     ceiling: bool,
-    _present: Present,
+    _guard: InstanceGuard,
 }
 
-impl Instance {
+impl LogicInstance {
     pub(crate) fn new(
-        _: &NodeLogicPre<Guest>,
+        _: &NodeLogicPre<HostState>,
         _: Limits,
         records: Arc<dyn Records + Send + Sync>,
         _: Arc<dyn RecordView>,
         settings: &Settings,
-        present: Present,
+        guard: InstanceGuard,
     ) -> Result<Self, Fault> {
         let mut settings = settings.clone();
         let ceiling = settings.value("ceiling") == Some("true");
         settings.table.retain(|(name, _)| name != "ceiling");
         let logic = Herd::configure(&settings).map_err(Fault::Settings)?;
-        Ok(Self { logic, records, ceiling, _present: present })
+        Ok(Self { logic, records, ceiling, _guard: guard })
     }
 
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the shape of the real one")]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature of the component's instance")]
     pub(crate) fn describe(&mut self) -> Result<Description, Fault> {
         Ok(Herd::describe())
     }
@@ -72,13 +72,13 @@ impl Instance {
         Ok(decision)
     }
 
-    #[allow(clippy::unused_self, reason = "the shape of the real one")]
+    #[allow(clippy::unused_self, reason = "the signature of the component's instance")]
     pub(crate) fn take_reads(&mut self) -> Vec<Read> {
         Vec::new()
     }
 }
 
-/// One fixed line for each that came.
+/// Answers each line with a fixed one.
 fn fixed(inputs: &InputBatch) -> Decision {
     const LINE: &[u8] = b"AT Riley +0.000786730 bench-12345 +34.068930-118.445127 1795504736.781759850\n";
     let mut decision = Decision::default();

@@ -1,8 +1,10 @@
-//! What a guest prints becomes lines of the node's log.
+//! Output of guests: each line that a guest prints becomes a line of the node's log.
 //!
-//! Bounds: lines of 1 KiB (the rest is cut), 64 lines a second of all guests of the process together (the rest is
-//! counted). An instance that faults is gone with all it counted, so a limit per instance would be none for a guest that
-//! panics on every line. Nothing here ever waits: a guest that floods its output pays with its own deadline.
+//! Owns the unfinished line and the last line, which explains a trap. Knows nothing of calls.
+//!
+//! Bounds: lines of 1 KiB (the rest is cut); 64 lines a second of all guests of the process together (the rest is counted). The
+//! rate is not limited per instance, because a fault drops the instance and its counter, and a guest that panics on every
+//! line would have no limit. No write waits: a guest that floods its output spends its own deadline.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +15,14 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// The output of one instance, standard output and error alike.
+/// Output of one instance: standard output and standard error.
 #[derive(Clone)]
 pub(crate) struct GuestOutput(Arc<Mutex<Lines>>);
 
 #[derive(Default)]
 struct Lines {
     node: String,
-    rest: Vec<u8>,
+    unfinished: Vec<u8>,
     last: String,
 }
 
@@ -29,7 +31,7 @@ impl GuestOutput {
         Self(Arc::new(Mutex::new(Lines { node: node.into(), ..Lines::default() })))
     }
 
-    /// The last line before a fault, which is where a panic says what it is.
+    /// Takes the last line before a fault: the message of a panic.
     pub(crate) fn last_line(&self) -> Option<String> {
         let mut lines = self.lock();
         lines.end_line();
@@ -45,8 +47,8 @@ impl Lines {
     fn take(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let (text, ended) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
-            let room = LINE_BYTES_MAX - self.rest.len();
-            self.rest.extend_from_slice(&text[..text.len().min(room)]);
+            let room = LINE_BYTES_MAX - self.unfinished.len();
+            self.unfinished.extend_from_slice(&text[..text.len().min(room)]);
             if ended {
                 self.end_line();
             }
@@ -54,22 +56,22 @@ impl Lines {
     }
 
     fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.rest).trim().to_string();
-        self.rest.clear();
-        // A panic ends with a hint at RUST_BACKTRACE, which means nothing inside of a node.
+        let line = String::from_utf8_lossy(&self.unfinished).trim().to_string();
+        self.unfinished.clear();
+        // A panic ends with a hint about RUST_BACKTRACE, which has no meaning inside a node and would hide the message.
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
             return;
         }
         if !MUTED.get() && admit_guest_line() {
             tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
         }
-        // The message of a panic spans two lines: where, and what.
+        // The message of a panic spans two lines: the location, then the reason.
         let continues = self.last.contains("panicked at") && self.last.len() < LINE_BYTES_MAX;
         self.last = if continues { format!("{} {line}", self.last) } else { line };
     }
 }
 
-/// Has guests print nothing to the log from this thread: what they say here, they said before.
+/// Mutes guests that run on this thread. For replays, whose output the log has already.
 pub(crate) fn mute_guest_output() {
     MUTED.set(true);
 }
@@ -115,5 +117,5 @@ impl OutputStream for GuestOutput {
 }
 
 const LINE_BYTES_MAX: usize = 1 << 10;
-/// What a guest may write at once: as much as a call of WASI takes.
+/// Bytes of one write, at most: the limit of a WASI call.
 const WRITE_BYTES_MAX: usize = 4 << 10;

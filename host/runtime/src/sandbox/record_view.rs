@@ -1,25 +1,26 @@
-//! The form in which an instance sees records and reports.
+//! The native form of a guest, in which an instance sees every record and report.
 //!
-//! The sandbox knows only this trait: who converts, and on which other instance, is the concern of `forms`.
+//! The sandbox knows only this trait; `forms` decides which guest converts and on which instance. Bounds: those of the
+//! implementation.
 
 use herd_sdk::converted::ConvertedReports;
 use herd_sdk::{Found, ReportBatch};
 
 use crate::forms::budget::ConversionBudget;
 
-/// A view of records in the native form of one guest.
+/// Converts records to the native form of one guest.
 pub(crate) trait RecordView: Send + Sync {
-    /// The form that the guest reads and writes.
+    /// Returns the form that the guest reads and writes.
     fn native(&self) -> u32;
 
-    /// Shows a record in the native form. None if nobody can convert it: then its key is unknown to the guest.
-    fn show(&self, found: Found, patience: &mut ConversionBudget) -> Option<Found>;
+    /// Converts a record to the native form. None if no guest can: then the key is unknown to this one.
+    fn convert(&self, found: Found, budget: &mut ConversionBudget) -> Option<Found>;
 
-    /// Shows reports in the native form. None if all are in it already, which is the usual case.
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports>;
+    /// Converts reports to the native form. None if all are in it already, which is the usual case.
+    fn convert_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports>;
 }
 
-/// A view that converts nothing and shows the first form only.
+/// A view without conversions: records of other forms than the first are unknown.
 pub(crate) struct FirstFormOnly;
 
 impl RecordView for FirstFormOnly {
@@ -27,11 +28,11 @@ impl RecordView for FirstFormOnly {
         herd_sdk::forms::FIRST_FORM
     }
 
-    fn show(&self, found: Found, _: &mut ConversionBudget) -> Option<Found> {
+    fn convert(&self, found: Found, _: &mut ConversionBudget) -> Option<Found> {
         (found.form == self.native()).then_some(found)
     }
 
-    fn show_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
+    fn convert_reports(&self, reports: &ReportBatch) -> Option<ConvertedReports> {
         ConvertedReports::convert(reports, self.native(), |_, _| None)
     }
 }

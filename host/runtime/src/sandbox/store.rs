@@ -1,8 +1,11 @@
-//! A store for one instance, and what bounds a call into it: whatever of a guest is called, it is called through here.
+//! The wasmtime store of one instance. Every call into a guest goes through it, and so through its limits.
 //!
-//! A call runs to its end in one poll. WASI is linked the asynchronous way, because the synchronous one starts
-//! a runtime inside of the runtime and would take the worker down; a call that is not ready after one poll has
-//! slept, and a decision has nothing to wait for.
+//! A call runs to its end in one poll. WASI is linked asynchronously, because its synchronous functions start a runtime inside
+//! the worker's runtime and would panic the host; so calls are futures. One that is pending after its first poll waits for
+//! something, which a decision never has to.
+//!
+//! Knows nothing of the exports of a guest. Bounds: processor and wall time per call (`deadline`), memory, bytes that one host
+//! call copies, length of texts from the guest ([`TEXT_CHARS_MAX`]).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,60 +16,63 @@ use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
 use crate::sandbox::bindings::types;
 use crate::sandbox::fault::Fault;
-use crate::sandbox::host_state::Guest;
-use crate::sandbox::instance_count::Present;
+use crate::sandbox::host_state::HostState;
+use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
 
-/// A store with its limits. After a fault it must be dropped: a component that trapped may never be entered again.
-pub(crate) struct Sandbox {
-    store: Store<Guest>,
+/// A store with its limits. Drop it after a fault: a component that trapped must never be entered again.
+pub(crate) struct InstanceStore {
+    store: Store<HostState>,
 }
 
-impl Sandbox {
+impl InstanceStore {
     pub(crate) fn new(
         engine: &wasmtime::Engine,
         limits: Limits,
         records: Arc<dyn Records + Send + Sync>,
-        reading: Arc<dyn RecordView>,
+        view: Arc<dyn RecordView>,
         node: &str,
-        present: Present,
+        guard: InstanceGuard,
     ) -> Self {
-        let mut store = Store::new(engine, Guest::new(limits, records, reading, node, present));
-        store.limiter(|guest| &mut guest.memory);
+        let mut store = Store::new(engine, HostState::new(limits, records, view, node, guard));
+        store.limiter(|state| &mut state.memory);
+        // A callback rather than a trap: it reads the thread's clock, and gives a call more ticks while its processor time lasts.
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().deadline.tick()));
-        // A guest can make the host copy no more in one call than it may have itself.
+        // Bytes that the host copies out of the guest in one host call. A guest has no more to pass than its memory holds.
         store.set_hostcall_fuel(limits.memory_bytes_max);
         Self { store }
     }
 
-    /// Makes the instance, as told.
+    /// Creates the instance with `make`.
     ///
     /// # Errors
     ///
-    /// The guest traps at its start, or there is no room for an instance.
+    /// The guest traps in its start function, or the host has no room for an instance.
     pub(crate) fn instantiate<T>(
         &mut self,
-        make: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+        make: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
+        // The start functions of a guest run here, under the same deadline as a call.
         self.begin(0);
         match poll_once(make(&mut self.store)) {
             Some(Ok(instance)) => Ok(instance),
+            // Without a trap, no guest code is at fault: the pool is exhausted, or the system has no memory.
             Some(Err(error)) if error.downcast_ref::<Trap>().is_some() => Err(self.fault(&error)),
             Some(Err(error)) => Err(Fault::NoInstance(format!("{error:#}"))),
             None => Err(Fault::Slept),
         }
     }
 
-    /// Makes one call.
+    /// Makes one call, at the time `now_ns` (nanoseconds since the Unix epoch), which the clocks of the guest show.
     ///
     /// # Errors
     ///
-    /// The guest is at fault.
+    /// The guest is at fault. The store must be dropped.
     pub(crate) fn call<T>(
         &mut self,
         now_ns: u64,
-        call: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+        call: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
         self.begin(now_ns);
         match poll_once(call(&mut self.store)) {
@@ -76,22 +82,27 @@ impl Sandbox {
         }
     }
 
-    pub(crate) fn guest(&mut self) -> &mut Guest {
+    /// Borrows the host's state.
+    pub(crate) fn data(&mut self) -> &mut HostState {
         self.store.data_mut()
     }
 
     fn begin(&mut self, now_ns: u64) {
         self.store.data_mut().begin(now_ns);
+        // Relative to now, and before every call: what is left of the last call's deadline does not count. One tick, so that the
+        // callback runs at the first tick of a call and short calls never run it.
         self.store.set_epoch_deadline(1);
     }
 
-    /// What an error of a call means.
+    /// Classifies an error of a call.
     fn fault(&self, error: &wasmtime::Error) -> Fault {
-        let guest = self.store.as_context().data();
-        if guest.deadline.missed() {
+        let state = self.store.as_context().data();
+        // The causes first, then the trap: an interrupted guest, and one whose `memory.grow` was refused, also end in a trap
+        // whose text would blame the wrong thing.
+        if state.deadline.missed() {
             return Fault::Deadline;
         }
-        if guest.memory.refused {
+        if state.memory.refused {
             return Fault::Memory;
         }
         if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
@@ -100,13 +111,13 @@ impl Sandbox {
         match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => Fault::Recursion,
             trap => {
-                // What a guest says last is why it panicked; without it, the function that trapped must do.
+                // The last line of output is the message of a panic. Without one, name the function that trapped.
                 let what = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
                 let place = || {
                     let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
                     frames.iter().find_map(|frame| frame.func_name()).map(|name| format!("in {name}"))
                 };
-                match guest.output.last_line().or_else(place) {
+                match state.output.last_line().or_else(place) {
                     Some(why) => Fault::Trap(format!("{what}: {}", printable(&why))),
                     None => Fault::Trap(what),
                 }
@@ -115,24 +126,24 @@ impl Sandbox {
     }
 }
 
-/// What an instance is told of its settings.
-pub(crate) fn settings(settings: &Settings) -> types::Settings {
+/// Converts settings to their type in the contract.
+pub(crate) fn wit_settings(settings: &Settings) -> types::Settings {
     let setting = |(name, value): &(String, String)| types::Setting { name: name.clone(), value: value.clone() };
     types::Settings { node: settings.node.clone(), table: settings.table.iter().map(setting).collect() }
 }
 
-/// What becomes of an instance that does not take its settings.
-pub(crate) fn refused(bad: &types::BadSetting) -> Fault {
+/// Converts the refusal of settings to a fault.
+pub(crate) fn bad_settings(bad: &types::BadSetting) -> Fault {
     Fault::Settings(herd_sdk::BadSetting { name: printable(&bad.name), problem: printable(&bad.problem) })
 }
 
-/// What a guest says of itself, for people: cut, and without what would upset a terminal.
+/// Makes a text from a guest safe to show: cut to [`TEXT_CHARS_MAX`], without control characters, which a terminal would obey.
 pub(crate) fn printable(text: &str) -> String {
     let harmless = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
     text.chars().take(TEXT_CHARS_MAX).map(harmless).collect()
 }
 
-/// The result of a future that is ready at its first poll.
+/// Polls a future once. None if it is pending; the drop then cancels the call.
 fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
@@ -140,5 +151,5 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// As much as fits on a screen.
+/// About a screenful.
 const TEXT_CHARS_MAX: usize = 1000;

@@ -1,9 +1,10 @@
-//! A canary: a candidate that decides for a share of the sessions, each of them for as long as it lasts.
+//! A canary: a candidate that decides for a share of the sessions. A session keeps its side until it ends.
 //!
-//! What it faults on is decided by the active generation, so the clients of its sessions see normal answers. Too many
-//! faults within a window, and it is a canary no more.
+//! A call on which the canary faults is decided by the active generation, so its clients see normal answers. Too many faults
+//! within a window end the canary.
 //!
-//! Bounds: one at a time, and no shadow beside it: there is one candidate.
+//! Owns the share and the counts. Knows nothing of how it starts and ends ([`canary_control`](super::canary_control)). Bounds:
+//! one per node, and no shadow beside it, because one candidate exists at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +21,7 @@ use herd_model::Share;
 pub(crate) struct Canary {
     generation: Arc<Generation>,
     rehearsed: Rehearsed,
-    /// Its bytes, which every node is to have if it is promoted.
+    /// Bytes of the guest: a promotion sends them to every node.
     guest: Arc<[u8]>,
     share: Mutex<Share>,
     faults: Probation,
@@ -29,22 +30,22 @@ pub(crate) struct Canary {
     since_s: u64,
 }
 
-/// The canary that is on, for people and scripts.
+/// Status of a canary, as `herd status` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct CanaryStatus {
-    /// What decides for its sessions.
+    /// The generation that decides for its sessions.
     pub candidate: GenerationStatus,
-    /// In percent of the sessions.
+    /// Share of the sessions, in percent.
     pub share_percent: u8,
-    /// When it began, in seconds since the Unix epoch.
+    /// Time of its start, in seconds since the Unix epoch.
     pub since_s: u64,
-    /// Calls that it decided.
+    /// Calls that the canary decided.
     pub decided: u64,
     /// Calls that the active generation decided because the canary faulted.
     pub rescued: u64,
 }
 
-/// There is no canary. Nothing changed.
+/// The node has no canary. Nothing changed.
 #[derive(Debug, thiserror::Error)]
 #[error("no guest is a canary on this node")]
 pub struct NoCanary;
@@ -62,6 +63,7 @@ impl Canary {
             rehearsed,
             guest: guest.into(),
             share: Mutex::new(share),
+            // Without an end: unlike a generation after its probation, a canary has not been accepted yet.
             faults: Probation::without_end(limits),
             decided: AtomicU64::new(0),
             rescued: AtomicU64::new(0),
@@ -73,7 +75,7 @@ impl Canary {
         &self.generation
     }
 
-    /// What it stood before it became one.
+    /// Returns what it was rehearsed with before it became a canary.
     pub(crate) fn rehearsed(&self) -> Rehearsed {
         self.rehearsed
     }
@@ -86,19 +88,20 @@ impl Canary {
         *self.share.lock().unwrap_or_else(PoisonError::into_inner) = share;
     }
 
-    /// Asked for once per call while there is a canary, and changed by operators.
+    /// Returns the share. Read once per call while a canary runs, so a mutex is cheap enough; only operators change it.
     pub(crate) fn share(&self) -> Share {
         *self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn decided(&self) {
+    /// Counts a call that the canary decided.
+    pub(crate) fn record_decision(&self) {
         self.decided.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a fault that the active generation made good. Whether it is the one that is too many.
-    pub(crate) fn fails(&self) -> bool {
+    /// Counts a fault after which the active generation decided. True if it is one too many.
+    pub(crate) fn record_fault(&self) -> bool {
         self.rescued.fetch_add(1, Ordering::Relaxed);
-        self.faults.fails(Instant::now())
+        self.faults.record_fault(Instant::now())
     }
 
     pub(crate) fn status(&self) -> CanaryStatus {

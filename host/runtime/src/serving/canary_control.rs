@@ -1,113 +1,127 @@
-//! Begin, change and end of a canary.
+//! Start, change and end of a canary on a node.
+//!
+//! The canary is part of the snapshot, so each of these replaces the snapshot, under the switch lock. Knows nothing of how calls
+//! are dispatched. Bounds: one candidate, so no canary beside a shadow or another canary.
 
 use std::sync::{Arc, Weak};
 
 use herd_model::{Share, SwapOptions};
 
-use crate::engine::background::giving_way;
-use crate::generation::compatibility::WayBack;
+use crate::engine::background::run_at_low_priority;
+use crate::generation::compatibility::DowngradeRequirement;
 use crate::sandbox::fault::Fault;
 use crate::serving::canary::{Canary, CanaryStatus, NoCanary};
 use crate::serving::error::SwapError;
 use crate::serving::probation::SwapLimits;
-use crate::serving::registry::Generations;
-use crate::serving::snapshot::Live;
+use crate::serving::registry::GenerationRegistry;
+use crate::serving::snapshot::Snapshot;
 
-impl Generations {
-    /// Has a candidate decide for a share of the sessions from now on. Compiles and rehearses, like a swap. A swap to the
-    /// same guest promotes it; one to another guest ends it.
+impl GenerationRegistry {
+    /// Starts a canary for a share of the sessions. Compiles and rehearses, like a swap: never call it on a worker thread. A swap
+    /// to the same guest promotes it; one to another guest ends it.
     ///
     /// # Errors
     ///
-    /// As for a swap; or there is a canary or a shadow already. Nothing changed.
+    /// As for a swap; or the node has a canary or a shadow already. Nothing changed.
     pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
-        let _seat = self.seat(bytes, options)?;
-        self.refuse_second_candidate()?;
-        let made = giving_way("herd-swap", || {
-            self.candidate(bytes, options, WayBack::Beside).inspect(|(candidate, _)| candidate.warm())
+        // Released when this returns: a canary is a candidate that holds no permit, so that a swap can promote or end it.
+        let _permit = self.acquire_permit(bytes, options)?;
+        self.check_no_candidate()?;
+        let made = run_at_low_priority("herd-swap", || {
+            self.build_candidate(bytes, options, DowngradeRequirement::Concurrent)
+                .inspect(|(candidate, _)| candidate.warm())
         })?;
         let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
         let status = canary.status();
-        let _switching = self.switching();
+        let _switch = self.lock_switch();
         self.replace_canary(Some(canary));
         Ok(status)
     }
 
-    /// The bytes of the guest that is a canary.
+    /// Returns the bytes of the guest that is the canary.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     pub fn canary_guest(&self) -> Result<Arc<[u8]>, NoCanary> {
-        self.live.load().canary.as_ref().map(|canary| Arc::clone(canary.guest())).ok_or(NoCanary)
+        self.snapshot.load().canary.as_ref().map(|canary| Arc::clone(canary.guest())).ok_or(NoCanary)
     }
 
-    /// Has the canary decide for another share of the sessions. Those it has stay with it if the share is wider.
+    /// Sets the share of sessions for which the canary decides. A wider share includes the sessions of a narrower one.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     pub fn widen_canary(&self, share: Share) -> Result<CanaryStatus, NoCanary> {
-        let _switching = self.switching();
-        let canary = self.live.load().canary.clone().ok_or(NoCanary)?;
+        // Under the lock, so that an operator does not get the share of a canary that just ended.
+        let _switch = self.lock_switch();
+        let canary = self.snapshot.load().canary.clone().ok_or(NoCanary)?;
         canary.set_share(share);
         Ok(canary.status())
     }
 
-    /// Ends the canary: the active generation decides for its sessions again. Not for a worker thread.
+    /// Ends the canary: the active generation decides for its sessions again. Waits for the calls that hold it: never call it on
+    /// a worker thread.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     pub fn end_canary(&self) -> Result<CanaryStatus, NoCanary> {
-        self.end_canary_because("it was told to").ok_or(NoCanary)
+        self.end_canary_with_reason("ended by an operator").ok_or(NoCanary)
     }
 
-    pub(crate) fn end_canary_because(&self, why: &str) -> Option<CanaryStatus> {
-        let switching = self.switching();
-        let canary = self.live.load().canary.clone()?;
-        tracing::debug!(generation = %canary.generation().id(), why, "a canary ended");
+    /// Ends the canary for a reason that is logged. None if the node has none.
+    pub(crate) fn end_canary_with_reason(&self, why: &str) -> Option<CanaryStatus> {
+        let switch = self.lock_switch();
+        let canary = self.snapshot.load().canary.clone()?;
+        tracing::debug!(generation = %canary.generation().id(), why, "canary ended");
         self.replace_canary(None);
-        // While nobody can activate it: what serves must not be on its way out.
-        self.retired.leave(Some(Arc::clone(canary.generation())));
-        drop(switching);
+        // Under the lock: a swap that promotes this canary takes it out of the list under the same lock. What serves must not
+        // drain.
+        self.draining.add(Some(Arc::clone(canary.generation())));
+        drop(switch);
         let status = canary.status();
+        // This reference would keep it alive, and draining waits for the last one.
         drop(canary);
-        self.retired.see_off();
+        self.draining.drain();
         Some(status)
     }
 
-    /// The canary has faulted too often. On a worker thread, so what it leaves is seen off by whoever is told.
-    pub(crate) fn give_canary_up(&self, failed: &Canary, fault: &Fault) {
-        let switching = self.switching();
-        // Several workers may find one fault too many.
-        let Some(canary) = self.live.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
+    /// Ends a canary that faulted too often. Runs on the worker that counted the last fault. That worker is in a call which holds
+    /// the canary, and must not wait for itself: the observer drains it on another thread.
+    pub(crate) fn fail_canary(&self, failed: &Canary, fault: &Fault) {
+        let switch = self.lock_switch();
+        // Several workers may count one fault too many: only the first finds it in the snapshot.
+        let Some(canary) = self.snapshot.load().canary.clone().filter(|canary| std::ptr::eq(&**canary, failed)) else {
             return;
         };
-        canary.generation().fail();
+        canary.generation().mark_failed();
         let SwapLimits { faults_max, window_s, .. } = self.limits;
         let why = format!("{faults_max} faults within {window_s} s as a canary; the last one: {fault}");
         self.remember_failed(canary.generation().digest(), &why);
         self.replace_canary(None);
-        self.retired.leave(Some(Arc::clone(canary.generation())));
-        drop(switching);
+        self.draining.add(Some(Arc::clone(canary.generation())));
+        // The log and the observer need no lock, and other workers may wait for it.
+        drop(switch);
         let status = canary.generation().status();
-        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "a canary failed and ended");
+        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "canary failed and ended");
         if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
             observer.canary_ended(&status, &why);
         }
     }
 
-    /// Drops what ended on a worker, once no call holds it any more. May wait.
-    pub fn see_off(&self) {
-        self.retired.see_off();
+    /// Drops the generations that were retired on a worker, once no call holds them. Waits for that: never call it on a worker
+    /// thread.
+    pub fn drain_retired(&self) {
+        self.draining.drain();
     }
 
-    /// The caller holds what keeps others from switching.
+    /// Replaces the canary in the snapshot. The caller holds the switch lock, or a swap in between would be lost.
     fn replace_canary(&self, canary: Option<Arc<Canary>>) {
-        let live = self.live.load_full();
-        let (active, previous) = (Arc::clone(&live.active), live.previous.clone());
-        let probation = live.probation.clone();
-        self.live.store(Arc::new(Live { active, previous, probation, canary }));
+        let snapshot = self.snapshot.load_full();
+        let (active, previous) = (Arc::clone(&snapshot.active), snapshot.previous.clone());
+        // With its counts: the end of a canary must not forgive the active generation its faults.
+        let probation = snapshot.probation.clone();
+        self.snapshot.store(Arc::new(Snapshot { active, previous, probation, canary }));
     }
 }

@@ -1,31 +1,160 @@
-//! A generation that is ready to serve, and how it came to be wished.
+//! Candidates: a guest from its bytes to *rehearsed*.
+//!
+//! Owns the permit that allows one candidate at a time, and the steps up to *rehearsed*. All of them run on low-priority
+//! threads while the active generation serves, and a failure changes nothing. Knows nothing of who requested the swap.
+//!
+//! Bounds: one candidate, which may be a canary or a shadow; the calls that the recorder holds.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
+use herd_model::{Digest, GenerationId, SwapOptions};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::engine::background::run_at_low_priority;
+use crate::generation::compatibility::{Compatibility, DowngradeRequirement};
 use crate::generation::generation::{Generation, GenerationStatus};
-use crate::replay::rehearsal::Rehearsed;
+use crate::replay::rehearsal::{Rehearsed, rehearse};
+use crate::serving::error::SwapError;
+use crate::serving::registry::GenerationRegistry;
 
-/// A generation that is ready to serve and does not. While it is there, no other is made ready; dropped, it is gone.
+/// A generation that is ready to serve. No other can be made ready while it exists. Dropping it abandons the swap.
 pub struct Candidate {
     pub(crate) generation: Arc<Generation>,
     pub(crate) rehearsed: Rehearsed,
-    /// Whose it is makes candidates ready, and nobody else.
-    pub(crate) seat: OwnedSemaphorePermit,
+    /// Held until the candidate serves or is dropped.
+    pub(crate) permit: OwnedSemaphorePermit,
 }
 
 impl Candidate {
-    /// What people want to know of it.
+    /// Returns the status of its generation.
     #[must_use]
     pub fn status(&self) -> GenerationStatus {
         self.generation.status()
     }
 
-    /// What it has stood, in words.
+    /// Returns what it was rehearsed with, as a text for the audit log.
     #[must_use]
     pub fn rehearsed(&self) -> String {
         let Rehearsed { transcripts, decisions } = self.rehearsed;
         format!("{transcripts} transcripts and {decisions} decisions of this node")
+    }
+}
+
+impl GenerationRegistry {
+    /// Makes a candidate ready to serve. Compiles and rehearses: never call it on a worker thread. First ends a canary or a
+    /// shadow of another guest, because one candidate exists at a time. A canary of the same guest is promoted: it is loaded and
+    /// rehearsed already.
+    ///
+    /// # Errors
+    ///
+    /// The guest does not load or fails its rehearsal, it failed its probation here before, or another candidate exists. A
+    /// canary or shadow of another guest may have ended; nothing else changed.
+    pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
+        let permit = self.acquire_permit(bytes, options)?;
+        if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
+            self.shadows.end("a swap to another guest began");
+            self.shadows.reap();
+        }
+        // Ended before the new candidate is loaded, or two candidates would be in memory at once.
+        if let Some(canary) = self.snapshot.load().canary.clone() {
+            if canary.generation().digest() == Digest::of(bytes) {
+                let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
+                return Ok(Candidate { generation, rehearsed, permit });
+            }
+            self.end_canary_with_reason("a swap to another guest began");
+        }
+        let (generation, rehearsed) = run_at_low_priority("herd-swap", || {
+            let downgrade = DowngradeRequirement::for_swap(options);
+            // Warmed here, before activation: instances then are no work for the workers.
+            self.build_candidate(bytes, options, downgrade).inspect(|(candidate, _)| candidate.warm())
+        })?;
+        Ok(Candidate { generation, rehearsed, permit })
+    }
+
+    /// Checks that a candidate may still serve.
+    ///
+    /// # Errors
+    ///
+    /// The candidate was a canary and failed as one since it was made ready.
+    pub fn check(&self, candidate: &Candidate) -> Result<(), SwapError> {
+        let generation = &candidate.generation;
+        if generation.has_failed() { self.failed_guests.check(|| generation.digest()) } else { Ok(()) }
+    }
+
+    /// Checks that no canary and no shadow exists. A swap ends them; another canary or shadow does not.
+    ///
+    /// # Errors
+    ///
+    /// Names the guest that is one.
+    pub(crate) fn check_no_candidate(&self) -> Result<(), SwapError> {
+        if let Some(digest) = self.shadows.digest() {
+            return Err(SwapError::Shadowed(digest[..8].into()));
+        }
+        let snapshot = self.snapshot.load();
+        snapshot.canary.as_ref().map_or(Ok(()), |canary| Err(SwapError::Canary(canary.generation().digest().short())))
+    }
+
+    /// Takes the permit to make a candidate ready. Does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Another swap has the permit; or this guest failed here before and the options do not insist.
+    pub(crate) fn acquire_permit(&self, bytes: &[u8], options: SwapOptions) -> Result<OwnedSemaphorePermit, SwapError> {
+        let permit = Arc::clone(&self.candidate_permit).try_acquire_owned().map_err(|_| SwapError::Busy)?;
+        if !options.again {
+            self.failed_guests.check(|| Digest::of(bytes)).inspect_err(|_| self.stage_counts.rejected())?;
+        }
+        Ok(permit)
+    }
+
+    /// Takes a guest up to *rehearsed*, and counts the stages that it reaches. The caller holds the permit.
+    pub(crate) fn build_candidate(
+        &self,
+        bytes: &[u8],
+        options: SwapOptions,
+        downgrade: DowngradeRequirement,
+    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
+        self.stage_counts.offered();
+        let prepared = self.try_build_candidate(bytes, options, downgrade);
+        match &prepared {
+            Ok(_) => self.stage_counts.prepared(None),
+            Err(SwapError::Load(refused)) => self.stage_counts.prepared(Some(refused.stage)),
+            Err(_) => self.stage_counts.rejected(),
+        }
+        prepared
+    }
+
+    fn try_build_candidate(
+        &self,
+        bytes: &[u8],
+        options: SwapOptions,
+        downgrade: DowngradeRequirement,
+    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
+        // At most two generations and one candidate may be alive: the one that the last swap retired must be gone first.
+        if !self.draining.drain() {
+            return Err(SwapError::Retiring);
+        }
+        let id = GenerationId(self.next_id.load(Ordering::Relaxed));
+        let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
+        let began = Instant::now();
+        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.context)?;
+        let loaded = began.elapsed();
+        let active = Arc::clone(&self.snapshot.load().active);
+        let forms = Compatibility::new(&candidate, &active, downgrade);
+        forms.check()?;
+        // The candidate is rehearsed against the calls as they are now. The node goes on recording meanwhile.
+        let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
+        let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;
+        let Rehearsed { transcripts, decisions } = rehearsed;
+        let took = began.elapsed() - loaded;
+        tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
+        // A load and a store are enough, as the permit excludes others. A refused candidate leaves its number unused, so that the
+        // generations of a node are numbered without gaps.
+        self.next_id.store(id.0 + 1, Ordering::Relaxed);
+        // Only now: a candidate that was refused must never convert records for the generations that serve.
+        self.context.forms.add(candidate.converter());
+        Ok((Arc::new(candidate), rehearsed))
     }
 }

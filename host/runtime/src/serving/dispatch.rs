@@ -1,12 +1,20 @@
-//! Who decides a call.
+//! Dispatch of calls to generations, and failure handling.
 //!
-//! The active generation, or the canary for its sessions. A call on which the canary faults is decided by the active
-//! generation, and one on which that faults by the previous one, so a bad guest is not an outage; and enough such faults
-//! within a window end a canary, and send a generation back that is on [`Probation`]. The answer to a fetch goes to the
-//! generation that asked, as long as that is live.
+//! ```text
+//! canary (for its sessions) -- fault --> active -- fault --> previous -- fault --> error
+//! ```
+//!
+//! A generation that faults has left no trace, because effects are performed only after a call returned; so the same input goes
+//! to the next generation in line, and a bad guest is not an outage. Enough faults within a window end a canary, or roll back
+//! an active generation that is on [`Probation`]. The answer to a fetch goes only to the generation that fetched, while that is
+//! live: another one cannot read its token.
+//!
+//! Everything here runs on worker threads, inline in the task that read the socket. It never waits, but for the switch lock
+//! when it ends a generation. Knows nothing of sessions, peers or what an effect does. Bounds: three tries per call; one warning
+//! a second.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports};
@@ -16,49 +24,49 @@ use crate::generation::generation::Generation;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::serving::probation::Probation;
-use crate::serving::registry::{Generations, WENT_BACK};
-use crate::serving::snapshot::Live;
-use crate::serving::stage_counts::Serving;
+use crate::serving::registry::GenerationRegistry;
+use crate::serving::snapshot::Snapshot;
 use herd_model::GenerationId;
 use herd_model::{Side, Sides};
 
-/// A fault that may be made good yet.
+/// A faulted call that a later generation in line may still decide.
 struct Faulted<'a> {
     generation: &'a Arc<Generation>,
     fault: Fault,
     reads: Vec<Read>,
 }
 
-impl Generations {
-    /// Who decides for which sessions now.
+impl GenerationRegistry {
+    /// Returns which sessions the canary decides for at the moment.
     #[must_use]
     pub fn sides(&self) -> Sides {
-        self.live.load().sides()
+        self.snapshot.load().sides()
     }
 
-    /// Decides inputs of sessions of one side, as one call.
+    /// Decides inputs of sessions of one side in one call. Returns the generation that decided: fetches of the decision belong to
+    /// it.
     ///
     /// # Errors
     ///
-    /// Every live generation faulted; nothing was decided.
+    /// Every generation in line faulted. Returns the last fault. Nothing was decided.
     pub fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault> {
         self.decide(at, &Call::Inputs(inputs), side)
     }
 
-    /// Decides reports of a peer.
+    /// Decides reports of a peer in one call. Never by the canary: reports belong to no session.
     ///
     /// # Errors
     ///
-    /// Every live generation faulted; nothing was decided.
+    /// Every generation in line faulted. Returns the last fault. Nothing was decided.
     pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
         self.decide(at, &Call::Reports(&reports.iter().collect()), Side::Active)
     }
 
-    /// Decides the answer to a fetch, by the generation that asked.
+    /// Decides the answer to a fetch with the generation `asked` that made the fetch.
     ///
     /// # Errors
     ///
-    /// It faulted, or is gone (`None`); nothing was decided.
+    /// The generation faulted, or is no longer live (`None`). Nothing was decided: the caller sends the fallback reply.
     pub fn answer(
         &self,
         asked: GenerationId,
@@ -67,54 +75,66 @@ impl Generations {
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Option<Fault>> {
-        let live = &**self.live.load();
-        let generation = live.find(asked).ok_or(None)?;
+        // Held for the whole call: see `decide`.
+        let snapshot = &**self.snapshot.load();
+        let generation = snapshot.find(asked).ok_or(None)?;
         let call = Call::Answer { token, otherwise, outcome };
         let (decided, reads) = try_call(generation, at, &call);
         match decided {
             Ok(decision) => {
-                self.remember(generation, at, &call, reads, &decision);
+                self.record(generation, at, &call, reads, &decision);
                 Ok(decision)
             }
             Err(fault) => {
-                self.warn(generation, &fault, "fault on an answer; its reply in reserve is sent");
-                self.count_fault(live, generation, &fault);
+                self.warn(generation, &fault, "fault on the answer to a fetch; its fallback reply is sent");
+                // Counted although nothing rescued it: its client gets the fallback reply, which is worse than a rescue.
+                self.count_fault(snapshot, generation, &fault);
                 Err(Some(fault))
             }
         }
     }
 
+    /// Decides a call with the first generation in line that does not fault.
     fn decide(&self, at: Moment, call: &Call<'_>, side: Side) -> Result<(GenerationId, Decision), Fault> {
-        let live = &**self.live.load();
+        // One load per call. The guard keeps every generation of this snapshot alive until the call ends, whatever is swapped
+        // meanwhile: so a retired generation has to be drained. Cloning an `Arc` here would have all workers contend for its
+        // count on every call.
+        let snapshot = &**self.snapshot.load();
+        // Does not allocate before the first fault.
         let mut faulted: Vec<Faulted<'_>> = Vec::new();
-        for generation in live.in_turn(side) {
+        for generation in snapshot.fallback_order(side) {
             let (decided, reads) = try_call(generation, at, call);
             match decided {
                 Ok(decision) => {
+                    // A canary that faulted is not the one that decided.
                     if side == Side::Canary
-                        && let Some(canary) = live.canary.as_ref().filter(|_| faulted.is_empty())
+                        && let Some(canary) = snapshot.canary.as_ref().filter(|_| faulted.is_empty())
                     {
-                        canary.decided();
+                        canary.record_decision();
                     }
+                    // Before the reply leaves: a generation that failed its probation is gone before its client can send the
+                    // next line.
                     if !faulted.is_empty() {
-                        self.rescued(live, at, call, &faulted, generation, &reads);
+                        self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
                     }
-                    self.remember(generation, at, call, reads, &decision);
+                    self.record(generation, at, call, reads, &decision);
                     return Ok((generation.id(), decision));
                 }
                 Err(fault) => {
-                    self.warn(generation, &fault, live.words_for(generation));
+                    self.warn(generation, &fault, snapshot.fault_message(generation));
                     faulted.push(Faulted { generation, fault, reads });
                 }
             }
         }
-        Err(faulted.pop().map_or_else(|| Fault::NoInstance("nothing is live".into()), |last| last.fault))
+        Err(faulted.pop().map_or_else(|| Fault::NoInstance("no generation is live".into()), |last| last.fault))
     }
 
-    /// A call was decided by a generation after others had faulted on it: each of them is counted, and shown by a case.
-    fn rescued(
+    /// Counts a call that one generation decided after others had faulted on it, and offers each fault for a case.
+    ///
+    /// An input on which every generation in line faults counts against none: it shows nothing about the new one.
+    fn record_rescue(
         &self,
-        live: &Live,
+        snapshot: &Snapshot,
         at: Moment,
         call: &Call<'_>,
         faulted: &[Faulted<'_>],
@@ -126,79 +146,47 @@ impl Generations {
             if let Some(cases) = self.cases.get() {
                 cases.offer(&RescuedCall { at, call, fault, faulting, rescuing, reads: [seen, reads] });
             }
-            self.count_fault(live, faulting, fault);
+            self.count_fault(snapshot, faulting, fault);
         }
     }
 
-    /// Records a call that was decided, and has it shadowed if there is a shadow of whoever decided it.
-    fn remember(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
+    /// Records a decided call for rehearsals, and offers it to a shadow of the generation that decided it. Waits for neither.
+    fn record(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
         let recorded = self.recorder.record(at, call, reads);
         self.shadows.offer(by.id(), &recorded, decision);
     }
 
-    /// Counts a fault that cost nobody anything, and ends the canary or sends the active generation back if it is one too
-    /// many.
-    fn count_fault(&self, live: &Live, generation: &Arc<Generation>, fault: &Fault) {
-        // The host is at fault, and no other guest would do better.
+    /// Counts a fault, and ends the canary or rolls back the active generation if it is one too many.
+    fn count_fault(&self, snapshot: &Snapshot, generation: &Arc<Generation>, fault: &Fault) {
+        // The host is at fault, and a rollback would not help: another guest needs an instance too.
         if matches!(fault, Fault::NoInstance(_)) {
             return;
         }
         let is = |other: &Arc<Generation>| Arc::ptr_eq(other, generation);
-        if let Some(canary) = live.canary.as_ref().filter(|canary| is(canary.generation())) {
-            if canary.fails() {
-                self.give_canary_up(canary, fault);
+        if let Some(canary) = snapshot.canary.as_ref().filter(|canary| is(canary.generation())) {
+            if canary.record_fault() {
+                self.fail_canary(canary, fault);
             }
             return;
         }
-        let fails = |probation: &Probation| probation.fails(Instant::now());
-        if is(&live.active) && live.probation.as_ref().is_some_and(fails) {
-            self.send_back(&live.active, fault);
+        let fails = |probation: &Probation| probation.record_fault(Instant::now());
+        if is(&snapshot.active) && snapshot.probation.as_ref().is_some_and(fails) {
+            self.roll_back_failed(&snapshot.active, fault);
         }
     }
 
-    fn send_back(&self, failed: &Arc<Generation>, fault: &Fault) {
-        let _switching = self.switching();
-        let live = self.live.load_full();
-        // Several workers may find one fault too many.
-        let Some(previous) = live.previous.clone().filter(|_| Arc::ptr_eq(&live.active, failed)) else { return };
-        failed.fail();
-        previous.serves_from_now();
-        let why = format!(
-            "{} faults within {} s of its probation; the last one: {fault}",
-            self.limits.faults_max, self.limits.window_s
-        );
-        self.remember_failed(failed.digest(), &why);
-        let (left, status) = (failed.status(), previous.status());
-        let now = Live { active: previous, previous: Some(Arc::clone(failed)), probation: None, canary: None };
-        let before = self.live.swap(Arc::new(now));
-        let canary = before.canary.as_ref().map(|canary| Arc::clone(canary.generation()));
-        self.stages.became(Serving::Active);
-        self.stages.became(Serving::Previous);
-        self.retired.leave(canary.clone());
-        let shadow = self.shadows.end(WENT_BACK);
-        tracing::error!(generation = %left.id, digest = %&left.digest[..8], back_to = %status.id, why, "a generation failed its probation and was sent back");
-        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
-            observer.probation_failed(&left, &status, &why);
-            if let Some(shadow) = shadow {
-                observer.shadow_ended(&shadow.candidate, WENT_BACK);
-            }
-            if let Some(canary) = canary {
-                observer.canary_ended(&canary.status(), WENT_BACK);
-            }
-        }
-    }
-
-    /// Logs a fault, at most one a second: a guest that faults on every line must not fill a disk. `herd status`
-    /// has the count.
+    /// Logs a fault, at most one a second, because a guest that faults on every line must not fill a disk. `herd status` has the
+    /// count.
     fn warn(&self, generation: &Generation, fault: &Fault, what: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // Of several workers in the same second, the swap lets one log.
         if self.warned_second.swap(now, Ordering::Relaxed) != now {
             tracing::warn!(generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
         }
     }
 }
 
-/// Makes a call. Also gives what it looked up, up to its fault if there is one.
+/// Makes a call. Also returns its look-ups, up to the fault if it faulted: a case needs them to reproduce it.
 fn try_call(generation: &Generation, at: Moment, call: &Call<'_>) -> (Result<Decision, Fault>, Vec<Read>) {
     let mut reads = Vec::new();
     let decided = generation.call(|instance| {

@@ -1,11 +1,11 @@
-//! The generation that a swap retires, until it is gone.
+//! Draining of retired generations: wait until no call holds them, then drop them.
 //!
-//! A call that had begun before the swap may still hold it, and whoever lets go of it last drops its instances and its
-//! code: some hundred microseconds that no worker should spend. So the thread that swaps holds on to it, waits until it is
-//! the last one, and drops it. Until then no other candidate is loaded, or a fast hand could have any number of
-//! generations alive.
+//! A call that began before the swap may still hold a retired generation. The thread that drops the last reference drops its
+//! instances and its code, which takes some hundred microseconds that no worker should spend. So this list keeps a reference,
+//! and the thread that swaps waits until it is the last one. Until then no other candidate is loaded, or fast swaps would keep
+//! any number of generations alive.
 //!
-//! Bounds: the wait, [`WAIT_MAX`].
+//! Knows nothing of why a generation retired. Bounds: the wait, [`WAIT_MAX`]; one generation per swap and one per canary.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -13,34 +13,37 @@ use std::time::{Duration, Instant};
 
 use crate::generation::generation::Generation;
 
-/// What was retired and is not gone yet.
+/// Retired generations that are still alive.
 #[derive(Default)]
-pub(crate) struct Retired(Mutex<Vec<Arc<Generation>>>);
+pub(crate) struct Draining(Mutex<Vec<Arc<Generation>>>);
 
-impl Retired {
-    /// Takes what nobody is to be decided by any more, to be seen off. Waits for nothing but who does that at the moment.
-    pub(crate) fn leave(&self, retired: Option<Arc<Generation>>) {
+impl Draining {
+    /// Adds a generation that decides nothing any more. Safe on a worker: waits only for the lock, which is never held asleep.
+    pub(crate) fn add(&self, retired: Option<Arc<Generation>>) {
         self.lock().extend(retired);
     }
 
-    /// Takes back what left as a canary and is to serve after all.
-    pub(crate) fn take_back(&self, generation: &Arc<Generation>) {
+    /// Removes a generation that retired as a canary and is to serve after all.
+    pub(crate) fn remove(&self, generation: &Arc<Generation>) {
         self.lock().retain(|leaving| !Arc::ptr_eq(leaving, generation));
-        generation.stay();
+        generation.cancel_retirement();
     }
 
-    /// Waits until nobody else holds what was retired, and drops it. Not for a worker thread.
+    /// Waits until no call holds a retired generation, and drops them all. Never call it on a worker thread: it
+    /// blocks, and the call that it waits for may be its caller's own.
     ///
-    /// False when somebody still does after [`WAIT_MAX`].
-    pub(crate) fn see_off(&self) -> bool {
+    /// False if a generation is still held after [`WAIT_MAX`]. It stays in the list.
+    pub(crate) fn drain(&self) -> bool {
         let until = Instant::now() + WAIT_MAX;
         loop {
             let mut leaving = self.lock();
+            // Each time, as a generation may have been added since. Background work that holds one gives up at this flag.
             leaving.iter().for_each(|generation| generation.retire());
-            // Whoever looks at the same time must not see an empty list before everything is gone.
+            // Dropped below, while the lock is held: another thread that drains must not see an empty list, and load a candidate,
+            // before the memory is free.
             let mut gone = Vec::new();
             for generation in std::mem::take(&mut *leaving) {
-                // Fails while anybody else holds it.
+                // Succeeds for the last reference only. None can appear later: the snapshot no longer holds it.
                 match Arc::try_unwrap(generation) {
                     Ok(generation) => gone.push(generation),
                     Err(held) => leaving.push(held),
@@ -50,9 +53,11 @@ impl Retired {
             let Some(held) = leaving.first().map(|generation| generation.id()) else { return true };
             drop(leaving);
             if Instant::now() >= until {
-                tracing::warn!(generation = %held, "a retired generation is still in a call; no guest is loaded until it is gone");
+                tracing::warn!(generation = %held, "a retired generation is still in a call; no guest is loaded until the call ends");
                 return false;
             }
+            // Polled, so that the end of a call costs a worker nothing. A worker that had to wake this thread would pay for it on
+            // every call.
             thread::sleep(LOOK_EVERY);
         }
     }
@@ -62,8 +67,8 @@ impl Retired {
     }
 }
 
-/// A call with the usual deadline ends within a second of wall time, however busy the machine is, and the case of a fault
-/// is given up after a few. Nobody but an operator waits.
+/// A call with the usual deadline ends within a second of wall time, however busy the machine is, and work on a case is given
+/// up soon after it is told to. Only an operator waits for this.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// A call takes some microseconds.
+/// Interval of the poll. A call takes some microseconds.
 const LOOK_EVERY: Duration = Duration::from_micros(50);

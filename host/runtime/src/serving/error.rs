@@ -1,53 +1,54 @@
-//! Why logic is not replaced, and not gone back to.
+//! Errors of swaps, rollbacks, canaries and shadows. After each, what served before serves on.
 
 use crate::engine::inspect::LoadError;
 use herd_model::GenerationId;
 
-/// The logic was not replaced. Nothing changed.
+/// A guest was not swapped in, or did not become a canary or a shadow. What serves did not change.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
-    /// Another swap is under way on this node, or of the herd. Try again when it is over.
-    #[error("another swap is under way on this node")]
+    /// Another swap of this node or of the herd is in progress. Try again after it.
+    #[error("another swap is in progress on this node")]
     Busy,
-    /// What the last swap retired is still in a call, and there is room for one candidate only. Try again in a second.
-    #[error("the generation that the last swap retired is still in a call on this node; try again in a second")]
+    /// The generation that the last swap retired is still in a call, and a node holds one candidate at most. Try again in a
+    /// second.
+    #[error("a call on this node still holds the generation that the last swap retired; try again in a second")]
     Retiring,
-    /// This very guest was sent back before. It is not tried for ever.
+    /// This guest failed its probation here before, or as a canary. The guest is at fault.
     #[error(
-        "not tried again: this guest ({digest}) failed its probation here, with {why}; herd test shows it on the cases that this node kept, herd audit says where they are, and --again tries it all the same"
+        "not tried again: this guest ({digest}) failed its probation here, with {why}; herd test reproduces that with the cases that this node saved, herd audit says where they are, and --again swaps to it anyway"
     )]
     Failed {
-        /// Which guest.
+        /// The first digits of its digest.
         digest: String,
-        /// Why it was sent back.
+        /// The reason why it failed.
         why: String,
     },
-    /// A shadow or a canary is wanted, and another candidate shadows already.
-    #[error("another guest ({0}) shadows already; herd shadow stop ends that")]
+    /// The node has a shadow, so it starts no canary and no other shadow.
+    #[error("another guest ({0}) is already the shadow; herd shadow stop ends it")]
     Shadowed(String),
-    /// A canary or a shadow is wanted, and there is a canary.
-    #[error("another guest ({0}) is the canary already; herd canary cancel ends that")]
+    /// The node has a canary, so it starts no shadow and no other canary.
+    #[error("another guest ({0}) is already the canary; herd canary cancel ends it")]
     Canary(String),
-    /// A shadow is wanted, and the system has no thread for it.
-    #[error("there is no thread for a shadow: {0}")]
+    /// The thread of a shadow did not start. The machine is at fault.
+    #[error("cannot start the thread of a shadow: {0}")]
     Thread(std::io::Error),
-    /// The guest does not load, or fails its rehearsal.
+    /// The guest does not load, or fails its rehearsal. Its author is at fault.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
 
-/// There is no shadow to end. Nothing changed.
+/// The node has no shadow. Nothing changed.
 #[derive(Debug, thiserror::Error)]
-#[error("no guest shadows on this node")]
+#[error("no guest is a shadow on this node")]
 pub struct NoShadow;
 
-/// The logic was not rolled back. Nothing changed.
+/// The node was not rolled back. Nothing changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RollbackError {
-    /// Nothing was swapped since the node started.
+    /// The node has no previous generation: nothing was swapped yet, or its guest no longer loads.
     #[error("there is no previous generation to go back to")]
     NoPrevious,
-    /// The node went back from that one by itself.
-    #[error("the previous generation ({0}) failed its probation, and nobody goes back to it")]
+    /// The previous generation failed its probation: the node rolled back from it.
+    #[error("the previous generation ({0}) failed its probation, so a rollback to it is refused")]
     Failed(GenerationId),
 }

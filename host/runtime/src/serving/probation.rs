@@ -1,10 +1,11 @@
-//! Whether a generation that was swapped in has to go again.
+//! Probation of a generation that was swapped in.
 //!
-//! While it is on probation, each of its faults is rescued by the previous generation and counted here. Too many within
-//! a window, and the node goes back by itself. After probation it has proved itself: then clients that found a line it
-//! cannot stand get rescued answers, and do not get to choose which logic a node runs.
+//! During probation each fault that the previous generation rescued is counted here. Too many within a window, and the node
+//! rolls back. Probation ends, because a fault may be a client's doing: a client that finds a line on which an accepted guest
+//! faults still gets its answer from the previous generation, but must not choose which logic a node runs.
 //!
-//! Bounds: the times of as many faults as it takes.
+//! Counts only; the caller acts. The clock is an argument. Bounds: the times of the faults within one window, which ends with
+//! the fault that is one too many.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -12,18 +13,20 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// The `[swap]` table of the configuration. None of it changes while a node runs.
+/// The `[swap]` table of the configuration. Its values do not change while a node runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwapLimits {
-    /// Seconds for which a generation that was swapped in is watched. Default 600; 0: not at all.
+    /// Duration of the probation, in seconds. Default 600; 0 means none. Raised, clients that provoke faults can roll back a swap
+    /// for longer.
     pub probation_s: u64,
-    /// Faults within the window that send it back. Default 8.
+    /// Faults within the window that end the probation with a rollback. Default 8; at least 1. Raised, more calls are decided
+    /// twice before a bad guest is gone.
     pub faults_max: usize,
-    /// Seconds of that window. Default 10.
+    /// Length of that window, in seconds. Default 10. Raised, rarer faults count together.
     pub window_s: u64,
-    /// Seconds for which a candidate that is ready for a swap of the herd is held when nothing is heard of the node that
-    /// asked for it. Default 30. Raised, a node that died while it asked is in the way of the next swap for longer.
+    /// Time for which a candidate of a herd-wide swap is held without a message from the coordinator, in seconds. Default 30.
+    /// Raised, a coordinator that died blocks the next swap for longer.
     pub candidate_s: u64,
 }
 
@@ -33,31 +36,33 @@ impl Default for SwapLimits {
     }
 }
 
-/// The probation of one generation.
+/// Counts the faults of one generation on probation.
 #[derive(Debug)]
 pub(crate) struct Probation {
     limits: SwapLimits,
-    /// None: never.
+    /// End of the probation. None: it never ends.
     ends: Option<Instant>,
     faults: Mutex<VecDeque<Instant>>,
 }
 
 impl Probation {
+    /// Starts a probation at `now`.
     pub(crate) fn new(limits: SwapLimits, now: Instant) -> Self {
         let ends = now.checked_add(Duration::from_secs(limits.probation_s));
         Self { limits, ends, faults: Mutex::default() }
     }
 
-    /// Of a canary, which has to prove itself for as long as it is one.
+    /// Starts one that never ends: a canary has to prove itself for as long as it runs.
     pub(crate) fn without_end(limits: SwapLimits) -> Self {
         Self { limits, ends: None, faults: Mutex::default() }
     }
 
-    /// Counts a fault. Whether it is the one that is too many.
-    pub(crate) fn fails(&self, now: Instant) -> bool {
+    /// Counts a fault at `now`. True if it is one too many. Several workers may get true for the same generation.
+    pub(crate) fn record_fault(&self, now: Instant) -> bool {
         if self.ends.is_some_and(|ends| now >= ends) {
             return false;
         }
+        // A lock that workers share, on the path of a fault: a fault costs a fresh instance, a hundred times as much.
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let window = Duration::from_secs(self.limits.window_s);
         while faults.front().is_some_and(|first| now.duration_since(*first) > window) {
@@ -88,23 +93,23 @@ mod tests {
     }
 
     #[test]
-    fn too_many_faults_within_a_window_are_too_many() {
+    fn probation_fails_at_too_many_faults_within_the_window() {
         let begun = Instant::now();
         let probation = probation(begun);
-        assert_eq!([1, 2, 11].map(|second| probation.fails(after(begun, second))), [false, false, true]);
+        assert_eq!([1, 2, 11].map(|second| probation.record_fault(after(begun, second))), [false, false, true]);
     }
 
     #[test]
-    fn faults_far_apart_are_not() {
+    fn probation_allows_faults_far_apart() {
         let begun = Instant::now();
         let probation = probation(begun);
-        assert!((1..50).all(|number| !probation.fails(after(begun, 6 * number))));
+        assert!((1..50).all(|number| !probation.record_fault(after(begun, 6 * number))));
     }
 
     #[test]
-    fn after_probation_nothing_sends_a_generation_back() {
+    fn probation_counts_no_faults_after_its_end() {
         let begun = Instant::now();
         let probation = probation(begun);
-        assert!((0..50).all(|_| !probation.fails(after(begun, 600))));
+        assert!((0..50).all(|_| !probation.record_fault(after(begun, 600))));
     }
 }

@@ -1,86 +1,86 @@
-//! The live generations of a node, and the swap between them.
+//! The live generations of a node and everything that a swap between them needs.
 //!
 //! ```text
 //! candidate -> parsed -> compiled -> checked -> rehearsed -> active -> previous -> retired
-//!                                                      |       '-- too many faults: back to the previous one
+//!                                                      |       '-- too many faults: rollback to the previous one
 //!                                                      |-- or canary: decides for a share of the sessions
-//!                                                      '-- or shadow: decides too, and nothing comes of it
+//!                                                      '-- or shadow: decides a copy of the calls, without effects
 //! ```
 //!
-//! Everything up to *rehearsed* happens off the worker threads while the old generation serves. Activation is
-//! one pointer: a call that has begun ends on the generation it began on, and the next one sees the new. At most two
-//! generations serve; the third is dropped with its instances.
+//! Owns the pointer to what is live, the locks around it, and what outlives a generation: recorder, counts, failed guests. The
+//! operations are `impl` blocks in files of their own: [`candidate`](super::candidate), [`activation`](super::activation),
+//! [`dispatch`](super::dispatch), [`canary_control`](super::canary_control), [`shadow_control`](super::shadow_control). Knows
+//! nothing of sockets, links and operators.
 //!
-//! Who decides what is in [`dispatch`](super::dispatch).
+//! Two locks, always taken in this order: the permit, for as long as a candidate is made ready, which may be a second; then the
+//! switch lock, for the microseconds in which the pointer changes. So a rollback never waits for a compilation. Calls take
+//! neither.
+//!
+//! Bounds: two generations that serve and one candidate; the retired one is dropped with its instances.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use herd_model::{Digest, GenerationId};
 use herd_sdk::{Records, Settings};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::cases::collector::{CaseCollector, SavedCase};
-use crate::engine::background::giving_way;
 use crate::engine::engine::{Engine, EngineStatus};
 use crate::engine::inspect::LoadError;
-use crate::generation::compatibility::{FormRules, WayBack};
-use crate::generation::generation::{Common, Generation, GenerationStatus};
+use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
-use crate::replay::rehearsal::{Rehearsed, rehearse};
-use crate::sandbox::instance_count::CensusStatus;
+use crate::sandbox::instance_count::InstanceCountStatus;
 use crate::serving::canary::CanaryStatus;
-use crate::serving::candidate::Candidate;
-use crate::serving::draining::Retired;
-use crate::serving::error::{NoShadow, RollbackError, SwapError};
+use crate::serving::draining::Draining;
+use crate::serving::failed_guests::FailedGuests;
 use crate::serving::observer::Observer;
 use crate::serving::probation::{Probation, SwapLimits};
-use crate::serving::snapshot::Live;
-use crate::serving::stage_counts::{Serving, Stages, StagesStatus};
-use crate::shadow::report::{ShadowReport, ShadowStatus};
+use crate::serving::snapshot::Snapshot;
+use crate::serving::stage_counts::{StageCounts, StageCountsStatus};
+use crate::shadow::report::ShadowStatus;
 use crate::shadow::shadow::Shadows;
-use herd_model::Digest;
-use herd_model::GenerationId;
-use herd_model::Share;
-use herd_model::SwapOptions;
 
 /// The generations of one node.
-pub struct Generations {
+pub struct GenerationRegistry {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
     pub(crate) limits: SwapLimits,
     pub(crate) records: Arc<dyn Records + Send + Sync>,
-    pub(crate) live: ArcSwap<Live>,
+    /// Read once per call, without a lock and without a reference count that all workers would contend for.
+    pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) recorder: Recorder,
-    common: Common,
-    pub(crate) retired: Retired,
-    pub(crate) stages: Stages,
-    /// The number of the next generation.
-    next: AtomicU64,
-    /// For whoever makes a candidate ready: one at a time, from its first byte until it serves or is dropped.
-    seat: Arc<Semaphore>,
-    /// Held while the pointer changes: a rollback need not wait for a swap that compiles.
-    switching: Mutex<()>,
-    /// Guests that failed their probation here.
-    failed: Mutex<VecDeque<(Digest, String)>>,
+    pub(crate) context: GenerationContext,
+    pub(crate) draining: Draining,
+    pub(crate) stage_counts: StageCounts,
+    /// Number of the next generation. Written by the holder of the permit.
+    pub(crate) next_id: AtomicU64,
+    /// One permit: held from the first byte of a candidate until it serves or is dropped. A semaphore, because the permit moves
+    /// with the candidate to another thread.
+    pub(crate) candidate_permit: Arc<Semaphore>,
+    /// Held while the pointer changes. See the module.
+    switch_lock: Mutex<()>,
+    pub(crate) failed_guests: FailedGuests,
     pub(crate) shadows: Shadows,
     pub(crate) observer: OnceLock<Weak<dyn Observer>>,
     pub(crate) cases: OnceLock<CaseCollector>,
+    /// Calls that a fallback decided.
     pub(crate) rescued: AtomicU64,
+    /// Second of the last warning about a fault, since the Unix epoch.
     pub(crate) warned_second: AtomicU64,
 }
 
-impl Generations {
-    /// Begins with one generation, or with the two that served when the node stopped; then the active one is on probation
-    /// again. A previous one that does not load is left out.
+impl GenerationRegistry {
+    /// Loads one generation, or the two that served when the node stopped. With two, the active one starts a new probation. A
+    /// previous one that does not load is logged and left out.
     ///
     /// # Errors
     ///
-    /// The guest does not load; the node does not start.
+    /// The active guest does not load. The node does not start.
     pub fn new(
         engine: &Arc<Engine>,
         bytes: &[u8],
@@ -89,17 +89,18 @@ impl Generations {
         limits: SwapLimits,
         records: Arc<dyn Records + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let common = Common::default();
+        let context = GenerationContext::default();
         let load = |id, bytes| {
             let (settings, records) = (settings.clone(), Arc::clone(&records));
-            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &common)?;
-            common.forms.add(loaded.converter());
-            loaded.keep_code();
+            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &context)?;
+            context.forms.add(loaded.converter());
+            loaded.cache_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
+        // In the order in which they were swapped in: a higher number is a later generation.
         let before = previous.map(|previous| load(1, previous));
         let previous = before.and_then(|loaded| {
-            loaded.inspect_err(|error| tracing::warn!(%error, "the generation before does not load any more")).ok()
+            loaded.inspect_err(|error| tracing::warn!(%error, "the previous generation no longer loads")).ok()
         });
         let id = if previous.is_some() { 2 } else { 1 };
         let active = load(id, bytes)?;
@@ -109,15 +110,15 @@ impl Generations {
             settings,
             limits,
             records,
-            live: ArcSwap::from_pointee(Live { active, previous, probation, canary: None }),
+            snapshot: ArcSwap::from_pointee(Snapshot { active, previous, probation, canary: None }),
             recorder: Recorder::new(),
-            common,
-            retired: Retired::default(),
-            stages: Stages::default(),
-            next: AtomicU64::new(id + 1),
-            seat: Arc::new(Semaphore::new(1)),
-            switching: Mutex::new(()),
-            failed: Mutex::default(),
+            context,
+            draining: Draining::default(),
+            stage_counts: StageCounts::default(),
+            next_id: AtomicU64::new(id + 1),
+            candidate_permit: Arc::new(Semaphore::new(1)),
+            switch_lock: Mutex::new(()),
+            failed_guests: FailedGuests::default(),
             shadows: Shadows::default(),
             observer: OnceLock::new(),
             cases: OnceLock::new(),
@@ -126,26 +127,21 @@ impl Generations {
         })
     }
 
-    /// The guest that decides, and the one before if it may be gone back to.
+    /// Returns the digests of the active guest and of the previous one. None for a previous one that failed its probation.
     #[must_use]
     pub fn digests(&self) -> (Digest, Option<Digest>) {
-        let live = self.live.load();
-        let previous = live.previous.as_ref().filter(|previous| !previous.has_failed());
-        (live.active.digest(), previous.map(|previous| previous.digest()))
+        let snapshot = self.snapshot.load();
+        let previous = snapshot.previous.as_ref().filter(|previous| !previous.has_failed());
+        (snapshot.active.digest(), previous.map(|previous| previous.digest()))
     }
 
-    /// Says that a guest failed here before.
+    /// Remembers a guest that failed its probation here: a swap to it is refused unless the operator insists.
     pub fn remember_failed(&self, digest: Digest, why: &str) {
-        let mut known = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(failed, _)| *failed != digest);
-        known.push_back((digest, why.into()));
-        if known.len() > FAILED_MAX {
-            known.pop_front();
-        }
+        self.failed_guests.add(digest, why);
     }
 
-    /// Sets the observer, and the directory in which inputs on which the active generation faults are saved as cases. To be
-    /// called once, before anything decides; later calls change nothing.
+    /// Sets the observer, and the directory for cases: inputs on which the active generation faulted. Call it once, before the
+    /// first call is decided; later calls have no effect.
     pub fn observe(&self, observer: Weak<dyn Observer>, cases: &Path) {
         if self.observer.set(observer.clone()).is_err() {
             return;
@@ -157,265 +153,61 @@ impl Generations {
         };
         match CaseCollector::start(cases, &self.settings.node, tell) {
             Ok(collector) => drop(self.cases.set(collector)),
-            Err(error) => tracing::warn!(%error, "no thread to make cases of faults"),
+            Err(error) => tracing::warn!(%error, "cannot start the thread that saves cases; faults leave none"),
         }
     }
 
-    /// How many cases were saved since the node started.
+    /// Returns the number of cases saved since the node started.
     #[must_use]
     pub fn cases_saved(&self) -> u64 {
         self.cases.get().map_or(0, CaseCollector::saved)
     }
 
-    /// Makes a candidate ready to serve. Compiles and rehearses, so it belongs on a thread that may block. Ends a shadow of
-    /// another guest before anything else, because there is one candidate at a time.
-    ///
-    /// # Errors
-    ///
-    /// The guest does not load or fails its rehearsal, it failed its probation before, or another candidate is there.
-    /// Nothing changed, but that a canary or a shadow of another guest is over once this one is looked at.
-    pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
-        let seat = self.seat(bytes, options)?;
-        if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
-            self.shadows.end("a swap to another guest began");
-            self.shadows.reap();
-        }
-        if let Some(canary) = self.live.load().canary.clone() {
-            if canary.generation().digest() == Digest::of(bytes) {
-                let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
-                return Ok(Candidate { generation, rehearsed, seat });
-            }
-            self.end_canary_because("a swap to another guest began");
-        }
-        let (generation, rehearsed) = giving_way("herd-swap", || {
-            let way_back = WayBack::wished(options.reversible);
-            self.candidate(bytes, options, way_back).inspect(|(candidate, _)| candidate.warm())
-        })?;
-        Ok(Candidate { generation, rehearsed, seat })
-    }
-
-    /// Whether a candidate may still serve.
-    ///
-    /// # Errors
-    ///
-    /// It was a canary, and has failed as one since it was made ready.
-    pub fn check(&self, candidate: &Candidate) -> Result<(), SwapError> {
-        let generation = &candidate.generation;
-        if generation.has_failed() { self.refuse_failed(|| generation.digest()) } else { Ok(()) }
-    }
-
-    /// Has a candidate decide from now on, and sees off what that retires: not for a worker thread. Ends a shadow.
-    ///
-    /// # Errors
-    ///
-    /// It was a canary, and has failed as one since it was made ready. Nothing changed.
-    pub fn activate(&self, candidate: Candidate) -> Result<GenerationStatus, SwapError> {
-        let switching = self.switching();
-        self.check(&candidate)?;
-        let Candidate { generation, seat: _seat, .. } = candidate;
-        // A canary that was ended since it was made ready is on its way out.
-        self.retired.take_back(&generation);
-        generation.serves_from_now();
-        let status = generation.status();
-        let previous = Some(Arc::clone(&self.live.load().active));
-        let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
-        let active = Arc::clone(&generation);
-        let left = self.live.swap(Arc::new(Live { active, previous, probation, canary: None }));
-        self.shadows.end(SWAPPED);
-        drop(switching);
-        self.shadows.reap();
-        self.stages.became(Serving::Active);
-        self.stages.became(Serving::Previous);
-        if left.previous.is_some() {
-            self.stages.became(Serving::Retired);
-        }
-        self.retired.leave(left.previous.clone());
-        drop(left);
-        self.retired.see_off();
-        generation.keep_code();
-        Ok(status)
-    }
-
-    /// Has a candidate decide a share of the calls too, from now on. Compiles and rehearses, like a swap.
-    ///
-    /// # Errors
-    ///
-    /// As for a swap; or another candidate shadows already. Nothing changed.
-    pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
-        let _seat = self.seat(bytes, options)?;
-        self.refuse_second_candidate()?;
-        let (candidate, _) = giving_way("herd-swap", || self.candidate(bytes, options, WayBack::Beside))?;
-        // Not between a look at what is active and a change of it.
-        let _switching = self.switching();
-        let active = Arc::clone(&self.live.load().active);
-        self.shadows.begin(candidate, active, share, self.observer.get().cloned()).map_err(SwapError::Thread)
-    }
-
-    /// What the shadow that is on has found, or the last one.
+    /// Returns how many candidates reached each stage, and how many were refused there.
     #[must_use]
-    pub fn shadow_report(&self) -> Option<ShadowReport> {
-        self.shadows.report()
+    pub fn stage_counts(&self) -> StageCountsStatus {
+        self.stage_counts.status()
     }
 
-    /// Ends the shadow. Its report stays.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    pub fn end_shadow(&self) -> Result<ShadowReport, NoShadow> {
-        let report = self.shadows.end("it was told to").ok_or(NoShadow)?;
-        self.shadows.reap();
-        Ok(report)
-    }
-
-    /// There is one candidate at a time, and one that only looks on does not drive out another.
-    pub(crate) fn refuse_second_candidate(&self) -> Result<(), SwapError> {
-        if let Some(digest) = self.shadows.digest() {
-            return Err(SwapError::Shadowed(digest[..8].into()));
-        }
-        let live = self.live.load();
-        live.canary.as_ref().map_or(Ok(()), |canary| Err(SwapError::Canary(canary.generation().digest().short())))
-    }
-
-    /// Lets one at a time make a candidate ready, and none of a guest that failed before unless somebody insists.
-    pub(crate) fn seat(&self, bytes: &[u8], options: SwapOptions) -> Result<OwnedSemaphorePermit, SwapError> {
-        let seat = Arc::clone(&self.seat).try_acquire_owned().map_err(|_| SwapError::Busy)?;
-        if !options.again {
-            self.refuse_failed(|| Digest::of(bytes)).inspect_err(|_| self.stages.turned_away())?;
-        }
-        Ok(seat)
-    }
-
-    /// Takes a guest up to *rehearsed*.
-    pub(crate) fn candidate(
-        &self,
-        bytes: &[u8],
-        options: SwapOptions,
-        way_back: WayBack,
-    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
-        self.stages.offered();
-        let prepared = self.try_candidate(bytes, options, way_back);
-        match &prepared {
-            Ok(_) => self.stages.prepared(None),
-            Err(SwapError::Load(refused)) => self.stages.prepared(Some(refused.stage)),
-            Err(_) => self.stages.turned_away(),
-        }
-        prepared
-    }
-
-    fn try_candidate(
-        &self,
-        bytes: &[u8],
-        options: SwapOptions,
-        way_back: WayBack,
-    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
-        if !self.retired.see_off() {
-            return Err(SwapError::Retiring);
-        }
-        let id = GenerationId(self.next.load(Ordering::Relaxed));
-        let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
-        let began = Instant::now();
-        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.common)?;
-        let loaded = began.elapsed();
-        let active = Arc::clone(&self.live.load().active);
-        let forms = FormRules::new(&candidate, &active, way_back);
-        forms.check()?;
-        let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
-        let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;
-        let Rehearsed { transcripts, decisions } = rehearsed;
-        let took = began.elapsed() - loaded;
-        tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
-        // Whoever holds the seat is alone here.
-        self.next.store(id.0 + 1, Ordering::Relaxed);
-        self.common.forms.add(candidate.converter());
-        Ok((Arc::new(candidate), rehearsed))
-    }
-
-    /// Goes back to the previous generation. The one that was active becomes the previous one, so its fetches
-    /// still find it, and a second rollback undoes the first.
-    ///
-    /// # Errors
-    ///
-    /// There is no previous generation, or it failed its probation. Nothing changed.
-    pub fn roll_back(&self) -> Result<GenerationStatus, RollbackError> {
-        let _switching = self.switching();
-        let live = self.live.load_full();
-        let Some(previous) = live.previous.clone() else { return Err(RollbackError::NoPrevious) };
-        if previous.has_failed() {
-            return Err(RollbackError::Failed(previous.id()));
-        }
-        previous.serves_from_now();
-        let status = previous.status();
-        let left = Some(Arc::clone(&live.active));
-        let left = self.live.swap(Arc::new(Live { active: previous, previous: left, probation: None, canary: None }));
-        self.shadows.end(WENT_BACK);
-        self.stages.became(Serving::Active);
-        self.stages.became(Serving::Previous);
-        self.retired.leave(left.canary.as_ref().map(|canary| Arc::clone(canary.generation())));
-        Ok(status)
-    }
-
-    /// How many candidates came to each stage, and how many were refused there.
-    #[must_use]
-    pub fn stages(&self) -> StagesStatus {
-        self.stages.status()
-    }
-
-    /// What serves now.
+    /// Returns the status of the live generations.
     #[must_use]
     pub fn status(&self) -> GenerationsStatus {
-        let live = self.live.load();
+        let snapshot = self.snapshot.load();
         GenerationsStatus {
-            active: live.active.status(),
-            previous: live.previous.as_ref().map(|previous| previous.status()),
+            active: snapshot.active.status(),
+            previous: snapshot.previous.as_ref().map(|previous| previous.status()),
             rescued: self.rescued.load(Ordering::Relaxed),
-            unconvertible: self.common.forms.unconvertible(),
-            canary: live.canary.as_ref().map(|canary| canary.status()),
+            unconvertible: self.context.forms.unconvertible(),
+            canary: snapshot.canary.as_ref().map(|canary| canary.status()),
             shadow: self.shadows.status(),
         }
     }
 
-    /// What is alive: instances of this node's generations, and what the process holds for guests.
+    /// Returns the live instances of this node, and the resources that the process holds for guests.
     #[must_use]
-    pub fn alive(&self) -> (CensusStatus, EngineStatus) {
-        (self.common.census.status(), self.engine.status())
+    pub fn resources(&self) -> (InstanceCountStatus, EngineStatus) {
+        (self.context.instances.status(), self.engine.status())
     }
 
-    /// Hashes only if any guest has failed here, and while nobody waits for it.
-    fn refuse_failed(&self, digest: impl FnOnce() -> Digest) -> Result<(), SwapError> {
-        let known = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().is_empty() {
-            return Ok(());
-        }
-        let digest = digest();
-        let failed = known().iter().find(|(failed, _)| *failed == digest).cloned();
-        failed.map_or(Ok(()), |(digest, why)| Err(SwapError::Failed { digest: digest.short(), why }))
-    }
-
-    pub(crate) fn switching(&self) -> MutexGuard<'_, ()> {
-        self.switching.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the change of the snapshot. Hold it for that only: a worker may be waiting.
+    pub(crate) fn lock_switch(&self) -> MutexGuard<'_, ()> {
+        self.switch_lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What serves now, for people and scripts.
+/// Status of the live generations, as `herd status` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct GenerationsStatus {
-    /// What decides.
+    /// The generation that decides.
     pub active: GenerationStatus,
-    /// What decides when the active one faults.
+    /// The generation that decides when the active one faults.
     pub previous: Option<GenerationStatus>,
-    /// How many calls the previous one decided because the active one faulted.
+    /// Calls that a fallback decided because the generation before it in line faulted.
     pub rescued: u64,
-    /// How often a guest was not shown a record or report, because nobody here could convert it to the guest's form.
+    /// Records and reports that were hidden from a guest, because no generation here could convert them to its form.
     pub unconvertible: u64,
-    /// What decides for a share of the sessions.
+    /// The canary, which decides for a share of the sessions.
     pub canary: Option<CanaryStatus>,
-    /// What decides too, without anything coming of it.
+    /// The shadow, whose decisions have no effect.
     pub shadow: Option<ShadowStatus>,
 }
-
-/// Why a shadow ends when what it is compared with changes.
-const SWAPPED: &str = "the node swapped to a guest";
-pub(crate) const WENT_BACK: &str = "the node went back to the generation before";
-/// Guests that failed here and are remembered.
-const FAILED_MAX: usize = 32;

@@ -1,4 +1,6 @@
-//! How many candidates came to each stage, and how many were refused there, since the node started.
+//! Counts of candidates by stage: how many reached it, and how many were refused there, since the node started.
+//!
+//! Knows nothing of generations. Bounds: two numbers per stage.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,9 +8,9 @@ use serde::Serialize;
 
 use crate::engine::inspect::Stage;
 
-/// Counts candidates by the stages that they reach.
+/// Counts candidates by stage. Independent counters, read one by one: relaxed.
 #[derive(Default)]
-pub(crate) struct Stages {
+pub(crate) struct StageCounts {
     candidate: Counter,
     parsed: Counter,
     compiled: Counter,
@@ -25,27 +27,27 @@ struct Counter {
     refused: AtomicU64,
 }
 
-/// The stages that a generation goes through once it may serve.
+/// Stages of a generation from its activation on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Serving {
+pub(crate) enum ServingStage {
     Active,
     Previous,
     Retired,
 }
 
-/// What came to a stage, for people and scripts.
+/// Counts of one stage, as `herd status` shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StageCount {
-    /// That reached it.
+    /// Candidates that reached it.
     pub reached: u64,
-    /// That were refused instead.
+    /// Candidates that were refused at it.
     pub refused: u64,
 }
 
-/// The counts of all stages, in their order. A generation that a rollback brings back reaches *active* again.
+/// Counts of all stages, in order. A generation that a rollback brings back reaches *active* again.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[allow(missing_docs, reason = "the stages are in docs/swaps.md")]
-pub struct StagesStatus {
+pub struct StageCountsStatus {
     pub candidate: StageCount,
     pub parsed: StageCount,
     pub compiled: StageCount,
@@ -56,18 +58,18 @@ pub struct StagesStatus {
     pub retired: StageCount,
 }
 
-impl Stages {
-    /// Somebody offers a candidate.
+impl StageCounts {
+    /// Counts a candidate.
     pub(crate) fn offered(&self) {
         self.candidate.reach();
     }
 
-    /// It is not even looked at.
-    pub(crate) fn turned_away(&self) {
+    /// Counts a candidate that was refused before it was parsed.
+    pub(crate) fn rejected(&self) {
         self.candidate.refuse();
     }
 
-    /// It came as far as *rehearsed*, or was refused at a stage before or there.
+    /// Counts the stages of a candidate that reached *rehearsed*, or was refused at this stage.
     pub(crate) fn prepared(&self, refused_at: Option<Stage>) {
         let in_order = [
             (Stage::Parsed, &self.parsed),
@@ -83,17 +85,17 @@ impl Stages {
         }
     }
 
-    /// A generation is something else from now on.
-    pub(crate) fn became(&self, what: Serving) {
-        match what {
-            Serving::Active => self.active.reach(),
-            Serving::Previous => self.previous.reach(),
-            Serving::Retired => self.retired.reach(),
+    /// Counts a generation that entered a stage.
+    pub(crate) fn entered(&self, stage: ServingStage) {
+        match stage {
+            ServingStage::Active => self.active.reach(),
+            ServingStage::Previous => self.previous.reach(),
+            ServingStage::Retired => self.retired.reach(),
         }
     }
 
-    pub(crate) fn status(&self) -> StagesStatus {
-        StagesStatus {
+    pub(crate) fn status(&self) -> StageCountsStatus {
+        StageCountsStatus {
             candidate: self.candidate.count(),
             parsed: self.parsed.count(),
             compiled: self.compiled.count(),
@@ -126,11 +128,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_candidate_that_is_refused_has_reached_the_stages_before() {
-        let stages = Stages::default();
+    fn stage_counts_include_the_stages_before_a_refusal() {
+        let stages = StageCounts::default();
         stages.prepared(Some(Stage::Checked));
         stages.prepared(None);
-        let StagesStatus { parsed, compiled, checked, rehearsed, .. } = stages.status();
+        let StageCountsStatus { parsed, compiled, checked, rehearsed, .. } = stages.status();
         let count = |reached, refused| StageCount { reached, refused };
         assert_eq!([parsed, compiled, checked, rehearsed], [count(2, 0), count(2, 0), count(1, 1), count(1, 0)]);
     }

@@ -17,7 +17,7 @@ use crate::generation::compatibility::downgrade;
 use crate::generation::generation::Generation;
 use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
-use crate::sandbox::call::{Asked, Call, Recorded};
+use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
 use crate::sandbox::fault::Fault;
 use crate::shadow::decision_diff::{diff, has_same_effects};
 use crate::shadow::tally::{Subject, Tally};
@@ -47,32 +47,32 @@ impl<'a> Comparator<'a> {
     }
 
     /// Makes a call on the candidate, and counts differences from the decision of the active generation.
-    pub(crate) fn compare(&mut self, recorded: &Recorded, before: &Decision) {
-        let call = recorded.asked.call();
+    pub(crate) fn compare(&mut self, recorded: &RecordedCall, before: &Decision) {
+        let call = recorded.call.as_call();
         let whole = self.candidate(recorded, &call);
         if whole.as_ref().is_ok_and(|after| has_same_effects(before, after)) {
             return self.tally(|tally| tally.compared(call.decisions(), 0));
         }
         let mut is_found = false;
-        let together = match &recorded.asked {
-            Asked::Inputs(inputs) => {
+        let together = match &recorded.call {
+            OwnedCall::Inputs(inputs) => {
                 for input in inputs.iter() {
                     let lines = lines(input).into_iter();
-                    let alone = |line: Input<'_>| Asked::Inputs(InputBatch::from_iter([line]));
+                    let alone = |line: Input<'_>| OwnedCall::Inputs(InputBatch::from_iter([line]));
                     let alone = lines.map(|line| (Subject::Line(line.bytes), alone(line)));
                     is_found |= self.compare_each(recorded, alone);
                 }
                 Subject::Lines(inputs.bytes())
             }
-            Asked::Reports(reports) => {
+            OwnedCall::Reports(reports) => {
                 for report in read_reports(reports.bytes(), reports.words()) {
-                    let alone = Asked::Reports([report].iter().collect());
+                    let alone = OwnedCall::Reports([report].iter().collect());
                     is_found |= self.compare_each(recorded, [(Subject::Report(report.key), alone)]);
                 }
                 Subject::Reports
             }
             // Answers are not shadowed.
-            Asked::Answer { .. } => return,
+            OwnedCall::Answer { .. } => return,
         };
         if is_found || !(self.may_go_on)() {
             return;
@@ -88,17 +88,21 @@ impl<'a> Comparator<'a> {
     }
 
     /// Compares the lines of one input, or one report, each alone. Returns whether the candidate differs or faults.
-    fn compare_each<'s>(&mut self, recorded: &Recorded, alone: impl IntoIterator<Item = (Subject<'s>, Asked)>) -> bool {
+    fn compare_each<'s>(
+        &mut self,
+        recorded: &RecordedCall,
+        alone: impl IntoIterator<Item = (Subject<'s>, OwnedCall)>,
+    ) -> bool {
         let (mut is_different, mut is_faulty) = (false, false);
-        for (subject, asked) in alone {
+        for (subject, call) in alone {
             // A guest that loops takes its deadline for every line.
             if !(self.may_go_on)() {
                 return is_different || is_faulty;
             }
-            match self.candidate(recorded, &asked.call()) {
+            match self.candidate(recorded, &call.as_call()) {
                 Ok(after) => {
                     // Without a decision of the active generation on the line alone, nothing can be compared.
-                    let before = self.active.call(recorded.at, &asked.call(), &recorded.reads);
+                    let before = self.active.call(recorded.at, &call.as_call(), &recorded.reads);
                     let differences = before.map_or_else(|_| vec![], |before| diff(&before, &after));
                     is_different |= !differences.is_empty();
                     self.tally(|tally| differences.iter().for_each(|one| tally.difference(subject, one)));
@@ -114,7 +118,7 @@ impl<'a> Comparator<'a> {
     }
 
     /// Makes a call on the candidate over recorded reads. A record that it cannot convert stays as it is, and differs.
-    fn candidate(&mut self, recorded: &Recorded, call: &Call<'_>) -> Result<Decision, Fault> {
+    fn candidate(&mut self, recorded: &RecordedCall, call: &Call<'_>) -> Result<Decision, Fault> {
         let decision = self.candidate.call(recorded.at, call, &recorded.reads)?;
         let native = self.generation.form();
         if native == self.form {

@@ -15,10 +15,10 @@ use herd_model::{GenerationId, Share};
 use herd_sdk::Decision;
 use herd_sys::clock::unix_now;
 
-use crate::engine::background::give_way;
+use crate::engine::background::lower_priority;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::replay::timer_runtime::timer_runtime;
-use crate::sandbox::call::Recorded;
+use crate::sandbox::call::RecordedCall;
 use crate::serving::observer::Observer;
 use crate::shadow::comparator::Comparator;
 use crate::shadow::report::{ShadowReport, ShadowStatus};
@@ -40,7 +40,7 @@ pub(crate) struct ShadowRun {
 
 /// A decided call on its way to the thread.
 pub(crate) struct Job {
-    pub(crate) recorded: Arc<Recorded>,
+    pub(crate) recorded: Arc<RecordedCall>,
     pub(crate) decision: Decision,
     pub(crate) bytes: usize,
 }
@@ -108,7 +108,7 @@ impl ShadowRun {
         candidate: &Generation,
         observer: Option<&Weak<dyn Observer>>,
     ) {
-        give_way();
+        lower_priority();
         // A guest that sleeps needs a timer.
         let _entered = timer_runtime().enter();
         let has_failed = || self.tally().findings().faults >= FAULTS_MAX;

@@ -23,7 +23,7 @@ use herd_model::{GenerationId, Share};
 use herd_sdk::Decision;
 
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{Asked, Recorded};
+use crate::sandbox::call::{OwnedCall, RecordedCall};
 use crate::serving::observer::Observer;
 use crate::shadow::report::{ShadowReport, ShadowStatus};
 use crate::shadow::run::{Job, ShadowRun};
@@ -104,7 +104,7 @@ impl Shadows {
 
     /// Offers a decided call to the shadow. Never waits.
     #[inline]
-    pub(crate) fn offer(&self, decided_by: GenerationId, recorded: &Arc<Recorded>, decision: &Decision) {
+    pub(crate) fn offer(&self, decided_by: GenerationId, recorded: &Arc<RecordedCall>, decision: &Decision) {
         let running = self.running.load();
         let Some(shadow) = &*running else { return };
         // Around a swap, decisions of another generation than the compared one still come in.
@@ -137,13 +137,13 @@ impl Drop for Shadows {
 }
 
 impl Shadow {
-    fn offer(&self, recorded: &Arc<Recorded>, decision: &Decision) {
+    fn offer(&self, recorded: &Arc<RecordedCall>, decision: &Decision) {
         let run = &*self.run;
         let is_in_share = run.share.includes(recorded.at.random.0);
-        if !is_in_share || matches!(recorded.asked, Asked::Answer { .. }) || run.is_ending() {
+        if !is_in_share || matches!(recorded.call, OwnedCall::Answer { .. }) || run.is_ending() {
             return;
         }
-        let call = recorded.asked.call();
+        let call = recorded.call.as_call();
         let bytes = call.bytes() + decision.output.len() + size_of_val(decision.effects.words());
         let skipped = || run.skipped.fetch_add(call.decisions() as u64, Ordering::Relaxed);
         // Checked and added apart, so several workers may pass the limit at once, by one call each.
