@@ -4,14 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde_json::Value;
-
-use super::nodes::{NodesArgs, say_each};
-use super::operate::{ask_each, ask_one, generation, herd_told, text, told};
-use super::table::Table;
-use crate::config::HerdConfig;
 use herd_admin::{AdminClientError, Promotion, ShareWish};
 use herd_model::Share;
+use serde_json::Value;
+
+use super::answers::{herd_told, say_each, told};
+use super::json_text::{generation, text};
+use super::nodes::{NodesArgs, ask_each, ask_one};
+use super::table::Table;
+use crate::config::HerdConfig;
 
 /// Arguments of `herd canary`.
 #[derive(Debug, Args)]

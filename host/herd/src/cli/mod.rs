@@ -13,18 +13,31 @@ macro_rules! say_on {
     ($($text:tt)*) => { $crate::cli::say(format_args!($($text)*)) };
 }
 
-mod ask;
+mod answers;
 mod audit;
 mod bench;
 mod canary;
-mod check;
+mod client_runtime;
+mod config;
+mod feed;
+mod guest_file;
+mod inspect;
+mod json_text;
 mod log;
 mod nodes;
-mod operate;
+mod rollback;
+mod run;
+mod send;
 mod serve;
 mod shadow;
+mod shadow_sum;
+mod signals;
 mod status;
+mod swap;
 mod table;
+mod test;
+mod transcript_files;
+mod up;
 mod watch;
 
 use std::path::PathBuf;
@@ -69,13 +82,13 @@ enum Command {
     ///
     /// Prints `herd ready` once every node accepts clients and every link is up. SIGTERM or ctrl-c drains: no new
     /// sessions, replies go out, links say goodbye; a second signal skips the wait.
-    Up(serve::UpArgs),
+    Up(up::UpArgs),
     /// Runs one node. Prints `NODE ready` once it accepts clients.
-    Run(serve::RunArgs),
+    Run(run::RunArgs),
     /// Sends lines to a node, as a client would, and prints the answers.
-    Send(ask::SendArgs),
+    Send(send::SendArgs),
     /// Walks a recorded GPS track through the herd, and checks that every report is visible at every node.
-    Feed(ask::FeedArgs),
+    Feed(feed::FeedArgs),
     /// Shows nodes, generations, records, digests and links.
     Status(status::StatusArgs),
     /// Replaces the logic while clients stay connected.
@@ -83,7 +96,7 @@ enum Command {
     /// The guest is compiled, checked and rehearsed on every node while the old generation serves, and serves when all nodes
     /// that can be reached are ready; if one refuses, nothing changes and the stage and the reason are printed. A node that
     /// is away takes it up when it is back. The generation before stays, for `herd rollback`.
-    Swap(operate::SwapArgs),
+    Swap(swap::SwapArgs),
     /// Goes back to the generation before the last swap. A second rollback undoes the first.
     Rollback(nodes::NodesArgs),
     /// Shows, widens, promotes or cancels a canary.
@@ -103,9 +116,9 @@ enum Command {
     /// noted somewhere else, pins all that came before it.
     Audit(audit::AuditArgs),
     /// Says what a guest imports and exports, and whether this host can run it.
-    Inspect(check::InspectArgs),
+    Inspect(inspect::InspectArgs),
     /// Runs transcripts against a guest, without sockets, and shows what differs.
-    Test(check::TestArgs),
+    Test(test::TestArgs),
     /// Loads nodes, or anything that speaks the line protocol, and reports rates and times.
     ///
     /// Closed loop by default: the next command when an answer is there. With --rate, open loop: times count from when a
@@ -140,20 +153,20 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     log::start(&cli.common.log, cli.common.log_json)?;
     let common = &cli.common;
     match cli.command {
-        Command::Up(args) => serve::up(&common.config()?, &args),
-        Command::Run(args) => serve::run(&common.config()?, &args),
-        Command::Send(args) => ask::send(&common.config()?, args),
-        Command::Feed(args) => ask::feed(&common.config()?, args),
+        Command::Up(args) => up::up(&common.config()?, &args),
+        Command::Run(args) => run::run(&common.config()?, &args),
+        Command::Send(args) => send::send(&common.config()?, args),
+        Command::Feed(args) => feed::feed(&common.config()?, args),
         Command::Status(args) => status::status(&common.config()?, &args),
-        Command::Swap(args) => operate::swap(&common.config()?, &args),
-        Command::Rollback(args) => operate::rollback(&common.config()?, &args),
+        Command::Swap(args) => swap::swap(&common.config()?, &args),
+        Command::Rollback(args) => rollback::rollback(&common.config()?, &args),
         Command::Canary(args) => canary::canary(&common.config()?, &args),
         Command::Shadow(args) => shadow::shadow(&common.config()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
-        Command::Inspect(args) => check::inspect(&common.config()?, &args),
-        Command::Test(args) => check::test(&common.config()?, &args),
+        Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
+        Command::Test(args) => test::test(&common.config()?, &args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
-        Command::Config => check::config(&common.config()?),
+        Command::Config => config::config(&common.config()?),
     }
 }
 
@@ -176,11 +189,6 @@ fn say(text: std::fmt::Arguments<'_>) {
     if std::io::stdout().lock().write_fmt(text).is_err() {
         std::process::exit(0);
     }
-}
-
-/// A runtime for commands that are clients: one thread does.
-fn client_runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 const FIRST_STEPS: &str = "\

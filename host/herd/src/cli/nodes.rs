@@ -1,10 +1,17 @@
-//! What commands have in common that are for some nodes or for all: their arguments, and what they say of each node.
+//! Nodes, and how they are asked: by way of their admin API.
 
-use std::process::ExitCode;
+use std::net::SocketAddr;
 
+use anyhow::bail;
 use clap::Args;
+use futures_util::future::join_all;
+use herd_admin::{AdminClient, AdminClientError, Token};
+use herd_sys::state_directory;
+use serde_json::Value;
 
-use super::operate::{Answers, failures, generation, print_json, text};
+use super::answers::Answers;
+use super::client_runtime::client_runtime;
+use crate::config::HerdConfig;
 
 /// Which nodes, and how their answers are printed.
 #[derive(Debug, Args)]
@@ -17,16 +24,50 @@ pub(super) struct NodesArgs {
     pub(super) json: bool,
 }
 
-/// Says of each node what its canary or shadow, whose name in the answers is `role`, does.
-pub(super) fn say_each(answers: &Answers, as_json: bool, role: &str, what: &str) -> anyhow::Result<ExitCode> {
-    if as_json {
-        return print_json(answers);
-    }
-    for (name, answer) in answers {
-        if let Ok(answer) = answer {
-            let candidate = &answer[role]["candidate"];
-            say!("{name}: generation {}, {}, {what}", generation(candidate), text(&candidate["name"]));
+/// Asks the first node that answers.
+pub(super) fn ask_one(
+    config: &HerdConfig,
+    ask: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Value> {
+    let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
+    let client = AdminClient::new(token)?;
+    client_runtime()?.block_on(ask_with(&client, config, ask))
+}
+
+pub(super) async fn ask_with(
+    client: &AdminClient,
+    config: &HerdConfig,
+    ask: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Value> {
+    for name in config.node_names() {
+        match ask(client, config.node(name)?.admin_address()).await {
+            Err(AdminClientError::Unreachable(_)) => {}
+            answer => return Ok(answer?),
         }
     }
-    failures(answers)
+    bail!("no node of the herd answers; are they running?")
+}
+
+/// Asks the nodes that are named, or all.
+pub(super) fn ask_each(
+    config: &HerdConfig,
+    names: &[String],
+    ask: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Answers> {
+    let mut names = names.to_vec();
+    if names.is_empty() {
+        names = config.node_names().into_iter().map(ToString::to_string).collect();
+    }
+    let mut admins = Vec::new();
+    for name in names {
+        let admin = config.node(&name)?.admin_address();
+        admins.push((name, admin));
+    }
+    let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
+    let client = AdminClient::new(token)?;
+    let asking = admins.into_iter().map(async |(name, admin)| {
+        let answer = ask(&client, admin).await;
+        (name, answer)
+    });
+    Ok(client_runtime()?.block_on(join_all(asking)))
 }

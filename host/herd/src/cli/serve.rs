@@ -1,56 +1,25 @@
-//! `herd up` and `herd run`: nodes until a signal.
+//! Nodes until a signal, for `herd up` and `herd run`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
 use futures_util::future::{join_all, try_join_all};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use super::watch::Watch;
-use crate::DEFAULT_GUEST;
-use crate::config::HerdConfig;
-use crate::node::Node;
 use herd_admin::Token;
 use herd_runtime::Engine;
 use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
 
-/// Arguments of `herd up`.
-#[derive(Debug, Args)]
-pub(super) struct UpArgs {
-    /// Swaps to the component in this file now and whenever its content changes. It need not be there yet. Content that
-    /// cannot serve is said once, and what served before goes on.
-    #[arg(long, value_name = "FILE")]
-    watch: Option<PathBuf>,
-}
+use super::signals::Signals;
+use super::watch::Watch;
+use crate::DEFAULT_GUEST;
+use crate::config::HerdConfig;
+use crate::node::Node;
 
-/// Arguments of `herd run`.
-#[derive(Debug, Args)]
-pub(super) struct RunArgs {
-    /// The name of the node.
-    node: String,
-    /// Swaps to the component in this file now and whenever its content changes. It need not be there yet.
-    #[arg(long, value_name = "FILE")]
-    watch: Option<PathBuf>,
-}
-
-/// Runs every node of the herd.
-pub(super) fn up(config: &HerdConfig, args: &UpArgs) -> anyhow::Result<ExitCode> {
-    let names: Vec<String> = config.node_names().into_iter().map(ToString::to_string).collect();
-    serve(config, &names, "herd", true, args.watch.as_deref())
-}
-
-/// Runs one node.
-pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCode> {
-    config.node(&args.node)?;
-    serve(config, std::slice::from_ref(&args.node), &args.node, false, args.watch.as_deref())
-}
-
-fn serve(
+/// Runs nodes until a signal.
+pub(super) fn serve(
     config: &HerdConfig,
     names: &[String],
     what: &str,
@@ -110,26 +79,6 @@ async fn start(config: &HerdConfig, names: &[String], workers: &Workers) -> anyh
     let engine = Engine::with_code_in(config.runtime.limits(), &state.join("code"))?;
     let starting = names.iter().map(|name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers));
     Ok(try_join_all(starting).await?)
-}
-
-/// What ends a node.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    /// Waits for the next. Cancel safe.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Sessions are files to the system, and its usual limit of 1024 is far below ours.

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use herd_audit::sanitize;
 use serde_json::Value;
 
-use super::operate::{ask_each, failures, generation, print_json, short, text};
+use super::answers::{failures, print_json};
+use super::json_text::{generation, short, text};
+use super::nodes::ask_each;
 use super::table::Table;
 use crate::config::HerdConfig;
-use herd_audit::sanitize;
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]

@@ -1,7 +1,6 @@
-//! `herd send` and `herd feed`: a client.
+//! `herd send`: a client.
 
-use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,10 +9,8 @@ use clap::Args;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::client_runtime;
+use super::client_runtime::client_runtime;
 use crate::config::HerdConfig;
-use herd_load::feed::{Feed, NodeAddr, parse_speed};
-use herd_load::{feed, track};
 
 /// Arguments of `herd send`.
 #[derive(Debug, Args)]
@@ -28,25 +25,6 @@ pub(super) struct SendArgs {
     /// Does not end the input, and prints what comes until the time is over or ctrl-c: for what a guest pushes.
     #[arg(long)]
     stay: bool,
-}
-
-/// Arguments of `herd feed`.
-#[derive(Debug, Args)]
-pub(super) struct FeedArgs {
-    /// A GPX file.
-    track: PathBuf,
-    /// The name of the client that walks.
-    #[arg(long)]
-    client: String,
-    /// How many times faster than it was recorded; `max` does not wait at all.
-    #[arg(long, default_value = "1", value_parser = parse_speed, value_name = "N")]
-    speed: f64,
-    /// The node that takes the reports. Without it: the first of the herd.
-    #[arg(long, value_name = "NODE")]
-    to: Option<String>,
-    /// Prints the counts as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Sends lines, ends the input, and prints what comes back.
@@ -92,25 +70,4 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
         }
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Walks a track.
-pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCode> {
-    let names = config.node_names();
-    let address = |name: &str| {
-        let node = config.node(name)?;
-        anyhow::Ok(NodeAddr { name: name.into(), addr: node.client })
-    };
-    let to = address(args.to.as_deref().unwrap_or(names[0]))?;
-    let nodes = names.iter().map(|name| address(name)).collect::<anyhow::Result<Vec<_>>>()?;
-    let points = track::read_track(&args.track)?;
-    let progress = std::io::stderr().is_terminal() && !args.json;
-    let walk = Feed { points, client: args.client, speed: args.speed, to, nodes, progress };
-    let report = client_runtime()?.block_on(feed::feed(walk))?;
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        say!("{report}");
-    }
-    Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,0 +1,33 @@
+//! The herd of this process.
+
+use std::sync::Arc;
+
+use herd_admin::{AdminHost, Refusal, SwapOptions};
+use serde_json::Value;
+
+use super::target::Target;
+
+/// The nodes of this process, and by way of the first of them their whole herd.
+pub(super) struct Here {
+    pub(super) nodes: Vec<Arc<dyn AdminHost>>,
+    pub(super) who: String,
+}
+
+impl Target for Here {
+    fn serving(&self, digest: &str) -> Option<u64> {
+        let active = |node: &Arc<dyn AdminHost>| {
+            let active = &node.status()["generations"]["active"];
+            active["id"].as_u64().filter(|_| active["digest"] == digest)
+        };
+        self.nodes.iter().map(active).reduce(Option::and).flatten()
+    }
+
+    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
+        let first = self.nodes.first().ok_or_else(|| Refusal::BadGuest("there is no node".into()))?;
+        first.herd_swap(guest, &self.who, SwapOptions { again: true, ..SwapOptions::default() })
+    }
+
+    fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+}
