@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::problem::hint;
-use super::{HerdConfig, NodeConfig};
 use herd_model::limits::NODE_NAME_BYTES_MAX;
+
+use super::herd_config::HerdConfig;
+use super::node_config::NodeConfig;
+use super::problem::hint;
 
 /// Checks a configuration that has the right shape.
 ///

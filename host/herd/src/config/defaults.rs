@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{HerdConfig, NodeConfig};
+use super::herd_config::HerdConfig;
+use super::node_config::NodeConfig;
 
 impl Default for HerdConfig {
     fn default() -> Self {

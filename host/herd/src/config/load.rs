@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use herd_upstreams::SecretSource;
 use toml::{Table, Value};
 
+use super::check;
+use super::herd_config::HerdConfig;
 use super::problem::ConfigError;
-use super::{HerdConfig, check};
-use herd_upstreams::SecretSource;
 
 /// Where values come from.
 #[derive(Clone, Debug, Default)]
