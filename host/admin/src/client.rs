@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use herd_model::{Share, SwapOptions};
 use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::operator::{self, operator};
+use super::promotion::Promotion;
+use super::share_options::ShareOptions;
 use super::token::Token;
-use super::wish::{Promotion, ShareWish};
-use herd_model::Share;
-use herd_model::SwapOptions;
 
 /// Asks nodes of one herd.
 pub struct AdminClient {
@@ -81,9 +81,9 @@ impl AdminClient {
         &self,
         admin: SocketAddr,
         guest: Vec<u8>,
-        wish: SwapOptions,
+        options: SwapOptions,
     ) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/herd/swap?{}", wish.query());
+        let address = format!("http://{admin}/v1/herd/swap?{}", options.query());
         self.ask(admin, self.http.post(address).body(guest)).await
     }
 
@@ -101,8 +101,13 @@ impl AdminClient {
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn swap(&self, admin: SocketAddr, guest: Vec<u8>, wish: SwapOptions) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/swap?{}", wish.query());
+    pub async fn swap(
+        &self,
+        admin: SocketAddr,
+        guest: Vec<u8>,
+        options: SwapOptions,
+    ) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/swap?{}", options.query());
         self.ask(admin, self.http.post(address).body(guest)).await
     }
 
@@ -120,8 +125,13 @@ impl AdminClient {
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn canary(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShareWish) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/canary?{}", wish.query());
+    pub async fn canary(
+        &self,
+        admin: SocketAddr,
+        guest: Vec<u8>,
+        options: ShareOptions,
+    ) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/canary?{}", options.query());
         self.ask(admin, self.http.post(address).body(guest)).await
     }
 
@@ -162,8 +172,13 @@ impl AdminClient {
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn shadow(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShareWish) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/shadow?{}", wish.query());
+    pub async fn shadow(
+        &self,
+        admin: SocketAddr,
+        guest: Vec<u8>,
+        options: ShareOptions,
+    ) -> Result<Value, AdminClientError> {
+        let address = format!("http://{admin}/v1/shadow?{}", options.query());
         self.ask(admin, self.http.post(address).body(guest)).await
     }
 

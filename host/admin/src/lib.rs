@@ -29,14 +29,18 @@
 //! Bounds: the body of a swap, a canary or a shadow. Requests are from this machine and bring a token; what does not is not read.
 
 mod client;
+mod host;
 mod operator;
+mod promotion;
 mod server;
+mod share_options;
 mod token;
-mod wish;
 
 pub use client::{AdminClient, AdminClientError};
 pub use herd_model::SwapOptions;
+pub use host::{AdminHost, Refusal};
 pub use operator::operator;
-pub use server::{Admin, AdminHost, Refusal};
+pub use promotion::Promotion;
+pub use server::Admin;
+pub use share_options::ShareOptions;
 pub use token::{Token, TokenError};
-pub use wish::{Promotion, ShareWish};

@@ -10,109 +10,17 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use herd_model::SwapOptions;
+use herd_model::limits::GUEST_BYTES_MAX;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::host::{AdminHost, Refusal};
 use super::operator::claimed;
+use super::promotion::Promotion;
+use super::share_options::ShareOptions;
 use super::token::Token;
-use super::wish::{Promotion, ShareWish};
-use herd_model::Share;
-use herd_model::SwapOptions;
-use herd_model::limits::GUEST_BYTES_MAX;
-
-/// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
-pub trait AdminHost: Send + Sync + 'static {
-    /// What the node is doing.
-    fn status(&self) -> Value;
-
-    /// Replaces the logic of every node of the herd. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed at any node.
-    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal>;
-
-    /// Has every node of the herd go back to the guest before. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed at any node.
-    fn herd_roll_back(&self, who: &str) -> Result<Value, Refusal>;
-
-    /// Replaces the logic of this node alone. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal>;
-
-    /// Goes back to the previous generation of this node alone. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn roll_back(&self, who: &str) -> Result<Value, Refusal>;
-
-    /// Has a guest decide for a share of the sessions. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal>;
-
-    /// Has the canary decide for another share of the sessions. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    fn widen_canary(&self, share: Share, who: &str) -> Result<Value, Refusal>;
-
-    /// Ends the canary. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    fn end_canary(&self, who: &str) -> Result<Value, Refusal>;
-
-    /// Replaces the logic by the canary of this node. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal>;
-
-    /// Has a guest decide a share of the calls too. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal>;
-
-    /// What the shadow has found, or the last one.
-    fn shadow_report(&self) -> Value;
-
-    /// Ends the shadow. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    fn end_shadow(&self, who: &str) -> Result<Value, Refusal>;
-}
-
-/// What was asked was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The guest is at fault.
-    #[error("{0}")]
-    BadGuest(String),
-    /// It cannot be done as things are.
-    #[error("{0}")]
-    Conflict(String),
-    /// It cannot be done at this moment: something else is under way. Try again.
-    #[error("{0}")]
-    Busy(String),
-}
 
 /// The admin API of one node.
 pub struct Admin {
@@ -121,15 +29,15 @@ pub struct Admin {
 }
 
 struct Shared {
-    controls: Arc<dyn AdminHost>,
+    host: Arc<dyn AdminHost>,
     token: Token,
     ready: AtomicBool,
 }
 
 impl Admin {
     /// Not ready yet.
-    pub fn new(controls: Arc<dyn AdminHost>, token: Token) -> Self {
-        let shared = Arc::new(Shared { controls, token, ready: AtomicBool::new(false) });
+    pub fn new(host: Arc<dyn AdminHost>, token: Token) -> Self {
+        let shared = Arc::new(Shared { host, token, ready: AtomicBool::new(false) });
         Self { shared, stopping: CancellationToken::new() }
     }
 
@@ -188,70 +96,70 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || Ok(shared.controls.status())).await
+    blocking(move || Ok(shared.host.status())).await
 }
 
 async fn herd_swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
     match SwapOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.herd_swap(&guest, &claimed(&headers), wish)).await,
+        Ok(options) => blocking(move || shared.host.herd_swap(&guest, &claimed(&headers), options)).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }
 }
 
 async fn herd_roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.herd_roll_back(&claimed(&headers))).await
+    blocking(move || shared.host.herd_roll_back(&claimed(&headers))).await
 }
 
 async fn swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
     match SwapOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.swap(&guest, &claimed(&headers), wish)).await,
+        Ok(options) => blocking(move || shared.host.swap(&guest, &claimed(&headers), options)).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }
 }
 
 async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.roll_back(&claimed(&headers))).await
+    blocking(move || shared.host.roll_back(&claimed(&headers))).await
 }
 
 async fn begin_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match ShareWish::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.begin_canary(&guest, &claimed(&headers), wish)).await,
+    match ShareOptions::parse(uri.query().unwrap_or_default()) {
+        Ok(options) => blocking(move || shared.host.begin_canary(&guest, &claimed(&headers), options)).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }
 }
 
 async fn widen_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
-    match ShareWish::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.widen_canary(wish.share, &claimed(&headers))).await,
+    match ShareOptions::parse(uri.query().unwrap_or_default()) {
+        Ok(options) => blocking(move || shared.host.widen_canary(options.share, &claimed(&headers))).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }
 }
 
 async fn end_canary(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.end_canary(&claimed(&headers))).await
+    blocking(move || shared.host.end_canary(&claimed(&headers))).await
 }
 
 async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.promote_canary(&claimed(&headers), Promotion::OfThisNode)).await
+    blocking(move || shared.host.promote_canary(&claimed(&headers), Promotion::OfThisNode)).await
 }
 
 async fn promote_in_herd(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.promote_canary(&claimed(&headers), Promotion::OfTheHerd)).await
+    blocking(move || shared.host.promote_canary(&claimed(&headers), Promotion::OfTheHerd)).await
 }
 
 async fn shadow(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match ShareWish::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.shadow(&guest, &claimed(&headers), wish)).await,
+    match ShareOptions::parse(uri.query().unwrap_or_default()) {
+        Ok(options) => blocking(move || shared.host.shadow(&guest, &claimed(&headers), options)).await,
         Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }
 }
 
 async fn shadow_report(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || Ok(shared.controls.shadow_report())).await
+    blocking(move || Ok(shared.host.shadow_report())).await
 }
 
 async fn end_shadow(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.end_shadow(&claimed(&headers))).await
+    blocking(move || shared.host.end_shadow(&claimed(&headers))).await
 }
 
 async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use herd_admin::{AdminClientError, Promotion, ShareWish};
+use herd_admin::{AdminClientError, Promotion, ShareOptions};
 use herd_model::Share;
 use serde_json::Value;
 
@@ -43,10 +43,10 @@ pub(super) fn begin(
     config: &HerdConfig,
     nodes: &[String],
     guest: &[u8],
-    wish: ShareWish,
+    options: ShareOptions,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, guest.to_vec(), wish).await)?;
+    let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, guest.to_vec(), options).await)?;
     let refused = |(_, answer): &(_, Result<Value, AdminClientError>)| {
         matches!(answer, Err(AdminClientError::Refused(_) | AdminClientError::Busy(_)))
     };
@@ -58,7 +58,7 @@ pub(super) fn begin(
         }
         answers.retain(|answer| refused(answer));
     }
-    say_each(&answers, as_json, ROLE, &format!("decides for {} of the sessions", wish.share))
+    say_each(&answers, as_json, ROLE, &format!("decides for {} of the sessions", options.share))
 }
 
 /// Shows, widens, promotes or cancels a canary.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use herd_admin::ShareWish;
+use herd_admin::ShareOptions;
 use serde_json::{Value, json};
 
 use super::answers::{failures, say_each};
@@ -33,11 +33,11 @@ pub(super) fn begin(
     config: &HerdConfig,
     nodes: &[String],
     guest: &[u8],
-    wish: ShareWish,
+    options: ShareOptions,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let answers = ask_each(config, nodes, async |client, node| client.shadow(node, guest.to_vec(), wish).await)?;
-    say_each(&answers, as_json, ROLE, &format!("decides {} of the calls too", wish.share))
+    let answers = ask_each(config, nodes, async |client, node| client.shadow(node, guest.to_vec(), options).await)?;
+    say_each(&answers, as_json, ROLE, &format!("decides {} of the calls too", options.share))
 }
 
 /// Shows or ends a shadow.

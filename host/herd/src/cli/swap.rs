@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use herd_admin::{ShareWish, SwapOptions};
+use herd_admin::{ShareOptions, SwapOptions};
 use herd_model::Share;
 use herd_runtime::with_transcripts;
 
@@ -65,10 +65,10 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     if args.report {
         return shadow::report(config, &args.node, args.json);
     }
-    let wish = SwapOptions { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
+    let options = SwapOptions { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
     let mut guest = match &args.guest {
         Some(path) if args.watch => {
-            follow(path, There::new(config, wish)?);
+            follow(path, There::new(config, options)?);
             return Ok(ExitCode::SUCCESS);
         }
         Some(path) => read_guest(path)?,
@@ -79,15 +79,15 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
         guest = with_transcripts(&guest, &texts.collect());
     }
     if let Some(share) = args.shadow {
-        return shadow::begin(config, &args.node, &guest, ShareWish { share, swap: wish }, args.json);
+        return shadow::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, args.json);
     }
     if let Some(share) = args.canary {
-        return canary::begin(config, &args.node, &guest, ShareWish { share, swap: wish }, args.json);
+        return canary::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, args.json);
     }
     if args.node.is_empty() {
-        let swapped = ask_one(config, async |client, node| client.herd_swap(node, guest.clone(), wish).await)?;
+        let swapped = ask_one(config, async |client, node| client.herd_swap(node, guest.clone(), options).await)?;
         return herd_told(&swapped, args.json, "serving");
     }
-    let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), wish).await)?;
+    let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), options).await)?;
     told(&answers, args.json, "serving")
 }

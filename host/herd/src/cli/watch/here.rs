@@ -10,7 +10,7 @@ use super::target::Target;
 /// The nodes of this process, and by way of the first of them their whole herd.
 pub(super) struct Here {
     pub(super) nodes: Vec<Arc<dyn AdminHost>>,
-    pub(super) who: String,
+    pub(super) operator: String,
 }
 
 impl Target for Here {
@@ -24,7 +24,7 @@ impl Target for Here {
 
     fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
         let first = self.nodes.first().ok_or_else(|| Refusal::BadGuest("there is no node".into()))?;
-        first.herd_swap(guest, &self.who, SwapOptions { again: true, ..SwapOptions::default() })
+        first.herd_swap(guest, &self.operator, SwapOptions { again: true, ..SwapOptions::default() })
     }
 
     fn nodes(&self) -> usize {

@@ -37,8 +37,8 @@ impl Watch {
     pub(super) fn start(path: &Path, nodes: &[Node]) -> Self {
         let (stop, stopped) = channel();
         let (looked, first) = oneshot::channel();
-        let who = format!("--watch {}, operator {}", path.display(), operator());
-        let swapper = Swapper::new(Here { nodes: nodes.iter().map(Node::controls).collect(), who }, path);
+        let operator = format!("--watch {}, operator {}", path.display(), operator());
+        let swapper = Swapper::new(Here { nodes: nodes.iter().map(Node::admin_host).collect(), operator }, path);
         let path = path.to_path_buf();
         let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, Some(looked)));
         tokio::spawn(async move {

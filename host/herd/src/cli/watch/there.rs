@@ -14,15 +14,15 @@ use crate::config::HerdConfig;
 /// A herd that is asked from outside to swap, again and again.
 pub(in super::super) struct There<'a> {
     config: &'a HerdConfig,
-    wish: SwapOptions,
+    options: SwapOptions,
     client: AdminClient,
     runtime: Runtime,
 }
 
 impl<'a> There<'a> {
-    pub(in super::super) fn new(config: &'a HerdConfig, wish: SwapOptions) -> anyhow::Result<Self> {
+    pub(in super::super) fn new(config: &'a HerdConfig, options: SwapOptions) -> anyhow::Result<Self> {
         let client = AdminClient::new(Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?)?;
-        Ok(Self { config, wish: SwapOptions { again: true, ..wish }, client, runtime: client_runtime()? })
+        Ok(Self { config, options: SwapOptions { again: true, ..options }, client, runtime: client_runtime()? })
     }
 }
 
@@ -38,9 +38,9 @@ impl Target for There<'_> {
     }
 
     fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
-        let wish = self.wish;
+        let options = self.options;
         let asked = ask_with(&self.client, self.config, async |client, node| {
-            client.herd_swap(node, guest.to_vec(), wish).await
+            client.herd_swap(node, guest.to_vec(), options).await
         });
         let asked = self.runtime.block_on(asked);
         asked.map_err(|error| match error.downcast_ref() {

@@ -1,27 +1,17 @@
 //! How a swap, a canary or a shadow is wished: the query of its request.
 
-use herd_model::Share;
-use herd_model::SwapOptions;
+use herd_model::{Share, SwapOptions};
 
 /// What an operator wants of a canary or a shadow, beyond the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShareWish {
+pub struct ShareOptions {
     /// How many of the sessions or calls.
     pub share: Share,
     /// What goes for a swap too.
     pub swap: SwapOptions,
 }
 
-/// What a canary becomes the logic of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promotion {
-    /// Every node.
-    OfTheHerd,
-    /// The node that is asked.
-    OfThisNode,
-}
-
-impl ShareWish {
+impl ShareOptions {
     /// Reads a query such as `share=100&again=true`. There is no share to fall back to.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
         let share = query.split('&').find_map(|pair| pair.strip_prefix("share=")).ok_or("a `share` is needed")?;
@@ -42,13 +32,13 @@ mod tests {
 
     #[test]
     fn a_share_is_needed_that_makes_sense() {
-        let wish =
-            ShareWish { share: "5%".parse().unwrap(), swap: SwapOptions { again: true, ..SwapOptions::default() } };
-        assert_eq!(ShareWish::parse(&wish.query()), Ok(wish));
+        let options =
+            ShareOptions { share: "5%".parse().unwrap(), swap: SwapOptions { again: true, ..SwapOptions::default() } };
+        assert_eq!(ShareOptions::parse(&options.query()), Ok(options));
         for (query, words) in
             [("", "a `share` is needed"), ("share=0", "`0` is no share"), ("share=5&force=true", "no `force`")]
         {
-            let said = ShareWish::parse(query).unwrap_err();
+            let said = ShareOptions::parse(query).unwrap_err();
             assert!(said.contains(words), "{said}");
         }
     }
