@@ -83,8 +83,8 @@ impl AdminClient {
         guest: Vec<u8>,
         options: SwapOptions,
     ) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/herd/swap?{}", options.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+        let request = self.http.post(format!("http://{admin}/v1/herd/swap")).query(&options).body(guest);
+        self.ask(admin, request).await
     }
 
     /// Has every node of the herd go back to the guest before, asked for at this one.
@@ -107,8 +107,8 @@ impl AdminClient {
         guest: Vec<u8>,
         options: SwapOptions,
     ) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/swap?{}", options.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+        let request = self.http.post(format!("http://{admin}/v1/swap")).query(&options).body(guest);
+        self.ask(admin, request).await
     }
 
     /// Has a node alone go back to its previous generation.
@@ -131,8 +131,8 @@ impl AdminClient {
         guest: Vec<u8>,
         options: ShareOptions,
     ) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/canary?{}", options.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+        let request = self.http.post(format!("http://{admin}/v1/canary")).query(&options).body(guest);
+        self.ask(admin, request).await
     }
 
     /// Has the canary of a node decide for another share of the sessions.
@@ -141,8 +141,8 @@ impl AdminClient {
     ///
     /// See [`AdminClientError`].
     pub async fn widen_canary(&self, admin: SocketAddr, share: Share) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/canary/share?share={}", share.percent());
-        self.ask(admin, self.http.post(address)).await
+        let request = self.http.post(format!("http://{admin}/v1/canary/share")).query(&[("share", share)]);
+        self.ask(admin, request).await
     }
 
     /// Ends the canary of a node.
@@ -178,8 +178,8 @@ impl AdminClient {
         guest: Vec<u8>,
         options: ShareOptions,
     ) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/shadow?{}", options.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+        let request = self.http.post(format!("http://{admin}/v1/shadow")).query(&options).body(guest);
+        self.ask(admin, request).await
     }
 
     /// Asks what the shadow of a node has found, or the last one.

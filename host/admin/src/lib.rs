@@ -32,6 +32,7 @@ mod client;
 mod host;
 mod operator;
 mod promotion;
+mod query;
 mod server;
 mod share_options;
 mod token;

@@ -2,7 +2,11 @@
 //!
 //! It is a claim. Who holds the token may say anything; it tells colleagues apart, and keeps nobody out.
 
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 
 /// The user who runs this process, as far as the system says: `mira uid 1000 at edge-3`.
 #[must_use]
@@ -20,8 +24,19 @@ pub fn operator() -> String {
     plain(&operator)
 }
 
-/// What a request says of who sent it.
-pub(super) fn claimed(headers: &HeaderMap) -> String {
+/// Operator that a request names, marked as a claim.
+#[derive(Debug)]
+pub(super) struct ClaimedOperator(pub(super) String);
+
+impl<S: Sync> FromRequestParts<S> for ClaimedOperator {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(claimed(&parts.headers)))
+    }
+}
+
+fn claimed(headers: &HeaderMap) -> String {
     let claim = headers.get(HEADER).map(|claim| plain(&String::from_utf8_lossy(claim.as_bytes())));
     match claim.filter(|claim| !claim.is_empty()) {
         Some(claim) => format!("operator {claim} (as claimed)"),

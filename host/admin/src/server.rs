@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,8 +17,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::host::{AdminHost, Refusal};
-use super::operator::claimed;
+use super::operator::ClaimedOperator;
 use super::promotion::Promotion;
+use super::query::{BadQuery, Options};
 use super::share_options::ShareOptions;
 use super::token::Token;
 
@@ -99,67 +100,80 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
     blocking(move || Ok(shared.host.status())).await
 }
 
-async fn herd_swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match SwapOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(options) => blocking(move || shared.host.herd_swap(&guest, &claimed(&headers), options)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn herd_swap(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<SwapOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.herd_swap(&guest, &operator, options)).await)
 }
 
-async fn herd_roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.host.herd_roll_back(&claimed(&headers))).await
+async fn herd_roll_back(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.herd_roll_back(&operator)).await
 }
 
-async fn swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match SwapOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(options) => blocking(move || shared.host.swap(&guest, &claimed(&headers), options)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn swap(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<SwapOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.swap(&guest, &operator, options)).await)
 }
 
-async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.host.roll_back(&claimed(&headers))).await
+async fn roll_back(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.roll_back(&operator)).await
 }
 
-async fn begin_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match ShareOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(options) => blocking(move || shared.host.begin_canary(&guest, &claimed(&headers), options)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn begin_canary(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<ShareOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.begin_canary(&guest, &operator, options)).await)
 }
 
-async fn widen_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
-    match ShareOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(options) => blocking(move || shared.host.widen_canary(options.share, &claimed(&headers))).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn widen_canary(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    Options(options): Options<ShareOptions>,
+) -> Response {
+    blocking(move || shared.host.widen_canary(options.share, &operator)).await
 }
 
-async fn end_canary(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.host.end_canary(&claimed(&headers))).await
+async fn end_canary(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.end_canary(&operator)).await
 }
 
-async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.host.promote_canary(&claimed(&headers), Promotion::OfThisNode)).await
+async fn promote(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.promote_canary(&operator, Promotion::OfThisNode)).await
 }
 
-async fn promote_in_herd(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.host.promote_canary(&claimed(&headers), Promotion::OfTheHerd)).await
+async fn promote_in_herd(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.promote_canary(&operator, Promotion::OfTheHerd)).await
 }
 
-async fn shadow(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match ShareOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(options) => blocking(move || shared.host.shadow(&guest, &claimed(&headers), options)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn shadow(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<ShareOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.shadow(&guest, &operator, options)).await)
 }
 
 async fn shadow_report(State(shared): State<Arc<Shared>>) -> Response {
     blocking(move || Ok(shared.host.shadow_report())).await
 }
 
-async fn end_shadow(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.host.end_shadow(&claimed(&headers))).await
+async fn end_shadow(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.end_shadow(&operator)).await
 }
 
 async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {

@@ -1,45 +1,41 @@
-//! How a swap, a canary or a shadow is wished: the query of its request.
+//! Options of a canary or a shadow.
 
 use herd_model::{Share, SwapOptions};
+use serde::{Deserialize, Serialize};
 
-/// What an operator wants of a canary or a shadow, beyond the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Options of a canary or a shadow, beyond the guest itself. The share has no default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ShareQuery", into = "ShareQuery")]
 pub struct ShareOptions {
-    /// How many of the sessions or calls.
+    /// Share of the sessions (canary) or calls (shadow).
     pub share: Share,
-    /// What goes for a swap too.
+    /// Options that a swap has too.
     pub swap: SwapOptions,
 }
 
-impl ShareOptions {
-    /// Reads a query such as `share=100&again=true`. There is no share to fall back to.
-    pub(super) fn parse(query: &str) -> Result<Self, String> {
-        let share = query.split('&').find_map(|pair| pair.strip_prefix("share=")).ok_or("a `share` is needed")?;
-        let share = share.parse().map_err(|bad: herd_model::BadShare| bad.to_string())?;
-        let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("share=")).collect();
-        Ok(Self { share, swap: SwapOptions::parse(&others.join("&"))? })
-    }
+/// [`ShareOptions`] as its query has it. Flat and spelled out, because serde cannot both flatten a struct and deny unknown
+/// fields.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShareQuery {
+    share: Share,
+    #[serde(default)]
+    again: bool,
+    #[serde(default)]
+    unrehearsed: bool,
+    #[serde(default)]
+    reversible: bool,
+}
 
-    /// The query that says the same.
-    pub(super) fn query(self) -> String {
-        format!("share={}&{}", self.share.percent(), self.swap.query())
+impl From<ShareQuery> for ShareOptions {
+    fn from(ShareQuery { share, again, unrehearsed, reversible }: ShareQuery) -> Self {
+        Self { share, swap: SwapOptions { again, unrehearsed, reversible } }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_needed_that_makes_sense() {
-        let options =
-            ShareOptions { share: "5%".parse().unwrap(), swap: SwapOptions { again: true, ..SwapOptions::default() } };
-        assert_eq!(ShareOptions::parse(&options.query()), Ok(options));
-        for (query, words) in
-            [("", "a `share` is needed"), ("share=0", "`0` is no share"), ("share=5&force=true", "no `force`")]
-        {
-            let said = ShareOptions::parse(query).unwrap_err();
-            assert!(said.contains(words), "{said}");
-        }
+impl From<ShareOptions> for ShareQuery {
+    fn from(ShareOptions { share, swap }: ShareOptions) -> Self {
+        let SwapOptions { again, unrehearsed, reversible } = swap;
+        Self { share, again, unrehearsed, reversible }
     }
 }

@@ -5,8 +5,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// 1 % to 100 %.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// Share of calls, 1 % to 100 % in whole numbers. Serialized as its number of percent, in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Share(u8);
 
 /// A text is no share.
@@ -40,6 +43,20 @@ impl FromStr for Share {
             Ok(percent @ 1..=100) if plain => Ok(Self(percent)),
             _ => Err(BadShare(text.chars().take(TEXT_CHARS_MAX).collect())),
         }
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = BadShare;
+
+    fn try_from(text: String) -> Result<Self, BadShare> {
+        text.parse()
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.0.to_string()
     }
 }
 
