@@ -108,7 +108,7 @@ fn a_log_that_is_not_there_is_said_to_be_missing() {
         let missing = herd.herd(arguments);
         let said = String::from_utf8_lossy(&missing.stderr).into_owned();
         let wanted = format!(
-            "herd: no audit log of {of} in {}; has it been started on this machine, by this user?\n",
+            "herd: no audit log of {of} in {}; has this user started the herd on this machine?\n",
             directory.display()
         );
         assert_eq!((missing.status.code(), said), (Some(1), wanted));

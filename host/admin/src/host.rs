@@ -1,4 +1,6 @@
-//! The port of the admin API to the node.
+//! Port of the admin API: the operations that it needs of the node.
+//!
+//! Owns only the trait and the ways in which an operation is refused. Knows nothing of HTTP.
 
 use herd_model::{Share, SwapOptions};
 use serde_json::Value;
@@ -6,95 +8,99 @@ use serde_json::Value;
 use super::promotion::Promotion;
 use super::share_options::ShareOptions;
 
-/// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
+/// Operations of a node for its operators.
+///
+/// Every method may block, for as long as a guest takes to compile, and is called on a thread where it may. `operator` names
+/// the requester for the audit log. Answers are JSON objects.
 pub trait AdminHost: Send + Sync + 'static {
-    /// What the node is doing.
+    /// Returns the status of every part of the node.
     fn status(&self) -> Value;
 
-    /// Replaces the logic of every node of the herd. `operator` is for the audit log.
+    /// Swaps every node of the herd to a guest.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed at any node.
+    /// The guest was refused, or the herd cannot swap now. No node changed.
     fn herd_swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal>;
 
-    /// Has every node of the herd go back to the guest before. `operator` is for the audit log.
+    /// Rolls every node of the herd back to the guest before.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed at any node.
+    /// There is no guest to go back to, or the herd cannot swap now. No node changed.
     fn herd_roll_back(&self, operator: &str) -> Result<Value, Refusal>;
 
-    /// Replaces the logic of this node alone. `operator` is for the audit log.
+    /// Swaps this node alone to a guest.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed.
+    /// The guest was refused, or another candidate is under way, and nothing changed; or the guest failed its probation at
+    /// once, and the node rolled back.
     fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal>;
 
-    /// Goes back to the previous generation of this node alone. `operator` is for the audit log.
+    /// Rolls this node alone back to its previous generation.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed.
+    /// There is no previous generation, or it failed its probation. Nothing changed.
     fn roll_back(&self, operator: &str) -> Result<Value, Refusal>;
 
-    /// Has a guest decide for a share of the sessions. `operator` is for the audit log.
+    /// Starts a guest as a canary, which decides for a share of the sessions.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed.
+    /// The guest was refused, or another candidate is under way. Nothing changed.
     fn begin_canary(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
 
-    /// Has the canary decide for another share of the sessions. `operator` is for the audit log.
+    /// Changes the share of sessions for which the canary decides.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     fn widen_canary(&self, share: Share, operator: &str) -> Result<Value, Refusal>;
 
-    /// Ends the canary. `operator` is for the audit log.
+    /// Ends the canary.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no canary.
     fn end_canary(&self, operator: &str) -> Result<Value, Refusal>;
 
-    /// Replaces the logic by the canary of this node. `operator` is for the audit log.
+    /// Swaps to the canary of this node.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed.
+    /// The node has no canary, or the swap was refused. Nothing changed.
     fn promote_canary(&self, operator: &str, to: Promotion) -> Result<Value, Refusal>;
 
-    /// Has a guest decide a share of the calls too. `operator` is for the audit log.
+    /// Starts a guest as a shadow, which also decides a share of the calls, without effect.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed.
+    /// The guest was refused, or another candidate is under way. Nothing changed.
     fn shadow(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
 
-    /// What the shadow has found, or the last one.
+    /// Returns the report of the current shadow, or of the last one.
     fn shadow_report(&self) -> Value;
 
-    /// Ends the shadow. `operator` is for the audit log.
+    /// Ends the shadow.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The node has no shadow.
     fn end_shadow(&self, operator: &str) -> Result<Value, Refusal>;
 }
 
-/// What was asked was not done.
+/// The node refused a request. The text is for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The guest is at fault.
+    /// The guest is at fault. Answered with 422.
     #[error("{0}")]
     BadGuest(String),
-    /// It cannot be done as things are.
+    /// The state of the node does not allow it, and a retry would not help. Answered with 409.
     #[error("{0}")]
     Conflict(String),
-    /// It cannot be done at this moment: something else is under way. Try again.
+    /// Another operation is under way. A retry may succeed. Answered with 503.
     #[error("{0}")]
     Busy(String),
 }

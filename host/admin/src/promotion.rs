@@ -1,10 +1,10 @@
-//! The reach of a promotion.
+//! Scope of a promotion.
 
-/// What a canary becomes the logic of.
+/// Nodes that a promotion swaps to the canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promotion {
-    /// Every node.
+    /// Every node of the herd.
     OfTheHerd,
-    /// The node that is asked.
+    /// Only the node that has the canary.
     OfThisNode,
 }

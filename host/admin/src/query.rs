@@ -1,4 +1,6 @@
 //! Options in the query of a request, on the server.
+//!
+//! Knows no particular options: the type says which fields exist. Bound: the length of a request line, which hyper limits.
 
 use std::error::Error;
 
@@ -10,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// Options read from the query. Unknown fields are refused.
+/// Options from the query of a request. The difference to axum's [`Query`] is the rejection: JSON that names the known fields.
 #[derive(Debug)]
 pub(super) struct Options<T>(pub(super) T);
 

@@ -1,4 +1,10 @@
-//! The server side of the admin API.
+//! Server of the admin API.
+//!
+//! Owns the routes, the check of the token and the mapping of refusals to status codes. Every operation runs on a thread
+//! that may block, so a guest that compiles for minutes delays no other request. Bounds: see the crate.
+//!
+//! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
+//! client that is still sending when the connection closes would report that in place of the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +29,7 @@ use super::query::{BadQuery, Options};
 use super::share_options::ShareOptions;
 use super::token::Token;
 
-/// The admin API of one node.
+/// Admin API of one node.
 pub struct Admin {
     shared: Arc<Shared>,
     stopping: CancellationToken,
@@ -36,18 +42,18 @@ struct Shared {
 }
 
 impl Admin {
-    /// Not ready yet.
+    /// Creates an API that is not ready yet.
     pub fn new(host: Arc<dyn AdminHost>, token: Token) -> Self {
         let shared = Arc::new(Shared { host, token, ready: AtomicBool::new(false) });
         Self { shared, stopping: CancellationToken::new() }
     }
 
-    /// Says whether clients are accepted.
+    /// Sets the answer of `/readyz`: whether the node accepts clients.
     pub fn set_ready(&self, ready: bool) {
         self.shared.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Serves until it is stopped.
+    /// Serves requests until [`stop`](Self::stop). Cancel safe: open connections break.
     pub async fn serve(&self, listener: TcpListener) {
         let authorised = Router::new()
             .route("/v1/status", get(status))
@@ -70,11 +76,11 @@ impl Admin {
         let stopping = self.stopping.clone();
         let served = axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await;
         if let Err(error) = served {
-            tracing::error!(%error, "admin API ended");
+            tracing::error!(%error, "admin API stopped");
         }
     }
 
-    /// Ends the server once requests under way are answered.
+    /// Stops the server once the requests under way are answered.
     pub fn stop(&self) {
         self.stopping.cancel();
     }
@@ -85,7 +91,7 @@ async fn authorise(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     if header.is_some_and(|header| shared.token.matches(header)) {
         return next.run(request).await;
     }
-    failure(StatusCode::UNAUTHORIZED, "the admin token is missing or wrong")
+    failure(StatusCode::UNAUTHORIZED, "admin token missing or wrong")
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -183,8 +189,8 @@ async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static
         Ok(Err(Refusal::Conflict(why))) => failure(StatusCode::CONFLICT, &why),
         Ok(Err(Refusal::Busy(why))) => failure(StatusCode::SERVICE_UNAVAILABLE, &why),
         Err(error) => {
-            tracing::error!(%error, "an admin request panicked");
-            failure(StatusCode::INTERNAL_SERVER_ERROR, "the node failed; its log says why")
+            tracing::error!(%error, "admin request panicked");
+            failure(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Options of a canary or a shadow.
+//! Options of a canary or a shadow, and their form as a query.
 
 use herd_model::{Share, SwapOptions};
 use serde::{Deserialize, Serialize};

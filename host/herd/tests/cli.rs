@@ -44,7 +44,7 @@ fn a_failure_is_one_line_and_exits_with_1() {
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
         (
             &["--set", "state_dir=/nowhere", "status"],
-            "/nowhere/herd/admin.token is not there: has the herd been started on this machine, by this user?",
+            "/nowhere/herd/admin.token does not exist; has this user started the herd on this machine?",
         ),
         (&["swap", "/nowhere/guest.wasm"], "/nowhere/guest.wasm: No such file or directory (os error 2)"),
     ];

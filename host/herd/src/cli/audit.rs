@@ -140,4 +140,4 @@ fn as_json(log: &Verified, verify_only: bool) -> Value {
     value
 }
 
-const STARTED: &str = "has it been started on this machine, by this user?";
+const STARTED: &str = "has this user started the herd on this machine?";
