@@ -12,7 +12,7 @@ use super::json_text::{generation, short, text};
 pub(super) type Answers = Vec<(String, Result<Value, AdminClientError>)>;
 
 /// Says what came of a swap of the herd at each node. A node that is absent is no failure: it hears of it when it is back.
-pub(super) fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn print_herd_swap(answer: &Value, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
     if as_json {
         say!("{}", serde_json::to_string_pretty(answer)?);
     }
@@ -35,10 +35,10 @@ pub(super) fn herd_told(answer: &Value, as_json: bool, what: &str) -> anyhow::Re
             say!("{name}: {line}");
         }
     }
-    success_without(&back)
+    exit_code_without(&back)
 }
 
-pub(super) fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn print_swaps(answers: &Answers, as_json: bool, what: &str) -> anyhow::Result<ExitCode> {
     if as_json {
         return print_json(answers);
     }
@@ -48,11 +48,11 @@ pub(super) fn told(answers: &Answers, as_json: bool, what: &str) -> anyhow::Resu
             say!("{name}: generation {} {what}, {}", generation(active), text(&active["name"]));
         }
     }
-    failures(answers)
+    exit_code(answers)
 }
 
 /// Says of each node what its canary or shadow, whose name in the answers is `role`, does.
-pub(super) fn say_each(answers: &Answers, as_json: bool, role: &str, what: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn print_candidates(answers: &Answers, as_json: bool, role: &str, what: &str) -> anyhow::Result<ExitCode> {
     if as_json {
         return print_json(answers);
     }
@@ -62,7 +62,7 @@ pub(super) fn say_each(answers: &Answers, as_json: bool, role: &str, what: &str)
             say!("{name}: generation {}, {}, {what}", generation(candidate), text(&candidate["name"]));
         }
     }
-    failures(answers)
+    exit_code(answers)
 }
 
 pub(super) fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
@@ -78,14 +78,14 @@ pub(super) fn print_json(answers: &Answers) -> anyhow::Result<ExitCode> {
 }
 
 /// Success if every node answered.
-pub(super) fn failures(answers: &Answers) -> anyhow::Result<ExitCode> {
+pub(super) fn exit_code(answers: &Answers) -> anyhow::Result<ExitCode> {
     let failed: Vec<String> =
         answers.iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?))).collect();
-    success_without(&failed)
+    exit_code_without(&failed)
 }
 
 /// Success if nothing failed, or else what did, a line each.
-fn success_without(failed: &[String]) -> anyhow::Result<ExitCode> {
+fn exit_code_without(failed: &[String]) -> anyhow::Result<ExitCode> {
     match failed {
         [] => Ok(ExitCode::SUCCESS),
         [one] => bail!("{one}"),

@@ -8,9 +8,9 @@ use herd_admin::{AdminClientError, Promotion, ShareOptions};
 use herd_model::Share;
 use serde_json::Value;
 
-use super::answers::{herd_told, say_each, told};
+use super::answers::{print_candidates, print_herd_swap, print_swaps};
 use super::json_text::{generation, text};
-use super::nodes::{NodesArgs, ask_each, ask_one};
+use super::nodes::{NodesArgs, ask_each, ask_first};
 use super::table::Table;
 use crate::config::HerdConfig;
 
@@ -18,11 +18,11 @@ use crate::config::HerdConfig;
 #[derive(Debug, Args)]
 pub(super) struct CanaryArgs {
     #[command(subcommand)]
-    what: What,
+    command: CanaryCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum CanaryCommand {
     /// Shows the canary of each node, how many calls it has decided, and how often it faulted.
     Report(NodesArgs),
     /// Has it decide for another share of the sessions. Those that it decides for stay with it if the share is wider.
@@ -58,31 +58,31 @@ pub(super) fn begin(
         }
         answers.retain(|answer| refused(answer));
     }
-    say_each(&answers, as_json, ROLE, &format!("decides for {} of the sessions", options.share))
+    print_candidates(&answers, as_json, ROLE, &format!("decides for {} of the sessions", options.share))
 }
 
 /// Shows, widens, promotes or cancels a canary.
 pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<ExitCode> {
-    match &args.what {
-        What::Report(args) => report(config, args),
-        What::Widen { share, nodes } => {
+    match &args.command {
+        CanaryCommand::Report(args) => report(config, args),
+        CanaryCommand::Widen { share, nodes } => {
             let answers = ask_each(config, &nodes.node, async |client, node| client.widen_canary(node, *share).await)?;
-            say_each(&answers, nodes.json, ROLE, &format!("decides for {share} of the sessions"))
+            print_candidates(&answers, nodes.json, ROLE, &format!("decides for {share} of the sessions"))
         }
-        What::Promote(args) if args.node.is_empty() => {
+        CanaryCommand::Promote(args) if args.node.is_empty() => {
             let promoted =
-                ask_one(config, async |client, node| client.promote_canary(node, Promotion::OfTheHerd).await)?;
-            herd_told(&promoted, args.json, "serving")
+                ask_first(config, async |client, node| client.promote_canary(node, Promotion::OfTheHerd).await)?;
+            print_herd_swap(&promoted, args.json, "serving")
         }
-        What::Promote(args) => {
+        CanaryCommand::Promote(args) => {
             let answers = ask_each(config, &args.node, async |client, node| {
                 client.promote_canary(node, Promotion::OfThisNode).await
             })?;
-            told(&answers, args.json, "serving")
+            print_swaps(&answers, args.json, "serving")
         }
-        What::Cancel(args) => {
+        CanaryCommand::Cancel(args) => {
             let answers = ask_each(config, &args.node, async |client, node| client.end_canary(node).await)?;
-            say_each(&answers, args.json, ROLE, "decides for nobody any more")
+            print_candidates(&answers, args.json, ROLE, "decides for nobody any more")
         }
     }
 }

@@ -23,20 +23,20 @@ mod feed;
 mod guest_file;
 mod inspect;
 mod json_text;
-mod log;
+mod logging;
 mod nodes;
 mod rollback;
 mod run;
 mod send;
 mod serve;
 mod shadow;
-mod shadow_sum;
+mod shadow_totals;
 mod signals;
 mod status;
 mod swap;
 mod table;
 mod test;
-mod transcript_files;
+mod transcript_file;
 mod up;
 mod watch;
 
@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    log::start(&cli.common.log, cli.common.log_json)?;
+    logging::start(&cli.common.log, cli.common.log_json)?;
     let common = &cli.common;
     match cli.command {
         Command::Up(args) => up::up(&common.config()?, &args),

@@ -25,16 +25,16 @@ pub(super) struct NodesArgs {
 }
 
 /// Asks the first node that answers.
-pub(super) fn ask_one(
+pub(super) fn ask_first(
     config: &HerdConfig,
     ask: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
     let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
     let client = AdminClient::new(token)?;
-    client_runtime()?.block_on(ask_with(&client, config, ask))
+    client_runtime()?.block_on(ask_first_with(&client, config, ask))
 }
 
-pub(super) async fn ask_with(
+pub(super) async fn ask_first_with(
     client: &AdminClient,
     config: &HerdConfig,
     ask: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,

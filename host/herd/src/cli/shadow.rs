@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 use herd_admin::ShareOptions;
 use serde_json::{Value, json};
 
-use super::answers::{failures, say_each};
+use super::answers::{exit_code, print_candidates};
 use super::json_text::{generation, text};
 use super::nodes::{NodesArgs, ask_each};
-use super::shadow_sum::{COUNTS, Sum};
+use super::shadow_totals::{COUNTS, ShadowTotals};
 use super::table::Table;
 use crate::config::HerdConfig;
 
@@ -17,11 +17,11 @@ use crate::config::HerdConfig;
 #[derive(Debug, Args)]
 pub(super) struct ShadowArgs {
     #[command(subcommand)]
-    what: What,
+    command: ShadowCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum ShadowCommand {
     /// Shows counts and the first examples: by node, and of all nodes together. Also those of a shadow that is over.
     Report(NodesArgs),
     /// Ends the shadow. Its report stays until the next one.
@@ -37,16 +37,16 @@ pub(super) fn begin(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, nodes, async |client, node| client.shadow(node, guest.to_vec(), options).await)?;
-    say_each(&answers, as_json, ROLE, &format!("decides {} of the calls too", options.share))
+    print_candidates(&answers, as_json, ROLE, &format!("decides {} of the calls too", options.share))
 }
 
 /// Shows or ends a shadow.
 pub(super) fn shadow(config: &HerdConfig, args: &ShadowArgs) -> anyhow::Result<ExitCode> {
-    match &args.what {
-        What::Report(args) => report(config, &args.node, args.json),
-        What::Stop(args) => {
+    match &args.command {
+        ShadowCommand::Report(args) => report(config, &args.node, args.json),
+        ShadowCommand::Stop(args) => {
             let answers = ask_each(config, &args.node, async |client, node| client.end_shadow(node).await)?;
-            say_each(&answers, args.json, ROLE, "shadows no more; see herd shadow report")
+            print_candidates(&answers, args.json, ROLE, "shadows no more; see herd shadow report")
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn shadow(config: &HerdConfig, args: &ShadowArgs) -> anyhow::Result<E
 /// Shows what shadows have found.
 pub(super) fn report(config: &HerdConfig, nodes: &[String], as_json: bool) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, nodes, async |client, node| client.shadow_report(node).await)?;
-    let mut all = Sum::default();
+    let mut all = ShadowTotals::default();
     for (_, answer) in &answers {
         if let Ok(answer) = answer {
             all.add(&answer["shadow"]);
@@ -89,8 +89,8 @@ pub(super) fn report(config: &HerdConfig, nodes: &[String], as_json: bool) -> an
     let counts = COUNTS.map(|count| all.counts.get(count).copied().unwrap_or_default().to_string());
     nodes.row(["all".into(), String::new(), String::new()].into_iter().chain(counts));
     say_on!("{nodes}");
-    all.say();
-    failures(&answers)
+    all.print();
+    exit_code(&answers)
 }
 
 /// What the answers of nodes call it.

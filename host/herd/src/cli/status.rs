@@ -7,7 +7,7 @@ use clap::Args;
 use herd_audit::sanitize;
 use serde_json::Value;
 
-use super::answers::{failures, print_json};
+use super::answers::{exit_code, print_json};
 use super::json_text::{generation, short, text};
 use super::nodes::ask_each;
 use super::table::Table;
@@ -90,7 +90,7 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
     if !faults.is_empty() {
         say_on!("\n{faults}");
     }
-    failures(&answers)
+    exit_code(&answers)
 }
 
 /// What a person should look at.

@@ -8,11 +8,11 @@ use herd_admin::{ShareOptions, SwapOptions};
 use herd_model::Share;
 use herd_runtime::with_transcripts;
 
-use super::answers::{herd_told, told};
+use super::answers::{print_herd_swap, print_swaps};
 use super::guest_file::read_guest;
-use super::nodes::{ask_each, ask_one};
-use super::transcript_files::transcripts;
-use super::watch::{There, follow};
+use super::nodes::{ask_each, ask_first};
+use super::transcript_file::read_transcripts;
+use super::watch::{RemoteHerd, follow};
 use super::{canary, shadow};
 use crate::DEFAULT_GUEST;
 use crate::config::HerdConfig;
@@ -68,14 +68,14 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     let options = SwapOptions { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
     let mut guest = match &args.guest {
         Some(path) if args.watch => {
-            follow(path, There::new(config, options)?);
+            follow(path, RemoteHerd::new(config, options)?);
             return Ok(ExitCode::SUCCESS);
         }
         Some(path) => read_guest(path)?,
         None => DEFAULT_GUEST.into(),
     };
     if !args.transcripts.is_empty() {
-        let texts = transcripts(&args.transcripts)?.into_iter().map(|(name, _, text)| (name, text));
+        let texts = read_transcripts(&args.transcripts)?.into_iter().map(|(name, _, text)| (name, text));
         guest = with_transcripts(&guest, &texts.collect());
     }
     if let Some(share) = args.shadow {
@@ -85,9 +85,9 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
         return canary::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, args.json);
     }
     if args.node.is_empty() {
-        let swapped = ask_one(config, async |client, node| client.herd_swap(node, guest.clone(), options).await)?;
-        return herd_told(&swapped, args.json, "serving");
+        let swapped = ask_first(config, async |client, node| client.herd_swap(node, guest.clone(), options).await)?;
+        return print_herd_swap(&swapped, args.json, "serving");
     }
     let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), options).await)?;
-    told(&answers, args.json, "serving")
+    print_swaps(&answers, args.json, "serving")
 }

@@ -11,7 +11,7 @@ use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Run, Transcript};
 
 use super::guest_file::read_guest;
-use super::transcript_files::transcripts;
+use super::transcript_file::read_transcripts;
 use crate::config::HerdConfig;
 
 /// Arguments of `herd test`.
@@ -32,7 +32,7 @@ pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitC
     let engine = Engine::new(config.runtime.limits())?;
     let mut tester = Tester { engine, guest: read_guest(&args.guest)?, last: None };
     let (mut passed, mut failed) = (0, 0);
-    for (name, file, text) in transcripts(&args.transcripts)? {
+    for (name, file, text) in read_transcripts(&args.transcripts)? {
         let transcript = Transcript::parse(&name, &text)?;
         let run = tester.run(&transcript, Warmth::Warm).with_context(|| args.guest.display().to_string())?;
         if let Some(file) = file.filter(|_| args.record && !run.passed()) {

@@ -7,7 +7,7 @@ use herd_model::limits::NODE_NAME_BYTES_MAX;
 
 use super::herd_config::HerdConfig;
 use super::node_config::NodeConfig;
-use super::problem::hint;
+use super::suggestion::suggestion;
 
 /// Checks a configuration that has the right shape.
 ///
@@ -81,7 +81,7 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
         }
         if !config.nodes.contains_key(other) {
             let others = config.nodes.keys().filter(|known| *known != name);
-            return Err(format!("{name} links to `{other}`, which is no node{}", hint(other, others)));
+            return Err(format!("{name} links to `{other}`, which is no node{}", suggestion(other, others)));
         }
     }
     let port = node.client.port();

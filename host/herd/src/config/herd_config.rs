@@ -12,10 +12,11 @@ use herd_upstreams::UpstreamsConfig;
 use serde::{Deserialize, Serialize};
 
 use super::drain_config::DrainConfig;
+use super::error::ConfigError;
 use super::node_config::NodeConfig;
 use super::places_config::PlacesConfig;
-use super::problem::{ConfigError, hint};
 use super::runtime_config::RuntimeConfig;
+use super::suggestion::suggestion;
 
 /// The configuration of a herd.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,9 +64,9 @@ impl HerdConfig {
     ///
     /// There is none of that name; the error has the nearest.
     pub fn node(&self, name: &str) -> Result<&NodeConfig, ConfigError> {
-        self.nodes
-            .get(name)
-            .ok_or_else(|| ConfigError::general(format!("there is no node `{name}`{}", hint(name, self.nodes.keys()))))
+        self.nodes.get(name).ok_or_else(|| {
+            ConfigError::general(format!("there is no node `{name}`{}", suggestion(name, self.nodes.keys())))
+        })
     }
 
     /// With the addresses that follow from others written out.

@@ -6,8 +6,8 @@ use herd_upstreams::SecretSource;
 use toml::{Table, Value};
 
 use super::check;
+use super::error::ConfigError;
 use super::herd_config::HerdConfig;
-use super::problem::ConfigError;
 
 /// Where values come from.
 #[derive(Clone, Debug, Default)]

@@ -6,17 +6,18 @@
 mod check;
 mod defaults;
 mod drain_config;
+mod error;
 mod herd_config;
 mod load;
 mod node_config;
 mod places_config;
-mod problem;
 mod runtime_config;
+mod suggestion;
 
 pub use self::drain_config::DrainConfig;
+pub use self::error::ConfigError;
 pub use self::herd_config::HerdConfig;
 pub use self::load::{Sources, load};
 pub use self::node_config::NodeConfig;
 pub use self::places_config::PlacesConfig;
-pub use self::problem::ConfigError;
 pub use self::runtime_config::RuntimeConfig;

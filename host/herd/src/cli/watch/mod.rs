@@ -4,10 +4,10 @@
 //! through [`AdminHost`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an
 //! engine, so a guest is compiled once. `herd swap FILE --watch` does the same from outside, for as long as it runs.
 
-mod here;
+mod local_herd;
+mod remote_herd;
+mod swap_target;
 mod swapper;
-mod target;
-mod there;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -19,12 +19,12 @@ use herd_model::limits::GUEST_BYTES_MAX;
 use herd_sys::{Look, WatchedFile};
 use tokio::sync::oneshot;
 
-use self::here::Here;
+use self::local_herd::LocalHerd;
+use self::swap_target::SwapTarget;
 use self::swapper::{Swapper, print, print_error};
-use self::target::Target;
 use crate::node::Node;
 
-pub(super) use self::there::There;
+pub(super) use self::remote_herd::RemoteHerd;
 
 /// A file that is watched. Dropped, it is no more; a swap that is under way is done.
 pub(super) struct Watch {
@@ -38,7 +38,7 @@ impl Watch {
         let (stop, stopped) = channel();
         let (looked, first) = oneshot::channel();
         let operator = format!("--watch {}, operator {}", path.display(), operator());
-        let swapper = Swapper::new(Here { nodes: nodes.iter().map(Node::admin_host).collect(), operator }, path);
+        let swapper = Swapper::new(LocalHerd { nodes: nodes.iter().map(Node::admin_host).collect(), operator }, path);
         let path = path.to_path_buf();
         let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, Some(looked)));
         tokio::spawn(async move {
@@ -60,12 +60,17 @@ impl Watch {
 }
 
 /// Has a herd follow a file for as long as this process lives.
-pub(super) fn follow(path: &Path, target: There) {
+pub(super) fn follow(path: &Path, target: RemoteHerd) {
     let (_stop, stopped) = channel();
     watch(path, &Swapper::new(target, path), &stopped, None);
 }
 
-fn watch(path: &Path, swapper: &Swapper<impl Target>, stopped: &Receiver<()>, mut first: Option<oneshot::Sender<()>>) {
+fn watch(
+    path: &Path,
+    swapper: &Swapper<impl SwapTarget>,
+    stopped: &Receiver<()>,
+    mut first: Option<oneshot::Sender<()>>,
+) {
     let mut file = WatchedFile::new(path, GUEST_BYTES_MAX as u64);
     let mut waits = true;
     loop {

@@ -8,7 +8,7 @@ use herd_admin::Refusal;
 use herd_audit::sanitize;
 use herd_runtime::Digest;
 
-use super::target::Target;
+use super::swap_target::SwapTarget;
 
 /// Has a herd follow a file, and says what came of it.
 pub(super) struct Swapper<T> {
@@ -17,7 +17,7 @@ pub(super) struct Swapper<T> {
     pub(super) name: String,
 }
 
-impl<T: Target> Swapper<T> {
+impl<T: SwapTarget> Swapper<T> {
     pub(super) fn new(target: T, path: &Path) -> Self {
         let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
         Self { target, name: sanitize(&name) }

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use super::suggestion::suggestion;
+
 /// The configuration cannot be used. The operator is at fault; nothing was started.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}{problem}")]
@@ -40,7 +42,7 @@ impl ConfigError {
         let (problem, key) = if message.starts_with("unknown field") {
             let key = quoted.next().unwrap_or_default();
             let known: Vec<&str> = quoted.collect();
-            (format!("unknown key `{key}`{}", hint(key, known)), Some(key.to_string()))
+            (format!("unknown key `{key}`{}", suggestion(key, known)), Some(key.to_string()))
         } else {
             let path = error.to_string().lines().rev().find_map(|line| Some(line.strip_prefix("in `")?.to_string()));
             let path = path.map(|path| path.trim_end_matches('`').to_string());
@@ -54,23 +56,6 @@ impl ConfigError {
             (None, _) => String::new(),
         };
         Self { place, problem }
-    }
-}
-
-/// `; did you mean ...` if a name is near to a known one, or the known ones.
-pub(super) fn hint<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> String {
-    let known: Vec<T> = known.into_iter().collect();
-    let distance = |other: &T| strsim::damerau_levenshtein(&name.to_lowercase(), &other.as_ref().to_lowercase());
-    let nearest = known.iter().min_by_key(|other| distance(other));
-    match nearest {
-        Some(other) if distance(other) <= (name.len() / 2).clamp(1, 4) => {
-            format!("; did you mean `{}`?", other.as_ref())
-        }
-        Some(_) => {
-            let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-            format!("; known are {}", known.join(", "))
-        }
-        None => String::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use herd_admin::Refusal;
 use serde_json::Value;
 
 /// A herd that can be had to swap, from inside or from outside.
-pub(super) trait Target {
+pub(super) trait SwapTarget {
     /// The number of the generation, if every node that is known serves this guest.
     fn serving(&self, digest: &str) -> Option<u64>;
 

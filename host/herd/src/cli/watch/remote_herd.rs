@@ -7,26 +7,26 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::super::client_runtime::client_runtime;
-use super::super::nodes::ask_with;
-use super::target::Target;
+use super::super::nodes::ask_first_with;
+use super::swap_target::SwapTarget;
 use crate::config::HerdConfig;
 
 /// A herd that is asked from outside to swap, again and again.
-pub(in super::super) struct There<'a> {
+pub(in super::super) struct RemoteHerd<'a> {
     config: &'a HerdConfig,
     options: SwapOptions,
     client: AdminClient,
     runtime: Runtime,
 }
 
-impl<'a> There<'a> {
+impl<'a> RemoteHerd<'a> {
     pub(in super::super) fn new(config: &'a HerdConfig, options: SwapOptions) -> anyhow::Result<Self> {
         let client = AdminClient::new(Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?)?;
         Ok(Self { config, options: SwapOptions { again: true, ..options }, client, runtime: client_runtime()? })
     }
 }
 
-impl Target for There<'_> {
+impl SwapTarget for RemoteHerd<'_> {
     fn serving(&self, digest: &str) -> Option<u64> {
         let asked = self.config.nodes.values().map(|node| self.client.status(node.admin_address()));
         let answers = self.runtime.block_on(join_all(asked));
@@ -39,7 +39,7 @@ impl Target for There<'_> {
 
     fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
         let options = self.options;
-        let asked = ask_with(&self.client, self.config, async |client, node| {
+        let asked = ask_first_with(&self.client, self.config, async |client, node| {
             client.herd_swap(node, guest.to_vec(), options).await
         });
         let asked = self.runtime.block_on(asked);

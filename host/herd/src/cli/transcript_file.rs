@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use crate::TRANSCRIPTS;
 
 /// Name, file and text of each transcript.
-pub(super) fn transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Option<PathBuf>, String)>> {
+pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Option<PathBuf>, String)>> {
     if paths.is_empty() {
         return Ok(TRANSCRIPTS.iter().map(|(name, text)| (name.to_string(), None, text.to_string())).collect());
     }

@@ -9,23 +9,23 @@ use super::table::Table;
 
 /// What the nodes have found, together.
 #[derive(Default)]
-pub(super) struct Sum {
+pub(super) struct ShadowTotals {
     pub(super) counts: BTreeMap<&'static str, u64>,
     /// By command, effect, part, line and field.
-    differences: Vec<Kind>,
+    differences: Vec<Finding>,
     /// By kind of fault.
-    faults: Vec<Kind>,
+    faults: Vec<Finding>,
 }
 
 /// A kind of difference or fault, with how often it was found and the first examples.
-struct Kind {
+struct Finding {
     /// What names it; without count and examples.
     what: BTreeMap<String, Value>,
     count: u64,
     examples: Vec<Value>,
 }
 
-impl Sum {
+impl ShadowTotals {
     pub(super) fn add(&mut self, shadow: &Value) {
         for count in COUNTS.into_iter().chain(["other_differences"]) {
             *self.counts.entry(count).or_default() += shadow[count].as_u64().unwrap_or_default();
@@ -41,7 +41,7 @@ impl Sum {
                     .map(|(name, value)| (name.clone(), value.clone()))
                     .collect();
                 let index = kinds.iter().position(|known| known.what == what).unwrap_or_else(|| {
-                    kinds.push(Kind { what, count: 0, examples: vec![] });
+                    kinds.push(Finding { what, count: 0, examples: vec![] });
                     kinds.len() - 1
                 });
                 let known = &mut kinds[index];
@@ -54,8 +54,8 @@ impl Sum {
     }
 
     pub(super) fn json(&self) -> Value {
-        let kinds = |kinds: &[Kind]| -> Vec<Value> {
-            let kind = |kind: &Kind| {
+        let kinds = |kinds: &[Finding]| -> Vec<Value> {
+            let kind = |kind: &Finding| {
                 let mut value = json!(kind.what);
                 value["count"] = kind.count.into();
                 value["examples"] = kind.examples.clone().into();
@@ -69,7 +69,7 @@ impl Sum {
         value
     }
 
-    pub(super) fn say(&self) {
+    pub(super) fn print(&self) {
         let mut differences = Table::new(&["command", "effect", "field", "count", "active -> shadow", "on"]);
         for kind in &self.differences {
             let name = |name: &str| kind.what.get(name).map_or(String::new(), text);

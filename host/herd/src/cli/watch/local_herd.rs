@@ -5,15 +5,15 @@ use std::sync::Arc;
 use herd_admin::{AdminHost, Refusal, SwapOptions};
 use serde_json::Value;
 
-use super::target::Target;
+use super::swap_target::SwapTarget;
 
 /// The nodes of this process, and by way of the first of them their whole herd.
-pub(super) struct Here {
+pub(super) struct LocalHerd {
     pub(super) nodes: Vec<Arc<dyn AdminHost>>,
     pub(super) operator: String,
 }
 
-impl Target for Here {
+impl SwapTarget for LocalHerd {
     fn serving(&self, digest: &str) -> Option<u64> {
         let active = |node: &Arc<dyn AdminHost>| {
             let active = &node.status()["generations"]["active"];
