@@ -1,12 +1,15 @@
-//! The configuration of a drain.
+//! Configuration of a drain, the orderly stop of a node.
+//!
+//! Holds only numbers; the sequence of a drain is that of the node.
 
 use serde::{Deserialize, Serialize};
 
-/// How a node stops.
+/// Table `[drain]`. None of it changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainConfig {
-    /// Seconds for sessions to finish and links to say goodbye. A second signal skips the wait. Default 10.
+    /// Seconds for sessions to finish and links to close in order. Default 10. Raised, a stop takes longer while a client
+    /// stays connected; a second signal skips the wait.
     pub grace_s: u64,
 }
 

@@ -1,4 +1,6 @@
-//! The configuration of a herd.
+//! Root of the configuration, and what is derived from several of its tables.
+//!
+//! Tables of other parts are owned by those parts. Knows no source of values; see `load`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,58 +20,61 @@ use super::places_config::PlacesConfig;
 use super::runtime_config::RuntimeConfig;
 use super::suggestion::suggestion;
 
-/// The configuration of a herd.
+/// Configuration of a herd. None of it changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HerdConfig {
-    /// The name of the herd. Nodes of different herds refuse each other's links. Default `herd`.
+    /// Name of the herd, and of its state directory. Nodes of different herds refuse links to each other. Default `herd`.
     pub herd: String,
-    /// Where the admin token and other state lives. Default: `$STATE_DIRECTORY`, `$XDG_STATE_HOME/herd` or
-    /// `~/.local/state/herd`, and in it a directory of the herd's name.
+    /// Directory for state: the admin token, audit logs, compiled guests, saved cases. The herd uses the subdirectory with its
+    /// name. Default: `$STATE_DIRECTORY`, `$XDG_STATE_HOME/herd` or `~/.local/state/herd`, whichever is set first. A relative
+    /// path is relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
-    /// The component that decides. Default: the one that is built into the host.
+    /// Path of the component with the protocol logic. Default: the guest built into the binary. After a swap the herd starts
+    /// with the guest it swapped to, whatever stands here. A relative path is relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest: Option<PathBuf>,
-    /// A file for every line that a node received and sent; `{node}` is replaced by its name. Default: none. It may
-    /// lose lines when the disk is slower than the clients, and says how many.
+    /// Path of a file for every line that a node receives and sends, with `{node}` in place of its name. Default: none. When
+    /// the disk is slower than the clients, lines are dropped and counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic_log: Option<String>,
-    /// The nodes, by name. Default: the five-node herd.
+    /// Nodes by name. Default: the five-node herd on 127.0.0.1.
     pub nodes: BTreeMap<String, NodeConfig>,
-    /// What is passed to the guest. The default logic knows `tolerance_s` and `close_after_reply`.
+    /// Settings of the guest, which the host passes on unread. The default logic has `tolerance_s` (60) and
+    /// `close_after_reply` (false). Default: empty.
     pub logic: toml::Table,
-    /// Where places come from.
+    /// Sources of places for `WHATSAT`.
     pub places: PlacesConfig,
-    /// HTTP services that guests may ask, by name.
+    /// HTTP services that a guest may send requests to, by name.
     pub upstreams: UpstreamsConfig,
-    /// What clients may take.
+    /// Limits of client sessions.
     pub sessions: SessionLimits,
-    /// What links may take.
+    /// Limits of links between nodes.
     pub links: LinkLimits,
-    /// How much is kept.
+    /// Limits of the record table.
     pub records: RecordLimits,
-    /// What guests may take.
+    /// Limits of guests.
     pub runtime: RuntimeConfig,
-    /// What is asked of a guest that is swapped in.
+    /// Probation of a guest after a swap.
     pub swap: SwapLimits,
-    /// How a node stops.
+    /// Stop of a node.
     pub drain: DrainConfig,
 }
 
 impl HerdConfig {
-    /// A node by name.
+    /// Looks up a node by name.
     ///
     /// # Errors
     ///
-    /// There is none of that name; the error has the nearest.
+    /// No node has this name. The error suggests the nearest one.
     pub fn node(&self, name: &str) -> Result<&NodeConfig, ConfigError> {
         self.nodes.get(name).ok_or_else(|| {
-            ConfigError::general(format!("there is no node `{name}`{}", suggestion(name, self.nodes.keys())))
+            ConfigError::general(format!("unknown node `{name}`{}", suggestion(name, self.nodes.keys())))
         })
     }
 
-    /// With the addresses that follow from others written out.
+    /// Returns the configuration with default addresses filled in.
     #[must_use]
     pub fn resolved(&self) -> Self {
         let mut resolved = self.clone();
@@ -79,7 +84,7 @@ impl HerdConfig {
         resolved
     }
 
-    /// The names of the nodes, in the order of their client addresses.
+    /// Returns the names of the nodes in the order of their client addresses.
     #[must_use]
     pub fn node_names(&self) -> Vec<&str> {
         let mut names: Vec<(&SocketAddr, &str)> =
@@ -88,7 +93,7 @@ impl HerdConfig {
         names.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// The neighbours of a node, whichever side lists the link.
+    /// Returns the neighbours of a node with their link addresses. A link exists if either side lists it.
     #[must_use]
     pub fn neighbours(&self, name: &str) -> Vec<(String, SocketAddr)> {
         let listed = |from: &str, to: &str| self.nodes.get(from).is_some_and(|node| node.links.iter().any(|n| n == to));
@@ -96,7 +101,8 @@ impl HerdConfig {
         neighbours.map(|(other, node)| (other.clone(), node.link_address())).collect()
     }
 
-    /// What is passed to the guest on a node: the `[logic]` table, flat, and what the host adds.
+    /// Returns the settings of the guest on a node: the `[logic]` table, flattened to dotted names, and `places.sources`. Sorted
+    /// by name, so that every node passes the same bytes.
     #[must_use]
     pub fn settings(&self, node: &str) -> herd_sdk::Settings {
         let mut table = Vec::new();

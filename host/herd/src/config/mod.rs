@@ -1,7 +1,10 @@
-//! The configuration: one file describes the whole herd, and every node reads the same one.
+//! Configuration of a herd: one file describes every node, and all nodes read the same file.
 //!
-//! Owns the shape, the defaults and the checks. Values come from the file, then the environment, then the command
-//! line; an unknown key is an error that names the nearest known one. Nothing here opens a socket.
+//! Owns the format, the defaults and the checks. Values come from the file, then the environment, then the command line;
+//! the later source wins. An unknown key is an error that suggests the nearest known one. Nothing here opens a socket or
+//! starts a thread. No value changes while a node runs: a change takes effect at its restart.
+//!
+//! Every number is bounded in [`check`], at the low end where a node would freeze, at the high end where it would overflow.
 
 mod check;
 mod defaults;

@@ -1,19 +1,24 @@
-//! The configuration of the runtime.
+//! Configuration of the runtime that calls guests.
+//!
+//! Knows nothing of wasmtime; [`RuntimeConfig::limits`] converts to the limits of the engine.
 
 use std::time::Duration;
 
 use herd_runtime::Limits;
 use serde::{Deserialize, Serialize};
 
-/// What guests may take.
+/// Table `[runtime]`. None of it changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeConfig {
-    /// Worker threads. Default 0: one per processor.
+    /// Worker threads of the process. Default 0: one per processor. Raised, memory grows, because every worker has an instance
+    /// of every live generation of every node.
     pub workers: usize,
-    /// Milliseconds of processor time per call. Default 10. Raised, a guest that loops holds a worker for longer.
+    /// Milliseconds of processor time per call of a guest. Default 10. Raised, a guest that loops blocks the sessions of its
+    /// worker for longer.
     pub deadline_ms: u64,
-    /// MiB of memory per instance, of which there is one per worker, generation and node. Default 16.
+    /// MiB of memory per instance. Default 16. Raised, the memory of the process can grow by the difference per worker,
+    /// generation and node.
     pub memory_mib_max: usize,
 }
 
@@ -24,7 +29,7 @@ impl Default for RuntimeConfig {
 }
 
 impl RuntimeConfig {
-    /// As the engine wants it.
+    /// Converts to the limits of the engine.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {

@@ -1,6 +1,9 @@
-//! Suggestions for a name that is unknown.
+//! Suggestions for an unknown name.
+//!
+//! Knows nothing of what is named. Bound: the names that are known, of which the distance to each is computed.
 
-/// `; did you mean ...` if a name is near to a known one, or the known ones.
+/// Returns `; did you mean ...` if a known name is near, or else the list of known names. Starts with the separator, to be
+/// appended to an error.
 pub(super) fn suggestion<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> String {
     let known: Vec<T> = known.into_iter().collect();
     let distance = |other: &T| strsim::damerau_levenshtein(&name.to_lowercase(), &other.as_ref().to_lowercase());
