@@ -65,8 +65,8 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].starts_with("when ") && lines[1].contains("active"), "{shown}");
     assert!(lines.iter().any(|line| line.contains(&hello[..8]) && line.contains("rolled back")), "{shown}");
-    assert!(shown.contains("\nRiley: 15 entries, whole; head 15 "), "{shown}");
-    assert!(shown.contains("\nJaquez: 12 entries, whole; head 12 "), "{shown}");
+    assert!(shown.contains("\nRiley: 15 entries, intact; head 15 "), "{shown}");
+    assert!(shown.contains("\nJaquez: 12 entries, intact; head 12 "), "{shown}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The runtime of commands that are clients.
+//! Runtime of commands that are clients.
 
-/// A runtime for commands that are clients: one thread does.
+/// Creates a runtime with one thread, which is enough for a client.
 pub(super) fn client_runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

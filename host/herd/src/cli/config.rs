@@ -1,4 +1,4 @@
-//! `herd config`: the configuration, checked and printed without a node.
+//! `herd config`: checks the configuration and prints it with every default.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,11 @@ use super::guest_file::read_guest;
 use crate::DEFAULT_GUEST;
 use crate::config::HerdConfig;
 
-/// Checks the configuration as a node would, and prints it.
+/// Checks the configuration as the start of a node would, short of binding addresses, and prints it.
+///
+/// # Errors
+///
+/// A node would not start: a secret is missing, or the guest does not load or refuses its settings.
 pub(super) fn config(config: &HerdConfig) -> anyhow::Result<ExitCode> {
     Upstreams::new(&config.upstreams, &config.places.sources)?;
     let guest = config.guest.as_ref().map_or_else(|| Ok(DEFAULT_GUEST.to_vec()), |path| read_guest(path))?;

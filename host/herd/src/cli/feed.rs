@@ -1,4 +1,6 @@
-//! `herd feed`: a recorded GPS track, walked through the herd.
+//! `herd feed`: replays a recorded GPS track as the reports of one client, and checks them at every node.
+//!
+//! Only resolves names to addresses and prints the report; the replay is that of `herd-load`.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -14,23 +16,23 @@ use crate::config::HerdConfig;
 /// Arguments of `herd feed`.
 #[derive(Debug, Args)]
 pub(super) struct FeedArgs {
-    /// A GPX file.
+    /// GPX file with the track.
     track: PathBuf,
-    /// The name of the client that walks.
+    /// Id of the client that reports.
     #[arg(long)]
     client: String,
-    /// How many times faster than it was recorded; `max` does not wait at all.
+    /// Speed as a multiple of the recorded one; `max` sends each report as soon as the one before is visible everywhere.
     #[arg(long, default_value = "1", value_parser = parse_speed, value_name = "N")]
     speed: f64,
-    /// The node that takes the reports. Without it: the first of the herd.
+    /// Node to send the reports to. Default: the first of the herd.
     #[arg(long, value_name = "NODE")]
     to: Option<String>,
-    /// Prints the counts as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Walks a track.
+/// Replays a track. Fails if an answer was wrong or a node did not show a report in time.
 pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCode> {
     let names = config.node_names();
     let address = |name: &str| {
@@ -41,8 +43,8 @@ pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCo
     let nodes = names.iter().map(|name| address(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let points = track::read_track(&args.track)?;
     let progress = std::io::stderr().is_terminal() && !args.json;
-    let walk = Feed { points, client: args.client, speed: args.speed, to, nodes, progress };
-    let report = client_runtime()?.block_on(feed::feed(walk))?;
+    let feed = Feed { points, client: args.client, speed: args.speed, to, nodes, progress };
+    let report = client_runtime()?.block_on(feed::feed(feed))?;
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);
     } else {

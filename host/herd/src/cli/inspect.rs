@@ -1,4 +1,4 @@
-//! `herd inspect`: a guest, looked at without a node.
+//! `herd inspect`: imports and exports of a guest, and whether this host can run it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,14 +13,14 @@ use crate::config::HerdConfig;
 /// Arguments of `herd inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// The component.
+    /// Component to inspect.
     guest: PathBuf,
-    /// Prints it as JSON.
+    /// Print the inspection as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Says what a guest is.
+/// Inspects a guest. Fails if this host cannot run it.
 pub(super) fn inspect(config: &HerdConfig, args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let bytes = read_guest(&args.guest)?;
     let engine = Engine::new(config.runtime.limits())?;

@@ -1,25 +1,28 @@
-//! `herd run`.
+//! `herd run`: one node in this process.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::serve::serve;
+use super::serve::{ReadyWhen, Serving};
 use crate::config::HerdConfig;
 
 /// Arguments of `herd run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The name of the node.
+    /// Name of the node.
     node: String,
-    /// Swaps to the component in this file now and whenever its content changes. It need not be there yet.
+    /// Swap to the component in this file now and whenever its content changes. The file may be created later.
     #[arg(long, value_name = "FILE")]
     watch: Option<PathBuf>,
 }
 
-/// Runs one node.
+/// Runs one node until a signal.
 pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCode> {
     config.node(&args.node)?;
-    serve(config, std::slice::from_ref(&args.node), &args.node, false, args.watch.as_deref())
+    let names = std::slice::from_ref(&args.node);
+    // Other nodes may be started later, so being ready cannot wait for their links.
+    let ready_when = ReadyWhen::Accepting;
+    Serving { config, names, label: &args.node, ready_when, watched: args.watch.as_deref() }.run()
 }

@@ -1,4 +1,6 @@
-//! `herd send`: a client.
+//! `herd send`: a client of one node.
+//!
+//! Passes bytes through and knows nothing of the line protocol. Bound: the time for the whole exchange.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -15,19 +17,19 @@ use crate::config::HerdConfig;
 /// Arguments of `herd send`.
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
-    /// The node to ask.
+    /// Name of the node.
     node: String,
-    /// Lines to send. Without any: those of standard input.
+    /// Lines to send. Default: those of standard input.
     lines: Vec<String>,
-    /// Seconds to wait for answers.
+    /// Seconds for all answers to arrive.
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     timeout: f64,
-    /// Does not end the input, and prints what comes until the time is over or ctrl-c: for what a guest pushes.
+    /// Keep the connection open and print what the node sends until the timeout or ctrl-c, for commands that subscribe.
     #[arg(long)]
     stay: bool,
 }
 
-/// Sends lines, ends the input, and prints what comes back.
+/// Sends lines, ends the input, and prints what the node sends until it closes the connection.
 pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCode> {
     let address = config.node(&args.node)?.client;
     let mut lines = args.lines.join("\n").into_bytes();
@@ -37,15 +39,17 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
     if lines.last() != Some(&b'\n') {
         lines.push(b'\n');
     }
-    let asked = async {
+    let exchange = async {
         let mut stream = TcpStream::connect(address)
             .await
             .with_context(|| format!("{} does not answer at {address}; is the herd running?", args.node))?;
         let (mut reader, mut writer) = stream.split();
         let sending = async {
             writer.write_all(&lines).await?;
+            // The end of the input tells the node to close once every answer is out.
             if args.stay { Ok(()) } else { writer.shutdown().await }
         };
+        // At the same time as sending: a node stops reading from a client that does not take its answers.
         let receiving = async {
             let mut buffer = vec![0; 64 << 10];
             loop {
@@ -63,10 +67,10 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
     };
     let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout")?;
     client_runtime()?.block_on(async {
-        match tokio::time::timeout(timeout, asked).await {
-            Ok(asked) => asked,
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(done) => done,
             Err(_) if args.stay => Ok(()),
-            Err(_) => bail!("{} did not answer everything within {timeout:?}", args.node),
+            Err(_) => bail!("{} did not send all answers within {timeout:?}", args.node),
         }
     })?;
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,6 @@
-//! `herd swap`.
+//! `herd swap`: replaces the logic, or starts a candidate for a share of the sessions or calls.
+//!
+//! Only selects the guest and the request; the stages of a swap are the node's.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +10,8 @@ use herd_admin::{ShareOptions, SwapOptions};
 use herd_model::Share;
 use herd_runtime::with_transcripts;
 
-use super::answers::{print_herd_swap, print_swaps};
+use super::answers::print_herd_swap;
+use super::format::Format;
 use super::guest_file::read_guest;
 use super::nodes::{ask_each, ask_first};
 use super::transcript_file::read_transcripts;
@@ -20,50 +23,53 @@ use crate::config::HerdConfig;
 /// Arguments of `herd swap`.
 #[derive(Debug, Args)]
 pub(super) struct SwapArgs {
-    /// The component, built for wasm32-wasip2.
+    /// Component to swap to, built for wasm32-wasip2.
     #[arg(required_unless_present_any = ["report", "built_in"])]
     guest: Option<PathBuf>,
-    /// The guest that is built into this binary, in place of a file.
+    /// Swap to the guest built into this binary.
     #[arg(long, conflicts_with_all = ["guest", "watch"])]
     built_in: bool,
-    /// Transcripts (*.herd) that it has to hold before it serves, or directories of them, in place of those inside it.
+    /// Transcript (*.herd), or directory of transcripts, that the guest must pass before it serves, in place of those
+    /// embedded in it. Repeatable.
     #[arg(long, value_name = "FILE")]
     transcripts: Vec<PathBuf>,
-    /// Also if this guest failed its probation before.
+    /// Accept a guest that failed its probation before.
     #[arg(long)]
     again: bool,
-    /// Without rehearsing on the last decisions of the nodes.
+    /// Skip the rehearsal on the recent decisions of the nodes.
     #[arg(long)]
     unrehearsed: bool,
-    /// Only if the logic before it can read the records that this guest writes, so that there is a way back.
+    /// Refuse a guest whose records the active generation cannot read, so that a rollback loses nothing.
     #[arg(long)]
     reversible: bool,
-    /// Serves a share of the sessions, 1% to 100%, and the same ones for as long as they last. See `herd canary`.
+    /// Start a canary: the guest decides for this share of the sessions, 1% to 100%, each for as long as it lasts. See
+    /// `herd canary`.
     #[arg(long, value_name = "SHARE", conflicts_with = "shadow")]
     canary: Option<Share>,
-    /// Serves nobody yet: decides this share of the calls too, 1% to 100%, and counts what it would have decided in
-    /// another way. See `herd shadow report`.
+    /// Start a shadow: the guest also decides this share of the calls, 1% to 100%, without effect, and differences are
+    /// counted. See `herd shadow report`.
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "100%")]
     shadow: Option<Share>,
-    /// With --shadow and no guest: shows what the shadow that is on has found, as `herd shadow report` does.
+    /// With --shadow and no guest: print the report of the current shadow, as `herd shadow report` does.
     #[arg(long, requires = "shadow", conflicts_with_all = ["guest", "built_in"])]
     report: bool,
-    /// Swaps now and whenever the content of the file changes, until it is interrupted.
+    /// Swap now and whenever the content of the file changes, until interrupted.
     #[arg(long, conflicts_with_all = ["transcripts", "canary", "shadow", "node", "json"])]
     watch: bool,
-    /// Only this node, for as long as the herd does not swap. May be given several times. Without it: every node of the herd
-    /// or none; one that is absent takes it up when it is back.
+    /// Swap only this node, until the next swap of the herd. Repeatable. Default: every node of the herd or none; an absent
+    /// node applies the swap when it is back.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
-    /// Prints what the nodes say, as JSON.
+    /// Print the answers of the nodes as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Replaces the logic.
+/// Swaps to a guest, or starts it as a canary or a shadow.
 pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitCode> {
+    let format = Format::of_flag(args.json);
     if args.report {
-        return shadow::report(config, &args.node, args.json);
+        return shadow::report(config, &args.node, format);
     }
     let options = SwapOptions { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
     let mut guest = match &args.guest {
@@ -75,19 +81,19 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
         None => DEFAULT_GUEST.into(),
     };
     if !args.transcripts.is_empty() {
-        let texts = read_transcripts(&args.transcripts)?.into_iter().map(|(name, _, text)| (name, text));
+        let texts = read_transcripts(&args.transcripts)?.into_iter().map(|file| (file.name, file.text));
         guest = with_transcripts(&guest, &texts.collect());
     }
     if let Some(share) = args.shadow {
-        return shadow::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, args.json);
+        return shadow::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, format);
     }
     if let Some(share) = args.canary {
-        return canary::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, args.json);
+        return canary::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, format);
     }
     if args.node.is_empty() {
-        let swapped = ask_first(config, async |client, node| client.herd_swap(node, guest.clone(), options).await)?;
-        return print_herd_swap(&swapped, args.json, "serving");
+        let answer = ask_first(config, async |client, node| client.herd_swap(node, guest.clone(), options).await)?;
+        return print_herd_swap(&answer, format, "serving");
     }
     let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), options).await)?;
-    print_swaps(&answers, args.json, "serving")
+    answers.print_swaps(format, "serving")
 }

@@ -1,4 +1,4 @@
-//! `herd test`: a guest, tried without a node.
+//! `herd test`: runs transcripts against a guest, without sockets.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,32 +11,32 @@ use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Run, Transcript};
 
 use super::guest_file::read_guest;
-use super::transcript_file::read_transcripts;
+use super::transcript_file::{TranscriptFile, read_transcripts};
 use crate::config::HerdConfig;
 
 /// Arguments of `herd test`.
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
-    /// The component.
+    /// Component to test.
     guest: PathBuf,
-    /// Transcripts (*.herd), or directories of them. Without any: those of the line protocol, which are built in.
+    /// Transcripts (*.herd), or directories of transcripts. Default: the built-in transcripts of the line protocol.
     transcripts: Vec<PathBuf>,
-    /// Writes what the guest did into the transcripts, in place of the expectations that were not met.
+    /// Replace expectations that do not hold by what the guest did, in the transcripts.
     #[arg(long, requires = "transcripts")]
     record: bool,
 }
 
-/// Runs transcripts, each on a warm instance and on a fresh one per event: what differs between the two is state that
-/// hides in the guest.
+/// Runs each transcript on a warm instance, and again with a fresh instance for every event. A difference between the two shows
+/// that the guest keeps state in its instance. Fails if an expectation does not hold.
 pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitCode> {
     let engine = Engine::new(config.runtime.limits())?;
     let mut tester = Tester { engine, guest: read_guest(&args.guest)?, last: None };
     let (mut passed, mut failed) = (0, 0);
-    for (name, file, text) in read_transcripts(&args.transcripts)? {
+    for TranscriptFile { name, path, text } in read_transcripts(&args.transcripts)? {
         let transcript = Transcript::parse(&name, &text)?;
         let run = tester.run(&transcript, Warmth::Warm).with_context(|| args.guest.display().to_string())?;
-        if let Some(file) = file.filter(|_| args.record && !run.passed()) {
-            std::fs::write(&file, run.actual()).with_context(|| file.display().to_string())?;
+        if let Some(path) = path.filter(|_| args.record && !run.passed()) {
+            std::fs::write(&path, run.actual()).with_context(|| path.display().to_string())?;
             say!("recorded  {name}");
             passed += 1;
             continue;
@@ -46,7 +46,7 @@ pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitC
             say!("ok        {name}");
             passed += 1;
         } else if run.passed() {
-            say!("differs   {name}, on a fresh instance only: the guest remembers something\n{fresh}");
+            say!("differs   {name}, only on a fresh instance: the guest keeps state in its instance\n{fresh}");
             failed += 1;
         } else {
             say!("differs   {name}\n{run}");
@@ -57,10 +57,11 @@ pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitC
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Guest under test.
 struct Tester {
     engine: Arc<Engine>,
     guest: Vec<u8>,
-    /// Held so that the guest is compiled once.
+    /// Keeps the compiled guest in the cache of the engine between two runs.
     last: Option<ComponentDecider>,
 }
 

@@ -1,4 +1,6 @@
-//! Transcripts in files, or built in.
+//! Transcripts in files, and those built into the binary.
+//!
+//! Only finds and reads them; their format is that of the sdk.
 
 use std::path::PathBuf;
 
@@ -6,10 +8,26 @@ use anyhow::{Context, bail};
 
 use crate::TRANSCRIPTS;
 
-/// Name, file and text of each transcript.
-pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Option<PathBuf>, String)>> {
+/// Text of a transcript, with its origin.
+pub(super) struct TranscriptFile {
+    /// Name for output: the path, or the name of a built-in transcript.
+    pub(super) name: String,
+    /// Path of the file. None: built in.
+    pub(super) path: Option<PathBuf>,
+    pub(super) text: String,
+}
+
+/// Reads transcripts from files and directories, those of a directory in the order of their names. Without paths, returns the
+/// built-in transcripts of the line protocol.
+///
+/// # Errors
+///
+/// A path cannot be read, or a directory has no transcript.
+pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<TranscriptFile>> {
     if paths.is_empty() {
-        return Ok(TRANSCRIPTS.iter().map(|(name, text)| (name.to_string(), None, text.to_string())).collect());
+        let built_in =
+            |(name, text): &(&str, &str)| TranscriptFile { name: name.to_string(), path: None, text: text.to_string() };
+        return Ok(TRANSCRIPTS.iter().map(built_in).collect());
     }
     let mut files = Vec::new();
     for path in paths {
@@ -19,7 +37,7 @@ pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String,
             inside.retain(|file| file.extension().is_some_and(|extension| extension == "herd"));
             inside.sort();
             if inside.is_empty() {
-                bail!("{}: there is no transcript (*.herd) in it", path.display());
+                bail!("{}: no transcript (*.herd) in this directory", path.display());
             }
             files.extend(inside);
         } else {
@@ -31,7 +49,7 @@ pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String,
         .map(|file| {
             let name = file.display().to_string();
             let text = std::fs::read_to_string(&file).with_context(|| name.clone())?;
-            Ok((name, Some(file), text))
+            Ok(TranscriptFile { name, path: Some(file), text })
         })
         .collect()
 }

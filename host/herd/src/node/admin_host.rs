@@ -1,4 +1,7 @@
-//! The node, as its operators see it: the admin API and `--watch` end here.
+//! Adapter for the admin API: operations of this node for the admin server and for `--watch`.
+//!
+//! Owns the audit entries about canaries, shadows and swaps that no node took part in; the activation sequence itself is in
+//! `swap`. Knows no HTTP. Calls block, on threads where they may.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use super::audit_events::entry;
 use super::sessions_host::SessionsAdapter;
 use super::swap::{Cause, NodeSwap};
 
-/// Swaps this node by itself or asks the rollout to swap the herd, and reads the status of every part.
+/// Swaps this node alone or coordinates a swap of the herd, and collects the status of every part.
 pub(super) struct AdminAdapter {
     pub(super) node: String,
     pub(super) swap: Arc<NodeSwap>,
@@ -57,7 +60,7 @@ impl AdminHost for AdminAdapter {
     fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
         let cause = Cause { who: operator, ends: "ended by a swap" };
         let refused = |error| self.swap.refused(operator, Digest::of(guest), &error);
-        // An operator who finds another candidate under way is told so at once.
+        // Without a wait for a candidate under way: the operator is told of it at once and can decide.
         let candidate = self.swap.prepare(guest, options, cause, Duration::ZERO).map_err(refused)?;
         let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
         self.rollout.serves(Some(guest));
@@ -92,7 +95,7 @@ impl AdminHost for AdminAdapter {
         let canary = begun
             .map_err(|error| self.swap.events.refused(operator, &digest.to_string(), audit::Stage::Canary, &error))?;
         let candidate = &canary.candidate;
-        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %options.share, "generation is a canary");
+        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %options.share, "canary started");
         let why = format!("decides for {} of the sessions", options.share);
         self.swap.events.audit.append(entry(operator, audit::Stage::Canary, candidate).because(&why));
         Ok(json!({ "node": self.node, "canary": canary }))
@@ -100,7 +103,7 @@ impl AdminHost for AdminAdapter {
 
     fn widen_canary(&self, share: Share, operator: &str) -> Result<Value, Refusal> {
         let canary = self.swap.generations.widen_canary(share).map_err(|error| Refusal::Conflict(error.to_string()))?;
-        let why = format!("decides for {share} of the sessions from now on");
+        let why = format!("share changed: decides for {share} of the sessions");
         self.swap.events.audit.append(entry(operator, audit::Stage::Canary, &canary.candidate).because(&why));
         Ok(json!({ "node": self.node, "canary": canary }))
     }
@@ -125,8 +128,8 @@ impl AdminHost for AdminAdapter {
         let report =
             begun.map_err(|error| self.swap.events.refused(operator, &digest, audit::Stage::Shadow, &error))?;
         let candidate = &report.candidate;
-        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %options.share, "generation shadows");
-        let why = format!("decides {} of the calls too", options.share);
+        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %options.share, "shadow started");
+        let why = format!("shadows {} of the calls", options.share);
         self.swap.events.audit.append(entry(operator, audit::Stage::Shadow, candidate).because(&why));
         Ok(json!({ "node": self.node, "shadow": report }))
     }
@@ -143,9 +146,12 @@ impl AdminHost for AdminAdapter {
 }
 
 impl AdminAdapter {
-    /// What came of a swap of the herd, for whoever asked for it. What no node had a say in is written down here.
-    fn outcome(&self, came: Result<Outcome, NotSwapped>, entry: impl FnOnce() -> Entry) -> Result<Value, Refusal> {
-        let error = match came {
+    /// Converts the outcome of a swap of the herd for its requester.
+    ///
+    /// A refusal by a node is in the audit logs already; the other failures happened before any node took part, so they are
+    /// recorded here.
+    fn outcome(&self, outcome: Result<Outcome, NotSwapped>, entry: impl FnOnce() -> Entry) -> Result<Value, Refusal> {
+        let error = match outcome {
             Ok(Outcome { swap, nodes }) => {
                 return Ok(json!({ "swap": swap.number, "digest": swap.digest, "nodes": nodes }));
             }
@@ -161,6 +167,5 @@ impl AdminAdapter {
     }
 }
 
-/// A generation that was sent back before anybody could be told that it serves.
-const WENT_BACK: &str =
-    "it served, faulted too often at once and was sent back; herd audit says why, and where what it faulted on is kept";
+/// Reason for an operator whose guest failed its probation before the answer to the swap was sent.
+const WENT_BACK: &str = "it was activated, failed its probation at once and was rolled back; herd audit shows the reason and the saved cases";

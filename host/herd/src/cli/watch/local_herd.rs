@@ -1,4 +1,4 @@
-//! The herd of this process.
+//! Herd of this process, swapped through the admin operations of its nodes.
 
 use std::sync::Arc;
 
@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::swap_target::SwapTarget;
 
-/// The nodes of this process, and by way of the first of them their whole herd.
+/// Nodes of this process. The first of them coordinates swaps of the whole herd.
 pub(super) struct LocalHerd {
     pub(super) nodes: Vec<Arc<dyn AdminHost>>,
+    /// Requester for the audit log.
     pub(super) operator: String,
 }
 
@@ -23,7 +24,7 @@ impl SwapTarget for LocalHerd {
     }
 
     fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
-        let first = self.nodes.first().ok_or_else(|| Refusal::BadGuest("there is no node".into()))?;
+        let first = self.nodes.first().ok_or_else(|| Refusal::BadGuest("the herd has no node".into()))?;
         first.herd_swap(guest, &self.operator, SwapOptions { again: true, ..SwapOptions::default() })
     }
 

@@ -1,8 +1,11 @@
-//! `--watch`: a herd gets the content of a file as its logic, whenever it changes.
+//! `--watch`: swaps a herd to the content of a file whenever it changes.
 //!
-//! `herd up` and `herd run` watch from inside: the loop is on a thread that may block, for as long as the nodes serve. It has the whole herd swap as an operator would,
-//! through [`AdminHost`], so what it does is in the audit log, and `herd rollback` undoes it. Nodes of one process share an
-//! engine, so a guest is compiled once. `herd swap FILE --watch` does the same from outside, for as long as it runs.
+//! `herd up` and `herd run` watch from inside, on a thread that may block, for as long as the nodes serve. They swap through
+//! [`AdminHost`](herd_admin::AdminHost) as an operator would, so a swap is in the audit log and `herd rollback` undoes it. The
+//! nodes of a process share an engine, so a guest is compiled once. `herd swap FILE --watch` does the same from outside.
+//!
+//! Owns the loop and its pace. What a complete file is decides [`WatchedFile`]; what is printed is up to [`Swapper`]. Bounds: the
+//! size of a guest, one swap at a time, [`FIRST_MAX`] before the herd is ready without it.
 
 mod local_herd;
 mod remote_herd;
@@ -26,45 +29,53 @@ use crate::node::Node;
 
 pub(super) use self::remote_herd::RemoteHerd;
 
-/// A file that is watched. Dropped, it is no more; a swap that is under way is done.
+/// Watched file. When dropped, the watch ends after the swap under way, if any.
 pub(super) struct Watch {
     _stop: Sender<()>,
     first: Option<oneshot::Receiver<()>>,
 }
 
 impl Watch {
-    /// Begins to watch a file for these nodes. Has to be called in a runtime.
+    /// Starts to watch a file for these nodes.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
     pub(super) fn start(path: &Path, nodes: &[Node]) -> Self {
         let (stop, stopped) = channel();
-        let (looked, first) = oneshot::channel();
+        let (settled, first) = oneshot::channel();
         let operator = format!("--watch {}, operator {}", path.display(), operator());
         let swapper = Swapper::new(LocalHerd { nodes: nodes.iter().map(Node::admin_host).collect(), operator }, path);
         let path = path.to_path_buf();
-        let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, Some(looked)));
+        let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, Some(settled)));
         tokio::spawn(async move {
             if let Err(error) = watching.await {
-                tracing::error!(%error, "nothing is watched any more");
+                tracing::error!(%error, "file is no longer watched");
             }
         });
         Self { _stop: stop, first: Some(first) }
     }
 
-    /// Waits until what was in the file at the start is served or refused, if it was there. Cancel safe.
+    /// Waits until the content of the file at the start serves or was refused; returns at once if the file does not exist.
+    /// Cancel safe.
     pub(super) async fn first(&mut self) {
         if let Some(first) = &mut self.first {
-            // A guest that takes long to compile, or a file that is never whole, does not keep the herd from being ready.
+            // Bounded, because neither a guest that compiles for minutes nor a file that keeps changing may delay a herd that
+            // can serve its clients already.
             let _ = tokio::time::timeout(FIRST_MAX, first).await;
             self.first = None;
         }
     }
 }
 
-/// Has a herd follow a file for as long as this process lives.
-pub(super) fn follow(path: &Path, target: RemoteHerd) {
+/// Swaps a herd to the content of a file for as long as this process runs. Blocks.
+pub(super) fn follow(path: &Path, herd: RemoteHerd) {
+    // The sender is kept, so that the loop never sees it dropped.
     let (_stop, stopped) = channel();
-    watch(path, &Swapper::new(target, path), &stopped, None);
+    watch(path, &Swapper::new(herd, path), &stopped, None);
 }
 
+/// Swaps on every change until the other end of `stopped` is dropped. `first` is notified once the first look has settled.
 fn watch(
     path: &Path,
     swapper: &Swapper<impl SwapTarget>,
@@ -72,31 +83,35 @@ fn watch(
     mut first: Option<oneshot::Sender<()>>,
 ) {
     let mut file = WatchedFile::new(path, GUEST_BYTES_MAX as u64);
-    let mut waits = true;
+    // Reported only at the start: builds delete the file for a moment, which is not worth a line.
+    let mut reports_missing = true;
     loop {
         let look = file.look(Instant::now());
-        let is_over = look != Look::Changing;
+        let is_settled = look != Look::Changing;
         match look {
             Look::Same | Look::Changing => {}
-            Look::Nothing if waits => print(&format!("waiting for {}", sanitize(&path.display().to_string()))),
+            Look::Nothing if reports_missing => {
+                print(&format!("waiting for {}", sanitize(&path.display().to_string())));
+            }
             Look::Nothing => {}
             Look::New(guest) => swapper.swap(&guest),
             Look::Unreadable(why) => print_error(&format!("{}: {why}", swapper.name)),
         }
-        waits &= !is_over;
-        if let Some(first) = first.take_if(|_| is_over) {
+        reports_missing &= !is_settled;
+        if let Some(first) = first.take_if(|_| is_settled) {
             let _ = first.send(());
         }
-        let pause = if is_over { LOOK_EVERY } else { LOOK_AGAIN };
+        let pause = if is_settled { LOOK_EVERY } else { LOOK_AGAIN };
         if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
     }
 }
 
-/// A look is one `stat` if nothing has changed: a few microseconds, fifty times a second.
+/// Pause between looks at a file that does not change. A look is one `stat`, which takes a few microseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// While content settles, it is read at each look. This is how late it may be seen to have settled.
+/// Pause between looks at a file that is being written, when each look reads it; adds to the time until its content counts as
+/// settled.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How long the content that is there at the start may take before the herd is said to be ready without it.
+/// Longest wait for the content at the start before the herd reports that it is ready.
 const FIRST_MAX: Duration = Duration::from_secs(5);

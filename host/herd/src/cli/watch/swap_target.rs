@@ -1,20 +1,20 @@
-//! A herd that follows a file.
+//! Herd that follows a file.
 
 use herd_admin::Refusal;
 use serde_json::Value;
 
-/// A herd that can be had to swap, from inside or from outside.
+/// Herd to swap whenever the file changes. Methods block.
 pub(super) trait SwapTarget {
-    /// The number of the generation, if every node that is known serves this guest.
+    /// Returns the number of the active generation if every node serves the guest with this digest.
     fn serving(&self, digest: &str) -> Option<u64>;
 
-    /// Has the whole herd swap.
+    /// Swaps the whole herd, also to a guest that failed its probation: its author is at work on it.
     ///
     /// # Errors
     ///
-    /// Why not; nothing changed.
+    /// The herd refused the guest, or cannot swap now. Nothing changed.
     fn swap(&self, guest: &[u8]) -> Result<Value, Refusal>;
 
-    /// How many nodes there are.
+    /// Returns the number of nodes.
     fn nodes(&self) -> usize;
 }

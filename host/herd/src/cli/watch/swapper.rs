@@ -1,4 +1,6 @@
-//! Swaps of a herd to what a file holds, and what is printed about them.
+//! Swaps of a herd to the content of a file, and their report on the terminal.
+//!
+//! Knows neither how the herd is reached nor when the file changes. Bound: [`BUSY_MAX`] for another swap to end.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -10,10 +12,10 @@ use herd_runtime::Digest;
 
 use super::swap_target::SwapTarget;
 
-/// Has a herd follow a file, and says what came of it.
+/// Swaps a herd and prints a line about each outcome.
 pub(super) struct Swapper<T> {
     target: T,
-    /// Of the file, for people.
+    /// Name of the file for output, sanitized.
     pub(super) name: String,
 }
 
@@ -25,51 +27,52 @@ impl<T: SwapTarget> Swapper<T> {
 
     pub(super) fn swap(&self, guest: &[u8]) {
         let digest = Digest::of(guest).to_string();
-        let came = match self.target.serving(&digest) {
-            // The content may serve already: what was broken in between is gone.
+        let outcome = match self.target.serving(&digest) {
+            // The content may be active already, after a broken version was replaced by the one before. A swap to the active
+            // guest would add a generation and an audit entry for nothing.
             Some(number) => Ok(vec![(generation(number, &digest), Vec::new())]),
             None => self.swap_herd(guest),
         };
-        match came {
-            Ok(said) => {
-                let all_alike = said.len() == 1;
-                for (came, nodes) in said {
-                    let at = if all_alike { String::new() } else { format!(" at {}", nodes.join(", ")) };
-                    print(&format!("{}{at}", paint(&came, GREEN, &std::io::stdout())));
+        match outcome {
+            Ok(lines) => {
+                let is_same_everywhere = lines.len() == 1;
+                for (line, nodes) in lines {
+                    let at = if is_same_everywhere { String::new() } else { format!(" at {}", nodes.join(", ")) };
+                    print(&format!("{}{at}", paint(&line, GREEN, &std::io::stdout())));
                 }
             }
             Err(why) => print_error(&format!("{} {}", self.name, sanitize(&why))),
         }
     }
 
-    /// Has the whole herd swap, and says what each node came to, with those that came to the same.
+    /// Swaps the whole herd. Returns a line for each distinct outcome, with the nodes that had it.
     fn swap_herd(&self, guest: &[u8]) -> Result<Vec<(String, Vec<String>)>, String> {
         let until = Instant::now() + BUSY_MAX;
         let answer = loop {
             match self.target.swap(guest) {
-                // An operator swaps at this moment.
+                // Another operator's swap ends soon; the file changed in any case, so this one is still wanted.
                 Err(Refusal::Busy(_)) if Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
                 swapped => break swapped.map_err(|refusal| self.refused(&refusal))?,
             }
         };
         let digest = answer["digest"].as_str().unwrap_or_default();
-        let mut said: Vec<(String, Vec<String>)> = Vec::new();
+        let mut lines: Vec<(String, Vec<String>)> = Vec::new();
         for (node, outcome) in answer["nodes"].as_object().into_iter().flatten() {
-            let came = match (outcome["serving"]["generation"].as_u64(), outcome["back"].as_str()) {
+            let line = match (outcome["serving"]["generation"].as_u64(), outcome["back"].as_str()) {
                 (Some(number), _) => generation(number, digest),
-                (None, Some(why)) => format!("{}: not taken up: {}", &digest[..8], sanitize(why)),
-                (None, None) if outcome == "pending" => format!("{}: taken up, and not serving yet", &digest[..8]),
+                (None, Some(why)) => format!("{}: not applied: {}", &digest[..8], sanitize(why)),
+                (None, None) if outcome == "pending" => format!("{}: committed, not serving yet", &digest[..8]),
                 (None, None) => format!("{}: absent", &digest[..8]),
             };
-            match said.iter_mut().find(|(said, _)| *said == came) {
+            match lines.iter_mut().find(|(known, _)| *known == line) {
                 Some((_, nodes)) => nodes.push(node.clone()),
-                None => said.push((came, vec![node.clone()])),
+                None => lines.push((line, vec![node.clone()])),
             }
         }
-        Ok(said)
+        Ok(lines)
     }
 
-    /// Why the herd refused. What all nodes say need not be said to be of all nodes.
+    /// Returns the reason of a refusal, without the list of nodes if all of them gave it.
     fn refused(&self, refusal: &Refusal) -> String {
         let why = refusal.to_string();
         match why.split_once(": ") {
@@ -79,30 +82,33 @@ impl<T: SwapTarget> Swapper<T> {
     }
 }
 
+/// Describes a generation that serves. Scripts and tests wait for this line.
 fn generation(number: u64, digest: &str) -> String {
     let digest: String = digest.chars().take(8).collect();
     format!("generation {number} ({digest}) serving")
 }
 
-/// To standard output. Nobody may read it, which is no reason to stop serving.
+/// Prints a line to standard output. Errors are ignored: a closed pipe is no reason to stop serving.
 pub(super) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Prints a line to standard error, ignoring errors as [`print`] does.
 pub(super) fn print_error(text: &str) {
     let error = paint("error", RED, &std::io::stderr());
     let _ = writeln!(std::io::stderr(), "{error}: {text}");
 }
 
-/// In colour on a terminal that wants it.
+/// Colours a text if the stream is a terminal and `NO_COLOR` is not set.
 fn paint(text: &str, colour: &str, stream: &impl IsTerminal) -> String {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if no_color || !stream.is_terminal() { text.into() } else { format!("\u{1b}[1;{colour}m{text}\u{1b}[0m") }
 }
 
+/// Colours of ANSI terminals.
 const GREEN: &str = "32";
 const RED: &str = "31";
-/// A swap of an operator that takes longer than this is said to be in the way.
+/// Longest wait for another swap to end, after which it is reported as the reason.
 const BUSY_MAX: Duration = Duration::from_secs(10);
-/// Between two tries while an operator swaps.
+/// Pause between two tries while another swap is under way.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
