@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
+use super::due::DUE_MAX;
 use super::*;
+use crate::client::ClientError;
 use crate::client::fake::FakeNode;
 
 /// What a herd of fake nodes knows: the last `AT` line by client.
