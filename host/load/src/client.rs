@@ -68,8 +68,8 @@ impl Client {
     /// Any but those of connecting. The connection is given up then.
     ///
     /// Not cancel-safe: the node may have taken the line; the client refuses further use.
-    pub async fn tell(&mut self, line: &str) -> Result<String, ClientError> {
-        self.ask(line, async |exchange| exchange.line().await).await
+    pub async fn request(&mut self, line: &str) -> Result<String, ClientError> {
+        self.exchange(line, async |exchange| exchange.line().await).await
     }
 
     /// Asks where `client` is and what is within `radius_km` kilometres of it, at most `bound` results.
@@ -81,7 +81,7 @@ impl Client {
     /// Not cancel-safe: the client refuses further use.
     pub async fn whats_at(&mut self, client: &str, radius_km: f64, bound: u8) -> Result<WhatsAtReply, ClientError> {
         let question = format!("WHATSAT {client} {radius_km} {bound}");
-        self.ask(&question, async |exchange| {
+        self.exchange(&question, async |exchange| {
             let at_line = exchange.line().await?;
             if at_line.starts_with("? ") {
                 return Ok(WhatsAtReply::Invalid(at_line));
@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// Puts one question under the deadline. The stream is put back only after a whole answer.
-    async fn ask<T>(
+    async fn exchange<T>(
         &mut self,
         question: &str,
         read: impl AsyncFnOnce(&mut Exchange) -> Result<T, ClientError>,

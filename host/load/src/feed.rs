@@ -2,24 +2,24 @@
 //!
 //! One point after the other: the place goes as an `IAMAT` to one node, whose answer must hold exactly the fields
 //! that were sent; then every node is asked until it shows that answer, which is how long the flood took. The next
-//! point waits for that, so no answer is overtaken while it is looked for. Knows nothing of links or of what a node
-//! runs. Bounds: one connection per node, [`Waits`] for every answer, one sample per point and node.
+//! point timeouts for that, so no answer is overtaken while it is looked for. Knows nothing of links or of what a node
+//! runs. Bounds: one connection per node, [`Timeouts`] for every answer, one sample per point and node.
 
 mod at_line;
 mod client_clock;
 mod due;
 mod error;
 mod node_addr;
+mod poller;
 mod report;
 mod session;
 mod speed;
-mod waits;
-mod watcher;
+mod timeouts;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use herd_sys::clock::unix_now;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -27,10 +27,10 @@ use tokio::time::{Instant, sleep_until};
 use self::at_line::is_at_line;
 use self::client_clock::ClientClock;
 use self::due::due_after;
+use self::poller::Poller;
 use self::session::Session;
 use self::speed::is_speed;
-use self::waits::Waits;
-use self::watcher::Watcher;
+use self::timeouts::Timeouts;
 use crate::track::{TrackPoint, format_location};
 
 pub use self::error::FeedError;
@@ -64,10 +64,10 @@ pub struct Feed {
 ///
 /// Cancel-safe: the walk just ends, and with it the connections and tasks.
 pub async fn feed(options: Feed) -> Result<FeedReport, FeedError> {
-    walk(options, Waits::default()).await
+    replay(options, Timeouts::default()).await
 }
 
-async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
+async fn replay(options: Feed, timeouts: Timeouts) -> Result<FeedReport, FeedError> {
     let Feed { points, client, speed, to, nodes, progress } = options;
     if points.is_empty() {
         return Err(FeedError::NoPoints);
@@ -82,11 +82,11 @@ async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
     let bar = progress_bar(points.len(), progress);
     let client: Arc<str> = client.into();
     let mut report = FeedReport::new(&client, &to.name);
-    let mut reporter = Session::new(to.clone(), waits.answer);
-    let mut watchers: Vec<_> = nodes.into_iter().map(|node| Watcher::new(node, waits)).collect();
-    for watcher in &mut watchers {
+    let mut reporter = Session::new(to.clone(), timeouts.answer);
+    let mut pollers: Vec<_> = nodes.into_iter().map(|node| Poller::new(node, timeouts)).collect();
+    for poller in &mut pollers {
         // So that the first sample holds no connecting. A node that is down is tried again with every point.
-        let _ = watcher.session.connect().await;
+        let _ = poller.session.connect().await;
     }
 
     let start = Instant::now();
@@ -94,15 +94,15 @@ async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
     for (index, (point, due)) in points.iter().zip(due_after(&points, speed)).enumerate() {
         sleep_until(start + due).await;
         let location = format_location(point.latitude_degrees, point.longitude_degrees);
-        let time = clock.stamp(SystemTime::now());
+        let time = clock.stamp(unix_now());
         report.sent += 1;
-        let answer = reporter.tell(&format!("IAMAT {client} {location} {time}")).await;
+        let answer = reporter.report(&format!("IAMAT {client} {location} {time}")).await;
         let answered = Instant::now();
         let answer =
             answer.map_err(|source| FeedError::Unanswered { node: to.name.clone(), number: index + 1, source })?;
         if is_at_line(&answer, &to.name, &format!("{client} {location} {time}")) {
             report.accepted += 1;
-            watchers = watch_all(watchers, &client, answer.into(), answered).await;
+            pollers = poll_all(pollers, &client, answer.into(), answered).await;
         } else {
             report.add_wrong(answer);
         }
@@ -112,27 +112,27 @@ async fn walk(options: Feed, waits: Waits) -> Result<FeedReport, FeedError> {
     bar.finish_and_clear();
 
     report.seconds = start.elapsed().as_secs_f64();
-    report.nodes = watchers.into_iter().map(|watcher| watcher.into_report(report.accepted)).collect();
+    report.nodes = pollers.into_iter().map(|poller| poller.into_report(report.accepted)).collect();
     Ok(report)
 }
 
-/// Waits for one report at all nodes at once.
+/// Timeouts for one report at all nodes at once.
 ///
 /// Tasks of its own, not those of a node: the set ends all of them when it is dropped, and hands on a panic.
-async fn watch_all(watchers: Vec<Watcher>, client: &Arc<str>, at_line: Arc<str>, answered: Instant) -> Vec<Watcher> {
-    let count = watchers.len();
+async fn poll_all(pollers: Vec<Poller>, client: &Arc<str>, at_line: Arc<str>, answered: Instant) -> Vec<Poller> {
+    let count = pollers.len();
     let mut tasks = JoinSet::new();
-    for (index, mut watcher) in watchers.into_iter().enumerate() {
+    for (index, mut poller) in pollers.into_iter().enumerate() {
         let (client, at_line) = (client.clone(), at_line.clone());
         tasks.spawn(async move {
-            watcher.watch(&client, &at_line, answered).await;
-            (index, watcher)
+            poller.poll(&client, &at_line, answered).await;
+            (index, poller)
         });
     }
     let mut back = tasks.join_all().await;
-    debug_assert_eq!(back.len(), count, "every task hands its watcher back");
+    debug_assert_eq!(back.len(), count, "every task hands its poller back");
     back.sort_by_key(|(index, _)| *index);
-    back.into_iter().map(|(_, watcher)| watcher).collect()
+    back.into_iter().map(|(_, poller)| poller).collect()
 }
 
 /// White space as the line protocol has it, which includes the vertical tab.

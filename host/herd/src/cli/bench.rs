@@ -63,7 +63,7 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
     let plan = Plan {
         addresses: addresses(config, args)?,
         connections: args.connections,
-        rhythm: match args.rate {
+        mode: match args.rate {
             Some(rate) if rate > 0.0 => Loop::Open { rate },
             Some(_) => anyhow::bail!("--rate must be more than 0"),
             None => Loop::Closed { pipeline: args.pipeline.max(1) },

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use herd_sys::clock::unix_now;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -112,7 +112,7 @@ impl Commands {
         let client = self.client();
         let part = self.random.random_range(0..self.mix.total());
         let written = if part < self.mix.iamat {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = unix_now();
             let (micro, seconds, ns) = (client % 1_000_000, now.as_secs(), now.subsec_nanos());
             (writeln!(out, "IAMAT bench-{client} +34.{micro:06}-118.445127 {seconds}.{ns:09}"), Expect::Report)
         } else if part < self.mix.iamat.saturating_add(self.mix.whatsat) {

@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::commands::{Commands, Expect};
-use super::pacer::Turns;
-use super::report::Tally;
+use super::pacer::Schedule;
+use super::report::Counters;
 use herd_sys::socket::read_what_came;
 
 /// Sends and counts until the end of the load.
@@ -22,7 +22,7 @@ pub(super) struct Connection {
     /// Commands under way in closed loop.
     pub(super) pipeline: usize,
     /// When commands are due in open loop.
-    pub(super) turns: Option<Turns>,
+    pub(super) schedule: Option<Schedule>,
     pub(super) per_command: bool,
     pub(super) commands: Commands,
     pub(super) measure_from: Instant,
@@ -33,7 +33,7 @@ pub(super) struct Connection {
 
 /// What is under way on a connection.
 #[derive(Default)]
-struct UnderWay {
+struct InFlight {
     out: Vec<u8>,
     written: usize,
     /// Room for what comes; from `taken` to `come` it holds what is not counted yet.
@@ -45,59 +45,61 @@ struct UnderWay {
 }
 
 impl Connection {
-    /// Runs to the end. The error is that of the connection; what was counted before it is in the tally.
-    pub(super) async fn run(mut self, tally: &RefCell<Tally>) -> io::Result<()> {
+    /// Runs to the end. The error is that of the connection; what was counted before it is in the counters.
+    pub(super) async fn run(mut self, counters: &RefCell<Counters>) -> io::Result<()> {
         tokio::time::sleep(self.stagger).await;
         if self.per_command {
             while Instant::now() < self.end {
-                let mut way = UnderWay::default();
-                self.send(&mut way, Instant::now());
+                let mut in_flight = InFlight::default();
+                self.send(&mut in_flight, Instant::now());
                 let stream = self.connect().await?;
-                self.exchange(&stream, &mut way, tally, true).await?;
+                self.exchange(&stream, &mut in_flight, counters, true).await?;
                 // An orderly close would leave the port waiting for a minute, and there are 28,000 of them.
                 set_socket_linger(&stream, Some(Duration::ZERO))?;
             }
             return Ok(());
         }
         let stream = self.connect().await?;
-        let mut way = UnderWay::default();
-        if let Some(turns) = self.turns.take() {
-            return self.keep_rate(&stream, &mut way, tally, &turns).await;
+        let mut in_flight = InFlight::default();
+        if let Some(schedule) = self.schedule.take() {
+            return self.keep_rate(&stream, &mut in_flight, counters, &schedule).await;
         }
         for _ in 0..self.pipeline {
-            self.send(&mut way, Instant::now());
+            self.send(&mut in_flight, Instant::now());
         }
-        self.exchange(&stream, &mut way, tally, false).await
+        self.exchange(&stream, &mut in_flight, counters, false).await
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
         let stream =
-            timeout(PATIENCE, TcpStream::connect(self.address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            timeout(ANSWER_TIMEOUT, TcpStream::connect(self.address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
-    fn send(&mut self, way: &mut UnderWay, from: Instant) {
-        let expect = self.commands.write(&mut way.out);
-        way.expected.push_back((expect, from));
+    fn send(&mut self, in_flight: &mut InFlight, from: Instant) {
+        let expect = self.commands.write(&mut in_flight.out);
+        in_flight.expected.push_back((expect, from));
     }
 
     /// Closed loop: each answer is followed by a command, until the end or, with `once`, until all are answered.
     async fn exchange(
         &mut self,
         stream: &TcpStream,
-        way: &mut UnderWay,
-        tally: &RefCell<Tally>,
+        in_flight: &mut InFlight,
+        counters: &RefCell<Counters>,
         once: bool,
     ) -> io::Result<()> {
-        while !way.expected.is_empty() {
-            way.write(stream)?;
-            timeout(PATIENCE, stream.ready(way.interest())).await.map_err(|_| io::ErrorKind::TimedOut)??;
-            let now = way.read(stream)?;
-            while let Some(from) = way.answer(tally)? {
-                tally.borrow_mut().count(now, from, self.measure_from);
+        while !in_flight.expected.is_empty() {
+            in_flight.write(stream)?;
+            timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest()))
+                .await
+                .map_err(|_| io::ErrorKind::TimedOut)??;
+            let now = in_flight.read(stream)?;
+            while let Some(from) = in_flight.answer(counters)? {
+                counters.borrow_mut().count(now, from, self.measure_from);
                 if !once && now < self.end {
-                    self.send(way, now);
+                    self.send(in_flight, now);
                 }
             }
         }
@@ -108,40 +110,40 @@ impl Connection {
     async fn keep_rate(
         &mut self,
         stream: &TcpStream,
-        way: &mut UnderWay,
-        tally: &RefCell<Tally>,
-        turns: &Turns,
+        in_flight: &mut InFlight,
+        counters: &RefCell<Counters>,
+        schedule: &Schedule,
     ) -> io::Result<()> {
-        let mut due = turns.first;
+        let mut due = schedule.first;
         loop {
             let now = Instant::now();
             while due <= now && due < self.end {
-                self.send(way, due);
-                due += turns.every;
+                self.send(in_flight, due);
+                due += schedule.every;
             }
-            if due >= self.end && way.expected.is_empty() {
+            if due >= self.end && in_flight.expected.is_empty() {
                 return Ok(());
             }
-            way.write(stream)?;
+            in_flight.write(stream)?;
             let rung = tokio::select! {
-                ready = timeout(PATIENCE, stream.ready(way.interest())) => {
+                ready = timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest())) => {
                     ready.map_err(|_| io::ErrorKind::TimedOut)??;
                     false
                 }
-                () = turns.bell.notified() => true,
+                () = schedule.wake.notified() => true,
             };
             if rung {
                 continue;
             }
-            let now = way.read(stream)?;
-            while let Some(from) = way.answer(tally)? {
-                tally.borrow_mut().count(now, from, self.measure_from);
+            let now = in_flight.read(stream)?;
+            while let Some(from) = in_flight.answer(counters)? {
+                counters.borrow_mut().count(now, from, self.measure_from);
             }
         }
     }
 }
 
-impl UnderWay {
+impl InFlight {
     fn interest(&self) -> Interest {
         if self.written < self.out.len() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
     }
@@ -179,7 +181,7 @@ impl UnderWay {
     }
 
     /// Takes the next whole answer off the input, and says from when its time counts.
-    fn answer(&mut self, tally: &RefCell<Tally>) -> io::Result<Option<Instant>> {
+    fn answer(&mut self, counters: &RefCell<Counters>) -> io::Result<Option<Instant>> {
         let input = &self.input[self.taken..self.come];
         let Some(&(expect, from)) = self.expected.front() else {
             return if input.is_empty() { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
@@ -197,7 +199,7 @@ impl UnderWay {
             Expect::Places => known || input.starts_with(b"? "),
             Expect::Invalid => input.starts_with(b"? "),
         };
-        tally.borrow_mut().wrong += u64::from(!right);
+        counters.borrow_mut().wrong += u64::from(!right);
         self.taken += end;
         self.expected.pop_front();
         Ok(Some(from))
@@ -209,6 +211,6 @@ impl UnderWay {
 }
 
 /// An answer that takes longer is an error of the load.
-const PATIENCE: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const READ_BYTES: usize = 16 << 10;
 const ANSWER_BYTES_MAX: usize = 4 << 20;

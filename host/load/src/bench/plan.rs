@@ -13,7 +13,7 @@ pub struct Plan {
     /// Connections in all, at least one.
     pub connections: usize,
     /// How commands follow one another.
-    pub rhythm: Loop,
+    pub mode: Loop,
     /// One command per connection, which is then closed and made anew. Only in closed loop, without pipelining.
     pub connection_per_command: bool,
     /// Which commands.

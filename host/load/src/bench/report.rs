@@ -8,14 +8,14 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// What one thread counts.
-pub(super) struct Tally {
+pub(super) struct Counters {
     /// Times in nanoseconds, to three digits.
     pub(super) times_ns: Histogram<u64>,
     pub(super) wrong: u64,
     pub(super) broken: BTreeMap<String, u64>,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn new() -> Self {
         Self { times_ns: histogram(), wrong: 0, broken: BTreeMap::new() }
     }
@@ -80,8 +80,8 @@ pub struct Times {
 
 impl BenchReport {
     #[allow(clippy::cast_precision_loss, reason = "a rate and times for people")]
-    pub(super) fn of(tally: Tally, seconds: f64) -> Self {
-        let times = &tally.times_ns;
+    pub(super) fn of(counters: Counters, seconds: f64) -> Self {
+        let times = &counters.times_ns;
         let at = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
         let times_us = Times {
             mean: times.mean() / 1e3,
@@ -93,7 +93,7 @@ impl BenchReport {
         };
         let answers = times.len();
         let rate = answers as f64 / seconds;
-        Self { answers, seconds, rate, wrong: tally.wrong, broken: tally.broken, times_us }
+        Self { answers, seconds, rate, wrong: counters.wrong, broken: counters.broken, times_us }
     }
 
     /// Every answer was right and no connection broke.

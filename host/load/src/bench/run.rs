@@ -10,9 +10,9 @@ use tokio::task::LocalSet;
 
 use super::commands::Commands;
 use super::connection::Connection;
-use super::pacer::{self, Turns};
+use super::pacer::{self, Schedule};
 use super::plan::{Loop, Plan};
-use super::report::{BenchReport, Tally};
+use super::report::{BenchReport, Counters};
 
 /// A load that cannot be run. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -41,30 +41,30 @@ pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<Bench
     if plan.addresses.is_empty() {
         return Err(BenchError::NoAddress);
     }
-    let one_at_a_time = matches!(plan.rhythm, Loop::Closed { pipeline: 1 });
+    let one_at_a_time = matches!(plan.mode, Loop::Closed { pipeline: 1 });
     if plan.connection_per_command && !one_at_a_time {
         return Err(BenchError::Contradiction);
     }
     let threads = plan.threads.clamp(1, plan.connections.max(1));
     let began = Instant::now();
-    let turns: Option<Vec<Turns>> = match plan.rhythm {
-        Loop::Open { rate } => Some(pacer::deal(plan.connections.max(1), rate, began + OPEN_BEGINS_AFTER)),
+    let schedules: Option<Vec<Schedule>> = match plan.mode {
+        Loop::Open { rate } => Some(pacer::schedules(plan.connections.max(1), rate, began + OPEN_BEGINS_AFTER)),
         Loop::Closed { .. } => None,
     };
-    let pacing = turns.clone().map(|turns| {
+    let pacing = schedules.clone().map(|schedules| {
         let end = began + plan.warm_up + plan.duration;
-        std::thread::Builder::new().name("herd-pacer".into()).spawn(move || pacer::ring(&turns, end))
+        std::thread::Builder::new().name("herd-pacer".into()).spawn(move || pacer::run(&schedules, end))
     });
     let pacing = pacing.transpose().map_err(BenchError::Thread)?;
     let left = Arc::new(AtomicU64::new(threads as u64));
     let mut running = Vec::new();
     for thread in 0..threads {
-        let (plan, left, turns) = (plan.clone(), Arc::clone(&left), turns.clone());
+        let (plan, left, schedules) = (plan.clone(), Arc::clone(&left), schedules.clone());
         let builder = std::thread::Builder::new().name("herd-bench".into());
         let spawned = builder.spawn(move || {
-            let tally = share(&plan, thread, threads, began, turns.as_deref());
+            let counters = share(&plan, thread, threads, began, schedules.as_deref());
             left.fetch_sub(1, Ordering::Relaxed);
-            tally
+            counters
         });
         running.push(spawned.map_err(BenchError::Thread)?);
     }
@@ -78,11 +78,11 @@ pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<Bench
     if let Some(pacing) = pacing {
         pacing.join().expect("the pacer does not panic");
     }
-    let mut tally = Tally::new();
+    let mut counters = Counters::new();
     for thread in running {
-        tally.add(thread.join().expect("a thread of the load does not panic")?);
+        counters.add(thread.join().expect("a thread of the load does not panic")?);
     }
-    Ok(BenchReport::of(tally, plan.duration.as_secs_f64()))
+    Ok(BenchReport::of(counters, plan.duration.as_secs_f64()))
 }
 
 /// The connections of one thread.
@@ -91,32 +91,32 @@ fn share(
     thread: usize,
     threads: usize,
     began: Instant,
-    turns: Option<&[Turns]>,
-) -> Result<Tally, BenchError> {
+    schedules: Option<&[Schedule]>,
+) -> Result<Counters, BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BenchError::Thread)?;
-    let tally = Rc::new(RefCell::new(Tally::new()));
+    let counters = Rc::new(RefCell::new(Counters::new()));
     let local = LocalSet::new();
     let end = began + plan.warm_up + plan.duration;
     for index in (thread..plan.connections.max(1)).step_by(threads) {
         let connection = Connection {
             address: plan.addresses[index % plan.addresses.len()],
-            pipeline: if let Loop::Closed { pipeline } = plan.rhythm { pipeline.max(1) } else { 0 },
-            turns: turns.map(|turns| turns[index].clone()),
+            pipeline: if let Loop::Closed { pipeline } = plan.mode { pipeline.max(1) } else { 0 },
+            schedule: schedules.map(|schedule| schedule[index].clone()),
             per_command: plan.connection_per_command,
             commands: Commands::new(plan.mix, plan.clients, plan.distribution, index as u64),
             measure_from: began + plan.warm_up,
             end,
             stagger: STAGGER * u32::try_from(index / threads).unwrap_or(u32::MAX),
         };
-        let tally = Rc::clone(&tally);
+        let counters = Rc::clone(&counters);
         local.spawn_local(async move {
-            if let Err(error) = connection.run(&tally).await {
-                *tally.borrow_mut().broken.entry(error.to_string()).or_default() += 1;
+            if let Err(error) = connection.run(&counters).await {
+                *counters.borrow_mut().broken.entry(error.to_string()).or_default() += 1;
             }
         });
     }
     runtime.block_on(local);
-    Ok(Rc::into_inner(tally).map_or_else(Tally::new, RefCell::into_inner))
+    Ok(Rc::into_inner(counters).map_or_else(Counters::new, RefCell::into_inner))
 }
 
 const PROGRESS: Duration = Duration::from_millis(50);

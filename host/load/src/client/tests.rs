@@ -26,7 +26,7 @@ async fn an_invalid_question_has_no_json() {
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
     let reply = client.whats_at("c", 0.0, 0).await.unwrap();
     assert_eq!(reply, WhatsAtReply::Invalid("? WHATSAT c 0 0".into()));
-    assert_eq!(client.tell("HELLO").await.unwrap(), "? HELLO");
+    assert_eq!(client.request("HELLO").await.unwrap(), "? HELLO");
 }
 
 #[tokio::test]
@@ -41,16 +41,16 @@ async fn a_server_of_another_kind_is_named() {
 async fn silence_is_a_timeout_and_ends_the_use_of_the_connection() {
     let node = FakeNode::start(|_| Some(String::new())).await;
     let mut client = Client::connect(node.addr, Duration::from_millis(20)).await.unwrap();
-    assert!(matches!(client.tell("IAMAT").await, Err(ClientError::AnswerTimeout { .. })));
+    assert!(matches!(client.request("IAMAT").await, Err(ClientError::AnswerTimeout { .. })));
     assert!(!client.is_usable());
-    assert!(matches!(client.tell("IAMAT").await, Err(ClientError::Closed { .. })));
+    assert!(matches!(client.request("IAMAT").await, Err(ClientError::Closed { .. })));
 }
 
 #[tokio::test]
 async fn a_close_before_an_answer_differs_from_one_within() {
     let node = FakeNode::start(|_| None).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
-    assert!(matches!(client.tell("IAMAT").await, Err(ClientError::Closed { .. })));
+    assert!(matches!(client.request("IAMAT").await, Err(ClientError::Closed { .. })));
 
     let node = FakeNode::start(|_| Some("AT N\n{\n!close".into())).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_close_before_an_answer_differs_from_one_within() {
 async fn answers_over_the_limit_are_refused() {
     let node = FakeNode::start(|_| Some("a".repeat(REPLY_LINE_BYTES_MAX + 1))).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
-    let error = client.tell("IAMAT").await.unwrap_err();
+    let error = client.request("IAMAT").await.unwrap_err();
     assert!(matches!(error, ClientError::TooLong { part: "reply line", .. }), "{error}");
 
     let node = FakeNode::start(|_| Some(format!("AT N\n{}", "[]\n".repeat(JSON_BYTES_MAX / 3 + 1)))).await;

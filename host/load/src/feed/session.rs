@@ -27,9 +27,9 @@ impl Session {
 
     /// Sends a report. A connection that turns out closed (an idle one, or one closed after the last reply) is made
     /// again once: the same report twice is the same report.
-    pub(super) async fn tell(&mut self, line: &str) -> Result<String, ClientError> {
-        match self.connect().await?.tell(line).await {
-            Err(ClientError::Closed { .. }) => self.connect().await?.tell(line).await,
+    pub(super) async fn report(&mut self, line: &str) -> Result<String, ClientError> {
+        match self.connect().await?.request(line).await {
+            Err(ClientError::Closed { .. }) => self.connect().await?.request(line).await,
             answer => answer,
         }
     }

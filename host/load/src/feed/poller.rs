@@ -7,25 +7,25 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::node_addr::NodeAddr;
 use super::report::NodeReport;
 use super::session::Session;
-use super::waits::Waits;
+use super::timeouts::Timeouts;
 use crate::client::ClientError;
 
 /// Looks for the reports at one node.
-pub(super) struct Watcher {
+pub(super) struct Poller {
     pub(super) session: Session,
     wait: Duration,
     seen_after: Vec<Duration>,
     last_failure: Option<ClientError>,
 }
 
-impl Watcher {
-    pub(super) fn new(node: NodeAddr, waits: Waits) -> Self {
-        let session = Session::new(node, waits.answer);
-        Watcher { session, wait: waits.visible, seen_after: Vec::new(), last_failure: None }
+impl Poller {
+    pub(super) fn new(node: NodeAddr, timeouts: Timeouts) -> Self {
+        let session = Session::new(node, timeouts.answer);
+        Poller { session, wait: timeouts.visible, seen_after: Vec::new(), last_failure: None }
     }
 
     /// Asks until the node shows the line or its time is over.
-    pub(super) async fn watch(&mut self, client: &str, at_line: &str, answered: Instant) {
+    pub(super) async fn poll(&mut self, client: &str, at_line: &str, answered: Instant) {
         let deadline = answered + self.wait;
         let seen = timeout_at(deadline, async {
             let mut pause = ASK_PAUSE_MIN;
