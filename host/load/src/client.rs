@@ -1,11 +1,11 @@
-//! The client's side of the line protocol, for the commands that talk to a herd from outside.
+//! Client of the line protocol, for commands that talk to a herd from outside.
 //!
-//! Owns one connection to one node and the framing of replies. It knows nothing about the node's insides, of
-//! reports or of clocks: [`track`] reads recordings, [`feed`] walks them through a herd, `report` says how it went.
+//! Owns one connection to one node and the framing of its replies. Knows nothing of reports or clocks:
+//! [`track`](crate::track) reads recordings, and [`feed`](crate::feed) replays them.
 //!
-//! Bounds: every call has one deadline that covers all its reads and writes, a reply line is at most
-//! [`REPLY_LINE_BYTES_MAX`] and the JSON of a `WHATSAT` at most [`JSON_BYTES_MAX`]. After an error or a cancelled call
-//! the connection is given up: an answer might still be under way, and the next question must not receive it.
+//! Bounds: a call has one deadline for all its reads and writes, a reply line has at most 128 KiB and the JSON of a `WHATSAT` at
+//! most 4 MiB. After an error or a cancelled call the connection is abandoned: an answer may still be under way, and the next
+//! request must not receive it.
 
 mod error;
 mod exchange;
@@ -25,23 +25,49 @@ use self::exchange::Exchange;
 pub use self::error::ClientError;
 pub use self::whats_at::{WhatsAt, WhatsAtReply};
 
-/// A connection to one node, used for one question at a time.
+/// Connection to one node, for one request at a time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use herd_load::client::Client;
+/// use tokio::io::AsyncWriteExt;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// // A stand-in for a node.
+/// let node = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let address = node.local_addr()?;
+/// # let node = tokio::spawn(async move {
+/// #     let (mut session, _) = node.accept().await?;
+/// #     session.write_all(b"AT Riley +0.5 kiwi +34.068930-118.445127 1.5\n").await
+/// # });
+///
+/// let mut client = Client::connect(address, Duration::from_secs(5)).await?;
+/// let answer = client.request("IAMAT kiwi +34.068930-118.445127 1.5").await?;
+/// assert!(answer.starts_with("AT Riley "));
+/// assert!(client.is_usable());
+/// # node.await??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Client {
     addr: SocketAddr,
     timeout: Duration,
-    /// Absent while a call is under way, and for good after one that failed or was cancelled.
+    /// None during a call, and for good after one that failed or was cancelled.
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
-    /// Connects to a node. `timeout` bounds the connecting, and then each question with its answer.
+    /// Connects to a node. `timeout_each` bounds the connection attempt, and then each request with its answer.
     ///
     /// # Errors
     ///
     /// [`ClientError::Connect`] and [`ClientError::ConnectTimeout`].
     ///
-    /// Cancel-safe: nothing is left behind.
+    /// Cancel safe: the socket is closed.
     pub async fn connect(addr: SocketAddr, timeout_each: Duration) -> Result<Self, ClientError> {
         let stream = match timeout(timeout_each, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => stream,
@@ -50,38 +76,38 @@ impl Client {
                 return Err(ClientError::ConnectTimeout { addr, waited: timeout_each });
             }
         };
-        // A question is one small write and waits for its answer, the worst case of Nagle's algorithm. A kernel that
-        // refuses this only makes us slower.
+        // A request is one small write that waits for its answer, the worst case of Nagle's algorithm. If the kernel
+        // refuses the option, the client is only slower.
         let _ = stream.set_nodelay(true);
         Ok(Client { addr, timeout: timeout_each, stream: Some(BufReader::new(stream)) })
     }
 
-    /// Whether another question may be put. False for good after an error or a cancelled call.
+    /// Returns false for good after an error or a cancelled call: then connect again.
     pub fn is_usable(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// Sends one line (without its end) and returns the first line of the answer, without its end.
+    /// Sends a line and returns the first line of the answer, both without their line ends.
     ///
     /// # Errors
     ///
-    /// Any but those of connecting. The connection is given up then.
+    /// Any but those of connecting. The client refuses further use, and the node may have accepted the line.
     ///
-    /// Not cancel-safe: the node may have taken the line; the client refuses further use.
+    /// Not cancel safe: the client refuses further use.
     pub async fn request(&mut self, line: &str) -> Result<String, ClientError> {
         self.exchange(line, async |exchange| exchange.line().await).await
     }
 
-    /// Asks where `client` is and what is within `radius_km` kilometres of it, at most `bound` results.
+    /// Sends a `WHATSAT` for the location of `client` and at most `bound` places within `radius_km` kilometres of it.
     ///
     /// # Errors
     ///
-    /// Any but those of connecting. The connection is given up then.
+    /// Any but those of connecting. The client refuses further use.
     ///
-    /// Not cancel-safe: the client refuses further use.
+    /// Not cancel safe: the client refuses further use.
     pub async fn whats_at(&mut self, client: &str, radius_km: f64, bound: u8) -> Result<WhatsAtReply, ClientError> {
-        let question = format!("WHATSAT {client} {radius_km} {bound}");
-        self.exchange(&question, async |exchange| {
+        let line = format!("WHATSAT {client} {radius_km} {bound}");
+        self.exchange(&line, async |exchange| {
             let at_line = exchange.line().await?;
             if at_line.starts_with("? ") {
                 return Ok(WhatsAtReply::Invalid(at_line));
@@ -96,19 +122,20 @@ impl Client {
         .await
     }
 
-    /// Puts one question under the deadline. The stream is put back only after a whole answer.
+    /// Sends a line and reads its answer under one deadline.
     async fn exchange<T>(
         &mut self,
-        question: &str,
+        line: &str,
         read: impl AsyncFnOnce(&mut Exchange) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         let addr = self.addr;
+        // Taken, and put back only after a complete answer, so that an error or a cancelled call leaves the client unusable.
         let Some(stream) = self.stream.take() else {
             return Err(ClientError::Closed { addr });
         };
         let mut exchange = Exchange { addr, stream };
         let answer = timeout(self.timeout, async {
-            exchange.send(question).await?;
+            exchange.send(line).await?;
             read(&mut exchange).await
         })
         .await
@@ -118,7 +145,7 @@ impl Client {
     }
 }
 
-/// Enough of a strange answer to recognise what kind of server gave it.
+/// Characters of an unexpected answer in an error, enough to recognize the kind of server.
 const UNEXPECTED_CHARS_SHOWN: usize = 60;
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! Walks a recorded track through a herd as a client would, and checks what the herd answers.
+//! Feed: replays a recorded track as the reports of one client, and checks the answers and the flood.
 //!
-//! One point after the other: the place goes as an `IAMAT` to one node, whose answer must hold exactly the fields
-//! that were sent; then every node is asked until it shows that answer, which is how long the flood took. The next
-//! point timeouts for that, so no answer is overtaken while it is looked for. Knows nothing of links or of what a node
-//! runs. Bounds: one connection per node, [`Timeouts`] for every answer, one sample per point and node.
+//! Each point is sent as an `IAMAT` to one node, whose answer must have exactly the fields that were sent. Then every node is
+//! polled until it shows that answer; the time this takes is the time of the flood. The next point waits for it, so that no
+//! report is superseded while it is looked for.
+//!
+//! Knows nothing of links or of the logic on a node. Bounds: one connection per node, [`Timeouts`] for every answer, one sample
+//! per point and node.
 
 mod at_line;
 mod client_clock;
@@ -38,31 +40,31 @@ pub use self::node_addr::NodeAddr;
 pub use self::report::FeedReport;
 pub use self::speed::parse_speed;
 
-/// What to walk, and where.
+/// Track to replay, and the nodes to replay it to.
 #[derive(Debug)]
 pub struct Feed {
-    /// The points, in order.
+    /// Points, in order.
     pub points: Vec<TrackPoint>,
-    /// The client id to walk under: one or more bytes, none of them white space.
+    /// Client id of the reports: one or more bytes, no white space.
     pub client: String,
-    /// How many times faster than recorded. 0: as fast as the herd answers. See [`parse_speed`].
+    /// Speed as a multiple of the recorded one. 0: as fast as the herd answers. See [`parse_speed`].
     pub speed: f64,
-    /// The node that takes the reports.
+    /// Node to send the reports to.
     pub to: NodeAddr,
-    /// The nodes that must show each report, normally all of the herd.
+    /// Nodes that must show each report, normally all of the herd.
     pub nodes: Vec<NodeAddr>,
-    /// Whether to draw progress on standard error, if that is a terminal.
+    /// Draw progress on standard error, if that is a terminal.
     pub progress: bool,
 }
 
-/// Walks the track to its end and says how it went. A wrong answer or a report that a node never shows is counted,
-/// not an error: see [`FeedReport::is_success`].
+/// Replays a track to its end. Wrong answers, and reports that a node did not show in time, are counted and are not errors; see
+/// [`FeedReport::is_success`].
 ///
 /// # Errors
 ///
 /// See [`FeedError`].
 ///
-/// Cancel-safe: the walk just ends, and with it the connections and tasks.
+/// Cancel safe: the replay ends with its connections and tasks. Reports sent until then stay in the herd.
 pub async fn feed(options: Feed) -> Result<FeedReport, FeedError> {
     replay(options, Timeouts::default()).await
 }
@@ -85,7 +87,8 @@ async fn replay(options: Feed, timeouts: Timeouts) -> Result<FeedReport, FeedErr
     let mut reporter = Session::new(to.clone(), timeouts.answer);
     let mut pollers: Vec<_> = nodes.into_iter().map(|node| Poller::new(node, timeouts)).collect();
     for poller in &mut pollers {
-        // So that the first sample holds no connecting. A node that is down is tried again with every point.
+        // Connected in advance, so that the first sample contains no connection attempt. A node that is down is tried again
+        // with every point.
         let _ = poller.session.connect().await;
     }
 
@@ -116,9 +119,9 @@ async fn replay(options: Feed, timeouts: Timeouts) -> Result<FeedReport, FeedErr
     Ok(report)
 }
 
-/// Timeouts for one report at all nodes at once.
+/// Polls all nodes at once until each shows a report or has run out of time.
 ///
-/// Tasks of its own, not those of a node: the set ends all of them when it is dropped, and hands on a panic.
+/// In tasks of a set, which aborts them when it is dropped and passes a panic on.
 async fn poll_all(pollers: Vec<Poller>, client: &Arc<str>, at_line: Arc<str>, answered: Instant) -> Vec<Poller> {
     let count = pollers.len();
     let mut tasks = JoinSet::new();
@@ -129,13 +132,14 @@ async fn poll_all(pollers: Vec<Poller>, client: &Arc<str>, at_line: Arc<str>, an
             (index, poller)
         });
     }
-    let mut back = tasks.join_all().await;
-    debug_assert_eq!(back.len(), count, "every task hands its poller back");
-    back.sort_by_key(|(index, _)| *index);
-    back.into_iter().map(|(_, poller)| poller).collect()
+    let mut finished = tasks.join_all().await;
+    debug_assert_eq!(finished.len(), count, "every task returns its poller");
+    // Tasks finish in any order, and the report lists nodes in that of the caller.
+    finished.sort_by_key(|(index, _)| *index);
+    finished.into_iter().map(|(_, poller)| poller).collect()
 }
 
-/// White space as the line protocol has it, which includes the vertical tab.
+/// Returns true for white space of the line protocol, which includes the vertical tab.
 fn is_white_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c)
 }
@@ -145,7 +149,7 @@ fn progress_bar(points: usize, wanted: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let template = "{bar:32} {pos}/{len} points, {msg} ({elapsed}, {eta} to go)";
-    // The template is a constant; should it ever be wrong, the plain bar does.
+    // The template is a constant; if it were ever wrong, the plain bar would do.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(points as u64), ProgressDrawTarget::stderr()).with_style(style)
 }

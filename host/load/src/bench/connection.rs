@@ -1,4 +1,7 @@
-//! One connection of a load: sends, and matches what comes back with what was sent.
+//! Connection of a load: sends commands and matches the answers with them, in order.
+//!
+//! Knows nothing of other connections. Bounds: [`ANSWER_BYTES_MAX`] per answer and [`ANSWER_TIMEOUT`] without progress. The
+//! number of commands in flight is bounded in closed loop only; in open loop a stalled server must not slow the load down.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,36 +19,49 @@ use super::pacer::Schedule;
 use super::report::Counters;
 use herd_sys::socket::read_what_came;
 
-/// Sends and counts until the end of the load.
+/// Connection with the commands it sends until the end of the load.
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
-    /// Commands under way in closed loop.
+    /// Closed loop: commands in flight.
     pub(super) pipeline: usize,
-    /// When commands are due in open loop.
+    /// Open loop: times at which commands are due.
     pub(super) schedule: Option<Schedule>,
     pub(super) per_command: bool,
     pub(super) commands: Commands,
     pub(super) measure_from: Instant,
     pub(super) end: Instant,
-    /// A moment before the load begins, different for each connection.
+    /// Delay before the first command, different for each connection.
     pub(super) stagger: Duration,
 }
 
-/// What is under way on a connection.
+/// Reaction to an answer in closed loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Send the next command.
+    Next,
+    /// Send nothing: the connection is for one command.
+    Nothing,
+}
+
+/// Commands sent and not answered yet, with the buffers of the connection.
 #[derive(Default)]
 struct InFlight {
     out: Vec<u8>,
     written: usize,
-    /// Room for what comes; from `taken` to `come` it holds what is not counted yet.
+    /// Input buffer. The bytes from `taken` to `come` have arrived and are not consumed yet.
     input: Vec<u8>,
     taken: usize,
     come: usize,
-    /// What is expected, and from when its time counts.
+    /// Expected answers in order, with the time from which the latency of each counts.
     expected: VecDeque<(Expect, Instant)>,
 }
 
 impl Connection {
-    /// Runs to the end. The error is that of the connection; what was counted before it is in the counters.
+    /// Runs until the end of the load.
+    ///
+    /// # Errors
+    ///
+    /// The connection failed. Answers before that are counted.
     pub(super) async fn run(mut self, counters: &RefCell<Counters>) -> io::Result<()> {
         tokio::time::sleep(self.stagger).await;
         if self.per_command {
@@ -53,8 +69,9 @@ impl Connection {
                 let mut in_flight = InFlight::default();
                 self.send(&mut in_flight, Instant::now());
                 let stream = self.connect().await?;
-                self.exchange(&stream, &mut in_flight, counters, true).await?;
-                // An orderly close would leave the port waiting for a minute, and there are 28,000 of them.
+                self.exchange(&stream, &mut in_flight, counters, After::Nothing).await?;
+                // Reset in place of an orderly close, which would block the local port for a minute (TIME_WAIT); there are only
+                // 28,000 of them.
                 set_socket_linger(&stream, Some(Duration::ZERO))?;
             }
             return Ok(());
@@ -67,7 +84,7 @@ impl Connection {
         for _ in 0..self.pipeline {
             self.send(&mut in_flight, Instant::now());
         }
-        self.exchange(&stream, &mut in_flight, counters, false).await
+        self.exchange(&stream, &mut in_flight, counters, After::Next).await
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
@@ -82,13 +99,13 @@ impl Connection {
         in_flight.expected.push_back((expect, from));
     }
 
-    /// Closed loop: each answer is followed by a command, until the end or, with `once`, until all are answered.
+    /// Closed loop: reads until all commands are answered; `after` says what follows an answer before the end of the load.
     async fn exchange(
         &mut self,
         stream: &TcpStream,
         in_flight: &mut InFlight,
         counters: &RefCell<Counters>,
-        once: bool,
+        after: After,
     ) -> io::Result<()> {
         while !in_flight.expected.is_empty() {
             in_flight.write(stream)?;
@@ -98,7 +115,7 @@ impl Connection {
             let now = in_flight.read(stream)?;
             while let Some(from) = in_flight.answer(counters)? {
                 counters.borrow_mut().count(now, from, self.measure_from);
-                if !once && now < self.end {
+                if after == After::Next && now < self.end {
                     self.send(in_flight, now);
                 }
             }
@@ -106,7 +123,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Open loop: a command each time one is due, and its time counts from then.
+    /// Open loop: sends a command whenever one is due; its latency counts from then, also when it is sent late.
     async fn keep_rate(
         &mut self,
         stream: &TcpStream,
@@ -125,14 +142,14 @@ impl Connection {
                 return Ok(());
             }
             in_flight.write(stream)?;
-            let rung = tokio::select! {
+            let is_due = tokio::select! {
                 ready = timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest())) => {
                     ready.map_err(|_| io::ErrorKind::TimedOut)??;
                     false
                 }
                 () = schedule.wake.notified() => true,
             };
-            if rung {
+            if is_due {
                 continue;
             }
             let now = in_flight.read(stream)?;
@@ -161,8 +178,9 @@ impl InFlight {
         Ok(())
     }
 
-    /// Reads what is there, and says when.
+    /// Reads what has arrived, and returns the time after that.
     fn read(&mut self, stream: &TcpStream) -> io::Result<Instant> {
+        // Moved to the front only when space runs out, so that pipelined answers are not copied one by one.
         if self.taken == self.come {
             (self.taken, self.come) = (0, 0);
         }
@@ -180,37 +198,44 @@ impl InFlight {
         Ok(Instant::now())
     }
 
-    /// Takes the next whole answer off the input, and says from when its time counts.
+    /// Consumes the next complete answer, and returns the time from which its latency counts.
+    ///
+    /// # Errors
+    ///
+    /// An answer without a command, or one that exceeds its limit.
     fn answer(&mut self, counters: &RefCell<Counters>) -> io::Result<Option<Instant>> {
         let input = &self.input[self.taken..self.come];
         let Some(&(expect, from)) = self.expected.front() else {
             return if input.is_empty() { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
         };
-        let Some(line) = input.iter().position(|&byte| byte == b'\n') else { return self.bounded() };
+        let Some(line) = input.iter().position(|&byte| byte == b'\n') else { return self.incomplete() };
         let known = input.starts_with(b"AT ");
         let end = if expect == Expect::Places && known {
-            let Some(end) = input.windows(2).position(|pair| pair == b"\n\n") else { return self.bounded() };
+            let Some(end) = input.windows(2).position(|pair| pair == b"\n\n") else { return self.incomplete() };
             end + 2
         } else {
             line + 1
         };
-        let right = match expect {
+        let is_right = match expect {
             Expect::Report => known,
             Expect::Places => known || input.starts_with(b"? "),
             Expect::Invalid => input.starts_with(b"? "),
         };
-        counters.borrow_mut().wrong += u64::from(!right);
+        counters.borrow_mut().wrong += u64::from(!is_right);
         self.taken += end;
         self.expected.pop_front();
         Ok(Some(from))
     }
 
-    fn bounded(&self) -> io::Result<Option<Instant>> {
+    /// Returns no answer yet, or an error if the incomplete one exceeds its limit.
+    fn incomplete(&self) -> io::Result<Option<Instant>> {
         if self.come - self.taken > ANSWER_BYTES_MAX { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) }
     }
 }
 
-/// An answer that takes longer is an error of the load.
+/// Longest wait for the connection, or for any progress on it. A longer one breaks the connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Free space in the input buffer before a read.
 const READ_BYTES: usize = 16 << 10;
+/// Far above the largest answer to a `WHATSAT`; a longer one is not of this protocol.
 const ANSWER_BYTES_MAX: usize = 4 << 20;

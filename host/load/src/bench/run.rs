@@ -1,4 +1,6 @@
-//! Runs a load: threads, each with its share of the connections.
+//! Execution of a load: threads, each with its share of the connections.
+//!
+//! Each thread has a runtime and counters of its own, so that threads share nothing while they measure.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,21 +16,55 @@ use super::pacer::{self, Schedule};
 use super::plan::{Loop, Plan};
 use super::report::{BenchReport, Counters};
 
-/// A load that cannot be run. Nothing was sent.
+/// A load cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// There is nowhere to connect.
-    #[error("there is no address to put a load on")]
+    /// The plan has no address. Nothing was sent.
+    #[error("no address to put a load on")]
     NoAddress,
-    /// A connection per command has no rate and no pipeline.
-    #[error("with a connection per command there is no rate, and one command is under way per connection")]
+    /// A connection per command was combined with open loop or pipelining. Nothing was sent.
+    #[error("a connection per command excludes a rate and more than one command in flight")]
     Contradiction,
-    /// A thread could not be started.
+    /// The system refused a thread or its runtime. Threads that run already end with the load.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
 }
 
-/// Runs a load and waits for its end, which is bounded by warm-up, duration and fifteen seconds.
+/// Runs a load to its end: warm-up, duration, and at most fifteen seconds for the last answers. Blocks. `progress` is called with
+/// the fraction that is done.
+///
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::time::Duration;
+///
+/// use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
+///
+/// // A stand-in for a node.
+/// let node = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let address = node.local_addr()?;
+/// std::thread::spawn(move || {
+///     let (mut session, _) = node.accept().unwrap();
+///     for line in BufReader::new(session.try_clone().unwrap()).lines().map_while(Result::ok) {
+///         let _ = writeln!(session, "{}", line.replace("IAMAT", "AT Riley +0.000000001"));
+///     }
+/// });
+///
+/// let plan = Plan {
+///     addresses: vec![address],
+///     connections: 1,
+///     mode: Loop::Closed { pipeline: 1 },
+///     connection_per_command: false,
+///     mix: Mix::default(),
+///     clients: 100,
+///     distribution: Distribution::Uniform,
+///     threads: 1,
+///     warm_up: Duration::ZERO,
+///     duration: Duration::from_millis(100),
+/// };
+/// let report = run(&plan, None)?;
+/// assert!(report.is_clean() && report.answers > 0, "{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -36,7 +72,7 @@ pub enum BenchError {
 ///
 /// # Panics
 ///
-/// When a thread of the load panicked.
+/// A thread of the load panicked.
 pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<BenchReport, BenchError> {
     if plan.addresses.is_empty() {
         return Err(BenchError::NoAddress);
@@ -85,7 +121,7 @@ pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<Bench
     Ok(BenchReport::of(counters, plan.duration.as_secs_f64()))
 }
 
-/// The connections of one thread.
+/// Runs the connections of one thread.
 fn share(
     plan: &Plan,
     thread: usize,
@@ -119,8 +155,9 @@ fn share(
     Ok(Rc::into_inner(counters).map_or_else(Counters::new, RefCell::into_inner))
 }
 
+/// Interval between calls of `progress`.
 const PROGRESS: Duration = Duration::from_millis(50);
-/// Between two connections of a thread, so that a thousand do not arrive at once.
+/// Delay between two connections of a thread, so that a thousand of them do not arrive at once.
 const STAGGER: Duration = Duration::from_micros(200);
-/// Connections are there by then.
+/// Delay of the first command in open loop, for connections to be established.
 const OPEN_BEGINS_AFTER: Duration = Duration::from_millis(50);

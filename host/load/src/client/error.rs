@@ -1,4 +1,4 @@
-//! Errors of a client.
+//! Errors of a client. Each names the node, because commands talk to several.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,77 +6,77 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a node was not reached or gave no answer. The connection is lost in every case, the node's state unknown:
-/// it may have taken the line.
+/// A node was not reached or gave no complete answer. In every case the connection is lost, and the node may have accepted the
+/// line.
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The connection was refused or failed. The node is down or the address is wrong.
     #[error("cannot connect to {addr}")]
     Connect {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The connection did not come about in time.
+    /// The connection was not established in time.
     #[error("no connection to {addr} within {} ms", waited.as_millis())]
     ConnectTimeout {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
-        /// The time given.
+        /// Timeout.
         waited: Duration,
     },
-    /// The whole answer was not there in time.
+    /// The answer was not complete in time.
     #[error("no complete answer from {addr} within {} ms", waited.as_millis())]
     AnswerTimeout {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
-        /// The time given.
+        /// Timeout.
         waited: Duration,
     },
-    /// Reading or writing failed while an answer was awaited.
+    /// A read or write failed before the answer was complete.
     #[error("connection to {addr} failed")]
     Io {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The node closed the connection before it had answered at all. Normal when it was idle for long, or when the
-    /// node closes after every reply: connect again.
+    /// The node closed the connection without an answer. Normal after a long idle time, or when the node closes after every
+    /// reply: connect again.
     #[error("{addr} closed the connection without an answer")]
     Closed {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
     },
     /// The node closed the connection in the middle of an answer.
-    #[error("{addr} closed the connection within an answer")]
+    #[error("{addr} closed the connection in the middle of an answer")]
     CutShort {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
     },
-    /// The answer grew over its limit. The node's fault, or it is no node of a herd.
+    /// The answer exceeds its limit. The server is at fault, or is not a node.
     #[error("the {part} from {addr} is longer than {bytes_max} bytes")]
     TooLong {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
-        /// Which part of the answer.
+        /// Part of the answer.
         part: &'static str,
-        /// The limit it went over.
+        /// Limit that was exceeded.
         bytes_max: usize,
     },
-    /// The answer is not UTF-8, though everything sent was.
+    /// The answer is not UTF-8, although every request was.
     #[error("the answer from {addr} is not UTF-8")]
     NotText {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
     },
-    /// The answer to a `WHATSAT` begins like neither an `AT` line nor an invalid command.
+    /// The answer to a `WHATSAT` is neither an `AT` line nor an echo of an invalid command.
     #[error("unexpected answer from {addr}: {start:?}")]
     Unexpected {
-        /// The node's address.
+        /// Address of the node.
         addr: SocketAddr,
-        /// The first characters of the line.
+        /// First characters of the line.
         start: String,
     },
 }

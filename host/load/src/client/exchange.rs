@@ -1,4 +1,6 @@
-//! One question and its answer.
+//! Exchange: one request and its answer on a connection.
+//!
+//! Owns the framing of answers and their limits. Deadlines are the caller's.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,16 +10,17 @@ use tokio::net::TcpStream;
 
 use super::error::ClientError;
 
-/// One question and its answer, in progress.
+/// Request and answer in progress.
 pub(super) struct Exchange {
     pub(super) addr: SocketAddr,
     pub(super) stream: BufReader<TcpStream>,
 }
 
 impl Exchange {
-    pub(super) async fn send(&mut self, question: &str) -> Result<(), ClientError> {
-        let mut bytes = Vec::with_capacity(question.len() + 1);
-        bytes.extend_from_slice(question.as_bytes());
+    pub(super) async fn send(&mut self, line: &str) -> Result<(), ClientError> {
+        // One write for line and newline, so that they leave in one packet.
+        let mut bytes = Vec::with_capacity(line.len() + 1);
+        bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
         self.stream.write_all(&bytes).await.map_err(|source| self.failed(source))
     }
@@ -30,7 +33,7 @@ impl Exchange {
         self.text(line)
     }
 
-    /// Reads lines until an empty one, which ends the JSON of a `WHATSAT`.
+    /// Reads the JSON of a `WHATSAT`, which an empty line ends.
     pub(super) async fn json(&mut self) -> Result<String, ClientError> {
         let mut json = Vec::new();
         loop {
@@ -43,7 +46,7 @@ impl Exchange {
         }
     }
 
-    /// Appends one line with its newline to `bytes`, which may not grow over `bytes_max`.
+    /// Appends a line with its newline to `bytes`, up to `bytes_max` bytes in total.
     async fn read_line(
         &mut self,
         part: &'static str,
@@ -65,7 +68,7 @@ impl Exchange {
         }
     }
 
-    /// A reset connection is the same to us as a closed one: the node had gone before it read the question.
+    /// Converts an error. A reset counts as a close, because it means that the node was gone before it read the request.
     fn failed(&self, source: io::Error) -> ClientError {
         let addr = self.addr;
         match source.kind() {
@@ -79,8 +82,8 @@ impl Exchange {
     }
 }
 
-/// A reply line holds the command it answers, and a command is at most 64 KiB unless configured otherwise: twice that.
+/// Twice the largest command (64 KiB), because a reply line contains the command.
 pub(super) const REPLY_LINE_BYTES_MAX: usize = 128 * 1024;
 
-/// Twenty places are about 60 KiB; 4 MiB leaves room for sources that say more of each.
+/// Twenty places are about 60 KiB; 4 MiB leaves room for sources with more detail.
 pub(super) const JSON_BYTES_MAX: usize = 4 * 1024 * 1024;

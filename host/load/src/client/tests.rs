@@ -8,7 +8,7 @@ use super::*;
 const WAIT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn an_answer_is_split_into_its_line_and_its_json() {
+async fn whats_at_splits_the_answer_into_line_and_json() {
     let node = FakeNode::start(|_| Some("AT N +0.1 c +1+2 3\n{\n \"a\": 1\n}\n\n".into())).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
     for _ in 0..2 {
@@ -17,11 +17,11 @@ async fn an_answer_is_split_into_its_line_and_its_json() {
         assert_eq!(answer.json, "{\n \"a\": 1\n}");
         assert!(answer.has_object());
     }
-    assert_eq!(node.asked(), ["WHATSAT c 0.5 3", "WHATSAT c 0.5 3"]);
+    assert_eq!(node.received(), ["WHATSAT c 0.5 3", "WHATSAT c 0.5 3"]);
 }
 
 #[tokio::test]
-async fn an_invalid_question_has_no_json() {
+async fn whats_at_of_an_unknown_client_has_no_json() {
     let node = FakeNode::start(|line| Some(format!("? {line}\n"))).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
     let reply = client.whats_at("c", 0.0, 0).await.unwrap();
@@ -30,7 +30,7 @@ async fn an_invalid_question_has_no_json() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_kind_is_named() {
+async fn whats_at_quotes_an_unexpected_answer() {
     let node = FakeNode::start(|_| Some("HTTP/1.1 400 Bad Request\n".into())).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
     let error = client.whats_at("c", 0.0, 0).await.unwrap_err();
@@ -38,7 +38,7 @@ async fn a_server_of_another_kind_is_named() {
 }
 
 #[tokio::test]
-async fn silence_is_a_timeout_and_ends_the_use_of_the_connection() {
+async fn client_is_unusable_after_a_timeout() {
     let node = FakeNode::start(|_| Some(String::new())).await;
     let mut client = Client::connect(node.addr, Duration::from_millis(20)).await.unwrap();
     assert!(matches!(client.request("IAMAT").await, Err(ClientError::AnswerTimeout { .. })));
@@ -47,7 +47,7 @@ async fn silence_is_a_timeout_and_ends_the_use_of_the_connection() {
 }
 
 #[tokio::test]
-async fn a_close_before_an_answer_differs_from_one_within() {
+async fn close_before_an_answer_differs_from_one_within() {
     let node = FakeNode::start(|_| None).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
     assert!(matches!(client.request("IAMAT").await, Err(ClientError::Closed { .. })));
@@ -58,7 +58,7 @@ async fn a_close_before_an_answer_differs_from_one_within() {
 }
 
 #[tokio::test]
-async fn answers_over_the_limit_are_refused() {
+async fn answer_over_its_limit_is_refused() {
     let node = FakeNode::start(|_| Some("a".repeat(REPLY_LINE_BYTES_MAX + 1))).await;
     let mut client = Client::connect(node.addr, WAIT).await.unwrap();
     let error = client.request("IAMAT").await.unwrap_err();
@@ -71,7 +71,7 @@ async fn answers_over_the_limit_are_refused() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_down_is_named() {
+async fn connect_names_a_node_that_is_down() {
     let node = FakeNode::start(|_| None).await;
     let addr = node.addr;
     drop(node);

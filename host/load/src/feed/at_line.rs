@@ -1,6 +1,6 @@
-//! `AT` lines, as answers to reports.
+//! Check of `AT` lines.
 
-/// Whether `line` is `AT <node> <skew> <fields>` with a skew of a sign, digits, a point and nine digits.
+/// Returns true if `line` is `AT <node> <skew> <fields>`, where the skew is a sign, digits, a point and nine digits.
 pub(super) fn is_at_line(line: &str, node: &str, fields: &str) -> bool {
     let inner = line.strip_prefix("AT ").and_then(|rest| rest.strip_prefix(node)).and_then(|rest| {
         let skew = rest.strip_prefix(' ')?.strip_suffix(fields)?;

@@ -1,15 +1,15 @@
-//! Times of reports.
+//! Times of reports, strictly increasing.
 
 use std::time::Duration;
 
-/// Gives the times of the reports: now, but always later than the one before, or the herd would drop the report.
+/// Clock of the simulated client. Each time is later than the one before, or the herd would drop the report.
 #[derive(Default)]
 pub(super) struct ClientClock {
     last_ns: u128,
 }
 
 impl ClientClock {
-    /// Returns POSIX seconds with nine decimals.
+    /// Returns the time as POSIX seconds with nine decimals.
     pub(super) fn stamp(&mut self, since_epoch: Duration) -> String {
         self.last_ns = since_epoch.as_nanos().max(self.last_ns + 1);
         format!("{}.{:09}", self.last_ns / NANOS_PER_SECOND, self.last_ns % NANOS_PER_SECOND)

@@ -1,11 +1,11 @@
-//! Times at which points are due.
+//! Times at which points are due, from the recorded times and the speed.
 
 use std::time::Duration;
 
 use crate::track::TrackPoint;
 
-/// When each point is due, counted from the first. Where the recording has no time or one that runs backwards, the
-/// point is due with the one before it.
+/// Computes when each point is due, counted from the first. A point without a recorded time, or with one before its
+/// predecessor's, is due with its predecessor.
 pub(super) fn due_after(points: &[TrackPoint], speed: f64) -> Vec<Duration> {
     let mut due = Duration::ZERO;
     let mut last_ns = None;
@@ -27,5 +27,5 @@ pub(super) fn due_after(points: &[TrackPoint], speed: f64) -> Vec<Duration> {
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// A year: the end of patience, far from what would overflow a clock.
+/// A year: longer than anybody waits, and far from overflowing a clock.
 pub(super) const DUE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);

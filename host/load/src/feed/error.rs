@@ -4,32 +4,32 @@ use thiserror::Error;
 
 use crate::client::ClientError;
 
-/// Why a walk could not begin or go on. Reports sent until then stay with the herd.
+/// A replay could not start or continue. Reports sent until then stay in the herd.
 #[derive(Debug, Error)]
 pub enum FeedError {
-    /// There is nothing to walk.
+    /// The track is empty. Nothing was sent.
     #[error("the track has no points")]
     NoPoints,
-    /// The client id is empty or holds white space, which would make every line invalid.
-    #[error("{client:?} is not a client id: it must not be empty nor hold white space")]
+    /// The client id is empty or contains white space, so every line would be invalid. Nothing was sent.
+    #[error("{client:?} is not a client id: it must not be empty or contain white space")]
     ClientId {
-        /// The id given.
+        /// Id that was given.
         client: String,
     },
-    /// The speed is negative, infinite or not a number.
+    /// The speed is negative, infinite or not a number. Nothing was sent.
     #[error("{speed} is not a speed: it must be 0 or more")]
     Speed {
-        /// The speed given.
+        /// Speed that was given.
         speed: f64,
     },
-    /// The node that takes the reports was not reached or did not answer, also not on a fresh connection.
+    /// The node that receives the reports was not reached or did not answer, on a fresh connection either.
     #[error("{node} did not answer report {number}")]
     Unanswered {
-        /// The node's name.
+        /// Name of the node.
         node: String,
-        /// Which point, from 1.
+        /// Number of the point, from 1.
         number: usize,
-        /// What happened.
+        /// Error of the client.
         source: ClientError,
     },
 }

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-/// A node, by the name it gives in `AT` lines and the address where it takes clients.
+/// Node, by its name in `AT` lines and its address for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeAddr {
-    /// The name, as in the configuration.
+    /// Name, as in the configuration.
     pub name: String,
-    /// The address for clients.
+    /// Address for clients.
     pub addr: SocketAddr,
 }

@@ -1,4 +1,6 @@
-//! Watch of one node for a report.
+//! Poller: measures how long one node takes to show a report.
+//!
+//! Bounds: one request at a time, at most twenty per second in the long run.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use super::session::Session;
 use super::timeouts::Timeouts;
 use crate::client::ClientError;
 
-/// Looks for the reports at one node.
+/// Poller of one node, with its samples.
 pub(super) struct Poller {
     pub(super) session: Session,
     wait: Duration,
@@ -24,11 +26,12 @@ impl Poller {
         Poller { session, wait: timeouts.visible, seen_after: Vec::new(), last_failure: None }
     }
 
-    /// Asks until the node shows the line or its time is over.
+    /// Polls until the node shows the line or the timeout has passed since `answered`. Errors are kept for the report and the
+    /// poll goes on, because a node may be restarting.
     pub(super) async fn poll(&mut self, client: &str, at_line: &str, answered: Instant) {
         let deadline = answered + self.wait;
         let seen = timeout_at(deadline, async {
-            let mut pause = ASK_PAUSE_MIN;
+            let mut pause = POLL_PAUSE_MIN;
             loop {
                 match self.session.shows(client, at_line).await {
                     Ok(true) => return Instant::now(),
@@ -36,7 +39,7 @@ impl Poller {
                     Err(failure) => self.last_failure = Some(failure),
                 }
                 sleep(pause).await;
-                pause = (pause * 2).min(ASK_PAUSE_MAX);
+                pause = (pause * 2).min(POLL_PAUSE_MAX);
             }
         });
         if let Ok(seen) = seen.await {
@@ -44,15 +47,16 @@ impl Poller {
         }
     }
 
+    /// Returns the samples as the report of the node.
     pub(super) fn into_report(self, accepted: u64) -> NodeReport {
         let failure = self.last_failure.map(|failure| failure.to_string());
         NodeReport::new(self.session.node.name, accepted, self.seen_after, failure)
     }
 }
 
-/// The first pause between two looks at a node. Short against a flood over loopback, so that samples are not all
-/// multiples of it; doubled up to [`ASK_PAUSE_MAX`].
-const ASK_PAUSE_MIN: Duration = Duration::from_millis(1);
+/// First pause between two polls, doubled up to [`POLL_PAUSE_MAX`]. Short compared to a flood over loopback, so that samples are
+/// not all multiples of it.
+const POLL_PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// At this pace a node that is behind is asked twenty times a second.
-const ASK_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// Limits polls of a slow node to twenty per second.
+const POLL_PAUSE_MAX: Duration = Duration::from_millis(50);

@@ -1,11 +1,11 @@
-//! Connection that is made again when it was lost.
+//! Session with a node that reconnects when the connection was lost.
 
 use std::time::Duration;
 
 use super::node_addr::NodeAddr;
 use crate::client::{Client, ClientError, WhatsAtReply};
 
-/// A connection that is made again when it was lost.
+/// Session with one node.
 pub(super) struct Session {
     pub(super) node: NodeAddr,
     timeout: Duration,
@@ -17,6 +17,7 @@ impl Session {
         Session { node, timeout, client: None }
     }
 
+    /// Returns the connection, after connecting if there is none.
     pub(super) async fn connect(&mut self) -> Result<&mut Client, ClientError> {
         let client = match self.client.take().filter(Client::is_usable) {
             Some(client) => client,
@@ -25,8 +26,8 @@ impl Session {
         Ok(self.client.insert(client))
     }
 
-    /// Sends a report. A connection that turns out closed (an idle one, or one closed after the last reply) is made
-    /// again once: the same report twice is the same report.
+    /// Sends a report. If the connection turns out to be closed, reconnects once and sends it again, which is safe because a
+    /// report that arrives twice counts once.
     pub(super) async fn report(&mut self, line: &str) -> Result<String, ClientError> {
         match self.connect().await?.request(line).await {
             Err(ClientError::Closed { .. }) => self.connect().await?.request(line).await,
@@ -34,7 +35,7 @@ impl Session {
         }
     }
 
-    /// Whether the node shows the line as the client's.
+    /// Returns true if the node shows this line as the location of the client.
     pub(super) async fn shows(&mut self, client: &str, at_line: &str) -> Result<bool, ClientError> {
         Ok(match self.connect().await?.whats_at(client, 0.0, 0).await? {
             WhatsAtReply::Known(answer) => answer.at_line == at_line && answer.has_object(),

@@ -1,4 +1,4 @@
-//! Walks against fake nodes, and the pure parts.
+//! Feeds against fake nodes, and tests of the pure parts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,12 @@ use super::*;
 use crate::client::ClientError;
 use crate::client::fake::FakeNode;
 
-/// What a herd of fake nodes knows: the last `AT` line by client.
+/// Records of a herd of fake nodes: the last `AT` line by client.
 #[derive(Clone, Default)]
 struct Herd(Arc<Mutex<HashMap<String, String>>>);
 
 impl Herd {
-    /// Takes a report as node `A` would.
+    /// Accepts a report as node `A` would.
     fn iamat(&self, line: &str) -> String {
         let fields = line.strip_prefix("IAMAT ").unwrap();
         let at_line = format!("AT A -0.000000001 {fields}");
@@ -36,10 +36,10 @@ impl Herd {
     }
 }
 
-/// Long enough for a loaded machine where the answer comes, used nowhere that it does not.
+/// For answers that arrive, with room for a loaded machine.
 const LONG: Timeouts = Timeouts { answer: Duration::from_secs(20), visible: Duration::from_secs(20) };
 
-/// For answers that never come.
+/// For answers that never arrive.
 const SHORT: Timeouts = Timeouts { answer: Duration::from_secs(20), visible: Duration::from_millis(20) };
 
 fn points(count: usize) -> Vec<TrackPoint> {
@@ -57,7 +57,7 @@ fn options(points: Vec<TrackPoint>, nodes: &[&FakeNode]) -> Feed {
 }
 
 #[tokio::test]
-async fn a_walk_through_a_good_herd_succeeds() {
+async fn feed_to_a_good_herd_succeeds() {
     let herd = Herd::default();
     let shared = herd.clone();
     let a = FakeNode::start(move |line| Some(herd.answer(line))).await;
@@ -68,7 +68,7 @@ async fn a_walk_through_a_good_herd_succeeds() {
     assert_eq!(report.nodes.iter().map(|node| node.visible).collect::<Vec<_>>(), [3, 3]);
 
     // The lines are those of the recording, in order, and the times increase.
-    let sent: Vec<_> = a.asked().into_iter().filter(|line| line.starts_with("IAMAT")).collect();
+    let sent: Vec<_> = a.received().into_iter().filter(|line| line.starts_with("IAMAT")).collect();
     let fields: Vec<Vec<&str>> = sent.iter().map(|line| line.split(' ').collect()).collect();
     let places: Vec<_> = fields.iter().map(|fields| fields[2]).collect();
     assert_eq!(places, ["+0.000000+0.000000", "+0.125000+0.000000", "+0.250000+0.000000"]);
@@ -76,7 +76,7 @@ async fn a_walk_through_a_good_herd_succeeds() {
 }
 
 #[tokio::test]
-async fn an_answer_with_other_fields_is_wrong_and_not_looked_for() {
+async fn answer_with_other_fields_is_wrong_and_not_polled_for() {
     let herd = Herd::default();
     let node = FakeNode::start(move |line| Some(herd.answer(line).replace("+0.125000", "+0.125"))).await;
     let report = replay(options(points(3), &[&node]), LONG).await.unwrap();
@@ -87,24 +87,24 @@ async fn an_answer_with_other_fields_is_wrong_and_not_looked_for() {
 }
 
 #[tokio::test]
-async fn a_node_that_shows_the_report_late_is_asked_again() {
+async fn node_that_shows_a_report_late_is_polled_again() {
     let herd = Herd::default();
-    let mut asked = 0;
+    let mut polls = 0;
     let node = FakeNode::start(move |line| {
         if line.starts_with("IAMAT") {
             return Some(herd.iamat(line));
         }
-        asked += 1;
-        Some(if asked < 3 { format!("? {line}\n") } else { herd.whatsat(line) })
+        polls += 1;
+        Some(if polls < 3 { format!("? {line}\n") } else { herd.whatsat(line) })
     })
     .await;
     let report = replay(options(points(1), &[&node]), LONG).await.unwrap();
     assert!(report.is_success(), "{report}");
-    assert_eq!(node.asked().len(), 1 + 3);
+    assert_eq!(node.received().len(), 1 + 3);
 }
 
 #[tokio::test]
-async fn a_node_that_never_shows_it_fails_the_walk_but_does_not_end_it() {
+async fn node_that_never_shows_a_report_fails_the_feed_but_does_not_end_it() {
     let herd = Herd::default();
     let a = FakeNode::start(move |line| Some(herd.answer(line))).await;
     let b = FakeNode::start(|line| Some(format!("? {line}\n"))).await;
@@ -117,7 +117,7 @@ async fn a_node_that_never_shows_it_fails_the_walk_but_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_down_is_missed_with_its_reason() {
+async fn node_that_is_down_is_reported_with_its_reason() {
     let herd = Herd::default();
     let a = FakeNode::start(move |line| Some(herd.answer(line))).await;
     let b = FakeNode::start(|_| None).await;
@@ -128,7 +128,7 @@ async fn a_node_that_is_down_is_missed_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_node_that_closes_after_each_reply_is_walked_all_the_same() {
+async fn node_that_closes_after_each_reply_is_supported() {
     let herd = Herd::default();
     let node = FakeNode::start(move |line| Some(format!("{}!close", herd.answer(line)))).await;
     let report = replay(options(points(3), &[&node]), LONG).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_node_that_closes_after_each_reply_is_walked_all_the_same() {
 }
 
 #[tokio::test]
-async fn silence_where_the_reports_go_ends_the_walk() {
+async fn feed_ends_when_the_receiver_is_silent() {
     let node = FakeNode::start(|_| Some(String::new())).await;
     let timeouts = Timeouts { answer: Duration::from_millis(20), ..LONG };
     let error = replay(options(points(2), &[&node]), timeouts).await.unwrap_err();
@@ -145,7 +145,7 @@ async fn silence_where_the_reports_go_ends_the_walk() {
 }
 
 #[tokio::test]
-async fn options_that_cannot_work_are_refused_before_anything_is_sent() {
+async fn invalid_feed_is_refused_before_anything_is_sent() {
     let node = FakeNode::start(|_| None).await;
     assert!(matches!(replay(options(vec![], &[&node]), LONG).await, Err(FeedError::NoPoints)));
     for client in ["", "a b", "a\n", "\u{b}"] {
@@ -156,11 +156,11 @@ async fn options_that_cannot_work_are_refused_before_anything_is_sent() {
         let options = Feed { speed, ..options(points(1), &[&node]) };
         assert!(matches!(replay(options, LONG).await, Err(FeedError::Speed { .. })), "{speed}");
     }
-    assert!(node.asked().is_empty());
+    assert!(node.received().is_empty());
 }
 
 #[test]
-fn times_are_now_but_strictly_increase() {
+fn client_clock_follows_the_time_and_strictly_increases() {
     let mut clock = ClientClock::default();
     let now = Duration::new(1_700_000_000, 5);
     assert_eq!(clock.stamp(now), "1700000000.000000005");
@@ -185,7 +185,7 @@ fn points_are_due_as_recorded_divided_by_the_speed() {
 }
 
 #[test]
-fn only_the_very_answer_is_accepted() {
+fn at_line_must_match_exactly() {
     let fields = "kiwi +1-2 3.5";
     let accepted = |line: &str| is_at_line(line, "A", fields);
     assert!(accepted("AT A +0.000000000 kiwi +1-2 3.5"));
@@ -208,7 +208,7 @@ fn only_the_very_answer_is_accepted() {
 }
 
 #[test]
-fn a_speed_is_a_number_or_max() {
+fn speed_is_a_number_or_max() {
     assert_eq!(parse_speed("max"), Ok(0.0));
     assert_eq!(parse_speed("0"), Ok(0.0));
     assert_eq!(parse_speed("2.5"), Ok(2.5));

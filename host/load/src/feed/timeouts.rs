@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// How long a walk timeouts for what may never come.
+/// Longest waits of a replay.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// For a connection, and for one answer.
+    /// Wait for a connection, and for one answer.
     pub(super) answer: Duration,
-    /// For one report to be shown by one node.
+    /// Wait for one node to show one report.
     pub(super) visible: Duration,
 }
 
 impl Default for Timeouts {
-    /// Five seconds each: an answer takes microseconds, but one with places may wait for a source, and a flood may
-    /// wait for a link that is being made again.
+    /// Five seconds each: an answer takes microseconds, but places may come from a slow source, and a flood may wait for a link
+    /// that reconnects.
     fn default() -> Self {
         Timeouts { answer: Duration::from_secs(5), visible: Duration::from_secs(5) }
     }
