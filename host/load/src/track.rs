@@ -83,14 +83,8 @@ pub fn read_track(path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
 }
 
 /// Formats a location as ISO 6709 decimal degrees: latitude and longitude, each with a sign and six decimals (a tenth of a
-/// metre).
-///
-/// ```
-/// use herd_load::track::format_location;
-///
-/// assert_eq!(format_location(34.06893, -118.445127), "+34.068930-118.445127");
-/// ```
-pub fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> String {
+/// metre): `+34.068930-118.445127`.
+pub(crate) fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> String {
     let mut text = String::with_capacity("+34.068930-118.445127".len());
     for degrees in [latitude_degrees, longitude_degrees] {
         // Formatting rounds the exact binary value once; a multiplication by a million before it would round twice.

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use herd_audit::{self as audit, Line, ReadError, Verified, sanitize, verify};
+use herd_sys::state_directory;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::table::Table;
 use crate::config::HerdConfig;
-use herd_audit::{self as audit, Line, ReadError, Verified, sanitize, verify};
-use herd_sys::state_directory;
 
 /// Arguments of `herd audit`.
 #[derive(Debug, Args)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::HerdConfig;
-use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
 
 /// Arguments of `herd bench`.
 #[derive(Debug, Args)]

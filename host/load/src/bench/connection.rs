@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use herd_sys::socket::read_what_came;
 use rustix::net::sockopt::set_socket_linger;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -17,7 +18,6 @@ use tokio::time::timeout;
 use super::commands::{Commands, Expect};
 use super::pacer::Schedule;
 use super::report::Counters;
-use herd_sys::socket::read_what_came;
 
 /// Connection with the commands it sends until the end of the load.
 pub(super) struct Connection {
