@@ -65,8 +65,8 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].starts_with("when ") && lines[1].contains("active"), "{shown}");
     assert!(lines.iter().any(|line| line.contains(&hello[..8]) && line.contains("rolled back")), "{shown}");
-    assert!(shown.contains("\nRiley: 15 entries, whole; head 15 "), "{shown}");
-    assert!(shown.contains("\nJaquez: 12 entries, whole; head 12 "), "{shown}");
+    assert!(shown.contains("\nRiley: 15 entries, intact; head 15 "), "{shown}");
+    assert!(shown.contains("\nJaquez: 12 entries, intact; head 12 "), "{shown}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_log_that_is_not_there_is_said_to_be_missing() {
         let missing = herd.herd(arguments);
         let said = String::from_utf8_lossy(&missing.stderr).into_owned();
         let wanted = format!(
-            "herd: no audit log of {of} in {}; has it been started on this machine, by this user?\n",
+            "herd: no audit log of {of} in {}; has this user started the herd on this machine?\n",
             directory.display()
         );
         assert_eq!((missing.status.code(), said), (Some(1), wanted));

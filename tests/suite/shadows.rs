@@ -184,7 +184,7 @@ fn a_shadow_ends_when_it_is_stopped_and_when_the_logic_is_swapped() {
     assert_eq!(client.ask("you"), "? you");
     report(&herd, "Riley", compared(1));
     let (fine, text) = said(&["shadow", "stop"]);
-    assert!(fine && text.contains("shadows no more"), "{text}");
+    assert!(fine && text.contains("shadow ended"), "{text}");
     let ended = |why: &str| {
         let found = report(&herd, "Riley", |shadow| !shadow["ended"].is_null());
         assert_eq!(found["ended"], why);
@@ -204,7 +204,7 @@ fn a_shadow_ends_when_it_is_stopped_and_when_the_logic_is_swapped() {
     assert!(said(&["rollback"]).0);
     ended("the node rolled back to the previous generation");
     assert_eq!(client.ask("you"), "? you");
-    let begun = "decides 100 % of the calls too";
+    let begun = "shadows 100 % of the calls";
     let told =
         [begun, "another", "stopped", begun, "ended by a swap", begun, "ended by a swap", begun, "ended by a rollback"];
     let audited = audited(&herd);

@@ -1,57 +1,77 @@
-//! The client side of the admin API, for the command line.
+//! Client of the admin API, for the command line.
+//!
+//! Owns the HTTP client and the errors as an operator reads them. Knows nothing of what a swap is: answers are JSON as the
+//! node sent it. Bounds: two seconds to connect, [`ANSWER_MAX`] for an answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use herd_model::{Share, SwapOptions};
+use reqwest::{RequestBuilder, StatusCode, header};
 use serde_json::Value;
 
 use super::operator::{self, operator};
+use super::promotion::Promotion;
+use super::share_options::ShareOptions;
 use super::token::Token;
-use super::wish::{Promotion, ShareWish};
-use herd_model::Share;
-use herd_model::SwapOptions;
 
-/// Asks nodes of one herd.
+/// Client for the nodes of one herd on this machine.
+///
+/// No method is cancel safe: the node completes a request that it has received.
+///
+/// ```
+/// use herd_admin::{AdminClient, AdminClientError, Token};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # let state = tempfile::tempdir()?;
+/// # runtime.block_on(async {
+/// let client = AdminClient::new(Token::read_or_create(state.path())?)?;
+/// // No node listens on this port.
+/// let answer = client.status("127.0.0.1:1".parse()?).await;
+/// assert!(matches!(answer, Err(AdminClientError::Unreachable(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct AdminClient {
     http: reqwest::Client,
     token: Token,
 }
 
-/// A node did not do what was asked.
+/// A request failed. Unless a variant says otherwise, the node changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminClientError {
-    /// The HTTP client could not be made.
-    #[error("cannot make an HTTP client: {0}")]
+    /// The HTTP client cannot be created.
+    #[error("cannot create an HTTP client: {0}")]
     Client(reqwest::Error),
-    /// Nobody answers there.
+    /// No connection. The request was not sent, so another node may be asked in its place.
     #[error("no answer from {0}; is the node running?")]
     Unreachable(SocketAddr),
-    /// The node took the request and did not answer in time. It may still do what was asked.
-    #[error("{0} did not answer within {ANSWER_MAX:?}; it may still do it, see herd status")]
+    /// The node accepted the request and did not answer in time. It may still complete it.
+    #[error("{0} did not answer within {ANSWER_MAX:?} and may still complete the request; see herd status")]
     Slow(SocketAddr),
-    /// The connection broke before the answer was there. The node may still do what was asked.
-    #[error("{0} broke off before it answered; it may have done it, see herd status")]
+    /// The connection broke before the answer was complete. The node may have completed the request.
+    #[error("{0} closed the connection before it answered and may have completed the request; see herd status")]
     Broken(SocketAddr),
-    /// The node refused, in its words.
+    /// The node refused the request, with its reason. A retry does not help.
     #[error("{0}")]
     Refused(String),
-    /// The node is busy with something else, in its words. Try again.
+    /// The node is busy with another operation, with its reason. A retry may succeed.
     #[error("{0}")]
     Busy(String),
-    /// Something else answers there.
+    /// The answer is not that of an admin API: another program has the port.
     #[error("{0} does not speak the admin API")]
     NotAdmin(SocketAddr),
 }
 
 impl AdminClient {
-    /// A client that brings this token.
+    /// Creates a client that authorises its requests with a token.
     ///
     /// # Errors
     ///
-    /// The HTTP client could not be made.
+    /// [`AdminClientError::Client`].
     pub fn new(token: Token) -> Result<Self, AdminClientError> {
-        // Only loopback is asked, without TLS; but the client wants a provider to be there.
+        // The API is plain HTTP on loopback, but reqwest refuses to build a client without a TLS provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -63,16 +83,16 @@ impl AdminClient {
         Ok(Self { http, token })
     }
 
-    /// Asks what a node is doing.
+    /// Returns the status of a node.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
     pub async fn status(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.ask(admin, self.http.get(format!("http://{admin}/v1/status"))).await
+        self.send(admin, self.http.get(format!("http://{admin}/v1/status"))).await
     }
 
-    /// Replaces the logic of every node of the herd, asked for at this one.
+    /// Swaps every node of the herd to a guest. The node at `admin` coordinates.
     ///
     /// # Errors
     ///
@@ -81,58 +101,68 @@ impl AdminClient {
         &self,
         admin: SocketAddr,
         guest: Vec<u8>,
-        wish: SwapOptions,
+        options: SwapOptions,
     ) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/herd/swap?{}", wish.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+        let request = self.http.post(format!("http://{admin}/v1/herd/swap")).query(&options).body(guest);
+        self.send(admin, request).await
     }
 
-    /// Has every node of the herd go back to the guest before, asked for at this one.
+    /// Rolls every node of the herd back to the guest before. The node at `admin` coordinates.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
     pub async fn herd_roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.ask(admin, self.http.post(format!("http://{admin}/v1/herd/rollback"))).await
+        self.send(admin, self.http.post(format!("http://{admin}/v1/herd/rollback"))).await
     }
 
-    /// Replaces the logic of a node alone.
+    /// Swaps one node to a guest.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn swap(&self, admin: SocketAddr, guest: Vec<u8>, wish: SwapOptions) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/swap?{}", wish.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+    pub async fn swap(
+        &self,
+        admin: SocketAddr,
+        guest: Vec<u8>,
+        options: SwapOptions,
+    ) -> Result<Value, AdminClientError> {
+        let request = self.http.post(format!("http://{admin}/v1/swap")).query(&options).body(guest);
+        self.send(admin, request).await
     }
 
-    /// Has a node alone go back to its previous generation.
+    /// Rolls one node back to its previous generation.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
     pub async fn roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.ask(admin, self.http.post(format!("http://{admin}/v1/rollback"))).await
+        self.send(admin, self.http.post(format!("http://{admin}/v1/rollback"))).await
     }
 
-    /// Has a guest decide for a share of the sessions of a node.
+    /// Starts a guest as the canary of a node.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn canary(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShareWish) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/canary?{}", wish.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+    pub async fn canary(
+        &self,
+        admin: SocketAddr,
+        guest: Vec<u8>,
+        options: ShareOptions,
+    ) -> Result<Value, AdminClientError> {
+        let request = self.http.post(format!("http://{admin}/v1/canary")).query(&options).body(guest);
+        self.send(admin, request).await
     }
 
-    /// Has the canary of a node decide for another share of the sessions.
+    /// Changes the share of sessions for which the canary of a node decides.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
     pub async fn widen_canary(&self, admin: SocketAddr, share: Share) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/canary/share?share={}", share.percent());
-        self.ask(admin, self.http.post(address)).await
+        let request = self.http.post(format!("http://{admin}/v1/canary/share")).query(&[("share", share)]);
+        self.send(admin, request).await
     }
 
     /// Ends the canary of a node.
@@ -141,10 +171,10 @@ impl AdminClient {
     ///
     /// See [`AdminClientError`].
     pub async fn end_canary(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.ask(admin, self.http.delete(format!("http://{admin}/v1/canary"))).await
+        self.send(admin, self.http.delete(format!("http://{admin}/v1/canary"))).await
     }
 
-    /// Replaces the logic of a node, or of the herd, by the canary of that node.
+    /// Swaps a node, or its herd, to the canary of that node.
     ///
     /// # Errors
     ///
@@ -154,26 +184,31 @@ impl AdminClient {
             Promotion::OfTheHerd => "herd/canary",
             Promotion::OfThisNode => "canary",
         };
-        self.ask(admin, self.http.post(format!("http://{admin}/v1/{path}/promote"))).await
+        self.send(admin, self.http.post(format!("http://{admin}/v1/{path}/promote"))).await
     }
 
-    /// Has a guest decide a share of the calls of a node too.
+    /// Starts a guest as the shadow of a node.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn shadow(&self, admin: SocketAddr, guest: Vec<u8>, wish: ShareWish) -> Result<Value, AdminClientError> {
-        let address = format!("http://{admin}/v1/shadow?{}", wish.query());
-        self.ask(admin, self.http.post(address).body(guest)).await
+    pub async fn shadow(
+        &self,
+        admin: SocketAddr,
+        guest: Vec<u8>,
+        options: ShareOptions,
+    ) -> Result<Value, AdminClientError> {
+        let request = self.http.post(format!("http://{admin}/v1/shadow")).query(&options).body(guest);
+        self.send(admin, request).await
     }
 
-    /// Asks what the shadow of a node has found, or the last one.
+    /// Returns the report of the current shadow of a node, or of the last one.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
     pub async fn shadow_report(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.ask(admin, self.http.get(format!("http://{admin}/v1/shadow"))).await
+        self.send(admin, self.http.get(format!("http://{admin}/v1/shadow"))).await
     }
 
     /// Ends the shadow of a node.
@@ -182,13 +217,13 @@ impl AdminClient {
     ///
     /// See [`AdminClientError`].
     pub async fn end_shadow(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.ask(admin, self.http.delete(format!("http://{admin}/v1/shadow"))).await
+        self.send(admin, self.http.delete(format!("http://{admin}/v1/shadow"))).await
     }
 
-    async fn ask(&self, admin: SocketAddr, request: reqwest::RequestBuilder) -> Result<Value, AdminClientError> {
-        let request = request.header(reqwest::header::AUTHORIZATION, self.token.header());
+    async fn send(&self, admin: SocketAddr, request: RequestBuilder) -> Result<Value, AdminClientError> {
+        let request = request.header(header::AUTHORIZATION, self.token.header());
         let answer = request.header(operator::HEADER, operator()).send().await.map_err(|error| {
-            // Only what never got there may be asked of another node.
+            // Three cases, because only a request that was never sent may be sent to another node.
             if error.is_connect() {
                 AdminClientError::Unreachable(admin)
             } else if error.is_timeout() {
@@ -212,5 +247,5 @@ impl AdminClient {
     }
 }
 
-/// Compiling a guest that carries its interpreter takes minutes on a small machine.
+/// Longest wait for an answer: a guest that contains an interpreter compiles for minutes on a small machine.
 const ANSWER_MAX: Duration = Duration::from_secs(300);

@@ -1,42 +1,57 @@
-//! The admin API of a node: HTTP on loopback, with a bearer token from a file that only its owner can read.
+//! Admin API of a node: HTTP on loopback, authorised by a bearer token from a file that only its owner can read.
 //!
-//! | request | does |
+//! | request | effect |
 //! | --- | --- |
 //! | `GET /livez` | 200 while the process runs; no token |
-//! | `GET /readyz` | 200 once clients are accepted, 503 while draining; no token |
-//! | `GET /v1/status` | what the node is doing |
-//! | `POST /v1/herd/swap` | replaces the logic of every node of the herd by the component in the body |
-//! | `POST /v1/herd/rollback` | has every node of the herd go back to the guest before |
-//! | `POST /v1/swap` | replaces the logic of this node alone |
-//! | `POST /v1/rollback` | goes back to the previous generation of this node alone |
-//! | `POST /v1/canary` | has the component in the body decide for a share of the sessions |
-//! | `POST /v1/canary/share` | makes the share another one |
-//! | `POST /v1/canary/promote` | replaces the logic of this node alone by the canary |
-//! | `POST /v1/herd/canary/promote` | replaces the logic of every node of the herd by the canary of this one |
-//! | `DELETE /v1/canary` | ends it |
-//! | `POST /v1/shadow` | has the component in the body decide a share of the calls too |
-//! | `GET /v1/shadow` | what the shadow has found, or the last one |
-//! | `DELETE /v1/shadow` | ends it |
+//! | `GET /readyz` | 200 while the node accepts clients, 503 before that and while it drains; no token |
+//! | `GET /v1/status` | status of every part of the node |
+//! | `POST /v1/herd/swap` | swaps every node of the herd to the component in the body |
+//! | `POST /v1/herd/rollback` | rolls every node of the herd back to the guest before |
+//! | `POST /v1/swap` | swaps this node alone |
+//! | `POST /v1/rollback` | rolls this node alone back to its previous generation |
+//! | `POST /v1/canary` | starts the component in the body as a canary for a share of the sessions |
+//! | `POST /v1/canary/share` | changes the share |
+//! | `POST /v1/canary/promote` | swaps this node alone to its canary |
+//! | `POST /v1/herd/canary/promote` | swaps every node of the herd to the canary of this node |
+//! | `DELETE /v1/canary` | ends the canary |
+//! | `POST /v1/shadow` | starts the component in the body as a shadow for a share of the calls |
+//! | `GET /v1/shadow` | report of the current shadow, or of the last one |
+//! | `DELETE /v1/shadow` | ends the shadow |
 //!
-//! In the status, `engine` says what is alive, whatever the generations say of themselves: `instances` by generation, with how
-//! many generations had one at once at most (`generations_max`), counted where stores are made and dropped; and of the whole
-//! process the guests whose code is in memory (`compiled`) and what is in use of wasmtime's pool (`pool`).
+//! Swaps take the query of [`SwapOptions`], canaries and shadows that of [`ShareOptions`]. An unknown field is refused.
 //!
-//! Owns the listener, the token and the shape of answers; what they say comes from the node through [`AdminHost`]. A request
-//! says who sends it in the header `herd-operator`, which is written into the audit log as a claim.
-//! A failure is `{"error": "..."}` with a status that says whose it is.
+//! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 409 for a
+//! conflict with the state of the node, 422 for a bad guest, 503 for a request to retry.
 //!
-//! Bounds: the body of a swap, a canary or a shadow. Requests are from this machine and bring a token; what does not is not read.
+//! In the status, `engine` counts what is alive, independently of what the generations report: `instances` by generation,
+//! with the most generations that had one at the same time (`generations_max`), counted where stores are created and
+//! dropped; and for the whole process the guests whose code is in memory (`compiled`) and the use of wasmtime's pool (`pool`).
+//!
+//! # Scope and limits
+//!
+//! The crate owns the listener, the token and the format of requests and answers. Their content comes from the node through
+//! [`AdminHost`]; nothing here knows a generation or a link. The header `herd-operator` names the sender of a request and goes
+//! into the audit log as a claim.
+//!
+//! Bodies are limited to the size of a guest. The listener is bound to loopback, and the body of a request without a valid
+//! token is not read.
 
 mod client;
+mod host;
 mod operator;
+mod promotion;
+mod query;
 mod server;
+mod share_options;
+#[cfg(test)]
+mod tests;
 mod token;
-mod wish;
 
 pub use client::{AdminClient, AdminClientError};
 pub use herd_model::SwapOptions;
+pub use host::{AdminHost, Refusal};
 pub use operator::operator;
-pub use server::{Admin, AdminHost, Refusal};
+pub use promotion::Promotion;
+pub use server::Admin;
+pub use share_options::ShareOptions;
 pub use token::{Token, TokenError};
-pub use wish::{Promotion, ShareWish};

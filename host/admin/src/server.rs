@@ -1,144 +1,59 @@
-//! The server side of the admin API.
+//! Server of the admin API.
+//!
+//! Owns the routes, the check of the token and the mapping of refusals to status codes. Every operation runs on a thread
+//! that may block, so a guest that compiles for minutes delays no other request. Bounds: see the crate.
+//!
+//! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
+//! client that is still sending when the connection closes would report that in place of the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use herd_model::SwapOptions;
+use herd_model::limits::GUEST_BYTES_MAX;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::operator::claimed;
+use super::host::{AdminHost, Refusal};
+use super::operator::ClaimedOperator;
+use super::promotion::Promotion;
+use super::query::{BadQuery, Options};
+use super::share_options::ShareOptions;
 use super::token::Token;
-use super::wish::{Promotion, ShareWish};
-use herd_model::Share;
-use herd_model::SwapOptions;
-use herd_model::limits::GUEST_BYTES_MAX;
 
-/// The node, as its operators see it. Every call may take a while and runs on a thread that may block.
-pub trait AdminHost: Send + Sync + 'static {
-    /// What the node is doing.
-    fn status(&self) -> Value;
-
-    /// Replaces the logic of every node of the herd. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed at any node.
-    fn herd_swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal>;
-
-    /// Has every node of the herd go back to the guest before. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed at any node.
-    fn herd_roll_back(&self, who: &str) -> Result<Value, Refusal>;
-
-    /// Replaces the logic of this node alone. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn swap(&self, guest: &[u8], who: &str, wish: SwapOptions) -> Result<Value, Refusal>;
-
-    /// Goes back to the previous generation of this node alone. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn roll_back(&self, who: &str) -> Result<Value, Refusal>;
-
-    /// Has a guest decide for a share of the sessions. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal>;
-
-    /// Has the canary decide for another share of the sessions. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    fn widen_canary(&self, share: Share, who: &str) -> Result<Value, Refusal>;
-
-    /// Ends the canary. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    fn end_canary(&self, who: &str) -> Result<Value, Refusal>;
-
-    /// Replaces the logic by the canary of this node. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal>;
-
-    /// Has a guest decide a share of the calls too. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// Why not; nothing changed.
-    fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal>;
-
-    /// What the shadow has found, or the last one.
-    fn shadow_report(&self) -> Value;
-
-    /// Ends the shadow. `who` is for the audit log.
-    ///
-    /// # Errors
-    ///
-    /// There is none.
-    fn end_shadow(&self, who: &str) -> Result<Value, Refusal>;
-}
-
-/// What was asked was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The guest is at fault.
-    #[error("{0}")]
-    BadGuest(String),
-    /// It cannot be done as things are.
-    #[error("{0}")]
-    Conflict(String),
-    /// It cannot be done at this moment: something else is under way. Try again.
-    #[error("{0}")]
-    Busy(String),
-}
-
-/// The admin API of one node.
+/// Admin API of one node.
 pub struct Admin {
     shared: Arc<Shared>,
     stopping: CancellationToken,
 }
 
 struct Shared {
-    controls: Arc<dyn AdminHost>,
+    host: Arc<dyn AdminHost>,
     token: Token,
     ready: AtomicBool,
 }
 
 impl Admin {
-    /// Not ready yet.
-    pub fn new(controls: Arc<dyn AdminHost>, token: Token) -> Self {
-        let shared = Arc::new(Shared { controls, token, ready: AtomicBool::new(false) });
+    /// Creates an API that is not ready yet.
+    pub fn new(host: Arc<dyn AdminHost>, token: Token) -> Self {
+        let shared = Arc::new(Shared { host, token, ready: AtomicBool::new(false) });
         Self { shared, stopping: CancellationToken::new() }
     }
 
-    /// Says whether clients are accepted.
+    /// Sets the answer of `/readyz`: whether the node accepts clients.
     pub fn set_ready(&self, ready: bool) {
         self.shared.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Serves until it is stopped.
+    /// Serves requests until [`stop`](Self::stop). Cancel safe: open connections break.
     pub async fn serve(&self, listener: TcpListener) {
         let authorised = Router::new()
             .route("/v1/status", get(status))
@@ -161,11 +76,11 @@ impl Admin {
         let stopping = self.stopping.clone();
         let served = axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await;
         if let Err(error) = served {
-            tracing::error!(%error, "admin API ended");
+            tracing::error!(%error, "admin API stopped");
         }
     }
 
-    /// Ends the server once requests under way are answered.
+    /// Stops the server once the requests under way are answered.
     pub fn stop(&self) {
         self.stopping.cancel();
     }
@@ -176,7 +91,7 @@ async fn authorise(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     if header.is_some_and(|header| shared.token.matches(header)) {
         return next.run(request).await;
     }
-    failure(StatusCode::UNAUTHORIZED, "the admin token is missing or wrong")
+    failure(StatusCode::UNAUTHORIZED, "admin token missing or wrong")
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -188,70 +103,83 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || Ok(shared.controls.status())).await
+    blocking(move || Ok(shared.host.status())).await
 }
 
-async fn herd_swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match SwapOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.herd_swap(&guest, &claimed(&headers), wish)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn herd_swap(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<SwapOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.herd_swap(&guest, &operator, options)).await)
 }
 
-async fn herd_roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.herd_roll_back(&claimed(&headers))).await
+async fn herd_roll_back(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.herd_roll_back(&operator)).await
 }
 
-async fn swap(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match SwapOptions::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.swap(&guest, &claimed(&headers), wish)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn swap(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<SwapOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.swap(&guest, &operator, options)).await)
 }
 
-async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.roll_back(&claimed(&headers))).await
+async fn roll_back(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.roll_back(&operator)).await
 }
 
-async fn begin_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match ShareWish::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.begin_canary(&guest, &claimed(&headers), wish)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn begin_canary(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<ShareOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.begin_canary(&guest, &operator, options)).await)
 }
 
-async fn widen_canary(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
-    match ShareWish::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.widen_canary(wish.share, &claimed(&headers))).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn widen_canary(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    Options(options): Options<ShareOptions>,
+) -> Response {
+    blocking(move || shared.host.widen_canary(options.share, &operator)).await
 }
 
-async fn end_canary(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.end_canary(&claimed(&headers))).await
+async fn end_canary(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.end_canary(&operator)).await
 }
 
-async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.promote_canary(&claimed(&headers), Promotion::OfThisNode)).await
+async fn promote(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.promote_canary(&operator, Promotion::OfThisNode)).await
 }
 
-async fn promote_in_herd(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.promote_canary(&claimed(&headers), Promotion::OfTheHerd)).await
+async fn promote_in_herd(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.promote_canary(&operator, Promotion::OfTheHerd)).await
 }
 
-async fn shadow(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, guest: Bytes) -> Response {
-    match ShareWish::parse(uri.query().unwrap_or_default()) {
-        Ok(wish) => blocking(move || shared.controls.shadow(&guest, &claimed(&headers), wish)).await,
-        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
-    }
+async fn shadow(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    options: Result<Options<ShareOptions>, BadQuery>,
+    guest: Bytes,
+) -> Result<Response, BadQuery> {
+    let Options(options) = options?;
+    Ok(blocking(move || shared.host.shadow(&guest, &operator, options)).await)
 }
 
 async fn shadow_report(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || Ok(shared.controls.shadow_report())).await
+    blocking(move || Ok(shared.host.shadow_report())).await
 }
 
-async fn end_shadow(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    blocking(move || shared.controls.end_shadow(&claimed(&headers))).await
+async fn end_shadow(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+    blocking(move || shared.host.end_shadow(&operator)).await
 }
 
 async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
@@ -261,8 +189,8 @@ async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static
         Ok(Err(Refusal::Conflict(why))) => failure(StatusCode::CONFLICT, &why),
         Ok(Err(Refusal::Busy(why))) => failure(StatusCode::SERVICE_UNAVAILABLE, &why),
         Err(error) => {
-            tracing::error!(%error, "an admin request panicked");
-            failure(StatusCode::INTERNAL_SERVER_ERROR, "the node failed; its log says why")
+            tracing::error!(%error, "admin request panicked");
+            failure(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node")
         }
     }
 }

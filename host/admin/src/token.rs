@@ -1,12 +1,28 @@
-//! The token: 256 random bits, made by the first node of a herd on a machine, read by the others and by the command
-//! line.
+//! Admin token: 256 random bits in a file. The first node of a herd on a machine creates it; the other nodes and the
+//! command line read it.
+//!
+//! Owns the file and its permissions. Bound: [`DIGITS`] hexadecimal digits.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Who holds it may do everything.
+use subtle::ConstantTimeEq;
+
+/// Bearer token of the admin API. Its holder may do everything that the API offers.
+///
+/// `Debug` does not show the token.
+///
+/// ```
+/// use herd_admin::{Token, TokenError};
+///
+/// let directory = tempfile::tempdir()?;
+/// assert!(matches!(Token::read(directory.path()), Err(TokenError::Missing(_))));
+/// let created = Token::read_or_create(directory.path())?;
+/// assert_eq!(Token::read(directory.path())?, created);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -16,34 +32,36 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// There is no token. The node does not start, or the command cannot reach it.
+/// The token cannot be read or created. A node does not start, or a command sends nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The file cannot be read or made.
+    /// The file or its directory cannot be read or created. The operator's system is at fault.
     #[error("{path}")]
     Io {
-        /// Which file or directory.
+        /// File or directory.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Others than its owner may read the file.
-    #[error("{0} can be read by others; it must have mode 0600: chmod 600 {0}")]
+    /// Other users than the owner may read the file. The token may have leaked.
+    #[error("{0} is readable by other users; it must have mode 0600: chmod 600 {0}")]
     Exposed(PathBuf),
-    /// The file is there and holds no token.
-    #[error("{0} holds no token; remove it and start the herd again")]
+    /// The content of the file is not a token.
+    #[error("{0} does not contain a token; remove it and start the herd again")]
     Malformed(PathBuf),
-    /// No node of this herd was started on this machine.
-    #[error("{0} is not there: has the herd been started on this machine, by this user?")]
+    /// The file does not exist: no node of this herd was started on this machine.
+    #[error("{0} does not exist; has this user started the herd on this machine?")]
     Missing(PathBuf),
 }
 
 impl Token {
-    /// Reads the token of a herd, or makes it if there is none. Nodes that start together agree on one.
+    /// Reads the token from the state directory of a herd, or creates it. Nodes that start together agree on one.
+    ///
+    /// Blocks on the file system.
     ///
     /// # Errors
     ///
-    /// See [`TokenError`].
+    /// Any [`TokenError`] but [`Missing`](TokenError::Missing).
     pub fn read_or_create(directory: &Path) -> Result<Self, TokenError> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
@@ -52,7 +70,8 @@ impl Token {
         std::fs::create_dir_all(directory).map_err(io(directory))?;
         let path = directory.join(FILE);
         if !path.exists() {
-            // A whole file under another name, then linked: nobody sees half a token, and the first one stays.
+            // Written under another name and then linked: no reader sees half a token, and of several nodes that start at
+            // the same time the first one wins, because a link never replaces a file.
             let draft = directory.join(format!("{FILE}.{}.{:016x}", std::process::id(), rand::random::<u64>()));
             let written = Self::write_new(&draft);
             let linked = written.and_then(|()| match std::fs::hard_link(&draft, &path) {
@@ -65,7 +84,9 @@ impl Token {
         Self::read(directory)
     }
 
-    /// Reads the token of a herd.
+    /// Reads the token from the state directory of a herd.
+    ///
+    /// Blocks on the file system.
     ///
     /// # Errors
     ///
@@ -82,23 +103,24 @@ impl Token {
             return Err(TokenError::Exposed(path));
         }
         let token = text.trim();
-        let right = token.len() == DIGITS && token.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if right { Ok(Self(token.into())) } else { Err(TokenError::Malformed(path)) }
+        let is_token = token.len() == DIGITS && token.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_token { Ok(Self(token.into())) } else { Err(TokenError::Malformed(path)) }
     }
 
-    /// Whether a request brought this token. Takes the same time wherever it differs.
+    /// Compares the `Authorization` header of a request with this token, in constant time: the time of a failure must not
+    /// tell how many digits were right.
     pub(super) fn matches(&self, header: &str) -> bool {
         let Some(token) = header.strip_prefix("Bearer ") else { return false };
-        let differences = token.bytes().zip(self.0.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-        token.len() == self.0.len() && differences == 0
+        token.as_bytes().ct_eq(self.0.as_bytes()).into()
     }
 
-    /// What a request has to bring.
+    /// Returns the `Authorization` header that a request needs.
     pub(super) fn header(&self) -> String {
         format!("Bearer {}", self.0)
     }
 
     fn write_new(path: &Path) -> io::Result<()> {
+        // Created with the mode, so that at no moment another user can open it; set again, because of the umask.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         let random: [u64; 4] = rand::random();
@@ -107,7 +129,9 @@ impl Token {
     }
 }
 
+/// Name of the file in the state directory of a herd.
 const FILE: &str = "admin.token";
+/// 256 bits in hexadecimal.
 const DIGITS: usize = 64;
 
 #[cfg(test)]
@@ -115,17 +139,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_node_makes_the_token_and_the_others_read_it() {
-        let directory = std::env::temp_dir().join(format!("herd-token-{:x}", rand::random::<u64>()));
+    fn token_is_created_once_and_must_be_private() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join("herd");
         assert!(matches!(Token::read(&directory), Err(TokenError::Missing(_))));
-        let made = Token::read_or_create(&directory).unwrap();
-        assert_eq!(Token::read_or_create(&directory).unwrap(), made);
-        assert!(made.matches(&made.header()));
-        assert!(!made.matches("Bearer ") && !made.matches(&made.header()[..40]) && !made.matches("x"));
+        let created = Token::read_or_create(&directory).unwrap();
+        assert_eq!(Token::read_or_create(&directory).unwrap(), created);
+        assert!(created.matches(&created.header()));
+        assert!(!created.matches("Bearer ") && !created.matches(&created.header()[..40]) && !created.matches("x"));
         let path = directory.join(FILE);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(Token::read(&directory), Err(TokenError::Exposed(_))));
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

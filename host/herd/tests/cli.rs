@@ -1,4 +1,4 @@
-//! The command line, as a person or a script meets it: what is printed where, and the exit code.
+//! Command line from outside: output, error output and exit code.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
@@ -18,13 +18,13 @@ fn help_names_every_command_and_the_first_steps() {
 }
 
 #[test]
-fn the_version_is_one_line_on_standard_output() {
+fn version_is_one_line_on_standard_output() {
     let version = Run::of(&["--version"]);
     assert_eq!((version.code, &*version.stdout), (0, concat!("herd ", env!("CARGO_PKG_VERSION"), "\n")));
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_exits_with_2() {
+fn invalid_command_line_exits_with_2() {
     for arguments in [&["nonsense"][..], &[], &["run"], &["swap"], &["up", "--nonsense"], &["send"]] {
         let run = Run::of(arguments);
         assert_eq!(run.code, 2, "{arguments:?}");
@@ -34,17 +34,17 @@ fn a_command_line_that_makes_no_sense_exits_with_2() {
 }
 
 #[test]
-fn a_failure_is_one_line_and_exits_with_1() {
+fn failure_is_one_line_and_exits_with_1() {
     let cases = [
-        (&["run", "Rilley"][..], "there is no node `Rilley`; did you mean `Riley`?"),
-        (&["send", "Nobody", "x"], "there is no node `Nobody`; known are Bernard, Campbell, Jaquez, Juzang, Riley"),
+        (&["run", "Rilley"][..], "unknown node `Rilley`; did you mean `Riley`?"),
+        (&["send", "Nobody", "x"], "unknown node `Nobody`; known are Bernard, Campbell, Jaquez, Juzang, Riley"),
         (&["--config", "/nowhere/herd.toml", "config"], "/nowhere/herd.toml: No such file or directory (os error 2)"),
         (&["--set", "sessions.idel_s=5", "config"], "unknown key `idel_s`; did you mean `idle_s`?"),
         (&["--set", "sessions", "config"], "--set sessions: write it as key=value, such as sessions.idle_s=5"),
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
         (
             &["--set", "state_dir=/nowhere", "status"],
-            "/nowhere/herd/admin.token is not there: has the herd been started on this machine, by this user?",
+            "/nowhere/herd/admin.token does not exist; has this user started the herd on this machine?",
         ),
         (&["swap", "/nowhere/guest.wasm"], "/nowhere/guest.wasm: No such file or directory (os error 2)"),
     ];
@@ -56,14 +56,14 @@ fn a_failure_is_one_line_and_exits_with_1() {
 }
 
 #[test]
-fn a_problem_in_the_file_is_named_with_its_line() {
+fn config_error_names_the_line_of_the_file() {
     let cases = [
         ("herd = \"x\"\n[sessions]\nidel_s = 5\n", "3: unknown key `idel_s`; did you mean `idle_s`?"),
         (
             "[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlinks = [\"Jaquez\"]\n",
-            " Riley links to `Jaquez`, which is no node",
+            " Riley links to `Jaquez`, which is not a node",
         ),
-        ("[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlink = \"0.0.0.0:2\"\n", " Riley takes links on 0.0.0.0:2"),
+        ("[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlink = \"0.0.0.0:2\"\n", " Riley accepts links on 0.0.0.0:2"),
         ("herd = \n", "1: "),
     ];
     for (index, (text, problem)) in cases.iter().enumerate() {
@@ -76,7 +76,7 @@ fn a_problem_in_the_file_is_named_with_its_line() {
 }
 
 #[test]
-fn the_configuration_that_is_printed_can_be_read_back() {
+fn config_output_can_be_read_back() {
     let first = Run::of(&["config", "--set", "drain.grace_s=7"]);
     assert_eq!(first.code, 0, "{}", first.stderr);
     let file = TemporaryFile::new("printed.toml", &first.stdout);
@@ -86,7 +86,7 @@ fn the_configuration_that_is_printed_can_be_read_back() {
 }
 
 #[test]
-fn the_environment_overrides_the_file_and_the_command_line_overrides_both() {
+fn config_is_overridden_by_the_environment_and_both_by_the_command_line() {
     let file = TemporaryFile::new("override.toml", "[drain]\ngrace_s = 1\n");
     let grace = |command: &mut Command| Run::new(command.args(["config", "--config", &file.path()])).stdout;
     assert!(grace(&mut herd()).contains("grace_s = 1\n"));
@@ -95,7 +95,7 @@ fn the_environment_overrides_the_file_and_the_command_line_overrides_both() {
     assert!(both.contains("grace_s = 3\n"));
 }
 
-/// What came of a command.
+/// Output of a command that has ended.
 struct Run {
     code: i32,
     stdout: String,
@@ -114,7 +114,7 @@ impl Run {
     }
 }
 
-/// The command, without what the environment of the test says to it.
+/// Returns the command, without variables for it in the environment of the test.
 fn herd() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_herd"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HERD_")) {
@@ -123,7 +123,7 @@ fn herd() -> Command {
     command
 }
 
-/// A file that is gone when the test is over.
+/// File that is removed at the end of a test.
 struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {

@@ -1,6 +1,7 @@
-//! The client's side of the line protocol: a client, recorded tracks walked through a herd, and load for benchmarks.
+//! Client side of the line protocol: a client, replay of recorded GPS tracks, and load for benchmarks.
 //!
-//! Knows nothing about the insides of a node.
+//! Works against any server of the protocol and knows nothing of how a node is built. Uses only loopback or what the caller
+//! names; opens no listener. Every wait has a timeout.
 
 pub mod bench;
 pub mod client;

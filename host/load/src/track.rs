@@ -1,6 +1,6 @@
-//! Recorded GPS tracks: reads the points of a GPX file and writes a place as the line protocol wants it.
+//! GPS tracks: reads the points of a GPX file, and formats locations for the line protocol.
 //!
-//! Knows nothing of herds. Bounds: a file of at most [`TRACK_BYTES_MAX`], which also bounds the points.
+//! Knows nothing of herds. Bound: [`TRACK_BYTES_MAX`] per file, which also bounds the number of points.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,63 +10,63 @@ use gpx::errors::GpxError;
 use jiff::Timestamp;
 use thiserror::Error;
 
-/// One fix of the recording.
+/// Point of a recorded track.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrackPoint {
     /// Degrees north of the equator, -90 to 90.
     pub latitude_degrees: f64,
     /// Degrees east of Greenwich, -180 to 180.
     pub longitude_degrees: f64,
-    /// When the device was there, in nanoseconds since 1970 (UTC), if it recorded that. Negative before 1970.
+    /// Recorded time in nanoseconds since the Unix epoch, if any. Negative before 1970.
     pub time_ns: Option<i128>,
 }
 
-/// Why a file gives no track. Nothing was read from it in any of the cases.
+/// A file cannot be read as a track.
 #[derive(Debug, Error)]
 pub enum TrackError {
-    /// The file is not there or may not be read.
+    /// The file does not exist or cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The file is over the limit.
+    /// The file exceeds the size limit.
     #[error("{} is larger than {bytes_max} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The limit.
+        /// Limit in bytes.
         bytes_max: u64,
     },
-    /// The file is not XML, not GPX, or GPX with an error in it, such as a place that is not on the globe.
+    /// The file is not XML, not GPX, or invalid GPX, such as one with a latitude over 90 degrees.
     #[error("{} is not a valid GPX file", path.display())]
     NotGpx {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the parser said.
+        /// Error of the parser.
         source: Box<GpxError>,
     },
-    /// The file is GPX but has no track, or an empty one. Routes and waypoints are plans and marks, not recordings.
+    /// The file has no track, or an empty one. Routes and waypoints do not count, because they are not recordings.
     #[error("{} has no track points", path.display())]
     NoPoints {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// A time is outside the years that the clock knows (-9999 to 9999).
-    #[error("track point {number} of {} has an impossible time", path.display())]
+    /// A time is outside the years -9999 to 9999.
+    #[error("track point {number} of {} has a time out of range", path.display())]
     Time {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Which point, from 1.
+        /// Number of the point, from 1.
         number: usize,
     },
 }
 
-/// Reads all points of all tracks and segments of a GPX 1.0 or 1.1 file, in the order they stand there.
+/// Reads the points of all tracks and segments of a GPX 1.0 or 1.1 file, in the order of the file.
 ///
-/// Blocks on the file system and parses on the spot: not for the threads of a node.
+/// Blocks on the file system and parses on the calling thread, so it must not be called on the workers of a node.
 ///
 /// # Errors
 ///
@@ -82,19 +82,19 @@ pub fn read_track(path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
     parse_track(&bytes, path)
 }
 
-/// Writes a place as ISO 6709 decimal degrees, latitude then longitude, six decimals (a tenth of a metre) and a sign
-/// each: `+34.068930-118.445127`.
-pub fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> String {
+/// Formats a location as ISO 6709 decimal degrees: latitude and longitude, each with a sign and six decimals (a tenth of a
+/// metre): `+34.068930-118.445127`.
+pub(crate) fn format_location(latitude_degrees: f64, longitude_degrees: f64) -> String {
     let mut text = String::with_capacity("+34.068930-118.445127".len());
     for degrees in [latitude_degrees, longitude_degrees] {
-        // Formatting rounds the exact binary value; multiplying by a million first would round twice.
+        // Formatting rounds the exact binary value once; a multiplication by a million before it would round twice.
         let number = format!("{degrees:+.6}");
         text.push_str(if number == "-0.000000" { "+0.000000" } else { &number });
     }
     text
 }
 
-/// Parses the text of a file; `path` is for the messages only.
+/// Parses the content of a file. `path` is for errors only.
 fn parse_track(bytes: &[u8], path: &Path) -> Result<Vec<TrackPoint>, TrackError> {
     let recording =
         gpx::read(bytes).map_err(|source| TrackError::NotGpx { path: path.to_owned(), source: Box::new(source) })?;
@@ -104,7 +104,7 @@ fn parse_track(bytes: &[u8], path: &Path) -> Result<Vec<TrackPoint>, TrackError>
         let number = index + 1;
         let (longitude_degrees, latitude_degrees) = fix.point().x_y();
         let time_ns = fix.time.map(nanoseconds).transpose();
-        let time_ns = time_ns.map_err(|ImpossibleTime| TrackError::Time { path: path.to_owned(), number })?;
+        let time_ns = time_ns.map_err(|TimeOutOfRange| TrackError::Time { path: path.to_owned(), number })?;
         points.push(TrackPoint { latitude_degrees, longitude_degrees, time_ns });
     }
     if points.is_empty() {
@@ -113,16 +113,17 @@ fn parse_track(bytes: &[u8], path: &Path) -> Result<Vec<TrackPoint>, TrackError>
     Ok(points)
 }
 
-struct ImpossibleTime;
+/// Time that a `Timestamp` cannot represent.
+struct TimeOutOfRange;
 
-/// Goes by way of text, exact to the nanosecond, so as not to name the crate whose clock types the parser uses.
-fn nanoseconds(time: gpx::Time) -> Result<i128, ImpossibleTime> {
-    let text = time.format().map_err(|_| ImpossibleTime)?;
-    let timestamp: Timestamp = text.parse().map_err(|_| ImpossibleTime)?;
+/// Converts a time through its text, which is exact to the nanosecond and avoids a dependency on the crate of the parser's times.
+fn nanoseconds(time: gpx::Time) -> Result<i128, TimeOutOfRange> {
+    let text = time.format().map_err(|_| TimeOutOfRange)?;
+    let timestamp: Timestamp = text.parse().map_err(|_| TimeOutOfRange)?;
     Ok(timestamp.as_nanosecond())
 }
 
-/// A day of fixes, one a second, is about 32 MB as a sports watch writes them (370 bytes each).
+/// Twice a day of points, one per second, at 370 bytes each as a sports watch writes them.
 const TRACK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[cfg(test)]
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_and_tracks_are_joined_in_order() {
+    fn track_joins_segments_in_order() {
         let points = parse(
             "<wpt lat=\"9\" lon=\"9\"/>\
              <trk><trkseg><trkpt lat=\"1\" lon=\"2\"><time>1970-01-01T00:00:01.000000001Z</time></trkpt></trkseg>\
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_said_with_its_name() {
+    fn track_errors_name_the_file() {
         let message = |result: Result<Vec<TrackPoint>, TrackError>| result.unwrap_err().to_string();
         let broken = |text: &str| message(parse_track(text.as_bytes(), Path::new("walk.gpx")));
         assert_eq!(broken(""), "walk.gpx is not a valid GPX file");
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_limit_is_refused() {
+    fn track_over_the_size_limit_is_refused() {
         let path = std::env::temp_dir().join(format!("herd-track-{}.gpx", std::process::id()));
         File::create(&path).and_then(|file| file.set_len(TRACK_BYTES_MAX + 1)).unwrap();
         let result = read_track(&path);
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_recorded_walk_is_read_whole() {
+    fn track_of_the_recorded_walk_is_complete() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/cerknicko-jezero.gpx");
         let points = read_track(Path::new(path)).unwrap();
         assert_eq!(points.len(), 296);
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_has_six_decimals_and_two_signs() {
+    fn location_has_six_decimals_and_two_signs() {
         assert_eq!(format_location(34.06893, -118.445127), "+34.068930-118.445127");
         assert_eq!(format_location(0.0, -0.0), "+0.000000+0.000000");
         assert_eq!(format_location(-0.000_000_4, -0.000_000_6), "+0.000000-0.000001");

@@ -5,7 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A share of calls: 1 % to 100 %, in whole numbers.
+use serde::{Deserialize, Serialize};
+
+/// A share of calls: 1 % to 100 %, in whole numbers. Serialized as its number of percent, in text.
 ///
 /// # Examples
 ///
@@ -19,7 +21,8 @@ use std::str::FromStr;
 /// assert!("0%".parse::<Share>().is_err());
 /// # Ok::<(), herd_model::BadShare>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Share(u8);
 
 /// A text is not a share. Holds the beginning of the text.
@@ -55,6 +58,20 @@ impl FromStr for Share {
             Ok(percent @ 1..=100) if plain => Ok(Self(percent)),
             _ => Err(BadShare(text.chars().take(TEXT_CHARS_MAX).collect())),
         }
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = BadShare;
+
+    fn try_from(text: String) -> Result<Self, BadShare> {
+        text.parse()
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.0.to_string()
     }
 }
 

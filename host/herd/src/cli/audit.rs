@@ -1,32 +1,34 @@
-//! `herd audit`: reads the audit logs of this machine's nodes, and checks them. Needs no running node.
+//! `herd audit`: verifies and prints the audit logs of the nodes on this machine. Needs no running node.
+//!
+//! Texts in a log come from operators and guests, so all of them are sanitized before they are printed.
 
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use herd_audit::{self as audit, Line, ReadError, Verified, sanitize, verify};
+use herd_sys::state_directory;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::table::Table;
 use crate::config::HerdConfig;
-use herd_audit::{self as audit, Line, ReadError, Verified, sanitize, verify};
-use herd_sys::state_directory;
 
 /// Arguments of `herd audit`.
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
-    /// Only this node. May be given several times. Without it: every node that has a log on this machine.
+    /// Only this node. Repeatable. Default: every node with a log on this machine.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
-    /// Prints every field, as JSON.
+    /// Print every field as JSON.
     #[arg(long)]
     json: bool,
-    /// Checks the logs and does not print the entries.
+    /// Verify the logs without printing their entries.
     #[arg(long)]
     verify_only: bool,
 }
 
-/// Shows what happened to the logic, oldest first, and says whether the logs are whole.
+/// Prints entries, oldest first, and a verdict on each log. Fails if a log is not intact.
 pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let directory = state_directory(config.state_dir.as_deref(), &config.herd)?.join(audit::DIRECTORY);
     let mut logs = Vec::new();
@@ -36,7 +38,7 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
         config.node(name)?;
         match verify(&directory, name) {
             Ok(log) => logs.push((name, log)),
-            // Other nodes may be on other machines.
+            // A missing log is an error only if it was asked for: other nodes may be on other machines.
             Err(error @ ReadError::Missing { .. }) if !args.node.is_empty() => bail!("{error}; {STARTED}"),
             Err(ReadError::Missing { .. }) => missing.push(name),
             Err(error) => return Err(error.into()),
@@ -69,13 +71,13 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
     }
 }
 
-/// The entries of all nodes in the order of their times; those of one node stay in their own.
+/// Merges the entries of all nodes by time, without reordering those of one node.
 fn table(logs: &[(&str, Verified)]) -> Table {
     let mut lines: Vec<(u64, &Line)> = Vec::new();
     for (_, log) in logs {
         let mut latest = 0;
         for line in &log.lines {
-            // A clock that was set back must not move a line before the one that it follows.
+            // A clock that was set back must not move an entry before its predecessor.
             latest = line.at_ns.max(latest);
             lines.push((latest, line));
         }
@@ -103,15 +105,15 @@ fn table(logs: &[(&str, Verified)]) -> Table {
     table
 }
 
-/// One line about a log.
+/// Describes the state of a log in one line.
 fn verdict(log: &Verified) -> String {
     let count = log.lines.len();
     if log.problem.is_some() {
-        return format!("{count} entries, NOT WHOLE");
+        return format!("{count} entries, NOT INTACT");
     }
-    let mut verdict = format!("{count} entries, whole");
+    let mut verdict = format!("{count} entries, intact");
     if let Some(first) = log.lines.first().map(|line| line.number).filter(|&first| first > 1) {
-        verdict.push_str(&format!(" from entry {first} on, older ones were removed to keep the log small"));
+        verdict.push_str(&format!(" from entry {first} on (older files were rotated away)"));
     }
     if let Some(head) = log.head {
         verdict.push_str(&format!("; head {} {}", head.count, head.hash));
@@ -140,4 +142,5 @@ fn as_json(log: &Verified, verify_only: bool) -> Value {
     value
 }
 
-const STARTED: &str = "has it been started on this machine, by this user?";
+/// Likely reason for a missing log.
+const STARTED: &str = "has this user started the herd on this machine?";

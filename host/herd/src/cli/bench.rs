@@ -1,4 +1,6 @@
-//! `herd bench`: loads nodes and reports.
+//! `herd bench`: puts load on nodes, or on any server of the line protocol, and reports rates and latencies.
+//!
+//! Only translates arguments to a plan; the load is that of `herd-load`.
 
 use std::io::IsTerminal;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,61 +9,61 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::HerdConfig;
-use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
 
 /// Arguments of `herd bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    /// Nodes to load. Without any, and without an address: every node of the herd.
+    /// Node to load. Repeatable. Default, without --address: every node of the herd.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
-    /// Addresses to load, of anything that speaks the line protocol.
+    /// Address of a server to load. Repeatable.
     #[arg(long, value_name = "HOST:PORT")]
     address: Vec<String>,
-    /// Connections in all.
+    /// Number of connections in total.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Commands under way per connection, in closed loop.
+    /// Closed loop: commands in flight per connection.
     #[arg(long, default_value_t = 1, conflicts_with = "rate")]
     pipeline: usize,
-    /// Open loop: commands a second in all, whether answers come or not. Without it: closed loop.
+    /// Open loop: commands per second in total, whether or not answers arrive. Default: closed loop.
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
-    /// A new connection for each command.
+    /// Closed loop: a new connection for each command.
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
     connection_per_command: bool,
-    /// Parts of each kind of command.
+    /// Proportions of the kinds of commands, such as iamat=90,whatsat=5,invalid=5.
     #[arg(long, default_value = "iamat=100")]
     mix: Mix,
-    /// How many clients the commands are about.
+    /// Number of clients that the commands are about.
     #[arg(long, default_value_t = 100_000)]
     clients: u64,
-    /// How often each of them: uniform, cyclic or zipf.
+    /// Distribution of commands over clients: uniform, cyclic or zipf.
     #[arg(long, default_value = "uniform")]
     distribution: Distribution,
-    /// Threads that make the load.
+    /// Number of threads that generate load.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Seconds before measuring begins.
+    /// Seconds of load before measurement begins.
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     warm_up: f64,
-    /// Seconds of measuring.
+    /// Seconds of measurement.
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     duration: f64,
-    /// Prints the report as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Loads and reports. Fails if an answer was wrong or a connection broke.
+/// Runs a load and prints its report. Fails if an answer was wrong or a connection broke.
 pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let plan = Plan {
         addresses: addresses(config, args)?,
         connections: args.connections,
-        rhythm: match args.rate {
+        mode: match args.rate {
             Some(rate) if rate > 0.0 => Loop::Open { rate },
             Some(_) => anyhow::bail!("--rate must be more than 0"),
             None => Loop::Closed { pipeline: args.pipeline.max(1) },
@@ -78,8 +80,8 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
         let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %").ok();
         ProgressBar::new(1000).with_style(style.unwrap_or_else(ProgressStyle::default_bar))
     });
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a thousand")]
-    let progress = bar.as_ref().map(|bar| |part: f64| bar.set_position((part * 1000.0) as u64));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction, in thousandths")]
+    let progress = bar.as_ref().map(|bar| |fraction: f64| bar.set_position((fraction * 1000.0) as u64));
     let report = run(&plan, progress.as_ref().map(|progress| progress as &(dyn Fn(f64) + Sync)))?;
     if let Some(bar) = bar {
         bar.finish_and_clear();
@@ -92,6 +94,7 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Resolves the addresses to load.
 fn addresses(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for node in &args.node {
@@ -99,7 +102,7 @@ fn addresses(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Vec<Socket
     }
     for address in &args.address {
         let resolved = address.to_socket_addrs().with_context(|| address.clone())?.next();
-        addresses.push(resolved.with_context(|| format!("{address} has no address"))?);
+        addresses.push(resolved.with_context(|| format!("{address} resolves to no address"))?);
     }
     if addresses.is_empty() {
         addresses.extend(config.nodes.values().map(|node| node.client));

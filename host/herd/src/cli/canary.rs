@@ -1,87 +1,92 @@
-//! `herd swap --canary` and `herd canary`: a candidate that decides for a share of the sessions.
+//! `herd canary` and `herd swap --canary`: a candidate that decides for a share of the sessions.
+//!
+//! A canary is started on every addressed node or on none. Which sessions it gets, and when it ends by itself, is up to the
+//! nodes.
 
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use herd_admin::{AdminClientError, Promotion, ShareOptions};
+use herd_model::Share;
+use serde_json::{Map, Value};
 
-use super::nodes::{NodesArgs, say_each};
-use super::operate::{ask_each, ask_one, generation, herd_told, text, told};
+use super::answers::print_herd_swap;
+use super::format::Format;
+use super::json_text::{generation, text};
+use super::nodes::{NodesArgs, ask_each, ask_first};
 use super::table::Table;
 use crate::config::HerdConfig;
-use herd_admin::{AdminClientError, Promotion, ShareWish};
-use herd_model::Share;
 
 /// Arguments of `herd canary`.
 #[derive(Debug, Args)]
 pub(super) struct CanaryArgs {
     #[command(subcommand)]
-    what: What,
+    command: CanaryCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Shows the canary of each node, how many calls it has decided, and how often it faulted.
+enum CanaryCommand {
+    /// Show the canary of each node: how many calls it decided, and how many of them faulted.
     Report(NodesArgs),
-    /// Has it decide for another share of the sessions. Those that it decides for stay with it if the share is wider.
+    /// Change the share of the sessions. When it grows, the sessions that the canary already has stay with it.
     Widen {
-        /// The share: 1% to 100%.
+        /// New share, 1% to 100%.
         share: Share,
         #[command(flatten)]
         nodes: NodesArgs,
     },
-    /// Has it decide for everybody: a swap of the herd to it, as `herd swap` does one.
+    /// Swap the herd to the canary, as `herd swap` would.
     Promote(NodesArgs),
-    /// Ends it: the active generation decides for its sessions again.
+    /// End the canary. The active generation decides for its sessions again.
     Cancel(NodesArgs),
 }
 
-/// Has a guest decide for a share of the sessions: on every node that answers, or on none if one refuses.
+/// Starts a canary on every node that answers, or on none if one refuses.
 pub(super) fn begin(
     config: &HerdConfig,
     nodes: &[String],
     guest: &[u8],
-    wish: ShareWish,
-    as_json: bool,
+    options: ShareOptions,
+    format: Format,
 ) -> anyhow::Result<ExitCode> {
-    let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, guest.to_vec(), wish).await)?;
-    let refused = |(_, answer): &(_, Result<Value, AdminClientError>)| {
+    let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, guest.to_vec(), options).await)?;
+    // A node that is down does not prevent a canary on the others; one that refuses the guest does.
+    let refused = |answer: &Result<Value, AdminClientError>| {
         matches!(answer, Err(AdminClientError::Refused(_) | AdminClientError::Busy(_)))
     };
-    if answers.iter().any(refused) {
-        let begun: Vec<String> =
-            answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(name, _)| name.clone()).collect();
+    if answers.iter().any(|(_, answer)| refused(answer)) {
+        let begun: Vec<String> = answers.successes().map(|(name, _)| name.to_string()).collect();
         if !begun.is_empty() {
             ask_each(config, &begun, async |client, node| client.end_canary(node).await)?;
         }
-        answers.retain(|answer| refused(answer));
+        answers.0.retain(|(_, answer)| refused(answer));
     }
-    say_each(&answers, as_json, ROLE, &format!("decides for {} of the sessions", wish.share))
+    answers.print_candidates(format, ROLE, &format!("decides for {} of the sessions", options.share))
 }
 
 /// Shows, widens, promotes or cancels a canary.
 pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<ExitCode> {
-    match &args.what {
-        What::Report(args) => report(config, args),
-        What::Widen { share, nodes } => {
+    match &args.command {
+        CanaryCommand::Report(args) => report(config, args),
+        CanaryCommand::Widen { share, nodes } => {
             let answers = ask_each(config, &nodes.node, async |client, node| client.widen_canary(node, *share).await)?;
-            say_each(&answers, nodes.json, ROLE, &format!("decides for {share} of the sessions"))
+            answers.print_candidates(nodes.format(), ROLE, &format!("decides for {share} of the sessions"))
         }
-        What::Promote(args) if args.node.is_empty() => {
-            let promoted =
-                ask_one(config, async |client, node| client.promote_canary(node, Promotion::OfTheHerd).await)?;
-            herd_told(&promoted, args.json, "serving")
+        CanaryCommand::Promote(args) if args.node.is_empty() => {
+            let answer =
+                ask_first(config, async |client, node| client.promote_canary(node, Promotion::OfTheHerd).await)?;
+            print_herd_swap(&answer, args.format(), "serving")
         }
-        What::Promote(args) => {
+        CanaryCommand::Promote(args) => {
             let answers = ask_each(config, &args.node, async |client, node| {
                 client.promote_canary(node, Promotion::OfThisNode).await
             })?;
-            told(&answers, args.json, "serving")
+            answers.print_swaps(args.format(), "serving")
         }
-        What::Cancel(args) => {
+        CanaryCommand::Cancel(args) => {
             let answers = ask_each(config, &args.node, async |client, node| client.end_canary(node).await)?;
-            say_each(&answers, args.json, ROLE, "decides for nobody any more")
+            answers.print_candidates(args.format(), ROLE, "canary ended")
         }
     }
 }
@@ -89,29 +94,28 @@ pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<E
 fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
     let mut nodes = Table::new(&["node", "guest", "share", "decided", "rescued"]);
-    let mut canaries = serde_json::Map::new();
-    for (name, answer) in &answers {
+    let mut canaries = Map::new();
+    for (name, answer) in answers.iter() {
         let Ok(status) = answer else {
-            nodes.row([name.as_str(), "down"]);
+            nodes.row([name, "down"]);
             continue;
         };
         let canary = &status["generations"]["canary"];
-        canaries.insert(name.clone(), canary.clone());
+        canaries.insert(name.to_string(), canary.clone());
         if canary.is_null() {
-            nodes.row([name.as_str(), "none"]);
+            nodes.row([name, "none"]);
             continue;
         }
         let share = format!("{} %", canary["share_percent"]);
         let counts = ["decided", "rescued"].map(|count| text(&canary[count]));
-        nodes.row([name.clone(), generation(&canary["candidate"]), share].into_iter().chain(counts));
+        nodes.row([name.to_string(), generation(&canary["candidate"]), share].into_iter().chain(counts));
     }
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&canaries)?);
-    } else {
-        say_on!("{nodes}");
+    match args.format() {
+        Format::Json => say!("{}", serde_json::to_string_pretty(&canaries)?),
+        Format::Text => say_on!("{nodes}"),
     }
-    if canaries.is_empty() { bail!("no node answers") } else { Ok(ExitCode::SUCCESS) }
+    if canaries.is_empty() { bail!("no node answers; is the herd running?") } else { Ok(ExitCode::SUCCESS) }
 }
 
-/// What the answers of nodes call it.
+/// Key of the canary in the answers of nodes.
 const ROLE: &str = "canary";

@@ -1,30 +1,40 @@
-//! The command line: parses, runs one command, and turns what goes wrong into one line and an exit code.
+//! Command line: parses the arguments, runs one command, and turns a failure into one line and an exit code.
 //!
-//! Answers go to standard output, logs and progress to standard error. Exit codes: 0 for success, 1 for a failure, 2 for
-//! a command line that makes no sense.
+//! Answers go to standard output, logs and progress to standard error. Exit codes: 0 for success, 1 for a failure, 2 for an
+//! invalid command line.
+//!
+//! One file per command; what commands share is in files named after it. The texts of `--help` are the doc comments of the
+//! arguments. Commands reach nodes only through their sockets, except `up` and `run`, which start them.
 
-/// Prints a line to standard output; ends quietly when whoever reads it has had enough.
-macro_rules! say {
-    ($($text:tt)*) => { $crate::cli::say(format_args!("{}\n", format_args!($($text)*))) };
-}
+#[macro_use]
+mod stdout;
 
-/// Like [`say!`], without the newline.
-macro_rules! say_on {
-    ($($text:tt)*) => { $crate::cli::say(format_args!($($text)*)) };
-}
-
-mod ask;
+mod answers;
 mod audit;
 mod bench;
 mod canary;
-mod check;
-mod log;
+mod client_runtime;
+mod config;
+mod feed;
+mod format;
+mod guest_file;
+mod inspect;
+mod json_text;
+mod logging;
 mod nodes;
-mod operate;
+mod rollback;
+mod run;
+mod send;
 mod serve;
 mod shadow;
+mod shadow_totals;
+mod signals;
 mod status;
+mod swap;
 mod table;
+mod test;
+mod transcript_file;
+mod up;
 mod watch;
 
 use std::path::PathBuf;
@@ -34,9 +44,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{ConfigError, HerdConfig, Sources, load};
 
-/// Runs an application server herd: nodes that take clients' location reports, flood them to one another, and answer from
-/// any of them where a client is and what is near it. The logic is a WebAssembly component that can be replaced while
-/// clients stay connected.
+/// Application server herd: nodes that accept location reports of clients, flood them to one another, and answer from any
+/// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced
+/// while clients stay connected.
 #[derive(Debug, Parser)]
 #[command(name = "herd", version, about, long_about = None, disable_help_subcommand = true, after_help = FIRST_STEPS)]
 struct Cli {
@@ -46,79 +56,79 @@ struct Cli {
     command: Command,
 }
 
-/// What every command takes.
+/// Arguments of every command.
 #[derive(Clone, Debug, Args)]
 struct Common {
-    /// The file that describes the herd. Without it: the five-node herd on 127.0.0.1.
+    /// Configuration file of the herd. Default: the five-node herd on 127.0.0.1.
     #[arg(long, short, global = true, env = "HERD_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sets one key of the configuration, such as sessions.idle_s=60. May be given several times.
+    /// Set a key of the configuration, such as sessions.idle_s=60. Repeatable.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// What is logged: error, warn, info, debug or trace, or a filter such as info,guest=debug.
+    /// Log level (error, warn, info, debug or trace) or filter, such as info,guest=debug.
     #[arg(long, global = true, env = "HERD_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
-    /// Logs as JSON, one object a line.
+    /// Log in JSON, one object per line.
     #[arg(long, global = true)]
     log_json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the whole herd in this process.
+    /// Run the whole herd in this process.
     ///
-    /// Prints `herd ready` once every node accepts clients and every link is up. SIGTERM or ctrl-c drains: no new
-    /// sessions, replies go out, links say goodbye; a second signal skips the wait.
-    Up(serve::UpArgs),
-    /// Runs one node. Prints `NODE ready` once it accepts clients.
-    Run(serve::RunArgs),
-    /// Sends lines to a node, as a client would, and prints the answers.
-    Send(ask::SendArgs),
-    /// Walks a recorded GPS track through the herd, and checks that every report is visible at every node.
-    Feed(ask::FeedArgs),
-    /// Shows nodes, generations, records, digests and links.
+    /// Prints `herd ready` once every node accepts clients and every link is up. SIGTERM or ctrl-c drains: no new sessions,
+    /// pending replies are sent, links are closed in order. A second signal skips the wait.
+    Up(up::UpArgs),
+    /// Run one node. Prints `NODE ready` once it accepts clients.
+    Run(run::RunArgs),
+    /// Send lines to a node, as a client would, and print the answers.
+    Send(send::SendArgs),
+    /// Replay a recorded GPS track, and check that every report becomes visible at every node.
+    Feed(feed::FeedArgs),
+    /// Show nodes, generations, records, digests and links.
     Status(status::StatusArgs),
-    /// Replaces the logic while clients stay connected.
+    /// Replace the logic while clients stay connected.
     ///
-    /// The guest is compiled, checked and rehearsed on every node while the old generation serves, and serves when all nodes
-    /// that can be reached are ready; if one refuses, nothing changes and the stage and the reason are printed. A node that
-    /// is away takes it up when it is back. The generation before stays, for `herd rollback`.
-    Swap(operate::SwapArgs),
-    /// Goes back to the generation before the last swap. A second rollback undoes the first.
+    /// Every node compiles, checks and rehearses the guest while the active generation serves, and activates it once all nodes
+    /// that can be reached are ready. If one refuses, nothing changes, and the stage and the reason are printed. An absent node
+    /// applies the swap when it is back. The generation before is kept for `herd rollback`.
+    Swap(swap::SwapArgs),
+    /// Return to the generation before the last swap. A second rollback undoes the first.
     Rollback(nodes::NodesArgs),
-    /// Shows, widens, promotes or cancels a canary.
+    /// Show, widen, promote or cancel a canary.
     ///
-    /// `herd swap GUEST --canary SHARE` begins one: the guest decides for a share of the sessions, the same ones for as long as
-    /// they last. What it faults on is decided by the active generation; if that happens too often it ends by itself.
+    /// `herd swap GUEST --canary SHARE` starts one: the guest decides for a share of the sessions, each for as long as it lasts.
+    /// The active generation decides the inputs on which the canary faults. Too many faults end the canary.
     Canary(canary::CanaryArgs),
-    /// Shows what a guest that shadows would have decided in another way, or ends the shadow.
+    /// Show what a shadow would have decided differently, or end it.
     ///
-    /// `herd swap GUEST --shadow SHARE` begins one: the guest decides a share of the calls too, after they were answered, and
-    /// nothing comes of what it decides but counts and examples. A swap ends it.
+    /// `herd swap GUEST --shadow SHARE` starts one: the guest also decides a share of the calls, after they were answered. Its
+    /// decisions have no effect but counts and examples of differences. A swap ends it.
     Shadow(shadow::ShadowArgs),
-    /// Shows what happened to the logic of this machine's nodes: every swap and rollback, who asked, and what came of it.
+    /// Verify and print the audit logs of the nodes on this machine: every swap and rollback, who requested it, and its outcome.
     ///
-    /// Reads the files, so nodes need not run. Every line holds the hash of the one before; if one was changed, removed, put
-    /// in or moved, or if lines are missing at the end, the exit code is 1 and the line is named. The hash of the head,
-    /// noted somewhere else, pins all that came before it.
+    /// Reads the files, so nodes need not run. Every line contains the hash of the one before. If a line was changed, removed,
+    /// inserted or moved, or if lines are missing at the end, the exit code is 1 and the line is named. To pin everything
+    /// before it, note the hash of the head elsewhere.
     Audit(audit::AuditArgs),
-    /// Says what a guest imports and exports, and whether this host can run it.
-    Inspect(check::InspectArgs),
-    /// Runs transcripts against a guest, without sockets, and shows what differs.
-    Test(check::TestArgs),
-    /// Loads nodes, or anything that speaks the line protocol, and reports rates and times.
+    /// Show imports and exports of a guest, and whether this host can run it.
+    Inspect(inspect::InspectArgs),
+    /// Run transcripts against a guest, without sockets, and show differences.
+    Test(test::TestArgs),
+    /// Put load on nodes, or on any server of the line protocol, and report rates and latencies.
     ///
-    /// Closed loop by default: the next command when an answer is there. With --rate, open loop: times count from when a
-    /// command was to be sent, so a stall counts for every command that it held up.
+    /// Closed loop by default: the next command is sent when an answer arrives. With --rate, open loop: latency counts from the
+    /// time at which a command was due, so a stall counts for every command that it delayed.
     Bench(bench::BenchArgs),
-    /// Checks the configuration, and prints the one that is in effect, with every default.
+    /// Check the configuration, and print it with every default.
     ///
-    /// Whatever would keep a node from starting is found: unknown keys, addresses that clash, a missing secret, a setting
-    /// that the guest does not take.
+    /// Finds everything that would keep a node from starting: unknown keys, addresses that clash, a missing secret, a setting
+    /// that the guest refuses.
     Config,
 }
 
-/// Runs the command of this process.
+/// Runs the command that the arguments of this process name, and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -137,30 +147,31 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    log::start(&cli.common.log, cli.common.log_json)?;
+    logging::start(&cli.common.log, cli.common.log_json)?;
     let common = &cli.common;
     match cli.command {
-        Command::Up(args) => serve::up(&common.config()?, &args),
-        Command::Run(args) => serve::run(&common.config()?, &args),
-        Command::Send(args) => ask::send(&common.config()?, args),
-        Command::Feed(args) => ask::feed(&common.config()?, args),
+        Command::Up(args) => up::up(&common.config()?, &args),
+        Command::Run(args) => run::run(&common.config()?, &args),
+        Command::Send(args) => send::send(&common.config()?, args),
+        Command::Feed(args) => feed::feed(&common.config()?, args),
         Command::Status(args) => status::status(&common.config()?, &args),
-        Command::Swap(args) => operate::swap(&common.config()?, &args),
-        Command::Rollback(args) => operate::rollback(&common.config()?, &args),
+        Command::Swap(args) => swap::swap(&common.config()?, &args),
+        Command::Rollback(args) => rollback::rollback(&common.config()?, &args),
         Command::Canary(args) => canary::canary(&common.config()?, &args),
         Command::Shadow(args) => shadow::shadow(&common.config()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
-        Command::Inspect(args) => check::inspect(&common.config()?, &args),
-        Command::Test(args) => check::test(&common.config()?, &args),
+        Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
+        Command::Test(args) => test::test(&common.config()?, &args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
-        Command::Config => check::config(&common.config()?),
+        Command::Config => config::config(&common.config()?),
     }
 }
 
 impl Common {
+    /// Loads the configuration from the file, the environment and `--set`.
     fn config(&self) -> Result<HerdConfig, ConfigError> {
         load(&Sources {
-            // An empty variable is how scripts unset one.
+            // Scripts unset a variable by making it empty.
             file: self.config.clone().filter(|file| !file.as_os_str().is_empty()),
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -170,19 +181,7 @@ impl Common {
     }
 }
 
-/// Prints to standard output. A reader that left, such as `head`, is no failure of ours.
-fn say(text: std::fmt::Arguments<'_>) {
-    use std::io::Write;
-    if std::io::stdout().lock().write_fmt(text).is_err() {
-        std::process::exit(0);
-    }
-}
-
-/// A runtime for commands that are clients: one thread does.
-fn client_runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
+/// Example at the end of `herd --help`.
 const FIRST_STEPS: &str = "\
 First steps, in two terminals:
   herd up

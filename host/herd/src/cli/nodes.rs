@@ -1,32 +1,102 @@
-//! What commands have in common that are for some nodes or for all: their arguments, and what they say of each node.
+//! Requests to nodes through their admin APIs.
+//!
+//! Owns which nodes a command addresses, and in what order. Knows nothing of the requests, nor of how answers are printed.
+//! Bounds: one request per node at a time; the limits of time are those of [`AdminClient`].
 
-use std::process::ExitCode;
+use std::net::SocketAddr;
 
+use anyhow::bail;
 use clap::Args;
+use futures_util::future::join_all;
+use herd_admin::{AdminClient, AdminClientError, Token};
+use herd_sys::state_directory;
+use serde_json::Value;
 
-use super::operate::{Answers, failures, generation, print_json, text};
+use super::answers::Answers;
+use super::client_runtime::client_runtime;
+use super::format::Format;
+use crate::config::HerdConfig;
 
-/// Which nodes, and how their answers are printed.
+/// Arguments of commands for some nodes or all.
 #[derive(Debug, Args)]
 pub(super) struct NodesArgs {
-    /// Only this node. May be given several times. Without it: every node of the herd.
+    /// Only this node. Repeatable. Default: every node of the herd.
     #[arg(long, value_name = "NODE")]
     pub(super) node: Vec<String>,
-    /// Prints what the nodes say, as JSON.
+    /// Print the answers of the nodes as JSON.
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
-/// Says of each node what its canary or shadow, whose name in the answers is `role`, does.
-pub(super) fn say_each(answers: &Answers, as_json: bool, role: &str, what: &str) -> anyhow::Result<ExitCode> {
-    if as_json {
-        return print_json(answers);
+impl NodesArgs {
+    pub(super) fn format(&self) -> Format {
+        Format::of_flag(self.json)
     }
-    for (name, answer) in answers {
-        if let Ok(answer) = answer {
-            let candidate = &answer[role]["candidate"];
-            say!("{name}: generation {}, {}, {what}", generation(candidate), text(&candidate["name"]));
+}
+
+/// Creates a client with the token from the state directory of the herd.
+///
+/// # Errors
+///
+/// No herd was started here by this user, or the token cannot be read.
+pub(super) fn admin_client(config: &HerdConfig) -> anyhow::Result<AdminClient> {
+    let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
+    Ok(AdminClient::new(token)?)
+}
+
+/// Sends a request about the whole herd to the first node that can be reached, and returns its answer.
+///
+/// # Errors
+///
+/// No node can be reached, or the one that was refused.
+pub(super) fn ask_first(
+    config: &HerdConfig,
+    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Value> {
+    let client = admin_client(config)?;
+    client_runtime()?.block_on(ask_first_with(&client, config, request))
+}
+
+/// Does the same as [`ask_first`] with a client of the caller. Not cancel safe: the node completes what it has received.
+pub(super) async fn ask_first_with(
+    client: &AdminClient,
+    config: &HerdConfig,
+    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Value> {
+    for name in config.node_names() {
+        // Only a node that was not reached is passed over: any other failure may leave a swap under way, and a second
+        // request would start another.
+        match request(client, config.node(name)?.admin_address()).await {
+            Err(AdminClientError::Unreachable(_)) => {}
+            answer => return Ok(answer?),
         }
     }
-    failures(answers)
+    bail!("no node of the herd answers; is the herd running?")
+}
+
+/// Sends a request to each of the named nodes at once, or to all nodes if none is named.
+///
+/// # Errors
+///
+/// A name is unknown, or the token cannot be read, and nothing was sent. Failures of nodes are in the answers.
+pub(super) fn ask_each(
+    config: &HerdConfig,
+    names: &[String],
+    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Answers> {
+    let mut names = names.to_vec();
+    if names.is_empty() {
+        names = config.node_names().into_iter().map(ToString::to_string).collect();
+    }
+    let mut admins = Vec::new();
+    for name in names {
+        let admin = config.node(&name)?.admin_address();
+        admins.push((name, admin));
+    }
+    let client = admin_client(config)?;
+    let requests = admins.into_iter().map(async |(name, admin)| {
+        let answer = request(&client, admin).await;
+        (name, answer)
+    });
+    Ok(Answers(client_runtime()?.block_on(join_all(requests))))
 }

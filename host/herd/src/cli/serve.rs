@@ -1,76 +1,76 @@
-//! `herd up` and `herd run`: nodes until a signal.
+//! Nodes from their start to the end of their drain, for `herd up` and `herd run`.
+//!
+//! Owns the workers, the runtime for everything that is not a session or a link, and the reaction to signals. What a node
+//! consists of is known to [`Node`]. Bounds: [`LINKS_MAX`] until all links are up, and the grace period for a drain.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
 use futures_util::future::{join_all, try_join_all};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use super::watch::Watch;
-use crate::DEFAULT_GUEST;
-use crate::config::HerdConfig;
-use crate::node::Node;
 use herd_admin::Token;
 use herd_runtime::Engine;
 use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
 
-/// Arguments of `herd up`.
-#[derive(Debug, Args)]
-pub(super) struct UpArgs {
-    /// Swaps to the component in this file now and whenever its content changes. It need not be there yet. Content that
-    /// cannot serve is said once, and what served before goes on.
-    #[arg(long, value_name = "FILE")]
-    watch: Option<PathBuf>,
+use super::guest_file::read_guest;
+use super::signals::Signals;
+use super::watch::Watch;
+use crate::DEFAULT_GUEST;
+use crate::config::HerdConfig;
+use crate::node::Node;
+
+/// Nodes to run in this process.
+pub(super) struct Serving<'a> {
+    pub(super) config: &'a HerdConfig,
+    pub(super) names: &'a [String],
+    /// Subject of the line `... ready`.
+    pub(super) label: &'a str,
+    pub(super) ready_when: ReadyWhen,
+    /// File that the herd follows.
+    pub(super) watched: Option<&'a Path>,
 }
 
-/// Arguments of `herd run`.
-#[derive(Debug, Args)]
-pub(super) struct RunArgs {
-    /// The name of the node.
-    node: String,
-    /// Swaps to the component in this file now and whenever its content changes. It need not be there yet.
-    #[arg(long, value_name = "FILE")]
-    watch: Option<PathBuf>,
+/// Condition for the line `... ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadyWhen {
+    /// Every node accepts clients.
+    Accepting,
+    /// Every node accepts clients, and every link is up.
+    Linked,
 }
 
-/// Runs every node of the herd.
-pub(super) fn up(config: &HerdConfig, args: &UpArgs) -> anyhow::Result<ExitCode> {
-    let names: Vec<String> = config.node_names().into_iter().map(ToString::to_string).collect();
-    serve(config, &names, "herd", true, args.watch.as_deref())
-}
-
-/// Runs one node.
-pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCode> {
-    config.node(&args.node)?;
-    serve(config, std::slice::from_ref(&args.node), &args.node, false, args.watch.as_deref())
-}
-
-fn serve(
-    config: &HerdConfig,
-    names: &[String],
-    what: &str,
-    wait_for_links: bool,
-    watched: Option<&Path>,
-) -> anyhow::Result<ExitCode> {
-    raise_file_limit();
-    if config.runtime.workers > 0 {
-        worker::set_count(config.runtime.workers);
+impl Serving<'_> {
+    /// Runs the nodes until a signal, and drains them.
+    ///
+    /// # Errors
+    ///
+    /// A node did not start, or links did not come up in time. Nothing is left running.
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        raise_file_limit();
+        if self.config.runtime.workers > 0 {
+            worker::set_count(self.config.runtime.workers);
+        }
+        // Sessions and links run on the workers; the admin API and everything else have this thread to themselves.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+        let workers = Workers::start().context("cannot start worker threads")?;
+        let served = runtime.block_on(self.serve(&workers));
+        // A task that does not end, such as a DNS look-up, must not delay the exit.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        served
     }
-    // What is not of a session or a link, such as the admin API, has this thread to itself.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    let workers = Workers::start().context("cannot start worker threads")?;
-    let served = runtime.block_on(async {
+
+    async fn serve(self, workers: &Workers) -> anyhow::Result<ExitCode> {
+        // Before the nodes start, so that a signal during the start is not lost.
         let mut signals = Signals::new().context("cannot listen for signals")?;
-        let nodes = start(config, names, &workers).await?;
-        let mut watch = watched.map(|file| Watch::start(file, &nodes));
+        let nodes = self.start(workers).await?;
+        let mut watch = self.watched.map(|file| Watch::start(file, &nodes));
+        let waits_for_links = self.ready_when == ReadyWhen::Linked;
         let ready = async {
-            if wait_for_links {
+            if waits_for_links {
                 join_all(nodes.iter().map(Node::linked)).await;
             }
             if let Some(watch) = &mut watch {
@@ -80,12 +80,15 @@ fn serve(
         let is_ready = tokio::select! {
             () = ready => true,
             () = signals.next() => false,
-            () = tokio::time::sleep(LINKS_MAX), if wait_for_links => anyhow::bail!("links are not up after {LINKS_MAX:?}; the log says why"),
+            () = tokio::time::sleep(LINKS_MAX), if waits_for_links => {
+                anyhow::bail!("links are not up after {LINKS_MAX:?}; see the log")
+            }
         };
         if is_ready {
-            println!("{what} ready");
+            println!("{} ready", self.label);
             signals.next().await;
         }
+        // A swap during the drain would only hold it up.
         drop(watch);
         tracing::info!("draining; a second signal skips the wait");
         tokio::select! {
@@ -93,53 +96,33 @@ fn serve(
             () = signals.next() => tracing::warn!("stopped without waiting"),
             _ = join_all(nodes.iter().map(Node::drain)) => {}
         }
-        anyhow::Ok(ExitCode::SUCCESS)
-    });
-    // A task that does not end, such as a look-up of a name, must not hold up the exit.
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    served
-}
-
-async fn start(config: &HerdConfig, names: &[String], workers: &Workers) -> anyhow::Result<Vec<Node>> {
-    let state = state_directory(config.state_dir.as_deref(), &config.herd)?;
-    let token = Token::read_or_create(&state)?;
-    let guest: Arc<[u8]> = match &config.guest {
-        Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?.into(),
-        None => DEFAULT_GUEST.into(),
-    };
-    let engine = Engine::with_code_cache(config.runtime.limits(), &state.join("code"))?;
-    let starting = names.iter().map(|name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers));
-    Ok(try_join_all(starting).await?)
-}
-
-/// What ends a node.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(ExitCode::SUCCESS)
     }
 
-    /// Waits for the next. Cancel safe.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+    async fn start(&self, workers: &Workers) -> anyhow::Result<Vec<Node>> {
+        let config = self.config;
+        let state = state_directory(config.state_dir.as_deref(), &config.herd)?;
+        let token = Token::read_or_create(&state)?;
+        let guest: Arc<[u8]> = match &config.guest {
+            Some(path) => read_guest(path)?.into(),
+            None => DEFAULT_GUEST.into(),
+        };
+        // One engine for all nodes, so that a guest is compiled once.
+        let engine = Engine::with_code_cache(config.runtime.limits(), &state.join("code"))?;
+        let start = |name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers);
+        Ok(try_join_all(self.names.iter().map(|name| start(name.as_str()))).await?)
     }
 }
 
-/// Sessions are files to the system, and its usual limit of 1024 is far below ours.
+/// Raises the soft limit of open files to the hard limit: every session is a file descriptor, and the usual soft limit of 1024
+/// is far below the default for sessions.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 
-/// All nodes are in this process, so links come up at once or never.
+/// Longest wait for links of `herd up`. All nodes are in this process, so links come up within a second or never.
 const LINKS_MAX: Duration = Duration::from_secs(30);

@@ -1,59 +1,63 @@
-//! `herd status`: what the nodes are doing, and what a person should look at.
+//! `herd status`: a table of nodes, a table of links, and faults that need a person.
+//!
+//! Detects faults that need the view of several nodes or of the configuration; the others come from the nodes. Texts of
+//! other operators are sanitized.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use herd_audit::sanitize;
 use serde_json::Value;
 
-use super::operate::{ask_each, failures, generation, print_json, short, text};
+use super::json_text::{generation, short, text};
+use super::nodes::ask_each;
 use super::table::Table;
 use crate::config::HerdConfig;
-use herd_audit::sanitize;
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Only this node. May be given several times.
+    /// Only this node. Repeatable. Default: every node of the herd.
     #[arg(long, value_name = "NODE")]
     node: Vec<String>,
-    /// Prints everything the nodes say, as JSON.
+    /// Print the full status of the nodes as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Shows what the nodes are doing.
+/// Prints the status of nodes. Fails if a node does not answer.
 pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
     if args.json {
-        return print_json(&answers);
+        return answers.print_json();
     }
-    let up: Vec<&Value> = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).collect();
+    let up: Vec<&Value> = answers.successes().map(|(_, status)| status).collect();
     let mut nodes = Table::new(&[
         "node",
         "generation",
         "guest",
         "previous",
-        "beside",
+        "candidate",
         "records",
         "digest",
         "sessions",
-        "aside",
+        "quarantined",
         "faults",
     ]);
     let mut links = Table::new(&["link", "state", "queued", "dropped", "round trip", "clock ahead", "last error"]);
-    for (name, answer) in &answers {
+    for (name, answer) in answers.iter() {
         let Ok(status) = answer else {
-            nodes.row([name.as_str(), "down"]);
+            nodes.row([name, "down"]);
             continue;
         };
         let (active, previous) = (&status["generations"]["active"], &status["generations"]["previous"]);
         nodes.row([
-            name.clone(),
+            name.to_string(),
             generation(active),
             text(&active["name"]),
             if previous.is_null() { "-".into() } else { generation(previous) },
-            beside(&status["generations"]),
+            candidate(&status["generations"]),
             text(&status["records"]["keys"]),
             short(&status["records"]["digest"]),
             text(&status["sessions"]["open"]),
@@ -88,17 +92,17 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
     if !faults.is_empty() {
         say_on!("\n{faults}");
     }
-    failures(&answers)
+    answers.exit_code()
 }
 
-/// What a person should look at.
+/// Lists faults that need a person, a line each.
 fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
     let mut faults = String::new();
     let digests: Vec<&Value> = nodes.iter().map(|node| &node["records"]["digest"]).collect();
     if digests.windows(2).any(|pair| pair[0] != pair[1]) {
-        let _ = writeln!(faults, "nodes hold different records: reports are on their way, or a node missed some");
+        let _ = writeln!(faults, "records differ between nodes: reports are under way, or a node missed some");
     }
-    // A clock that is wrong by more than half the tolerance lets late reports win.
+    // Two clocks that differ by more than half the tolerance can let an older report win.
     let tolerance_s = config.logic.get("tolerance_s").and_then(as_seconds).unwrap_or(TOLERANCE_S);
     for node in nodes {
         let audit = &node["audit"];
@@ -109,23 +113,26 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
         let (name, herd) = (text(&node["node"]), &node["herd"]);
         if let Some(why) = herd["back"][&name].as_str() {
             let number = text(&herd["swap"]["number"]);
-            let _ = writeln!(faults, "swap fault: {name} went back from swap {number} of the herd by itself: {why}");
+            let _ = writeln!(faults, "swap fault: {name} rolled back swap {number} of the herd by itself: {why}");
         } else if herd["applied"] != herd["swap"]["number"] && !herd["swap"].is_null() {
             let number = text(&herd["swap"]["number"]);
-            let _ = writeln!(faults, "swap fault: {name} has not taken up swap {number} of the herd yet");
+            let _ = writeln!(faults, "swap fault: {name} has not applied swap {number} of the herd yet");
         }
         if let Some(why) = herd["ended"].as_str() {
             let _ =
-                writeln!(faults, "swap fault: {name} takes part in no swap of the herd until it is restarted: {why}");
+                writeln!(faults, "swap fault: {name} takes no part in swaps of the herd until it is restarted: {why}");
         }
         if let Some(error) = herd["memory_error"].as_str() {
-            let _ = writeln!(faults, "swap fault: {name} forgets what it swapped to at a restart: {error}");
+            let _ = writeln!(
+                faults,
+                "swap fault: {name} cannot store its generations and would lose them at a restart: {error}"
+            );
         }
         if node["generations"]["unconvertible"].as_u64().is_some_and(|count| count > 0) {
             let (name, count) = (text(&node["node"]), text(&node["generations"]["unconvertible"]));
             let _ = writeln!(
                 faults,
-                "forms: {name} could not show its guest a record {count} times, because no guest there converts it"
+                "form fault: {name} withheld a record from its guest {count} times, because no guest on the node can convert it"
             );
         }
         for link in node["links"].as_array().into_iter().flatten() {
@@ -139,9 +146,9 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
     faults
 }
 
-/// The candidate that decides beside the active generation, if one does.
-fn beside(generations: &Value) -> String {
-    let share = |what: &str, digest: &Value, share: &Value| format!("{what} {} {share} %", short(digest));
+/// Describes the canary or shadow of a node, or returns `-`.
+fn candidate(generations: &Value) -> String {
+    let share = |role: &str, digest: &Value, share: &Value| format!("{role} {} {share} %", short(digest));
     let (canary, shadow) = (&generations["canary"], &generations["shadow"]);
     if !canary.is_null() {
         share("canary", &canary["candidate"]["digest"], &canary["share_percent"])
@@ -152,10 +159,11 @@ fn beside(generations: &Value) -> String {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "seconds of a tolerance")]
+/// Reads a number of seconds as the guest does: an integer, a float or a string.
+#[allow(clippy::cast_precision_loss, reason = "a tolerance is far below 2^52 seconds")]
 fn as_seconds(value: &toml::Value) -> Option<f64> {
     value.as_float().or_else(|| Some(value.as_integer()? as f64)).or_else(|| value.as_str()?.parse().ok())
 }
 
-/// What the default logic uses when nothing is configured.
+/// Default of `tolerance_s` in the default logic.
 const TOLERANCE_S: f64 = 60.0;

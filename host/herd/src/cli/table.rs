@@ -1,8 +1,8 @@
-//! Columns for a terminal.
+//! Tables for a terminal.
 
 use std::fmt;
 
-/// Rows under headings, each column as wide as it needs to be.
+/// Rows below headings, with columns as wide as their widest cell.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -12,11 +12,12 @@ impl Table {
         Self { rows: vec![headings.iter().map(ToString::to_string).collect()] }
     }
 
-    /// There is nothing under the headings.
+    /// Returns true if there is no row below the headings.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.len() == 1
     }
 
+    /// Appends a row, which may have fewer cells than there are headings.
     pub(super) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
@@ -31,6 +32,7 @@ impl fmt::Display for Table {
         let widths: Vec<usize> = (0..self.rows[0].len()).map(width).collect();
         for row in &self.rows {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            // Without trailing blanks, so that output can be compared and copied.
             writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())

@@ -1,20 +1,25 @@
-//! What must hold across keys.
+//! Checks across keys, and ranges of numbers.
+//!
+//! Sees a configuration that already has the right types, and no file: places are added by the caller. Touches neither
+//! sockets nor the file system.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::problem::hint;
-use super::{HerdConfig, NodeConfig};
 use herd_model::limits::NODE_NAME_BYTES_MAX;
 
-/// Checks a configuration that has the right shape.
+use super::herd_config::HerdConfig;
+use super::node_config::NodeConfig;
+use super::suggestion::suggestion;
+
+/// Checks a configuration.
 ///
 /// # Errors
 ///
-/// The first problem, in words.
+/// The first problem, as text for the operator.
 pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     if config.nodes.is_empty() {
-        return Err("there are no nodes; leave `[nodes]` out for the five-node herd".into());
+        return Err("no node is configured; leave out `[nodes]` for the five-node herd".into());
     }
     for (name, node) in &config.nodes {
         check_name(name)?;
@@ -24,7 +29,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     check_ranges(config)?;
     let several = config.nodes.len() > 1;
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
-        return Err("`traffic_log` must have {node} in it, or several nodes write into one file".into());
+        return Err("`traffic_log` must contain {node}, or several nodes would write to one file".into());
     }
     if config.places.sources.is_empty() {
         return Err("`places.sources` is empty; `[\"embedded\"]` needs no key and no network".into());
@@ -32,7 +37,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// Numbers that would freeze a node at one end, or overflow at the other.
+/// Checks that no number would freeze a node, at the low end, or overflow, at the high end.
 fn check_ranges(config: &HerdConfig) -> Result<(), String> {
     let HerdConfig { sessions, links, records, runtime, drain, .. } = config;
     let ranges = [
@@ -62,13 +67,13 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let right =
+    let is_valid =
         !name.is_empty() && name.len() <= NODE_NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_graphic());
-    if right {
+    if is_valid {
         return Ok(());
     }
     Err(format!(
-        "`{name}` is no name for a node; it must be 1 to {NODE_NAME_BYTES_MAX} printable ASCII characters without blanks"
+        "`{name}` is not a valid node name; it must be 1 to {NODE_NAME_BYTES_MAX} printable ASCII characters without spaces"
     ))
 }
 
@@ -79,7 +84,7 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
         }
         if !config.nodes.contains_key(other) {
             let others = config.nodes.keys().filter(|known| *known != name);
-            return Err(format!("{name} links to `{other}`, which is no node{}", hint(other, others)));
+            return Err(format!("{name} links to `{other}`, which is not a node{}", suggestion(other, others)));
         }
     }
     let port = node.client.port();
@@ -93,13 +98,15 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
     let link = node.link_address();
     if !link.ip().is_loopback() {
         return Err(format!(
-            "{name} takes links on {link}, which is not loopback; links are not encrypted yet, so set `nodes.{name}.link` to \"127.0.0.1:{}\"",
+            "{name} accepts links on {link}, which is not loopback; links are not encrypted yet, so set `nodes.{name}.link` to \"127.0.0.1:{}\"",
             link.port()
         ));
     }
     let admin = node.admin_address();
     if !admin.ip().is_loopback() {
-        return Err(format!("the admin API of {name} is on {admin}; it binds to loopback only"));
+        return Err(format!(
+            "the admin API of {name} is on {admin}, which is not loopback; set `nodes.{name}.admin` to an address of 127.0.0.0/8"
+        ));
     }
     Ok(())
 }
@@ -118,6 +125,6 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// What one read takes.
+/// Size of the input buffer of a session, which has to hold a whole line.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 const YEAR_S: u64 = 365 * 24 * 3600;

@@ -1,25 +1,40 @@
-//! Reads the configuration: the file, then the environment, then the command line.
+//! Loading: reads the file, applies the environment and then the command line, and checks the result.
+//!
+//! The sources are merged as TOML tables before deserialization, so that an unknown key is found wherever it comes from.
+//! Bound: the file is read whole.
 
 use std::path::{Path, PathBuf};
 
+use herd_upstreams::SecretSource;
 use toml::{Table, Value};
 
-use super::problem::ConfigError;
-use super::{HerdConfig, check};
-use herd_upstreams::SecretSource;
+use super::check;
+use super::error::ConfigError;
+use super::herd_config::HerdConfig;
 
-/// Where values come from.
+/// Sources of a configuration. Each overrides the one before it.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The file. None: only defaults.
+    /// Path of the file. None: only defaults.
     pub file: Option<PathBuf>,
-    /// Variables of the environment. Those that start with `HERD__` set a key: `HERD__SESSIONS__IDLE_S=5`.
+    /// Variables of the environment, as name and value. Those that start with `HERD__` set a key: `HERD__SESSIONS__IDLE_S=5`.
+    /// The others are ignored.
     pub environment: Vec<(String, String)>,
-    /// `key=value` from the command line: `sessions.idle_s=5`.
+    /// Assignments from the command line, as `key=value`: `sessions.idle_s=5`.
     pub set: Vec<String>,
 }
 
-/// Reads, merges and checks.
+/// Loads a configuration: reads, merges and checks its sources.
+///
+/// ```
+/// use herd::config::{Sources, load};
+///
+/// let set = vec!["sessions.idle_s=60".into(), "nodes.Riley.client=127.0.0.1:0".into()];
+/// let config = load(&Sources { set, ..Sources::default() })?;
+/// assert_eq!(config.sessions.idle_s, 60);
+/// assert_eq!(config.nodes.len(), 5);
+/// # Ok::<(), herd::config::ConfigError>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -58,7 +73,7 @@ pub fn load(sources: &Sources) -> Result<HerdConfig, ConfigError> {
 }
 
 impl HerdConfig {
-    /// Makes relative paths relative to the file that they stand in, wherever the node is started.
+    /// Resolves relative paths against the directory of the file, so that they do not depend on the current directory.
     fn resolve_paths(&mut self, directory: &Path) {
         for path in [&mut self.guest, &mut self.state_dir].into_iter().flatten() {
             *path = directory.join(&path);
@@ -78,14 +93,14 @@ impl HerdConfig {
     }
 }
 
-/// Sets one value. Names that are there already are found whatever their case, because the environment is upper case.
+/// Sets one value. Matches existing names without regard to case, because variables of the environment are upper case.
 fn set(table: &mut Table, path: &[String], value: &str, origin: &str) -> Result<(), ConfigError> {
     let Some((last, parents)) = path.split_last().filter(|(last, _)| !last.is_empty()) else {
-        return Err(ConfigError::general(format!("{origin}: there is no key")));
+        return Err(ConfigError::general(format!("{origin}: the key is empty")));
     };
     let mut table = table;
     if parents.first().is_some_and(|first| first == "nodes") && !table.contains_key("nodes") {
-        // A change to one node of the five must not do away with the others.
+        // Without the defaults in the table, a change to one of the five nodes would remove the other four.
         let defaults =
             Value::try_from(HerdConfig::default().nodes).map_err(|error| ConfigError::general(error.to_string()))?;
         table.insert("nodes".into(), defaults);
@@ -94,7 +109,7 @@ fn set(table: &mut Table, path: &[String], value: &str, origin: &str) -> Result<
         let name = existing(table, parent);
         table = match table.entry(name).or_insert_with(|| Value::Table(Table::new())) {
             Value::Table(inner) => inner,
-            _ => return Err(ConfigError::general(format!("{origin}: `{parent}` is a value and has no keys in it"))),
+            _ => return Err(ConfigError::general(format!("{origin}: `{parent}` is a value, not a table"))),
         };
     }
     let name = existing(table, last);
@@ -106,12 +121,13 @@ fn existing(table: &Table, name: &str) -> String {
     table.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned().unwrap_or_else(|| name.to_string())
 }
 
-/// As TOML would read it, and as a string where that is not TOML: nobody quotes on a command line.
+/// Parses a value as TOML, or else takes it as a string, so that strings need no quotes on a command line.
 fn parse_value(value: &str) -> Value {
     let parsed = format!("value = {value}").parse::<Table>();
     parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.into()))
 }
 
+/// Prefix of variables that set a key. A single underscore is for other variables, such as `HERD_CONFIG`.
 const PREFIX: &str = "HERD__";
 
 #[cfg(test)]
@@ -127,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typo_names_the_nearest_key_and_its_line() {
+    fn unknown_key_is_reported_with_its_line_and_the_nearest_key() {
         let error = parse("herd = \"x\"\n[sessions]\n\nidel_s = 5\n").unwrap_err();
         assert_eq!(error, "herd.toml:4: unknown key `idel_s`; did you mean `idle_s`?");
         let error = parse("[sesions]\n").unwrap_err();
@@ -135,17 +151,17 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_kind_names_its_key() {
+    fn value_of_the_wrong_type_is_reported_with_its_key() {
         let error = parse("[sessions]\nidle_s = \"long\"\n").unwrap_err();
         assert!(error.starts_with("herd.toml:2: `sessions.idle_s`: invalid type"), "{error}");
     }
 
     #[test]
-    fn a_link_to_a_node_that_does_not_exist_is_found() {
+    fn link_to_an_unknown_node_is_refused() {
         let error = parse(
             "[nodes.Riley]\nclient = \"127.0.0.1:1\"\nlinks = [\"Jaques\"]\n[nodes.Jaquez]\nclient = \"127.0.0.1:2\"\n",
         );
-        assert_eq!(error.unwrap_err(), "Riley links to `Jaques`, which is no node; did you mean `Jaquez`?");
+        assert_eq!(error.unwrap_err(), "Riley links to `Jaques`, which is not a node; did you mean `Jaquez`?");
     }
 
     #[test]
@@ -165,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_to_one_node_of_the_five_leaves_the_others() {
+    fn override_of_one_default_node_keeps_the_others() {
         let environment = vec![("HERD__NODES__RILEY__CLIENT".into(), "127.0.0.1:1".into())];
         let set = vec!["nodes.Campbell.client=127.0.0.1:2".into()];
         let config = load(&Sources { file: None, environment, set }).unwrap();
@@ -174,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_would_freeze_or_overflow_are_refused() {
+    fn numbers_out_of_range_are_refused() {
         for (setting, error) in [
             ("sessions.idle_s=0", "`sessions.idle_s` is 0; it must be 1 to 31536000"),
             (
@@ -193,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_herd_has_its_six_links() {
+    fn default_herd_has_five_nodes_and_six_links() {
         let config = load(&Sources::default()).unwrap();
         let count: usize = config.nodes.keys().map(|name| config.neighbours(name).len()).sum();
         assert_eq!((config.node_names()[0], config.nodes.len(), count), ("Riley", 5, 12));

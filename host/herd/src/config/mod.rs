@@ -1,235 +1,26 @@
-//! The configuration: one file describes the whole herd, and every node reads the same one.
+//! Configuration of a herd: one file describes every node, and all nodes read the same file.
 //!
-//! Owns the shape, the defaults and the checks. Values come from the file, then the environment, then the command
-//! line; an unknown key is an error that names the nearest known one. Nothing here opens a socket.
+//! Owns the format, the defaults and the checks. Values come from the file, then the environment, then the command line;
+//! the later source wins. An unknown key is an error that suggests the nearest known one. Nothing here opens a socket or
+//! starts a thread. No value changes while a node runs: a change takes effect at its restart.
+//!
+//! Every number is bounded in [`check`], at the low end where a node would freeze, at the high end where it would overflow.
 
 mod check;
 mod defaults;
+mod drain_config;
+mod error;
+mod herd_config;
 mod load;
-mod problem;
+mod node_config;
+mod places_config;
+mod runtime_config;
+mod suggestion;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-
-use herd_peers::LinkLimits;
-use herd_replication::RecordLimits;
-use herd_runtime::{Limits, SwapLimits};
-use herd_sessions::SessionLimits;
-use herd_upstreams::UpstreamsConfig;
-
-pub use load::{Sources, load};
-pub use problem::ConfigError;
-
-/// The configuration of a herd.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HerdConfig {
-    /// The name of the herd. Nodes of different herds refuse each other's links. Default `herd`.
-    pub herd: String,
-    /// Where the admin token and other state lives. Default: `$STATE_DIRECTORY`, `$XDG_STATE_HOME/herd` or
-    /// `~/.local/state/herd`, and in it a directory of the herd's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state_dir: Option<PathBuf>,
-    /// The component that decides. Default: the one that is built into the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guest: Option<PathBuf>,
-    /// A file for every line that a node received and sent; `{node}` is replaced by its name. Default: none. It may
-    /// lose lines when the disk is slower than the clients, and says how many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub traffic_log: Option<String>,
-    /// The nodes, by name. Default: the five-node herd.
-    pub nodes: BTreeMap<String, NodeConfig>,
-    /// What is passed to the guest. The default logic knows `tolerance_s` and `close_after_reply`.
-    pub logic: toml::Table,
-    /// Where places come from.
-    pub places: PlacesConfig,
-    /// HTTP services that guests may ask, by name.
-    pub upstreams: UpstreamsConfig,
-    /// What clients may take.
-    pub sessions: SessionLimits,
-    /// What links may take.
-    pub links: LinkLimits,
-    /// How much is kept.
-    pub records: RecordLimits,
-    /// What guests may take.
-    pub runtime: RuntimeConfig,
-    /// What is asked of a guest that is swapped in.
-    pub swap: SwapLimits,
-    /// How a node stops.
-    pub drain: DrainConfig,
-}
-
-/// One node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NodeConfig {
-    /// Where clients connect, such as `127.0.0.1:15415`.
-    pub client: SocketAddr,
-    /// Where other nodes connect. Loopback only, until links are encrypted. Default: 1000 above the client port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<SocketAddr>,
-    /// Where the admin API listens. Loopback only. Default: 127.0.0.1, 2000 above the client port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admin: Option<SocketAddr>,
-    /// Its neighbours. A link goes both ways, whichever side lists it.
-    #[serde(default)]
-    pub links: Vec<String>,
-}
-
-impl NodeConfig {
-    /// Where other nodes connect.
-    #[must_use]
-    pub fn link_address(&self) -> SocketAddr {
-        self.link.unwrap_or_else(|| above(self.client, 1000))
-    }
-
-    /// Where the admin API listens.
-    #[must_use]
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin.unwrap_or_else(|| {
-            let mut address = above(self.client, 2000);
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-            address
-        })
-    }
-}
-
-fn above(mut address: SocketAddr, ports: u16) -> SocketAddr {
-    // Port 0 means any free one, and stays so.
-    if address.port() != 0 {
-        address.set_port(address.port().wrapping_add(ports));
-    }
-    address
-}
-
-/// Where places come from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PlacesConfig {
-    /// Upstreams to ask in turn, until one answers. Default `["embedded"]`.
-    pub sources: Vec<String>,
-}
-
-impl Default for PlacesConfig {
-    fn default() -> Self {
-        Self { sources: vec!["embedded".into()] }
-    }
-}
-
-/// What guests may take.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RuntimeConfig {
-    /// Worker threads. Default 0: one per processor.
-    pub workers: usize,
-    /// Milliseconds of processor time per call. Default 10. Raised, a guest that loops holds a worker for longer.
-    pub deadline_ms: u64,
-    /// MiB of memory per instance, of which there is one per worker, generation and node. Default 16.
-    pub memory_mib_max: usize,
-}
-
-impl Default for RuntimeConfig {
-    fn default() -> Self {
-        Self { workers: 0, deadline_ms: 10, memory_mib_max: 16 }
-    }
-}
-
-impl RuntimeConfig {
-    /// As the engine wants it.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits {
-            deadline: Duration::from_millis(self.deadline_ms.max(1)),
-            memory_bytes_max: self.memory_mib_max.max(1) << 20,
-        }
-    }
-}
-
-/// How a node stops.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DrainConfig {
-    /// Seconds for sessions to finish and links to say goodbye. A second signal skips the wait. Default 10.
-    pub grace_s: u64,
-}
-
-impl Default for DrainConfig {
-    fn default() -> Self {
-        Self { grace_s: 10 }
-    }
-}
-
-impl HerdConfig {
-    /// A node by name.
-    ///
-    /// # Errors
-    ///
-    /// There is none of that name; the error has the nearest.
-    pub fn node(&self, name: &str) -> Result<&NodeConfig, ConfigError> {
-        self.nodes.get(name).ok_or_else(|| {
-            ConfigError::general(format!("there is no node `{name}`{}", problem::hint(name, self.nodes.keys())))
-        })
-    }
-
-    /// With the addresses that follow from others written out.
-    #[must_use]
-    pub fn resolved(&self) -> Self {
-        let mut resolved = self.clone();
-        for node in resolved.nodes.values_mut() {
-            (node.link, node.admin) = (Some(node.link_address()), Some(node.admin_address()));
-        }
-        resolved
-    }
-
-    /// The names of the nodes, in the order of their client addresses.
-    #[must_use]
-    pub fn node_names(&self) -> Vec<&str> {
-        let mut names: Vec<(&SocketAddr, &str)> =
-            self.nodes.iter().map(|(name, node)| (&node.client, name.as_str())).collect();
-        names.sort_unstable();
-        names.into_iter().map(|(_, name)| name).collect()
-    }
-
-    /// The neighbours of a node, whichever side lists the link.
-    #[must_use]
-    pub fn neighbours(&self, name: &str) -> Vec<(String, SocketAddr)> {
-        let listed = |from: &str, to: &str| self.nodes.get(from).is_some_and(|node| node.links.iter().any(|n| n == to));
-        let neighbours = self.nodes.iter().filter(|(other, _)| listed(name, other) || listed(other, name));
-        neighbours.map(|(other, node)| (other.clone(), node.link_address())).collect()
-    }
-
-    /// What is passed to the guest on a node: the `[logic]` table, flat, and what the host adds.
-    #[must_use]
-    pub fn settings(&self, node: &str) -> herd_sdk::Settings {
-        let mut table = Vec::new();
-        for (name, value) in &self.logic {
-            flatten(&mut table, name, value);
-        }
-        table.push(("places.sources".into(), self.places.sources.join(",")));
-        table.sort_unstable();
-        herd_sdk::Settings { node: node.into(), table }
-    }
-}
-
-fn flatten(into: &mut Vec<(String, String)>, name: &str, value: &toml::Value) {
-    match value {
-        toml::Value::Table(table) => {
-            for (inner, value) in table {
-                flatten(into, &format!("{name}.{inner}"), value);
-            }
-        }
-        value => into.push((name.into(), text(value))),
-    }
-}
-
-fn text(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.clone(),
-        toml::Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
-        value => value.to_string(),
-    }
-}
+pub use self::drain_config::DrainConfig;
+pub use self::error::ConfigError;
+pub use self::herd_config::HerdConfig;
+pub use self::load::{Sources, load};
+pub use self::node_config::NodeConfig;
+pub use self::places_config::PlacesConfig;
+pub use self::runtime_config::RuntimeConfig;

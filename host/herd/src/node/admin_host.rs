@@ -1,9 +1,12 @@
-//! The node, as its operators see it: the admin API and `--watch` end here.
+//! Adapter for the admin API: operations of this node for the admin server and for `--watch`.
+//!
+//! Owns the audit entries about canaries, shadows and swaps that no node took part in; the activation sequence itself is in
+//! `swap`. Knows no HTTP. Calls block, on threads where they may.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use herd_admin::{AdminHost, Promotion, Refusal, ShareWish};
+use herd_admin::{AdminHost, Promotion, Refusal, ShareOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::{Digest, Share, SwapOptions};
 use herd_peers::Peers;
@@ -18,7 +21,7 @@ use super::audit_events::entry;
 use super::sessions_host::SessionsAdapter;
 use super::swap::{Cause, NodeSwap};
 
-/// Swaps this node by itself or asks the rollout to swap the herd, and reads the status of every part.
+/// Swaps this node alone or coordinates a swap of the herd, and collects the status of every part.
 pub(super) struct AdminAdapter {
     pub(super) node: String,
     pub(super) swap: Arc<NodeSwap>,
@@ -54,10 +57,10 @@ impl AdminHost for AdminAdapter {
         })
     }
 
-    fn swap(&self, guest: &[u8], who: &str, options: SwapOptions) -> Result<Value, Refusal> {
-        let cause = Cause { who, ends: "ended by a swap" };
-        let refused = |error| self.swap.refused(who, Digest::of(guest), &error);
-        // An operator who finds another candidate under way is told so at once.
+    fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
+        let cause = Cause { who: operator, ends: "ended by a swap" };
+        let refused = |error| self.swap.refused(operator, Digest::of(guest), &error);
+        // Without a wait for a candidate under way: the operator is told of it at once and can decide.
         let candidate = self.swap.prepare(guest, options, cause, Duration::ZERO).map_err(refused)?;
         let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
         self.rollout.serving_changed(Some(guest));
@@ -67,66 +70,67 @@ impl AdminHost for AdminAdapter {
         }
     }
 
-    fn roll_back(&self, who: &str) -> Result<Value, Refusal> {
-        let active = self.swap.roll_back(who, || self.rollout.serving_changed(None)).map_err(|error| {
-            self.swap.events.audit.append(Entry::new(who, audit::Stage::RolledBack).refused(&error.to_string()));
+    fn roll_back(&self, operator: &str) -> Result<Value, Refusal> {
+        let active = self.swap.roll_back(operator, || self.rollout.serving_changed(None)).map_err(|error| {
+            self.swap.events.audit.append(Entry::new(operator, audit::Stage::RolledBack).refused(&error.to_string()));
             Refusal::Conflict(error.to_string())
         })?;
         Ok(json!({ "node": self.node, "active": active }))
     }
 
-    fn herd_swap(&self, guest: &[u8], who: &str, options: SwapOptions) -> Result<Value, Refusal> {
+    fn herd_swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
-        let entry = || Entry::new(who, audit::Stage::Candidate).digest(&digest);
-        self.outcome(self.rollout.swap(guest, options, who), entry)
+        let entry = || Entry::new(operator, audit::Stage::Candidate).digest(&digest);
+        self.outcome(self.rollout.swap(guest, options, operator), entry)
     }
 
-    fn herd_roll_back(&self, who: &str) -> Result<Value, Refusal> {
-        self.outcome(self.rollout.roll_back(who), || Entry::new(who, audit::Stage::RolledBack))
+    fn herd_roll_back(&self, operator: &str) -> Result<Value, Refusal> {
+        self.outcome(self.rollout.roll_back(operator), || Entry::new(operator, audit::Stage::RolledBack))
     }
 
-    fn begin_canary(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
+    fn begin_canary(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
         let digest = Digest::of(guest);
-        self.swap.events.candidate_requested(guest, digest, who);
-        let begun = self.swap.generations.begin_canary(guest, wish.share, wish.swap);
-        let canary =
-            begun.map_err(|error| self.swap.events.refused(who, &digest.to_string(), audit::Stage::Canary, &error))?;
+        self.swap.events.candidate_requested(guest, digest, operator);
+        let begun = self.swap.generations.begin_canary(guest, options.share, options.swap);
+        let canary = begun
+            .map_err(|error| self.swap.events.refused(operator, &digest.to_string(), audit::Stage::Canary, &error))?;
         let candidate = &canary.candidate;
-        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation is a canary");
-        let why = format!("decides for {} of the sessions", wish.share);
-        self.swap.events.audit.append(entry(who, audit::Stage::Canary, candidate).because(&why));
+        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %options.share, "canary started");
+        let why = format!("decides for {} of the sessions", options.share);
+        self.swap.events.audit.append(entry(operator, audit::Stage::Canary, candidate).because(&why));
         Ok(json!({ "node": self.node, "canary": canary }))
     }
 
-    fn widen_canary(&self, share: Share, who: &str) -> Result<Value, Refusal> {
+    fn widen_canary(&self, share: Share, operator: &str) -> Result<Value, Refusal> {
         let canary = self.swap.generations.widen_canary(share).map_err(|error| Refusal::Conflict(error.to_string()))?;
-        let why = format!("decides for {share} of the sessions from now on");
-        self.swap.events.audit.append(entry(who, audit::Stage::Canary, &canary.candidate).because(&why));
+        let why = format!("share changed: decides for {share} of the sessions");
+        self.swap.events.audit.append(entry(operator, audit::Stage::Canary, &canary.candidate).because(&why));
         Ok(json!({ "node": self.node, "canary": canary }))
     }
 
-    fn end_canary(&self, who: &str) -> Result<Value, Refusal> {
+    fn end_canary(&self, operator: &str) -> Result<Value, Refusal> {
         let canary = self.swap.generations.end_canary().map_err(|error| Refusal::Conflict(error.to_string()))?;
-        self.swap.events.audit.append(entry(who, audit::Stage::Canary, &canary.candidate).because("cancelled"));
+        self.swap.events.audit.append(entry(operator, audit::Stage::Canary, &canary.candidate).because("cancelled"));
         Ok(json!({ "node": self.node, "canary": canary }))
     }
 
-    fn promote_canary(&self, who: &str, to: Promotion) -> Result<Value, Refusal> {
+    fn promote_canary(&self, operator: &str, to: Promotion) -> Result<Value, Refusal> {
         let guest = self.swap.generations.canary_guest().map_err(|error| Refusal::Conflict(error.to_string()))?;
         match to {
-            Promotion::OfTheHerd => self.herd_swap(&guest, who, SwapOptions::default()),
-            Promotion::OfThisNode => self.swap(&guest, who, SwapOptions::default()),
+            Promotion::OfTheHerd => self.herd_swap(&guest, operator, SwapOptions::default()),
+            Promotion::OfThisNode => self.swap(&guest, operator, SwapOptions::default()),
         }
     }
 
-    fn shadow(&self, guest: &[u8], who: &str, wish: ShareWish) -> Result<Value, Refusal> {
+    fn shadow(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
-        let begun = self.swap.generations.shadow(guest, wish.share, wish.swap);
-        let report = begun.map_err(|error| self.swap.events.refused(who, &digest, audit::Stage::Shadow, &error))?;
+        let begun = self.swap.generations.shadow(guest, options.share, options.swap);
+        let report =
+            begun.map_err(|error| self.swap.events.refused(operator, &digest, audit::Stage::Shadow, &error))?;
         let candidate = &report.candidate;
-        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %wish.share, "generation shadows");
-        let why = format!("decides {} of the calls too", wish.share);
-        self.swap.events.audit.append(entry(who, audit::Stage::Shadow, candidate).because(&why));
+        tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %options.share, "shadow started");
+        let why = format!("shadows {} of the calls", options.share);
+        self.swap.events.audit.append(entry(operator, audit::Stage::Shadow, candidate).because(&why));
         Ok(json!({ "node": self.node, "shadow": report }))
     }
 
@@ -134,17 +138,20 @@ impl AdminHost for AdminAdapter {
         json!({ "node": self.node, "shadow": self.swap.generations.shadow_report() })
     }
 
-    fn end_shadow(&self, who: &str) -> Result<Value, Refusal> {
+    fn end_shadow(&self, operator: &str) -> Result<Value, Refusal> {
         let report = self.swap.generations.end_shadow().map_err(|error| Refusal::Conflict(error.to_string()))?;
-        self.swap.events.audit.append(entry(who, audit::Stage::Shadow, &report.candidate).because("stopped"));
+        self.swap.events.audit.append(entry(operator, audit::Stage::Shadow, &report.candidate).because("stopped"));
         Ok(json!({ "node": self.node, "shadow": report }))
     }
 }
 
 impl AdminAdapter {
-    /// What came of a swap of the herd, for whoever asked for it. What no node had a say in is written down here.
-    fn outcome(&self, came: Result<Outcome, NotSwapped>, entry: impl FnOnce() -> Entry) -> Result<Value, Refusal> {
-        let error = match came {
+    /// Converts the outcome of a swap of the herd for its requester.
+    ///
+    /// A refusal by a node is in the audit logs already; the other failures happened before any node took part, so they are
+    /// recorded here.
+    fn outcome(&self, outcome: Result<Outcome, NotSwapped>, entry: impl FnOnce() -> Entry) -> Result<Value, Refusal> {
+        let error = match outcome {
             Ok(Outcome { swap, nodes }) => {
                 return Ok(json!({ "swap": swap.number, "digest": swap.digest, "nodes": nodes }));
             }
@@ -160,6 +167,5 @@ impl AdminAdapter {
     }
 }
 
-/// A generation that was sent back before anybody could be told that it serves.
-const WENT_BACK: &str =
-    "it served, faulted too often at once and was sent back; herd audit says why, and where what it faulted on is kept";
+/// Reason for an operator whose guest failed its probation before the answer to the swap was sent.
+const WENT_BACK: &str = "it was activated, failed its probation at once and was rolled back; herd audit shows the reason and the saved cases";

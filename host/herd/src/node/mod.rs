@@ -48,7 +48,7 @@ pub struct Node {
     sessions: Arc<Sessions<SessionsAdapter>>,
     peers: Arc<Peers>,
     rollout: Arc<Rollout>,
-    operators: Arc<AdminAdapter>,
+    admin_host: Arc<AdminAdapter>,
     admin: Arc<Admin>,
     audit: Arc<AuditLog>,
     traffic: Option<TrafficLog>,
@@ -78,8 +78,8 @@ impl Node {
 
     /// Operations of the admin API, for callers in the same process.
     #[must_use]
-    pub fn controls(&self) -> Arc<dyn AdminHost> {
-        Arc::clone(&self.operators) as Arc<dyn AdminHost>
+    pub fn admin_host(&self) -> Arc<dyn AdminHost> {
+        Arc::clone(&self.admin_host) as Arc<dyn AdminHost>
     }
 
     /// Waits until every configured link is up. Cancel safe.

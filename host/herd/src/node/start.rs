@@ -124,7 +124,7 @@ impl Node {
             traffic: traffic.clone(),
         };
         let sessions = Arc::new(Sessions::new(Arc::new(sessions), topics, config.sessions.clone()));
-        let operators = Arc::new(AdminAdapter {
+        let admin_host = Arc::new(AdminAdapter {
             node: name.into(),
             swap: Arc::clone(&swap),
             rollout: Arc::clone(&rollout),
@@ -135,7 +135,7 @@ impl Node {
             traffic: traffic.clone(),
             started_s: unix_now().as_secs(),
         });
-        let admin = Arc::new(Admin::new(operators.clone(), token));
+        let admin = Arc::new(Admin::new(admin_host.clone(), token));
 
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);
@@ -167,7 +167,7 @@ impl Node {
             sessions,
             peers,
             rollout,
-            operators,
+            admin_host,
             admin,
             audit,
             traffic,

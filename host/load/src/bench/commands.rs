@@ -1,20 +1,30 @@
-//! The commands of a load.
+//! Commands of a load: their kinds, and the clients that they are about.
+//!
+//! Deterministic but for the time in an `IAMAT`: the same seed gives the same commands.
 
 use std::io::Write;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use herd_sys::clock::unix_now;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// How many commands of each kind, in parts.
+/// Proportions of the kinds of commands. At least one is over 0.
+///
+/// ```
+/// use herd_load::bench::Mix;
+///
+/// let mix: Mix = "iamat=90,whatsat=5,invalid=5".parse()?;
+/// assert_eq!((mix.iamat, mix.whatsat, mix.invalid), (90, 5, 5));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mix {
-    /// Reports.
+    /// `IAMAT` reports.
     pub iamat: u32,
-    /// Questions.
+    /// `WHATSAT` queries.
     pub whatsat: u32,
-    /// Lines that make no sense.
+    /// Invalid commands.
     pub invalid: u32,
 }
 
@@ -32,15 +42,15 @@ impl FromStr for Mix {
         let mut mix = Self { iamat: 0, whatsat: 0, invalid: 0 };
         for part in text.split(',') {
             let (kind, count) = part.split_once('=').ok_or("write it as iamat=90,whatsat=5,invalid=5")?;
-            let count = count.parse().map_err(|_| format!("`{count}` is no number of parts"))?;
+            let count = count.parse().map_err(|_| format!("`{count}` is not a whole number"))?;
             match kind.trim() {
                 "iamat" => mix.iamat = count,
                 "whatsat" => mix.whatsat = count,
                 "invalid" => mix.invalid = count,
-                _ => return Err(format!("`{kind}` is no kind of command; known are iamat, whatsat and invalid")),
+                _ => return Err(format!("`{kind}` is not a kind of command; known are iamat, whatsat and invalid")),
             }
         }
-        if mix.total() == 0 { Err("there is nothing in it".into()) } else { Ok(mix) }
+        if mix.total() == 0 { Err("the mix is empty".into()) } else { Ok(mix) }
     }
 }
 
@@ -50,14 +60,14 @@ impl Mix {
     }
 }
 
-/// How often commands are about each client.
+/// Distribution of commands over clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
-    /// All alike.
+    /// All clients alike.
     Uniform,
-    /// One after the other.
+    /// One client after another.
     Cyclic,
-    /// Few of them often: the n-th with a weight of 1/n.
+    /// Zipf: the n-th client with a weight of 1/n.
     Zipf,
 }
 
@@ -69,23 +79,23 @@ impl FromStr for Distribution {
             "uniform" => Ok(Self::Uniform),
             "cyclic" => Ok(Self::Cyclic),
             "zipf" => Ok(Self::Zipf),
-            _ => Err(format!("`{text}` is no distribution; known are uniform, cyclic and zipf")),
+            _ => Err(format!("`{text}` is not a distribution; known are uniform, cyclic and zipf")),
         }
     }
 }
 
-/// What an answer has to end with.
+/// Form of the answer to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
     /// One line that begins with `AT `.
     Report,
-    /// An `AT` line and JSON up to an empty line, or one line behind a question mark.
+    /// An `AT` line and JSON up to an empty line, or one line that begins with `? `.
     Places,
-    /// One line behind a question mark.
+    /// One line that begins with `? `.
     Invalid,
 }
 
-/// Makes the commands of one connection.
+/// Generator of the commands of one connection.
 pub(super) struct Commands {
     mix: Mix,
     clients: u64,
@@ -95,24 +105,24 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// `seed` tells connections apart; the same one makes the same commands.
+    /// Creates a generator. `seed` differs between connections.
     pub(super) fn new(mix: Mix, clients: u64, distribution: Distribution, seed: u64) -> Self {
         let clients = clients.max(1);
-        // Connections begin at different clients, or all would report the same one at once.
+        // Connections start at different clients, or all of them would report the same client at the same time.
         let next = seed.wrapping_mul(0x9e37_79b9) % clients;
         Self { mix, clients, distribution, random: StdRng::seed_from_u64(seed), next }
     }
 
-    /// Writes the next command and says what its answer must be like.
+    /// Appends the next command and returns the form of its answer.
     ///
     /// # Panics
     ///
-    /// Never: a vector takes all.
+    /// Never: a write to a vector cannot fail.
     pub(super) fn write(&mut self, out: &mut Vec<u8>) -> Expect {
         let client = self.client();
         let part = self.random.random_range(0..self.mix.total());
         let written = if part < self.mix.iamat {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = unix_now();
             let (micro, seconds, ns) = (client % 1_000_000, now.as_secs(), now.subsec_nanos());
             (writeln!(out, "IAMAT bench-{client} +34.{micro:06}-118.445127 {seconds}.{ns:09}"), Expect::Report)
         } else if part < self.mix.iamat.saturating_add(self.mix.whatsat) {
@@ -120,7 +130,7 @@ impl Commands {
         } else {
             (writeln!(out, "NONSENSE bench-{client}"), Expect::Invalid)
         };
-        written.0.expect("a vector takes all");
+        written.0.expect("a write to a vector cannot fail");
         written.1
     }
 
@@ -135,12 +145,12 @@ impl Commands {
         }
     }
 
-    /// The inverse of the continuous distribution with density 1/x on [1, n + 1): x = (n + 1)^u.
+    /// Samples by inverting the continuous distribution with density 1/x on [1, n + 1): x = (n + 1)^u.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a number of clients is far below 2^52, and a sample is one of them"
+        reason = "numbers of clients are far below 2^52, and a sample is between 1 and that number"
     )]
     fn zipf(&mut self) -> u64 {
         let sample = ((self.clients + 1) as f64).powf(self.random.random::<f64>());
@@ -153,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mix_has_its_parts() {
+    fn mix_keeps_its_proportions() {
         let mix: Mix = "iamat=1,whatsat=1,invalid=2".parse().unwrap();
         let mut commands = Commands::new(mix, 10, Distribution::Uniform, 1);
         let mut out = vec![];
@@ -167,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_distribution_stays_among_its_clients_and_zipf_prefers_the_first() {
+    fn distribution_stays_within_its_clients_and_zipf_prefers_the_first() {
         for distribution in [Distribution::Uniform, Distribution::Cyclic, Distribution::Zipf] {
             let mut commands = Commands::new(Mix::default(), 100, distribution, 7);
             let clients: Vec<u64> = (0..10_000).map(|_| commands.client()).collect();

@@ -1,4 +1,7 @@
-//! One connection of a load: sends, and matches what comes back with what was sent.
+//! Connection of a load: sends commands and matches the answers with them, in order.
+//!
+//! Knows nothing of other connections. Bounds: [`ANSWER_BYTES_MAX`] per answer and [`ANSWER_TIMEOUT`] without progress. The
+//! number of commands in flight is bounded in closed loop only; in open loop a stalled server must not slow the load down.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -6,142 +9,158 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use herd_sys::socket::read_available;
 use rustix::net::sockopt::set_socket_linger;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::commands::{Commands, Expect};
-use super::pacer::Turns;
-use super::report::Tally;
-use herd_sys::socket::read_available;
+use super::pacer::Schedule;
+use super::report::Counters;
 
-/// Sends and counts until the end of the load.
+/// Connection with the commands it sends until the end of the load.
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
-    /// Commands under way in closed loop.
+    /// Closed loop: commands in flight.
     pub(super) pipeline: usize,
-    /// When commands are due in open loop.
-    pub(super) turns: Option<Turns>,
+    /// Open loop: times at which commands are due.
+    pub(super) schedule: Option<Schedule>,
     pub(super) per_command: bool,
     pub(super) commands: Commands,
     pub(super) measure_from: Instant,
     pub(super) end: Instant,
-    /// A moment before the load begins, different for each connection.
+    /// Delay before the first command, different for each connection.
     pub(super) stagger: Duration,
 }
 
-/// What is under way on a connection.
+/// Reaction to an answer in closed loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Send the next command.
+    Next,
+    /// Send nothing: the connection is for one command.
+    Nothing,
+}
+
+/// Commands sent and not answered yet, with the buffers of the connection.
 #[derive(Default)]
-struct UnderWay {
+struct InFlight {
     out: Vec<u8>,
     written: usize,
-    /// Room for what comes; from `taken` to `come` it holds what is not counted yet.
+    /// Input buffer. The bytes from `taken` to `come` have arrived and are not consumed yet.
     input: Vec<u8>,
     taken: usize,
     come: usize,
-    /// What is expected, and from when its time counts.
+    /// Expected answers in order, with the time from which the latency of each counts.
     expected: VecDeque<(Expect, Instant)>,
 }
 
 impl Connection {
-    /// Runs to the end. The error is that of the connection; what was counted before it is in the tally.
-    pub(super) async fn run(mut self, tally: &RefCell<Tally>) -> io::Result<()> {
+    /// Runs until the end of the load.
+    ///
+    /// # Errors
+    ///
+    /// The connection failed. Answers before that are counted.
+    pub(super) async fn run(mut self, counters: &RefCell<Counters>) -> io::Result<()> {
         tokio::time::sleep(self.stagger).await;
         if self.per_command {
             while Instant::now() < self.end {
-                let mut way = UnderWay::default();
-                self.send(&mut way, Instant::now());
+                let mut in_flight = InFlight::default();
+                self.send(&mut in_flight, Instant::now());
                 let stream = self.connect().await?;
-                self.exchange(&stream, &mut way, tally, true).await?;
-                // An orderly close would leave the port waiting for a minute, and there are 28,000 of them.
+                self.exchange(&stream, &mut in_flight, counters, After::Nothing).await?;
+                // Reset in place of an orderly close, which would block the local port for a minute (TIME_WAIT); there are only
+                // 28,000 of them.
                 set_socket_linger(&stream, Some(Duration::ZERO))?;
             }
             return Ok(());
         }
         let stream = self.connect().await?;
-        let mut way = UnderWay::default();
-        if let Some(turns) = self.turns.take() {
-            return self.keep_rate(&stream, &mut way, tally, &turns).await;
+        let mut in_flight = InFlight::default();
+        if let Some(schedule) = self.schedule.take() {
+            return self.keep_rate(&stream, &mut in_flight, counters, &schedule).await;
         }
         for _ in 0..self.pipeline {
-            self.send(&mut way, Instant::now());
+            self.send(&mut in_flight, Instant::now());
         }
-        self.exchange(&stream, &mut way, tally, false).await
+        self.exchange(&stream, &mut in_flight, counters, After::Next).await
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
         let stream =
-            timeout(PATIENCE, TcpStream::connect(self.address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+            timeout(ANSWER_TIMEOUT, TcpStream::connect(self.address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
-    fn send(&mut self, way: &mut UnderWay, from: Instant) {
-        let expect = self.commands.write(&mut way.out);
-        way.expected.push_back((expect, from));
+    fn send(&mut self, in_flight: &mut InFlight, from: Instant) {
+        let expect = self.commands.write(&mut in_flight.out);
+        in_flight.expected.push_back((expect, from));
     }
 
-    /// Closed loop: each answer is followed by a command, until the end or, with `once`, until all are answered.
+    /// Closed loop: reads until all commands are answered; `after` says what follows an answer before the end of the load.
     async fn exchange(
         &mut self,
         stream: &TcpStream,
-        way: &mut UnderWay,
-        tally: &RefCell<Tally>,
-        once: bool,
+        in_flight: &mut InFlight,
+        counters: &RefCell<Counters>,
+        after: After,
     ) -> io::Result<()> {
-        while !way.expected.is_empty() {
-            way.write(stream)?;
-            timeout(PATIENCE, stream.ready(way.interest())).await.map_err(|_| io::ErrorKind::TimedOut)??;
-            let now = way.read(stream)?;
-            while let Some(from) = way.answer(tally)? {
-                tally.borrow_mut().count(now, from, self.measure_from);
-                if !once && now < self.end {
-                    self.send(way, now);
+        while !in_flight.expected.is_empty() {
+            in_flight.write(stream)?;
+            timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest()))
+                .await
+                .map_err(|_| io::ErrorKind::TimedOut)??;
+            let now = in_flight.read(stream)?;
+            while let Some(from) = in_flight.answer(counters)? {
+                counters.borrow_mut().count(now, from, self.measure_from);
+                if after == After::Next && now < self.end {
+                    self.send(in_flight, now);
                 }
             }
         }
         Ok(())
     }
 
-    /// Open loop: a command each time one is due, and its time counts from then.
+    /// Open loop: sends a command whenever one is due; its latency counts from then, also when it is sent late.
     async fn keep_rate(
         &mut self,
         stream: &TcpStream,
-        way: &mut UnderWay,
-        tally: &RefCell<Tally>,
-        turns: &Turns,
+        in_flight: &mut InFlight,
+        counters: &RefCell<Counters>,
+        schedule: &Schedule,
     ) -> io::Result<()> {
-        let mut due = turns.first;
+        let mut due = schedule.first;
         loop {
             let now = Instant::now();
             while due <= now && due < self.end {
-                self.send(way, due);
-                due += turns.every;
+                self.send(in_flight, due);
+                due += schedule.every;
             }
-            if due >= self.end && way.expected.is_empty() {
+            if due >= self.end && in_flight.expected.is_empty() {
                 return Ok(());
             }
-            way.write(stream)?;
-            let rung = tokio::select! {
-                ready = timeout(PATIENCE, stream.ready(way.interest())) => {
+            in_flight.write(stream)?;
+            let is_due = tokio::select! {
+                ready = timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest())) => {
                     ready.map_err(|_| io::ErrorKind::TimedOut)??;
                     false
                 }
-                () = turns.bell.notified() => true,
+                () = schedule.wake.notified() => true,
             };
-            if rung {
+            if is_due {
                 continue;
             }
-            let now = way.read(stream)?;
-            while let Some(from) = way.answer(tally)? {
-                tally.borrow_mut().count(now, from, self.measure_from);
+            let now = in_flight.read(stream)?;
+            while let Some(from) = in_flight.answer(counters)? {
+                counters.borrow_mut().count(now, from, self.measure_from);
             }
         }
     }
 }
 
-impl UnderWay {
+impl InFlight {
     fn interest(&self) -> Interest {
         if self.written < self.out.len() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
     }
@@ -159,8 +178,9 @@ impl UnderWay {
         Ok(())
     }
 
-    /// Reads what is there, and says when.
+    /// Reads what has arrived, and returns the time after that.
     fn read(&mut self, stream: &TcpStream) -> io::Result<Instant> {
+        // Moved to the front only when space runs out, so that pipelined answers are not copied one by one.
         if self.taken == self.come {
             (self.taken, self.come) = (0, 0);
         }
@@ -178,37 +198,44 @@ impl UnderWay {
         Ok(Instant::now())
     }
 
-    /// Takes the next whole answer off the input, and says from when its time counts.
-    fn answer(&mut self, tally: &RefCell<Tally>) -> io::Result<Option<Instant>> {
+    /// Consumes the next complete answer, and returns the time from which its latency counts.
+    ///
+    /// # Errors
+    ///
+    /// An answer without a command, or one that exceeds its limit.
+    fn answer(&mut self, counters: &RefCell<Counters>) -> io::Result<Option<Instant>> {
         let input = &self.input[self.taken..self.come];
         let Some(&(expect, from)) = self.expected.front() else {
             return if input.is_empty() { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
         };
-        let Some(line) = input.iter().position(|&byte| byte == b'\n') else { return self.bounded() };
+        let Some(line) = input.iter().position(|&byte| byte == b'\n') else { return self.incomplete() };
         let known = input.starts_with(b"AT ");
         let end = if expect == Expect::Places && known {
-            let Some(end) = input.windows(2).position(|pair| pair == b"\n\n") else { return self.bounded() };
+            let Some(end) = input.windows(2).position(|pair| pair == b"\n\n") else { return self.incomplete() };
             end + 2
         } else {
             line + 1
         };
-        let right = match expect {
+        let is_right = match expect {
             Expect::Report => known,
             Expect::Places => known || input.starts_with(b"? "),
             Expect::Invalid => input.starts_with(b"? "),
         };
-        tally.borrow_mut().wrong += u64::from(!right);
+        counters.borrow_mut().wrong += u64::from(!is_right);
         self.taken += end;
         self.expected.pop_front();
         Ok(Some(from))
     }
 
-    fn bounded(&self) -> io::Result<Option<Instant>> {
+    /// Returns no answer yet, or an error if the incomplete one exceeds its limit.
+    fn incomplete(&self) -> io::Result<Option<Instant>> {
         if self.come - self.taken > ANSWER_BYTES_MAX { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) }
     }
 }
 
-/// An answer that takes longer is an error of the load.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest wait for the connection, or for any progress on it. A longer one breaks the connection.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Free space in the input buffer before a read.
 const READ_BYTES: usize = 16 << 10;
+/// Far above the largest answer to a `WHATSAT`; a longer one is not of this protocol.
 const ANSWER_BYTES_MAX: usize = 4 << 20;

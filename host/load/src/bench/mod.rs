@@ -1,12 +1,11 @@
-//! Load for the line protocol: closed loop, which finds how much a node can do, and open loop, which finds how long
-//! answers take at a rate.
+//! Load for the line protocol: closed loop, to find the throughput of a server, and open loop, to find its latency at a given
+//! rate.
 //!
-//! Works against anything that speaks the protocol. Owns its connections and threads; knows nothing of nodes.
+//! Open loop measures from the time at which a command was *due*, so a stall counts for every command that it delayed (no
+//! coordinated omission). Closed loop keeps a number of commands in flight and measures from when each was sent.
 //!
-//! Open loop measures from when a command was *to be* sent, so a stall counts for every command that it held up (no
-//! coordinated omission). Closed loop keeps a number of commands under way and measures from when each was sent.
-//!
-//! Bounds: connections, commands under way per connection, time in all, and bytes of an answer.
+//! Works against any server of the protocol. Owns its connections and threads; knows nothing of nodes. Bounds: connections,
+//! commands in flight per connection in closed loop, total time, and bytes of an answer.
 
 mod commands;
 mod connection;

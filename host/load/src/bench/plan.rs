@@ -1,46 +1,46 @@
-//! What to put on a herd.
+//! Plan of a load.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::commands::{Distribution, Mix};
 
-/// A load.
+/// Load to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where to connect; connections are spread over them evenly.
+    /// Addresses of servers, over which connections are spread evenly. At least one.
     pub addresses: Vec<SocketAddr>,
-    /// Connections in all, at least one.
+    /// Number of connections in total. 0 counts as 1.
     pub connections: usize,
-    /// How commands follow one another.
-    pub rhythm: Loop,
-    /// One command per connection, which is then closed and made anew. Only in closed loop, without pipelining.
+    /// Closed or open loop.
+    pub mode: Loop,
+    /// Reconnect for each command. Only in closed loop, with one command in flight.
     pub connection_per_command: bool,
-    /// Which commands.
+    /// Kinds of commands.
     pub mix: Mix,
-    /// How many clients the commands are about.
+    /// Number of clients that the commands are about.
     pub clients: u64,
-    /// How often each of them.
+    /// Distribution of commands over these clients.
     pub distribution: Distribution,
-    /// Threads that make the load.
+    /// Number of threads that generate load; at most one per connection is used.
     pub threads: usize,
-    /// Time before measuring begins.
+    /// Time of load before measurement begins.
     pub warm_up: Duration,
-    /// Time of measuring.
+    /// Time of measurement.
     pub duration: Duration,
 }
 
-/// How commands follow one another.
+/// Condition for the next command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loop {
-    /// The next one when an answer is there, with this many under way per connection.
+    /// An answer arrives: a fixed number of commands is in flight per connection.
     Closed {
-        /// At least one.
+        /// Commands in flight per connection. 0 counts as 1.
         pipeline: usize,
     },
-    /// At a rate, whether answers come or not.
+    /// Its time has come, whether or not answers arrive.
     Open {
-        /// Commands a second, all connections together.
+        /// Commands per second of all connections together. More than 0.
         rate: f64,
     },
 }

@@ -1,4 +1,6 @@
-//! What a load found.
+//! Report of a load, and the counters that it is made of.
+//!
+//! Bound: a histogram has a fixed size; broken connections are counted by reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,20 +9,20 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// What one thread counts.
-pub(super) struct Tally {
-    /// Times in nanoseconds, to three digits.
+/// Counters of one thread.
+pub(super) struct Counters {
+    /// Latencies in nanoseconds, to three digits.
     pub(super) times_ns: Histogram<u64>,
     pub(super) wrong: u64,
     pub(super) broken: BTreeMap<String, u64>,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn new() -> Self {
         Self { times_ns: histogram(), wrong: 0, broken: BTreeMap::new() }
     }
 
-    /// An answer came now to a command whose time counts from then.
+    /// Counts an answer that arrived at `now` to a command whose latency counts from `from`, unless it is warm-up.
     pub(super) fn count(&mut self, now: Instant, from: Instant, measure_from: Instant) {
         if now >= measure_from {
             let time_ns = u64::try_from(now.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX);
@@ -28,9 +30,9 @@ impl Tally {
         }
     }
 
-    /// Adds what another thread counted.
+    /// Adds the counters of another thread.
     pub(super) fn add(&mut self, other: Self) {
-        // The bounds of both are the same, so nothing can be out of range.
+        // Cannot fail, because both histograms have the same bounds.
         let _ = self.times_ns.add(&other.times_ns);
         self.wrong += other.wrong;
         for (what, count) in other.broken {
@@ -39,49 +41,49 @@ impl Tally {
     }
 }
 
-/// One microsecond to one minute, to three digits.
+/// Creates a histogram from 100 ns to one minute, to three digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(100, 60_000_000_000, 3).unwrap_or_else(|_| unreachable!("these bounds are valid"))
 }
 
-/// What a load found.
+/// Outcome of a load. The field names are those of the JSON output.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchReport {
-    /// Answers that came while it was measured.
+    /// Answers during measurement.
     pub answers: u64,
-    /// Seconds of measuring.
+    /// Duration of measurement in seconds.
     pub seconds: f64,
-    /// Answers a second.
+    /// Answers per second.
     pub rate: f64,
-    /// Answers that were not of the kind they had to be.
+    /// Answers of another form than their command requires.
     pub wrong: u64,
-    /// Connections that ended before the load, by reason.
+    /// Connections that broke before the end of the load, by reason.
     pub broken: BTreeMap<String, u64>,
-    /// Times in microseconds.
+    /// Latencies in microseconds.
     pub times_us: Times,
 }
 
-/// A distribution of times, in microseconds.
+/// Distribution of latencies, in microseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Times {
-    /// The mean.
+    /// Mean.
     pub mean: f64,
-    /// Half took less.
+    /// Median.
     pub p50: f64,
-    /// Nine in ten took less.
+    /// 90th percentile.
     pub p90: f64,
-    /// 99 in a hundred took less.
+    /// 99th percentile.
     pub p99: f64,
-    /// 999 in a thousand took less.
+    /// 99.9th percentile.
     pub p999: f64,
-    /// The longest.
+    /// Maximum.
     pub max: f64,
 }
 
 impl BenchReport {
     #[allow(clippy::cast_precision_loss, reason = "a rate and times for people")]
-    pub(super) fn of(tally: Tally, seconds: f64) -> Self {
-        let times = &tally.times_ns;
+    pub(super) fn of(counters: Counters, seconds: f64) -> Self {
+        let times = &counters.times_ns;
         let at = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
         let times_us = Times {
             mean: times.mean() / 1e3,
@@ -93,10 +95,10 @@ impl BenchReport {
         };
         let answers = times.len();
         let rate = answers as f64 / seconds;
-        Self { answers, seconds, rate, wrong: tally.wrong, broken: tally.broken, times_us }
+        Self { answers, seconds, rate, wrong: counters.wrong, broken: counters.broken, times_us }
     }
 
-    /// Every answer was right and no connection broke.
+    /// Returns true if there were answers, all of them were right, and no connection broke.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.answers > 0 && self.wrong == 0 && self.broken.is_empty()
@@ -105,11 +107,11 @@ impl BenchReport {
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} answers in {:.1} s: {:.0} a second", self.answers, self.seconds, self.rate)?;
+        writeln!(f, "{} answers in {:.1} s: {:.0} per second", self.answers, self.seconds, self.rate)?;
         let Times { mean, p50, p90, p99, p999, max } = self.times_us;
         writeln!(
             f,
-            "times in us: mean {mean:.0}, p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}"
+            "latency in us: mean {mean:.0}, p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}"
         )?;
         write!(f, "wrong answers: {}, broken connections: {}", self.wrong, self.broken.values().sum::<u64>())?;
         self.broken.iter().try_for_each(|(what, count)| write!(f, "\n  {count} {what}"))

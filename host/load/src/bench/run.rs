@@ -1,4 +1,6 @@
-//! Runs a load: threads, each with its share of the connections.
+//! Execution of a load: threads, each with its share of the connections.
+//!
+//! Each thread has a runtime and counters of its own, so that threads share nothing while they measure.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,25 +12,59 @@ use tokio::task::LocalSet;
 
 use super::commands::Commands;
 use super::connection::Connection;
-use super::pacer::{self, Turns};
+use super::pacer::{self, Schedule};
 use super::plan::{Loop, Plan};
-use super::report::{BenchReport, Tally};
+use super::report::{BenchReport, Counters};
 
-/// A load that cannot be run. Nothing was sent.
+/// A load cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// There is nowhere to connect.
-    #[error("there is no address to put a load on")]
+    /// The plan has no address. Nothing was sent.
+    #[error("no address to put a load on")]
     NoAddress,
-    /// A connection per command has no rate and no pipeline.
-    #[error("with a connection per command there is no rate, and one command is under way per connection")]
+    /// A connection per command was combined with open loop or pipelining. Nothing was sent.
+    #[error("a connection per command excludes a rate and more than one command in flight")]
     Contradiction,
-    /// A thread could not be started.
+    /// The system refused a thread or its runtime. Threads that run already end with the load.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
 }
 
-/// Runs a load and waits for its end, which is bounded by warm-up, duration and fifteen seconds.
+/// Runs a load to its end: warm-up, duration, and at most fifteen seconds for the last answers. Blocks. `progress` is called with
+/// the fraction that is done.
+///
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::time::Duration;
+///
+/// use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
+///
+/// // A stand-in for a node.
+/// let node = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let address = node.local_addr()?;
+/// std::thread::spawn(move || {
+///     let (mut session, _) = node.accept().unwrap();
+///     for line in BufReader::new(session.try_clone().unwrap()).lines().map_while(Result::ok) {
+///         let _ = writeln!(session, "{}", line.replace("IAMAT", "AT Riley +0.000000001"));
+///     }
+/// });
+///
+/// let plan = Plan {
+///     addresses: vec![address],
+///     connections: 1,
+///     mode: Loop::Closed { pipeline: 1 },
+///     connection_per_command: false,
+///     mix: Mix::default(),
+///     clients: 100,
+///     distribution: Distribution::Uniform,
+///     threads: 1,
+///     warm_up: Duration::ZERO,
+///     duration: Duration::from_millis(100),
+/// };
+/// let report = run(&plan, None)?;
+/// assert!(report.is_clean() && report.answers > 0, "{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -36,35 +72,35 @@ pub enum BenchError {
 ///
 /// # Panics
 ///
-/// When a thread of the load panicked.
+/// A thread of the load panicked.
 pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<BenchReport, BenchError> {
     if plan.addresses.is_empty() {
         return Err(BenchError::NoAddress);
     }
-    let one_at_a_time = matches!(plan.rhythm, Loop::Closed { pipeline: 1 });
+    let one_at_a_time = matches!(plan.mode, Loop::Closed { pipeline: 1 });
     if plan.connection_per_command && !one_at_a_time {
         return Err(BenchError::Contradiction);
     }
     let threads = plan.threads.clamp(1, plan.connections.max(1));
     let began = Instant::now();
-    let turns: Option<Vec<Turns>> = match plan.rhythm {
-        Loop::Open { rate } => Some(pacer::deal(plan.connections.max(1), rate, began + OPEN_BEGINS_AFTER)),
+    let schedules: Option<Vec<Schedule>> = match plan.mode {
+        Loop::Open { rate } => Some(pacer::schedules(plan.connections.max(1), rate, began + OPEN_BEGINS_AFTER)),
         Loop::Closed { .. } => None,
     };
-    let pacing = turns.clone().map(|turns| {
+    let pacing = schedules.clone().map(|schedules| {
         let end = began + plan.warm_up + plan.duration;
-        std::thread::Builder::new().name("herd-pacer".into()).spawn(move || pacer::ring(&turns, end))
+        std::thread::Builder::new().name("herd-pacer".into()).spawn(move || pacer::run(&schedules, end))
     });
     let pacing = pacing.transpose().map_err(BenchError::Thread)?;
     let left = Arc::new(AtomicU64::new(threads as u64));
     let mut running = Vec::new();
     for thread in 0..threads {
-        let (plan, left, turns) = (plan.clone(), Arc::clone(&left), turns.clone());
+        let (plan, left, schedules) = (plan.clone(), Arc::clone(&left), schedules.clone());
         let builder = std::thread::Builder::new().name("herd-bench".into());
         let spawned = builder.spawn(move || {
-            let tally = share(&plan, thread, threads, began, turns.as_deref());
+            let counters = share(&plan, thread, threads, began, schedules.as_deref());
             left.fetch_sub(1, Ordering::Relaxed);
-            tally
+            counters
         });
         running.push(spawned.map_err(BenchError::Thread)?);
     }
@@ -78,49 +114,50 @@ pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<Bench
     if let Some(pacing) = pacing {
         pacing.join().expect("the pacer does not panic");
     }
-    let mut tally = Tally::new();
+    let mut counters = Counters::new();
     for thread in running {
-        tally.add(thread.join().expect("a thread of the load does not panic")?);
+        counters.add(thread.join().expect("a thread of the load does not panic")?);
     }
-    Ok(BenchReport::of(tally, plan.duration.as_secs_f64()))
+    Ok(BenchReport::of(counters, plan.duration.as_secs_f64()))
 }
 
-/// The connections of one thread.
+/// Runs the connections of one thread.
 fn share(
     plan: &Plan,
     thread: usize,
     threads: usize,
     began: Instant,
-    turns: Option<&[Turns]>,
-) -> Result<Tally, BenchError> {
+    schedules: Option<&[Schedule]>,
+) -> Result<Counters, BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BenchError::Thread)?;
-    let tally = Rc::new(RefCell::new(Tally::new()));
+    let counters = Rc::new(RefCell::new(Counters::new()));
     let local = LocalSet::new();
     let end = began + plan.warm_up + plan.duration;
     for index in (thread..plan.connections.max(1)).step_by(threads) {
         let connection = Connection {
             address: plan.addresses[index % plan.addresses.len()],
-            pipeline: if let Loop::Closed { pipeline } = plan.rhythm { pipeline.max(1) } else { 0 },
-            turns: turns.map(|turns| turns[index].clone()),
+            pipeline: if let Loop::Closed { pipeline } = plan.mode { pipeline.max(1) } else { 0 },
+            schedule: schedules.map(|schedule| schedule[index].clone()),
             per_command: plan.connection_per_command,
             commands: Commands::new(plan.mix, plan.clients, plan.distribution, index as u64),
             measure_from: began + plan.warm_up,
             end,
             stagger: STAGGER * u32::try_from(index / threads).unwrap_or(u32::MAX),
         };
-        let tally = Rc::clone(&tally);
+        let counters = Rc::clone(&counters);
         local.spawn_local(async move {
-            if let Err(error) = connection.run(&tally).await {
-                *tally.borrow_mut().broken.entry(error.to_string()).or_default() += 1;
+            if let Err(error) = connection.run(&counters).await {
+                *counters.borrow_mut().broken.entry(error.to_string()).or_default() += 1;
             }
         });
     }
     runtime.block_on(local);
-    Ok(Rc::into_inner(tally).map_or_else(Tally::new, RefCell::into_inner))
+    Ok(Rc::into_inner(counters).map_or_else(Counters::new, RefCell::into_inner))
 }
 
+/// Interval between calls of `progress`.
 const PROGRESS: Duration = Duration::from_millis(50);
-/// Between two connections of a thread, so that a thousand do not arrive at once.
+/// Delay between two connections of a thread, so that a thousand of them do not arrive at once.
 const STAGGER: Duration = Duration::from_micros(200);
-/// Connections are there by then.
+/// Delay of the first command in open loop, for connections to be established.
 const OPEN_BEGINS_AFTER: Duration = Duration::from_millis(50);

@@ -1,51 +1,51 @@
-//! How a walk through a herd went: counts and times, for people (`Display`) and for programs (serde).
+//! Report of a feed: counts and times, for people (`Display`) and for programs (serde).
 //!
-//! Knows nothing of connections. Bounds: [`WRONG_ANSWERS_KEPT_MAX`] examples of wrong answers; the samples of a node
-//! are reduced to three numbers.
+//! Knows nothing of connections. Bounds: [`WRONG_ANSWERS_KEPT_MAX`] examples of wrong answers; the samples of a node are reduced
+//! to three numbers.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// The outcome of a walk. The field names are those of the JSON output.
+/// Outcome of a feed. The field names are those of the JSON output.
 #[derive(Debug, Serialize)]
 pub struct FeedReport {
-    /// The client id walked under.
+    /// Client id of the reports.
     pub client: String,
-    /// The node that took the reports.
+    /// Node that received the reports.
     pub to: String,
-    /// How long the walk took, in seconds.
+    /// Duration of the replay in seconds.
     pub seconds: f64,
     /// Reports sent.
     pub sent: u64,
     /// Reports answered with exactly the fields sent.
     pub accepted: u64,
-    /// Reports answered otherwise.
+    /// Reports with any other answer.
     pub wrong: u64,
-    /// The first few wrong answers, cut to a readable length.
+    /// First wrong answers, truncated.
     pub wrong_answers: Vec<String>,
-    /// What each node showed, in the order they were given.
+    /// Reports of the nodes, in the order in which they were given.
     pub nodes: Vec<NodeReport>,
 }
 
-/// What one node showed of the accepted reports.
+/// Visibility of the accepted reports at one node.
 #[derive(Debug, Serialize)]
 pub struct NodeReport {
-    /// The node's name.
+    /// Name of the node.
     pub node: String,
-    /// Reports it showed in time.
+    /// Reports shown in time.
     pub visible: u64,
-    /// Reports it did not show in time.
+    /// Reports not shown in time.
     pub missed: u64,
-    /// Median of the times from the answer to the report until this node showed it, in milliseconds. Each holds one
-    /// question to the node, so that none is zero. Absent if it showed none.
+    /// Median time from the answer to a report until this node showed it, in milliseconds. It includes the round trip of one
+    /// poll. Absent if the node showed no report.
     pub p50_ms: Option<f64>,
-    /// The time that 99 in 100 kept to, in milliseconds.
+    /// 99th percentile of these times, in milliseconds.
     pub p99_ms: Option<f64>,
-    /// The longest time, in milliseconds.
+    /// Longest of these times, in milliseconds.
     pub max_ms: Option<f64>,
-    /// The last thing that went wrong with the connection to it, if anything did.
+    /// Last error of the connection to the node, if any.
     pub failure: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl FeedReport {
         }
     }
 
-    /// Whether every answer was right and every node showed every report.
+    /// Returns true if every answer was right and every node showed every accepted report.
     pub fn is_success(&self) -> bool {
         self.wrong == 0 && self.nodes.iter().all(|node| node.missed == 0)
     }
@@ -77,7 +77,7 @@ impl FeedReport {
 }
 
 impl NodeReport {
-    /// `seen_after` has one time for each of the `accepted` reports that the node showed.
+    /// Creates a report. `seen_after` has one time for each of the `accepted` reports that the node showed.
     pub(super) fn new(node: String, accepted: u64, mut seen_after: Vec<Duration>, failure: Option<String>) -> Self {
         seen_after.sort_unstable();
         let visible = seen_after.len() as u64;
@@ -96,9 +96,9 @@ impl NodeReport {
 impl Display for FeedReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let FeedReport { client, to, seconds, sent, accepted, wrong, .. } = self;
-        writeln!(f, "{client} walked {sent} points to {to} in {seconds:.1} s: {accepted} accepted, {wrong} wrong")?;
+        writeln!(f, "{client}: {sent} reports to {to} in {seconds:.1} s, {accepted} accepted, {wrong} wrong")?;
         for answer in &self.wrong_answers {
-            // Debug: a strange answer must not steer the terminal.
+            // Escaped, because an unexpected answer may contain control sequences of a terminal.
             writeln!(f, "  wrong: {answer:?}")?;
         }
         let names = self.nodes.iter().map(|node| node.node.chars().count());
@@ -121,16 +121,16 @@ impl Display for FeedReport {
     }
 }
 
-/// The nearest-rank percentile of sorted times: the smallest that at least `percent` in a hundred do not exceed.
+/// Returns the nearest-rank percentile of sorted times: the smallest that at least `percent` in a hundred do not exceed.
 fn percentile_ms(sorted: &[Duration], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.checked_sub(1)?).map(|time| time.as_nanos() as f64 / 1e6)
 }
 
-/// Enough to see a pattern.
+/// Examples of wrong answers, enough to see a pattern.
 const WRONG_ANSWERS_KEPT_MAX: usize = 5;
 
-/// Two lines of a terminal; a right answer with a usual id is about 90.
+/// Characters of a wrong answer: two lines of a terminal. A right answer has about 90.
 const WRONG_ANSWER_CHARS_MAX: usize = 160;
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_aligned() {
+    fn report_is_printed_as_an_aligned_table() {
         let mut report = FeedReport::new("kiwi", "Riley");
         (report.sent, report.accepted, report.seconds) = (3, 2, 1.25);
         report.add_wrong("? \u{1b}[2J".into());
@@ -157,7 +157,7 @@ mod tests {
             NodeReport::new("Campbell".into(), 2, vec![], Some("cannot connect to 127.0.0.1:9".into())),
         ];
         let expected = "\
-kiwi walked 3 points to Riley in 1.2 s: 2 accepted, 1 wrong
+kiwi: 3 reports to Riley in 1.2 s, 2 accepted, 1 wrong
   wrong: \"? \\u{1b}[2J\"
 
 node       visible    missed      p50 ms      p99 ms      max ms

@@ -1,17 +1,20 @@
-//! Walks against fake nodes, and the pure parts.
+//! Feeds against fake nodes, and tests of the pure parts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use super::due::DUE_MAX;
 use super::*;
+use crate::client::ClientError;
 use crate::client::fake::FakeNode;
 
-/// What a herd of fake nodes knows: the last `AT` line by client.
+/// Records of a herd of fake nodes: the last `AT` line by client.
 #[derive(Clone, Default)]
 struct Herd(Arc<Mutex<HashMap<String, String>>>);
 
 impl Herd {
-    /// Takes a report as node `A` would.
+    /// Accepts a report as node `A` would.
     fn iamat(&self, line: &str) -> String {
         let fields = line.strip_prefix("IAMAT ").unwrap();
         let at_line = format!("AT A -0.000000001 {fields}");
@@ -33,11 +36,11 @@ impl Herd {
     }
 }
 
-/// Long enough for a loaded machine where the answer comes, used nowhere that it does not.
-const LONG: Waits = Waits { answer: Duration::from_secs(20), visible: Duration::from_secs(20) };
+/// For answers that arrive, with room for a loaded machine.
+const LONG: Timeouts = Timeouts { answer: Duration::from_secs(20), visible: Duration::from_secs(20) };
 
-/// For answers that never come.
-const SHORT: Waits = Waits { answer: Duration::from_secs(20), visible: Duration::from_millis(20) };
+/// For answers that never arrive.
+const SHORT: Timeouts = Timeouts { answer: Duration::from_secs(20), visible: Duration::from_millis(20) };
 
 fn points(count: usize) -> Vec<TrackPoint> {
     let point = |index| TrackPoint { latitude_degrees: index as f64 / 8.0, longitude_degrees: -0.0, time_ns: None };
@@ -54,18 +57,18 @@ fn options(points: Vec<TrackPoint>, nodes: &[&FakeNode]) -> Feed {
 }
 
 #[tokio::test]
-async fn a_walk_through_a_good_herd_succeeds() {
+async fn feed_to_a_good_herd_succeeds() {
     let herd = Herd::default();
     let shared = herd.clone();
     let a = FakeNode::start(move |line| Some(herd.answer(line))).await;
     let b = FakeNode::start(move |line| Some(shared.answer(line))).await;
-    let report = walk(options(points(3), &[&a, &b]), LONG).await.unwrap();
+    let report = replay(options(points(3), &[&a, &b]), LONG).await.unwrap();
     assert!(report.is_success(), "{report}");
     assert_eq!((report.sent, report.accepted, report.wrong), (3, 3, 0));
     assert_eq!(report.nodes.iter().map(|node| node.visible).collect::<Vec<_>>(), [3, 3]);
 
     // The lines are those of the recording, in order, and the times increase.
-    let sent: Vec<_> = a.asked().into_iter().filter(|line| line.starts_with("IAMAT")).collect();
+    let sent: Vec<_> = a.received().into_iter().filter(|line| line.starts_with("IAMAT")).collect();
     let fields: Vec<Vec<&str>> = sent.iter().map(|line| line.split(' ').collect()).collect();
     let places: Vec<_> = fields.iter().map(|fields| fields[2]).collect();
     assert_eq!(places, ["+0.000000+0.000000", "+0.125000+0.000000", "+0.250000+0.000000"]);
@@ -73,10 +76,10 @@ async fn a_walk_through_a_good_herd_succeeds() {
 }
 
 #[tokio::test]
-async fn an_answer_with_other_fields_is_wrong_and_not_looked_for() {
+async fn answer_with_other_fields_is_wrong_and_not_polled_for() {
     let herd = Herd::default();
     let node = FakeNode::start(move |line| Some(herd.answer(line).replace("+0.125000", "+0.125"))).await;
-    let report = walk(options(points(3), &[&node]), LONG).await.unwrap();
+    let report = replay(options(points(3), &[&node]), LONG).await.unwrap();
     assert_eq!((report.sent, report.accepted, report.wrong), (3, 2, 1));
     assert_eq!(report.nodes[0].visible, 2);
     assert!(report.wrong_answers[0].contains(" kiwi +0.125+0.000000 "), "{report}");
@@ -84,29 +87,29 @@ async fn an_answer_with_other_fields_is_wrong_and_not_looked_for() {
 }
 
 #[tokio::test]
-async fn a_node_that_shows_the_report_late_is_asked_again() {
+async fn node_that_shows_a_report_late_is_polled_again() {
     let herd = Herd::default();
-    let mut asked = 0;
+    let mut polls = 0;
     let node = FakeNode::start(move |line| {
         if line.starts_with("IAMAT") {
             return Some(herd.iamat(line));
         }
-        asked += 1;
-        Some(if asked < 3 { format!("? {line}\n") } else { herd.whatsat(line) })
+        polls += 1;
+        Some(if polls < 3 { format!("? {line}\n") } else { herd.whatsat(line) })
     })
     .await;
-    let report = walk(options(points(1), &[&node]), LONG).await.unwrap();
+    let report = replay(options(points(1), &[&node]), LONG).await.unwrap();
     assert!(report.is_success(), "{report}");
-    assert_eq!(node.asked().len(), 1 + 3);
+    assert_eq!(node.received().len(), 1 + 3);
 }
 
 #[tokio::test]
-async fn a_node_that_never_shows_it_fails_the_walk_but_does_not_end_it() {
+async fn node_that_never_shows_a_report_fails_the_feed_but_does_not_end_it() {
     let herd = Herd::default();
     let a = FakeNode::start(move |line| Some(herd.answer(line))).await;
     let b = FakeNode::start(|line| Some(format!("? {line}\n"))).await;
     let silent = FakeNode::start(|_| Some(String::new())).await;
-    let report = walk(options(points(2), &[&a, &b, &silent]), SHORT).await.unwrap();
+    let report = replay(options(points(2), &[&a, &b, &silent]), SHORT).await.unwrap();
     assert_eq!((report.sent, report.accepted), (2, 2));
     assert_eq!((report.nodes[1].visible, report.nodes[1].missed), (0, 2));
     assert_eq!((report.nodes[2].visible, report.nodes[2].max_ms), (0, None));
@@ -114,52 +117,52 @@ async fn a_node_that_never_shows_it_fails_the_walk_but_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_down_is_missed_with_its_reason() {
+async fn node_that_is_down_is_reported_with_its_reason() {
     let herd = Herd::default();
     let a = FakeNode::start(move |line| Some(herd.answer(line))).await;
     let b = FakeNode::start(|_| None).await;
-    let report = walk(options(points(1), &[&a, &b]), SHORT).await.unwrap();
+    let report = replay(options(points(1), &[&a, &b]), SHORT).await.unwrap();
     let failure = report.nodes[1].failure.as_deref().unwrap();
     assert!(failure.contains(&b.addr.to_string()), "{failure}");
     assert!(!report.is_success());
 }
 
 #[tokio::test]
-async fn a_node_that_closes_after_each_reply_is_walked_all_the_same() {
+async fn node_that_closes_after_each_reply_is_supported() {
     let herd = Herd::default();
     let node = FakeNode::start(move |line| Some(format!("{}!close", herd.answer(line)))).await;
-    let report = walk(options(points(3), &[&node]), LONG).await.unwrap();
+    let report = replay(options(points(3), &[&node]), LONG).await.unwrap();
     assert_eq!((report.accepted, report.nodes[0].visible), (3, 3), "{report}");
 }
 
 #[tokio::test]
-async fn silence_where_the_reports_go_ends_the_walk() {
+async fn feed_ends_when_the_receiver_is_silent() {
     let node = FakeNode::start(|_| Some(String::new())).await;
-    let waits = Waits { answer: Duration::from_millis(20), ..LONG };
-    let error = walk(options(points(2), &[&node]), waits).await.unwrap_err();
+    let timeouts = Timeouts { answer: Duration::from_millis(20), ..LONG };
+    let error = replay(options(points(2), &[&node]), timeouts).await.unwrap_err();
     assert_eq!(error.to_string(), "A did not answer report 1");
     assert!(matches!(error, FeedError::Unanswered { source: ClientError::AnswerTimeout { .. }, .. }));
 }
 
 #[tokio::test]
-async fn options_that_cannot_work_are_refused_before_anything_is_sent() {
+async fn invalid_feed_is_refused_before_anything_is_sent() {
     let node = FakeNode::start(|_| None).await;
-    assert!(matches!(walk(options(vec![], &[&node]), LONG).await, Err(FeedError::NoPoints)));
+    assert!(matches!(replay(options(vec![], &[&node]), LONG).await, Err(FeedError::NoPoints)));
     for client in ["", "a b", "a\n", "\u{b}"] {
         let options = Feed { client: client.into(), ..options(points(1), &[&node]) };
-        assert!(matches!(walk(options, LONG).await, Err(FeedError::ClientId { .. })), "{client:?}");
+        assert!(matches!(replay(options, LONG).await, Err(FeedError::ClientId { .. })), "{client:?}");
     }
     for speed in [-1.0, f64::NAN, f64::INFINITY] {
         let options = Feed { speed, ..options(points(1), &[&node]) };
-        assert!(matches!(walk(options, LONG).await, Err(FeedError::Speed { .. })), "{speed}");
+        assert!(matches!(replay(options, LONG).await, Err(FeedError::Speed { .. })), "{speed}");
     }
-    assert!(node.asked().is_empty());
+    assert!(node.received().is_empty());
 }
 
 #[test]
-fn times_are_now_but_strictly_increase() {
+fn client_clock_follows_the_time_and_strictly_increases() {
     let mut clock = ClientClock::default();
-    let now = UNIX_EPOCH + Duration::new(1_700_000_000, 5);
+    let now = Duration::new(1_700_000_000, 5);
     assert_eq!(clock.stamp(now), "1700000000.000000005");
     assert_eq!(clock.stamp(now), "1700000000.000000006");
     assert_eq!(clock.stamp(now - Duration::from_secs(9)), "1700000000.000000007");
@@ -182,7 +185,7 @@ fn points_are_due_as_recorded_divided_by_the_speed() {
 }
 
 #[test]
-fn only_the_very_answer_is_accepted() {
+fn at_line_must_match_exactly() {
     let fields = "kiwi +1-2 3.5";
     let accepted = |line: &str| is_at_line(line, "A", fields);
     assert!(accepted("AT A +0.000000000 kiwi +1-2 3.5"));
@@ -205,7 +208,7 @@ fn only_the_very_answer_is_accepted() {
 }
 
 #[test]
-fn a_speed_is_a_number_or_max() {
+fn speed_is_a_number_or_max() {
     assert_eq!(parse_speed("max"), Ok(0.0));
     assert_eq!(parse_speed("0"), Ok(0.0));
     assert_eq!(parse_speed("2.5"), Ok(2.5));

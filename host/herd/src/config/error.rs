@@ -1,29 +1,33 @@
-//! What is wrong with a configuration: one line that says where, what, and what to do.
+//! Errors of a configuration: one line with the place, the problem and, where possible, the remedy.
+//!
+//! Owns the translation of errors of the TOML parser, whose own texts span several lines and name no file.
 
 use std::fmt::Display;
 use std::path::Path;
 
-/// The configuration cannot be used. The operator is at fault; nothing was started.
+use super::suggestion::suggestion;
+
+/// The configuration cannot be used. Its author is at fault; nothing was started.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}{problem}")]
 pub struct ConfigError {
-    /// The file, and the line where it is known, with a colon and a blank; or nothing.
+    /// `FILE:LINE: ` or `FILE: `, or empty where no file is involved.
     place: String,
     problem: String,
 }
 
 impl ConfigError {
-    /// A problem that has no place in a file.
+    /// Creates an error without a place in a file.
     pub(crate) fn general(problem: String) -> Self {
         Self { place: String::new(), problem }
     }
 
-    /// A problem with a file as a whole.
+    /// Creates an error about a file as a whole.
     pub(super) fn of_file(file: &Path, problem: impl Display) -> Self {
         Self { place: format!("{}: ", file.display()), problem: problem.to_string() }
     }
 
-    /// What the TOML parser says of a text, with its line.
+    /// Creates an error from that of the TOML parser, with its line.
     pub(super) fn of_syntax(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         let place = match line {
@@ -33,14 +37,16 @@ impl ConfigError {
         Self { place, problem: one_line(error.message()) }
     }
 
-    /// What deserialising says, with the line of the key and the nearest key where one is unknown.
+    /// Creates an error from that of deserialization, with the line of the key, and with the nearest key if one is unknown.
+    ///
+    /// The merged table has no positions left, so the key is taken from the message and looked up in the text.
     pub(super) fn of_value(file: Option<&Path>, text: &str, error: &toml::de::Error) -> Self {
         let message = one_line(error.message());
         let mut quoted = message.split('`').skip(1).step_by(2);
         let (problem, key) = if message.starts_with("unknown field") {
             let key = quoted.next().unwrap_or_default();
             let known: Vec<&str> = quoted.collect();
-            (format!("unknown key `{key}`{}", hint(key, known)), Some(key.to_string()))
+            (format!("unknown key `{key}`{}", suggestion(key, known)), Some(key.to_string()))
         } else {
             let path = error.to_string().lines().rev().find_map(|line| Some(line.strip_prefix("in `")?.to_string()));
             let path = path.map(|path| path.trim_end_matches('`').to_string());
@@ -57,24 +63,7 @@ impl ConfigError {
     }
 }
 
-/// `; did you mean ...` if a name is near to a known one, or the known ones.
-pub(super) fn hint<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> String {
-    let known: Vec<T> = known.into_iter().collect();
-    let distance = |other: &T| strsim::damerau_levenshtein(&name.to_lowercase(), &other.as_ref().to_lowercase());
-    let nearest = known.iter().min_by_key(|other| distance(other));
-    match nearest {
-        Some(other) if distance(other) <= (name.len() / 2).clamp(1, 4) => {
-            format!("; did you mean `{}`?", other.as_ref())
-        }
-        Some(_) => {
-            let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
-            format!("; known are {}", known.join(", "))
-        }
-        None => String::new(),
-    }
-}
-
-/// The line on which a key is set or a table of that name begins.
+/// Finds the line that sets a key or begins a table of that name.
 fn line_of(text: &str, key: &str) -> Option<usize> {
     let sets = |line: &str| {
         let line = line.trim();

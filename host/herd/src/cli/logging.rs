@@ -1,4 +1,4 @@
-//! Where logs go: standard error, in colour on a terminal that wants it.
+//! Logging: to standard error, coloured on a terminal unless `NO_COLOR` is set.
 
 use std::io::IsTerminal;
 
@@ -6,13 +6,14 @@ use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-/// Starts logging.
+/// Starts logging for the rest of the process.
 ///
 /// # Errors
 ///
-/// The filter is none.
+/// The filter is invalid.
 pub(super) fn start(filter: &str, json: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is no filter for logs; try info"))?;
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is not a valid log filter; try info"))?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let builder = fmt()
         .with_env_filter(filter)

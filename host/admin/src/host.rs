@@ -1,0 +1,106 @@
+//! Port of the admin API: the operations that it needs of the node.
+//!
+//! Owns only the trait and the ways in which an operation is refused. Knows nothing of HTTP.
+
+use herd_model::{Share, SwapOptions};
+use serde_json::Value;
+
+use super::promotion::Promotion;
+use super::share_options::ShareOptions;
+
+/// Operations of a node for its operators.
+///
+/// Every method may block, for as long as a guest takes to compile, and is called on a thread where it may. `operator` names
+/// the requester for the audit log. Answers are JSON objects.
+pub trait AdminHost: Send + Sync + 'static {
+    /// Returns the status of every part of the node.
+    fn status(&self) -> Value;
+
+    /// Swaps every node of the herd to a guest.
+    ///
+    /// # Errors
+    ///
+    /// The guest was refused, or the herd cannot swap now. No node changed.
+    fn herd_swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal>;
+
+    /// Rolls every node of the herd back to the guest before.
+    ///
+    /// # Errors
+    ///
+    /// There is no guest to go back to, or the herd cannot swap now. No node changed.
+    fn herd_roll_back(&self, operator: &str) -> Result<Value, Refusal>;
+
+    /// Swaps this node alone to a guest.
+    ///
+    /// # Errors
+    ///
+    /// The guest was refused, or another candidate is under way, and nothing changed; or the guest failed its probation at
+    /// once, and the node rolled back.
+    fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal>;
+
+    /// Rolls this node alone back to its previous generation.
+    ///
+    /// # Errors
+    ///
+    /// There is no previous generation, or it failed its probation. Nothing changed.
+    fn roll_back(&self, operator: &str) -> Result<Value, Refusal>;
+
+    /// Starts a guest as a canary, which decides for a share of the sessions.
+    ///
+    /// # Errors
+    ///
+    /// The guest was refused, or another candidate is under way. Nothing changed.
+    fn begin_canary(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
+
+    /// Changes the share of sessions for which the canary decides.
+    ///
+    /// # Errors
+    ///
+    /// The node has no canary.
+    fn widen_canary(&self, share: Share, operator: &str) -> Result<Value, Refusal>;
+
+    /// Ends the canary.
+    ///
+    /// # Errors
+    ///
+    /// The node has no canary.
+    fn end_canary(&self, operator: &str) -> Result<Value, Refusal>;
+
+    /// Swaps to the canary of this node.
+    ///
+    /// # Errors
+    ///
+    /// The node has no canary, or the swap was refused. Nothing changed.
+    fn promote_canary(&self, operator: &str, to: Promotion) -> Result<Value, Refusal>;
+
+    /// Starts a guest as a shadow, which also decides a share of the calls, without effect.
+    ///
+    /// # Errors
+    ///
+    /// The guest was refused, or another candidate is under way. Nothing changed.
+    fn shadow(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
+
+    /// Returns the report of the current shadow, or of the last one.
+    fn shadow_report(&self) -> Value;
+
+    /// Ends the shadow.
+    ///
+    /// # Errors
+    ///
+    /// The node has no shadow.
+    fn end_shadow(&self, operator: &str) -> Result<Value, Refusal>;
+}
+
+/// The node refused a request. The text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The guest is at fault. Answered with 422.
+    #[error("{0}")]
+    BadGuest(String),
+    /// The state of the node does not allow it, and a retry would not help. Answered with 409.
+    #[error("{0}")]
+    Conflict(String),
+    /// Another operation is under way. A retry may succeed. Answered with 503.
+    #[error("{0}")]
+    Busy(String),
+}

@@ -1,0 +1,168 @@
+//! Server and client together, over loopback.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use herd_model::Share;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Node that answers every operation with its arguments.
+struct EchoHost;
+
+impl AdminHost for EchoHost {
+    fn status(&self) -> Value {
+        json!({ "node": "Riley" })
+    }
+
+    fn herd_swap(&self, guest: &[u8], _operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
+        Ok(json!({ "bytes": guest.len(), "options": options }))
+    }
+
+    fn herd_roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
+        Err(Refusal::Busy("another swap is under way".into()))
+    }
+
+    fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
+        Ok(json!({ "bytes": guest.len(), "operator": operator, "options": options }))
+    }
+
+    fn roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
+        Err(Refusal::Conflict("there is no previous generation".into()))
+    }
+
+    fn begin_canary(&self, _guest: &[u8], _operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
+        Ok(json!({ "options": options }))
+    }
+
+    fn widen_canary(&self, share: Share, _operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "share": share }))
+    }
+
+    fn end_canary(&self, _operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({}))
+    }
+
+    fn promote_canary(&self, _operator: &str, to: Promotion) -> Result<Value, Refusal> {
+        Ok(json!({ "herd": to == Promotion::OfTheHerd }))
+    }
+
+    fn shadow(&self, _guest: &[u8], _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
+        Err(Refusal::BadGuest("not parsed: the file is empty".into()))
+    }
+
+    fn shadow_report(&self) -> Value {
+        json!({ "shadow": null })
+    }
+
+    fn end_shadow(&self, _operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({}))
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    token: Token,
+    admin: Arc<Admin>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let token = Token::read_or_create(state.path()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let admin = Arc::new(Admin::new(Arc::new(EchoHost), token.clone()));
+        let serving = Arc::clone(&admin);
+        tokio::spawn(async move { serving.serve(listener).await });
+        Self { address, token, admin }
+    }
+
+    fn client(&self) -> AdminClient {
+        AdminClient::new(self.token.clone()).unwrap()
+    }
+
+    /// Posts by hand, to send what the client never would. Returns status and body.
+    async fn post(&self, path: &str, authorization: &str, body: Vec<u8>) -> (u16, Value) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let request = http.post(format!("http://{}{path}", self.address)).header("authorization", authorization);
+        let answer = request.body(body).send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn client_requests_arrive_with_their_options() {
+    let server = Server::start().await;
+    let (client, address) = (server.client(), server.address);
+    let swap = SwapOptions { again: true, ..SwapOptions::default() };
+    let all = json!({ "again": true, "unrehearsed": false, "reversible": false });
+    assert_eq!(client.status(address).await.unwrap()["node"], "Riley");
+    let swapped = client.swap(address, vec![1; 1000], swap).await.unwrap();
+    assert_eq!((&swapped["bytes"], &swapped["options"]), (&json!(1000), &all));
+    assert_eq!(swapped["operator"], format!("operator {} (as claimed)", operator()));
+    assert_eq!(client.herd_swap(address, vec![], swap).await.unwrap()["options"], all);
+    let share: Share = "5%".parse().unwrap();
+    let canary = client.canary(address, vec![], ShareOptions { share, swap }).await.unwrap();
+    let canary = &canary["options"];
+    assert_eq!((&canary["share"], &canary["again"], &canary["reversible"]), (&json!("5"), &json!(true), &json!(false)));
+    assert_eq!(client.widen_canary(address, share).await.unwrap()["share"], "5");
+    assert_eq!(client.promote_canary(address, Promotion::OfTheHerd).await.unwrap()["herd"], true);
+    assert_eq!(client.promote_canary(address, Promotion::OfThisNode).await.unwrap()["herd"], false);
+}
+
+#[tokio::test]
+async fn refusals_keep_their_kind_and_their_reason() {
+    let server = Server::start().await;
+    let (client, address) = (server.client(), server.address);
+    let busy = client.herd_roll_back(address).await.unwrap_err();
+    assert!(matches!(&busy, AdminClientError::Busy(why) if why == "another swap is under way"), "{busy}");
+    let conflict = client.roll_back(address).await.unwrap_err();
+    assert!(matches!(&conflict, AdminClientError::Refused(why) if why.contains("no previous")), "{conflict}");
+    let share = ShareOptions { share: "5%".parse().unwrap(), swap: SwapOptions::default() };
+    let bad = client.shadow(address, vec![], share).await.unwrap_err();
+    assert!(matches!(&bad, AdminClientError::Refused(why) if why.starts_with("not parsed")), "{bad}");
+}
+
+#[tokio::test]
+async fn query_with_an_unknown_field_is_refused_after_the_body_was_read() {
+    let server = Server::start().await;
+    let authorization = server.token.header();
+    for path in ["/v1/swap?force=true", "/v1/herd/swap?force=true", "/v1/canary?share=5&force=true"] {
+        // Larger than the buffers of a connection, so that an answer before the body would break it.
+        let (status, answer) = server.post(path, &authorization, vec![0; 16 << 20]).await;
+        let error = answer["error"].as_str().unwrap();
+        assert!(
+            status == 400 && error.contains("`force`") && error.contains("`reversible`"),
+            "{path}: {status} {error}"
+        );
+    }
+    let (status, answer) = server.post("/v1/swap?again=true", &authorization, vec![]).await;
+    assert_eq!((status, &answer["options"]["again"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn token_is_required() {
+    let server = Server::start().await;
+    for authorization in ["", "Bearer ", "Bearer 0123", &server.token.header()[..40]] {
+        let (status, answer) = server.post("/v1/swap", authorization, vec![]).await;
+        assert_eq!((status, answer["error"].as_str().unwrap()), (401, "admin token missing or wrong"));
+    }
+}
+
+#[tokio::test]
+async fn stop_ends_the_server() {
+    let server = Server::start().await;
+    server.client().status(server.address).await.unwrap();
+    server.admin.stop();
+    for _ in 0..1000 {
+        if matches!(server.client().status(server.address).await, Err(AdminClientError::Unreachable(_))) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("the server still answers");
+}

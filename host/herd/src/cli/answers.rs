@@ -1,0 +1,123 @@
+//! Answers of nodes: how they are printed, and the exit code that follows from them.
+//!
+//! An answer has three states: the node did it, the node refused, or the node did not answer. Commands for several nodes
+//! print every success and fail if any node failed. Knows nothing of how nodes are reached.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use herd_admin::AdminClientError;
+use serde_json::{Map, Value, json};
+
+use super::format::Format;
+use super::json_text::{generation, short, text};
+
+/// Answers by name of the node, in the order in which the nodes were named.
+pub(super) struct Answers(pub(super) Vec<(String, Result<Value, AdminClientError>)>);
+
+impl Answers {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Result<Value, AdminClientError>)> {
+        self.0.iter().map(|(name, answer)| (name.as_str(), answer))
+    }
+
+    /// Iterates over the answers of the nodes that did not fail.
+    pub(super) fn successes(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().ok()?)))
+    }
+
+    /// Returns all answers as JSON, with `{"error": ...}` for a node that failed.
+    pub(super) fn json(&self) -> Map<String, Value> {
+        let value = |answer: &Result<Value, AdminClientError>| match answer {
+            Ok(value) => value.clone(),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        self.iter().map(|(name, answer)| (name.to_string(), value(answer))).collect()
+    }
+
+    /// Prints all answers as JSON. The exit code says whether every node succeeded.
+    pub(super) fn print_json(&self) -> anyhow::Result<ExitCode> {
+        say!("{}", serde_json::to_string_pretty(&self.json())?);
+        Ok(self.json_exit_code())
+    }
+
+    /// Prints a line for each node that has a new active generation; `state` says what it does now.
+    pub(super) fn print_swaps(&self, format: Format, state: &str) -> anyhow::Result<ExitCode> {
+        if format == Format::Json {
+            return self.print_json();
+        }
+        for (name, answer) in self.successes() {
+            let active = &answer["active"];
+            say!("{name}: generation {} {state}, {}", generation(active), text(&active["name"]));
+        }
+        self.exit_code()
+    }
+
+    /// Prints a line for each node about its canary or shadow, found under `role` in the answers; `state` says what it does now.
+    pub(super) fn print_candidates(&self, format: Format, role: &str, state: &str) -> anyhow::Result<ExitCode> {
+        if format == Format::Json {
+            return self.print_json();
+        }
+        for (name, answer) in self.successes() {
+            let candidate = &answer[role]["candidate"];
+            say!("{name}: generation {}, {}, {state}", generation(candidate), text(&candidate["name"]));
+        }
+        self.exit_code()
+    }
+
+    /// Returns success if every node succeeded.
+    ///
+    /// # Errors
+    ///
+    /// A node failed. The error has a line for each.
+    pub(super) fn exit_code(&self) -> anyhow::Result<ExitCode> {
+        let failed = self.iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?)));
+        fail_with(&failed.collect::<Vec<_>>())
+    }
+
+    /// Returns the exit code where errors are already part of the printed JSON.
+    pub(super) fn json_exit_code(&self) -> ExitCode {
+        if self.0.iter().all(|(_, answer)| answer.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Prints the outcome of a swap of the herd, a line for each node; `state` says what a node does that swapped.
+///
+/// An absent node is no failure, because it applies the swap when it is back.
+///
+/// # Errors
+///
+/// A node went back to its previous generation, or could not apply the swap.
+pub(super) fn print_herd_swap(answer: &Value, format: Format, state: &str) -> anyhow::Result<ExitCode> {
+    if format == Format::Json {
+        say!("{}", serde_json::to_string_pretty(answer)?);
+    }
+    let digest = short(&answer["digest"]);
+    let mut failed: Vec<String> = Vec::new();
+    for (name, outcome) in answer["nodes"].as_object().into_iter().flatten() {
+        let line = match outcome.as_str() {
+            Some("absent") => "absent; applies the swap when it is back".into(),
+            Some(_) => "committed; not confirmed to be serving yet".into(),
+            None if outcome["back"].is_string() => {
+                failed.push(format!("{name}: {}", text(&outcome["back"])));
+                continue;
+            }
+            None => {
+                let serving = &outcome["serving"];
+                format!("generation {} ({digest}) {state}, {}", text(&serving["generation"]), text(&serving["name"]))
+            }
+        };
+        if format == Format::Text {
+            say!("{name}: {line}");
+        }
+    }
+    fail_with(&failed)
+}
+
+/// Returns success if the list is empty, or else an error with a line for each failure.
+fn fail_with(failed: &[String]) -> anyhow::Result<ExitCode> {
+    match failed {
+        [] => Ok(ExitCode::SUCCESS),
+        [one] => bail!("{one}"),
+        many => bail!("\n  {}", many.join("\n  ")),
+    }
+}

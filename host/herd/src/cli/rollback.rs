@@ -1,0 +1,17 @@
+//! `herd rollback`: return to the generation before.
+
+use std::process::ExitCode;
+
+use super::answers::print_herd_swap;
+use super::nodes::{NodesArgs, ask_each, ask_first};
+use crate::config::HerdConfig;
+
+/// Rolls the whole herd back, or single nodes.
+pub(super) fn rollback(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
+    if args.node.is_empty() {
+        let answer = ask_first(config, async |client, node| client.herd_roll_back(node).await)?;
+        return print_herd_swap(&answer, args.format(), "serving again");
+    }
+    let answers = ask_each(config, &args.node, async |client, node| client.roll_back(node).await)?;
+    answers.print_swaps(args.format(), "serving again")
+}

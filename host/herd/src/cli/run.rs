@@ -1,0 +1,28 @@
+//! `herd run`: one node in this process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::serve::{ReadyWhen, Serving};
+use crate::config::HerdConfig;
+
+/// Arguments of `herd run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Name of the node.
+    node: String,
+    /// Swap to the component in this file now and whenever its content changes. The file may be created later.
+    #[arg(long, value_name = "FILE")]
+    watch: Option<PathBuf>,
+}
+
+/// Runs one node until a signal.
+pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCode> {
+    config.node(&args.node)?;
+    let names = std::slice::from_ref(&args.node);
+    // Other nodes may be started later, so being ready cannot wait for their links.
+    let ready_when = ReadyWhen::Accepting;
+    Serving { config, names, label: &args.node, ready_when, watched: args.watch.as_deref() }.run()
+}

@@ -1,0 +1,77 @@
+//! `herd send`: a client of one node.
+//!
+//! Passes bytes through and knows nothing of the line protocol. Bound: the time for the whole exchange.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::client_runtime::client_runtime;
+use crate::config::HerdConfig;
+
+/// Arguments of `herd send`.
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// Name of the node.
+    node: String,
+    /// Lines to send. Default: those of standard input.
+    lines: Vec<String>,
+    /// Seconds for all answers to arrive.
+    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
+    timeout: f64,
+    /// Keep the connection open and print what the node sends until the timeout or ctrl-c, for commands that subscribe.
+    #[arg(long)]
+    stay: bool,
+}
+
+/// Sends lines, ends the input, and prints what the node sends until it closes the connection.
+pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCode> {
+    let address = config.node(&args.node)?.client;
+    let mut lines = args.lines.join("\n").into_bytes();
+    if args.lines.is_empty() {
+        std::io::stdin().lock().read_to_end(&mut lines)?;
+    }
+    if lines.last() != Some(&b'\n') {
+        lines.push(b'\n');
+    }
+    let exchange = async {
+        let mut stream = TcpStream::connect(address)
+            .await
+            .with_context(|| format!("{} does not answer at {address}; is the herd running?", args.node))?;
+        let (mut reader, mut writer) = stream.split();
+        let sending = async {
+            writer.write_all(&lines).await?;
+            // The end of the input tells the node to close once every answer is out.
+            if args.stay { Ok(()) } else { writer.shutdown().await }
+        };
+        // At the same time as sending: a node stops reading from a client that does not take its answers.
+        let receiving = async {
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let count = reader.read(&mut buffer).await?;
+                if count == 0 {
+                    return std::io::Result::Ok(());
+                }
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(&buffer[..count])?;
+                stdout.flush()?;
+            }
+        };
+        tokio::try_join!(sending, receiving)?;
+        anyhow::Ok(())
+    };
+    let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout")?;
+    client_runtime()?.block_on(async {
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(done) => done,
+            Err(_) if args.stay => Ok(()),
+            Err(_) => bail!("{} did not send all answers within {timeout:?}", args.node),
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,99 @@
+//! `herd swap`: replaces the logic, or starts a candidate for a share of the sessions or calls.
+//!
+//! Only selects the guest and the request; the stages of a swap are the node's.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use herd_admin::{ShareOptions, SwapOptions};
+use herd_model::Share;
+use herd_runtime::with_transcripts;
+
+use super::answers::print_herd_swap;
+use super::format::Format;
+use super::guest_file::read_guest;
+use super::nodes::{ask_each, ask_first};
+use super::transcript_file::read_transcripts;
+use super::watch::{RemoteHerd, follow};
+use super::{canary, shadow};
+use crate::DEFAULT_GUEST;
+use crate::config::HerdConfig;
+
+/// Arguments of `herd swap`.
+#[derive(Debug, Args)]
+pub(super) struct SwapArgs {
+    /// Component to swap to, built for wasm32-wasip2.
+    #[arg(required_unless_present_any = ["report", "built_in"])]
+    guest: Option<PathBuf>,
+    /// Swap to the guest built into this binary.
+    #[arg(long, conflicts_with_all = ["guest", "watch"])]
+    built_in: bool,
+    /// Transcript (*.herd), or directory of transcripts, that the guest must pass before it serves, in place of those
+    /// embedded in it. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    transcripts: Vec<PathBuf>,
+    /// Accept a guest that failed its probation before.
+    #[arg(long)]
+    again: bool,
+    /// Skip the rehearsal on the recent decisions of the nodes.
+    #[arg(long)]
+    unrehearsed: bool,
+    /// Refuse a guest whose records the active generation cannot read, so that a rollback loses nothing.
+    #[arg(long)]
+    reversible: bool,
+    /// Start a canary: the guest decides for this share of the sessions, 1% to 100%, each for as long as it lasts. See
+    /// `herd canary`.
+    #[arg(long, value_name = "SHARE", conflicts_with = "shadow")]
+    canary: Option<Share>,
+    /// Start a shadow: the guest also decides this share of the calls, 1% to 100%, without effect, and differences are
+    /// counted. See `herd shadow report`.
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "100%")]
+    shadow: Option<Share>,
+    /// With --shadow and no guest: print the report of the current shadow, as `herd shadow report` does.
+    #[arg(long, requires = "shadow", conflicts_with_all = ["guest", "built_in"])]
+    report: bool,
+    /// Swap now and whenever the content of the file changes, until interrupted.
+    #[arg(long, conflicts_with_all = ["transcripts", "canary", "shadow", "node", "json"])]
+    watch: bool,
+    /// Swap only this node, until the next swap of the herd. Repeatable. Default: every node of the herd or none; an absent
+    /// node applies the swap when it is back.
+    #[arg(long, value_name = "NODE")]
+    node: Vec<String>,
+    /// Print the answers of the nodes as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Swaps to a guest, or starts it as a canary or a shadow.
+pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitCode> {
+    let format = Format::of_flag(args.json);
+    if args.report {
+        return shadow::report(config, &args.node, format);
+    }
+    let options = SwapOptions { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
+    let mut guest = match &args.guest {
+        Some(path) if args.watch => {
+            follow(path, RemoteHerd::new(config, options)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(path) => read_guest(path)?,
+        None => DEFAULT_GUEST.into(),
+    };
+    if !args.transcripts.is_empty() {
+        let texts = read_transcripts(&args.transcripts)?.into_iter().map(|file| (file.name, file.text));
+        guest = with_transcripts(&guest, &texts.collect());
+    }
+    if let Some(share) = args.shadow {
+        return shadow::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, format);
+    }
+    if let Some(share) = args.canary {
+        return canary::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, format);
+    }
+    if args.node.is_empty() {
+        let answer = ask_first(config, async |client, node| client.herd_swap(node, guest.clone(), options).await)?;
+        return print_herd_swap(&answer, format, "serving");
+    }
+    let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), options).await)?;
+    answers.print_swaps(format, "serving")
+}

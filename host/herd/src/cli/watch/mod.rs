@@ -1,0 +1,117 @@
+//! `--watch`: swaps a herd to the content of a file whenever it changes.
+//!
+//! `herd up` and `herd run` watch from inside, on a thread that may block, for as long as the nodes serve. They swap through
+//! [`AdminHost`](herd_admin::AdminHost) as an operator would, so a swap is in the audit log and `herd rollback` undoes it. The
+//! nodes of a process share an engine, so a guest is compiled once. `herd swap FILE --watch` does the same from outside.
+//!
+//! Owns the loop and its pace. What a complete file is decides [`WatchedFile`]; what is printed is up to [`Swapper`]. Bounds: the
+//! size of a guest, one swap at a time, [`FIRST_MAX`] before the herd is ready without it.
+
+mod local_herd;
+mod remote_herd;
+mod swap_target;
+mod swapper;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use herd_admin::operator;
+use herd_audit::sanitize;
+use herd_model::limits::GUEST_BYTES_MAX;
+use herd_sys::{Look, WatchedFile};
+use tokio::sync::oneshot;
+
+use self::local_herd::LocalHerd;
+use self::swap_target::SwapTarget;
+use self::swapper::{Swapper, print, print_error};
+use crate::node::Node;
+
+pub(super) use self::remote_herd::RemoteHerd;
+
+/// Watched file. When dropped, the watch ends after the swap under way, if any.
+pub(super) struct Watch {
+    _stop: Sender<()>,
+    first: Option<oneshot::Receiver<()>>,
+}
+
+impl Watch {
+    /// Starts to watch a file for these nodes.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(super) fn start(path: &Path, nodes: &[Node]) -> Self {
+        let (stop, stopped) = channel();
+        let (settled, first) = oneshot::channel();
+        let operator = format!("--watch {}, operator {}", path.display(), operator());
+        let swapper = Swapper::new(LocalHerd { nodes: nodes.iter().map(Node::admin_host).collect(), operator }, path);
+        let path = path.to_path_buf();
+        let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, Some(settled)));
+        tokio::spawn(async move {
+            if let Err(error) = watching.await {
+                tracing::error!(%error, "file is no longer watched");
+            }
+        });
+        Self { _stop: stop, first: Some(first) }
+    }
+
+    /// Waits until the content of the file at the start serves or was refused; returns at once if the file does not exist.
+    /// Cancel safe.
+    pub(super) async fn first(&mut self) {
+        if let Some(first) = &mut self.first {
+            // Bounded, because neither a guest that compiles for minutes nor a file that keeps changing may delay a herd that
+            // can serve its clients already.
+            let _ = tokio::time::timeout(FIRST_MAX, first).await;
+            self.first = None;
+        }
+    }
+}
+
+/// Swaps a herd to the content of a file for as long as this process runs. Blocks.
+pub(super) fn follow(path: &Path, herd: RemoteHerd) {
+    // The sender is kept, so that the loop never sees it dropped.
+    let (_stop, stopped) = channel();
+    watch(path, &Swapper::new(herd, path), &stopped, None);
+}
+
+/// Swaps on every change until the other end of `stopped` is dropped. `first` is notified once the first look has settled.
+fn watch(
+    path: &Path,
+    swapper: &Swapper<impl SwapTarget>,
+    stopped: &Receiver<()>,
+    mut first: Option<oneshot::Sender<()>>,
+) {
+    let mut file = WatchedFile::new(path, GUEST_BYTES_MAX as u64);
+    // Reported only at the start: builds delete the file for a moment, which is not worth a line.
+    let mut reports_missing = true;
+    loop {
+        let look = file.look(Instant::now());
+        let is_settled = look != Look::Changing;
+        match look {
+            Look::Same | Look::Changing => {}
+            Look::Nothing if reports_missing => {
+                print(&format!("waiting for {}", sanitize(&path.display().to_string())));
+            }
+            Look::Nothing => {}
+            Look::New(guest) => swapper.swap(&guest),
+            Look::Unreadable(why) => print_error(&format!("{}: {why}", swapper.name)),
+        }
+        reports_missing &= !is_settled;
+        if let Some(first) = first.take_if(|_| is_settled) {
+            let _ = first.send(());
+        }
+        let pause = if is_settled { LOOK_EVERY } else { LOOK_AGAIN };
+        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+/// Pause between looks at a file that does not change. A look is one `stat`, which takes a few microseconds.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Pause between looks at a file that is being written, when each look reads it; adds to the time until its content counts as
+/// settled.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Longest wait for the content at the start before the herd reports that it is ready.
+const FIRST_MAX: Duration = Duration::from_secs(5);

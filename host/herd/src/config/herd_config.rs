@@ -1,0 +1,135 @@
+//! Root of the configuration, and what is derived from several of its tables.
+//!
+//! Tables of other parts are owned by those parts. Knows no source of values; see `load`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use herd_peers::LinkLimits;
+use herd_replication::RecordLimits;
+use herd_runtime::SwapLimits;
+use herd_sessions::SessionLimits;
+use herd_upstreams::UpstreamsConfig;
+use serde::{Deserialize, Serialize};
+
+use super::drain_config::DrainConfig;
+use super::error::ConfigError;
+use super::node_config::NodeConfig;
+use super::places_config::PlacesConfig;
+use super::runtime_config::RuntimeConfig;
+use super::suggestion::suggestion;
+
+/// Configuration of a herd. None of it changes while a node runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HerdConfig {
+    /// Name of the herd, and of its state directory. Nodes of different herds refuse links to each other. Default `herd`.
+    pub herd: String,
+    /// Directory for state: the admin token, audit logs, compiled guests, saved cases. The herd uses the subdirectory with its
+    /// name. Default: `$STATE_DIRECTORY`, `$XDG_STATE_HOME/herd` or `~/.local/state/herd`, whichever is set first. A relative
+    /// path is relative to the configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<PathBuf>,
+    /// Path of the component with the protocol logic. Default: the guest built into the binary. After a swap the herd starts
+    /// with the guest it swapped to, whatever stands here. A relative path is relative to the configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<PathBuf>,
+    /// Path of a file for every line that a node receives and sends, with `{node}` in place of its name. Default: none. When
+    /// the disk is slower than the clients, lines are dropped and counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic_log: Option<String>,
+    /// Nodes by name. Default: the five-node herd on 127.0.0.1.
+    pub nodes: BTreeMap<String, NodeConfig>,
+    /// Settings of the guest, which the host passes on unread. The default logic has `tolerance_s` (60) and
+    /// `close_after_reply` (false). Default: empty.
+    pub logic: toml::Table,
+    /// Sources of places for `WHATSAT`.
+    pub places: PlacesConfig,
+    /// HTTP services that a guest may send requests to, by name.
+    pub upstreams: UpstreamsConfig,
+    /// Limits of client sessions.
+    pub sessions: SessionLimits,
+    /// Limits of links between nodes.
+    pub links: LinkLimits,
+    /// Limits of the record table.
+    pub records: RecordLimits,
+    /// Limits of guests.
+    pub runtime: RuntimeConfig,
+    /// Probation of a guest after a swap.
+    pub swap: SwapLimits,
+    /// Stop of a node.
+    pub drain: DrainConfig,
+}
+
+impl HerdConfig {
+    /// Looks up a node by name.
+    ///
+    /// # Errors
+    ///
+    /// No node has this name. The error suggests the nearest one.
+    pub fn node(&self, name: &str) -> Result<&NodeConfig, ConfigError> {
+        self.nodes.get(name).ok_or_else(|| {
+            ConfigError::general(format!("unknown node `{name}`{}", suggestion(name, self.nodes.keys())))
+        })
+    }
+
+    /// Returns the configuration with default addresses filled in.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        let mut resolved = self.clone();
+        for node in resolved.nodes.values_mut() {
+            (node.link, node.admin) = (Some(node.link_address()), Some(node.admin_address()));
+        }
+        resolved
+    }
+
+    /// Returns the names of the nodes in the order of their client addresses.
+    #[must_use]
+    pub fn node_names(&self) -> Vec<&str> {
+        let mut names: Vec<(&SocketAddr, &str)> =
+            self.nodes.iter().map(|(name, node)| (&node.client, name.as_str())).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Returns the neighbours of a node with their link addresses. A link exists if either side lists it.
+    #[must_use]
+    pub fn neighbours(&self, name: &str) -> Vec<(String, SocketAddr)> {
+        let listed = |from: &str, to: &str| self.nodes.get(from).is_some_and(|node| node.links.iter().any(|n| n == to));
+        let neighbours = self.nodes.iter().filter(|(other, _)| listed(name, other) || listed(other, name));
+        neighbours.map(|(other, node)| (other.clone(), node.link_address())).collect()
+    }
+
+    /// Returns the settings of the guest on a node: the `[logic]` table, flattened to dotted names, and `places.sources`. Sorted
+    /// by name, so that every node passes the same bytes.
+    #[must_use]
+    pub fn settings(&self, node: &str) -> herd_sdk::Settings {
+        let mut table = Vec::new();
+        for (name, value) in &self.logic {
+            flatten(&mut table, name, value);
+        }
+        table.push(("places.sources".into(), self.places.sources.join(",")));
+        table.sort_unstable();
+        herd_sdk::Settings { node: node.into(), table }
+    }
+}
+
+fn flatten(into: &mut Vec<(String, String)>, name: &str, value: &toml::Value) {
+    match value {
+        toml::Value::Table(table) => {
+            for (inner, value) in table {
+                flatten(into, &format!("{name}.{inner}"), value);
+            }
+        }
+        value => into.push((name.into(), text(value))),
+    }
+}
+
+fn text(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
+    }
+}

@@ -1,0 +1,51 @@
+//! Configuration of one node: its addresses and its neighbours.
+//!
+//! Knows nothing of other nodes; whether addresses clash or neighbours exist is for `check`.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Table `[nodes.NAME]`. None of it changes while the node runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Address for clients, such as `127.0.0.1:15415`. Port 0 takes any free port. Required.
+    pub client: SocketAddr,
+    /// Address for links from other nodes. Loopback only, because links are not encrypted yet. Default: the client address with
+    /// its port plus 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<SocketAddr>,
+    /// Address of the admin API. Loopback only. Default: 127.0.0.1 with the client port plus 2000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<SocketAddr>,
+    /// Names of the neighbours. A link is two-way, so one side listing it is enough. Default: none.
+    #[serde(default)]
+    pub links: Vec<String>,
+}
+
+impl NodeConfig {
+    /// Returns the address for links from other nodes.
+    #[must_use]
+    pub fn link_address(&self) -> SocketAddr {
+        self.link.unwrap_or_else(|| above(self.client, 1000))
+    }
+
+    /// Returns the address of the admin API.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.unwrap_or_else(|| {
+            let mut address = above(self.client, 2000);
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            address
+        })
+    }
+}
+
+fn above(mut address: SocketAddr, ports: u16) -> SocketAddr {
+    // Port 0 means any free port and must stay 0.
+    if address.port() != 0 {
+        address.set_port(address.port().wrapping_add(ports));
+    }
+    address
+}

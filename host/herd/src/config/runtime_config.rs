@@ -1,0 +1,40 @@
+//! Configuration of the runtime that calls guests.
+//!
+//! Knows nothing of wasmtime; [`RuntimeConfig::limits`] converts to the limits of the engine.
+
+use std::time::Duration;
+
+use herd_runtime::Limits;
+use serde::{Deserialize, Serialize};
+
+/// Table `[runtime]`. None of it changes while a node runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// Worker threads of the process. Default 0: one per processor. Raised, memory grows, because every worker has an instance
+    /// of every live generation of every node.
+    pub workers: usize,
+    /// Milliseconds of processor time per call of a guest. Default 10. Raised, a guest that loops blocks the sessions of its
+    /// worker for longer.
+    pub deadline_ms: u64,
+    /// MiB of memory per instance. Default 16. Raised, the memory of the process can grow by the difference per worker,
+    /// generation and node.
+    pub memory_mib_max: usize,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self { workers: 0, deadline_ms: 10, memory_mib_max: 16 }
+    }
+}
+
+impl RuntimeConfig {
+    /// Converts to the limits of the engine.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            deadline: Duration::from_millis(self.deadline_ms.max(1)),
+            memory_bytes_max: self.memory_mib_max.max(1) << 20,
+        }
+    }
+}
