@@ -2,15 +2,15 @@
 
 /// What a ping tells about two clocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Clocks {
+pub(super) struct ClockOffset {
     round_trip_ns: i128,
     ahead_ns: i128,
 }
 
-impl Clocks {
+impl ClockOffset {
     /// From when a ping left, what the peer's clock showed, and when the pong came. The peer's clock is compared with
     /// the middle of the round trip.
-    pub(super) fn measured(sent_ns: u64, peer_ns: u64, now_ns: u64) -> Option<Self> {
+    pub(super) fn measure(sent_ns: u64, peer_ns: u64, now_ns: u64) -> Option<Self> {
         let round_trip_ns = i128::from(now_ns) - i128::from(sent_ns);
         (round_trip_ns >= 0)
             .then(|| Self { round_trip_ns, ahead_ns: i128::from(peer_ns) - (i128::from(sent_ns) + round_trip_ns / 2) })
@@ -33,8 +33,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_ahead_is_measured_against_the_middle_of_the_round_trip() {
-        let clocks = Clocks::measured(1_000_000, 9_000_000, 3_000_000).unwrap();
-        assert_eq!((clocks.round_trip_ms(), clocks.ahead_ms()), (2.0, 7.0));
-        assert_eq!(Clocks::measured(5, 5, 4), None, "a clock that was set back measures nothing");
+        let offset = ClockOffset::measure(1_000_000, 9_000_000, 3_000_000).unwrap();
+        assert_eq!((offset.round_trip_ms(), offset.ahead_ms()), (2.0, 7.0));
+        assert_eq!(ClockOffset::measure(5, 5, 4), None, "a clock that was set back measures nothing");
     }
 }

@@ -118,7 +118,7 @@ pub(super) const HELLO_BYTES_MAX: usize = 1 << 10;
 mod tests {
     use proptest::prelude::*;
 
-    use herd_replication::{Bundle, WireReport};
+    use herd_replication::{ReportBatch, WireReport};
 
     use super::*;
 
@@ -140,10 +140,10 @@ mod tests {
     #[test]
     fn reports_encoded_one_by_one_make_a_frame() {
         let report = |key| WireReport { key, reign: 1, rank: b"\x00\xff", form: 1, record: b"AT", origin: "Riley" };
-        let mut bundle = Bundle::default();
-        bundle.add(&report(b"a"));
-        bundle.add(&report(b"\xff"));
-        let frame = Frame::of_reports(bundle.bytes());
+        let mut batch = ReportBatch::default();
+        batch.add(&report(b"a"));
+        batch.add(&report(b"\xff"));
+        let frame = Frame::of_reports(batch.bytes());
         let Frame::Reports(reports) = Frame::decode(frame).unwrap() else { panic!("not reports") };
         assert_eq!(reports.reports().unwrap(), [report(b"a"), report(b"\xff")]);
     }

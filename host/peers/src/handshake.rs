@@ -23,7 +23,7 @@ pub struct Identity {
 }
 
 /// A link's frames.
-pub(super) type Frames = Framed<TcpStream, LengthDelimitedCodec>;
+pub(super) type FramedStream = Framed<TcpStream, LengthDelimitedCodec>;
 
 /// A handshake did not come to a link. The connection is closed; nothing else changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +39,10 @@ pub enum HandshakeError {
     Timeout,
     /// The peer belongs to another herd, is unknown, or speaks another version. The operator is at fault.
     #[error("{0}")]
-    Unwanted(String),
+    RejectedHere(String),
     /// The peer does not want this link, in its words.
     #[error("the peer refused: {0}")]
-    Refused(String),
+    RejectedByPeer(String),
 }
 
 /// Dials: says hello first, and hears who the peer is or why it does not want the link.
@@ -50,16 +50,16 @@ pub enum HandshakeError {
 /// # Errors
 ///
 /// See [`HandshakeError`].
-pub(super) async fn call(stream: TcpStream, identity: &Identity) -> Result<(Frames, Hello), HandshakeError> {
+pub(super) async fn initiate(stream: TcpStream, identity: &Identity) -> Result<(FramedStream, Hello), HandshakeError> {
     let mut frames = framed(stream);
-    let greeting = async {
-        say_hello(&mut frames, identity).await?;
-        hear_hello(&mut frames).await
+    let exchange = async {
+        send_hello(&mut frames, identity).await?;
+        receive_hello(&mut frames).await
     };
-    let hello = timeout(HANDSHAKE_MAX, greeting).await.map_err(|_| HandshakeError::Timeout)??;
-    if let Some(why) = unwanted(identity, &hello) {
-        refuse(frames, &why).await;
-        return Err(HandshakeError::Unwanted(why));
+    let hello = timeout(HANDSHAKE_TIMEOUT, exchange).await.map_err(|_| HandshakeError::Timeout)??;
+    if let Some(why) = incompatibility(identity, &hello) {
+        reject(frames, &why).await;
+        return Err(HandshakeError::RejectedHere(why));
     }
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
     Ok((frames, hello))
@@ -70,36 +70,36 @@ pub(super) async fn call(stream: TcpStream, identity: &Identity) -> Result<(Fram
 /// # Errors
 ///
 /// See [`HandshakeError`]; the peer was told why.
-pub(super) async fn answer<T>(
+pub(super) async fn respond<T>(
     stream: TcpStream,
     identity: &Identity,
     admit: impl FnOnce(&Hello) -> Result<T, String>,
-) -> Result<(Frames, T), HandshakeError> {
+) -> Result<(FramedStream, T), HandshakeError> {
     let mut frames = framed(stream);
-    let heard = timeout(HANDSHAKE_MAX, hear_hello(&mut frames)).await;
-    let hello = heard.map_err(|_| HandshakeError::Timeout)??;
-    let admitted = unwanted(identity, &hello).map_or_else(|| admit(&hello), Err);
+    let received = timeout(HANDSHAKE_TIMEOUT, receive_hello(&mut frames)).await;
+    let hello = received.map_err(|_| HandshakeError::Timeout)??;
+    let admitted = incompatibility(identity, &hello).map_or_else(|| admit(&hello), Err);
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(why) => {
-            refuse(frames, &why).await;
-            return Err(HandshakeError::Unwanted(why));
+            reject(frames, &why).await;
+            return Err(HandshakeError::RejectedHere(why));
         }
     };
-    let said = timeout(HANDSHAKE_MAX, say_hello(&mut frames, identity)).await;
+    let sent = timeout(HANDSHAKE_TIMEOUT, send_hello(&mut frames, identity)).await;
     // Whoever was admitted has a link now, and finds out by itself that its connection is broken.
-    let _ = said.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
+    let _ = sent.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
         tracing::debug!(peer = %hello.node, %error, "a peer left within its handshake");
     });
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
     Ok((frames, admitted))
 }
 
-fn framed(stream: TcpStream) -> Frames {
+fn framed(stream: TcpStream) -> FramedStream {
     Framed::new(stream, LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec())
 }
 
-async fn say_hello(frames: &mut Frames, identity: &Identity) -> Result<(), HandshakeError> {
+async fn send_hello(frames: &mut FramedStream, identity: &Identity) -> Result<(), HandshakeError> {
     let hello = Hello {
         version: PROTOCOL_VERSION,
         herd: identity.herd.clone(),
@@ -109,26 +109,26 @@ async fn say_hello(frames: &mut Frames, identity: &Identity) -> Result<(), Hands
     Ok(frames.send(Frame::Hello(hello).encode()).await?)
 }
 
-async fn hear_hello(frames: &mut Frames) -> Result<Hello, HandshakeError> {
-    let heard = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
-    match heard.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
+async fn receive_hello(frames: &mut FramedStream) -> Result<Hello, HandshakeError> {
+    let received = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
+    match received.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
         Frame::Hello(hello) => Ok(hello),
-        Frame::Refused(why) => Err(HandshakeError::Refused(printable(&why))),
+        Frame::Refused(why) => Err(HandshakeError::RejectedByPeer(printable(&why))),
         _ => Err(HandshakeError::NotAPeer),
     }
 }
 
 /// Tells the peer why there is no link, if it still listens.
-pub(super) async fn refuse(mut frames: Frames, why: &str) {
-    let told = async {
+pub(super) async fn reject(mut frames: FramedStream, why: &str) {
+    let sent = async {
         let _ = frames.send(Frame::Refused(why.into()).encode()).await;
         let _ = SinkExt::<Bytes>::close(&mut frames).await;
     };
-    let _ = timeout(HANDSHAKE_MAX, told).await;
+    let _ = timeout(HANDSHAKE_TIMEOUT, sent).await;
 }
 
 /// Why a peer is not wanted, whoever dialed.
-fn unwanted(identity: &Identity, hello: &Hello) -> Option<String> {
+fn incompatibility(identity: &Identity, hello: &Hello) -> Option<String> {
     let Identity { herd, node, .. } = identity;
     if hello.version != PROTOCOL_VERSION {
         return Some(format!("link protocol {} meets {PROTOCOL_VERSION} of {node}", hello.version));
@@ -152,4 +152,4 @@ fn printable(text: &str) -> String {
     text.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
-const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use herd_sys::TrafficLog;
 
-use herd_replication::{Bundle, ReportFrame};
+use herd_replication::{ReportBatch, ReportFrame};
 
 /// Takes what peers report and say.
 pub trait PeersHost: Send + Sync + 'static {
@@ -15,7 +15,7 @@ pub trait PeersHost: Send + Sync + 'static {
 
     /// Encodes every record of one part of what the node holds, and says whether there is a next part. Parts are
     /// numbered from 0.
-    fn holdings(&self, part: usize, into: &mut Bundle) -> bool;
+    fn records_part(&self, part: usize, into: &mut ReportBatch) -> bool;
 
     /// A peer says something that is no report. Must not wait.
     ///
@@ -25,10 +25,10 @@ pub trait PeersHost: Send + Sync + 'static {
     fn message(&self, from: &str, message: &[u8]) -> Result<(), String>;
 
     /// A link came up. Must not wait.
-    fn linked(&self, peer: &str);
+    fn link_up(&self, peer: &str);
 
     /// A link went down, and no other has taken its place. Must not wait.
-    fn unlinked(&self, peer: &str);
+    fn link_down(&self, peer: &str);
 
     /// Where every record goes that comes in and out, if anywhere.
     fn traffic(&self) -> Option<&TrafficLog>;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use herd_replication::{Bundle, Outbox, Push};
+use herd_replication::{Outbox, Push, ReportBatch};
 use herd_sys::workers;
 use tokio::sync::Notify;
 
@@ -87,7 +87,7 @@ impl LinkQueue {
     }
 
     /// Takes all reports that wait, and admits no more.
-    pub(crate) fn close(&self) -> Bundle {
+    pub(crate) fn close(&self) -> ReportBatch {
         self.outbox.close()
     }
 }

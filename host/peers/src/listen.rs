@@ -13,7 +13,7 @@ use super::handshake;
 use super::mesh::Peers;
 
 /// Accepts links until the node stops, and spreads them over the workers.
-pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rotation: WorkerRotation) {
+pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotation: WorkerRotation) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -28,7 +28,7 @@ pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rotation: W
                     continue;
                 }
                 let Ok(stream) = stream.into_std() else { continue };
-                peers.tasks.spawn_on(greet(Arc::clone(&peers), stream, address), rotation.next());
+                peers.tasks.spawn_on(accept_link(Arc::clone(&peers), stream, address), rotation.next());
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot take links for a moment");
@@ -39,19 +39,19 @@ pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rotation: W
 }
 
 /// Shakes hands with a node that connected, and runs the link.
-async fn greet(peers: Arc<Peers>, stream: std::net::TcpStream, address: SocketAddr) {
+async fn accept_link(peers: Arc<Peers>, stream: std::net::TcpStream, address: SocketAddr) {
     let Ok(permit) = peers.handshakes.try_acquire() else { return };
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let _ = stream.set_nodelay(true);
-    let greeted = handshake::answer(stream, &peers.identity, |hello| {
-        if !peers.known.contains(&hello.node) {
+    let handshaken = handshake::respond(stream, &peers.identity, |hello| {
+        if !peers.members.contains(&hello.node) {
             return Err(format!("{} knows no node of that name", peers.identity.node));
         }
         peers.admit(hello, false)
     });
-    let greeted = greeted.await;
+    let handshaken = handshaken.await;
     drop(permit);
-    match greeted {
+    match handshaken {
         Ok((frames, link)) => drop(peers.run(frames, &link).await),
         Err(error) => tracing::debug!(%address, %error, "handshake failed"),
     }

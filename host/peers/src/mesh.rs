@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use herd_replication::{Bundle, WireReport};
+use herd_replication::{ReportBatch, WireReport};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::frame::Hello;
-use super::handshake::{Frames, Identity};
+use super::handshake::{FramedStream, Identity};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link_queue::LinkQueue;
@@ -28,30 +28,30 @@ pub struct Peers {
     pub(super) host: Mutex<Option<Arc<dyn PeersHost>>>,
     pub(super) tasks: TaskTracker,
     /// By name. Entries are made for the peers of the configuration and for nodes that dialed, and stay.
-    links: Mutex<BTreeMap<String, Arc<Peer>>>,
+    by_name: Mutex<BTreeMap<String, Arc<Peer>>>,
     /// The live links, as flooding sees them: a snapshot that changes when a link comes or goes.
     live: arc_swap::ArcSwap<Vec<Arc<Link>>>,
-    up: watch::Sender<usize>,
+    live_count: watch::Sender<usize>,
     pub(super) handshakes: Semaphore,
     /// Who may link with this node, whatever side lists the link.
-    pub(super) known: Vec<String>,
+    pub(super) members: Vec<String>,
 }
 
 impl Peers {
-    /// No links yet. `known` are the nodes of the herd.
+    /// No links yet. `members` are the nodes of the herd.
     #[must_use]
-    pub fn new(identity: Identity, limits: LinkLimits, known: Vec<String>) -> Arc<Self> {
+    pub fn new(identity: Identity, limits: LinkLimits, members: Vec<String>) -> Arc<Self> {
         Arc::new(Self {
             identity,
             limits,
             stopping: CancellationToken::new(),
             host: Mutex::default(),
             tasks: TaskTracker::new(),
-            links: Mutex::default(),
+            by_name: Mutex::default(),
             live: arc_swap::ArcSwap::default(),
-            up: watch::Sender::new(0),
+            live_count: watch::Sender::new(0),
             handshakes: Semaphore::new(HANDSHAKES_MAX),
-            known,
+            members,
         })
     }
 
@@ -77,20 +77,20 @@ impl Peers {
     }
 
     /// Says something to a peer that is no report. Never waits. It is lost when there is no link, or when too much waits.
-    pub fn tell(&self, peer: &str, message: &Bytes) {
+    pub fn send(&self, peer: &str, message: &Bytes) {
         let live = self.live.load();
-        live.iter().filter(|link| link.peer == peer).for_each(|link| tell(link, message));
+        live.iter().filter(|link| link.peer == peer).for_each(|link| queue_message(link, message));
     }
 
     /// Says something to every peer but one, as [`tell`](Self::tell).
-    pub fn tell_all(&self, except: Option<&str>, message: &Bytes) {
+    pub fn send_to_all(&self, except: Option<&str>, message: &Bytes) {
         let live = self.live.load();
-        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| tell(link, message));
+        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| queue_message(link, message));
     }
 
     /// Waits until links to this many peers are up. Cancel safe.
-    pub async fn linked(&self, count: usize) {
-        let _ = self.up.subscribe().wait_for(|up| *up >= count).await;
+    pub async fn wait_for_links(&self, count: usize) {
+        let _ = self.live_count.subscribe().wait_for(|up| *up >= count).await;
     }
 
     /// Says goodbye to every peer and ends, after what waits is sent or `grace` is over.
@@ -103,8 +103,8 @@ impl Peers {
 
     /// Every peer and its link.
     pub fn status(&self) -> PeersStatus {
-        let links = lock(&self.links);
-        PeersStatus { links: links.iter().map(|(name, peer)| peer.status(name)).collect() }
+        let by_name = lock(&self.by_name);
+        PeersStatus { links: by_name.iter().map(|(name, peer)| peer.status(name)).collect() }
     }
 
     pub(super) fn host(&self) -> Option<Arc<dyn PeersHost>> {
@@ -112,7 +112,7 @@ impl Peers {
     }
 
     pub(super) fn peer(&self, name: &str) -> Arc<Peer> {
-        Arc::clone(lock(&self.links).entry(name.into()).or_default())
+        Arc::clone(lock(&self.by_name).entry(name.into()).or_default())
     }
 
     /// The link to a peer that said hello, if there is to be one. Of two connections that were dialed at the same time,
@@ -124,9 +124,9 @@ impl Peers {
             let queue = LinkQueue::new(self.limits.queue_bytes_max());
             Link::new(&hello.node, hello.epoch, dialed, queue, self.stopping.child_token())
         };
-        let admitted = peer.admit(hello.epoch, dialed, preferred, link);
+        let admitted = peer.install(hello.epoch, dialed, preferred, link);
         let link = admitted.ok_or_else(|| format!("{} and {} have a link already", self.identity.node, hello.node))?;
-        self.changed(&peer);
+        self.publish_live_links(&peer);
         Ok(link)
     }
 
@@ -135,13 +135,13 @@ impl Peers {
     /// # Errors
     ///
     /// Why it ended, if not on purpose.
-    pub(super) async fn run(self: &Arc<Self>, frames: Frames, link: &Arc<Link>) -> Result<Duration, String> {
+    pub(super) async fn run(self: &Arc<Self>, frames: FramedStream, link: &Arc<Link>) -> Result<Duration, String> {
         tracing::info!(node = %self.identity.node, peer = %link.peer, "link up");
         // None once the node has stopped; then the link ends before it began.
         let host = self.host();
         let ended = match &host {
             Some(host) => {
-                host.linked(&link.peer);
+                host.link_up(&link.peer);
                 link_task::run(&**host, &self.limits, link, frames).await.map_err(|error| error.to_string())
             }
             None => Ok(()),
@@ -151,28 +151,28 @@ impl Peers {
             Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, error, "link down"),
         }
         let peer = self.peer(&link.peer);
-        if peer.dismiss(link, ended.clone().err()) {
-            self.changed(&peer);
+        if peer.remove(link, ended.clone().err()) {
+            self.publish_live_links(&peer);
             if let Some(host) = &host {
-                host.unlinked(&link.peer);
+                host.link_down(&link.peer);
             }
         }
         ended.map(|()| link.began.elapsed())
     }
 
     /// Makes the snapshot anew.
-    fn changed(&self, peer: &Peer) {
-        let links = lock(&self.links);
-        let live: Vec<Arc<Link>> = links.values().filter_map(|peer| peer.link()).collect();
+    fn publish_live_links(&self, peer: &Peer) {
+        let by_name = lock(&self.by_name);
+        let live: Vec<Arc<Link>> = by_name.values().filter_map(|peer| peer.link()).collect();
         // Both while the lock is held, or an older count could come after a newer one.
-        self.up.send_replace(live.len());
+        self.live_count.send_replace(live.len());
         self.live.store(Arc::new(live));
-        drop(links);
-        peer.changed.notify_waiters();
+        drop(by_name);
+        peer.link_changed.notify_waiters();
     }
 }
 
-fn tell(link: &Link, message: &Bytes) {
+fn queue_message(link: &Link, message: &Bytes) {
     if !link.queue.push_message(message.clone()) {
         tracing::debug!(peer = %link.peer, "too much waits for a peer, and a message is lost");
     }
@@ -180,7 +180,7 @@ fn tell(link: &Link, message: &Bytes) {
 
 thread_local! {
     /// Where a worker encodes a report, once for all links.
-    static ENCODED: RefCell<Bundle> = RefCell::default();
+    static ENCODED: RefCell<ReportBatch> = RefCell::default();
 }
 
 /// Strangers whose handshake is under way.

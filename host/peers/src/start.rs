@@ -24,8 +24,8 @@ impl Peers {
         *lock(&self.host) = Some(host);
         for (name, address) in peers {
             let peer = self.peer(&name);
-            self.tasks.spawn_on(connect::keep_linked(Arc::clone(self), peer, name, address), rotation.next());
+            self.tasks.spawn_on(connect::maintain_link(Arc::clone(self), peer, name, address), rotation.next());
         }
-        self.tasks.spawn(listen::accept(Arc::clone(self), listener, rotation));
+        self.tasks.spawn(listen::accept_links(Arc::clone(self), listener, rotation));
     }
 }

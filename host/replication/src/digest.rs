@@ -26,9 +26,9 @@ impl Serialize for RecordsDigest {
 
 /// Collects the records of a table.
 #[derive(Default)]
-pub(super) struct Digester(Vec<[u8; 32]>);
+pub(super) struct DigestBuilder(Vec<[u8; 32]>);
 
-impl Digester {
+impl DigestBuilder {
     pub(super) fn add(&mut self, key: &[u8], rank: Rank<'_>) {
         let mut hash = Sha256::new();
         // Lengths first, so that bytes cannot move from one part to the next unnoticed.

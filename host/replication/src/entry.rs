@@ -3,7 +3,7 @@
 use herd_model::Reign;
 
 use super::origins::OriginId;
-use super::prefetch::bring_near;
+use super::prefetch::prefetch;
 
 /// What decides between two records of a key: the higher one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,8 +66,8 @@ impl Entry {
     }
 
     /// Asks for its memory, which is to be used soon.
-    pub(super) fn bring_near(&self) {
-        bring_near(&self.0);
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.0);
     }
 
     /// How many bytes the key, the rank and the record have.

@@ -88,12 +88,12 @@ impl<H: IngestHost> Ingest<H> {
         // The whole frame is checked before any of it is applied, so that a bad frame leaves no trace.
         reports.iter().try_for_each(check)?;
         // Two passes: the first asks for the memory of every key, so that the waits for it overlap.
-        reports.iter().for_each(|report| self.table.expect(report.key));
-        let mut news: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
+        reports.iter().for_each(|report| self.table.prefetch(report.key));
+        let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
         // Dropping what does not win before the guest call ends every flood, whatever the guest decides.
-        news.extend(reports.iter().filter(|report| self.table.is_news(report.key, rank(report))));
+        winners.extend(reports.iter().filter(|report| self.table.wins(report.key, rank(report))));
         let mut faults_left = FAULTS_PER_FRAME_MAX;
-        for batch in news.chunks(REPORTS_PER_DECISION_MAX) {
+        for batch in winners.chunks(REPORTS_PER_DECISION_MAX) {
             self.decide(Some(from), batch, &mut faults_left);
         }
         Ok(())
@@ -157,7 +157,7 @@ impl<H: IngestHost> Ingest<H> {
             return false;
         }
         let applied = matches!(self.table.keep_from_peer(report.key, rank(report), report.origin), Kept::Applied(_));
-        // Only what was applied goes on: another worker may have applied a higher one since `is_news`.
+        // Only what was applied goes on: another worker may have applied a higher one since `wins`.
         if applied {
             self.host.flood(report, from);
         }
@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::record_table::RecordLimits;
-    use crate::report_batch::Bundle;
+    use crate::report_batch::ReportBatch;
 
     /// A guest that faults on keys with `!` and refuses nothing.
     #[derive(Default)]
@@ -237,11 +237,11 @@ mod tests {
     }
 
     fn frame(keys: &[&[u8]]) -> ReportFrame {
-        let mut bundle = Bundle::default();
+        let mut batch = ReportBatch::default();
         for key in keys {
-            bundle.add(&WireReport { key, reign: 0, rank: b"1", form: 1, record: b"AT", origin: "Jaquez" });
+            batch.add(&WireReport { key, reign: 0, rank: b"1", form: 1, record: b"AT", origin: "Jaquez" });
         }
-        ReportFrame::from(&bundle)
+        ReportFrame::from(&batch)
     }
 
     #[test]

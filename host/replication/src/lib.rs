@@ -25,6 +25,6 @@ pub use ingest::{BadFrame, Ingest, IngestHost, NotDecided};
 pub use outbox::{Outbox, Push};
 pub use quarantined::Quarantined;
 pub use record_table::{RecordLimits, RecordTable, RecordsStatus};
-pub use report_batch::Bundle;
+pub use report_batch::ReportBatch;
 pub use report_frame::ReportFrame;
 pub use wire_report::WireReport;

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::report_batch::Bundle;
+use crate::report_batch::ReportBatch;
 use crate::wire_report::WireReport;
 
 /// The reports that wait for one peer.
@@ -27,7 +27,7 @@ pub struct Outbox {
 
 #[derive(Default)]
 struct Lane {
-    reports: Bundle,
+    reports: ReportBatch,
     /// Conflate when there are more bytes than this. Doubles while conflating does not help, so its cost stays in
     /// proportion to what is pushed; never more than what a lane may hold.
     conflate_at: usize,
@@ -73,11 +73,11 @@ impl Outbox {
         // Wrapping: the difference may be negative.
         self.bytes.fetch_add(lane.bytes().wrapping_sub(before), Ordering::Relaxed);
         // Equality and not `>=`: a lane that fills beyond a frame wakes its link early once, not at every push.
-        if lane.reports.len() == FRAME_WORTHWHILE { Push::FrameFilled } else { Push::Queued }
+        if lane.reports.len() == EARLY_FRAME_REPORTS { Push::FrameFilled } else { Push::Queued }
     }
 
     /// Takes everything that waits, and nothing more from then on.
-    pub fn close(&self) -> Bundle {
+    pub fn close(&self) -> ReportBatch {
         for lane in &self.lanes {
             lane.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         }
@@ -85,8 +85,8 @@ impl Outbox {
     }
 
     /// Takes everything that waits.
-    pub fn take(&self) -> Bundle {
-        let mut taken = Bundle::default();
+    pub fn take(&self) -> ReportBatch {
+        let mut taken = ReportBatch::default();
         for lane in &self.lanes {
             let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
             self.bytes.fetch_sub(lane.bytes(), Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Outbox {
     }
 
     /// Whether reports were dropped since this was asked last: then the peer has to hear everything again.
-    pub fn catch_up(&self) -> bool {
+    pub fn take_behind(&self) -> bool {
         self.behind.swap(false, Ordering::Relaxed)
     }
 
@@ -137,7 +137,7 @@ impl Lane {
         self.reports.bytes().len()
     }
 
-    fn clear(&mut self) -> Bundle {
+    fn clear(&mut self) -> ReportBatch {
         self.conflate_at = CONFLATE_BYTES_MIN;
         std::mem::take(&mut self.reports)
     }
@@ -153,7 +153,7 @@ impl Lane {
             }
         }
         last.reverse();
-        let mut reports = Bundle::default();
+        let mut reports = ReportBatch::default();
         last.into_iter().for_each(|report| reports.push(report));
         self.reports = reports;
         self.conflate_at = (2 * self.bytes()).clamp(CONFLATE_BYTES_MIN, bytes_max);
@@ -161,7 +161,7 @@ impl Lane {
 }
 
 /// Reports that make a frame worthwhile: with so many, the cost of the frame is small for each of them.
-const FRAME_WORTHWHILE: usize = 16;
+const EARLY_FRAME_REPORTS: usize = 16;
 /// Below this a lane is only a list: conflating costs more than it saves.
 const CONFLATE_BYTES_MIN: usize = 256 << 10;
 /// A lane holds some reports of the greatest length, however many lanes share the queue.
@@ -174,9 +174,9 @@ mod tests {
     const LANES: usize = 3;
 
     fn report(key: &str, record: &[u8]) -> Vec<u8> {
-        let mut bundle = Bundle::default();
-        bundle.add(&WireReport { key: key.as_bytes(), reign: 0, rank: b"", form: 0, record, origin: "Riley" });
-        bundle.bytes().to_vec()
+        let mut batch = ReportBatch::default();
+        batch.add(&WireReport { key: key.as_bytes(), reign: 0, rank: b"", form: 0, record, origin: "Riley" });
+        batch.bytes().to_vec()
     }
 
     #[test]

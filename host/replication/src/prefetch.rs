@@ -5,15 +5,15 @@
 
 /// Asks for the first cache lines of some bytes. Changes nothing but when they arrive.
 #[inline]
-pub(super) fn bring_near(bytes: &[u8]) {
+pub(super) fn prefetch(bytes: &[u8]) {
     for line in bytes.chunks(LINE_BYTES).take(LINES_MAX) {
-        prefetch(line.as_ptr());
+        prefetch_line(line.as_ptr());
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch(at: *const u8) {
+fn prefetch_line(at: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: a prefetch reads nothing that the program could see and cannot fault, whatever the address.
     #[allow(unsafe_code, reason = "there is no safe name for this instruction")]
@@ -25,7 +25,7 @@ fn prefetch(at: *const u8) {
 /// Elsewhere there is no stable name for it, and records come when they are used.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn prefetch(_: *const u8) {}
+fn prefetch_line(_: *const u8) {}
 
 const LINE_BYTES: usize = 64;
 /// The usual record with its key and rank has three.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
+use hashbrown::hash_table::Entry::{Occupied, Vacant};
 use herd_model::{Kept, Reign};
 use herd_sdk::{Found, Records};
 use serde::{Deserialize, Serialize};
 
-use super::digest::{Digester, RecordsDigest};
+use super::digest::{DigestBuilder, RecordsDigest};
 use super::entry::{Entry, Rank};
 use super::origins::{OriginId, Origins};
 use super::quarantined::Quarantined;
@@ -44,7 +44,7 @@ pub struct RecordTable {
 
 #[derive(Default)]
 struct Shard {
-    shown: HashTable<Entry>,
+    visible: HashTable<Entry>,
     /// By key, and higher than what is shown. Rare, so not part of an entry.
     quarantined: HashMap<Vec<u8>, Quarantined>,
 }
@@ -64,24 +64,24 @@ impl RecordTable {
     }
 
     /// Says that a record under this key will be offered or looked up soon, so that its memory is on its way by then.
-    pub fn expect(&self, key: &[u8]) {
+    pub fn prefetch(&self, key: &[u8]) {
         let hash = self.hasher.hash_one(key);
         let shard = read(self.shard(hash));
         // The first that may be it will do: to look closer is to wait for the very memory.
-        let _ = shard.shown.find(hash, |entry| {
-            entry.bring_near();
+        let _ = shard.visible.find(hash, |entry| {
+            entry.prefetch();
             true
         });
     }
 
     /// Offers what a client reported. It inherits the reign of its key.
     pub fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
-        self.offer(key, Rank { reign: Reign(0), rank, record, form }, Offered::ByClient)
+        self.offer(key, Rank { reign: Reign(0), rank, record, form }, OfferedBy::Client)
     }
 
     /// Offers what a peer reported, and `origin` took from a client. Never refused for room.
     pub fn keep_from_peer(&self, key: &[u8], rank: Rank<'_>, origin: &str) -> Kept {
-        self.offer(key, rank, Offered::ByPeer(self.origins.id(origin)))
+        self.offer(key, rank, OfferedBy::Peer(self.origins.id(origin)))
     }
 
     /// Offers what a peer reported and no guest would have: it is kept by rank, but what was there before stays
@@ -104,17 +104,17 @@ impl RecordTable {
 
     /// Whether a record would win.
     #[must_use]
-    pub fn is_news(&self, key: &[u8], rank: Rank<'_>) -> bool {
+    pub fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
         let hash = self.hasher.hash_one(key);
         read(self.shard(hash)).highest(hash, key).is_none_or(|highest| highest < rank)
     }
 
     /// Calls `each` with every record of one part of the table, and says whether there is a next part. The parts are
     /// numbered from 0; a lock is held for the time of one part.
-    pub fn visit(&self, part: usize, mut each: impl FnMut(&[u8], Rank<'_>, &str)) -> bool {
+    pub fn visit_part(&self, part: usize, mut each: impl FnMut(&[u8], Rank<'_>, &str)) -> bool {
         let Some(shard) = self.shards.get(part) else { return false };
         let shard = read(shard);
-        for entry in shard.shown.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
+        for entry in shard.visible.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
             each(entry.key(), entry.rank(), &self.origins.name(entry.origin()));
         }
         for quarantined in shard.quarantined.values() {
@@ -126,43 +126,43 @@ impl RecordTable {
     /// What is kept. Reads every record for the digest: not for a worker thread.
     #[must_use]
     pub fn status(&self) -> RecordsStatus {
-        let mut digester = Digester::default();
+        let mut builder = DigestBuilder::default();
         let mut quarantined = 0;
         for shard in &self.shards {
             let shard = read(shard);
             quarantined += shard.quarantined.len();
             for quarantined in shard.quarantined.values() {
-                digester.add(&quarantined.key, quarantined.rank());
+                builder.add(&quarantined.key, quarantined.rank());
             }
-            for entry in shard.shown.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
-                digester.add(entry.key(), entry.rank());
+            for entry in shard.visible.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
+                builder.add(entry.key(), entry.rank());
             }
         }
         RecordsStatus {
             keys: self.keys.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             quarantined,
-            digest: digester.finish(),
+            digest: builder.finish(),
         }
     }
 
-    fn offer(&self, key: &[u8], rank: Rank<'_>, offered: Offered) -> Kept {
+    fn offer(&self, key: &[u8], rank: Rank<'_>, offered: OfferedBy) -> Kept {
         let (hash, mut shard) = self.write(key);
-        let Shard { shown, quarantined } = &mut *shard;
+        let Shard { visible, quarantined } = &mut *shard;
         // Nothing is quarantined as a rule, and then there is no key to hash and compare.
         let above = if quarantined.is_empty() { None } else { quarantined.get(key).map(Quarantined::rank) };
         let was_quarantined = above.is_some();
         let bytes = key.len() + rank.rank.len() + rank.record.len();
         let rehash = |entry: &Entry| self.hasher.hash_one(entry.key());
-        let reign = match shown.entry(hash, |entry| entry.key() == key, rehash) {
-            Slot::Occupied(mut slot) => {
+        let reign = match visible.entry(hash, |entry| entry.key() == key, rehash) {
+            Occupied(mut slot) => {
                 let highest = above.unwrap_or_else(|| slot.get().rank());
                 let rank = offered.inheriting(rank, highest);
                 if highest >= rank {
                     return Kept::Outranked;
                 }
                 let old = slot.get().len();
-                if offered == Offered::ByClient && !self.has_room(0, bytes.saturating_sub(old)) {
+                if offered == OfferedBy::Client && !self.has_room(0, bytes.saturating_sub(old)) {
                     return Kept::NoRoom;
                 }
                 slot.get_mut().replace(key, rank, offered.origin());
@@ -172,12 +172,12 @@ impl RecordTable {
                 }
                 rank.reign
             }
-            Slot::Vacant(slot) => {
+            Vacant(slot) => {
                 let rank = above.map_or(rank, |highest| offered.inheriting(rank, highest));
                 if above.is_some_and(|highest| highest >= rank) {
                     return Kept::Outranked;
                 }
-                if offered == Offered::ByClient && !self.has_room(1, bytes) {
+                if offered == OfferedBy::Client && !self.has_room(1, bytes) {
                     return Kept::NoRoom;
                 }
                 slot.insert(Entry::new(key, rank, offered.origin()));
@@ -213,25 +213,25 @@ impl RecordTable {
 
 /// Who offers a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Offered {
+enum OfferedBy {
     /// A client of this node. There must be room, and the record inherits the reign of its key.
-    ByClient,
+    Client,
     /// A peer; this node took it from a client.
-    ByPeer(OriginId),
+    Peer(OriginId),
 }
 
-impl Offered {
+impl OfferedBy {
     fn origin(self) -> OriginId {
         match self {
-            Self::ByClient => OriginId::SELF,
-            Self::ByPeer(origin) => origin,
+            Self::Client => OriginId::SELF,
+            Self::Peer(origin) => origin,
         }
     }
 
     fn inheriting<'a>(self, rank: Rank<'a>, highest: Rank<'_>) -> Rank<'a> {
         match self {
-            Self::ByClient => Rank { reign: highest.reign, ..rank },
-            Self::ByPeer(_) => rank,
+            Self::Client => Rank { reign: highest.reign, ..rank },
+            Self::Peer(_) => rank,
         }
     }
 }
@@ -251,7 +251,7 @@ impl Records for RecordTable {
 
 impl Shard {
     fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        self.shown.find(hash, |entry| entry.key() == key)
+        self.visible.find(hash, |entry| entry.key() == key)
     }
 
     /// The highest rank under a key, whether it is shown or quarantined.
@@ -331,8 +331,8 @@ mod tests {
         let table = table(9);
         assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Applied(Reign(0)));
         assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Outranked);
-        assert!(!table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"a", form: 0 }));
-        assert!(table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"b", form: 0 }));
+        assert!(!table.wins(b"k", Rank { reign: Reign(0), rank: b"1", record: b"a", form: 0 }));
+        assert!(table.wins(b"k", Rank { reign: Reign(0), rank: b"1", record: b"b", form: 0 }));
     }
 
     #[test]

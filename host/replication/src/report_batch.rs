@@ -4,13 +4,13 @@ use crate::wire_report::WireReport;
 
 /// Encoded reports, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bundle {
+pub struct ReportBatch {
     bytes: Vec<u8>,
     /// Where each report ends.
     ends: Vec<usize>,
 }
 
-impl Bundle {
+impl ReportBatch {
     /// Encodes a report behind the others.
     ///
     /// # Panics
@@ -28,7 +28,7 @@ impl Bundle {
         self.ends.push(self.bytes.len());
     }
 
-    /// Puts all of another bundle behind this one.
+    /// Puts all of another batch behind this one.
     pub fn append(&mut self, other: Self) {
         if self.is_empty() {
             *self = other;
@@ -90,16 +90,16 @@ impl Bundle {
 mod tests {
     use super::*;
 
-    fn bundle(reports: impl IntoIterator<Item = Vec<u8>>) -> Bundle {
-        let mut bundle = Bundle::default();
-        reports.into_iter().for_each(|report| bundle.push(&report));
-        bundle
+    fn batch(reports: impl IntoIterator<Item = Vec<u8>>) -> ReportBatch {
+        let mut batch = ReportBatch::default();
+        reports.into_iter().for_each(|report| batch.push(&report));
+        batch
     }
 
     #[test]
     fn what_is_put_in_comes_out_in_order() {
-        let mut all = bundle([vec![1], vec![], vec![2, 3]]);
-        all.append(bundle([vec![4]]));
+        let mut all = batch([vec![1], vec![], vec![2, 3]]);
+        all.append(batch([vec![4]]));
         assert_eq!(all.iter().collect::<Vec<_>>(), [&[1][..], &[], &[2, 3], &[4]]);
         assert_eq!((all.len(), all.bytes()), (4, &[1, 2, 3, 4][..]));
     }
@@ -107,12 +107,12 @@ mod tests {
     #[test]
     fn bodies_hold_every_report_once_and_respect_their_limits() {
         const MAX: usize = 256 << 10;
-        let all = bundle((0..40).map(|size| vec![7; size * 2000]));
+        let all = batch((0..40).map(|size| vec![7; size * 2000]));
         let bodies: Vec<&[u8]> = all.bodies(MAX, 512).collect();
         assert_eq!(bodies.concat(), all.bytes());
         assert!(bodies.iter().all(|body| body.len() <= MAX));
-        assert_eq!(bundle(vec![vec![0; 2 * MAX]; 2]).bodies(MAX, 512).count(), 2);
-        assert_eq!(bundle(vec![vec![0]; 10]).bodies(MAX, 4).map(<[u8]>::len).collect::<Vec<_>>(), [4, 4, 2]);
-        assert_eq!(Bundle::default().bodies(MAX, 4).count(), 0);
+        assert_eq!(batch(vec![vec![0; 2 * MAX]; 2]).bodies(MAX, 512).count(), 2);
+        assert_eq!(batch(vec![vec![0]; 10]).bodies(MAX, 4).map(<[u8]>::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(ReportBatch::default().bodies(MAX, 4).count(), 0);
     }
 }

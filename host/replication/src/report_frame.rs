@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::report_batch::Bundle;
+use crate::report_batch::ReportBatch;
 use crate::wire_report::WireReport;
 
 /// The body of a frame of reports.
@@ -23,8 +23,8 @@ impl ReportFrame {
     }
 }
 
-impl From<&Bundle> for ReportFrame {
-    fn from(reports: &Bundle) -> Self {
+impl From<&ReportBatch> for ReportFrame {
+    fn from(reports: &ReportBatch) -> Self {
         Self(Bytes::copy_from_slice(reports.bytes()))
     }
 }
