@@ -13,8 +13,8 @@ use herd_model::limits::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, REC
 use herd_model::{GenerationId, Kept, Reign};
 use herd_sdk::{Decision, Effect, Report};
 
-use crate::entry::Rank;
 use crate::quarantined::Quarantined;
+use crate::rank::Rank;
 use crate::record_table::RecordTable;
 use crate::{report_frame::ReportFrame, wire_report::WireReport};
 
@@ -207,7 +207,7 @@ mod tests {
     use herd_sdk::Records;
 
     use super::*;
-    use crate::record_table::RecordLimits;
+    use crate::record_limits::RecordLimits;
     use crate::report_batch::ReportBatch;
 
     /// A guest that faults on keys with `!` and refuses nothing.
@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn ingest(host: Host) -> Ingest<Host> {
-        Ingest::new(Arc::new(RecordTable::new(RecordLimits::default(), "Riley")), host)
+        Ingest::new(Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7)), host)
     }
 
     fn frame(keys: &[&[u8]]) -> ReportFrame {
