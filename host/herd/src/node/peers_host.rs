@@ -18,7 +18,7 @@ pub(super) struct PeersAdapter {
 }
 
 impl PeersHost for PeersAdapter {
-    fn message(&self, from: &str, message: &[u8]) -> Result<(), String> {
+    fn receive_message(&self, from: &str, message: &[u8]) -> Result<(), String> {
         self.rollout.receive(from, message)
     }
 
@@ -30,7 +30,7 @@ impl PeersHost for PeersAdapter {
         self.rollout.unlinked(peer);
     }
 
-    fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
+    fn receive_reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
         if let Some(traffic) = &self.traffic {
             for report in frame.reports().into_iter().flatten() {
                 traffic.received_from_peer(from, report.record);
