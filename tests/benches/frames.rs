@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use herd_replication::{Bundle, ReportFrame, WireReport};
+use herd_replication::{ReportBatch, ReportFrame, WireReport};
 
 fn frames(criterion: &mut Criterion) {
     let report = WireReport {
@@ -19,14 +19,14 @@ fn frames(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("encode a report", |bencher| {
         bencher.iter(|| {
-            let mut bundle = Bundle::default();
-            bundle.add(black_box(&report));
-            bundle
+            let mut batch = ReportBatch::default();
+            batch.add(black_box(&report));
+            batch
         });
     });
-    let mut bundle = Bundle::default();
-    (0..REPORTS).for_each(|_| bundle.add(&report));
-    let frame = ReportFrame::from(&bundle);
+    let mut batch = ReportBatch::default();
+    (0..REPORTS).for_each(|_| batch.add(&report));
+    let frame = ReportFrame::from(&batch);
     group.throughput(Throughput::Elements(REPORTS as u64));
     group.bench_function("decode a frame of 32 reports", |bencher| bencher.iter(|| black_box(&frame).reports()));
     group.finish();

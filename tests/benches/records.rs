@@ -25,7 +25,7 @@ fn records(criterion: &mut Criterion) {
 
 /// Has every thread make so many offers, and says how long the slowest took.
 fn offer(threads: u64, offers: u64, shared: bool) -> Duration {
-    let table = RecordTable::new(RecordLimits::default(), "Riley");
+    let table = RecordTable::new(RecordLimits::default(), "Riley", HASH_KEY);
     let keys: Vec<Vec<u8>> = (0..threads * KEYS).map(|number| format!("bench-{number}").into_bytes()).collect();
     let together = Barrier::new(usize::try_from(threads).unwrap_or(1));
     std::thread::scope(|scope| {
@@ -52,7 +52,8 @@ fn offer(threads: u64, offers: u64, shared: bool) -> Duration {
     })
 }
 
-/// Clients per thread: so many that each shard has some.
+const HASH_KEY: u128 = 0x5eed;
+/// Clients per thread: enough that every shard has some.
 const KEYS: u64 = 4096;
 
 criterion_group!(benches, records);

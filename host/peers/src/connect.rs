@@ -1,4 +1,6 @@
-//! Keeps one peer linked: dials while there is no link, and waits longer after each failure.
+//! Connecting to one configured peer, again after each failure, while there is no link.
+//!
+//! Knows nothing of reports. Bounds: one attempt at a time, its duration, and the wait between attempts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,17 +9,19 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::frame::Hello;
-use super::handshake::{self, Frames};
+use super::handshake::{self, FramedStream, printable};
+use super::link::Direction;
 use super::mesh::Peers;
 use super::peer::Peer;
 
-/// Dials until the node stops. After a failure it waits for a random part of a time that doubles, so that nodes that
-/// lost a peer together do not return together; a link that was up starts it anew.
-pub(super) async fn keep_linked(peers: Arc<Peers>, peer: Arc<Peer>, name: String, address: SocketAddr) {
-    // The node with the greater name gives the other a moment, so that pairs rarely dial each other at once.
+/// Keeps a link to a peer until the node stops.
+pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: String, address: SocketAddr) {
+    // When a herd starts, the node with the smaller name connects at once and the other waits a moment, so that pairs
+    // seldom connect to each other at the same time. If they do, both keep the connection of the smaller name.
     let mut wait = if peers.identity.node < name { Duration::ZERO } else { peers.limits.redial_min() };
     loop {
-        let changed = peer.changed.notified();
+        // Registered before the state is read, or a change between the two would not wake this task.
+        let changed = peer.link_changed.notified();
         if peer.is_linked() {
             tokio::select! {
                 biased;
@@ -26,20 +30,23 @@ pub(super) async fn keep_linked(peers: Arc<Peers>, peer: Arc<Peer>, name: String
             }
             continue;
         }
+        // Jitter: nodes that lost a peer at the same moment must not all connect to it at the same moment.
         let pause = wait.mul_f64(rand::random_range(0.5..=1.0));
         tokio::select! {
             biased;
             () = peers.stopping.cancelled() => return,
+            // The peer may have connected meanwhile.
             () = changed => continue,
             () = tokio::time::sleep(pause) => {}
         }
-        let dialed = tokio::select! {
+        let connected = tokio::select! {
             biased;
             () = peers.stopping.cancelled() => return,
-            dialed = dial(&peers, &name, address) => dialed,
+            connected = connect(&peers, &name, address) => connected,
         };
-        let ended = match dialed {
-            Ok((frames, hello)) => match peers.admit(&hello, true) {
+        let ended = match connected {
+            // Runs the link in this task, so the loop goes on when the link has ended.
+            Ok((frames, hello)) => match peers.admit(&hello, Direction::Outbound) {
                 Ok(link) => peers.run(frames, &link).await,
                 Err(why) => {
                     handshake::refuse(frames, &why).await;
@@ -48,35 +55,40 @@ pub(super) async fn keep_linked(peers: Arc<Peers>, peer: Arc<Peer>, name: String
             },
             Err(why) => Err(why),
         };
+        // With a link of the other direction in place, the failure of this one is no fault to show.
         if let Err(why) = &ended
             && !peer.is_linked()
         {
-            tracing::debug!(peer = %name, %address, why, "no link");
-            peer.fail(Some(why.clone()));
+            tracing::debug!(peer = %name, %address, why, "no link to peer");
+            peer.set_last_error(Some(why.clone()));
         }
+        // Doubles, so that a peer that is away for long, or that refuses this node, costs little.
         wait = match ended {
-            Ok(lasted) if lasted >= LASTING => peers.limits.redial_min(),
+            Ok(lasted) if lasted >= STABLE_LINK => peers.limits.redial_min(),
             _ => (wait.max(peers.limits.redial_min()) * 2).min(peers.limits.redial_max()),
         };
     }
 }
 
-/// Dials once, up to the end of the handshake.
-async fn dial(peers: &Peers, name: &str, address: SocketAddr) -> Result<(Frames, Hello), String> {
-    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address)).await;
-    let stream =
-        connected.map_err(|_| format!("{address} does not answer"))?.map_err(|error| format!("{address}: {error}"))?;
+/// Connects once, up to the end of the handshake.
+async fn connect(peers: &Peers, name: &str, address: SocketAddr) -> Result<(FramedStream, Hello), String> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let stream = connected
+        .map_err(|_| format!("{address}: no connection within {CONNECT_TIMEOUT:?}"))?
+        .map_err(|error| format!("{address}: {error}"))?;
     let _ = stream.set_nodelay(true);
     let (frames, hello) =
-        handshake::call(stream, &peers.identity).await.map_err(|error| format!("{address}: {error}"))?;
+        handshake::initiate(stream, &peers.identity).await.map_err(|error| format!("{address}: {error}"))?;
+    // Two nodes with swapped addresses would otherwise pass for each other.
     if hello.node != name {
-        let why = format!("{address} is {}, and not {name}", hello.node.escape_debug());
+        let why = format!("{address} is node `{}`, not `{name}`", printable(&hello.node));
         handshake::refuse(frames, &why).await;
         return Err(why);
     }
     Ok((frames, hello))
 }
 
-const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// A link that ended sooner counts as a failure to link, or two nodes that do not want each other would never rest.
-const LASTING: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Shortest life of a link that resets the wait. A shorter one counts as a failure, or two nodes that end each other's
+/// links would connect without rest.
+const STABLE_LINK: Duration = Duration::from_secs(5);

@@ -1,44 +1,47 @@
-//! What travels over a link: frames of a length (4 bytes, big-endian), a kind (1 byte) and a body in postcard.
+//! Frames of the link protocol: a length (4 bytes, big-endian), a kind (1 byte) and a body in postcard.
 //!
-//! A frame of reports is the reports one behind the other, each encoded once for all links that it goes to.
+//! Owns the kinds and their encoding. Knows nothing of sockets, and does not decode reports or messages. The body of a
+//! frame of reports is encoded reports one after the other, so a report is encoded once for all links.
+//!
+//! Bounds: bytes of a frame, few until the peer is known. The codec of the connection enforces them before it allocates.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use herd_replication::ReportFrame;
 
-/// The version of everything below. Nodes of different versions refuse each other's links, in words.
+/// Version of the link protocol. Nodes of different versions refuse each other's links and say why.
 pub(super) const PROTOCOL_VERSION: u16 = 2;
 
-/// The first frame of each side.
+/// First frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) version: u16,
     pub(super) herd: String,
     pub(super) node: String,
-    /// Random at each start of a node: tells a link of its earlier life from one of this.
+    /// Random at each start of a node. Tells a link of the running process from one of an earlier process.
     pub(super) epoch: u64,
 }
 
-/// A frame.
+/// Frame of the link protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     Hello(Hello),
-    /// The link is not wanted, in words.
+    /// The sender refuses the link, with the reason.
     Refused(String),
     Reports(ReportFrame),
-    /// With the sender's clock, in nanoseconds since the Unix epoch.
+    /// Sender's time, in nanoseconds since the Unix epoch.
     Ping(u64),
-    /// The clock of the ping, and the answering side's own.
+    /// Time of the ping, and time of the side that answers.
     Pong(u64, u64),
     /// The sender ends the link on purpose.
     Goodbye,
-    /// Something between nodes that is no report. The link only carries it.
+    /// Opaque message between two nodes, other than a report.
     Message(Bytes),
 }
 
 impl Frame {
-    /// Encodes kind and body. The length is added where it is written.
+    /// Encodes kind and body. The codec of the connection adds the length.
     pub(super) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         let body = match self {
@@ -51,11 +54,17 @@ impl Frame {
             Self::Message(message) => (kind::MESSAGE, Ok(message.to_vec())),
         };
         out.put_u8(body.0);
-        out.extend_from_slice(&body.1.expect("a vector takes all, and these types have no failing encoding"));
+        out.extend_from_slice(
+            &body.1.expect("a vector has room for any encoding, and these types can always be encoded"),
+        );
         out.freeze()
     }
 
     /// Decodes kind and body.
+    ///
+    /// # Errors
+    ///
+    /// See [`FrameError`].
     pub(super) fn decode(mut frame: Bytes) -> Result<Self, FrameError> {
         if frame.is_empty() {
             return Err(FrameError::Empty);
@@ -76,7 +85,7 @@ impl Frame {
         })
     }
 
-    /// A frame of reports that were encoded before, one behind the other.
+    /// Encodes a frame of reports from their encodings, one after the other.
     pub(super) fn of_reports(reports: &[u8]) -> Bytes {
         let mut out = BytesMut::with_capacity(1 + reports.len());
         out.put_u8(kind::REPORTS);
@@ -85,16 +94,16 @@ impl Frame {
     }
 }
 
-/// A frame that is not one. The peer is at fault; the link is closed.
+/// Malformed frame. The peer is at fault and the link is closed. Texts follow "the peer sent".
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FrameError {
-    /// No kind.
+    /// The frame has no kind.
     #[error("an empty frame")]
     Empty,
-    /// A kind that this version does not know.
+    /// The kind is unknown to this version.
     #[error("a frame of unknown kind {0}")]
     Kind(u8),
-    /// A body that is not of its kind.
+    /// The body does not decode as its kind.
     #[error("a malformed frame: {0}")]
     Body(#[from] postcard::Error),
 }
@@ -109,21 +118,21 @@ mod kind {
     pub(super) const MESSAGE: u8 = 7;
 }
 
-/// The longest frame once a peer has said who it is: a batch of reports and one report of the greatest length.
+/// Bytes of a frame once the peer is known: room for a frame of reports plus one report of the greatest length.
 pub(super) const FRAME_BYTES_MAX: usize = 1 << 20;
-/// The longest frame before that.
+/// Bytes of a frame before that. A stranger must not make the node allocate more.
 pub(super) const HELLO_BYTES_MAX: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use herd_replication::{Bundle, WireReport};
+    use herd_replication::{ReportBatch, WireReport};
 
     use super::*;
 
     #[test]
-    fn every_frame_reads_back() {
+    fn frames_read_back() {
         let hello = Hello { version: 1, herd: "h".into(), node: "Riley".into(), epoch: u64::MAX };
         for frame in [
             Frame::Hello(hello),
@@ -138,19 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn reports_encoded_one_by_one_make_a_frame() {
+    fn frame_of_separately_encoded_reports_reads_back() {
         let report = |key| WireReport { key, reign: 1, rank: b"\x00\xff", form: 1, record: b"AT", origin: "Riley" };
-        let mut bundle = Bundle::default();
-        bundle.add(&report(b"a"));
-        bundle.add(&report(b"\xff"));
-        let frame = Frame::of_reports(bundle.bytes());
+        let mut batch = ReportBatch::default();
+        batch.add(&report(b"a"));
+        batch.add(&report(b"\xff"));
+        let frame = Frame::of_reports(batch.bytes());
         let Frame::Reports(reports) = Frame::decode(frame).unwrap() else { panic!("not reports") };
         assert_eq!(reports.reports().unwrap(), [report(b"a"), report(b"\xff")]);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_of_a_stranger_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn frame_decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(Frame::Reports(reports)) = Frame::decode(bytes.into()) {
                 let _ = reports.reports();
             }

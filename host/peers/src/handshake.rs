@@ -1,4 +1,11 @@
-//! The handshake: each side says who it is, and either may refuse. Before it nothing is believed and little is read.
+//! Handshake of a link: each side identifies itself, and either side may refuse.
+//!
+//! The connecting side sends its hello first, so a node tells a stranger nothing before the stranger has named a herd and
+//! a node that it knows. Until then the peer is untrusted: frames are small, the time is short, and its texts are
+//! escaped before they are logged or shown. TLS belongs here.
+//!
+//! Knows nothing of other links; the caller decides whether the peer is admitted. Bounds: bytes of a frame, time, and
+//! length of a stranger's text.
 
 use std::io;
 use std::time::Duration;
@@ -11,95 +18,103 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION};
 
-/// Who this node is.
+/// Identity of this node.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The name of the herd. Nodes of another herd are refused.
+    /// Name of the herd. Nodes of another herd are refused.
     pub herd: String,
-    /// The name of the node.
+    /// Name of the node.
     pub node: String,
-    /// Random at each start.
+    /// Random number of this process, by which peers tell a restarted node from a second connection.
     pub epoch: u64,
 }
 
-/// A link's frames.
-pub(super) type Frames = Framed<TcpStream, LengthDelimitedCodec>;
+/// Connection that sends and receives whole frames.
+pub(super) type FramedStream = Framed<TcpStream, LengthDelimitedCodec>;
 
-/// A handshake did not come to a link. The connection is closed; nothing else changed.
+/// Failed handshake. The connection is closed; nothing else changed.
 #[derive(Debug, thiserror::Error)]
-pub enum HandshakeError {
-    /// The connection broke.
+pub(super) enum HandshakeError {
+    /// The connection failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
-    /// The peer sent something that is not a handshake, or left.
+    /// The peer sent something other than a hello, or closed the connection. It is no node, or its node is stopping.
     #[error("the peer does not speak the link protocol")]
     NotAPeer,
-    /// The peer took too long.
-    #[error("the peer did not answer in time")]
+    /// The peer sent no hello in time.
+    #[error("no answer from the peer within {HANDSHAKE_TIMEOUT:?}")]
     Timeout,
-    /// The peer belongs to another herd, is unknown, or speaks another version. The operator is at fault.
+    /// This node refused: the peer is of another herd or version or not configured, which is for the operator to fix, or
+    /// there is a link already.
     #[error("{0}")]
-    Unwanted(String),
-    /// The peer does not want this link, in its words.
+    RejectedHere(String),
+    /// The peer refused, with its reason.
     #[error("the peer refused: {0}")]
-    Refused(String),
+    RejectedByPeer(String),
 }
 
-/// Dials: says hello first, and hears who the peer is or why it does not want the link.
+/// Handshake of the connecting side: sends a hello, and receives the peer's hello or its refusal.
+///
+/// Not cancel safe: a connection that is cancelled midway has to be closed.
 ///
 /// # Errors
 ///
 /// See [`HandshakeError`].
-pub(super) async fn call(stream: TcpStream, identity: &Identity) -> Result<(Frames, Hello), HandshakeError> {
+pub(super) async fn initiate(stream: TcpStream, identity: &Identity) -> Result<(FramedStream, Hello), HandshakeError> {
     let mut frames = framed(stream);
-    let greeting = async {
-        say_hello(&mut frames, identity).await?;
-        hear_hello(&mut frames).await
+    let exchange = async {
+        send_hello(&mut frames, identity).await?;
+        receive_hello(&mut frames).await
     };
-    let hello = timeout(HANDSHAKE_MAX, greeting).await.map_err(|_| HandshakeError::Timeout)??;
-    if let Some(why) = unwanted(identity, &hello) {
+    let hello = timeout(HANDSHAKE_TIMEOUT, exchange).await.map_err(|_| HandshakeError::Timeout)??;
+    if let Some(why) = incompatibility(identity, &hello) {
         refuse(frames, &why).await;
-        return Err(HandshakeError::Unwanted(why));
+        return Err(HandshakeError::RejectedHere(why));
     }
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
     Ok((frames, hello))
 }
 
-/// Is dialed: hears who the peer is, and says hello only if it is wanted and `admit` says so.
+/// Handshake of the accepting side: receives the peer's hello, and sends one if `admit` accepts the peer.
+///
+/// Not cancel safe: once `admit` has accepted, the link has to be run to its end.
 ///
 /// # Errors
 ///
-/// See [`HandshakeError`]; the peer was told why.
-pub(super) async fn answer<T>(
+/// See [`HandshakeError`]. A refused peer was told the reason.
+pub(super) async fn respond<T>(
     stream: TcpStream,
     identity: &Identity,
     admit: impl FnOnce(&Hello) -> Result<T, String>,
-) -> Result<(Frames, T), HandshakeError> {
+) -> Result<(FramedStream, T), HandshakeError> {
     let mut frames = framed(stream);
-    let heard = timeout(HANDSHAKE_MAX, hear_hello(&mut frames)).await;
-    let hello = heard.map_err(|_| HandshakeError::Timeout)??;
-    let admitted = unwanted(identity, &hello).map_or_else(|| admit(&hello), Err);
+    let received = timeout(HANDSHAKE_TIMEOUT, receive_hello(&mut frames)).await;
+    let hello = received.map_err(|_| HandshakeError::Timeout)??;
+    let admitted = incompatibility(identity, &hello).map_or_else(|| admit(&hello), Err);
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(why) => {
             refuse(frames, &why).await;
-            return Err(HandshakeError::Unwanted(why));
+            return Err(HandshakeError::RejectedHere(why));
         }
     };
-    let said = timeout(HANDSHAKE_MAX, say_hello(&mut frames, identity)).await;
-    // Whoever was admitted has a link now, and finds out by itself that its connection is broken.
-    let _ = said.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
-        tracing::debug!(peer = %hello.node, %error, "a peer left within its handshake");
+    let sent = timeout(HANDSHAKE_TIMEOUT, send_hello(&mut frames, identity)).await;
+    // Not an error: `admit` has installed a link, and only running it removes it again. It will find the connection
+    // broken by itself.
+    let _ = sent.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
+        tracing::debug!(peer = %hello.node, %error, "sending hello failed");
     });
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
     Ok((frames, admitted))
 }
 
-fn framed(stream: TcpStream) -> Frames {
+/// Frames a connection. Until the peer is known its frames are small, and a longer length is an error before anything is
+/// allocated.
+fn framed(stream: TcpStream) -> FramedStream {
     Framed::new(stream, LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec())
 }
 
-async fn say_hello(frames: &mut Frames, identity: &Identity) -> Result<(), HandshakeError> {
+async fn send_hello(frames: &mut FramedStream, identity: &Identity) -> Result<(), HandshakeError> {
     let hello = Hello {
         version: PROTOCOL_VERSION,
         herd: identity.herd.clone(),
@@ -109,47 +124,49 @@ async fn say_hello(frames: &mut Frames, identity: &Identity) -> Result<(), Hands
     Ok(frames.send(Frame::Hello(hello).encode()).await?)
 }
 
-async fn hear_hello(frames: &mut Frames) -> Result<Hello, HandshakeError> {
-    let heard = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
-    match heard.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
+async fn receive_hello(frames: &mut FramedStream) -> Result<Hello, HandshakeError> {
+    let received = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
+    match received.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
         Frame::Hello(hello) => Ok(hello),
-        Frame::Refused(why) => Err(HandshakeError::Refused(printable(&why))),
+        Frame::Refused(why) => Err(HandshakeError::RejectedByPeer(printable(&why))),
         _ => Err(HandshakeError::NotAPeer),
     }
 }
 
-/// Tells the peer why there is no link, if it still listens.
-pub(super) async fn refuse(mut frames: Frames, why: &str) {
-    let told = async {
+/// Sends the peer the reason of a refusal, if it still reads, and closes the connection.
+pub(super) async fn refuse(mut frames: FramedStream, why: &str) {
+    let sent = async {
+        // Failures need no handling: the connection ends either way.
         let _ = frames.send(Frame::Refused(why.into()).encode()).await;
         let _ = SinkExt::<Bytes>::close(&mut frames).await;
     };
-    let _ = timeout(HANDSHAKE_MAX, told).await;
+    let _ = timeout(HANDSHAKE_TIMEOUT, sent).await;
 }
 
-/// Why a peer is not wanted, whoever dialed.
-fn unwanted(identity: &Identity, hello: &Hello) -> Option<String> {
+/// Returns why this node refuses a link with the peer in either direction, if it does.
+fn incompatibility(identity: &Identity, hello: &Hello) -> Option<String> {
     let Identity { herd, node, .. } = identity;
+    // The version first, because another version may give the other fields another meaning.
     if hello.version != PROTOCOL_VERSION {
-        return Some(format!("link protocol {} meets {PROTOCOL_VERSION} of {node}", hello.version));
+        return Some(format!("{node} speaks link protocol {PROTOCOL_VERSION}, the peer {}", hello.version));
     }
     if hello.herd != *herd {
         return Some(format!(
-            "{node} is of herd `{herd}`, and {} of herd `{}`",
+            "{node} belongs to herd `{herd}`, {} to herd `{}`",
             printable(&hello.node),
             printable(&hello.herd)
         ));
     }
-    (hello.node == *node).then(|| format!("{node} dialed itself"))
+    (hello.node == *node).then(|| format!("{node} connected to itself"))
 }
 
 fn decode(frame: Bytes) -> Result<Frame, HandshakeError> {
     Frame::decode(frame).map_err(|_: FrameError| HandshakeError::NotAPeer)
 }
 
-/// A stranger's text, safe to print and short.
-fn printable(text: &str) -> String {
+/// Escapes and shortens a stranger's text for logs and errors.
+pub(super) fn printable(text: &str) -> String {
     text.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
-const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,35 +1,37 @@
-//! What links need of the node around them.
+//! Port to the node: what links need from it.
+//!
+//! All calls come from the task of a link, on a worker thread. Bounds: none here; each call handles one frame or one part
+//! of the records.
 
+use herd_replication::{ReportBatch, ReportFrame};
 use herd_sys::TrafficLog;
 
-use herd_replication::{Bundle, ReportFrame};
-
-/// Takes what peers report and say.
+/// The node, as its links see it.
 pub trait PeersHost: Send + Sync + 'static {
-    /// A frame of reports came from a peer. Decides and applies them before it returns.
+    /// Decides and applies a frame of reports from a peer before it returns.
     ///
     /// # Errors
     ///
-    /// The frame is malformed, in words; the link is closed.
-    fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String>;
+    /// The frame is malformed, and the text says why. No report was applied; the link is closed.
+    fn receive_reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String>;
 
-    /// Encodes every record of one part of what the node holds, and says whether there is a next part. Parts are
-    /// numbered from 0.
-    fn holdings(&self, part: usize, into: &mut Bundle) -> bool;
+    /// Appends the encoded records of one part of the record table to `into`, and returns whether there is a next part.
+    /// Parts are numbered from 0.
+    fn records_part(&self, part: usize, into: &mut ReportBatch) -> bool;
 
-    /// A peer says something that is no report. Must not wait.
+    /// Takes a message from a peer. Must not wait.
     ///
     /// # Errors
     ///
-    /// It is malformed, in words; the link is closed.
-    fn message(&self, from: &str, message: &[u8]) -> Result<(), String>;
+    /// The message is malformed, and the text says why. The link is closed.
+    fn receive_message(&self, from: &str, message: &[u8]) -> Result<(), String>;
 
-    /// A link came up. Must not wait.
-    fn linked(&self, peer: &str);
+    /// Reports that a link came up. Must not wait.
+    fn link_up(&self, peer: &str);
 
-    /// A link went down, and no other has taken its place. Must not wait.
-    fn unlinked(&self, peer: &str);
+    /// Reports that a link went down and was not replaced. Must not wait.
+    fn link_down(&self, peer: &str);
 
-    /// Where every record goes that comes in and out, if anywhere.
+    /// Returns the traffic log, if one is configured.
     fn traffic(&self) -> Option<&TrafficLog>;
 }

@@ -1,13 +1,16 @@
-//! Peers: links between nodes, and flooding over them.
+//! Peers: links between the nodes of a herd, and flooding over them.
 //!
-//! Owns link sockets, the queue of each link, and who is connected. It carries reports and never looks into them;
-//! what to make of one is decided by the node through [`PeersHost`]. It knows nothing about guests, sessions or records.
+//! - `listen` and `connect` open connections, `handshake` identifies the peer.
+//! - [`Peers`] (`mesh`) admits one link per pair of nodes, whichever node connected, and floods reports over all links.
+//! - `link_task` drives a link: reports and messages from its `link_queue` go out, frames of the peer go to the node.
 //!
-//! One link per pair of nodes, whoever dials first. There is no TLS yet, so only loopback addresses are taken; the
-//! handshake is where it will go.
+//! The crate owns sockets and queues. It carries reports without decoding them, except for the traffic log, and knows
+//! nothing of guests, sessions or records; the node implements [`PeersHost`].
 //!
-//! Bounds: bytes of a frame (fewer before the handshake), bytes of a link's queue, time for the handshake, for a
-//! write, and between pings.
+//! Links are not encrypted yet, so the configuration accepts loopback addresses only. TLS belongs into `handshake`.
+//!
+//! Bounds: bytes of a frame (fewer before the peer is known), handshakes in progress, bytes of a link's queue, and time
+//! for connecting, for the handshake, for a write, and between frames of the peer.
 
 mod clock_offset;
 mod connect;
@@ -15,15 +18,17 @@ mod frame;
 mod handshake;
 mod host;
 mod limits;
+mod link;
 mod link_queue;
 mod link_task;
 mod listen;
+mod lock;
 mod mesh;
 mod peer;
 mod start;
 mod status;
 
-pub use handshake::{HandshakeError, Identity};
+pub use handshake::Identity;
 pub use host::PeersHost;
 pub use limits::LinkLimits;
 pub use mesh::Peers;

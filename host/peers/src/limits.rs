@@ -1,4 +1,4 @@
-//! What a link may take.
+//! Limits and timing of links, as configured.
 
 use std::time::Duration;
 
@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinkLimits {
-    /// Milliseconds between pings. A peer that is silent for twice as long has lost its link. Default 5000.
+    /// Milliseconds between pings, at least 10. A peer that is silent for twice as long loses its link, so a higher value
+    /// means fewer pings and later detection of a dead peer. Default 5000.
     pub ping_ms: u64,
-    /// MiB of reports that wait for a peer. Over it the queue is dropped and the link is marked behind. Default 16.
+    /// MiB of reports that wait for a peer, shared by the lanes of the workers. A lane over its share is dropped and the
+    /// link is marked behind. A higher value costs memory per slow peer and spares sending every record again. Default 16.
     pub queue_mib_max: usize,
-    /// Milliseconds after which a failed dial is tried again, at first; it doubles. Default 50.
+    /// Milliseconds until the first retry of a failed connection; the wait doubles with each further failure. Default 50.
     pub redial_min_ms: u64,
-    /// The longest such wait. Default 5000.
+    /// Milliseconds to which that wait grows at most. A higher value means fewer attempts while a peer is away, and a later
+    /// link when it is back. Default 5000.
     pub redial_max_ms: u64,
 }
 

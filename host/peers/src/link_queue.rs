@@ -1,19 +1,23 @@
-//! The queue of a link: reports and messages that wait, and the wake-ups of the link's task.
+//! Queue of a link: reports and messages that wait, and the wake-ups of the link's task.
 //!
-//! Messages that are no reports have a short queue of their own and go first. A message that finds it full is lost; its
+//! Messages have a short queue of their own and are sent before reports. A message that finds it full is dropped; its
 //! sender repeats it.
 //!
-//! Bounds: number and bytes of messages; for reports, those of [`Outbox`].
+//! Knows nothing of frames and sockets. Bounds: number and bytes of messages; for reports, those of [`Outbox`].
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
-use herd_replication::{Bundle, Outbox, Push};
+use herd_replication::{Outbox, Push, ReportBatch};
 use herd_sys::workers;
 use tokio::sync::Notify;
 
-/// The queue of a link.
+use super::lock::lock;
+
+/// Reports and messages that wait for one peer.
+///
+/// Each `Notify` stores one wake-up, so a push just before the task starts to wait is not lost.
 pub(crate) struct LinkQueue {
     outbox: Outbox,
     messages: Mutex<VecDeque<Bytes>>,
@@ -23,6 +27,7 @@ pub(crate) struct LinkQueue {
 }
 
 impl LinkQueue {
+    /// Creates a queue whose reports have `bytes_max` bytes at most, in a lane per worker.
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
             outbox: Outbox::new(bytes_max, workers::slots()),
@@ -33,13 +38,15 @@ impl LinkQueue {
         }
     }
 
-    /// Adds an encoded report in the lane of this worker. Never waits. False when the link has ended; then it is not
-    /// added.
+    /// Queues an encoded report in the lane of this worker. Never waits. Returns false if the link has ended; then the
+    /// report was not queued.
+    #[inline]
     #[must_use]
     pub(crate) fn push(&self, report: &[u8]) -> bool {
         match self.outbox.push(workers::index(), report) {
             Push::Closed => return false,
-            // Two wake-ups: the task waits for `frame_filled` only while it holds back a small frame.
+            // A wake-up of its own: the task waits for it only while it delays a small frame, and must not be woken by each
+            // further report then.
             Push::FrameFilled => self.frame_filled.notify_one(),
             Push::Queued => {}
         }
@@ -47,9 +54,9 @@ impl LinkQueue {
         true
     }
 
-    /// Adds a message. Never waits. False when too many wait already; then it is not added.
+    /// Queues a message. Never waits. Returns false if the queue is full; then the message was not queued.
     pub(crate) fn push_message(&self, message: Bytes) -> bool {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut messages = lock(&self.messages);
         let bytes: usize = messages.iter().map(Bytes::len).sum();
         if messages.len() >= MESSAGES_MAX || bytes >= MESSAGES_BYTES_MAX {
             return false;
@@ -60,41 +67,41 @@ impl LinkQueue {
         true
     }
 
-    /// Waits until there is a message. Cancel safe.
+    /// Waits until a message was queued. Cancel safe.
     pub(crate) async fn messages_queued(&self) {
         self.messages_queued.notified().await;
     }
 
-    /// Waits until there is a report. Cancel safe.
+    /// Waits until a report was queued. Cancel safe.
     pub(crate) async fn reports_queued(&self) {
         self.reports_queued.notified().await;
     }
 
-    /// Waits until there are enough reports for a frame of their own. Cancel safe. May return early: a turn may have
-    /// taken them since.
+    /// Waits until a lane had enough reports for a frame. Cancel safe. May return early, when the reports of a stored
+    /// wake-up were taken already; then the frame is smaller, which does no harm.
     pub(crate) async fn frame_filled(&self) {
         self.frame_filled.notified().await;
     }
 
-    /// Takes the messages that wait.
+    /// Removes all messages and returns them in order.
     pub(crate) fn take_messages(&self) -> VecDeque<Bytes> {
-        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.messages))
     }
 
-    /// Reports that wait, without the wake-ups.
+    /// Returns the reports that wait.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
-    /// Takes all reports that wait, and admits no more.
-    pub(crate) fn close(&self) -> Bundle {
+    /// Closes the queue of reports and returns those that waited.
+    pub(crate) fn close(&self) -> ReportBatch {
         self.outbox.close()
     }
 }
 
-/// A round of a swap in a herd of fifty.
+/// Messages that wait: those of one swap in a herd of fifty nodes.
 const MESSAGES_MAX: usize = 256;
-/// A few chunks of a guest.
+/// Bytes of messages above which no further one is queued: a few chunks of a guest.
 const MESSAGES_BYTES_MAX: usize = 4 << 20;
 
 #[cfg(test)]
@@ -102,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_taken_in_order_and_few_wait() {
+    fn message_queue_keeps_the_order_and_its_limits() {
         let queue = LinkQueue::new(1 << 20);
         let taken = (0..1000).filter(|number: &u32| queue.push_message(number.to_be_bytes().to_vec().into())).count();
         assert_eq!(taken, MESSAGES_MAX);

@@ -1,25 +1,34 @@
-//! One live link: a loop that reads and a loop that writes, side by side in one task. Either one's end ends the link.
+//! Task of a link: a loop that reads frames and a loop that writes them. The end of either ends the link.
+//!
+//! Owns the connection, the pace of frames, pings, and sending every record to a peer that has just linked. Knows nothing
+//! of which links exist, and does not look into reports. Two loops in one task, because a write that waits for a slow
+//! peer must not keep this node from reading: two nodes that did so could wait for each other.
+//!
+//! Bounds: bytes and reports of a frame, silence of the peer, duration of a write, one pong that waits.
 
 use std::io;
-use std::sync::PoisonError;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use herd_replication::{Bundle, WireReport};
+use herd_replication::{ReportBatch, WireReport};
+use herd_sys::clock::unix_now;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::clock_offset::Clocks;
+use super::clock_offset::ClockOffset;
 use super::frame::{Frame, FrameError};
-use super::handshake::Frames;
+use super::handshake::FramedStream;
 use super::host::PeersHost;
 use super::limits::LinkLimits;
+use super::link::Link;
 use super::link_queue::LinkQueue;
-use super::peer::Link;
+use super::lock::lock;
 
-/// Runs a link to its end. When it is told to end, it sends the reports that wait and a goodbye first.
+/// Runs a link to its end. Once `link.ending` is cancelled, sends the reports that wait and a goodbye, and returns.
+///
+/// Not cancel safe: a frame may be cut in the middle.
 ///
 /// # Errors
 ///
@@ -28,92 +37,113 @@ pub(super) async fn run(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
-    frames: Frames,
+    frames: FramedStream,
 ) -> Result<(), LinkError> {
     let (sink, stream) = frames.split();
-    // Answers to pings. One waits at most, because a peer sends the next one after a whole interval.
-    let (pongs, answers) = mpsc::channel(1);
+    // From the reader to the writer, which owns the sink. One pong waits at most: the peer sends its next ping a whole
+    // interval later.
+    let (pongs, pongs_due) = mpsc::channel(1);
     tokio::select! {
+        // The reader first: when the peer closes, its last frame says why, and a write would only fail.
         biased;
-        read = read(host, limits, link, stream, pongs) => read,
-        written = write(host, limits, link, sink, answers) => written,
+        read = read_frames(host, limits, link, stream, pongs) => read,
+        written = write_frames(host, limits, link, sink, pongs_due) => written,
     }
 }
 
-/// Why a link ended. It is dialed again.
+/// Reason why a link ended. The nodes connect again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
+    /// The connection failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
+    /// The peer closed the connection without a goodbye: its process ended.
     #[error("the peer closed the connection")]
     Closed,
+    /// The peer sent nothing, not even a ping: it hangs, or the network is down.
     #[error("the peer was silent for {0:?}")]
     Silent(Duration),
-    #[error("the peer took nothing for {0:?}")]
-    Stuck(Duration),
+    /// The peer read nothing: it is stopped or overloaded.
+    #[error("the peer read nothing for {0:?}")]
+    Stalled(Duration),
+    /// The peer sent a malformed frame.
     #[error("the peer sent {0}")]
     Malformed(#[from] FrameError),
+    /// The peer sent reports that the node cannot take.
     #[error("the peer sent {0}")]
     Reports(String),
+    /// The peer sent a message that the node cannot take.
     #[error("the peer sent {0}")]
     Message(String),
-    #[error("the peer sent a frame out of order")]
-    OutOfOrder,
+    /// The peer sent a second hello.
+    #[error("the peer sent a second hello")]
+    UnexpectedHello,
+    /// The peer refused the link after the handshake.
     #[error("the peer refused: {0}")]
     Refused(String),
 }
 
-async fn read(
+/// Reads frames and hands them to the node, until the peer says goodbye.
+async fn read_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
-    mut stream: SplitStream<Frames>,
+    mut stream: SplitStream<FramedStream>,
     pongs: mpsc::Sender<Frame>,
 ) -> Result<(), LinkError> {
+    // Any frame counts as a sign of life. A peer pings once per interval, so one ping may be late.
     let silence_max = limits.ping() * 2;
     loop {
-        let heard = timeout(silence_max, stream.next()).await.map_err(|_| LinkError::Silent(silence_max))?;
-        match Frame::decode(heard.ok_or(LinkError::Closed)??.freeze())? {
-            Frame::Reports(frame) => host.reports(&link.peer, &frame).map_err(LinkError::Reports)?,
-            // A full channel means that the peer pings faster than it reads; it goes without.
+        let received = timeout(silence_max, stream.next()).await.map_err(|_| LinkError::Silent(silence_max))?;
+        match Frame::decode(received.ok_or(LinkError::Closed)??.freeze())? {
+            Frame::Reports(frame) => host.receive_reports(&link.peer, &frame).map_err(LinkError::Reports)?,
+            // A full channel means that the peer pings faster than it reads; that ping stays unanswered. Waiting here
+            // would tie the reader to the writer.
             Frame::Ping(sent_ns) => drop(pongs.try_send(Frame::Pong(sent_ns, now_ns()))),
             Frame::Pong(sent_ns, peer_ns) => {
-                *link.clocks.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Clocks::measured(sent_ns, peer_ns, now_ns());
+                *lock(&link.clock_offset) = ClockOffset::measure(sent_ns, peer_ns, now_ns());
             }
-            Frame::Message(message) => host.message(&link.peer, &message).map_err(LinkError::Message)?,
+            Frame::Message(message) => host.receive_message(&link.peer, &message).map_err(LinkError::Message)?,
             Frame::Goodbye => return Ok(()),
             Frame::Refused(why) => return Err(LinkError::Refused(why)),
-            Frame::Hello(_) => return Err(LinkError::OutOfOrder),
+            Frame::Hello(_) => return Err(LinkError::UnexpectedHello),
         }
-        // One chatty peer must not keep this worker from its other tasks.
+        // A peer that always has a frame ready must not keep this worker from its other tasks.
         tokio::task::coop::consume_budget().await;
     }
 }
 
-async fn write(
+/// Writes what waits for the peer, turn by turn, until the link is told to end.
+async fn write_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
-    mut sink: SplitSink<Frames, Bytes>,
-    mut answers: mpsc::Receiver<Frame>,
+    mut sink: SplitSink<FramedStream, Bytes>,
+    mut pongs_due: mpsc::Receiver<Frame>,
 ) -> Result<(), LinkError> {
+    // The first tick is immediate, so a link begins with a ping and its clock offset is known after one round trip.
     let mut pings = interval(limits.ping());
+    // After a stall one ping suffices, not all that were missed.
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The part of what this node holds that the peer is told of next. A peer that was away, and one whose queue was
-    // dropped, hears everything again; what it knows it drops by rank.
-    let mut untold = Some(0);
-    // A frame costs both sides more than the reports in it do, so what comes within a moment shares one. The first report
-    // after a pause goes at once.
-    let mut not_before = Instant::now();
+    // Next part of the record table to send. A new link sends every record, because the peer may have been away, and so
+    // does one whose queue was dropped; the peer drops by rank what it has. Part by part, one per turn: the whole table
+    // would be gigabytes in memory, and live reports and messages would wait behind it.
+    let mut part_due = Some(0);
+    // Earliest time of the next small frame of reports. A frame costs both sides more than a report in it, so reports that
+    // follow within a moment share one. The first report after a pause is sent at once: on a quiet herd, latency counts.
+    let mut next_frame_at = Instant::now();
     loop {
-        if link.queue.outbox().catch_up() {
-            untold = Some(0);
+        // Restarts from the first part: records of the parts sent so far may be among the dropped reports.
+        if link.queue.outbox().take_behind() {
+            part_due = Some(0);
         }
+        // Every turn sends all that waits, so the order decides only what a busy link must not neglect. The end first,
+        // or a drain would take its whole grace period. Then pong and ping: they are rare, and behind reports, which may
+        // always be ready, they would never be sent. Records last: the arm is ready while parts are left.
         let ending = tokio::select! {
             biased;
             () = link.ending.cancelled() => true,
-            Some(pong) = answers.recv() => {
+            Some(pong) = pongs_due.recv() => {
                 send(&mut sink, pong.encode()).await?;
                 false
             }
@@ -122,64 +152,70 @@ async fn write(
                 false
             }
             () = link.queue.messages_queued() => false,
-            () = sendable(&link.queue, not_before) => false,
-            () = std::future::ready(()), if untold.is_some() => false,
+            () = reports_due(&link.queue, next_frame_at) => false,
+            () = std::future::ready(()), if part_due.is_some() => false,
         };
+        // Messages first: a swap waits for them, and reports may fill many frames.
         for message in link.queue.take_messages() {
             send(&mut sink, Frame::Message(message).encode()).await?;
         }
         let mut reports = link.queue.outbox().take();
-        if let Some(part) = untold {
-            untold = host.holdings(part, &mut reports).then_some(part + 1);
+        // Live reports are in front of the part. Both may hold a record of the same key; rank decides at the peer.
+        if let Some(part) = part_due {
+            part_due = host.records_part(part, &mut reports).then_some(part + 1);
         }
         if !reports.is_empty() {
-            not_before = Instant::now() + FRAME_PAUSE;
+            next_frame_at = Instant::now() + FRAME_INTERVAL_MIN;
         }
-        for body in reports.bodies(BATCH_BYTES_MAX, BATCH_REPORTS_MAX) {
+        for body in reports.bodies(FRAME_REPORT_BYTES_MAX, FRAME_REPORTS_MAX) {
             send(&mut sink, Frame::of_reports(body)).await?;
         }
         log_traffic(host, link, &reports);
+        // After the reports. The goodbye tells the peer that the link ended on purpose, so it logs no fault.
         if ending {
             return send(&mut sink, Frame::Goodbye.encode()).await;
         }
     }
 }
 
-/// Waits until there is something to send and it may be sent. Cancel safe: what is there stays there.
-async fn sendable(queue: &LinkQueue, not_before: Instant) {
+/// Waits until reports wait and a frame may be sent. Cancel safe: a wake-up may be consumed, but the reports stay, and the
+/// turn that cancels this takes them.
+async fn reports_due(queue: &LinkQueue, next_frame_at: Instant) {
     queue.reports_queued().await;
-    if Instant::now() < not_before {
+    if Instant::now() < next_frame_at {
+        // Enough reports for a frame need not wait for more.
         tokio::select! {
-            () = tokio::time::sleep_until(not_before) => {}
+            () = tokio::time::sleep_until(next_frame_at) => {}
             () = queue.frame_filled() => {}
         }
     }
 }
 
-async fn send(sink: &mut SplitSink<Frames, Bytes>, frame: Bytes) -> Result<(), LinkError> {
-    timeout(WRITE_MAX, sink.send(frame)).await.map_err(|_| LinkError::Stuck(WRITE_MAX))??;
+/// Sends one frame.
+async fn send(sink: &mut SplitSink<FramedStream, Bytes>, frame: Bytes) -> Result<(), LinkError> {
+    timeout(WRITE_TIMEOUT, sink.send(frame)).await.map_err(|_| LinkError::Stalled(WRITE_TIMEOUT))??;
     Ok(())
 }
 
-/// Writes what was sent into the traffic log, if there is one.
-fn log_traffic(host: &dyn PeersHost, link: &Link, reports: &Bundle) {
+/// Writes the reports that were sent to the traffic log, if there is one.
+fn log_traffic(host: &dyn PeersHost, link: &Link, reports: &ReportBatch) {
     let Some(traffic) = host.traffic() else { return };
     for report in reports.iter().filter_map(|report| postcard::from_bytes::<WireReport<'_>>(report).ok()) {
         traffic.sent_to_peer(&link.peer, report.record);
     }
 }
 
+/// Nanoseconds since the Unix epoch, by this node's clock.
 fn now_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Between two frames of reports, unless there are many of them before. A report waits for it once on each link of its way,
-/// so it adds a few milliseconds at most in a herd of the usual width, and less in a busy one.
-const FRAME_PAUSE: Duration = Duration::from_millis(1);
-/// A peer that takes nothing for so long is as good as gone; repair finds it when it is back.
-const WRITE_MAX: Duration = Duration::from_secs(10);
-/// A frame of reports holds about so many bytes, and one report at least.
-const BATCH_BYTES_MAX: usize = 256 << 10;
-/// One guest call decides a frame of reports within its deadline.
-const BATCH_REPORTS_MAX: usize = 512;
+/// Time between two frames of reports, unless enough for a frame wait earlier. A report may wait for it on each link of its
+/// way, which adds a few milliseconds at most in a herd of the usual width, and less in a busy one.
+const FRAME_INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// Longest write. A peer that reads nothing for so long counts as gone; it gets every record when it links again.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of reports in a frame. A single longer report gets a frame of its own.
+const FRAME_REPORT_BYTES_MAX: usize = 256 << 10;
+/// Reports in a frame: as many as one call of the peer's guest decides within its deadline.
+const FRAME_REPORTS_MAX: usize = 512;

@@ -1,6 +1,7 @@
-//! Incoming links: the listener, and the handshake of the answering side.
+//! Listener for links of other nodes, and the answering side of their handshakes.
 //!
-//! Bounds: handshakes under way.
+//! Owns the accept loop. Knows nothing of reports. Bounds: handshakes in progress; links themselves are bounded by the
+//! nodes of the herd, because each node has one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use std::time::Duration;
 use herd_sys::workers::WorkerRotation;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::handshake;
+use super::handshake::{self, printable};
+use super::link::Direction;
 use super::mesh::Peers;
 
-/// Accepts links until the node stops, and spreads them over the workers.
-pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rotation: WorkerRotation) {
+/// Accepts connections until the node stops, and spreads them over the workers.
+pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotation: WorkerRotation) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -22,36 +24,44 @@ pub(super) async fn accept(peers: Arc<Peers>, listener: TcpListener, rotation: W
         };
         match accepted {
             Ok((stream, address)) => {
-                // More strangers than that at once are sent away; a peer comes back.
+                // Strangers in excess are disconnected before they cost a task. A peer among them connects again.
                 if peers.handshakes.available_permits() == 0 {
-                    tracing::debug!(%address, "too many handshakes under way");
+                    tracing::debug!(%address, "too many handshakes in progress, connection closed");
                     continue;
                 }
+                // Through std, so that the socket is registered with the worker that runs its task and not with this one.
                 let Ok(stream) = stream.into_std() else { continue };
-                peers.tasks.spawn_on(greet(Arc::clone(&peers), stream, address), rotation.next());
+                peers.tasks.spawn_on(accept_link(Arc::clone(&peers), stream, address), rotation.next());
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot take links for a moment");
+                // Usually the process is out of file descriptors. Without a pause the loop would use up a processor.
+                tracing::warn!(%error, "cannot accept links, retrying");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Shakes hands with a node that connected, and runs the link.
-async fn greet(peers: Arc<Peers>, stream: std::net::TcpStream, address: SocketAddr) {
+/// Answers the handshake of a node that connected, and runs the link.
+async fn accept_link(peers: Arc<Peers>, stream: std::net::TcpStream, address: SocketAddr) {
+    // Checked again: several tasks may have been spawned on the last permit.
     let Ok(permit) = peers.handshakes.try_acquire() else { return };
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let _ = stream.set_nodelay(true);
-    let greeted = handshake::answer(stream, &peers.identity, |hello| {
-        if !peers.known.contains(&hello.node) {
-            return Err(format!("{} knows no node of that name", peers.identity.node));
+    let handshake = handshake::respond(stream, &peers.identity, |hello| {
+        if !peers.members.contains(&hello.node) {
+            return Err(format!(
+                "{} has no node `{}` in its configuration",
+                peers.identity.node,
+                printable(&hello.node)
+            ));
         }
-        peers.admit(hello, false)
+        peers.admit(hello, Direction::Inbound)
     });
-    let greeted = greeted.await;
+    let outcome = handshake.await;
+    // A link lasts for days; only the handshake counts as one.
     drop(permit);
-    match greeted {
+    match outcome {
         Ok((frames, link)) => drop(peers.run(frames, &link).await),
         Err(error) => tracing::debug!(%address, %error, "handshake failed"),
     }

@@ -1,4 +1,10 @@
-//! Who is connected: one link per peer, whoever dialed.
+//! Mesh: the peers of a node, with one link to each, whichever node connected.
+//!
+//! Owns the admission and removal of links, the snapshot of live links, and flooding over it. Knows nothing of sockets and
+//! of what reports contain.
+//!
+//! Bounds: one entry per node of the herd, one link per peer, and handshakes in progress. Flooding and sending never
+//! wait; a full queue drops, as [`LinkQueue`] says.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,56 +12,62 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use herd_replication::{Bundle, WireReport};
+use herd_replication::{ReportBatch, WireReport};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::frame::Hello;
-use super::handshake::{Frames, Identity};
+use super::handshake::{FramedStream, Identity};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
+use super::link::{Direction, Link};
 use super::link_queue::LinkQueue;
 use super::link_task;
-use super::peer::{Link, Peer, lock};
+use super::lock::lock;
+use super::peer::Peer;
 use super::status::PeersStatus;
 
-/// The peers of a node.
+/// Peers of a node and the links to them.
 pub struct Peers {
     pub(super) identity: Identity,
     pub(super) limits: LinkLimits,
     pub(super) stopping: CancellationToken,
+    /// Set from start to stop only: the host holds parts that hold the peers, and the cycle would keep all of them alive.
     pub(super) host: Mutex<Option<Arc<dyn PeersHost>>>,
     pub(super) tasks: TaskTracker,
-    /// By name. Entries are made for the peers of the configuration and for nodes that dialed, and stay.
-    links: Mutex<BTreeMap<String, Arc<Peer>>>,
-    /// The live links, as flooding sees them: a snapshot that changes when a link comes or goes.
+    /// Peers by name: configured ones and nodes that connected. Entries stay, with their counters.
+    by_name: Mutex<BTreeMap<String, Arc<Peer>>>,
+    /// Snapshot of the live links. Flooding reads it for every report, without a lock; it is replaced when a link comes up
+    /// or goes down.
     live: arc_swap::ArcSwap<Vec<Arc<Link>>>,
-    up: watch::Sender<usize>,
+    /// Number of live links, for those who wait for it.
+    live_count: watch::Sender<usize>,
     pub(super) handshakes: Semaphore,
-    /// Who may link with this node, whatever side lists the link.
-    pub(super) known: Vec<String>,
+    /// Nodes that may link with this one, whichever side lists the link.
+    pub(super) members: Vec<String>,
 }
 
 impl Peers {
-    /// No links yet. `known` are the nodes of the herd.
+    /// Creates the peers of a node, without links. `members` are the names of the nodes of the herd.
     #[must_use]
-    pub fn new(identity: Identity, limits: LinkLimits, known: Vec<String>) -> Arc<Self> {
+    pub fn new(identity: Identity, limits: LinkLimits, members: Vec<String>) -> Arc<Self> {
         Arc::new(Self {
             identity,
             limits,
             stopping: CancellationToken::new(),
             host: Mutex::default(),
             tasks: TaskTracker::new(),
-            links: Mutex::default(),
+            by_name: Mutex::default(),
             live: arc_swap::ArcSwap::default(),
-            up: watch::Sender::new(0),
+            live_count: watch::Sender::new(0),
             handshakes: Semaphore::new(HANDSHAKES_MAX),
-            known,
+            members,
         })
     }
 
-    /// Tells every peer but `except`, or those whose names, each ended by a newline, are in `only`. Never waits.
+    /// Queues a report for every linked peer except `except`. With `only`, names that each end with a newline, queues it for
+    /// those peers. Never waits.
     pub fn flood(&self, report: &WireReport<'_>, except: Option<&str>, only: Option<&[u8]>) {
         let live = self.live.load();
         ENCODED.with_borrow_mut(|encoded| {
@@ -65,35 +77,39 @@ impl Peers {
                 if except == Some(&*link.peer) || only.is_some_and(|only| !named(only)) {
                     continue;
                 }
+                // Encoded at the first link that needs it, and once for all.
                 if encoded.is_empty() {
                     encoded.add(report);
                 }
                 if !link.queue.push(encoded.bytes()) {
-                    // The link ended since the snapshot was made.
+                    // The link has ended since the snapshot was taken, and its queue is closed. Its successor may have
+                    // begun to send every record already, so the report must not be left to that.
                     self.peer(&link.peer).push(encoded.bytes());
                 }
             }
         });
     }
 
-    /// Says something to a peer that is no report. Never waits. It is lost when there is no link, or when too much waits.
-    pub fn tell(&self, peer: &str, message: &Bytes) {
+    /// Queues a message for a peer. Never waits. The message is dropped if there is no link or its queue is full.
+    pub fn send(&self, peer: &str, message: &Bytes) {
         let live = self.live.load();
-        live.iter().filter(|link| link.peer == peer).for_each(|link| tell(link, message));
+        live.iter().filter(|link| link.peer == peer).for_each(|link| queue_message(link, message));
     }
 
-    /// Says something to every peer but one, as [`tell`](Self::tell).
-    pub fn tell_all(&self, except: Option<&str>, message: &Bytes) {
+    /// Queues a message for every linked peer except `except`, as [`send`](Self::send).
+    pub fn send_to_all(&self, except: Option<&str>, message: &Bytes) {
         let live = self.live.load();
-        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| tell(link, message));
+        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| queue_message(link, message));
     }
 
-    /// Waits until links to this many peers are up. Cancel safe.
-    pub async fn linked(&self, count: usize) {
-        let _ = self.up.subscribe().wait_for(|up| *up >= count).await;
+    /// Waits until `count` links are up. Cancel safe.
+    pub async fn wait_for_links(&self, count: usize) {
+        let _ = self.live_count.subscribe().wait_for(|up| *up >= count).await;
     }
 
-    /// Says goodbye to every peer and ends, after what waits is sent or `grace` is over.
+    /// Ends all links and tasks: each link sends what waits and a goodbye. Returns after `grace` at the latest.
+    ///
+    /// Cancel safe: links go on ending.
     pub async fn stop(&self, grace: Duration) {
         self.stopping.cancel();
         self.tasks.close();
@@ -101,47 +117,55 @@ impl Peers {
         *lock(&self.host) = None;
     }
 
-    /// Every peer and its link.
+    /// Returns the status of every peer and its link.
     pub fn status(&self) -> PeersStatus {
-        let links = lock(&self.links);
-        PeersStatus { links: links.iter().map(|(name, peer)| peer.status(name)).collect() }
+        let by_name = lock(&self.by_name);
+        PeersStatus { links: by_name.iter().map(|(name, peer)| peer.status(name)).collect() }
     }
 
+    /// Returns the host, or `None` once the node has stopped.
     pub(super) fn host(&self) -> Option<Arc<dyn PeersHost>> {
         lock(&self.host).clone()
     }
 
+    /// Returns the peer of a name, and adds it if it is new.
     pub(super) fn peer(&self, name: &str) -> Arc<Peer> {
-        Arc::clone(lock(&self.links).entry(name.into()).or_default())
+        Arc::clone(lock(&self.by_name).entry(name.into()).or_default())
     }
 
-    /// The link to a peer that said hello, if there is to be one. Of two connections that were dialed at the same time,
-    /// both sides keep the one that the node with the smaller name dialed.
-    pub(super) fn admit(&self, hello: &Hello, dialed: bool) -> Result<Arc<Link>, String> {
-        let peer = self.peer(&hello.node);
-        let preferred = dialed == (self.identity.node < hello.node);
-        let link = || {
-            let queue = LinkQueue::new(self.limits.queue_bytes_max());
-            Link::new(&hello.node, hello.epoch, dialed, queue, self.stopping.child_token())
-        };
-        let admitted = peer.admit(hello.epoch, dialed, preferred, link);
-        let link = admitted.ok_or_else(|| format!("{} and {} have a link already", self.identity.node, hello.node))?;
-        self.changed(&peer);
-        Ok(link)
-    }
-
-    /// Runs a link to its end, and says how long it lasted.
+    /// Admits the connection of a peer whose hello was received, and returns its link. The caller must
+    /// [`run`](Self::run) the link, which also removes it.
     ///
     /// # Errors
     ///
-    /// Why it ended, if not on purpose.
-    pub(super) async fn run(self: &Arc<Self>, frames: Frames, link: &Arc<Link>) -> Result<Duration, String> {
+    /// The reason, if another link to the peer stays ([`Link::must_stay`]). Nothing changed.
+    pub(super) fn admit(&self, hello: &Hello, direction: Direction) -> Result<Arc<Link>, String> {
+        let peer = self.peer(&hello.node);
+        let preferred = Direction::preferred(&self.identity.node, &hello.node);
+        let link = || {
+            let queue = LinkQueue::new(self.limits.queue_bytes_max());
+            Link::new(&hello.node, hello.epoch, direction, queue, self.stopping.child_token())
+        };
+        let admitted = peer.install(hello.epoch, direction, preferred, link);
+        let link = admitted.ok_or_else(|| format!("{} and {} are linked already", self.identity.node, hello.node))?;
+        self.publish_live_links(&peer);
+        Ok(link)
+    }
+
+    /// Runs a link to its end, removes it, and returns how long it lasted.
+    ///
+    /// Not cancel safe: a link whose run is cancelled stays in place.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the link ended, unless a node ended it on purpose.
+    pub(super) async fn run(self: &Arc<Self>, frames: FramedStream, link: &Arc<Link>) -> Result<Duration, String> {
         tracing::info!(node = %self.identity.node, peer = %link.peer, "link up");
-        // None once the node has stopped; then the link ends before it began.
+        // None once the node has stopped; then the link ends before it begins.
         let host = self.host();
         let ended = match &host {
             Some(host) => {
-                host.linked(&link.peer);
+                host.link_up(&link.peer);
                 link_task::run(&**host, &self.limits, link, frames).await.map_err(|error| error.to_string())
             }
             None => Ok(()),
@@ -151,37 +175,40 @@ impl Peers {
             Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, error, "link down"),
         }
         let peer = self.peer(&link.peer);
-        if peer.dismiss(link, ended.clone().err()) {
-            self.changed(&peer);
+        // A replaced link goes down without notice: the peer is linked all the time.
+        if peer.remove(link, ended.clone().err()) {
+            self.publish_live_links(&peer);
             if let Some(host) = &host {
-                host.unlinked(&link.peer);
+                host.link_down(&link.peer);
             }
         }
         ended.map(|()| link.began.elapsed())
     }
 
-    /// Makes the snapshot anew.
-    fn changed(&self, peer: &Peer) {
-        let links = lock(&self.links);
-        let live: Vec<Arc<Link>> = links.values().filter_map(|peer| peer.link()).collect();
-        // Both while the lock is held, or an older count could come after a newer one.
-        self.up.send_replace(live.len());
+    /// Takes a new snapshot of the live links, after the link of `peer` came up or went down.
+    fn publish_live_links(&self, peer: &Peer) {
+        let by_name = lock(&self.by_name);
+        let live: Vec<Arc<Link>> = by_name.values().filter_map(|peer| peer.link()).collect();
+        // Published under the lock. Two links may change at once, and without it the older of the two snapshots could be
+        // stored last and stay.
+        self.live_count.send_replace(live.len());
         self.live.store(Arc::new(live));
-        drop(links);
-        peer.changed.notify_waiters();
+        drop(by_name);
+        peer.link_changed.notify_waiters();
     }
 }
 
-fn tell(link: &Link, message: &Bytes) {
+/// Queues a message on a link, or drops it.
+fn queue_message(link: &Link, message: &Bytes) {
     if !link.queue.push_message(message.clone()) {
-        tracing::debug!(peer = %link.peer, "too much waits for a peer, and a message is lost");
+        tracing::debug!(peer = %link.peer, "message queue full, message dropped");
     }
 }
 
 thread_local! {
-    /// Where a worker encodes a report, once for all links.
-    static ENCODED: RefCell<Bundle> = RefCell::default();
+    /// Buffer in which a worker encodes a report once for all links. Reused, so that flooding allocates nothing.
+    static ENCODED: RefCell<ReportBatch> = RefCell::default();
 }
 
-/// Strangers whose handshake is under way.
+/// Handshakes in progress, each with a stranger: a socket, 1 KiB and 10 seconds at most.
 const HANDSHAKES_MAX: usize = 64;

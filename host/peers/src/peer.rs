@@ -1,123 +1,101 @@
-//! One peer and its link, if there is one.
+//! Peer: another node, and the link to it while there is one.
+//!
+//! Owns the replacement of one link by another, without loss of the reports that wait. Knows nothing of sockets and of
+//! other peers. Bounds: one link; its queue is bounded by [`LinkQueue`](super::link_queue::LinkQueue).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::clock_offset::Clocks;
-use super::link_queue::LinkQueue;
+use super::clock_offset::ClockOffset;
+use super::link::{Direction, Link};
+use super::lock::lock;
 use super::status::{LinkState, LinkStatus};
 
-/// One peer, connected or not.
+/// Another node, connected or not.
 #[derive(Default)]
 pub(super) struct Peer {
     link: Mutex<Option<Arc<Link>>>,
-    /// Changes when the link comes or goes.
-    pub(super) changed: Notify,
+    /// Notified when the link comes up or goes down.
+    pub(super) link_changed: Notify,
+    /// Why there is no link, or why the last one ended.
     last_error: Mutex<Option<String>>,
+    /// Reports dropped by links that have ended.
     dropped: AtomicU64,
 }
 
-/// One live link.
-pub(super) struct Link {
-    pub(super) peer: String,
-    pub(super) queue: LinkQueue,
-    pub(super) clocks: Mutex<Option<Clocks>>,
-    /// Cancelled to end this link.
-    pub(super) ending: CancellationToken,
-    epoch: u64,
-    /// This node dialed.
-    dialed: bool,
-    since: SystemTime,
-    pub(super) began: Instant,
-}
-
-impl Link {
-    pub(super) fn new(peer: &str, epoch: u64, dialed: bool, queue: LinkQueue, ending: CancellationToken) -> Self {
-        Self {
-            peer: peer.into(),
-            queue,
-            clocks: Mutex::default(),
-            ending,
-            epoch,
-            dialed,
-            since: SystemTime::now(),
-            began: Instant::now(),
-        }
-    }
-
-    /// Whether a link that is offered in place of this one must not replace it: it is of the same lives of both nodes,
-    /// was dialed by the other side, and this one was dialed by the side that both prefer.
-    fn stays(&self, epoch: u64, dialed: bool, preferred: bool) -> bool {
-        self.epoch == epoch && self.dialed != dialed && !preferred
-    }
-}
-
 impl Peer {
+    /// Returns the live link.
     pub(super) fn link(&self) -> Option<Arc<Link>> {
         lock(&self.link).clone()
     }
 
+    /// Returns whether there is a live link.
     pub(super) fn is_linked(&self) -> bool {
         lock(&self.link).is_some()
     }
 
-    /// Puts a link in place, and ends the one it replaces. Nothing if that one stays. `preferred` says that of two
-    /// links dialed at the same time this is the one to keep.
-    pub(super) fn admit(
+    /// Installs a new link and ends the one that it replaces. Returns `None` if that one stays ([`Link::must_stay`]);
+    /// then nothing changed and `link` was not called.
+    pub(super) fn install(
         &self,
         epoch: u64,
-        dialed: bool,
-        preferred: bool,
+        direction: Direction,
+        preferred: Direction,
         link: impl FnOnce() -> Link,
     ) -> Option<Arc<Link>> {
-        let mut slot = lock(&self.link);
-        if slot.as_ref().is_some_and(|old| old.stays(epoch, dialed, preferred)) {
+        let mut current = lock(&self.link);
+        if current.as_ref().is_some_and(|old| old.must_stay(epoch, direction, preferred)) {
             return None;
         }
         let link = Arc::new(link());
-        if let Some(old) = slot.replace(Arc::clone(&link)) {
+        if let Some(old) = current.replace(Arc::clone(&link)) {
+            // Its task sends what waits and says goodbye, and then calls `remove`.
             old.ending.cancel();
         }
-        drop(slot);
-        self.fail(None);
+        drop(current);
+        self.set_last_error(None);
         Some(link)
     }
 
-    /// Takes a link that has ended away. What it had not sent goes to the link that replaced it, or is counted as
-    /// dropped. True if nothing replaced it.
-    pub(super) fn dismiss(&self, link: &Arc<Link>, error: Option<String>) -> bool {
-        let mut slot = lock(&self.link);
-        let was_current = slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, link));
+    /// Removes a link that has ended, and returns whether it was the current one, that is, not replaced.
+    ///
+    /// Reports that it had not sent move to the link that replaced it. Without one they are counted as dropped; the next
+    /// link sends every record anyway.
+    pub(super) fn remove(&self, link: &Arc<Link>, error: Option<String>) -> bool {
+        let mut current = lock(&self.link);
+        // By pointer: a link that was replaced ends after its successor came up, and must not remove it.
+        let was_current = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link));
         if was_current {
-            *slot = None;
+            *current = None;
         }
-        drop(slot);
+        drop(current);
         self.dropped.fetch_add(link.queue.outbox().dropped(), Ordering::Relaxed);
+        // After the slot was cleared: floods that still hold this link find its queue closed and come to `push`, which must
+        // not offer them the same link again.
         link.queue.close().iter().for_each(|report| self.push(report));
         if was_current {
-            self.fail(error);
+            self.set_last_error(error);
         }
         was_current
     }
 
-    /// Hands a report that its link did not take to the link that is there now, if any.
+    /// Queues a report, whose link has ended, on the current link. Without one it is counted as dropped.
     pub(super) fn push(&self, report: &[u8]) {
         let taken = self.link().is_some_and(|link| link.queue.push(report));
         self.dropped.fetch_add(u64::from(!taken), Ordering::Relaxed);
     }
 
-    /// Notes why there is no link.
-    pub(super) fn fail(&self, why: Option<String>) {
+    /// Records why there is no link, for the status.
+    pub(super) fn set_last_error(&self, why: Option<String>) {
         *lock(&self.last_error) = why;
     }
 
+    /// Returns the status of the peer and its link.
     pub(super) fn status(&self, name: &str) -> LinkStatus {
         let link = self.link();
-        let clocks = link.as_ref().and_then(|link| *lock(&link.clocks));
+        let clock_offset = link.as_ref().and_then(|link| *lock(&link.clock_offset));
         let dropped = self.dropped.load(Ordering::Relaxed);
         LinkStatus {
             peer: name.into(),
@@ -126,63 +104,62 @@ impl Peer {
                 Some(link) if link.queue.outbox().is_behind() => LinkState::Behind,
                 Some(_) => LinkState::Up,
             },
-            since_s: link.as_ref().map(|link| link.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
+            since_s: link.as_ref().map(|link| link.since_s),
             queued_bytes: link.as_ref().map_or(0, |link| link.queue.outbox().bytes()),
             dropped_reports: dropped + link.as_ref().map_or(0, |link| link.queue.outbox().dropped()),
-            round_trip_ms: clocks.map(Clocks::round_trip_ms),
-            clock_ahead_ms: clocks.map(Clocks::ahead_ms),
+            round_trip_ms: clock_offset.map(ClockOffset::round_trip_ms),
+            clock_ahead_ms: clock_offset.map(ClockOffset::ahead_ms),
             last_error: lock(&self.last_error).clone(),
         }
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
-    use herd_replication::{Bundle, WireReport};
+    use herd_replication::{ReportBatch, WireReport};
+    use tokio_util::sync::CancellationToken;
 
+    use super::Direction::{Inbound, Outbound};
     use super::*;
+    use crate::link_queue::LinkQueue;
 
-    fn admit(peer: &Peer, epoch: u64, dialed: bool, preferred: bool) -> Option<Arc<Link>> {
-        let link = || Link::new("Jaquez", epoch, dialed, LinkQueue::new(1 << 20), CancellationToken::new());
-        peer.admit(epoch, dialed, preferred, link)
+    fn install(peer: &Peer, epoch: u64, direction: Direction) -> Option<Arc<Link>> {
+        let link = || Link::new("Jaquez", epoch, direction, LinkQueue::new(1 << 20), CancellationToken::new());
+        peer.install(epoch, direction, Outbound, link)
     }
 
     #[test]
-    fn of_two_links_dialed_at_once_the_preferred_one_stays_in_whatever_order_they_come() {
+    fn simultaneous_links_leave_the_preferred_one_in_any_order_of_arrival() {
         let (first, second) = (Peer::default(), Peer::default());
-        let kept = admit(&first, 1, true, true).unwrap();
-        assert!(admit(&first, 1, false, false).is_none());
+        let kept = install(&first, 1, Outbound).unwrap();
+        assert!(install(&first, 1, Inbound).is_none());
         assert!(Arc::ptr_eq(&first.link().unwrap(), &kept));
-        let replaced = admit(&second, 1, false, false).unwrap();
-        let kept = admit(&second, 1, true, true).unwrap();
+        let replaced = install(&second, 1, Inbound).unwrap();
+        let kept = install(&second, 1, Outbound).unwrap();
         assert!(replaced.ending.is_cancelled() && Arc::ptr_eq(&second.link().unwrap(), &kept));
     }
 
     #[test]
-    fn a_peer_that_was_started_anew_replaces_the_link_of_its_earlier_life() {
+    fn restarted_peer_replaces_its_old_link() {
         let peer = Peer::default();
-        let old = admit(&peer, 1, true, true).unwrap();
-        assert!(admit(&peer, 2, false, false).is_some());
+        let old = install(&peer, 1, Outbound).unwrap();
+        assert!(install(&peer, 2, Inbound).is_some());
         assert!(old.ending.is_cancelled());
     }
 
     #[test]
-    fn what_a_link_had_not_sent_goes_to_the_one_that_replaced_it() {
+    fn replaced_link_hands_its_unsent_reports_to_its_successor() {
         let peer = Peer::default();
-        let mut reports = Bundle::default();
+        let mut reports = ReportBatch::default();
         reports.add(&WireReport { key: b"k", reign: 0, rank: b"", form: 0, record: b"", origin: "Riley" });
         let report = reports.bytes();
-        let old = admit(&peer, 1, false, false).unwrap();
+        let old = install(&peer, 1, Inbound).unwrap();
         assert!(old.queue.push(report));
-        let new = admit(&peer, 1, true, true).unwrap();
-        assert!(!peer.dismiss(&old, None), "another one is in its place");
+        let new = install(&peer, 1, Outbound).unwrap();
+        assert!(!peer.remove(&old, None), "its successor is current");
         assert_eq!(new.queue.outbox().take(), reports);
-        assert!(!old.queue.push(report), "a link that has ended takes nothing more");
-        assert!(peer.dismiss(&new, None));
+        assert!(!old.queue.push(report), "an ended link takes no report");
+        assert!(peer.remove(&new, None));
         assert_eq!(peer.status("Jaquez").dropped_reports, 0);
     }
 }

@@ -1,4 +1,6 @@
-//! Start of the links of a node.
+//! Start of the links of a node: one task for the listener, and one for each peer to connect to.
+//!
+//! Bounds: one task per configured peer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,13 +9,13 @@ use herd_sys::workers::WorkerRotation;
 use tokio::net::TcpListener;
 
 use super::host::PeersHost;
+use super::lock::lock;
 use super::mesh::Peers;
-use super::peer::lock;
 use super::{connect, listen};
 
 impl Peers {
-    /// Begins: takes links on `listener` and dials `peers` until they answer.
-    /// Links are spread over the workers.
+    /// Accepts links on `listener` and keeps a link to each of `peers` until [`stop`](Self::stop). Link tasks are spread
+    /// over the workers.
     pub fn start(
         self: &Arc<Self>,
         listener: TcpListener,
@@ -21,11 +23,12 @@ impl Peers {
         host: Arc<dyn PeersHost>,
         rotation: WorkerRotation,
     ) {
+        // Before any task: a link that finds no host ends at once.
         *lock(&self.host) = Some(host);
         for (name, address) in peers {
             let peer = self.peer(&name);
-            self.tasks.spawn_on(connect::keep_linked(Arc::clone(self), peer, name, address), rotation.next());
+            self.tasks.spawn_on(connect::maintain_link(Arc::clone(self), peer, name, address), rotation.next());
         }
-        self.tasks.spawn(listen::accept(Arc::clone(self), listener, rotation));
+        self.tasks.spawn(listen::accept_links(Arc::clone(self), listener, rotation));
     }
 }

@@ -1,44 +1,44 @@
-//! Peers and links, for people and scripts.
+//! Status of peers and links, as operators and scripts read it. Bounds: one entry per peer.
 
 use serde::Serialize;
 
-/// Peers, for people and scripts.
+/// Status of all peers.
 #[derive(Clone, Debug, Serialize)]
 pub struct PeersStatus {
-    /// One per peer that is configured or has dialed.
+    /// One entry per peer that is configured or has connected.
     pub links: Vec<LinkStatus>,
 }
 
-/// What a link is like.
+/// State of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
-    /// There is none; it is being dialed if it is configured.
+    /// No connection. A node for which the peer is configured keeps connecting.
     Down,
-    /// It carries reports.
+    /// Connected.
     Up,
-    /// It carries reports, and some were dropped since it came up because the peer was too slow.
+    /// Connected, but reports were dropped because the peer was too slow, and sending every record again has not begun.
     Behind,
 }
 
-/// One link.
+/// Status of one peer and its link.
 #[derive(Clone, Debug, Serialize)]
 pub struct LinkStatus {
-    /// The other node.
+    /// Name of the peer.
     pub peer: String,
-    /// What the link is like.
+    /// State of the link.
     pub state: LinkState,
-    /// Since when it is up, in seconds since the Unix epoch.
+    /// Time at which the link came up, in seconds since the Unix epoch.
     pub since_s: Option<u64>,
-    /// How much waits for the peer.
+    /// Bytes of reports that wait for the peer.
     pub queued_bytes: usize,
-    /// How many reports were dropped since the node started: because the peer was too slow, or because its link ended
-    /// before they were sent.
+    /// Number of reports dropped since the node started: because the peer was too slow, or because its link ended before
+    /// they were sent.
     pub dropped_reports: u64,
-    /// How long a ping takes, there and back.
+    /// Round trip of the last ping, in milliseconds.
     pub round_trip_ms: Option<f64>,
-    /// How far the peer's clock is ahead of this node's, as well as half a round trip tells.
+    /// Offset of the peer's clock, in milliseconds; positive if it is ahead. Exact to half a round trip.
     pub clock_ahead_ms: Option<f64>,
-    /// Why there is no link, or why the last one ended.
+    /// Reason why there is no link, or why the last one ended.
     pub last_error: Option<String>,
 }

@@ -1,37 +1,25 @@
-//! One number for all that is kept: equal on two nodes exactly if they hold byte-equal records.
+//! Digest of all records of a table: equal on two nodes exactly if they hold byte-equal records.
+//!
+//! Owns how records are hashed. Knows nothing of shards or locks. Bounds: 32 bytes of memory per record while it is
+//! computed.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
+use herd_model::Digest;
 use sha2::{Digest as _, Sha256};
 
-use super::entry::Rank;
+use crate::rank::Rank;
 
-/// The SHA-256 over the sorted SHA-256 of every record with its key. Sorting makes it independent of the order in
-/// which records arrived, and unlike a sum it cannot be steered to a collision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordsDigest([u8; 32]);
-
-impl fmt::Display for RecordsDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl Serialize for RecordsDigest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Collects the records of a table.
+/// Collects the SHA-256 of every record with its key.
+///
+/// The digest is the SHA-256 over the sorted hashes. Sorting makes it independent of the order in which records are
+/// added, and unlike a sum of hashes it cannot be steered to a collision by choosing records.
 #[derive(Default)]
-pub(super) struct Digester(Vec<[u8; 32]>);
+pub(super) struct DigestBuilder(Vec<[u8; 32]>);
 
-impl Digester {
+impl DigestBuilder {
+    /// Adds a record.
     pub(super) fn add(&mut self, key: &[u8], rank: Rank<'_>) {
         let mut hash = Sha256::new();
-        // Lengths first, so that bytes cannot move from one part to the next unnoticed.
+        // Lengths first, or bytes could move from one part to the next without a change of the hash.
         for part in [key, rank.rank, rank.record] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
@@ -41,8 +29,9 @@ impl Digester {
         self.0.push(hash.finalize().into());
     }
 
-    pub(super) fn finish(mut self) -> RecordsDigest {
+    /// Computes the digest of the records that were added.
+    pub(super) fn finish(mut self) -> Digest {
         self.0.sort_unstable();
-        RecordsDigest(Sha256::digest(self.0.as_flattened()).into())
+        Digest::of(self.0.as_flattened())
     }
 }

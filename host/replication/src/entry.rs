@@ -1,31 +1,25 @@
-//! One record under its key, in one allocation.
+//! Stored record: key, rank and record in one allocation.
+//!
+//! Owns the layout of those bytes. Knows nothing of locks, hashes or limits.
+//!
+//! Bounds: a key of at most 4 GiB and a rank of at most 255 bytes, as wide as the header stores their lengths.
 
 use herd_model::Reign;
 
-use super::origins::OriginId;
-use super::prefetch::bring_near;
+use crate::origins::OriginId;
+use crate::prefetch::prefetch;
+use crate::rank::Rank;
 
-/// What decides between two records of a key: the higher one wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank<'a> {
-    /// First.
-    pub reign: Reign,
-    /// Then, as bytes.
-    pub rank: &'a [u8],
-    /// Then, as bytes.
-    pub record: &'a [u8],
-    /// Then how it is written, so that two nodes cannot hold what looks the same and is not.
-    pub form: u32,
-}
-
-/// A head, a key, the rank of its record, and the record, behind one pointer: a table of millions of clients must not pay
-/// for four, and its slots stay small.
+/// Header, key, rank and record behind one pointer.
+///
+/// A table of millions of clients must not pay for an allocation per part, and hash slots of one pointer keep the table
+/// small when it grows or is probed.
 #[derive(Debug)]
 pub(super) struct Entry(Box<[u8]>);
 
-/// What an entry begins with.
+/// Fixed-size part at the start of an entry. Its bytes are in native order, because they never leave the process.
 #[derive(Clone, Copy, Debug)]
-struct Head {
+struct Header {
     reign: Reign,
     form: u32,
     key_length: u32,
@@ -34,53 +28,61 @@ struct Head {
 }
 
 impl Entry {
-    /// The caller has checked that a key is at most 4 GiB and a rank at most 64 bytes long.
+    /// Creates an entry. The caller has checked that the key has at most 4 GiB and the rank at most 64 bytes.
     pub(super) fn new(key: &[u8], rank: Rank<'_>, origin: OriginId) -> Self {
-        Self([&Head::of(key, rank, origin).bytes(), key, rank.rank, rank.record].concat().into())
+        Self([&Header::of(key, rank, origin).bytes(), key, rank.rank, rank.record].concat().into())
     }
 
-    /// Puts another record under the same key. One of the same length, as most are, takes the place of the old one.
+    /// Replaces the record. `key` is the key of the entry.
     pub(super) fn replace(&mut self, key: &[u8], rank: Rank<'_>, origin: OriginId) {
-        if HEAD_BYTES + key.len() + rank.rank.len() + rank.record.len() != self.0.len() {
+        // Reports of one client mostly have the same length. Overwriting in place saves an allocation on the hot path,
+        // and the memory is in the cache already because the ranks were just compared.
+        if HEADER_BYTES + key.len() + rank.rank.len() + rank.record.len() != self.0.len() {
             *self = Self::new(key, rank, origin);
             return;
         }
-        self.0[..HEAD_BYTES].copy_from_slice(&Head::of(key, rank, origin).bytes());
-        let (old_rank, old_record) = self.0[HEAD_BYTES + key.len()..].split_at_mut(rank.rank.len());
+        self.0[..HEADER_BYTES].copy_from_slice(&Header::of(key, rank, origin).bytes());
+        let (old_rank, old_record) = self.0[HEADER_BYTES + key.len()..].split_at_mut(rank.rank.len());
         old_rank.copy_from_slice(rank.rank);
         old_record.copy_from_slice(rank.record);
     }
 
+    #[inline]
     pub(super) fn key(&self) -> &[u8] {
-        &self.0[HEAD_BYTES..][..self.head().key_length as usize]
+        &self.0[HEADER_BYTES..][..self.header().key_length as usize]
     }
 
+    #[inline]
     pub(super) fn origin(&self) -> OriginId {
-        self.head().origin
+        self.header().origin
     }
 
+    #[inline]
     pub(super) fn rank(&self) -> Rank<'_> {
-        let Head { reign, form, key_length, rank_length, .. } = self.head();
-        let (rank, record) = self.0[HEAD_BYTES + key_length as usize..].split_at(rank_length.into());
+        let Header { reign, form, key_length, rank_length, .. } = self.header();
+        let (rank, record) = self.0[HEADER_BYTES + key_length as usize..].split_at(rank_length.into());
         Rank { reign, rank, record, form }
     }
 
-    /// Asks for its memory, which is to be used soon.
-    pub(super) fn bring_near(&self) {
-        bring_near(&self.0);
+    /// Prefetches the memory of the entry.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.0);
     }
 
-    /// How many bytes the key, the rank and the record have.
+    /// Bytes of key, rank and record together.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.0.len() - HEAD_BYTES
+        self.0.len() - HEADER_BYTES
     }
 
-    fn head(&self) -> Head {
-        Head::read(self.0.first_chunk().expect("every entry begins with a head"))
+    #[inline]
+    fn header(&self) -> Header {
+        Header::read(self.0.first_chunk().expect("every entry begins with a header"))
     }
 }
 
-impl Head {
+impl Header {
     fn of(key: &[u8], rank: Rank<'_>, origin: OriginId) -> Self {
         Self {
             reign: rank.reign,
@@ -91,8 +93,8 @@ impl Head {
         }
     }
 
-    fn bytes(self) -> [u8; HEAD_BYTES] {
-        let mut bytes = [0; HEAD_BYTES];
+    fn bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(&self.reign.0.to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.form.to_ne_bytes());
         bytes[12..16].copy_from_slice(&self.key_length.to_ne_bytes());
@@ -101,7 +103,8 @@ impl Head {
         bytes
     }
 
-    fn read(bytes: &[u8; HEAD_BYTES]) -> Self {
+    #[inline]
+    fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, rank_length] = *bytes;
         Self {
             reign: Reign(u64::from_ne_bytes([a, b, c, d, e, f, g, h])),
@@ -113,14 +116,14 @@ impl Head {
     }
 }
 
-const HEAD_BYTES: usize = 19;
+const HEADER_BYTES: usize = 19;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_reads_back_and_so_does_what_replaces_it() {
+    fn entry_reads_back_after_creation_and_after_replacement() {
         let rank = |rank, record| Rank { reign: Reign(u64::MAX - 7), rank, record, form: 9 };
         let mut entry = Entry::new(b"key", rank(b"rank", b"record"), OriginId(300));
         assert_eq!((entry.key(), entry.rank(), entry.origin()), (&b"key"[..], rank(b"rank", b"record"), OriginId(300)));

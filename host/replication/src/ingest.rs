@@ -1,11 +1,12 @@
 //! Ingest: decides and applies the reports of peers.
 //!
-//! A report that does not win by rank is dropped before the guest sees it, and only an applied report is flooded. A
-//! report that the guest refused, or on which every live generation faulted, is *quarantined*: kept by rank and counted
-//! in the digest, but not shown to guests and not flooded. Each new generation is offered the quarantined reports again.
+//! A report that does not win by rank is dropped before a guest sees it, and only an applied report is flooded. A report
+//! that the guest refused, or on which every live generation faulted, is *quarantined*: kept by rank and counted in the
+//! digest, but not shown to guests and not flooded. Each new generation is offered the quarantined reports again.
 //!
-//! Knows nothing of guests, sockets and clocks; the node implements [`IngestHost`]. Bounds: lengths in a report, reports
-//! per decision, faults per frame.
+//! Owns the order of these steps. Knows nothing of wasm, sockets or clocks; the node implements [`IngestHost`].
+//!
+//! Bounds: lengths in a report, reports per decision, faults per frame.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,61 +14,90 @@ use herd_model::limits::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, REC
 use herd_model::{GenerationId, Kept, Reign};
 use herd_sdk::{Decision, Effect, Report};
 
-use crate::entry::Rank;
 use crate::quarantined::Quarantined;
+use crate::rank::Rank;
 use crate::record_table::RecordTable;
-use crate::{report_frame::ReportFrame, wire_report::WireReport};
+use crate::report_frame::ReportFrame;
+use crate::wire_report::WireReport;
 
 /// Decides reports of peers and applies the winners to a table.
+///
+/// ```rust
+/// use std::sync::Arc;
+///
+/// use herd_model::GenerationId;
+/// use herd_replication::{Ingest, IngestHost, NotDecided, RecordLimits, RecordTable, ReportBatch, WireReport};
+/// use herd_sdk::{Decision, Records, Report};
+///
+/// /// Refuses nothing and has no other peers.
+/// struct Host;
+///
+/// impl IngestHost for Host {
+///     fn decide(&self, _: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
+///         Ok((GenerationId(1), Decision::default()))
+///     }
+///     fn flood(&self, _: &WireReport<'_>, _: Option<&str>) {}
+///     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
+/// }
+///
+/// let table = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 0x5eed));
+/// let ingest = Ingest::new(Arc::clone(&table), Host);
+/// let mut batch = ReportBatch::default();
+/// batch.add(&WireReport { key: b"kiwi", reign: 0, rank: b"2014", form: 1, record: b"AT", origin: "Jaquez" });
+/// ingest.take("Jaquez", &(&batch).into())?;
+/// assert_eq!(table.find(&[b"kiwi"])[0].as_ref().unwrap().bytes, b"AT");
+/// # Ok::<(), herd_replication::BadFrame>(())
+/// ```
 pub struct Ingest<H> {
     table: Arc<RecordTable>,
     host: H,
-    /// Held while quarantined reports are offered: two swaps in a row must not both hold the same records.
+    /// Held while quarantined reports are offered. They are out of the table meanwhile, so a second swap that offered at the
+    /// same time would miss them and leave to the first generation what its own should decide.
     offering: Mutex<()>,
 }
 
 /// The node, as ingest sees it.
 pub trait IngestHost {
-    /// Decides reports together, by the active generation or those behind it.
+    /// Decides reports in one call: by the active generation, or by the previous one if the active one faults.
     ///
     /// # Errors
     ///
-    /// See [`NotDecided`]. Nothing was performed.
+    /// See [`NotDecided`]. No effect was performed.
     fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided>;
 
-    /// Passes an applied report on to every peer but `from`. Must not wait.
+    /// Forwards an applied report to every peer except `from`. Must not wait.
     fn flood(&self, report: &WireReport<'_>, from: Option<&str>);
 
-    /// Performs the publishes and notes of a decision. `applied` says of each report whether it was applied.
+    /// Performs the publishes and notes of a decision. `applied` has an item per report: whether it was applied.
     fn perform(&self, decided_by: GenerationId, decision: &Decision, applied: &[bool]);
 }
 
-/// Reports could not be decided together.
+/// Failure to decide reports in one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotDecided {
-    /// The host could not make an instance of any guest, so no guest is at fault.
+    /// The host could not create an instance of any generation. No guest is at fault.
     NoInstance,
-    /// Every live generation faulted on them.
+    /// Every live generation faulted on the reports.
     Faulted,
 }
 
-/// A frame that breaks the link protocol. The peer is at fault, the link ends, and none of the frame was taken.
+/// Violation of the link protocol by a frame. The peer is at fault, the link ends, and no report of the frame was taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFrame {
-    /// The bytes are no reports.
+    /// The bytes do not decode to reports.
     #[error("malformed reports: {0}")]
     Malformed(#[from] postcard::Error),
-    /// A report has no key.
+    /// A report has an empty key.
     #[error("a report without a key")]
     NoKey,
-    /// A part of a report is too long.
-    #[error("a report with a {part} of {bytes} bytes, over the limit of {bytes_max}")]
+    /// A field of a report is too long.
+    #[error("a report whose {part} has {bytes} bytes, over the limit of {bytes_max}")]
     TooLong {
-        /// The part.
+        /// Name of the field.
         part: &'static str,
-        /// Its length.
+        /// Length of the field.
         bytes: usize,
-        /// Its limit.
+        /// Limit of the field.
         bytes_max: usize,
     },
 }
@@ -78,43 +108,46 @@ impl<H: IngestHost> Ingest<H> {
         Self { table, host, offering: Mutex::new(()) }
     }
 
-    /// Takes a frame of reports from a peer: those that win are decided, and applied or quarantined.
+    /// Takes a frame of reports from the peer `from`: decides those that win, and applies or quarantines each.
     ///
     /// # Errors
     ///
-    /// See [`BadFrame`]. Nothing was taken.
+    /// See [`BadFrame`]. No state changed.
     pub fn take(&self, from: &str, frame: &ReportFrame) -> Result<(), BadFrame> {
         let reports = frame.reports()?;
         // The whole frame is checked before any of it is applied, so that a bad frame leaves no trace.
         reports.iter().try_for_each(check)?;
-        // Two passes: the first asks for the memory of every key, so that the waits for it overlap.
-        reports.iter().for_each(|report| self.table.expect(report.key));
-        let mut news: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
+        // A pass of its own, so that the waits for memory overlap.
+        reports.iter().for_each(|report| self.table.prefetch(report.key));
+        let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
         // Dropping what does not win before the guest call ends every flood, whatever the guest decides.
-        news.extend(reports.iter().filter(|report| self.table.is_news(report.key, rank(report))));
+        winners.extend(reports.iter().filter(|report| self.table.wins(report.key, rank(report))));
         let mut faults_left = FAULTS_PER_FRAME_MAX;
-        for batch in news.chunks(REPORTS_PER_DECISION_MAX) {
+        for batch in winners.chunks(REPORTS_PER_DECISION_MAX) {
             self.decide(Some(from), batch, &mut faults_left);
         }
         Ok(())
     }
 
-    /// Offers the quarantined reports to the generation that is active now.
+    /// Offers the quarantined reports to the generation that is active now. Those that it refuses, or on which it faults
+    /// too, are quarantined again.
     pub fn offer_quarantined(&self) {
         let _offering = self.offering.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out of the table, or they would outrank themselves when they are applied.
         let quarantined = self.table.take_quarantined();
         let reports: Vec<WireReport<'_>> = quarantined.iter().map(Quarantined::wire).collect();
         for batch in reports.chunks(REPORTS_PER_DECISION_MAX) {
+            // No peer waits for a pong here, so each batch has faults of its own.
             let mut faults_left = FAULTS_PER_FRAME_MAX;
             self.decide(None, batch, &mut faults_left);
         }
     }
 
-    /// Decides reports together. When every live generation faults on them, each half is decided by itself, so that one
-    /// report that no guest survives costs only itself.
+    /// Decides reports in one call. If every live generation faults, decides each half by itself: bisection isolates the
+    /// one report that no guest survives, and the others are applied.
     ///
-    /// `faults_left` bounds the halving of one frame: each fault may cost two deadlines, and a peer that waits for a pong
-    /// must not wait for all of them. Once it is used up the rest is quarantined undecided.
+    /// `faults_left` bounds the bisection of one frame. Each fault may cost two deadlines, which hold up the task of the
+    /// link, and the peer waits for a pong meanwhile. At zero the rest is quarantined undecided.
     fn decide(&self, from: Option<&str>, batch: &[WireReport<'_>], faults_left: &mut u32) {
         if *faults_left == 0 {
             return batch.iter().for_each(|report| self.quarantine(report));
@@ -132,7 +165,8 @@ impl<H: IngestHost> Ingest<H> {
                     batch.iter().zip(refused).map(|(report, refused)| self.apply(from, report, refused)).collect();
                 self.host.perform(decided_by, &decision, &applied);
             }
-            // No guest had a say and none is at fault. The reports won by rank, and a record that wins is kept.
+            // No guest is at fault, so quarantine would be wrong. The reports won by rank, and a report that is not refused
+            // is kept.
             Err(NotDecided::NoInstance) => {
                 for report in batch {
                     self.apply(from, report, false);
@@ -150,14 +184,15 @@ impl<H: IngestHost> Ingest<H> {
         }
     }
 
-    /// Applies a report and floods it. True if it won and is shown to guests.
+    /// Quarantines a refused report, or applies and floods it. Returns whether it was applied.
     fn apply(&self, from: Option<&str>, report: &WireReport<'_>, refused: bool) -> bool {
         if refused {
             self.quarantine(report);
             return false;
         }
         let applied = matches!(self.table.keep_from_peer(report.key, rank(report), report.origin), Kept::Applied(_));
-        // Only what was applied goes on: another worker may have applied a higher one since `is_news`.
+        // Another worker may have applied a higher report since `wins`. Flooding this one would be a second flood for
+        // nothing, and floods end only because each node forwards what it applied.
         if applied {
             self.host.flood(report, from);
         }
@@ -178,7 +213,7 @@ fn rank<'a>(report: &WireReport<'a>) -> Rank<'a> {
     Rank { reign: Reign(report.reign), rank: report.rank, record: report.record, form: report.form }
 }
 
-/// Checks the limits that the link protocol promises.
+/// Checks the lengths that the link protocol allows.
 fn check(report: &WireReport<'_>) -> Result<(), BadFrame> {
     if report.key.is_empty() {
         return Err(BadFrame::NoKey);
@@ -195,9 +230,9 @@ fn check(report: &WireReport<'_>) -> Result<(), BadFrame> {
     }
 }
 
-/// One guest call decides this many reports well within its deadline.
+/// Reports per call of a guest, which decides so many well within its deadline.
 const REPORTS_PER_DECISION_MAX: usize = 512;
-/// Enough to isolate a few bad reports among the 512 of a batch, in less than a second of faults.
+/// Faults per frame. Isolating one report among 512 takes ten; 40 isolate a few in less than a second.
 const FAULTS_PER_FRAME_MAX: u32 = 40;
 
 #[cfg(test)]
@@ -207,10 +242,10 @@ mod tests {
     use herd_sdk::Records;
 
     use super::*;
-    use crate::record_table::RecordLimits;
-    use crate::report_batch::Bundle;
+    use crate::record_limits::RecordLimits;
+    use crate::report_batch::ReportBatch;
 
-    /// A guest that faults on keys with `!` and refuses nothing.
+    /// Host whose guest faults on keys with `!` and refuses nothing.
     #[derive(Default)]
     struct Host {
         calls: RefCell<Vec<usize>>,
@@ -233,15 +268,15 @@ mod tests {
     }
 
     fn ingest(host: Host) -> Ingest<Host> {
-        Ingest::new(Arc::new(RecordTable::new(RecordLimits::default(), "Riley")), host)
+        Ingest::new(Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7)), host)
     }
 
     fn frame(keys: &[&[u8]]) -> ReportFrame {
-        let mut bundle = Bundle::default();
+        let mut batch = ReportBatch::default();
         for key in keys {
-            bundle.add(&WireReport { key, reign: 0, rank: b"1", form: 1, record: b"AT", origin: "Jaquez" });
+            batch.add(&WireReport { key, reign: 0, rank: b"1", form: 1, record: b"AT", origin: "Jaquez" });
         }
-        ReportFrame::from(&bundle)
+        ReportFrame::from(&batch)
     }
 
     #[test]
@@ -271,7 +306,7 @@ mod tests {
         ingest.host.survives = true;
         ingest.offer_quarantined();
         assert!(ingest.table.find(&[b"b!"])[0].is_some());
-        assert_eq!(*ingest.host.flooded.borrow(), [(b"b!".to_vec(), None)], "every peer hears of it");
+        assert_eq!(*ingest.host.flooded.borrow(), [(b"b!".to_vec(), None)], "it is flooded to every peer");
     }
 
     #[test]

@@ -1,4 +1,9 @@
-//! The names of the nodes that took records from clients, each kept once.
+//! Names of the nodes that accepted records from clients, each stored once.
+//!
+//! Millions of records come from a few nodes, so an entry stores a number of 2 bytes in place of a name. Names are only
+//! added, which keeps the number of a name valid for the life of the table.
+//!
+//! Knows nothing of records. Bounds: number of names.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -6,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Debug)]
 pub(super) struct Origins(RwLock<Vec<Arc<str>>>);
 
-/// The number of a name. The first is this node's own.
+/// Number of a name. 0 is this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OriginId(pub(super) u16);
 
@@ -16,17 +21,22 @@ impl OriginId {
 }
 
 impl Origins {
+    /// Creates the table of names, in which `own` is [`OriginId::SELF`].
     pub(super) fn new(own: &str) -> Self {
         Self(RwLock::new(vec![own.into()]))
     }
 
-    /// The number of a name. A herd has a few; a name beyond the 65,535 that there is room for becomes that of this
-    /// node, which is who will be telling its peers.
+    /// Returns the number of a name, and adds the name if it is new.
+    ///
+    /// A name that finds the table full gets the number of this node, because this node is the one that passes the
+    /// record on.
     pub(super) fn id(&self, name: &str) -> OriginId {
         let position = |names: &[Arc<str>]| names.iter().position(|other| **other == *name);
+        // Nearly every name is known, and readers do not wait for one another.
         let known = position(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let index = known.unwrap_or_else(|| {
             let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            // Another worker may have added the name between the two locks; a second number for it would be wrong.
             position(&names).unwrap_or_else(|| {
                 if names.len() > NAMES_MAX {
                     return 0;
@@ -38,12 +48,13 @@ impl Origins {
         u16::try_from(index).map_or(OriginId::SELF, OriginId)
     }
 
+    /// Returns the name of a number.
     pub(super) fn name(&self, id: OriginId) -> Arc<str> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)[usize::from(id.0)])
     }
 }
 
-/// A stranger among the peers could send new names for ever, and they are searched one by one.
+/// A faulty peer could report new names for ever, and the search is linear. A herd has tens of nodes.
 const NAMES_MAX: usize = 1024;
 
 #[cfg(test)]
@@ -51,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_number_and_too_many_have_that_of_this_node() {
+    fn origins_number_each_name_once_and_fall_back_to_this_node_when_full() {
         let origins = Origins::new("Riley");
         assert_eq!(origins.id("Riley"), OriginId::SELF);
         let jaquez = origins.id("Jaquez");

@@ -1,32 +1,34 @@
-//! Bringing memory near before it is needed.
+//! Prefetching of memory before it is read.
 //!
-//! Where millions of clients report at random, every record that is offered waits for memory that no cache holds. A
-//! call brings many offers, so their waits can overlap: first all are asked for, then each is used.
+//! Where millions of clients report at random, every lookup waits for memory that no cache holds. A call brings many
+//! keys, so their waits can overlap: the caller first prefetches all of them and then looks each one up.
+//!
+//! Owns the one instruction for it. Bounds: cache lines per prefetch.
 
-/// Asks for the first cache lines of some bytes. Changes nothing but when they arrive.
+/// Prefetches the first cache lines of `bytes`. Affects timing only.
 #[inline]
-pub(super) fn bring_near(bytes: &[u8]) {
+pub(super) fn prefetch(bytes: &[u8]) {
     for line in bytes.chunks(LINE_BYTES).take(LINES_MAX) {
-        prefetch(line.as_ptr());
+        prefetch_line(line.as_ptr());
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch(at: *const u8) {
+fn prefetch_line(at: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch reads nothing that the program could see and cannot fault, whatever the address.
-    #[allow(unsafe_code, reason = "there is no safe name for this instruction")]
+    // SAFETY: a prefetch has no effect that the program could observe, and cannot fault at any address.
+    #[allow(unsafe_code, reason = "no safe function issues this instruction")]
     unsafe {
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
     }
 }
 
-/// Elsewhere there is no stable name for it, and records come when they are used.
+/// Does nothing: stable Rust has no prefetch for other architectures, so memory is loaded when it is used.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn prefetch(_: *const u8) {}
+fn prefetch_line(_: *const u8) {}
 
 const LINE_BYTES: usize = 64;
-/// The usual record with its key and rank has three.
+/// A usual record with its key and rank fills three lines.
 const LINES_MAX: usize = 4;

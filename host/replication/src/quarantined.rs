@@ -1,13 +1,16 @@
-//! A quarantined report: it counts in the digest and is not shown to guests.
+//! Quarantined report: kept by rank and counted in the digest, but not shown to guests.
+//!
+//! A guest refused it, or every live generation faulted on it. Owns its bytes, because it outlives the frame it came in.
+//! Bounds: none of its own; the lengths were checked by ingest.
 
 use herd_model::Reign;
 
-use crate::entry::Rank;
+use crate::rank::Rank;
 use crate::wire_report::WireReport;
 
-/// A report that is kept by rank and not shown to guests.
+/// A report that is kept by rank and hidden from guests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantined {
+pub(crate) struct Quarantined {
     pub(crate) key: Vec<u8>,
     pub(crate) reign: Reign,
     pub(crate) rank: Vec<u8>,
@@ -17,10 +20,12 @@ pub struct Quarantined {
 }
 
 impl Quarantined {
+    /// Returns the record with its rank.
     pub(crate) fn rank(&self) -> Rank<'_> {
         Rank { reign: self.reign, rank: &self.rank, record: &self.record, form: self.form }
     }
 
+    /// Borrows the report as it travels.
     pub(crate) fn wire(&self) -> WireReport<'_> {
         WireReport {
             key: &self.key,

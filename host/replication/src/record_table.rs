@@ -1,397 +1,188 @@
-//! The record table: sharded, so that workers do not wait for one another.
+//! Record table: the highest-ranked record of every key that a node knows.
+//!
+//! The table is split into shards, each behind a lock of its own, so that workers seldom wait for one another. A lock is
+//! held to compare and copy, never over a call of a guest.
+//!
+//! Knows nothing of sockets, clocks or guests, and compares records as bytes. Bounds: keys and bytes, where clients
+//! connect ([`RecordLimits`]).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 use herd_model::{Kept, Reign};
 use herd_sdk::{Found, Records};
-use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 
-use super::digest::{Digester, RecordsDigest};
-use super::entry::{Entry, Rank};
-use super::origins::{OriginId, Origins};
-use super::quarantined::Quarantined;
+use crate::digest::DigestBuilder;
+use crate::origins::Origins;
+use crate::quarantined::Quarantined;
+use crate::rank::Rank;
+use crate::record_limits::RecordLimits;
+use crate::records_status::RecordsStatus;
+use crate::shard::{Offer, OfferedBy, Shard};
+use crate::usage::Usage;
 
-/// How much is taken from clients.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RecordLimits {
-    /// How many keys. A new key over the limit is refused with an answer; known ones go on. Default 10,000,000.
-    pub keys_max: usize,
-    /// How many bytes of keys, ranks and records, in MiB. Default 4096.
-    pub mib_max: usize,
-}
+#[cfg(test)]
+mod tests;
 
-impl Default for RecordLimits {
-    fn default() -> Self {
-        Self { keys_max: 10_000_000, mib_max: 4096 }
-    }
-}
-
-/// The records of a node.
+/// Records of a node.
+///
+/// ```rust
+/// use herd_model::{Kept, Reign};
+/// use herd_replication::{Rank, RecordLimits, RecordTable};
+/// use herd_sdk::Records;
+///
+/// let table = RecordTable::new(RecordLimits::default(), "Riley", 0x5eed);
+/// assert_eq!(table.keep_from_client(b"kiwi", 1, b"2014", b"AT Riley"), Kept::Applied(Reign(0)));
+///
+/// // A peer offers an older record of the same client. It does not win, so it is neither applied nor flooded.
+/// let older = Rank { reign: Reign(0), rank: b"2013", record: b"AT Jaquez", form: 1 };
+/// assert!(!table.wins(b"kiwi", older));
+/// assert_eq!(table.keep_from_peer(b"kiwi", older, "Jaquez"), Kept::Outranked);
+/// assert_eq!(table.find(&[b"kiwi"])[0].as_ref().unwrap().bytes, b"AT Riley");
+/// ```
 pub struct RecordTable {
     shards: Box<[RwLock<Shard>]>,
-    hasher: RandomState,
+    /// SipHash-1-3, as in the standard library: clients choose their keys, and must not be able to choose colliding ones.
+    hasher: SipHasher13,
     origins: Origins,
-    limits: RecordLimits,
-    keys: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Shard {
-    shown: HashTable<Entry>,
-    /// By key, and higher than what is shown. Rare, so not part of an entry.
-    quarantined: HashMap<Vec<u8>, Quarantined>,
+    usage: Usage,
 }
 
 impl RecordTable {
-    /// An empty table of the node of this name.
+    /// Creates the empty table of the node `node`.
+    ///
+    /// `hash_key` is the key of the hash function. Where clients are strangers it must be random and secret, or they can
+    /// choose keys that collide. Equal hash keys give equal orders in [`visit_part`](Self::visit_part).
     #[must_use]
-    pub fn new(limits: RecordLimits, node: &str) -> Self {
+    pub fn new(limits: RecordLimits, node: &str, hash_key: u128) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: SipHasher13::new_with_key(&hash_key.to_le_bytes()),
             origins: Origins::new(node),
-            limits,
-            keys: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
+            usage: Usage::new(limits),
         }
     }
 
-    /// Says that a record under this key will be offered or looked up soon, so that its memory is on its way by then.
-    pub fn expect(&self, key: &[u8]) {
-        let hash = self.hasher.hash_one(key);
-        let shard = read(self.shard(hash));
-        // The first that may be it will do: to look closer is to wait for the very memory.
-        let _ = shard.shown.find(hash, |entry| {
-            entry.bring_near();
-            true
-        });
+    /// Prefetches the record of a key that will be offered or looked up soon.
+    ///
+    /// Callers with several keys prefetch all of them before they use the first, so that the waits for memory overlap.
+    #[inline]
+    pub fn prefetch(&self, key: &[u8]) {
+        let hash = self.hash(key);
+        read(self.shard(hash)).prefetch(hash);
     }
 
-    /// Offers what a client reported. It inherits the reign of its key.
+    /// Keeps a client's record if it wins and there is room. The record inherits the reign of its key.
+    #[inline]
     pub fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
-        self.offer(key, Rank { reign: Reign(0), rank, record, form }, Offered::ByClient)
+        // Reign 0 stands for a key that is new; the shard replaces it by the reign of a known one.
+        self.offer(Offer { key, rank: Rank { reign: Reign(0), rank, record, form }, by: OfferedBy::Client })
     }
 
-    /// Offers what a peer reported, and `origin` took from a client. Never refused for room.
+    /// Keeps a peer's record if it wins. `origin` is the node that accepted it from a client. The limits do not apply.
     pub fn keep_from_peer(&self, key: &[u8], rank: Rank<'_>, origin: &str) -> Kept {
-        self.offer(key, rank, Offered::ByPeer(self.origins.id(origin)))
+        self.offer(Offer { key, rank, by: OfferedBy::Peer(self.origins.id(origin)) })
     }
 
-    /// Offers what a peer reported and no guest would have: it is kept by rank, but what was there before stays
-    /// readable.
-    pub fn quarantine(&self, report: Quarantined) -> Kept {
-        let (hash, mut shard) = self.write(&report.key);
-        if shard.highest(hash, &report.key).is_some_and(|highest| highest >= report.rank()) {
-            return Kept::Outranked;
-        }
-        let reign = report.reign;
-        shard.quarantined.insert(report.key.clone(), report);
-        Kept::Applied(reign)
+    /// Quarantines a peer's report if it wins. The record that guests see under its key stays.
+    pub(crate) fn quarantine(&self, report: Quarantined) -> Kept {
+        let hash = self.hash(&report.key);
+        write(self.shard(hash)).quarantine(hash, report)
     }
 
-    /// Takes all quarantined reports, to offer them to another generation.
+    /// Removes all quarantined reports and returns them, to offer them to another generation.
     #[must_use]
-    pub fn take_quarantined(&self) -> Vec<Quarantined> {
-        self.shards.iter().flat_map(|shard| std::mem::take(&mut write(shard).quarantined).into_values()).collect()
+    pub(crate) fn take_quarantined(&self) -> Vec<Quarantined> {
+        self.shards.iter().flat_map(|shard| write(shard).take_quarantined()).collect()
     }
 
-    /// Whether a record would win.
+    /// Returns whether a record would win now.
+    ///
+    /// The answer may be out of date by the time of the keep, which compares again. It serves to drop duplicates before
+    /// they cost a call of the guest.
+    #[inline]
     #[must_use]
-    pub fn is_news(&self, key: &[u8], rank: Rank<'_>) -> bool {
-        let hash = self.hasher.hash_one(key);
+    pub fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
+        let hash = self.hash(key);
         read(self.shard(hash)).highest(hash, key).is_none_or(|highest| highest < rank)
     }
 
-    /// Calls `each` with every record of one part of the table, and says whether there is a next part. The parts are
-    /// numbered from 0; a lock is held for the time of one part.
-    pub fn visit(&self, part: usize, mut each: impl FnMut(&[u8], Rank<'_>, &str)) -> bool {
+    /// Calls `each` with key, rank and origin of every record in one part of the table, and returns whether there is a
+    /// next part.
+    ///
+    /// Parts are numbered from 0. A part is read under its lock, so `each` must not call the table. Records that are
+    /// applied to a part after its visit are missing; their floods bring them to peers.
+    pub fn visit_part(&self, part: usize, mut each: impl FnMut(&[u8], Rank<'_>, &str)) -> bool {
         let Some(shard) = self.shards.get(part) else { return false };
         let shard = read(shard);
-        for entry in shard.shown.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
+        for entry in shard.winners() {
             each(entry.key(), entry.rank(), &self.origins.name(entry.origin()));
         }
-        for quarantined in shard.quarantined.values() {
+        for quarantined in shard.quarantined() {
             each(&quarantined.key, quarantined.rank(), &quarantined.origin);
         }
         part + 1 < self.shards.len()
     }
 
-    /// What is kept. Reads every record for the digest: not for a worker thread.
+    /// Returns the status of the table. Hashes every record for the digest, which takes seconds for millions of them: not
+    /// for a worker thread.
+    ///
+    /// Shards are read one after the other, so the digest of a table in use mixes states. It is exact once clients are
+    /// quiet.
     #[must_use]
     pub fn status(&self) -> RecordsStatus {
-        let mut digester = Digester::default();
+        let mut digest = DigestBuilder::default();
         let mut quarantined = 0;
         for shard in &self.shards {
             let shard = read(shard);
-            quarantined += shard.quarantined.len();
-            for quarantined in shard.quarantined.values() {
-                digester.add(&quarantined.key, quarantined.rank());
-            }
-            for entry in shard.shown.iter().filter(|entry| !shard.quarantined.contains_key(entry.key())) {
-                digester.add(entry.key(), entry.rank());
-            }
+            quarantined += shard.quarantined().len();
+            shard.quarantined().for_each(|report| digest.add(&report.key, report.rank()));
+            shard.winners().for_each(|entry| digest.add(entry.key(), entry.rank()));
         }
-        RecordsStatus {
-            keys: self.keys.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            quarantined,
-            digest: digester.finish(),
-        }
+        RecordsStatus { keys: self.usage.keys(), bytes: self.usage.bytes(), quarantined, digest: digest.finish() }
     }
 
-    fn offer(&self, key: &[u8], rank: Rank<'_>, offered: Offered) -> Kept {
-        let (hash, mut shard) = self.write(key);
-        let Shard { shown, quarantined } = &mut *shard;
-        // Nothing is quarantined as a rule, and then there is no key to hash and compare.
-        let above = if quarantined.is_empty() { None } else { quarantined.get(key).map(Quarantined::rank) };
-        let was_quarantined = above.is_some();
-        let bytes = key.len() + rank.rank.len() + rank.record.len();
-        let rehash = |entry: &Entry| self.hasher.hash_one(entry.key());
-        let reign = match shown.entry(hash, |entry| entry.key() == key, rehash) {
-            Slot::Occupied(mut slot) => {
-                let highest = above.unwrap_or_else(|| slot.get().rank());
-                let rank = offered.inheriting(rank, highest);
-                if highest >= rank {
-                    return Kept::Outranked;
-                }
-                let old = slot.get().len();
-                if offered == Offered::ByClient && !self.has_room(0, bytes.saturating_sub(old)) {
-                    return Kept::NoRoom;
-                }
-                slot.get_mut().replace(key, rank, offered.origin());
-                if bytes != old {
-                    // Wrapping: the difference may be negative.
-                    self.bytes.fetch_add(bytes.wrapping_sub(old), Ordering::Relaxed);
-                }
-                rank.reign
-            }
-            Slot::Vacant(slot) => {
-                let rank = above.map_or(rank, |highest| offered.inheriting(rank, highest));
-                if above.is_some_and(|highest| highest >= rank) {
-                    return Kept::Outranked;
-                }
-                if offered == Offered::ByClient && !self.has_room(1, bytes) {
-                    return Kept::NoRoom;
-                }
-                slot.insert(Entry::new(key, rank, offered.origin()));
-                self.keys.fetch_add(1, Ordering::Relaxed);
-                self.bytes.fetch_add(bytes, Ordering::Relaxed);
-                rank.reign
-            }
-        };
-        if was_quarantined {
-            quarantined.remove(key);
-        }
-        Kept::Applied(reign)
+    fn offer(&self, offer: Offer<'_>) -> Kept {
+        let hash = self.hash(offer.key);
+        write(self.shard(hash)).offer(hash, offer, &self.usage, |key| self.hash(key))
     }
 
-    /// Whether there is room for so many more keys and bytes. What does not grow has it always.
-    fn has_room(&self, keys: usize, bytes: usize) -> bool {
-        let more_keys = self.keys.load(Ordering::Relaxed).saturating_add(keys);
-        let more_bytes = self.bytes.load(Ordering::Relaxed).saturating_add(bytes);
-        (keys == 0 || more_keys <= self.limits.keys_max)
-            && (bytes == 0 || more_bytes <= self.limits.mib_max.saturating_mul(1 << 20))
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
     }
 
-    fn write(&self, key: &[u8]) -> (u64, RwLockWriteGuard<'_, Shard>) {
-        let hash = self.hasher.hash_one(key);
-        (hash, write(self.shard(hash)))
-    }
-
+    #[inline]
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // The table uses the low and the highest bits of the hash, so the shard takes some of the middle.
+        // A shard's hash table uses the low bits for the bucket and the highest seven for the tag. Taking any of them for
+        // the shard would give all its keys equal bits there, so the shard comes from the middle.
         &self.shards[(hash >> 32) as usize % SHARDS]
-    }
-}
-
-/// Who offers a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Offered {
-    /// A client of this node. There must be room, and the record inherits the reign of its key.
-    ByClient,
-    /// A peer; this node took it from a client.
-    ByPeer(OriginId),
-}
-
-impl Offered {
-    fn origin(self) -> OriginId {
-        match self {
-            Self::ByClient => OriginId::SELF,
-            Self::ByPeer(origin) => origin,
-        }
-    }
-
-    fn inheriting<'a>(self, rank: Rank<'a>, highest: Rank<'_>) -> Rank<'a> {
-        match self {
-            Self::ByClient => Rank { reign: highest.reign, ..rank },
-            Self::ByPeer(_) => rank,
-        }
     }
 }
 
 impl Records for RecordTable {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
         let found = |key: &&[u8]| {
-            let hash = self.hasher.hash_one(*key);
+            let hash = self.hash(key);
             let shard = read(self.shard(hash));
-            let entry = shard.get(hash, key)?;
-            let rank = entry.rank();
-            Some(Found { rank: rank.rank.to_vec(), form: rank.form, bytes: rank.record.to_vec() })
+            let Rank { rank, record, form, .. } = shard.get(hash, key)?;
+            Some(Found { rank: rank.to_vec(), form, bytes: record.to_vec() })
         };
         keys.iter().map(found).collect()
     }
 }
 
-impl Shard {
-    fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        self.shown.find(hash, |entry| entry.key() == key)
-    }
-
-    /// The highest rank under a key, whether it is shown or quarantined.
-    fn highest(&self, hash: u64, key: &[u8]) -> Option<Rank<'_>> {
-        let quarantined = self.quarantined.get(key).map(Quarantined::rank);
-        quarantined.or_else(|| Some(self.get(hash, key)?.rank()))
-    }
-}
-
-/// A panic while a shard was locked leaves it as whole as it was: every change is one assignment.
+/// Locks a shard to read it. A poisoned lock is used as it is: nothing panics halfway through a change of a shard.
+#[inline]
 fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
     shard.read().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Locks a shard to change it, as [`read`].
+#[inline]
 fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
     shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is kept, for people and scripts.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct RecordsStatus {
-    /// How many keys.
-    pub keys: usize,
-    /// How many bytes their keys, ranks and records have.
-    pub bytes: usize,
-    /// How many records are quarantined.
-    pub quarantined: usize,
-    /// Equal on two nodes exactly if they hold byte-equal records.
-    pub digest: RecordsDigest,
-}
-
-/// Enough that two of eight workers meet in one rarely.
+/// Enough that two of eight workers seldom meet in one shard.
 const SHARDS: usize = 256;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(keys_max: usize) -> RecordTable {
-        RecordTable::new(RecordLimits { keys_max, mib_max: 1 }, "Riley")
-    }
-
-    fn shown(table: &RecordTable, key: &[u8]) -> Option<Vec<u8>> {
-        table.find(&[key]).remove(0).map(|found| found.bytes)
-    }
-
-    fn quarantined(rank: &[u8], record: &[u8]) -> Quarantined {
-        let origin = "Riley".into();
-        Quarantined {
-            key: b"k".to_vec(),
-            reign: Reign(0),
-            rank: rank.to_vec(),
-            form: 0,
-            record: record.to_vec(),
-            origin,
-        }
-    }
-
-    #[test]
-    fn the_highest_reign_rank_and_record_win_in_whatever_order_they_come() {
-        let offers: [(u64, &[u8], &[u8]); 4] = [(0, b"2", b"a"), (0, b"2", b"b"), (0, b"10", b"z"), (1, b"0", b"c")];
-        let digests: Vec<_> = (0..offers.len())
-            .map(|first| {
-                let table = table(9);
-                for &(reign, rank, record) in offers.iter().cycle().skip(first).take(offers.len()) {
-                    let _ = table.keep_from_peer(b"k", Rank { reign: Reign(reign), rank, record, form: 0 }, "Jaquez");
-                }
-                assert_eq!(shown(&table, b"k").unwrap(), b"c");
-                table.status().digest
-            })
-            .collect();
-        assert!(digests.iter().all(|digest| *digest == digests[0]));
-    }
-
-    #[test]
-    fn an_equal_record_is_not_applied_again() {
-        let table = table(9);
-        assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Applied(Reign(0)));
-        assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Outranked);
-        assert!(!table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"a", form: 0 }));
-        assert!(table.is_news(b"k", Rank { reign: Reign(0), rank: b"1", record: b"b", form: 0 }));
-    }
-
-    #[test]
-    fn a_client_inherits_the_reign_of_its_key() {
-        let table = table(9);
-        let _ = table.keep_from_peer(b"k", Rank { reign: Reign(7), rank: b"1", record: b"", form: 0 }, "Jaquez");
-        assert_eq!(table.keep_from_client(b"k", 0, b"2", b"a"), Kept::Applied(Reign(7)));
-    }
-
-    #[test]
-    fn a_new_key_over_the_limit_is_refused_to_clients_only() {
-        let table = table(1);
-        assert_eq!(table.keep_from_client(b"a", 0, b"1", b"x"), Kept::Applied(Reign(0)));
-        assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::NoRoom);
-        assert_eq!(table.keep_from_client(b"a", 0, b"2", b"x"), Kept::Applied(Reign(0)));
-        let rank = Rank { reign: Reign(0), rank: b"1", record: b"x", form: 0 };
-        assert_eq!(table.keep_from_peer(b"b", rank, "Jaquez"), Kept::Applied(Reign(0)));
-        assert_eq!(table.status().keys, 2);
-    }
-
-    #[test]
-    fn a_known_key_may_not_grow_over_the_limit_either() {
-        let table = table(9);
-        let record = vec![b'x'; 600 << 10];
-        assert_eq!(table.keep_from_client(b"a", 0, b"1", &record), Kept::Applied(Reign(0)));
-        assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::Applied(Reign(0)));
-        assert_eq!(table.keep_from_client(b"b", 0, b"2", &record), Kept::NoRoom);
-        assert_eq!(table.keep_from_client(b"a", 0, b"2", &record), Kept::Applied(Reign(0)), "it does not grow");
-    }
-
-    #[test]
-    fn records_that_differ_in_form_only_have_an_order_too() {
-        let (left, right) = (table(9), table(9));
-        let offer = |table: &RecordTable, form| {
-            let _ = table.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"1", record: b"x", form }, "Jaquez");
-        };
-        for form in [1, 2] {
-            offer(&left, form);
-            offer(&right, 3 - form);
-        }
-        assert_eq!(left.status().digest, right.status().digest);
-        assert_eq!(left.find(&[b"k"])[0].as_ref().unwrap().form, 2);
-    }
-
-    #[test]
-    fn what_is_quarantined_counts_in_the_digest_and_is_not_shown() {
-        let (left, right) = (table(9), table(9));
-        for table in [&left, &right] {
-            let _ = table.keep_from_client(b"k", 0, b"1", b"old");
-        }
-        let before = left.status().digest;
-        assert_eq!(left.quarantine(quarantined(b"2", b"new")), Kept::Applied(Reign(0)));
-        assert_eq!(left.quarantine(quarantined(b"2", b"new")), Kept::Outranked);
-        assert_eq!(shown(&left, b"k").unwrap(), b"old");
-        assert_ne!(left.status().digest, before);
-        let _ = right.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"2", record: b"new", form: 0 }, "Jaquez");
-        assert_eq!(left.status().digest, right.status().digest, "a node that shows it holds the same");
-        assert_eq!(left.keep_from_client(b"k", 0, b"1x", b"lower"), Kept::Outranked);
-        assert_eq!(left.keep_from_client(b"k", 0, b"3", b"newer"), Kept::Applied(Reign(0)));
-        assert_eq!((left.status().quarantined, shown(&left, b"k").unwrap()), (0, b"newer".to_vec()));
-    }
-}

@@ -1,24 +1,27 @@
-//! One report on its way to a peer.
+//! Report as it travels between nodes.
+//!
+//! Owns the wire format of one report: its fields in this order, in postcard. Changing it changes the version of the link
+//! protocol. Bounds: checked by ingest, since a decoded report only borrows from its frame.
 
 use serde::{Deserialize, Serialize};
 
-/// One report, as it travels.
+/// A record with its key, rank and origin, as it travels. Borrows from the buffer it was decoded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireReport<'a> {
-    /// The key.
+    /// Key of the record.
     #[serde(with = "serde_bytes", borrow)]
     pub key: &'a [u8],
-    /// The reign of the key.
+    /// Reign of the key.
     pub reign: u64,
-    /// The rank its writer gave it.
+    /// Rank that the guest of the origin gave.
     #[serde(with = "serde_bytes", borrow)]
     pub rank: &'a [u8],
-    /// The form its writer wrote it in.
+    /// Form in which the record was written.
     pub form: u32,
-    /// The record.
+    /// Record, opaque to the host.
     #[serde(with = "serde_bytes", borrow)]
     pub record: &'a [u8],
-    /// The node that took it from a client.
+    /// Node that accepted the record from a client.
     #[serde(borrow)]
     pub origin: &'a str,
 }

@@ -84,6 +84,6 @@ impl Node {
 
     /// Waits until every configured link is up. Cancel safe.
     pub async fn linked(&self) {
-        self.peers.linked(self.neighbours).await;
+        self.peers.wait_for_links(self.neighbours).await;
     }
 }

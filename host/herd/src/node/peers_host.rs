@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herd_peers::PeersHost;
-use herd_replication::{Bundle, Ingest, Rank, RecordTable, ReportFrame, WireReport};
+use herd_replication::{Ingest, Rank, RecordTable, ReportBatch, ReportFrame, WireReport};
 use herd_rollout::Rollout;
 use herd_sys::TrafficLog;
 
@@ -18,19 +18,19 @@ pub(super) struct PeersAdapter {
 }
 
 impl PeersHost for PeersAdapter {
-    fn message(&self, from: &str, message: &[u8]) -> Result<(), String> {
+    fn receive_message(&self, from: &str, message: &[u8]) -> Result<(), String> {
         self.rollout.receive(from, message)
     }
 
-    fn linked(&self, peer: &str) {
+    fn link_up(&self, peer: &str) {
         self.rollout.linked(peer);
     }
 
-    fn unlinked(&self, peer: &str) {
+    fn link_down(&self, peer: &str) {
         self.rollout.unlinked(peer);
     }
 
-    fn reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
+    fn receive_reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
         if let Some(traffic) = &self.traffic {
             for report in frame.reports().into_iter().flatten() {
                 traffic.received_from_peer(from, report.record);
@@ -39,8 +39,8 @@ impl PeersHost for PeersAdapter {
         self.ingest.take(from, frame).map_err(|bad| bad.to_string())
     }
 
-    fn holdings(&self, part: usize, into: &mut Bundle) -> bool {
-        self.records.visit(part, |key, rank, origin| {
+    fn records_part(&self, part: usize, into: &mut ReportBatch) -> bool {
+        self.records.visit_part(part, |key, rank, origin| {
             let Rank { reign, rank, record, form } = rank;
             into.add(&WireReport { key, reign: reign.0, rank, form, record, origin });
         })

@@ -34,11 +34,11 @@ impl RolloutAdapter {
 
 impl ParticipantHost for RolloutAdapter {
     fn send(&self, peer: &str, message: Bytes) {
-        self.peers.tell(peer, &message);
+        self.peers.send(peer, &message);
     }
 
     fn send_to_all(&self, except: Option<&str>, message: Bytes) {
-        self.peers.tell_all(except, &message);
+        self.peers.send_to_all(except, &message);
     }
 
     fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {

@@ -51,7 +51,7 @@ impl SessionsHost for SessionsAdapter {
     }
 
     fn prefetch(&self, key: &[u8]) {
-        self.records.expect(key);
+        self.records.prefetch(key);
     }
 
     fn keep(&self, keep: KeepRequest<'_>) -> Kept {

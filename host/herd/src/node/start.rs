@@ -54,7 +54,7 @@ impl Node {
         let links = Port::bind(name, "links", node.link_address())?;
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
 
-        let records = Arc::new(RecordTable::new(config.records.clone(), name));
+        let records = Arc::new(RecordTable::new(config.records.clone(), name, rand::random()));
         let upstreams = Arc::new(Upstreams::new(&config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(&state.join(audit::DIRECTORY), name)?);

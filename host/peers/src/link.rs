@@ -1,0 +1,81 @@
+//! Live link: one connection to a peer, with its queue.
+//!
+//! Owns the rule for which of two links between the same nodes stays. Knows nothing of sockets. Bounds: those of
+//! [`LinkQueue`].
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use herd_sys::clock::unix_now;
+use tokio_util::sync::CancellationToken;
+
+use super::clock_offset::ClockOffset;
+use super::link_queue::LinkQueue;
+
+/// One live link.
+pub(super) struct Link {
+    /// Name of the peer.
+    pub(super) peer: String,
+    pub(super) queue: LinkQueue,
+    /// Result of the last ping.
+    pub(super) clock_offset: Mutex<Option<ClockOffset>>,
+    /// Cancelled to end this link.
+    pub(super) ending: CancellationToken,
+    /// When the link came up, for durations.
+    pub(super) began: Instant,
+    /// When the link came up, in seconds since the Unix epoch.
+    pub(super) since_s: u64,
+    /// Epoch of the peer: random at each of its starts.
+    epoch: u64,
+    direction: Direction,
+}
+
+/// Which side connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// This node connected to the peer.
+    Outbound,
+    /// The peer connected to this node.
+    Inbound,
+}
+
+impl Link {
+    /// Creates the link of an accepted handshake. It is up from now on.
+    pub(super) fn new(
+        peer: &str,
+        epoch: u64,
+        direction: Direction,
+        queue: LinkQueue,
+        ending: CancellationToken,
+    ) -> Self {
+        Self {
+            peer: peer.into(),
+            queue,
+            clock_offset: Mutex::default(),
+            ending,
+            began: Instant::now(),
+            since_s: unix_now().as_secs(),
+            epoch,
+            direction,
+        }
+    }
+
+    /// Returns whether this link stays although another one is offered in its place.
+    ///
+    /// Both nodes evaluate this by themselves, in whatever order the two connections arrive, and have to agree, or each
+    /// would close the connection that the other one keeps. `preferred` is therefore the direction of one and the same
+    /// connection, seen from either side ([`Direction::preferred`]).
+    pub(super) fn must_stay(&self, epoch: u64, direction: Direction, preferred: Direction) -> bool {
+        // Another epoch: the peer has restarted, and this link leads to a process that is gone.
+        // The same direction: a node connects only while it has no link, so its side of this one is dead already.
+        self.epoch == epoch && self.direction != direction && direction != preferred
+    }
+}
+
+impl Direction {
+    /// Returns which of two connections that both nodes opened at the same time is kept: the one that the node with the
+    /// smaller name opened.
+    pub(super) fn preferred(own: &str, peer: &str) -> Self {
+        if own < peer { Self::Outbound } else { Self::Inbound }
+    }
+}

@@ -1,0 +1,101 @@
+//! Tests of the record table: which record wins, which one guests see, and when there is room.
+
+use super::*;
+
+fn table(keys_max: usize) -> RecordTable {
+    RecordTable::new(RecordLimits { keys_max, mib_max: 1 }, "Riley", 7)
+}
+
+fn visible(table: &RecordTable, key: &[u8]) -> Option<Vec<u8>> {
+    table.find(&[key]).remove(0).map(|found| found.bytes)
+}
+
+fn quarantined(rank: &[u8], record: &[u8]) -> Quarantined {
+    let origin = "Riley".into();
+    Quarantined { key: b"k".to_vec(), reign: Reign(0), rank: rank.to_vec(), form: 0, record: record.to_vec(), origin }
+}
+
+#[test]
+fn table_keeps_the_highest_reign_rank_and_record_in_any_order_of_arrival() {
+    let offers: [(u64, &[u8], &[u8]); 4] = [(0, b"2", b"a"), (0, b"2", b"b"), (0, b"10", b"z"), (1, b"0", b"c")];
+    let digests: Vec<_> = (0..offers.len())
+        .map(|first| {
+            let table = table(9);
+            for &(reign, rank, record) in offers.iter().cycle().skip(first).take(offers.len()) {
+                let _ = table.keep_from_peer(b"k", Rank { reign: Reign(reign), rank, record, form: 0 }, "Jaquez");
+            }
+            assert_eq!(visible(&table, b"k").unwrap(), b"c");
+            table.status().digest
+        })
+        .collect();
+    assert!(digests.iter().all(|digest| *digest == digests[0]));
+}
+
+#[test]
+fn table_does_not_apply_an_equal_record_again() {
+    let table = table(9);
+    assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Applied(Reign(0)));
+    assert_eq!(table.keep_from_client(b"k", 0, b"1", b"a"), Kept::Outranked);
+    assert!(!table.wins(b"k", Rank { reign: Reign(0), rank: b"1", record: b"a", form: 0 }));
+    assert!(table.wins(b"k", Rank { reign: Reign(0), rank: b"1", record: b"b", form: 0 }));
+}
+
+#[test]
+fn table_gives_a_client_record_the_reign_of_its_key() {
+    let table = table(9);
+    let _ = table.keep_from_peer(b"k", Rank { reign: Reign(7), rank: b"1", record: b"", form: 0 }, "Jaquez");
+    assert_eq!(table.keep_from_client(b"k", 0, b"2", b"a"), Kept::Applied(Reign(7)));
+}
+
+#[test]
+fn limits_refuse_a_new_key_to_clients_only() {
+    let table = table(1);
+    assert_eq!(table.keep_from_client(b"a", 0, b"1", b"x"), Kept::Applied(Reign(0)));
+    assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::NoRoom);
+    assert_eq!(table.keep_from_client(b"a", 0, b"2", b"x"), Kept::Applied(Reign(0)));
+    let rank = Rank { reign: Reign(0), rank: b"1", record: b"x", form: 0 };
+    assert_eq!(table.keep_from_peer(b"b", rank, "Jaquez"), Kept::Applied(Reign(0)));
+    assert_eq!(table.status().keys, 2);
+}
+
+#[test]
+fn limits_refuse_growth_of_a_known_key() {
+    let table = table(9);
+    let record = vec![b'x'; 600 << 10];
+    assert_eq!(table.keep_from_client(b"a", 0, b"1", &record), Kept::Applied(Reign(0)));
+    assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::Applied(Reign(0)));
+    assert_eq!(table.keep_from_client(b"b", 0, b"2", &record), Kept::NoRoom);
+    assert_eq!(table.keep_from_client(b"a", 0, b"2", &record), Kept::Applied(Reign(0)), "it does not grow");
+}
+
+#[test]
+fn table_orders_records_that_differ_in_form_only() {
+    let (left, right) = (table(9), table(9));
+    let offer = |table: &RecordTable, form| {
+        let _ = table.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"1", record: b"x", form }, "Jaquez");
+    };
+    for form in [1, 2] {
+        offer(&left, form);
+        offer(&right, 3 - form);
+    }
+    assert_eq!(left.status().digest, right.status().digest);
+    assert_eq!(left.find(&[b"k"])[0].as_ref().unwrap().form, 2);
+}
+
+#[test]
+fn quarantined_report_counts_in_the_digest_and_is_not_visible() {
+    let (left, right) = (table(9), table(9));
+    for table in [&left, &right] {
+        let _ = table.keep_from_client(b"k", 0, b"1", b"old");
+    }
+    let before = left.status().digest;
+    assert_eq!(left.quarantine(quarantined(b"2", b"new")), Kept::Applied(Reign(0)));
+    assert_eq!(left.quarantine(quarantined(b"2", b"new")), Kept::Outranked);
+    assert_eq!(visible(&left, b"k").unwrap(), b"old");
+    assert_ne!(left.status().digest, before);
+    let _ = right.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"2", record: b"new", form: 0 }, "Jaquez");
+    assert_eq!(left.status().digest, right.status().digest, "a node on which it is visible holds the same records");
+    assert_eq!(left.keep_from_client(b"k", 0, b"1x", b"lower"), Kept::Outranked);
+    assert_eq!(left.keep_from_client(b"k", 0, b"3", b"newer"), Kept::Applied(Reign(0)));
+    assert_eq!((left.status().quarantined, visible(&left, b"k").unwrap()), (0, b"newer".to_vec()));
+}

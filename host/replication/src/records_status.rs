@@ -1,0 +1,17 @@
+//! Status of a record table, as operators and scripts read it.
+
+use herd_model::Digest;
+use serde::Serialize;
+
+/// Records of a node, in numbers.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RecordsStatus {
+    /// Number of keys, except those with a quarantined report only.
+    pub keys: usize,
+    /// Bytes of keys, ranks and records together.
+    pub bytes: usize,
+    /// Number of quarantined reports.
+    pub quarantined: usize,
+    /// Digest of all records. Equal on two nodes exactly if they hold byte-equal records.
+    pub digest: Digest,
+}
