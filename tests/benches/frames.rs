@@ -1,5 +1,4 @@
-//! The codec of links: encoding a report once for all links, as it is done for every one that wins, and decoding the
-//! reports of a frame at a peer.
+//! Codec of links: encoding a report, once for all links, and decoding a frame of reports at a peer.
 
 use std::hint::black_box;
 

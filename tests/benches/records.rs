@@ -1,6 +1,7 @@
-//! The record table under contention: threads that offer new reports, each about clients of its own or all about the same.
+//! Record table under contention: threads keep new records, each under keys of its own or all under the same keys.
 //!
-//! The time is that of one offer per thread, so with enough processors and no waiting it stays what it is for one thread.
+//! The time is that of one keep per thread. With enough processors and no contention it is the same for any number of
+//! threads.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -16,28 +17,28 @@ fn records(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(name);
         for threads in [1, 2, 4] {
             group.bench_with_input(BenchmarkId::new("threads", threads), &threads, |bencher, &threads| {
-                bencher.iter_custom(|offers| offer(threads, offers, shared));
+                bencher.iter_custom(|keeps| keep(threads, keeps, shared));
             });
         }
         group.finish();
     }
 }
 
-/// Has every thread make so many offers, and says how long the slowest took.
-fn offer(threads: u64, offers: u64, shared: bool) -> Duration {
+/// Lets every thread keep `keeps` records, and returns the time of the slowest.
+fn keep(threads: u64, keeps: u64, shared: bool) -> Duration {
     let table = RecordTable::new(RecordLimits::default(), "Riley", HASH_KEY);
     let keys: Vec<Vec<u8>> = (0..threads * KEYS).map(|number| format!("bench-{number}").into_bytes()).collect();
-    let together = Barrier::new(usize::try_from(threads).unwrap_or(1));
+    let start = Barrier::new(usize::try_from(threads).unwrap_or(1));
     std::thread::scope(|scope| {
         let run = |thread: u64| {
             let first = if shared { 0 } else { thread * KEYS };
-            let (table, keys, together) = (&table, &keys, &together);
+            let (table, keys, start) = (&table, &keys, &start);
             scope.spawn(move || {
-                together.wait();
+                start.wait();
                 let began = Instant::now();
-                for number in 0..offers {
+                for number in 0..keeps {
                     let key = &keys[usize::try_from(first + number % KEYS).unwrap_or_default()];
-                    // As long as a rank of the default logic; each one wins.
+                    // As long as a rank of the default logic. It rises with each round, so every record wins.
                     let mut rank = [0; 41];
                     rank[4..12].copy_from_slice(&number.to_be_bytes());
                     rank[40] = u8::try_from(thread).unwrap_or_default();
@@ -47,7 +48,7 @@ fn offer(threads: u64, offers: u64, shared: bool) -> Duration {
             })
         };
         let running: Vec<_> = (0..threads).map(run).collect();
-        let times = running.into_iter().map(|thread| thread.join().expect("an offer does not panic"));
+        let times = running.into_iter().map(|thread| thread.join().expect("a keep does not panic"));
         times.max().unwrap_or_default()
     })
 }

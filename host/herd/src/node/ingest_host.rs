@@ -1,4 +1,6 @@
-//! The node, as the ingest of peers' reports sees it.
+//! Adapter of the node to [`IngestHost`]: what the ingest of peers' reports reaches of it.
+//!
+//! Owns no state. Bounds: none here; ingest bounds reports per decision, and the sandbox bounds effects.
 
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use herd_sessions::Topics;
 use herd_sys::clock;
 use herd_sys::guest_log::log_note;
 
-/// Decides by the generations, floods through the peers, publishes to the sessions.
+/// Decides with the live generations, floods to the peers, publishes to the topics of sessions.
 pub(super) struct IngestAdapter {
     pub(super) generations: Arc<GenerationRegistry>,
     pub(super) peers: Arc<Peers>,
@@ -20,6 +22,7 @@ pub(super) struct IngestAdapter {
 
 impl IngestHost for IngestAdapter {
     fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
+        // Only a missing instance is told apart: it is the host's fault, and the reports must not be quarantined for it.
         self.generations.reports(clock::now(), reports).map_err(|fault| match fault {
             Fault::NoInstance(_) => NotDecided::NoInstance,
             _ => NotDecided::Faulted,
@@ -30,11 +33,14 @@ impl IngestHost for IngestAdapter {
         self.peers.flood(report, from, None);
     }
 
-    /// A decision on reports refuses, publishes and notes, and nothing else: the sandbox has checked that.
+    /// Performs publishes and notes. Refusals are the business of ingest, and a decision on reports has no other effects: the
+    /// sandbox has checked that.
     fn perform(&self, decided_by: GenerationId, decision: &Decision, applied: &[bool]) {
         for effect in &decision.effects {
             match effect {
                 Effect::Publish(publish) => {
+                    // A publish that is tied to a report goes out only if the report was applied, or sessions would be
+                    // told of a record that the node does not show.
                     let applied = |index: u32| applied.get(index as usize).copied().unwrap_or_default();
                     if publish.tie.is_none_or(applied) {
                         self.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));

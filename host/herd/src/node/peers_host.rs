@@ -1,4 +1,7 @@
-//! The node, as its links see it.
+//! Adapter of the node to [`PeersHost`]: what links reach of it.
+//!
+//! Owns no state. Frames of reports go to ingest, messages to the rollout, records come from the table. Bounds: none here;
+//! links bound frames, and ingest bounds their contents.
 
 use std::sync::Arc;
 
@@ -9,7 +12,7 @@ use herd_sys::TrafficLog;
 
 use super::ingest_host::IngestAdapter;
 
-/// Hands reports to ingest and messages to the rollout.
+/// Passes reports to ingest and messages to the rollout.
 pub(super) struct PeersAdapter {
     pub(super) records: Arc<RecordTable>,
     pub(super) ingest: Arc<Ingest<IngestAdapter>>,
@@ -31,6 +34,8 @@ impl PeersHost for PeersAdapter {
     }
 
     fn receive_reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
+        // Before ingest, so that the log also has the reports that are dropped. Decodes a second time, which only a node
+        // with a traffic log pays for.
         if let Some(traffic) = &self.traffic {
             for report in frame.reports().into_iter().flatten() {
                 traffic.received_from_peer(from, report.record);
