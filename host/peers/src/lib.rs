@@ -22,7 +22,6 @@ mod link;
 mod link_queue;
 mod link_task;
 mod listen;
-mod lock;
 mod mesh;
 mod peer;
 mod start;

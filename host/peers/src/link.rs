@@ -3,10 +3,10 @@
 //! Owns the rule for which of two links between the same nodes stays. Knows nothing of sockets. Bounds: those of
 //! [`LinkQueue`].
 
-use std::sync::Mutex;
 use std::time::Instant;
 
 use herd_sys::clock::unix_now;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::clock_offset::ClockOffset;

@@ -6,14 +6,12 @@
 //! Knows nothing of frames and sockets. Bounds: number and bytes of messages; for reports, those of [`Outbox`].
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 use herd_replication::{Outbox, Push, ReportBatch};
 use herd_sys::workers;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-use super::lock::lock;
 
 /// Reports and messages that wait for one peer.
 ///
@@ -56,7 +54,7 @@ impl LinkQueue {
 
     /// Queues a message. Never waits. Returns false if the queue is full; then the message was not queued.
     pub(crate) fn push_message(&self, message: Bytes) -> bool {
-        let mut messages = lock(&self.messages);
+        let mut messages = self.messages.lock();
         let bytes: usize = messages.iter().map(Bytes::len).sum();
         if messages.len() >= MESSAGES_MAX || bytes >= MESSAGES_BYTES_MAX {
             return false;
@@ -85,7 +83,7 @@ impl LinkQueue {
 
     /// Removes all messages and returns them in order.
     pub(crate) fn take_messages(&self) -> VecDeque<Bytes> {
-        std::mem::take(&mut *lock(&self.messages))
+        std::mem::take(&mut *self.messages.lock())
     }
 
     /// Returns the reports that wait.

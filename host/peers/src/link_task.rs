@@ -24,7 +24,6 @@ use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::Link;
 use super::link_queue::LinkQueue;
-use super::lock::lock;
 
 /// Runs a link to its end. Once `link.ending` is cancelled, sends the reports that wait and a goodbye, and returns.
 ///
@@ -101,7 +100,7 @@ async fn read_frames(
             // would tie the reader to the writer.
             Frame::Ping(sent_ns) => drop(pongs.try_send(Frame::Pong(sent_ns, now_ns()))),
             Frame::Pong(sent_ns, peer_ns) => {
-                *lock(&link.clock_offset) = ClockOffset::measure(sent_ns, peer_ns, now_ns());
+                *link.clock_offset.lock() = ClockOffset::measure(sent_ns, peer_ns, now_ns());
             }
             Frame::Message(message) => host.receive_message(&link.peer, &message).map_err(LinkError::Message)?,
             Frame::Goodbye => return Ok(()),

@@ -8,11 +8,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use herd_replication::{ReportBatch, WireReport};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,6 @@ use super::limits::LinkLimits;
 use super::link::{Direction, Link};
 use super::link_queue::LinkQueue;
 use super::link_task;
-use super::lock::lock;
 use super::peer::Peer;
 use super::status::PeersStatus;
 
@@ -114,23 +114,23 @@ impl Peers {
         self.stopping.cancel();
         self.tasks.close();
         let _ = tokio::time::timeout(grace, self.tasks.wait()).await;
-        *lock(&self.host) = None;
+        *self.host.lock() = None;
     }
 
     /// Returns the status of every peer and its link.
     pub fn status(&self) -> PeersStatus {
-        let by_name = lock(&self.by_name);
+        let by_name = self.by_name.lock();
         PeersStatus { links: by_name.iter().map(|(name, peer)| peer.status(name)).collect() }
     }
 
     /// Returns the host, or `None` once the node has stopped.
     pub(super) fn host(&self) -> Option<Arc<dyn PeersHost>> {
-        lock(&self.host).clone()
+        self.host.lock().clone()
     }
 
     /// Returns the peer of a name, and adds it if it is new.
     pub(super) fn peer(&self, name: &str) -> Arc<Peer> {
-        Arc::clone(lock(&self.by_name).entry(name.into()).or_default())
+        Arc::clone(self.by_name.lock().entry(name.into()).or_default())
     }
 
     /// Admits the connection of a peer whose hello was received, and returns its link. The caller must
@@ -187,7 +187,7 @@ impl Peers {
 
     /// Takes a new snapshot of the live links, after the link of `peer` came up or went down.
     fn publish_live_links(&self, peer: &Peer) {
-        let by_name = lock(&self.by_name);
+        let by_name = self.by_name.lock();
         let live: Vec<Arc<Link>> = by_name.values().filter_map(|peer| peer.link()).collect();
         // Published under the lock. Two links may change at once, and without it the older of the two snapshots could be
         // stored last and stay.

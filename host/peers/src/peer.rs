@@ -3,14 +3,14 @@
 //! Owns the replacement of one link by another, without loss of the reports that wait. Knows nothing of sockets and of
 //! other peers. Bounds: one link; its queue is bounded by [`LinkQueue`](super::link_queue::LinkQueue).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::clock_offset::ClockOffset;
 use super::link::{Direction, Link};
-use super::lock::lock;
 use super::status::{LinkState, LinkStatus};
 
 /// Another node, connected or not.
@@ -28,12 +28,12 @@ pub(super) struct Peer {
 impl Peer {
     /// Returns the live link.
     pub(super) fn link(&self) -> Option<Arc<Link>> {
-        lock(&self.link).clone()
+        self.link.lock().clone()
     }
 
     /// Returns whether there is a live link.
     pub(super) fn is_linked(&self) -> bool {
-        lock(&self.link).is_some()
+        self.link.lock().is_some()
     }
 
     /// Installs a new link and ends the one that it replaces. Returns `None` if that one stays ([`Link::must_stay`]);
@@ -45,7 +45,7 @@ impl Peer {
         preferred: Direction,
         link: impl FnOnce() -> Link,
     ) -> Option<Arc<Link>> {
-        let mut current = lock(&self.link);
+        let mut current = self.link.lock();
         if current.as_ref().is_some_and(|old| old.must_stay(epoch, direction, preferred)) {
             return None;
         }
@@ -64,7 +64,7 @@ impl Peer {
     /// Reports that it had not sent move to the link that replaced it. Without one they are counted as dropped; the next
     /// link sends every record anyway.
     pub(super) fn remove(&self, link: &Arc<Link>, error: Option<String>) -> bool {
-        let mut current = lock(&self.link);
+        let mut current = self.link.lock();
         // By pointer: a link that was replaced ends after its successor came up, and must not remove it.
         let was_current = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link));
         if was_current {
@@ -89,13 +89,13 @@ impl Peer {
 
     /// Records why there is no link, for the status.
     pub(super) fn set_last_error(&self, why: Option<String>) {
-        *lock(&self.last_error) = why;
+        *self.last_error.lock() = why;
     }
 
     /// Returns the status of the peer and its link.
     pub(super) fn status(&self, name: &str) -> LinkStatus {
         let link = self.link();
-        let clock_offset = link.as_ref().and_then(|link| *lock(&link.clock_offset));
+        let clock_offset = link.as_ref().and_then(|link| *link.clock_offset.lock());
         let dropped = self.dropped.load(Ordering::Relaxed);
         LinkStatus {
             peer: name.into(),
@@ -109,7 +109,7 @@ impl Peer {
             dropped_reports: dropped + link.as_ref().map_or(0, |link| link.queue.outbox().dropped()),
             round_trip_ms: clock_offset.map(ClockOffset::round_trip_ms),
             clock_ahead_ms: clock_offset.map(ClockOffset::ahead_ms),
-            last_error: lock(&self.last_error).clone(),
+            last_error: self.last_error.lock().clone(),
         }
     }
 }

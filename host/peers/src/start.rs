@@ -9,7 +9,6 @@ use herd_sys::workers::WorkerRotation;
 use tokio::net::TcpListener;
 
 use super::host::PeersHost;
-use super::lock::lock;
 use super::mesh::Peers;
 use super::{connect, listen};
 
@@ -24,7 +23,7 @@ impl Peers {
         rotation: WorkerRotation,
     ) {
         // Before any task: a link that finds no host ends at once.
-        *lock(&self.host) = Some(host);
+        *self.host.lock() = Some(host);
         for (name, address) in peers {
             let peer = self.peer(&name);
             self.tasks.spawn_on(connect::maintain_link(Arc::clone(self), peer, name, address), rotation.next());

@@ -8,11 +8,12 @@
 //!
 //! Bounds: lengths in a report, reports per decision, faults per frame.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use herd_model::limits::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 use herd_model::{GenerationId, Kept, Reign};
 use herd_sdk::{Decision, Effect, Report};
+use parking_lot::Mutex;
 
 use crate::quarantined::Quarantined;
 use crate::rank::Rank;
@@ -132,7 +133,7 @@ impl<H: IngestHost> Ingest<H> {
     /// Offers the quarantined reports to the generation that is active now. Those that it refuses, or on which it faults
     /// too, are quarantined again.
     pub fn offer_quarantined(&self) {
-        let _offering = self.offering.lock().unwrap_or_else(PoisonError::into_inner);
+        let _offering = self.offering.lock();
         // Taken out of the table, or they would outrank themselves when they are applied.
         let quarantined = self.table.take_quarantined();
         let reports: Vec<WireReport<'_>> = quarantined.iter().map(Quarantined::wire).collect();

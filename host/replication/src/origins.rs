@@ -5,7 +5,9 @@
 //!
 //! Knows nothing of records. Bounds: number of names.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 /// Names by number.
 #[derive(Debug)]
@@ -33,9 +35,9 @@ impl Origins {
     pub(super) fn id(&self, name: &str) -> OriginId {
         let position = |names: &[Arc<str>]| names.iter().position(|other| **other == *name);
         // Nearly every name is known, and readers do not wait for one another.
-        let known = position(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        let known = position(&self.0.read());
         let index = known.unwrap_or_else(|| {
-            let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut names = self.0.write();
             // Another worker may have added the name between the two locks; a second number for it would be wrong.
             position(&names).unwrap_or_else(|| {
                 if names.len() > NAMES_MAX {
@@ -50,7 +52,7 @@ impl Origins {
 
     /// Returns the name of a number.
     pub(super) fn name(&self, id: OriginId) -> Arc<str> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)[usize::from(id.0)])
+        Arc::clone(&self.0.read()[usize::from(id.0)])
     }
 }
 

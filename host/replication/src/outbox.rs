@@ -11,7 +11,8 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::report_batch::ReportBatch;
 use crate::wire_report::WireReport;
@@ -73,7 +74,7 @@ impl Outbox {
     /// Waits at most for another push to the same lane, or for the link to take its reports.
     #[inline]
     pub fn push(&self, lane: usize, report: &[u8]) -> Push {
-        let mut lane = self.lanes[lane % self.lanes.len()].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lane = self.lanes[lane % self.lanes.len()].lock();
         if lane.closed {
             return Push::Closed;
         }
@@ -100,7 +101,7 @@ impl Outbox {
         // All lanes are closed before any is taken. A concurrent push is either in the batch or told that the link has
         // ended, so no report is lost in between.
         for lane in &self.lanes {
-            lane.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+            lane.lock().closed = true;
         }
         self.take()
     }
@@ -109,7 +110,7 @@ impl Outbox {
     pub fn take(&self) -> ReportBatch {
         let mut taken = ReportBatch::default();
         for lane in &self.lanes {
-            let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lane = lane.lock();
             self.bytes.fetch_sub(lane.bytes(), Ordering::Relaxed);
             let reports = lane.clear();
             // The copy below needs no lock.

@@ -6,10 +6,9 @@
 //! Knows nothing of sockets, clocks or guests, and compares records as bytes. Bounds: keys and bytes, where clients
 //! connect ([`RecordLimits`]).
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
 use herd_model::{Kept, Reign};
 use herd_sdk::{Found, Records};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use siphasher::sip::SipHasher13;
 
 use crate::digest::DigestBuilder;
@@ -175,13 +174,13 @@ impl Records for RecordTable {
 /// Locks a shard to read it. A poisoned lock is used as it is: nothing panics halfway through a change of a shard.
 #[inline]
 fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
-    shard.read().unwrap_or_else(PoisonError::into_inner)
+    shard.read()
 }
 
 /// Locks a shard to change it, as [`read`].
 #[inline]
 fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
-    shard.write().unwrap_or_else(PoisonError::into_inner)
+    shard.write()
 }
 
 /// Enough that two of eight workers seldom meet in one shard.

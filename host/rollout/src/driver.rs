@@ -4,10 +4,11 @@
 //!
 //! Bounds: the two queues of events are bounded where the handle makes them.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use herd_model::Digest;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::{Event, Inbox, Request};
@@ -18,7 +19,7 @@ use crate::protocol::participant::Participant;
 use crate::protocol::proposal::Operation;
 use crate::protocol::{NotAdopted, NotSwapped, Outcome};
 use crate::state_writer::{PendingWrite, StateWriter};
-use crate::status::{RolloutStatus, lock};
+use crate::status::RolloutStatus;
 use crate::store::StoredState;
 
 /// Driver of one node.
@@ -128,7 +129,7 @@ impl Driver {
                     let node = &self.participant.node;
                     tracing::error!(%node, error, "rollout state not written, a restart would lose it; retrying");
                 }
-                lock(&self.status).store_error = written.err();
+                self.status.lock().store_error = written.err();
             }
             Event::Stop(stopped) => {
                 self.participant.cancel_proposal();
@@ -183,7 +184,7 @@ impl Driver {
     }
 
     fn publish_status(&self) {
-        let mut status = lock(&self.status);
+        let mut status = self.status.lock();
         status.herd_state.clone_from(&self.participant.herd_state);
         status.applied = self.participant.applied.as_ref().map_or(0, |swap| swap.number);
         status.engaged = self.participant.engaged_in();

@@ -7,11 +7,12 @@
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use herd_model::{Digest, SwapOptions};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Driver;
@@ -23,7 +24,7 @@ use crate::protocol::participant::Participant;
 use crate::protocol::proposal::Operation;
 use crate::protocol::{NotSwapped, Outcome, Plan};
 use crate::state_writer::StateWriter;
-use crate::status::{RolloutStatus, lock};
+use crate::status::RolloutStatus;
 use crate::store::{RolloutStore, StoredState};
 
 /// A node's part in swaps of the herd.
@@ -71,7 +72,7 @@ impl Rollout {
     ///
     /// A panic of the task does not spread. It is logged, and the status shows it.
     pub fn start(&self, host: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
-        let waiting = lock(&self.waiting).take();
+        let waiting = self.waiting.lock().take();
         let status = Arc::clone(&self.status);
         async move {
             let Some((mut driver, inbox)) = waiting else { return };
@@ -79,7 +80,7 @@ impl Rollout {
                 tracing::error!(
                     "rollout task panicked; this node takes part in no swap of the herd until it is restarted"
                 );
-                lock(&status).ended = Some("its task panicked; the log has the details".into());
+                status.lock().ended = Some("its task panicked; the log has the details".into());
             }
         }
     }
@@ -154,7 +155,7 @@ impl Rollout {
     /// Status of this node in swaps of the herd.
     #[must_use]
     pub fn status(&self) -> RolloutStatus {
-        lock(&self.status).clone()
+        self.status.lock().clone()
     }
 
     /// Cancels a proposal that has not committed, and waits until the state is on disk, for 3 s at most.

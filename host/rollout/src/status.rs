@@ -1,7 +1,5 @@
 //! Status of the rollout on one node, for `herd status`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use serde::Serialize;
 
 use crate::protocol::HerdState;
@@ -21,9 +19,4 @@ pub struct RolloutStatus {
     pub store_error: Option<String>,
     /// Reason why this node takes part in no swap of the herd until it is restarted: a bug of the host.
     pub ended: Option<String>,
-}
-
-/// Locks, also after a panic of another holder: no holder leaves a status half written.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

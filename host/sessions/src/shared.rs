@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use herd_sys::workers;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::context::Context;
@@ -55,7 +56,7 @@ impl<S> SessionPermit<S> {
             shared.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let mut addresses = shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = shared.addresses.lock();
         let count = addresses.entry(address).or_default();
         if *count >= shared.context.limits.sessions_per_address_max {
             shared.open.fetch_sub(1, Ordering::Relaxed);
@@ -73,7 +74,7 @@ impl<S> Drop for SessionPermit<S> {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.sessions_per_worker[self.worker].fetch_sub(1, Ordering::Relaxed);
-        let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.shared.addresses.lock();
         if let Some(count) = addresses.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {

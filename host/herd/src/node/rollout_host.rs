@@ -5,7 +5,9 @@
 //!
 //! Bounds: one candidate; [`PREPARE_BUSY_MAX`] and [`ADOPT_BUSY_MAX`] for the place of another one.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -131,7 +133,7 @@ impl RolloutAdapter {
     }
 
     fn candidate(&self) -> MutexGuard<'_, Option<(Digest, Candidate)>> {
-        self.candidate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.candidate.lock()
     }
 }
 

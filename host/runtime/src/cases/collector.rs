@@ -11,9 +11,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::cases::case;
 use crate::cases::dedup::{FaultSample, RescuedCall, SampleCounts, signature};
@@ -76,7 +78,7 @@ impl CaseCollector {
         }
         let (guest, signature) = (rescued.faulting.digest(), signature(rescued.fault));
         // Another worker counts a sample now: its sample does as well, and the next fault will come.
-        if !self.counts.try_lock().is_ok_and(|mut counts| counts.admit(guest, signature)) {
+        if !self.counts.try_lock().is_some_and(|mut counts| counts.admit(guest, signature)) {
             return;
         }
         if let Some(samples) = &self.samples

@@ -9,11 +9,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use herd_model::{Digest, GenerationId};
 use herd_sys::workers as worker;
+use parking_lot::Mutex;
 use serde::Serialize;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -167,7 +168,7 @@ impl Engine {
     /// hundreds of milliseconds: never call it on a worker thread.
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let digest = Digest::of(bytes);
-        let mut cache = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.compiled.lock();
         if let Some(compiled) = cache.get(&digest).and_then(Weak::upgrade) {
             return Ok(compiled);
         }

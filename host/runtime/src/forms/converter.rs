@@ -8,13 +8,14 @@
 //! Knows nothing of other generations. Bounds: deadline, memory and stack as for a decision; the length of a converted
 //! record; the cache.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use herd_model::GenerationId;
 use herd_model::limits::RECORD_BYTES_MAX;
 use herd_sdk::Settings;
 use herd_sys::workers as worker;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::engine::engine::{Compiled, Engine};
 use crate::forms::budget::ConversionBudget;
@@ -120,6 +121,6 @@ impl Converter {
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slots[worker::index()].lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots[worker::index()].lock()
     }
 }

@@ -9,17 +9,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use herd_sys::LogThrottle;
 use herd_sys::clock::unix_now;
 
 use crate::forms::conversion::NotConverted;
 use crate::forms::converter::Converter;
 
 /// Registry of the converters of a node.
-#[derive(Default)]
 pub(crate) struct FormsRegistry {
     converters: ArcSwap<Vec<Weak<Converter>>>,
     unconvertible: AtomicU64,
-    warned_second: AtomicU64,
+    log: LogThrottle,
+}
+
+impl Default for FormsRegistry {
+    fn default() -> Self {
+        Self { converters: ArcSwap::default(), unconvertible: AtomicU64::new(0), log: LogThrottle::new(1) }
+    }
 }
 
 impl FormsRegistry {
@@ -42,8 +48,7 @@ impl FormsRegistry {
     /// Counts a record or report that is hidden from a guest, and logs it at most once a second.
     pub(crate) fn count_unconvertible(&self, form: u32, native: u32, why: &NotConverted) {
         self.unconvertible.fetch_add(1, Ordering::Relaxed);
-        let now = unix_now().as_secs();
-        if self.warned_second.swap(now, Ordering::Relaxed) != now {
+        if self.log.admit(unix_now()).is_some() {
             tracing::warn!(
                 form,
                 native,

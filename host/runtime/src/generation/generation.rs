@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use herd_model::{Digest, GenerationId};
 use herd_sdk::{Description, Records, Settings};
+use herd_sys::clock::unix_now;
 use herd_sys::workers as worker;
 use serde::Serialize;
 
@@ -258,7 +258,7 @@ fn check_failure(fault: &Fault) -> String {
 }
 
 fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    unix_now().as_secs()
 }
 
 /// Status of a generation, as `herd status` shows it.

@@ -7,8 +7,10 @@
 //! Knows nothing of what a call does. Bounds: one instance per slot; two numbers per generation.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::sandbox::logic_instance::LogicInstance;
 
@@ -61,7 +63,7 @@ impl InstanceSlot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<LogicInstance>> {
-        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
+        self.instance.lock()
     }
 }
 

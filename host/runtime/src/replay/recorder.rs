@@ -6,10 +6,11 @@
 //! never more than [`LANE_BYTES_MAX`].
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use herd_sdk::Moment;
 use herd_sys::workers;
+use parking_lot::Mutex;
 
 use crate::sandbox::call::{Call, Read, RecordedCall};
 
@@ -33,7 +34,7 @@ impl Recorder {
 
     /// Records a decided call, and returns the recording for other users.
     pub(crate) fn record(&self, at: Moment, call: &Call<'_>, reads: Vec<Read>) -> Arc<RecordedCall> {
-        let mut lane = self.lanes[workers::index()].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lane = self.lanes[workers::index()].lock();
         lane.decisions += call.decisions();
         lane.bytes += size(call, &reads);
         let mut evicted = None;
@@ -50,7 +51,7 @@ impl Recorder {
     /// Returns the last calls of the node over all workers, oldest first: [`DECISIONS_MIN`] decisions and the rest of their
     /// first call.
     pub(crate) fn calls(&self) -> Vec<Arc<RecordedCall>> {
-        let lanes = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner));
+        let lanes = self.lanes.iter().map(|lane| lane.lock());
         let mut calls: Vec<Arc<RecordedCall>> =
             lanes.flat_map(|lane| lane.calls.iter().cloned().collect::<Vec<_>>()).collect();
         calls.sort_by_key(|call| call.at.now_ns);
@@ -121,7 +122,7 @@ mod tests {
                 let at = Moment { now_ns: 2 * number + lane, random: (0, 0) };
                 let recorded = RecordedCall { at, call: Call::Inputs(&batch(b"line\n", 1)).copy(), reads: vec![] };
                 let lanes = recorder.lanes.len();
-                let mut lane = recorder.lanes[lane as usize % lanes].lock().unwrap();
+                let mut lane = recorder.lanes[lane as usize % lanes].lock();
                 lane.calls.push_back(Arc::new(recorded));
             }
         }

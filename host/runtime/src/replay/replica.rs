@@ -2,9 +2,10 @@
 //!
 //! Its decisions have no effect. Knows nothing of why a call is repeated. Bounds: those of a call.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use herd_sdk::{Decision, Found, Moment, Records};
+use parking_lot::Mutex;
 
 use crate::generation::generation::Generation;
 use crate::sandbox::call::{Call, Read, RecordedCall};
@@ -56,7 +57,7 @@ struct RecordedReads(Mutex<Vec<Read>>);
 
 impl RecordedReads {
     fn replace(&self, reads: &[Read]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         kept.clear();
         kept.extend_from_slice(reads);
     }
@@ -64,7 +65,7 @@ impl RecordedReads {
 
 impl Records for RecordedReads {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        let reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let reads = self.0.lock();
         // The first read of a key counts: a sample lists those of the faulting generation first.
         let found = |key: &&[u8]| reads.iter().find(|read| read.key == *key).and_then(|read| read.found.clone());
         keys.iter().map(found).collect()

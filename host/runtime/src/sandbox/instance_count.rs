@@ -7,8 +7,9 @@
 //! Bounds: one entry per generation with a live instance.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use herd_model::GenerationId;
@@ -54,7 +55,7 @@ impl InstanceCount {
 
     // A mutex is cheap enough: swaps and faults create instances, calls do not.
     fn lock(&self) -> MutexGuard<'_, InstanceCountStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

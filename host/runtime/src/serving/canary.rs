@@ -6,10 +6,12 @@
 //! Owns the share and the counts. Knows nothing of how it starts and ends ([`canary_control`](super::canary_control)). Bounds:
 //! one per node, and no shadow beside it, because one candidate exists at a time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
+use herd_sys::clock::unix_now;
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::generation::generation::{Generation, GenerationStatus};
@@ -57,7 +59,7 @@ impl Canary {
         share: Share,
         limits: SwapLimits,
     ) -> Self {
-        let since_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let since_s = unix_now().as_secs();
         Self {
             generation,
             rehearsed,
@@ -85,12 +87,12 @@ impl Canary {
     }
 
     pub(crate) fn set_share(&self, share: Share) {
-        *self.share.lock().unwrap_or_else(PoisonError::into_inner) = share;
+        *self.share.lock() = share;
     }
 
     /// Returns the share. Read once per call while a canary runs, so a mutex is cheap enough; only operators change it.
     pub(crate) fn share(&self) -> Share {
-        *self.share.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.share.lock()
     }
 
     /// Counts a call that the canary decided.

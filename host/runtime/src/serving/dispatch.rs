@@ -15,9 +15,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports};
+use herd_sys::clock::unix_now;
 
 use crate::cases::dedup::RescuedCall;
 use crate::generation::generation::Generation;
@@ -178,9 +179,7 @@ impl GenerationRegistry {
     /// Logs a fault, at most one a second, because a guest that faults on every line must not fill a disk. `herd status` has the
     /// count.
     fn warn(&self, generation: &Generation, fault: &Fault, what: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        // Of several workers in the same second, the swap lets one log.
-        if self.warned_second.swap(now, Ordering::Relaxed) != now {
+        if self.fault_log.admit(unix_now()).is_some() {
             tracing::warn!(generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
         }
     }

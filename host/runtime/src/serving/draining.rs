@@ -7,9 +7,11 @@
 //!
 //! Knows nothing of why a generation retired. Bounds: the wait, [`WAIT_MAX`]; one generation per swap and one per canary.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::generation::generation::Generation;
 
@@ -63,7 +65,7 @@ impl Draining {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Generation>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -4,9 +4,9 @@
 //! Knows nothing of generations. Bounds: the last [`GUESTS_MAX`].
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use herd_model::Digest;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::serving::error::SwapError;
 
@@ -41,7 +41,7 @@ impl FailedGuests {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Digest, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

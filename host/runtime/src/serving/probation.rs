@@ -8,9 +8,10 @@
 //! the fault that is one too many.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 /// The `[swap]` table of the configuration. Its values do not change while a node runs.
@@ -63,7 +64,7 @@ impl Probation {
             return false;
         }
         // A lock that workers share, on the path of a fault: a fault costs a fresh instance, a hundred times as much.
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = self.faults.lock();
         let window = Duration::from_secs(self.limits.window_s);
         while faults.front().is_some_and(|first| now.duration_since(*first) > window) {
             faults.pop_front();
@@ -75,7 +76,7 @@ impl Probation {
 
 impl Clone for Probation {
     fn clone(&self) -> Self {
-        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let faults = self.faults.lock().clone();
         Self { limits: self.limits.clone(), ends: self.ends, faults: Mutex::new(faults) }
     }
 }

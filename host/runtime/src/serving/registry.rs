@@ -20,12 +20,14 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use herd_model::{Digest, GenerationId};
 use herd_sdk::{Records, Settings};
+use herd_sys::LogThrottle;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -70,8 +72,8 @@ pub struct GenerationRegistry {
     pub(crate) cases: OnceLock<CaseCollector>,
     /// Calls that a fallback decided.
     pub(crate) rescued: AtomicU64,
-    /// Second of the last warning about a fault, since the Unix epoch.
-    pub(crate) warned_second: AtomicU64,
+    /// Admits one warning about a fault per second.
+    pub(crate) fault_log: LogThrottle,
 }
 
 impl GenerationRegistry {
@@ -123,7 +125,7 @@ impl GenerationRegistry {
             observer: OnceLock::new(),
             cases: OnceLock::new(),
             rescued: AtomicU64::new(0),
-            warned_second: AtomicU64::new(0),
+            fault_log: LogThrottle::new(1),
         })
     }
 
@@ -191,7 +193,7 @@ impl GenerationRegistry {
 
     /// Locks the change of the snapshot. Hold it for that only: a worker may be waiting.
     pub(crate) fn lock_switch(&self) -> MutexGuard<'_, ()> {
-        self.switch_lock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.switch_lock.lock()
     }
 }
 

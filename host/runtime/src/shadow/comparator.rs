@@ -8,10 +8,9 @@
 //!
 //! Knows nothing of queues and threads. Bounds: those of a call; the owner may stop a comparison between two lines.
 
-use std::sync::{Mutex, PoisonError};
-
 use herd_sdk::batch::read_reports;
 use herd_sdk::{Decision, Effect, Input, InputBatch};
+use parking_lot::Mutex;
 
 use crate::generation::compatibility::downgrade;
 use crate::generation::generation::Generation;
@@ -149,6 +148,6 @@ impl<'a> Comparator<'a> {
     }
 
     fn tally(&self, count: impl FnOnce(&mut Tally)) {
-        count(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
+        count(&mut self.tally.lock());
     }
 }

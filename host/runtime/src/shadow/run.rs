@@ -7,13 +7,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
 use herd_model::{GenerationId, Share};
 use herd_sdk::Decision;
 use herd_sys::clock::unix_now;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::engine::background::lower_priority;
 use crate::generation::generation::{Generation, GenerationStatus};
@@ -141,7 +142,7 @@ impl ShadowRun {
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tally.lock()
     }
 }
 

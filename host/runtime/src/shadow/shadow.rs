@@ -15,12 +15,13 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwapOption;
 use herd_model::{GenerationId, Share};
 use herd_sdk::Decision;
+use parking_lot::Mutex;
 
 use crate::generation::generation::Generation;
 use crate::sandbox::call::{OwnedCall, RecordedCall};
@@ -70,8 +71,8 @@ impl Shadows {
         let follower = Arc::clone(&run);
         let follow = move || follower.follow(&queue, &active, &candidate, observer.as_ref());
         let thread = thread::Builder::new().name("herd-shadow".into()).spawn(follow)?;
-        lock(&self.threads).push((Arc::clone(&run), thread));
-        *lock(&self.last) = Some(Arc::clone(&run));
+        self.threads.lock().push((Arc::clone(&run), thread));
+        *self.last.lock() = Some(Arc::clone(&run));
         let report = run.report();
         self.running.store(Some(Arc::new(Shadow { jobs, run })));
         Ok(report)
@@ -85,7 +86,7 @@ impl Shadows {
         }
         shadow.run.end(why);
         // It may be parked between two polls.
-        lock(&self.threads).iter().for_each(|(_, thread)| thread.thread().unpark());
+        self.threads.lock().iter().for_each(|(_, thread)| thread.thread().unpark());
         Some(shadow.run.report())
     }
 
@@ -93,7 +94,7 @@ impl Shadows {
     pub(crate) fn reap(&self) {
         let is_ending = |(run, _): &mut (Arc<ShadowRun>, _)| run.is_ending();
         // Joined without the lock, so that a report never waits for a thread.
-        let ended: Vec<_> = lock(&self.threads).extract_if(.., is_ending).collect();
+        let ended: Vec<_> = self.threads.lock().extract_if(.., is_ending).collect();
         for (_, thread) in ended {
             // The shadow's own thread may drop the last reference to the node, and cannot join itself.
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
@@ -115,7 +116,7 @@ impl Shadows {
 
     /// Returns the report of the current run, or of the last one.
     pub(crate) fn report(&self) -> Option<ShadowReport> {
-        lock(&self.last).as_ref().map(|run| run.report())
+        self.last.lock().as_ref().map(|run| run.report())
     }
 
     /// Returns the counts of the current run.
@@ -158,10 +159,6 @@ impl Shadow {
             skipped();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Calls that come in between two polls of the thread, at 100,000 a second.

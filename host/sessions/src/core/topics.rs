@@ -9,9 +9,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 /// Number of a session, unique on its node since the start.
@@ -59,7 +59,7 @@ impl Topics {
         if self.subscribers.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let shard = self.shard(topic).read().unwrap_or_else(PoisonError::into_inner);
+        let shard = self.shard(topic).read();
         let Some(subscribers) = shard.0.get(topic) else { return };
         let bytes = Bytes::copy_from_slice(bytes);
         for subscriber in subscribers {
@@ -78,7 +78,7 @@ impl Topics {
     }
 
     fn join(&self, topic: &[u8], subscriber: Subscriber) {
-        let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(topic).write();
         let subscribers = shard.0.entry(topic.into()).or_default();
         if subscribers.iter().all(|other| other.session != subscriber.session) {
             subscribers.push(subscriber);
@@ -87,7 +87,7 @@ impl Topics {
     }
 
     fn leave(&self, topic: &[u8], session: SessionId) {
-        let mut shard = self.shard(topic).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(topic).write();
         let Some(subscribers) = shard.0.get_mut(topic) else { return };
         let before = subscribers.len();
         subscribers.retain(|subscriber| subscriber.session != session);
