@@ -49,7 +49,7 @@ fn audit_lock_of_one_node_costs_another_none() {
     let other = AuditLog::open(scratch.state.path(), "Jaquez", &AuditLimits::default()).unwrap();
     other.append(swapped(1));
     assert_eq!((other.status().last, other.status().lost), (Some(1), 0));
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(2), "it does not wait for a lock");
 }
 
 #[test]
@@ -69,7 +69,10 @@ fn audit_notes_entries_lost_to_a_full_queue() {
     let notes = verified.losses().count() as u64;
     assert_eq!((&verified.problem, verified.lines.len() as u64), (&None, 5001 - lost + notes));
     let verdict = verified.verdict();
-    assert!(verdict.contains(&format!(" entries, intact but for {lost} that could not be written; head ")), "{verdict}");
+    assert!(
+        verdict.contains(&format!(" entries, intact but for {lost} that could not be written; head ")),
+        "{verdict}"
+    );
     assert!(verdict.contains("too many entries wait for the disk (recorded in entry "), "{verdict}");
 }
 
