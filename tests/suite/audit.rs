@@ -130,6 +130,27 @@ fn a_swap_that_cannot_be_written_down_happens_and_is_counted() {
     assert!(status.contains("audit fault: Riley could not write 12 entries of its audit log: "), "{status}");
 }
 
+#[test]
+fn audit_entries_of_a_swap_wait_while_another_process_holds_the_lock() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let directory = herd.scratch().path("herd").join("audit");
+    herd.await_status("Riley", "the entry of the start", |status| status["audit"]["last"] == 1);
+    let lock = fs::File::open(directory.join("Riley.lock")).unwrap();
+    lock.lock().unwrap();
+    herd.swap(HELLO, &[]).unwrap();
+    let audit = herd.status("Riley")["audit"].clone();
+    assert!(audit["lost"] == 0 && audit["waiting"].as_u64().unwrap() > 0, "{audit}");
+    drop(lock);
+    herd.await_status("Riley", "the entries on the disk", |status| status["audit"]["waiting"] == 0);
+    let verified = herd.herd(&["audit", "--verify-only"]);
+    assert!(
+        verified.status.success() && stdout(&verified).contains(" entries, intact; head "),
+        "{}",
+        stdout(&verified)
+    );
+}
+
 /// What `herd audit --json` has of a node.
 fn entries(herd: &Herd, node: &str) -> Vec<Value> {
     let audited: Value = serde_json::from_str(&stdout(&herd.herd(&["audit", "--json"]))).unwrap();

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::loss::Loss;
+
 /// One entry, without the number and time that it gets when it is written. Texts are sanitized and truncated here.
 ///
 /// ```
@@ -33,6 +35,9 @@ pub struct Entry {
     /// Id of the generation on its node, if it has one yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// Entries lost before this one; only in a note of the log about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Loss>,
 }
 
 /// A stage in the life of a guest on a node.
@@ -97,7 +102,7 @@ impl Entry {
     #[must_use]
     pub fn new(who: &str, stage: Stage) -> Self {
         let who = truncate(&sanitize(who), WHO_BYTES_MAX);
-        Self { who, stage, outcome: EntryOutcome::Done, why: None, digest: None, generation: None }
+        Self { who, stage, outcome: EntryOutcome::Done, why: None, digest: None, generation: None, lost: None }
     }
 
     /// Sets the digest of the guest.
@@ -119,6 +124,18 @@ impl Entry {
     pub fn because(mut self, why: &str) -> Self {
         self.why = Some(truncate(&sanitize(why), WHY_BYTES_MAX));
         self
+    }
+
+    /// Creates a note of the log about itself.
+    pub(super) fn note(text: &str) -> Self {
+        Self::new(THE_NODE_ITSELF, Stage::Log).because(text)
+    }
+
+    /// Creates the note that entries were lost.
+    pub(super) fn note_loss(loss: &Loss) -> Self {
+        // The reason may contain a path, so its length is bounded here.
+        let loss = Loss { why: truncate(&sanitize(&loss.why), LOSS_WHY_BYTES_MAX), ..loss.clone() };
+        Self { lost: Some(loss.clone()), ..Self::note(&loss.to_string()) }
     }
 
     /// Marks the stage as refused, with the reason.
@@ -178,7 +195,7 @@ pub fn sanitize(text: &str) -> String {
 }
 
 /// Cuts a text at a character boundary and marks the cut with `...`.
-fn truncate(text: &str, bytes_max: usize) -> String {
+pub(super) fn truncate(text: &str, bytes_max: usize) -> String {
     if text.len() <= bytes_max {
         return text.into();
     }
@@ -191,5 +208,7 @@ pub const THE_NODE_ITSELF: &str = "the node itself";
 const WHO_BYTES_MAX: usize = 400;
 /// Limit of `why`: the message of a trap has a backtrace of a few lines.
 const WHY_BYTES_MAX: usize = 2000;
+/// Limit of the reason for a loss: the error of an operating system, and a path.
+const LOSS_WHY_BYTES_MAX: usize = 400;
 /// A SHA-256 in hexadecimal.
 const DIGEST_BYTES_MAX: usize = 64;

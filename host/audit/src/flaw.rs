@@ -42,6 +42,21 @@ pub enum Flaw {
         /// Number of the first line kept, by the head.
         kept: u64,
     },
+    /// A line without a MAC stands where every line has one: somebody without the key of the node wrote it.
+    #[error("entry {0} was not written by this node: it has no MAC, and the entries before it have one")]
+    NoMac(u64),
+    /// A line has a MAC that the key of the node does not verify: it was changed, or somebody without the key wrote it.
+    #[error("entry {0} was not written by this node, or was changed: its MAC is not of the key of this node")]
+    WrongMac(u64),
+    /// The head lacks a MAC that the key of the node verifies: somebody without the key wrote it.
+    #[error("the head was not written by this node: it has no MAC of the key of this node")]
+    ForeignHead,
+    /// The first kept line does not continue the lines that the bound of the log dropped.
+    #[error("entry {0} does not follow the entries that were dropped before it")]
+    BrokenBeginning(u64),
+    /// A file was not intact when the bound of the log dropped it.
+    #[error("entries that the bound of the log dropped were not intact: {0}")]
+    DroppedProblem(String),
     /// The head is missing or malformed, so lines missing at the end cannot be detected.
     #[error("this file must name the last entry, and does not: lines may be missing at the end of the log")]
     MissingHead,

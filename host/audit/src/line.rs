@@ -1,6 +1,6 @@
 //! A line of the log: an entry with its number, its time and its link to the line before.
 //!
-//! Owns the text format and the hash of one line. Knows nothing about files or the order of lines.
+//! Owns the text format, the hash and the MAC of one line. Knows nothing about files or the order of lines.
 //!
 //! Bounds: entries have bounded texts, so a line has at most about 10 KiB; a number is below [`NUMBER_MAX`].
 
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::flaw::Flaw;
+use super::key::Key;
+use super::mac::Mac;
 
 /// One line of the log, without the hash that it ends with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,26 +28,33 @@ pub struct Line {
     pub entry: Entry,
     /// Hash of the line before; 64 zeros in the first line.
     pub previous: Digest,
+    /// HMAC-SHA-256 over all bytes before `,"mac":`, with the key of the node; `None` in a line of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
 }
 
 impl Line {
-    /// Returns the text of the line, without its newline, and its hash.
-    pub(super) fn encode(&self) -> serde_json::Result<(String, Digest)> {
-        let mut text = serde_json::to_string(self)?;
+    /// Returns the text of the line, without its newline, and its hash. The MAC is computed here.
+    pub(super) fn encode(&self, key: Option<&Key>) -> serde_json::Result<(String, Digest)> {
+        let mut text = serde_json::to_string(&Self { mac: None, ..self.clone() })?;
         text.pop();
+        if let Some(key) = key {
+            Mac::append(&mut text, key);
+        }
         let hash = Digest::of(text.as_bytes());
         text.push_str(&format!("{BEFORE_HASH}{hash}{AFTER_HASH}"));
         Ok((text, hash))
     }
 
-    /// Decodes a line and verifies its hash.
-    pub(super) fn decode_verified(text: &[u8]) -> Result<(Self, Digest), Flaw> {
+    /// Decodes a line, verifies its hash and checks its MAC.
+    pub(super) fn decode_verified(text: &[u8], key: Option<&Key>) -> Result<(Self, Digest, Mac), Flaw> {
         // The hash is checked before the JSON: an edit may have broken the JSON, and is still to be named an edit.
         let (hashed, hash) = split_hash(text).ok_or(Flaw::NotALine)?;
         if Digest::of(hashed) != hash {
             return Err(Flaw::Changed);
         }
-        Self::decode_unverified(text).ok_or(Flaw::NotALine)
+        let (line, hash) = Self::decode_unverified(text).ok_or(Flaw::NotALine)?;
+        Ok((line, hash, Mac::check(hashed, key)))
     }
 
     /// Decodes a line and returns the hash that it ends with, correct or not.

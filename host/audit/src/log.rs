@@ -1,15 +1,14 @@
-//! Handle of a node's audit log, and the thread that writes it.
+//! Handle of a node's audit log.
 //!
-//! One thread owns the writer, so lines have the order in which entries arrived, and no worker thread waits for the disk.
-//! Entries that queue up during a write go to the disk together. Knows nothing about the format of lines and files.
+//! Owns the queue to the thread that writes the log, so no worker thread waits for the disk. Knows nothing about the format
+//! of lines and files.
 //!
-//! Bounds: [`QUEUE_MAX`] entries wait for the disk, and a caller waits [`FLUSH_WAIT_MAX`] at most.
+//! Bounds: [`QUEUE_MAX`] entries wait for the thread, and a caller waits [`FLUSH_WAIT_MAX`] at most.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use herd_model::Digest;
@@ -18,18 +17,20 @@ use serde::Serialize;
 
 use super::entry::Entry;
 use super::files::LogFiles;
-use super::head::Head;
-use super::writer::{Bounds, TimedEntry, Writer};
+use super::limits::{AuditLimits, Bounds};
+use super::log_thread::{Command, LogThread, QUEUE_MAX};
+use super::progress::Progress;
+use super::writer::{TimedEntry, Writer};
 
 /// Audit log of one node, open for writing.
 ///
 /// Dropping it ends the thread once the queued entries are written.
 ///
 /// ```
-/// use herd_audit::{AuditLog, Entry, Stage, THE_NODE_ITSELF, verify};
+/// use herd_audit::{AuditLimits, AuditLog, Entry, Stage, THE_NODE_ITSELF, verify};
 ///
 /// let directory = tempfile::tempdir().unwrap();
-/// let log = AuditLog::open(directory.path(), "Riley").unwrap();
+/// let log = AuditLog::open(directory.path(), "Riley", &AuditLimits::default()).unwrap();
 /// log.append_soon(Entry::new("operator mira", Stage::Candidate).digest("6ff2ad10"));
 /// log.append(Entry::new(THE_NODE_ITSELF, Stage::Active).generation(2));
 ///
@@ -42,20 +43,6 @@ pub struct AuditLog {
     node: String,
     commands: SyncSender<Command>,
     progress: Arc<Progress>,
-}
-
-enum Command {
-    Write(Box<TimedEntry>),
-    /// Replies when all commands before it have been carried out.
-    Flush(SyncSender<()>),
-}
-
-/// State shared by the thread and the handle.
-#[derive(Default)]
-struct Progress {
-    lost: AtomicU64,
-    /// Last line written, and the last error.
-    last: Mutex<(Option<Head>, Option<String>)>,
 }
 
 /// The thread of the log cannot be started. Nothing was written, and the node does not start.
@@ -75,39 +62,43 @@ pub struct AuditStatus {
     pub hash: Option<Digest>,
     /// Number of entries lost since the node started.
     pub lost: u64,
-    /// Reason why the last of them was lost.
+    /// Reason why the last of them was lost, or why entries wait.
     pub last_error: Option<String>,
+    /// Number of entries that wait for another process to release the lock of the log.
+    pub waiting: u64,
 }
 
 impl AuditLog {
-    /// Opens the log of a node in a directory, which is created with the first entry.
+    /// Opens the log of a node in the state directory of its herd. The first entry creates the files and the key.
     ///
     /// Touches no file: a disk that cannot be written costs entries but does not prevent a node from starting.
     ///
     /// # Errors
     ///
     /// The operating system refuses a thread. Nothing was written.
-    pub fn open(directory: &Path, node: &str) -> Result<Self, OpenError> {
-        Self::with_bounds(directory, node, Bounds::default())
+    pub fn open(state_directory: &Path, node: &str, limits: &AuditLimits) -> Result<Self, OpenError> {
+        Self::with_bounds(state_directory, node, limits.into())
     }
 
-    pub(super) fn with_bounds(directory: &Path, node: &str, bounds: Bounds) -> Result<Self, OpenError> {
-        let writer = Writer::new(LogFiles::new(directory, node), node, bounds);
+    pub(super) fn with_bounds(state_directory: &Path, node: &str, bounds: Bounds) -> Result<Self, OpenError> {
+        let files = LogFiles::new(state_directory, node);
+        let directory = files.directory().to_path_buf();
+        let writer = Writer::new(files, node, bounds);
         // A full queue loses the entry and counts it: see `append_soon`.
         let (commands, received) = sync_channel(QUEUE_MAX);
         let progress = Arc::new(Progress::default());
-        let (name, of_thread) = (node.to_string(), Arc::clone(&progress));
+        let thread = LogThread::new(node, writer, Arc::clone(&progress));
         std::thread::Builder::new()
             .name("herd-audit".into())
-            .spawn(move || write(&name, writer, &received, &of_thread))
-            .map_err(|source| OpenError { directory: directory.into(), source })?;
+            .spawn(move || thread.run(&received))
+            .map_err(|source| OpenError { directory, source })?;
         Ok(Self { node: node.into(), commands, progress })
     }
 
     /// Writes an entry and waits until it would survive a loss of power, for 5 seconds at most.
     ///
     /// Blocks, so it must not be called on a worker thread. Never fails: an entry that cannot be written is counted and
-    /// logged at error level.
+    /// logged at error level. If another process holds the lock of the log, returns while the entry still waits.
     pub fn append(&self, entry: Entry) {
         self.append_soon(entry);
         self.flush();
@@ -116,19 +107,22 @@ impl AuditLog {
     /// Queues an entry, with the time of this call, and returns at once.
     ///
     /// Suits worker threads, and entries followed by an [`append`](Self::append). If the queue is full the entry is lost,
-    /// counted and logged at error level.
+    /// counted, logged at error level, and recorded in the log.
     pub fn append_soon(&self, entry: Entry) {
-        let command = Command::Write(Box::new(TimedEntry { at: Timestamp::now(), entry }));
-        if let Err(error) = self.commands.try_send(command) {
+        let at = Timestamp::now();
+        if let Err(error) = self.commands.try_send(Command::Write(Box::new(TimedEntry { at, entry }))) {
             let why = match error {
                 TrySendError::Full(_) => "too many entries wait for the disk",
                 TrySendError::Disconnected(_) => "the audit thread has ended",
             };
-            self.progress.count_lost(&self.node, 1, why);
+            self.progress.lose(&self.node, std::iter::once(at), why);
+            // The thread may have emptied the queue since, and would record the loss only with the next entry. If the
+            // queue is full still, it has entries to write and records the loss with them.
+            let _ = self.commands.try_send(Command::RecordLoss);
         }
     }
 
-    /// Waits until all entries queued before are written or lost, for 5 seconds at most. Does not wait if the queue is
+    /// Waits until all entries queued before are written, lost, or waiting for another process to release the lock, for 5 seconds at most. Does not wait if the queue is
     /// full.
     pub fn flush(&self) {
         let (written, done) = sync_channel(1);
@@ -140,49 +134,16 @@ impl AuditLog {
     /// Returns the state of the log.
     #[must_use]
     pub fn status(&self) -> AuditStatus {
-        let (head, last_error) = self.progress.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let state = self.progress.state();
         AuditStatus {
-            last: head.map(|head| head.count),
-            hash: head.map(|head| head.hash),
-            lost: self.progress.lost.load(Ordering::Relaxed),
-            last_error,
+            last: state.last.map(|(number, _)| number),
+            hash: state.last.map(|(_, hash)| hash),
+            lost: self.progress.lost(),
+            last_error: state.last_error.clone(),
+            waiting: self.progress.waiting(),
         }
     }
 }
 
-impl Progress {
-    fn count_lost(&self, node: &str, entries: usize, why: &str) {
-        tracing::error!(node, entries, why, "audit entries lost");
-        self.lost.fetch_add(entries as u64, Ordering::Relaxed);
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(why.into());
-    }
-}
-
-/// Body of the thread. Returns when the handle is dropped and the queue is empty.
-fn write(node: &str, mut writer: Writer, commands: &Receiver<Command>, progress: &Progress) {
-    while let Ok(command) = commands.recv() {
-        // One write and one sync for the whole queue: under load the disk sets the pace, not the number of entries.
-        let (mut entries, mut flushes) = (Vec::new(), Vec::new());
-        for command in std::iter::once(command).chain(commands.try_iter().take(QUEUE_MAX)) {
-            match command {
-                Command::Write(entry) => entries.push(*entry),
-                Command::Flush(done) => flushes.push(done),
-            }
-        }
-        if !entries.is_empty() {
-            match writer.append(&entries) {
-                Ok(head) => progress.last.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(head),
-                Err(error) => progress.count_lost(node, entries.len(), &error.to_string()),
-            }
-        }
-        for done in flushes {
-            // Fails if the caller has stopped waiting.
-            let _ = done.try_send(());
-        }
-    }
-}
-
-/// Limit of entries that wait for the disk. A swap makes about ten.
-const QUEUE_MAX: usize = 256;
 /// Time limit of a flush. A slower disk still gets the entries; only the caller goes on.
 const FLUSH_WAIT_MAX: Duration = Duration::from_secs(5);

@@ -1,5 +1,9 @@
 //! The log as its readers see it: written, tampered with in every way, and continued after a crash.
 
+mod authorship;
+mod bound;
+mod loss;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -7,21 +11,21 @@ use std::path::PathBuf;
 use herd_model::Digest;
 use tempfile::TempDir;
 
-use super::writer::Bounds;
-use super::{AuditLog, Entry, EntryOutcome, Flaw, Head, Stage, THE_NODE_ITSELF, Verified, verify};
+use super::limits::Bounds;
+use super::{AuditLimits, AuditLog, Entry, EntryOutcome, Flaw, Head, Stage, THE_NODE_ITSELF, Verified, verify};
 
 /// A directory for the log of Riley, removed when dropped.
 struct Scratch {
-    _parent: TempDir,
+    state: TempDir,
     /// Created by the log.
     directory: PathBuf,
 }
 
 impl Scratch {
     fn new() -> Self {
-        let parent = tempfile::tempdir().unwrap();
-        let directory = parent.path().join("audit");
-        Self { _parent: parent, directory }
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().join("audit");
+        Self { state, directory }
     }
 
     /// With a log of this many entries.
@@ -33,7 +37,24 @@ impl Scratch {
     }
 
     fn open(&self) -> AuditLog {
-        AuditLog::open(&self.directory, "Riley").unwrap()
+        AuditLog::open(self.state.path(), "Riley", &AuditLimits::default()).unwrap()
+    }
+
+    fn key(&self) -> PathBuf {
+        self.state.path().join("audit-keys/Riley")
+    }
+
+    fn remove_key(&self) {
+        fs::remove_file(self.key()).unwrap();
+    }
+
+    /// Files of lines, oldest first.
+    fn segments(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(&self.directory).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).collect();
+        files.sort();
+        files
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -49,7 +70,7 @@ impl Scratch {
     }
 
     fn verify(&self) -> Verified {
-        verify(&self.directory, "Riley").unwrap()
+        verify(self.state.path(), "Riley").unwrap()
     }
 
     /// Changes the lines and returns the flaw that is found, and its line.
@@ -61,11 +82,11 @@ impl Scratch {
         (problem.line, problem.flaw)
     }
 
-    /// Rewrites a line with a hash that matches.
+    /// Rewrites a line with a hash that matches, without a MAC, as somebody without the key can.
     fn forge(line: &str, from: &str, to: &str) -> String {
         let edited = line.replace(from, to);
         let (forged, _) = super::Line::decode_unverified(edited.as_bytes()).unwrap();
-        forged.encode().unwrap().0
+        forged.encode(None).unwrap().0
     }
 }
 
@@ -130,10 +151,18 @@ fn chain_names_an_edited_line() {
 fn chain_or_head_finds_a_line_rewritten_with_a_matching_hash() {
     let scratch = Scratch::with_entries(5);
     let forge = |lines: &mut Vec<String>| lines[2] = Scratch::forge(&lines[2], "mira", "noah");
-    assert_eq!(scratch.flaw_after(forge), (Some(4), Flaw::BrokenChain(4)));
+    assert_eq!(scratch.flaw_after(forge), (Some(3), Flaw::NoMac(3)));
+    let scratch = Scratch::with_entries(5);
+    scratch.remove_key();
+    let forge = |lines: &mut Vec<String>| lines[0] = Scratch::forge(&lines[0], "mira", "noah");
+    assert_eq!(scratch.flaw_after(forge), (Some(2), Flaw::BrokenChain(2)), "without the key the chain shows it");
     let scratch = Scratch::with_entries(5);
     let forge_last = |lines: &mut Vec<String>| lines[4] = Scratch::forge(&lines[4], "mira", "noah");
-    assert_eq!(scratch.flaw_after(forge_last), (Some(5), Flaw::HeadMismatch(5)));
+    assert_eq!(scratch.flaw_after(forge_last), (Some(5), Flaw::NoMac(5)));
+    let scratch = Scratch::with_entries(1);
+    scratch.remove_key();
+    let forge = |lines: &mut Vec<String>| lines[0] = Scratch::forge(&lines[0], "mira", "noah");
+    assert_eq!(scratch.flaw_after(forge), (Some(1), Flaw::HeadMismatch(1)), "without the key the head shows it");
 }
 
 #[test]
@@ -181,7 +210,7 @@ fn verify_rejects_a_log_without_head_or_of_another_node() {
     let scratch = Scratch::with_entries(2);
     fs::copy(scratch.path(FIRST), scratch.path("Jaquez.000000001.jsonl")).unwrap();
     fs::copy(scratch.path("Riley.head"), scratch.path("Jaquez.head")).unwrap();
-    let problem = verify(&scratch.directory, "Jaquez").unwrap().problem.unwrap();
+    let problem = verify(scratch.state.path(), "Jaquez").unwrap().problem.unwrap();
     assert_eq!((problem.line, problem.flaw), (Some(1), Flaw::OtherNode("Riley".into())));
     fs::remove_file(scratch.path("Riley.head")).unwrap();
     let problem = scratch.verify().problem.unwrap();
@@ -191,9 +220,9 @@ fn verify_rejects_a_log_without_head_or_of_another_node() {
 #[test]
 fn verify_tells_a_log_that_never_existed_from_a_removed_one() {
     let scratch = Scratch::new();
-    assert!(verify(&scratch.directory, "Riley").unwrap_err().to_string().starts_with("no audit log of Riley in "));
+    assert!(verify(scratch.state.path(), "Riley").unwrap_err().to_string().starts_with("no audit log of Riley in "));
     let scratch = Scratch::with_entries(2);
-    assert!(verify(&scratch.directory, "Jaquez").is_err());
+    assert!(verify(scratch.state.path(), "Jaquez").is_err());
     fs::remove_file(scratch.path(FIRST)).unwrap();
     assert_eq!(scratch.verify().problem.unwrap().flaw, Flaw::Truncated { found: 0, written: 2 });
 }
@@ -233,7 +262,7 @@ fn torn_line_is_removed_and_the_chain_goes_on() {
     assert_eq!((note.stage, &*note.who), (Stage::Log, THE_NODE_ITSELF));
     let why = format!("its {} bytes were removed", half.len());
     assert!(note.why.as_deref().unwrap().ends_with(&why), "{note:?}");
-    assert_eq!(fs::read_dir(&scratch.directory).unwrap().count(), 2, "one file of lines and the head");
+    assert_eq!(fs::read_dir(&scratch.directory).unwrap().count(), 3, "one file of lines, head and lock");
 }
 
 #[test]
@@ -248,7 +277,7 @@ fn torn_first_line_or_stale_head_is_no_tampering() {
 
     let scratch = Scratch::new();
     fs::create_dir(&scratch.directory).unwrap();
-    Head::NONE.write(&scratch.path("Riley.head")).unwrap();
+    Head::NONE.write(&scratch.path("Riley.head"), None).unwrap();
     fs::write(scratch.path(FIRST), &first[..40]).unwrap();
     assert_eq!((scratch.verify().problem, scratch.verify().torn_bytes), (None, 40));
     scratch.open().append(swapped(1));
@@ -258,8 +287,8 @@ fn torn_first_line_or_stale_head_is_no_tampering() {
 #[test]
 fn rotation_continues_the_chain_and_removes_the_oldest_files() {
     let scratch = Scratch::new();
-    let bounds = Bounds { file_bytes_max: 1000, files_max: 3 };
-    let log = || AuditLog::with_bounds(&scratch.directory, "Riley", bounds).unwrap();
+    let bounds = Bounds { file_bytes_max: 1000, bytes_max: 3000 };
+    let log = || AuditLog::with_bounds(scratch.state.path(), "Riley", bounds).unwrap();
     (1..=20).for_each(|generation| log().append(swapped(generation)));
     let verified = scratch.verify();
     assert_eq!(verified.problem, None);
@@ -267,7 +296,7 @@ fn rotation_continues_the_chain_and_removes_the_oldest_files() {
     assert_eq!((verified.head.unwrap().first, last), (first, 20));
     assert!(first > 5 && verified.lines.len() as u64 == 21 - first, "{first}");
     let files = fs::read_dir(&scratch.directory).unwrap().count();
-    assert_eq!(files, 4, "three of lines and the head");
+    assert_eq!(files, 5, "three of lines, head and lock");
 
     // A file whose first line was torn by a crash continues the chain of the file before.
     fs::write(scratch.path("Riley.000000021.jsonl"), "{\"numb").unwrap();
@@ -276,17 +305,10 @@ fn rotation_continues_the_chain_and_removes_the_oldest_files() {
     assert_eq!((scratch.verify().problem, scratch.verify().lines.last().unwrap().number), (None, 22));
 
     // A full file whose last line was torn is repaired before the next file begins.
-    let newest = || {
-        fs::read_dir(&scratch.directory)
-            .unwrap()
-            .map(|file| file.unwrap().path())
-            .filter(|path| path.extension().unwrap() == "jsonl")
-            .max()
-            .unwrap()
-    };
+    let newest = || scratch.segments().pop().unwrap();
     let is_full = |generation| {
         log().append(swapped(generation));
-        fs::metadata(newest()).unwrap().len() >= bounds.file_bytes_max
+        fs::metadata(newest()).unwrap().len() > bounds.file_bytes_max / 2
     };
     assert!((22..=30).any(is_full));
     let full = newest();
@@ -310,7 +332,7 @@ fn lock_makes_one_chain_of_two_writers_and_many_threads() {
             let log = &logs[thread % 2];
             scope.spawn(move || (0..8).for_each(|generation| log.append(swapped(generation))));
         }
-        (0..20).for_each(|_| match verify(&scratch.directory, "Riley") {
+        (0..20).for_each(|_| match verify(scratch.state.path(), "Riley") {
             Ok(verified) => assert_eq!(verified.problem, None, "a reader never sees half of a write"),
             Err(error) => assert!(error.to_string().starts_with("no audit log")),
         });
@@ -334,36 +356,22 @@ fn lost_entries_of_an_unwritable_disk_are_counted_and_noted() {
     log.append(swapped(3));
     let verified = scratch.verify();
     assert_eq!((verified.problem, verified.lines.len(), log.status().lost), (None, 2, 2));
-    assert_eq!(verified.lines[0].entry.why.as_deref(), Some("2 entries before this one could not be written"));
-}
-
-#[test]
-fn lock_held_forever_costs_an_entry_and_a_bounded_wait() {
-    let scratch = Scratch::with_entries(1);
-    let directory = fs::File::open(&scratch.directory).unwrap();
-    directory.lock().unwrap();
-    let log = scratch.open();
-    log.append_soon(swapped(2));
-    let error = verify(&scratch.directory, "Riley").unwrap_err().to_string();
-    assert!(error.ends_with("another process holds its lock"), "{error}");
-    log.flush();
-    assert_eq!(log.status().lost, 1);
-    drop(directory);
-    log.append(swapped(3));
-    assert_eq!((scratch.verify().problem, scratch.verify().lines.len()), (None, 3));
+    let note = &verified.lines[0].entry;
+    assert!(note.why.as_deref().unwrap().starts_with("2 entries could not be written, from 2"), "{note:?}");
+    assert_eq!(note.lost.as_ref().map(|loss| loss.entries), Some(2));
 }
 
 #[test]
 fn files_of_nodes_with_any_name_are_distinct() {
     let scratch = Scratch::new();
     for node in ["a/b", "a:b", "a_b", "a%2fb", "..", ".", "a.000000001", "a"] {
-        AuditLog::open(&scratch.directory, node).unwrap().append(swapped(1));
-        let verified = verify(&scratch.directory, node).unwrap();
+        AuditLog::open(scratch.state.path(), node, &AuditLimits::default()).unwrap().append(swapped(1));
+        let verified = verify(scratch.state.path(), node).unwrap();
         assert_eq!((verified.problem, verified.lines.len()), (None, 1), "{node}");
     }
-    assert_eq!(fs::read_dir(&scratch.directory).unwrap().count(), 16);
+    assert_eq!(fs::read_dir(&scratch.directory).unwrap().count(), 24, "lines, head and lock of each");
     fs::write(scratch.path("a.7.jsonl"), "not written by us").unwrap();
-    assert_eq!(verify(&scratch.directory, "a").unwrap().problem, None);
+    assert_eq!(verify(scratch.state.path(), "a").unwrap().problem, None);
 }
 
 #[test]

@@ -1,18 +1,21 @@
 //! Verification of a log, from its files alone: no node needs to run.
 //!
-//! Owns the order of lines and the comparison with the head. Knows nothing about writing. Bounds: [`FILE_BYTES_MAX`] a
-//! file; the whole log is held in memory, 16 MiB of text by the bounds of the writer.
+//! Owns the way through the files and the comparison of their end with the head. Knows nothing about writing, and leaves
+//! the order of lines to the chain. Bounds: 16 MiB a file; the whole log is held in memory, whose size the configuration
+//! limits.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use herd_model::Digest;
-
-use super::files::{Access, LogFiles};
+use super::chain::Chain;
+use super::files::LogFiles;
 use super::flaw::Flaw;
 use super::head::Head;
+use super::key::Key;
 use super::line::Line;
+use super::loss::Loss;
+use super::mac::Mac;
 
 /// A log, read and verified.
 #[derive(Clone, Debug)]
@@ -25,6 +28,30 @@ pub struct Verified {
     pub torn_bytes: usize,
     /// The first violation, if any.
     pub problem: Option<Problem>,
+    /// The key that was used to check MACs.
+    pub key: KeyUse,
+    /// Number of the first line that must have a MAC: by the key, or without it the first line that has one.
+    pub maced_from: Option<u64>,
+    /// Lines beyond the head that no MAC verifies: a crash or somebody else left them.
+    pub unproved_beyond_head: u64,
+}
+
+/// Use of the key of a node in a verification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    /// The MACs were checked.
+    Checked,
+    /// The key is not on this machine. The MACs were not checked.
+    Missing,
+    /// The key file cannot be used, for this reason. The MACs were not checked.
+    Unusable(String),
+}
+
+impl Verified {
+    /// Returns the records of lost entries, each with the number of the line that it stands in.
+    pub fn losses(&self) -> impl Iterator<Item = (u64, &Loss)> {
+        self.lines.iter().filter_map(|line| Some((line.number, line.entry.lost.as_ref()?)))
+    }
 }
 
 /// A violation and where it was found.
@@ -69,17 +96,20 @@ pub enum ReadError {
     },
 }
 
-/// Reads the log of a node and verifies every line. Blocks; waits up to 2 seconds for a node that is writing.
+/// Reads the log of a node in the state directory of its herd and verifies every line. Blocks; waits up to 2 seconds for a
+/// node that is writing.
+///
+/// The MACs are checked if the key of the node is there, too. Without it only the chain is verified.
 ///
 /// ```
-/// use herd_audit::{AuditLog, Entry, Flaw, Stage, verify};
+/// use herd_audit::{AuditLimits, AuditLog, Entry, Flaw, Stage, verify};
 ///
 /// let directory = tempfile::tempdir().unwrap();
-/// let log = AuditLog::open(directory.path(), "Riley").unwrap();
+/// let log = AuditLog::open(directory.path(), "Riley", &AuditLimits::default()).unwrap();
 /// log.append(Entry::new("operator mira", Stage::RolledBack));
 /// assert_eq!(verify(directory.path(), "Riley").unwrap().problem, None);
 ///
-/// let path = directory.path().join("Riley.000000001.jsonl");
+/// let path = directory.path().join("audit/Riley.000000001.jsonl");
 /// let edited = std::fs::read_to_string(&path).unwrap().replace("mira", "noah");
 /// std::fs::write(&path, edited).unwrap();
 /// let problem = verify(directory.path(), "Riley").unwrap().problem.unwrap();
@@ -88,57 +118,72 @@ pub enum ReadError {
 ///
 /// # Errors
 ///
-/// See [`ReadError`]. A log that was read but is not whole is no error: see [`Verified::problem`].
-pub fn verify(directory: &Path, node: &str) -> Result<Verified, ReadError> {
-    let files = LogFiles::new(directory, node);
+/// See [`ReadError`]. A log that was read but is not intact is no error: see [`Verified::problem`].
+pub fn verify(state_directory: &Path, node: &str) -> Result<Verified, ReadError> {
+    let files = LogFiles::new(state_directory, node);
     let fail = |path: &Path| {
         let path = path.to_path_buf();
         move |source| ReadError::Io { path, source }
     };
-    let missing = || ReadError::Missing { node: node.into(), directory: directory.into() };
-    let _lock = match files.lock(Access::Read) {
+    let missing = || ReadError::Missing { node: node.into(), directory: files.directory().into() };
+    let _lock = files.lock_to_read(LOCK_WAIT_MAX).map_err(fail(files.directory()))?;
+    let segments = match files.segments() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
-        locked => locked.map_err(fail(directory))?,
+        segments => segments.map_err(fail(files.directory()))?,
     };
-    let segments = files.segments().map_err(fail(directory))?;
-    let head = Head::read(&files.head());
     if segments.is_empty() && !files.head().exists() {
         return Err(missing());
     }
-    let mut verification = Verification { node, head, last: None, lines: Vec::new(), problem: None, torn_bytes: 0 };
+    let (key, key_use) = match Key::read(files.key()) {
+        Ok(Some(key)) => (Some(key), KeyUse::Checked),
+        Ok(None) => (None, KeyUse::Missing),
+        Err(error) => (None, KeyUse::Unusable(error.to_string())),
+    };
+    let found = Head::read(&files.head(), key.as_ref());
+    // The key is created before the first line with a MAC, and a MAC of the head with it.
+    let is_foreign = key.is_some() && found.as_ref().is_some_and(|(_, mac)| *mac != Mac::Valid);
+    let head = found.map(|(head, _)| head).filter(|_| !is_foreign);
+    let mut verification = Verification::new(node, key.as_ref(), head.as_ref());
+    if is_foreign {
+        verification.report(&files.head(), None, Flaw::ForeignHead);
+    }
     let mut end = (files.head(), None);
-    for (index, first) in segments.iter().enumerate() {
-        let path = files.segment(*first);
-        let text = read(&path).map_err(fail(&path))?;
+    for (index, &number) in segments.iter().enumerate() {
+        let path = files.segment(number);
+        let text = files.read_segment(number, 0).map_err(fail(&path))?;
         let count = verification.add_file(&path, &text, index + 1 == segments.len());
         end = (path, Some(count + 1));
     }
     verification.finish(&files.head(), end);
-    let Verification { lines, torn_bytes, problem, .. } = verification;
-    Ok(Verified { lines, head, torn_bytes, problem })
+    let Verification { lines, torn_bytes, problem, chain, .. } = verification;
+    let maced_from = key.as_ref().map_or(chain.first_with_mac, |key| Some(key.since));
+    let unproved_beyond_head = chain.unproved_beyond_head;
+    Ok(Verified { lines, head, torn_bytes, problem, key: key_use, maced_from, unproved_beyond_head })
 }
 
-/// State of a verification between lines.
-struct Verification<'a> {
-    node: &'a str,
-    head: Option<Head>,
-    /// Number and hash of the last line before any problem.
-    last: Option<(u64, Digest)>,
-    lines: Vec<Line>,
-    problem: Option<Problem>,
+/// State of a verification between files.
+pub(super) struct Verification<'a> {
+    head: Option<&'a Head>,
+    pub(super) chain: Chain<'a>,
+    pub(super) lines: Vec<Line>,
+    pub(super) problem: Option<Problem>,
     torn_bytes: usize,
 }
 
-impl Verification<'_> {
+impl<'a> Verification<'a> {
+    pub(super) fn new(node: &'a str, key: Option<&'a Key>, head: Option<&'a Head>) -> Self {
+        Self { head, chain: Chain::new(node, key, head), lines: Vec::new(), problem: None, torn_bytes: 0 }
+    }
+
     /// Verifies the lines of one file and returns the number of complete ones.
-    fn add_file(&mut self, path: &Path, text: &[u8], is_last: bool) -> usize {
+    pub(super) fn add_file(&mut self, path: &Path, text: &[u8], is_last: bool) -> usize {
         let (whole, torn) =
             text.split_at(text.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1));
         let lines = whole.split_inclusive(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line));
         let mut count = 0;
         for line in lines {
             count += 1;
-            match Line::decode_verified(line).and_then(|(line, hash)| self.check_order(&line, hash).map(|()| line)) {
+            match self.chain.follow(line) {
                 Ok(line) => self.lines.push(line),
                 Err(flaw) => {
                     self.report(path, Some(count), flaw);
@@ -155,38 +200,9 @@ impl Verification<'_> {
         count
     }
 
-    /// Checks that a line follows the one before it. Does nothing after a problem, which would cause more of them.
-    fn check_order(&mut self, line: &Line, hash: Digest) -> Result<(), Flaw> {
-        if self.problem.is_some() {
-            return Ok(());
-        }
-        if line.node != self.node {
-            return Err(Flaw::OtherNode(line.node.clone()));
-        }
-        let kept = self.head.map_or(1, |head| head.first);
-        match self.last {
-            // An earlier beginning is fine: the node may have crashed between writing the head and removing old files.
-            None if line.number > kept => return Err(Flaw::MissingBeginning { found: line.number, kept }),
-            None if line.number == 1 && line.previous != Digest::ZERO => return Err(Flaw::BrokenChain(1)),
-            None => {}
-            Some((last, _)) if line.number != last + 1 => {
-                return Err(Flaw::OutOfOrder { expected: last + 1, found: line.number });
-            }
-            Some((_, previous)) if line.previous != previous => return Err(Flaw::BrokenChain(line.number)),
-            Some(_) => {}
-        }
-        // Compared where the numbers meet and not at the end: after a crash the head may be one write behind.
-        let named = self.head.filter(|head| head.count == line.number);
-        if named.is_some_and(|head| head.hash != hash) {
-            return Err(Flaw::HeadMismatch(line.number));
-        }
-        self.last = Some((line.number, hash));
-        Ok(())
-    }
-
-    /// Checks that no lines are missing at the end.
+    /// Checks that no lines are missing at the end, and that none were tampered with among the dropped ones.
     fn finish(&mut self, head_path: &Path, (path, line): (PathBuf, Option<usize>)) {
-        let found = self.last.map_or(0, |(number, _)| number);
+        let found = self.chain.last.map_or(0, |(number, _)| number);
         match self.head {
             None => self.report(head_path, None, Flaw::MissingHead),
             Some(head) if head.count > found => {
@@ -194,22 +210,18 @@ impl Verification<'_> {
             }
             Some(_) => {}
         }
+        // Last, because a violation in lines that are still there can be looked at.
+        let dropped = self.head.and_then(|head| head.dropped.as_ref()?.problem.as_deref());
+        if let Some(problem) = dropped {
+            self.report(head_path, None, Flaw::DroppedProblem(problem.into()));
+        }
     }
 
     /// Records a problem unless one is recorded: later ones may follow from the first.
-    fn report(&mut self, path: &Path, line: Option<usize>, flaw: Flaw) {
+    pub(super) fn report(&mut self, path: &Path, line: Option<usize>, flaw: Flaw) {
         self.problem.get_or_insert_with(|| Problem { path: path.into(), line, flaw });
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any file of an audit log"));
-    }
-    Ok(text)
-}
-
-/// Limit of a file. The writer begins a new one at 1 MiB, so a whole one is far smaller.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Time limit for the lock. A holder writes a MiB at most, so this is long.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);

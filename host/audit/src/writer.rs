@@ -3,39 +3,30 @@
 //! Owns the order of writes and the recovery after a crash. Knows nothing about threads: the caller serializes its own
 //! calls, and a file lock keeps out other processes.
 //!
-//! The writer keeps no position between calls. It reads the end of the log before every append, because a second
-//! process may have appended to it and somebody may have cut it.
+//! The writer reads the head and the end of the log before every append, because a second process may have appended to it
+//! and somebody may have changed it. It keeps the last head that it wrote, so setting back the files of a running node does
+//! not go unnoticed.
 //!
-//! Bounds: [`Bounds`] limits the files. An append reads the ends of the two newest, 64 KiB each, and the head.
+//! Bounds: [`Bounds`] limits the files. An append writes a quarter of a file at most.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::entry::{Entry, Stage, THE_NODE_ITSELF};
-use super::files::{Access, LogFiles};
+use super::drop;
+use super::entry::Entry;
+use super::files::LogFiles;
+use super::found_head::FoundHead;
 use super::head::Head;
+use super::key::{Key, KeyError};
+use super::limits::Bounds;
 use super::line::Line;
-use super::tail::Tail;
-
-/// Limits on the files of one log.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// Size in bytes from which a file takes no more entries and the next one begins.
-    pub(super) file_bytes_max: u64,
-    /// Number of files kept. The oldest ones beyond it are removed.
-    pub(super) files_max: usize,
-}
-
-impl Default for Bounds {
-    /// About 3000 entries a file and 50,000 in all.
-    fn default() -> Self {
-        Self { file_bytes_max: 1 << 20, files_max: 16 }
-    }
-}
+use super::loss::{Loss, nanoseconds};
+use super::position::Position;
 
 /// An entry and the time of the event.
 #[derive(Debug)]
@@ -49,13 +40,27 @@ pub(super) struct Writer {
     files: LogFiles,
     node: String,
     bounds: Bounds,
-    /// Entries lost since the last successful append, which the next one notes in the log.
-    lost: usize,
+    /// Read or created by the first append.
+    key: Option<Key>,
+    /// The last head that this process wrote.
+    written: Option<Head>,
+}
+
+/// Result of an append.
+#[derive(Debug)]
+pub(super) struct Appended {
+    /// Number of entries written, from the first on. At least one, if any were passed.
+    pub(super) entries: usize,
+    /// The last of them.
+    pub(super) head: Head,
 }
 
 /// A failed append. The log is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AppendError {
+    /// Another process holds the lock. A later attempt may succeed.
+    #[error("another process holds the lock of the audit log")]
+    Locked,
     /// The operating system refused a read or a write.
     #[error("{path}: {source}")]
     Io {
@@ -64,157 +69,157 @@ pub(super) enum AppendError {
         /// Error of the operating system.
         source: io::Error,
     },
-    /// The newest file ends with more bytes without a newline than a crash can leave: not the work of this program.
-    /// Every append fails until the file is moved away.
-    #[error("{0} does not end with a line of an audit log; move it away")]
-    Foreign(PathBuf),
+    /// The key cannot be used. Every append fails until an operator has mended that.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl Writer {
     pub(super) fn new(files: LogFiles, node: &str, bounds: Bounds) -> Self {
-        Self { files, node: node.into(), bounds, lost: 0 }
+        Self { files, node: node.into(), bounds, key: None, written: None }
     }
 
-    /// Appends entries and waits until they would survive a loss of power.
+    /// Appends the record of a loss, if one is passed, and entries, and waits until they would survive a loss of power.
+    /// Waits up to `lock_wait_max` for another process that is writing.
     ///
     /// # Errors
     ///
-    /// None of the entries was written. They are lost, and the next successful append notes their number in the log.
-    pub(super) fn append(&mut self, entries: &[TimedEntry]) -> Result<Head, AppendError> {
-        let head = self.write(entries).inspect_err(|_| self.lost += entries.len())?;
-        self.lost = 0;
-        Ok(head)
-    }
-
-    fn write(&self, entries: &[TimedEntry]) -> Result<Head, AppendError> {
+    /// Nothing was written. The caller keeps the entries or records their loss.
+    pub(super) fn append(
+        &mut self,
+        loss: Option<&Loss>,
+        entries: &[TimedEntry],
+        lock_wait_max: Duration,
+    ) -> Result<Appended, AppendError> {
         let directory = |source| AppendError::Io { path: self.files.directory().into(), source };
         self.files.make_directory().map_err(directory)?;
-        let _lock = self.files.lock(Access::Write).map_err(directory)?;
+        let lock = self.files.lock_to_write(lock_wait_max).map_err(directory)?;
+        let _lock = lock.ok_or(AppendError::Locked)?;
         let mut segments = self.files.segments().map_err(directory)?;
-        let tail = segments.last().map(|&last| self.tail(last)).transpose()?;
-        let found = self.last_line(tail.as_ref(), &segments)?;
-        let head = Head::read(&self.files.head());
-        // The chain continues from the head unless a crash left the head behind. If lines were cut off, continuing from
-        // the last line found would close the gap and hide the cut.
-        let mut end = head.filter(|head| head.count >= found.count).unwrap_or(found);
-        let notes = self.notes(tail.as_ref(), found, end, head.is_none() && !segments.is_empty());
-        end.first = head.map_or_else(|| segments.first().copied().unwrap_or(1), |head| head.first);
-        if segments.is_empty() && head.is_none() {
-            // The head exists before the first line does, so a missing head always means a removed one.
-            end.write(&self.files.head()).map_err(|source| AppendError::io(&self.files.head(), source))?;
+        if self.key.is_none() {
+            self.key = Key::read(self.files.key())?;
         }
-        // A torn line is overwritten where it stands, even in a full file: only the newest file may end with one.
-        let last = tail.filter(|tail| tail.length < self.bounds.file_bytes_max || tail.torn_bytes > 0);
-        let (path, torn_bytes, is_new) = match last {
-            Some(tail) => (tail.path, tail.torn_bytes, false),
-            None => {
-                segments.push(end.count + 1);
-                (self.files.segment(end.count + 1), 0, true)
+        let found = FoundHead::read(&self.files.head(), self.key.as_ref(), self.written.as_ref());
+        let position = Position::find(&self.files, &segments, found.head.as_ref(), self.key.as_ref(), &self.node)
+            .map_err(|(path, source)| AppendError::Io { path, source })?;
+        let mut notes = found.notes(&position, &self.node, self.key.is_some());
+        let is_new = found.head.is_none();
+        let mut end = continue_from(found.head, &position, &segments);
+        if self.key.is_none() {
+            self.key = Some(Key::create(self.files.key(), end.count + 1)?);
+            if position.has_macs || found.has_mac {
+                notes.push(Entry::note(
+                    "the key was missing; a new one was made, which cannot prove the entries before",
+                ));
             }
-        };
+        }
+        if is_new || end.count + 1 == self.key.as_ref().map_or(0, |key| key.since) {
+            // The head exists before the first line does, and has a MAC before a line has one, so a head without either
+            // always means a removed or replaced one.
+            end.write(&self.files.head(), self.key.as_ref()).map_err(|error| fail(&self.files.head(), error))?;
+        }
+        notes.extend(loss.map(Entry::note_loss));
+        let (text, count) = self.lines(&mut end, notes, entries).map_err(|error| fail(&self.files.head(), error))?;
+        self.write_lines(&mut segments, &position, &mut end, text)?;
+
+        let excess = drop::excess(&self.files, &segments, self.bounds).unwrap_or_else(|error| {
+            tracing::warn!(node = self.node, %error, "size of the audit log is unknown");
+            0
+        });
+        drop::record(&self.files, &segments, excess, &self.node, self.key.as_ref(), &mut end);
+        // The lines are on the disk, so a failure here loses none: the next append finds them by their MACs.
+        match end.write(&self.files.head(), self.key.as_ref()) {
+            Ok(()) => {
+                self.written = Some(end.clone());
+                // Only after the head names the new beginning, or a crash in between would look like removed lines.
+                drop::remove(&self.files, &segments, excess);
+            }
+            Err(error) => {
+                let path = self.files.head();
+                tracing::error!(node = self.node, path = %path.display(), %error, "audit head cannot be written");
+            }
+        }
+        Ok(Appended { entries: count, head: end })
+    }
+
+    /// Returns the lines of the notes and of the entries of one append, and the number of these entries. Moves
+    /// `end` from the line before them to the last of them.
+    fn lines(&self, end: &mut Head, notes: Vec<Entry>, entries: &[TimedEntry]) -> io::Result<(String, usize)> {
         let now = Timestamp::now();
-        let notes = notes.into_iter().map(|note| (now, Entry::new(THE_NODE_ITSELF, Stage::Log).because(&note)));
+        let notes_count = notes.len();
+        let notes = notes.into_iter().map(|note| (now, note));
         let entries = entries.iter().map(|TimedEntry { at, entry }| (*at, entry.clone()));
-        let text = self.lines(&mut end, notes.chain(entries)).map_err(|error| AppendError::io(&path, error))?;
-        if is_new {
-            // Before the lines, so that a failure here does not leave lines that are counted as lost.
-            open(&path).map_err(|source| AppendError::io(&path, source))?;
-            self.files.sync_directory().map_err(directory)?;
-        }
-        write_behind(&path, torn_bytes, text.as_bytes()).map_err(|source| AppendError::io(&path, source))?;
-        let oldest_kept =
-            segments[segments.len().saturating_sub(self.bounds.files_max)..].first().copied().unwrap_or(1);
-        if is_new {
-            end.first = end.first.max(oldest_kept);
-        }
-        // The lines are on the disk, so a failure here loses none: the next append writes a newer head.
-        if let Err(error) = end.write(&self.files.head()) {
-            let path = self.files.head();
-            tracing::error!(node = self.node, path = %path.display(), %error, "audit head cannot be written");
-        } else if is_new {
-            // Only after the head names the new beginning, or a crash in between would look like removed lines.
-            self.remove_before(oldest_kept, &segments);
-        }
-        Ok(end)
-    }
-
-    fn tail(&self, segment: u64) -> Result<Tail, AppendError> {
-        let path = self.files.segment(segment);
-        // A foreign ending is left alone: an append would remove it as a torn line, and it is too long to be one.
-        Tail::read(path.clone()).map_err(|source| AppendError::io(&path, source))?.ok_or(AppendError::Foreign(path))
-    }
-
-    /// Returns the last line on the disk. A crash can leave a newest file without a complete line; then it is the last
-    /// line of the file before.
-    fn last_line(&self, tail: Option<&Tail>, segments: &[u64]) -> Result<Head, AppendError> {
-        match (tail, segments) {
-            (Some(tail), [.., before, _]) if tail.length == 0 => Ok(self.tail(*before)?.last),
-            (tail, _) => Ok(tail.map_or(Head::NONE, |tail| tail.last)),
-        }
-    }
-
-    /// Returns what the log has to say about itself before the next entries.
-    fn notes(&self, tail: Option<&Tail>, found: Head, end: Head, head_is_missing: bool) -> Vec<String> {
-        let mut notes = Vec::new();
-        if let Some(Tail { torn_bytes, .. }) = tail.filter(|tail| tail.torn_bytes > 0) {
-            let note = format!(
-                "the log ended with an incomplete line, as a crash leaves it; its {torn_bytes} bytes were removed"
-            );
-            tracing::warn!(node = self.node, note, "audit log recovered");
-            notes.push(note);
-        }
-        if (found.count, found.hash) != (end.count, end.hash) {
-            let Head { count, hash, .. } = end;
-            let note =
-                format!("the log was changed: it does not end with entry {count}, hash {hash}, the last one written");
-            tracing::error!(node = self.node, note, "audit log is not whole");
-            notes.push(note);
-        }
-        if head_is_missing {
-            let note = "the head, which names the last entry, was missing or unreadable".to_string();
-            tracing::error!(node = self.node, note, "audit log is not whole");
-            notes.push(note);
-        }
-        if self.lost > 0 {
-            notes.push(format!("{} entries before this one could not be written", self.lost));
-        }
-        notes
-    }
-
-    /// Returns the lines of these entries. Moves `end` from the line before them to the last of them.
-    fn lines(&self, end: &mut Head, entries: impl Iterator<Item = (Timestamp, Entry)>) -> io::Result<String> {
         let mut text = String::new();
-        for (at, entry) in entries {
+        let mut count = 0;
+        for (at, entry) in notes.chain(entries) {
             let line = Line {
                 number: end.count + 1,
                 at: at.to_string(),
-                at_ns: u64::try_from(at.as_nanosecond()).unwrap_or_default(),
+                at_ns: nanoseconds(at),
                 node: self.node.clone(),
                 entry,
                 previous: end.hash,
+                mac: None,
             };
-            let (encoded, hash) = line.encode()?;
+            let (encoded, hash) = line.encode(self.key.as_ref())?;
+            // A quarter of a file at a time, so that the room left in a file that does not hold them is not more than that.
+            // The notes stand in one file with the first entry: they are about the moment before it.
+            let is_full = (text.len() + encoded.len()) as u64 > self.bounds.file_bytes_max / 4;
+            if is_full && count > notes_count {
+                break;
+            }
             text.push_str(&encoded);
             text.push('\n');
-            (end.count, end.hash) = (line.number, hash);
+            (end.count, end.hash, count) = (line.number, hash, count + 1);
         }
-        Ok(text)
+        Ok((text, count - notes_count))
     }
 
-    fn remove_before(&self, oldest_kept: u64, segments: &[u64]) {
-        for &segment in segments.iter().filter(|&&segment| segment < oldest_kept) {
-            let path = self.files.segment(segment);
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "old audit file cannot be removed");
-            }
+    /// Writes lines to the newest file, or to a new one if they do not fit. Sets the place of the last of them in `end`.
+    fn write_lines(
+        &self,
+        segments: &mut Vec<u64>,
+        position: &Position,
+        end: &mut Head,
+        text: String,
+    ) -> Result<(), AppendError> {
+        let newest = position.newest.as_ref();
+        let fits = newest.filter(|newest| newest.length + (text.len() as u64) < self.bounds.file_bytes_max);
+        if let Some(newest) = fits {
+            // Foreign bytes without a newline must not join the first line of the node.
+            let text = if newest.is_unterminated { format!("\n{text}") } else { text };
+            let path = self.files.segment(newest.number);
+            write_behind(&path, newest.torn_bytes, text.as_bytes()).map_err(|error| fail(&path, error))?;
+            (end.file, end.bytes) = (newest.number, newest.length + text.len() as u64);
+            return Ok(());
         }
+        if let Some(newest) = newest.filter(|newest| newest.torn_bytes > 0) {
+            // Only the newest file may end with a torn line.
+            let path = self.files.segment(newest.number);
+            write_behind(&path, newest.torn_bytes, b"").map_err(|error| fail(&path, error))?;
+        }
+        // Behind every other file, even one that somebody else put there.
+        let number = newest.map_or(0, |newest| newest.number + 1).max(position.count + 1);
+        let path = self.files.segment(number);
+        // Before the lines, so that a failure here does not leave lines that are counted as lost.
+        open(&path).map_err(|error| fail(&path, error))?;
+        self.files.sync_directory().map_err(|error| fail(self.files.directory(), error))?;
+        segments.push(number);
+        write_behind(&path, 0, text.as_bytes()).map_err(|error| fail(&path, error))?;
+        (end.file, end.bytes) = (number, text.len() as u64);
+        Ok(())
     }
 }
 
-impl AppendError {
-    fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io { path: path.into(), source }
-    }
+fn fail(path: &Path, source: io::Error) -> AppendError {
+    AppendError::Io { path: path.into(), source }
+}
+
+/// Returns the head that the next line follows.
+fn continue_from(head: Option<Head>, position: &Position, segments: &[u64]) -> Head {
+    let first = segments.first().copied().unwrap_or(1).max(1);
+    let head = head.unwrap_or(Head { first, ..Head::NONE });
+    Head { count: position.count, hash: position.hash, ..head }
 }
 
 /// Opens a file to append to it; creates it, accessible only to its owner, if it is missing.
@@ -232,7 +237,7 @@ fn write_behind(path: &Path, torn_bytes: u64, bytes: &[u8]) -> io::Result<()> {
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
         // Lines that stayed would be counted as lost although they are there. If truncating fails too, the next append
-        // treats the rest as a torn line.
+        // finds them by their MACs, or treats the rest as a torn line.
         let _ = file.set_len(length);
     }
     written

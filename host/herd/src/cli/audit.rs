@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use herd_audit::{self as audit, Line, ReadError, Verified, sanitize, verify};
+use herd_audit::{self as audit, KeyUse, Line, ReadError, Verified, sanitize, verify};
 use herd_sys::state_directory;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -30,13 +30,13 @@ pub(super) struct AuditArgs {
 
 /// Prints entries, oldest first, and a verdict on each log. Fails if a log is not intact.
 pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<ExitCode> {
-    let directory = state_directory(config.state_dir.as_deref(), &config.herd)?.join(audit::DIRECTORY);
+    let state = state_directory(config.state_dir.as_deref(), &config.herd)?;
     let mut logs = Vec::new();
     let mut missing = Vec::new();
     let names = if args.node.is_empty() { config.node_names() } else { args.node.iter().map(String::as_str).collect() };
     for name in names {
         config.node(name)?;
-        match verify(&directory, name) {
+        match verify(&state, name) {
             Ok(log) => logs.push((name, log)),
             // A missing log is an error only if it was asked for: other nodes may be on other machines.
             Err(error @ ReadError::Missing { .. }) if !args.node.is_empty() => bail!("{error}; {STARTED}"),
@@ -45,6 +45,7 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
         }
     }
     if logs.is_empty() {
+        let directory = state.join(audit::DIRECTORY);
         bail!("no audit log of any node of this herd in {}; {STARTED}", directory.display());
     }
     if args.json {
@@ -55,7 +56,7 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
         if !args.verify_only {
             say_on!("{}\n", table(&logs));
         }
-        logs.iter().for_each(|(name, log)| say!("{name}: {}", verdict(log)));
+        logs.iter().for_each(|(name, log)| say!("{name}: {}", log.verdict()));
         if !missing.is_empty() {
             say!("no log on this machine: {}", missing.join(", "));
         }
@@ -105,25 +106,6 @@ fn table(logs: &[(&str, Verified)]) -> Table {
     table
 }
 
-/// Describes the state of a log in one line.
-fn verdict(log: &Verified) -> String {
-    let count = log.lines.len();
-    if log.problem.is_some() {
-        return format!("{count} entries, NOT INTACT");
-    }
-    let mut verdict = format!("{count} entries, intact");
-    if let Some(first) = log.lines.first().map(|line| line.number).filter(|&first| first > 1) {
-        verdict.push_str(&format!(" from entry {first} on (older files were rotated away)"));
-    }
-    if let Some(head) = log.head {
-        verdict.push_str(&format!("; head {} {}", head.count, head.hash));
-    }
-    if log.torn_bytes > 0 {
-        verdict.push_str(&format!("; {} bytes of an incomplete line at the end, as a crash leaves it", log.torn_bytes));
-    }
-    verdict
-}
-
 fn as_json(log: &Verified, verify_only: bool) -> Value {
     let mut value = json!({
         "entries_count": log.lines.len(),
@@ -135,6 +117,14 @@ fn as_json(log: &Verified, verify_only: bool) -> Value {
             "line": problem.line,
             "flaw": problem.flaw.to_string(),
         })),
+        "key": match &log.key {
+            KeyUse::Checked => "checked",
+            KeyUse::Missing => "missing",
+            KeyUse::Unusable(why) => why,
+        },
+        "maced_from": log.maced_from,
+        "unproved_beyond_head": log.unproved_beyond_head,
+        "lost": log.losses().map(|(number, loss)| json!({ "number": number, "loss": loss })).collect::<Vec<_>>(),
     });
     if !verify_only {
         value["entries"] = json!(log.lines);

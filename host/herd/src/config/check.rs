@@ -39,7 +39,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
 
 /// Checks that no number would freeze a node, at the low end, or overflow, at the high end.
 fn check_ranges(config: &HerdConfig) -> Result<(), String> {
-    let HerdConfig { sessions, links, records, runtime, drain, .. } = config;
+    let HerdConfig { sessions, links, records, runtime, audit, drain, .. } = config;
     let ranges = [
         ("sessions.sessions_max", sessions.sessions_max as u64, 1, 1 << 24),
         ("sessions.sessions_per_address_max", sessions.sessions_per_address_max as u64, 1, 1 << 24),
@@ -58,6 +58,7 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         ("runtime.workers", runtime.workers as u64, 0, 1024),
         ("runtime.deadline_ms", runtime.deadline_ms, 1, 60_000),
         ("runtime.memory_mib_max", runtime.memory_mib_max as u64, 1, 4096),
+        ("audit.mib_max", audit.mib_max as u64, 1, 4096),
         ("drain.grace_s", drain.grace_s, 0, 3600),
     ];
     match ranges.into_iter().find(|(_, value, min, max)| value < min || value > max) {

@@ -24,6 +24,7 @@ impl Default for HerdConfig {
             records: Default::default(),
             runtime: Default::default(),
             swap: Default::default(),
+            audit: Default::default(),
             drain: Default::default(),
         }
     }

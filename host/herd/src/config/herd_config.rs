@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use herd_audit::AuditLimits;
 use herd_peers::LinkLimits;
 use herd_replication::RecordLimits;
 use herd_runtime::SwapLimits;
@@ -58,6 +59,8 @@ pub struct HerdConfig {
     pub runtime: RuntimeConfig,
     /// Probation of a guest after a swap.
     pub swap: SwapLimits,
+    /// Size of the audit log of each node.
+    pub audit: AuditLimits,
     /// Stop of a node.
     pub drain: DrainConfig,
 }

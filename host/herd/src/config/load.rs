@@ -198,6 +198,7 @@ mod tests {
                 "`sessions.idle_s` is 9223372036854775807; it must be 1 to 31536000",
             ),
             ("sessions.output_kib_max=0", "`sessions.output_kib_max` is 0; it must be 1 to 1048576"),
+            ("audit.mib_max=0", "`audit.mib_max` is 0; it must be 1 to 4096"),
             (
                 "nodes.Riley.client=127.0.0.1:64000",
                 "Riley: client port 64000 leaves no room for the admin port 2000 above it; set `nodes.Riley.admin`",

@@ -57,7 +57,7 @@ impl Node {
         let records = Arc::new(RecordTable::new(config.records.clone(), name, rand::random()));
         let upstreams = Arc::new(Upstreams::new(&config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
-        let audit = Arc::new(AuditLog::open(&state.join(audit::DIRECTORY), name)?);
+        let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
         let rollout_store = RolloutStore::new(state, name);
         let initial = InitialGenerations {
             engine: Arc::clone(engine),
