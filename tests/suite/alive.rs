@@ -20,7 +20,7 @@ fn live(status: &Value) -> BTreeSet<u64> {
 
 /// Goal: promise 5. Method: hundreds of swaps under load, and a count that the generations have no part in.
 #[test]
-fn of_hundreds_of_swaps_two_generations_are_left_and_three_were_alive_at_most() {
+fn generations_alive_are_two_after_hundreds_of_swaps_and_never_exceed_three() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
@@ -50,7 +50,7 @@ fn of_hundreds_of_swaps_two_generations_are_left_and_three_were_alive_at_most() 
 /// Goal: what is retired is gone when its swap is answered, also if a worker has it in its hands at that time. Method: two
 /// generations that take their whole deadlines for a call, one after the other, and a swap while they do.
 #[test]
-fn a_generation_that_a_call_holds_on_to_is_gone_when_the_swap_is_answered() {
+fn retirement_completes_before_the_swap_is_answered_even_during_a_call() {
     let herd = Herd::of_one().with("runtime.deadline_ms=300");
     let _up = herd.up();
     let operator = herd.operator("Riley");

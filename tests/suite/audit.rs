@@ -8,7 +8,7 @@ use herd_tests::{Fixture, HELLO, Herd};
 use serde_json::Value;
 
 #[test]
-fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
+fn audit_records_every_stage_of_a_swap_with_operator_and_outcome() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut up = herd.up();
     let active = || herd.status("Riley")["generations"]["active"]["digest"].as_str().unwrap().to_string();
@@ -70,7 +70,7 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
 }
 
 #[test]
-fn a_log_that_was_changed_is_named_with_its_line_and_fails() {
+fn audit_verification_fails_and_names_the_changed_line() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let up = herd.up();
     herd.swap(HELLO, &[]).unwrap();
@@ -101,7 +101,7 @@ fn a_log_that_was_changed_is_named_with_its_line_and_fails() {
 }
 
 #[test]
-fn a_log_that_is_not_there_is_said_to_be_missing() {
+fn audit_reports_a_missing_log() {
     let herd = Herd::of_one();
     let directory = herd.scratch().path("herd").join("audit");
     for (arguments, of) in [(&["audit"][..], "any node of this herd"), (&["audit", "--node", "Riley"], "Riley")] {
@@ -116,7 +116,7 @@ fn a_log_that_is_not_there_is_said_to_be_missing() {
 }
 
 #[test]
-fn a_swap_that_cannot_be_written_down_happens_and_is_counted() {
+fn audit_write_failure_does_not_stop_a_swap_and_is_counted() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let directory = herd.scratch().path("herd").join("audit");

@@ -4,7 +4,7 @@ use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 use serde_json::Value;
 
 #[test]
-fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened_and_cancelled() {
+fn canary_share_is_sticky_and_can_be_widened_and_cancelled() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut sessions: Vec<Client> = (0..60).map(|_| herd.client("Riley")).collect();
@@ -36,7 +36,7 @@ fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened
 }
 
 #[test]
-fn a_canary_that_is_promoted_is_the_logic_of_every_node_without_being_loaded_again() {
+fn canary_promotion_activates_it_on_every_node_without_loading_it_again() {
     let herd = Herd::of_five();
     let _up = herd.up();
     herd.swap_with(HELLO, &["--canary", "100%"]).unwrap();
@@ -58,7 +58,7 @@ fn a_canary_that_is_promoted_is_the_logic_of_every_node_without_being_loaded_aga
 }
 
 #[test]
-fn what_a_canary_faults_on_the_active_generation_decides_and_too_much_of_it_ends_it() {
+fn canary_faults_are_rescued_by_the_active_generation_and_too_many_end_it() {
     let herd = Herd::of_one().with_guest(HELLO).with("swap.faults_max=3");
     let up = herd.up();
     herd.swap_with(Fixture::Trap, &["--canary=100%"]).unwrap();
@@ -84,7 +84,7 @@ fn what_a_canary_faults_on_the_active_generation_decides_and_too_much_of_it_ends
 }
 
 #[test]
-fn there_is_one_candidate_and_a_swap_to_another_guest_ends_it() {
+fn candidate_is_unique_and_a_swap_to_another_guest_ends_it() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap_with(HELLO, &["--canary", "5%"]).unwrap();
@@ -107,7 +107,7 @@ fn there_is_one_candidate_and_a_swap_to_another_guest_ends_it() {
 }
 
 #[test]
-fn a_canary_that_one_node_refuses_is_one_nowhere() {
+fn canary_that_one_node_refuses_starts_on_none() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     herd.swap_with(WATCH, &["--canary", "5%", "--node", "Jaquez"]).unwrap();
@@ -118,7 +118,7 @@ fn a_canary_that_one_node_refuses_is_one_nowhere() {
 }
 
 #[test]
-fn a_canary_whose_records_the_others_cannot_read_is_refused() {
+fn canary_whose_records_other_generations_cannot_read_is_refused() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let said = herd.swap_with(Fixture::NoWayBack, &["--canary", "5%"]).unwrap_err();

@@ -10,7 +10,7 @@ macro_rules! topics {
         })*
 
         #[test]
-        fn every_topic_has_a_test() {
+        fn cases_have_a_test_for_every_topic() {
             assert_eq!(cases::topics(), [$($topic),*]);
         }
     };

@@ -49,7 +49,7 @@ fn assert_tells_bad_from_good(herd: &Herd, bad: Fixture, case: &Path, words: &st
 /// Goal: of a long packet the one line is kept that matters, and of that as much as matters; once, however often it comes.
 /// Method: a guest that panics on a word; another kind of fault at the end, which is worked on after all others.
 #[test]
-fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
+fn saved_case_is_minimized_to_the_input_that_still_faults() {
     let herd = Herd::of_one().with("swap.probation_s=0");
     let up = herd.up();
     herd.swap(Fixture::Trap, &[]).unwrap();
@@ -96,7 +96,7 @@ fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
 
 /// Goal: a case stands for itself. Method: a guest that panics only on what it looks up, which the one before it does not.
 #[test]
-fn a_fault_that_takes_a_record_brings_the_record() {
+fn saved_case_includes_the_record_that_its_fault_depends_on() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -116,7 +116,7 @@ fn a_fault_that_takes_a_record_brings_the_record() {
 }
 
 #[test]
-fn of_many_reports_the_one_that_a_guest_cannot_stand_is_kept() {
+fn saved_case_of_a_batch_has_only_the_report_that_faults() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
@@ -135,7 +135,7 @@ fn of_many_reports_the_one_that_a_guest_cannot_stand_is_kept() {
 }
 
 #[test]
-fn every_fault_on_a_line_makes_a_case_that_shows_it() {
+fn saved_case_reproduces_every_kind_of_fault() {
     let herd = Herd::of_one().with("swap.probation_s=0");
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -157,7 +157,7 @@ fn every_fault_on_a_line_makes_a_case_that_shows_it() {
 }
 
 #[test]
-fn a_node_that_cannot_keep_cases_says_so_and_serves() {
+fn case_write_failure_is_logged_and_the_node_keeps_serving() {
     let herd = Herd::of_one();
     let up = herd.up();
     fs::write(herd.scratch().path("herd").join("cases"), "a file in the place of the directory").unwrap();

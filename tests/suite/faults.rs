@@ -92,7 +92,7 @@ fn name(fixture: Fixture) -> String {
 
 /// Goal: a fault says what it is, and the next call finds a sound instance. Method: without a node, on the component.
 #[test]
-fn a_fault_is_called_by_its_name_and_costs_its_instance_only() {
+fn fault_names_its_kind_and_costs_only_its_instance() {
     // A fault takes what it takes; a busy machine must not turn it into another one.
     let engine = Engine::new(Limits { deadline: Duration::from_millis(200), ..Limits::default() }).unwrap();
     for (fixture, name, lines) in on_lines() {
@@ -107,7 +107,7 @@ fn a_fault_is_called_by_its_name_and_costs_its_instance_only() {
 
 /// Goal: promise 4, second half. Method: a node that begins with the guest; sessions from before and after.
 #[test]
-fn a_fault_without_a_previous_generation_ends_its_session_and_nothing_else() {
+fn fault_without_a_previous_generation_ends_only_its_session() {
     for (fixture, name, lines) in on_lines() {
         let herd = Herd::of_one().with_guest(fixture);
         let mut up = herd.up();
@@ -131,7 +131,7 @@ fn a_fault_without_a_previous_generation_ends_its_session_and_nothing_else() {
 /// the session that meets the fault stays the same throughout. Without rehearsal, which would refuse a guest for what was asked
 /// of the last one, and without probation, which would send it back.
 #[test]
-fn an_input_that_the_active_generation_cannot_stand_is_decided_by_the_previous_one() {
+fn fault_is_rescued_by_the_previous_generation() {
     let herd = Herd::of_one().with("swap.probation_s=0");
     let mut up = herd.up();
     let mut session = herd.client("Riley");
@@ -157,7 +157,7 @@ fn an_input_that_the_active_generation_cannot_stand_is_decided_by_the_previous_o
 
 /// A rescued call is the whole call: everything that one packet brought.
 #[test]
-fn a_rescue_decides_everything_that_came_with_the_fault_and_in_order() {
+fn rescue_decides_the_whole_call_in_order() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::Trap, &[]).unwrap();
@@ -174,7 +174,7 @@ fn a_rescue_decides_everything_that_came_with_the_fault_and_in_order() {
 /// worker, so that what many sessions send meanwhile goes into one call, with a second line in it that loops. There is no
 /// previous generation to decide it.
 #[test]
-fn a_fault_in_a_call_of_many_sessions_costs_the_others_nothing() {
+fn fault_in_a_batch_of_sessions_costs_the_other_sessions_nothing() {
     let herd = Herd::of_one().with_guest(Fixture::Forever).with("runtime.workers=1").with("runtime.deadline_ms=300");
     let _up = herd.up();
     let (mut first, mut second) = (herd.client("Riley"), herd.client("Riley"));
@@ -196,7 +196,7 @@ fn a_fault_in_a_call_of_many_sessions_costs_the_others_nothing() {
 }
 
 #[test]
-fn a_fault_on_an_answer_sends_the_reply_in_reserve_and_the_session_goes_on() {
+fn fault_on_an_answer_sends_the_fallback_reply_and_keeps_the_session() {
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::OnAnswers)) {
         let name = name(fixture);
         let herd = Herd::of_one().with_guest(fixture);
@@ -210,7 +210,7 @@ fn a_fault_on_an_answer_sends_the_reply_in_reserve_and_the_session_goes_on() {
 }
 
 #[test]
-fn a_guest_finds_nothing_of_the_world_around_it() {
+fn sandbox_grants_no_access_to_its_surroundings() {
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::Curious)) {
         let herd = Herd::of_one().with_guest(fixture);
         let _up = herd.up();
@@ -223,7 +223,7 @@ fn a_guest_finds_nothing_of_the_world_around_it() {
 }
 
 #[test]
-fn chance_is_the_same_in_every_fresh_instance() {
+fn sandbox_randomness_repeats_in_every_fresh_instance() {
     let engine = Engine::new(Limits::default()).unwrap();
     let mut decider = decider(&engine, Fixture::Peeker, Warmth::Fresh);
     let first = ask(&mut decider, "BOOM chance").unwrap();
@@ -233,7 +233,7 @@ fn chance_is_the_same_in_every_fresh_instance() {
 
 /// Goal: what a guest prints is in the log, cannot do anything to a terminal, and is not much.
 #[test]
-fn what_a_guest_prints_becomes_lines_of_the_log_escaped_and_cut() {
+fn guest_output_becomes_log_lines_escaped_and_truncated() {
     let herd = Herd::of_one().with_guest(Fixture::Flood);
     let up = herd.up();
     let mut session = herd.client("Riley");
@@ -252,7 +252,7 @@ fn what_a_guest_prints_becomes_lines_of_the_log_escaped_and_cut() {
 /// Goal: a guest cannot fill a disk. Method: a guest that prints without end, and one that panics with a message, each
 /// asked many times; every fault costs the instance, and the next one must not begin with a clean slate.
 #[test]
-fn a_guest_that_prints_or_panics_on_every_line_fills_no_disk() {
+fn guest_output_is_rate_limited_across_faults() {
     const BOOMS: usize = 100;
     for (fixture, words) in [(Fixture::Flood, "a drop in the flood"), (Fixture::Trap, "the bottom fell out")] {
         let herd = Herd::of_one().with_guest(fixture);

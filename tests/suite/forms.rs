@@ -44,7 +44,7 @@ fn await_equal_records(herd: &Herd) {
 }
 
 #[test]
-fn records_written_before_a_swap_to_another_form_are_read_after_it_and_stay_as_they_are() {
+fn form_change_keeps_old_records_readable_and_unchanged() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let told = report(&herd, "Riley", "kiwi");
@@ -58,7 +58,7 @@ fn records_written_before_a_swap_to_another_form_are_read_after_it_and_stay_as_t
 }
 
 #[test]
-fn records_in_the_new_form_are_read_after_a_rollback() {
+fn form_rollback_keeps_records_of_the_new_form_readable() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::SecondForm, &[]).unwrap();
@@ -73,7 +73,7 @@ fn records_in_the_new_form_are_read_after_a_rollback() {
 /// Goal: nobody can tell how far a roll has come. Method: of five nodes two have the new guest, two went back, and one still
 /// has it beside the old one; clients report at every node, before and after, and are asked for at every node.
 #[test]
-fn half_way_through_a_roll_every_node_answers_right_and_all_hold_the_same() {
+fn form_rollout_halfway_answers_correctly_on_every_node_and_converges() {
     let herd = Herd::of_five();
     let _up = herd.up();
     let mut told = Vec::new();
@@ -108,7 +108,7 @@ fn half_way_through_a_roll_every_node_answers_right_and_all_hold_the_same() {
 /// Goal: older logic in the middle of a herd stops no flood of what it cannot read. Method: three nodes in a row, of which
 /// only the outer ones have the new guest; the one between has never heard of its form.
 #[test]
-fn a_report_that_a_node_cannot_convert_is_kept_and_passed_on() {
+fn unconvertible_report_is_kept_and_forwarded() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Bernard"]), ("Bernard", &[])]);
     let up = herd.up();
     herd.swap(Fixture::SecondForm, &["Riley", "Bernard"]).unwrap();
@@ -131,7 +131,7 @@ fn a_report_that_a_node_cannot_convert_is_kept_and_passed_on() {
 }
 
 #[test]
-fn a_record_that_nobody_can_convert_is_back_when_who_wrote_it_serves_again() {
+fn unconvertible_record_is_readable_again_when_its_writer_serves() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::NoWayBack, &[]).unwrap();
@@ -145,7 +145,7 @@ fn a_record_that_nobody_can_convert_is_back_when_who_wrote_it_serves_again() {
 }
 
 #[test]
-fn a_generation_that_is_gone_converts_no_more() {
+fn conversion_ends_when_its_generation_retires() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::SecondForm, &[]).unwrap();
@@ -160,7 +160,7 @@ fn a_generation_that_is_gone_converts_no_more() {
 }
 
 #[test]
-fn what_the_active_generation_faults_on_is_rescued_by_one_of_another_form() {
+fn fault_is_rescued_by_a_generation_of_another_form() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::SecondForm, &[]).unwrap();
@@ -171,7 +171,7 @@ fn what_the_active_generation_faults_on_is_rescued_by_one_of_another_form() {
 }
 
 #[test]
-fn a_guest_that_faults_in_a_conversion_goes_without_that_record_and_serves_on() {
+fn conversion_fault_hides_only_its_record() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "trap-kiwi");
@@ -185,7 +185,7 @@ fn a_guest_that_faults_in_a_conversion_goes_without_that_record_and_serves_on() 
 }
 
 #[test]
-fn a_guest_that_cannot_read_what_is_there_is_refused() {
+fn swap_refuses_a_guest_that_cannot_read_existing_records() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "trap-kiwi");
@@ -210,7 +210,7 @@ fn a_guest_that_cannot_read_what_is_there_is_refused() {
 }
 
 #[test]
-fn a_swap_that_is_to_be_reversible_or_beside_needs_the_way_back() {
+fn reversible_swap_and_shadow_require_a_downgrade() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "kiwi");
@@ -229,7 +229,7 @@ fn a_swap_that_is_to_be_reversible_or_beside_needs_the_way_back() {
 /// Goal: the probe is not all. Method: a guest whose `downgrade` knows the form, but not what it would have written for one
 /// of the clients of this node.
 #[test]
-fn a_swap_that_is_to_be_reversible_tries_what_it_would_have_written() {
+fn reversible_swap_rehearses_the_downgrade_of_its_own_records() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "one-way-kiwi");
@@ -243,7 +243,7 @@ fn a_swap_that_is_to_be_reversible_tries_what_it_would_have_written() {
 /// Goal: a change of the form alone is no difference. Method: the same decisions in another form shadow, over records that
 /// were written and looked up in the first.
 #[test]
-fn a_shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
+fn shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "kiwi");
@@ -262,7 +262,7 @@ fn a_shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
 
 /// Goal: what a guest says of a report counts for that one. Method: a batch in which some are left out, without a node.
 #[test]
-fn a_refusal_is_of_the_report_it_means_although_others_were_left_out() {
+fn refusal_names_the_right_report_when_unconvertible_ones_are_left_out() {
     let engine = Engine::new(Limits::default()).unwrap();
     let component = std::fs::read(Fixture::SecondForm.path()).unwrap();
     let records = Arc::new(MemoryRecords::default());
@@ -285,7 +285,7 @@ fn a_refusal_is_of_the_report_it_means_although_others_were_left_out() {
 }
 
 #[test]
-fn inspect_says_which_form_a_guest_writes() {
+fn inspect_shows_the_form_that_a_guest_writes() {
     let herd = Herd::of_one();
     let inspected = |guest: &std::path::Path| {
         let said = herd.herd(&["inspect", &guest.display().to_string()]);

@@ -8,7 +8,7 @@ use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, Process, WATCH, ev
 use serde_json::Value;
 
 #[test]
-fn a_node_that_was_killed_takes_up_what_it_missed_and_hears_it_from_a_peer() {
+fn herd_swap_reaches_a_restarted_node_through_a_peer() {
     let herd = Herd::of_five();
     let mut nodes = start(&herd);
     nodes.remove("Campbell").unwrap().kill();
@@ -27,7 +27,7 @@ fn a_node_that_was_killed_takes_up_what_it_missed_and_hears_it_from_a_peer() {
 }
 
 #[test]
-fn what_one_node_refuses_no_node_serves() {
+fn herd_swap_that_one_node_refuses_is_served_by_none() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with_guest(HELLO);
     let good = ["Riley", "Jaquez"].map(|node| herd.run_with(node, &["logic.mood=good"]));
     let bad = herd.run_with("Juzang", &["logic.mood=bad"]);
@@ -48,7 +48,7 @@ fn what_one_node_refuses_no_node_serves() {
 }
 
 #[test]
-fn of_two_operators_at_once_one_swaps_the_herd_and_the_other_is_told() {
+fn herd_swap_that_loses_to_a_concurrent_one_names_the_winner() {
     let herd = Herd::of_five();
     let _up = herd.up();
     let (mut before, mut overlapped) = (0, 0);
@@ -82,12 +82,12 @@ fn of_two_operators_at_once_one_swaps_the_herd_and_the_other_is_told() {
 /// Method: a stopped node holds up the vote, so the node that was asked can be killed when the others are ready. If it had
 /// voted before it was stopped, the swap was done before the node that was asked died, and that was no try.
 #[test]
-fn an_asking_node_that_dies_before_the_commit_changes_nothing_and_is_in_nobodys_way_for_long() {
-    assert!((0..10).any(|_| dies_before_the_commit()), "the vote was never held up");
+fn coordinator_death_before_commit_changes_nothing_and_the_proposal_expires() {
+    assert!((0..10).any(|_| coordinator_dies_before_commit()), "the vote was never held up");
 }
 
 /// Whether the node that was asked died before it could commit; then what is to come of it did.
-fn dies_before_the_commit() -> bool {
+fn coordinator_dies_before_commit() -> bool {
     let herd = Herd::of_five().with("swap.candidate_s=2");
     let mut nodes = start(&herd);
     // Stopped after the call and before its vote is there: it takes no part in anything more.
@@ -122,7 +122,7 @@ fn dies_before_the_commit() -> bool {
 }
 
 #[test]
-fn two_halves_that_swapped_apart_agree_when_they_meet() {
+fn herd_swaps_in_two_partitions_converge_when_they_rejoin() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut riley = herd.run("Riley");
     assert_eq!(herd.swap_at("Riley", HELLO).unwrap()["nodes"]["Jaquez"], "absent");
@@ -137,7 +137,7 @@ fn two_halves_that_swapped_apart_agree_when_they_meet() {
 }
 
 #[test]
-fn what_serves_and_what_served_before_survive_a_restart() {
+fn restart_restores_the_active_and_the_previous_generation() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut up = herd.up();
     for guest in [WATCH, HELLO] {
@@ -162,7 +162,7 @@ fn what_serves_and_what_served_before_survive_a_restart() {
 }
 
 #[test]
-fn a_node_that_went_back_by_itself_stays_back_and_half_of_them_take_the_herd_along() {
+fn rollback_of_a_node_survives_restart_and_half_of_the_nodes_roll_back_the_herd() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with("swap.faults_max=2");
     let mut nodes = start(&herd);
     herd.swap(Fixture::Trap, &[]).unwrap();
@@ -192,7 +192,7 @@ fn a_node_that_went_back_by_itself_stays_back_and_half_of_them_take_the_herd_alo
 /// Goal: what faults before anybody was told that it serves has gone back all the same. Method: a client that sends nothing
 /// but what the guest faults on, while it is swapped in; one fault is enough to go back.
 #[test]
-fn a_guest_that_faults_at_once_is_known_to_have_gone_back() {
+fn rollback_during_activation_is_reported() {
     let herd = Herd::of_one().with("swap.faults_max=1");
     let _up = herd.up();
     let address = herd.address("Riley");
@@ -229,7 +229,7 @@ fn a_guest_that_faults_at_once_is_known_to_have_gone_back() {
 
 /// Method: a node that is stopped holds up the swap that promotes the canary of another one, which is cancelled meanwhile.
 #[test]
-fn a_canary_that_ends_while_it_is_promoted_serves_and_is_in_nobodys_way() {
+fn promotion_of_a_canary_cancelled_meanwhile_completes_and_blocks_no_later_swap() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let nodes = start(&herd);
     herd.swap_with(HELLO, &["--canary", "100%", "--node", "Riley"]).unwrap();
@@ -251,7 +251,7 @@ fn a_canary_that_ends_while_it_is_promoted_serves_and_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_swap_of_one_node_stays_its_own_until_the_herd_swaps() {
+fn single_node_swap_stays_local_until_the_herd_swaps() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut up = herd.up();
     herd.swap(HELLO, &["Riley"]).unwrap();

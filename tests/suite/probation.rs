@@ -4,7 +4,7 @@ use herd_tests::load::Load;
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, eventually};
 
 /// Sends what the guest cannot stand until it is sent back, at most so often.
-fn boom_until_sent_back(herd: &Herd, times: usize) -> usize {
+fn boom_until_rolled_back(herd: &Herd, times: usize) -> usize {
     let mut client = herd.client("Riley");
     for number in 1..=times {
         assert_eq!(client.ask("BOOM"), "? BOOM", "the client sees a normal answer");
@@ -16,13 +16,13 @@ fn boom_until_sent_back(herd: &Herd, times: usize) -> usize {
 }
 
 #[test]
-fn a_guest_that_faults_too_often_is_sent_back_and_not_tried_for_ever() {
+fn probation_rolls_back_a_faulty_guest_and_refuses_it_afterwards() {
     let herd = Herd::of_one().with("swap.faults_max=5");
     let mut up = herd.up();
     let mut client = herd.client("Riley");
     herd.swap(Fixture::Trap, &[]).unwrap();
     assert_eq!(client.ask("you"), "trap: you");
-    assert_eq!(boom_until_sent_back(&herd, 20), 5);
+    assert_eq!(boom_until_rolled_back(&herd, 20), 5);
     assert_eq!(client.ask("you"), "? you", "the one before it serves again");
     up.await_log(&["ERROR", "failed its probation", "5 faults within 10 s"]);
     for (arguments, words) in [
@@ -51,7 +51,7 @@ fn a_guest_that_faults_too_often_is_sent_back_and_not_tried_for_ever() {
 }
 
 #[test]
-fn after_its_probation_a_guest_stays_whatever_clients_send() {
+fn probation_over_keeps_a_guest_whatever_clients_send() {
     let herd = Herd::of_one().with("swap.probation_s=0").with("swap.faults_max=2");
     let _up = herd.up();
     herd.swap(Fixture::Trap, &[]).unwrap();
@@ -66,7 +66,7 @@ fn after_its_probation_a_guest_stays_whatever_clients_send() {
 /// Goal: nobody notices. Method: load on every node that checks each answer byte for byte, while a guest that traps on some
 /// lines is swapped in and sent back; the lines that it traps on come from another client.
 #[test]
-fn under_load_a_bad_guest_comes_and_goes_without_a_wrong_answer() {
+fn probation_under_load_rolls_back_without_a_wrong_answer() {
     let herd = Herd::of_five();
     let _up = herd.up();
     let nodes = herd.names().into_iter().map(|name| (name.to_string(), herd.address(name))).collect();

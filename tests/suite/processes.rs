@@ -81,7 +81,7 @@ impl<'a> Processes<'a> {
 }
 
 #[test]
-fn reports_get_around_each_node_that_is_killed_and_to_it_when_it_is_back() {
+fn flood_survives_any_killed_node_and_reaches_it_after_its_restart() {
     let herd = Herd::of_five();
     let mut processes = Processes::of(&herd);
     for node in herd.names() {
@@ -91,7 +91,7 @@ fn reports_get_around_each_node_that_is_killed_and_to_it_when_it_is_back() {
 
 /// Of the ten pairs, three cut the rest in two: there, reports must get to one side only.
 #[test]
-fn reports_reach_exactly_the_nodes_that_are_connected_whichever_two_are_killed() {
+fn flood_reaches_exactly_the_connected_nodes_with_any_two_killed() {
     let herd = Herd::of_five();
     let mut processes = Processes::of(&herd);
     let mut cut = vec![];
@@ -106,7 +106,7 @@ fn reports_reach_exactly_the_nodes_that_are_connected_whichever_two_are_killed()
 }
 
 #[test]
-fn nodes_link_in_whatever_order_they_are_started() {
+fn links_come_up_in_any_start_order() {
     let herd = Herd::of_five();
     let forwards = herd.names();
     let backwards: Vec<&str> = forwards.iter().rev().copied().collect();
@@ -120,7 +120,7 @@ fn nodes_link_in_whatever_order_they_are_started() {
 /// Goal: a peer that stopped costs nobody anything. Method: more reports than the buffers of its connections hold, each
 /// of which has to be answered and to reach everybody else.
 #[test]
-fn a_stopped_peer_holds_up_nobody() {
+fn stopped_peer_delays_no_other_node() {
     let herd = Herd::of_five().with("links.queue_mib_max=64");
     let processes = Processes::of(&herd);
     let others = ["Bernard", "Campbell", "Jaquez", "Riley"];
@@ -142,7 +142,7 @@ fn a_stopped_peer_holds_up_nobody() {
 }
 
 #[test]
-fn a_node_of_another_herd_is_refused() {
+fn link_to_a_node_of_another_herd_is_refused() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _stranger = herd.run_as_member_of("other", "Jaquez");
     let _riley = herd.run("Riley");
@@ -157,7 +157,7 @@ fn a_node_of_another_herd_is_refused() {
 /// Goal: a peer hears what its queue had no room for. Method: a stopped peer, a queue far smaller than what is reported
 /// meanwhile, and digests that are equal in the end.
 #[test]
-fn a_peer_that_was_too_slow_for_its_queue_hears_everything_afterwards() {
+fn repair_delivers_every_report_that_a_full_link_queue_dropped() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]).with("links.queue_mib_max=1");
     let processes = Processes::of(&herd);
     processes.running["Jaquez"].stop();
@@ -193,7 +193,7 @@ fn await_draining(herd: &Herd, riley: &Process) {
 }
 
 #[test]
-fn a_node_that_is_terminated_answers_what_it_was_asked_and_exits_with_0() {
+fn drain_answers_pending_commands_and_exits_with_0() {
     let (herd, mut riley, mut client, at) = waiting();
     riley.terminate();
     await_draining(&herd, &riley);
@@ -206,7 +206,7 @@ fn a_node_that_is_terminated_answers_what_it_was_asked_and_exits_with_0() {
 }
 
 #[test]
-fn a_second_signal_skips_the_wait() {
+fn drain_ends_at_once_on_a_second_signal() {
     let (herd, mut riley, mut client, _) = waiting();
     riley.terminate();
     await_draining(&herd, &riley);

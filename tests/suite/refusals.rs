@@ -29,7 +29,7 @@ fn refused(scratch: &Scratch) -> Vec<(PathBuf, &'static str)> {
 }
 
 #[test]
-fn every_guest_that_cannot_serve_is_among_the_refused() {
+fn refusals_cover_every_guest_that_cannot_serve() {
     let scratch = Scratch::new();
     let refused = refused(&scratch);
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::AtTheSwap)) {
@@ -38,7 +38,7 @@ fn every_guest_that_cannot_serve_is_among_the_refused() {
 }
 
 #[test]
-fn a_guest_that_cannot_serve_is_refused_with_its_stage_and_nothing_changes() {
+fn refusal_names_its_stage_and_changes_nothing() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     let mut session = herd.client("Riley");
@@ -61,7 +61,7 @@ fn a_guest_that_cannot_serve_is_refused_with_its_stage_and_nothing_changes() {
 }
 
 #[test]
-fn a_node_does_not_start_with_a_guest_that_cannot_serve() {
+fn start_fails_with_a_guest_that_cannot_serve() {
     let herd = Herd::of_one();
     for (guest, words) in refused(herd.scratch()) {
         let guest = format!("guest={}", guest.display());
@@ -75,7 +75,7 @@ fn a_node_does_not_start_with_a_guest_that_cannot_serve() {
 }
 
 #[test]
-fn a_guest_gets_the_settings_of_its_table() {
+fn settings_table_reaches_the_guest() {
     let herd = Herd::of_one().with_guest(Fixture::Picky).with("logic.mood=good");
     let _up = herd.up();
     assert_eq!(herd.client("Riley").ask("hello"), "picky: hello");
@@ -84,7 +84,7 @@ fn a_guest_gets_the_settings_of_its_table() {
 }
 
 #[test]
-fn inspect_says_what_the_swap_would_say() {
+fn inspect_gives_the_verdict_of_a_swap() {
     let herd = Herd::of_one();
     for fixture in [Fixture::OtherVersion, Fixture::OtherWorld, Fixture::Greedy] {
         let inspected = herd.herd(&["inspect", &fixture.path().display().to_string()]);

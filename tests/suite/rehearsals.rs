@@ -3,7 +3,7 @@
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd};
 
 #[test]
-fn a_guest_that_cannot_stand_what_clients_sent_lately_is_refused_with_the_line() {
+fn rehearsal_refuses_a_guest_that_faults_on_recent_input_and_quotes_the_line() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -27,7 +27,7 @@ fn a_guest_that_cannot_stand_what_clients_sent_lately_is_refused_with_the_line()
 /// Goal: what was looked up at the time is there in the rehearsal, so that a guest is not refused or accepted for records that
 /// came later. Method: a guest that traps when it finds a record, and a node that looked one up, or did not.
 #[test]
-fn a_rehearsal_sees_the_records_of_its_time() {
+fn rehearsal_uses_the_records_of_the_recorded_call() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -39,7 +39,7 @@ fn a_rehearsal_sees_the_records_of_its_time() {
 }
 
 #[test]
-fn transcripts_that_come_with_a_guest_have_to_hold_before_it_serves() {
+fn rehearsal_runs_the_transcripts_that_come_with_a_guest() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let transcript = herd.scratch().write("greeting.herd", "input \"you\\n\"\n  reply \"hello, you\\n\"\n");

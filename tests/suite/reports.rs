@@ -11,7 +11,7 @@ fn row() -> Herd {
 /// Method: the node in the middle of three has the same bad guest twice, so that nobody rescues it. The digests of all
 /// are compared in the end and that of the two which have it, meanwhile.
 #[test]
-fn a_report_that_no_live_generation_can_stand_is_set_aside_until_one_can() {
+fn quarantine_holds_a_report_that_no_generation_survives_until_one_does() {
     for (fixture, client, faults) in [
         (Fixture::Refuser, "refuse-kiwi", false),
         (Fixture::Refuser, "trap-kiwi", true),
@@ -38,7 +38,7 @@ fn a_report_that_no_live_generation_can_stand_is_set_aside_until_one_can() {
 }
 
 #[test]
-fn what_is_set_aside_is_not_shown_and_what_was_there_before_still_is() {
+fn quarantine_hides_a_report_and_keeps_the_earlier_record_readable() {
     let herd = row();
     let _up = herd.up();
     let first = herd.client("Riley").ask("IAMAT trap-kiwi +34-118 1");
@@ -57,7 +57,7 @@ fn what_is_set_aside_is_not_shown_and_what_was_there_before_still_is() {
 /// Goal: a batch is not lost for one bad report in it. Method: many reports in one packet, so that many travel in one
 /// frame, and one of them that traps.
 #[test]
-fn one_report_that_traps_costs_only_itself_among_many() {
+fn quarantine_takes_only_the_faulting_report_of_a_batch() {
     let herd = row();
     let _up = herd.up();
     herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
@@ -77,7 +77,7 @@ fn one_report_that_traps_costs_only_itself_among_many() {
 }
 
 #[test]
-fn a_report_that_the_active_generation_cannot_stand_is_decided_by_the_previous_one() {
+fn report_fault_is_rescued_by_the_previous_generation() {
     let herd = row();
     let _up = herd.up();
     herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();

@@ -10,7 +10,7 @@ fn served(herd: &Herd) -> Client {
 }
 
 #[test]
-fn sessions_over_the_limit_are_closed_at_once_and_places_become_free() {
+fn session_limit_closes_further_sessions_at_once_until_one_ends() {
     for limit in ["sessions.sessions_max=3", "sessions.sessions_per_address_max=3"] {
         let herd = Herd::of_one().with(limit);
         let _up = herd.up();
@@ -28,7 +28,7 @@ fn sessions_over_the_limit_are_closed_at_once_and_places_become_free() {
 }
 
 #[test]
-fn an_unfinished_line_and_an_idle_client_have_their_time() {
+fn session_timeouts_end_unfinished_lines_and_idle_clients() {
     let herd = Herd::of_one().with("sessions.unfinished_line_s=1").with("sessions.idle_s=2");
     let _up = herd.up();
     let mut unfinished = served(&herd);
@@ -41,7 +41,7 @@ fn an_unfinished_line_and_an_idle_client_have_their_time() {
 
 /// Each packet ends a line and begins the next one, so the rest is never empty and no line takes long.
 #[test]
-fn a_client_whose_packets_do_not_end_with_its_lines_is_served_for_as_long_as_it_sends() {
+fn unfinished_line_timeout_restarts_with_every_new_line() {
     let herd = Herd::of_one().with("sessions.unfinished_line_s=1");
     let _up = herd.up();
     let mut client = served(&herd);
@@ -59,7 +59,7 @@ fn a_client_whose_packets_do_not_end_with_its_lines_is_served_for_as_long_as_it_
 }
 
 #[test]
-fn a_packet_full_of_questions_is_answered() {
+fn pipelined_queries_are_all_answered() {
     let herd = Herd::of_one().with("places.sources=[\"embedded\"]");
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -85,7 +85,7 @@ fn a_packet_full_of_questions_is_answered() {
 /// Goal: what waits behind a fetch counts as waiting. Method: a client that sends without end while its first answer is
 /// held; it must be stopped by back pressure.
 #[test]
-fn replies_behind_a_slow_answer_are_bounded() {
+fn reply_queue_behind_a_slow_answer_is_bounded() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");
     let up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -106,7 +106,7 @@ fn replies_behind_a_slow_answer_are_bounded() {
 }
 
 #[test]
-fn a_client_that_waits_for_places_is_not_idle() {
+fn idle_timeout_spares_a_client_that_waits_for_places() {
     let herd = Herd::of_one().with("sessions.idle_s=1").with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -121,7 +121,7 @@ fn a_client_that_waits_for_places_is_not_idle() {
 }
 
 #[test]
-fn a_line_over_the_limit_is_answered_with_its_beginning_and_ends_its_session_only() {
+fn overlong_line_is_answered_with_its_beginning_and_ends_only_its_session() {
     let herd = Herd::of_one().with("sessions.line_bytes_max=1000");
     let _up = herd.up();
     let mut other = served(&herd);
@@ -134,7 +134,7 @@ fn a_line_over_the_limit_is_answered_with_its_beginning_and_ends_its_session_onl
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_up_nobody_and_loses_nothing() {
+fn slow_reader_delays_no_other_client_and_loses_nothing() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut lazy = herd.client("Riley");
@@ -156,7 +156,7 @@ fn a_client_that_does_not_read_holds_up_nobody_and_loses_nothing() {
 }
 
 #[test]
-fn replies_come_in_order_while_places_are_slow_and_other_sessions_go_on() {
+fn reply_order_holds_while_places_are_slow_and_other_sessions_go_on() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -175,7 +175,7 @@ fn replies_come_in_order_while_places_are_slow_and_other_sessions_go_on() {
 }
 
 #[test]
-fn a_client_that_leaves_while_places_are_fetched_leaves_nothing_behind() {
+fn disconnect_during_a_fetch_leaves_no_session_behind() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -190,7 +190,7 @@ fn a_client_that_leaves_while_places_are_fetched_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_traffic_log_has_every_line_and_no_secret() {
+fn traffic_log_has_every_line_and_no_secret() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let pattern = log_path(&herd, "{node}");
     let herd = herd.with(&format!("traffic_log={}", pattern.display()));

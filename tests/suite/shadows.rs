@@ -49,7 +49,7 @@ fn audited(herd: &Herd) -> Vec<String> {
 /// Goal: a change of a format is found, named and counted, and seen by nobody. Method: a guest that writes the skew with
 /// six decimals shadows under single lines, lines in one packet and checked load; then its report says which field it is.
 #[test]
-fn a_changed_format_is_found_with_command_effect_and_field_and_no_client_sees_it() {
+fn shadow_reports_a_changed_format_by_command_effect_and_field() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     shadow(&herd, Fixture::Rounder);
@@ -97,7 +97,7 @@ fn a_changed_format_is_found_with_command_effect_and_field_and_no_client_sees_it
 }
 
 #[test]
-fn a_guest_that_only_does_more_differs_in_that_and_one_that_does_the_same_in_nothing() {
+fn shadow_reports_extra_effects_and_nothing_for_an_equal_guest() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     shadow(&herd, herd_tests::WATCH);
@@ -125,7 +125,7 @@ fn a_guest_that_only_does_more_differs_in_that_and_one_that_does_the_same_in_not
 }
 
 #[test]
-fn a_share_that_makes_no_sense_is_a_clear_error() {
+fn shadow_share_out_of_range_is_a_clear_error() {
     let herd = Herd::of_one();
     let _up = herd.up();
     for share in ["0%", "101%", "abc", ""] {
@@ -137,7 +137,7 @@ fn a_share_that_makes_no_sense_is_a_clear_error() {
 }
 
 #[test]
-fn a_candidate_that_faults_hurts_nobody_and_ends_its_shadow() {
+fn shadow_faults_affect_no_client_and_end_the_shadow() {
     let herd = Herd::of_one().with_guest(HELLO);
     let up = herd.up();
     shadow(&herd, Fixture::Trap);
@@ -168,7 +168,7 @@ fn a_candidate_that_faults_hurts_nobody_and_ends_its_shadow() {
 }
 
 #[test]
-fn a_shadow_ends_when_it_is_stopped_and_when_the_logic_is_swapped() {
+fn shadow_ends_on_stop_swap_and_rollback() {
     let herd = Herd::of_one();
     let mut up = herd.up();
     let said = |arguments: &[&str]| {

@@ -4,7 +4,7 @@ use herd_tests::load::Load;
 use herd_tests::{Behaviour, DEFAULT_GUEST, HELLO, Herd, WATCH, eventually};
 
 #[test]
-fn a_session_stays_through_a_swap_and_a_rollback_and_knows_the_new_logic_at_once() {
+fn swap_and_rollback_keep_sessions_and_take_effect_at_once() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -19,7 +19,7 @@ fn a_session_stays_through_a_swap_and_a_rollback_and_knows_the_new_logic_at_once
 }
 
 #[test]
-fn the_guest_inside_the_binary_can_be_swapped_to_without_a_file() {
+fn swap_to_the_built_in_guest_needs_no_file() {
     let herd = Herd::of_one().with_guest(HELLO);
     let _up = herd.up();
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");
@@ -30,7 +30,7 @@ fn the_guest_inside_the_binary_can_be_swapped_to_without_a_file() {
 }
 
 #[test]
-fn half_a_line_sent_before_a_swap_is_decided_by_the_new_logic() {
+fn swap_leaves_an_unfinished_line_to_the_new_logic() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -41,7 +41,7 @@ fn half_a_line_sent_before_a_swap_is_decided_by_the_new_logic() {
 }
 
 #[test]
-fn a_fetch_in_flight_is_answered_by_the_generation_that_asked() {
+fn fetch_in_flight_is_answered_by_the_generation_that_requested_it() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -58,7 +58,7 @@ fn a_fetch_in_flight_is_answered_by_the_generation_that_asked() {
 }
 
 #[test]
-fn a_fetch_whose_generation_is_gone_is_answered_with_what_it_left() {
+fn fetch_of_a_retired_generation_gets_its_fallback_reply() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -76,7 +76,7 @@ fn a_fetch_whose_generation_is_gone_is_answered_with_what_it_left() {
 }
 
 #[test]
-fn a_watcher_is_told_of_every_new_location_wherever_it_was_reported() {
+fn subscription_delivers_every_new_location_from_any_node() {
     let herd = Herd::of_five();
     let _up = herd.up();
     herd.swap(WATCH, &[]).unwrap();
@@ -98,7 +98,7 @@ fn a_watcher_is_told_of_every_new_location_wherever_it_was_reported() {
 }
 
 #[test]
-fn swaps_and_rollbacks_under_load_lose_and_double_nothing() {
+fn swap_and_rollback_under_load_lose_and_duplicate_no_reply() {
     let herd = Herd::of_five();
     herd.places().behave(Behaviour::Slow(std::time::Duration::from_millis(100)));
     let _up = herd.up();

@@ -16,7 +16,7 @@ use herd_tests::{Client, Herd};
 /// Goal: no state hides in the guest, and the component decides as the native logic does. Method: what happened has to be
 /// the same to the byte in all three places, and to be what the authors expect.
 #[test]
-fn every_transcript_comes_to_the_same_natively_and_in_warm_and_fresh_components() {
+fn transcripts_agree_in_native_logic_and_in_warm_and_fresh_components() {
     let engine = Engine::new(Limits::default()).unwrap();
     let mut failures = vec![];
     for transcript in transcripts() {
@@ -44,7 +44,7 @@ fn every_transcript_comes_to_the_same_natively_and_in_warm_and_fresh_components(
 /// back compared, but for the time of receipt. Every transcript is replayed at the same node, so that its sessions see what
 /// others left there.
 #[test]
-fn every_transcript_that_a_client_can_play_holds_over_tcp() {
+fn transcripts_that_a_client_can_play_hold_over_tcp() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut replayed = 0;

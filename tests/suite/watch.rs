@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 
 #[test]
-fn a_herd_serves_what_is_in_the_file_as_soon_as_it_changes() {
+fn watch_serves_the_file_as_soon_as_it_changes() {
     let herd = Herd::of_five();
     let file = herd.scratch().path("guest.wasm");
     let mut up = herd.up_watching(&file);
@@ -25,7 +25,7 @@ fn a_herd_serves_what_is_in_the_file_as_soon_as_it_changes() {
 }
 
 #[test]
-fn what_cannot_serve_is_said_once_and_the_old_logic_goes_on() {
+fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
     let herd = Herd::of_five();
     let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
     let mut up = herd.up_watching(&file);
@@ -66,7 +66,7 @@ fn what_cannot_serve_is_said_once_and_the_old_logic_goes_on() {
 }
 
 #[test]
-fn a_file_that_is_only_touched_swaps_nothing() {
+fn watch_ignores_a_rewrite_with_equal_content() {
     let herd = Herd::of_one();
     let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
     let mut up = herd.up_watching(&file);
@@ -82,7 +82,7 @@ fn a_file_that_is_only_touched_swaps_nothing() {
 }
 
 #[test]
-fn a_herd_follows_a_file_from_outside_for_as_long_as_somebody_watches() {
+fn watch_from_another_process_swaps_the_herd_until_it_ends() {
     let herd = Herd::of_five();
     let file = herd.scratch().path("guest.wasm");
     let _up = herd.up();

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skew_has_a_sign_and_nine_decimals() {
+    fn skew_has_a_sign_and_nine_decimals() {
         let skew = |text: &str| found(r#""AT {skew} x""#, &format!("AT {text} x")).and_then(|found| found.skew);
         assert_eq!(skew("+0.500000000"), Some(0.5));
         assert_eq!(skew("-1000.000000001"), Some(-1000.000000001));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_stretches_and_shrinks() {
+    fn any_matches_the_longest_and_the_empty_text() {
         assert!(found(r#""a{any}b{any}.""#, "abb a.b..").is_some());
         assert!(found(r#""{any}""#, "").is_some());
         assert!(found(r#""a{any}b""#, "a").is_none());

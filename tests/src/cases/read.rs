@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_has_a_reason_and_a_line() {
+    fn reading_gives_a_case_its_reason_and_line() {
         let text = "# The file.\n\nherd riley\n\n# It\n# is so.\ncase a {b} \"c\n  up Riley\n  ask Riley \"a\"\n    reply \"b\"\n      \"c\"\n";
         let cases = cases("test", text).unwrap();
         let [case] = &*cases else { panic!("{cases:?}") };
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn reading_reports_errors_with_their_line() {
         assert_eq!(wrong(""), "4: a case without a step");
         assert_eq!(wrong("  ask Riley \"a\""), "5: no reply is expected");
         assert_eq!(wrong("  wait 5 ms\n    reply \"a\""), "5: this has no reply");

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_string_is_said() {
+    fn strings_with_errors_are_refused_with_the_reason() {
         assert_eq!(words(r#"ask "a"#).unwrap_err(), "a string does not end");
         assert_eq!(words(r#"ask "\q""#).unwrap_err(), r"there is no escape `\q`");
         assert_eq!(words(r#"ask "\xfg""#).unwrap_err(), r"`\xfg` is no byte");
