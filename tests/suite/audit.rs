@@ -1,4 +1,4 @@
-//! The audit log of a herd: what it says of swaps, and that it cannot be changed quietly.
+//! Audit log: entries for every stage of a swap, detection of edited or shortened logs, and write failures.
 
 use std::fs;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ fn audit_records_every_stage_of_a_swap_with_operator_and_outcome() {
     up.terminate();
     up.wait();
     let shown = herd.herd(&["audit"]);
-    assert_eq!(shown.status.code(), Some(0), "nodes need not run");
+    assert_eq!(shown.status.code(), Some(0), "`herd audit` works without running nodes");
     let shown = stdout(&shown);
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].starts_with("when ") && lines[1].contains("active"), "{shown}");
@@ -122,7 +122,7 @@ fn audit_write_failure_does_not_stop_a_swap_and_is_counted() {
     let directory = herd.scratch().path("herd").join("audit");
     herd.await_status("Riley", "the entry of the start", |status| status["audit"]["last"] == 1);
     fs::remove_dir_all(&directory).unwrap();
-    fs::write(&directory, "nobody can write into this").unwrap();
+    fs::write(&directory, "a file in the place of the directory").unwrap();
     herd.swap(HELLO, &[]).unwrap();
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");
     assert!(herd.herd(&["rollback"]).status.success());
@@ -142,7 +142,7 @@ fn audit_entries_of_a_swap_wait_while_another_process_holds_the_lock() {
     let audit = herd.status("Riley")["audit"].clone();
     assert!(audit["lost"] == 0 && audit["waiting"].as_u64().unwrap() > 0, "{audit}");
     drop(lock);
-    herd.await_status("Riley", "the entries on the disk", |status| status["audit"]["waiting"] == 0);
+    herd.await_status("Riley", "all entries written", |status| status["audit"]["waiting"] == 0);
     let verified = herd.herd(&["audit", "--verify-only"]);
     assert!(
         verified.status.success() && stdout(&verified).contains(" entries, intact; head "),
@@ -151,7 +151,7 @@ fn audit_entries_of_a_swap_wait_while_another_process_holds_the_lock() {
     );
 }
 
-/// What `herd audit --json` has of a node.
+/// The entries of a node in `herd audit --json`. Fails if the log is not intact.
 fn entries(herd: &Herd, node: &str) -> Vec<Value> {
     let audited: Value = serde_json::from_str(&stdout(&herd.herd(&["audit", "--json"]))).unwrap();
     assert_eq!(audited[node]["problem"], Value::Null);

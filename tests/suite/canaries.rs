@@ -1,4 +1,4 @@
-//! A canary: a candidate that decides for a share of the sessions.
+//! Canaries: a candidate that decides for a sticky share of the sessions, and how it is widened, promoted, cancelled or ended.
 
 use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 use serde_json::Value;
@@ -13,7 +13,7 @@ fn canary_share_is_sticky_and_can_be_widened_and_cancelled() {
     herd.swap_with(HELLO, &["--canary", "20%"]).unwrap();
     let few = heard();
     assert!((3..=24).contains(&of_canary(&few)), "{few:?}");
-    assert_eq!(heard(), few, "the same ones again");
+    assert_eq!(heard(), few, "the same sessions again");
     let canary = canary(&herd);
     assert_eq!((&canary["share_percent"], &canary["candidate"]["name"]), (&20.into(), &"hello".into()));
     assert_eq!(canary["decided"], 2 * of_canary(&few));
@@ -21,7 +21,7 @@ fn canary_share_is_sticky_and_can_be_widened_and_cancelled() {
     said(&herd, &["canary", "widen", "60%"], "Riley: generation 2 (");
     let more = heard();
     assert!(of_canary(&more) > of_canary(&few), "{more:?}");
-    assert!(few.iter().zip(&more).all(|(few, more)| more >= few), "who had it keeps it");
+    assert!(few.iter().zip(&more).all(|(few, more)| more >= few), "a session of the canary stays with it");
     let report = said(&herd, &["canary", "report"], "node ");
     assert!(report.contains("60 %"), "{report}");
 
@@ -93,7 +93,10 @@ fn candidate_is_unique_and_a_swap_to_another_guest_ends_it() {
         assert!(said.contains("is already the canary; herd canary cancel ends it"), "{said}");
     }
     herd.swap_with(Fixture::Greedy, &[]).unwrap_err();
-    assert!(herd.status("Riley")["generations"]["canary"].is_null(), "a swap of another guest began");
+    assert!(
+        herd.status("Riley")["generations"]["canary"].is_null(),
+        "a swap to another guest ends the canary, even one that is refused"
+    );
     herd.swap_with(WATCH, &["--shadow", "50%"]).unwrap();
     let said = herd.swap_with(HELLO, &["--canary", "5%"]).unwrap_err();
     assert!(said.contains("is already the shadow; herd shadow stop ends it"), "{said}");
@@ -114,7 +117,7 @@ fn canary_that_one_node_refuses_starts_on_none() {
     let said = herd.swap_with(HELLO, &["--canary", "50%"]).unwrap_err();
     assert!(said.contains("Jaquez: another guest (") && !said.contains("Riley"), "{said}");
     assert!(herd.status("Riley")["generations"]["canary"].is_null());
-    assert_eq!(canary_of(&herd, "Jaquez")["share_percent"], 5, "and what was there stays");
+    assert_eq!(canary_of(&herd, "Jaquez")["share_percent"], 5, "the existing canary stays");
 }
 
 #[test]
@@ -136,6 +139,7 @@ fn canary_whose_records_other_generations_cannot_read_is_refused() {
     }
 }
 
+/// Number of answers given by `hello`.
 fn of_canary(heard: &[bool]) -> usize {
     heard.iter().filter(|hello| **hello).count()
 }
@@ -148,7 +152,7 @@ fn canary_of(herd: &Herd, node: &str) -> Value {
     herd.status(node)["generations"]["canary"].clone()
 }
 
-/// What a command prints, which begins like this.
+/// Runs a command that must succeed and print this beginning; returns its output.
 fn said(herd: &Herd, arguments: &[&str], beginning: &str) -> String {
     let output = herd.herd(arguments);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! Runs the cases of `tests/cases`: a test per topic, each with a herd of its own.
+//! Protocol cases of `tests/cases`: one test per topic, each with its own herd.
 
 use herd_tests::cases::{self, Stage};
 
@@ -30,7 +30,7 @@ topics! {
     white_space: "white-space",
 }
 
-/// Runs all of a topic, also behind one that fails.
+/// Runs all cases of a topic and reports every failure, not only the first.
 fn run(topic: &str) {
     let cases = cases::of(topic);
     assert!(!cases.is_empty(), "{topic} has no cases");
@@ -42,7 +42,7 @@ fn run(topic: &str) {
             eprintln!("{}: {}\n{what}\nbecause: {}\n", case.place(), case.name, case.why);
         }
     }
-    // Nothing that runs is to blame any more, so its logs need not be shown.
+    // A process that is dropped during a panic prints its log. The failures are already printed, so drop the processes first.
     stage.clear();
     assert_eq!(failed, 0, "of {} cases of {topic}", cases.len());
 }

@@ -1,4 +1,4 @@
-//! What the active generation faults on is kept: as little of it as there can be, as a transcript.
+//! Saved cases: inputs on which the active generation faulted, minimized and written as transcripts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, eventually};
 
-/// The cases that a node has kept, by name.
+/// Paths of the cases that a node has saved, sorted by name.
 fn cases(herd: &Herd, node: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory(herd, node)).into_iter().flatten();
     let mut cases: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -19,7 +19,7 @@ fn directory(herd: &Herd, node: &str) -> PathBuf {
     herd.scratch().path("herd").join("cases").join(node)
 }
 
-/// Waits for the one case of a kind that a node has, and gives its text too.
+/// Waits until a node has exactly one case of a kind; returns its path and text.
 #[track_caller]
 fn the_case(herd: &Herd, node: &str, kind: &str) -> (PathBuf, String) {
     let of_kind = |path: &PathBuf| path.to_string_lossy().contains(&format!("-{kind}-"));
@@ -31,13 +31,13 @@ fn the_case(herd: &Herd, node: &str, kind: &str) -> (PathBuf, String) {
     (path, text)
 }
 
-/// What `herd test` says of a case with a guest, and whether all is well.
+/// Runs `herd test` on a case. Returns whether it passed, and its output.
 fn test(herd: &Herd, guest: impl AsRef<Path>, case: &Path) -> (bool, String) {
     let tested = herd.herd(&["test", &guest.as_ref().to_string_lossy(), &case.to_string_lossy()]);
     (tested.status.success(), String::from_utf8_lossy(&tested.stdout).into_owned())
 }
 
-/// The bad guest differs, with the words of its fault, and the default one does what is expected.
+/// Checks that the bad guest fails the case with these words of its fault and that the default guest passes it.
 #[track_caller]
 fn assert_tells_bad_from_good(herd: &Herd, bad: Fixture, case: &Path, words: &str) {
     let (passed, said) = test(herd, bad, case);
@@ -46,8 +46,9 @@ fn assert_tells_bad_from_good(herd: &Herd, bad: Fixture, case: &Path, words: &st
     assert!(passed, "{said}");
 }
 
-/// Goal: of a long packet the one line is kept that matters, and of that as much as matters; once, however often it comes.
-/// Method: a guest that panics on a word; another kind of fault at the end, which is worked on after all others.
+/// Goal: a case holds only the part of the input that is needed for the fault, and repeated faults make no further case.
+/// Method: a packet of many lines to a guest that panics on a word, then the same fault a hundred times, then another kind of
+/// fault. Faults are processed in order, so once the last has its case all earlier ones are done.
 #[test]
 fn saved_case_is_minimized_to_the_input_that_still_faults() {
     let herd = Herd::of_one().with("swap.probation_s=0");
@@ -75,7 +76,7 @@ fn saved_case_is_minimized_to_the_input_that_still_faults() {
     assert!(text.contains("\nset places.sources = google-legacy\n") && !text.contains("NOTE"), "{text}");
     assert_tells_bad_from_good(&herd, Fixture::Trap, &path, "the bottom fell out");
     let mode = fs::metadata(directory(&herd, "Riley")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700, "what clients sent is for nobody else");
+    assert_eq!(mode & 0o777, 0o700, "cases hold client input, so only their owner may read them");
     let line = up.await_log(&["INFO", "case saved", &*path.to_string_lossy()]);
     assert!(!line.contains("BOOM"), "{line}");
     let audit = herd.herd(&["audit"]);
@@ -94,7 +95,7 @@ fn saved_case_is_minimized_to_the_input_that_still_faults() {
     assert_eq!(herd.status("Riley")["cases_saved"], 2);
 }
 
-/// Goal: a case stands for itself. Method: a guest that panics only on what it looks up, which the one before it does not.
+/// Goal: a case is self-contained. Method: a guest that panics only on a record that it looks up, after one that does not.
 #[test]
 fn saved_case_includes_the_record_that_its_fault_depends_on() {
     let herd = Herd::of_one();
@@ -144,7 +145,7 @@ fn saved_case_reproduces_every_kind_of_fault() {
         (Fixture::Hog, "memory", "BOOM and more", "BOOM", "passed its memory cap"),
         (Fixture::Recursion, "recursion", "BOOM and more", "BOOM", "recursed too deeply"),
         (Fixture::Sleeper, "slept", "BOOM and more", "BOOM", "slept"),
-        // It lies about exactly this line.
+        // This guest picks its fault by the whole line, so minimizing must keep all of it.
         (Fixture::Liar, "senseless", "BOOM no-key", "BOOM no-key", "has a key of 0 bytes"),
     ] {
         herd.swap(DEFAULT_GUEST, &[]).unwrap();

@@ -1,4 +1,4 @@
-//! Records that were written in another form than their reader's.
+//! Record forms: reading records that another generation wrote in another form, in swaps, rollbacks and mixed herds.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Effect, Moment, Report, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, WATCH, eventually};
 
-/// The `AT` line that a node answers about a client, or what it says instead.
+/// First line of a node's answer to a `WHATSAT` about a client: its `AT` line, or the copy of the command if it is unknown.
 fn located(herd: &Herd, node: &str, client: &str) -> String {
     herd.client(node).ask_places(&format!("WHATSAT {client} 1 1")).0
 }
 
-/// Reports a client, and says what the node answered.
+/// Reports a client's location and returns the `AT` line.
 fn report(herd: &Herd, node: &str, client: &str) -> String {
     let told = herd.client(node).ask(&format!("IAMAT {client} +34.068930-118.445127 1520023934.918963997"));
     assert!(told.starts_with(&format!("AT {node} ")), "{told}");
@@ -23,7 +23,7 @@ fn unconvertible(herd: &Herd, node: &str) -> u64 {
     herd.status(node)["generations"]["unconvertible"].as_u64().unwrap()
 }
 
-/// What a node says to a guest that it refuses.
+/// Swaps to a guest that must be refused without any change; returns the error text.
 #[track_caller]
 fn refused(herd: &Herd, guest: impl AsRef<std::path::Path>, arguments: &[&str]) -> String {
     let before = herd.status("Riley")["generations"].clone();
@@ -70,8 +70,8 @@ fn form_rollback_keeps_records_of_the_new_form_readable() {
     assert_eq!(unconvertible(&herd, "Riley"), 0);
 }
 
-/// Goal: nobody can tell how far a roll has come. Method: of five nodes two have the new guest, two went back, and one still
-/// has it beside the old one; clients report at every node, before and after, and are asked for at every node.
+/// Goal: clients cannot observe how far a rollout has come. Method: of five nodes two serve the new guest, two have rolled back
+/// and one runs it as a shadow; clients report at every node before and during the rollout and are looked up at every node.
 #[test]
 fn form_rollout_halfway_answers_correctly_on_every_node_and_converges() {
     let herd = Herd::of_five();
@@ -85,7 +85,7 @@ fn form_rollout_halfway_answers_correctly_on_every_node_and_converges() {
         }
     };
     report_everywhere("before");
-    // Where the old guest serves, it is the new one that converts for it, so that has to be there.
+    // The old guest does not know the new form. Its nodes convert with the new guest, so that one must be live there too.
     herd.swap_with(Fixture::SecondForm, &["--shadow", "1%", "--node", "Campbell"]).unwrap();
     herd.swap(Fixture::SecondForm, &["Riley", "Bernard", "Jaquez", "Juzang"]).unwrap();
     for node in ["Jaquez", "Juzang"] {
@@ -105,8 +105,8 @@ fn form_rollout_halfway_answers_correctly_on_every_node_and_converges() {
     }
 }
 
-/// Goal: older logic in the middle of a herd stops no flood of what it cannot read. Method: three nodes in a row, of which
-/// only the outer ones have the new guest; the one between has never heard of its form.
+/// Goal: a node with older logic forwards reports that it cannot read. Method: three nodes in a row; only the outer ones have
+/// the new guest, and the one in the middle does not know its form.
 #[test]
 fn unconvertible_report_is_kept_and_forwarded() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Bernard"]), ("Bernard", &[])]);
@@ -117,14 +117,14 @@ fn unconvertible_report_is_kept_and_forwarded() {
     assert_eq!(located(&herd, "Bernard", "kiwi"), told);
     await_equal_records(&herd);
     let counted = unconvertible(&herd, "Jaquez");
-    assert!(counted >= 1, "the report was not shown");
-    assert_eq!(located(&herd, "Jaquez", "kiwi"), "? WHATSAT kiwi 1 1", "as if it were unknown");
-    assert!(unconvertible(&herd, "Jaquez") > counted, "nor was the record");
+    assert!(counted >= 1, "the report was withheld from the guest");
+    assert_eq!(located(&herd, "Jaquez", "kiwi"), "? WHATSAT kiwi 1 1", "an unconvertible record reads as unknown");
+    assert!(unconvertible(&herd, "Jaquez") > counted, "the record was withheld too");
     up.await_log(&["WARN", "no generation of this node can convert its form"]);
     assert_eq!(herd.status("Jaquez")["records"]["quarantined"], 0);
     assert_eq!(unconvertible(&herd, "Bernard"), 0);
     herd.swap(Fixture::SecondForm, &["Jaquez"]).unwrap();
-    assert_eq!(located(&herd, "Jaquez", "kiwi"), told, "it was there all the time");
+    assert_eq!(located(&herd, "Jaquez", "kiwi"), told, "the record was kept all along");
     let at_jaquez = report(&herd, "Jaquez", "emu");
     herd.await_known("emu", &["Riley", "Bernard"]);
     assert_eq!(located(&herd, "Riley", "emu"), at_jaquez);
@@ -226,8 +226,8 @@ fn reversible_swap_and_shadow_require_a_downgrade() {
     herd.swap_with(Fixture::NoWayBack, &["--reversible"]).unwrap();
 }
 
-/// Goal: the probe is not all. Method: a guest whose `downgrade` knows the form, but not what it would have written for one
-/// of the clients of this node.
+/// Goal: the check covers real records, not only the probe of the form. Method: a guest whose `downgrade` accepts the form but
+/// fails on the record that it would have written for one of this node's clients.
 #[test]
 fn reversible_swap_rehearses_the_downgrade_of_its_own_records() {
     let herd = Herd::of_one();
@@ -240,8 +240,8 @@ fn reversible_swap_rehearses_the_downgrade_of_its_own_records() {
     herd.swap(Fixture::SecondForm, &[]).unwrap();
 }
 
-/// Goal: a change of the form alone is no difference. Method: the same decisions in another form shadow, over records that
-/// were written and looked up in the first.
+/// Goal: a change of form alone is no difference. Method: a shadow that decides the same but writes another form, over records
+/// that were written and looked up in the first form.
 #[test]
 fn shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
     let herd = Herd::of_one();
@@ -252,7 +252,7 @@ fn shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
         report(&herd, "Riley", &format!("emu-{number}"));
     }
     located(&herd, "Riley", "kiwi");
-    let status = herd.await_status("Riley", "a shadow that has seen enough", |status| {
+    let status = herd.await_status("Riley", "enough compared calls", |status| {
         status["generations"]["shadow"]["compared"].as_u64() >= Some(21)
     });
     let shadow = &status["generations"]["shadow"];
@@ -260,7 +260,8 @@ fn shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
     assert_eq!(unconvertible(&herd, "Riley"), 0);
 }
 
-/// Goal: what a guest says of a report counts for that one. Method: a batch in which some are left out, without a node.
+/// Goal: a refusal applies to the report that the guest meant, although the host withheld others of the batch. Method: the
+/// component alone, and a batch with reports that it cannot convert.
 #[test]
 fn refusal_names_the_right_report_when_unconvertible_ones_are_left_out() {
     let engine = Engine::new(Limits::default()).unwrap();
@@ -280,8 +281,8 @@ fn refusal_names_the_right_report_when_unconvertible_ones_are_left_out() {
         let decision = decider.reports(Moment::default(), reports).unwrap();
         decision.effects.iter().collect::<Vec<_>>()
     };
-    assert_eq!(refused(&reports), [Effect::Refuse(4), Effect::Refuse(5)], "those about another client");
-    assert_eq!(refused(&reports[..1]), [], "nobody is asked");
+    assert_eq!(refused(&reports), [Effect::Refuse(4), Effect::Refuse(5)], "the reports about another client");
+    assert_eq!(refused(&reports[..1]), [], "the guest is not called");
 }
 
 #[test]
