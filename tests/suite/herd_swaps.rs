@@ -1,4 +1,5 @@
-//! Swaps of the whole herd, with a process for each node: refused by one, asked for by two, cut short, missed, and remembered.
+//! Herd-wide swaps with one process per node: refusal by one node, two coordinators at once, death of the coordinator, absent
+//! nodes, partitions, restarts, and rollbacks that spread.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ fn herd_swap_reaches_a_restarted_node_through_a_peer() {
     assert_eq!(swapped["nodes"]["Campbell"], "absent", "{swapped}");
     assert_eq!(swapped["nodes"]["Bernard"]["serving"]["name"], "hello", "{swapped}");
     let kept = herd.scratch().path("herd").join("generations").join("Campbell");
-    assert!(!kept.exists(), "it has no bytes of its own");
+    assert!(!kept.exists(), "the node has no copy of the guest yet");
     nodes.insert("Campbell", herd.run("Campbell"));
     herd.await_serving(&herd.serving("Riley"), &["Campbell"]);
     assert_eq!(herd.client("Campbell").ask("you"), "hello, you");
@@ -37,13 +38,13 @@ fn herd_swap_that_one_node_refuses_is_served_by_none() {
     for node in ["Riley", "Jaquez", "Juzang"] {
         assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
         assert_eq!(herd.status(node)["herd"]["swap"], Value::Null);
-        herd.await_status(node, "nothing under way", |status| status["herd"]["engaged"].is_null());
+        herd.await_status(node, "no swap in progress", |status| status["herd"]["engaged"].is_null());
     }
     let audit = herd.herd(&["audit", "--node", "Riley"]);
     let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
     assert!(audit.contains("aborted") && audit.contains("Juzang refused: not checked: setting `mood`"), "{audit}");
     herd.swap(Fixture::Trap, &[]).unwrap();
-    assert_eq!(herd.client("Juzang").ask("you"), "trap: you", "and the next swap finds nothing in its way");
+    assert_eq!(herd.client("Juzang").ask("you"), "trap: you", "the next swap is not blocked");
     drop((good, bad));
 }
 
@@ -64,7 +65,7 @@ fn herd_swap_that_loses_to_a_concurrent_one_names_the_winner() {
         won.sort_by_key(|won| won["swap"].as_u64());
         let last = won.last().expect("one of them swaps the herd");
         let (digest, number) = (last["digest"].as_str().unwrap()[..8].to_string(), last["swap"].as_u64().unwrap());
-        // Both have, one after the other, if the first was through before the second was asked for.
+        // Both succeed, one after the other, if the first committed before the second was proposed.
         assert_eq!(number, before + won.len() as u64, "{won:?}");
         before = number;
         overlapped += lost.len();
@@ -79,36 +80,38 @@ fn herd_swap_that_loses_to_a_concurrent_one_names_the_winner() {
     assert!(overlapped > 0, "no two swaps were asked for at the same time");
 }
 
-/// Method: a stopped node holds up the vote, so the node that was asked can be killed when the others are ready. If it had
-/// voted before it was stopped, the swap was done before the node that was asked died, and that was no try.
+/// Goal: a coordinator that dies between prepare and commit changes nothing, and its proposal expires. Method: a stopped
+/// participant delays the vote, so the coordinator can be killed once another participant has prepared. If the stopped node had
+/// already voted, the swap commits before the kill; that attempt proves nothing and is repeated.
 #[test]
 fn coordinator_death_before_commit_changes_nothing_and_the_proposal_expires() {
     assert!((0..10).any(|_| coordinator_dies_before_commit()), "the vote was never held up");
 }
 
-/// Whether the node that was asked died before it could commit; then what is to come of it did.
+/// Makes one attempt. Returns false if the coordinator committed before it was killed; otherwise checks the outcome and returns
+/// true.
 fn coordinator_dies_before_commit() -> bool {
     let herd = Herd::of_five().with("swap.candidate_s=2");
     let mut nodes = start(&herd);
-    // Stopped after the call and before its vote is there: it takes no part in anything more.
-    let asked = thread::scope(|scope| {
-        let asking = scope.spawn(|| herd.swap_at("Riley", HELLO));
-        herd.await_status("Campbell", "takes part", |status| !status["herd"]["engaged"].is_null());
+    // Campbell is stopped after it joined and before its vote arrives, so the coordinator cannot commit.
+    let outcome = thread::scope(|scope| {
+        let coordinator = scope.spawn(|| herd.swap_at("Riley", HELLO));
+        herd.await_status("Campbell", "a proposal", |status| !status["herd"]["engaged"].is_null());
         nodes["Campbell"].stop();
         let audit = herd.scratch().path("herd").join("audit").join("Bernard.000000001.jsonl");
-        eventually("Bernard is ready", || match std::fs::read_to_string(&audit) {
+        eventually("Bernard has prepared", || match std::fs::read_to_string(&audit) {
             Ok(text) if text.contains("\"prepared\"") => Ok(()),
             other => Err(format!("{other:?}")),
         });
         nodes.remove("Riley").unwrap().kill();
-        asking.join().unwrap()
+        coordinator.join().unwrap()
     });
     nodes["Campbell"].go_on();
-    if asked.is_ok() {
+    if outcome.is_ok() {
         return false;
     }
     for node in ["Bernard", "Campbell", "Jaquez", "Juzang"] {
-        herd.await_status(node, "nothing under way", |status| status["herd"]["engaged"].is_null());
+        herd.await_status(node, "no swap in progress", |status| status["herd"]["engaged"].is_null());
         assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
     }
     nodes.insert("Riley", herd.run("Riley"));
@@ -133,7 +136,11 @@ fn herd_swaps_in_two_partitions_converge_when_they_rejoin() {
     let right = herd.serving("Jaquez");
     let _riley = herd.run("Riley");
     herd.await_serving(left.as_str().max(&right), &["Riley", "Jaquez"]);
-    assert_eq!(herd.status("Riley")["herd"]["swap"]["number"], 1, "of two first swaps the greater digest wins");
+    assert_eq!(
+        herd.status("Riley")["herd"]["swap"]["number"],
+        1,
+        "of two swaps with the same number the greater digest wins"
+    );
 }
 
 #[test]
@@ -154,8 +161,8 @@ fn restart_restores_the_active_and_the_previous_generation() {
     up.kill();
     let up = herd.up();
     for node in herd.names() {
-        // One that had not written it down hears it from the one that was asked, which had.
-        herd.await_status(node, "the guest before", |status| status["generations"]["active"]["name"] == "watch");
+        // A participant that was killed before it stored the rollback learns of it from the coordinator, which had stored it.
+        herd.await_status(node, "the previous guest", |status| status["generations"]["active"]["name"] == "watch");
         assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}, after it was killed");
     }
     up.await_log(&["serves what it swapped to, and not the guest of its configuration"]);
@@ -169,19 +176,19 @@ fn rollback_of_a_node_survives_restart_and_half_of_the_nodes_roll_back_the_herd(
     let trap = herd.serving("Riley");
     let boom = |node: &str| (0..2).for_each(|_| assert_eq!(herd.client(node).ask("BOOM"), "? BOOM"));
     boom("Riley");
-    herd.await_status("Juzang", "who went back", |status| status["herd"]["back"]["Riley"].is_string());
+    herd.await_status("Juzang", "the rollback of Riley", |status| status["herd"]["back"]["Riley"].is_string());
     nodes.get_mut("Riley").unwrap().kill();
     nodes.insert("Riley", herd.run("Riley"));
     herd.await_linked(&["Jaquez", "Juzang", "Riley"]);
-    herd.await_status("Riley", "its way back", |status| status["herd"]["back"]["Riley"].is_string());
+    herd.await_status("Riley", "its rollback", |status| status["herd"]["back"]["Riley"].is_string());
     assert_eq!(herd.client("Riley").ask("you"), "? you", "also after a restart");
     assert_eq!((herd.serving("Jaquez"), herd.serving("Juzang")), (trap.clone(), trap.clone()));
     let shown = String::from_utf8_lossy(&herd.herd(&["status"]).stdout).into_owned();
     assert!(shown.contains("swap fault: Riley rolled back swap 1 of the herd by itself: 2 faults within"), "{shown}");
     boom("Juzang");
-    herd.await_status("Jaquez", "the way back of the herd", |status| status["herd"]["swap"]["number"] == 2);
+    herd.await_status("Jaquez", "the rollback of the herd", |status| status["herd"]["swap"]["number"] == 2);
     for node in herd.names() {
-        herd.await_status(node, "its old logic", |status| {
+        herd.await_status(node, "the previous logic", |status| {
             status["generations"]["active"]["digest"].as_str().is_some_and(|digest| !digest.starts_with(&trap))
         });
         assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
@@ -189,8 +196,8 @@ fn rollback_of_a_node_survives_restart_and_half_of_the_nodes_roll_back_the_herd(
     assert_eq!(herd.status("Jaquez")["herd"]["swap"]["who"], "the herd itself");
 }
 
-/// Goal: what faults before anybody was told that it serves has gone back all the same. Method: a client that sends nothing
-/// but what the guest faults on, while it is swapped in; one fault is enough to go back.
+/// Goal: a guest that faults before its swap has been answered is rolled back all the same, and in the right order. Method: a
+/// client that sends nothing but the faulting line during the swap; one fault is enough for a rollback.
 #[test]
 fn rollback_during_activation_is_reported() {
     let herd = Herd::of_one().with("swap.faults_max=1");
@@ -205,14 +212,14 @@ fn rollback_during_activation_is_reported() {
             }
         });
         let swapped = herd.swap_with(Fixture::Trap, &["--unrehearsed"]);
-        herd.await_status("Riley", "the way back", |status| status["herd"]["swap"]["number"] == 2);
+        herd.await_status("Riley", "the rollback", |status| status["herd"]["swap"]["number"] == 2);
         ends.store(true, Ordering::Relaxed);
         swapped
     });
-    // It may have served for long enough to say so.
+    // The swap may also be answered before the first fault; then it succeeds.
     let words = "herd: Riley: it was sent back at once, and so was the herd";
     assert!(said.is_ok() || said.as_ref().is_err_and(|said| said.starts_with(words)), "{said:?}");
-    let status = herd.await_status("Riley", "the way back of the herd", |status| {
+    let status = herd.await_status("Riley", "the rollback of the herd", |status| {
         status["herd"]["swap"]["number"] == 2 && status["herd"]["applied"] == 2
     });
     assert_eq!(status["generations"]["active"]["id"], 1);
@@ -227,7 +234,8 @@ fn rollback_during_activation_is_reported() {
     assert!(story.is_sorted(), "{entries:#?}");
 }
 
-/// Method: a node that is stopped holds up the swap that promotes the canary of another one, which is cancelled meanwhile.
+/// Goal: a promotion in progress completes although its canary is cancelled meanwhile. Method: a stopped participant delays the
+/// promotion of the other node's canary, which is cancelled in that time.
 #[test]
 fn promotion_of_a_canary_cancelled_meanwhile_completes_and_blocks_no_later_swap() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
@@ -242,11 +250,11 @@ fn promotion_of_a_canary_cancelled_meanwhile_completes_and_blocks_no_later_swap(
         promoting.join().unwrap().unwrap();
     });
     for node in herd.names() {
-        herd.await_status(node, "its name", |status| status["generations"]["active"]["name"] == "hello");
+        herd.await_status(node, "the promoted guest", |status| status["generations"]["active"]["name"] == "hello");
         assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
     }
     herd.swap(WATCH, &[]).unwrap();
-    assert_eq!(herd.client("Riley").ask("WATCH you"), "OK", "and the next swap finds nothing in its way");
+    assert_eq!(herd.client("Riley").ask("WATCH you"), "OK", "the next swap is not blocked");
     assert!(herd.status("Riley")["engine"]["instances"]["alive"].as_object().unwrap().len() <= 2);
 }
 
@@ -269,7 +277,7 @@ fn single_node_swap_stays_local_until_the_herd_swaps() {
     }
 }
 
-/// Every node as a process of its own.
+/// Starts one process per node and waits for all links.
 fn start(herd: &Herd) -> BTreeMap<&str, Process> {
     let nodes = herd.names().into_iter().map(|node| (node, herd.run(node))).collect();
     herd.await_linked(&herd.names());

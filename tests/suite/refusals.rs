@@ -1,4 +1,4 @@
-//! Guests that cannot serve: refused at the swap and at the start, with the stage and the reason.
+//! Refusals: guests that cannot serve are refused by a swap, at the start and by `herd inspect`, with the stage and the reason.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Scratch};
 
 use crate::faults::{Wrong, wrong};
 
-/// What is passed as a guest, and the words of the refusal.
+/// Files that are no usable guest, each with the text of its refusal.
 fn refused(scratch: &Scratch) -> Vec<(PathBuf, &'static str)> {
     let good = std::fs::read(DEFAULT_GUEST).unwrap();
     let fixture = |fixture: Fixture, words| (fixture.path().to_path_buf(), words);
@@ -33,7 +33,10 @@ fn refusals_cover_every_guest_that_cannot_serve() {
     let scratch = Scratch::new();
     let refused = refused(&scratch);
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::AtTheSwap)) {
-        assert!(refused.iter().any(|(guest, _)| guest == fixture.path()), "{fixture:?} has no words");
+        assert!(
+            refused.iter().any(|(guest, _)| guest == fixture.path()),
+            "{fixture:?} is missing from the list of refusals"
+        );
     }
 }
 
@@ -42,12 +45,16 @@ fn refusal_names_its_stage_and_changes_nothing() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     let mut session = herd.client("Riley");
-    assert_eq!(session.ask("hello"), "? hello", "the first call is measured, which the status shows");
+    assert_eq!(
+        session.ask("hello"),
+        "? hello",
+        "a first call, because the status shows its time and must not change below"
+    );
     let before = herd.status("Riley")["generations"].clone();
     for (guest, words) in refused(herd.scratch()) {
         let said = herd.swap(&guest, &[]).unwrap_err();
         assert!(said.contains(&format!("herd: Jaquez, Riley: {words}")), "{}: {said}", guest.display());
-        assert!(!said.contains('\u{1b}'), "what a guest says does nothing to a terminal: {said:?}");
+        assert!(!said.contains('\u{1b}'), "text from a guest is escaped for the terminal: {said:?}");
         assert_eq!(herd.status("Riley")["generations"], before, "{}", guest.display());
         assert_eq!(session.ask("hello"), "? hello");
     }
@@ -69,7 +76,7 @@ fn start_fails_with_a_guest_that_cannot_serve() {
         assert_eq!(started.status.code(), Some(1), "{guest}");
         let said = String::from_utf8_lossy(&started.stderr);
         assert!(said.contains(&format!("herd: the guest cannot serve Riley: {words}")), "{guest}: {said}");
-        assert!(!said.contains('\u{1b}'), "what a guest says does nothing to a terminal: {said:?}");
+        assert!(!said.contains('\u{1b}'), "text from a guest is escaped for the terminal: {said:?}");
         assert_eq!(started.stdout, b"");
     }
 }
@@ -80,7 +87,10 @@ fn settings_table_reaches_the_guest() {
     let _up = herd.up();
     assert_eq!(herd.client("Riley").ask("hello"), "picky: hello");
     let status = herd.herd(&["status"]);
-    assert!(!String::from_utf8_lossy(&status.stdout).contains('\u{1b}'), "its name does nothing to a terminal");
+    assert!(
+        !String::from_utf8_lossy(&status.stdout).contains('\u{1b}'),
+        "the name of a guest is escaped for the terminal"
+    );
 }
 
 #[test]
@@ -96,5 +106,5 @@ fn inspect_gives_the_verdict_of_a_swap() {
     }
 }
 
-/// The header of a core module, which is one.
+/// A core module: its header alone is valid.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

@@ -1,4 +1,4 @@
-//! What a candidate has to stand before it serves.
+//! Rehearsals: a candidate decides recorded calls and transcripts before it serves, and is refused if one faults or differs.
 
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd};
 
@@ -21,11 +21,11 @@ fn rehearsal_refuses_a_guest_that_faults_on_recent_input_and_quotes_the_line() {
     );
     assert_eq!(herd.status("Riley")["generations"], before, "nothing changed");
     herd.swap_with(Fixture::Trap, &["--unrehearsed"]).unwrap();
-    assert_eq!(client.ask("BOOM"), "? BOOM", "the previous one decides it");
+    assert_eq!(client.ask("BOOM"), "? BOOM", "the previous generation decides it");
 }
 
-/// Goal: what was looked up at the time is there in the rehearsal, so that a guest is not refused or accepted for records that
-/// came later. Method: a guest that traps when it finds a record, and a node that looked one up, or did not.
+/// Goal: a rehearsal uses the records as the recorded call read them, so that later records neither refuse nor accept a guest.
+/// Method: lookups of one client before and after its first report, each followed by a rehearsal that has to pass.
 #[test]
 fn rehearsal_uses_the_records_of_the_recorded_call() {
     let herd = Herd::of_one();
@@ -49,7 +49,7 @@ fn rehearsal_runs_the_transcripts_that_come_with_a_guest() {
         said.contains("Riley: not rehearsed: its transcript ") && said.contains("greeting.herd does not hold"),
         "{said}"
     );
-    assert!(said.contains("+   reply \"? you"), "it says what came instead: {said}");
+    assert!(said.contains("+   reply \"? you"), "the refusal quotes the actual reply: {said}");
     assert_eq!(herd.client("Riley").ask("you"), "? you", "nothing changed");
     herd.swap_with(HELLO, &["--transcripts", &transcript]).unwrap();
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");

@@ -1,8 +1,8 @@
-//! Sessions at their limits: what one client may take, and that others do not notice.
+//! Sessions at their limits: counts, timeouts, line length, back pressure and reply order, and no effect on other clients.
 
 use herd_tests::{Behaviour, Client, Herd, Places, eventually};
 
-/// A session that was accepted: it answers.
+/// Opens a session and checks that the node answers it.
 fn served(herd: &Herd) -> Client {
     let mut client = herd.client("Riley");
     assert_eq!(client.ask("LLL"), "? LLL");
@@ -16,9 +16,9 @@ fn session_limit_closes_further_sessions_at_once_until_one_ends() {
         let _up = herd.up();
         let mut open: Vec<Client> = (0..3).map(|_| served(&herd)).collect();
         assert!(herd.client("Riley").is_cut_off(), "{limit}");
-        assert_eq!(open[0].ask("LLL"), "? LLL", "those that are open go on");
+        assert_eq!(open[0].ask("LLL"), "? LLL", "open sessions are not affected");
         open.pop();
-        eventually("a place for another session", || {
+        eventually("room for another session", || {
             let mut client = herd.client("Riley");
             client.send("LLL\n");
             client.try_line().map_err(|error| error.to_string())
@@ -39,21 +39,22 @@ fn session_timeouts_end_unfinished_lines_and_idle_clients() {
     served(&herd);
 }
 
-/// Each packet ends a line and begins the next one, so the rest is never empty and no line takes long.
+/// Goal: the timeout counts from the beginning of the unfinished line, not since the input was last empty. Method: each packet
+/// ends a line and begins the next one, so the input is never empty and no line takes long.
 #[test]
 fn unfinished_line_timeout_restarts_with_every_new_line() {
     let herd = Herd::of_one().with("sessions.unfinished_line_s=1");
     let _up = herd.up();
     let mut client = served(&herd);
     client.send("LL");
-    // Another session ends for its unfinished line, twice in turn, and so tells that the time is over twice.
+    // A second session that is cut off for an unfinished line shows that the timeout has passed; two of them in turn, twice.
     for _ in 0..2 {
         let mut other = served(&herd);
         other.send("half");
         eventually("the end of an unfinished line", || {
             client.send("L\nLL");
             assert_eq!(client.line(), "? LLL");
-            if other.is_cut_off_by_now() { Ok(()) } else { Err("it goes on".into()) }
+            if other.is_cut_off_by_now() { Ok(()) } else { Err("it is still open".into()) }
         });
     }
 }
@@ -82,8 +83,8 @@ fn pipelined_queries_are_all_answered() {
     assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], 0);
 }
 
-/// Goal: what waits behind a fetch counts as waiting. Method: a client that sends without end while its first answer is
-/// held; it must be stopped by back pressure.
+/// Goal: replies queued behind a pending fetch are bounded. Method: a client that sends without end while its first answer is held
+/// back; back pressure has to stop it.
 #[test]
 fn reply_queue_behind_a_slow_answer_is_bounded() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");
@@ -98,7 +99,7 @@ fn reply_queue_behind_a_slow_answer_is_bounded() {
     assert!(taken < 64 << 20, "the node took everything");
     assert!(up.resident_bytes() < before + (48 << 20), "{before} then {}", up.resident_bytes());
     assert_eq!(served(&herd).ask("LLL"), "? LLL");
-    // It was stopped and not sent away: its answers come, in their order.
+    // Back pressure does not close the session: all answers arrive, in order.
     herd.places().behave(Behaviour::Results(1));
     assert!(client.line().starts_with("AT Riley "));
     client.json();
@@ -115,7 +116,7 @@ fn idle_timeout_spares_a_client_that_waits_for_places() {
     waiting.send("WHATSAT waiter 1 1\n");
     herd.places().await_requests(1);
     let mut idle = served(&herd);
-    assert!(idle.is_cut_off(), "by now a client that waits for nothing has been sent away");
+    assert!(idle.is_cut_off(), "an idle client is cut off by now");
     herd.places().behave(Behaviour::Results(1));
     assert!(waiting.line().starts_with("AT Riley "));
 }
@@ -139,7 +140,7 @@ fn slow_reader_delays_no_other_client_and_loses_nothing() {
     let _up = herd.up();
     let mut lazy = herd.client("Riley");
     let line = "z".repeat(60_000);
-    // Far more than sockets and the node keep together, so the node must stop to read.
+    // Far more than the socket buffers and the node hold together, so the node has to stop reading.
     let count = 400;
     let sent = std::thread::scope(|scope| {
         let mut writer = lazy.twin();

@@ -1,4 +1,4 @@
-//! Swaps under load, while sessions stay, and while fetches are in flight.
+//! Swaps while sessions are open, lines are unfinished, fetches are in flight, and under load.
 
 use herd_tests::load::Load;
 use herd_tests::{Behaviour, DEFAULT_GUEST, HELLO, Herd, WATCH, eventually};
@@ -26,7 +26,7 @@ fn swap_to_the_built_in_guest_needs_no_file() {
     assert!(herd.herd(&["swap", "--built-in"]).status.success());
     assert_eq!(herd.client("Riley").ask("you"), "? you");
     let said = herd.herd(&["swap"]);
-    assert_eq!(said.status.code(), Some(2), "there is nothing to swap to");
+    assert_eq!(said.status.code(), Some(2), "a swap without a guest is a usage error");
 }
 
 #[test]
@@ -90,11 +90,11 @@ fn subscription_delivers_every_new_location_from_any_node() {
     let older = riley.ask("IAMAT walker +35-118 2");
     assert!(older.starts_with("AT Riley "), "an older report is answered");
     let own = herd.client("Campbell").ask("IAMAT walker +36-118 4");
-    assert_eq!(watcher.line(), own, "and not pushed");
+    assert_eq!(watcher.line(), own, "the older report was not published");
     assert_eq!(watcher.ask("UNWATCH walker"), "OK");
     riley.ask("IAMAT walker +34-118 5");
     herd.await_known("walker", &["Campbell"]);
-    assert_eq!(watcher.ask("LLL"), "? LLL", "nothing came in between");
+    assert_eq!(watcher.ask("LLL"), "? LLL", "nothing was published after UNWATCH");
 }
 
 #[test]

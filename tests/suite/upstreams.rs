@@ -1,9 +1,9 @@
-//! The places service in every bad mood.
+//! Upstreams: every failure of the places service, and requests that must not be sent.
 
 use herd_tests::{Behaviour, Herd, Places};
 
-/// Goal: whatever the service does, the client gets its AT line and JSON with a status, other sessions go on, and the key is
-/// nowhere but in the request.
+/// Goal: whatever the service does, the client gets its `AT` line and JSON with a status, other sessions go on, and the key appears
+/// only in the request. Method: a stand-in that goes through every failure, then recovers.
 #[test]
 fn upstream_failure_costs_only_the_places() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=300");

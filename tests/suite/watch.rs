@@ -1,4 +1,4 @@
-//! `herd up --watch`: the logic follows a file.
+//! `herd up --watch` and `herd swap --watch`: the logic follows a file.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn watch_serves_the_file_as_soon_as_it_changes() {
             assert_eq!(session.ask("you"), answer);
         }
     }
-    assert!(herd.herd(&["rollback"]).status.success(), "a swap like any other");
+    assert!(herd.herd(&["rollback"]).status.success(), "a watched swap can be rolled back");
     assert_eq!(sessions[0].ask("you"), "hello, you");
 }
 
@@ -29,13 +29,16 @@ fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
     let herd = Herd::of_five();
     let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
     let mut up = herd.up_watching(&file);
-    assert!(up.next_line().starts_with("generation 2 ("), "what is there at the start serves before the herd is ready");
+    assert!(
+        up.next_line().starts_with("generation 2 ("),
+        "a file that exists at the start serves before the herd is ready"
+    );
     assert_eq!(up.next_line(), "herd ready");
     let mut session = herd.client("Riley");
     let refused = |guest: &[u8], words: &str| {
         fs::write(&file, guest).unwrap();
         up.await_log(&[&format!("error: guest.wasm {words}")]);
-        // Written again as it is, and looked at some more times.
+        // The same content is written again, and the file polled a few more times: no second error may be printed.
         fs::write(&file, guest).unwrap();
         let until = Instant::now() + Duration::from_millis(250);
         while Instant::now() < until {
@@ -53,9 +56,9 @@ fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
     assert_eq!(session.ask("you"), "? you");
     let errors: Vec<String> = up.log().lines().filter(|line| line.starts_with("error")).map(Into::into).collect();
     assert_eq!(errors.len(), 3, "{errors:#?}");
-    assert!(!errors.concat().contains('\u{1b}'), "no colour where there is no terminal");
+    assert!(!errors.concat().contains('\u{1b}'), "no colours when the output is not a terminal");
 
-    // What was broken in between, and then is as it was, serves still and is said to.
+    // A file that is restored after a broken version is already served; that is printed all the same.
     fs::write(&file, "half").unwrap();
     herd_tests::eventually("the error", || match up.log().matches("not parsed: not WebAssembly").count() {
         2 => Ok(()),
@@ -71,14 +74,14 @@ fn watch_ignores_a_rewrite_with_equal_content() {
     let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
     let mut up = herd.up_watching(&file);
     up.await_line("herd ready");
-    // For as long as some ten looks at the file.
+    // Long enough for about ten polls of the file.
     let until = Instant::now() + Duration::from_millis(500);
     while Instant::now() < until {
         fs::write(&file, fs::read(HELLO).unwrap()).unwrap();
         std::thread::sleep(Duration::from_millis(120));
     }
     fs::copy(WATCH, &file).unwrap();
-    assert_eq!(up.next_line(), serving(&herd, 3), "the next generation after the one of the start");
+    assert_eq!(up.next_line(), serving(&herd, 3), "the rewrites made no generation");
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn watch_from_another_process_swaps_the_herd_until_it_ends() {
             assert_eq!(herd.client(node).ask("you"), answer, "{node}");
         }
     }
-    // One node that serves the content by itself does not make it the herd's.
+    // A node that was swapped alone to the same content does not make it the herd's generation.
     let first = herd.names().into_iter().min_by_key(|node| herd.address(node)).unwrap();
     herd.swap(WATCH, &[first]).unwrap();
     fs::copy(WATCH, &file).unwrap();
@@ -109,7 +112,7 @@ fn watch_from_another_process_swaps_the_herd_until_it_ends() {
     assert_eq!(herd.client("Riley").ask("WATCH you"), "OK");
 }
 
-/// What is printed when the generation that is active now begins to serve.
+/// The line that is printed when this generation, once active, begins to serve.
 fn serving(herd: &Herd, number: u64) -> String {
     let active = herd.await_status("Riley", "the generation", |status| status["generations"]["active"]["id"] == number);
     let digest = active["generations"]["active"]["digest"].as_str().unwrap_or_default().to_string();
