@@ -1,16 +1,16 @@
-//! Waiting for what happens in another process.
+//! Polling for a condition in another process.
 
 use std::time::{Duration, Instant};
 
-/// How long a test waits for anything before it fails. Far beyond what a busy machine needs, and never waited out by a
-/// test that passes.
+/// Longest time that a test waits for anything before it fails. Far beyond what a busy machine needs; a passing test never waits
+/// that long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks again and again until there is a value.
+/// Polls until the probe returns a value, in intervals that grow from 2 to 50 ms.
 ///
 /// # Panics
 ///
-/// When there is none within [`PATIENCE`]; the message has `what` and the last reason.
+/// If the probe fails for longer than [`PATIENCE`]; the message has `what` and the last reason.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();

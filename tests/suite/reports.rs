@@ -45,7 +45,7 @@ fn quarantine_hides_a_report_and_keeps_the_earlier_record_readable() {
     let first = herd.client("Riley").ask("IAMAT trap-kiwi +34-118 1");
     herd.await_known("trap-kiwi", &herd.names());
     for _ in 0..2 {
-        // A rehearsal would refuse the guest, because the first report faults it.
+        // A rehearsal would refuse the guest, because it faults on the first report.
         herd.swap_with(Fixture::Refuser, &["--node", "Jaquez", "--unrehearsed"]).unwrap();
     }
     let _ = herd.client("Riley").ask("IAMAT trap-kiwi +35-118 2");

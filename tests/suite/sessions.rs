@@ -47,7 +47,7 @@ fn unfinished_line_timeout_restarts_with_every_new_line() {
     let _up = herd.up();
     let mut client = served(&herd);
     client.send("LL");
-    // A second session that is cut off for an unfinished line shows that the timeout has passed; two of them in turn, twice.
+    // Another session is cut off for its unfinished line, twice in turn, which shows that the timeout has passed twice.
     for _ in 0..2 {
         let mut other = served(&herd);
         other.send("half");
