@@ -147,21 +147,21 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL and waits until the process has ended.
     ///
     /// # Panics
     ///
-    /// When it does not go.
+    /// If the process does not end.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process of our own can be killed");
         self.child.wait().expect("a process that was killed ends");
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process ends by itself, and returns its status.
     ///
     /// # Panics
     ///
-    /// When it does not.
+    /// If it does not end within [`PATIENCE`].
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         eventually(&format!("the end of {}", self.what), || match self.child.try_wait() {

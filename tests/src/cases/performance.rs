@@ -1,4 +1,4 @@
-//! A case, performed.
+//! Execution of a case, step by step, against the nodes of a [`Stage`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,18 +15,18 @@ use super::step::{Action, Pace, Step};
 use super::text::{Text, Values};
 use super::{ANSWER_MAX, Case, EVENTUALLY_MAX};
 
-/// A case on a stage, and what has come of it so far.
+/// A running case: its nodes, named values and open connections.
 pub(super) struct Performance<'a> {
     case: &'a Case,
     stage: &'a mut Stage,
     values: Values,
     open: BTreeMap<&'a str, Connection>,
-    /// How often the stand-in for places was asked before.
+    /// Requests that the stand-in for places received before this case.
     asked_before: usize,
 }
 
 impl<'a> Performance<'a> {
-    /// Sets the stage.
+    /// Starts the nodes of the case and resets the stand-in.
     ///
     /// # Errors
     ///
@@ -42,11 +42,11 @@ impl<'a> Performance<'a> {
         Ok(it)
     }
 
-    /// Takes the steps, one after another.
+    /// Runs the steps in order.
     ///
     /// # Errors
     ///
-    /// The first that failed, and how.
+    /// Line and error of the first step that failed.
     pub(super) fn steps(&mut self) -> Result<(), String> {
         self.case.steps.iter().try_for_each(|step| {
             let failed = |wrong: String| format!("line {}\n{wrong}", step.line);
@@ -126,11 +126,11 @@ impl<'a> Performance<'a> {
         let connection = self.connection(name)?;
         let is_whole = |bytes: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.find(bytes).is_some());
         let reply = connection.receive(within, is_whole);
-        expected.check(&reply, &values).map_err(|wrong| told(wrong, &reply.end))?;
+        expected.check(&reply, &values).map_err(|wrong| with_end(wrong, &reply.end))?;
         match expected.then {
             None => {}
             Some(Then::Open) => {
-                // Nothing is to come and the connection not to be closed, so this is waited out.
+                // The expectation is that nothing happens, so the whole time has to pass.
                 let more = connection.receive(QUIET, |bytes| !bytes.is_empty());
                 if !more.bytes.is_empty() || more.end != End::Open {
                     let came = shown(&more.bytes);
@@ -165,7 +165,8 @@ impl<'a> Performance<'a> {
         if asked == count { Ok(()) } else { Err(format!("expected: {count} questions for places\ncame: {asked}")) }
     }
 
-    /// Compares the numbers, apart by commas, that the last question for places has for a key. A plus would be a blank.
+    /// Compares the comma-separated numbers that the last request for places has under a key. Rejects a plus sign, which a query
+    /// decodes as a blank.
     fn asked_for(&mut self, key: &str, wanted: &[f64]) -> Result<(), String> {
         let requests = self.stage.places().requests();
         let target = requests[self.asked_before..].last().map(|request| request.target.clone()).unwrap_or_default();
@@ -198,7 +199,7 @@ fn ask_once(address: SocketAddr, bytes: &[u8], expected: &Expected, values: &Val
     connection.send(bytes)?;
     connection.end()?;
     let reply = connection.receive(expected.within.unwrap_or(ANSWER_MAX), |_| false);
-    expected.check(&reply, values).map_err(|wrong| told(wrong, &reply.end))?;
+    expected.check(&reply, values).map_err(|wrong| with_end(wrong, &reply.end))?;
     match &reply.end {
         End::Closed => Ok(reply),
         end => Err(format!("expected: the end behind the reply\ncame: {}, {end:?}", shown(&reply.bytes))),
@@ -210,15 +211,15 @@ fn send(connection: &mut Connection, bytes: &[u8], pace: Pace) -> Result<(), Str
         Pace::AtOnce => connection.send(bytes),
         Pace::ByteByByte => bytes.iter().try_for_each(|byte| {
             connection.send(&[*byte])?;
-            // For each byte to be read alone.
+            // Long enough for the node to read each byte alone.
             thread::sleep(BETWEEN_BYTES);
             Ok(())
         }),
     }
 }
 
-/// What is wrong, and how the connection stands.
-fn told(wrong: String, end: &End) -> String {
+/// Adds the state of the connection to an error.
+fn with_end(wrong: String, end: &End) -> String {
     match end {
         End::Open => format!("{wrong}, and no more in time"),
         End::Closed => wrong,
@@ -226,17 +227,17 @@ fn told(wrong: String, end: &End) -> String {
     }
 }
 
-/// POSIX seconds with nine decimals, so many seconds from now.
+/// POSIX time with nine decimals, `offset_s` seconds from now.
 fn now(offset_s: i64) -> Vec<u8> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs().saturating_add_signed(offset_s);
     format!("{seconds}.{:09}", since.subsec_nanos()).into_bytes()
 }
 
-/// Between two tries of what must hold in the end.
+/// Pause between two attempts of an `eventually`.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long nothing is seen to happen on a connection that stays open.
+/// Time for which an open connection is observed to stay silent.
 const QUIET: Duration = Duration::from_millis(350);
 
 const BETWEEN_BYTES: Duration = Duration::from_millis(2);

@@ -1,4 +1,4 @@
-//! Reading a file of cases.
+//! Parser of case files. The format is described in `tests/cases/README.md`.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use super::pattern::WILD;
 use super::step::{Action, Step};
 use super::text::{Text, Words};
 
-/// A line that may go on in the next one.
+/// A line that the next one may continue.
 struct Line {
     number: usize,
     indent: usize,
     words: Words,
 }
 
-/// What has been read so far.
+/// State of the parser.
 struct Reader {
     topic: String,
     family: Option<Family>,
@@ -24,11 +24,11 @@ struct Reader {
     cases: Vec<Case>,
 }
 
-/// The cases in a text.
+/// Reads the cases of a file.
 ///
 /// # Errors
 ///
-/// The number of a line, and what is wrong there.
+/// Number of a line, and its error.
 pub(super) fn cases(topic: &str, text: &str) -> Result<Vec<Case>, String> {
     let mut reader = Reader { topic: topic.into(), family: None, comment: vec![], cases: vec![] };
     let mut open: Option<Line> = None;
@@ -104,7 +104,7 @@ impl Reader {
     }
 }
 
-/// Looks for names that stand for nothing, and for steps that expect too little or too much.
+/// Rejects undefined names, and steps with missing or impossible expectations.
 fn check(case: &Case) -> Result<(), String> {
     if case.steps.is_empty() {
         return Err(format!("{}: a case without a step", case.line));
