@@ -1,8 +1,7 @@
 //! A guest that traps on one line in a hundred of a steady load, swapped in on every node of a herd.
 //!
-//! Nobody at the clients may notice. When a node went back is seen from outside: every node is asked again and again how
-//! it is, and the time counts from the last answer without a fault to the first one that says it went back, so it is
-//! never shown shorter than it was.
+//! No client may notice. The time of the rollback is observed from outside by polling the status of every node. It counts from the
+//! last status without a fault to the first that shows the rollback, so it is never reported shorter than it was.
 
 use std::fs;
 use std::path::PathBuf;
@@ -76,13 +75,13 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Asks until the node has gone back. In milliseconds since the last answer without a fault.
+/// Polls until the node has rolled back. Returns the milliseconds since the last status without a fault.
 fn until_back(node: &Operator) -> Result<f64> {
     let (asking, mut clean) = (Instant::now(), Instant::now());
     while asking.elapsed() < PATIENCE {
         let asked = Instant::now();
-        let generations = node.status().context("a node does not say how it is")?["generations"].take();
-        // By itself, or along with half of the herd.
+        let generations = node.status().context("a node does not answer")?["generations"].take();
+        // Rolled back by itself, or with the herd after half of its nodes did.
         if generations["active"]["name"] == "default" && !generations["previous"].is_null() {
             return Ok(clean.elapsed().as_secs_f64() * 1e3);
         }
@@ -91,10 +90,10 @@ fn until_back(node: &Operator) -> Result<f64> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    anyhow::bail!("a node did not go back within {PATIENCE:?}")
+    anyhow::bail!("a node did not roll back within {PATIENCE:?}")
 }
 
-/// The cases that a node saves; there is one soon.
+/// Waits until a node has saved a case; returns the paths of its cases.
 fn cases(herd: &Herd, node: &str) -> Vec<PathBuf> {
     let directory = herd.scratch().path("herd").join("cases").join(node);
     let saved = || {
@@ -105,7 +104,7 @@ fn cases(herd: &Herd, node: &str) -> Vec<PathBuf> {
     saved().collect()
 }
 
-/// The bad guest faults on the case, and the default one does what it says.
+/// Returns whether the bad guest faults on the case and the default guest passes it.
 fn shows_the_fault(herd: &Herd, case: &std::path::Path) -> bool {
     let test = |guest: &str| herd.herd(&["test", guest, &case.to_string_lossy()]);
     let bad = test(&Fixture::Stumbler.path().to_string_lossy());
@@ -114,7 +113,7 @@ fn shows_the_fault(herd: &Herd, case: &std::path::Path) -> bool {
 }
 
 const CAPACITY_TIME: Duration = Duration::from_secs(3);
-/// Busy, and with room for what a fault costs.
+/// Busy, with room for the cost of the faults.
 const SHARE_OF_CAPACITY: f64 = 0.5;
-/// How finely the time of going back is seen.
+/// Polling interval, which is the resolution of the rollback time.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -1,7 +1,7 @@
-//! How long new logic takes to answer: from a changed file, with compilation, and from a swap whose code is cached.
+//! Time to the first answer of new logic: from a changed file, with compilation, and from a swap whose code is cached.
 //!
-//! Seen by a client that asks again and again what only one of two guests knows. It has asked more than a thousand
-//! times before, so a candidate has that many decisions to rehearse.
+//! Observed by a client that repeats a command that only one of two guests knows. It has sent more than a thousand before, so a
+//! candidate has that many recorded decisions to rehearse.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -25,14 +25,15 @@ pub(crate) const ROW: Row = Row {
 fn play(scene: &mut Scene<'_>) -> Result<()> {
     from_a_changed_file(scene)?;
     let [watch, default] = [fs::read(WATCH)?, fs::read(DEFAULT_GUEST)?];
-    // What is active and what was before are in memory, so two guests are always there, and four come from the disk.
+    // The code of the active and the previous generation is in memory: two guests by turns are always there, four by turns are
+    // loaded from disk.
     let two = [watch.clone(), default.clone()];
     from_the_cache(scene, "swap to first new answer, code in memory", &two)?;
     let four = [numbered(&watch, 1), numbered(&default, 1), numbered(&watch, 2), numbered(&default, 2)];
     from_the_cache(scene, "swap to first new answer, code on disk", &four)
 }
 
-/// The herd of five follows a file; the client asks the node that swaps last.
+/// Measures a herd of five that watches a file; the client is at the node that swaps last.
 fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let file = herd.scratch().path("guest.wasm");
@@ -41,7 +42,7 @@ fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
     let mut asker = Asker::new(herd.client(herd.names().last().copied().unwrap_or_default()));
     let mut times_ms = Vec::new();
     for round in 0..WATCH_ROUNDS {
-        // Another file each time, or it would be compiled already.
+        // The digest differs each time, because a known guest would not be compiled again.
         let (guest, watches) = if round % 2 == 0 { (WATCH, true) } else { (DEFAULT_GUEST, false) };
         let next = herd.scratch().write("next.wasm", numbered(&fs::read(guest)?, 10 + round));
         let renamed = Instant::now();
@@ -53,7 +54,7 @@ fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Guests by turns, of which every other one knows WATCH.
+/// Measures swaps to guests by turns, of which every other one knows WATCH.
 fn from_the_cache(scene: &mut Scene<'_>, figure: &str, guests: &[Vec<u8>]) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
@@ -84,7 +85,7 @@ fn from_the_cache(scene: &mut Scene<'_>, figure: &str, guests: &[Vec<u8>]) -> Re
     Ok(())
 }
 
-/// A client that asks what only some guests know.
+/// A client that sends a command that only some guests know.
 struct Asker {
     client: Client,
 }
@@ -98,13 +99,13 @@ impl Asker {
         asker
     }
 
-    /// Asks until the logic is one that knows WATCH, or one that does not. In milliseconds since then.
+    /// Polls until the logic knows WATCH, or does not, as wanted. Returns the milliseconds since `since`.
     fn until(&mut self, watches: bool, since: Instant) -> Result<f64> {
         while self.watches() != watches {
             ensure!(since.elapsed() < PATIENCE, "there is no answer by new logic within {PATIENCE:?}");
         }
         let took = since.elapsed();
-        // The swap is over then, and what was written is on the disk.
+        // Lets the swap finish and its files reach the disk, so that they do not disturb the next round.
         std::thread::sleep(Duration::from_millis(50));
         Ok(took.as_secs_f64() * 1e3)
     }
@@ -114,7 +115,7 @@ impl Asker {
     }
 }
 
-/// The same guest with another digest: a custom section, of which there may be any, with a number in it.
+/// Gives a guest another digest by appending a custom section with a number, which does not change its meaning.
 fn numbered(guest: &[u8], number: u8) -> Vec<u8> {
     const CUSTOM: u8 = 0;
     [guest, &[CUSTOM, 3, 1, b'n', number]].concat()
@@ -122,5 +123,5 @@ fn numbered(guest: &[u8], number: u8) -> Vec<u8> {
 
 const WATCH_ROUNDS: u8 = 9;
 const CACHE_ROUNDS: usize = 40;
-/// More than a worker keeps of its decisions.
+/// More decisions than a worker records.
 const DECISIONS: usize = 1_100;

@@ -1,4 +1,4 @@
-//! Two guests that keep records in different forms, swapped and rolled back under load, also half-way through a roll.
+//! Two guests that write records in different forms, swapped and rolled back under load, also halfway through a rollout.
 
 use std::time::{Duration, Instant};
 
@@ -39,14 +39,14 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
         asked.everywhere(&format!("new-{round}"));
         goes_on();
         for node in ["Jaquez", "Juzang"] {
-            ensure!(herd.herd(&["rollback", "--node", node]).status.success(), "{node} does not go back");
+            ensure!(herd.herd(&["rollback", "--node", node]).status.success(), "{node} does not roll back");
         }
         asked.everywhere(&format!("half-{round}"));
         goes_on();
         swap()?;
         asked.everywhere(&format!("whole-{round}"));
         goes_on();
-        ensure!(herd.herd(&["rollback"]).status.success(), "the herd does not go back");
+        ensure!(herd.herd(&["rollback"]).status.success(), "the herd does not roll back");
         asked.everywhere(&format!("back-{round}"));
         goes_on();
     }
@@ -71,7 +71,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Clients that reported, and what they were told.
+/// Clients that reported, the `AT` lines they got, and a count of later answers that agree.
 struct Asked<'a> {
     herd: &'a Herd,
     told: Vec<(String, String)>,
@@ -80,7 +80,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Reports at every node, and asks at every node for everybody who has reported so far.
+    /// Reports a client at every node, then looks up all clients so far at every node.
     fn everywhere(&mut self, when: &str) {
         for node in self.herd.names() {
             let client = format!("{when}-{node}");
@@ -98,7 +98,7 @@ impl Asked<'_> {
     }
 }
 
-/// Answers a second: some load, and room for what is measured elsewhere.
+/// Answers per second: some load, with room for the lookups that are measured.
 const RATE: f64 = 8_000.0;
 const ANSWERS_BETWEEN: u64 = 4_000;
 const ROUNDS: usize = 3;

@@ -1,5 +1,5 @@
-//! Swaps of the whole herd, with a process for each node: a node that was killed takes up what it missed, and what one node
-//! refuses no node serves.
+//! Herd-wide swaps with one process per node: a node that was killed catches up on the swap it missed, and a guest that one node
+//! refuses is served by none.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -24,8 +24,8 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     refused(scene)
 }
 
-/// Kills a node, swaps the herd, starts the node, and takes the time from its being ready to its first answer by the new
-/// logic, which it has to get from a peer.
+/// Kills a node, swaps the herd, restarts the node, and measures the time from its being ready to its first answer by the new
+/// logic, which it has to fetch from a peer.
 fn killed(scene: &mut Scene<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let mut nodes = start(&herd, &[]);
@@ -35,8 +35,8 @@ fn killed(scene: &mut Scene<'_>) -> Result<()> {
             if round % 2 == 0 { (HELLO, "you", "hello, you") } else { (WATCH, "WATCH you", "OK") };
         let name = ["Campbell", "Jaquez", "Bernard"][round % 3];
         nodes.remove(name).expect("it runs").kill();
-        let asked = if name == "Jaquez" { "Campbell" } else { "Riley" };
-        let swapped = herd.swap_at(asked, guest).map_err(anyhow::Error::msg)?;
+        let coordinator = if name == "Jaquez" { "Campbell" } else { "Riley" };
+        let swapped = herd.swap_at(coordinator, guest).map_err(anyhow::Error::msg)?;
         ensure!(swapped["nodes"][name] == "absent", "{name} is not absent: {swapped}");
         nodes.insert(name, herd.run(name));
         let ready = Instant::now();
@@ -53,7 +53,7 @@ fn killed(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Swaps to a guest that one of five nodes, by its configuration, cannot run.
+/// Swaps to a guest that one of five nodes refuses because of its configuration.
 fn refused(scene: &mut Scene<'_>) -> Result<()> {
     let herd = Herd::of_five().with_guest(HELLO);
     let _nodes = start(&herd, &["Bernard"]);
@@ -65,9 +65,11 @@ fn refused(scene: &mut Scene<'_>) -> Result<()> {
     };
     let on_the_old = herd.names().iter().filter(old).count();
     for node in herd.names() {
-        eventually("nothing is left of it", || match herd.status(node)["engine"]["instances"]["alive"].as_object() {
-            Some(alive) if alive.len() == 1 => Ok(()),
-            alive => Err(format!("{node}: {alive:?}")),
+        eventually("the refused candidate is gone", || {
+            match herd.status(node)["engine"]["instances"]["alive"].as_object() {
+                Some(alive) if alive.len() == 1 => Ok(()),
+                alive => Err(format!("{node}: {alive:?}")),
+            }
         });
     }
     scene.show("one node refuses: nodes on the old generation", format!("{on_the_old} of 5"), on_the_old == 5);
@@ -75,7 +77,7 @@ fn refused(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Every node as a process of its own; those named are configured as the fixture does not want them to be.
+/// Starts one process per node; the nodes in `bad` get a setting that the fixture refuses.
 fn start<'a>(herd: &'a Herd, bad: &[&str]) -> BTreeMap<&'a str, Process> {
     let run = |node: &'a str| {
         let mood = if bad.contains(&node) { "logic.mood=bad" } else { "logic.mood=good" };

@@ -1,7 +1,7 @@
-//! Ten thousand swaps of one node under load: nothing grows, and nobody notices.
+//! Ten thousand swaps of one node under load: nothing grows, and no client notices.
 //!
-//! That no more than three generations are alive is not taken from who believes to know them: it is counted by instances
-//! that were made and dropped, and by the slots of the pool that wasmtime says are in use.
+//! The number of generations alive is not taken from the registry of generations, which is under test, but counted by instances
+//! created and dropped and by the slots in use in wasmtime's pool.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,7 +40,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     for number in 0..WARM_UP {
         swap(number)?;
     }
-    // Its connection is a file, too.
+    // Opens the observer's connection, which counts as an open file, before the first count.
     observer.status()?;
     let files_before = settled_files(&up);
     let mut resident = Vec::with_capacity(SWAPS);
@@ -70,12 +70,12 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
 
     let status = herd.status("Riley");
     let engine = &status["engine"];
-    let most = engine["instances"]["generations_max"].as_u64().context("the status has no census")?;
+    let most = engine["instances"]["generations_max"].as_u64().context("the status has no instance counts")?;
     scene.show("generations with an instance at once, most", most, most <= 3);
     let slots_max = 3 * (count(&status, "workers")? + 1) + SLOTS_APART;
     let value = format!("{slots_most} of {slots_max}");
     scene.show("pool slots in use at once, most", value, slots_most <= slots_max);
-    let alive = engine["instances"]["alive"].as_object().context("the status has no census")?;
+    let alive = engine["instances"]["alive"].as_object().context("the status has no instance counts")?;
     scene.show("generations alive afterwards, by instances", alive.len(), alive.len() == 2);
     let instances: u64 = alive.values().filter_map(Value::as_u64).sum();
     let slots = slots(&status)?;
@@ -91,7 +91,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The most slots of the pool that were in use at once, as often as the node says.
+/// Polls for the largest number of pool slots in use at once.
 fn most_slots(observer: &Operator, over: &AtomicBool) -> Result<u64> {
     let mut most = 0;
     while !over.load(Ordering::Relaxed) {
@@ -110,7 +110,7 @@ fn count(status: &Value, what: &str) -> Result<u64> {
     status["engine"][what].as_u64().with_context(|| format!("the status has no `{what}`"))
 }
 
-/// How many files the process has open, with connections of others settled: the smallest of a few looks.
+/// Number of open files of the process: the smallest of a few samples, because connections of others come and go.
 fn settled_files(up: &herd_tests::Process) -> usize {
     let looks = (0..20).map(|_| {
         std::thread::sleep(LOOK_EVERY);
@@ -121,10 +121,10 @@ fn settled_files(up: &herd_tests::Process) -> usize {
 
 const SWAPS: usize = 10_000;
 const THOUSAND: usize = 1_000;
-/// Until buffers have grown to what they need, and allocators have seen everything.
+/// Swaps before the first measurement: until buffers have their final size and allocators have seen every pattern.
 const WARM_UP: usize = 1_000;
-/// Answers a second: far below what a node can do, so that the swaps have a processor.
+/// Answers per second: far below the capacity of a node, so that the swaps get processor time.
 const RATE: f64 = 2_000.0;
-/// Instances of a rehearsal.
+/// Pool slots in use by a rehearsal, beyond those of generations.
 const SLOTS_APART: u64 = 2;
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(3);

@@ -1,5 +1,5 @@
-//! A guest that fails at each stage there is: refused with the name of the stage and a reason that says what to do, while
-//! what served before goes on.
+//! Guests that fail at each stage of a swap: refused with the name of the stage and a remedy, while the generation before goes on
+//! serving.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(crate) const ROW: Row = Row {
     play,
 };
 
-/// What is tried, what the refusal has to say, and what says what to do.
+/// A swap that must be refused, with the stage and the remedy that the refusal must name.
 struct Try {
     figure: &'static str,
     guest: PathBuf,
@@ -35,7 +35,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let mut client = herd.client("Riley");
-    // A fault of what clients sent lately.
+    // Recorded for rehearsals: the input on which the last guest faults.
     ensure!(client.ask("BOOM") == "? BOOM", "the default logic does not answer");
     let mut still = 0;
     for Try { figure, guest, arguments, stage, what_to_do } in tries(&herd)? {
@@ -75,10 +75,10 @@ fn tries(herd: &Herd) -> Result<Vec<Try>> {
     ])
 }
 
-/// A guest that passes all stages and then faults too often. What is said when somebody tries it once more.
+/// Swaps to a guest that passes all stages and then faults too often. Returns the refusal of a second attempt.
 fn probation(herd: &Herd, client: &mut Client) -> Result<String> {
     herd.swap_with(Fixture::Trap, &["--unrehearsed"]).map_err(anyhow::Error::msg)?;
-    eventually("it is sent back", || {
+    eventually("the rollback", || {
         assert_eq!(client.ask("BOOM"), "? BOOM", "the client sees a normal answer");
         match &herd.status("Riley")["generations"]["previous"]["failed"] {
             failed if *failed == true => Ok(()),
@@ -93,5 +93,5 @@ fn serves(client: &mut Client) -> bool {
 }
 
 const STAGE_AND_REASON: &str = "its stage and what to do";
-/// The header of a core module, which is one.
+/// A core module: its header alone is valid.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

@@ -1,7 +1,7 @@
-//! What a shadow of every call costs those who answer, and what it finds.
+//! Cost of a shadow of every call for the worker threads, and its report of a changed format.
 //!
-//! The cost is processor time of the worker threads per answer, in windows with and without a shadow by turns, so that it
-//! holds on a machine that is busy with other things. `tests/bench/shadow` does the same for other guests and loads.
+//! The cost is processor time of the worker threads per answer, measured in alternating windows with and without a shadow, so that
+//! it holds on a busy machine. `tests/bench/shadow` does the same for other guests and loads.
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Process, eventually};
@@ -46,7 +46,7 @@ fn cost(scene: &mut Scene<'_>, herd: &Herd, up: &Process) -> Result<()> {
     Ok(())
 }
 
-/// Processor time of the workers per answer under a load, in nanoseconds.
+/// Measures the workers' processor time per answer under a load, in nanoseconds.
 fn each_ns(herd: &Herd, up: &Process) -> Result<f64> {
     let before = up.processor_ns("herd-worker");
     let load = ["bench", "--connections=64", "--pipeline=8", "--duration=3", "--warm-up=0", "--json"];
@@ -61,7 +61,7 @@ fn changed_format(scene: &mut Scene<'_>, herd: &Herd) -> Result<()> {
     herd.swap_with(Fixture::Rounder, &["--shadow", "100%"]).map_err(anyhow::Error::msg)?;
     let mut client = herd.client("Riley");
     for number in 0..LINES {
-        // A busy machine leaves the shadow behind, and what finds its queue full is skipped.
+        // On a busy machine the shadow falls behind and skips calls that find its queue full, so it has to catch up first.
         let seen = || report(herd).is_ok_and(|found| found["compared"].as_u64() >= Some(2 * number));
         if number % LINES_AT_ONCE == 0 {
             eventually("the shadow keeps up", || if seen() { Ok(()) } else { Err("it is behind".into()) });
@@ -92,7 +92,7 @@ fn changed_format(scene: &mut Scene<'_>, herd: &Herd) -> Result<()> {
     Ok(())
 }
 
-/// What the shadow has found at the one node.
+/// Report of the shadow at the node.
 fn report(herd: &Herd) -> Result<Value> {
     let said: Value = serde_json::from_slice(&herd.herd(&["shadow", "report", "--json"]).stdout)?;
     Ok(said["nodes"]["Riley"]["shadow"].clone())
@@ -100,5 +100,5 @@ fn report(herd: &Herd) -> Result<Value> {
 
 const ROUNDS: usize = 5;
 const LINES: u64 = 500;
-/// Far below what the queue of a shadow has room for.
+/// Far below the capacity of the shadow's queue.
 const LINES_AT_ONCE: u64 = 100;
