@@ -1,28 +1,28 @@
 //! Protocol cases of `tests/cases`: the answers of running herds, their upstream requests, and the failures they survive.
 //!
 //! Owns the format, described in `tests/cases/README.md`, and the execution of cases over the harness. A [`Case`] is data; a
-//! [`Stage`] owns the processes that it runs against and keeps them for the next case of the same herd, because starting five
+//! [`RunningHerd`] owns the processes that it runs against and keeps them for the next case of the same herd, because starting five
 //! processes takes longer than most cases.
 //!
 //! ```no_run
-//! let mut stage = herd_tests::cases::Stage::new();
+//! let mut herd = herd_tests::cases::RunningHerd::new();
 //! for case in herd_tests::cases::all() {
-//!     case.run(&mut stage).unwrap_or_else(|what| println!("{}: {what}", case.place()));
+//!     case.run(&mut herd).unwrap_or_else(|what| println!("{}: {what}", case.place()));
 //! }
 //! ```
 //!
 //! Every wait is bounded by [`ANSWER_MAX`], [`EVENTUALLY_MAX`] or the case itself; waits of the harness have their own bound.
 
 mod answers;
+mod case_run;
 mod connection;
 mod expected;
-mod family;
 mod pattern;
-mod performance;
 mod read;
-mod stage;
+mod running_herd;
 mod step;
 mod text;
+mod topology;
 
 use std::any::Any;
 use std::fs;
@@ -30,11 +30,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use family::Family;
-use performance::Performance;
+use case_run::CaseRun;
 use step::Step;
+use topology::Topology;
 
-pub use stage::Stage;
+pub use running_herd::RunningHerd;
 
 /// Time limit of an answer, unless the case sets one. A node takes microseconds; the rest is for a busy machine.
 pub const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ pub struct Case {
     /// Reason why it matters.
     pub why: String,
     line: usize,
-    family: Family,
+    topology: Topology,
     up: Vec<String>,
     steps: Vec<Step>,
 }
@@ -104,12 +104,12 @@ impl Case {
     /// # Errors
     ///
     /// Line of the failed step, the expectation, and the actual outcome.
-    pub fn run(&self, stage: &mut Stage) -> Result<(), String> {
+    pub fn run(&self, herd: &mut RunningHerd) -> Result<(), String> {
         // The harness panics when a node does not start; the remaining cases can still run.
-        let ran = catch_unwind(AssertUnwindSafe(|| Performance::begin(self, stage).and_then(|mut it| it.steps())));
+        let ran = catch_unwind(AssertUnwindSafe(|| CaseRun::begin(self, herd).and_then(|mut it| it.steps())));
         let outcome = ran.unwrap_or_else(|panic| Err(message(&*panic)));
         if outcome.is_err() {
-            stage.clear();
+            herd.clear();
         }
         outcome
     }

@@ -5,9 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::PATIENCE;
+use crate::WAIT_MAX;
 
-/// One connection. Reads and writes are bounded by [`PATIENCE`].
+/// One connection. Reads and writes are bounded by [`WAIT_MAX`].
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<TcpStream>,
@@ -31,10 +31,10 @@ impl Client {
     ///
     /// The connection is refused or times out.
     pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&address, WAIT_MAX)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(WAIT_MAX))?;
+        stream.set_write_timeout(Some(WAIT_MAX))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
@@ -42,7 +42,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the connection is broken, or the node takes nothing for [`PATIENCE`].
+    /// If the connection is broken, or the node takes nothing for [`WAIT_MAX`].
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = self.stream.get_mut().write_all(bytes.as_ref());

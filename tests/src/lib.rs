@@ -16,7 +16,7 @@
 //! assert_eq!(up.wait().code(), Some(0));
 //! ```
 //!
-//! Every wait is bounded by [`PATIENCE`] and panics with what it waited for when that has passed: in a harness a panic is the
+//! Every wait is bounded by [`WAIT_MAX`] and panics with what it waited for when that has passed: in a harness a panic is the
 //! failure of the test. Waiting polls a condition and never relies on a fixed sleep.
 
 pub mod cases;
@@ -34,7 +34,7 @@ mod process;
 mod scratch;
 
 pub use client::Client;
-pub use eventually::{PATIENCE, eventually};
+pub use eventually::{WAIT_MAX, eventually};
 pub use figures::Figures;
 pub use guests::{DEFAULT_GUEST, Fixture, HELLO, WATCH};
 pub use herd::Herd;

@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
 
-use crate::PATIENCE;
+use crate::WAIT_MAX;
 
 /// Configuration of a load.
 #[derive(Clone, Debug)]
@@ -197,7 +197,7 @@ struct Session {
 
 impl Session {
     async fn run(&self, asks: bool) -> Result<()> {
-        let stream = timeout(PATIENCE, TcpStream::connect(self.address)).await.context("connect")??;
+        let stream = timeout(WAIT_MAX, TcpStream::connect(self.address)).await.context("connect")??;
         stream.set_nodelay(true)?;
         let mut stream = BufReader::new(stream);
         let mut at = self.iamat(&mut stream, 0).await?;
@@ -227,7 +227,7 @@ impl Session {
         }
         stream.get_mut().shutdown().await?;
         let mut rest = Vec::new();
-        timeout(PATIENCE, stream.read_to_end(&mut rest)).await.context("waiting for the end")??;
+        timeout(WAIT_MAX, stream.read_to_end(&mut rest)).await.context("waiting for the end")??;
         ensure!(rest.is_empty(), "answered twice: {:?}", String::from_utf8_lossy(&rest));
         Ok(())
     }
@@ -257,7 +257,7 @@ impl Session {
         ensure!(answer == at, "WHATSAT was answered with {answer:?} and not {at:?}");
         let mut json = String::new();
         while !json.ends_with("\n\n") {
-            let read = timeout(PATIENCE, stream.read_line(&mut json)).await.context("waiting for places")??;
+            let read = timeout(WAIT_MAX, stream.read_line(&mut json)).await.context("waiting for places")??;
             ensure!(read > 0, closed("within an answer"));
         }
         let json: serde_json::Value = serde_json::from_str(&json).with_context(|| format!("{json:?}"))?;
@@ -268,7 +268,7 @@ impl Session {
     async fn ask(&self, stream: &mut BufReader<TcpStream>, line: &str) -> Result<String> {
         stream.get_mut().write_all(line.as_bytes()).await.context("sending")?;
         let mut answer = String::new();
-        let read = timeout(PATIENCE, stream.read_line(&mut answer)).await.context("waiting for an answer")??;
+        let read = timeout(WAIT_MAX, stream.read_line(&mut answer)).await.context("waiting for an answer")??;
         ensure!(read > 0, closed("and did not answer"));
         Ok(answer)
     }

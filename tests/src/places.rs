@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::{PATIENCE, eventually};
+use crate::{WAIT_MAX, eventually};
 
 /// The stand-in. Stops on drop.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Places {
     ///
     /// # Panics
     ///
-    /// If fewer come within [`PATIENCE`].
+    /// If fewer come within [`WAIT_MAX`].
     #[track_caller]
     pub fn await_requests(&self, count: usize) -> Vec<Request> {
         eventually(&format!("{count} requests for places"), || match self.requests() {
@@ -144,8 +144,8 @@ impl Shared {
 
     /// Serves one connection: one request, then the connection closes.
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(WAIT_MAX))?;
+        stream.set_write_timeout(Some(WAIT_MAX))?;
         let request = Request::read(stream)?;
         let behaviour = {
             let mut state = self.lock();
@@ -164,7 +164,7 @@ impl Shared {
                 write(stream, "200 OK", &nearby(1))
             }
             Behaviour::Held => {
-                self.wait(PATIENCE, |state| !state.ended && state.behaviour == Behaviour::Held);
+                self.wait(WAIT_MAX, |state| !state.ended && state.behaviour == Behaviour::Held);
                 write(stream, "200 OK", &nearby(1))
             }
             Behaviour::Status(status) => write(stream, &format!("{status} Not Well"), "<html>not well</html>"),

@@ -1,6 +1,6 @@
 //! A `herd` process: start, standard output, log, signals, memory and end.
 //!
-//! Knows nothing of herds or nodes. Waits are bounded by [`PATIENCE`]; signals go to the process's own id.
+//! Knows nothing of herds or nodes. Waits are bounded by [`WAIT_MAX`]; signals go to the process's own id.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{PATIENCE, eventually};
+use crate::{WAIT_MAX, eventually};
 
 /// A process that serves nodes. Killed on drop; if the test is failing, the end of its log is printed.
 #[derive(Debug)]
@@ -62,11 +62,11 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// If the process ends first, or after [`PATIENCE`].
+    /// If the process ends first, or after [`WAIT_MAX`].
     #[track_caller]
     pub fn await_line(&mut self, wanted: &str) {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(WAIT_MAX) {
                 Ok(line) if line == wanted => return,
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => panic!("{} did not print `{wanted}` in time", self.what),
@@ -82,7 +82,7 @@ impl Process {
     /// If no line comes.
     #[track_caller]
     pub fn next_line(&mut self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{} printed no line: {error}", self.what))
+        self.lines.recv_timeout(WAIT_MAX).unwrap_or_else(|error| panic!("{} printed no line: {error}", self.what))
     }
 
     /// Process id.
@@ -161,7 +161,7 @@ impl Process {
     ///
     /// # Panics
     ///
-    /// If it does not end within [`PATIENCE`].
+    /// If it does not end within [`WAIT_MAX`].
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         eventually(&format!("the end of {}", self.what), || match self.child.try_wait() {
@@ -225,7 +225,7 @@ impl Drop for Process {
 ///
 /// # Panics
 ///
-/// If the command does not start, or does not end within [`PATIENCE`]; then it is killed.
+/// If the command does not start, or does not end within [`WAIT_MAX`]; then it is killed.
 #[track_caller]
 pub(crate) fn output(mut command: Command, what: &str) -> Output {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -233,7 +233,7 @@ pub(crate) fn output(mut command: Command, what: &str) -> Output {
     let id = Pid::from_child(&child);
     let (sender, ended) = channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    match ended.recv_timeout(PATIENCE) {
+    match ended.recv_timeout(WAIT_MAX) {
         Ok(output) => output.unwrap_or_else(|error| panic!("{what}: {error}")),
         Err(_) => {
             // The thread has not reaped the child, so the id cannot belong to another process yet.

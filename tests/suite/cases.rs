@@ -1,6 +1,6 @@
 //! Protocol cases of `tests/cases`: one test per topic, each with its own herd.
 
-use herd_tests::cases::{self, Stage};
+use herd_tests::cases::{self, RunningHerd};
 
 macro_rules! topics {
     ($($test:ident: $topic:literal,)*) => {
@@ -34,15 +34,15 @@ topics! {
 fn run(topic: &str) {
     let cases = cases::of(topic);
     assert!(!cases.is_empty(), "{topic} has no cases");
-    let mut stage = Stage::new();
+    let mut herd = RunningHerd::new();
     let mut failed = 0;
     for case in &cases {
-        if let Err(what) = case.run(&mut stage) {
+        if let Err(what) = case.run(&mut herd) {
             failed += 1;
             eprintln!("{}: {}\n{what}\nbecause: {}\n", case.place(), case.name, case.why);
         }
     }
     // A process that is dropped during a panic prints its log. The failures are already printed, so drop the processes first.
-    stage.clear();
+    herd.clear();
     assert_eq!(failed, 0, "of {} cases of {topic}", cases.len());
 }

@@ -71,11 +71,11 @@ fn first_run(figures: &mut Figures) -> Result<()> {
 
 /// Runs the protocol cases against real processes.
 fn cases(figures: &mut Figures) -> Result<()> {
-    let mut stage = herd_tests::cases::Stage::new();
+    let mut herd = herd_tests::cases::RunningHerd::new();
     let all = herd_tests::cases::all();
     let mut failed = 0;
     for case in &all {
-        if let Err(why) = case.run(&mut stage) {
+        if let Err(why) = case.run(&mut herd) {
             failed += 1;
             figures.tell(&format!("  failed: {}", case.place()), why);
         }

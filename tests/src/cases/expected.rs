@@ -18,7 +18,7 @@ pub(super) struct Expected {
     /// Name under which its first line is kept for later steps.
     pub(super) keep: Option<String>,
     pub(super) within: Option<Duration>,
-    pub(super) patience: Patience,
+    pub(super) attempts: Attempts,
     checks: Vec<Check>,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Then {
 
 /// Repetition of a command whose reply does not match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Attempts {
     #[default]
     Once,
     Eventually,
@@ -62,7 +62,7 @@ impl Expected {
             (["then", "open"], None) => self.then = Some(Then::Open),
             (["then", "closed"], None) => self.then = Some(Then::Closed),
             (["within", ms, "ms"], None) => self.within = Some(Duration::from_millis(number(ms)?)),
-            (["eventually"], None) => self.patience = Patience::Eventually,
+            (["eventually"], None) => self.attempts = Attempts::Eventually,
             (["skew", low, "to", high], None) => self.checks.push(Check::Skew(number(low)?, number(high)?)),
             (["results", count], None) => self.checks.push(Check::Results(number(count)?)),
             (["status", status], None) => self.checks.push(Check::Status((*status).into())),

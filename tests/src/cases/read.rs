@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Case;
 use super::expected::Expected;
-use super::family::Family;
 use super::pattern::WILD;
 use super::step::{Action, Step};
 use super::text::{Text, Words};
+use super::topology::Topology;
 
 /// A line that the next one may continue.
 struct Line {
@@ -19,7 +19,7 @@ struct Line {
 /// State of the parser.
 struct Reader {
     topic: String,
-    family: Option<Family>,
+    topology: Option<Topology>,
     comment: Vec<String>,
     cases: Vec<Case>,
 }
@@ -30,7 +30,7 @@ struct Reader {
 ///
 /// Number of a line, and its error.
 pub(super) fn cases(topic: &str, text: &str) -> Result<Vec<Case>, String> {
-    let mut reader = Reader { topic: topic.into(), family: None, comment: vec![], cases: vec![] };
+    let mut reader = Reader { topic: topic.into(), topology: None, comment: vec![], cases: vec![] };
     let mut open: Option<Line> = None;
     for (number, text) in (1..).zip(text.lines()) {
         let indent = text.len() - text.trim_start_matches(' ').len();
@@ -68,14 +68,14 @@ impl Reader {
     fn heading(&mut self, line: usize, text: &str) -> Result<(), String> {
         let why = std::mem::take(&mut self.comment).join(" ");
         match text.split_once(' ') {
-            Some(("herd", name)) => self.family = Some(Family::named(name)?),
+            Some(("herd", name)) => self.topology = Some(Topology::named(name)?),
             Some(("case", name)) => {
-                let family = self.family.clone().ok_or("a case needs a herd above it")?;
+                let topology = self.topology.clone().ok_or("a case needs a herd above it")?;
                 if why.is_empty() {
                     return Err("a case needs its reason above it".into());
                 }
-                let (name, topic, up) = (name.into(), self.topic.clone(), family.nodes());
-                self.cases.push(Case { name, topic, why, line, family, up, steps: vec![] });
+                let (name, topic, up) = (name.into(), self.topic.clone(), topology.nodes());
+                self.cases.push(Case { name, topic, why, line, topology, up, steps: vec![] });
             }
             _ => return Err(format!("`{text}` is neither a herd nor a case")),
         }
@@ -84,7 +84,7 @@ impl Reader {
 
     fn line(&mut self, line: &Line) -> Result<(), String> {
         let case = self.cases.last_mut().ok_or("a step needs a case above it")?;
-        let nodes = case.family.nodes();
+        let nodes = case.topology.nodes();
         match (line.indent, line.words.bare.split_first()) {
             (2, Some((first, up))) if first == "up" && line.words.texts.is_empty() => {
                 if let Some(unknown) = up.iter().find(|node| !nodes.contains(node)) {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::load::Load;
-use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Operator, PATIENCE, eventually};
+use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Operator, WAIT_MAX, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -23,10 +23,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "cases saved, fewest of 5 nodes", bar: "at least 1" },
         Bar { figure: "herd test of the bad guest on them", bar: "shows the fault on each" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let up = herd.up();
     let nodes = herd.names().into_iter().map(|name| (name.to_string(), herd.address(name))).collect();
@@ -36,7 +36,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     let capacity = running.stop();
     ensure!(capacity.failed == 0, "without a swap {} answers failed: {:?}", capacity.failed, capacity.failures);
     let rate = capacity.rate() * SHARE_OF_CAPACITY;
-    scene.tell("load, all answers checked", format!("{rate:.0} of {:.0} answers/s", capacity.rate()));
+    reporter.tell("load, all answers checked", format!("{rate:.0} of {:.0} answers/s", capacity.rate()));
 
     let running = Load { rate: Some(rate), ..full }.start();
     let goes_on = |answers: u64| {
@@ -55,22 +55,26 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     let outcome = running.stop();
     let of = outcome.answered;
     let wrong = outcome.failed - outcome.dropped;
-    scene.show("traps on 1 % of lines: wrong or missing answers", format!("{wrong} of {of}"), wrong == 0);
-    scene.show("traps on 1 % of lines: sessions dropped", format!("{} of 160", outcome.dropped), outcome.dropped == 0);
-    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    reporter.show("traps on 1 % of lines: wrong or missing answers", format!("{wrong} of {of}"), wrong == 0);
+    reporter.show(
+        "traps on 1 % of lines: sessions dropped",
+        format!("{} of 160", outcome.dropped),
+        outcome.dropped == 0,
+    );
+    outcome.failures.iter().for_each(|failure| reporter.tell("  failure", failure));
     let back_ms = Rounds::of(back_ms);
     let slowest = back_ms.largest();
-    scene.show("first fault to rolled back, slowest of 5 nodes", format!("{slowest:.0} ms"), slowest <= 1000.0);
-    scene.tell("the same, over the nodes", back_ms.text(0, " ms"));
+    reporter.show("first fault to rolled back, slowest of 5 nodes", format!("{slowest:.0} ms"), slowest <= 1000.0);
+    reporter.tell("the same, over the nodes", back_ms.text(0, " ms"));
 
     let saved: Vec<Vec<PathBuf>> = herd.names().into_iter().map(|node| cases(&herd, node)).collect();
     let fewest = saved.iter().map(Vec::len).min().unwrap_or_default();
-    scene.show("cases saved, fewest of 5 nodes", fewest, fewest >= 1);
+    reporter.show("cases saved, fewest of 5 nodes", fewest, fewest >= 1);
     let all: Vec<&PathBuf> = saved.iter().flatten().collect();
     let shows = |case: &&&PathBuf| shows_the_fault(&herd, case);
     let shown = all.iter().filter(shows).count();
     let holds = shown == all.len() && shown > 0;
-    scene.show("herd test of the bad guest on them", format!("{shown} of {}", all.len()), holds);
+    reporter.show("herd test of the bad guest on them", format!("{shown} of {}", all.len()), holds);
     drop(up);
     Ok(())
 }
@@ -78,7 +82,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
 /// Polls until the node has rolled back. Returns the milliseconds since the last status without a fault.
 fn until_back(node: &Operator) -> Result<f64> {
     let (asking, mut clean) = (Instant::now(), Instant::now());
-    while asking.elapsed() < PATIENCE {
+    while asking.elapsed() < WAIT_MAX {
         let asked = Instant::now();
         let generations = node.status().context("a node does not answer")?["generations"].take();
         // Rolled back by itself, or with the herd after half of its nodes did.
@@ -90,7 +94,7 @@ fn until_back(node: &Operator) -> Result<f64> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    anyhow::bail!("a node did not roll back within {PATIENCE:?}")
+    anyhow::bail!("a node did not roll back within {WAIT_MAX:?}")
 }
 
 /// Waits until a node has saved a case; returns the paths of its cases.

@@ -7,9 +7,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Client, DEFAULT_GUEST, Herd, PATIENCE, WATCH};
+use herd_tests::{Client, DEFAULT_GUEST, Herd, WAIT_MAX, WATCH};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -19,22 +19,22 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "swap to first new answer, code in memory", bar: "at most 5 ms" },
         Bar { figure: "swap to first new answer, code on disk", bar: "at most 5 ms" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
-    from_a_changed_file(scene)?;
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
+    from_a_changed_file(reporter)?;
     let [watch, default] = [fs::read(WATCH)?, fs::read(DEFAULT_GUEST)?];
     // The code of the active and the previous generation is in memory: two guests by turns are always there, four by turns are
     // loaded from disk.
     let two = [watch.clone(), default.clone()];
-    from_the_cache(scene, "swap to first new answer, code in memory", &two)?;
+    from_the_cache(reporter, "swap to first new answer, code in memory", &two)?;
     let four = [numbered(&watch, 1), numbered(&default, 1), numbered(&watch, 2), numbered(&default, 2)];
-    from_the_cache(scene, "swap to first new answer, code on disk", &four)
+    from_the_cache(reporter, "swap to first new answer, code on disk", &four)
 }
 
 /// Measures a herd of five that watches a file; the client is at the node that swaps last.
-fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
+fn from_a_changed_file(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let file = herd.scratch().path("guest.wasm");
     let mut up = herd.up_watching(&file);
@@ -50,12 +50,12 @@ fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
         times_ms.push(asker.until(watches, renamed)?);
     }
     let times = Rounds::of(times_ms);
-    scene.show("changed file to first new answer, compiled", times.text(0, " ms"), times.median() <= 400.0);
+    reporter.show("changed file to first new answer, compiled", times.text(0, " ms"), times.median() <= 400.0);
     Ok(())
 }
 
 /// Measures swaps to guests by turns, of which every other one knows WATCH.
-fn from_the_cache(scene: &mut Scene<'_>, figure: &str, guests: &[Vec<u8>]) -> Result<()> {
+fn from_the_cache(reporter: &mut Reporter<'_>, figure: &str, guests: &[Vec<u8>]) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let operator = herd.operator("Riley");
@@ -81,7 +81,7 @@ fn from_the_cache(scene: &mut Scene<'_>, figure: &str, guests: &[Vec<u8>]) -> Re
     }
     drop(up);
     let times = Rounds::of(times_ms);
-    scene.show(figure, times.text(1, " ms"), times.median() <= 5.0);
+    reporter.show(figure, times.text(1, " ms"), times.median() <= 5.0);
     Ok(())
 }
 
@@ -102,7 +102,7 @@ impl Asker {
     /// Polls until the logic knows WATCH, or does not, as wanted. Returns the milliseconds since `since`.
     fn until(&mut self, watches: bool, since: Instant) -> Result<f64> {
         while self.watches() != watches {
-            ensure!(since.elapsed() < PATIENCE, "there is no answer by new logic within {PATIENCE:?}");
+            ensure!(since.elapsed() < WAIT_MAX, "there is no answer by new logic within {WAIT_MAX:?}");
         }
         let took = since.elapsed();
         // Lets the swap finish and its files reach the disk, so that they do not disturb the next round.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use herd_tests::{Fixture, HELLO, Herd, PATIENCE, Process, WATCH, eventually};
+use herd_tests::{Fixture, HELLO, Herd, Process, WAIT_MAX, WATCH, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -16,17 +16,17 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "killed before a swap: back to serving it", bar: "at most 1000 ms" },
         Bar { figure: "one node refuses: nodes on the old generation", bar: "5 of 5" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
-    killed(scene)?;
-    refused(scene)
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
+    killed(reporter)?;
+    refused(reporter)
 }
 
 /// Kills a node, swaps the herd, restarts the node, and measures the time from its being ready to its first answer by the new
 /// logic, which it has to fetch from a peer.
-fn killed(scene: &mut Scene<'_>) -> Result<()> {
+fn killed(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let mut nodes = start(&herd, &[]);
     let mut back_ms = Vec::new();
@@ -42,19 +42,19 @@ fn killed(scene: &mut Scene<'_>) -> Result<()> {
         let ready = Instant::now();
         let mut client = herd.client(name);
         while client.ask(line) != answer {
-            ensure!(ready.elapsed() < PATIENCE, "{name} does not serve what the herd does");
+            ensure!(ready.elapsed() < WAIT_MAX, "{name} does not serve what the herd does");
         }
         back_ms.push(ready.elapsed().as_secs_f64() * 1e3);
         herd.await_linked(&herd.names());
     }
     let back_ms = Rounds::of(back_ms);
     let (slowest, rounds) = (back_ms.largest(), back_ms.text(0, " ms"));
-    scene.show("killed before a swap: back to serving it", format!("{rounds} of {ROUNDS}"), slowest <= 1000.0);
+    reporter.show("killed before a swap: back to serving it", format!("{rounds} of {ROUNDS}"), slowest <= 1000.0);
     Ok(())
 }
 
 /// Swaps to a guest that one of five nodes refuses because of its configuration.
-fn refused(scene: &mut Scene<'_>) -> Result<()> {
+fn refused(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five().with_guest(HELLO);
     let _nodes = start(&herd, &["Bernard"]);
     let said = herd.swap_at("Riley", Fixture::Picky.path()).expect_err("Bernard refuses");
@@ -72,8 +72,8 @@ fn refused(scene: &mut Scene<'_>) -> Result<()> {
             }
         });
     }
-    scene.show("one node refuses: nodes on the old generation", format!("{on_the_old} of 5"), on_the_old == 5);
-    scene.tell("what the operator is told", said);
+    reporter.show("one node refuses: nodes on the old generation", format!("{on_the_old} of 5"), on_the_old == 5);
+    reporter.tell("what the operator is told", said);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use herd_tests::load::Load;
 use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH};
 use serde_json::Value;
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -25,10 +25,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "10,000 swaps: wrong or missing answers", bar: "0" },
         Bar { figure: "10,000 swaps: sessions dropped", bar: "0" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
@@ -60,34 +60,34 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     let each_ms = began.elapsed().as_secs_f64() * 1e3 / 10_000.0;
     let more = settled_files(&up).cast_signed() - files_before.cast_signed();
     let outcome = running.stop();
-    scene.tell("load during all that", format!("{:.0} answers/s, a swap each {each_ms:.1} ms", outcome.rate()));
+    reporter.tell("load during all that", format!("{:.0} answers/s, a swap each {each_ms:.1} ms", outcome.rate()));
 
     let mean = |part: &[usize]| Rounds::of(part.iter().map(|&bytes| bytes as f64 / f64::from(1 << 20))).mean();
     let (first, last) = (mean(&resident[..THOUSAND]), mean(&resident[SWAPS - THOUSAND..]));
     let flat = (last - first).abs() <= first * 0.02 + 1.0;
-    scene.show("10,000 swaps: resident, last 1000 of first 1000", format!("{last:.1} of {first:.1} MiB"), flat);
-    scene.show("10,000 swaps: open files, last less first", format!("{more} of {files_before}"), more == 0);
+    reporter.show("10,000 swaps: resident, last 1000 of first 1000", format!("{last:.1} of {first:.1} MiB"), flat);
+    reporter.show("10,000 swaps: open files, last less first", format!("{more} of {files_before}"), more == 0);
 
     let status = herd.status("Riley");
     let engine = &status["engine"];
     let most = engine["instances"]["generations_max"].as_u64().context("the status has no instance counts")?;
-    scene.show("generations with an instance at once, most", most, most <= 3);
+    reporter.show("generations with an instance at once, most", most, most <= 3);
     let slots_max = 3 * (count(&status, "workers")? + 1) + SLOTS_APART;
     let value = format!("{slots_most} of {slots_max}");
-    scene.show("pool slots in use at once, most", value, slots_most <= slots_max);
+    reporter.show("pool slots in use at once, most", value, slots_most <= slots_max);
     let alive = engine["instances"]["alive"].as_object().context("the status has no instance counts")?;
-    scene.show("generations alive afterwards, by instances", alive.len(), alive.len() == 2);
+    reporter.show("generations alive afterwards, by instances", alive.len(), alive.len() == 2);
     let instances: u64 = alive.values().filter_map(Value::as_u64).sum();
     let slots = slots(&status)?;
     let value = format!("{slots} - {instances}");
-    scene.show("pool slots afterwards, less instances counted", value, slots == instances);
+    reporter.show("pool slots afterwards, less instances counted", value, slots == instances);
     let (made, dropped) = (&engine["instances"]["made"], &engine["instances"]["dropped"]);
-    scene.tell("instances made and dropped, guests in memory", format!("{made}, {dropped}, {}", engine["compiled"]));
+    reporter.tell("instances made and dropped, guests in memory", format!("{made}, {dropped}, {}", engine["compiled"]));
 
     let wrong = outcome.failed - outcome.dropped;
-    scene.show("10,000 swaps: wrong or missing answers", format!("{wrong} of {}", outcome.answered), wrong == 0);
-    scene.show("10,000 swaps: sessions dropped", format!("{} of 32", outcome.dropped), outcome.dropped == 0);
-    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    reporter.show("10,000 swaps: wrong or missing answers", format!("{wrong} of {}", outcome.answered), wrong == 0);
+    reporter.show("10,000 swaps: sessions dropped", format!("{} of 32", outcome.dropped), outcome.dropped == 0);
+    outcome.failures.iter().for_each(|failure| reporter.tell("  failure", failure));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use herd_tests::{Client, DEFAULT_GUEST, Fixture, Herd, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 
 pub(crate) const ROW: Row = Row {
     name: "refused",
@@ -19,7 +19,7 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "sent back in its probation", bar: STAGE_AND_REASON },
         Bar { figure: "what served before still serves", bar: "after each of 6" },
     ],
-    play,
+    measure,
 };
 
 /// A swap that must be refused, with the stage and the remedy that the refusal must name.
@@ -31,7 +31,7 @@ struct Try {
     what_to_do: &'static str,
 }
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let mut client = herd.client("Riley");
@@ -42,16 +42,16 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let said = herd.swap_with(&guest, &arguments).err().unwrap_or_else(|| "it was taken".into());
         let holds = said.contains(&format!("Riley: not {stage}: ")) && said.contains(what_to_do);
-        scene.show(figure, if holds { stage } else { "something else" }, holds);
-        scene.tell("  it says", said.trim_end());
+        reporter.show(figure, if holds { stage } else { "something else" }, holds);
+        reporter.tell("  it says", said.trim_end());
         still += usize::from(serves(&mut client));
     }
     let said = probation(&herd, &mut client)?;
     let holds = said.contains("failed its probation") && said.contains("--again") && said.contains("herd test");
-    scene.show("sent back in its probation", if holds { "probation" } else { "something else" }, holds);
-    scene.tell("  it says", said.trim_end());
+    reporter.show("sent back in its probation", if holds { "probation" } else { "something else" }, holds);
+    reporter.tell("  it says", said.trim_end());
     still += usize::from(serves(&mut client));
-    scene.show("what served before still serves", still, still == 6);
+    reporter.show("what served before still serves", still, still == 6);
     drop(up);
     Ok(())
 }

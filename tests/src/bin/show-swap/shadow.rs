@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Process, eventually};
 use serde_json::Value;
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -16,17 +16,17 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "shadow of 100 %: processor time per answer", bar: "at most 1.1 times" },
         Bar { figure: "a changed format: found with command and field", bar: "IAMAT reply field 3" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
-    cost(scene, &herd, &up)?;
-    changed_format(scene, &herd)
+    cost(reporter, &herd, &up)?;
+    changed_format(reporter, &herd)
 }
 
-fn cost(scene: &mut Scene<'_>, herd: &Herd, up: &Process) -> Result<()> {
+fn cost(reporter: &mut Reporter<'_>, herd: &Herd, up: &Process) -> Result<()> {
     let (mut alone, mut beside, mut compared, mut skipped) = (vec![], vec![], 0, 0);
     for _ in 0..ROUNDS {
         alone.push(each_ns(herd, up)?);
@@ -39,10 +39,10 @@ fn cost(scene: &mut Scene<'_>, herd: &Herd, up: &Process) -> Result<()> {
     }
     let ratios = Rounds::of(beside.iter().zip(&alone).map(|(beside, alone)| beside / alone));
     let holds = ratios.median() <= 1.1;
-    scene.show("shadow of 100 %: processor time per answer", ratios.text(3, ""), holds);
-    scene.tell("alone", Rounds::of(alone).text(0, " ns"));
-    scene.tell("with a shadow", Rounds::of(beside).text(0, " ns"));
-    scene.tell("compared, and skipped for want of a processor", format!("{compared}, {skipped}"));
+    reporter.show("shadow of 100 %: processor time per answer", ratios.text(3, ""), holds);
+    reporter.tell("alone", Rounds::of(alone).text(0, " ns"));
+    reporter.tell("with a shadow", Rounds::of(beside).text(0, " ns"));
+    reporter.tell("compared, and skipped for want of a processor", format!("{compared}, {skipped}"));
     Ok(())
 }
 
@@ -57,7 +57,7 @@ fn each_ns(herd: &Herd, up: &Process) -> Result<f64> {
     Ok(spent as f64 / answers)
 }
 
-fn changed_format(scene: &mut Scene<'_>, herd: &Herd) -> Result<()> {
+fn changed_format(reporter: &mut Reporter<'_>, herd: &Herd) -> Result<()> {
     herd.swap_with(Fixture::Rounder, &["--shadow", "100%"]).map_err(anyhow::Error::msg)?;
     let mut client = herd.client("Riley");
     for number in 0..LINES {
@@ -85,9 +85,9 @@ fn changed_format(scene: &mut Scene<'_>, herd: &Herd) -> Result<()> {
     let only_it = kinds.iter().all(|kind| name(kind).starts_with("IAMAT ") && kind["field"] == 3);
     let told = kinds.iter().map(name).collect::<Vec<_>>().join(", ");
     let holds = only_it && count == LINES;
-    scene.show("a changed format: found with command and field", format!("{told}; {count} of {LINES}"), holds);
+    reporter.show("a changed format: found with command and field", format!("{told}; {count} of {LINES}"), holds);
     if let Some(example) = kind.and_then(|kind| kind["examples"].get(0)) {
-        scene.tell("its first example", example);
+        reporter.tell("its first example", example);
     }
     Ok(())
 }

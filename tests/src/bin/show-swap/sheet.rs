@@ -14,7 +14,7 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) figures: &'static [Bar],
     /// Runs the scenario. A panic, which is how the harness fails, counts as an error.
-    pub(crate) play: fn(&mut Scene<'_>) -> Result<()>,
+    pub(crate) measure: fn(&mut Reporter<'_>) -> Result<()>,
 }
 
 /// A figure and the bar that it has to meet.
@@ -28,24 +28,24 @@ pub(crate) struct Bar {
 pub(crate) struct Sheet(Figures);
 
 /// A running row and the figures that it has not reported yet.
-pub(crate) struct Scene<'a> {
+pub(crate) struct Reporter<'a> {
     sheet: &'a mut Figures,
-    owed: Vec<&'static Bar>,
+    due: Vec<&'static Bar>,
 }
 
 impl Sheet {
     /// Runs a row and prints every figure of it, even if it fails.
     pub(crate) fn run(&mut self, row: &Row) {
         let began = Instant::now();
-        let mut scene = Scene { sheet: &mut self.0, owed: row.figures.iter().collect() };
-        let played = catch_unwind(AssertUnwindSafe(|| (row.play)(&mut scene)));
-        let why = match played {
+        let mut reporter = Reporter { sheet: &mut self.0, due: row.figures.iter().collect() };
+        let measured = catch_unwind(AssertUnwindSafe(|| (row.measure)(&mut reporter)));
+        let why = match measured {
             Ok(Ok(())) => "the row did not show it".into(),
             Ok(Err(error)) => format!("{error:#}"),
             Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the row panicked".into()),
         };
-        for Bar { figure, bar } in std::mem::take(&mut scene.owed) {
-            scene.sheet.show(figure, format!("not measured: {why}"), bar, false);
+        for Bar { figure, bar } in std::mem::take(&mut reporter.due) {
+            reporter.sheet.show(figure, format!("not measured: {why}"), bar, false);
         }
         self.0.tell(&format!("  ({} took {:.0} s)", row.name, began.elapsed().as_secs_f64()), "");
     }
@@ -55,15 +55,16 @@ impl Sheet {
     }
 }
 
-impl Scene<'_> {
+impl Reporter<'_> {
     /// Prints a figure of the row.
     ///
     /// # Panics
     ///
     /// If the row has no such figure left, because its table is wrong.
     pub(crate) fn show(&mut self, figure: &str, value: impl std::fmt::Display, holds: bool) {
-        let owed = self.owed.iter().position(|bar| bar.figure == figure);
-        let Bar { figure, bar } = self.owed.remove(owed.unwrap_or_else(|| panic!("no row owes `{figure}`")));
+        let due = self.due.iter().position(|bar| bar.figure == figure);
+        let Bar { figure, bar } =
+            self.due.remove(due.unwrap_or_else(|| panic!("the row has no figure `{figure}` left")));
         self.sheet.show(figure, value, bar, holds);
     }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use herd_tests::load::{Load, Running, quantile_us};
 use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -18,10 +18,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "a swap each 100 ms: longest pause of a worker", bar: "at most 100 us" },
         Bar { figure: "a swap each 100 ms: wrong, missing, dropped", bar: "0" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
@@ -46,19 +46,19 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     let (quiet, swapped) = (Rounds::of(quiet), Rounds::of(swapped));
     let ratio = swapped.median() / quiet.median();
     let value = format!("{ratio:.2} (quiet by quiet {noise:.2})");
-    scene.show("a swap each 100 ms: p99 against quiet windows", value, ratio <= noise.max(1.2));
-    scene.tell("p99 of windows without a swap", quiet.text(0, " us"));
-    scene.tell("p99 of windows with swaps", swapped.text(0, " us"));
+    reporter.show("a swap each 100 ms: p99 against quiet windows", value, ratio <= noise.max(1.2));
+    reporter.tell("p99 of windows without a swap", quiet.text(0, " us"));
+    reporter.tell("p99 of windows with swaps", swapped.text(0, " us"));
     let Swapper { pauses_us, first_calls_us, swaps_ms, .. } = swapper;
     let (pauses, first_calls) = (Rounds::of(pauses_us), Rounds::of(first_calls_us));
     let longest = pauses.largest();
-    scene.show("a swap each 100 ms: longest pause of a worker", format!("{longest:.1} us"), longest <= 100.0);
-    scene.tell("pause, of the slower worker of each swap", pauses.text(1, " us"));
-    scene.tell("first calls with all that is in them", first_calls.text(0, " us"));
-    scene.tell("a swap, from its request to its answer", Rounds::of(swaps_ms).text(1, " ms"));
+    reporter.show("a swap each 100 ms: longest pause of a worker", format!("{longest:.1} us"), longest <= 100.0);
+    reporter.tell("pause, of the slower worker of each swap", pauses.text(1, " us"));
+    reporter.tell("first calls with all that is in them", first_calls.text(0, " us"));
+    reporter.tell("a swap, from its request to its answer", Rounds::of(swaps_ms).text(1, " ms"));
     let failed = format!("{} of {}", outcome.failed, outcome.answered);
-    scene.show("a swap each 100 ms: wrong, missing, dropped", failed, outcome.failed == 0);
-    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    reporter.show("a swap each 100 ms: wrong, missing, dropped", failed, outcome.failed == 0);
+    outcome.failures.iter().for_each(|failure| reporter.tell("  failure", failure));
     drop(up);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Execution of a case, step by step, against the nodes of a [`Stage`].
+//! Execution of a case, step by step, against the nodes of a [`RunningHerd`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,36 +8,36 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::answers::Answer;
 use super::connection::{Connection, End, Reply};
-use super::expected::{Expected, Patience, Then, shown};
+use super::expected::{Attempts, Expected, Then, shown};
 use super::pattern::Pattern;
-use super::stage::Stage;
+use super::running_herd::RunningHerd;
 use super::step::{Action, Pace, Step};
 use super::text::{Text, Values};
 use super::{ANSWER_MAX, Case, EVENTUALLY_MAX};
 
 /// A running case: its nodes, named values and open connections.
-pub(super) struct Performance<'a> {
+pub(super) struct CaseRun<'a> {
     case: &'a Case,
-    stage: &'a mut Stage,
+    herd: &'a mut RunningHerd,
     values: Values,
     open: BTreeMap<&'a str, Connection>,
     /// Requests that the stand-in for places received before this case.
     asked_before: usize,
 }
 
-impl<'a> Performance<'a> {
+impl<'a> CaseRun<'a> {
     /// Starts the nodes of the case and resets the stand-in.
     ///
     /// # Errors
     ///
     /// None of its own; nodes that do not start make the harness panic.
-    pub(super) fn begin(case: &'a Case, stage: &'a mut Stage) -> Result<Self, String> {
+    pub(super) fn begin(case: &'a Case, herd: &'a mut RunningHerd) -> Result<Self, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        stage.set(&case.family, &case.up);
+        herd.set(&case.topology, &case.up);
         let client = format!("{}-{}.{}", case.topic, case.line, NEXT.fetch_add(1, Ordering::Relaxed));
         let values = Values::from([("client".into(), client.into_bytes()), ("time".into(), now(0))]);
-        let asked_before = stage.places().requests().len();
-        let mut it = Self { case, stage, values, open: BTreeMap::new(), asked_before };
+        let asked_before = herd.places().requests().len();
+        let mut it = Self { case, herd, values, open: BTreeMap::new(), asked_before };
         it.answer(&Answer::default());
         Ok(it)
     }
@@ -62,7 +62,7 @@ impl<'a> Performance<'a> {
                 .try_for_each(|node| self.ask(node, text, expected).map_err(|wrong| format!("at {node}\n{wrong}")))?,
             Action::Burst { count, node, text } => self.burst(*count, node, text, expected)?,
             Action::Open { connection, node } => {
-                let opened = Connection::open(self.stage.address(node))?;
+                let opened = Connection::open(self.herd.address(node))?;
                 self.open.insert(connection, opened);
             }
             Action::Send { connection, text, pace } => {
@@ -73,13 +73,13 @@ impl<'a> Performance<'a> {
             Action::End { connection } => self.connection(connection)?.end()?,
             Action::Close { connection } => drop(self.taken(connection)?),
             Action::Reset { connection } => self.taken(connection)?.reset()?,
-            Action::Start { nodes } => self.stage.start(nodes),
-            Action::Kill { nodes } => nodes.iter().for_each(|node| self.stage.kill(node)),
+            Action::Start { nodes } => self.herd.start(nodes),
+            Action::Kill { nodes } => nodes.iter().for_each(|node| self.herd.kill(node)),
             Action::Stop { nodes } => {
-                nodes.iter().try_for_each(|node| self.stage.process(node).map(|process| process.stop()))?;
+                nodes.iter().try_for_each(|node| self.herd.process(node).map(|process| process.stop()))?;
             }
             Action::Continue { nodes } => {
-                nodes.iter().try_for_each(|node| self.stage.process(node).map(|process| process.go_on()))?;
+                nodes.iter().try_for_each(|node| self.herd.process(node).map(|process| process.go_on()))?;
             }
             Action::Wait { time } => thread::sleep(*time),
             Action::Places { answer } => self.answer(answer),
@@ -91,11 +91,11 @@ impl<'a> Performance<'a> {
     }
 
     fn ask(&mut self, node: &str, text: &Text, expected: &Expected) -> Result<(), String> {
-        let (address, bytes) = (self.stage.address(node), text.filled(&self.values));
+        let (address, bytes) = (self.herd.address(node), text.filled(&self.values));
         let until = Instant::now() + EVENTUALLY_MAX;
         let reply = loop {
             match ask_once(address, &bytes, expected, &self.values) {
-                Err(_) if expected.patience == Patience::Eventually && Instant::now() < until => {
+                Err(_) if expected.attempts == Attempts::Eventually && Instant::now() < until => {
                     thread::sleep(PAUSE);
                 }
                 outcome => break outcome?,
@@ -106,7 +106,7 @@ impl<'a> Performance<'a> {
     }
 
     fn burst(&mut self, count: usize, node: &str, text: &Text, expected: &Expected) -> Result<(), String> {
-        let address = self.stage.address(node);
+        let address = self.herd.address(node);
         let values = &self.values;
         let one = |number: usize| {
             let mut values = values.clone();
@@ -156,19 +156,19 @@ impl<'a> Performance<'a> {
     }
 
     fn answer(&mut self, answer: &Answer) {
-        self.stage.places().behave(answer.behaviour());
+        self.herd.places().behave(answer.behaviour());
         self.values.insert("body".into(), answer.body().trim_end_matches('\n').into());
     }
 
     fn asked(&mut self, count: usize) -> Result<(), String> {
-        let asked = self.stage.places().requests().len() - self.asked_before;
+        let asked = self.herd.places().requests().len() - self.asked_before;
         if asked == count { Ok(()) } else { Err(format!("expected: {count} questions for places\ncame: {asked}")) }
     }
 
     /// Compares the comma-separated numbers that the last request for places has under a key. Rejects a plus sign, which a query
     /// decodes as a blank.
     fn asked_for(&mut self, key: &str, wanted: &[f64]) -> Result<(), String> {
-        let requests = self.stage.places().requests();
+        let requests = self.herd.places().requests();
         let target = requests[self.asked_before..].last().map(|request| request.target.clone()).unwrap_or_default();
         let query = target.split_once('?').map_or("", |(_, query)| query).replace("%2C", ",");
         let found = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));

@@ -9,12 +9,12 @@ use crate::Herd;
 
 /// Name, nodes and links of a herd.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Family {
+pub(super) struct Topology {
     pub(super) name: String,
     links: BTreeMap<String, Vec<String>>,
 }
 
-impl Family {
+impl Topology {
     /// Reads the herd with this name.
     ///
     /// # Errors

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::family::Family;
+use super::topology::Topology;
 use crate::{Herd, Places, Process};
 
 /// A herd and its running nodes, kept from case to case. Empty at first.
 #[derive(Default)]
-pub struct Stage(Option<Set>);
+pub struct RunningHerd(Option<Set>);
 
 struct Set {
     // Fields drop in order: the processes end before the herd deletes its directory.
     running: BTreeMap<String, Process>,
     herd: Herd,
-    family: Family,
+    topology: Topology,
 }
 
-impl Stage {
+impl RunningHerd {
     /// Creates it without nodes.
     #[must_use]
     pub fn new() -> Self {
@@ -34,11 +34,11 @@ impl Stage {
     /// # Panics
     ///
     /// If a node or a link is not up in time.
-    pub(super) fn set(&mut self, family: &Family, up: &[String]) {
-        if self.0.as_ref().is_some_and(|set| set.family != *family) {
+    pub(super) fn set(&mut self, topology: &Topology, up: &[String]) {
+        if self.0.as_ref().is_some_and(|set| set.topology != *topology) {
             self.clear();
         }
-        let fresh = || Set { running: BTreeMap::new(), herd: family.herd(), family: family.clone() };
+        let fresh = || Set { running: BTreeMap::new(), herd: topology.herd(), topology: topology.clone() };
         let set = self.0.get_or_insert_with(fresh);
         set.running.retain(|node, _| up.contains(node));
         self.start(up);
@@ -89,6 +89,6 @@ impl Stage {
     }
 
     fn set_up(&mut self) -> &mut Set {
-        self.0.as_mut().expect("a case sets the stage before its steps")
+        self.0.as_mut().expect("a case starts its herd before its steps")
     }
 }
