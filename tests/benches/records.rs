@@ -1,7 +1,7 @@
 //! Record table under contention: threads keep new records, each under keys of its own or all under the same keys.
 //!
-//! The time is that of one keep per thread. Without contention, and with a processor per thread, it does not depend on the number of
-//! threads.
+//! The time is that of one keep per thread. Without contention, and with a processor per thread, it does not depend on the number
+//! of threads.
 
 use std::hint::black_box;
 use std::sync::Barrier;

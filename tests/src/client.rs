@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::WAIT_MAX;
 
-/// One connection. Reads and writes are bounded by [`WAIT_MAX`].
+/// A connection of a client. Reads and writes are bounded by [`WAIT_MAX`].
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<TcpStream>,
@@ -106,7 +106,7 @@ impl Client {
     ///
     /// If the system is out of file descriptors.
     #[must_use]
-    pub fn twin(&self) -> Self {
+    pub fn duplicate(&self) -> Self {
         Self {
             stream: BufReader::new(self.stream.get_ref().try_clone().expect("the system has file descriptors left")),
         }

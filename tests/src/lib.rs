@@ -1,8 +1,8 @@
 //! Test harness: real herds on loopback, their clients, and a stand-in for the places service.
 //!
 //! A [`Herd`] is a plan: names, links, free addresses and a configuration file in a directory of its own. It starts
-//! [`Process`]es, which run the real `herd` command and are killed on drop, and connects [`Client`]s. The harness reaches nodes only
-//! by their ports, their command line and their files; it holds no part of a node in its own process.
+//! [`Process`]es, which run the real `herd` command and are killed on drop, and connects [`Client`]s. It reaches running nodes only
+//! by their ports, their command line and their files.
 //!
 //! ```no_run
 //! use herd_tests::Herd;

@@ -7,6 +7,8 @@ use std::process::Output;
 use herd_tests::{Fixture, HELLO, Herd};
 use serde_json::Value;
 
+/// Goal: every stage of every swap is in the audit log with its operator, digest and outcome, and the log is readable without a
+/// running node. Method: a refused rollback, a swap, a refused swap and a rollback, compared entry by entry.
 #[test]
 fn audit_records_every_stage_of_a_swap_with_operator_and_outcome() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
@@ -69,6 +71,8 @@ fn audit_records_every_stage_of_a_swap_with_operator_and_outcome() {
     assert!(shown.contains("\nJaquez: 12 entries, intact; head 12 "), "{shown}");
 }
 
+/// Goal: an edited or shortened log is detected by every form of `herd audit`, and the error names file and line. Method: one
+/// word of an entry is replaced; then the log is cut after two entries.
 #[test]
 fn audit_verification_fails_and_names_the_changed_line() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
@@ -130,6 +134,8 @@ fn audit_write_failure_does_not_stop_a_swap_and_is_counted() {
     assert!(status.contains("audit fault: Riley could not write 12 entries of its audit log: "), "{status}");
 }
 
+/// Goal: a held lock delays audit entries and loses none, and the swap does not wait for it. Method: the test holds the lock of
+/// the log during a swap.
 #[test]
 fn audit_entries_of_a_swap_wait_while_another_process_holds_the_lock() {
     let herd = Herd::of_one();

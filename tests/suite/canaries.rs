@@ -3,6 +3,8 @@
 use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 use serde_json::Value;
 
+/// Goal: a session stays with its generation while the share is unchanged, widening only adds sessions, and a cancelled canary
+/// decides none. Method: sixty sessions, each asked in every phase which guest answers it.
 #[test]
 fn canary_share_is_sticky_and_can_be_widened_and_cancelled() {
     let herd = Herd::of_one();
@@ -35,6 +37,8 @@ fn canary_share_is_sticky_and_can_be_widened_and_cancelled() {
     assert!(String::from_utf8_lossy(&missing.stderr).contains("Riley: no guest is a canary on this node"));
 }
 
+/// Goal: a promotion makes the canary the active generation of every node under its existing id, so it was not loaded again,
+/// and it can be rolled back like any swap. Method: a canary of 100 % on five nodes.
 #[test]
 fn canary_promotion_activates_it_on_every_node_without_loading_it_again() {
     let herd = Herd::of_five();
@@ -57,6 +61,8 @@ fn canary_promotion_activates_it_on_every_node_without_loading_it_again() {
     assert_eq!(herd.client("Bernard").ask("you"), "? you");
 }
 
+/// Goal: no client sees a fault of a canary; too many faults end the canary, release its instances and block the guest. Method:
+/// a guest that traps on one line and a limit of three faults.
 #[test]
 fn canary_faults_are_rescued_by_the_active_generation_and_too_many_end_it() {
     let herd = Herd::of_one().with_guest(HELLO).with("swap.faults_max=3");
@@ -83,6 +89,8 @@ fn canary_faults_are_rescued_by_the_active_generation_and_too_many_end_it() {
     assert!(audit.contains("ended by itself: 3 faults within 10 s as a canary"), "{audit}");
 }
 
+/// Goal: a node has at most one candidate, canary or shadow, and a swap to another guest ends it, even a refused swap. Method:
+/// a second candidate of each kind beside each kind, then swaps.
 #[test]
 fn candidate_is_unique_and_a_swap_to_another_guest_ends_it() {
     let herd = Herd::of_one();

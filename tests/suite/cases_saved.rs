@@ -135,6 +135,8 @@ fn saved_case_of_a_batch_has_only_the_report_that_faults() {
     assert!(cases(&herd, "Riley").is_empty());
 }
 
+/// Goal: a fault of any kind on a line yields a minimized case that fails with the bad guest and passes with the default one.
+/// Method: one fixture per kind of fault.
 #[test]
 fn saved_case_reproduces_every_kind_of_fault() {
     let herd = Herd::of_one().with("swap.probation_s=0");

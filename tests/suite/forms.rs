@@ -184,6 +184,9 @@ fn conversion_fault_hides_only_its_record() {
     assert_eq!((&active["name"], &active["faults"]), (&"trap-on-upgrade".into(), &0.into()));
 }
 
+/// Goal: a guest that cannot read the records of this node is refused with the reason and the remedy. Method: a guest without
+/// the conversion, one whose conversion fails on a real record, one that does not declare its form, and a swap back to a guest
+/// that does not know the newer form.
 #[test]
 fn swap_refuses_a_guest_that_cannot_read_existing_records() {
     let herd = Herd::of_one();

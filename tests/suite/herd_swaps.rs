@@ -27,6 +27,8 @@ fn herd_swap_reaches_a_restarted_node_through_a_peer() {
     eventually("the guest is on its disk", || if file.exists() { Ok(()) } else { Err(file.display().to_string()) });
 }
 
+/// Goal: one refusal aborts the swap on all nodes, is audited, and leaves nothing that blocks the next swap. Method: three
+/// nodes, one of which has a setting that the guest refuses.
 #[test]
 fn herd_swap_that_one_node_refuses_is_served_by_none() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with_guest(HELLO);
@@ -48,6 +50,8 @@ fn herd_swap_that_one_node_refuses_is_served_by_none() {
     drop((good, bad));
 }
 
+/// Goal: of two concurrent swaps the herd ends with one guest on all nodes, and an operator whose swap lost is told which one
+/// won. Method: five rounds of two swaps with different coordinators at the same time.
 #[test]
 fn herd_swap_that_loses_to_a_concurrent_one_names_the_winner() {
     let herd = Herd::of_five();
@@ -143,6 +147,8 @@ fn herd_swaps_in_two_partitions_converge_when_they_rejoin() {
     );
 }
 
+/// Goal: a node starts with the generations that it had, after a drain and after a kill. Method: two swaps and a drain, then a
+/// rollback, which needs the restored previous generation, and a kill.
 #[test]
 fn restart_restores_the_active_and_the_previous_generation() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
@@ -168,6 +174,9 @@ fn restart_restores_the_active_and_the_previous_generation() {
     up.await_log(&["serves what it swapped to, and not the guest of its configuration"]);
 }
 
+/// Goal: a node that rolled back by itself stays rolled back, also after a restart, while the others serve on; once half of the
+/// nodes have, the whole herd rolls back with the next swap number. Method: three nodes, of which a first and then a second
+/// meets faults.
 #[test]
 fn rollback_of_a_node_survives_restart_and_half_of_the_nodes_roll_back_the_herd() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with("swap.faults_max=2");

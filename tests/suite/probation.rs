@@ -15,6 +15,8 @@ fn boom_until_rolled_back(herd: &Herd, times: usize) -> usize {
     panic!("not rolled back after {times} faults");
 }
 
+/// Goal: the fifth fault rolls the guest back, and neither a swap nor a rollback returns to it unless forced. Method: a guest
+/// that traps on one line, then every way to activate it again.
 #[test]
 fn probation_rolls_back_a_faulty_guest_and_refuses_it_afterwards() {
     let herd = Herd::of_one().with("swap.faults_max=5");

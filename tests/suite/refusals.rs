@@ -40,6 +40,8 @@ fn refusals_cover_every_guest_that_cannot_serve() {
     }
 }
 
+/// Goal: every unusable guest is refused by every node with the same stage and reason, and neither generations nor sessions
+/// change. Method: a herd of two and one session throughout; the counters of the stages at the end.
 #[test]
 fn refusal_names_its_stage_and_changes_nothing() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);

@@ -2,6 +2,8 @@
 
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd};
 
+/// Goal: a guest that faults on recently recorded input is refused and the error quotes the line, unless the rehearsal is
+/// skipped. Method: a hundred harmless lines and one on which the candidate traps.
 #[test]
 fn rehearsal_refuses_a_guest_that_faults_on_recent_input_and_quotes_the_line() {
     let herd = Herd::of_one();

@@ -59,6 +59,8 @@ fn unfinished_line_timeout_restarts_with_every_new_line() {
     }
 }
 
+/// Goal: many queries in one packet neither exceed the limits of a call nor lose an answer. Method: 4,000 queries with places
+/// and 4,000 without, written by a second handle while the first reads.
 #[test]
 fn pipelined_queries_are_all_answered() {
     let herd = Herd::of_one().with("places.sources=[\"embedded\"]");
@@ -66,11 +68,11 @@ fn pipelined_queries_are_all_answered() {
     let mut client = herd.client("Riley");
     let at = client.ask("IAMAT k +34.068930-118.445127 1");
     let count = 4000;
-    let mut twin = client.twin();
+    let mut writer = client.duplicate();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            twin.send("WHATSAT k 50 2\n".repeat(count));
-            twin.send("WHATSAT nobody 50 2\n".repeat(count));
+            writer.send("WHATSAT k 50 2\n".repeat(count));
+            writer.send("WHATSAT nobody 50 2\n".repeat(count));
         });
         for _ in 0..count {
             assert_eq!(client.line(), at);
@@ -134,6 +136,8 @@ fn overlong_line_is_answered_with_its_beginning_and_ends_only_its_session() {
     assert_eq!(other.ask("LLL"), "? LLL");
 }
 
+/// Goal: a client that does not read is stopped by back pressure, delays no other client, and gets every reply once it reads.
+/// Method: 24 MB of lines to a client that does not read, while other sessions are served.
 #[test]
 fn slow_reader_delays_no_other_client_and_loses_nothing() {
     let herd = Herd::of_one();
@@ -143,7 +147,7 @@ fn slow_reader_delays_no_other_client_and_loses_nothing() {
     // Far more than the socket buffers and the node hold together, so the node has to stop reading.
     let count = 400;
     let sent = std::thread::scope(|scope| {
-        let mut writer = lazy.twin();
+        let mut writer = lazy.duplicate();
         let line = &line;
         let writing = scope.spawn(move || (0..count).for_each(|_| writer.send(format!("{line}\n"))));
         for _ in 0..10 {

@@ -97,6 +97,8 @@ fn shadow_reports_a_changed_format_by_command_effect_and_field() {
     assert!(line.contains("field 3") && line.contains("\" -> \"+") && line.contains("IAMAT "), "{said}");
 }
 
+/// Goal: a shadow reports additional effects as the only difference, no difference for the same guest, and compares reports
+/// from peers too. Method: a guest that also publishes, then the default guest itself.
 #[test]
 fn shadow_reports_extra_effects_and_nothing_for_an_equal_guest() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
@@ -137,6 +139,8 @@ fn shadow_share_out_of_range_is_a_clear_error() {
     assert_eq!(herd.status("Riley")["generations"]["active"]["id"], 1);
 }
 
+/// Goal: faults of a shadow are counted with the faulting line, reach no client, and end the shadow after 256. Method: a guest
+/// that traps on one line, alone and in a packet with others.
 #[test]
 fn shadow_faults_affect_no_client_and_end_the_shadow() {
     let herd = Herd::of_one().with_guest(HELLO);
@@ -168,6 +172,8 @@ fn shadow_faults_affect_no_client_and_end_the_shadow() {
     });
 }
 
+/// Goal: a shadow ends when it is stopped and when the node swaps or rolls back, its report stays readable, and each end is
+/// audited. Method: one shadow for each way to end.
 #[test]
 fn shadow_ends_on_stop_swap_and_rollback() {
     let herd = Herd::of_one();

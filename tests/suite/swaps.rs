@@ -75,6 +75,8 @@ fn fetch_of_a_retired_generation_gets_its_fallback_reply() {
     assert_eq!(places["status"], "UNKNOWN_ERROR");
 }
 
+/// Goal: a subscriber gets each location that wins, from its own node and from others, and none after it unsubscribed. Method:
+/// reports at two nodes, one of them older than the record.
 #[test]
 fn subscription_delivers_every_new_location_from_any_node() {
     let herd = Herd::of_five();
@@ -97,6 +99,8 @@ fn subscription_delivers_every_new_location_from_any_node() {
     assert_eq!(watcher.ask("LLL"), "? LLL", "nothing was published after UNWATCH");
 }
 
+/// Goal: swaps and rollbacks of the whole herd under load lose no reply, duplicate none, and leave equal records. Method: load
+/// on five nodes that checks each answer, with slow upstream requests always in flight.
 #[test]
 fn swap_and_rollback_under_load_lose_and_duplicate_no_reply() {
     let herd = Herd::of_five();

@@ -24,6 +24,8 @@ fn watch_serves_the_file_as_soon_as_it_changes() {
     assert_eq!(sessions[0].ask("you"), "hello, you");
 }
 
+/// Goal: a file that is rejected is reported once, however often it is polled or rewritten, and the old logic goes on serving.
+/// Method: files that fail at three stages, each written twice, then good ones.
 #[test]
 fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
     let herd = Herd::of_five();
@@ -84,6 +86,8 @@ fn watch_ignores_a_rewrite_with_equal_content() {
     assert_eq!(up.next_line(), serving(&herd, 3), "the rewrites made no generation");
 }
 
+/// Goal: `herd swap --watch` swaps the whole herd for each change of the file, also when one node already serves the content,
+/// and the herd keeps the last guest after it ends. Method: a running herd and a second process that watches.
 #[test]
 fn watch_from_another_process_swaps_the_herd_until_it_ends() {
     let herd = Herd::of_five();

@@ -48,7 +48,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let watch = |name| scope.spawn(move || until_back(&name));
         let watching: Vec<_> = herd.names().into_iter().map(|name| herd.operator(name)).map(watch).collect();
         herd.swap_with(Fixture::Stumbler, &["--unrehearsed"]).map_err(anyhow::Error::msg)?;
-        let all = watching.into_iter().map(|watch| watch.join().expect("asking does not panic"));
+        let all = watching.into_iter().map(|watch| watch.join().expect("polling does not panic"));
         all.collect::<Result<Vec<f64>>>()
     })?;
     goes_on(20_000);
@@ -81,8 +81,8 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
 
 /// Polls until the node has rolled back. Returns the milliseconds since the last status without a fault.
 fn until_back(node: &Operator) -> Result<f64> {
-    let (asking, mut clean) = (Instant::now(), Instant::now());
-    while asking.elapsed() < WAIT_MAX {
+    let (began, mut clean) = (Instant::now(), Instant::now());
+    while began.elapsed() < WAIT_MAX {
         let asked = Instant::now();
         let generations = node.status().context("a node does not answer")?["generations"].take();
         // Rolled back by itself, or with the herd after half of its nodes did.

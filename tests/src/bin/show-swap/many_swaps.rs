@@ -54,7 +54,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
             anyhow::Ok(())
         });
         over.store(true, Ordering::Relaxed);
-        let most = most.join().expect("asking does not panic");
+        let most = most.join().expect("polling does not panic");
         swapped.and(most)
     })?;
     let each_ms = began.elapsed().as_secs_f64() * 1e3 / 10_000.0;
