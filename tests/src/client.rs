@@ -1,4 +1,6 @@
 //! A blocking client of the line protocol.
+//!
+//! Checks nothing about the content of replies; tests do. Reads and writes are bounded by [`WAIT_MAX`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

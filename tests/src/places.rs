@@ -1,4 +1,6 @@
 //! Stand-in for the places service: HTTP over raw TCP, so that it can fail in every way, and a list of the requests received.
+//!
+//! Serves one request per connection, on a thread each. Reads, writes and held answers are bounded by [`WAIT_MAX`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

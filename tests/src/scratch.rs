@@ -1,4 +1,4 @@
-//! Temporary directories that are deleted on drop.
+//! Temporary directories that are deleted on drop, also when the test fails.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,7 @@
 //! Execution of a case, step by step, against the nodes of a [`RunningHerd`].
+//!
+//! Stops at the first step that fails. Waits are bounded by the time limits of the case or of [`super`]; connections close
+//! when the case ends.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

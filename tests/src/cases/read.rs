@@ -1,4 +1,7 @@
 //! Parser of case files. The format is described in `tests/cases/README.md`.
+//!
+//! Rejects everything that could make a case pass by accident: undefined names, commands without an expected reply, and
+//! expectations about steps that have no reply.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Nodes that cases run against.
+//! Nodes that cases run against: at most one herd at a time, one process per node.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Lexer of case files: words, and strings with names in braces.
+//! Lexer of case files: words, and strings with names in braces. Knows neither steps nor expectations.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;

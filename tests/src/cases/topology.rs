@@ -1,4 +1,4 @@
-//! Herds named by cases: those of `tests/data/herds`, at free addresses.
+//! Herds named by cases: nodes and links of `tests/data/herds`. Their addresses are ignored, because tests use free ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! Session of a client: read, decide, store the records in redis, and only then answer.
+//!
+//! One read is decided and answered before the next, which bounds what a session holds to a read and an unfinished line.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
