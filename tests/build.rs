@@ -1,5 +1,7 @@
-//! Builds the guests that the tests serve, by a cargo of its own as `host/herd/build.rs` does, and writes `Fixture`, an
-//! enum with a variant for each file in `guests/examples`: a match over it has to name every one.
+//! Builds the guests that the tests serve and generates `Fixture`, an enum with a variant for each file in `guests/examples`.
+//!
+//! A match over `Fixture` does not compile until a new fixture is handled. The guests are built by a cargo of their own, as in
+//! `host/herd/build.rs`.
 
 use std::env;
 use std::fmt::Write;
@@ -9,7 +11,7 @@ use std::process::{Command, exit};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Guests that work, and the variable that names each component.
+/// Working guests, each with the environment variable that holds the path of its component.
 const GUESTS: [(&str, &str); 3] = [
     ("herd_guest", "HERD_TESTS_DEFAULT_GUEST"),
     ("herd_example_hello", "HERD_TESTS_HELLO"),
@@ -30,7 +32,7 @@ fn main() {
     }
 }
 
-/// Builds every guest and says where they are.
+/// Builds every guest and returns the directory of the components.
 fn build_guests() -> PathBuf {
     let target_dir = target_dir();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -40,7 +42,7 @@ fn build_guests() -> PathBuf {
         .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(&target_dir)
         .current_dir("..");
-    // What the outer cargo was told is meant for the host.
+    // The environment of the outer cargo configures the build for the host and must not reach the guests.
     for (name, _) in env::vars() {
         let for_host = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
         if for_host || FOR_HOST.contains(&&*name) {
@@ -49,13 +51,13 @@ fn build_guests() -> PathBuf {
     }
     match cargo.status() {
         Ok(status) if status.success() => {}
-        Ok(_) => fail(&format!("the guests do not build; is the target there? Type: rustup target add {TARGET}")),
+        Ok(_) => fail(&format!("the guests do not build; is the target installed? Run: rustup target add {TARGET}")),
         Err(error) => fail(&format!("cannot run cargo for the guests: {error}")),
     }
     target_dir.join(TARGET).join("guest")
 }
 
-/// The enum, as Rust.
+/// Generates the source of the enum.
 fn fixtures(built: &Path) -> String {
     let mut names: Vec<String> = fs::read_dir("guests/examples")
         .unwrap_or_else(|error| fail(&format!("guests/examples: {error}")))
@@ -71,7 +73,7 @@ fn fixtures(built: &Path) -> String {
         let _ = writeln!(paths, "            Self::{variant} => {path:?},");
     }
     format!(
-        "/// A faulty guest, by what is wrong with it.\n\
+        "/// A faulty guest, named after its fault.\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq)]\n\
          pub enum Fixture {{\n{variants}}}\n\n\
          impl Fixture {{\n    /// Every faulty guest.\n    pub const ALL: [Self; {count}] = [{all}];\n\n    \
@@ -80,7 +82,7 @@ fn fixtures(built: &Path) -> String {
     )
 }
 
-/// The component at a path without its ending.
+/// Path of the component, from a path without its ending.
 fn existing(path: &Path) -> PathBuf {
     let path = path.with_extension("wasm");
     match path.canonicalize() {
@@ -94,13 +96,14 @@ fn camel(name: &str) -> String {
     name.split('_').map(capital).collect()
 }
 
-/// The first line of a file, which is its documentation.
+/// First line of a file, which documents the fixture.
 fn first_line(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().next().unwrap_or_default().trim_start_matches("//!").trim().to_string()
 }
 
-/// `guest` in the target directory, whatever that is: OUT_DIR is `target/PROFILE/build/PACKAGE/out`.
+/// Directory `guest` in the target directory, found from `OUT_DIR`, which is `target/PROFILE/build/PACKAGE/out`. Separate, because
+/// the outer cargo holds the lock of its own directory.
 fn target_dir() -> PathBuf {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     out.ancestors().nth(4).unwrap_or(Path::new("../target")).join("guest")

@@ -1,4 +1,4 @@
-//! What a decision costs, by command, size of the batch and who decides.
+//! Cost of a decision, by command, batch size and decider.
 
 use std::hint::black_box;
 

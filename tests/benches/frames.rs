@@ -1,4 +1,4 @@
-//! Codec of links: encoding a report, once for all links, and decoding a frame of reports at a peer.
+//! Link codec: encoding a report, once for all links, and decoding a frame of reports at a peer.
 
 use std::hint::black_box;
 

@@ -1,7 +1,7 @@
 //! Record table under contention: threads keep new records, each under keys of its own or all under the same keys.
 //!
-//! The time is that of one keep per thread. With enough processors and no contention it is the same for any number of
-//! threads.
+//! The time is that of one keep per thread. Without contention, and with a processor per thread, it does not depend on the number
+//! of threads.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -24,7 +24,7 @@ fn records(criterion: &mut Criterion) {
     }
 }
 
-/// Lets every thread keep `keeps` records, and returns the time of the slowest.
+/// Has every thread keep `keeps` records and returns the time of the slowest.
 fn keep(threads: u64, keeps: u64, shared: bool) -> Duration {
     let table = RecordTable::new(RecordLimits::default(), "Riley", HASH_KEY);
     let keys: Vec<Vec<u8>> = (0..threads * KEYS).map(|number| format!("bench-{number}").into_bytes()).collect();
@@ -38,7 +38,7 @@ fn keep(threads: u64, keeps: u64, shared: bool) -> Duration {
                 let began = Instant::now();
                 for number in 0..keeps {
                     let key = &keys[usize::try_from(first + number % KEYS).unwrap_or_default()];
-                    // As long as a rank of the default logic. It rises with each round, so every record wins.
+                    // As long as a rank of the default logic, and rising with every round, so that every record wins.
                     let mut rank = [0; 41];
                     rank[4..12].copy_from_slice(&number.to_be_bytes());
                     rank[40] = u8::try_from(thread).unwrap_or_default();
@@ -54,7 +54,7 @@ fn keep(threads: u64, keeps: u64, shared: bool) -> Duration {
 }
 
 const HASH_KEY: u128 = 0x5eed;
-/// Clients per thread: enough that every shard has some.
+/// Keys per thread: enough that every shard has some.
 const KEYS: u64 = 4096;
 
 criterion_group!(benches, records);

@@ -1,28 +1,28 @@
-//! The protocol cases in `tests/cases`: what a herd that runs answers, and what it asks and stands.
+//! Protocol cases of `tests/cases`: the answers of running herds, their upstream requests, and the failures they survive.
 //!
-//! Owns their form, described in `tests/cases/README.md`, and their performance over the harness. A [`Case`] is data; a
-//! [`Stage`] has the processes it is performed with and keeps them for the next case of the same herd, because starting five
-//! takes longer than most cases.
+//! Owns the format, described in `tests/cases/README.md`, and the execution of cases over the harness. A [`Case`] is data; a
+//! [`RunningHerd`] owns the processes that it runs against and keeps them for the next case of the same herd, because starting five
+//! processes takes longer than most cases.
 //!
 //! ```no_run
-//! let mut stage = herd_tests::cases::Stage::new();
+//! let mut herd = herd_tests::cases::RunningHerd::new();
 //! for case in herd_tests::cases::all() {
-//!     case.run(&mut stage).unwrap_or_else(|what| println!("{}: {what}", case.place()));
+//!     case.run(&mut herd).unwrap_or_else(|what| println!("{}: {what}", case.place()));
 //! }
 //! ```
 //!
-//! Every wait has a bound: [`ANSWER_MAX`], [`EVENTUALLY_MAX`] or what the case says; those of the harness have their own.
+//! Every wait is bounded by [`ANSWER_MAX`], [`EVENTUALLY_MAX`] or the case itself; waits of the harness have their own bound.
 
 mod answers;
+mod case_run;
 mod connection;
 mod expected;
-mod family;
 mod pattern;
-mod performance;
 mod read;
-mod stage;
+mod running_herd;
 mod step;
 mod text;
+mod topology;
 
 use std::any::Any;
 use std::fs;
@@ -30,49 +30,49 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use family::Family;
-use performance::Performance;
+use case_run::CaseRun;
 use step::Step;
+use topology::Topology;
 
-pub use stage::Stage;
+pub use running_herd::RunningHerd;
 
-/// How long an answer may take where a case does not say. A node takes microseconds; this is for a busy machine.
+/// Time limit of an answer, unless the case sets one. A node takes microseconds; the rest is for a busy machine.
 pub const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// How long a report may take to where it must come. Less than the ten seconds after which a silent link is made anew,
-/// because what only comes that way was lost.
+/// Time limit for a report to spread. Less than the ten seconds after which a silent link is replaced, because a report that
+/// arrives only through the repair of a new link was lost by the flood.
 pub const EVENTUALLY_MAX: Duration = Duration::from_secs(8);
 
-/// One case.
+/// A protocol case.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What holds, as a sentence.
+    /// The expectation, as a sentence.
     pub name: String,
-    /// The name of its file.
+    /// Name of its file, without the ending.
     pub topic: String,
-    /// Why it matters.
+    /// Reason why it matters.
     pub why: String,
     line: usize,
-    family: Family,
+    topology: Topology,
     up: Vec<String>,
     steps: Vec<Step>,
 }
 
-/// Every case, in the order of the files' names.
+/// Reads every case, in the order of the file names.
 ///
 /// # Panics
 ///
-/// With file and line, when a file cannot be read or is not in the form of a case.
+/// If a file cannot be read or is malformed; the message has file and line.
 #[must_use]
 pub fn all() -> Vec<Case> {
     topics().iter().flat_map(|topic| of(topic)).collect()
 }
 
-/// The cases of one topic.
+/// Reads the cases of one topic.
 ///
 /// # Panics
 ///
-/// As [`all`].
+/// As for [`all`].
 #[must_use]
 pub fn of(topic: &str) -> Vec<Case> {
     let path = directory().join(topic).with_extension(ENDING);
@@ -80,11 +80,11 @@ pub fn of(topic: &str) -> Vec<Case> {
     read::cases(topic, &text).unwrap_or_else(|wrong| panic!("{}:{wrong}", path.display()))
 }
 
-/// The topics there are, sorted.
+/// Names of all topics, sorted.
 ///
 /// # Panics
 ///
-/// When the directory of the cases cannot be read.
+/// If the directory of the cases cannot be read.
 #[must_use]
 pub fn topics() -> Vec<String> {
     let directory = directory();
@@ -99,22 +99,22 @@ pub fn topics() -> Vec<String> {
 }
 
 impl Case {
-    /// Performs the case. After a failure the stage is empty, and the next case starts its nodes anew.
+    /// Runs the case. A failure kills the nodes, so the next case starts fresh ones.
     ///
     /// # Errors
     ///
-    /// The line of the step that failed, what was expected, and what came.
-    pub fn run(&self, stage: &mut Stage) -> Result<(), String> {
-        // The harness panics when a node does not start; the other cases can still be tried.
-        let ran = catch_unwind(AssertUnwindSafe(|| Performance::begin(self, stage).and_then(|mut it| it.steps())));
+    /// Line of the failed step, the expectation, and the actual outcome.
+    pub fn run(&self, herd: &mut RunningHerd) -> Result<(), String> {
+        // The harness panics when a node does not start; the remaining cases can still run.
+        let ran = catch_unwind(AssertUnwindSafe(|| CaseRun::begin(self, herd).and_then(|mut it| it.steps())));
         let outcome = ran.unwrap_or_else(|panic| Err(message(&*panic)));
         if outcome.is_err() {
-            stage.clear();
+            herd.clear();
         }
         outcome
     }
 
-    /// File and line, from the directory of the tests.
+    /// File and line, relative to the directory of the tests.
     #[must_use]
     pub fn place(&self) -> String {
         format!("cases/{}.{ENDING}:{}", self.topic, self.line)

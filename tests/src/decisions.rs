@@ -1,6 +1,6 @@
-//! What benchmarks of decisions measure: commands, in batches, and everyone who decides them.
+//! Subjects of the decision benchmarks: commands in batches, and the deciders that are compared.
 //!
-//! A further way over the boundary is a further line in [`Contender::ALL`] and an arm in [`Contender::decider`].
+//! To measure a further way over the WIT boundary, add a line to [`Contender::ALL`] and an arm to [`Contender::decider`].
 
 use std::sync::Arc;
 
@@ -10,31 +10,31 @@ use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
 use herd_sdk::{Input, Logic, Mark, Moment, Settings};
 
-/// Who decides.
+/// A decider to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     /// The default guest as a component, warm, with its deadline on, as in a node.
     Component,
-    /// The same logic linked in.
+    /// The same logic linked in natively.
     Native,
 }
 
-/// What a line asks for.
+/// Kind of line that is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// A report.
+    /// A location report.
     Iamat,
-    /// The place of a client that nobody knows: a look into the records, and an answer at once.
+    /// A query for an unknown client: one lookup of a record and an immediate answer.
     WhatsatUnknown,
-    /// Something else.
+    /// A line that is no command.
     Malformed,
 }
 
 impl Contender {
-    /// All of them. The last is what the others are compared with.
+    /// All contenders. The last is the baseline of the others.
     pub const ALL: [Self; 2] = [Self::Component, Self::Native];
 
-    /// For people, and for command lines.
+    /// Name for output and for command lines.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,11 +43,11 @@ impl Contender {
         }
     }
 
-    /// Ready to decide, over records of its own. The limits are those of a guest.
+    /// Creates a decider with its own records. The limits apply to a guest.
     ///
     /// # Panics
     ///
-    /// When this machine does not run guests.
+    /// If this machine cannot run guests.
     #[must_use]
     pub fn decider(self, limits: Limits) -> Box<dyn Decider> {
         let settings = Settings { node: "Riley".into(), table: vec![] };
@@ -64,10 +64,10 @@ impl Contender {
 }
 
 impl Command {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Iamat, Self::WhatsatUnknown, Self::Malformed];
 
-    /// For people.
+    /// Name for output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl Command {
         }
     }
 
-    /// So many lines, about a client each.
+    /// A batch of `lines` lines, each about another client.
     #[must_use]
     pub fn batch(self, lines: u32) -> Vec<u8> {
         let line = |number: u32| match self {
@@ -91,11 +91,11 @@ impl Command {
     }
 }
 
-/// Decides a batch, and checks only that something was decided.
+/// Decides a batch and checks only that all of it was consumed, to keep the check out of the measurement.
 ///
 /// # Panics
 ///
-/// When the guest faults, which the default one does not.
+/// If the guest faults, which the default guest does not.
 #[inline]
 pub fn decide(decider: &mut dyn Decider, batch: &[u8]) {
     let at = Moment { now_ns: 1_479_413_885_000_000_000, random: (1, 2) };

@@ -1,16 +1,16 @@
-//! Waiting for what happens in another process.
+//! Polling for a condition in another process.
 
 use std::time::{Duration, Instant};
 
-/// How long a test waits for anything before it fails. Far beyond what a busy machine needs, and never waited out by a
-/// test that passes.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest time that a test waits for anything before it fails. Far beyond what a busy machine needs; a passing test never waits
+/// that long.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Asks again and again until there is a value.
+/// Polls until the probe returns a value, in intervals that grow from 2 to 50 ms.
 ///
 /// # Panics
 ///
-/// When there is none within [`PATIENCE`]; the message has `what` and the last reason.
+/// If the probe fails for longer than [`WAIT_MAX`]; the message has `what` and the last reason.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
@@ -18,7 +18,7 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -
     loop {
         match probe() {
             Ok(value) => return value,
-            Err(why) if began.elapsed() > PATIENCE => panic!("{what}: not within {PATIENCE:?}; {why}"),
+            Err(why) if began.elapsed() > WAIT_MAX => panic!("{what}: not within {WAIT_MAX:?}; {why}"),
             Err(_) => {}
         }
         std::thread::sleep(pause);

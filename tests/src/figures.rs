@@ -1,8 +1,8 @@
-//! Figures, printed a line each: name, value, bar, `ok` or `short`.
+//! Measured figures, printed one a line: name, value, bar, `ok` or `short`.
 
 use std::process::ExitCode;
 
-/// Prints figures as they come and remembers whether all held.
+/// Prints figures at once and counts those that miss their bar.
 #[derive(Debug, Default)]
 pub struct Figures {
     shown: usize,
@@ -10,7 +10,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Prints a figure.
+    /// Prints a figure with its bar.
     pub fn show(&mut self, name: &str, value: impl std::fmt::Display, bar: &str, holds: bool) {
         self.shown += 1;
         self.short += usize::from(!holds);
@@ -18,12 +18,12 @@ impl Figures {
         println!("{name:<48} {value:<28} {bar:<30} {verdict}", value = value.to_string());
     }
 
-    /// Prints something that is told and has no bar.
+    /// Prints a value that has no bar.
     pub fn tell(&mut self, name: &str, value: impl std::fmt::Display) {
         println!("{name:<48} {value}");
     }
 
-    /// Success only if every figure held and there was one.
+    /// Success if at least one figure was shown and none missed its bar.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         println!("{} figures, {} short", self.shown, self.short);

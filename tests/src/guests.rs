@@ -1,11 +1,11 @@
-//! The components that the tests serve. `build.rs` has built them.
+//! Components that the tests serve, built by `build.rs`.
 
 use std::path::Path;
 
 include!(concat!(env!("OUT_DIR"), "/fixture.rs"));
 
 impl Fixture {
-    /// The component.
+    /// Path of the component.
     #[must_use]
     pub fn path(self) -> &'static Path {
         Path::new(self.location())
@@ -18,9 +18,9 @@ impl AsRef<Path> for Fixture {
     }
 }
 
-/// The default guest, as a file to swap to.
+/// Path of the default guest's component, as a file to swap to.
 pub const DEFAULT_GUEST: &str = env!("HERD_TESTS_DEFAULT_GUEST");
-/// The smallest example.
+/// Path of the smallest example, which greets with `hello, `.
 pub const HELLO: &str = env!("HERD_TESTS_HELLO");
-/// The example that adds commands to the default logic.
+/// Path of the example that adds `WATCH` and `UNWATCH` to the default logic.
 pub const WATCH: &str = env!("HERD_TESTS_WATCH");

@@ -1,4 +1,6 @@
-//! A herd, planned: who is in it, who is linked to whom, and where everything is.
+//! Plan of a herd: members, links, addresses, settings and directory, and the commands that start and query it.
+//!
+//! Every start uses the same configuration file, so a node that is started again is the same member at the same addresses.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,9 +15,9 @@ use serde_json::Value;
 use crate::ports::HeldAddress;
 use crate::{Client, Operator, Places, Process, Scratch, eventually, process};
 
-/// A herd with free addresses on loopback and a directory of its own. Nothing runs until it is started.
+/// A herd with reserved addresses on loopback and a directory of its own. No node runs until it is started.
 ///
-/// Places come from a stand-in, [`places`](Self::places), unless configured otherwise.
+/// Places come from a stand-in, [`places`](Self::places), unless the configuration says otherwise.
 pub struct Herd {
     name: String,
     scratch: Scratch,
@@ -45,13 +47,13 @@ impl Herd {
         ])
     }
 
-    /// A herd of one.
+    /// A herd of one node, Riley.
     #[must_use]
     pub fn of_one() -> Self {
         Self::of(&[("Riley", &[])])
     }
 
-    /// These nodes with these links, each listed on one side.
+    /// A herd of these nodes and links. Each link is listed at one of its ends.
     #[must_use]
     pub fn of(nodes: &[(&str, &[&str])]) -> Self {
         let node = |(name, links): &(&str, &[&str])| {
@@ -64,7 +66,7 @@ impl Herd {
         let mut herd = Self {
             name: "herd".into(),
             nodes: nodes.iter().map(node).collect(),
-            // Dialing again soon keeps the tests short; nothing depends on it.
+            // Fast redialling keeps the tests short. No test depends on it.
             settings: vec!["links.redial_max_ms=250".into()],
             places: Places::start(),
             config,
@@ -74,7 +76,7 @@ impl Herd {
         herd
     }
 
-    /// Gives the herd another name than `herd`.
+    /// Renames the herd; the default is `herd`.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = name.into();
@@ -89,7 +91,7 @@ impl Herd {
         self
     }
 
-    /// Has the nodes begin with this guest.
+    /// Sets the guest that the nodes start with.
     #[must_use]
     pub fn with_guest(self, guest: impl AsRef<Path>) -> Self {
         let setting = format!("guest={}", guest.as_ref().display());
@@ -100,7 +102,7 @@ impl Herd {
     ///
     /// # Panics
     ///
-    /// When it does not come to that.
+    /// If the herd is not ready in time.
     #[must_use]
     #[track_caller]
     pub fn up(&self) -> Process {
@@ -109,22 +111,22 @@ impl Herd {
         process
     }
 
-    /// Starts every node in one process with this file as their logic, and does not wait.
+    /// Starts every node in one process with `--watch` on this file, and does not wait.
     ///
     /// # Panics
     ///
-    /// When the process does not start.
+    /// If the process does not start.
     #[must_use]
     pub fn up_watching(&self, file: &Path) -> Process {
         let command = self.command(&["up", "--watch", &file.to_string_lossy()]);
         Process::start(command, "herd up --watch", self.scratch.path("up.log"))
     }
 
-    /// Starts `herd swap --watch` of this file, and does not wait.
+    /// Starts `herd swap --watch` on this file, and does not wait.
     ///
     /// # Panics
     ///
-    /// When the process does not start.
+    /// If the process does not start.
     #[must_use]
     pub fn swap_watching(&self, file: &Path) -> Process {
         let command = self.command(&["swap", &file.to_string_lossy(), "--watch"]);
@@ -135,7 +137,7 @@ impl Herd {
     ///
     /// # Panics
     ///
-    /// When it does not come to that.
+    /// If the node is not ready in time.
     #[must_use]
     #[track_caller]
     pub fn run(&self, node: &str) -> Process {
@@ -148,17 +150,17 @@ impl Herd {
     ///
     /// # Panics
     ///
-    /// When the process does not start.
+    /// If the process does not start.
     #[must_use]
     pub fn run_without_waiting(&self, node: &str) -> Process {
         Process::start(self.command(&["run", node]), node, self.scratch.path(&format!("{node}.log")))
     }
 
-    /// Starts one node with more settings than the others have, and waits until it accepts clients.
+    /// Starts one node with additional settings and waits until it accepts clients.
     ///
     /// # Panics
     ///
-    /// When it does not come to that.
+    /// If the node is not ready in time.
     #[must_use]
     #[track_caller]
     pub fn run_with(&self, node: &str, settings: &[&str]) -> Process {
@@ -171,12 +173,11 @@ impl Herd {
         process
     }
 
-    /// Starts one node at its address in this herd, but as a member of a herd of another name, and waits until it accepts
-    /// clients.
+    /// Starts one node at its address, but as a member of a herd with another name, and waits until it accepts clients.
     ///
     /// # Panics
     ///
-    /// When it does not come to that.
+    /// If the node is not ready in time.
     #[must_use]
     #[track_caller]
     pub fn run_as_member_of(&self, herd: &str, node: &str) -> Process {
@@ -187,31 +188,31 @@ impl Herd {
         process
     }
 
-    /// Runs a `herd` command with this herd's configuration to its end.
+    /// Runs a `herd` command with this herd's configuration to its end and returns its output.
     ///
     /// # Panics
     ///
-    /// When it does not start, or does not end.
+    /// If the command does not start or does not end.
     #[must_use]
     #[track_caller]
     pub fn herd(&self, arguments: &[&str]) -> Output {
         process::output(self.command(arguments), &format!("herd {}", arguments.join(" ")))
     }
 
-    /// Replaces the logic of these nodes with `herd swap`, or of all when none is named.
+    /// Swaps the logic of these nodes with `herd swap`, or of the whole herd if none is named.
     ///
     /// # Errors
     ///
-    /// What the command says when it fails.
+    /// The standard error of the command.
     pub fn swap(&self, guest: impl AsRef<Path>, nodes: &[&str]) -> Result<(), String> {
         self.swap_with(guest, &nodes.iter().flat_map(|node| ["--node", node]).collect::<Vec<_>>())
     }
 
-    /// Swaps the logic, with more arguments on the command line.
+    /// Runs `herd swap` with further arguments.
     ///
     /// # Errors
     ///
-    /// What the command said.
+    /// The standard error of the command.
     pub fn swap_with(&self, guest: impl AsRef<Path>, arguments: &[&str]) -> Result<(), String> {
         let guest = guest.as_ref().to_string_lossy();
         let swapped = self.herd(&[&["swap", &guest], arguments].concat());
@@ -219,36 +220,36 @@ impl Herd {
         if swapped.status.success() { Ok(()) } else { Err(said) }
     }
 
-    /// Has the herd swap, asked for at one node, and gives what it answers.
+    /// Swaps the whole herd with `node` as coordinator and returns the answer of its admin API.
     ///
     /// # Errors
     ///
-    /// What the node says when it does not.
+    /// The error of the coordinator.
     ///
     /// # Panics
     ///
-    /// When the guest cannot be read, or no node was ever started.
+    /// If the guest cannot be read, or no node was ever started.
     pub fn swap_at(&self, node: &str, guest: impl AsRef<Path>) -> Result<Value, String> {
         let guest = std::fs::read(guest).expect("the guest was built");
         self.operator(node).herd_swap(&guest).map_err(|error| error.to_string())
     }
 
-    /// Which guest a node serves: the first digits of its digest.
+    /// First eight digits of the digest of the guest that a node serves.
     ///
     /// # Panics
     ///
-    /// When it does not answer.
+    /// If it does not answer.
     #[must_use]
     #[track_caller]
     pub fn serving(&self, node: &str) -> String {
         self.status(node)["generations"]["active"]["digest"].as_str().unwrap_or_default()[..8].into()
     }
 
-    /// Waits until these nodes serve a guest.
+    /// Waits until these nodes serve a guest, given by the first digits of its digest.
     ///
     /// # Panics
     ///
-    /// When one never does.
+    /// If one of them does not in time.
     #[track_caller]
     pub fn await_serving(&self, guest: &str, nodes: &[&str]) {
         for node in nodes {
@@ -258,59 +259,59 @@ impl Herd {
         }
     }
 
-    /// The names of the nodes.
+    /// Names of the nodes, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         self.nodes.keys().map(String::as_str).collect()
     }
 
-    /// Where clients of a node connect.
+    /// Client address of a node.
     ///
     /// # Panics
     ///
-    /// When there is no such node, as all of these do.
+    /// If the herd has no such node; the other methods do the same.
     #[must_use]
     pub fn address(&self, node: &str) -> SocketAddr {
         self.nodes[node].client.address
     }
 
-    /// Where peers of a node connect.
+    /// Link address of a node.
     #[must_use]
     pub fn link_address(&self, node: &str) -> SocketAddr {
         self.nodes[node].link.address
     }
 
-    /// The neighbours of a node, whichever side lists the link.
+    /// Neighbours of a node, at whichever end the link is listed.
     #[must_use]
     pub fn neighbours(&self, node: &str) -> Vec<&str> {
         let listed = |from: &str, to: &str| self.nodes[from].links.iter().any(|name| name == to);
         self.names().into_iter().filter(|other| listed(node, other) || listed(other, node)).collect()
     }
 
-    /// Connects to a node.
+    /// Connects a client to a node.
     #[must_use]
     #[track_caller]
     pub fn client(&self, node: &str) -> Client {
         Client::connect(self.address(node))
     }
 
-    /// The stand-in for the places service.
+    /// Stand-in for the places service of this herd.
     #[must_use]
     pub fn places(&self) -> &Places {
         &self.places
     }
 
-    /// The directory of this herd.
+    /// Directory of this herd.
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
     }
 
-    /// Operates a node, over a connection that is kept.
+    /// Opens the admin API of a node, over a connection that stays open.
     ///
     /// # Panics
     ///
-    /// When the node was never started.
+    /// If no node of the herd was ever started.
     #[must_use]
     pub fn operator(&self, node: &str) -> Operator {
         let directory = state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured");
@@ -318,39 +319,39 @@ impl Herd {
         Operator::new(self.nodes[node].admin.address, token)
     }
 
-    /// What a node says of itself, or nothing if it does not answer.
+    /// Status of a node, or `None` if it does not answer.
     ///
     /// # Panics
     ///
-    /// When the node was never started.
+    /// If no node of the herd was ever started.
     #[must_use]
     pub fn try_status(&self, node: &str) -> Option<Value> {
         self.operator(node).status().ok()
     }
 
-    /// What a node says of itself.
+    /// Status of a node.
     ///
     /// # Panics
     ///
-    /// When it does not answer.
+    /// If it does not answer.
     #[must_use]
     #[track_caller]
     pub fn status(&self, node: &str) -> Value {
-        self.try_status(node).unwrap_or_else(|| panic!("{node} does not say how it is"))
+        self.try_status(node).unwrap_or_else(|| panic!("{node} does not answer a request for its status"))
     }
 
-    /// The digest of the records of a node.
+    /// Digest of the records of a node.
     #[must_use]
     #[track_caller]
     pub fn digest(&self, node: &str) -> String {
         self.status(node)["records"]["digest"].as_str().unwrap_or_default().into()
     }
 
-    /// Waits until a node's status is as wanted.
+    /// Polls the status of a node until it satisfies `wanted`, and returns it. `what` names the condition in the message.
     ///
     /// # Panics
     ///
-    /// When it never is.
+    /// If it does not in time.
     #[track_caller]
     pub fn await_status(&self, node: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         eventually(&format!("{what} at {node}"), || {
@@ -359,11 +360,11 @@ impl Herd {
         })
     }
 
-    /// Waits until these nodes have exactly the links among them, both ways.
+    /// Waits until each of these nodes has a link to each of its neighbours among them, and to no other node.
     ///
     /// # Panics
     ///
-    /// When they never have.
+    /// If they do not in time.
     #[track_caller]
     pub fn await_linked(&self, nodes: &[&str]) {
         for node in nodes {
@@ -377,22 +378,22 @@ impl Herd {
         }
     }
 
-    /// Whether a node knows where a client is.
+    /// Returns whether a node has a location of a client.
     ///
     /// # Panics
     ///
-    /// When the node does not answer.
+    /// If the node does not answer.
     #[must_use]
     #[track_caller]
     pub fn knows(&self, node: &str, client: &str) -> bool {
         self.client(node).ask_places(&format!("WHATSAT {client} 1 1")).0.starts_with("AT ")
     }
 
-    /// Waits until these nodes know where a client is.
+    /// Waits until these nodes have a location of a client.
     ///
     /// # Panics
     ///
-    /// When one never does.
+    /// If one of them does not in time.
     #[track_caller]
     pub fn await_known(&self, client: &str, nodes: &[&str]) {
         for node in nodes {
@@ -401,7 +402,7 @@ impl Herd {
         }
     }
 
-    /// A command of this herd, not started.
+    /// Builds a `herd` command with this herd's configuration, without starting it.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_with(&self.config, arguments)
@@ -439,8 +440,8 @@ impl Herd {
     }
 }
 
-/// The `herd` command, which cargo has built into the directory above that of the test; or the one that `HERD_BINARY` names,
-/// to try one that was built otherwise.
+/// Path of the `herd` command: the one that cargo built into the directory above that of the test, or the one that `HERD_BINARY`
+/// names, to test a binary that was built in another way.
 fn binary() -> PathBuf {
     if let Some(binary) = std::env::var_os("HERD_BINARY") {
         return binary.into();

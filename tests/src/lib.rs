@@ -1,7 +1,8 @@
-//! The harness: real herds on loopback, their clients, and a stand-in for the places service.
+//! Test harness: real herds on loopback, their clients, and a stand-in for the places service.
 //!
-//! A [`Herd`] is a plan: names, links, free addresses and a configuration file in a directory of its own. From it come
-//! [`Process`]es, which are the real `herd` command and end with their value, and [`Client`]s.
+//! A [`Herd`] is a plan: names, links, free addresses and a configuration file in a directory of its own. It starts
+//! [`Process`]es, which run the real `herd` command and are killed on drop, and connects [`Client`]s. It reaches running nodes only
+//! by their ports, their command line and their files.
 //!
 //! ```no_run
 //! use herd_tests::Herd;
@@ -15,8 +16,8 @@
 //! assert_eq!(up.wait().code(), Some(0));
 //! ```
 //!
-//! Everything here that waits has a bound, [`PATIENCE`], and panics with what it waited for when that is over: a harness
-//! has nobody to return errors to. Nothing sleeps for a fixed time and hopes.
+//! Every wait is bounded by [`WAIT_MAX`] and panics with what it waited for when that has passed: in a harness a panic is the
+//! failure of the test. Waiting polls a condition and never relies on a fixed sleep.
 
 pub mod cases;
 mod client;
@@ -33,7 +34,7 @@ mod process;
 mod scratch;
 
 pub use client::Client;
-pub use eventually::{PATIENCE, eventually};
+pub use eventually::{WAIT_MAX, eventually};
 pub use figures::Figures;
 pub use guests::{DEFAULT_GUEST, Fixture, HELLO, WATCH};
 pub use herd::Herd;

@@ -1,12 +1,11 @@
-//! Load on a herd, every answer of which is checked.
+//! Load on a herd, with every answer checked.
 //!
-//! A session sends a command, waits for the whole answer, and compares it byte for byte with what it must be: the
-//! client's own fields, the copy of an invalid command, the `AT` line that was given before. So a line that is lost,
-//! answered twice or answered by the reply of another shows as a wrong answer of the session, and a connection that
-//! closes as a session that dropped.
+//! A session sends a command, waits for the whole answer, and compares it byte for byte with the expected one: the client's own
+//! fields, the copy of an invalid command, or the `AT` line of its last report. A lost line, a duplicate reply or the reply of
+//! another session therefore shows as a wrong answer, and a closed connection as a dropped session.
 //!
-//! Closed loop: the rate is kept by waiting between commands, never by having more than one under way in a session.
-//! Times are therefore those of a client that waits, and not corrected for coordinated omission.
+//! Closed loop: a session waits between commands to keep its rate and never has more than one command in flight, which bounds
+//! the load. The times are those of a waiting client and are not corrected for coordinated omission.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,45 +18,44 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
 
-use crate::PATIENCE;
+use crate::WAIT_MAX;
 
-/// What to put on a herd.
+/// Configuration of a load.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// Name and client address of each node.
     pub nodes: Vec<(String, SocketAddr)>,
     /// Sessions on each node that mix `IAMAT`s with invalid commands.
     pub sessions_per_node: usize,
-    /// Further sessions on each node that do nothing but ask for places, so that upstream requests are always under way.
+    /// Further sessions on each node that only query places, so that upstream requests are always in flight.
     pub askers_per_node: usize,
-    /// Commands a second of all sessions together. None: as fast as they are answered.
+    /// Commands per second of all sessions together. `None`: each session sends as soon as its last command is answered.
     pub rate: Option<f64>,
 }
 
-/// Load under way.
+/// A running load.
 pub struct Running {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     started: Instant,
 }
 
-/// What became of a load.
+/// Result of a load.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Commands that were answered as they must be, those of askers left out.
+    /// Correctly answered commands, without those of askers.
     pub answered: u64,
-    /// Answers with places.
+    /// Correct answers with places.
     pub places: u64,
-    /// In seconds.
+    /// Duration in seconds.
     pub lasted_s: f64,
-    /// Sessions whose connection ended or broke before the load did, and answers that were wrong: what happened to the
-    /// first few of them.
+    /// Descriptions of the first few failures: connections that ended or broke before the load did, and wrong answers.
     pub failures: Vec<String>,
-    /// How many those were.
+    /// Number of all failures.
     pub failed: usize,
-    /// How many of those were sessions that the node closed or broke.
+    /// Number of failures that were sessions closed or broken by the node.
     pub dropped: usize,
-    /// Times from command to answer in microseconds, sorted, those of askers left out.
+    /// Times from command to answer in microseconds, sorted, without those of askers.
     pub times_us: Vec<u64>,
 }
 
@@ -73,11 +71,11 @@ struct Shared {
 }
 
 impl Load {
-    /// Starts it.
+    /// Starts the load on a thread of its own.
     ///
     /// # Panics
     ///
-    /// When a thread cannot be started.
+    /// If a thread cannot be started.
     #[must_use]
     pub fn start(&self) -> Running {
         let shared = Arc::new(Shared::default());
@@ -112,23 +110,23 @@ impl Load {
 }
 
 impl Running {
-    /// How many commands were answered by now.
+    /// Number of commands answered so far, without those of askers.
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::Relaxed)
     }
 
-    /// The times since the last call of this, or since it was started, in microseconds, sorted. The outcome has them not.
+    /// Takes the times since the last call, or since the start, in microseconds, sorted. They are missing from the outcome.
     #[must_use]
     pub fn take_times_us(&self) -> Vec<u64> {
         self.shared.take_times_us()
     }
 
-    /// Ends it: every session finishes its command, ends its input, and must then see the end and nothing else.
+    /// Stops the load: every session finishes its command, half-closes, and must then read the end of the output and nothing else.
     ///
     /// # Panics
     ///
-    /// When the thread of the load panicked.
+    /// If the thread of the load panicked.
     #[must_use]
     pub fn stop(mut self) -> Outcome {
         self.shared.ending.store(true, Ordering::Relaxed);
@@ -147,21 +145,21 @@ impl Running {
 }
 
 impl Outcome {
-    /// Answers a second.
+    /// Answers per second.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a rate")]
     pub fn rate(&self) -> f64 {
         self.answered as f64 / self.lasted_s
     }
 
-    /// A quantile of the times, 0 to 1, in microseconds.
+    /// Quantile of the times in microseconds; `quantile` is 0 to 1.
     #[must_use]
     pub fn quantile_us(&self, quantile: f64) -> u64 {
         self::quantile_us(&self.times_us, quantile)
     }
 }
 
-/// A quantile, 0 to 1, of times that are sorted. 0 if there are none.
+/// Quantile, 0 to 1, of sorted times in microseconds. 0 if there are none.
 #[must_use]
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
 pub fn quantile_us(times_us: &[u64], quantile: f64) -> u64 {
@@ -178,7 +176,7 @@ impl Shared {
 
     fn fail(&self, client: &str, error: &anyhow::Error) {
         self.failed.fetch_add(1, Ordering::Relaxed);
-        // What breaks a session reaches it as an error of its socket.
+        // A session that the node closes or breaks fails with an IO error; a wrong answer does not.
         if error.chain().any(|cause| cause.is::<std::io::Error>()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -199,7 +197,7 @@ struct Session {
 
 impl Session {
     async fn run(&self, asks: bool) -> Result<()> {
-        let stream = timeout(PATIENCE, TcpStream::connect(self.address)).await.context("connect")??;
+        let stream = timeout(WAIT_MAX, TcpStream::connect(self.address)).await.context("connect")??;
         stream.set_nodelay(true)?;
         let mut stream = BufReader::new(stream);
         let mut at = self.iamat(&mut stream, 0).await?;
@@ -229,7 +227,7 @@ impl Session {
         }
         stream.get_mut().shutdown().await?;
         let mut rest = Vec::new();
-        timeout(PATIENCE, stream.read_to_end(&mut rest)).await.context("waiting for the end")??;
+        timeout(WAIT_MAX, stream.read_to_end(&mut rest)).await.context("waiting for the end")??;
         ensure!(rest.is_empty(), "answered twice: {:?}", String::from_utf8_lossy(&rest));
         Ok(())
     }
@@ -259,7 +257,7 @@ impl Session {
         ensure!(answer == at, "WHATSAT was answered with {answer:?} and not {at:?}");
         let mut json = String::new();
         while !json.ends_with("\n\n") {
-            let read = timeout(PATIENCE, stream.read_line(&mut json)).await.context("waiting for places")??;
+            let read = timeout(WAIT_MAX, stream.read_line(&mut json)).await.context("waiting for places")??;
             ensure!(read > 0, closed("within an answer"));
         }
         let json: serde_json::Value = serde_json::from_str(&json).with_context(|| format!("{json:?}"))?;
@@ -270,7 +268,7 @@ impl Session {
     async fn ask(&self, stream: &mut BufReader<TcpStream>, line: &str) -> Result<String> {
         stream.get_mut().write_all(line.as_bytes()).await.context("sending")?;
         let mut answer = String::new();
-        let read = timeout(PATIENCE, stream.read_line(&mut answer)).await.context("waiting for an answer")??;
+        let read = timeout(WAIT_MAX, stream.read_line(&mut answer)).await.context("waiting for an answer")??;
         ensure!(read > 0, closed("and did not answer"));
         Ok(answer)
     }

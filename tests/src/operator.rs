@@ -1,4 +1,7 @@
-//! An operator of one node: the admin API over a connection that is kept.
+//! Operator of one node: the admin API over a connection that stays open.
+//!
+//! Faster than the `herd` command, which starts a process per call, so tests with many swaps or frequent polling use it. Time
+//! limits are those of the admin client.
 
 use std::net::SocketAddr;
 
@@ -6,7 +9,7 @@ use herd_admin::{AdminClient, AdminClientError, Promotion, SwapOptions, Token};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-/// Asks one node.
+/// Client of one node's admin API, with blocking calls.
 pub struct Operator {
     admin: SocketAddr,
     client: AdminClient,
@@ -20,29 +23,29 @@ impl Operator {
         Self { admin, client, runtime }
     }
 
-    /// What the node says of itself.
+    /// Returns the status of the node.
     ///
     /// # Errors
     ///
-    /// It does not answer.
+    /// The node does not answer.
     pub fn status(&self) -> Result<Value, AdminClientError> {
         self.runtime.block_on(self.client.status(self.admin))
     }
 
-    /// Has the herd swap, asked for at this node.
+    /// Swaps the whole herd, with this node as coordinator.
     ///
     /// # Errors
     ///
-    /// The herd does not swap, or the node does not answer.
+    /// The swap is refused or aborted, or the node does not answer.
     pub fn herd_swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
         self.runtime.block_on(self.client.herd_swap(self.admin, guest.to_vec(), SwapOptions::default()))
     }
 
-    /// Has the herd swap to the canary of this node.
+    /// Swaps the whole herd to the canary of this node, with this node as coordinator.
     ///
     /// # Errors
     ///
-    /// The herd does not swap, or the node does not answer.
+    /// The swap is refused or aborted, or the node does not answer.
     pub fn promote_canary(&self) -> Result<Value, AdminClientError> {
         self.runtime.block_on(self.client.promote_canary(self.admin, Promotion::OfTheHerd))
     }
@@ -51,7 +54,7 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// The node refuses, or does not answer.
+    /// The node refuses the guest, or does not answer.
     pub fn swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
         self.runtime.block_on(self.client.swap(self.admin, guest.to_vec(), SwapOptions::default()))
     }

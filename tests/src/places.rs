@@ -1,4 +1,6 @@
-//! A stand-in for the places service: HTTP over raw TCP, so that it can do everything wrong, and a list of what it was asked.
+//! Stand-in for the places service: HTTP over raw TCP, so that it can fail in every way, and a list of the requests received.
+//!
+//! Serves one request per connection, on a thread each. Reads, writes and held answers are bounded by [`WAIT_MAX`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,19 +8,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::{PATIENCE, eventually};
+use crate::{WAIT_MAX, eventually};
 
-/// The stand-in. Ends with its value.
+/// The stand-in. Stops on drop.
 #[derive(Debug)]
 pub struct Places {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
-/// What the stand-in does with a request. The one that holds when a request is read counts for it.
+/// Reaction of the stand-in to a request. The behaviour at the time the request was read applies to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Answers with so many places.
+    /// Answers with this many places.
     Results(usize),
     /// Answers with this body.
     Body(String),
@@ -26,23 +28,23 @@ pub enum Behaviour {
     Chunked(String),
     /// Answers with one place, after this time.
     Slow(Duration),
-    /// Answers with one place once the behaviour is another one.
+    /// Holds the answer back, and answers with one place once the behaviour changes.
     Held,
-    /// Answers with this status and a page.
+    /// Answers with this status and an HTML page.
     Status(u16),
-    /// Promises a body and sends half of it.
+    /// Announces a body and sends half of it.
     Half,
     /// Answers with something that is not JSON.
     NotJson,
-    /// Answers with more than anybody wants.
+    /// Answers with more bytes than a node accepts.
     Huge,
-    /// Sends the client elsewhere.
+    /// Redirects the client.
     Redirect,
-    /// Closes without an answer.
+    /// Closes the connection without an answer.
     Close,
 }
 
-/// What the stand-in was asked.
+/// A request that the stand-in received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The method.
@@ -69,14 +71,14 @@ struct State {
 }
 
 impl Places {
-    /// What a node sends as its key, and what nobody else may ever see.
+    /// API key of the nodes. It may appear nowhere but in requests to the stand-in.
     pub const SECRET: &str = "a-secret-that-no-log-may-hold";
 
-    /// Starts one that answers with no places.
+    /// Starts a stand-in that answers with no places.
     ///
     /// # Panics
     ///
-    /// When there is no free port.
+    /// If no port is free.
     #[must_use]
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port on loopback");
@@ -96,29 +98,29 @@ impl Places {
         Self { address, shared }
     }
 
-    /// What to configure as the URL.
+    /// URL for the configuration of a node.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/nearbysearch/json", self.address)
     }
 
-    /// Behaves so from now on. What is held is let go.
+    /// Changes the behaviour for later requests and releases answers that are held back.
     pub fn behave(&self, behaviour: Behaviour) {
         self.shared.lock().behaviour = behaviour;
         self.shared.changed.notify_all();
     }
 
-    /// What was asked so far.
+    /// Requests received so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
 
-    /// Waits until it was asked so many times, and gives the requests.
+    /// Waits until at least `count` requests were received, and returns all of them.
     ///
     /// # Panics
     ///
-    /// When it never is.
+    /// If fewer come within [`WAIT_MAX`].
     #[track_caller]
     pub fn await_requests(&self, count: usize) -> Vec<Request> {
         eventually(&format!("{count} requests for places"), || match self.requests() {
@@ -132,7 +134,7 @@ impl Drop for Places {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
         self.shared.changed.notify_all();
-        // The listener looks up when somebody connects.
+        // The listener blocks in `accept` and sees the end only when a connection comes.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -142,10 +144,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves one connection: one request, then it is closed.
+    /// Serves one connection: one request, then the connection closes.
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(WAIT_MAX))?;
+        stream.set_write_timeout(Some(WAIT_MAX))?;
         let request = Request::read(stream)?;
         let behaviour = {
             let mut state = self.lock();
@@ -164,7 +166,7 @@ impl Shared {
                 write(stream, "200 OK", &nearby(1))
             }
             Behaviour::Held => {
-                self.wait(PATIENCE, |state| !state.ended && state.behaviour == Behaviour::Held);
+                self.wait(WAIT_MAX, |state| !state.ended && state.behaviour == Behaviour::Held);
                 write(stream, "200 OK", &nearby(1))
             }
             Behaviour::Status(status) => write(stream, &format!("{status} Not Well"), "<html>not well</html>"),
@@ -180,7 +182,7 @@ impl Shared {
         }
     }
 
-    /// Waits for as long as a condition holds, but not longer than this.
+    /// Waits while a condition holds, at most for `longest`.
     fn wait(&self, longest: Duration, condition: impl Fn(&State) -> bool) {
         let waited = self.changed.wait_timeout_while(self.lock(), longest, |state| condition(state));
         drop(waited);
@@ -217,7 +219,7 @@ fn write(mut stream: &TcpStream, status: &str, body: &str) -> io::Result<()> {
     write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
-/// An answer in the form of Nearby Search.
+/// An answer in the format of Nearby Search.
 fn nearby(count: usize) -> String {
     let place = |number| format!("      {{ \"name\" : \"Place {number}\", \"place_id\" : \"p{number}\" }}");
     let places: Vec<String> = (1..=count).map(place).collect();
@@ -228,5 +230,5 @@ fn nearby(count: usize) -> String {
     )
 }
 
-/// Some 3 MiB, three times what a node takes.
+/// Results of about 3 MiB, three times the size that a node accepts.
 const HUGE_RESULTS: usize = 60_000;

@@ -1,29 +1,29 @@
-//! Addresses that are free and stay so.
+//! Reserved addresses on loopback.
 //!
-//! A port that was free a moment ago may be taken when the node wants it, all the more while a node is down: any
-//! connection that any test opens may get it. So it is held by a bound socket that never listens. The node can bind it
-//! as well, because both sides allow reuse, and until it listens connections are refused.
+//! A port that was free a moment ago may be taken when the node binds it, above all while a node is down: the system may give
+//! it to any connection that any test opens. A bound socket that never listens therefore reserves the port. The node can bind
+//! it as well, because both sockets allow reuse, and connections are refused until the node listens.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// An address on loopback, held for as long as this lives.
+/// An address on loopback, reserved until this value is dropped.
 pub(crate) struct HeldAddress {
     _socket: TcpSocket,
     pub(crate) address: SocketAddr,
 }
 
 impl HeldAddress {
-    /// Takes a free one.
+    /// Reserves a free address.
     ///
     /// # Panics
     ///
-    /// When the system has none.
+    /// If the system has no free port.
     pub(crate) fn any() -> Self {
         let taken = TcpSocket::new_v4().and_then(|socket| {
             socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-            // After the bind, so that the system does not hand out a port that another test holds.
+            // Only after the bind: with reuse allowed before it, the system could assign a port that another test has reserved.
             socket.set_reuseaddr(true)?;
             Ok(Self { address: socket.local_addr()?, _socket: socket })
         });

@@ -1,4 +1,6 @@
-//! A `herd` process, started, signalled and ended by its number.
+//! A `herd` process: start, standard output, log, signals, memory and end.
+//!
+//! Knows nothing of herds or nodes. Waits are bounded by [`WAIT_MAX`]; signals go to the process's own id.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -9,9 +11,9 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{PATIENCE, eventually};
+use crate::{WAIT_MAX, eventually};
 
-/// A process that serves nodes. Killed when dropped; if the test has failed by then, the end of its log is shown.
+/// A process that serves nodes. Killed on drop; if the test is failing, the end of its log is printed.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -21,11 +23,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command, with its log in a file. `what` is for messages.
+    /// Starts a command that logs to a file. `what` names it in messages.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If the command does not start.
     pub(crate) fn start(mut command: Command, what: &str, log: PathBuf) -> Self {
         let file = File::options().create(true).append(true).open(&log);
         let file = file.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
@@ -44,11 +46,11 @@ impl Process {
         Self { child, what: what.into(), log, lines }
     }
 
-    /// Starts a `herd` binary outside of a planned [`Herd`](crate::Herd). Its log is thrown away.
+    /// Starts a `herd` binary outside a planned [`Herd`](crate::Herd) and discards its log.
     ///
     /// # Panics
     ///
-    /// When it does not start.
+    /// If the binary does not start.
     #[must_use]
     pub fn of(binary: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(binary);
@@ -56,15 +58,15 @@ impl Process {
         Self::start(command, "herd", "/dev/null".into())
     }
 
-    /// Waits for a line on its standard output. Others before it are skipped.
+    /// Waits for a line on standard output and skips the lines before it.
     ///
     /// # Panics
     ///
-    /// When it does not come: the process ended, or [`PATIENCE`] did.
+    /// If the process ends first, or after [`WAIT_MAX`].
     #[track_caller]
     pub fn await_line(&mut self, wanted: &str) {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(WAIT_MAX) {
                 Ok(line) if line == wanted => return,
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => panic!("{} did not print `{wanted}` in time", self.what),
@@ -73,27 +75,27 @@ impl Process {
         }
     }
 
-    /// Waits for the next line on its standard output.
+    /// Waits for the next line on standard output.
     ///
     /// # Panics
     ///
-    /// When none comes.
+    /// If no line comes.
     #[track_caller]
     pub fn next_line(&mut self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{} printed no line: {error}", self.what))
+        self.lines.recv_timeout(WAIT_MAX).unwrap_or_else(|error| panic!("{} printed no line: {error}", self.what))
     }
 
-    /// Its number.
+    /// Process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How much memory it has resident.
+    /// Resident memory.
     ///
     /// # Panics
     ///
-    /// When the system does not say.
+    /// If the system does not report it.
     #[must_use]
     pub fn resident_bytes(&self) -> usize {
         let status =
@@ -103,22 +105,22 @@ impl Process {
         pages * rustix::param::page_size()
     }
 
-    /// How many files it has open.
+    /// Number of open files.
     ///
     /// # Panics
     ///
-    /// When the system does not say.
+    /// If the system does not report it.
     #[must_use]
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("a process that runs has files").count()
     }
 
-    /// The processor time of its threads whose name begins with this, in nanoseconds. That of threads which have ended is
-    /// not in it.
+    /// Processor time, in nanoseconds, of the running threads whose name begins with `name`. Threads that have ended are not
+    /// counted.
     ///
     /// # Panics
     ///
-    /// When the system does not say.
+    /// If the system does not report it.
     #[must_use]
     pub fn processor_ns(&self, name: &str) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("a process that runs has threads");
@@ -130,36 +132,36 @@ impl Process {
         tasks.filter_map(|task| of_task(task.ok()?.path())).sum()
     }
 
-    /// SIGTERM: asks it to drain.
+    /// Sends SIGTERM: the process drains and exits.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// SIGSTOP: it does nothing any more, and its connections stay.
+    /// Sends SIGSTOP: the process does nothing any more; its connections stay open.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// SIGCONT: it goes on.
+    /// Sends SIGCONT: the process goes on.
     pub fn go_on(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL and waits until the process has ended.
     ///
     /// # Panics
     ///
-    /// When it does not go.
+    /// If the process does not end.
     pub fn kill(&mut self) {
         self.child.kill().expect("a process of our own can be killed");
         self.child.wait().expect("a process that was killed ends");
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process ends by itself, and returns its status.
     ///
     /// # Panics
     ///
-    /// When it does not.
+    /// If it does not end within [`WAIT_MAX`].
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         eventually(&format!("the end of {}", self.what), || match self.child.try_wait() {
@@ -169,27 +171,27 @@ impl Process {
         })
     }
 
-    /// Whether it still runs.
+    /// Returns whether the process still runs.
     ///
     /// # Panics
     ///
-    /// When the system does not say.
+    /// If the system does not report it.
     #[must_use]
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a process of our own can be asked for").is_none()
     }
 
-    /// Everything it has logged so far, and what others logged into the same file before.
+    /// The log so far, including that of earlier processes with the same log file.
     #[must_use]
     pub fn log(&self) -> String {
         read(&self.log)
     }
 
-    /// Waits until a line of the log has all of these words, and gives that line.
+    /// Waits until a line of the log contains all of these words, and returns that line.
     ///
     /// # Panics
     ///
-    /// When there is none.
+    /// If no such line comes.
     #[track_caller]
     pub fn await_log(&self, words: &[&str]) -> String {
         eventually(&format!("a line with {words:?} in the log of {}", self.what), || {
@@ -219,11 +221,11 @@ impl Drop for Process {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end and returns its output.
 ///
 /// # Panics
 ///
-/// When it does not start, or does not end; then it is killed.
+/// If the command does not start, or does not end within [`WAIT_MAX`]; then it is killed.
 #[track_caller]
 pub(crate) fn output(mut command: Command, what: &str) -> Output {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -231,10 +233,10 @@ pub(crate) fn output(mut command: Command, what: &str) -> Output {
     let id = Pid::from_child(&child);
     let (sender, ended) = channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    match ended.recv_timeout(PATIENCE) {
+    match ended.recv_timeout(WAIT_MAX) {
         Ok(output) => output.unwrap_or_else(|error| panic!("{what}: {error}")),
         Err(_) => {
-            // Nobody has waited for it, so the number is still its own.
+            // The thread has not reaped the child, so the id cannot belong to another process yet.
             let _ = kill_process(id, Signal::KILL);
             panic!("{what} does not end")
         }

@@ -1,20 +1,20 @@
-//! A directory that is gone when the test is over.
+//! Temporary directories that are deleted on drop, also when the test fails.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A directory of its own for one test.
+/// A temporary directory for one test, deleted on drop.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes an empty directory.
+    /// Creates an empty directory.
     ///
     /// # Panics
     ///
-    /// When there is no place for temporary files.
+    /// If the system's directory for temporary files cannot be written.
     #[must_use]
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -23,30 +23,30 @@ impl Scratch {
             let path = std::env::temp_dir().join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return Self(path),
-                // Left behind by an earlier process of the same number.
+                // Left behind by an earlier process with the same id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => panic!("{}: {error}", path.display()),
             }
         }
     }
 
-    /// The directory.
+    /// Path of the directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.0
     }
 
-    /// A path in it.
+    /// Path of a file in the directory, which need not exist.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Writes a file into it and says where it is.
+    /// Writes a file into the directory and returns its path.
     ///
     /// # Panics
     ///
-    /// When it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,4 +1,7 @@
-//! How many generations are alive, counted by instances that were made and dropped, and by the pool they come from.
+//! Number of generations alive.
+//!
+//! Counted by instances created and dropped and by the slots in use in wasmtime's pool, not by the registry of generations,
+//! which is what these tests check.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,20 +10,21 @@ use herd_tests::load::Load;
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 use serde_json::Value;
 
-/// The generations that have an instance.
+/// Ids of the generations that have an instance.
 fn alive(status: &Value) -> BTreeSet<u64> {
     let alive = status["engine"]["instances"]["alive"].as_object().unwrap();
     alive.keys().map(|id| id.parse().unwrap()).collect()
 }
 
-/// Those that serve.
+/// Ids of the active and the previous generation.
 fn live(status: &Value) -> BTreeSet<u64> {
     ["active", "previous"].iter().filter_map(|which| status["generations"][which]["id"].as_u64()).collect()
 }
 
-/// Goal: promise 5. Method: hundreds of swaps under load, and a count that the generations have no part in.
+/// Goal: at most two generations serve, plus one candidate. Method: hundreds of swaps under load, and instance counts that are
+/// independent of the registry of generations.
 #[test]
-fn of_hundreds_of_swaps_two_generations_are_left_and_three_were_alive_at_most() {
+fn generations_alive_are_two_after_hundreds_of_swaps_and_never_exceed_three() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
@@ -30,7 +34,12 @@ fn of_hundreds_of_swaps_two_generations_are_left_and_three_were_alive_at_most() 
     for number in 0..SWAPS {
         operator.swap(&guests[number % 2]).unwrap();
         let status = operator.status().unwrap();
-        assert_eq!(alive(&status), live(&status), "what swap {number} has retired is gone: {}", status["engine"]);
+        assert_eq!(
+            alive(&status),
+            live(&status),
+            "instances of a generation retired by swap {number} remain: {}",
+            status["engine"]
+        );
     }
     let outcome = running.stop();
     assert_eq!((outcome.failed, outcome.failures), (0, vec![]));
@@ -44,18 +53,18 @@ fn of_hundreds_of_swaps_two_generations_are_left_and_three_were_alive_at_most() 
     assert_eq!((alive, pool["component_instances"].as_u64()), (left, Some(left)), "{engine}");
     assert_eq!(engine["compiled"], 2, "{engine}");
     let each = engine["workers"].as_u64().unwrap() + 1;
-    assert_eq!(alive, 2 * each, "every worker has an instance of each, and so have all other threads: {engine}");
+    assert_eq!(alive, 2 * each, "each generation has one instance per worker and one for all other threads: {engine}");
 }
 
-/// Goal: what is retired is gone when its swap is answered, also if a worker has it in its hands at that time. Method: two
-/// generations that take their whole deadlines for a call, one after the other, and a swap while they do.
+/// Goal: a swap is answered only after the retired generation is gone, even when a worker is inside a call of it at that time.
+/// Method: two generations that use up their deadline in one call, one after the other, and a swap during that call.
 #[test]
-fn a_generation_that_a_call_holds_on_to_is_gone_when_the_swap_is_answered() {
+fn retirement_completes_before_the_swap_is_answered_even_during_a_call() {
     let herd = Herd::of_one().with("runtime.deadline_ms=300");
     let _up = herd.up();
     let operator = herd.operator("Riley");
     let [hello, forever] = [Path::new(HELLO), Fixture::Forever.path()].map(|path| std::fs::read(path).unwrap());
-    // The first one so that it is compiled, and the swap quick enough to come while the call lasts.
+    // Serving `hello` first puts its code into the cache, so the swap back to it is fast enough to fall into the call.
     for guest in [&hello, &forever, &forever] {
         operator.swap(guest).unwrap();
     }
@@ -67,5 +76,5 @@ fn a_generation_that_a_call_holds_on_to_is_gone_when_the_swap_is_answered() {
     assert_eq!((alive(&status), live(&status)), ([4, 5].into(), [4, 5].into()), "{}", status["engine"]);
 }
 
-/// More than a pool would have room for, if they stayed.
+/// More generations than the pool has slots for, had none been released.
 const SWAPS: usize = 300;

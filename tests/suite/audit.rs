@@ -1,4 +1,4 @@
-//! The audit log of a herd: what it says of swaps, and that it cannot be changed quietly.
+//! Audit log: entries for every stage of a swap, detection of edited or shortened logs, and write failures.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,8 +7,10 @@ use std::process::Output;
 use herd_tests::{Fixture, HELLO, Herd};
 use serde_json::Value;
 
+/// Goal: every stage of every swap is in the audit log with its operator, digest and outcome, and the log is readable without a
+/// running node. Method: a refused rollback, a swap, a refused swap and a rollback, compared entry by entry.
 #[test]
-fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
+fn audit_records_every_stage_of_a_swap_with_operator_and_outcome() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut up = herd.up();
     let active = || herd.status("Riley")["generations"]["active"]["digest"].as_str().unwrap().to_string();
@@ -60,7 +62,7 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
     up.terminate();
     up.wait();
     let shown = herd.herd(&["audit"]);
-    assert_eq!(shown.status.code(), Some(0), "nodes need not run");
+    assert_eq!(shown.status.code(), Some(0), "`herd audit` works without running nodes");
     let shown = stdout(&shown);
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].starts_with("when ") && lines[1].contains("active"), "{shown}");
@@ -69,8 +71,10 @@ fn every_stage_of_a_swap_is_written_down_with_who_asked_and_what_came_of_it() {
     assert!(shown.contains("\nJaquez: 12 entries, intact; head 12 "), "{shown}");
 }
 
+/// Goal: an edited or shortened log is detected by every form of `herd audit`, and the error names file and line. Method: one
+/// word of an entry is replaced; then the log is cut after two entries.
 #[test]
-fn a_log_that_was_changed_is_named_with_its_line_and_fails() {
+fn audit_verification_fails_and_names_the_changed_line() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let up = herd.up();
     herd.swap(HELLO, &[]).unwrap();
@@ -101,7 +105,7 @@ fn a_log_that_was_changed_is_named_with_its_line_and_fails() {
 }
 
 #[test]
-fn a_log_that_is_not_there_is_said_to_be_missing() {
+fn audit_reports_a_missing_log() {
     let herd = Herd::of_one();
     let directory = herd.scratch().path("herd").join("audit");
     for (arguments, of) in [(&["audit"][..], "any node of this herd"), (&["audit", "--node", "Riley"], "Riley")] {
@@ -116,13 +120,13 @@ fn a_log_that_is_not_there_is_said_to_be_missing() {
 }
 
 #[test]
-fn a_swap_that_cannot_be_written_down_happens_and_is_counted() {
+fn audit_write_failure_does_not_stop_a_swap_and_is_counted() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let directory = herd.scratch().path("herd").join("audit");
     herd.await_status("Riley", "the entry of the start", |status| status["audit"]["last"] == 1);
     fs::remove_dir_all(&directory).unwrap();
-    fs::write(&directory, "nobody can write into this").unwrap();
+    fs::write(&directory, "a file in the place of the directory").unwrap();
     herd.swap(HELLO, &[]).unwrap();
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");
     assert!(herd.herd(&["rollback"]).status.success());
@@ -130,6 +134,8 @@ fn a_swap_that_cannot_be_written_down_happens_and_is_counted() {
     assert!(status.contains("audit fault: Riley could not write 12 entries of its audit log: "), "{status}");
 }
 
+/// Goal: a held lock delays audit entries and loses none, and the swap does not wait for it. Method: the test holds the lock of
+/// the log during a swap.
 #[test]
 fn audit_entries_of_a_swap_wait_while_another_process_holds_the_lock() {
     let herd = Herd::of_one();
@@ -142,7 +148,7 @@ fn audit_entries_of_a_swap_wait_while_another_process_holds_the_lock() {
     let audit = herd.status("Riley")["audit"].clone();
     assert!(audit["lost"] == 0 && audit["waiting"].as_u64().unwrap() > 0, "{audit}");
     drop(lock);
-    herd.await_status("Riley", "the entries on the disk", |status| status["audit"]["waiting"] == 0);
+    herd.await_status("Riley", "all entries written", |status| status["audit"]["waiting"] == 0);
     let verified = herd.herd(&["audit", "--verify-only"]);
     assert!(
         verified.status.success() && stdout(&verified).contains(" entries, intact; head "),
@@ -151,7 +157,7 @@ fn audit_entries_of_a_swap_wait_while_another_process_holds_the_lock() {
     );
 }
 
-/// What `herd audit --json` has of a node.
+/// The entries of a node in `herd audit --json`. Fails if the log is not intact.
 fn entries(herd: &Herd, node: &str) -> Vec<Value> {
     let audited: Value = serde_json::from_str(&stdout(&herd.herd(&["audit", "--json"]))).unwrap();
     assert_eq!(audited[node]["problem"], Value::Null);

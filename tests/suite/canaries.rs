@@ -1,10 +1,12 @@
-//! A canary: a candidate that decides for a share of the sessions.
+//! Canaries: a candidate that decides for a sticky share of the sessions, and how it is widened, promoted, cancelled or ended.
 
 use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 use serde_json::Value;
 
+/// Goal: a session stays with its generation while the share is unchanged, widening only adds sessions, and a cancelled canary
+/// decides none. Method: sixty sessions, each asked in every phase which guest answers it.
 #[test]
-fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened_and_cancelled() {
+fn canary_share_is_sticky_and_can_be_widened_and_cancelled() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut sessions: Vec<Client> = (0..60).map(|_| herd.client("Riley")).collect();
@@ -13,7 +15,7 @@ fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened
     herd.swap_with(HELLO, &["--canary", "20%"]).unwrap();
     let few = heard();
     assert!((3..=24).contains(&of_canary(&few)), "{few:?}");
-    assert_eq!(heard(), few, "the same ones again");
+    assert_eq!(heard(), few, "the same sessions again");
     let canary = canary(&herd);
     assert_eq!((&canary["share_percent"], &canary["candidate"]["name"]), (&20.into(), &"hello".into()));
     assert_eq!(canary["decided"], 2 * of_canary(&few));
@@ -21,7 +23,7 @@ fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened
     said(&herd, &["canary", "widen", "60%"], "Riley: generation 2 (");
     let more = heard();
     assert!(of_canary(&more) > of_canary(&few), "{more:?}");
-    assert!(few.iter().zip(&more).all(|(few, more)| more >= few), "who had it keeps it");
+    assert!(few.iter().zip(&more).all(|(few, more)| more >= few), "a session of the canary stays with it");
     let report = said(&herd, &["canary", "report"], "node ");
     assert!(report.contains("60 %"), "{report}");
 
@@ -35,8 +37,10 @@ fn a_canary_decides_for_its_sessions_for_as_long_as_they_last_and_can_be_widened
     assert!(String::from_utf8_lossy(&missing.stderr).contains("Riley: no guest is a canary on this node"));
 }
 
+/// Goal: a promotion makes the canary the active generation of every node under its existing id, so it was not loaded again,
+/// and it can be rolled back like any swap. Method: a canary of 100 % on five nodes.
 #[test]
-fn a_canary_that_is_promoted_is_the_logic_of_every_node_without_being_loaded_again() {
+fn canary_promotion_activates_it_on_every_node_without_loading_it_again() {
     let herd = Herd::of_five();
     let _up = herd.up();
     herd.swap_with(HELLO, &["--canary", "100%"]).unwrap();
@@ -57,8 +61,10 @@ fn a_canary_that_is_promoted_is_the_logic_of_every_node_without_being_loaded_aga
     assert_eq!(herd.client("Bernard").ask("you"), "? you");
 }
 
+/// Goal: no client sees a fault of a canary; too many faults end the canary, release its instances and block the guest. Method:
+/// a guest that traps on one line and a limit of three faults.
 #[test]
-fn what_a_canary_faults_on_the_active_generation_decides_and_too_much_of_it_ends_it() {
+fn canary_faults_are_rescued_by_the_active_generation_and_too_many_end_it() {
     let herd = Herd::of_one().with_guest(HELLO).with("swap.faults_max=3");
     let up = herd.up();
     herd.swap_with(Fixture::Trap, &["--canary=100%"]).unwrap();
@@ -83,8 +89,10 @@ fn what_a_canary_faults_on_the_active_generation_decides_and_too_much_of_it_ends
     assert!(audit.contains("ended by itself: 3 faults within 10 s as a canary"), "{audit}");
 }
 
+/// Goal: a node has at most one candidate, canary or shadow, and a swap to another guest ends it, even a refused swap. Method:
+/// a second candidate of each kind beside each kind, then swaps.
 #[test]
-fn there_is_one_candidate_and_a_swap_to_another_guest_ends_it() {
+fn candidate_is_unique_and_a_swap_to_another_guest_ends_it() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap_with(HELLO, &["--canary", "5%"]).unwrap();
@@ -93,7 +101,10 @@ fn there_is_one_candidate_and_a_swap_to_another_guest_ends_it() {
         assert!(said.contains("is already the canary; herd canary cancel ends it"), "{said}");
     }
     herd.swap_with(Fixture::Greedy, &[]).unwrap_err();
-    assert!(herd.status("Riley")["generations"]["canary"].is_null(), "a swap of another guest began");
+    assert!(
+        herd.status("Riley")["generations"]["canary"].is_null(),
+        "a swap to another guest ends the canary, even one that is refused"
+    );
     herd.swap_with(WATCH, &["--shadow", "50%"]).unwrap();
     let said = herd.swap_with(HELLO, &["--canary", "5%"]).unwrap_err();
     assert!(said.contains("is already the shadow; herd shadow stop ends it"), "{said}");
@@ -107,18 +118,18 @@ fn there_is_one_candidate_and_a_swap_to_another_guest_ends_it() {
 }
 
 #[test]
-fn a_canary_that_one_node_refuses_is_one_nowhere() {
+fn canary_that_one_node_refuses_starts_on_none() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     herd.swap_with(WATCH, &["--canary", "5%", "--node", "Jaquez"]).unwrap();
     let said = herd.swap_with(HELLO, &["--canary", "50%"]).unwrap_err();
     assert!(said.contains("Jaquez: another guest (") && !said.contains("Riley"), "{said}");
     assert!(herd.status("Riley")["generations"]["canary"].is_null());
-    assert_eq!(canary_of(&herd, "Jaquez")["share_percent"], 5, "and what was there stays");
+    assert_eq!(canary_of(&herd, "Jaquez")["share_percent"], 5, "the existing canary stays");
 }
 
 #[test]
-fn a_canary_whose_records_the_others_cannot_read_is_refused() {
+fn canary_whose_records_other_generations_cannot_read_is_refused() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let said = herd.swap_with(Fixture::NoWayBack, &["--canary", "5%"]).unwrap_err();
@@ -136,6 +147,7 @@ fn a_canary_whose_records_the_others_cannot_read_is_refused() {
     }
 }
 
+/// Number of answers given by `hello`.
 fn of_canary(heard: &[bool]) -> usize {
     heard.iter().filter(|hello| **hello).count()
 }
@@ -148,7 +160,7 @@ fn canary_of(herd: &Herd, node: &str) -> Value {
     herd.status(node)["generations"]["canary"].clone()
 }
 
-/// What a command prints, which begins like this.
+/// Runs a command that must succeed and print this beginning; returns its output.
 fn said(herd: &Herd, arguments: &[&str], beginning: &str) -> String {
     let output = herd.herd(arguments);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,6 +1,6 @@
-//! Runs the cases of `tests/cases`: a test per topic, each with a herd of its own.
+//! Protocol cases of `tests/cases`: one test per topic, each with its own herd.
 
-use herd_tests::cases::{self, Stage};
+use herd_tests::cases::{self, RunningHerd};
 
 macro_rules! topics {
     ($($test:ident: $topic:literal,)*) => {
@@ -10,7 +10,7 @@ macro_rules! topics {
         })*
 
         #[test]
-        fn every_topic_has_a_test() {
+        fn cases_have_a_test_for_every_topic() {
             assert_eq!(cases::topics(), [$($topic),*]);
         }
     };
@@ -30,19 +30,19 @@ topics! {
     white_space: "white-space",
 }
 
-/// Runs all of a topic, also behind one that fails.
+/// Runs all cases of a topic and reports every failure, not only the first.
 fn run(topic: &str) {
     let cases = cases::of(topic);
     assert!(!cases.is_empty(), "{topic} has no cases");
-    let mut stage = Stage::new();
+    let mut herd = RunningHerd::new();
     let mut failed = 0;
     for case in &cases {
-        if let Err(what) = case.run(&mut stage) {
+        if let Err(what) = case.run(&mut herd) {
             failed += 1;
             eprintln!("{}: {}\n{what}\nbecause: {}\n", case.place(), case.name, case.why);
         }
     }
-    // Nothing that runs is to blame any more, so its logs need not be shown.
-    stage.clear();
+    // A process that is dropped during a panic prints its log. The failures are already printed, so drop the processes first.
+    herd.clear();
     assert_eq!(failed, 0, "of {} cases of {topic}", cases.len());
 }

@@ -1,4 +1,4 @@
-//! What the active generation faults on is kept: as little of it as there can be, as a transcript.
+//! Saved cases: inputs on which the active generation faulted, minimized and written as transcripts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, eventually};
 
-/// The cases that a node has kept, by name.
+/// Paths of the cases that a node has saved, sorted by name.
 fn cases(herd: &Herd, node: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory(herd, node)).into_iter().flatten();
     let mut cases: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -19,7 +19,7 @@ fn directory(herd: &Herd, node: &str) -> PathBuf {
     herd.scratch().path("herd").join("cases").join(node)
 }
 
-/// Waits for the one case of a kind that a node has, and gives its text too.
+/// Waits until a node has exactly one case of a kind; returns its path and text.
 #[track_caller]
 fn the_case(herd: &Herd, node: &str, kind: &str) -> (PathBuf, String) {
     let of_kind = |path: &PathBuf| path.to_string_lossy().contains(&format!("-{kind}-"));
@@ -31,13 +31,13 @@ fn the_case(herd: &Herd, node: &str, kind: &str) -> (PathBuf, String) {
     (path, text)
 }
 
-/// What `herd test` says of a case with a guest, and whether all is well.
+/// Runs `herd test` on a case. Returns whether it passed, and its output.
 fn test(herd: &Herd, guest: impl AsRef<Path>, case: &Path) -> (bool, String) {
     let tested = herd.herd(&["test", &guest.as_ref().to_string_lossy(), &case.to_string_lossy()]);
     (tested.status.success(), String::from_utf8_lossy(&tested.stdout).into_owned())
 }
 
-/// The bad guest differs, with the words of its fault, and the default one does what is expected.
+/// Checks that the bad guest fails the case with these words of its fault and that the default guest passes it.
 #[track_caller]
 fn assert_tells_bad_from_good(herd: &Herd, bad: Fixture, case: &Path, words: &str) {
     let (passed, said) = test(herd, bad, case);
@@ -46,10 +46,11 @@ fn assert_tells_bad_from_good(herd: &Herd, bad: Fixture, case: &Path, words: &st
     assert!(passed, "{said}");
 }
 
-/// Goal: of a long packet the one line is kept that matters, and of that as much as matters; once, however often it comes.
-/// Method: a guest that panics on a word; another kind of fault at the end, which is worked on after all others.
+/// Goal: a case holds only the part of the input that is needed for the fault, and repeated faults make no further case.
+/// Method: a packet of many lines to a guest that panics on a word, then the same fault a hundred times, then another kind of
+/// fault. Faults are processed in order, so once the last has its case all earlier ones are done.
 #[test]
-fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
+fn saved_case_is_minimized_to_the_input_that_still_faults() {
     let herd = Herd::of_one().with("swap.probation_s=0");
     let up = herd.up();
     herd.swap(Fixture::Trap, &[]).unwrap();
@@ -75,7 +76,7 @@ fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
     assert!(text.contains("\nset places.sources = google-legacy\n") && !text.contains("NOTE"), "{text}");
     assert_tells_bad_from_good(&herd, Fixture::Trap, &path, "the bottom fell out");
     let mode = fs::metadata(directory(&herd, "Riley")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700, "what clients sent is for nobody else");
+    assert_eq!(mode & 0o777, 0o700, "cases hold client input, so only their owner may read them");
     let line = up.await_log(&["INFO", "case saved", &*path.to_string_lossy()]);
     assert!(!line.contains("BOOM"), "{line}");
     let audit = herd.herd(&["audit"]);
@@ -94,9 +95,9 @@ fn what_a_guest_faults_on_is_kept_as_the_least_that_it_still_faults_on() {
     assert_eq!(herd.status("Riley")["cases_saved"], 2);
 }
 
-/// Goal: a case stands for itself. Method: a guest that panics only on what it looks up, which the one before it does not.
+/// Goal: a case is self-contained. Method: a guest that panics only on a record that it looks up, after one that does not.
 #[test]
-fn a_fault_that_takes_a_record_brings_the_record() {
+fn saved_case_includes_the_record_that_its_fault_depends_on() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -116,7 +117,7 @@ fn a_fault_that_takes_a_record_brings_the_record() {
 }
 
 #[test]
-fn of_many_reports_the_one_that_a_guest_cannot_stand_is_kept() {
+fn saved_case_of_a_batch_has_only_the_report_that_faults() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
@@ -134,8 +135,10 @@ fn of_many_reports_the_one_that_a_guest_cannot_stand_is_kept() {
     assert!(cases(&herd, "Riley").is_empty());
 }
 
+/// Goal: a fault of any kind on a line yields a minimized case that fails with the bad guest and passes with the default one.
+/// Method: one fixture per kind of fault.
 #[test]
-fn every_fault_on_a_line_makes_a_case_that_shows_it() {
+fn saved_case_reproduces_every_kind_of_fault() {
     let herd = Herd::of_one().with("swap.probation_s=0");
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -144,7 +147,7 @@ fn every_fault_on_a_line_makes_a_case_that_shows_it() {
         (Fixture::Hog, "memory", "BOOM and more", "BOOM", "passed its memory cap"),
         (Fixture::Recursion, "recursion", "BOOM and more", "BOOM", "recursed too deeply"),
         (Fixture::Sleeper, "slept", "BOOM and more", "BOOM", "slept"),
-        // It lies about exactly this line.
+        // This guest picks its fault by the whole line, so minimizing must keep all of it.
         (Fixture::Liar, "senseless", "BOOM no-key", "BOOM no-key", "has a key of 0 bytes"),
     ] {
         herd.swap(DEFAULT_GUEST, &[]).unwrap();
@@ -157,7 +160,7 @@ fn every_fault_on_a_line_makes_a_case_that_shows_it() {
 }
 
 #[test]
-fn a_node_that_cannot_keep_cases_says_so_and_serves() {
+fn case_write_failure_is_logged_and_the_node_keeps_serving() {
     let herd = Herd::of_one();
     let up = herd.up();
     fs::write(herd.scratch().path("herd").join("cases"), "a file in the place of the directory").unwrap();

@@ -1,13 +1,13 @@
-//! A released version of the contract is frozen: guests in the field were built against it.
+//! Released versions of the contract stay frozen, because guests in the field were built against them.
 
 use std::path::Path;
 
 use herd_runtime::Digest;
 
-/// Goal: nobody changes `herd:logic@0.1.0` by the way. Method: the digest of everything in it but comments. A change belongs into
-/// a new version, beside this one; only when the words of a comment become clearer does this test not mind.
+/// Goal: `herd:logic@0.1.0` is not changed by accident. Method: a digest of the WIT files without comments and blank lines, so
+/// that comments may improve. Any other change belongs in a new version beside this one.
 #[test]
-fn the_contract_of_a_released_version_does_not_change() {
+fn contract_of_a_released_version_does_not_change() {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let mut files: Vec<_> = std::fs::read_dir(wit).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

@@ -1,4 +1,6 @@
-//! Guests that go wrong in a call: what becomes of the line, the session, the node and the log.
+//! Guests that fault in a call: the effect on the line, the session, the node and the log.
+//!
+//! [`wrong`] classifies every fixture, so that no fixture is left without a test.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,29 +11,29 @@ use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Input, Mark, Moment, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd};
 
-/// What is wrong with a fixture, and so which test has it.
+/// Kind of misbehaviour of a fixture, which decides the tests that cover it.
 pub(crate) enum Wrong {
-    /// It faults on each of these lines, with these words.
+    /// Faults on each of these lines, with these words in the message.
     OnLines(&'static [(&'static str, &'static str)]),
-    /// It looks for what it was not given.
+    /// Looks for capabilities that it was not granted.
     Curious,
-    /// It faults on the answers to its fetches.
+    /// Faults on the answers to its fetches.
     OnAnswers,
-    /// It refuses or faults on reports of peers: `reports.rs`.
+    /// Refuses or faults on reports from peers: `reports.rs`.
     OnReports,
-    /// It faults on a record that it looks up: `cases_saved.rs`.
+    /// Faults on a record that it looks up: `cases_saved.rs`.
     OnRecords,
-    /// It faults on some of what every client sends: `tests/show/swap`.
+    /// Faults on a small share of ordinary lines: `tests/show/swap`.
     NowAndThen,
-    /// It answers in another format: `shadows.rs`.
+    /// Answers in another format: `shadows.rs`.
     InItsFormat,
-    /// Its records are in another form: `forms.rs`.
+    /// Writes its records in another form: `forms.rs`.
     InItsForm,
-    /// It cannot serve at all: `refusals.rs`.
+    /// Cannot serve at all: `refusals.rs`.
     AtTheSwap,
 }
 
-/// Names every fixture, so that none is without a test: the tests below go through [`Fixture::ALL`].
+/// Classifies a fixture. The match is exhaustive and the tests iterate over [`Fixture::ALL`], so a new fixture cannot go untested.
 pub(crate) fn wrong(fixture: Fixture) -> Wrong {
     match fixture {
         Fixture::Exiter => Wrong::OnLines(&[("BOOM", "exited")]),
@@ -77,7 +79,7 @@ const LIES: &[(&str, &str)] = &[
     ("BOOM refuse", "effect 1 refuses a report, but the call has none"),
 ];
 
-/// The fixtures that fault on lines, with their names.
+/// The fixtures that fault on lines, each with its name and those lines.
 fn on_lines() -> impl Iterator<Item = (Fixture, String, &'static [(&'static str, &'static str)])> {
     Fixture::ALL.into_iter().filter_map(|fixture| match wrong(fixture) {
         Wrong::OnLines(lines) => Some((fixture, name(fixture), lines)),
@@ -85,15 +87,15 @@ fn on_lines() -> impl Iterator<Item = (Fixture, String, &'static [(&'static str,
     })
 }
 
-/// What a fixture puts in front of its echo.
+/// Prefix of a fixture's echo, which is its file name.
 fn name(fixture: Fixture) -> String {
     fixture.path().file_stem().unwrap().to_string_lossy().into_owned()
 }
 
-/// Goal: a fault says what it is, and the next call finds a sound instance. Method: without a node, on the component.
+/// Goal: a fault reports its kind, and the next call runs on a fresh instance. Method: the component alone, without a node.
 #[test]
-fn a_fault_is_called_by_its_name_and_costs_its_instance_only() {
-    // A fault takes what it takes; a busy machine must not turn it into another one.
+fn fault_names_its_kind_and_costs_only_its_instance() {
+    // Faults such as the memory cap need some processor time; with a tight deadline they would become deadline faults.
     let engine = Engine::new(Limits { deadline: Duration::from_millis(200), ..Limits::default() }).unwrap();
     for (fixture, name, lines) in on_lines() {
         let mut decider = decider(&engine, fixture, Warmth::Warm);
@@ -105,9 +107,10 @@ fn a_fault_is_called_by_its_name_and_costs_its_instance_only() {
     }
 }
 
-/// Goal: promise 4, second half. Method: a node that begins with the guest; sessions from before and after.
+/// Goal: without a previous generation a fault ends its own session and nothing else. Method: a node that starts with the guest,
+/// and sessions opened before, during and after the fault.
 #[test]
-fn a_fault_without_a_previous_generation_ends_its_session_and_nothing_else() {
+fn fault_without_a_previous_generation_ends_only_its_session() {
     for (fixture, name, lines) in on_lines() {
         let herd = Herd::of_one().with_guest(fixture);
         let mut up = herd.up();
@@ -127,11 +130,11 @@ fn a_fault_without_a_previous_generation_ends_its_session_and_nothing_else() {
     }
 }
 
-/// Goal: promise 4, first half. Method: each guest is swapped in over the default one, in one node that runs on, and
-/// the session that meets the fault stays the same throughout. Without rehearsal, which would refuse a guest for what was asked
-/// of the last one, and without probation, which would send it back.
+/// Goal: the previous generation decides an input on which the active one faults, and the client gets its answer. Method: one
+/// node and one session; each guest is swapped in over the default one. Rehearsal is off, because it would refuse a guest for
+/// the faulting lines sent to the guest before it, and so is probation, which would roll the guest back.
 #[test]
-fn an_input_that_the_active_generation_cannot_stand_is_decided_by_the_previous_one() {
+fn fault_is_rescued_by_the_previous_generation() {
     let herd = Herd::of_one().with("swap.probation_s=0");
     let mut up = herd.up();
     let mut session = herd.client("Riley");
@@ -155,9 +158,9 @@ fn an_input_that_the_active_generation_cannot_stand_is_decided_by_the_previous_o
     assert!(up.is_running());
 }
 
-/// A rescued call is the whole call: everything that one packet brought.
+/// The previous generation decides the whole call again: all lines of the packet, not only the one that faulted.
 #[test]
-fn a_rescue_decides_everything_that_came_with_the_fault_and_in_order() {
+fn rescue_decides_the_whole_call_in_order() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::Trap, &[]).unwrap();
@@ -167,14 +170,14 @@ fn a_rescue_decides_everything_that_came_with_the_fault_and_in_order() {
     assert!(answers[0].starts_with("AT Riley ") && answers[0].ends_with(" kiwi +34-118 1"), "{answers:?}");
     assert_eq!(answers[1], "? BOOM");
     assert!(answers[2].ends_with(" kiwi +35-118 2"), "{answers:?}");
-    assert_eq!(herd.status("Riley")["records"]["keys"], 1, "what the previous one decided was done");
+    assert_eq!(herd.status("Riley")["records"]["keys"], 1, "the effects of the previous generation were performed");
 }
 
-/// Goal: what is decided together does not fall together. Method: a guest that loops until its deadline holds up the only
-/// worker, so that what many sessions send meanwhile goes into one call, with a second line in it that loops. There is no
-/// previous generation to decide it.
+/// Goal: a fault in a batch costs no other session of the batch anything. Method: a guest that loops until its deadline blocks
+/// the only worker, so the lines that many sessions send meanwhile are decided in one call, which holds a second looping line.
+/// No previous generation exists that could decide it.
 #[test]
-fn a_fault_in_a_call_of_many_sessions_costs_the_others_nothing() {
+fn fault_in_a_batch_of_sessions_costs_the_other_sessions_nothing() {
     let herd = Herd::of_one().with_guest(Fixture::Forever).with("runtime.workers=1").with("runtime.deadline_ms=300");
     let _up = herd.up();
     let (mut first, mut second) = (herd.client("Riley"), herd.client("Riley"));
@@ -192,11 +195,11 @@ fn a_fault_in_a_call_of_many_sessions_costs_the_others_nothing() {
         assert_eq!(other.ask("still"), "forever: still");
     }
     assert_eq!(first.rest(), b"");
-    assert_eq!(second.rest(), b"forever: before\n", "a session ends at the line that no guest survives");
+    assert_eq!(second.rest(), b"forever: before\n", "the session ends at the line on which the only guest faults");
 }
 
 #[test]
-fn a_fault_on_an_answer_sends_the_reply_in_reserve_and_the_session_goes_on() {
+fn fault_on_an_answer_sends_the_fallback_reply_and_keeps_the_session() {
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::OnAnswers)) {
         let name = name(fixture);
         let herd = Herd::of_one().with_guest(fixture);
@@ -210,7 +213,7 @@ fn a_fault_on_an_answer_sends_the_reply_in_reserve_and_the_session_goes_on() {
 }
 
 #[test]
-fn a_guest_finds_nothing_of_the_world_around_it() {
+fn sandbox_grants_no_access_to_its_surroundings() {
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::Curious)) {
         let herd = Herd::of_one().with_guest(fixture);
         let _up = herd.up();
@@ -218,12 +221,16 @@ fn a_guest_finds_nothing_of_the_world_around_it() {
         for sense in ["files", "environment", "arguments", "input", "network", "threads", "clock"] {
             assert_eq!(session.ask(&format!("BOOM {sense}")), "found 0: []", "{sense}");
         }
-        assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], 0, "it looked and went on");
+        assert_eq!(
+            herd.status("Riley")["generations"]["active"]["faults"],
+            0,
+            "the guest looked around without a fault"
+        );
     }
 }
 
 #[test]
-fn chance_is_the_same_in_every_fresh_instance() {
+fn sandbox_randomness_repeats_in_every_fresh_instance() {
     let engine = Engine::new(Limits::default()).unwrap();
     let mut decider = decider(&engine, Fixture::Peeker, Warmth::Fresh);
     let first = ask(&mut decider, "BOOM chance").unwrap();
@@ -231,9 +238,9 @@ fn chance_is_the_same_in_every_fresh_instance() {
     assert_eq!(ask(&mut decider, "BOOM chance"), Ok(first));
 }
 
-/// Goal: what a guest prints is in the log, cannot do anything to a terminal, and is not much.
+/// Goal: guest output reaches the log escaped, so that it cannot control a terminal, and truncated.
 #[test]
-fn what_a_guest_prints_becomes_lines_of_the_log_escaped_and_cut() {
+fn guest_output_becomes_log_lines_escaped_and_truncated() {
     let herd = Herd::of_one().with_guest(Fixture::Flood);
     let up = herd.up();
     let mut session = herd.client("Riley");
@@ -249,10 +256,10 @@ fn what_a_guest_prints_becomes_lines_of_the_log_escaped_and_cut() {
     assert!(!up.log().contains('\u{1b}'));
 }
 
-/// Goal: a guest cannot fill a disk. Method: a guest that prints without end, and one that panics with a message, each
-/// asked many times; every fault costs the instance, and the next one must not begin with a clean slate.
+/// Goal: a guest cannot fill the disk. Method: a guest that prints without end, and one that panics with a message, each called
+/// many times. Every fault replaces the instance, and the rate limit must survive that.
 #[test]
-fn a_guest_that_prints_or_panics_on_every_line_fills_no_disk() {
+fn guest_output_is_rate_limited_across_faults() {
     const BOOMS: usize = 100;
     for (fixture, words) in [(Fixture::Flood, "a drop in the flood"), (Fixture::Trap, "the bottom fell out")] {
         let herd = Herd::of_one().with_guest(fixture);
@@ -263,12 +270,16 @@ fn a_guest_that_prints_or_panics_on_every_line_fills_no_disk() {
             victim.send("BOOM\n");
             assert_eq!(victim.rest(), b"");
         }
-        // A window of a second more at each end, since the limits are per second.
+        // The limit is per second; the first and the last window are partial, hence two more.
         let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
         let lines = up.log().lines().filter(|line| line.contains(words)).count();
         assert!(lines <= seconds * LINES_PER_SECOND_MAX, "{lines} lines in {seconds} s");
         assert!(lines > 0);
-        assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], BOOMS, "status counts what is not logged");
+        assert_eq!(
+            herd.status("Riley")["generations"]["active"]["faults"],
+            BOOMS,
+            "the status counts faults that the log omits"
+        );
     }
 }
 
@@ -277,7 +288,7 @@ fn decider(engine: &Arc<Engine>, fixture: Fixture, warmth: Warmth) -> ComponentD
     ComponentDecider::load(engine, &component, Settings::default(), Arc::new(MemoryRecords::default()), warmth).unwrap()
 }
 
-/// The output of one call, or the fault.
+/// Returns the output of one call, or the text of its fault.
 fn ask(decider: &mut ComponentDecider, line: &str) -> Result<String, String> {
     let input = format!("{line}\n");
     let decided = decider.input(Moment::default(), Input { bytes: input.as_bytes(), mark: Mark::More });
@@ -285,5 +296,5 @@ fn ask(decider: &mut ComponentDecider, line: &str) -> Result<String, String> {
     Ok(String::from_utf8(decision.output).unwrap())
 }
 
-/// What the host lets through of guests and of their faults, together.
+/// Log lines per second that the host permits for guest output and guest faults together.
 const LINES_PER_SECOND_MAX: usize = 100;

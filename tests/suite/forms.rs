@@ -1,4 +1,4 @@
-//! Records that were written in another form than their reader's.
+//! Record forms: reading records that another generation wrote in another form, in swaps, rollbacks and mixed herds.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Effect, Moment, Report, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, WATCH, eventually};
 
-/// The `AT` line that a node answers about a client, or what it says instead.
+/// First line of a node's answer to a `WHATSAT` about a client: its `AT` line, or the copy of the command if it is unknown.
 fn located(herd: &Herd, node: &str, client: &str) -> String {
     herd.client(node).ask_places(&format!("WHATSAT {client} 1 1")).0
 }
 
-/// Reports a client, and says what the node answered.
+/// Reports a client's location and returns the `AT` line.
 fn report(herd: &Herd, node: &str, client: &str) -> String {
     let told = herd.client(node).ask(&format!("IAMAT {client} +34.068930-118.445127 1520023934.918963997"));
     assert!(told.starts_with(&format!("AT {node} ")), "{told}");
@@ -23,7 +23,7 @@ fn unconvertible(herd: &Herd, node: &str) -> u64 {
     herd.status(node)["generations"]["unconvertible"].as_u64().unwrap()
 }
 
-/// What a node says to a guest that it refuses.
+/// Swaps to a guest that must be refused without any change; returns the error text.
 #[track_caller]
 fn refused(herd: &Herd, guest: impl AsRef<std::path::Path>, arguments: &[&str]) -> String {
     let before = herd.status("Riley")["generations"].clone();
@@ -44,7 +44,7 @@ fn await_equal_records(herd: &Herd) {
 }
 
 #[test]
-fn records_written_before_a_swap_to_another_form_are_read_after_it_and_stay_as_they_are() {
+fn form_change_keeps_old_records_readable_and_unchanged() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let told = report(&herd, "Riley", "kiwi");
@@ -58,7 +58,7 @@ fn records_written_before_a_swap_to_another_form_are_read_after_it_and_stay_as_t
 }
 
 #[test]
-fn records_in_the_new_form_are_read_after_a_rollback() {
+fn form_rollback_keeps_records_of_the_new_form_readable() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::SecondForm, &[]).unwrap();
@@ -70,10 +70,10 @@ fn records_in_the_new_form_are_read_after_a_rollback() {
     assert_eq!(unconvertible(&herd, "Riley"), 0);
 }
 
-/// Goal: nobody can tell how far a roll has come. Method: of five nodes two have the new guest, two went back, and one still
-/// has it beside the old one; clients report at every node, before and after, and are asked for at every node.
+/// Goal: clients cannot observe how far a rollout has come. Method: of five nodes two serve the new guest, two have rolled back
+/// and one runs it as a shadow; clients report at every node before and during the rollout and are looked up at every node.
 #[test]
-fn half_way_through_a_roll_every_node_answers_right_and_all_hold_the_same() {
+fn form_rollout_halfway_answers_correctly_on_every_node_and_converges() {
     let herd = Herd::of_five();
     let _up = herd.up();
     let mut told = Vec::new();
@@ -85,7 +85,7 @@ fn half_way_through_a_roll_every_node_answers_right_and_all_hold_the_same() {
         }
     };
     report_everywhere("before");
-    // Where the old guest serves, it is the new one that converts for it, so that has to be there.
+    // The old guest does not know the new form. Its nodes convert with the new guest, so that one must be live there too.
     herd.swap_with(Fixture::SecondForm, &["--shadow", "1%", "--node", "Campbell"]).unwrap();
     herd.swap(Fixture::SecondForm, &["Riley", "Bernard", "Jaquez", "Juzang"]).unwrap();
     for node in ["Jaquez", "Juzang"] {
@@ -105,10 +105,10 @@ fn half_way_through_a_roll_every_node_answers_right_and_all_hold_the_same() {
     }
 }
 
-/// Goal: older logic in the middle of a herd stops no flood of what it cannot read. Method: three nodes in a row, of which
-/// only the outer ones have the new guest; the one between has never heard of its form.
+/// Goal: a node with older logic forwards reports that it cannot read. Method: three nodes in a row; only the outer ones have
+/// the new guest, and the one in the middle does not know its form.
 #[test]
-fn a_report_that_a_node_cannot_convert_is_kept_and_passed_on() {
+fn unconvertible_report_is_kept_and_forwarded() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Bernard"]), ("Bernard", &[])]);
     let up = herd.up();
     herd.swap(Fixture::SecondForm, &["Riley", "Bernard"]).unwrap();
@@ -117,21 +117,21 @@ fn a_report_that_a_node_cannot_convert_is_kept_and_passed_on() {
     assert_eq!(located(&herd, "Bernard", "kiwi"), told);
     await_equal_records(&herd);
     let counted = unconvertible(&herd, "Jaquez");
-    assert!(counted >= 1, "the report was not shown");
-    assert_eq!(located(&herd, "Jaquez", "kiwi"), "? WHATSAT kiwi 1 1", "as if it were unknown");
-    assert!(unconvertible(&herd, "Jaquez") > counted, "nor was the record");
+    assert!(counted >= 1, "the report was withheld from the guest");
+    assert_eq!(located(&herd, "Jaquez", "kiwi"), "? WHATSAT kiwi 1 1", "an unconvertible record reads as unknown");
+    assert!(unconvertible(&herd, "Jaquez") > counted, "the record was withheld too");
     up.await_log(&["WARN", "no generation of this node can convert its form"]);
     assert_eq!(herd.status("Jaquez")["records"]["quarantined"], 0);
     assert_eq!(unconvertible(&herd, "Bernard"), 0);
     herd.swap(Fixture::SecondForm, &["Jaquez"]).unwrap();
-    assert_eq!(located(&herd, "Jaquez", "kiwi"), told, "it was there all the time");
+    assert_eq!(located(&herd, "Jaquez", "kiwi"), told, "the record was kept all along");
     let at_jaquez = report(&herd, "Jaquez", "emu");
     herd.await_known("emu", &["Riley", "Bernard"]);
     assert_eq!(located(&herd, "Riley", "emu"), at_jaquez);
 }
 
 #[test]
-fn a_record_that_nobody_can_convert_is_back_when_who_wrote_it_serves_again() {
+fn unconvertible_record_is_readable_again_when_its_writer_serves() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::NoWayBack, &[]).unwrap();
@@ -145,7 +145,7 @@ fn a_record_that_nobody_can_convert_is_back_when_who_wrote_it_serves_again() {
 }
 
 #[test]
-fn a_generation_that_is_gone_converts_no_more() {
+fn conversion_ends_when_its_generation_retires() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::SecondForm, &[]).unwrap();
@@ -160,7 +160,7 @@ fn a_generation_that_is_gone_converts_no_more() {
 }
 
 #[test]
-fn what_the_active_generation_faults_on_is_rescued_by_one_of_another_form() {
+fn fault_is_rescued_by_a_generation_of_another_form() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.swap(Fixture::SecondForm, &[]).unwrap();
@@ -171,7 +171,7 @@ fn what_the_active_generation_faults_on_is_rescued_by_one_of_another_form() {
 }
 
 #[test]
-fn a_guest_that_faults_in_a_conversion_goes_without_that_record_and_serves_on() {
+fn conversion_fault_hides_only_its_record() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "trap-kiwi");
@@ -184,8 +184,11 @@ fn a_guest_that_faults_in_a_conversion_goes_without_that_record_and_serves_on() 
     assert_eq!((&active["name"], &active["faults"]), (&"trap-on-upgrade".into(), &0.into()));
 }
 
+/// Goal: a guest that cannot read the records of this node is refused with the reason and the remedy. Method: a guest without
+/// the conversion, one whose conversion fails on a real record, one that does not declare its form, and a swap back to a guest
+/// that does not know the newer form.
 #[test]
-fn a_guest_that_cannot_read_what_is_there_is_refused() {
+fn swap_refuses_a_guest_that_cannot_read_existing_records() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "trap-kiwi");
@@ -210,7 +213,7 @@ fn a_guest_that_cannot_read_what_is_there_is_refused() {
 }
 
 #[test]
-fn a_swap_that_is_to_be_reversible_or_beside_needs_the_way_back() {
+fn reversible_swap_and_shadow_require_a_downgrade() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "kiwi");
@@ -226,10 +229,10 @@ fn a_swap_that_is_to_be_reversible_or_beside_needs_the_way_back() {
     herd.swap_with(Fixture::NoWayBack, &["--reversible"]).unwrap();
 }
 
-/// Goal: the probe is not all. Method: a guest whose `downgrade` knows the form, but not what it would have written for one
-/// of the clients of this node.
+/// Goal: the check covers real records, not only the probe of the form. Method: a guest whose `downgrade` accepts the form but
+/// fails on the record that it would have written for one of this node's clients.
 #[test]
-fn a_swap_that_is_to_be_reversible_tries_what_it_would_have_written() {
+fn reversible_swap_rehearses_the_downgrade_of_its_own_records() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "one-way-kiwi");
@@ -240,10 +243,10 @@ fn a_swap_that_is_to_be_reversible_tries_what_it_would_have_written() {
     herd.swap(Fixture::SecondForm, &[]).unwrap();
 }
 
-/// Goal: a change of the form alone is no difference. Method: the same decisions in another form shadow, over records that
-/// were written and looked up in the first.
+/// Goal: a change of form alone is no difference. Method: a shadow that decides the same but writes another form, over records
+/// that were written and looked up in the first form.
 #[test]
-fn a_shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
+fn shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
     let herd = Herd::of_one();
     let _up = herd.up();
     report(&herd, "Riley", "kiwi");
@@ -252,7 +255,7 @@ fn a_shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
         report(&herd, "Riley", &format!("emu-{number}"));
     }
     located(&herd, "Riley", "kiwi");
-    let status = herd.await_status("Riley", "a shadow that has seen enough", |status| {
+    let status = herd.await_status("Riley", "enough compared calls", |status| {
         status["generations"]["shadow"]["compared"].as_u64() >= Some(21)
     });
     let shadow = &status["generations"]["shadow"];
@@ -260,9 +263,10 @@ fn a_shadow_of_another_form_is_compared_in_the_form_of_the_active_generation() {
     assert_eq!(unconvertible(&herd, "Riley"), 0);
 }
 
-/// Goal: what a guest says of a report counts for that one. Method: a batch in which some are left out, without a node.
+/// Goal: a refusal applies to the report that the guest meant, although the host withheld others of the batch. Method: the
+/// component alone, and a batch with reports that it cannot convert.
 #[test]
-fn a_refusal_is_of_the_report_it_means_although_others_were_left_out() {
+fn refusal_names_the_right_report_when_unconvertible_ones_are_left_out() {
     let engine = Engine::new(Limits::default()).unwrap();
     let component = std::fs::read(Fixture::SecondForm.path()).unwrap();
     let records = Arc::new(MemoryRecords::default());
@@ -280,12 +284,12 @@ fn a_refusal_is_of_the_report_it_means_although_others_were_left_out() {
         let decision = decider.reports(Moment::default(), reports).unwrap();
         decision.effects.iter().collect::<Vec<_>>()
     };
-    assert_eq!(refused(&reports), [Effect::Refuse(4), Effect::Refuse(5)], "those about another client");
-    assert_eq!(refused(&reports[..1]), [], "nobody is asked");
+    assert_eq!(refused(&reports), [Effect::Refuse(4), Effect::Refuse(5)], "the reports about another client");
+    assert_eq!(refused(&reports[..1]), [], "the guest is not called");
 }
 
 #[test]
-fn inspect_says_which_form_a_guest_writes() {
+fn inspect_shows_the_form_that_a_guest_writes() {
     let herd = Herd::of_one();
     let inspected = |guest: &std::path::Path| {
         let said = herd.herd(&["inspect", &guest.display().to_string()]);

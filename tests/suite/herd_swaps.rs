@@ -1,4 +1,5 @@
-//! Swaps of the whole herd, with a process for each node: refused by one, asked for by two, cut short, missed, and remembered.
+//! Herd-wide swaps with one process per node: refusal by one node, two coordinators at once, death of the coordinator, absent
+//! nodes, partitions, restarts, and rollbacks that spread.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, Process, WATCH, ev
 use serde_json::Value;
 
 #[test]
-fn a_node_that_was_killed_takes_up_what_it_missed_and_hears_it_from_a_peer() {
+fn herd_swap_reaches_a_restarted_node_through_a_peer() {
     let herd = Herd::of_five();
     let mut nodes = start(&herd);
     nodes.remove("Campbell").unwrap().kill();
@@ -17,7 +18,7 @@ fn a_node_that_was_killed_takes_up_what_it_missed_and_hears_it_from_a_peer() {
     assert_eq!(swapped["nodes"]["Campbell"], "absent", "{swapped}");
     assert_eq!(swapped["nodes"]["Bernard"]["serving"]["name"], "hello", "{swapped}");
     let kept = herd.scratch().path("herd").join("generations").join("Campbell");
-    assert!(!kept.exists(), "it has no bytes of its own");
+    assert!(!kept.exists(), "the node has no copy of the guest yet");
     nodes.insert("Campbell", herd.run("Campbell"));
     herd.await_serving(&herd.serving("Riley"), &["Campbell"]);
     assert_eq!(herd.client("Campbell").ask("you"), "hello, you");
@@ -26,8 +27,10 @@ fn a_node_that_was_killed_takes_up_what_it_missed_and_hears_it_from_a_peer() {
     eventually("the guest is on its disk", || if file.exists() { Ok(()) } else { Err(file.display().to_string()) });
 }
 
+/// Goal: one refusal aborts the swap on all nodes, is audited, and leaves nothing that blocks the next swap. Method: three
+/// nodes, one of which has a setting that the guest refuses.
 #[test]
-fn what_one_node_refuses_no_node_serves() {
+fn herd_swap_that_one_node_refuses_is_served_by_none() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with_guest(HELLO);
     let good = ["Riley", "Jaquez"].map(|node| herd.run_with(node, &["logic.mood=good"]));
     let bad = herd.run_with("Juzang", &["logic.mood=bad"]);
@@ -37,18 +40,20 @@ fn what_one_node_refuses_no_node_serves() {
     for node in ["Riley", "Jaquez", "Juzang"] {
         assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
         assert_eq!(herd.status(node)["herd"]["swap"], Value::Null);
-        herd.await_status(node, "nothing under way", |status| status["herd"]["engaged"].is_null());
+        herd.await_status(node, "no swap in progress", |status| status["herd"]["engaged"].is_null());
     }
     let audit = herd.herd(&["audit", "--node", "Riley"]);
     let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
     assert!(audit.contains("aborted") && audit.contains("Juzang refused: not checked: setting `mood`"), "{audit}");
     herd.swap(Fixture::Trap, &[]).unwrap();
-    assert_eq!(herd.client("Juzang").ask("you"), "trap: you", "and the next swap finds nothing in its way");
+    assert_eq!(herd.client("Juzang").ask("you"), "trap: you", "the next swap is not blocked");
     drop((good, bad));
 }
 
+/// Goal: of two concurrent swaps the herd ends with one guest on all nodes, and an operator whose swap lost is told which one
+/// won. Method: five rounds of two swaps with different coordinators at the same time.
 #[test]
-fn of_two_operators_at_once_one_swaps_the_herd_and_the_other_is_told() {
+fn herd_swap_that_loses_to_a_concurrent_one_names_the_winner() {
     let herd = Herd::of_five();
     let _up = herd.up();
     let (mut before, mut overlapped) = (0, 0);
@@ -64,7 +69,7 @@ fn of_two_operators_at_once_one_swaps_the_herd_and_the_other_is_told() {
         won.sort_by_key(|won| won["swap"].as_u64());
         let last = won.last().expect("one of them swaps the herd");
         let (digest, number) = (last["digest"].as_str().unwrap()[..8].to_string(), last["swap"].as_u64().unwrap());
-        // Both have, one after the other, if the first was through before the second was asked for.
+        // Both succeed, one after the other, if the first committed before the second was proposed.
         assert_eq!(number, before + won.len() as u64, "{won:?}");
         before = number;
         overlapped += lost.len();
@@ -79,36 +84,38 @@ fn of_two_operators_at_once_one_swaps_the_herd_and_the_other_is_told() {
     assert!(overlapped > 0, "no two swaps were asked for at the same time");
 }
 
-/// Method: a stopped node holds up the vote, so the node that was asked can be killed when the others are ready. If it had
-/// voted before it was stopped, the swap was done before the node that was asked died, and that was no try.
+/// Goal: a coordinator that dies between prepare and commit changes nothing, and its proposal expires. Method: a stopped
+/// participant delays the vote, so the coordinator can be killed once another participant has prepared. If the stopped node had
+/// already voted, the swap commits before the kill; that attempt proves nothing and is repeated.
 #[test]
-fn an_asking_node_that_dies_before_the_commit_changes_nothing_and_is_in_nobodys_way_for_long() {
-    assert!((0..10).any(|_| dies_before_the_commit()), "the vote was never held up");
+fn coordinator_death_before_commit_changes_nothing_and_the_proposal_expires() {
+    assert!((0..10).any(|_| coordinator_dies_before_commit()), "the vote was never held up");
 }
 
-/// Whether the node that was asked died before it could commit; then what is to come of it did.
-fn dies_before_the_commit() -> bool {
+/// Makes one attempt. Returns false if the coordinator committed before it was killed; otherwise checks the outcome and returns
+/// true.
+fn coordinator_dies_before_commit() -> bool {
     let herd = Herd::of_five().with("swap.candidate_s=2");
     let mut nodes = start(&herd);
-    // Stopped after the call and before its vote is there: it takes no part in anything more.
-    let asked = thread::scope(|scope| {
-        let asking = scope.spawn(|| herd.swap_at("Riley", HELLO));
-        herd.await_status("Campbell", "takes part", |status| !status["herd"]["engaged"].is_null());
+    // Campbell is stopped after it joined and before its vote arrives, so the coordinator cannot commit.
+    let outcome = thread::scope(|scope| {
+        let coordinator = scope.spawn(|| herd.swap_at("Riley", HELLO));
+        herd.await_status("Campbell", "a proposal", |status| !status["herd"]["engaged"].is_null());
         nodes["Campbell"].stop();
         let audit = herd.scratch().path("herd").join("audit").join("Bernard.000000001.jsonl");
-        eventually("Bernard is ready", || match std::fs::read_to_string(&audit) {
+        eventually("Bernard has prepared", || match std::fs::read_to_string(&audit) {
             Ok(text) if text.contains("\"prepared\"") => Ok(()),
             other => Err(format!("{other:?}")),
         });
         nodes.remove("Riley").unwrap().kill();
-        asking.join().unwrap()
+        coordinator.join().unwrap()
     });
     nodes["Campbell"].go_on();
-    if asked.is_ok() {
+    if outcome.is_ok() {
         return false;
     }
     for node in ["Bernard", "Campbell", "Jaquez", "Juzang"] {
-        herd.await_status(node, "nothing under way", |status| status["herd"]["engaged"].is_null());
+        herd.await_status(node, "no swap in progress", |status| status["herd"]["engaged"].is_null());
         assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
     }
     nodes.insert("Riley", herd.run("Riley"));
@@ -122,7 +129,7 @@ fn dies_before_the_commit() -> bool {
 }
 
 #[test]
-fn two_halves_that_swapped_apart_agree_when_they_meet() {
+fn herd_swaps_in_two_partitions_converge_when_they_rejoin() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut riley = herd.run("Riley");
     assert_eq!(herd.swap_at("Riley", HELLO).unwrap()["nodes"]["Jaquez"], "absent");
@@ -133,11 +140,17 @@ fn two_halves_that_swapped_apart_agree_when_they_meet() {
     let right = herd.serving("Jaquez");
     let _riley = herd.run("Riley");
     herd.await_serving(left.as_str().max(&right), &["Riley", "Jaquez"]);
-    assert_eq!(herd.status("Riley")["herd"]["swap"]["number"], 1, "of two first swaps the greater digest wins");
+    assert_eq!(
+        herd.status("Riley")["herd"]["swap"]["number"],
+        1,
+        "of two swaps with the same number the greater digest wins"
+    );
 }
 
+/// Goal: a node starts with the generations that it had, after a drain and after a kill. Method: two swaps and a drain, then a
+/// rollback, which needs the restored previous generation, and a kill.
 #[test]
-fn what_serves_and_what_served_before_survive_a_restart() {
+fn restart_restores_the_active_and_the_previous_generation() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut up = herd.up();
     for guest in [WATCH, HELLO] {
@@ -154,34 +167,37 @@ fn what_serves_and_what_served_before_survive_a_restart() {
     up.kill();
     let up = herd.up();
     for node in herd.names() {
-        // One that had not written it down hears it from the one that was asked, which had.
-        herd.await_status(node, "the guest before", |status| status["generations"]["active"]["name"] == "watch");
+        // A participant that was killed before it stored the rollback learns of it from the coordinator, which had stored it.
+        herd.await_status(node, "the previous guest", |status| status["generations"]["active"]["name"] == "watch");
         assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}, after it was killed");
     }
     up.await_log(&["serves what it swapped to, and not the guest of its configuration"]);
 }
 
+/// Goal: a node that rolled back by itself stays rolled back, also after a restart, while the others serve on; once half of the
+/// nodes have, the whole herd rolls back with the next swap number. Method: three nodes, of which a first and then a second
+/// meets faults.
 #[test]
-fn a_node_that_went_back_by_itself_stays_back_and_half_of_them_take_the_herd_along() {
+fn rollback_of_a_node_survives_restart_and_half_of_the_nodes_roll_back_the_herd() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])]).with("swap.faults_max=2");
     let mut nodes = start(&herd);
     herd.swap(Fixture::Trap, &[]).unwrap();
     let trap = herd.serving("Riley");
     let boom = |node: &str| (0..2).for_each(|_| assert_eq!(herd.client(node).ask("BOOM"), "? BOOM"));
     boom("Riley");
-    herd.await_status("Juzang", "who went back", |status| status["herd"]["back"]["Riley"].is_string());
+    herd.await_status("Juzang", "the rollback of Riley", |status| status["herd"]["back"]["Riley"].is_string());
     nodes.get_mut("Riley").unwrap().kill();
     nodes.insert("Riley", herd.run("Riley"));
     herd.await_linked(&["Jaquez", "Juzang", "Riley"]);
-    herd.await_status("Riley", "its way back", |status| status["herd"]["back"]["Riley"].is_string());
+    herd.await_status("Riley", "its rollback", |status| status["herd"]["back"]["Riley"].is_string());
     assert_eq!(herd.client("Riley").ask("you"), "? you", "also after a restart");
     assert_eq!((herd.serving("Jaquez"), herd.serving("Juzang")), (trap.clone(), trap.clone()));
     let shown = String::from_utf8_lossy(&herd.herd(&["status"]).stdout).into_owned();
     assert!(shown.contains("swap fault: Riley rolled back swap 1 of the herd by itself: 2 faults within"), "{shown}");
     boom("Juzang");
-    herd.await_status("Jaquez", "the way back of the herd", |status| status["herd"]["swap"]["number"] == 2);
+    herd.await_status("Jaquez", "the rollback of the herd", |status| status["herd"]["swap"]["number"] == 2);
     for node in herd.names() {
-        herd.await_status(node, "its old logic", |status| {
+        herd.await_status(node, "the previous logic", |status| {
             status["generations"]["active"]["digest"].as_str().is_some_and(|digest| !digest.starts_with(&trap))
         });
         assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
@@ -189,10 +205,10 @@ fn a_node_that_went_back_by_itself_stays_back_and_half_of_them_take_the_herd_alo
     assert_eq!(herd.status("Jaquez")["herd"]["swap"]["who"], "the herd itself");
 }
 
-/// Goal: what faults before anybody was told that it serves has gone back all the same. Method: a client that sends nothing
-/// but what the guest faults on, while it is swapped in; one fault is enough to go back.
+/// Goal: a guest that faults before its swap has been answered is rolled back all the same, and in the right order. Method: a
+/// client that sends nothing but the faulting line during the swap; one fault is enough for a rollback.
 #[test]
-fn a_guest_that_faults_at_once_is_known_to_have_gone_back() {
+fn rollback_during_activation_is_reported() {
     let herd = Herd::of_one().with("swap.faults_max=1");
     let _up = herd.up();
     let address = herd.address("Riley");
@@ -205,14 +221,14 @@ fn a_guest_that_faults_at_once_is_known_to_have_gone_back() {
             }
         });
         let swapped = herd.swap_with(Fixture::Trap, &["--unrehearsed"]);
-        herd.await_status("Riley", "the way back", |status| status["herd"]["swap"]["number"] == 2);
+        herd.await_status("Riley", "the rollback", |status| status["herd"]["swap"]["number"] == 2);
         ends.store(true, Ordering::Relaxed);
         swapped
     });
-    // It may have served for long enough to say so.
+    // The swap may also be answered before the first fault; then it succeeds.
     let words = "herd: Riley: it was sent back at once, and so was the herd";
     assert!(said.is_ok() || said.as_ref().is_err_and(|said| said.starts_with(words)), "{said:?}");
-    let status = herd.await_status("Riley", "the way back of the herd", |status| {
+    let status = herd.await_status("Riley", "the rollback of the herd", |status| {
         status["herd"]["swap"]["number"] == 2 && status["herd"]["applied"] == 2
     });
     assert_eq!(status["generations"]["active"]["id"], 1);
@@ -227,9 +243,10 @@ fn a_guest_that_faults_at_once_is_known_to_have_gone_back() {
     assert!(story.is_sorted(), "{entries:#?}");
 }
 
-/// Method: a node that is stopped holds up the swap that promotes the canary of another one, which is cancelled meanwhile.
+/// Goal: a promotion in progress completes although its canary is cancelled meanwhile. Method: a stopped participant delays the
+/// promotion of the other node's canary, which is cancelled in that time.
 #[test]
-fn a_canary_that_ends_while_it_is_promoted_serves_and_is_in_nobodys_way() {
+fn promotion_of_a_canary_cancelled_meanwhile_completes_and_blocks_no_later_swap() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let nodes = start(&herd);
     herd.swap_with(HELLO, &["--canary", "100%", "--node", "Riley"]).unwrap();
@@ -242,16 +259,16 @@ fn a_canary_that_ends_while_it_is_promoted_serves_and_is_in_nobodys_way() {
         promoting.join().unwrap().unwrap();
     });
     for node in herd.names() {
-        herd.await_status(node, "its name", |status| status["generations"]["active"]["name"] == "hello");
+        herd.await_status(node, "the promoted guest", |status| status["generations"]["active"]["name"] == "hello");
         assert_eq!(herd.client(node).ask("you"), "hello, you", "{node}");
     }
     herd.swap(WATCH, &[]).unwrap();
-    assert_eq!(herd.client("Riley").ask("WATCH you"), "OK", "and the next swap finds nothing in its way");
+    assert_eq!(herd.client("Riley").ask("WATCH you"), "OK", "the next swap is not blocked");
     assert!(herd.status("Riley")["engine"]["instances"]["alive"].as_object().unwrap().len() <= 2);
 }
 
 #[test]
-fn a_swap_of_one_node_stays_its_own_until_the_herd_swaps() {
+fn single_node_swap_stays_local_until_the_herd_swaps() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let mut up = herd.up();
     herd.swap(HELLO, &["Riley"]).unwrap();
@@ -269,7 +286,7 @@ fn a_swap_of_one_node_stays_its_own_until_the_herd_swaps() {
     }
 }
 
-/// Every node as a process of its own.
+/// Starts one process per node and waits for all links.
 fn start(herd: &Herd) -> BTreeMap<&str, Process> {
     let nodes = herd.names().into_iter().map(|node| (node, herd.run(node))).collect();
     herd.await_linked(&herd.names());

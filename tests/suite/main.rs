@@ -1,4 +1,8 @@
-//! What needs more than one crate: faulty guests, real processes, and transcripts in every place where logic runs.
+//! Integration tests: faulty guests, real processes, and transcripts in every place where logic runs.
+//!
+//! Owns the tests that need more than one crate; a test of one crate stands in that crate. All tests are modules of one
+//! binary, because a binary per file would link wasmtime once each. They see a herd as its users do: client ports, the
+//! `herd` command, the admin API and files on disk. Every wait is bounded by [`WAIT_MAX`](herd_tests::WAIT_MAX).
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 

@@ -1,10 +1,10 @@
-//! Nodes as processes of their own: killed, stopped, drained, and started in any order.
+//! One process per node: kills, stops, drains, any start order, and how reports spread through it all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use herd_tests::{Behaviour, Client, Herd, Process, eventually};
 
-/// The processes of a herd, by the name of their node.
+/// The running processes of a herd, by node name.
 struct Processes<'a> {
     herd: &'a Herd,
     running: BTreeMap<&'a str, Process>,
@@ -35,7 +35,7 @@ impl<'a> Processes<'a> {
         self.running.keys().copied().collect()
     }
 
-    /// The nodes that a report at this one can reach now.
+    /// The nodes that a report made at this node can reach now, itself included.
     fn island(&self, node: &'a str) -> BTreeSet<&'a str> {
         let mut island = BTreeSet::from([node]);
         let mut found = vec![node];
@@ -46,7 +46,7 @@ impl<'a> Processes<'a> {
         island
     }
 
-    /// Reports at every node that is alive, and sees that each report gets to exactly the nodes that it can reach.
+    /// Reports at every running node and checks that each report reaches exactly the nodes connected to it.
     fn flood(&self, round: &str) {
         let name = |node: &str| format!("{round}-{node}");
         for node in self.alive() {
@@ -57,16 +57,19 @@ impl<'a> Processes<'a> {
             let island: Vec<&str> = self.island(node).into_iter().collect();
             self.herd.await_known(&name(node), &island);
         }
-        // Every report is where it can get to by now, so what is not here does not come any more.
+        // By now every report has reached all nodes that it can reach, so one that is missing here cannot still be on its way.
         for node in self.alive() {
             let island = self.island(node);
             for other in self.alive().into_iter().filter(|other| !island.contains(other)) {
-                assert!(!self.herd.knows(other, &name(node)), "{other} knows what {node} cannot have told it");
+                assert!(
+                    !self.herd.knows(other, &name(node)),
+                    "{other} knows a report of {node}, to which it is not connected"
+                );
             }
         }
     }
 
-    /// Kills some nodes, floods, starts them again, and floods. Says whether the rest was in one piece.
+    /// Kills some nodes, floods, restarts them, and floods again. Returns whether the nodes that were left stayed connected.
     fn lose_and_regain(&mut self, nodes: &[&'a str]) -> bool {
         let round = nodes.join("-");
         self.kill(nodes);
@@ -81,7 +84,7 @@ impl<'a> Processes<'a> {
 }
 
 #[test]
-fn reports_get_around_each_node_that_is_killed_and_to_it_when_it_is_back() {
+fn flood_survives_any_killed_node_and_reaches_it_after_its_restart() {
     let herd = Herd::of_five();
     let mut processes = Processes::of(&herd);
     for node in herd.names() {
@@ -89,9 +92,9 @@ fn reports_get_around_each_node_that_is_killed_and_to_it_when_it_is_back() {
     }
 }
 
-/// Of the ten pairs, three cut the rest in two: there, reports must get to one side only.
+/// Three of the ten pairs partition the nodes that are left; with those killed, a report must reach its own side only.
 #[test]
-fn reports_reach_exactly_the_nodes_that_are_connected_whichever_two_are_killed() {
+fn flood_reaches_exactly_the_connected_nodes_with_any_two_killed() {
     let herd = Herd::of_five();
     let mut processes = Processes::of(&herd);
     let mut cut = vec![];
@@ -102,11 +105,15 @@ fn reports_reach_exactly_the_nodes_that_are_connected_whichever_two_are_killed()
             }
         }
     }
-    assert_eq!(cut, [["Bernard", "Juzang"], ["Bernard", "Riley"], ["Jaquez", "Juzang"]], "three pairs cut the herd");
+    assert_eq!(
+        cut,
+        [["Bernard", "Juzang"], ["Bernard", "Riley"], ["Jaquez", "Juzang"]],
+        "exactly three pairs partition the herd"
+    );
 }
 
 #[test]
-fn nodes_link_in_whatever_order_they_are_started() {
+fn links_come_up_in_any_start_order() {
     let herd = Herd::of_five();
     let forwards = herd.names();
     let backwards: Vec<&str> = forwards.iter().rev().copied().collect();
@@ -117,10 +124,10 @@ fn nodes_link_in_whatever_order_they_are_started() {
     }
 }
 
-/// Goal: a peer that stopped costs nobody anything. Method: more reports than the buffers of its connections hold, each
-/// of which has to be answered and to reach everybody else.
+/// Goal: a stopped peer delays no other node. Method: more reports than the buffers of its connections hold; each has to be
+/// answered and to reach all other nodes.
 #[test]
-fn a_stopped_peer_holds_up_nobody() {
+fn stopped_peer_delays_no_other_node() {
     let herd = Herd::of_five().with("links.queue_mib_max=64");
     let processes = Processes::of(&herd);
     let others = ["Bernard", "Campbell", "Jaquez", "Riley"];
@@ -142,7 +149,7 @@ fn a_stopped_peer_holds_up_nobody() {
 }
 
 #[test]
-fn a_node_of_another_herd_is_refused() {
+fn link_to_a_node_of_another_herd_is_refused() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _stranger = herd.run_as_member_of("other", "Jaquez");
     let _riley = herd.run("Riley");
@@ -154,10 +161,10 @@ fn a_node_of_another_herd_is_refused() {
     assert!(!herd.knows("Jaquez", "kiwi"));
 }
 
-/// Goal: a peer hears what its queue had no room for. Method: a stopped peer, a queue far smaller than what is reported
-/// meanwhile, and digests that are equal in the end.
+/// Goal: repair delivers the reports that a full link queue dropped. Method: a stopped peer, a queue far smaller than the reports
+/// made meanwhile, and equal digests in the end.
 #[test]
-fn a_peer_that_was_too_slow_for_its_queue_hears_everything_afterwards() {
+fn repair_delivers_every_report_that_a_full_link_queue_dropped() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]).with("links.queue_mib_max=1");
     let processes = Processes::of(&herd);
     processes.running["Jaquez"].stop();
@@ -172,7 +179,7 @@ fn a_peer_that_was_too_slow_for_its_queue_hears_everything_afterwards() {
     assert_eq!(herd.digest("Jaquez"), herd.digest("Riley"));
 }
 
-/// A herd of one whose upstream holds its answers, and a client that waits for one.
+/// Starts a herd of one whose upstream holds back its answers, and a client that waits for one. Returns its `AT` line too.
 fn waiting() -> (Herd, Process, Client, String) {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");
     let riley = herd.run("Riley");
@@ -186,14 +193,14 @@ fn waiting() -> (Herd, Process, Client, String) {
 
 fn await_draining(herd: &Herd, riley: &Process) {
     riley.await_log(&["draining"]);
-    eventually("nobody accepts clients", || match Client::try_connect(herd.address("Riley")) {
-        Ok(_) => Err("somebody listens".into()),
+    eventually("the listener is closed", || match Client::try_connect(herd.address("Riley")) {
+        Ok(_) => Err("a connection was accepted".into()),
         Err(_) => Ok(()),
     });
 }
 
 #[test]
-fn a_node_that_is_terminated_answers_what_it_was_asked_and_exits_with_0() {
+fn drain_answers_pending_commands_and_exits_with_0() {
     let (herd, mut riley, mut client, at) = waiting();
     riley.terminate();
     await_draining(&herd, &riley);
@@ -206,16 +213,16 @@ fn a_node_that_is_terminated_answers_what_it_was_asked_and_exits_with_0() {
 }
 
 #[test]
-fn a_second_signal_skips_the_wait() {
+fn drain_ends_at_once_on_a_second_signal() {
     let (herd, mut riley, mut client, _) = waiting();
     riley.terminate();
     await_draining(&herd, &riley);
     riley.terminate();
     assert_eq!(riley.wait().code(), Some(0));
     assert!(riley.log().contains("stopped without waiting"));
-    assert!(client.is_cut_off(), "the answer was still held");
+    assert!(client.is_cut_off(), "the pending answer was not waited for");
 }
 
-/// Each is 180 kB on a link, because the client is part of the record: 27 MB are more than a pair of socket buffers takes,
-/// and less than the queue of a link has room for, even if all of it waits in the lane of one worker.
+/// Reports made while a peer is stopped. Each takes 180 kB on a link, because the record contains the client's name: 27 MB exceed
+/// what a pair of socket buffers takes, and fit into the queue of a link even if all of them wait in the lane of one worker.
 const REPORTS: usize = 150;

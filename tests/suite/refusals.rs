@@ -1,4 +1,4 @@
-//! Guests that cannot serve: refused at the swap and at the start, with the stage and the reason.
+//! Refusals: guests that cannot serve are refused by a swap, at the start and by `herd inspect`, with the stage and the reason.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Scratch};
 
 use crate::faults::{Wrong, wrong};
 
-/// What is passed as a guest, and the words of the refusal.
+/// Files that are no usable guest, each with the text of its refusal.
 fn refused(scratch: &Scratch) -> Vec<(PathBuf, &'static str)> {
     let good = std::fs::read(DEFAULT_GUEST).unwrap();
     let fixture = |fixture: Fixture, words| (fixture.path().to_path_buf(), words);
@@ -29,25 +29,34 @@ fn refused(scratch: &Scratch) -> Vec<(PathBuf, &'static str)> {
 }
 
 #[test]
-fn every_guest_that_cannot_serve_is_among_the_refused() {
+fn refusals_cover_every_guest_that_cannot_serve() {
     let scratch = Scratch::new();
     let refused = refused(&scratch);
     for fixture in Fixture::ALL.into_iter().filter(|&fixture| matches!(wrong(fixture), Wrong::AtTheSwap)) {
-        assert!(refused.iter().any(|(guest, _)| guest == fixture.path()), "{fixture:?} has no words");
+        assert!(
+            refused.iter().any(|(guest, _)| guest == fixture.path()),
+            "{fixture:?} is missing from the list of refusals"
+        );
     }
 }
 
+/// Goal: every unusable guest is refused by every node with the same stage and reason, and neither generations nor sessions
+/// change. Method: a herd of two and one session throughout; the counters of the stages at the end.
 #[test]
-fn a_guest_that_cannot_serve_is_refused_with_its_stage_and_nothing_changes() {
+fn refusal_names_its_stage_and_changes_nothing() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     let mut session = herd.client("Riley");
-    assert_eq!(session.ask("hello"), "? hello", "the first call is measured, which the status shows");
+    assert_eq!(
+        session.ask("hello"),
+        "? hello",
+        "a first call, because the status shows its time and must not change below"
+    );
     let before = herd.status("Riley")["generations"].clone();
     for (guest, words) in refused(herd.scratch()) {
         let said = herd.swap(&guest, &[]).unwrap_err();
         assert!(said.contains(&format!("herd: Jaquez, Riley: {words}")), "{}: {said}", guest.display());
-        assert!(!said.contains('\u{1b}'), "what a guest says does nothing to a terminal: {said:?}");
+        assert!(!said.contains('\u{1b}'), "text from a guest is escaped for the terminal: {said:?}");
         assert_eq!(herd.status("Riley")["generations"], before, "{}", guest.display());
         assert_eq!(session.ask("hello"), "? hello");
     }
@@ -61,7 +70,7 @@ fn a_guest_that_cannot_serve_is_refused_with_its_stage_and_nothing_changes() {
 }
 
 #[test]
-fn a_node_does_not_start_with_a_guest_that_cannot_serve() {
+fn start_fails_with_a_guest_that_cannot_serve() {
     let herd = Herd::of_one();
     for (guest, words) in refused(herd.scratch()) {
         let guest = format!("guest={}", guest.display());
@@ -69,22 +78,25 @@ fn a_node_does_not_start_with_a_guest_that_cannot_serve() {
         assert_eq!(started.status.code(), Some(1), "{guest}");
         let said = String::from_utf8_lossy(&started.stderr);
         assert!(said.contains(&format!("herd: the guest cannot serve Riley: {words}")), "{guest}: {said}");
-        assert!(!said.contains('\u{1b}'), "what a guest says does nothing to a terminal: {said:?}");
+        assert!(!said.contains('\u{1b}'), "text from a guest is escaped for the terminal: {said:?}");
         assert_eq!(started.stdout, b"");
     }
 }
 
 #[test]
-fn a_guest_gets_the_settings_of_its_table() {
+fn settings_table_reaches_the_guest() {
     let herd = Herd::of_one().with_guest(Fixture::Picky).with("logic.mood=good");
     let _up = herd.up();
     assert_eq!(herd.client("Riley").ask("hello"), "picky: hello");
     let status = herd.herd(&["status"]);
-    assert!(!String::from_utf8_lossy(&status.stdout).contains('\u{1b}'), "its name does nothing to a terminal");
+    assert!(
+        !String::from_utf8_lossy(&status.stdout).contains('\u{1b}'),
+        "the name of a guest is escaped for the terminal"
+    );
 }
 
 #[test]
-fn inspect_says_what_the_swap_would_say() {
+fn inspect_gives_the_verdict_of_a_swap() {
     let herd = Herd::of_one();
     for fixture in [Fixture::OtherVersion, Fixture::OtherWorld, Fixture::Greedy] {
         let inspected = herd.herd(&["inspect", &fixture.path().display().to_string()]);
@@ -96,5 +108,5 @@ fn inspect_says_what_the_swap_would_say() {
     }
 }
 
-/// The header of a core module, which is one.
+/// A core module: its header alone is valid.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

@@ -1,9 +1,11 @@
-//! What a candidate has to stand before it serves.
+//! Rehearsals: a candidate decides recorded calls and transcripts before it serves, and is refused if one faults or differs.
 
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd};
 
+/// Goal: a guest that faults on recently recorded input is refused and the error quotes the line, unless the rehearsal is
+/// skipped. Method: a hundred harmless lines and one on which the candidate traps.
 #[test]
-fn a_guest_that_cannot_stand_what_clients_sent_lately_is_refused_with_the_line() {
+fn rehearsal_refuses_a_guest_that_faults_on_recent_input_and_quotes_the_line() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -21,13 +23,13 @@ fn a_guest_that_cannot_stand_what_clients_sent_lately_is_refused_with_the_line()
     );
     assert_eq!(herd.status("Riley")["generations"], before, "nothing changed");
     herd.swap_with(Fixture::Trap, &["--unrehearsed"]).unwrap();
-    assert_eq!(client.ask("BOOM"), "? BOOM", "the previous one decides it");
+    assert_eq!(client.ask("BOOM"), "? BOOM", "the previous generation decides it");
 }
 
-/// Goal: what was looked up at the time is there in the rehearsal, so that a guest is not refused or accepted for records that
-/// came later. Method: a guest that traps when it finds a record, and a node that looked one up, or did not.
+/// Goal: a rehearsal uses the records as the recorded call read them, so that later records neither refuse nor accept a guest.
+/// Method: lookups of one client before and after its first report, each followed by a rehearsal that has to pass.
 #[test]
-fn a_rehearsal_sees_the_records_of_its_time() {
+fn rehearsal_uses_the_records_of_the_recorded_call() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -39,7 +41,7 @@ fn a_rehearsal_sees_the_records_of_its_time() {
 }
 
 #[test]
-fn transcripts_that_come_with_a_guest_have_to_hold_before_it_serves() {
+fn rehearsal_runs_the_transcripts_that_come_with_a_guest() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let transcript = herd.scratch().write("greeting.herd", "input \"you\\n\"\n  reply \"hello, you\\n\"\n");
@@ -49,7 +51,7 @@ fn transcripts_that_come_with_a_guest_have_to_hold_before_it_serves() {
         said.contains("Riley: not rehearsed: its transcript ") && said.contains("greeting.herd does not hold"),
         "{said}"
     );
-    assert!(said.contains("+   reply \"? you"), "it says what came instead: {said}");
+    assert!(said.contains("+   reply \"? you"), "the refusal quotes the actual reply: {said}");
     assert_eq!(herd.client("Riley").ask("you"), "? you", "nothing changed");
     herd.swap_with(HELLO, &["--transcripts", &transcript]).unwrap();
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");

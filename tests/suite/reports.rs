@@ -1,21 +1,21 @@
-//! Reports that a guest refuses or cannot stand: set aside, counted, and offered again.
+//! Reports that a guest refuses or faults on: quarantined, counted, and offered to the next generation.
 
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd};
 
-/// Three in a row: what Riley takes reaches Juzang only through Jaquez.
+/// Three nodes in a row: a report at Riley reaches Juzang only through Jaquez.
 fn row() -> Herd {
     Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &["Juzang"]), ("Juzang", &[])])
 }
 
-/// Goal: such a report costs its node nothing, is kept by rank, goes no further, and comes back with a good guest.
-/// Method: the node in the middle of three has the same bad guest twice, so that nobody rescues it. The digests of all
-/// are compared in the end and that of the two which have it, meanwhile.
+/// Goal: a quarantined report is kept by rank, is not forwarded, and becomes visible with a good guest. Method: the node in the
+/// middle of three has the same bad guest as active and as previous generation, so that no generation can rescue the call. The
+/// digests of the two nodes that hold the report are compared meanwhile, those of all three at the end.
 #[test]
-fn a_report_that_no_live_generation_can_stand_is_set_aside_until_one_can() {
+fn quarantine_holds_a_report_that_no_generation_survives_until_one_does() {
     for (fixture, client, faults) in [
         (Fixture::Refuser, "refuse-kiwi", false),
         (Fixture::Refuser, "trap-kiwi", true),
-        // Gives one verdict too many for any report.
+        // This guest returns one verdict too many for any report.
         (Fixture::Liar, "kiwi", true),
     ] {
         let herd = row();
@@ -23,11 +23,12 @@ fn a_report_that_no_live_generation_can_stand_is_set_aside_until_one_can() {
         herd.swap(fixture, &["Jaquez"]).unwrap();
         herd.swap(fixture, &["Jaquez"]).unwrap();
         let at = herd.client("Riley").ask(&format!("IAMAT {client} +34-118 1"));
-        let status = herd.await_status("Jaquez", "a report set aside", |status| status["records"]["quarantined"] == 1);
-        assert_eq!(status["records"]["digest"], herd.digest("Riley"), "what is set aside counts in the digest");
+        let status =
+            herd.await_status("Jaquez", "a quarantined report", |status| status["records"]["quarantined"] == 1);
+        assert_eq!(status["records"]["digest"], herd.digest("Riley"), "a quarantined report counts in the digest");
         let trapped = |which: &str| status["generations"][which]["faults"].as_u64().unwrap() > 0;
         assert_eq!((trapped("active"), trapped("previous")), (faults, faults), "{status}");
-        assert!(!herd.knows("Juzang", client), "it goes no further");
+        assert!(!herd.knows("Juzang", client), "a quarantined report is not forwarded");
 
         herd.swap(DEFAULT_GUEST, &["Jaquez"]).unwrap();
         assert_eq!(herd.status("Jaquez")["records"]["quarantined"], 0);
@@ -38,26 +39,26 @@ fn a_report_that_no_live_generation_can_stand_is_set_aside_until_one_can() {
 }
 
 #[test]
-fn what_is_set_aside_is_not_shown_and_what_was_there_before_still_is() {
+fn quarantine_hides_a_report_and_keeps_the_earlier_record_readable() {
     let herd = row();
     let _up = herd.up();
     let first = herd.client("Riley").ask("IAMAT trap-kiwi +34-118 1");
     herd.await_known("trap-kiwi", &herd.names());
     for _ in 0..2 {
-        // A rehearsal would refuse it for the very report.
+        // A rehearsal would refuse the guest, because it faults on the first report.
         herd.swap_with(Fixture::Refuser, &["--node", "Jaquez", "--unrehearsed"]).unwrap();
     }
     let _ = herd.client("Riley").ask("IAMAT trap-kiwi +35-118 2");
-    herd.await_status("Jaquez", "a report set aside", |status| status["records"]["quarantined"] == 1);
+    herd.await_status("Jaquez", "a quarantined report", |status| status["records"]["quarantined"] == 1);
     assert_eq!(herd.client("Jaquez").ask_places("WHATSAT trap-kiwi 1 1").0, first);
     assert_eq!(herd.digest("Jaquez"), herd.digest("Riley"));
     assert!(!herd.knows("Jaquez", "refuse-nobody"));
 }
 
-/// Goal: a batch is not lost for one bad report in it. Method: many reports in one packet, so that many travel in one
-/// frame, and one of them that traps.
+/// Goal: one bad report costs the others of its batch nothing. Method: many reports in one packet, so that many share a frame, and
+/// one among them on which the guest traps.
 #[test]
-fn one_report_that_traps_costs_only_itself_among_many() {
+fn quarantine_takes_only_the_faulting_report_of_a_batch() {
     let herd = row();
     let _up = herd.up();
     herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();
@@ -70,14 +71,14 @@ fn one_report_that_traps_costs_only_itself_among_many() {
         assert!(client.line().starts_with("AT Riley "));
     }
     let whole = |status: &serde_json::Value| status["records"]["keys"] == 299 && status["records"]["quarantined"] == 1;
-    herd.await_status("Jaquez", "299 records and one aside", whole);
+    herd.await_status("Jaquez", "299 records and one quarantined", whole);
     herd.await_status("Juzang", "299 records", |status| status["records"]["keys"] == 299);
     assert!(!herd.knows("Juzang", "trap-137"));
     assert_eq!(herd.digest("Jaquez"), herd.digest("Riley"));
 }
 
 #[test]
-fn a_report_that_the_active_generation_cannot_stand_is_decided_by_the_previous_one() {
+fn report_fault_is_rescued_by_the_previous_generation() {
     let herd = row();
     let _up = herd.up();
     herd.swap(Fixture::Refuser, &["Jaquez"]).unwrap();

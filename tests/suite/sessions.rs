@@ -1,8 +1,8 @@
-//! Sessions at their limits: what one client may take, and that others do not notice.
+//! Sessions at their limits: counts, timeouts, line length, back pressure and reply order, and no effect on other clients.
 
 use herd_tests::{Behaviour, Client, Herd, Places, eventually};
 
-/// A session that was accepted: it answers.
+/// Opens a session and checks that the node answers it.
 fn served(herd: &Herd) -> Client {
     let mut client = herd.client("Riley");
     assert_eq!(client.ask("LLL"), "? LLL");
@@ -10,15 +10,15 @@ fn served(herd: &Herd) -> Client {
 }
 
 #[test]
-fn sessions_over_the_limit_are_closed_at_once_and_places_become_free() {
+fn session_limit_closes_further_sessions_at_once_until_one_ends() {
     for limit in ["sessions.sessions_max=3", "sessions.sessions_per_address_max=3"] {
         let herd = Herd::of_one().with(limit);
         let _up = herd.up();
         let mut open: Vec<Client> = (0..3).map(|_| served(&herd)).collect();
         assert!(herd.client("Riley").is_cut_off(), "{limit}");
-        assert_eq!(open[0].ask("LLL"), "? LLL", "those that are open go on");
+        assert_eq!(open[0].ask("LLL"), "? LLL", "open sessions are not affected");
         open.pop();
-        eventually("a place for another session", || {
+        eventually("room for another session", || {
             let mut client = herd.client("Riley");
             client.send("LLL\n");
             client.try_line().map_err(|error| error.to_string())
@@ -28,7 +28,7 @@ fn sessions_over_the_limit_are_closed_at_once_and_places_become_free() {
 }
 
 #[test]
-fn an_unfinished_line_and_an_idle_client_have_their_time() {
+fn session_timeouts_end_unfinished_lines_and_idle_clients() {
     let herd = Herd::of_one().with("sessions.unfinished_line_s=1").with("sessions.idle_s=2");
     let _up = herd.up();
     let mut unfinished = served(&herd);
@@ -39,37 +39,40 @@ fn an_unfinished_line_and_an_idle_client_have_their_time() {
     served(&herd);
 }
 
-/// Each packet ends a line and begins the next one, so the rest is never empty and no line takes long.
+/// Goal: the timeout counts from the beginning of the unfinished line, not since the input was last empty. Method: each packet
+/// ends a line and begins the next one, so the input is never empty and no line takes long.
 #[test]
-fn a_client_whose_packets_do_not_end_with_its_lines_is_served_for_as_long_as_it_sends() {
+fn unfinished_line_timeout_restarts_with_every_new_line() {
     let herd = Herd::of_one().with("sessions.unfinished_line_s=1");
     let _up = herd.up();
     let mut client = served(&herd);
     client.send("LL");
-    // Another session ends for its unfinished line, twice in turn, and so tells that the time is over twice.
+    // Another session is cut off for its unfinished line, twice in turn, which shows that the timeout has passed twice.
     for _ in 0..2 {
         let mut other = served(&herd);
         other.send("half");
         eventually("the end of an unfinished line", || {
             client.send("L\nLL");
             assert_eq!(client.line(), "? LLL");
-            if other.is_cut_off_by_now() { Ok(()) } else { Err("it goes on".into()) }
+            if other.is_cut_off_by_now() { Ok(()) } else { Err("it is still open".into()) }
         });
     }
 }
 
+/// Goal: many queries in one packet neither exceed the limits of a call nor lose an answer. Method: 4,000 queries with places
+/// and 4,000 without, written by a second handle while the first reads.
 #[test]
-fn a_packet_full_of_questions_is_answered() {
+fn pipelined_queries_are_all_answered() {
     let herd = Herd::of_one().with("places.sources=[\"embedded\"]");
     let _up = herd.up();
     let mut client = herd.client("Riley");
     let at = client.ask("IAMAT k +34.068930-118.445127 1");
     let count = 4000;
-    let mut twin = client.twin();
+    let mut writer = client.duplicate();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            twin.send("WHATSAT k 50 2\n".repeat(count));
-            twin.send("WHATSAT nobody 50 2\n".repeat(count));
+            writer.send("WHATSAT k 50 2\n".repeat(count));
+            writer.send("WHATSAT nobody 50 2\n".repeat(count));
         });
         for _ in 0..count {
             assert_eq!(client.line(), at);
@@ -82,10 +85,10 @@ fn a_packet_full_of_questions_is_answered() {
     assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], 0);
 }
 
-/// Goal: what waits behind a fetch counts as waiting. Method: a client that sends without end while its first answer is
-/// held; it must be stopped by back pressure.
+/// Goal: replies queued behind a pending fetch are bounded. Method: a client that sends without end while its first answer is held
+/// back; back pressure has to stop it.
 #[test]
-fn replies_behind_a_slow_answer_are_bounded() {
+fn reply_queue_behind_a_slow_answer_is_bounded() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=60000");
     let up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -98,7 +101,7 @@ fn replies_behind_a_slow_answer_are_bounded() {
     assert!(taken < 64 << 20, "the node took everything");
     assert!(up.resident_bytes() < before + (48 << 20), "{before} then {}", up.resident_bytes());
     assert_eq!(served(&herd).ask("LLL"), "? LLL");
-    // It was stopped and not sent away: its answers come, in their order.
+    // Back pressure does not close the session: all answers arrive, in order.
     herd.places().behave(Behaviour::Results(1));
     assert!(client.line().starts_with("AT Riley "));
     client.json();
@@ -106,7 +109,7 @@ fn replies_behind_a_slow_answer_are_bounded() {
 }
 
 #[test]
-fn a_client_that_waits_for_places_is_not_idle() {
+fn idle_timeout_spares_a_client_that_waits_for_places() {
     let herd = Herd::of_one().with("sessions.idle_s=1").with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -115,13 +118,13 @@ fn a_client_that_waits_for_places_is_not_idle() {
     waiting.send("WHATSAT waiter 1 1\n");
     herd.places().await_requests(1);
     let mut idle = served(&herd);
-    assert!(idle.is_cut_off(), "by now a client that waits for nothing has been sent away");
+    assert!(idle.is_cut_off(), "an idle client is cut off by now");
     herd.places().behave(Behaviour::Results(1));
     assert!(waiting.line().starts_with("AT Riley "));
 }
 
 #[test]
-fn a_line_over_the_limit_is_answered_with_its_beginning_and_ends_its_session_only() {
+fn overlong_line_is_answered_with_its_beginning_and_ends_only_its_session() {
     let herd = Herd::of_one().with("sessions.line_bytes_max=1000");
     let _up = herd.up();
     let mut other = served(&herd);
@@ -133,16 +136,18 @@ fn a_line_over_the_limit_is_answered_with_its_beginning_and_ends_its_session_onl
     assert_eq!(other.ask("LLL"), "? LLL");
 }
 
+/// Goal: a client that does not read is stopped by back pressure, delays no other client, and gets every reply once it reads.
+/// Method: 24 MB of lines to a client that does not read, while other sessions are served.
 #[test]
-fn a_client_that_does_not_read_holds_up_nobody_and_loses_nothing() {
+fn slow_reader_delays_no_other_client_and_loses_nothing() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut lazy = herd.client("Riley");
     let line = "z".repeat(60_000);
-    // Far more than sockets and the node keep together, so the node must stop to read.
+    // Far more than the socket buffers and the node hold together, so the node has to stop reading.
     let count = 400;
     let sent = std::thread::scope(|scope| {
-        let mut writer = lazy.twin();
+        let mut writer = lazy.duplicate();
         let line = &line;
         let writing = scope.spawn(move || (0..count).for_each(|_| writer.send(format!("{line}\n"))));
         for _ in 0..10 {
@@ -156,7 +161,7 @@ fn a_client_that_does_not_read_holds_up_nobody_and_loses_nothing() {
 }
 
 #[test]
-fn replies_come_in_order_while_places_are_slow_and_other_sessions_go_on() {
+fn reply_order_holds_while_places_are_slow_and_other_sessions_go_on() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -175,7 +180,7 @@ fn replies_come_in_order_while_places_are_slow_and_other_sessions_go_on() {
 }
 
 #[test]
-fn a_client_that_leaves_while_places_are_fetched_leaves_nothing_behind() {
+fn disconnect_during_a_fetch_leaves_no_session_behind() {
     let herd = Herd::of_one();
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -190,7 +195,7 @@ fn a_client_that_leaves_while_places_are_fetched_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_traffic_log_has_every_line_and_no_secret() {
+fn traffic_log_has_every_line_and_no_secret() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let pattern = log_path(&herd, "{node}");
     let herd = herd.with(&format!("traffic_log={}", pattern.display()));

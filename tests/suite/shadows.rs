@@ -1,12 +1,12 @@
-//! Candidates that decide too, while nobody is told.
+//! Shadows: a candidate that decides a share of the calls again; its effects are compared and discarded.
 
 use herd_tests::load::Load;
 use herd_tests::{Behaviour, Client, DEFAULT_GUEST, Fixture, HELLO, Herd, eventually};
 use serde_json::Value;
 
-/// What `herd shadow report --json` says of one node, once it has compared as much as it should.
+/// Waits until the shadow report of a node satisfies `enough`, and returns that report.
 fn report(herd: &Herd, node: &str, enough: impl Fn(&Value) -> bool) -> Value {
-    eventually(&format!("a shadow at {node} has seen enough"), || {
+    eventually(&format!("the wanted shadow report of {node}"), || {
         let said = herd.herd(&["shadow", "report", "--json"]);
         let said: Value = serde_json::from_slice(&said.stdout).map_err(|error| error.to_string())?;
         let shadow = &said["nodes"][node]["shadow"];
@@ -22,13 +22,13 @@ fn shadow(herd: &Herd, guest: impl AsRef<std::path::Path>) {
     herd.swap_with(guest, &["--shadow", "100%"]).unwrap();
 }
 
-/// What a client of the active generation, and of no other, gets.
+/// Reports a location and checks that the active generation, not the candidate, gave the answer.
 fn iamat(client: &mut Client, name: &str) {
     let told = client.ask(&format!("IAMAT {name} +34.068930-118.445127 1520023934.918963997"));
     let fields: Vec<&str> = told.split(' ').collect();
     assert_eq!((fields.len(), fields[0], fields[3]), (6, "AT", name), "{told}");
     let decimals = fields[2].split('.').next_back().unwrap();
-    assert_eq!(decimals.len(), 9, "the candidate answers nobody: {told}");
+    assert_eq!(decimals.len(), 9, "the candidate answers no client: {told}");
 }
 
 fn kind<'a>(shadow: &'a Value, command: &str, effect: &str, part: &str) -> &'a Value {
@@ -37,7 +37,7 @@ fn kind<'a>(shadow: &'a Value, command: &str, effect: &str, part: &str) -> &'a V
     kinds.iter().find(is).unwrap_or_else(|| panic!("no {command} {effect} {part} in {shadow}"))
 }
 
-/// What the audit log of Riley says of shadows.
+/// The reasons given by Riley's audit entries about shadows.
 fn audited(herd: &Herd) -> Vec<String> {
     let said = herd.herd(&["audit", "--json"]);
     let said: Value = serde_json::from_slice(&said.stdout).unwrap();
@@ -46,10 +46,11 @@ fn audited(herd: &Herd) -> Vec<String> {
     shadows.map(|entry| entry["why"].as_str().unwrap_or_default().to_string()).collect()
 }
 
-/// Goal: a change of a format is found, named and counted, and seen by nobody. Method: a guest that writes the skew with
-/// six decimals shadows under single lines, lines in one packet and checked load; then its report says which field it is.
+/// Goal: a shadow reports a changed format by command, effect and field, with counts and examples, and no client sees it. Method:
+/// a shadow that writes the skew with six decimals, under single lines, several lines in one packet, and load whose answers are
+/// checked.
 #[test]
-fn a_changed_format_is_found_with_command_effect_and_field_and_no_client_sees_it() {
+fn shadow_reports_a_changed_format_by_command_effect_and_field() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     shadow(&herd, Fixture::Rounder);
@@ -96,8 +97,10 @@ fn a_changed_format_is_found_with_command_effect_and_field_and_no_client_sees_it
     assert!(line.contains("field 3") && line.contains("\" -> \"+") && line.contains("IAMAT "), "{said}");
 }
 
+/// Goal: a shadow reports additional effects as the only difference, no difference for the same guest, and compares reports
+/// from peers too. Method: a guest that also publishes, then the default guest itself.
 #[test]
-fn a_guest_that_only_does_more_differs_in_that_and_one_that_does_the_same_in_nothing() {
+fn shadow_reports_extra_effects_and_nothing_for_an_equal_guest() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _up = herd.up();
     shadow(&herd, herd_tests::WATCH);
@@ -121,11 +124,11 @@ fn a_guest_that_only_does_more_differs_in_that_and_one_that_does_the_same_in_not
         (&0.into(), &0.into(), &Value::Array(vec![]))
     );
     let found = report(&herd, "Jaquez", compared(1));
-    assert_eq!(&found["different"], &0, "reports of a peer are decided too: {found}");
+    assert_eq!(&found["different"], &0, "reports from a peer are shadowed too: {found}");
 }
 
 #[test]
-fn a_share_that_makes_no_sense_is_a_clear_error() {
+fn shadow_share_out_of_range_is_a_clear_error() {
     let herd = Herd::of_one();
     let _up = herd.up();
     for share in ["0%", "101%", "abc", ""] {
@@ -136,8 +139,10 @@ fn a_share_that_makes_no_sense_is_a_clear_error() {
     assert_eq!(herd.status("Riley")["generations"]["active"]["id"], 1);
 }
 
+/// Goal: faults of a shadow are counted with the faulting line, reach no client, and end the shadow after 256. Method: a guest
+/// that traps on one line, alone and in a packet with others.
 #[test]
-fn a_candidate_that_faults_hurts_nobody_and_ends_its_shadow() {
+fn shadow_faults_affect_no_client_and_end_the_shadow() {
     let herd = Herd::of_one().with_guest(HELLO);
     let up = herd.up();
     shadow(&herd, Fixture::Trap);
@@ -149,9 +154,9 @@ fn a_candidate_that_faults_hurts_nobody_and_ends_its_shadow() {
     let fault = &found["faults_by_kind"][0];
     assert_eq!((&fault["kind"], &fault["count"]), (&"trap".into(), &2.into()), "{found}");
     assert_eq!(fault["examples"][0]["input"], "BOOM");
-    assert_eq!(fault["examples"][1]["input"], "BOOM 2", "the line is found among others");
+    assert_eq!(fault["examples"][1]["input"], "BOOM 2", "the faulting line is found within its packet");
     assert!(fault["examples"][0]["fault"].as_str().unwrap().contains("the bottom fell out"), "{found}");
-    assert_eq!(kind(&found, "you", "reply", "")["count"], 1, "the other line is compared");
+    assert_eq!(kind(&found, "you", "reply", "")["count"], 1, "the other line of the packet is compared");
     for number in 3..=300 {
         assert_eq!(client.ask(&format!("BOOM {number}")), format!("hello, BOOM {number}"));
     }
@@ -161,14 +166,16 @@ fn a_candidate_that_faults_hurts_nobody_and_ends_its_shadow() {
     let status = herd.status("Riley")["generations"].clone();
     assert_eq!((&status["shadow"], &status["active"]["faults"]), (&Value::Null, &0.into()), "{status}");
     assert_eq!(client.ask("you"), "hello, you");
-    eventually("the audit log says it", || match audited(&herd) {
+    eventually("the audit entry of the end", || match audited(&herd) {
         whys if whys.iter().any(|why| why == "ended by itself: the candidate faulted 256 times") => Ok(()),
         whys => Err(format!("{whys:?}")),
     });
 }
 
+/// Goal: a shadow ends when it is stopped and when the node swaps or rolls back, its report stays readable, and each end is
+/// audited. Method: one shadow for each way to end.
 #[test]
-fn a_shadow_ends_when_it_is_stopped_and_when_the_logic_is_swapped() {
+fn shadow_ends_on_stop_swap_and_rollback() {
     let herd = Herd::of_one();
     let mut up = herd.up();
     let said = |arguments: &[&str]| {

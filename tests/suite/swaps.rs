@@ -1,10 +1,10 @@
-//! Swaps under load, while sessions stay, and while fetches are in flight.
+//! Swaps while sessions are open, lines are unfinished, fetches are in flight, and under load.
 
 use herd_tests::load::Load;
 use herd_tests::{Behaviour, DEFAULT_GUEST, HELLO, Herd, WATCH, eventually};
 
 #[test]
-fn a_session_stays_through_a_swap_and_a_rollback_and_knows_the_new_logic_at_once() {
+fn swap_and_rollback_keep_sessions_and_take_effect_at_once() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -19,18 +19,18 @@ fn a_session_stays_through_a_swap_and_a_rollback_and_knows_the_new_logic_at_once
 }
 
 #[test]
-fn the_guest_inside_the_binary_can_be_swapped_to_without_a_file() {
+fn swap_to_the_built_in_guest_needs_no_file() {
     let herd = Herd::of_one().with_guest(HELLO);
     let _up = herd.up();
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");
     assert!(herd.herd(&["swap", "--built-in"]).status.success());
     assert_eq!(herd.client("Riley").ask("you"), "? you");
     let said = herd.herd(&["swap"]);
-    assert_eq!(said.status.code(), Some(2), "there is nothing to swap to");
+    assert_eq!(said.status.code(), Some(2), "a swap without a guest is a usage error");
 }
 
 #[test]
-fn half_a_line_sent_before_a_swap_is_decided_by_the_new_logic() {
+fn swap_leaves_an_unfinished_line_to_the_new_logic() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut client = herd.client("Riley");
@@ -41,7 +41,7 @@ fn half_a_line_sent_before_a_swap_is_decided_by_the_new_logic() {
 }
 
 #[test]
-fn a_fetch_in_flight_is_answered_by_the_generation_that_asked() {
+fn fetch_in_flight_is_answered_by_the_generation_that_requested_it() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -58,7 +58,7 @@ fn a_fetch_in_flight_is_answered_by_the_generation_that_asked() {
 }
 
 #[test]
-fn a_fetch_whose_generation_is_gone_is_answered_with_what_it_left() {
+fn fetch_of_a_retired_generation_gets_its_fallback_reply() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=20000");
     let _up = herd.up();
     herd.places().behave(Behaviour::Held);
@@ -75,8 +75,10 @@ fn a_fetch_whose_generation_is_gone_is_answered_with_what_it_left() {
     assert_eq!(places["status"], "UNKNOWN_ERROR");
 }
 
+/// Goal: a subscriber gets each location that wins, from its own node and from others, and none after it unsubscribed. Method:
+/// reports at two nodes, one of them older than the record.
 #[test]
-fn a_watcher_is_told_of_every_new_location_wherever_it_was_reported() {
+fn subscription_delivers_every_new_location_from_any_node() {
     let herd = Herd::of_five();
     let _up = herd.up();
     herd.swap(WATCH, &[]).unwrap();
@@ -90,15 +92,17 @@ fn a_watcher_is_told_of_every_new_location_wherever_it_was_reported() {
     let older = riley.ask("IAMAT walker +35-118 2");
     assert!(older.starts_with("AT Riley "), "an older report is answered");
     let own = herd.client("Campbell").ask("IAMAT walker +36-118 4");
-    assert_eq!(watcher.line(), own, "and not pushed");
+    assert_eq!(watcher.line(), own, "the older report was not published");
     assert_eq!(watcher.ask("UNWATCH walker"), "OK");
     riley.ask("IAMAT walker +34-118 5");
     herd.await_known("walker", &["Campbell"]);
-    assert_eq!(watcher.ask("LLL"), "? LLL", "nothing came in between");
+    assert_eq!(watcher.ask("LLL"), "? LLL", "nothing was published after UNWATCH");
 }
 
+/// Goal: swaps and rollbacks of the whole herd under load lose no reply, duplicate none, and leave equal records. Method: load
+/// on five nodes that checks each answer, with slow upstream requests always in flight.
 #[test]
-fn swaps_and_rollbacks_under_load_lose_and_double_nothing() {
+fn swap_and_rollback_under_load_lose_and_duplicate_no_reply() {
     let herd = Herd::of_five();
     herd.places().behave(Behaviour::Slow(std::time::Duration::from_millis(100)));
     let _up = herd.up();

@@ -1,5 +1,5 @@
-//! Every transcript in `tests/transcripts`, in every place where logic runs: natively, in a component that is warm and in
-//! one that is fresh for each call, and over TCP against a node.
+//! Transcripts of `tests/transcripts`, run wherever logic runs: natively, in a warm component, in a component that is fresh for
+//! each call, and over TCP against a node.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +13,10 @@ use herd_sdk::transcript::{Exchange, Run, Transcript};
 use herd_sdk::{Logic as _, Mark};
 use herd_tests::{Client, Herd};
 
-/// Goal: no state hides in the guest, and the component decides as the native logic does. Method: what happened has to be
-/// the same to the byte in all three places, and to be what the authors expect.
+/// Goal: no state hides in the guest, and the component decides as the native logic does. Method: the effects have to be equal to
+/// the byte in all three places, and equal to the expectations of the transcript.
 #[test]
-fn every_transcript_comes_to_the_same_natively_and_in_warm_and_fresh_components() {
+fn transcripts_agree_in_native_logic_and_in_warm_and_fresh_components() {
     let engine = Engine::new(Limits::default()).unwrap();
     let mut failures = vec![];
     for transcript in transcripts() {
@@ -40,11 +40,11 @@ fn every_transcript_comes_to_the_same_natively_and_in_warm_and_fresh_components(
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Goal: the node around the logic adds nothing and loses nothing. Method: what clients send is sent over TCP, and what comes
-/// back compared, but for the time of receipt. Every transcript is replayed at the same node, so that its sessions see what
-/// others left there.
+/// Goal: the node around the logic adds nothing and loses nothing. Method: the client input is sent over TCP and the replies are
+/// compared, except for the skew, which depends on the time of receipt. All transcripts run against one node, so that each also
+/// sees the records that earlier ones left.
 #[test]
-fn every_transcript_that_a_client_can_play_holds_over_tcp() {
+fn transcripts_that_a_client_can_play_hold_over_tcp() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut replayed = 0;
@@ -93,18 +93,18 @@ fn replay(herd: &Herd, transcript: &Transcript) {
         }
         assert_eq!(masked(&received), masked(&replies), "{place}");
         if mark == Mark::End || closes {
-            assert_eq!(client.rest().escape_ascii().to_string(), "", "{place}: and nothing behind");
+            assert_eq!(client.rest().escape_ascii().to_string(), "", "{place}: bytes after the last reply");
             clients.remove(&connection);
         }
     }
-    // Nothing may have come behind the last reply.
+    // No bytes may follow the last reply.
     for (_, mut client) in clients {
         client.end();
-        assert_eq!(client.rest().escape_ascii().to_string(), "", "{}: and nothing behind", transcript.name());
+        assert_eq!(client.rest().escape_ascii().to_string(), "", "{}: bytes after the last reply", transcript.name());
     }
 }
 
-/// Replies to read, and without the times of receipt.
+/// Replies by line, escaped, with the skew of `AT` lines masked.
 fn masked(replies: &[u8]) -> Vec<String> {
     let mask = |line: &[u8]| match &*line.split(|&byte| byte == b' ').collect::<Vec<_>>() {
         [b"AT", node, _, rest @ ..] => [&[&b"AT"[..], node, b"(skew)"], rest].concat().join(&b' '),
@@ -113,5 +113,5 @@ fn masked(replies: &[u8]) -> Vec<String> {
     replies.split_inclusive(|&byte| byte == b'\n').map(|line| mask(line).escape_ascii().to_string()).collect()
 }
 
-/// How many can be replayed at least: a slip in the format must not leave all of them out unnoticed.
+/// Least number of transcripts that can be replayed: a slip in the format must not skip all of them unnoticed.
 const LIVE_MIN: usize = 10;

@@ -1,11 +1,11 @@
-//! The places service in every bad mood.
+//! Upstreams: every failure of the places service, and requests that must not be sent.
 
 use herd_tests::{Behaviour, Herd, Places};
 
-/// Goal: whatever the service does, the client gets its AT line and JSON with a status, other sessions go on, and the key is
-/// nowhere but in the request.
+/// Goal: whatever the service does, the client gets its `AT` line and JSON with a status, other sessions go on, and the key appears
+/// only in the request. Method: a stand-in that goes through every failure, then recovers.
 #[test]
-fn a_places_service_that_fails_costs_the_places_and_nothing_else() {
+fn upstream_failure_costs_only_the_places() {
     let herd = Herd::of_one().with("upstreams.google-legacy.timeout_ms=300");
     let up = herd.up();
     let mut kiwi = herd.client("Riley");
@@ -43,7 +43,7 @@ fn a_places_service_that_fails_costs_the_places_and_nothing_else() {
 }
 
 #[test]
-fn an_invalid_command_asks_nobody() {
+fn invalid_command_sends_no_upstream_request() {
     let herd = Herd::of_one();
     let _up = herd.up();
     let mut kiwi = herd.client("Riley");

@@ -1,4 +1,4 @@
-//! `herd up --watch`: the logic follows a file.
+//! `herd up --watch` and `herd swap --watch`: the logic follows a file.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 
 #[test]
-fn a_herd_serves_what_is_in_the_file_as_soon_as_it_changes() {
+fn watch_serves_the_file_as_soon_as_it_changes() {
     let herd = Herd::of_five();
     let file = herd.scratch().path("guest.wasm");
     let mut up = herd.up_watching(&file);
@@ -20,22 +20,27 @@ fn a_herd_serves_what_is_in_the_file_as_soon_as_it_changes() {
             assert_eq!(session.ask("you"), answer);
         }
     }
-    assert!(herd.herd(&["rollback"]).status.success(), "a swap like any other");
+    assert!(herd.herd(&["rollback"]).status.success(), "a watched swap can be rolled back");
     assert_eq!(sessions[0].ask("you"), "hello, you");
 }
 
+/// Goal: a file that is rejected is reported once, however often it is polled or rewritten, and the old logic goes on serving.
+/// Method: files that fail at three stages, each written twice, then good ones.
 #[test]
-fn what_cannot_serve_is_said_once_and_the_old_logic_goes_on() {
+fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
     let herd = Herd::of_five();
     let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
     let mut up = herd.up_watching(&file);
-    assert!(up.next_line().starts_with("generation 2 ("), "what is there at the start serves before the herd is ready");
+    assert!(
+        up.next_line().starts_with("generation 2 ("),
+        "a file that exists at the start serves before the herd is ready"
+    );
     assert_eq!(up.next_line(), "herd ready");
     let mut session = herd.client("Riley");
     let refused = |guest: &[u8], words: &str| {
         fs::write(&file, guest).unwrap();
         up.await_log(&[&format!("error: guest.wasm {words}")]);
-        // Written again as it is, and looked at some more times.
+        // The same content is written again, and the file polled a few more times: no second error may be printed.
         fs::write(&file, guest).unwrap();
         let until = Instant::now() + Duration::from_millis(250);
         while Instant::now() < until {
@@ -53,9 +58,9 @@ fn what_cannot_serve_is_said_once_and_the_old_logic_goes_on() {
     assert_eq!(session.ask("you"), "? you");
     let errors: Vec<String> = up.log().lines().filter(|line| line.starts_with("error")).map(Into::into).collect();
     assert_eq!(errors.len(), 3, "{errors:#?}");
-    assert!(!errors.concat().contains('\u{1b}'), "no colour where there is no terminal");
+    assert!(!errors.concat().contains('\u{1b}'), "no colours when the output is not a terminal");
 
-    // What was broken in between, and then is as it was, serves still and is said to.
+    // A file that is restored after a broken version is already served; that is printed all the same.
     fs::write(&file, "half").unwrap();
     herd_tests::eventually("the error", || match up.log().matches("not parsed: not WebAssembly").count() {
         2 => Ok(()),
@@ -66,23 +71,25 @@ fn what_cannot_serve_is_said_once_and_the_old_logic_goes_on() {
 }
 
 #[test]
-fn a_file_that_is_only_touched_swaps_nothing() {
+fn watch_ignores_a_rewrite_with_equal_content() {
     let herd = Herd::of_one();
     let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
     let mut up = herd.up_watching(&file);
     up.await_line("herd ready");
-    // For as long as some ten looks at the file.
+    // Long enough for about ten polls of the file.
     let until = Instant::now() + Duration::from_millis(500);
     while Instant::now() < until {
         fs::write(&file, fs::read(HELLO).unwrap()).unwrap();
         std::thread::sleep(Duration::from_millis(120));
     }
     fs::copy(WATCH, &file).unwrap();
-    assert_eq!(up.next_line(), serving(&herd, 3), "the next generation after the one of the start");
+    assert_eq!(up.next_line(), serving(&herd, 3), "the rewrites made no generation");
 }
 
+/// Goal: `herd swap --watch` swaps the whole herd for each change of the file, also when one node already serves the content,
+/// and the herd keeps the last guest after it ends. Method: a running herd and a second process that watches.
 #[test]
-fn a_herd_follows_a_file_from_outside_for_as_long_as_somebody_watches() {
+fn watch_from_another_process_swaps_the_herd_until_it_ends() {
     let herd = Herd::of_five();
     let file = herd.scratch().path("guest.wasm");
     let _up = herd.up();
@@ -95,7 +102,7 @@ fn a_herd_follows_a_file_from_outside_for_as_long_as_somebody_watches() {
             assert_eq!(herd.client(node).ask("you"), answer, "{node}");
         }
     }
-    // One node that serves the content by itself does not make it the herd's.
+    // A node that was swapped alone to the same content does not make it the herd's generation.
     let first = herd.names().into_iter().min_by_key(|node| herd.address(node)).unwrap();
     herd.swap(WATCH, &[first]).unwrap();
     fs::copy(WATCH, &file).unwrap();
@@ -109,7 +116,7 @@ fn a_herd_follows_a_file_from_outside_for_as_long_as_somebody_watches() {
     assert_eq!(herd.client("Riley").ask("WATCH you"), "OK");
 }
 
-/// What is printed when the generation that is active now begins to serve.
+/// The line that is printed when this generation, once active, begins to serve.
 fn serving(herd: &Herd, number: u64) -> String {
     let active = herd.await_status("Riley", "the generation", |status| status["generations"]["active"]["id"] == number);
     let digest = active["generations"]["active"]["digest"].as_str().unwrap_or_default().to_string();

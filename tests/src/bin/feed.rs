@@ -1,7 +1,7 @@
-//! How many reports a node answers when nothing but deciding and keeping is measured: sessions are fed in process, by the
-//! worker that serves them.
+//! Throughput of deciding and keeping alone: sessions are fed in process, by the worker that serves them, so no socket is part
+//! of the measurement.
 //!
-//! `feed --workers N [--seconds S] [--pipeline P]` prints one object of JSON. Compare runs of the same minute.
+//! `feed --workers N [--seconds S] [--pipeline P]` prints one JSON object. Only runs of the same minute are comparable.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
-//! What one decision costs: the component, warm, with its deadline on, against the same logic linked in natively.
+//! Cost of one decision: the warm component with its deadline on, against the same logic linked in natively.
 //!
 //!     micro                               a table; --json for scripts
-//!     micro run native 32 1000            decides 1000 batches of 32 lines and nothing else, to be counted by tools
+//!     micro run native 32 1000            decides 1000 batches of 32 lines and nothing else, for instruction counters
 //!
-//! Thread processor time, the smallest of several samples, because everything that disturbs makes a sample larger. Read the
-//! ratios; the absolute numbers are those of this machine at this moment.
+//! Measures thread processor time and takes the smallest of several samples, because every disturbance makes a sample larger. The
+//! ratios are meaningful; the absolute numbers hold only for this machine at this moment.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn print_json() {
     println!("{}", serde_json::Value::from_iter(rows));
 }
 
-/// Nanoseconds a line of every contender, by the size of the batch.
+/// Measures every contender, in nanoseconds per line, by batch size.
 fn measured() -> impl Iterator<Item = (u32, [f64; Contender::ALL.len()])> {
     let mut deciders = Contender::ALL.map(|contender| contender.decider(Limits::default()));
     [1, 8, 32, 62].into_iter().map(move |lines| {
@@ -52,10 +52,10 @@ fn measured() -> impl Iterator<Item = (u32, [f64; Contender::ALL.len()])> {
 
 fn run(name: &str, lines: u32, calls: u32) -> Result<()> {
     let contender = Contender::ALL.into_iter().find(|contender| contender.name() == name);
-    // Code for the deadline is in there as always, but no tick of its clock comes: valgrind has no way to the kernel's clock
-    // that a guest's stack stands, and ticks would be counted by the time it takes.
+    // The deadline is compiled in as always, but so long that its clock never ticks: valgrind's emulation of the kernel clock
+    // does not survive a guest's stack, and the number of ticks would depend on how slow the emulation is.
     let limits = Limits { deadline: Duration::from_secs(1 << 20), ..Limits::default() };
-    let mut decider = contender.with_context(|| format!("nobody is called {name}"))?.decider(limits);
+    let mut decider = contender.with_context(|| format!("unknown contender {name}"))?.decider(limits);
     let batch = Command::Iamat.batch(lines);
     (0..calls).for_each(|_| decide(&mut *decider, black_box(&batch)));
     Ok(())

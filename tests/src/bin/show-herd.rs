@@ -1,4 +1,5 @@
-//! What `tests/show/herd` shows: that the herd runs, on the ports that README.md names.
+//! Program of `tests/show/herd`: shows that the herd of README.md runs on its ports, passes the protocol cases, and swaps under
+//! load without an error.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     figures.exit_code()
 }
 
-/// The five-node herd as a new user starts it, a session as with nc, and the recorded walk.
+/// Starts the five-node herd as a new user does, holds a session as with nc, and feeds the recorded walk.
 fn first_run(figures: &mut Figures) -> Result<()> {
     let began = Instant::now();
     let mut up = Process::of(&herd_binary(), &["up"]);
@@ -68,13 +69,13 @@ fn first_run(figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// The protocol cases against started herds.
+/// Runs the protocol cases against real processes.
 fn cases(figures: &mut Figures) -> Result<()> {
-    let mut stage = herd_tests::cases::Stage::new();
+    let mut herd = herd_tests::cases::RunningHerd::new();
     let all = herd_tests::cases::all();
     let mut failed = 0;
     for case in &all {
-        if let Err(why) = case.run(&mut stage) {
+        if let Err(why) = case.run(&mut herd) {
             failed += 1;
             figures.tell(&format!("  failed: {}", case.place()), why);
         }
@@ -84,7 +85,7 @@ fn cases(figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// A swap of `watch` into a herd under load, and back.
+/// Swaps `watch` into a herd under load and rolls back.
 fn swap_under_load(figures: &mut Figures) -> Result<()> {
     let herd = Herd::of_five();
     herd.places().behave(Behaviour::Slow(SLOW));
@@ -147,7 +148,7 @@ fn swap_under_load(figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// How large the binary is, what is in it, and with `--cold` how long it takes to build from nothing.
+/// Measures the binary: size, dependencies and, with `--cold`, the time of a build from scratch.
 fn weight(figures: &mut Figures, cold: bool) -> Result<()> {
     let megabytes = std::fs::metadata(herd_binary())?.len() as f64 / 1e6;
     figures.show("size of the binary", format!("{megabytes:.1} MB"), "at most 40 MB", megabytes <= 40.0);
@@ -193,11 +194,11 @@ fn no_failures(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-/// The binary that README.md names, built by `tests/show/herd`.
+/// Path of the binary that README.md names, built by `tests/show/herd`.
 fn herd_binary() -> PathBuf {
     Path::new("target/release/herd").to_path_buf()
 }
 
-/// How long the stand-in for the places service takes.
+/// Response time of the stand-in for the places service.
 const SLOW: Duration = Duration::from_millis(300);
 const CAPACITY_TIME: Duration = Duration::from_secs(5);

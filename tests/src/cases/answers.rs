@@ -1,10 +1,10 @@
-//! What the stand-in for the places service answers in a case, in the layout of the service itself.
+//! Answers of the stand-in for the places service in a case, in the layout of the real service.
 
 use std::time::Duration;
 
 use crate::Behaviour;
 
-/// The stand-in's answer.
+/// An answer of the stand-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Results(Results),
@@ -14,17 +14,17 @@ pub(super) enum Answer {
     Refuse,
 }
 
-/// An answer with places in it.
+/// An answer with places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Results {
     pub(super) count: usize,
     pub(super) status: String,
     pub(super) blank_lines: BlankLines,
-    /// What each place is called, as written in JSON; otherwise they are numbered.
+    /// Name of every place, escaped as in JSON. `None` numbers the places.
     pub(super) called: Option<Vec<u8>>,
 }
 
-/// Whether there are empty lines in an answer and behind it.
+/// Empty lines within an answer and after it, which a node must not pass on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlankLines {
     With,
@@ -44,7 +44,7 @@ impl Default for Answer {
 }
 
 impl Answer {
-    /// The body, where it is known beforehand.
+    /// Body of the answer, if the case defines one; otherwise empty.
     pub(super) fn body(&self) -> String {
         match self {
             Self::Results(results) => results.body(),

@@ -1,27 +1,28 @@
-//! A connection to a node that notes how the replies come. Unlike [`Client`](crate::Client) it returns what goes wrong,
-//! because that may be just what a case is about.
+//! Connection of a case to a node, which records how replies arrive.
+//!
+//! Unlike [`Client`](crate::Client) it returns errors, because a broken connection may be the expectation of a case.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A connection, and what has come on it.
+/// A connection to a node.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
 }
 
-/// What has come.
+/// Bytes received, and the state of the connection after them.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) bytes: Vec<u8>,
-    /// How much of it the first read gave.
+    /// Number of bytes that the first read returned.
     pub(super) first: usize,
-    /// How it stands with the node's side.
+    /// State of the node's side.
     pub(super) end: End,
 }
 
-/// How a node's side of a connection stands.
+/// State of the node's side of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum End {
     #[default]
@@ -35,7 +36,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Nobody listens.
+    /// The connection is refused or times out.
     pub(super) fn open(address: SocketAddr) -> Result<Self, String> {
         let connect = || {
             let stream = TcpStream::connect_timeout(&address, super::ANSWER_MAX)?;
@@ -50,7 +51,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The node does not take them.
+    /// The connection is broken, or the node does not read.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.stream.write_all(bytes).map_err(|error| format!("the node does not take what is sent: {error}"))
     }
@@ -64,11 +65,11 @@ impl Connection {
         self.stream.shutdown(Shutdown::Write).map_err(|error| format!("cannot half-close: {error}"))
     }
 
-    /// Closes by a reset.
+    /// Closes the connection with a reset.
     ///
     /// # Errors
     ///
-    /// The system cannot do that.
+    /// The system cannot set the socket option.
     pub(super) fn reset(self) -> Result<(), String> {
         let reset = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -79,7 +80,7 @@ impl Connection {
         reset().map_err(|error: std::io::Error| format!("cannot reset: {error}"))
     }
 
-    /// Reads until it is enough, the node's side is at its end, or the time is over.
+    /// Reads until `enough` holds, the node's side ends, or the time is over.
     pub(super) fn receive(&mut self, within: Duration, mut enough: impl FnMut(&[u8]) -> bool) -> Reply {
         let until = Instant::now() + within;
         let (mut reply, mut buffer) = (Reply::default(), vec![0; READ_BYTES]);
@@ -111,5 +112,5 @@ impl Connection {
     }
 }
 
-/// More than any reply has, so that one that came in one piece is read in one.
+/// Larger than any reply, so that a reply that arrived in one piece is read in one piece.
 const READ_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! What is expected of a reply, line by line.
+//! Expectations about a reply, read line by line and checked.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use super::connection::Reply;
 use super::pattern::{Found, Pattern};
 use super::text::{Text, Values, Words};
 
-/// All that is expected of one reply. Nothing at first.
+/// All expectations about one reply. Empty at first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
-    /// The whole of it.
+    /// The whole reply.
     pub(super) reply: Option<Text>,
-    /// How the connection stands behind it.
+    /// State of the connection after the reply.
     pub(super) then: Option<Then>,
-    /// The name under which its first line is kept.
+    /// Name under which its first line is kept for later steps.
     pub(super) keep: Option<String>,
     pub(super) within: Option<Duration>,
-    pub(super) patience: Patience,
+    pub(super) attempts: Attempts,
     checks: Vec<Check>,
 }
 
-/// How a connection stands behind a reply.
+/// State of a connection after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     Open,
     Closed,
 }
 
-/// Whether a command is sent again when its reply is another one.
+/// Repetition of a command whose reply does not match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Attempts {
     #[default]
     Once,
     Eventually,
@@ -49,11 +49,11 @@ enum Check {
 }
 
 impl Expected {
-    /// Adds what a line says.
+    /// Adds the expectation of a line.
     ///
     /// # Errors
     ///
-    /// It says nothing that is known.
+    /// The line is no known expectation.
     pub(super) fn add(&mut self, words: &Words) -> Result<(), String> {
         let bare: Vec<&str> = words.bare.iter().map(String::as_str).collect();
         match (&*bare, words.text()) {
@@ -62,7 +62,7 @@ impl Expected {
             (["then", "open"], None) => self.then = Some(Then::Open),
             (["then", "closed"], None) => self.then = Some(Then::Closed),
             (["within", ms, "ms"], None) => self.within = Some(Duration::from_millis(number(ms)?)),
-            (["eventually"], None) => self.patience = Patience::Eventually,
+            (["eventually"], None) => self.attempts = Attempts::Eventually,
             (["skew", low, "to", high], None) => self.checks.push(Check::Skew(number(low)?, number(high)?)),
             (["results", count], None) => self.checks.push(Check::Results(number(count)?)),
             (["status", status], None) => self.checks.push(Check::Status((*status).into())),
@@ -80,16 +80,16 @@ impl Expected {
         Ok(())
     }
 
-    /// Whether anything is expected.
+    /// Returns whether nothing is expected of a reply.
     pub(super) fn is_empty(&self) -> bool {
         self.reply.is_none() && self.checks.is_empty() && self.then.is_none() && self.keep.is_none()
     }
 
-    /// Compares.
+    /// Checks a reply.
     ///
     /// # Errors
     ///
-    /// What was expected and what came.
+    /// The expected and the actual reply.
     pub(super) fn check(&self, reply: &Reply, values: &Values) -> Result<(), String> {
         let Some(text) = &self.reply else { return Ok(()) };
         let came = || format!("came: {}", shown(&reply.bytes));
@@ -144,7 +144,7 @@ pub(super) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("`{text}` is no number that fits here"))
 }
 
-/// Bytes for a person: of many only the first and the last.
+/// Formats bytes for a message: only the first and the last of many.
 pub(super) fn shown(bytes: &[u8]) -> String {
     match bytes.len().checked_sub(SHOWN_FIRST + SHOWN_LAST) {
         None | Some(0) => format!("\"{}\"", bytes.escape_ascii()),
@@ -155,7 +155,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     }
 }
 
-/// A pattern for a person: what is known is filled in, the rest stands as it is.
+/// Formats a pattern for a message: known names are filled in, wildcards stay.
 fn expected(text: &Text, values: &Values) -> String {
     let wild = super::pattern::WILD.map(|name| (name.to_string(), format!("{{{name}}}").into_bytes()));
     let values: Values = values.clone().into_iter().chain(wild).collect();
@@ -168,5 +168,5 @@ fn held(holds: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
 
 /// Enough for a line and the beginning of its JSON.
 const SHOWN_FIRST: usize = 300;
-/// Enough for the status and what is behind it.
+/// Enough for the status and the end of the JSON.
 const SHOWN_LAST: usize = 100;

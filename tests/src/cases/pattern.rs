@@ -1,27 +1,27 @@
-//! Comparing a reply with what is expected of it.
+//! Matching of a reply against its pattern.
 
 use serde_json::Value;
 
 use super::text::{Part, Text, Values};
 
-/// Names that stand for something in a reply that is not known beforehand.
+/// Wildcards: names for parts of a reply that are not known beforehand.
 pub(super) const WILD: [&str; 3] = ["skew", "json", "any"];
 
-/// The whole of a reply, as far as it is known.
+/// Pattern of a whole reply.
 #[derive(Debug)]
 pub(super) struct Pattern(Vec<Piece>);
 
 #[derive(Debug)]
 enum Piece {
     Bytes(Vec<u8>),
-    /// The body that the stand-in for places gives.
+    /// Body sent by the stand-in for places.
     Body(Vec<u8>),
     Skew,
     Json,
     Any,
 }
 
-/// What the unknown parts of a reply were; the last of each.
+/// Values of the wildcards; for each kind the last one.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Found {
     pub(super) skew: Option<f64>,
@@ -43,14 +43,14 @@ impl Pattern {
         Self(text.0.iter().map(piece).collect())
     }
 
-    /// What the unknown parts are, if it is all of these bytes.
+    /// Matches all of these bytes and returns the values of the wildcards.
     pub(super) fn find(&self, bytes: &[u8]) -> Option<Found> {
         let mut found = Found::default();
         find(&self.0, bytes, &mut found).then_some(found)
     }
 }
 
-/// Tries the pieces one after another, and those that stretch from the longest length on.
+/// Matches the pieces in order, with backtracking; `{any}` tries the longest match first.
 fn find(pieces: &[Piece], bytes: &[u8], found: &mut Found) -> bool {
     let Some((piece, rest)) = pieces.split_first() else {
         return bytes.is_empty();
@@ -73,7 +73,7 @@ fn find(pieces: &[Piece], bytes: &[u8], found: &mut Found) -> bool {
     }
 }
 
-/// The length of a skew: a sign, digits, a point, nine digits.
+/// Length of a skew at the beginning of the bytes: a sign, digits, a point, nine digits.
 fn skew(bytes: &[u8]) -> Option<usize> {
     let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     bytes.first().filter(|sign| b"+-".contains(sign))?;
@@ -83,7 +83,7 @@ fn skew(bytes: &[u8]) -> Option<usize> {
     (whole > 0 && digits(point + 1) == 9).then_some(point + 10)
 }
 
-/// An object without an empty line, and its length.
+/// JSON object without an empty line at the beginning of the bytes, and its length.
 fn json(bytes: &[u8]) -> Option<(Value, usize)> {
     bytes.first().filter(|first| **first == b'{')?;
     let mut values = serde_json::Deserializer::from_slice(bytes).into_iter();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skew_has_a_sign_and_nine_decimals() {
+    fn skew_has_a_sign_and_nine_decimals() {
         let skew = |text: &str| found(r#""AT {skew} x""#, &format!("AT {text} x")).and_then(|found| found.skew);
         assert_eq!(skew("+0.500000000"), Some(0.5));
         assert_eq!(skew("-1000.000000001"), Some(-1000.000000001));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_stretches_and_shrinks() {
+    fn any_matches_the_longest_and_the_empty_text() {
         assert!(found(r#""a{any}b{any}.""#, "abb a.b..").is_some());
         assert!(found(r#""{any}""#, "").is_some());
         assert!(found(r#""a{any}b""#, "a").is_none());

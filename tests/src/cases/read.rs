@@ -1,36 +1,39 @@
-//! Reading a file of cases.
+//! Parser of case files. The format is described in `tests/cases/README.md`.
+//!
+//! Rejects everything that could make a case pass by accident: undefined names, commands without an expected reply, and
+//! expectations about steps that have no reply.
 
 use std::collections::BTreeSet;
 
 use super::Case;
 use super::expected::Expected;
-use super::family::Family;
 use super::pattern::WILD;
 use super::step::{Action, Step};
 use super::text::{Text, Words};
+use super::topology::Topology;
 
-/// A line that may go on in the next one.
+/// A line that the next one may continue.
 struct Line {
     number: usize,
     indent: usize,
     words: Words,
 }
 
-/// What has been read so far.
+/// State of the parser.
 struct Reader {
     topic: String,
-    family: Option<Family>,
+    topology: Option<Topology>,
     comment: Vec<String>,
     cases: Vec<Case>,
 }
 
-/// The cases in a text.
+/// Reads the cases of a file.
 ///
 /// # Errors
 ///
-/// The number of a line, and what is wrong there.
+/// Number of a line, and its error.
 pub(super) fn cases(topic: &str, text: &str) -> Result<Vec<Case>, String> {
-    let mut reader = Reader { topic: topic.into(), family: None, comment: vec![], cases: vec![] };
+    let mut reader = Reader { topic: topic.into(), topology: None, comment: vec![], cases: vec![] };
     let mut open: Option<Line> = None;
     for (number, text) in (1..).zip(text.lines()) {
         let indent = text.len() - text.trim_start_matches(' ').len();
@@ -68,14 +71,14 @@ impl Reader {
     fn heading(&mut self, line: usize, text: &str) -> Result<(), String> {
         let why = std::mem::take(&mut self.comment).join(" ");
         match text.split_once(' ') {
-            Some(("herd", name)) => self.family = Some(Family::named(name)?),
+            Some(("herd", name)) => self.topology = Some(Topology::named(name)?),
             Some(("case", name)) => {
-                let family = self.family.clone().ok_or("a case needs a herd above it")?;
+                let topology = self.topology.clone().ok_or("a case needs a herd above it")?;
                 if why.is_empty() {
                     return Err("a case needs its reason above it".into());
                 }
-                let (name, topic, up) = (name.into(), self.topic.clone(), family.nodes());
-                self.cases.push(Case { name, topic, why, line, family, up, steps: vec![] });
+                let (name, topic, up) = (name.into(), self.topic.clone(), topology.nodes());
+                self.cases.push(Case { name, topic, why, line, topology, up, steps: vec![] });
             }
             _ => return Err(format!("`{text}` is neither a herd nor a case")),
         }
@@ -84,7 +87,7 @@ impl Reader {
 
     fn line(&mut self, line: &Line) -> Result<(), String> {
         let case = self.cases.last_mut().ok_or("a step needs a case above it")?;
-        let nodes = case.family.nodes();
+        let nodes = case.topology.nodes();
         match (line.indent, line.words.bare.split_first()) {
             (2, Some((first, up))) if first == "up" && line.words.texts.is_empty() => {
                 if let Some(unknown) = up.iter().find(|node| !nodes.contains(node)) {
@@ -104,7 +107,7 @@ impl Reader {
     }
 }
 
-/// Looks for names that stand for nothing, and for steps that expect too little or too much.
+/// Rejects undefined names, and steps with missing or impossible expectations.
 fn check(case: &Case) -> Result<(), String> {
     if case.steps.is_empty() {
         return Err(format!("{}: a case without a step", case.line));
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_has_a_reason_and_a_line() {
+    fn reading_gives_a_case_its_reason_and_line() {
         let text = "# The file.\n\nherd riley\n\n# It\n# is so.\ncase a {b} \"c\n  up Riley\n  ask Riley \"a\"\n    reply \"b\"\n      \"c\"\n";
         let cases = cases("test", text).unwrap();
         let [case] = &*cases else { panic!("{cases:?}") };
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn reading_reports_errors_with_their_line() {
         assert_eq!(wrong(""), "4: a case without a step");
         assert_eq!(wrong("  ask Riley \"a\""), "5: no reply is expected");
         assert_eq!(wrong("  wait 5 ms\n    reply \"a\""), "5: this has no reply");

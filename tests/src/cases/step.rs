@@ -1,4 +1,4 @@
-//! The steps of a case.
+//! Steps of a case.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::answers::{Answer, BlankLines, Results};
 use super::expected::{Expected, number};
 use super::text::{Text, Values, Words};
 
-/// A step, and what is expected of it.
+/// A step with its expectations.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) line: usize,
@@ -14,10 +14,10 @@ pub(super) struct Step {
     pub(super) expected: Expected,
 }
 
-/// What is done.
+/// Action of a step.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    /// Gives a name to a time, so many seconds from now.
+    /// Names a time, `offset_s` seconds from now.
     Time {
         name: String,
         offset_s: i64,
@@ -27,7 +27,7 @@ pub(super) enum Action {
         nodes: Vec<String>,
         text: Text,
     },
-    /// Sends so many at once.
+    /// Sends `count` commands at once, each on a connection of its own.
     Burst {
         count: usize,
         node: String,
@@ -70,26 +70,26 @@ pub(super) enum Action {
     Wait {
         time: Duration,
     },
-    /// Has the stand-in for places answer so.
+    /// Sets the answer of the stand-in for places.
     Places {
         answer: Answer,
     },
-    /// The stand-in was asked so many times since the case began.
+    /// Expects this many requests at the stand-in since the case began.
     Asked {
         count: usize,
     },
-    /// It was last asked for this radius, in metres.
+    /// Expects this radius, in metres, in the last request.
     AskedWithin {
         radius_m: f64,
     },
-    /// It was last asked for this place, in degrees.
+    /// Expects this position, in degrees, in the last request.
     AskedNear {
         latitude: f64,
         longitude: f64,
     },
 }
 
-/// How bytes are sent.
+/// Pace at which bytes are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     AtOnce,
@@ -97,11 +97,11 @@ pub(super) enum Pace {
 }
 
 impl Step {
-    /// Reads a step. `nodes` are those of the herd.
+    /// Reads a step. `nodes` are the nodes of the herd.
     ///
     /// # Errors
     ///
-    /// There is no such step, or no such node.
+    /// The step or a node is unknown.
     pub(super) fn read(line: usize, words: &Words, nodes: &[String]) -> Result<Self, String> {
         let action = Action::read(words)?;
         match action.nodes().iter().find(|node| !nodes.contains(node)) {
@@ -110,7 +110,7 @@ impl Step {
         }
     }
 
-    /// Whether it has a reply to expect something of.
+    /// Returns whether the step has a reply, and so expectations.
     pub(super) fn replies(&self) -> bool {
         matches!(self.action, Action::Ask { .. } | Action::Burst { .. } | Action::Receive { .. })
     }
@@ -151,7 +151,7 @@ impl Action {
         })
     }
 
-    /// The strings in it.
+    /// The string that it sends, if any.
     pub(super) fn text(&self) -> Option<&Text> {
         match self {
             Self::Ask { text, .. } | Self::Burst { text, .. } | Self::Send { text, .. } => Some(text),
@@ -172,7 +172,7 @@ impl Action {
     }
 }
 
-/// What stands behind `places`.
+/// Reads the words after `places`.
 fn answer(words: &[&str], text: Option<Text>) -> Result<Answer, String> {
     let text = text.map(|text| text.filled(&Values::new()));
     let results = Results::default();

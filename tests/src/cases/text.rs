@@ -1,10 +1,10 @@
-//! Lines of a case file, word by word, and the strings in them.
+//! Lexer of case files: words, and strings with names in braces. Knows neither steps nor expectations.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// What `{name}` stands for when a string is sent.
+/// Values of the names in strings.
 pub(super) type Values = BTreeMap<String, Vec<u8>>;
 
 /// A string with names to fill in.
@@ -14,13 +14,13 @@ pub(super) struct Text(pub(super) Vec<Part>);
 /// A part of a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// These bytes.
+    /// Literal bytes.
     Bytes(Vec<u8>),
-    /// What the name stands for.
+    /// A name, replaced by its value.
     Name(String),
 }
 
-/// The words of a line, then its strings.
+/// Words of a line, followed by its strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) bare: Vec<String>,
@@ -32,7 +32,7 @@ impl Words {
     ///
     /// # Errors
     ///
-    /// A string that does not end, an escape there is not, or a word behind a string.
+    /// An unterminated string, an unknown escape, or a word after a string.
     pub(super) fn add(&mut self, line: &str) -> Result<(), String> {
         let mut rest = line.chars().peekable();
         loop {
@@ -51,7 +51,7 @@ impl Words {
         }
     }
 
-    /// The strings as one, if there are any.
+    /// All strings joined, if there are any.
     pub(super) fn text(&self) -> Option<Text> {
         let parts = self.texts.iter().flat_map(|text| text.0.iter().cloned());
         (!self.texts.is_empty()).then(|| Text(parts.collect()))
@@ -72,7 +72,7 @@ impl Words {
 }
 
 impl Text {
-    /// The names in it.
+    /// Names in the string.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
             Part::Name(name) => Some(&**name),
@@ -80,8 +80,7 @@ impl Text {
         })
     }
 
-    /// The bytes, with names filled in. Those that stand for nothing are left out; reading has checked that there are
-    /// none.
+    /// Bytes of the string with names filled in. An undefined name becomes empty; the parser has rejected those.
     pub(super) fn filled(&self, values: &Values) -> Vec<u8> {
         let bytes = |part: &Part| match part {
             Part::Bytes(bytes) => bytes.clone(),
@@ -94,7 +93,7 @@ impl Text {
         Self(self.0.iter().cycle().take(self.0.len() * times).cloned().collect())
     }
 
-    /// What stands between double quotes, from behind the first to behind the last.
+    /// Reads a string after its opening quote, up to and including the closing one.
     fn read(rest: &mut Peekable<Chars>) -> Result<Self, String> {
         let (mut parts, mut bytes) = (vec![], vec![]);
         loop {
@@ -113,7 +112,7 @@ impl Text {
     }
 }
 
-/// The name behind an opening brace, taken with its closing one if it is a name.
+/// Reads a name and its closing brace after an opening brace; takes nothing if no name follows.
 fn name(rest: &mut Peekable<Chars>) -> Option<String> {
     let ahead: String = rest.clone().take_while(|next| *next != '}').collect();
     let closes = rest.clone().nth(ahead.chars().count()).is_some();
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_string_is_said() {
+    fn strings_with_errors_are_refused_with_the_reason() {
         assert_eq!(words(r#"ask "a"#).unwrap_err(), "a string does not end");
         assert_eq!(words(r#"ask "\q""#).unwrap_err(), r"there is no escape `\q`");
         assert_eq!(words(r#"ask "\xfg""#).unwrap_err(), r"`\xfg` is no byte");

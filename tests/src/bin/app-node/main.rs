@@ -1,15 +1,15 @@
-//! One stateless node of the balancer model, for `tests/bench/compare`: the logic of the herd, linked in natively, over records
-//! in a redis-server that all nodes share.
+//! Stateless node of the balancer model, for `tests/bench/compare`: the default logic, linked in natively, over records in a
+//! redis-server that all nodes share.
 //!
 //!     app-node NAME LISTEN REDIS          app-node Riley 127.0.0.1:15415 127.0.0.1:6379
 //!
-//! Written to be as fast as the model lets it be: one thread, as one runs a node per processor behind a balancer; one redis
-//! connection for all sessions, whose commands are written together; one script call for all that one read of a session
-//! brought; one write for its replies. It asks no upstream: a `WHATSAT` gets its reply in reserve, the `AT` line and no places.
+//! Built to be as fast as the model permits: one thread, because a balancer has a node per processor; one redis connection for all
+//! sessions, with their commands written together; one script call for all lines of one read; one write for its replies. It
+//! sends no upstream requests: a `WHATSAT` gets its fallback reply, the `AT` line without places.
 //!
-//! Without redis there is nothing to serve: the process ends, for its supervisor to start it again.
+//! The process exits when redis is gone, so that its supervisor restarts it.
 //!
-//! Bounds: bytes of a line, and what one read of each session brought; backlog of the listener.
+//! Bounds: the length of a line, one read per session in flight, and the backlog of the listener.
 
 mod resp;
 mod session;
@@ -46,7 +46,7 @@ async fn serve(name: &str, listen: SocketAddr, redis: SocketAddr, logic: Rc<Herd
     let accept = async {
         loop {
             let (stream, _) = listener.accept().await?;
-            // What becomes of a session concerns its client only.
+            // An error of a session concerns its client only, who sees the connection end.
             tokio::task::spawn_local(session::serve(stream, Rc::clone(&logic), store.clone()));
         }
     };
@@ -56,5 +56,5 @@ async fn serve(name: &str, listen: SocketAddr, redis: SocketAddr, logic: Rc<Herd
     }
 }
 
-/// As many clients may connect at once.
+/// Connections that may wait to be accepted: enough for all clients of a benchmark at once.
 const BACKLOG: u32 = 4096;

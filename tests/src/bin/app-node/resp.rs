@@ -1,5 +1,5 @@
-//! The protocol of redis, as far as it is used here: commands are lists of strings, and replies are told apart by their
-//! first byte.
+//! Codec for the part of the redis protocol that this node uses: commands are lists of strings, and the first byte of a reply
+//! gives its type.
 
 use std::io::Write;
 
@@ -10,15 +10,15 @@ pub(crate) enum Reply {
     Number(i64),
     /// A string, or a status.
     Bytes(Vec<u8>),
-    /// Nothing under this key.
+    /// No value under this key.
     Nothing,
-    /// Several.
+    /// A list of replies.
     List(Vec<Reply>),
-    /// Refused, in words.
+    /// An error message.
     Error(String),
 }
 
-/// Begins a command of so many arguments.
+/// Begins a command with this number of arguments.
 pub(crate) fn begin(out: &mut Vec<u8>, arguments: usize) {
     head(out, b'*', arguments);
 }
@@ -32,7 +32,7 @@ pub(crate) fn argument(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn head(out: &mut Vec<u8>, kind: u8, number: usize) {
     out.push(kind);
-    // The lengths of what is sent have one or two digits nearly always, and formatting costs more than the copy.
+    // Nearly all lengths have one or two digits, and formatting would cost more than copying the argument.
     match u8::try_from(number) {
         Ok(number @ 0..=9) => out.push(b'0' + number),
         Ok(number @ 10..=99) => out.extend_from_slice(&[b'0' + number / 10, b'0' + number % 10]),
@@ -41,11 +41,11 @@ fn head(out: &mut Vec<u8>, kind: u8, number: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The first reply in what was received and how long it is; `None` if it is not all there.
+/// Decodes the first reply of the input and its length; `None` if it is incomplete.
 ///
 /// # Errors
 ///
-/// This is not the protocol of redis.
+/// The input is not the redis protocol.
 pub(crate) fn reply(input: &[u8]) -> Result<Option<(Reply, usize)>, &'static str> {
     let Some(end) = input.windows(2).position(|pair| pair == b"\r\n") else { return Ok(None) };
     let Some((kind, line)) = input[..end].split_first() else { return Err("an empty line") };

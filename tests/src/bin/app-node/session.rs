@@ -1,4 +1,6 @@
-//! A session: reads, decides, has redis keep, and only then answers.
+//! Session of a client: read, decide, store the records in redis, and only then answer.
+//!
+//! One read is decided and answered before the next, which bounds what a session holds to a read and an unfinished line.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::store::Store;
 
-/// Serves a client until it or its connection ends.
+/// Serves a client until its input or its connection ends.
 pub(crate) async fn serve(mut stream: TcpStream, logic: Rc<Herd>, store: Store) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut input, mut replies) = (Vec::with_capacity(READ_BYTES), Vec::new());
@@ -27,7 +29,7 @@ pub(crate) async fn serve(mut stream: TcpStream, logic: Rc<Herd>, store: Store) 
         let mut mark = if ended { Mark::End } else { Mark::More };
         reads = true;
         if let Some((start, shown)) = over_limit(&input) {
-            // What is before such a line is decided as usual; of the line itself the beginning will do.
+            // The lines before the overlong one are decided as usual; of the overlong line only the beginning is passed on.
             (whole, mark) = if start == 0 { (shown, Mark::Overlong) } else { (start, Mark::More) };
             reads = false;
         }
@@ -42,10 +44,10 @@ pub(crate) async fn serve(mut stream: TcpStream, logic: Rc<Herd>, store: Store) 
     }
 }
 
-/// Decides, and again if that took records that nobody had fetched: a decision is pure, and redis cannot be asked within one.
+/// Decides, and decides again after fetching records that were missing: a decision is pure, so it cannot wait for redis.
 async fn decide(logic: &Herd, store: &Store, input: Input<'_>) -> (Progress, Decision) {
     let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-    // Without randomness: this logic takes none.
+    // The default logic uses no randomness.
     let at = Moment { now_ns: u64::try_from(now_ns).unwrap_or(u64::MAX), random: (0, 0) };
     let fetched = Fetched::default();
     loop {
@@ -60,7 +62,7 @@ async fn decide(logic: &Herd, store: &Store, input: Input<'_>) -> (Progress, Dec
     }
 }
 
-/// Puts the replies behind the others once redis has what they speak of. Says whether the session ends.
+/// Stores the keeps in redis, then appends the replies. Returns whether the session ends.
 async fn perform(decision: &Decision, store: &Store, replies: &mut Vec<u8>) -> bool {
     let keeps = decision.effects.iter().filter_map(|effect| match effect {
         Effect::Keep(keep) => Some((decision.bytes(keep.key), decision.bytes(keep.rank), decision.bytes(keep.bytes))),
@@ -84,14 +86,14 @@ async fn perform(decision: &Decision, store: &Store, replies: &mut Vec<u8>) -> b
     closes
 }
 
-/// The first line over the limit, from where to where it may be shown.
+/// Finds the first line over the limit: its start, and the end of the part that may be passed on.
 fn over_limit(input: &[u8]) -> Option<(usize, usize)> {
     if input.len() <= LINE_BYTES_MAX {
         return None;
     }
     let mut start = 0;
     for line in input.split(|&byte| byte == b'\n') {
-        // One more for a carriage return, which is not part of a line.
+        // One byte more for a carriage return, which is not part of the line.
         if line.len() > LINE_BYTES_MAX + 1 {
             return Some((start, start + LINE_BYTES_MAX));
         }
@@ -100,7 +102,7 @@ fn over_limit(input: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// What was fetched for one decision.
+/// Records fetched for one decision, and the keys that were looked up in vain.
 #[derive(Default)]
 struct Fetched {
     known: RefCell<HashMap<Vec<u8>, Option<Found>>>,

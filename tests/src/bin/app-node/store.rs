@@ -1,10 +1,10 @@
 //! Records in redis, over one connection that all sessions of the node share.
 //!
-//! What the sessions that are ready in one turn of the loop have to say is written together, and answers come in the order
-//! of commands, so nothing has to be numbered.
+//! Commands of all sessions that are ready in one turn of the loop are written together. Redis replies in the order of commands,
+//! so a queue of waiting sessions replaces request numbers.
 //!
-//! Under a key is the rank, padded so that it compares as it did, then the record; the higher one stays, by a script that
-//! compares and sets. So two nodes that take reports of one client agree, as two nodes of a herd do.
+//! A value is the rank, padded so that its order is kept, followed by the record. A script compares and sets, so the higher value
+//! stays and two nodes that take reports of one client agree, as two nodes of a herd do.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,11 +20,11 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::resp::{self, Reply};
 
-/// The way to redis. Clones share it.
+/// Handle of the redis connection. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
     queue: Rc<Queue>,
-    /// By which redis knows the script.
+    /// Digest by which redis identifies the script.
     script: Rc<[u8]>,
 }
 
@@ -36,11 +36,11 @@ struct Queue {
 }
 
 impl Store {
-    /// Uses a connection. The second value is what moves it, and ends when the connection does.
+    /// Takes over a connection and loads the script. The returned future drives the connection and ends with it.
     ///
     /// # Errors
     ///
-    /// Redis does not take the script.
+    /// Redis refuses the script, or the connection ends.
     pub(crate) async fn over(stream: TcpStream) -> Result<(Self, impl Future<Output = Result<()>>)> {
         stream.set_nodelay(true)?;
         let queue = Rc::new(Queue::default());
@@ -55,7 +55,7 @@ impl Store {
         Ok((Self { queue, script: digest.into() }, connection))
     }
 
-    /// Keeps each record if it wins. Says whether redis took them.
+    /// Stores each record whose rank wins. Returns whether redis accepted the call.
     pub(crate) async fn keep(&self, records: &[(&[u8], &[u8], &[u8])]) -> bool {
         let reply = self.queue.ask(3 + 2 * records.len(), |out| {
             resp::argument(out, b"EVALSHA");
@@ -72,7 +72,7 @@ impl Store {
         matches!(reply.await, Ok(Reply::Number(_)))
     }
 
-    /// What is kept under these keys.
+    /// Looks up the records under these keys.
     pub(crate) async fn find(&self, keys: &[Vec<u8>]) -> Vec<Option<Found>> {
         let reply = self.queue.ask(1 + keys.len(), |out| {
             resp::argument(out, b"MGET");
@@ -84,7 +84,7 @@ impl Store {
 }
 
 impl Queue {
-    /// Puts a command behind the others. Its reply does not come if the connection ends.
+    /// Queues a command. The receiver fails if the connection ends first.
     fn ask(&self, arguments: usize, write: impl FnOnce(&mut Vec<u8>)) -> oneshot::Receiver<Reply> {
         let (sender, reply) = oneshot::channel();
         let out = &mut *self.out.borrow_mut();
@@ -96,7 +96,7 @@ impl Queue {
     }
 }
 
-/// Writes what is queued and hands out what comes.
+/// Writes queued commands and hands replies to the sessions that wait for them.
 async fn transfer(stream: TcpStream, queue: Rc<Queue>) -> Result<()> {
     let (mut out, mut written, mut input) = (Vec::new(), 0, Vec::new());
     loop {
@@ -132,7 +132,7 @@ fn hand_out(input: &mut Vec<u8>, queue: &Queue) -> Result<()> {
     while let Some((reply, length)) = resp::reply(&input[done..]).map_err(anyhow::Error::msg)? {
         done += length;
         let Some(waiting) = queue.waiting.borrow_mut().pop_front() else { bail!("an answer to nothing") };
-        // A session that has ended does not wait any more.
+        // Fails if the session has ended; then the reply has no use.
         let _ = waiting.send(reply);
     }
     input.drain(..done);
@@ -143,7 +143,7 @@ fn write_value(out: &mut Vec<u8>, rank: &[u8], record: &[u8]) {
     let rank = &rank[..rank.len().min(RANK_BYTES)];
     out.extend_from_slice(rank);
     out.resize(RANK_BYTES, 0);
-    // Of two ranks that differ in zeros at the end the shorter one is lower.
+    // The length orders two ranks that differ only in trailing zeros: the shorter one is lower, as without padding.
     out.push(u8::try_from(rank.len()).unwrap_or(u8::MAX));
     out.extend_from_slice(record);
 }
@@ -154,10 +154,10 @@ fn found(value: &[u8]) -> Option<Found> {
     Some(Found { rank: rank.get(..usize::from(*length))?.to_vec(), form: FORM, bytes: record.to_vec() })
 }
 
-/// The most that a rank may have.
+/// Greatest length of a rank, from the contract.
 const RANK_BYTES: usize = 64;
 const READ_BYTES: usize = 64 << 10;
-/// Lua compares strings by the locale, which is C (`tests/bench/peers/balancer/start` sets it): as bytes.
+/// Compare-and-set by bytes: Lua compares strings by the locale, which `tests/bench/peers/balancer/start` sets to C.
 const SCRIPT: &[u8] = b"for i, key in ipairs(KEYS) do
   local old = redis.call('GET', key)
   if not old or old < ARGV[i] then redis.call('SET', key, ARGV[i]) end

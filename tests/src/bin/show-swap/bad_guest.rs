@@ -1,8 +1,7 @@
 //! A guest that traps on one line in a hundred of a steady load, swapped in on every node of a herd.
 //!
-//! Nobody at the clients may notice. When a node went back is seen from outside: every node is asked again and again how
-//! it is, and the time counts from the last answer without a fault to the first one that says it went back, so it is
-//! never shown shorter than it was.
+//! No client may notice. The time of the rollback is observed from outside by polling the status of every node. It counts from the
+//! last status without a fault to the first that shows the rollback, so it is never reported shorter than it was.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::load::Load;
-use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Operator, PATIENCE, eventually};
+use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Operator, WAIT_MAX, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -24,10 +23,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "cases saved, fewest of 5 nodes", bar: "at least 1" },
         Bar { figure: "herd test of the bad guest on them", bar: "shows the fault on each" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let up = herd.up();
     let nodes = herd.names().into_iter().map(|name| (name.to_string(), herd.address(name))).collect();
@@ -37,7 +36,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     let capacity = running.stop();
     ensure!(capacity.failed == 0, "without a swap {} answers failed: {:?}", capacity.failed, capacity.failures);
     let rate = capacity.rate() * SHARE_OF_CAPACITY;
-    scene.tell("load, all answers checked", format!("{rate:.0} of {:.0} answers/s", capacity.rate()));
+    reporter.tell("load, all answers checked", format!("{rate:.0} of {:.0} answers/s", capacity.rate()));
 
     let running = Load { rate: Some(rate), ..full }.start();
     let goes_on = |answers: u64| {
@@ -49,40 +48,44 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
         let watch = |name| scope.spawn(move || until_back(&name));
         let watching: Vec<_> = herd.names().into_iter().map(|name| herd.operator(name)).map(watch).collect();
         herd.swap_with(Fixture::Stumbler, &["--unrehearsed"]).map_err(anyhow::Error::msg)?;
-        let all = watching.into_iter().map(|watch| watch.join().expect("asking does not panic"));
+        let all = watching.into_iter().map(|watch| watch.join().expect("polling does not panic"));
         all.collect::<Result<Vec<f64>>>()
     })?;
     goes_on(20_000);
     let outcome = running.stop();
     let of = outcome.answered;
     let wrong = outcome.failed - outcome.dropped;
-    scene.show("traps on 1 % of lines: wrong or missing answers", format!("{wrong} of {of}"), wrong == 0);
-    scene.show("traps on 1 % of lines: sessions dropped", format!("{} of 160", outcome.dropped), outcome.dropped == 0);
-    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    reporter.show("traps on 1 % of lines: wrong or missing answers", format!("{wrong} of {of}"), wrong == 0);
+    reporter.show(
+        "traps on 1 % of lines: sessions dropped",
+        format!("{} of 160", outcome.dropped),
+        outcome.dropped == 0,
+    );
+    outcome.failures.iter().for_each(|failure| reporter.tell("  failure", failure));
     let back_ms = Rounds::of(back_ms);
     let slowest = back_ms.largest();
-    scene.show("first fault to rolled back, slowest of 5 nodes", format!("{slowest:.0} ms"), slowest <= 1000.0);
-    scene.tell("the same, over the nodes", back_ms.text(0, " ms"));
+    reporter.show("first fault to rolled back, slowest of 5 nodes", format!("{slowest:.0} ms"), slowest <= 1000.0);
+    reporter.tell("the same, over the nodes", back_ms.text(0, " ms"));
 
     let saved: Vec<Vec<PathBuf>> = herd.names().into_iter().map(|node| cases(&herd, node)).collect();
     let fewest = saved.iter().map(Vec::len).min().unwrap_or_default();
-    scene.show("cases saved, fewest of 5 nodes", fewest, fewest >= 1);
+    reporter.show("cases saved, fewest of 5 nodes", fewest, fewest >= 1);
     let all: Vec<&PathBuf> = saved.iter().flatten().collect();
     let shows = |case: &&&PathBuf| shows_the_fault(&herd, case);
     let shown = all.iter().filter(shows).count();
     let holds = shown == all.len() && shown > 0;
-    scene.show("herd test of the bad guest on them", format!("{shown} of {}", all.len()), holds);
+    reporter.show("herd test of the bad guest on them", format!("{shown} of {}", all.len()), holds);
     drop(up);
     Ok(())
 }
 
-/// Asks until the node has gone back. In milliseconds since the last answer without a fault.
+/// Polls until the node has rolled back. Returns the milliseconds since the last status without a fault.
 fn until_back(node: &Operator) -> Result<f64> {
-    let (asking, mut clean) = (Instant::now(), Instant::now());
-    while asking.elapsed() < PATIENCE {
+    let (began, mut clean) = (Instant::now(), Instant::now());
+    while began.elapsed() < WAIT_MAX {
         let asked = Instant::now();
-        let generations = node.status().context("a node does not say how it is")?["generations"].take();
-        // By itself, or along with half of the herd.
+        let generations = node.status().context("a node does not answer")?["generations"].take();
+        // Rolled back by itself, or with the herd after half of its nodes did.
         if generations["active"]["name"] == "default" && !generations["previous"].is_null() {
             return Ok(clean.elapsed().as_secs_f64() * 1e3);
         }
@@ -91,10 +94,10 @@ fn until_back(node: &Operator) -> Result<f64> {
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    anyhow::bail!("a node did not go back within {PATIENCE:?}")
+    anyhow::bail!("a node did not roll back within {WAIT_MAX:?}")
 }
 
-/// The cases that a node saves; there is one soon.
+/// Waits until a node has saved a case; returns the paths of its cases.
 fn cases(herd: &Herd, node: &str) -> Vec<PathBuf> {
     let directory = herd.scratch().path("herd").join("cases").join(node);
     let saved = || {
@@ -105,7 +108,7 @@ fn cases(herd: &Herd, node: &str) -> Vec<PathBuf> {
     saved().collect()
 }
 
-/// The bad guest faults on the case, and the default one does what it says.
+/// Returns whether the bad guest faults on the case and the default guest passes it.
 fn shows_the_fault(herd: &Herd, case: &std::path::Path) -> bool {
     let test = |guest: &str| herd.herd(&["test", guest, &case.to_string_lossy()]);
     let bad = test(&Fixture::Stumbler.path().to_string_lossy());
@@ -114,7 +117,7 @@ fn shows_the_fault(herd: &Herd, case: &std::path::Path) -> bool {
 }
 
 const CAPACITY_TIME: Duration = Duration::from_secs(3);
-/// Busy, and with room for what a fault costs.
+/// Busy, with room for the cost of the faults.
 const SHARE_OF_CAPACITY: f64 = 0.5;
-/// How finely the time of going back is seen.
+/// Polling interval, which is the resolution of the rollback time.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -1,15 +1,15 @@
-//! How long new logic takes to answer: from a changed file, with compilation, and from a swap whose code is cached.
+//! Time to the first answer of new logic: from a changed file, with compilation, and from a swap whose code is cached.
 //!
-//! Seen by a client that asks again and again what only one of two guests knows. It has asked more than a thousand
-//! times before, so a candidate has that many decisions to rehearse.
+//! Observed by a client that repeats a command that only one of two guests knows. It has sent more than a thousand before, so a
+//! candidate has that many recorded decisions to rehearse.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Client, DEFAULT_GUEST, Herd, PATIENCE, WATCH};
+use herd_tests::{Client, DEFAULT_GUEST, Herd, WAIT_MAX, WATCH};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -19,21 +19,22 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "swap to first new answer, code in memory", bar: "at most 5 ms" },
         Bar { figure: "swap to first new answer, code on disk", bar: "at most 5 ms" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
-    from_a_changed_file(scene)?;
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
+    from_a_changed_file(reporter)?;
     let [watch, default] = [fs::read(WATCH)?, fs::read(DEFAULT_GUEST)?];
-    // What is active and what was before are in memory, so two guests are always there, and four come from the disk.
+    // The code of the active and the previous generation is in memory: two guests by turns are always there, four by turns are
+    // loaded from disk.
     let two = [watch.clone(), default.clone()];
-    from_the_cache(scene, "swap to first new answer, code in memory", &two)?;
+    from_the_cache(reporter, "swap to first new answer, code in memory", &two)?;
     let four = [numbered(&watch, 1), numbered(&default, 1), numbered(&watch, 2), numbered(&default, 2)];
-    from_the_cache(scene, "swap to first new answer, code on disk", &four)
+    from_the_cache(reporter, "swap to first new answer, code on disk", &four)
 }
 
-/// The herd of five follows a file; the client asks the node that swaps last.
-fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
+/// Measures a herd of five that watches a file; the client is at the node that swaps last.
+fn from_a_changed_file(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let file = herd.scratch().path("guest.wasm");
     let mut up = herd.up_watching(&file);
@@ -41,7 +42,7 @@ fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
     let mut asker = Asker::new(herd.client(herd.names().last().copied().unwrap_or_default()));
     let mut times_ms = Vec::new();
     for round in 0..WATCH_ROUNDS {
-        // Another file each time, or it would be compiled already.
+        // The digest differs each time, because a known guest would not be compiled again.
         let (guest, watches) = if round % 2 == 0 { (WATCH, true) } else { (DEFAULT_GUEST, false) };
         let next = herd.scratch().write("next.wasm", numbered(&fs::read(guest)?, 10 + round));
         let renamed = Instant::now();
@@ -49,12 +50,12 @@ fn from_a_changed_file(scene: &mut Scene<'_>) -> Result<()> {
         times_ms.push(asker.until(watches, renamed)?);
     }
     let times = Rounds::of(times_ms);
-    scene.show("changed file to first new answer, compiled", times.text(0, " ms"), times.median() <= 400.0);
+    reporter.show("changed file to first new answer, compiled", times.text(0, " ms"), times.median() <= 400.0);
     Ok(())
 }
 
-/// Guests by turns, of which every other one knows WATCH.
-fn from_the_cache(scene: &mut Scene<'_>, figure: &str, guests: &[Vec<u8>]) -> Result<()> {
+/// Measures swaps to guests by turns, of which every other one knows WATCH.
+fn from_the_cache(reporter: &mut Reporter<'_>, figure: &str, guests: &[Vec<u8>]) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let operator = herd.operator("Riley");
@@ -80,11 +81,11 @@ fn from_the_cache(scene: &mut Scene<'_>, figure: &str, guests: &[Vec<u8>]) -> Re
     }
     drop(up);
     let times = Rounds::of(times_ms);
-    scene.show(figure, times.text(1, " ms"), times.median() <= 5.0);
+    reporter.show(figure, times.text(1, " ms"), times.median() <= 5.0);
     Ok(())
 }
 
-/// A client that asks what only some guests know.
+/// A client that sends a command that only some guests know.
 struct Asker {
     client: Client,
 }
@@ -98,13 +99,13 @@ impl Asker {
         asker
     }
 
-    /// Asks until the logic is one that knows WATCH, or one that does not. In milliseconds since then.
+    /// Polls until the logic knows WATCH, or does not, as wanted. Returns the milliseconds since `since`.
     fn until(&mut self, watches: bool, since: Instant) -> Result<f64> {
         while self.watches() != watches {
-            ensure!(since.elapsed() < PATIENCE, "there is no answer by new logic within {PATIENCE:?}");
+            ensure!(since.elapsed() < WAIT_MAX, "there is no answer by new logic within {WAIT_MAX:?}");
         }
         let took = since.elapsed();
-        // The swap is over then, and what was written is on the disk.
+        // Lets the swap finish and its files reach the disk, so that they do not disturb the next round.
         std::thread::sleep(Duration::from_millis(50));
         Ok(took.as_secs_f64() * 1e3)
     }
@@ -114,7 +115,7 @@ impl Asker {
     }
 }
 
-/// The same guest with another digest: a custom section, of which there may be any, with a number in it.
+/// Gives a guest another digest by appending a custom section with a number, which does not change its meaning.
 fn numbered(guest: &[u8], number: u8) -> Vec<u8> {
     const CUSTOM: u8 = 0;
     [guest, &[CUSTOM, 3, 1, b'n', number]].concat()
@@ -122,5 +123,5 @@ fn numbered(guest: &[u8], number: u8) -> Vec<u8> {
 
 const WATCH_ROUNDS: u8 = 9;
 const CACHE_ROUNDS: usize = 40;
-/// More than a worker keeps of its decisions.
+/// More decisions than a worker records.
 const DECISIONS: usize = 1_100;

@@ -1,12 +1,12 @@
-//! Two guests that keep records in different forms, swapped and rolled back under load, also half-way through a roll.
+//! Two guests that write records in different forms, swapped and rolled back under load, also halfway through a rollout.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use herd_tests::load::Load;
-use herd_tests::{Behaviour, Fixture, Herd, PATIENCE, eventually};
+use herd_tests::{Behaviour, Fixture, Herd, WAIT_MAX, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 
 pub(crate) const ROW: Row = Row {
     name: "forms",
@@ -17,10 +17,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "forms: records that a guest was not shown", bar: "0" },
         Bar { figure: "forms: nodes with the same digest afterwards", bar: "5 of 5" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five();
     herd.places().behave(Behaviour::Slow(Duration::from_millis(20)));
     let _up = herd.up();
@@ -39,39 +39,43 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
         asked.everywhere(&format!("new-{round}"));
         goes_on();
         for node in ["Jaquez", "Juzang"] {
-            ensure!(herd.herd(&["rollback", "--node", node]).status.success(), "{node} does not go back");
+            ensure!(herd.herd(&["rollback", "--node", node]).status.success(), "{node} does not roll back");
         }
         asked.everywhere(&format!("half-{round}"));
         goes_on();
         swap()?;
         asked.everywhere(&format!("whole-{round}"));
         goes_on();
-        ensure!(herd.herd(&["rollback"]).status.success(), "the herd does not go back");
+        ensure!(herd.herd(&["rollback"]).status.success(), "the herd does not roll back");
         asked.everywhere(&format!("back-{round}"));
         goes_on();
     }
     let outcome = running.stop();
     let (of, wrong) = (outcome.answered, outcome.failed - outcome.dropped);
-    scene.show("forms: wrong or missing answers under load", format!("{wrong} of {of}"), wrong == 0);
-    scene.show("forms: sessions dropped", format!("{} of 90", outcome.dropped), outcome.dropped == 0);
-    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    reporter.show("forms: wrong or missing answers under load", format!("{wrong} of {of}"), wrong == 0);
+    reporter.show("forms: sessions dropped", format!("{} of 90", outcome.dropped), outcome.dropped == 0);
+    outcome.failures.iter().for_each(|failure| reporter.tell("  failure", failure));
     let Asked { right, of, .. } = asked;
-    scene.show("forms: answers on a client of another node, right", format!("{right} of {of}"), right == of && of > 0);
+    reporter.show(
+        "forms: answers on a client of another node, right",
+        format!("{right} of {of}"),
+        right == of && of > 0,
+    );
     let hidden: u64 =
         herd.names().iter().filter_map(|node| herd.status(node)["generations"]["unconvertible"].as_u64()).sum();
-    scene.show("forms: records that a guest was not shown", hidden, hidden == 0);
+    reporter.show("forms: records that a guest was not shown", hidden, hidden == 0);
     let digest = herd.digest("Riley");
     let began = Instant::now();
     let same = || herd.names().iter().filter(|node| herd.digest(node) == digest).count();
     let mut equal = same();
-    while equal < 5 && began.elapsed() < PATIENCE {
+    while equal < 5 && began.elapsed() < WAIT_MAX {
         equal = same();
     }
-    scene.show("forms: nodes with the same digest afterwards", format!("{equal} of 5"), equal == 5);
+    reporter.show("forms: nodes with the same digest afterwards", format!("{equal} of 5"), equal == 5);
     Ok(())
 }
 
-/// Clients that reported, and what they were told.
+/// Clients that reported, the `AT` lines they got, and a count of later answers that agree.
 struct Asked<'a> {
     herd: &'a Herd,
     told: Vec<(String, String)>,
@@ -80,7 +84,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Reports at every node, and asks at every node for everybody who has reported so far.
+    /// Reports a client at every node, then looks up all clients so far at every node.
     fn everywhere(&mut self, when: &str) {
         for node in self.herd.names() {
             let client = format!("{when}-{node}");
@@ -98,7 +102,7 @@ impl Asked<'_> {
     }
 }
 
-/// Answers a second: some load, and room for what is measured elsewhere.
+/// Answers per second: some load, with room for the lookups that are measured.
 const RATE: f64 = 8_000.0;
 const ANSWERS_BETWEEN: u64 = 4_000;
 const ROUNDS: usize = 3;

@@ -1,13 +1,13 @@
-//! Swaps of the whole herd, with a process for each node: a node that was killed takes up what it missed, and what one node
-//! refuses no node serves.
+//! Herd-wide swaps with one process per node: a node that was killed catches up on the swap it missed, and a guest that one node
+//! refuses is served by none.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use herd_tests::{Fixture, HELLO, Herd, PATIENCE, Process, WATCH, eventually};
+use herd_tests::{Fixture, HELLO, Herd, Process, WAIT_MAX, WATCH, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -16,17 +16,17 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "killed before a swap: back to serving it", bar: "at most 1000 ms" },
         Bar { figure: "one node refuses: nodes on the old generation", bar: "5 of 5" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
-    killed(scene)?;
-    refused(scene)
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
+    killed(reporter)?;
+    refused(reporter)
 }
 
-/// Kills a node, swaps the herd, starts the node, and takes the time from its being ready to its first answer by the new
-/// logic, which it has to get from a peer.
-fn killed(scene: &mut Scene<'_>) -> Result<()> {
+/// Kills a node, swaps the herd, restarts the node, and measures the time from its being ready to its first answer by the new
+/// logic, which it has to fetch from a peer.
+fn killed(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five();
     let mut nodes = start(&herd, &[]);
     let mut back_ms = Vec::new();
@@ -35,26 +35,26 @@ fn killed(scene: &mut Scene<'_>) -> Result<()> {
             if round % 2 == 0 { (HELLO, "you", "hello, you") } else { (WATCH, "WATCH you", "OK") };
         let name = ["Campbell", "Jaquez", "Bernard"][round % 3];
         nodes.remove(name).expect("it runs").kill();
-        let asked = if name == "Jaquez" { "Campbell" } else { "Riley" };
-        let swapped = herd.swap_at(asked, guest).map_err(anyhow::Error::msg)?;
+        let coordinator = if name == "Jaquez" { "Campbell" } else { "Riley" };
+        let swapped = herd.swap_at(coordinator, guest).map_err(anyhow::Error::msg)?;
         ensure!(swapped["nodes"][name] == "absent", "{name} is not absent: {swapped}");
         nodes.insert(name, herd.run(name));
         let ready = Instant::now();
         let mut client = herd.client(name);
         while client.ask(line) != answer {
-            ensure!(ready.elapsed() < PATIENCE, "{name} does not serve what the herd does");
+            ensure!(ready.elapsed() < WAIT_MAX, "{name} does not serve what the herd does");
         }
         back_ms.push(ready.elapsed().as_secs_f64() * 1e3);
         herd.await_linked(&herd.names());
     }
     let back_ms = Rounds::of(back_ms);
     let (slowest, rounds) = (back_ms.largest(), back_ms.text(0, " ms"));
-    scene.show("killed before a swap: back to serving it", format!("{rounds} of {ROUNDS}"), slowest <= 1000.0);
+    reporter.show("killed before a swap: back to serving it", format!("{rounds} of {ROUNDS}"), slowest <= 1000.0);
     Ok(())
 }
 
-/// Swaps to a guest that one of five nodes, by its configuration, cannot run.
-fn refused(scene: &mut Scene<'_>) -> Result<()> {
+/// Swaps to a guest that one of five nodes refuses because of its configuration.
+fn refused(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_five().with_guest(HELLO);
     let _nodes = start(&herd, &["Bernard"]);
     let said = herd.swap_at("Riley", Fixture::Picky.path()).expect_err("Bernard refuses");
@@ -65,17 +65,19 @@ fn refused(scene: &mut Scene<'_>) -> Result<()> {
     };
     let on_the_old = herd.names().iter().filter(old).count();
     for node in herd.names() {
-        eventually("nothing is left of it", || match herd.status(node)["engine"]["instances"]["alive"].as_object() {
-            Some(alive) if alive.len() == 1 => Ok(()),
-            alive => Err(format!("{node}: {alive:?}")),
+        eventually("the refused candidate is gone", || {
+            match herd.status(node)["engine"]["instances"]["alive"].as_object() {
+                Some(alive) if alive.len() == 1 => Ok(()),
+                alive => Err(format!("{node}: {alive:?}")),
+            }
         });
     }
-    scene.show("one node refuses: nodes on the old generation", format!("{on_the_old} of 5"), on_the_old == 5);
-    scene.tell("what the operator is told", said);
+    reporter.show("one node refuses: nodes on the old generation", format!("{on_the_old} of 5"), on_the_old == 5);
+    reporter.tell("what the operator is told", said);
     Ok(())
 }
 
-/// Every node as a process of its own; those named are configured as the fixture does not want them to be.
+/// Starts one process per node; the nodes in `bad` get a setting that the fixture refuses.
 fn start<'a>(herd: &'a Herd, bad: &[&str]) -> BTreeMap<&'a str, Process> {
     let run = |node: &'a str| {
         let mood = if bad.contains(&node) { "logic.mood=bad" } else { "logic.mood=good" };

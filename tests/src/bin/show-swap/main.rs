@@ -1,6 +1,6 @@
-//! What `tests/show/swap` shows: that logic is replaced under load, and that bad logic is not an outage.
+//! Program of `tests/show/swap`: shows that logic is replaced under load and that bad logic is not an outage.
 //!
-//! A row is a scene with some figures; each is in a file of its own.
+//! A row is a scenario with its figures; each has a file of its own.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ mod steady_swaps;
 
 use sheet::{Row, Sheet};
 
-/// In the order in which they are shown.
+/// All rows, in the order in which they run.
 const ROWS: [Row; 8] = [
     bad_guest::ROW,
     many_swaps::ROW,
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     sheet.exit_code()
 }
 
-/// The rows that the command line asks for: all, or those behind `--only`.
+/// Rows selected by the command line: all, or those after `--only`.
 fn wanted() -> Result<Vec<Row>, String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();

@@ -1,7 +1,7 @@
-//! Ten thousand swaps of one node under load: nothing grows, and nobody notices.
+//! Ten thousand swaps of one node under load: nothing grows, and no client notices.
 //!
-//! That no more than three generations are alive is not taken from who believes to know them: it is counted by instances
-//! that were made and dropped, and by the slots of the pool that wasmtime says are in use.
+//! The number of generations alive is not taken from the registry of generations, which is under test, but counted by instances
+//! created and dropped and by the slots in use in wasmtime's pool.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ use herd_tests::load::Load;
 use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH};
 use serde_json::Value;
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -25,10 +25,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "10,000 swaps: wrong or missing answers", bar: "0" },
         Bar { figure: "10,000 swaps: sessions dropped", bar: "0" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
@@ -40,7 +40,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     for number in 0..WARM_UP {
         swap(number)?;
     }
-    // Its connection is a file, too.
+    // Opens the observer's connection, which counts as an open file, before the first count.
     observer.status()?;
     let files_before = settled_files(&up);
     let mut resident = Vec::with_capacity(SWAPS);
@@ -54,44 +54,44 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
             anyhow::Ok(())
         });
         over.store(true, Ordering::Relaxed);
-        let most = most.join().expect("asking does not panic");
+        let most = most.join().expect("polling does not panic");
         swapped.and(most)
     })?;
     let each_ms = began.elapsed().as_secs_f64() * 1e3 / 10_000.0;
     let more = settled_files(&up).cast_signed() - files_before.cast_signed();
     let outcome = running.stop();
-    scene.tell("load during all that", format!("{:.0} answers/s, a swap each {each_ms:.1} ms", outcome.rate()));
+    reporter.tell("load during all that", format!("{:.0} answers/s, a swap each {each_ms:.1} ms", outcome.rate()));
 
     let mean = |part: &[usize]| Rounds::of(part.iter().map(|&bytes| bytes as f64 / f64::from(1 << 20))).mean();
     let (first, last) = (mean(&resident[..THOUSAND]), mean(&resident[SWAPS - THOUSAND..]));
     let flat = (last - first).abs() <= first * 0.02 + 1.0;
-    scene.show("10,000 swaps: resident, last 1000 of first 1000", format!("{last:.1} of {first:.1} MiB"), flat);
-    scene.show("10,000 swaps: open files, last less first", format!("{more} of {files_before}"), more == 0);
+    reporter.show("10,000 swaps: resident, last 1000 of first 1000", format!("{last:.1} of {first:.1} MiB"), flat);
+    reporter.show("10,000 swaps: open files, last less first", format!("{more} of {files_before}"), more == 0);
 
     let status = herd.status("Riley");
     let engine = &status["engine"];
-    let most = engine["instances"]["generations_max"].as_u64().context("the status has no census")?;
-    scene.show("generations with an instance at once, most", most, most <= 3);
+    let most = engine["instances"]["generations_max"].as_u64().context("the status has no instance counts")?;
+    reporter.show("generations with an instance at once, most", most, most <= 3);
     let slots_max = 3 * (count(&status, "workers")? + 1) + SLOTS_APART;
     let value = format!("{slots_most} of {slots_max}");
-    scene.show("pool slots in use at once, most", value, slots_most <= slots_max);
-    let alive = engine["instances"]["alive"].as_object().context("the status has no census")?;
-    scene.show("generations alive afterwards, by instances", alive.len(), alive.len() == 2);
+    reporter.show("pool slots in use at once, most", value, slots_most <= slots_max);
+    let alive = engine["instances"]["alive"].as_object().context("the status has no instance counts")?;
+    reporter.show("generations alive afterwards, by instances", alive.len(), alive.len() == 2);
     let instances: u64 = alive.values().filter_map(Value::as_u64).sum();
     let slots = slots(&status)?;
     let value = format!("{slots} - {instances}");
-    scene.show("pool slots afterwards, less instances counted", value, slots == instances);
+    reporter.show("pool slots afterwards, less instances counted", value, slots == instances);
     let (made, dropped) = (&engine["instances"]["made"], &engine["instances"]["dropped"]);
-    scene.tell("instances made and dropped, guests in memory", format!("{made}, {dropped}, {}", engine["compiled"]));
+    reporter.tell("instances made and dropped, guests in memory", format!("{made}, {dropped}, {}", engine["compiled"]));
 
     let wrong = outcome.failed - outcome.dropped;
-    scene.show("10,000 swaps: wrong or missing answers", format!("{wrong} of {}", outcome.answered), wrong == 0);
-    scene.show("10,000 swaps: sessions dropped", format!("{} of 32", outcome.dropped), outcome.dropped == 0);
-    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    reporter.show("10,000 swaps: wrong or missing answers", format!("{wrong} of {}", outcome.answered), wrong == 0);
+    reporter.show("10,000 swaps: sessions dropped", format!("{} of 32", outcome.dropped), outcome.dropped == 0);
+    outcome.failures.iter().for_each(|failure| reporter.tell("  failure", failure));
     Ok(())
 }
 
-/// The most slots of the pool that were in use at once, as often as the node says.
+/// Polls for the largest number of pool slots in use at once.
 fn most_slots(observer: &Operator, over: &AtomicBool) -> Result<u64> {
     let mut most = 0;
     while !over.load(Ordering::Relaxed) {
@@ -110,7 +110,7 @@ fn count(status: &Value, what: &str) -> Result<u64> {
     status["engine"][what].as_u64().with_context(|| format!("the status has no `{what}`"))
 }
 
-/// How many files the process has open, with connections of others settled: the smallest of a few looks.
+/// Number of open files of the process: the smallest of a few samples, because connections of others come and go.
 fn settled_files(up: &herd_tests::Process) -> usize {
     let looks = (0..20).map(|_| {
         std::thread::sleep(LOOK_EVERY);
@@ -121,10 +121,10 @@ fn settled_files(up: &herd_tests::Process) -> usize {
 
 const SWAPS: usize = 10_000;
 const THOUSAND: usize = 1_000;
-/// Until buffers have grown to what they need, and allocators have seen everything.
+/// Swaps before the first measurement: until buffers have their final size and allocators have seen every pattern.
 const WARM_UP: usize = 1_000;
-/// Answers a second: far below what a node can do, so that the swaps have a processor.
+/// Answers per second: far below the capacity of a node, so that the swaps get processor time.
 const RATE: f64 = 2_000.0;
-/// Instances of a rehearsal.
+/// Pool slots in use by a rehearsal, beyond those of generations.
 const SLOTS_APART: u64 = 2;
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(3);

@@ -1,12 +1,12 @@
-//! A guest that fails at each stage there is: refused with the name of the stage and a reason that says what to do, while
-//! what served before goes on.
+//! Guests that fail at each stage of a swap: refused with the name of the stage and a remedy, while the generation before goes on
+//! serving.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use herd_tests::{Client, DEFAULT_GUEST, Fixture, Herd, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 
 pub(crate) const ROW: Row = Row {
     name: "refused",
@@ -19,10 +19,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "sent back in its probation", bar: STAGE_AND_REASON },
         Bar { figure: "what served before still serves", bar: "after each of 6" },
     ],
-    play,
+    measure,
 };
 
-/// What is tried, what the refusal has to say, and what says what to do.
+/// A swap that must be refused, with the stage and the remedy that the refusal must name.
 struct Try {
     figure: &'static str,
     guest: PathBuf,
@@ -31,27 +31,27 @@ struct Try {
     what_to_do: &'static str,
 }
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let mut client = herd.client("Riley");
-    // A fault of what clients sent lately.
+    // Recorded for rehearsals: the input on which the last guest faults.
     ensure!(client.ask("BOOM") == "? BOOM", "the default logic does not answer");
     let mut still = 0;
     for Try { figure, guest, arguments, stage, what_to_do } in tries(&herd)? {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let said = herd.swap_with(&guest, &arguments).err().unwrap_or_else(|| "it was taken".into());
         let holds = said.contains(&format!("Riley: not {stage}: ")) && said.contains(what_to_do);
-        scene.show(figure, if holds { stage } else { "something else" }, holds);
-        scene.tell("  it says", said.trim_end());
+        reporter.show(figure, if holds { stage } else { "something else" }, holds);
+        reporter.tell("  it says", said.trim_end());
         still += usize::from(serves(&mut client));
     }
     let said = probation(&herd, &mut client)?;
     let holds = said.contains("failed its probation") && said.contains("--again") && said.contains("herd test");
-    scene.show("sent back in its probation", if holds { "probation" } else { "something else" }, holds);
-    scene.tell("  it says", said.trim_end());
+    reporter.show("sent back in its probation", if holds { "probation" } else { "something else" }, holds);
+    reporter.tell("  it says", said.trim_end());
     still += usize::from(serves(&mut client));
-    scene.show("what served before still serves", still, still == 6);
+    reporter.show("what served before still serves", still, still == 6);
     drop(up);
     Ok(())
 }
@@ -75,10 +75,10 @@ fn tries(herd: &Herd) -> Result<Vec<Try>> {
     ])
 }
 
-/// A guest that passes all stages and then faults too often. What is said when somebody tries it once more.
+/// Swaps to a guest that passes all stages and then faults too often. Returns the refusal of a second attempt.
 fn probation(herd: &Herd, client: &mut Client) -> Result<String> {
     herd.swap_with(Fixture::Trap, &["--unrehearsed"]).map_err(anyhow::Error::msg)?;
-    eventually("it is sent back", || {
+    eventually("the rollback", || {
         assert_eq!(client.ask("BOOM"), "? BOOM", "the client sees a normal answer");
         match &herd.status("Riley")["generations"]["previous"]["failed"] {
             failed if *failed == true => Ok(()),
@@ -93,5 +93,5 @@ fn serves(client: &mut Client) -> bool {
 }
 
 const STAGE_AND_REASON: &str = "its stage and what to do";
-/// The header of a core module, which is one.
+/// A core module: its header alone is valid.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

@@ -1,13 +1,13 @@
-//! What a shadow of every call costs those who answer, and what it finds.
+//! Cost of a shadow of every call for the worker threads, and its report of a changed format.
 //!
-//! The cost is processor time of the worker threads per answer, in windows with and without a shadow by turns, so that it
-//! holds on a machine that is busy with other things. `tests/bench/shadow` does the same for other guests and loads.
+//! The cost is processor time of the worker threads per answer, measured in alternating windows with and without a shadow, so that
+//! it holds on a busy machine. `tests/bench/shadow` does the same for other guests and loads.
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Process, eventually};
 use serde_json::Value;
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -16,17 +16,17 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "shadow of 100 %: processor time per answer", bar: "at most 1.1 times" },
         Bar { figure: "a changed format: found with command and field", bar: "IAMAT reply field 3" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
-    cost(scene, &herd, &up)?;
-    changed_format(scene, &herd)
+    cost(reporter, &herd, &up)?;
+    changed_format(reporter, &herd)
 }
 
-fn cost(scene: &mut Scene<'_>, herd: &Herd, up: &Process) -> Result<()> {
+fn cost(reporter: &mut Reporter<'_>, herd: &Herd, up: &Process) -> Result<()> {
     let (mut alone, mut beside, mut compared, mut skipped) = (vec![], vec![], 0, 0);
     for _ in 0..ROUNDS {
         alone.push(each_ns(herd, up)?);
@@ -39,14 +39,14 @@ fn cost(scene: &mut Scene<'_>, herd: &Herd, up: &Process) -> Result<()> {
     }
     let ratios = Rounds::of(beside.iter().zip(&alone).map(|(beside, alone)| beside / alone));
     let holds = ratios.median() <= 1.1;
-    scene.show("shadow of 100 %: processor time per answer", ratios.text(3, ""), holds);
-    scene.tell("alone", Rounds::of(alone).text(0, " ns"));
-    scene.tell("with a shadow", Rounds::of(beside).text(0, " ns"));
-    scene.tell("compared, and skipped for want of a processor", format!("{compared}, {skipped}"));
+    reporter.show("shadow of 100 %: processor time per answer", ratios.text(3, ""), holds);
+    reporter.tell("alone", Rounds::of(alone).text(0, " ns"));
+    reporter.tell("with a shadow", Rounds::of(beside).text(0, " ns"));
+    reporter.tell("compared, and skipped for want of a processor", format!("{compared}, {skipped}"));
     Ok(())
 }
 
-/// Processor time of the workers per answer under a load, in nanoseconds.
+/// Measures the workers' processor time per answer under a load, in nanoseconds.
 fn each_ns(herd: &Herd, up: &Process) -> Result<f64> {
     let before = up.processor_ns("herd-worker");
     let load = ["bench", "--connections=64", "--pipeline=8", "--duration=3", "--warm-up=0", "--json"];
@@ -57,11 +57,11 @@ fn each_ns(herd: &Herd, up: &Process) -> Result<f64> {
     Ok(spent as f64 / answers)
 }
 
-fn changed_format(scene: &mut Scene<'_>, herd: &Herd) -> Result<()> {
+fn changed_format(reporter: &mut Reporter<'_>, herd: &Herd) -> Result<()> {
     herd.swap_with(Fixture::Rounder, &["--shadow", "100%"]).map_err(anyhow::Error::msg)?;
     let mut client = herd.client("Riley");
     for number in 0..LINES {
-        // A busy machine leaves the shadow behind, and what finds its queue full is skipped.
+        // On a busy machine the shadow falls behind and skips calls that find its queue full, so it has to catch up first.
         let seen = || report(herd).is_ok_and(|found| found["compared"].as_u64() >= Some(2 * number));
         if number % LINES_AT_ONCE == 0 {
             eventually("the shadow keeps up", || if seen() { Ok(()) } else { Err("it is behind".into()) });
@@ -85,14 +85,14 @@ fn changed_format(scene: &mut Scene<'_>, herd: &Herd) -> Result<()> {
     let only_it = kinds.iter().all(|kind| name(kind).starts_with("IAMAT ") && kind["field"] == 3);
     let told = kinds.iter().map(name).collect::<Vec<_>>().join(", ");
     let holds = only_it && count == LINES;
-    scene.show("a changed format: found with command and field", format!("{told}; {count} of {LINES}"), holds);
+    reporter.show("a changed format: found with command and field", format!("{told}; {count} of {LINES}"), holds);
     if let Some(example) = kind.and_then(|kind| kind["examples"].get(0)) {
-        scene.tell("its first example", example);
+        reporter.tell("its first example", example);
     }
     Ok(())
 }
 
-/// What the shadow has found at the one node.
+/// Report of the shadow at the node.
 fn report(herd: &Herd) -> Result<Value> {
     let said: Value = serde_json::from_slice(&herd.herd(&["shadow", "report", "--json"]).stdout)?;
     Ok(said["nodes"]["Riley"]["shadow"].clone())
@@ -100,5 +100,5 @@ fn report(herd: &Herd) -> Result<Value> {
 
 const ROUNDS: usize = 5;
 const LINES: u64 = 500;
-/// Far below what the queue of a shadow has room for.
+/// Far below the capacity of the shadow's queue.
 const LINES_AT_ONCE: u64 = 100;

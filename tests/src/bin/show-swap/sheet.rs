@@ -1,4 +1,4 @@
-//! The figures of a show, by rows. A row that does not come to its end shows what it owes as short, with the reason.
+//! Figures by rows. A row that fails reports its missing figures as short, with the reason, so that no figure is left out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -7,45 +7,45 @@ use std::time::Instant;
 use anyhow::Result;
 use herd_tests::Figures;
 
-/// A scene, and the figures that come of it.
+/// A scenario and the figures that it has to report.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
-    /// What `--only` calls it.
+    /// Name for `--only`.
     pub(crate) name: &'static str,
     pub(crate) figures: &'static [Bar],
-    /// Plays the scene. The harness panics where it has nobody to return an error to, which is as good as an error.
-    pub(crate) play: fn(&mut Scene<'_>) -> Result<()>,
+    /// Runs the scenario. A panic, which is how the harness fails, counts as an error.
+    pub(crate) measure: fn(&mut Reporter<'_>) -> Result<()>,
 }
 
-/// What one figure has to be.
+/// A figure and the bar that it has to meet.
 pub(crate) struct Bar {
     pub(crate) figure: &'static str,
     pub(crate) bar: &'static str,
 }
 
-/// Prints the figures, and remembers what was short.
+/// Prints figures and remembers those that were short.
 #[derive(Default)]
 pub(crate) struct Sheet(Figures);
 
-/// A row that is played.
-pub(crate) struct Scene<'a> {
+/// A running row and the figures that it has not reported yet.
+pub(crate) struct Reporter<'a> {
     sheet: &'a mut Figures,
-    owed: Vec<&'static Bar>,
+    due: Vec<&'static Bar>,
 }
 
 impl Sheet {
-    /// Plays a row, and prints every figure of it, whatever happens.
+    /// Runs a row and prints every figure of it, even if it fails.
     pub(crate) fn run(&mut self, row: &Row) {
         let began = Instant::now();
-        let mut scene = Scene { sheet: &mut self.0, owed: row.figures.iter().collect() };
-        let played = catch_unwind(AssertUnwindSafe(|| (row.play)(&mut scene)));
-        let why = match played {
+        let mut reporter = Reporter { sheet: &mut self.0, due: row.figures.iter().collect() };
+        let measured = catch_unwind(AssertUnwindSafe(|| (row.measure)(&mut reporter)));
+        let why = match measured {
             Ok(Ok(())) => "the row did not show it".into(),
             Ok(Err(error)) => format!("{error:#}"),
             Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the row panicked".into()),
         };
-        for Bar { figure, bar } in std::mem::take(&mut scene.owed) {
-            scene.sheet.show(figure, format!("not measured: {why}"), bar, false);
+        for Bar { figure, bar } in std::mem::take(&mut reporter.due) {
+            reporter.sheet.show(figure, format!("not measured: {why}"), bar, false);
         }
         self.0.tell(&format!("  ({} took {:.0} s)", row.name, began.elapsed().as_secs_f64()), "");
     }
@@ -55,19 +55,20 @@ impl Sheet {
     }
 }
 
-impl Scene<'_> {
-    /// Prints a figure that the row owes.
+impl Reporter<'_> {
+    /// Prints a figure of the row.
     ///
     /// # Panics
     ///
-    /// When it owes none of this name: then the table of the row is wrong.
+    /// If the row has no such figure left, because its table is wrong.
     pub(crate) fn show(&mut self, figure: &str, value: impl std::fmt::Display, holds: bool) {
-        let owed = self.owed.iter().position(|bar| bar.figure == figure);
-        let Bar { figure, bar } = self.owed.remove(owed.unwrap_or_else(|| panic!("no row owes `{figure}`")));
+        let due = self.due.iter().position(|bar| bar.figure == figure);
+        let Bar { figure, bar } =
+            self.due.remove(due.unwrap_or_else(|| panic!("the row has no figure `{figure}` left")));
         self.sheet.show(figure, value, bar, holds);
     }
 
-    /// Prints something that is told and has no bar.
+    /// Prints a value that has no bar.
     pub(crate) fn tell(&mut self, what: &str, value: impl std::fmt::Display) {
         self.sheet.tell(&format!("  {what}"), value);
     }

@@ -1,6 +1,6 @@
-//! Medians and spreads: of a figure that is measured in rounds, the median counts, and the smallest and largest are told.
+//! Medians and spreads of figures that are measured in rounds: the median counts, the smallest and the largest are printed.
 
-/// Values of several rounds. Not empty, or everything is NaN, which no bar takes.
+/// Values of several rounds, sorted. Without values every statistic is NaN, which meets no bar.
 pub(crate) struct Rounds(Vec<f64>);
 
 impl Rounds {
@@ -32,7 +32,7 @@ impl Rounds {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 
-    /// The median with the smallest and the largest: `3.1 ms (2.4 to 5.0)`.
+    /// Formats the median with the smallest and the largest: `3.1 ms (2.4 to 5.0)`.
     pub(crate) fn text(&self, digits: usize, unit: &str) -> String {
         let (median, smallest, largest) = (self.median(), self.smallest(), self.largest());
         format!("{median:.digits$}{unit} ({smallest:.digits$} to {largest:.digits$})")

@@ -1,6 +1,6 @@
-//! A swap every 100 ms, in windows that alternate with windows without, under a load that is the same in both.
+//! A swap every 100 ms, in windows that alternate with quiet ones, under the same load in both.
 //!
-//! The bar is a ratio of p99s; where the quiet windows differ among themselves by more than it, so may the others.
+//! The bar is a ratio of p99 times. If the quiet windows differ among themselves by more, that difference is the bar.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use anyhow::Result;
 use herd_tests::load::{Load, Running, quantile_us};
 use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH, eventually};
 
-use crate::sheet::{Bar, Row, Scene};
+use crate::sheet::{Bar, Reporter, Row};
 use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
@@ -18,10 +18,10 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "a swap each 100 ms: longest pause of a worker", bar: "at most 100 us" },
         Bar { figure: "a swap each 100 ms: wrong, missing, dropped", bar: "0" },
     ],
-    play,
+    measure,
 };
 
-fn play(scene: &mut Scene<'_>) -> Result<()> {
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one();
     let up = herd.up();
     let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
@@ -29,7 +29,7 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     eventually("the load", || if running.answered() > 5_000 { Ok(()) } else { Err("it is not there yet".into()) });
     let mut swapper = Swapper::new(herd.operator("Riley"))?;
     let (mut quiet, mut swapped) = (Vec::new(), Vec::new());
-    // Both guests are compiled, and both kinds of windows were seen once.
+    // Warm-up: compiles both guests.
     window(&running, || swapper.swap_until(WINDOW))?;
     swapper.forget();
     for _ in 0..PAIRS {
@@ -46,31 +46,31 @@ fn play(scene: &mut Scene<'_>) -> Result<()> {
     let (quiet, swapped) = (Rounds::of(quiet), Rounds::of(swapped));
     let ratio = swapped.median() / quiet.median();
     let value = format!("{ratio:.2} (quiet by quiet {noise:.2})");
-    scene.show("a swap each 100 ms: p99 against quiet windows", value, ratio <= noise.max(1.2));
-    scene.tell("p99 of windows without a swap", quiet.text(0, " us"));
-    scene.tell("p99 of windows with swaps", swapped.text(0, " us"));
+    reporter.show("a swap each 100 ms: p99 against quiet windows", value, ratio <= noise.max(1.2));
+    reporter.tell("p99 of windows without a swap", quiet.text(0, " us"));
+    reporter.tell("p99 of windows with swaps", swapped.text(0, " us"));
     let Swapper { pauses_us, first_calls_us, swaps_ms, .. } = swapper;
     let (pauses, first_calls) = (Rounds::of(pauses_us), Rounds::of(first_calls_us));
     let longest = pauses.largest();
-    scene.show("a swap each 100 ms: longest pause of a worker", format!("{longest:.1} us"), longest <= 100.0);
-    scene.tell("pause, of the slower worker of each swap", pauses.text(1, " us"));
-    scene.tell("first calls with all that is in them", first_calls.text(0, " us"));
-    scene.tell("a swap, from its request to its answer", Rounds::of(swaps_ms).text(1, " ms"));
+    reporter.show("a swap each 100 ms: longest pause of a worker", format!("{longest:.1} us"), longest <= 100.0);
+    reporter.tell("pause, of the slower worker of each swap", pauses.text(1, " us"));
+    reporter.tell("first calls with all that is in them", first_calls.text(0, " us"));
+    reporter.tell("a swap, from its request to its answer", Rounds::of(swaps_ms).text(1, " ms"));
     let failed = format!("{} of {}", outcome.failed, outcome.answered);
-    scene.show("a swap each 100 ms: wrong, missing, dropped", failed, outcome.failed == 0);
-    outcome.failures.iter().for_each(|failure| scene.tell("  failure", failure));
+    reporter.show("a swap each 100 ms: wrong, missing, dropped", failed, outcome.failed == 0);
+    outcome.failures.iter().for_each(|failure| reporter.tell("  failure", failure));
     drop(up);
     Ok(())
 }
 
-/// The p99 of what is answered while something else is done, in microseconds.
+/// Runs an action and returns the p99 of the answers meanwhile, in microseconds.
 fn window(running: &Running, mut meanwhile: impl FnMut() -> Result<()>) -> Result<f64> {
     drop(running.take_times_us());
     meanwhile()?;
     Ok(quantile_us(&running.take_times_us(), 0.99) as f64)
 }
 
-/// Swaps one node to and fro, and reads of each generation how it was taken up when it has to go.
+/// Swaps one node between two guests and reads the activation times of each generation before the next swap.
 struct Swapper {
     operator: Operator,
     guests: [Vec<u8>; 2],
@@ -85,16 +85,16 @@ impl Swapper {
         Ok(Self { operator, guests, swaps_ms: vec![], pauses_us: vec![], first_calls_us: vec![] })
     }
 
-    /// What it took to compile is not counted.
+    /// Discards the measurements so far, which include compilation.
     fn forget(&mut self) {
         [&mut self.swaps_ms, &mut self.pauses_us, &mut self.first_calls_us].into_iter().for_each(Vec::clear);
     }
 
-    /// Swaps on a thread that gives way: an operator that takes a processor from the clients is not what is measured.
+    /// Swaps on a low-priority thread, because an operator that competes with the clients for a processor would distort the times.
     fn swap_until(&mut self, end: Duration) -> Result<()> {
         std::thread::scope(|scope| {
             let swapping = scope.spawn(|| {
-                rustix::process::nice(GIVES_WAY)?;
+                rustix::process::nice(LOW_PRIORITY)?;
                 self.swap_here(end)
             });
             swapping.join().expect("swapping does not panic")
@@ -109,7 +109,8 @@ impl Swapper {
             self.swaps_ms.push(asked.elapsed().as_secs_f64() * 1e3);
             let due = EVERY * number;
             std::thread::sleep(due.saturating_sub(began.elapsed()));
-            // Every worker has answered something on it by now. Where the swap itself took long, it is not counted.
+            // By now every worker has called the generation. If the swap took so long that one has not, the times are missing and
+            // are not counted.
             let active = self.operator.status()?["generations"]["active"].take();
             if let Some((pause, call)) = active["pause_us_max"].as_f64().zip(active["first_call_us_max"].as_f64()) {
                 self.pauses_us.push(pause);
@@ -123,10 +124,10 @@ impl Swapper {
     }
 }
 
-/// As a node lets its swaps give way.
-const GIVES_WAY: i32 = 10;
+/// Niceness of the swapping thread, that of a node's own background threads.
+const LOW_PRIORITY: i32 = 10;
 const PAIRS: usize = 6;
 const WINDOW: Duration = Duration::from_secs(4);
 const EVERY: Duration = Duration::from_millis(100);
-/// Answers a second: a node that is used, and far from its limit, so that p99 is not that of a queue.
+/// Answers per second: a node in use, far from its limit, so that p99 does not measure a queue.
 const RATE: f64 = 4_000.0;

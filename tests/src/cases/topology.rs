@@ -1,4 +1,4 @@
-//! The herds that cases name: those of `tests/data/herds`, at free addresses.
+//! Herds named by cases: nodes and links of `tests/data/herds`. Their addresses are ignored, because tests use free ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,19 +7,19 @@ use herd::config::{Sources, load};
 
 use crate::Herd;
 
-/// The names of a herd and who lists whom.
+/// Name, nodes and links of a herd.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Family {
+pub(super) struct Topology {
     pub(super) name: String,
     links: BTreeMap<String, Vec<String>>,
 }
 
-impl Family {
-    /// The one of this name.
+impl Topology {
+    /// Reads the herd with this name.
     ///
     /// # Errors
     ///
-    /// There is no such file, or it is no configuration.
+    /// The file does not exist or is no configuration.
     pub(super) fn named(name: &str) -> Result<Self, String> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/herds").join(name).with_extension("toml");
         let sources = Sources { file: Some(file), environment: vec![], set: vec![] };
@@ -32,7 +32,7 @@ impl Family {
         self.links.keys().cloned().collect()
     }
 
-    /// Plans a herd like this.
+    /// Plans a herd with these nodes and links.
     pub(super) fn herd(&self) -> Herd {
         let links: Vec<Vec<&str>> = self.links.values().map(|to| to.iter().map(String::as_str).collect()).collect();
         let nodes: Vec<(&str, &[&str])> =

@@ -1,4 +1,7 @@
-//! A case, performed.
+//! Execution of a case, step by step, against the nodes of a [`RunningHerd`].
+//!
+//! Stops at the first step that fails. Waits are bounded by the time limits of the case or of [`super`]; connections close
+//! when the case ends.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,45 +11,45 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::answers::Answer;
 use super::connection::{Connection, End, Reply};
-use super::expected::{Expected, Patience, Then, shown};
+use super::expected::{Attempts, Expected, Then, shown};
 use super::pattern::Pattern;
-use super::stage::Stage;
+use super::running_herd::RunningHerd;
 use super::step::{Action, Pace, Step};
 use super::text::{Text, Values};
 use super::{ANSWER_MAX, Case, EVENTUALLY_MAX};
 
-/// A case on a stage, and what has come of it so far.
-pub(super) struct Performance<'a> {
+/// A running case: its nodes, named values and open connections.
+pub(super) struct CaseRun<'a> {
     case: &'a Case,
-    stage: &'a mut Stage,
+    herd: &'a mut RunningHerd,
     values: Values,
     open: BTreeMap<&'a str, Connection>,
-    /// How often the stand-in for places was asked before.
+    /// Requests that the stand-in for places received before this case.
     asked_before: usize,
 }
 
-impl<'a> Performance<'a> {
-    /// Sets the stage.
+impl<'a> CaseRun<'a> {
+    /// Starts the nodes of the case and resets the stand-in.
     ///
     /// # Errors
     ///
     /// None of its own; nodes that do not start make the harness panic.
-    pub(super) fn begin(case: &'a Case, stage: &'a mut Stage) -> Result<Self, String> {
+    pub(super) fn begin(case: &'a Case, herd: &'a mut RunningHerd) -> Result<Self, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        stage.set(&case.family, &case.up);
+        herd.set(&case.topology, &case.up);
         let client = format!("{}-{}.{}", case.topic, case.line, NEXT.fetch_add(1, Ordering::Relaxed));
         let values = Values::from([("client".into(), client.into_bytes()), ("time".into(), now(0))]);
-        let asked_before = stage.places().requests().len();
-        let mut it = Self { case, stage, values, open: BTreeMap::new(), asked_before };
+        let asked_before = herd.places().requests().len();
+        let mut it = Self { case, herd, values, open: BTreeMap::new(), asked_before };
         it.answer(&Answer::default());
         Ok(it)
     }
 
-    /// Takes the steps, one after another.
+    /// Runs the steps in order.
     ///
     /// # Errors
     ///
-    /// The first that failed, and how.
+    /// Line and error of the first step that failed.
     pub(super) fn steps(&mut self) -> Result<(), String> {
         self.case.steps.iter().try_for_each(|step| {
             let failed = |wrong: String| format!("line {}\n{wrong}", step.line);
@@ -62,7 +65,7 @@ impl<'a> Performance<'a> {
                 .try_for_each(|node| self.ask(node, text, expected).map_err(|wrong| format!("at {node}\n{wrong}")))?,
             Action::Burst { count, node, text } => self.burst(*count, node, text, expected)?,
             Action::Open { connection, node } => {
-                let opened = Connection::open(self.stage.address(node))?;
+                let opened = Connection::open(self.herd.address(node))?;
                 self.open.insert(connection, opened);
             }
             Action::Send { connection, text, pace } => {
@@ -73,13 +76,13 @@ impl<'a> Performance<'a> {
             Action::End { connection } => self.connection(connection)?.end()?,
             Action::Close { connection } => drop(self.taken(connection)?),
             Action::Reset { connection } => self.taken(connection)?.reset()?,
-            Action::Start { nodes } => self.stage.start(nodes),
-            Action::Kill { nodes } => nodes.iter().for_each(|node| self.stage.kill(node)),
+            Action::Start { nodes } => self.herd.start(nodes),
+            Action::Kill { nodes } => nodes.iter().for_each(|node| self.herd.kill(node)),
             Action::Stop { nodes } => {
-                nodes.iter().try_for_each(|node| self.stage.process(node).map(|process| process.stop()))?;
+                nodes.iter().try_for_each(|node| self.herd.process(node).map(|process| process.stop()))?;
             }
             Action::Continue { nodes } => {
-                nodes.iter().try_for_each(|node| self.stage.process(node).map(|process| process.go_on()))?;
+                nodes.iter().try_for_each(|node| self.herd.process(node).map(|process| process.go_on()))?;
             }
             Action::Wait { time } => thread::sleep(*time),
             Action::Places { answer } => self.answer(answer),
@@ -91,11 +94,11 @@ impl<'a> Performance<'a> {
     }
 
     fn ask(&mut self, node: &str, text: &Text, expected: &Expected) -> Result<(), String> {
-        let (address, bytes) = (self.stage.address(node), text.filled(&self.values));
+        let (address, bytes) = (self.herd.address(node), text.filled(&self.values));
         let until = Instant::now() + EVENTUALLY_MAX;
         let reply = loop {
             match ask_once(address, &bytes, expected, &self.values) {
-                Err(_) if expected.patience == Patience::Eventually && Instant::now() < until => {
+                Err(_) if expected.attempts == Attempts::Eventually && Instant::now() < until => {
                     thread::sleep(PAUSE);
                 }
                 outcome => break outcome?,
@@ -106,7 +109,7 @@ impl<'a> Performance<'a> {
     }
 
     fn burst(&mut self, count: usize, node: &str, text: &Text, expected: &Expected) -> Result<(), String> {
-        let address = self.stage.address(node);
+        let address = self.herd.address(node);
         let values = &self.values;
         let one = |number: usize| {
             let mut values = values.clone();
@@ -126,11 +129,11 @@ impl<'a> Performance<'a> {
         let connection = self.connection(name)?;
         let is_whole = |bytes: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.find(bytes).is_some());
         let reply = connection.receive(within, is_whole);
-        expected.check(&reply, &values).map_err(|wrong| told(wrong, &reply.end))?;
+        expected.check(&reply, &values).map_err(|wrong| with_end(wrong, &reply.end))?;
         match expected.then {
             None => {}
             Some(Then::Open) => {
-                // Nothing is to come and the connection not to be closed, so this is waited out.
+                // The expectation is that nothing happens, so the whole time has to pass.
                 let more = connection.receive(QUIET, |bytes| !bytes.is_empty());
                 if !more.bytes.is_empty() || more.end != End::Open {
                     let came = shown(&more.bytes);
@@ -156,18 +159,19 @@ impl<'a> Performance<'a> {
     }
 
     fn answer(&mut self, answer: &Answer) {
-        self.stage.places().behave(answer.behaviour());
+        self.herd.places().behave(answer.behaviour());
         self.values.insert("body".into(), answer.body().trim_end_matches('\n').into());
     }
 
     fn asked(&mut self, count: usize) -> Result<(), String> {
-        let asked = self.stage.places().requests().len() - self.asked_before;
+        let asked = self.herd.places().requests().len() - self.asked_before;
         if asked == count { Ok(()) } else { Err(format!("expected: {count} questions for places\ncame: {asked}")) }
     }
 
-    /// Compares the numbers, apart by commas, that the last question for places has for a key. A plus would be a blank.
+    /// Compares the comma-separated numbers that the last request for places has under a key. Rejects a plus sign, which a query
+    /// decodes as a blank.
     fn asked_for(&mut self, key: &str, wanted: &[f64]) -> Result<(), String> {
-        let requests = self.stage.places().requests();
+        let requests = self.herd.places().requests();
         let target = requests[self.asked_before..].last().map(|request| request.target.clone()).unwrap_or_default();
         let query = target.split_once('?').map_or("", |(_, query)| query).replace("%2C", ",");
         let found = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
@@ -198,7 +202,7 @@ fn ask_once(address: SocketAddr, bytes: &[u8], expected: &Expected, values: &Val
     connection.send(bytes)?;
     connection.end()?;
     let reply = connection.receive(expected.within.unwrap_or(ANSWER_MAX), |_| false);
-    expected.check(&reply, values).map_err(|wrong| told(wrong, &reply.end))?;
+    expected.check(&reply, values).map_err(|wrong| with_end(wrong, &reply.end))?;
     match &reply.end {
         End::Closed => Ok(reply),
         end => Err(format!("expected: the end behind the reply\ncame: {}, {end:?}", shown(&reply.bytes))),
@@ -210,15 +214,15 @@ fn send(connection: &mut Connection, bytes: &[u8], pace: Pace) -> Result<(), Str
         Pace::AtOnce => connection.send(bytes),
         Pace::ByteByByte => bytes.iter().try_for_each(|byte| {
             connection.send(&[*byte])?;
-            // For each byte to be read alone.
+            // Long enough for the node to read each byte alone.
             thread::sleep(BETWEEN_BYTES);
             Ok(())
         }),
     }
 }
 
-/// What is wrong, and how the connection stands.
-fn told(wrong: String, end: &End) -> String {
+/// Adds the state of the connection to an error.
+fn with_end(wrong: String, end: &End) -> String {
     match end {
         End::Open => format!("{wrong}, and no more in time"),
         End::Closed => wrong,
@@ -226,17 +230,17 @@ fn told(wrong: String, end: &End) -> String {
     }
 }
 
-/// POSIX seconds with nine decimals, so many seconds from now.
+/// POSIX time with nine decimals, `offset_s` seconds from now.
 fn now(offset_s: i64) -> Vec<u8> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs().saturating_add_signed(offset_s);
     format!("{seconds}.{:09}", since.subsec_nanos()).into_bytes()
 }
 
-/// Between two tries of what must hold in the end.
+/// Pause between two attempts of an `eventually`.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long nothing is seen to happen on a connection that stays open.
+/// Time for which an open connection is observed to stay silent.
 const QUIET: Duration = Duration::from_millis(350);
 
 const BETWEEN_BYTES: Duration = Duration::from_millis(2);
