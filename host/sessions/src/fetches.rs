@@ -33,11 +33,14 @@ type RunningFetch = BoxFuture<'static, (FetchId, FetchAnswer)>;
 
 impl Fetches {
     /// Starts fetches that hold a reply slot: at most [`FETCHES_MAX`] at once, and only while the output has room for their
-    /// answers. The others start when a later call finds room.
+    /// answers. The others start when a later call finds room. The fetch at the head always starts.
     pub(crate) fn start<S: SessionsHost>(&mut self, context: &Context<S>, replies: &mut ReplyQueue) {
-        while replies.pending_fetches() > 0 && replies.unsent_bytes() < context.limits.output_bytes_max() {
+        while replies.pending_fetches() > 0 {
             let running = self.running.get_or_insert_default();
-            if running.len() >= FETCHES_MAX {
+            let has_room = running.len() < FETCHES_MAX && replies.unsent_bytes() < context.limits.output_bytes_max();
+            // The room frees up only when the replies at the head go out, and they wait for this fetch. It may be the second
+            // of its slot, after replies have gathered behind the first.
+            if !has_room && !replies.is_head_unstarted() {
                 break;
             }
             let Some((id, request, fetch)) = replies.start_next() else { break };
@@ -112,3 +115,76 @@ fn fetches_again(decision: &Decision) -> bool {
 const FETCHES_PER_SLOT_MAX: u32 = 8;
 /// Time for one reply slot, however many fetches it takes in turn.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use herd_model::{FetchRequest, GenerationId, Kept, Side, Sides};
+    use herd_sdk::{InputBatch, Method, Moment, Outcome};
+    use herd_sys::TrafficLog;
+
+    use super::*;
+    use crate::core::reply_queue::PendingFetch;
+    use crate::core::topics::Topics;
+    use crate::host::{KeepRequest, Undecided};
+    use crate::limits::SessionLimits;
+
+    /// A node that counts fetches and answers none.
+    #[derive(Default)]
+    struct CountingHost(AtomicUsize);
+
+    impl SessionsHost for CountingHost {
+        fn sides(&self) -> Sides {
+            Sides::new(None)
+        }
+
+        fn decide_inputs(&self, _: Moment, _: &InputBatch, _: Side) -> Result<(GenerationId, Decision), Undecided> {
+            unreachable!("no input is decided")
+        }
+
+        fn decide_answer(
+            &self,
+            _: GenerationId,
+            _: Moment,
+            _: &[u8],
+            _: &[u8],
+            _: Outcome<'_>,
+        ) -> Result<Decision, Undecided> {
+            unreachable!("no answer arrives")
+        }
+
+        fn prefetch(&self, _: &[u8]) {}
+
+        fn keep(&self, _: KeepRequest<'_>) -> Kept {
+            unreachable!("nothing is kept")
+        }
+
+        fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::pending())
+        }
+
+        fn traffic(&self) -> Option<&TrafficLog> {
+            None
+        }
+    }
+
+    fn pending() -> PendingFetch {
+        let request = FetchRequest { upstream: b"places".to_vec(), method: Method::Get, path: vec![], body: vec![] };
+        let slot = ReplySlot::default();
+        PendingFetch { generation: GenerationId(1), request: Some(request), token: vec![], otherwise: vec![], slot }
+    }
+
+    #[test]
+    fn fetch_of_the_head_slot_starts_whatever_waits_behind_it() {
+        let context = Context::new(Arc::<CountingHost>::default(), Arc::<Topics>::default(), SessionLimits::default());
+        let (mut replies, mut fetches) = (ReplyQueue::default(), Fetches::default());
+        replies.push_fetch(pending());
+        replies.push_fetch(pending());
+        replies.push(&vec![b'x'; context.limits.output_bytes_max()]);
+        fetches.start(&context, &mut replies);
+        assert_eq!(context.host.0.load(Ordering::Relaxed), 1, "the head, and not the one behind it");
+    }
+}

@@ -40,11 +40,21 @@ pub(crate) struct ReplySlot {
     pub(crate) answers: u32,
 }
 
+impl PendingFetch {
+    /// Bytes in memory, without the size of the structure itself.
+    fn bytes(&self) -> usize {
+        let request = self.request.as_ref();
+        let request = request.map_or(0, |request| request.upstream.len() + request.path.len() + request.body.len());
+        request + self.token.len() + self.otherwise.len()
+    }
+}
+
 /// An element of the queue: behind the first pending fetch, replies wait too.
 #[derive(Debug)]
 enum QueuedReply {
     Ready(Vec<u8>),
-    Pending(FetchId, Box<PendingFetch>),
+    /// With the bytes that the fetch holds, as they are counted: its request leaves it when it starts.
+    Pending(FetchId, usize, Box<PendingFetch>),
 }
 
 /// The replies of a session that are not written yet, and the fetches that hold slots among them.
@@ -56,7 +66,7 @@ pub(crate) struct ReplyQueue {
     written: usize,
     /// Everything from the first pending fetch on. Its front is a pending fetch whenever no slot is open.
     queue: VecDeque<QueuedReply>,
-    /// Bytes of the replies in `queue`.
+    /// Bytes of the replies in `queue`, and those that its pending fetches hold.
     queued_bytes: usize,
     /// Number of bytes of `out` that the traffic log has.
     logged: usize,
@@ -85,24 +95,33 @@ impl ReplyQueue {
         let id = FetchId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
         self.pending_fetches += 1;
-        self.insert(QueuedReply::Pending(id, Box::new(fetch)));
+        // Counted like a reply: a line of a few bytes may leave a fallback reply of many kilobytes here.
+        let bytes = fetch.bytes();
+        self.queued_bytes += bytes;
+        self.insert(QueuedReply::Pending(id, bytes, Box::new(fetch)));
     }
 
     /// Returns the first fetch that has not started, and marks it as started.
     pub(crate) fn start_next(&mut self) -> Option<(FetchId, FetchRequest, &mut PendingFetch)> {
         self.queue.iter_mut().find_map(|reply| match reply {
-            QueuedReply::Pending(id, fetch) => fetch.request.take().map(|request| (*id, request, &mut **fetch)),
+            QueuedReply::Pending(id, _, fetch) => fetch.request.take().map(|request| (*id, request, &mut **fetch)),
             QueuedReply::Ready(_) => None,
         })
+    }
+
+    /// True if the fetch at the head of the queue, for which all replies behind it wait, has not started.
+    pub(crate) fn is_head_unstarted(&self) -> bool {
+        matches!(self.queue.front(), Some(QueuedReply::Pending(_, _, fetch)) if fetch.request.is_some())
     }
 
     /// Opens the slot of a fetch: replies and fetches go there until [`close_slot`](Self::close_slot). Returns `None` if the
     /// fetch holds no slot.
     pub(crate) fn open_slot(&mut self, id: FetchId) -> Option<PendingFetch> {
-        let held_by = |reply: &QueuedReply| matches!(reply, QueuedReply::Pending(other, _) if *other == id);
+        let held_by = |reply: &QueuedReply| matches!(reply, QueuedReply::Pending(other, ..) if *other == id);
         // The index stays valid while the slot is open: nothing else inserts or removes before the slot is closed.
         let index = self.queue.iter().position(held_by)?;
-        let Some(QueuedReply::Pending(_, fetch)) = self.queue.remove(index) else { return None };
+        let Some(QueuedReply::Pending(_, bytes, fetch)) = self.queue.remove(index) else { return None };
+        self.queued_bytes -= bytes;
         self.pending_fetches -= 1;
         self.cursor = Some(index);
         Some(*fetch)
@@ -229,7 +248,7 @@ mod tests {
         let mut replies = ReplyQueue::default();
         replies.push_fetch(pending("a"));
         replies.push(&[b'x'; 1000]);
-        assert_eq!((replies.unsent_bytes(), replies.queued()), (1000, 2));
+        assert_eq!((replies.unsent_bytes(), replies.queued()), (1002, 2), "a token and an upstream of a byte each");
         let id = start(&mut replies);
         replies.open_slot(id).unwrap();
         replies.close_slot();
@@ -240,6 +259,21 @@ mod tests {
             assert!(replies.out.len() <= 3000, "{} in round {round}", replies.out.len());
             assert_eq!(replies.take_unlogged().len(), 1000);
         }
+    }
+
+    #[test]
+    fn reply_queue_counts_the_bytes_that_a_pending_fetch_holds() {
+        let mut replies = ReplyQueue::default();
+        let request =
+            FetchRequest { upstream: vec![1], method: herd_sdk::Method::Post, path: vec![2; 20], body: vec![3; 300] };
+        let (token, otherwise) = (vec![4; 4000], vec![5; 50_000]);
+        replies.push_fetch(PendingFetch { request: Some(request), token, otherwise, ..pending("") });
+        assert_eq!(replies.unsent_bytes(), 54_321);
+        let id = start(&mut replies);
+        assert_eq!(replies.unsent_bytes(), 54_321, "the request is under way and still in memory");
+        replies.open_slot(id).unwrap();
+        assert_eq!(replies.unsent_bytes(), 0);
+        replies.close_slot();
     }
 
     #[test]
