@@ -51,7 +51,7 @@ pub(super) fn record(
             continue;
         }
         let path = files.segment(number);
-        let mut verification = Verification::new(node, key, Some(&before));
+        let mut verification = Verification::new(node, key, Some(&before)).without_lines();
         verification.chain.last = before_first(head);
         let problem = match files.read_segment(number, 0) {
             Ok(text) => {
@@ -60,7 +60,7 @@ pub(super) fn record(
             }
             Err(error) => Some(format!("{}: {error}", path.display())),
         };
-        let lost: u64 = verification.lines.iter().filter_map(|line| Some(line.entry.lost.as_ref()?.entries)).sum();
+        let lost = verification.lost;
         let dropped = head.dropped.take();
         let problem = dropped.as_ref().and_then(|dropped| dropped.problem.clone()).or(problem);
         if let Some(problem) = &problem {

@@ -166,13 +166,22 @@ pub(super) struct Verification<'a> {
     head: Option<&'a Head>,
     pub(super) chain: Chain<'a>,
     pub(super) lines: Vec<Line>,
+    keeps_lines: bool,
+    /// Entries that the lines record as lost.
+    pub(super) lost: u64,
     pub(super) problem: Option<Problem>,
     torn_bytes: usize,
 }
 
 impl<'a> Verification<'a> {
     pub(super) fn new(node: &'a str, key: Option<&'a Key>, head: Option<&'a Head>) -> Self {
-        Self { head, chain: Chain::new(node, key, head), lines: Vec::new(), problem: None, torn_bytes: 0 }
+        let chain = Chain::new(node, key, head);
+        Self { head, chain, lines: Vec::new(), keeps_lines: true, lost: 0, problem: None, torn_bytes: 0 }
+    }
+
+    /// Keeps none of the lines in memory: a node that drops a file has to know only whether it was intact.
+    pub(super) fn without_lines(self) -> Self {
+        Self { keeps_lines: false, ..self }
     }
 
     /// Verifies the lines of one file and returns the number of complete ones.
@@ -184,10 +193,12 @@ impl<'a> Verification<'a> {
         for line in lines {
             count += 1;
             match self.chain.follow(line) {
-                Ok(line) => self.lines.push(line),
+                Ok(line) => self.add_line(line),
                 Err(flaw) => {
                     self.report(path, Some(count), flaw);
-                    self.lines.extend(Line::decode_unverified(line).map(|(line, _)| line));
+                    if let Some((line, _)) = Line::decode_unverified(line) {
+                        self.add_line(line);
+                    }
                 }
             }
         }
@@ -198,6 +209,13 @@ impl<'a> Verification<'a> {
             self.report(path, Some(count + 1), Flaw::NotALine);
         }
         count
+    }
+
+    fn add_line(&mut self, line: Line) {
+        self.lost = self.lost.saturating_add(line.entry.lost.as_ref().map_or(0, |lost| lost.entries));
+        if self.keeps_lines {
+            self.lines.push(line);
+        }
     }
 
     /// Checks that no lines are missing at the end, and that none were tampered with among the dropped ones.
