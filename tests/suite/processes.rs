@@ -152,13 +152,14 @@ fn stopped_peer_delays_no_other_node() {
 fn link_to_a_node_of_another_herd_is_refused() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let _stranger = herd.run_as_member_of("other", "Jaquez");
-    let _riley = herd.run("Riley");
+    let riley = herd.run("Riley");
     let status = herd.await_status("Riley", "a reason why there is no link", |status| {
         status["links"][0]["last_error"].as_str().is_some_and(|error| error.contains("herd `other`"))
     });
     assert_eq!(status["links"][0]["state"], "down", "{status}");
     assert!(herd.client("Riley").ask("IAMAT kiwi +34-118 1").starts_with("AT Riley "));
     assert!(!herd.knows("Jaquez", "kiwi"));
+    riley.await_log(&["WARN", "no link to peer", "herd `other`"]);
 }
 
 /// Goal: repair delivers the reports that a full link queue dropped. Method: a stopped peer, a queue far smaller than the reports
@@ -197,6 +198,18 @@ fn await_draining(herd: &Herd, riley: &Process) {
         Ok(_) => Err("a connection was accepted".into()),
         Err(_) => Ok(()),
     });
+}
+
+#[test]
+fn drain_of_a_whole_herd_logs_no_warning_and_names_nodes_in_one_style() {
+    let herd = Herd::of_five();
+    let mut up = herd.up();
+    up.terminate();
+    assert_eq!(up.wait().code(), Some(0));
+    let log = up.log();
+    let bad: Vec<&str> = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+    assert!(bad.is_empty() && log.contains("node stopped"), "{bad:#?}");
+    assert!(!log.contains("node=\""), "{log}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(super) fn record(
         let dropped = head.dropped.take();
         let problem = dropped.as_ref().and_then(|dropped| dropped.problem.clone()).or(problem);
         if let Some(problem) = &problem {
-            tracing::error!(node, problem, "audit file was not intact when it was dropped");
+            tracing::error!(%node, problem, "audit file was not intact when it was dropped");
         }
         let last = verification.chain.last;
         let (entries, hash) = last.or_else(|| before_first(head)).unwrap_or((head.first - 1, Digest::ZERO));

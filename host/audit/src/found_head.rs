@@ -48,7 +48,7 @@ impl FoundHead {
             let note = format!(
                 "the log ended with an incomplete line, as a crash leaves it; its {torn_bytes} bytes were removed"
             );
-            tracing::warn!(node, note, "audit log recovered");
+            tracing::warn!(%node, note, "audit log recovered");
             notes.push(Entry::note(&note));
         }
         let mut tampering = Vec::new();
@@ -76,7 +76,7 @@ impl FoundHead {
             tampering.push("the node has a key and no log: its files were removed or moved away".into());
         }
         for note in tampering {
-            tracing::error!(node, note, "audit log is not intact");
+            tracing::error!(%node, note, "audit log is not intact");
             notes.push(Entry::note(&note));
         }
         notes

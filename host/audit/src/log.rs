@@ -127,7 +127,7 @@ impl AuditLog {
     pub fn flush(&self) {
         let (written, done) = sync_channel(1);
         if self.commands.try_send(Command::Flush(written)).is_ok() && done.recv_timeout(FLUSH_WAIT_MAX).is_err() {
-            tracing::error!(node = self.node, "audit log is not written in time");
+            tracing::error!(node = %self.node, "audit log is not written in time");
         }
     }
 

@@ -112,7 +112,7 @@ impl LogThread {
         let why = error.to_string();
         let is_locked_out = matches!(error, AppendError::Locked);
         if is_locked_out && !self.is_locked_out {
-            tracing::warn!(node = self.node, why, "audit entries wait");
+            tracing::warn!(node = %self.node, why, "audit entries wait");
         }
         self.is_locked_out = is_locked_out;
         // The oldest ones stay: they tell how the situation began.

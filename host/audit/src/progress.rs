@@ -52,7 +52,7 @@ impl Progress {
         if entries == 0 {
             return;
         }
-        tracing::error!(node, entries, why, "audit entries lost");
+        tracing::error!(%node, entries, why, "audit entries lost");
         self.lost.fetch_add(entries as u64, Ordering::Relaxed);
         let mut state = self.state();
         state.last_error = Some(why.into());

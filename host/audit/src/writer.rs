@@ -123,7 +123,7 @@ impl Writer {
         self.write_lines(&mut segments, &position, &mut end, text)?;
 
         let excess = drop::excess(&self.files, &segments, self.bounds).unwrap_or_else(|error| {
-            tracing::warn!(node = self.node, %error, "size of the audit log is unknown");
+            tracing::warn!(node = %self.node, %error, "size of the audit log is unknown");
             0
         });
         drop::record(&self.files, &segments, excess, &self.node, self.key.as_ref(), &mut end);
@@ -136,7 +136,7 @@ impl Writer {
             }
             Err(error) => {
                 let path = self.files.head();
-                tracing::error!(node = self.node, path = %path.display(), %error, "audit head cannot be written");
+                tracing::error!(node = %self.node, path = %path.display(), %error, "audit head cannot be written");
             }
         }
         Ok(Appended { entries: count, head: end })

@@ -4,7 +4,7 @@
 //! polled until it shows that answer; the time this takes is the time of the flood. The next point waits for it, so that no
 //! report is superseded while it is looked for.
 //!
-//! Knows nothing of links or of the logic on a node. Bounds: one connection per node, [`Timeouts`] for every answer, one sample
+//! Knows nothing of links or of the logic on a node. Bounds: one connection per node, `Timeouts` for every answer, one sample
 //! per point and node.
 
 mod at_line;

@@ -1,6 +1,6 @@
 //! GPS tracks: reads the points of a GPX file, and formats locations for the line protocol.
 //!
-//! Knows nothing of herds. Bound: [`TRACK_BYTES_MAX`] per file, which also bounds the number of points.
+//! Knows nothing of herds. Bound: `TRACK_BYTES_MAX` per file, which also bounds the number of points.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::frame::Hello;
-use super::handshake::{self, FramedStream, printable};
+use super::handshake::{self, FramedStream, HandshakeError, printable};
 use super::link::Direction;
 use super::mesh::Peers;
 use super::peer::Peer;
@@ -44,6 +44,7 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
             () = peers.stopping.cancelled() => return,
             connected = connect(&peers, &name, address) => connected,
         };
+        let is_refusal = matches!(connected, Err(ConnectError::Refused(_)));
         let ended = match connected {
             // Runs the link in this task, so the loop goes on when the link has ended.
             Ok((frames, hello)) => match peers.admit(&hello, Direction::Outbound) {
@@ -53,13 +54,19 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
                     Err(why)
                 }
             },
-            Err(why) => Err(why),
+            Err(ConnectError::Unreachable(why) | ConnectError::Refused(why)) => Err(why),
         };
         // With a link of the other direction in place, the failure of this one is no fault to show.
         if let Err(why) = &ended
             && !peer.is_linked()
         {
-            tracing::debug!(peer = %name, %address, why, "no link to peer");
+            // A peer that is away is usual; one that refuses this node needs its operator, who is told once for each reason.
+            let node = &peers.identity.node;
+            if is_refusal && peer.last_error().as_ref() != Some(why) {
+                tracing::warn!(%node, peer = %name, %address, why, "no link to peer");
+            } else {
+                tracing::debug!(%node, peer = %name, %address, why, "no link to peer");
+            }
             peer.set_last_error(Some(why.clone()));
         }
         // Doubles, so that a peer that is away for long, or that refuses this node, costs little.
@@ -70,20 +77,33 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
     }
 }
 
+/// A peer to which no link can be made, with the reason.
+enum ConnectError {
+    /// It is not there, or does not answer.
+    Unreachable(String),
+    /// One of the two nodes does not want the other: another herd, version or name.
+    Refused(String),
+}
+
 /// Connects once, up to the end of the handshake.
-async fn connect(peers: &Peers, name: &str, address: SocketAddr) -> Result<(FramedStream, Hello), String> {
+async fn connect(peers: &Peers, name: &str, address: SocketAddr) -> Result<(FramedStream, Hello), ConnectError> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
     let stream = connected
-        .map_err(|_| format!("{address}: no connection within {CONNECT_TIMEOUT:?}"))?
-        .map_err(|error| format!("{address}: {error}"))?;
+        .map_err(|_| ConnectError::Unreachable(format!("{address}: no connection within {CONNECT_TIMEOUT:?}")))?
+        .map_err(|error| ConnectError::Unreachable(format!("{address}: {error}")))?;
     let _ = stream.set_nodelay(true);
-    let (frames, hello) =
-        handshake::initiate(stream, &peers.identity).await.map_err(|error| format!("{address}: {error}"))?;
+    let (frames, hello) = handshake::initiate(stream, &peers.identity).await.map_err(|error| {
+        let why = format!("{address}: {error}");
+        match error {
+            HandshakeError::RejectedHere(_) | HandshakeError::RejectedByPeer(_) => ConnectError::Refused(why),
+            _ => ConnectError::Unreachable(why),
+        }
+    })?;
     // Two nodes with swapped addresses would otherwise pass for each other.
     if hello.node != name {
         let why = format!("{address} is node `{}`, not `{name}`", printable(&hello.node));
         handshake::refuse(frames, &why).await;
-        return Err(why);
+        return Err(ConnectError::Refused(why));
     }
     Ok((frames, hello))
 }

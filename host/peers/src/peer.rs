@@ -87,6 +87,11 @@ impl Peer {
         self.dropped.fetch_add(u64::from(!taken), Ordering::Relaxed);
     }
 
+    /// Returns the last recorded reason why there is no link.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
+    }
+
     /// Records why there is no link, for the status.
     pub(super) fn set_last_error(&self, why: Option<String>) {
         *self.last_error.lock() = why;

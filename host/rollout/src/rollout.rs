@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use herd_model::{Digest, SwapOptions};
 use parking_lot::Mutex;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Driver;
@@ -147,8 +148,10 @@ impl Rollout {
     fn propose(&self, operation: Operation, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
         let (answer, answered) = oneshot::channel();
         let request = Request { operation, guest, who: who.into(), answer };
-        let queued = self.local.try_send(Event::Propose(request));
-        queued.map_err(|_| NotSwapped::Stopping)?;
+        self.local.try_send(Event::Propose(request)).map_err(|refused| match refused {
+            TrySendError::Full(_) => NotSwapped::Busy,
+            TrySendError::Closed(_) => NotSwapped::Stopping,
+        })?;
         answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
     }
 
@@ -169,9 +172,10 @@ impl Rollout {
     }
 }
 
-/// Queues an event without waiting. With a full queue the event is dropped and logged.
+/// Queues an event without waiting. With a full queue the event is dropped and logged. With a closed one it is dropped: the
+/// node stops, and its links go down one after another.
 fn queue(events: &mpsc::Sender<Event>, event: Event) {
-    if events.try_send(event).is_err() {
+    if let Err(TrySendError::Full(_)) = events.try_send(event) {
         tracing::warn!("rollout event dropped, queue full");
     }
 }

@@ -4,7 +4,7 @@
 //! the later source wins. An unknown key is an error that suggests the nearest known one. Nothing here opens a socket or
 //! starts a thread. No value changes while a node runs: a change takes effect at its restart.
 //!
-//! Every number is bounded in [`check`], at the low end where a node would freeze, at the high end where it would overflow.
+//! Every number is bounded in `check.rs`, at the low end where a node would freeze, at the high end where it would overflow.
 
 mod check;
 mod defaults;

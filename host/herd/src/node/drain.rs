@@ -31,7 +31,7 @@ impl Node {
             audit.flush();
         };
         let _ = tokio::task::spawn_blocking(flush).await;
-        tracing::info!(node = self.name(), "node stopped");
+        tracing::info!(node = %self.name(), "node stopped");
     }
 }
 

@@ -2,7 +2,7 @@
 //! another.
 //!
 //! Each part is a crate that names what it needs of the node as a trait; `X_host.rs` here implements that trait on an
-//! adapter that holds only what it uses. [`start`] puts them together, [`drain`] takes them down.
+//! adapter that holds only what it uses. `start.rs` puts them together, `drain.rs` takes them down.
 
 mod admin_host;
 mod audit_events;

@@ -158,7 +158,7 @@ impl Node {
         };
         accepting.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         admin.set_ready(true);
-        tracing::info!(node = name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), "node ready");
+        tracing::info!(node = %name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), "node ready");
         Ok(Self {
             name: name.into(),
             client_address,

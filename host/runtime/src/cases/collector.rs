@@ -134,7 +134,7 @@ impl CaseMaker {
         let FaultSample { recorded, fault, faulting, rescuing } = sample;
         let generations = Weak::upgrade(faulting).zip(Weak::upgrade(rescuing));
         let Some((faulting, rescuing)) = generations else {
-            tracing::debug!(node = self.node, "fault sample dropped: its generations are gone");
+            tracing::debug!(node = %self.node, "fault sample dropped: its generations are gone");
             return None;
         };
         let budget = Budget::new(TIME_MAX, vec![&self.shared.stop, faulting.retiring(), rescuing.retiring()]);
@@ -145,12 +145,12 @@ impl CaseMaker {
             Ok(Some(path)) => {
                 self.shared.saved.fetch_add(1, Ordering::Relaxed);
                 let (node, reproduces) = (&self.node, case.reproduces);
-                tracing::info!(node, %generation, digest, kind, reproduces, path = %path.display(), "case saved");
+                tracing::info!(%node, %generation, digest, kind, reproduces, path = %path.display(), "case saved");
                 Some(SavedCase { guest, fault: fault.clone(), path })
             }
             Ok(None) => None,
             Err(error) => {
-                tracing::warn!(node = self.node, %generation, digest, kind, case = case.name, %error, "case not saved");
+                tracing::warn!(node = %self.node, %generation, digest, kind, case = case.name, %error, "case not saved");
                 None
             }
         }

@@ -113,7 +113,7 @@ impl GenerationRegistry {
         // Its call may still hold the canary. The observer drains it on another thread.
         self.draining.add(canary.clone());
         let shadow = self.shadows.end(ROLLED_BACK);
-        tracing::error!(generation = %left.id, digest = %&left.digest[..8], rolled_back_to = %status.id, why, "generation failed its probation; rolled back to the previous one");
+        tracing::error!(node = %self.settings.node, generation = %left.id, digest = %&left.digest[..8], rolled_back_to = %status.id, why, "generation failed its probation; rolled back to the previous one");
         if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
             observer.probation_failed(&left, &status, &why);
             if let Some(shadow) = shadow {

@@ -104,7 +104,7 @@ impl GenerationRegistry {
         // The log and the observer need no lock, and other workers may wait for it.
         drop(switch);
         let status = canary.generation().status();
-        tracing::error!(generation = %status.id, digest = %&status.digest[..8], why, "canary failed and ended");
+        tracing::error!(node = %self.settings.node, generation = %status.id, digest = %&status.digest[..8], why, "canary failed and ended");
         if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
             observer.canary_ended(&status, &why);
         }

@@ -180,7 +180,7 @@ impl GenerationRegistry {
     /// count.
     fn warn(&self, generation: &Generation, fault: &Fault, what: &str) {
         if self.fault_log.admit(unix_now()).is_some() {
-            tracing::warn!(generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
+            tracing::warn!(node = %self.settings.node, generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
         }
     }
 }
