@@ -171,7 +171,7 @@ fn restart_restores_the_active_and_the_previous_generation() {
         herd.await_status(node, "the previous guest", |status| status["generations"]["active"]["name"] == "watch");
         assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}, after it was killed");
     }
-    up.await_log(&["serves what it swapped to, and not the guest of its configuration"]);
+    up.await_log(&["serving the guest of its last swap, not the configured one"]);
 }
 
 /// Goal: a node that rolled back by itself stays rolled back, also after a restart, while the others serve on; once half of the

@@ -27,7 +27,7 @@ pub trait AdminHost: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// There is no guest to go back to, or the herd cannot swap now. No node changed.
+    /// The herd has no guest to go back to, or cannot swap now. No node changed.
     fn herd_roll_back(&self, operator: &str) -> Result<Value, Refusal>;
 
     /// Swaps this node alone to a guest.
@@ -42,7 +42,7 @@ pub trait AdminHost: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// There is no previous generation, or it failed its probation. Nothing changed.
+    /// The node has no previous generation, or that one failed its probation. Nothing changed.
     fn roll_back(&self, operator: &str) -> Result<Value, Refusal>;
 
     /// Starts a guest as a canary, which decides for a share of the sessions.

@@ -1,16 +1,17 @@
-//! The native host of an application server herd. See `ARCHITECTURE.md` for the map.
+//! The `herd` binary: command line, configuration, and the node that wires the parts together.
 //!
 //! ```text
-//! cli -> config -> node -> sessions, peers, records, upstreams, admin, audit, rollout  (which do not import one another)
-//!                     \--> runtime                                        (the only one that names wasmtime)
+//! cli -> config -> node -> runtime, sessions, peers, replication, upstreams, rollout, audit, admin, load
 //! ```
+//!
+//! The parts are crates that do not know one another; `ARCHITECTURE.md` has the map.
 
 pub mod cli;
 pub mod config;
 pub mod node;
 
-/// The component that decides unless another is configured.
+/// The default logic as a component, which serves unless another guest is configured.
 pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));
 
-/// The transcripts of the line protocol, by name.
+/// Transcripts of the line protocol, with their names.
 pub static TRANSCRIPTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/transcripts.rs"));

@@ -1,4 +1,6 @@
 //! Reasons why a node does not start.
+//!
+//! Knows nothing of how it starts; `start.rs` does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,50 +9,50 @@ use herd_runtime::LoadError;
 use herd_sys::TrafficLogError;
 use herd_upstreams::UpstreamConfigError;
 
-/// A node did not start. Nothing of it is left running.
+/// A node did not start. Nothing of it is left running, and the state directory is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address cannot be had.
-    #[error("{node} cannot listen on {address} for {what}{hint}")]
+    /// An address cannot be bound. The operator has to free it or configure another.
+    #[error("{node} cannot listen on {address} for {purpose}{hint}")]
     Bind {
-        /// Which node.
+        /// Name of the node.
         node: String,
-        /// For whom.
-        what: &'static str,
-        /// Which address.
+        /// Clients, links or admin.
+        purpose: &'static str,
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
-        /// What to do.
+        /// Continuation of the message that says what to do; empty for an unusual error.
         hint: &'static str,
     },
-    /// The guest does not load.
+    /// The configured guest does not load.
     #[error("the guest cannot serve {node}")]
     Guest {
-        /// Which node.
+        /// Name of the node.
         node: String,
-        /// Why.
+        /// The stage that failed, and its reason.
         source: LoadError,
     },
-    /// An upstream is configured wrongly.
+    /// The configuration of an upstream is wrong.
     #[error(transparent)]
     Upstream(#[from] UpstreamConfigError),
-    /// The file for the traffic cannot be written.
+    /// The traffic log cannot be opened.
     #[error(transparent)]
     Traffic(#[from] TrafficLogError),
-    /// The audit log cannot be begun.
+    /// The audit log cannot be opened.
     #[error(transparent)]
     Audit(#[from] herd_audit::OpenError),
     /// The configuration has no node of this name.
-    #[error("there is no node `{0}`")]
+    #[error("unknown node `{0}`")]
     NoNode(String),
-    /// The node panicked while it started.
-    #[error("{0} panicked while it started; the log says why")]
+    /// The node panicked while it started, which is a bug in the host.
+    #[error("{0} panicked while it started; the log has the details")]
     Panicked(String),
 }
 
 impl StartError {
-    pub(super) fn bind(node: &str, what: &'static str, address: SocketAddr, source: io::Error) -> Self {
+    pub(super) fn bind(node: &str, purpose: &'static str, address: SocketAddr, source: io::Error) -> Self {
         let hint = match source.kind() {
             io::ErrorKind::AddrInUse => {
                 "; another program has that port, perhaps another herd: stop it, or choose another address in the configuration"
@@ -59,6 +61,6 @@ impl StartError {
             io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
         };
-        Self::Bind { node: node.into(), what, address, source, hint }
+        Self::Bind { node: node.into(), purpose, address, source, hint }
     }
 }

@@ -1,4 +1,6 @@
 //! The generations that a node starts with.
+//!
+//! Owns the choice between the guest of the configuration and the guests of the last run. Knows nothing of swaps.
 
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use herd_rollout::{RolloutStore, StoredState};
 use herd_runtime::{Engine, GenerationRegistry, LoadError, SwapLimits};
 use herd_sdk::{Records, Settings};
 
-/// What the generations of a node begin with.
+/// Everything that loading the first generations of a node takes.
 pub(super) struct InitialGenerations {
     pub(super) engine: Arc<Engine>,
     pub(super) configured: Arc<[u8]>,
@@ -19,8 +21,13 @@ pub(super) struct InitialGenerations {
 }
 
 impl InitialGenerations {
-    /// The generations that served when the node stopped, and what it remembers of the herd's; or else the guest of its
-    /// configuration, and what the herd has swapped to comes from a peer.
+    /// Loads the generations that served when the node stopped, with its stored state, or else the guest of the
+    /// configuration. Blocks for as long as compiling takes.
+    ///
+    /// # Errors
+    ///
+    /// The guest of the configuration does not load. A stored guest that does not load is logged and passed over: a node
+    /// that serves old logic can be swapped, one that does not start cannot.
     pub(super) fn load(self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
         let Some(mut stored) = self.store.read() else {
             return Ok((self.generations(&self.configured, None)?, None));
@@ -28,22 +35,24 @@ impl InitialGenerations {
         let previous = stored.previous.and_then(|previous| self.guest(previous));
         let loaded = match self.guest(stored.serving) {
             Some(active) => self.generations(&active, previous.as_deref()).map_err(|error| error.to_string()),
-            None => Err("its bytes are gone".to_string()),
+            None => Err("its bytes are missing".to_string()),
         };
         let generations = match loaded {
             Ok(generations) => {
                 if stored.serving != Digest::of(&self.configured) {
-                    tracing::info!(node = %self.settings.node, digest = stored.serving.short(), "serves what it swapped to, and not the guest of its configuration");
+                    tracing::info!(node = %self.settings.node, digest = stored.serving.short(), "serving the guest of its last swap, not the configured one");
                 }
                 generations
             }
             Err(why) => {
                 let digest = stored.serving.short();
-                tracing::error!(node = %self.settings.node, digest, why, "what the node swapped to cannot serve; it begins with the guest of its configuration");
+                tracing::error!(node = %self.settings.node, digest, why, "the guest of its last swap cannot serve; starting with the configured one");
+                // Forgotten, so that the node adopts the swap again once a peer offers the guest.
                 stored.applied = None;
                 self.generations(&self.configured, None)?
             }
         };
+        // A node that rolled back by itself stays so over a restart.
         if let Some((why, swap)) =
             stored.herd_state.rolled_back.get(&self.settings.node).zip(stored.herd_state.swap.as_ref())
         {

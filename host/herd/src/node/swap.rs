@@ -109,7 +109,7 @@ impl NodeSwap {
     ///
     /// # Errors
     ///
-    /// There is no previous generation, or it failed its probation. Nothing changed.
+    /// The node has no previous generation, or that one failed its probation. Nothing changed.
     pub(super) fn roll_back(&self, who: &str, committing: impl FnOnce()) -> Result<GenerationStatus, RollbackError> {
         let before = self.generations.status();
         let active = self.generations.roll_back()?;

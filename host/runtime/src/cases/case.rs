@@ -33,7 +33,7 @@ pub(crate) struct Case {
     /// Equal for cases with equal input, whenever they happened.
     pub(crate) name: String,
     pub(crate) text: String,
-    /// Whether the guest faults on the transcript in the same way.
+    /// True if the guest faults on the transcript in the same way.
     pub(crate) reproduces: bool,
 }
 

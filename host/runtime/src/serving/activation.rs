@@ -65,7 +65,7 @@ impl GenerationRegistry {
     ///
     /// # Errors
     ///
-    /// There is no previous generation, or it failed its probation. Nothing changed.
+    /// The node has no previous generation, or that one failed its probation. Nothing changed.
     pub fn roll_back(&self) -> Result<GenerationStatus, RollbackError> {
         let _switch = self.lock_switch();
         let snapshot = self.snapshot.load_full();
