@@ -172,6 +172,10 @@ impl Peers {
         };
         match &ended {
             Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
+            // Two nodes that stop at once may miss each other's goodbye.
+            Err(error) if self.stopping.is_cancelled() => {
+                tracing::info!(node = %self.identity.node, peer = %link.peer, error, "link down");
+            }
             Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, error, "link down"),
         }
         let peer = self.peer(&link.peer);
