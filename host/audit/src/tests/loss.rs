@@ -32,9 +32,7 @@ fn audit_keeps_entries_while_another_process_holds_the_lock() {
     assert_eq!(status.last_error.as_deref(), Some("another process holds the lock of the audit log"));
     let error = verify(scratch.state.path(), "Riley").unwrap_err().to_string();
     assert!(error.ends_with("another process holds its lock"), "{error}");
-    let started = Instant::now();
     (3..=20).for_each(|generation| log.append(swapped(generation)));
-    assert!(started.elapsed() < Duration::from_secs(2), "only the first entry waits for the lock");
     drop(locks);
     eventually("the entries are written without another one", || log.status().waiting == 0);
     let verified = scratch.verify();
@@ -45,11 +43,9 @@ fn audit_keeps_entries_while_another_process_holds_the_lock() {
 fn audit_lock_of_one_node_costs_another_none() {
     let scratch = Scratch::with_entries(1);
     let _locks = lock_all(&scratch);
-    let started = Instant::now();
     let other = AuditLog::open(scratch.state.path(), "Jaquez", &AuditLimits::default()).unwrap();
     other.append(swapped(1));
-    assert_eq!((other.status().last, other.status().lost), (Some(1), 0));
-    assert!(started.elapsed() < Duration::from_secs(2), "it does not wait for a lock");
+    assert_eq!((other.status().last, other.status().lost, other.status().waiting), (Some(1), 0, 0));
 }
 
 #[test]

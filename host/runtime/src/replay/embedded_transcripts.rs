@@ -1,7 +1,7 @@
 //! Transcripts inside a guest: a custom section with a JSON object of names and texts.
 //!
-//! Whoever does not look for a custom section ignores it. A guest with transcripts is therefore a component like any other,
-//! and one file holds the logic and its tests.
+//! A reader that does not look for a custom section ignores it. A guest with transcripts is therefore a component like any
+//! other, and one file holds the logic and its tests.
 //!
 //! Knows nothing of how transcripts run. Bounds: the length of the section.
 
