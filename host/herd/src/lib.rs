@@ -1,14 +1,12 @@
-//! The `herd` binary: command line, configuration, and the node that wires the parts together.
+//! The `herd` binary: the command line, and what it embeds.
 //!
 //! ```text
-//! cli -> config -> node -> runtime, sessions, peers, replication, upstreams, rollout, audit, admin, load
+//! cli -> node (configuration, wiring) -> runtime, sessions, peers, replication, upstreams, rollout, audit, admin
 //! ```
 //!
 //! The parts are crates that do not know one another; `ARCHITECTURE.md` has the map.
 
 pub mod cli;
-pub mod config;
-pub mod node;
 
 /// The default logic as a component, which serves unless another guest is configured.
 pub static DEFAULT_GUEST: &[u8] = include_bytes!(env!("HERD_DEFAULT_GUEST"));

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use herd::DEFAULT_GUEST;
-use herd::config::{HerdConfig, NodeConfig};
-use herd::node::Node;
 use herd_admin::Token;
+use herd_node::Node;
+use herd_node::config::{HerdConfig, NodeConfig};
 use herd_runtime::Engine;
 use herd_sessions::SyntheticLoad;
 use herd_sys::workers::{self as worker, Workers};

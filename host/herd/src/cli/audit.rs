@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 use herd_audit::{self as audit, KeyUse, Line, ReadError, Verified, sanitize, verify};
+use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::table::Table;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd audit`.
 #[derive(Debug, Args)]

@@ -10,9 +10,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
+use herd_node::config::HerdConfig;
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::config::HerdConfig;
 
 /// Arguments of `herd bench`.
 #[derive(Debug, Args)]

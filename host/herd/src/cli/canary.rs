@@ -9,6 +9,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use herd_admin::{AdminClientError, Promotion, ShareOptions};
 use herd_model::Share;
+use herd_node::config::HerdConfig;
 use serde_json::{Map, Value};
 
 use super::answers::print_herd_swap;
@@ -16,7 +17,6 @@ use super::format::Format;
 use super::json_text::{generation, text};
 use super::nodes::{NodesArgs, ask_each, ask_first};
 use super::table::Table;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd canary`.
 #[derive(Debug, Args)]

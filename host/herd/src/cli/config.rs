@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, Warmth};
 use herd_sdk::native::MemoryRecords;
 use herd_upstreams::Upstreams;
 
 use super::guest_file::read_guest;
 use crate::DEFAULT_GUEST;
-use crate::config::HerdConfig;
 
 /// Checks the configuration as the start of a node would, short of binding addresses, and prints it.
 ///

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use clap::Args;
 use herd_load::feed::{Feed, NodeAddr, parse_speed};
 use herd_load::{feed, track};
+use herd_node::config::HerdConfig;
 
 use super::client_runtime::client_runtime;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd feed`.
 #[derive(Debug, Args)]

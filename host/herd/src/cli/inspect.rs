@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use herd_node::config::HerdConfig;
 use herd_runtime::Engine;
 
 use super::guest_file::read_guest;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd inspect`.
 #[derive(Debug, Args)]

@@ -41,8 +41,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-
-use crate::config::{ConfigError, HerdConfig, Sources, load};
+use herd_node::config::{ConfigError, HerdConfig, Sources, load};
 
 /// Application server herd: nodes that accept location reports of clients, flood them to one another, and answer from any
 /// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced

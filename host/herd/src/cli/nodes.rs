@@ -9,13 +9,13 @@ use anyhow::bail;
 use clap::Args;
 use futures_util::future::join_all;
 use herd_admin::{AdminClient, AdminClientError, Token};
+use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
 use serde_json::Value;
 
 use super::answers::Answers;
 use super::client_runtime::client_runtime;
 use super::format::Format;
-use crate::config::HerdConfig;
 
 /// Arguments of commands for some nodes or all.
 #[derive(Debug, Args)]

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use herd_node::config::HerdConfig;
+
 use super::answers::print_herd_swap;
 use super::nodes::{NodesArgs, ask_each, ask_first};
-use crate::config::HerdConfig;
 
 /// Rolls the whole herd back, or single nodes.
 pub(super) fn rollback(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use herd_node::config::HerdConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client_runtime::client_runtime;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd send`.
 #[derive(Debug, Args)]

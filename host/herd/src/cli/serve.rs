@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::{join_all, try_join_all};
 use herd_admin::Token;
+use herd_node::Node;
+use herd_node::config::HerdConfig;
 use herd_runtime::Engine;
 use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
@@ -19,8 +21,6 @@ use super::guest_file::read_guest;
 use super::signals::Signals;
 use super::watch::Watch;
 use crate::DEFAULT_GUEST;
-use crate::config::HerdConfig;
-use crate::node::Node;
 
 /// Nodes to run in this process.
 pub(super) struct Serving<'a> {

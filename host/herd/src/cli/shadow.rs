@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use herd_admin::ShareOptions;
+use herd_node::config::HerdConfig;
 use serde_json::json;
 
 use super::format::Format;
@@ -13,7 +14,6 @@ use super::json_text::{generation, text};
 use super::nodes::{NodesArgs, ask_each};
 use super::shadow_totals::{COUNTS, ShadowTotals};
 use super::table::Table;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd shadow`.
 #[derive(Debug, Args)]

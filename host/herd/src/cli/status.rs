@@ -8,12 +8,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use herd_audit::sanitize;
+use herd_node::config::HerdConfig;
 use serde_json::Value;
 
 use super::json_text::{generation, short, text};
 use super::nodes::ask_each;
 use super::table::Table;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use herd_admin::{ShareOptions, SwapOptions};
 use herd_model::Share;
+use herd_node::config::HerdConfig;
 use herd_runtime::with_transcripts;
 
 use super::answers::print_herd_swap;
@@ -18,7 +19,6 @@ use super::transcript_file::read_transcripts;
 use super::watch::{RemoteHerd, follow};
 use super::{canary, shadow};
 use crate::DEFAULT_GUEST;
-use crate::config::HerdConfig;
 
 /// Arguments of `herd swap`.
 #[derive(Debug, Args)]

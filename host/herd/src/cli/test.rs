@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, LoadError, Warmth};
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Run, Transcript};
 
 use super::guest_file::read_guest;
 use super::transcript_file::{TranscriptFile, read_transcripts};
-use crate::config::HerdConfig;
 
 /// Arguments of `herd test`.
 #[derive(Debug, Args)]

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use herd_node::config::HerdConfig;
 
 use super::serve::{ReadyWhen, Serving};
-use crate::config::HerdConfig;
 
 /// Arguments of `herd up`.
 #[derive(Debug, Args)]

@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 use herd_admin::operator;
 use herd_audit::sanitize;
 use herd_model::limits::GUEST_BYTES_MAX;
+use herd_node::Node;
 use herd_sys::{Look, WatchedFile};
 use tokio::sync::oneshot;
 
 use self::local_herd::LocalHerd;
 use self::swap_target::SwapTarget;
 use self::swapper::{Swapper, print, print_error};
-use crate::node::Node;
 
 pub(super) use self::remote_herd::RemoteHerd;
 

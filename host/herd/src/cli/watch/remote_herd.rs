@@ -2,13 +2,13 @@
 
 use futures_util::future::join_all;
 use herd_admin::{AdminClient, AdminClientError, Refusal, SwapOptions};
+use herd_node::config::HerdConfig;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::super::client_runtime::client_runtime;
 use super::super::nodes::{admin_client, ask_first_with};
 use super::swap_target::SwapTarget;
-use crate::config::HerdConfig;
 
 /// Client of a running herd that is swapped repeatedly, over connections that are kept.
 pub(in super::super) struct RemoteHerd<'a> {

@@ -18,19 +18,19 @@ use herd_sys::workers::Workers;
 use herd_upstreams::Upstreams;
 use tokio_util::task::TaskTracker;
 
-use super::Node;
-use super::admin_host::AdminAdapter;
-use super::audit_events::{AuditEvents, entry};
-use super::error::StartError;
-use super::ingest_host::IngestAdapter;
-use super::initial_generations::InitialGenerations;
-use super::observer::NodeObserver;
-use super::peers_host::PeersAdapter;
-use super::port::Port;
-use super::rollout_host::RolloutAdapter;
-use super::sessions_host::SessionsAdapter;
-use super::swap::NodeSwap;
+use crate::Node;
+use crate::admin_host::AdminAdapter;
+use crate::audit_events::{AuditEvents, entry};
 use crate::config::HerdConfig;
+use crate::error::StartError;
+use crate::ingest_host::IngestAdapter;
+use crate::initial_generations::InitialGenerations;
+use crate::observer::NodeObserver;
+use crate::peers_host::PeersAdapter;
+use crate::port::Port;
+use crate::rollout_host::RolloutAdapter;
+use crate::sessions_host::SessionsAdapter;
+use crate::swap::NodeSwap;
 
 impl Node {
     /// Starts a node, which accepts clients when this returns. `state` is the directory of the herd on this machine.

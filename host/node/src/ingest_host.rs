@@ -14,10 +14,10 @@ use herd_sys::clock;
 use herd_sys::guest_log::log_note;
 
 /// Decides with the live generations, floods to the peers, publishes to the topics of sessions.
-pub(super) struct IngestAdapter {
-    pub(super) generations: Arc<GenerationRegistry>,
-    pub(super) peers: Arc<Peers>,
-    pub(super) topics: Arc<Topics>,
+pub(crate) struct IngestAdapter {
+    pub(crate) generations: Arc<GenerationRegistry>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) topics: Arc<Topics>,
 }
 
 impl IngestHost for IngestAdapter {

@@ -16,13 +16,13 @@ use herd_sys::TrafficLog;
 use herd_upstreams::Upstreams;
 
 /// The parts of the node that sessions need.
-pub(super) struct SessionsAdapter {
-    pub(super) node: String,
-    pub(super) records: Arc<RecordTable>,
-    pub(super) generations: Arc<GenerationRegistry>,
-    pub(super) peers: Arc<Peers>,
-    pub(super) upstreams: Arc<Upstreams>,
-    pub(super) traffic: Option<TrafficLog>,
+pub(crate) struct SessionsAdapter {
+    pub(crate) node: String,
+    pub(crate) records: Arc<RecordTable>,
+    pub(crate) generations: Arc<GenerationRegistry>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) traffic: Option<TrafficLog>,
 }
 
 impl SessionsHost for SessionsAdapter {

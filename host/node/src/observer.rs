@@ -7,15 +7,15 @@ use herd_replication::Ingest;
 use herd_rollout::Rollout;
 use herd_runtime::{GenerationRegistry, GenerationStatus, Observer, SavedCase};
 
-use super::audit_events::entry;
-use super::ingest_host::IngestAdapter;
+use crate::audit_events::entry;
+use crate::ingest_host::IngestAdapter;
 
 /// Writes audit entries and tells the rollout. What takes long goes to a thread of its own: most calls come from workers.
-pub(super) struct NodeObserver {
-    pub(super) audit: Arc<AuditLog>,
-    pub(super) rollout: Arc<Rollout>,
-    pub(super) ingest: Arc<Ingest<IngestAdapter>>,
-    pub(super) generations: Weak<GenerationRegistry>,
+pub(crate) struct NodeObserver {
+    pub(crate) audit: Arc<AuditLog>,
+    pub(crate) rollout: Arc<Rollout>,
+    pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
+    pub(crate) generations: Weak<GenerationRegistry>,
 }
 
 impl Observer for NodeObserver {

@@ -17,27 +17,30 @@ use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use serde_json::{Value, json};
 
-use super::audit_events::entry;
-use super::sessions_host::SessionsAdapter;
-use super::swap::{Cause, NodeSwap};
+use crate::audit_events::entry;
+use crate::sessions_host::SessionsAdapter;
+use crate::swap::{Cause, NodeSwap};
 
 /// Swaps this node alone or coordinates a swap of the herd, and collects the status of every part.
-pub(super) struct AdminAdapter {
-    pub(super) node: String,
-    pub(super) swap: Arc<NodeSwap>,
-    pub(super) rollout: Arc<Rollout>,
-    pub(super) records: Arc<RecordTable>,
-    pub(super) sessions: Arc<Sessions<SessionsAdapter>>,
-    pub(super) peers: Arc<Peers>,
-    pub(super) upstreams: Arc<Upstreams>,
-    pub(super) traffic: Option<TrafficLog>,
+pub(crate) struct AdminAdapter {
+    pub(crate) node: String,
+    pub(crate) swap: Arc<NodeSwap>,
+    pub(crate) rollout: Arc<Rollout>,
+    pub(crate) records: Arc<RecordTable>,
+    pub(crate) sessions: Arc<Sessions<SessionsAdapter>>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) traffic: Option<TrafficLog>,
     /// Seconds since the Unix epoch.
-    pub(super) started_s: u64,
+    pub(crate) started_s: u64,
 }
 
 impl AdminHost for AdminAdapter {
     fn status(&self) -> Value {
         let generations = &self.swap.generations;
+        // Read before the generations: a report is quarantined after the faults that caused it were counted, so whoever sees it
+        // here sees those too.
+        let records = self.records.status();
         let (instances, engine) = generations.resources();
         json!({
             "node": self.node,
@@ -47,7 +50,7 @@ impl AdminHost for AdminAdapter {
             "stages": generations.stage_counts(),
             "cases_saved": generations.cases_saved(),
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
-            "records": self.records.status(),
+            "records": records,
             "sessions": self.sessions.status(),
             "herd": self.rollout.status(),
             "links": self.peers.status().links,

@@ -52,7 +52,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    pub(super) fn bind(node: &str, purpose: &'static str, address: SocketAddr, source: io::Error) -> Self {
+    pub(crate) fn bind(node: &str, purpose: &'static str, address: SocketAddr, source: io::Error) -> Self {
         let hint = match source.kind() {
             io::ErrorKind::AddrInUse => {
                 "; another program has that port, perhaps another herd: stop it, or choose another address in the configuration"

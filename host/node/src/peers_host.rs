@@ -10,14 +10,14 @@ use herd_replication::{Ingest, Rank, RecordTable, ReportBatch, ReportFrame, Wire
 use herd_rollout::Rollout;
 use herd_sys::TrafficLog;
 
-use super::ingest_host::IngestAdapter;
+use crate::ingest_host::IngestAdapter;
 
 /// Passes reports to ingest and messages to the rollout.
-pub(super) struct PeersAdapter {
-    pub(super) records: Arc<RecordTable>,
-    pub(super) ingest: Arc<Ingest<IngestAdapter>>,
-    pub(super) rollout: Arc<Rollout>,
-    pub(super) traffic: Option<TrafficLog>,
+pub(crate) struct PeersAdapter {
+    pub(crate) records: Arc<RecordTable>,
+    pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
+    pub(crate) rollout: Arc<Rollout>,
+    pub(crate) traffic: Option<TrafficLog>,
 }
 
 impl PeersHost for PeersAdapter {

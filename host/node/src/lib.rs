@@ -6,6 +6,7 @@
 
 mod admin_host;
 mod audit_events;
+pub mod config;
 mod drain;
 mod error;
 mod ingest_host;

@@ -11,13 +11,13 @@ use herd_runtime::{Engine, GenerationRegistry, LoadError, SwapLimits};
 use herd_sdk::{Records, Settings};
 
 /// Everything that loading the first generations of a node takes.
-pub(super) struct InitialGenerations {
-    pub(super) engine: Arc<Engine>,
-    pub(super) configured: Arc<[u8]>,
-    pub(super) settings: Settings,
-    pub(super) limits: SwapLimits,
-    pub(super) records: Arc<RecordTable>,
-    pub(super) store: RolloutStore,
+pub(crate) struct InitialGenerations {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) configured: Arc<[u8]>,
+    pub(crate) settings: Settings,
+    pub(crate) limits: SwapLimits,
+    pub(crate) records: Arc<RecordTable>,
+    pub(crate) store: RolloutStore,
 }
 
 impl InitialGenerations {
@@ -28,7 +28,7 @@ impl InitialGenerations {
     ///
     /// The guest of the configuration does not load. A stored guest that does not load is logged and passed over: a node
     /// that serves old logic can be swapped, one that does not start cannot.
-    pub(super) fn load(self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
+    pub(crate) fn load(self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
         let Some(mut stored) = self.store.read() else {
             return Ok((self.generations(&self.configured, None)?, None));
         };

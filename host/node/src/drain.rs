@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use herd_sys::TrafficLog;
 
-use super::Node;
+use crate::Node;
 
 impl Node {
     /// Drains the node: no new sessions, replies go out, links say goodbye. Takes the grace period and a few seconds at

@@ -17,11 +17,11 @@ use herd_peers::Peers;
 use herd_rollout::{Adopted, HerdSwap, NotAdopted, ParticipantHost, Plan};
 use herd_runtime::{Candidate, GenerationStatus, SwapError};
 
-use super::audit_events::entry;
-use super::swap::{Cause, NodeSwap};
+use crate::audit_events::entry;
+use crate::swap::{Cause, NodeSwap};
 
 /// Prepares and activates guests of swaps of the herd, and sends their messages over the links.
-pub(super) struct RolloutAdapter {
+pub(crate) struct RolloutAdapter {
     swap: Arc<NodeSwap>,
     peers: Arc<Peers>,
     /// Candidate of a swap of the herd, from *rehearsed* until it serves or is dropped.
@@ -29,7 +29,7 @@ pub(super) struct RolloutAdapter {
 }
 
 impl RolloutAdapter {
-    pub(super) fn new(swap: Arc<NodeSwap>, peers: Arc<Peers>) -> Self {
+    pub(crate) fn new(swap: Arc<NodeSwap>, peers: Arc<Peers>) -> Self {
         Self { swap, peers, candidate: Mutex::default() }
     }
 }

@@ -8,20 +8,20 @@ use herd_model::Digest;
 use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, GenerationsStatus, Stage, SwapError};
 
 /// Writes audit entries about the generations of a node.
-pub(super) struct AuditEvents {
-    pub(super) audit: Arc<AuditLog>,
-    pub(super) generations: Arc<GenerationRegistry>,
+pub(crate) struct AuditEvents {
+    pub(crate) audit: Arc<AuditLog>,
+    pub(crate) generations: Arc<GenerationRegistry>,
 }
 
 impl AuditEvents {
     /// Notes the request for a swap to a guest.
-    pub(super) fn candidate_requested(&self, guest: &[u8], digest: Digest, who: &str) {
+    pub(crate) fn candidate_requested(&self, guest: &[u8], digest: Digest, who: &str) {
         let size = format!("{} bytes", guest.len());
         self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest.to_string()).because(&size));
     }
 
     /// Notes that a candidate passed every stage up to *rehearsed*.
-    pub(super) fn candidate_ready(&self, candidate: &Candidate, who: &str) {
+    pub(crate) fn candidate_ready(&self, candidate: &Candidate, who: &str) {
         let status = candidate.status();
         for stage in [audit::Stage::Parsed, audit::Stage::Compiled, audit::Stage::Checked] {
             self.audit.append_soon(entry(who, stage, &status));
@@ -31,7 +31,7 @@ impl AuditEvents {
 
     /// Notes that a candidate is about to serve. Written before activation, so that what the candidate causes stands behind
     /// this entry: it may fail its probation within a millisecond.
-    pub(super) fn activating(
+    pub(crate) fn activating(
         &self,
         before: &GenerationsStatus,
         candidate: &GenerationStatus,
@@ -47,13 +47,13 @@ impl AuditEvents {
     }
 
     /// Notes that the previous generation serves again.
-    pub(super) fn rolled_back(&self, left: &GenerationStatus, active: &GenerationStatus, who: &str) {
+    pub(crate) fn rolled_back(&self, left: &GenerationStatus, active: &GenerationStatus, who: &str) {
         self.audit.append_soon(entry(who, audit::Stage::RolledBack, left));
         self.audit.append(entry(who, audit::Stage::Active, active).because("rolled back to"));
     }
 
     /// Notes the end of a canary and a shadow that ran at the time of `before`.
-    pub(super) fn canary_and_shadow_ended(&self, before: &GenerationsStatus, who: &str, why: &str) {
+    pub(crate) fn canary_and_shadow_ended(&self, before: &GenerationsStatus, who: &str, why: &str) {
         let now = self.generations.status();
         if let Some(canary) = before.canary.as_ref().filter(|_| now.canary.is_none())
             && canary.candidate.id != now.active.id
@@ -75,7 +75,7 @@ impl AuditEvents {
 
     /// Notes that a guest was refused, and returns the answer for the operator. `wanted` is the stage that was asked for, where
     /// the error does not name one.
-    pub(super) fn refused(&self, who: &str, digest: &str, wanted: audit::Stage, error: &SwapError) -> Refusal {
+    pub(crate) fn refused(&self, who: &str, digest: &str, wanted: audit::Stage, error: &SwapError) -> Refusal {
         let (stage, why, refusal) = match error {
             SwapError::Busy | SwapError::Retiring => {
                 (audit::Stage::Candidate, error.to_string(), Refusal::Busy(error.to_string()))
@@ -94,7 +94,7 @@ impl AuditEvents {
 }
 
 /// Begins an entry about a generation.
-pub(super) fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
+pub(crate) fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
     Entry::new(who, stage).digest(&generation.digest).generation(generation.id.0)
 }
 

@@ -14,24 +14,24 @@ use herd_model::{Digest, SwapOptions};
 use herd_replication::Ingest;
 use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, RollbackError, SwapError};
 
-use super::audit_events::AuditEvents;
-use super::ingest_host::IngestAdapter;
+use crate::audit_events::AuditEvents;
+use crate::ingest_host::IngestAdapter;
 
 /// Swaps the logic of one node.
-pub(super) struct NodeSwap {
-    pub(super) node: String,
-    pub(super) generations: Arc<GenerationRegistry>,
-    pub(super) events: AuditEvents,
-    pub(super) ingest: Arc<Ingest<IngestAdapter>>,
+pub(crate) struct NodeSwap {
+    pub(crate) node: String,
+    pub(crate) generations: Arc<GenerationRegistry>,
+    pub(crate) events: AuditEvents,
+    pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
 }
 
 /// On whose request a node swaps, and what that ends.
 #[derive(Clone, Copy)]
-pub(super) struct Cause<'a> {
+pub(crate) struct Cause<'a> {
     /// The operator or the round of a herd-wide swap.
-    pub(super) who: &'a str,
+    pub(crate) who: &'a str,
     /// Why a canary or shadow of another guest ends.
-    pub(super) ends: &'a str,
+    pub(crate) ends: &'a str,
 }
 
 impl NodeSwap {
@@ -41,7 +41,7 @@ impl NodeSwap {
     ///
     /// The guest cannot serve here, or another candidate is there. A canary or a shadow of another guest has ended all the
     /// same; nothing else changed.
-    pub(super) fn prepare(
+    pub(crate) fn prepare(
         &self,
         guest: &[u8],
         options: SwapOptions,
@@ -58,7 +58,7 @@ impl NodeSwap {
     }
 
     /// Makes a candidate ready without an entry about the request.
-    pub(super) fn make_ready(
+    pub(crate) fn make_ready(
         &self,
         guest: &[u8],
         options: SwapOptions,
@@ -79,7 +79,7 @@ impl NodeSwap {
     /// # Errors
     ///
     /// The candidate was a canary and failed as one since it was made ready. Nothing changed.
-    pub(super) fn activate(
+    pub(crate) fn activate(
         &self,
         candidate: Candidate,
         cause: Cause<'_>,
@@ -97,7 +97,7 @@ impl NodeSwap {
     }
 
     /// Completes an activation. False if the generation failed its probation already.
-    pub(super) fn serving(&self, active: &GenerationStatus) -> bool {
+    pub(crate) fn serving(&self, active: &GenerationStatus) -> bool {
         tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "generation serving");
         self.events.audit.flush();
         self.ingest.offer_quarantined();
@@ -110,7 +110,7 @@ impl NodeSwap {
     /// # Errors
     ///
     /// The node has no previous generation, or that one failed its probation. Nothing changed.
-    pub(super) fn roll_back(&self, who: &str, committing: impl FnOnce()) -> Result<GenerationStatus, RollbackError> {
+    pub(crate) fn roll_back(&self, who: &str, committing: impl FnOnce()) -> Result<GenerationStatus, RollbackError> {
         let before = self.generations.status();
         let active = self.generations.roll_back()?;
         committing();
@@ -123,7 +123,7 @@ impl NodeSwap {
     }
 
     /// Notes that a guest was refused, in the words for its operator.
-    pub(super) fn refused(&self, who: &str, digest: Digest, error: &SwapError) -> herd_admin::Refusal {
+    pub(crate) fn refused(&self, who: &str, digest: Digest, error: &SwapError) -> herd_admin::Refusal {
         self.events.refused(who, &digest.to_string(), Stage::Candidate, error)
     }
 }
