@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use herd_model::{Share, SwapOptions};
 use reqwest::{RequestBuilder, StatusCode, header};
 use serde_json::Value;
@@ -220,7 +221,12 @@ impl AdminClient {
         self.send(admin, self.http.delete(format!("http://{admin}/v1/shadow"))).await
     }
 
-    async fn send(&self, admin: SocketAddr, request: RequestBuilder) -> Result<Value, AdminClientError> {
+    /// Boxed: the crate that awaits an async function compiles it, and every command would compile the HTTP client.
+    fn send(&self, admin: SocketAddr, request: RequestBuilder) -> BoxFuture<'_, Result<Value, AdminClientError>> {
+        Box::pin(self.exchange(admin, request))
+    }
+
+    async fn exchange(&self, admin: SocketAddr, request: RequestBuilder) -> Result<Value, AdminClientError> {
         let request = request.header(header::AUTHORIZATION, self.token.header());
         let answer = request.header(operator::HEADER, operator()).send().await.map_err(|error| {
             // Three cases, because only a request that was never sent may be sent to another node.

@@ -19,6 +19,7 @@ mod speed;
 mod timeouts;
 
 use std::io::IsTerminal;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use herd_sys::clock::unix_now;
@@ -66,7 +67,9 @@ pub struct Feed {
 ///
 /// Cancel safe: the replay ends with its connections and tasks. Reports sent until then stay in the herd.
 pub async fn feed(options: Feed) -> Result<FeedReport, FeedError> {
-    replay(options, Timeouts::default()).await
+    // Boxed: the crate that awaits an async function compiles it, and the command line would compile all of the replay.
+    let replayed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(replay(options, Timeouts::default()));
+    replayed.await
 }
 
 async fn replay(options: Feed, timeouts: Timeouts) -> Result<FeedReport, FeedError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use herd_sys::TrafficLog;
 
 use crate::Node;
@@ -11,6 +12,12 @@ impl Node {
     /// Drains the node: no new sessions, replies go out, links say goodbye. Takes the grace period and a few seconds at
     /// most. Cancel safe, but what was not flushed by then may be lost.
     pub async fn drain(&self) {
+        // Boxed for the same reason as the start.
+        let stopped: BoxFuture<'_, ()> = Box::pin(self.stop());
+        stopped.await;
+    }
+
+    async fn stop(&self) {
         // First, so that a balancer or an operator's script sends no more clients here.
         self.admin.set_ready(false);
         let deadline = Instant::now() + self.grace;

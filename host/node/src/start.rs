@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use herd_admin::{Admin, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_peers::{Identity, Peers, PeersHost};
@@ -39,6 +40,20 @@ impl Node {
     ///
     /// See [`StartError`]. Nothing of the node is left running.
     pub async fn start(
+        config: &HerdConfig,
+        name: &str,
+        engine: &Arc<Engine>,
+        guest: &Arc<[u8]>,
+        token: Token,
+        state: &Path,
+        workers: &Workers,
+    ) -> Result<Self, StartError> {
+        // Boxed: the crate that awaits an async function compiles it, and the command line would compile all of a node.
+        let assembled: BoxFuture<'_, _> = Box::pin(Self::assemble(config, name, engine, guest, token, state, workers));
+        assembled.await
+    }
+
+    async fn assemble(
         config: &HerdConfig,
         name: &str,
         engine: &Arc<Engine>,

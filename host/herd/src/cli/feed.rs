@@ -11,7 +11,7 @@ use herd_load::feed::{Feed, NodeAddr, parse_speed};
 use herd_load::{feed, track};
 use herd_node::config::HerdConfig;
 
-use super::client_runtime::client_runtime;
+use super::client_runtime::block_on;
 
 /// Arguments of `herd feed`.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCo
     let points = track::read_track(&args.track)?;
     let progress = std::io::stderr().is_terminal() && !args.json;
     let feed = Feed { points, client: args.client, speed: args.speed, to, nodes, progress };
-    let report = client_runtime()?.block_on(feed::feed(feed))?;
+    let report = block_on(Box::pin(feed::feed(feed)))??;
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 
 use anyhow::bail;
 use clap::Args;
-use futures_util::future::join_all;
+use futures_util::future::{LocalBoxFuture, join_all};
 use herd_admin::{AdminClient, AdminClientError, Token};
 use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
 use serde_json::Value;
 
 use super::answers::Answers;
-use super::client_runtime::client_runtime;
+use super::client_runtime::block_on;
 use super::format::Format;
 
 /// Arguments of commands for some nodes or all.
@@ -54,7 +54,7 @@ pub(super) fn ask_first(
     request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
     let client = admin_client(config)?;
-    client_runtime()?.block_on(ask_first_with(&client, config, request))
+    block_on(Box::pin(ask_first_with(&client, config, request)))?
 }
 
 /// Does the same as [`ask_first`] with a client of the caller. Not cancel safe: the node completes what it has received.
@@ -94,9 +94,10 @@ pub(super) fn ask_each(
         admins.push((name, admin));
     }
     let client = admin_client(config)?;
-    let requests = admins.into_iter().map(async |(name, admin)| {
-        let answer = request(&client, admin).await;
-        (name, answer)
+    let requests = admins.into_iter().map(|(name, admin)| -> LocalBoxFuture<'_, _> {
+        let answer = request(&client, admin);
+        Box::pin(async { (name, answer.await) })
     });
-    Ok(Answers(client_runtime()?.block_on(join_all(requests))))
+    let requests: Vec<_> = requests.collect();
+    Ok(Answers(block_on(Box::pin(join_all(requests)))?))
 }

@@ -12,7 +12,7 @@ use herd_node::config::HerdConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::client_runtime::client_runtime;
+use super::client_runtime::block_on;
 
 /// Arguments of `herd send`.
 #[derive(Debug, Args)]
@@ -66,12 +66,12 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
         anyhow::Ok(())
     };
     let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout")?;
-    client_runtime()?.block_on(async {
+    block_on(Box::pin(async {
         match tokio::time::timeout(timeout, exchange).await {
             Ok(done) => done,
             Err(_) if args.stay => Ok(()),
             Err(_) => bail!("{} did not send all answers within {timeout:?}", args.node),
         }
-    })?;
+    }))??;
     Ok(ExitCode::SUCCESS)
 }
