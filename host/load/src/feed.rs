@@ -66,10 +66,9 @@ pub struct Feed {
 /// See [`FeedError`].
 ///
 /// Cancel safe: the replay ends with its connections and tasks. Reports sent until then stay in the herd.
-pub async fn feed(options: Feed) -> Result<FeedReport, FeedError> {
+pub fn feed(options: Feed) -> Pin<Box<dyn Future<Output = Result<FeedReport, FeedError>> + Send>> {
     // Boxed: the crate that awaits an async function compiles it, and the command line would compile all of the replay.
-    let replayed: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(replay(options, Timeouts::default()));
-    replayed.await
+    Box::pin(replay(options, Timeouts::default()))
 }
 
 async fn replay(options: Feed, timeouts: Timeouts) -> Result<FeedReport, FeedError> {

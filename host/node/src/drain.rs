@@ -11,10 +11,9 @@ use crate::Node;
 impl Node {
     /// Drains the node: no new sessions, replies go out, links say goodbye. Takes the grace period and a few seconds at
     /// most. Cancel safe, but what was not flushed by then may be lost.
-    pub async fn drain(&self) {
+    pub fn drain(&self) -> BoxFuture<'_, ()> {
         // Boxed for the same reason as the start.
-        let stopped: BoxFuture<'_, ()> = Box::pin(self.stop());
-        stopped.await;
+        Box::pin(self.stop())
     }
 
     async fn stop(&self) {

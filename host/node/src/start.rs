@@ -39,18 +39,17 @@ impl Node {
     /// # Errors
     ///
     /// See [`StartError`]. Nothing of the node is left running.
-    pub async fn start(
-        config: &HerdConfig,
-        name: &str,
-        engine: &Arc<Engine>,
-        guest: &Arc<[u8]>,
+    pub fn start<'a>(
+        config: &'a HerdConfig,
+        name: &'a str,
+        engine: &'a Arc<Engine>,
+        guest: &'a Arc<[u8]>,
         token: Token,
-        state: &Path,
-        workers: &Workers,
-    ) -> Result<Self, StartError> {
+        state: &'a Path,
+        workers: &'a Workers,
+    ) -> BoxFuture<'a, Result<Self, StartError>> {
         // Boxed: the crate that awaits an async function compiles it, and the command line would compile all of a node.
-        let assembled: BoxFuture<'_, _> = Box::pin(Self::assemble(config, name, engine, guest, token, state, workers));
-        assembled.await
+        Box::pin(Self::assemble(config, name, engine, guest, token, state, workers))
     }
 
     async fn assemble(

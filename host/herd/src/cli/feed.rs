@@ -44,7 +44,7 @@ pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCo
     let points = track::read_track(&args.track)?;
     let progress = std::io::stderr().is_terminal() && !args.json;
     let feed = Feed { points, client: args.client, speed: args.speed, to, nodes, progress };
-    let report = block_on(Box::pin(feed::feed(feed)))??;
+    let report = block_on(feed::feed(feed))??;
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);
     } else {
