@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use herd_replication::ReportFrame;
 
 /// Version of the link protocol. Nodes of different versions refuse each other's links and say why.
-pub(super) const PROTOCOL_VERSION: u16 = 2;
+pub(super) const PROTOCOL_VERSION: u16 = 3;
 
 /// First frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

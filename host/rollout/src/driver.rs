@@ -92,7 +92,7 @@ impl Driver {
     fn handle(&mut self, event: Event, host: &Arc<dyn ParticipantHost>, now: Instant) {
         match event {
             Event::Received(peer, message) => self.participant.receive(&peer, message, now),
-            Event::Linked(peer) => self.participant.linked(&peer),
+            Event::Linked(peer) => self.participant.linked(&peer, now),
             Event::Unlinked(peer) => self.participant.unlinked(&peer),
             Event::Propose(Request { operation, guest, who, answer }) => {
                 // Also until the last answer is out, which may still wait for the disk.

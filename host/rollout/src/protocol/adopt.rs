@@ -61,7 +61,7 @@ impl Participant {
             return;
         };
         if self.adoption.is_none() && self.applied.as_ref() == Some(swap) {
-            self.start_adopting(HerdSwap { digest, previous: None, ..swap.clone() }, now);
+            self.start_adopting(HerdSwap { digest, previous: None, attempt: 0, ..swap.clone() }, now);
         }
     }
 
@@ -77,13 +77,23 @@ impl Participant {
             return;
         }
         let swap = swap.clone();
-        let is_ready = match &self.engagement {
-            // The host is preparing this very guest. Loading it a second time would take longer and need a second place;
-            // `prepared` continues the adoption.
-            Some(Engagement { candidate: CandidateState::Preparing(plan), .. }) if plan.digest == swap.digest => return,
-            Some(Engagement { candidate: CandidateState::Ready(plan), .. }) => plan.digest == swap.digest,
-            _ => false,
-        };
+        if let Some((preparing, plan)) = &self.preparation
+            && (preparing.id() == swap.attempt || plan.digest == swap.digest && !self.is_loaded(swap.digest))
+        {
+            // The host is preparing this very guest. Loading it a second time would take longer and need a second place, and
+            // its rehearsal has yet to say whether it can serve here; `prepared` continues the adoption.
+            return;
+        }
+        if let Some((_, why)) = self.refusals.iter().find(|(id, _)| *id == swap.attempt) {
+            // The coordinator did not hear of that in time, and the others have what this node lacks: a reason is in the
+            // decisions of its own clients.
+            let (refused, serving) = (NotAdopted::Refused(why.clone()), self.serving);
+            return self.adopted(&swap, Err(refused), serving, now);
+        }
+        let is_ready = matches!(
+            &self.engagement,
+            Some(Engagement { candidate: CandidateState::Ready(plan), .. }) if plan.digest == swap.digest
+        );
         let guest = self.guests.find(swap.digest);
         // A prepared candidate and the previous generation are loaded already, so neither needs bytes.
         if !is_ready && guest.is_none() && self.previous != Some(swap.digest) {
@@ -98,6 +108,11 @@ impl Participant {
             adoption.started = true;
         }
         self.push(Action::Adopt { swap, guest });
+    }
+
+    /// True if a generation of this node runs the guest, so that it can serve at once.
+    fn is_loaded(&self, digest: Digest) -> bool {
+        self.serving == digest || self.previous == Some(digest)
     }
 
     /// Handles the result of an adoption. `live` is the guest of the active generation now.
@@ -129,9 +144,7 @@ impl Participant {
             self.applied = self.applied.take().max(Some(swap.clone()));
         }
         // The attempt has served its purpose: its candidate is active now, or was refused for good.
-        if let Some(engaged) = self.engagement.take_if(|engaged| engaged.candidate.digest() == Some(swap.digest)) {
-            self.discard_pending |= matches!(engaged.candidate, CandidateState::Preparing(_));
-        }
+        self.engagement.take_if(|engaged| engaged.candidate.digest() == Some(swap.digest));
         let (node, number) = (self.node.clone(), swap.number);
         // Only the coordinator reads this, for its answer to the operator. If it is lost, the node is reported as pending.
         self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, result: result.clone() });

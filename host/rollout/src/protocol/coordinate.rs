@@ -6,6 +6,9 @@
 //!    '-- a node takes part in another attempt: backs off, and enlists again
 //! ```
 //!
+//! A rollback goes before a swap that has not committed: participants leave the swap, and its coordinator ends it. Whoever
+//! rolls back sees harm done now, and the swap may be that of a coordinator that died.
+//!
 //! Unlike textbook two-phase commit, the coordinator does not wait for absent nodes, and participants never ask it for the
 //! decision. The decision is the herd state, which every node spreads; so the coordinator may die at any moment without
 //! blocking anyone. Of two proposals at once one commits; the other one is aborted, and is retried only if the first did not
@@ -22,26 +25,29 @@ use herd_model::Digest;
 
 use super::action::Action;
 use super::herd_state::{HerdState, HerdSwap, NUMBERS_AHEAD_MAX};
-use super::message::{Adopted, Attempt, Broadcast, Vote};
+use super::message::{Adopted, Attempt, Broadcast, Goal, Vote};
 use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
 use super::participant::Participant;
+use super::prepare::preempted_by;
 use super::proposal::{Operation, Phase, Proposal};
 
 impl Participant {
     /// Starts a proposal of an operator at this node.
     pub(crate) fn propose(&mut self, operation: Operation, who: &str, now: Instant) {
+        let goal = match &operation {
+            Operation::Swap(plan) => Goal::Swap(plan.digest),
+            // A rollback is committed without votes on a candidate, so whether it is possible must be known before.
+            Operation::RollBack => match &self.herd_state.swap {
+                None => return self.answer(Err(NotSwapped::NoPrevious)),
+                Some(HerdSwap { previous: None, .. }) => return self.answer(Err(NotSwapped::RolledBackItself)),
+                Some(HerdSwap { previous: Some(previous), .. }) => Goal::RollBack(*previous),
+            },
+        };
+        let attempt = self.new_attempt(who, goal);
+        self.cancel_swap_for(&attempt);
         if self.proposal.is_some() {
             return self.answer(Err(NotSwapped::Busy));
         }
-        // A rollback is committed without votes on a candidate, so whether it is possible must be known before.
-        if let Operation::RollBack = operation {
-            match &self.herd_state.swap {
-                None => return self.answer(Err(NotSwapped::NoPrevious)),
-                Some(HerdSwap { previous: None, .. }) => return self.answer(Err(NotSwapped::RolledBackItself)),
-                Some(_) => {}
-            }
-        }
-        let attempt = self.new_attempt(who);
         self.proposal = Some(Proposal {
             operation,
             attempt: attempt.clone(),
@@ -67,6 +73,16 @@ impl Participant {
         }
     }
 
+    /// Ends a swap that this node coordinates and that has not committed, if this attempt goes before it.
+    pub(crate) fn cancel_swap_for(&mut self, attempt: &Attempt) {
+        let is_open = |proposal: &&Proposal| !matches!(proposal.phase, Phase::Committed { .. });
+        let preempted = self.proposal.as_ref().filter(is_open).map(|proposal| proposal.attempt.clone());
+        if let Some(preempted) = preempted.filter(|preempted| attempt.preempts(preempted)) {
+            self.abort_attempt(preempted, &preempted_by(attempt));
+            self.end_proposal(Err(NotSwapped::Preempted(attempt.to_string())));
+        }
+    }
+
     fn enlist_all(&mut self, attempt: Attempt, now: Instant) {
         self.broadcast(Broadcast::Enlist(attempt.clone()));
         let node = self.node.clone();
@@ -81,6 +97,12 @@ impl Participant {
         if matches!(vote, Vote::Enlisted(number) if number > implausible) {
             return;
         }
+        if attempt.coordinator == self.node && attempt.run != self.run {
+            // Of a run before the restart of this node, which remembers nothing of it. What it committed is in the herd
+            // state, so what the participant still waits for did not commit.
+            self.broadcast(Broadcast::Abort(attempt.clone(), "the coordinator was restarted".into()));
+            return;
+        }
         let proposal = self.proposal.as_mut().filter(|proposal| proposal.attempt == *attempt && is_configured);
         let Some(proposal) = proposal else { return };
         // It was silent and is back, in time for its vote to count.
@@ -92,8 +114,11 @@ impl Participant {
         self.continue_proposal(now);
     }
 
-    /// Measures the silence of participants from now on.
+    /// Measures the silence of participants, and of the coordinator, from now on.
     pub(crate) fn reset_silence(&mut self, now: Instant) {
+        if let Some(engaged) = &mut self.engagement {
+            engaged.heard_at = now;
+        }
         if let Some(proposal) = &mut self.proposal {
             proposal.votes.values_mut().for_each(|(_, heard_at)| *heard_at = now);
         }
@@ -161,9 +186,11 @@ impl Participant {
 
     /// Starts another attempt at the proposal.
     fn retry(&mut self, now: Instant) {
-        let Some(who) = self.proposal.as_ref().map(|proposal| proposal.attempt.who.clone()) else { return };
-        // With a new nonce: votes and aborts of the last attempt may still be on their way.
-        let attempt = self.new_attempt(&who);
+        let Some(Attempt { who, goal, .. }) = self.proposal.as_ref().map(|proposal| proposal.attempt.clone()) else {
+            return;
+        };
+        // With a new number: votes and aborts of the last attempt may still be on their way.
+        let attempt = self.new_attempt(&who, goal);
         if let Some(proposal) = &mut self.proposal {
             proposal.attempt = attempt.clone();
             proposal.votes.clear();
@@ -189,7 +216,7 @@ impl Participant {
             // out other proposals all the same, and has brought the highest number.
             Operation::RollBack => {
                 let Some(last) = self.herd_state.swap.clone() else { return };
-                let Some(digest) = last.previous else { return };
+                let Goal::RollBack(digest) = attempt.goal else { return };
                 self.commit(digest, Some(last.digest), now);
             }
         }
@@ -249,7 +276,12 @@ impl Participant {
         let Some(proposal) = &mut self.proposal else { return };
         // Above every number that a participant knows, so that this swap wins on all of them.
         let number = proposal.number_highest.max(self.herd_state.number()).saturating_add(1);
-        let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string() };
+        let attempt = match proposal.attempt.goal {
+            Goal::Swap(_) => proposal.attempt.id(),
+            // No node has voted on its guest.
+            Goal::RollBack(_) => 0,
+        };
+        let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string(), attempt };
         // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
         proposal.phase = Phase::Committed { swap: swap.clone(), until: now + ADOPT_MAX, results: BTreeMap::new() };
         let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack));
@@ -295,8 +327,9 @@ impl Participant {
         self.push(Action::Answer(answer));
     }
 
-    fn new_attempt(&mut self, who: &str) -> Attempt {
-        Attempt { coordinator: self.node.clone(), nonce: (self.random)(), who: who.into() }
+    fn new_attempt(&mut self, who: &str, goal: Goal) -> Attempt {
+        self.attempts += 1;
+        Attempt { coordinator: self.node.clone(), run: self.run, number: self.attempts, who: who.into(), goal }
     }
 }
 

@@ -26,6 +26,9 @@ pub struct HerdSwap {
     pub previous: Option<Digest>,
     /// Operator and coordinator of the swap.
     pub who: String,
+    /// Identifier of the attempt that committed it; 0 if no node voted on its guest, as for a rollback.
+    #[serde(default)]
+    pub attempt: u64,
 }
 
 /// State of the herd as one node knows it.
@@ -75,7 +78,7 @@ impl HerdState {
         let digest = swap.previous.filter(|_| self.rolled_back.len() * 2 >= nodes && !self.rolled_back.is_empty())?;
         // A function of the state alone: every node computes the same swap, so no coordinator is needed. Without a previous
         // guest it is final, or the herd would alternate between two guests that both fail.
-        Some(HerdSwap { number: swap.number.checked_add(1)?, digest, previous: None, who: THE_HERD.into() })
+        Some(HerdSwap { number: swap.number.checked_add(1)?, digest, previous: None, who: THE_HERD.into(), attempt: 0 })
     }
 }
 
@@ -90,7 +93,7 @@ mod tests {
 
     fn swap(number: u64, guest: &str, previous: Option<&str>) -> HerdSwap {
         let digest = |guest: &str| Digest::of(guest.as_bytes());
-        HerdSwap { number, digest: digest(guest), previous: previous.map(digest), who: "mira".into() }
+        HerdSwap { number, digest: digest(guest), previous: previous.map(digest), who: "mira".into(), attempt: 0 }
     }
 
     fn herd_state(swap: HerdSwap, rolled_back: &[&str]) -> HerdState {

@@ -52,10 +52,23 @@ pub(crate) enum Broadcast {
 pub(crate) struct Attempt {
     /// Node that coordinates it.
     pub(crate) coordinator: String,
-    /// Random, so that a late message of an earlier attempt cannot count for this one.
-    pub(crate) nonce: u64,
-    /// Operator who proposed the swap.
+    /// Random number of the coordinator's run, another one after each restart.
+    pub(crate) run: u32,
+    /// Count of the coordinator's attempts in this run. A late message of an earlier attempt cannot count for this one.
+    pub(crate) number: u32,
+    /// Operator who proposed it.
     pub(crate) who: String,
+    /// Guest that the herd would serve.
+    pub(crate) goal: Goal,
+}
+
+/// Guest that an attempt is for. Fixed when the operator proposes, so that later changes cannot alter what is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Goal {
+    /// Swap to this guest.
+    Swap(Digest),
+    /// Rollback to this guest, which served before the last swap. Goes before swaps that have not committed.
+    RollBack(Digest),
 }
 
 /// Guest of a swap, and the conditions on it.
@@ -159,6 +172,32 @@ impl Vote {
     }
 }
 
+impl Attempt {
+    /// Identifier of the attempt in the swap that it commits. Never 0, because attempts are counted from 1.
+    pub(crate) fn id(&self) -> u64 {
+        u64::from(self.run) << 32 | u64::from(self.number)
+    }
+
+    /// True if the coordinator of both began this attempt after the other one. It coordinates one at a time, so the other one
+    /// is over then.
+    pub(crate) fn follows(&self, other: &Self) -> bool {
+        self.coordinator == other.coordinator && (self.run != other.run || self.number > other.number)
+    }
+
+    /// True if this attempt goes before another one that has not committed: a rollback must not wait for a swap.
+    pub(crate) fn preempts(&self, other: &Self) -> bool {
+        matches!((self.goal, other.goal), (Goal::RollBack(_), Goal::Swap(_)))
+    }
+
+    /// Describes for an operator what the attempt is for and who asked for it.
+    pub(crate) fn describe(&self) -> String {
+        match self.goal {
+            Goal::Swap(digest) => format!("to {}, by {self}", digest.short()),
+            Goal::RollBack(digest) => format!("back to {}, by {self}", digest.short()),
+        }
+    }
+}
+
 impl std::fmt::Display for Attempt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}, asked at {}", self.who, self.coordinator)
@@ -181,7 +220,8 @@ mod tests {
 
     #[test]
     fn message_decodes_to_what_was_encoded() {
-        let attempt = Attempt { coordinator: "Riley".into(), nonce: u64::MAX, who: "mira".into() };
+        let goal = Goal::RollBack(Digest::of(b"x"));
+        let attempt = Attempt { coordinator: "Riley".into(), run: u32::MAX, number: 1, who: "mira".into(), goal };
         let chunk = Chunk { digest: Digest::of(b"x"), offset: 1, total: 9, bytes: vec![0, 255] };
         for message in [
             Message::HerdState(HerdState::default()),
@@ -195,8 +235,11 @@ mod tests {
     /// Nodes of two versions share a herd during an upgrade, so the order of variants and fields is frozen.
     #[test]
     fn message_encoding_is_stable() {
-        let attempt = Attempt { coordinator: "R".into(), nonce: 3, who: "m".into() };
-        let attempt_bytes = [1, b'R', 3, 1, b'm'];
+        let digest = Digest::of(b"x");
+        let attempt =
+            Attempt { coordinator: "R".into(), run: 3, number: 4, who: "m".into(), goal: Goal::RollBack(digest) };
+        let mut attempt_bytes = vec![1, b'R', 3, 4, 1, b'm', 1];
+        attempt_bytes.extend(postcard::to_stdvec(&digest).unwrap());
         let encoded = |broadcast: Broadcast| Message::Broadcast(7, broadcast).encode().to_vec();
         let bytes = |variant: u8, rest: &[u8]| [&[1, 7, variant], &attempt_bytes[..], rest].concat();
         assert_eq!(Message::HerdState(HerdState::default()).encode(), [0, 0, 0][..]);
@@ -213,7 +256,6 @@ mod tests {
         let adopted = Ok(Adopted { generation: 2, name: "g".into() });
         let result = Broadcast::AdoptionResult { node: "J".into(), number: 1, result: adopted };
         assert_eq!(encoded(result), [1, 7, 4, 1, b'J', 1, 0, 2, 1, b'g']);
-        let digest = Digest::of(b"x");
         let variants = [
             Message::GetChunk(digest, 0),
             Message::Chunk(Chunk { digest, offset: 0, total: 0, bytes: vec![] }),

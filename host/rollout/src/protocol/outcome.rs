@@ -57,6 +57,9 @@ pub enum NotSwapped {
         /// Operator and coordinator of that swap.
         who: String,
     },
+    /// A rollback of the herd was proposed before this swap committed, by the operator and at the node named here.
+    #[error("a rollback of the herd goes first ({0}); repeat the command if you still want this")]
+    Preempted(String),
     /// The guest cannot serve on some nodes. Holds the reason of each.
     #[error("{}", refusal_lines(.0))]
     Refused(BTreeMap<String, String>),

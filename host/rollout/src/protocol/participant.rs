@@ -24,7 +24,7 @@ use super::download::Download;
 use super::engagement::Engagement;
 use super::guest_store::GuestStore;
 use super::herd_state::{HerdState, HerdSwap};
-use super::message::{Attempt, Broadcast, Message};
+use super::message::{Attempt, Broadcast, Message, Plan};
 use super::proposal::Proposal;
 use super::seen::SeenSet;
 
@@ -42,12 +42,18 @@ pub(crate) struct Participant {
     pub(crate) previous: Option<Digest>,
     /// Proposal that this node coordinates.
     pub(crate) proposal: Option<Proposal>,
+    /// Random number of this run, in the attempts that this node coordinates.
+    pub(crate) run: u32,
+    /// Attempts that this node has coordinated in this run.
+    pub(crate) attempts: u32,
     pub(crate) random: Box<dyn FnMut() -> u64 + Send>,
     /// Peers with a link.
     pub(crate) neighbours: BTreeSet<String>,
     pub(crate) engagement: Option<Engagement>,
-    /// True while the host still prepares the candidate of an aborted attempt, which is dropped when it is done.
-    pub(crate) discard_pending: bool,
+    /// Preparation that the host is busy with, also after its attempt was aborted: it cannot be interrupted.
+    pub(crate) preparation: Option<(Attempt, Plan)>,
+    /// Candidates that this node refused, by the identifier of the attempt, oldest first, with the reasons.
+    pub(crate) refusals: VecDeque<(u64, String)>,
     pub(crate) adoption: Option<Adoption>,
     pub(crate) download: Option<Download>,
     /// Requests of neighbours for the guest that this node is downloading: digest and offset.
@@ -72,7 +78,7 @@ impl Participant {
         nodes: BTreeSet<String>,
         serving: Digest,
         guests: Box<dyn GuestStore>,
-        random: Box<dyn FnMut() -> u64 + Send>,
+        mut random: Box<dyn FnMut() -> u64 + Send>,
         candidate_max: Duration,
         now: Instant,
     ) -> Self {
@@ -84,10 +90,14 @@ impl Participant {
             serving,
             previous: None,
             proposal: None,
+            // The upper half; as good as any other.
+            run: (random() >> 32) as u32,
+            attempts: 0,
             random,
             neighbours: BTreeSet::new(),
             engagement: None,
-            discard_pending: false,
+            preparation: None,
+            refusals: VecDeque::new(),
             adoption: None,
             download: None,
             chunk_requests: BTreeMap::new(),
@@ -118,7 +128,13 @@ impl Participant {
 
     /// Description of the attempt that this node takes part in.
     pub(crate) fn engaged_in(&self) -> Option<String> {
-        self.engagement.as_ref().map(|engagement| engagement.attempt.to_string())
+        self.engagement.as_ref().map(|engagement| engagement.attempt.describe())
+    }
+
+    /// True if the attempt that this node takes part in has committed, and this node has not adopted that yet.
+    pub(crate) fn is_engagement_committed(&self) -> bool {
+        let committed = self.adoption.as_ref().map(|adoption| adoption.swap.digest);
+        committed.is_some() && committed == self.engagement.as_ref().and_then(|engaged| engaged.candidate.digest())
     }
 
     /// True if this node takes part in an attempt.

@@ -11,30 +11,48 @@ use herd_model::Digest;
 
 use super::action::Action;
 use super::engagement::{CandidateState, Engagement};
-use super::message::{Attempt, Broadcast, Plan, Vote, truncate};
+use super::message::{Attempt, Broadcast, Goal, Plan, Vote, truncate};
 use super::participant::Participant;
 
 impl Participant {
     /// Enlists in an attempt, or repeats the vote: the first one may have been lost.
     pub(crate) fn enlist(&mut self, attempt: Attempt, from: &str, now: Instant) {
+        self.preempt(&attempt);
         match &mut self.engagement {
             Some(engaged) if engaged.attempt == attempt => engaged.heard_at = now,
             // One attempt at a time: of two coordinators, at most one gets every vote.
             Some(engaged) => {
-                let other = engaged.attempt.to_string();
-                return self.vote(attempt, Vote::Busy(other), now);
-            }
-            // A preparation cannot be cancelled, and the host has room for one candidate.
-            None if self.discard_pending => {
-                let other = "an aborted swap, whose candidate is still being prepared".into();
+                let other = engaged.attempt.describe();
                 return self.vote(attempt, Vote::Busy(other), now);
             }
             None => {
-                let candidate = CandidateState::Enlisted;
+                let candidate = match &self.preparation {
+                    // This node had given the attempt up while the coordinator was silent, and the host is still at work.
+                    Some((preparing, plan)) if *preparing == attempt => CandidateState::Preparing(plan.clone()),
+                    // A preparation cannot be cancelled, and the host has room for one candidate. A rollback needs no room.
+                    Some(_) if matches!(attempt.goal, Goal::Swap(_)) => {
+                        let other = "an aborted swap, whose candidate is still being prepared".into();
+                        return self.vote(attempt, Vote::Busy(other), now);
+                    }
+                    _ => CandidateState::Enlisted,
+                };
                 self.engagement = Some(Engagement { attempt, heard_at: now, from: from.into(), candidate });
             }
         }
         self.repeat_vote(now);
+    }
+
+    /// Ends what must not stand in the way of an attempt: an earlier one of the same coordinator, whose end this node has
+    /// missed, and swaps that a rollback goes before.
+    fn preempt(&mut self, attempt: &Attempt) {
+        let Some(engaged) = &self.engagement else { return };
+        if attempt.follows(&engaged.attempt) {
+            return self.abort_engagement(ATTEMPT_OVER);
+        }
+        if attempt.preempts(&engaged.attempt) {
+            self.cancel_swap_for(attempt);
+            self.abort_engagement(&preempted_by(attempt));
+        }
     }
 
     /// Starts to make the candidate of an attempt ready.
@@ -63,6 +81,7 @@ impl Participant {
                 // In memory until the end of the attempt, because neighbours download it from here.
                 self.guests.cache(plan.digest, Arc::clone(&guest));
                 self.set_candidate(CandidateState::Preparing(plan.clone()));
+                self.preparation = Some((attempt.clone(), plan.clone()));
                 self.push(Action::Prepare { attempt, plan, guest });
             }
             // The node that forwarded the plan has the guest or is downloading it, so it is asked first.
@@ -71,33 +90,49 @@ impl Participant {
     }
 
     /// Handles the result of a preparation.
-    pub(crate) fn prepared(&mut self, attempt: &Attempt, digest: Digest, prepared: Result<(), String>, now: Instant) {
-        self.discard_pending = false;
-        let plan = match &self.engagement {
-            Some(Engagement { attempt: engaged, candidate: CandidateState::Preparing(plan), .. })
-                if engaged == attempt =>
-            {
-                plan.clone()
+    pub(crate) fn prepared(
+        &mut self,
+        attempt: &Attempt,
+        digest: Digest,
+        mut prepared: Result<(), String>,
+        now: Instant,
+    ) {
+        let plan = self.preparation.take().map(|(_, plan)| plan);
+        self.refusals.retain(|(id, _)| *id != attempt.id());
+        if let Err(why) = &mut prepared {
+            truncate(why);
+            // Also without an engagement: the coordinator may commit without this node, which must not serve then what it has
+            // found bad itself.
+            self.refusals.push_back((attempt.id(), why.clone()));
+            if self.refusals.len() > REFUSALS_MAX {
+                self.refusals.pop_front();
             }
-            // The attempt ended while the host was at work. The candidate would occupy the only place.
-            _ => {
-                if prepared.is_ok() {
-                    let why = "the swap was aborted".into();
-                    self.push(Action::Abort { digest, who: attempt.to_string(), why });
-                }
-                return;
-            }
-        };
-        self.set_candidate(match prepared {
-            Ok(()) => CandidateState::Ready(plan),
-            Err(mut why) => {
-                truncate(&mut why);
-                CandidateState::Refused(plan, why)
-            }
+        }
+        let is_preparing = self.engagement.as_ref().is_some_and(|engaged| {
+            engaged.attempt == *attempt && matches!(engaged.candidate, CandidateState::Preparing(_))
         });
-        self.repeat_vote(now);
+        // The attempt ended for this node while the host was at work, and the herd may have committed it all the same.
+        let is_needed = self.engagement.is_none() && self.adoption_needs(digest);
+        match (prepared, plan) {
+            (Ok(()), Some(plan)) if is_preparing => self.set_candidate(CandidateState::Ready(plan)),
+            (Err(why), Some(plan)) if is_preparing => self.set_candidate(CandidateState::Refused(plan, why)),
+            (Ok(()), Some(plan)) if is_needed => {
+                let (candidate, from) = (CandidateState::Ready(plan), self.state_source.clone());
+                self.engagement = Some(Engagement { attempt: attempt.clone(), heard_at: now, from, candidate });
+            }
+            (Ok(()), _) => {
+                // It would occupy the only place.
+                let why = "the swap was aborted".into();
+                self.push(Action::Abort { digest, who: attempt.to_string(), why });
+            }
+            (Err(_), _) => {}
+        }
+        if is_preparing {
+            self.repeat_vote(now);
+        }
         // The herd may have committed without this node's vote, if it was cut off. The adoption waited for this candidate.
         self.adopt_if_newer(now);
+        self.continue_adopting(now);
     }
 
     /// Ends the engagement without a swap.
@@ -108,14 +143,17 @@ impl Participant {
                 let (who, why) = (engaged.attempt.to_string(), why.into());
                 self.push(Action::Abort { digest: plan.digest, who, why });
             }
-            CandidateState::Preparing(_) => self.discard_pending = true,
-            CandidateState::Enlisted | CandidateState::Downloading(_) | CandidateState::Refused(..) => {}
+            // The host is at work; `prepared` drops the candidate.
+            CandidateState::Preparing(_)
+            | CandidateState::Enlisted
+            | CandidateState::Downloading(_)
+            | CandidateState::Refused(..) => {}
         }
         self.release_unused();
     }
 
     /// Votes as the state of the candidate says.
-    fn repeat_vote(&mut self, now: Instant) {
+    pub(crate) fn repeat_vote(&mut self, now: Instant) {
         let Some(engaged) = &self.engagement else { return };
         let vote = match &engaged.candidate {
             CandidateState::Enlisted | CandidateState::Downloading(_) | CandidateState::Preparing(_) => {
@@ -143,3 +181,14 @@ impl Participant {
         }
     }
 }
+
+/// Reason for the end of a candidate when a rollback goes first.
+pub(crate) fn preempted_by(attempt: &Attempt) -> String {
+    format!("a rollback of the herd goes first ({attempt})")
+}
+
+/// Reason for the end of a candidate whose coordinator has begun anew.
+const ATTEMPT_OVER: &str = "its coordinator began another attempt";
+/// Attempts whose refusal by this node is remembered. A node takes part in one at a time, so one whose commit can still arrive is
+/// among the last few.
+const REFUSALS_MAX: usize = 8;

@@ -13,10 +13,13 @@ use super::participant::Participant;
 
 impl Participant {
     /// Handles a link that came up.
-    pub(crate) fn linked(&mut self, peer: &str) {
+    pub(crate) fn linked(&mut self, peer: &str, now: Instant) {
         self.neighbours.insert(peer.into());
         // A node that was down or cut off catches up here, without any other node having to remember it.
         self.send(peer, Message::HerdState(self.herd_state.clone()));
+        // The peer may be the coordinator, or lead to it, and may have been restarted: it answers a vote on what it does not
+        // remember with an abort, so that nobody has to wait until its silence is noticed.
+        self.repeat_vote(now);
     }
 
     /// Handles a link that went down.
@@ -77,8 +80,8 @@ impl Participant {
             Broadcast::Enlist(attempt) => self.enlist(attempt, from, now),
             Broadcast::Prepare(attempt, plan) => self.prepare_candidate(attempt, plan, from, now),
             Broadcast::Abort(attempt, why) => {
-                // Late, or of an attempt that another one has followed.
-                if self.is_engaged_in(&attempt) {
+                // Otherwise late, or of an attempt that another one has followed, or the abort has crossed the commit.
+                if self.is_engaged_in(&attempt) && !self.is_engagement_committed() {
                     self.abort_engagement(&why);
                 }
             }
@@ -105,7 +108,9 @@ impl Participant {
             }
         }
         // An abort can be lost with its coordinator or with a link, so a candidate must not depend on one to go away.
-        if self.engagement.as_ref().is_some_and(|engaged| now.duration_since(engaged.heard_at) >= self.candidate_max) {
+        let silence = self.engagement.as_ref().map(|engaged| now.duration_since(engaged.heard_at));
+        // Unless it has committed: the candidate is about to serve then, and its coordinator has nothing more to say.
+        if silence.is_some_and(|silence| silence >= self.candidate_max) && !self.is_engagement_committed() {
             self.abort_engagement(&format!("the coordinator was silent for {} s", self.candidate_max.as_secs()));
         }
         let next = self.download.as_mut().map_or(Next::Wait, |download| download.tick(&self.neighbours, now));

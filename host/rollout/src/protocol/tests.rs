@@ -96,7 +96,7 @@ fn coordinator_death_before_the_commit_changes_nothing_and_its_candidates_expire
     let now = net.now;
     net.node("D").prepare(now);
     net.pass(CANDIDATE_MAX + Duration::from_secs(1));
-    assert!(net.node("B").aborted[0].contains("the coordinator was silent for 30 s"));
+    assert!(net.node("B").aborted[0].contains("the coordinator was silent for 5 s"));
     net.assert_at_rest();
     net.restart("A");
     net.pass(Duration::from_secs(1));
@@ -105,6 +105,108 @@ fn coordinator_death_before_the_commit_changes_nothing_and_its_candidates_expire
     net.propose("B", "new");
     net.settle();
     assert_eq!(net.serving(), [guest("new"); 5], "the next swap finds no obstacle");
+}
+
+/// Goal: a herd that must go back does not wait for a coordinator that died. Method: node D holds up its preparation, so that
+/// the swap is under way when its coordinator dies.
+#[test]
+fn rollback_after_the_death_of_a_coordinator_is_not_held_up() {
+    let mut net = Net::new();
+    net.swap("B", "new");
+    net.node("D").slow = true;
+    net.propose("A", "newest");
+    net.settle();
+    net.kill("A");
+    net.roll_back("B");
+    net.pass(Duration::from_secs(2));
+    let outcome = net.answer("B").unwrap();
+    assert_eq!((outcome.swap.number, outcome.swap.digest), (2, guest("old")));
+    assert_eq!(net.serving()[1..], [guest("old"); 4]);
+    assert!(net.node("C").aborted[0].contains("a rollback of the herd goes first (mira, asked at B)"));
+    let now = net.now;
+    net.node("D").prepare(now);
+    net.restart("A");
+    net.pass(Duration::from_secs(1));
+    assert_eq!(net.serving(), [guest("old"); 5]);
+    net.assert_at_rest();
+}
+
+#[test]
+fn rollback_preempts_a_swap_whose_coordinator_lives() {
+    for at_the_same_node in [false, true] {
+        let mut net = Net::new();
+        net.swap("B", "new");
+        net.node("D").slow = true;
+        net.propose("A", "newest");
+        net.settle();
+        let by = if at_the_same_node { "A" } else { "C" };
+        net.roll_back(by);
+        net.settle();
+        let preempted = NotSwapped::Preempted(format!("mira, asked at {by}"));
+        assert_eq!(net.node("A").answers.remove(0).unwrap_err(), preempted);
+        assert_eq!(net.answer(by).unwrap().swap.digest, guest("old"));
+        assert_eq!(net.serving(), [guest("old"); 5]);
+        let now = net.now;
+        net.node("D").prepare(now);
+        net.settle();
+        net.assert_at_rest();
+    }
+}
+
+/// Goal: participants do not wait out the silence of a coordinator that is back and remembers nothing. Method: no time passes
+/// after its restart.
+#[test]
+fn proposal_ends_when_its_coordinator_is_restarted() {
+    let mut net = Net::new();
+    net.node("D").slow = true;
+    net.propose("A", "new");
+    net.settle();
+    net.kill("A");
+    net.restart("A");
+    net.settle();
+    assert!(net.node("C").aborted[0].contains("the coordinator was restarted"), "also where it is no neighbour");
+    let now = net.now;
+    net.node("D").prepare(now);
+    net.node("D").slow = false;
+    net.settle();
+    net.assert_at_rest();
+    net.propose("C", "newest");
+    net.settle();
+    assert_eq!(net.answer("C").unwrap().swap.number, 1);
+    assert_eq!(net.serving(), [guest("newest"); 5]);
+}
+
+#[test]
+fn proposal_of_a_restarted_coordinator_replaces_its_last_one() {
+    let mut net = Net::new();
+    net.cut("D", "E");
+    net.propose("A", "new");
+    NAMES.into_iter().for_each(|name| net.perform(name));
+    let now = net.now;
+    let (_, _, enlist) = net.carried.pop_front().unwrap();
+    net.node("B").participant.receive("A", enlist, now);
+    net.carried.clear();
+    net.kill("A");
+    net.restart("A");
+    // Node B never learns that its coordinator was restarted but by the next attempt.
+    net.carried.clear();
+    net.propose("A", "newest");
+    net.settle();
+    assert_eq!(net.answer("A").unwrap().swap.digest, guest("newest"));
+    assert_eq!(net.serving(), [guest("newest"); 5]);
+}
+
+#[test]
+fn participant_that_stood_still_does_not_count_its_coordinator_as_silent() {
+    let mut net = Net::new();
+    net.node("D").slow = true;
+    net.propose("A", "new");
+    net.settle();
+    net.now += Duration::from_secs(10);
+    let now = net.now;
+    net.node("B").participant.tick(now);
+    net.perform("B");
+    assert!(net.node("B").aborted.is_empty());
 }
 
 #[test]
@@ -322,7 +424,13 @@ fn operator_may_serve_a_rolled_back_guest_on_a_single_node_again() {
 #[test]
 fn implausible_swap_numbers_of_a_peer_are_ignored() {
     let mut net = Net::new();
-    let swap = HerdSwap { number: u64::MAX, digest: guest("new"), previous: Some(guest("old")), who: "nobody".into() };
+    let swap = HerdSwap {
+        number: u64::MAX,
+        digest: guest("new"),
+        previous: Some(guest("old")),
+        who: "nobody".into(),
+        attempt: 0,
+    };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
     let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back });
     let now = net.now;

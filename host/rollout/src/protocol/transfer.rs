@@ -27,7 +27,8 @@ impl Participant {
         self.continue_download(next, now);
     }
 
-    fn adoption_needs(&self, digest: Digest) -> bool {
+    /// True if an adoption waits for this guest.
+    pub(crate) fn adoption_needs(&self, digest: Digest) -> bool {
         self.adoption.as_ref().is_some_and(|adoption| !adoption.started && adoption.swap.digest == digest)
     }
 

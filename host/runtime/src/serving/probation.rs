@@ -26,14 +26,14 @@ pub struct SwapLimits {
     pub faults_max: usize,
     /// Length of that window, in seconds. Default 10. Raised, rarer faults count together.
     pub window_s: u64,
-    /// Time for which a candidate of a herd-wide swap is held without a message from the coordinator, in seconds. Default 30.
-    /// Raised, a coordinator that died blocks the next swap for longer.
+    /// Time for which a candidate of a herd-wide swap is held without a message from the coordinator, in seconds. Default 5, which
+    /// is five heartbeats. Raised, a coordinator that died blocks the next swap for longer.
     pub candidate_s: u64,
 }
 
 impl Default for SwapLimits {
     fn default() -> Self {
-        Self { probation_s: 600, faults_max: 8, window_s: 10, candidate_s: 30 }
+        Self { probation_s: 600, faults_max: 8, window_s: 10, candidate_s: 5 }
     }
 }
 

@@ -71,7 +71,7 @@ impl GuestStore for MemoryOverDisk {
     }
 }
 
-pub(crate) const CANDIDATE_MAX: Duration = Duration::from_secs(30);
+pub(crate) const CANDIDATE_MAX: Duration = Duration::from_secs(5);
 pub(crate) const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 pub(crate) const RING: [(&str, &str); 5] = [("A", "B"), ("B", "C"), ("C", "D"), ("D", "E"), ("A", "E")];
 
@@ -144,8 +144,9 @@ impl Net {
 
     pub(crate) fn link(&mut self, left: &'static str, right: &'static str) {
         self.links.insert((left, right));
-        self.node(left).participant.linked(right);
-        self.node(right).participant.linked(left);
+        let now = self.now;
+        self.node(left).participant.linked(right, now);
+        self.node(right).participant.linked(left, now);
     }
 
     pub(crate) fn cut(&mut self, left: &'static str, right: &'static str) {
@@ -257,8 +258,9 @@ impl Net {
                         node.aborted.push(why);
                     }
                     Action::Adopt { swap, guest } => {
-                        let ready = node.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
-                        assert!(ready || guest.is_some());
+                        let ready =
+                            node.candidate.take_if(|candidate| *candidate == swap.digest && !node.busy).is_some();
+                        assert!(ready || node.busy || guest.is_some());
                         let refused = node.refuses.get(&swap.digest).map(|why| NotAdopted::Refused((*why).into()));
                         node.generation += 1;
                         let taken = Adopted { generation: node.generation, name: "guest".into() };
