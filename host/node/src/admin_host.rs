@@ -12,6 +12,7 @@ use herd_model::{Digest, Share, SwapOptions};
 use herd_peers::Peers;
 use herd_replication::RecordTable;
 use herd_rollout::{NotSwapped, Outcome, Rollout};
+use herd_runtime::RollbackError;
 use herd_sessions::Sessions;
 use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
@@ -74,7 +75,12 @@ impl AdminHost for AdminAdapter {
     }
 
     fn roll_back(&self, operator: &str) -> Result<Value, Refusal> {
-        let active = self.swap.roll_back(operator, || self.rollout.serving_changed(None)).map_err(|error| {
+        // Fixed here: of two rollbacks at once, the second finds the guest serving and must not undo the first.
+        let rolled_back = match self.swap.generations.previous() {
+            Some(to) => self.swap.roll_back(to, operator, || self.rollout.serving_changed(None)),
+            None => Err(RollbackError::NoPrevious),
+        };
+        let active = rolled_back.map_err(|error| {
             self.swap.events.audit.append(Entry::new(operator, audit::Stage::RolledBack).refused(&error.to_string()));
             Refusal::Conflict(error.to_string())
         })?;

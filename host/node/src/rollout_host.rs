@@ -79,7 +79,7 @@ impl ParticipantHost for RolloutAdapter {
         let is_previous = before.previous.as_ref().is_some_and(is_there);
         if ready.is_none()
             && is_previous
-            && let Ok(active) = self.swap.roll_back(&swap.who, || self.committed(swap, &why))
+            && let Ok(active) = self.swap.roll_back(swap.digest, &swap.who, || self.committed(swap, &why))
         {
             return Ok(adopted(&active));
         }

@@ -105,15 +105,24 @@ impl NodeSwap {
         !previous.is_some_and(|previous| previous.id == active.id && previous.failed)
     }
 
-    /// Goes back to the previous generation. `committing` runs once it serves again.
+    /// Goes back to this guest, that of the previous generation. `committing` runs once it serves again. Changes nothing if it
+    /// serves already.
     ///
     /// # Errors
     ///
-    /// The node has no previous generation, or that one failed its probation. Nothing changed.
-    pub(crate) fn roll_back(&self, who: &str, committing: impl FnOnce()) -> Result<GenerationStatus, RollbackError> {
+    /// The previous generation has another guest, or failed its probation, or does not exist. Nothing changed.
+    pub(crate) fn roll_back(
+        &self,
+        to: Digest,
+        who: &str,
+        committing: impl FnOnce(),
+    ) -> Result<GenerationStatus, RollbackError> {
         let before = self.generations.status();
-        let active = self.generations.roll_back()?;
+        let active = self.generations.roll_back_to(to)?;
         committing();
+        if active.id == before.active.id {
+            return Ok(active);
+        }
         self.generations.drain_retired();
         self.events.canary_and_shadow_ended(&before, who, "ended by a rollback");
         tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");

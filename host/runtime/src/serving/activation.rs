@@ -11,6 +11,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use herd_model::Digest;
+
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::sandbox::fault::Fault;
 use crate::serving::candidate::Candidate;
@@ -60,16 +62,26 @@ impl GenerationRegistry {
         Ok(status)
     }
 
-    /// Rolls back to the previous generation. The active one becomes the previous one, so that its fetches still find it, and a
-    /// second rollback undoes the first. A canary of the node ends: call [`drain_retired`](Self::drain_retired) afterwards.
+    /// Rolls back to this guest, which is that of the previous generation. The active one becomes the previous one, so that its
+    /// fetches still find it, and another rollback undoes this one. A canary of the node ends: call
+    /// [`drain_retired`](Self::drain_retired) afterwards.
+    ///
+    /// If the guest is active already, as after a rollback by somebody else in between, this changes nothing.
     ///
     /// # Errors
     ///
-    /// The node has no previous generation, or that one failed its probation. Nothing changed.
-    pub fn roll_back(&self) -> Result<GenerationStatus, RollbackError> {
+    /// The previous generation has another guest, or failed its probation, or does not exist. Nothing changed.
+    pub fn roll_back_to(&self, to: Digest) -> Result<GenerationStatus, RollbackError> {
         let _switch = self.lock_switch();
         let snapshot = self.snapshot.load_full();
+        // Under the lock: a rollback that does not name its guest would undo one that came in between.
+        if snapshot.active.digest() == to {
+            return Ok(snapshot.active.status());
+        }
         let Some(previous) = snapshot.previous.clone() else { return Err(RollbackError::NoPrevious) };
+        if previous.digest() != to {
+            return Err(RollbackError::NotPrevious(to.short(), previous.digest().short()));
+        }
         if previous.has_failed() {
             return Err(RollbackError::Failed(previous.id()));
         }

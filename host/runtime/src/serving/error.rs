@@ -48,6 +48,9 @@ pub enum RollbackError {
     /// The node has no previous generation: nothing was swapped yet, or its guest no longer loads.
     #[error("there is no previous generation to go back to")]
     NoPrevious,
+    /// The previous generation has another guest, named second: somebody swapped or rolled back in between.
+    #[error("guest {0} is not the previous generation any more, {1} is; see herd status")]
+    NotPrevious(String, String),
     /// The previous generation failed its probation: the node rolled back from it.
     #[error("the previous generation ({0}) failed its probation, so a rollback to it is refused")]
     Failed(GenerationId),

@@ -137,6 +137,12 @@ impl GenerationRegistry {
         (snapshot.active.digest(), previous.map(|previous| previous.digest()))
     }
 
+    /// Returns the digest of the previous guest, also if it failed its probation.
+    #[must_use]
+    pub fn previous(&self) -> Option<Digest> {
+        self.snapshot.load().previous.as_ref().map(|previous| previous.digest())
+    }
+
     /// Remembers a guest that failed its probation here: a swap to it is refused unless the operator insists.
     pub fn remember_failed(&self, digest: Digest, why: &str) {
         self.failed_guests.add(digest, why);
