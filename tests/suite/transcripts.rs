@@ -11,7 +11,7 @@ use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
 use herd_sdk::transcript::{Exchange, Run, Transcript};
 use herd_sdk::{Logic as _, Mark};
-use herd_tests::{Client, Herd};
+use herd_tests::{Client, DEFAULT_GUEST, HELLO, Herd, WATCH};
 
 /// Goal: no state hides in the guest, and the component decides as the native logic does. Method: the effects have to be equal to
 /// the byte in all three places, and equal to the expectations of the transcript.
@@ -54,6 +54,49 @@ fn transcripts_that_a_client_can_play_hold_over_tcp() {
         replayed += 1;
     }
     assert!(replayed >= LIVE_MIN, "only {replayed} transcripts can be replayed");
+}
+
+/// Goal: a guest that answers as the protocol says passes `herd test`, whatever it does besides. Method: the example that also
+/// publishes every record, with and without the effects that no client observes, and a guest that answers differently.
+#[test]
+fn herd_test_compares_the_replies_of_the_built_in_transcripts() {
+    let herd = Herd::of_one();
+    let all = transcripts().len();
+    let (passed, said) = herd_test(&herd, &[WATCH]);
+    assert!(passed && said.ends_with(&passes(all, 0, REPLIES)), "{said}");
+    let (passed, said) = herd_test(&herd, &[WATCH, "--effects"]);
+    assert!(!passed && said.contains("+   publish \"iamat-a\""), "{said}");
+    let (passed, said) = herd_test(&herd, &[DEFAULT_GUEST, "--effects"]);
+    assert!(passed && said.ends_with(&passes(all, 0, EFFECTS)), "{said}");
+    let (passed, said) = herd_test(&herd, &[HELLO]);
+    assert!(
+        !passed && said.contains("+   reply \"hello, WHATSAT") && said.contains("herd test GUEST.wasm FILE"),
+        "{said}"
+    );
+    assert!(said.ends_with(&passes(0, all, REPLIES)), "{said}");
+}
+
+#[test]
+fn herd_test_compares_every_effect_of_transcripts_that_are_named() {
+    let herd = Herd::of_one();
+    let named = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_string_lossy().into_owned();
+    let iamat = named("transcripts/iamat.herd");
+    let (passed, said) = herd_test(&herd, &[WATCH, &iamat]);
+    assert!(!passed && said.ends_with(&passes(0, 1, EFFECTS)), "{said}");
+    let (passed, said) = herd_test(&herd, &[WATCH, &iamat, "--replies"]);
+    assert!(passed && said.ends_with(&passes(1, 0, REPLIES)), "{said}");
+    let (passed, said) = herd_test(&herd, &[HELLO, &named("../guest/examples/hello/transcripts")]);
+    assert!(passed && said.ends_with(&passes(1, 0, EFFECTS)), "{said}");
+}
+
+/// Runs `herd test`. Returns whether it passed, and its output.
+fn herd_test(herd: &Herd, arguments: &[&str]) -> (bool, String) {
+    let tested = herd.herd(&[&["test"], arguments].concat());
+    (tested.status.success(), String::from_utf8_lossy(&tested.stdout).into_owned())
+}
+
+fn passes(passed: usize, failed: usize, compared: &str) -> String {
+    format!("\n{passed} passed, {failed} failed ({compared})\n")
 }
 
 fn transcripts() -> Vec<Transcript> {
@@ -115,3 +158,6 @@ fn masked(replies: &[u8]) -> Vec<String> {
 
 /// Least number of transcripts that can be replayed: a slip in the format must not skip all of them unnoticed.
 const LIVE_MIN: usize = 10;
+
+const REPLIES: &str = "replies compared; --effects compares every effect";
+const EFFECTS: &str = "every effect compared";

@@ -40,6 +40,7 @@
 //! # Ok::<(), herd_sdk::native::Fault>(())
 //! ```
 
+mod compared;
 mod document;
 mod effect_line;
 mod event;
@@ -58,6 +59,7 @@ use crate::native::{Decider, MemoryRecords};
 
 use document::Document;
 
+pub use compared::Compared;
 pub use event::{Event, PeerReport, Step, UpstreamOutcome};
 pub use exchange::Exchange;
 pub use parse::ParseError;
@@ -69,6 +71,7 @@ pub use token::Token;
 pub struct Transcript {
     name: String,
     document: Document,
+    compared: Compared,
 }
 
 impl Transcript {
@@ -78,7 +81,14 @@ impl Transcript {
     ///
     /// The first line that is malformed.
     pub fn parse(name: &str, text: &str) -> Result<Self, ParseError> {
-        Ok(Self { name: name.into(), document: parse::document(name, text)? })
+        Ok(Self { name: name.into(), document: parse::document(name, text)?, compared: Compared::default() })
+    }
+
+    /// Sets the effects that [`run`](Self::run) compares. Without it, every effect.
+    #[must_use]
+    pub fn comparing(mut self, compared: Compared) -> Self {
+        self.compared = compared;
+        self
     }
 
     /// Returns the name passed to [`parse`](Self::parse).
@@ -104,7 +114,7 @@ impl Transcript {
     pub fn run(&self, decider: &mut dyn Decider, records: &MemoryRecords) -> Run {
         let mut host = mock_host::MockHost::new(decider, records);
         let effects: Vec<_> = self.document.steps.iter().map(|step| host.perform(&step.event)).collect();
-        Run::new(&self.name, &self.document, &effects)
+        Run::new(&self.name, &self.document, &effects, self.compared)
     }
 
     /// Returns the reason why the transcript cannot be replayed against a running node: the author's, or that it holds

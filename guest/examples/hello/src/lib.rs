@@ -1,7 +1,7 @@
 //! The smallest guest: replies to every line with a greeting.
 //!
-//! Build it with `cargo build --release -p herd-example-hello --target wasm32-wasip2` and serve it with
-//! `herd swap target/wasm32-wasip2/release/herd_example_hello.wasm`.
+//! Build it with `cargo build --profile guest -p herd-example-hello --target wasm32-wasip2` and serve it with
+//! `herd swap target/wasm32-wasip2/guest/herd_example_hello.wasm`. `transcripts/` says what it replies.
 
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 

@@ -152,6 +152,20 @@ impl EffectLine {
         Self::word("fault").bytes(problem.as_bytes())
     }
 
+    /// Writes tokens on one line.
+    pub(super) fn of_tokens(tokens: &[Token]) -> Self {
+        let mut text = String::from(" ");
+        for token in tokens {
+            text.push(' ');
+            match token {
+                Token::Word(word) => text.push_str(word),
+                Token::Bytes(bytes) => write_bytes(&mut text, bytes, BYTES_CONTINUATION),
+                Token::Any => text.push('*'),
+            }
+        }
+        Self { tokens: tokens.into(), text }
+    }
+
     fn word(word: &str) -> Self {
         Self { tokens: vec![Token::Word(word.into())], text: format!("  {word}") }
     }

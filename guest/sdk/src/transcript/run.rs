@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::transcript::compared::{Compared, observed_effects, observed_expectations, same_bytes};
 use crate::transcript::document::{Document, Item};
 use crate::transcript::effect_line::EffectLine;
 use crate::transcript::event::{ExpectationLine, Step};
@@ -20,25 +21,25 @@ pub struct Run {
 
 impl Run {
     /// Compares the effects of each step with its expectations.
-    pub(super) fn new(name: &str, document: &Document, effects: &[Vec<EffectLine>]) -> Self {
+    pub(super) fn new(name: &str, document: &Document, effects: &[Vec<EffectLine>], compared: Compared) -> Self {
         let mut run = Self { actual: String::new(), differences: vec![] };
         for item in &document.items {
             match item {
                 Item::Verbatim(text) => run.write(text),
-                Item::Step(index) => run.step(name, &document.steps[*index], &effects[*index]),
+                Item::Step(index) => run.step(name, &document.steps[*index], &effects[*index], compared),
             }
         }
         run
     }
 
-    /// Returns whether every expectation was met and no other effect occurred.
+    /// Returns whether every expectation was met and no other effect occurred, among those [compared](Compared).
     #[must_use]
     pub fn passed(&self) -> bool {
         self.differences.is_empty()
     }
 
-    /// Returns the text of the transcript with unmet expectations replaced by the actual effects. The rest stays as written,
-    /// including comments, except for a comment at the end of a replaced line.
+    /// Returns the text of the transcript with unmet expectations of any effect replaced by the actual effects. The rest stays
+    /// as written, including comments, except for a comment at the end of a replaced line.
     #[must_use]
     pub fn actual(&self) -> &str {
         &self.actual
@@ -55,42 +56,24 @@ impl Run {
         self.actual.push('\n');
     }
 
-    fn step(&mut self, name: &str, step: &Step, effects: &[EffectLine]) {
+    fn step(&mut self, name: &str, step: &Step, effects: &[EffectLine], compared: Compared) {
         self.write(&step.text);
-        let mut lines = vec![];
-        let mut actual = effects.iter();
-        let mut common = common(step, effects).into_iter().peekable();
-        let mut position = 0;
-        for line in &step.expectations {
-            let (tokens, text) = match line {
-                ExpectationLine::Comment(text) => {
-                    self.write(text);
-                    continue;
+        let merged = merge(&step.expectations, effects);
+        merged.iter().filter(|line| line.mark != Mark::Missing).for_each(|line| self.write(line.text));
+        let (expected, observed);
+        let mut lines = match compared {
+            Compared::Effects => merged,
+            Compared::Replies => {
+                (expected, observed) = (observed_expectations(&step.expectations), observed_effects(effects));
+                if same_bytes(&expected, &observed) {
+                    return;
                 }
-                ExpectationLine::Effect { tokens, text } => (tokens, text),
-            };
-            match common.next_if(|&(expected, _)| expected == position) {
-                None => lines.push(DiffLine { mark: '-', text: text.clone() }),
-                Some((_, same)) => {
-                    // Unexpected effects before the common line come first, so that the recording keeps the actual order.
-                    let before = same - (effects.len() - actual.len());
-                    for effect in actual.by_ref().take(before) {
-                        lines.push(DiffLine { mark: '+', text: effect.text.clone() });
-                        self.write(&effect.text);
-                    }
-                    actual.next();
-                    debug_assert!(matches(tokens, &effects[same].tokens), "the common lines match");
-                    lines.push(DiffLine { mark: ' ', text: text.clone() });
-                    self.write(text);
-                }
+                merge(&expected, &observed)
             }
-            position += 1;
-        }
-        for effect in actual {
-            lines.push(DiffLine { mark: '+', text: effect.text.clone() });
-            self.write(&effect.text);
-        }
-        if lines.iter().any(|line| line.mark != ' ') {
+        };
+        lines.retain(|line| line.mark != Mark::Comment);
+        if lines.iter().any(|line| line.mark != Mark::Same) {
+            let lines = lines.iter().map(|line| DiffLine { mark: line.mark.sign(), text: line.text.into() }).collect();
             self.differences.push(Difference { name: name.into(), line: step.line, event: step.text.clone(), lines });
         }
     }
@@ -138,11 +121,74 @@ impl fmt::Display for Difference {
     }
 }
 
+/// Line of expectations and effects merged into one list.
+struct Merged<'a> {
+    mark: Mark,
+    text: &'a str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// Not an effect.
+    Comment,
+    /// Expected, and occurred.
+    Same,
+    /// Expected, and did not occur.
+    Missing,
+    /// Not expected, and occurred.
+    Unexpected,
+}
+
+impl Mark {
+    fn sign(self) -> char {
+        match self {
+            Self::Comment | Self::Same => ' ',
+            Self::Missing => '-',
+            Self::Unexpected => '+',
+        }
+    }
+}
+
+/// Merges expectations with the effects that occurred. Without the missing ones, the lines are a recording.
+fn merge<'a>(expectations: &'a [ExpectationLine], effects: &'a [EffectLine]) -> Vec<Merged<'a>> {
+    let expected = expectations.iter().filter_map(|line| match line {
+        ExpectationLine::Effect { tokens, .. } => Some(&**tokens),
+        ExpectationLine::Comment(_) => None,
+    });
+    let mut common = common(&expected.collect::<Vec<_>>(), effects).into_iter().peekable();
+    let unexpected = |effect: &'a EffectLine| Merged { mark: Mark::Unexpected, text: &effect.text };
+    let mut merged = vec![];
+    let mut actual = effects.iter();
+    let mut position = 0;
+    for line in expectations {
+        let (tokens, text) = match line {
+            ExpectationLine::Comment(text) => {
+                merged.push(Merged { mark: Mark::Comment, text });
+                continue;
+            }
+            ExpectationLine::Effect { tokens, text } => (tokens, text),
+        };
+        match common.next_if(|&(expected, _)| expected == position) {
+            None => merged.push(Merged { mark: Mark::Missing, text }),
+            Some((_, same)) => {
+                // Unexpected effects before the common line come first, so that the recording keeps the actual order.
+                let before = same - (effects.len() - actual.len());
+                merged.extend(actual.by_ref().take(before).map(unexpected));
+                actual.next();
+                debug_assert!(matches(tokens, &effects[same].tokens), "the common lines match");
+                merged.push(Merged { mark: Mark::Same, text });
+            }
+        }
+        position += 1;
+    }
+    merged.extend(actual.map(unexpected));
+    merged
+}
+
 /// Returns a longest common subsequence of expected and actual effects, as pairs of positions.
 ///
 /// Takes time and memory in the product of both lengths, which are short in a file written by hand.
-fn common(step: &Step, effects: &[EffectLine]) -> Vec<(usize, usize)> {
-    let expected: Vec<&[Token]> = step.expected().collect();
+fn common(expected: &[&[Token]], effects: &[EffectLine]) -> Vec<(usize, usize)> {
     let same = |i: usize, j: usize| matches(expected[i], &effects[j].tokens);
     // length[i][j] is the length of a longest common subsequence of expected[i..] and effects[j..].
     let mut length = vec![vec![0_usize; effects.len() + 1]; expected.len() + 1];

@@ -192,6 +192,48 @@ fn difference_shows_the_event_and_both_sides() {
     assert_eq!((run.differences().len(), run.differences()[0].line), (1, 1));
 }
 
+fn replies(text: &str) -> Run {
+    let records = Arc::new(MemoryRecords::default());
+    let transcript = Transcript::parse("t", text).unwrap().comparing(Compared::Replies);
+    transcript.run(&mut Native::new(Toy, records.clone()), &records)
+}
+
+#[test]
+fn comparison_of_replies_ignores_records_requests_topics_and_notes() {
+    let run = replies(
+        "input \"put k 1 v\\n\"\n  reply \"kept\\n\"\ninput \"on t\\n?\\nget k\\nbye\\n\"\n  reply \"v\"\n  close\n",
+    );
+    assert!(run.passed(), "{run}");
+    let run = replies(
+        "input \"ask first\\n\"\n  fetch get \"other\", \"\" token \"\" else \"\"\nanswer 200 \"1\"\n  reply \"1\"\n",
+    );
+    assert!(run.passed(), "{run}");
+    let run = replies("report \"k\", \"odd\" form 1 rank - origin \"B\"\n  verdict keep\n");
+    assert!(run.passed(), "{run}");
+}
+
+#[test]
+fn comparison_of_replies_joins_what_a_client_receives() {
+    let split = "input \"put k 1 v\\nput l 1 w\\n\"\n  reply \"ke\"\n  reply \"pt\\nkept\\n\"\n  reply \"\"\n";
+    assert!(replies(split).passed(), "{}", replies(split));
+    let starred = "input \"put k 1 v\\nput l 1 w\\n\"\n  reply *\n  reply \"kept\\n\"\n";
+    assert!(replies(starred).passed(), "{}", replies(starred));
+}
+
+#[test]
+fn comparison_of_replies_finds_other_bytes_another_order_and_a_close() {
+    let run = replies(
+        "input \"put k 1 v\\nask first\\nbye\\n\"\n  # Comment.\n  fetch get *, * token * else *\n  reply \"kept\\n\"\n",
+    );
+    assert_eq!(
+        run.to_string(),
+        "t:1\n  input \"put k 1 v\\nask first\\nbye\\n\"\n-   fetch\n    reply \"kept\\n\"\n+   fetch\n+   close\n"
+    );
+    assert!(run.actual().contains("  # Comment.\n  keep \"k\", \"v\""), "{}", run.actual());
+    let fault = Transcript::parse("t", "input \"x\\n\"\n").unwrap().comparing(Compared::Replies);
+    assert!(!fault.run(&mut Broken, &MemoryRecords::default()).passed());
+}
+
 #[test]
 fn run_writes_faults_as_lines() {
     let text = "\

@@ -9,7 +9,7 @@ use clap::Args;
 use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, LoadError, Warmth};
 use herd_sdk::native::MemoryRecords;
-use herd_sdk::transcript::{Run, Transcript};
+use herd_sdk::transcript::{Compared, Run, Transcript};
 
 use super::guest_file::read_guest;
 use super::transcript_file::{TranscriptFile, read_transcripts};
@@ -21,9 +21,25 @@ pub(super) struct TestArgs {
     guest: PathBuf,
     /// Transcripts (*.herd), or directories of transcripts. Default: the built-in transcripts of the line protocol.
     transcripts: Vec<PathBuf>,
+    /// Compare every effect. Default for the transcripts that are named.
+    #[arg(long)]
+    effects: bool,
+    /// Compare only what clients observe: replies, closed sessions and faults. Default for the built-in transcripts, so that
+    /// guests may keep records, ask upstreams and publish in their own way.
+    #[arg(long, conflicts_with_all = ["effects", "record"])]
+    replies: bool,
     /// Replace expectations that do not hold by what the guest did, in the transcripts.
     #[arg(long, requires = "transcripts")]
     record: bool,
+}
+
+impl TestArgs {
+    /// Returns what counts. The built-in transcripts hold for every guest of the line protocol, so only its replies count;
+    /// others were written or recorded for one guest.
+    fn compared(&self) -> Compared {
+        let is_built_in = self.transcripts.is_empty();
+        if self.replies || (is_built_in && !self.effects) { Compared::Replies } else { Compared::Effects }
+    }
 }
 
 /// Runs each transcript on a warm instance, and again with a fresh instance for every event. A difference between the two shows
@@ -33,7 +49,7 @@ pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitC
     let mut tester = Tester { engine, guest: read_guest(&args.guest)?, last: None };
     let (mut passed, mut failed) = (0, 0);
     for TranscriptFile { name, path, text } in read_transcripts(&args.transcripts)? {
-        let transcript = Transcript::parse(&name, &text)?;
+        let transcript = Transcript::parse(&name, &text)?.comparing(args.compared());
         let run = tester.run(&transcript, Warmth::Warm).with_context(|| args.guest.display().to_string())?;
         if let Some(path) = path.filter(|_| args.record && !run.passed()) {
             std::fs::write(&path, run.actual()).with_context(|| path.display().to_string())?;
@@ -53,7 +69,15 @@ pub(super) fn test(config: &HerdConfig, args: &TestArgs) -> anyhow::Result<ExitC
             failed += 1;
         }
     }
-    say!("{passed} passed, {failed} failed");
+    if passed == 0 && args.transcripts.is_empty() {
+        say!("\nThis guest does not answer as the line protocol says. Test another protocol with its own transcripts:");
+        say!("  herd test GUEST.wasm FILE.herd\n");
+    }
+    let compared = match args.compared() {
+        Compared::Effects => "every effect compared",
+        Compared::Replies => "replies compared; --effects compares every effect",
+    };
+    say!("{passed} passed, {failed} failed ({compared})");
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
