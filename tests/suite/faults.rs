@@ -21,6 +21,8 @@ pub(crate) enum Wrong {
     OnAnswers,
     /// Refuses or faults on reports from peers: `reports.rs`.
     OnReports,
+    /// Faults on nothing and consumes nothing: `rehearsals.rs`.
+    NeverDone,
     /// Faults on a record that it looks up: `cases_saved.rs`.
     OnRecords,
     /// Faults on a small share of ordinary lines: `tests/show/swap`.
@@ -47,6 +49,7 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
         Fixture::Ungrateful => Wrong::OnAnswers,
         Fixture::Refuser => Wrong::OnReports,
         Fixture::Grudge => Wrong::OnRecords,
+        Fixture::Hoarder => Wrong::NeverDone,
         Fixture::Rounder => Wrong::InItsFormat,
         Fixture::Stumbler => Wrong::NowAndThen,
         Fixture::SecondForm | Fixture::NoWayBack | Fixture::NoWayIn | Fixture::TrapOnUpgrade | Fixture::UnsaidForm => {

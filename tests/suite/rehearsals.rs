@@ -56,3 +56,32 @@ fn rehearsal_runs_the_transcripts_that_come_with_a_guest() {
     herd.swap_with(HELLO, &["--transcripts", &transcript]).unwrap();
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");
 }
+
+/// Goal: a guest that leaves complete lines is refused; once it serves all the same and is rolled back, every session has the
+/// answers that it waits for, and none is closed for a line over the limit. Method: sessions for each thing that the guest awaits,
+/// with a line that it has seen.
+#[test]
+fn rehearsal_refuses_a_guest_that_consumes_nothing_and_a_rollback_answers_its_sessions() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    assert_eq!(herd.client("Riley").ask("hello"), "? hello");
+    let said = herd.swap(Fixture::Hoarder, &[]).unwrap_err();
+    assert!(
+        said.contains(
+            "it consumes nothing of a line from a client of this node that the active guest consumes, \"hello\\n\""
+        ),
+        "{said}"
+    );
+    herd.swap_with(Fixture::Hoarder, &["--unrehearsed"]).unwrap();
+    let awaited = ["a byte", "10000 bytes", "1073741824 bytes"];
+    let mut sessions = awaited.map(|_| herd.client("Riley"));
+    for (session, line) in sessions.iter_mut().zip(awaited) {
+        session.send(format!("{line}\nrest"));
+        assert_eq!(session.line(), "seen");
+    }
+    assert!(herd.herd(&["rollback"]).status.success());
+    for (session, line) in sessions.iter_mut().zip(awaited) {
+        assert_eq!(session.line(), format!("? {line}"));
+        assert_eq!(session.ask(" of it"), "? rest of it");
+    }
+}

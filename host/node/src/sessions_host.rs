@@ -14,6 +14,7 @@ use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 use herd_sys::TrafficLog;
 use herd_upstreams::Upstreams;
+use tokio::sync::watch;
 
 /// The parts of the node that sessions need.
 pub(crate) struct SessionsAdapter {
@@ -28,6 +29,10 @@ pub(crate) struct SessionsAdapter {
 impl SessionsHost for SessionsAdapter {
     fn sides(&self) -> Sides {
         self.generations.sides()
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.generations.changes()
     }
 
     fn decide_inputs(

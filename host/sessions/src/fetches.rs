@@ -137,7 +137,11 @@ mod tests {
 
     impl SessionsHost for CountingHost {
         fn sides(&self) -> Sides {
-            Sides::new(None)
+            Sides::new(GenerationId(1))
+        }
+
+        fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+            unreachable!("no worker follows the changes")
         }
 
         fn decide_inputs(&self, _: Moment, _: &InputBatch, _: Side) -> Result<(GenerationId, Decision), Undecided> {

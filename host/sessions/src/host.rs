@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Side, Sides};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sys::TrafficLog;
+use tokio::sync::watch;
 
 /// The node that decides input, keeps records and fetches from upstreams.
 ///
@@ -23,12 +24,17 @@ use herd_sys::TrafficLog;
 /// use herd_sdk::{Awaiting, Decision, Effect, Failure, InputBatch, Moment, Outcome, Progress};
 /// use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 /// use herd_sys::TrafficLog;
+/// use tokio::sync::watch;
 ///
 /// struct Silent;
 ///
 /// impl SessionsHost for Silent {
 ///     fn sides(&self) -> Sides {
-///         Sides::new(None)
+///         Sides::new(GenerationId(1))
+///     }
+///
+///     fn changes(&self) -> watch::Receiver<()> {
+///         watch::channel(()).1
 ///     }
 ///
 ///     fn decide_inputs(
@@ -75,6 +81,10 @@ pub trait SessionsHost: Send + Sync + 'static {
     /// Returns the current split of sessions between the active generation and the canary.
     fn sides(&self) -> Sides;
 
+    /// Returns a receiver that learns of each change of [`sides`](Self::sides), after the change. If its sender is gone, the sides
+    /// do not change any more.
+    fn changes(&self) -> watch::Receiver<()>;
+
     /// Decides inputs of sessions of one side in one guest call. Returns the generation that decided.
     ///
     /// # Errors
@@ -87,7 +97,7 @@ pub trait SessionsHost: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// That generation faulted or is gone. No effect was performed; the caller sends the fallback reply.
+    /// That generation faulted or is gone, which the error says. No effect was performed; the caller sends the fallback reply.
     fn decide_answer(
         &self,
         generation: GenerationId,
@@ -110,8 +120,7 @@ pub trait SessionsHost: Send + Sync + 'static {
     fn traffic(&self) -> Option<&TrafficLog>;
 }
 
-/// No live generation could decide the call, because its guest is faulty or gone. Nothing was performed; the host has logged
-/// the fault.
+/// No live generation could decide the call. Nothing was performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undecided;
 

@@ -114,6 +114,7 @@ impl<S: SessionsHost> Acceptor<S> {
                 std::process::abort();
             }
         });
+        spawn_local(WorkerSessions::follow_changes(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
         let listener = match listener.map(TcpListener::from_std).transpose() {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "worker cannot accept clients"),

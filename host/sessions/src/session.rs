@@ -37,7 +37,7 @@ use crate::fetches::perform_answer;
 use crate::host::SessionsHost;
 use crate::session_state::SessionState;
 use crate::transport::Transport;
-use crate::worker_sessions::{Drains, WorkerSessions};
+use crate::worker_sessions::{AddressedSession, WorkerSessions};
 
 /// One client connection. Its task and the batcher of its worker share it, on one thread.
 pub(crate) struct Session<S: SessionsHost, T: Transport> {
@@ -268,12 +268,21 @@ impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
     }
 }
 
-impl<S: SessionsHost, T: Transport> Drains for Session<S, T> {
+impl<S: SessionsHost, T: Transport> AddressedSession for Session<S, T> {
     fn drain(&self) {
         let mut state = self.state();
         state.decision_deferred = false;
         state.core.close();
         state.wake();
+    }
+
+    fn offer_again(self: &Rc<Self>) {
+        let state = &mut *self.state();
+        // A deferred decision is made anyway, once its replies have room.
+        let waits = !state.queued && !state.decision_deferred && !state.core.conversation.closing;
+        if waits && state.core.conversation.input.has_unfinished_line() {
+            self.enqueue(state);
+        }
     }
 }
 
@@ -296,3 +305,6 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_IN_DRAIN: Duration = Duration::from_millis(200);
 /// Bytes discarded after the output has ended.
 const LINGER_BYTES_MAX: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -19,10 +19,13 @@ use crate::core::topics::SessionId;
 use crate::host::SessionsHost;
 use crate::shared::Shared;
 
-/// A session that ends when its node drains.
-pub(crate) trait Drains {
+/// A session as its worker addresses it when something changes for all sessions.
+pub(crate) trait AddressedSession {
     /// Discards undecided input. The session ends once its replies are written.
     fn drain(&self);
+
+    /// Queues input that waits for bytes that a generation awaited, because another generation may decide since.
+    fn offer_again(self: &Rc<Self>);
 }
 
 /// The sessions of one node on one worker.
@@ -35,7 +38,7 @@ pub(crate) struct WorkerSessions<S, M> {
     waker: RefCell<Option<Waker>>,
 }
 
-impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
+impl<S: SessionsHost, M: BatchedSession + AddressedSession> WorkerSessions<S, M> {
     pub(crate) fn new(shared: Arc<Shared<S>>) -> Rc<Self> {
         let batcher = Batcher::new(Arc::clone(&shared.context));
         Rc::new(Self { shared, batcher, sessions: RefCell::default(), waker: RefCell::default() })
@@ -70,6 +73,22 @@ impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
         .await;
     }
 
+    /// Offers waiting input again after each change of the generations that decide, until the node drains.
+    ///
+    /// A task of its own: the batcher polls its sources on every batch, and this one nearly never has news.
+    pub(crate) async fn follow_changes(sessions: Weak<Self>, shared: Arc<Shared<S>>) {
+        let mut changes = shared.context.host.changes();
+        loop {
+            tokio::select! {
+                biased;
+                () = shared.draining.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+            let Some(sessions) = sessions.upgrade() else { return };
+            sessions.all().iter().for_each(|session| session.offer_again());
+        }
+    }
+
     /// Registers a session, so that a drain reaches it.
     pub(crate) fn admit(&self, id: SessionId, session: &Rc<M>) {
         self.sessions.borrow_mut().insert(id, Rc::downgrade(session));
@@ -85,9 +104,12 @@ impl<S: SessionsHost, M: BatchedSession + Drains> WorkerSessions<S, M> {
     }
 
     fn drain_all(&self) {
-        // Collected first: a session that ends on the way removes itself from the map.
-        let sessions: Vec<Rc<M>> = self.sessions.borrow().values().filter_map(Weak::upgrade).collect();
-        sessions.iter().for_each(|session| session.drain());
+        self.all().iter().for_each(|session| session.drain());
+    }
+
+    /// Returns the sessions. Collected, because a session that ends while they are addressed removes itself from the map.
+    fn all(&self) -> Vec<Rc<M>> {
+        self.sessions.borrow().values().filter_map(Weak::upgrade).collect()
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! First it runs the transcripts that it carries, which are its author's tests. Then it repeats the last decisions of this
 //! node, each over the records that were looked up at the time. Its answers may differ, which is the author's business, but
-//! it must not fault on input that clients of this node send.
+//! it must not fault on input that clients of this node send, nor leave complete lines that the active guest consumes: their
+//! clients would wait in vain.
 //!
 //! Knows nothing of swaps. Bounds: those of the recorder, of the section of transcripts, and of a call.
 
 use std::sync::Arc;
 
-use herd_sdk::InputBatch;
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::Transcript;
+use herd_sdk::{Decision, Effect, Input, InputBatch, Mark};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::{LoadError, Stage};
@@ -36,11 +37,12 @@ pub(crate) struct Rehearsed {
 ///
 /// # Errors
 ///
-/// A transcript fails, or the candidate faults on input of this node or breaks the rules about forms. The reason says which.
-/// Nothing changed.
+/// A transcript fails, or the candidate faults on input of this node, leaves lines that the active generation consumes, or breaks
+/// the rules about forms. The reason says which. Nothing changed.
 pub(crate) fn rehearse(
     engine: &Arc<Engine>,
     candidate: &Generation,
+    active: &Generation,
     bytes: &[u8],
     calls: &[Arc<RecordedCall>],
     forms: &Compatibility<'_>,
@@ -52,15 +54,48 @@ pub(crate) fn rehearse(
     }
     let mut rehearsed = Rehearsed { transcripts: texts.len(), decisions: 0 };
     let mut replica = Replica::new(candidate);
+    let mut active = Replica::new(active);
     for recorded in calls {
         forms.check_reads(recorded)?;
         match replica.repeat(recorded) {
-            Ok(decision) => forms.check_keeps(&decision)?,
+            Ok(decision) => {
+                forms.check_keeps(&decision)?;
+                check_consumption(&mut active, recorded, &decision).map_err(failed)?;
+            }
             Err(fault) => return Err(failed(explain(&mut replica, recorded, &fault))),
         }
         rehearsed.decisions += recorded.call.as_call().decisions();
     }
     Ok(rehearsed)
+}
+
+/// Checks that a decision of the candidate consumes something of each input with a complete line of which the active generation
+/// does. That generation repeats the call only if there is such an input.
+fn check_consumption(active: &mut Replica<'_>, recorded: &RecordedCall, decision: &Decision) -> Result<(), String> {
+    let OwnedCall::Inputs(inputs) = &recorded.call else { return Ok(()) };
+    let left = |input: &Input<'_>, consumed: usize| {
+        consumed == 0 && input.mark != Mark::Overlong && input.bytes.contains(&b'\n')
+    };
+    if !inputs.iter().zip(consumed(decision)).any(|(input, consumed)| left(&input, consumed)) {
+        return Ok(());
+    }
+    // It may fault now, or have replaced the generation that decided at the time: then the call shows nothing.
+    let Ok(of_active) = active.repeat(recorded) else { return Ok(()) };
+    let both = consumed(decision).zip(consumed(&of_active));
+    let found = inputs.iter().zip(both).find(|(input, (consumed, by_active))| left(input, *consumed) && *by_active > 0);
+    let Some((input, _)) = found else { return Ok(()) };
+    let line = shown(input.bytes.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default());
+    Err(format!(
+        "it consumes nothing of a line from a client of this node that the active guest consumes, \"{line}\"; {TO_DO}"
+    ))
+}
+
+/// Returns the bytes that a decision consumed of each input.
+fn consumed(decision: &Decision) -> impl Iterator<Item = usize> {
+    decision.effects.iter().filter_map(|effect| match effect {
+        Effect::Done(progress) => Some(progress.consumed),
+        _ => None,
+    })
 }
 
 /// Runs a transcript on fresh instances, apart from the generation, because it brings its own settings.
@@ -88,11 +123,16 @@ fn explain(replica: &mut Replica<'_>, recorded: &RecordedCall, fault: &Fault) ->
     for line in inputs.iter().flat_map(lines) {
         let alone = InputBatch::from_iter([line]);
         if let Err(fault) = replica.call(recorded.at, &Call::Inputs(&alone), &recorded.reads) {
-            let line = line.bytes[..line.bytes.len().min(LINE_SHOWN_MAX)].escape_ascii();
+            let line = shown(line.bytes);
             return format!("it faults on a line from a client of this node, \"{line}\": {fault}; {TO_DO}");
         }
     }
     format!("it faults on inputs of this node in one call, and on none of them alone: {fault}; {TO_DO}")
+}
+
+/// Returns the beginning of a line for a message.
+fn shown(line: &[u8]) -> impl std::fmt::Display {
+    line[..line.len().min(LINE_SHOWN_MAX)].escape_ascii()
 }
 
 /// Instruction for a fault on recorded decisions.

@@ -42,7 +42,7 @@ impl GenerationRegistry {
         let previous = Some(Arc::clone(&self.snapshot.load().active));
         let probation = Some(Probation::new(self.limits.clone(), Instant::now()));
         let active = Arc::clone(&generation);
-        let left = self.snapshot.swap(Arc::new(Snapshot { active, previous, probation, canary: None }));
+        let left = self.replace_snapshot(Snapshot { active, previous, probation, canary: None });
         // Before the lock is released: a shadow that begins after it must be compared with the new active generation.
         self.shadows.end(SWAPPED);
         drop(switch);
@@ -89,8 +89,8 @@ impl GenerationRegistry {
         let status = previous.status();
         // Without a probation: it has served before, and there is nothing to roll back to but what the operator just left.
         let left = Some(Arc::clone(&snapshot.active));
-        let left =
-            self.snapshot.swap(Arc::new(Snapshot { active: previous, previous: left, probation: None, canary: None }));
+        let now = Snapshot { active: previous, previous: left, probation: None, canary: None };
+        let left = self.replace_snapshot(now);
         self.shadows.end(ROLLED_BACK);
         self.stage_counts.entered(ServingStage::Active);
         self.stage_counts.entered(ServingStage::Previous);
@@ -118,7 +118,7 @@ impl GenerationRegistry {
         self.remember_failed(failed.digest(), &why);
         let (left, status) = (failed.status(), previous.status());
         let now = Snapshot { active: previous, previous: Some(Arc::clone(failed)), probation: None, canary: None };
-        let before = self.snapshot.swap(Arc::new(now));
+        let before = self.replace_snapshot(now);
         let canary = before.canary.as_ref().map(|canary| Arc::clone(canary.generation()));
         self.stage_counts.entered(ServingStage::Active);
         self.stage_counts.entered(ServingStage::Previous);

@@ -57,6 +57,7 @@ impl GenerationRegistry {
         let _switch = self.lock_switch();
         let canary = self.snapshot.load().canary.clone().ok_or(NoCanary)?;
         canary.set_share(share);
+        self.mark_changed();
         Ok(canary.status())
     }
 
@@ -122,6 +123,6 @@ impl GenerationRegistry {
         let (active, previous) = (Arc::clone(&snapshot.active), snapshot.previous.clone());
         // With its counts: the end of a canary must not forgive the active generation its faults.
         let probation = snapshot.probation.clone();
-        self.snapshot.store(Arc::new(Snapshot { active, previous, probation, canary }));
+        self.replace_snapshot(Snapshot { active, previous, probation, canary });
     }
 }

@@ -146,7 +146,7 @@ impl GenerationRegistry {
         forms.check()?;
         // The candidate is rehearsed against the calls as they are now. The node goes on recording meanwhile.
         let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
-        let rehearsed = rehearse(&self.engine, &candidate, bytes, &calls, &forms)?;
+        let rehearsed = rehearse(&self.engine, &candidate, &active, bytes, &calls, &forms)?;
         let Rehearsed { transcripts, decisions } = rehearsed;
         let took = began.elapsed() - loaded;
         tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");

@@ -29,7 +29,7 @@ use herd_sdk::{Records, Settings};
 use herd_sys::LogThrottle;
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::engine::{Engine, EngineStatus};
@@ -61,6 +61,8 @@ pub struct GenerationRegistry {
     pub(crate) stage_counts: StageCounts,
     /// Number of the next generation. Written by the holder of the permit.
     pub(crate) next_id: AtomicU64,
+    /// Marked as changed after each change of the snapshot.
+    changes: watch::Sender<()>,
     /// One permit: held from the first byte of a candidate until it serves or is dropped. A semaphore, because the permit moves
     /// with the candidate to another thread.
     pub(crate) candidate_permit: Arc<Semaphore>,
@@ -118,6 +120,7 @@ impl GenerationRegistry {
             draining: Draining::default(),
             stage_counts: StageCounts::default(),
             next_id: AtomicU64::new(id + 1),
+            changes: watch::Sender::new(()),
             candidate_permit: Arc::new(Semaphore::new(1)),
             switch_lock: Mutex::new(()),
             failed_guests: FailedGuests::default(),
@@ -195,6 +198,25 @@ impl GenerationRegistry {
     #[must_use]
     pub fn resources(&self) -> (InstanceCountStatus, EngineStatus) {
         (self.context.instances.status(), self.engine.status())
+    }
+
+    /// Returns a receiver that learns of each change of what decides, after the change: swaps, rollbacks, and starts, shares and
+    /// ends of canaries.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Tells the receivers of [`changes`](Self::changes). Call it after the change, so that a receiver finds it.
+    pub(crate) fn mark_changed(&self) {
+        self.changes.send_replace(());
+    }
+
+    /// Replaces the snapshot, and returns the one before. The caller holds the switch lock.
+    pub(crate) fn replace_snapshot(&self, now: Snapshot) -> Arc<Snapshot> {
+        let before = self.snapshot.swap(Arc::new(now));
+        self.mark_changed();
+        before
     }
 
     /// Locks the change of the snapshot. Hold it for that only: a worker may be waiting.

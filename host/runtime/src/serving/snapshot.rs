@@ -23,7 +23,9 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Returns the split of sessions between the active generation and the canary.
     pub(crate) fn sides(&self) -> Sides {
-        Sides::new(self.canary.as_ref().map(|canary| canary.share()))
+        let sides = Sides::new(self.active.id());
+        let Some(canary) = &self.canary else { return sides };
+        sides.with_canary(canary.generation().id(), canary.share())
     }
 
     /// Returns the generations for a call of this side, in the order in which they are tried. A previous generation that failed

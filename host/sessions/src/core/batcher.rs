@@ -89,7 +89,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         // Read once per call: sessions of one batch must not be split by two shares of a canary that is being widened.
         let sides = self.context.host.sides();
         while let Some(session) = self.pop_fitting(&mut call, sides) {
-            if !self.push_input(&mut call, session, now) {
+            if !self.push_input(&mut call, session, sides, now) {
                 break;
             }
         }
@@ -120,7 +120,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     }
 
     /// Adds the input of a session to the call. Returns false if the call takes no further session.
-    fn push_input(&self, call: &mut Call<M>, session: Rc<M>, now: Instant) -> bool {
+    fn push_input(&self, call: &mut Call<M>, session: Rc<M>, sides: Sides, now: Instant) -> bool {
         session.on_dequeued();
         let mut core = session.core();
         let (window, mark) = if core.conversation.closing {
@@ -132,7 +132,9 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             return true;
         } else {
             let room = BATCH_BYTES_MAX.saturating_sub(call.batch.bytes().len()).min(WINDOW_BYTES);
-            match core.conversation.window(&self.context, room) {
+            let conversation = &mut core.conversation;
+            conversation.input.offer_to(sides.first_in_line(conversation.id.0));
+            match conversation.window(&self.context, room) {
                 Window::Nothing => (None, Mark::More),
                 Window::Input(bytes, mark) => (Some(bytes), mark),
                 Window::Overlong(bytes) => (Some(bytes), Mark::Overlong),
@@ -237,7 +239,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             let SessionCore { conversation, timeouts, .. } = &mut *core;
             for effect in effects.by_ref() {
                 if let Effect::Done(progress) = effect {
-                    conversation.apply_progress(&self.context, progress, *window, *mark);
+                    conversation.apply_progress(&self.context, decided_by, progress, *window, *mark);
                     let unfinished = conversation.input.has_unfinished_line();
                     timeouts.on_input(now, progress.consumed > 0, unfinished);
                     break;
@@ -245,7 +247,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
                 conversation.perform(&self.context, decided_by, decision, effect, ReplySlot::default(), keeps);
             }
             // Bytes that the call did not contain. Bytes that the guest saw and left need new input before the next call.
-            let more = conversation.input.has_unscanned();
+            let more = conversation.input.has_unseen();
             let closing = conversation.closing;
             core.isolated &= more;
             if closing {

@@ -46,7 +46,7 @@ impl Conversation {
     }
 
     /// Returns the input to decide next, about `bytes` bytes of it.
-    pub(crate) fn window<S: SessionsHost>(&self, context: &Context<S>, bytes: usize) -> Window<'_> {
+    pub(crate) fn window<S: SessionsHost>(&mut self, context: &Context<S>, bytes: usize) -> Window<'_> {
         self.input.window(context.limits.line_bytes_max, bytes)
     }
 
@@ -56,10 +56,11 @@ impl Conversation {
         self.input.clear();
     }
 
-    /// Applies the progress of a decision on a window of this many bytes.
+    /// Applies the progress of a decision of a generation on a window of this many bytes.
     pub(crate) fn apply_progress<S: SessionsHost>(
         &mut self,
         context: &Context<S>,
+        decided_by: GenerationId,
         progress: Progress,
         window: usize,
         mark: Mark,
@@ -68,7 +69,7 @@ impl Conversation {
         if let Some(traffic) = context.host.traffic() {
             traffic.received(self.id.0, self.address, self.input.prefix(progress.consumed));
         }
-        self.input.consume(progress.consumed, window, progress.awaits);
+        self.input.consume(decided_by, progress, window);
         match mark {
             // The rest of the line may be of any length and is not read, so nothing behind it can be decided.
             Mark::Overlong => self.close(),

@@ -4,17 +4,26 @@
 //! input only once the awaited bytes have arrived. A client that sends byte by byte costs a scan of each byte once and one
 //! call per line.
 //!
+//! What is awaited, and how much of the input was seen, is the word of one generation. Another one that is first in line since, or
+//! that decided because the first one faulted, starts like at the beginning of a session: at the first byte, and awaiting a newline.
+//! Otherwise a guest that awaits what never comes would silence its sessions for longer than it serves.
+//!
 //! Bounds: the length of a line, which the caller passes. What one read brings is bounded by the read.
 
-use herd_sdk::{Awaiting, Mark};
+use herd_model::GenerationId;
+use herd_sdk::{Awaiting, Mark, Progress};
 
 /// The unconsumed input of a session.
 #[derive(Debug)]
 pub(crate) struct InputBuffer {
     unconsumed: Vec<u8>,
     /// Number of leading bytes that a guest has seen and not consumed. They hold nothing that it awaits.
+    seen: usize,
+    /// Number of leading bytes that hold no awaited delimiter, from `seen` on.
     scanned: usize,
     awaits: Awaiting,
+    /// The generation to which `seen` and `awaits` belong, which was first in line. None before the first decision.
+    offered_to: Option<GenerationId>,
     /// The client has ended its input.
     ended: bool,
 }
@@ -32,7 +41,7 @@ pub(crate) enum Window<'a> {
 
 impl InputBuffer {
     pub(crate) fn new() -> Self {
-        Self { unconsumed: Vec::new(), scanned: 0, awaits: Awaiting::Delimiter(b'\n'), ended: false }
+        Self { unconsumed: Vec::new(), seen: 0, scanned: 0, awaits: NEWLINE, offered_to: None, ended: false }
     }
 
     /// Appends the bytes of a read.
@@ -55,18 +64,28 @@ impl InputBuffer {
         !self.unconsumed.is_empty()
     }
 
+    /// Sets the generation that is first in line for the next decision. If it is another one than before, the input is offered
+    /// from its start, and a newline is awaited.
+    pub(crate) fn offer_to(&mut self, first_in_line: GenerationId) {
+        if self.offered_to != Some(first_in_line) {
+            self.offered_to = Some(first_in_line);
+            self.start_over();
+        }
+    }
+
     /// Returns the input to decide next: up to what the guest awaits, and further to about `bytes` bytes.
-    pub(crate) fn window(&self, line_bytes_max: usize, bytes: usize) -> Window<'_> {
+    pub(crate) fn window(&mut self, line_bytes_max: usize, bytes: usize) -> Window<'_> {
         let unconsumed = &*self.unconsumed;
         // A carriage return before the newline belongs to the line end, which is two bytes at most.
         let longest = line_bytes_max + 2;
         let needed = match self.awaits {
             Awaiting::Delimiter(byte) => {
-                // Only new bytes are scanned: the guest has seen the others and found no delimiter. Scanning all of them on every
-                // read would make a client that sends byte by byte cost the square of its line.
+                // Only new bytes are scanned: the others hold no delimiter. Scanning all of them on every read would make a client
+                // that sends byte by byte cost the square of its line.
                 let new = unconsumed.get(self.scanned..).unwrap_or_default();
                 let end = new.iter().position(|&other| other == byte).map(|position| self.scanned + position);
                 let line = end.unwrap_or(unconsumed.len());
+                self.scanned = line;
                 let returned = usize::from(unconsumed[..line].last() == Some(&b'\r'));
                 if line - returned > line_bytes_max || line > longest {
                     return Window::Overlong(&unconsumed[..line.min(line_bytes_max)]);
@@ -75,7 +94,7 @@ impl InputBuffer {
             }
             Awaiting::Bytes(count) => {
                 // Refused as soon as the guest asks for too much, and not when the bytes arrive: the buffer must not grow so far.
-                let needed = self.scanned.saturating_add(count as usize);
+                let needed = self.seen.saturating_add(count as usize);
                 if needed > longest {
                     return Window::Overlong(&unconsumed[..unconsumed.len().min(line_bytes_max)]);
                 }
@@ -111,12 +130,21 @@ impl InputBuffer {
         &self.unconsumed[..count.min(self.unconsumed.len())]
     }
 
-    /// Removes the bytes that the guest consumed of a window of this length, and sets what it awaits next.
-    pub(crate) fn consume(&mut self, consumed: usize, window: usize, awaits: Awaiting) {
-        self.unconsumed.drain(..consumed);
+    /// Removes the bytes that a generation consumed of a window of this length, and sets what is awaited next.
+    pub(crate) fn consume(&mut self, decided_by: GenerationId, progress: Progress, window: usize) {
+        self.unconsumed.drain(..progress.consumed);
         // The guest has seen the whole window: what it left of that is not shown to it again before new bytes arrive.
-        self.scanned = window - consumed;
-        self.awaits = awaits;
+        self.seen = window - progress.consumed;
+        self.scanned = self.seen;
+        self.awaits = progress.awaits;
+        if self.offered_to != Some(decided_by) {
+            // A rescue: what the fallback awaits says nothing about the generation that decides next. Nothing was consumed: that
+            // generation has just been offered the same bytes, and would be again and again.
+            self.awaits = NEWLINE;
+            if progress.consumed > 0 {
+                self.start_over();
+            }
+        }
         // Thousands of idle sessions must not each hold the buffer of their longest line.
         if self.unconsumed.is_empty() && self.unconsumed.capacity() > RETAINED_BYTES_MAX {
             self.unconsumed = Vec::new();
@@ -124,16 +152,24 @@ impl InputBuffer {
     }
 
     /// Returns whether some bytes have not been shown to the guest.
-    pub(crate) fn has_unscanned(&self) -> bool {
-        self.unconsumed.len() > self.scanned
+    pub(crate) fn has_unseen(&self) -> bool {
+        self.unconsumed.len() > self.seen
     }
 
     /// Discards the input.
     pub(crate) fn clear(&mut self) {
         self.unconsumed = Vec::new();
-        self.scanned = 0;
+        (self.seen, self.scanned) = (0, 0);
+    }
+
+    fn start_over(&mut self) {
+        (self.seen, self.scanned) = (0, 0);
+        self.awaits = NEWLINE;
     }
 }
+
+/// What a generation awaits before its first decision for a session.
+const NEWLINE: Awaiting = Awaiting::Delimiter(b'\n');
 
 /// Capacity that a session retains from line to line, in bytes: room for the usual report.
 const RETAINED_BYTES_MAX: usize = 256;
@@ -142,28 +178,33 @@ const RETAINED_BYTES_MAX: usize = 256;
 mod tests {
     use super::*;
 
-    const LINE: Awaiting = Awaiting::Delimiter(b'\n');
+    const GUEST: GenerationId = GenerationId(1);
 
     fn input(bytes: &[u8]) -> InputBuffer {
         let mut input = InputBuffer::new();
+        input.offer_to(GUEST);
         input.extend(bytes);
         input
     }
 
+    fn consume(input: &mut InputBuffer, consumed: usize, window: usize, awaits: Awaiting) {
+        input.consume(GUEST, Progress { consumed, awaits }, window);
+    }
+
     #[test]
     fn window_is_empty_until_the_awaited_bytes_arrive() {
-        let mut input = InputBuffer::new();
+        let mut input = input(b"");
         for byte in b"IAMA" {
             input.extend(&[*byte]);
             assert_eq!(input.window(16, 99), Window::Nothing);
         }
         input.extend(b"T\nrest");
         assert_eq!(input.window(16, 99), Window::Input(b"IAMAT\nrest", Mark::More));
-        input.consume(6, 10, LINE);
+        consume(&mut input, 6, 10, NEWLINE);
         assert_eq!(input.window(16, 99), Window::Nothing, "the rest has been seen");
         input.extend(b"\n");
         assert_eq!(input.window(16, 99), Window::Input(b"rest\n", Mark::More));
-        input.consume(0, 5, Awaiting::Bytes(2));
+        consume(&mut input, 0, 5, Awaiting::Bytes(2));
         input.extend(b"a");
         assert_eq!(input.window(16, 99), Window::Nothing);
         input.extend(b"b");
@@ -176,9 +217,9 @@ mod tests {
         input.end();
         assert_eq!(input.window(16, 5), Window::Input(b"line\n", Mark::More), "the rest comes after it");
         assert_eq!(input.window(16, 99), Window::Input(b"line\nrest", Mark::End));
-        input.consume(5, 5, LINE);
+        consume(&mut input, 5, 5, NEWLINE);
         assert_eq!(input.window(16, 99), Window::Input(b"rest", Mark::End));
-        input.consume(4, 4, LINE);
+        consume(&mut input, 4, 4, NEWLINE);
         assert_eq!(input.window(16, 99), Window::Nothing);
     }
 
@@ -197,14 +238,14 @@ mod tests {
 
     #[test]
     fn window_never_holds_a_second_line_over_the_limit() {
-        let short_then_long = input(b"1\n1234\n");
+        let mut short_then_long = input(b"1\n1234\n");
         assert_eq!(short_then_long.window(3, 99), Window::Input(b"1\n123", Mark::More));
     }
 
     #[test]
     fn line_limit_refuses_counted_bytes_before_they_arrive() {
         let mut input = input(b"ab\n");
-        input.consume(3, 3, Awaiting::Bytes(11));
+        consume(&mut input, 3, 3, Awaiting::Bytes(11));
         assert_eq!(input.window(8, 4), Window::Overlong(b""));
     }
 

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Share, Side, Sides};
 use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Outcome, Progress, Reply};
 use herd_sys::TrafficLog;
+use tokio::sync::watch;
 
 use super::{BatchedSession, Batcher, INPUTS_MAX};
 use crate::core::context::Context;
@@ -22,14 +23,23 @@ use crate::limits::SessionLimits;
 
 /// A node whose generations echo each line, and all fault on a call with the line `fault`.
 struct EchoHost {
-    sides: Sides,
+    sides: Mutex<Sides>,
+    /// The generation that decides.
+    decides: Mutex<GenerationId>,
+    /// Lines that it consumes per input at most, and what it awaits.
+    lines_max: Mutex<usize>,
+    awaits: Mutex<Awaiting>,
     /// The calls so far: their side and their inputs.
     calls: Mutex<Vec<(Side, Vec<String>)>>,
 }
 
 impl SessionsHost for EchoHost {
     fn sides(&self) -> Sides {
-        self.sides
+        *self.sides.lock().unwrap()
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        unreachable!("no worker follows the changes")
     }
 
     fn decide_inputs(&self, _: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided> {
@@ -40,14 +50,16 @@ impl SessionsHost for EchoHost {
         }
         let mut decision = Decision::default();
         for text in texts {
-            for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            let mut consumed = 0;
+            for line in lines.take(*self.lines_max.lock().unwrap()) {
                 let bytes = decision.copy(line.as_bytes());
                 decision.effects.push(Effect::Reply(Reply { bytes, tie: None }));
+                consumed += line.len();
             }
-            let consumed = text.rfind('\n').map_or(0, |end| end + 1);
-            decision.effects.push(Effect::Done(Progress { consumed, awaits: Awaiting::Delimiter(b'\n') }));
+            decision.effects.push(Effect::Done(Progress { consumed, awaits: *self.awaits.lock().unwrap() }));
         }
-        Ok((GenerationId(1), decision))
+        Ok((*self.decides.lock().unwrap(), decision))
     }
 
     fn decide_answer(
@@ -152,7 +164,14 @@ struct Worker {
 impl Worker {
     fn new(canary: Option<&str>) -> Rc<Self> {
         let share = canary.map(|share| share.parse::<Share>().unwrap());
-        let host = EchoHost { sides: Sides::new(share), calls: Mutex::default() };
+        let sides = Sides::new(GOOD);
+        let host = EchoHost {
+            sides: Mutex::new(share.map_or(sides, |share| sides.with_canary(ODD, share))),
+            decides: Mutex::new(GOOD),
+            lines_max: Mutex::new(usize::MAX),
+            awaits: Mutex::new(Awaiting::Delimiter(b'\n')),
+            calls: Mutex::default(),
+        };
         let limits = SessionLimits { output_kib_max: 1, ..SessionLimits::default() };
         let context = Context::new(Arc::new(host), Arc::new(Topics::default()), limits);
         Rc::new(Self { batcher: Batcher::new(Arc::new(context)), started: Instant::now() })
@@ -183,6 +202,15 @@ impl Worker {
             self.decide_batch();
         }
         panic!("the queue does not become empty");
+    }
+
+    /// Makes a generation first in line, and lets one decide that consumes some lines per input and then awaits this.
+    fn serve(&self, first: GenerationId, decides: GenerationId, lines_max: usize, awaits: Awaiting) {
+        let host = &self.batcher.context.host;
+        *host.sides.lock().unwrap() = Sides::new(first);
+        *host.decides.lock().unwrap() = decides;
+        *host.lines_max.lock().unwrap() = lines_max;
+        *host.awaits.lock().unwrap() = awaits;
     }
 
     /// Takes the calls since this was called last.
@@ -275,7 +303,7 @@ fn batcher_ends_isolation_once_the_suspected_input_is_decided() {
 #[test]
 fn batcher_separates_calls_of_canary_and_active_sessions() {
     let worker = Worker::new(Some("50%"));
-    let sides = worker.batcher.context.host.sides;
+    let sides = worker.batcher.context.host.sides();
     let ids = |side| (0..).filter(move |&id| sides.of(id) == side).take(3);
     let (active_ids, canary_ids): (Vec<u64>, Vec<u64>) = (ids(Side::Active).collect(), ids(Side::Canary).collect());
     let order = [active_ids[0], active_ids[1], canary_ids[0], active_ids[2], canary_ids[1], canary_ids[2]];
@@ -306,5 +334,77 @@ fn batcher_defers_a_session_whose_replies_are_full() {
     assert!(full.replies().ends_with("xa\n"));
 }
 
+/// Goal: what a generation awaits is forgotten with it. Otherwise the bytes that it saw would wait for what it awaited, and input
+/// over the limit that it asked for would be answered as a line over the limit.
+#[test]
+fn generation_change_offers_the_rest_from_its_start() {
+    for awaits in [Awaiting::Delimiter(0xff), Awaiting::Bytes(10_000), Awaiting::Bytes(1 << 30)] {
+        let worker = Worker::new(None);
+        worker.serve(ODD, ODD, 0, awaits);
+        let session = worker.session(1);
+        session.receive("a\nb");
+        worker.run();
+        assert_eq!((worker.calls(), session.replies().as_str()), (vec![active(&["a\nb"])], ""));
+        worker.serve(GOOD, GOOD, usize::MAX, NEWLINE);
+        session.enqueue();
+        worker.run();
+        assert_eq!((worker.calls(), session.replies().as_str()), (vec![active(&["a\nb"])], "a\n"), "{awaits:?}");
+        session.receive("\n");
+        worker.run();
+        assert_eq!((session.replies().as_str(), session.is_closing()), ("a\nb\n", false), "{awaits:?}");
+    }
+}
+
+#[test]
+fn generation_change_offers_the_rest_once() {
+    let worker = Worker::new(None);
+    worker.serve(ODD, ODD, 0, Awaiting::Bytes(10_000));
+    let session = worker.session(1);
+    session.receive("a\n");
+    worker.run();
+    worker.serve(GOOD, GOOD, 0, NEWLINE);
+    for _ in 0..3 {
+        session.enqueue();
+        worker.run();
+    }
+    assert_eq!(worker.calls(), [active(&["a\n"]), active(&["a\n"])], "once to each generation");
+}
+
+#[test]
+fn generation_change_by_a_rescue_offers_the_rest_from_its_start() {
+    let worker = Worker::new(None);
+    worker.serve(ODD, GOOD, 1, Awaiting::Bytes(10_000));
+    let session = worker.session(1);
+    session.receive("a\nb\nc");
+    worker.run();
+    assert_eq!(worker.calls(), [active(&["a\nb\nc"]), active(&["b\nc"])]);
+    // The fallback consumes nothing: the first in line has just been offered the same bytes.
+    worker.serve(ODD, GOOD, 0, Awaiting::Bytes(10_000));
+    session.receive("\n");
+    worker.run();
+    assert_eq!(worker.calls(), [active(&["c\n"])]);
+    worker.serve(ODD, GOOD, usize::MAX, NEWLINE);
+    session.receive("d\n");
+    worker.run();
+    assert_eq!(session.replies(), "a\nb\nc\nd\n");
+}
+
+#[test]
+fn generation_change_offers_a_session_of_a_canary_again_when_it_ends() {
+    let worker = Worker::new(Some("100%"));
+    *worker.batcher.context.host.decides.lock().unwrap() = ODD;
+    *worker.batcher.context.host.lines_max.lock().unwrap() = 0;
+    let session = worker.session(1);
+    session.receive("a\n");
+    worker.run();
+    worker.serve(GOOD, GOOD, usize::MAX, NEWLINE);
+    session.enqueue();
+    worker.run();
+    assert_eq!(session.replies(), "a\n");
+}
+
+const NEWLINE: Awaiting = Awaiting::Delimiter(b'\n');
+const GOOD: GenerationId = GenerationId(1);
+const ODD: GenerationId = GenerationId(2);
 /// Batches after which a test gives up.
 const CALLS_MAX: usize = 100;
