@@ -131,7 +131,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             session.finish_turn(true);
             return true;
         } else {
-            let room = BATCH_BYTES_MAX.saturating_sub(call.batch.bytes().len()).min(WINDOW_BYTES);
+            let room = BATCH_BYTES_MAX.saturating_sub(call.batch.bytes().len()).min(core.window_size.bytes());
             let conversation = &mut core.conversation;
             conversation.input.offer_to(sides.first_in_line(conversation.id.0));
             match conversation.window(&self.context, room) {
@@ -236,7 +236,8 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         let mut effects = decision.effects.iter();
         for SessionInput { session, window, mark } in inputs {
             let mut core = session.core();
-            let SessionCore { conversation, timeouts, .. } = &mut *core;
+            let SessionCore { conversation, timeouts, window_size, .. } = &mut *core;
+            let held_before = conversation.replies.unsent_bytes();
             for effect in effects.by_ref() {
                 if let Effect::Done(progress) = effect {
                     conversation.apply_progress(&self.context, decided_by, progress, *window, *mark);
@@ -246,6 +247,8 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
                 }
                 conversation.perform(&self.context, decided_by, decision, effect, ReplySlot::default(), keeps);
             }
+            let held = conversation.replies.unsent_bytes().saturating_sub(held_before);
+            window_size.on_decided(held, self.context.limits.output_bytes_max() / 2);
             // Bytes that the call did not contain. Bytes that the guest saw and left need new input before the next call.
             let more = conversation.input.has_unseen();
             let closing = conversation.closing;
@@ -265,8 +268,6 @@ impl<M> Default for Call<M> {
     }
 }
 
-/// Bytes that one call takes from one session, unless its first line is longer: about sixty reports.
-const WINDOW_BYTES: usize = 4 << 10;
 /// Bytes at which a call takes no further session: two full windows. A larger batch gains nothing, and a call full of the slowest
 /// commands stays far below its deadline.
 const BATCH_BYTES_MAX: usize = 8 << 10;

@@ -11,5 +11,6 @@ pub(crate) mod reply_queue;
 pub(crate) mod session_core;
 pub(crate) mod timeouts;
 pub(crate) mod topics;
+pub(crate) mod window_size;
 
 pub use topics::Topics;

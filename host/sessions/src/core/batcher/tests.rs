@@ -29,6 +29,8 @@ struct EchoHost {
     /// Lines that it consumes per input at most, and what it awaits.
     lines_max: Mutex<usize>,
     awaits: Mutex<Awaiting>,
+    /// Times that a line is in its reply.
+    copies: Mutex<usize>,
     /// The calls so far: their side and their inputs.
     calls: Mutex<Vec<(Side, Vec<String>)>>,
 }
@@ -53,7 +55,7 @@ impl SessionsHost for EchoHost {
             let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             let mut consumed = 0;
             for line in lines.take(*self.lines_max.lock().unwrap()) {
-                let bytes = decision.copy(line.as_bytes());
+                let bytes = decision.copy(line.repeat(*self.copies.lock().unwrap()).as_bytes());
                 decision.effects.push(Effect::Reply(Reply { bytes, tie: None }));
                 consumed += line.len();
             }
@@ -170,6 +172,7 @@ impl Worker {
             decides: Mutex::new(GOOD),
             lines_max: Mutex::new(usize::MAX),
             awaits: Mutex::new(Awaiting::Delimiter(b'\n')),
+            copies: Mutex::new(1),
             calls: Mutex::default(),
         };
         let limits = SessionLimits { output_kib_max: 1, ..SessionLimits::default() };
@@ -401,6 +404,24 @@ fn generation_change_offers_a_session_of_a_canary_again_when_it_ends() {
     session.enqueue();
     worker.run();
     assert_eq!(session.replies(), "a\n");
+}
+
+/// Goal: a session exceeds the limit of its output by one window, and not by as much again with each further one. Method: replies
+/// that are a hundred times as long as their lines.
+#[test]
+fn batcher_takes_less_of_a_session_whose_input_expands() {
+    let worker = Worker::new(None);
+    *worker.batcher.context.host.copies.lock().unwrap() = 100;
+    let session = worker.session(1);
+    session.receive(&"1234567\n".repeat(1000));
+    worker.run();
+    let windows: Vec<usize> = worker.calls().iter().map(|(_, inputs)| inputs[0].len()).collect();
+    assert_eq!(windows[..3], [4096, 64, 64], "half of a KiB of output is acceptable");
+    *worker.batcher.context.host.copies.lock().unwrap() = 1;
+    session.receive(&"1234567\n".repeat(40));
+    worker.run();
+    let windows: Vec<usize> = worker.calls().iter().map(|(_, inputs)| inputs[0].len()).collect();
+    assert_eq!(windows, [64, 128, 128], "it recovers");
 }
 
 const NEWLINE: Awaiting = Awaiting::Delimiter(b'\n');
