@@ -67,6 +67,10 @@ pub(crate) fn answer(
     search.fetch(settings, at_line, context);
 }
 
+/// Error message of the fallback reply. It is written before the fetch, so it has to be true of every reason for which the host
+/// sends it, and an upstream that answered must not be blamed for a swap.
+const NO_ANSWER: &str = "no answer in time, or the logic was replaced meanwhile";
+
 /// Search in progress.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Search<'a> {
@@ -81,7 +85,7 @@ impl<'a> Search<'a> {
     fn fetch(self, settings: &HerdSettings, at_line: &[u8], context: &mut Context<'_>) {
         let Some(source) = settings.sources.get(self.source) else { return };
         let mut otherwise = Vec::with_capacity(at_line.len() + 128);
-        compose(&mut otherwise, at_line, &unknown_error(&format!("{}: no answer in time", source.name())));
+        compose(&mut otherwise, at_line, &unknown_error(&format!("{}: {NO_ANSWER}", source.name())));
         let request = source.request(&self.query);
         match request.body {
             Some(body) => {

@@ -41,7 +41,7 @@ impl SessionsHost for SessionsAdapter {
         inputs: &InputBatch,
         side: Side,
     ) -> Result<(GenerationId, Decision), Undecided> {
-        self.generations.inputs(at, inputs, side).map_err(|_| Undecided)
+        self.generations.inputs(at, inputs, side).map_err(|_| Undecided::Faulted)
     }
 
     fn decide_answer(
@@ -52,7 +52,8 @@ impl SessionsHost for SessionsAdapter {
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided> {
-        self.generations.answer(generation, at, token, otherwise, outcome).map_err(|_| Undecided)
+        let decided = self.generations.answer(generation, at, token, otherwise, outcome);
+        decided.map_err(|fault| fault.map_or(Undecided::Gone, |_| Undecided::Faulted))
     }
 
     fn prefetch(&self, key: &[u8]) {

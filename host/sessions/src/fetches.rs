@@ -18,9 +18,9 @@ use herd_sys::clock;
 
 use crate::core::context::Context;
 use crate::core::conversation::FETCHES_MAX;
-use crate::core::reply_queue::{FetchId, ReplyQueue, ReplySlot};
+use crate::core::reply_queue::{FetchId, PendingFetch, ReplyQueue, ReplySlot};
 use crate::core::session_core::SessionCore;
-use crate::host::SessionsHost;
+use crate::host::{SessionsHost, Undecided};
 
 /// The fetches of a session that are under way.
 #[derive(Default)]
@@ -80,19 +80,8 @@ pub(crate) fn perform_answer<S: SessionsHost>(
     let Some(fetch) = conversation.replies.open_slot(id) else { return };
     let slot = ReplySlot { answers: fetch.slot.answers + 1, ..fetch.slot };
     let over = slot.deadline.is_some_and(|deadline| deadline <= Instant::now());
-    let failed = matches!(answer, FetchAnswer::Failed(_));
-    // A response that arrived is decided even after the deadline: the client has waited for it anyway. Most guests react to a
-    // failure with the next fetch, for which nothing is left here, so the fallback reply goes out without a call.
-    let decided = if failed && (over || slot.answers >= FETCHES_PER_SLOT_MAX) {
-        None
-    } else {
-        // The generation that made the fetch decides its answer: it alone knows the format of its token. No generation is
-        // kept alive for that; if it is gone, the host returns an error and the fallback reply is sent.
-        let (token, otherwise) = (&fetch.token, &fetch.otherwise);
-        context.host.decide_answer(fetch.generation, clock::now(), token, otherwise, answer.outcome()).ok()
-    };
-    match decided {
-        Some(decision) if slot.answers < FETCHES_PER_SLOT_MAX || !fetches_again(&decision) => {
+    match decide(context, &fetch, slot, over, answer) {
+        Ok(decision) => {
             let mut keeps = Vec::new();
             for effect in &decision.effects {
                 conversation.perform(context, fetch.generation, &decision, effect, slot, &mut keeps);
@@ -102,9 +91,78 @@ pub(crate) fn perform_answer<S: SessionsHost>(
             }
         }
         // A decision over the limit is dropped whole: half of its effects would be a decision that no guest made.
-        _ => conversation.replies.push(&fetch.otherwise),
+        Err(fallback) => {
+            // Said here: the fallback reply was written before the fetch, and cannot know why it is sent.
+            tracing::debug!(client.addr = %conversation.address, generation = %fetch.generation, reason = fallback.reason(), "fallback reply sent");
+            conversation.replies.push(&fetch.otherwise);
+        }
     }
     core.conversation.replies.close_slot();
+}
+
+/// Decides the answer to a fetch whose slot has this state; `over` says that the time of the slot is.
+///
+/// # Errors
+///
+/// The reason why the fallback reply is to be sent. No effect was performed.
+fn decide<S: SessionsHost>(
+    context: &Context<S>,
+    fetch: &PendingFetch,
+    slot: ReplySlot,
+    over: bool,
+    answer: &FetchAnswer,
+) -> Result<Decision, Fallback> {
+    let failed = matches!(answer, FetchAnswer::Failed(_));
+    // A response that arrived is decided even after the deadline: the client has waited for it anyway. Most guests react to a
+    // failure with the next fetch, for which nothing is left here, so the fallback reply goes out without a call.
+    if failed && over {
+        return Err(Fallback::OutOfTime);
+    }
+    if failed && slot.answers >= FETCHES_PER_SLOT_MAX {
+        return Err(Fallback::TooManyFetches);
+    }
+    // The generation that made the fetch decides its answer: it alone knows the format of its token. No generation is kept
+    // alive for that; if it is gone, the host returns an error and the fallback reply is sent.
+    let (token, otherwise) = (&fetch.token, &fetch.otherwise);
+    let decision = context.host.decide_answer(fetch.generation, clock::now(), token, otherwise, answer.outcome())?;
+    if slot.answers >= FETCHES_PER_SLOT_MAX && fetches_again(&decision) {
+        return Err(Fallback::TooManyFetches);
+    }
+    Ok(decision)
+}
+
+/// Reason why the fallback reply of a fetch is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fallback {
+    /// The fetch failed when the time of its reply slot was over.
+    OutOfTime,
+    /// The guest fetches again and again, or the last fetch that it may make failed.
+    TooManyFetches,
+    /// The guest faulted on the answer. The host has logged the fault.
+    Faulted,
+    /// A swap retired the generation. Nobody else can read its token.
+    GenerationGone,
+}
+
+impl Fallback {
+    /// Text for the log.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::OutOfTime => "the time for the reply is over",
+            Self::TooManyFetches => "too many fetches for one reply",
+            Self::Faulted => "the guest faulted on the answer",
+            Self::GenerationGone => "the generation that made the fetch is gone",
+        }
+    }
+}
+
+impl From<Undecided> for Fallback {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Faulted => Self::Faulted,
+            Undecided::Gone => Self::GenerationGone,
+        }
+    }
 }
 
 fn fetches_again(decision: &Decision) -> bool {
@@ -122,16 +180,15 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use herd_model::{FetchRequest, GenerationId, Kept, Side, Sides};
-    use herd_sdk::{InputBatch, Method, Moment, Outcome};
+    use herd_sdk::{Failure, InputBatch, Method, Moment, Outcome};
     use herd_sys::TrafficLog;
 
     use super::*;
-    use crate::core::reply_queue::PendingFetch;
     use crate::core::topics::Topics;
-    use crate::host::{KeepRequest, Undecided};
+    use crate::host::KeepRequest;
     use crate::limits::SessionLimits;
 
-    /// A node that counts fetches and answers none.
+    /// A node that counts fetches and answers none. The generation that made them is gone.
     #[derive(Default)]
     struct CountingHost(AtomicUsize);
 
@@ -156,7 +213,7 @@ mod tests {
             _: &[u8],
             _: Outcome<'_>,
         ) -> Result<Decision, Undecided> {
-            unreachable!("no answer arrives")
+            Err(Undecided::Gone)
         }
 
         fn prefetch(&self, _: &[u8]) {}
@@ -190,5 +247,18 @@ mod tests {
         replies.push(&vec![b'x'; context.limits.output_bytes_max()]);
         fetches.start(&context, &mut replies);
         assert_eq!(context.host.0.load(Ordering::Relaxed), 1, "the head, and not the one behind it");
+    }
+
+    #[test]
+    fn fetch_that_was_answered_names_why_its_fallback_reply_is_sent() {
+        let context = Context::new(Arc::<CountingHost>::default(), Arc::<Topics>::default(), SessionLimits::default());
+        let response = FetchAnswer::Response { status: 200, body: vec![] };
+        let failed = FetchAnswer::Failed(Failure::Timeout);
+        let why = |answers, over, answer| {
+            decide(&context, &pending(), ReplySlot { answers, deadline: None }, over, answer).unwrap_err()
+        };
+        assert_eq!(why(1, true, &response), Fallback::GenerationGone, "although the time is over too");
+        assert_eq!(why(1, true, &failed), Fallback::OutOfTime);
+        assert_eq!(why(FETCHES_PER_SLOT_MAX, false, &failed), Fallback::TooManyFetches);
     }
 }

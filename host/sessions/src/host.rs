@@ -59,7 +59,7 @@ use tokio::sync::watch;
 ///         _otherwise: &[u8],
 ///         _: Outcome<'_>,
 ///     ) -> Result<Decision, Undecided> {
-///         Err(Undecided)
+///         Err(Undecided::Gone)
 ///     }
 ///
 ///     fn prefetch(&self, _key: &[u8]) {}
@@ -122,7 +122,12 @@ pub trait SessionsHost: Send + Sync + 'static {
 
 /// No live generation could decide the call. Nothing was performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Undecided;
+pub enum Undecided {
+    /// Every generation that may decide it faulted. The host has logged the fault.
+    Faulted,
+    /// The generation that made the fetch is no longer live: a swap retired it.
+    Gone,
+}
 
 /// A keep effect of a guest.
 #[derive(Clone, Copy, Debug)]

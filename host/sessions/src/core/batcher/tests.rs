@@ -48,7 +48,7 @@ impl SessionsHost for EchoHost {
         let texts: Vec<String> = inputs.iter().map(|input| String::from_utf8(input.bytes.into()).unwrap()).collect();
         self.calls.lock().unwrap().push((side, texts.clone()));
         if texts.iter().flat_map(|text| text.lines()).any(|line| line == "fault") {
-            return Err(Undecided);
+            return Err(Undecided::Faulted);
         }
         let mut decision = Decision::default();
         for text in texts {
