@@ -1,9 +1,15 @@
 //! Client of the admin API, for the command line.
 //!
 //! Owns the HTTP client and the errors as an operator reads them. Knows nothing of what a swap is: answers are JSON as the
-//! node sent it. Bounds: two seconds to connect, [`ANSWER_MAX`] for an answer.
+//! node sent it.
+//!
+//! Bounds: [`SIGN_MAX`] to connect, and again for the first sign of the node: a process that is stopped still
+//! accepts connections, because the system does that for it. A question that changes nothing has to be answered within that
+//! time. A request that changes something is sent only after `/livez` was answered within it, and may then take [`ANSWER_MAX`].
+//! So a node without a sign has received no request, and another may be asked in its place.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -37,6 +43,8 @@ use super::token::Token;
 pub struct AdminClient {
     http: reqwest::Client,
     token: Token,
+    /// [`SIGN_MAX`], but in tests.
+    sign_max: Duration,
 }
 
 /// A request failed. Unless a variant says otherwise, the node changed nothing.
@@ -48,6 +56,13 @@ pub enum AdminClientError {
     /// No connection. The request was not sent, so another node may be asked in its place.
     #[error("no answer from {0}; is the node running?")]
     Unreachable(SocketAddr),
+    /// A connection, but no sign of the node in time: its process is stopped, or has no processor time. Nothing was sent that
+    /// changes the node, so another node may be asked in its place.
+    #[error("no answer from {0} within {SIGN_MAX:?}; is its process stopped or overloaded?")]
+    Silent(SocketAddr),
+    /// The node has another token. Holds the file from which that of this client was read.
+    #[error("token refused; read from {}", .0.display())]
+    TokenRefused(PathBuf),
     /// The node accepted the request and did not answer in time. It may still complete it.
     #[error("{0} did not answer within {ANSWER_MAX:?} and may still complete the request; see herd status")]
     Slow(SocketAddr),
@@ -72,16 +87,20 @@ impl AdminClient {
     ///
     /// [`AdminClientError::Client`].
     pub fn new(token: Token) -> Result<Self, AdminClientError> {
+        Self::with_sign_max(token, SIGN_MAX)
+    }
+
+    /// Creates a client that waits this long for a connection and for the first sign of a node.
+    pub(super) fn with_sign_max(token: Token, sign_max: Duration) -> Result<Self, AdminClientError> {
         // The API is plain HTTP on loopback, but reqwest refuses to build a client without a TLS provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
-            .connect_timeout(Duration::from_secs(2))
-            .timeout(ANSWER_MAX)
+            .connect_timeout(sign_max)
             .build()
             .map_err(AdminClientError::Client)?;
-        Ok(Self { http, token })
+        Ok(Self { http, token, sign_max })
     }
 
     /// Returns the status of a node.
@@ -90,7 +109,7 @@ impl AdminClient {
     ///
     /// See [`AdminClientError`].
     pub async fn status(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.send(admin, self.http.get(format!("http://{admin}/v1/status"))).await
+        self.ask(admin, self.http.get(format!("http://{admin}/v1/status"))).await
     }
 
     /// Swaps every node of the herd to a guest. The node at `admin` coordinates.
@@ -209,7 +228,7 @@ impl AdminClient {
     ///
     /// See [`AdminClientError`].
     pub async fn shadow_report(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.send(admin, self.http.get(format!("http://{admin}/v1/shadow"))).await
+        self.ask(admin, self.http.get(format!("http://{admin}/v1/shadow"))).await
     }
 
     /// Ends the shadow of a node.
@@ -221,15 +240,43 @@ impl AdminClient {
         self.send(admin, self.http.delete(format!("http://{admin}/v1/shadow"))).await
     }
 
-    /// Boxed: the crate that awaits an async function compiles it, and every command would compile the HTTP client.
+    /// Sends a question, which changes nothing.
+    ///
+    /// Boxed, as [`send`](Self::send): the crate that awaits an async function compiles it, and every command would compile the
+    /// HTTP client.
+    fn ask(&self, admin: SocketAddr, request: RequestBuilder) -> BoxFuture<'_, Result<Value, AdminClientError>> {
+        Box::pin(async move {
+            match self.exchange(admin, request.timeout(self.sign_max)).await {
+                Err(AdminClientError::Slow(_)) => Err(AdminClientError::Silent(admin)),
+                answer => answer,
+            }
+        })
+    }
+
+    /// Sends a request that changes something, once the node has given a sign.
     fn send(&self, admin: SocketAddr, request: RequestBuilder) -> BoxFuture<'_, Result<Value, AdminClientError>> {
-        Box::pin(self.exchange(admin, request))
+        Box::pin(async move {
+            self.await_sign(admin).await?;
+            self.exchange(admin, request.timeout(ANSWER_MAX)).await
+        })
+    }
+
+    /// Waits until the process of a node answers. It reads what it has accepted in order, so a request that is sent now does not
+    /// wait in a socket until somebody resumes the process.
+    async fn await_sign(&self, admin: SocketAddr) -> Result<(), AdminClientError> {
+        let sign = self.http.get(format!("http://{admin}/livez")).timeout(self.sign_max).send().await;
+        match sign {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_timeout() => Err(AdminClientError::Silent(admin)),
+            // No connection, or one that broke before anything was asked for.
+            Err(_) => Err(AdminClientError::Unreachable(admin)),
+        }
     }
 
     async fn exchange(&self, admin: SocketAddr, request: RequestBuilder) -> Result<Value, AdminClientError> {
         let request = request.header(header::AUTHORIZATION, self.token.header());
-        let answer = request.header(operator::HEADER, operator()).send().await.map_err(|error| {
-            // Three cases, because only a request that was never sent may be sent to another node.
+        // Distinguished, because only a request that was never sent may be sent to another node.
+        let failed = |error: reqwest::Error| {
             if error.is_connect() {
                 AdminClientError::Unreachable(admin)
             } else if error.is_timeout() {
@@ -237,15 +284,16 @@ impl AdminClient {
             } else {
                 AdminClientError::Broken(admin)
             }
-        })?;
+        };
+        let answer = request.header(operator::HEADER, operator()).send().await.map_err(failed)?;
         let status = answer.status();
-        let ok = status.is_success();
-        let body = answer.bytes().await.map_err(|_| AdminClientError::Broken(admin))?;
+        let body = answer.bytes().await.map_err(failed)?;
         let value: Value = serde_json::from_slice(&body).map_err(|_| AdminClientError::NotAdmin(admin))?;
-        if ok {
+        if status.is_success() {
             return Ok(value);
         }
         Err(match value["error"].as_str() {
+            Some(_) if status == StatusCode::UNAUTHORIZED => AdminClientError::TokenRefused(self.token.path().into()),
             Some(why) if status == StatusCode::SERVICE_UNAVAILABLE => AdminClientError::Busy(why.into()),
             Some(why) => AdminClientError::Refused(why.into()),
             None => AdminClientError::NotAdmin(admin),
@@ -253,5 +301,8 @@ impl AdminClient {
     }
 }
 
+/// Longest wait for a connection, and for the first sign of a node: a node that runs answers within milliseconds, and an
+/// operator should not wait long for one that does not.
+const SIGN_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for an answer: a guest that contains an interpreter compiles for minutes on a small machine.
 const ANSWER_MAX: Duration = Duration::from_secs(300);

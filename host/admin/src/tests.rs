@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use herd_model::Share;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -150,6 +152,45 @@ async fn token_is_required() {
     for authorization in ["", "Bearer ", "Bearer 0123", &server.token.header()[..40]] {
         let (status, answer) = server.post("/v1/swap", authorization, vec![]).await;
         assert_eq!((status, answer["error"].as_str().unwrap()), (401, "admin token missing or wrong"));
+    }
+}
+
+#[tokio::test]
+async fn client_names_the_file_of_a_refused_token() {
+    let server = Server::start().await;
+    let other = tempfile::tempdir().unwrap();
+    let client = AdminClient::new(Token::read_or_create(other.path()).unwrap()).unwrap();
+    for answer in [client.status(server.address).await, client.herd_roll_back(server.address).await] {
+        let error = answer.unwrap_err().to_string();
+        assert_eq!(error, format!("token refused; read from {}/admin.token", other.path().display()));
+    }
+}
+
+/// Goal: a node whose process is stopped does not hold up an operator, and carries out nothing when it resumes. Method: a
+/// listener that never accepts, so that only the system answers for it; a client with little patience.
+#[tokio::test]
+async fn client_gives_up_on_a_silent_node_before_it_sends_a_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let token = Token::read_or_create(state.path()).unwrap();
+    let client = AdminClient::with_sign_max(token, Duration::from_millis(50)).unwrap();
+    let answers = [
+        client.status(address).await,
+        client.shadow_report(address).await,
+        client.herd_roll_back(address).await,
+        client.herd_swap(address, vec![1; 1000], SwapOptions::default()).await,
+    ];
+    for answer in answers {
+        assert!(matches!(answer, Err(AdminClientError::Silent(_))), "{answer:?}");
+    }
+    // Everything that the node finds when it resumes.
+    for asked in ["GET /v1/status", "GET /v1/shadow", "GET /livez", "GET /livez"] {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut received = String::new();
+        stream.read_to_string(&mut received).await.unwrap();
+        assert!(received.starts_with(asked), "{received}");
+        assert!(!received.contains("POST"), "{received}");
     }
 }
 

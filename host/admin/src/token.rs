@@ -24,7 +24,11 @@ use subtle::ConstantTimeEq;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token {
+    digits: String,
+    /// File that contains it.
+    path: PathBuf,
+}
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,19 +108,24 @@ impl Token {
         }
         let token = text.trim();
         let is_token = token.len() == DIGITS && token.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_token { Ok(Self(token.into())) } else { Err(TokenError::Malformed(path)) }
+        if is_token { Ok(Self { digits: token.into(), path }) } else { Err(TokenError::Malformed(path)) }
+    }
+
+    /// Returns the file from which the token was read.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Compares the `Authorization` header of a request with this token, in constant time: the time of a failure must not
     /// tell how many digits were right.
     pub(super) fn matches(&self, header: &str) -> bool {
         let Some(token) = header.strip_prefix("Bearer ") else { return false };
-        token.as_bytes().ct_eq(self.0.as_bytes()).into()
+        token.as_bytes().ct_eq(self.digits.as_bytes()).into()
     }
 
     /// Returns the `Authorization` header that a request needs.
     pub(super) fn header(&self) -> String {
-        format!("Bearer {}", self.0)
+        format!("Bearer {}", self.digits)
     }
 
     fn write_new(path: &Path) -> io::Result<()> {
