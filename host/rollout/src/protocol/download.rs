@@ -25,6 +25,8 @@ pub(crate) struct Download {
     from: String,
     /// When to ask the next neighbour.
     retry_at: Instant,
+    /// Pause after the next negative answer. Grows with each, until a chunk arrives.
+    pause: Duration,
 }
 
 /// Next step of a download.
@@ -41,7 +43,8 @@ pub(crate) enum Next {
 impl Download {
     /// Starts a download from this neighbour.
     pub(crate) fn new(digest: Digest, from: &str, now: Instant) -> (Self, Next) {
-        let download = Self { digest, bytes: Vec::new(), total: None, from: from.into(), retry_at: now + ANSWER_MAX };
+        let (retry_at, pause) = (now + ANSWER_MAX, NOT_FOUND_PAUSE);
+        let download = Self { digest, bytes: Vec::new(), total: None, from: from.into(), retry_at, pause };
         (download, Next::Get(from.into(), 0))
     }
 
@@ -65,6 +68,7 @@ impl Download {
             self.retry_at = now + ANSWER_MAX;
             return Next::Wait;
         }
+        self.pause = NOT_FOUND_PAUSE;
         self.bytes.extend_from_slice(&chunk.bytes);
         self.retry_at = now + ANSWER_MAX;
         if length < total {
@@ -83,7 +87,9 @@ impl Download {
     pub(crate) fn not_found(&mut self, from: &str, digest: Digest, now: Instant) {
         if digest == self.digest && from == self.from {
             // With several neighbours another is asked then; an only neighbour is asked again, and may have it by then.
-            self.retry_at = now + NOT_FOUND_PAUSE;
+            self.retry_at = now + self.pause;
+            // A guest that nobody has, or not for a long time, must not keep the herd busy with questions.
+            self.pause = (self.pause * 2).min(ANSWER_MAX);
         }
     }
 
@@ -111,7 +117,7 @@ impl Download {
 
 /// Longest chunk in bytes: a quarter of the longest frame.
 pub(crate) const CHUNK_BYTES_MAX: usize = 256 << 10;
-/// Pause after a negative answer. A neighbour that is downloading the guest itself has it soon.
+/// Shortest pause after a negative answer; the longest is that of a missing one. A neighbour that is downloading the guest itself has it soon.
 const NOT_FOUND_PAUSE: Duration = Duration::from_millis(20);
 /// Deadline for an answer. A neighbour that misses it may be gone without its link having noticed.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -166,6 +172,27 @@ mod tests {
             Next::Get("Jaquez".into(), 0),
             "a neighbour without a link is skipped at once"
         );
+    }
+
+    #[test]
+    fn download_of_a_guest_that_nobody_has_backs_off_up_to_a_bound() {
+        let (guest, start) = (b"0123456789", Instant::now());
+        let (mut download, _) = Download::new(Digest::of(guest), "Juzang", start);
+        let (mut now, mut asked) = (start, Vec::new());
+        download.not_found("Juzang", Digest::of(guest), now);
+        while now < start + Duration::from_secs(60) {
+            now += Duration::from_millis(10);
+            if let Next::Get(from, _) = download.tick(&neighbours(), now) {
+                asked.push(now);
+                download.not_found(&from, Digest::of(guest), now);
+            }
+        }
+        let pauses: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(pauses.is_sorted() && pauses.last() == Some(&ANSWER_MAX), "{pauses:?}");
+        let from = download.from.clone();
+        assert!(matches!(download.receive(&from, chunk(guest, 0, 4), now), Next::Get(..)));
+        download.not_found(&from, Digest::of(guest), now);
+        assert!(matches!(download.tick(&neighbours(), now + NOT_FOUND_PAUSE), Next::Get(..)), "a chunk ends that");
     }
 
     #[test]
