@@ -4,6 +4,7 @@
 //!
 //! Bounds: the two queues of events are bounded where the handle makes them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -29,10 +30,12 @@ pub(crate) struct Driver {
     /// Sender for the events of jobs.
     local: mpsc::Sender<Event>,
     status: Arc<Mutex<RolloutStatus>>,
-    /// Operator who waits for the proposal of this node.
-    operator: Option<oneshot::Sender<Result<Outcome, NotSwapped>>>,
-    /// Answer to the operator, held back until the state is on disk.
-    answer: Option<Result<Outcome, NotSwapped>>,
+    /// Operators who wait for an answer, by the identifiers of their proposals. As many as the protocol lets wait.
+    operators: BTreeMap<u64, oneshot::Sender<Result<Outcome, NotSwapped>>>,
+    /// Identifier of the next proposal.
+    next_proposal: u64,
+    /// Answers to operators, held back until the state is on disk.
+    answers: Vec<(u64, Result<Outcome, NotSwapped>)>,
     /// Set when the node is shutting down.
     stopping: Option<oneshot::Sender<()>>,
 }
@@ -44,7 +47,8 @@ impl Driver {
         local: mpsc::Sender<Event>,
         status: Arc<Mutex<RolloutStatus>>,
     ) -> Self {
-        let driver = Self { participant, writer, local, status, operator: None, answer: None, stopping: None };
+        let (operators, answers) = (BTreeMap::new(), Vec::new());
+        let driver = Self { participant, writer, local, status, operators, next_proposal: 0, answers, stopping: None };
         driver.publish_status();
         driver
     }
@@ -76,11 +80,11 @@ impl Driver {
             self.publish_status();
             // An operator who was told of a swap must find it after a crash. A write that failed does not hold the answer
             // back: the status shows the error, and the herd has the swap.
-            if let Some(answer) = self.answer.take_if(|_| !self.writer.is_writing())
-                && let Some(operator) = self.operator.take()
-            {
-                // The operator may have left.
-                let _ = operator.send(answer);
+            if !self.writer.is_writing() {
+                for (id, answer) in self.answers.drain(..) {
+                    // The operator may have left.
+                    let _ = self.operators.remove(&id).map(|operator| operator.send(answer));
+                }
             }
             if let Some(stopped) = self.stopping.take_if(|_| !self.writer.is_writing()) {
                 let _ = stopped.send(());
@@ -95,16 +99,17 @@ impl Driver {
             Event::Linked(peer) => self.participant.linked(&peer, now),
             Event::Unlinked(peer) => self.participant.unlinked(&peer),
             Event::Propose(Request { operation, guest, who, answer }) => {
-                // Also until the last answer is out, which may still wait for the disk.
-                if self.operator.is_some() || self.stopping.is_some() {
-                    let _ = answer.send(Err(NotSwapped::Busy));
+                if self.stopping.is_some() {
+                    let _ = answer.send(Err(NotSwapped::Stopping));
                     return;
                 }
-                self.operator = Some(answer);
+                let id = self.next_proposal;
+                self.next_proposal += 1;
+                self.operators.insert(id, answer);
                 if let (Operation::Swap(plan), Some(guest)) = (&operation, guest) {
                     self.participant.guests().cache(plan.digest, guest);
                 }
-                self.participant.propose(operation, &who, now);
+                self.participant.propose(id, operation, &who, now);
             }
             Event::Prepared(attempt, digest, prepared) => self.participant.prepared(&attempt, digest, prepared, now),
             // Here and below the host is asked for what serves now: more may have happened since the event was queued.
@@ -158,7 +163,7 @@ impl Driver {
                     Some(Event::Adopted(swap, adopted.unwrap_or_else(|panic| Err(NotAdopted::Refused(panic)))))
                 }),
                 Action::Persist => self.persist(host),
-                Action::Answer(answer) => self.answer = Some(answer),
+                Action::Answer(id, answer) => self.answers.push((id, answer)),
             }
         }
     }

@@ -27,6 +27,6 @@ pub(crate) enum Action {
     Adopt { swap: HerdSwap, guest: Option<Arc<[u8]>> },
     /// Write the state that survives a restart.
     Persist,
-    /// Answer the operator who proposed the swap.
-    Answer(Result<Outcome, NotSwapped>),
+    /// Answer the operator of the proposal with this identifier.
+    Answer(u64, Result<Outcome, NotSwapped>),
 }

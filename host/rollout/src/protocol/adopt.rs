@@ -84,7 +84,9 @@ impl Participant {
             // its rehearsal has yet to say whether it can serve here; `prepared` continues the adoption.
             return;
         }
-        if let Some((_, why)) = self.refusals.iter().find(|(id, _)| *id == swap.attempt) {
+        if let Some((_, why)) = self.refusals.iter().find(|(id, _)| *id == swap.attempt)
+            && self.serving != swap.digest
+        {
             // The coordinator did not hear of that in time, and the others have what this node lacks: a reason is in the
             // decisions of its own clients.
             let (refused, serving) = (NotAdopted::Refused(why.clone()), self.serving);
@@ -145,11 +147,12 @@ impl Participant {
         }
         // The attempt has served its purpose: its candidate is active now, or was refused for good.
         self.engagement.take_if(|engaged| engaged.candidate.digest() == Some(swap.digest));
-        let (node, number) = (self.node.clone(), swap.number);
+        let node = self.node.clone();
+        let (number, digest) = (swap.number, swap.digest);
         // Only the coordinator reads this, for its answer to the operator. If it is lost, the node is reported as pending.
-        self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, result: result.clone() });
+        self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, digest, result: result.clone() });
         // A node does not receive its own broadcasts, and this one may be the coordinator.
-        self.receive_adoption_result(&node, number, result.clone(), now);
+        self.receive_adoption_result(&node, (number, digest), result.clone(), now);
         self.push(Action::Persist);
         if let Err(why) = result
             && is_last

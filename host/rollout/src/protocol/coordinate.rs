@@ -12,11 +12,12 @@
 //! Unlike textbook two-phase commit, the coordinator does not wait for absent nodes, and participants never ask it for the
 //! decision. The decision is the herd state, which every node spreads; so the coordinator may die at any moment without
 //! blocking anyone. Of two proposals at once one commits; the other one is aborted, and is retried only if the first did not
-//! commit, because its operator has not seen what serves now.
+//! commit, because its operator has not seen what serves now. That holds for two operators of one node as well: the second
+//! proposal waits.
 //!
 //! Knows nothing of how votes and results travel, and nothing of the host.
 //!
-//! Bounds: one proposal per node, and a deadline for every phase.
+//! Bounds: one proposal per node, [`WAITING_MAX`] that wait behind it, and a deadline for every phase.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -29,37 +30,85 @@ use super::message::{Adopted, Attempt, Broadcast, Goal, Vote};
 use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
 use super::participant::Participant;
 use super::prepare::preempted_by;
-use super::proposal::{Operation, Phase, Proposal};
+use super::proposal::{Operation, Phase, Proposal, WaitingProposal};
 
 impl Participant {
-    /// Starts a proposal of an operator at this node.
-    pub(crate) fn propose(&mut self, operation: Operation, who: &str, now: Instant) {
+    /// Starts a proposal of an operator at this node, or lets it wait behind another one of this node. `id` comes back with the
+    /// answer.
+    pub(crate) fn propose(&mut self, id: u64, operation: Operation, who: &str, now: Instant) {
         let goal = match &operation {
             Operation::Swap(plan) => Goal::Swap(plan.digest),
             // A rollback is committed without votes on a candidate, so whether it is possible must be known before.
             Operation::RollBack => match &self.herd_state.swap {
-                None => return self.answer(Err(NotSwapped::NoPrevious)),
-                Some(HerdSwap { previous: None, .. }) => return self.answer(Err(NotSwapped::RolledBackItself)),
+                None => return self.answer(id, Err(NotSwapped::NoPrevious)),
+                Some(HerdSwap { previous: None, .. }) => return self.answer(id, Err(NotSwapped::RolledBackItself)),
                 Some(HerdSwap { previous: Some(previous), .. }) => Goal::RollBack(*previous),
             },
         };
-        let attempt = self.new_attempt(who, goal);
-        self.cancel_swap_for(&attempt);
-        if self.proposal.is_some() {
-            return self.answer(Err(NotSwapped::Busy));
+        let base = self.herd_state.swap.clone();
+        let proposal = WaitingProposal { id, operation, goal, who: who.into(), started: now, base };
+        if let Goal::RollBack(_) = goal {
+            self.make_way_for_rollback(who);
         }
+        if self.proposal.is_none() {
+            return self.start(proposal, now);
+        }
+        if self.waiting.len() == WAITING_MAX {
+            return self.answer(id, Err(NotSwapped::Busy));
+        }
+        self.waiting.push_back(proposal);
+    }
+
+    /// Starts the proposal that waits next, and answers those that wait in vain. Called by ticks, hence after each event.
+    pub(crate) fn continue_waiting(&mut self, now: Instant) {
+        let is_committed = matches!(self.proposal, Some(Proposal { phase: Phase::Committed { .. }, .. }));
+        let other = self.proposal.as_ref().map(|proposal| proposal.attempt.describe());
+        for waiting in std::mem::take(&mut self.waiting) {
+            let newer = self.herd_state.swap.clone().filter(|swap| Some(swap) != waiting.base.as_ref());
+            match (newer, &other) {
+                (Some(newer), _) => self.answer(waiting.id, Err(superseded_by(newer))),
+                // As long as for a proposal of another node. A committed one ends soon by itself.
+                (None, Some(other)) if !is_committed && now >= waiting.started + OTHER_SWAP_MAX => {
+                    self.answer(waiting.id, Err(NotSwapped::OtherSwap(other.clone())));
+                }
+                _ => self.waiting.push_back(waiting),
+            }
+        }
+        if self.proposal.is_none()
+            && let Some(next) = self.waiting.pop_front()
+        {
+            self.start(next, now);
+        }
+    }
+
+    fn start(&mut self, proposal: WaitingProposal, now: Instant) {
+        let WaitingProposal { id, operation, goal, who, started, base } = proposal;
+        let attempt = self.new_attempt(&who, goal);
         self.proposal = Some(Proposal {
+            id,
             operation,
             attempt: attempt.clone(),
             phase: Phase::Enlisting { until: now + ENLIST_MAX },
-            started: now,
-            base: self.herd_state.swap.clone(),
+            started,
+            base,
             number_highest: 0,
             enlist_at: now + ENLIST_EVERY,
             votes: BTreeMap::new(),
             unreachable: BTreeSet::new(),
         });
         self.enlist_all(attempt, now);
+    }
+
+    /// Ends the proposal of this node ahead of time, because one of its operators rolls back.
+    fn make_way_for_rollback(&mut self, who: &str) {
+        let Some(proposal) = &self.proposal else { return };
+        match (&proposal.phase, proposal.attempt.goal) {
+            // The swap stands, and nobody has to wait for the reports of slow nodes.
+            (Phase::Committed { .. }, _) => self.finish(),
+            (_, Goal::Swap(_)) => self.cancel_swap(&format!("{who}, asked at {}", self.node)),
+            // Of two rollbacks the first goes on.
+            (_, Goal::RollBack(_)) => {}
+        }
     }
 
     /// Ends the proposal because this node is shutting down.
@@ -69,17 +118,21 @@ impl Participant {
             if !matches!(proposal.phase, Phase::Committed { .. }) {
                 self.abort_attempt(proposal.attempt, "the coordinator is shutting down");
             }
-            self.answer(Err(NotSwapped::Stopping));
+            self.answer(proposal.id, Err(NotSwapped::Stopping));
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.answer(waiting.id, Err(NotSwapped::Stopping));
         }
     }
 
-    /// Ends a swap that this node coordinates and that has not committed, if this attempt goes before it.
-    pub(crate) fn cancel_swap_for(&mut self, attempt: &Attempt) {
-        let is_open = |proposal: &&Proposal| !matches!(proposal.phase, Phase::Committed { .. });
-        let preempted = self.proposal.as_ref().filter(is_open).map(|proposal| proposal.attempt.clone());
-        if let Some(preempted) = preempted.filter(|preempted| attempt.preempts(preempted)) {
-            self.abort_attempt(preempted, &preempted_by(attempt));
-            self.end_proposal(Err(NotSwapped::Preempted(attempt.to_string())));
+    /// Ends the swap that this node coordinates, if it has not committed, for a rollback by `who`.
+    pub(crate) fn cancel_swap(&mut self, who: &str) {
+        let is_open_swap = |proposal: &&Proposal| {
+            matches!(proposal.attempt.goal, Goal::Swap(_)) && !matches!(proposal.phase, Phase::Committed { .. })
+        };
+        if let Some(attempt) = self.proposal.as_ref().filter(is_open_swap).map(|proposal| proposal.attempt.clone()) {
+            self.abort_attempt(attempt, &preempted_by(who));
+            self.end_proposal(Err(NotSwapped::Preempted(who.into())));
         }
     }
 
@@ -128,12 +181,12 @@ impl Participant {
     pub(crate) fn receive_adoption_result(
         &mut self,
         node: &str,
-        number: u64,
+        (number, digest): (u64, Digest),
         result: Result<Adopted, String>,
         now: Instant,
     ) {
         if let Some(Proposal { phase: Phase::Committed { swap, results, .. }, .. }) = &mut self.proposal
-            && swap.number == number
+            && (swap.number, swap.digest) == (number, digest)
             && self.nodes.contains(node)
         {
             results.insert(node.into(), result);
@@ -148,10 +201,9 @@ impl Participant {
         let newer = self.herd_state.swap.clone().filter(|swap| Some(swap) != proposal.base.as_ref());
         // After the own commit a newer swap is this one, or one that has followed it.
         if let (Some(swap), false) = (newer, matches!(proposal.phase, Phase::Committed { .. })) {
-            let HerdSwap { number, digest, who, .. } = swap;
             // The operator decided on the base of what served then. To replace a swap unseen would be a lost update.
             self.abort_attempt(attempt, "the herd swapped to another guest");
-            return self.end_proposal(Err(NotSwapped::Superseded { number, digest: digest.short(), who }));
+            return self.end_proposal(Err(superseded_by(swap)));
         }
         match &mut proposal.phase {
             Phase::Enlisting { until } => {
@@ -276,10 +328,10 @@ impl Participant {
         let Some(proposal) = &mut self.proposal else { return };
         // Above every number that a participant knows, so that this swap wins on all of them.
         let number = proposal.number_highest.max(self.herd_state.number()).saturating_add(1);
-        let attempt = match proposal.attempt.goal {
-            Goal::Swap(_) => proposal.attempt.id(),
+        let attempt = match &proposal.operation {
+            Operation::Swap(_) => proposal.attempt.id(),
             // No node has voted on its guest.
-            Goal::RollBack(_) => 0,
+            Operation::RollBack => 0,
         };
         let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string(), attempt };
         // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
@@ -319,18 +371,23 @@ impl Participant {
     }
 
     fn end_proposal(&mut self, answer: Result<Outcome, NotSwapped>) {
-        self.proposal = None;
-        self.answer(answer);
+        if let Some(proposal) = self.proposal.take() {
+            self.answer(proposal.id, answer);
+        }
     }
 
-    fn answer(&mut self, answer: Result<Outcome, NotSwapped>) {
-        self.push(Action::Answer(answer));
+    fn answer(&mut self, id: u64, answer: Result<Outcome, NotSwapped>) {
+        self.push(Action::Answer(id, answer));
     }
 
     fn new_attempt(&mut self, who: &str, goal: Goal) -> Attempt {
         self.attempts += 1;
         Attempt { coordinator: self.node.clone(), run: self.run, number: self.attempts, who: who.into(), goal }
     }
+}
+
+fn superseded_by(HerdSwap { number, digest, who, .. }: HerdSwap) -> NotSwapped {
+    NotSwapped::Superseded { number, digest: digest.short(), who }
 }
 
 /// Random bits as a fraction of 1.
@@ -351,5 +408,7 @@ const REFUSALS_MAX: Duration = Duration::from_secs(1);
 const ADOPT_MAX: Duration = Duration::from_secs(10);
 /// Shortest pause before the next attempt; the longest is four times that.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// Time after which a proposal that finds nodes busy is refused.
+/// Proposals that wait behind one of the same node. Each holds its guest in memory.
+const WAITING_MAX: usize = 4;
+/// Time after which a proposal that finds nodes busy, or waits behind another one, is refused.
 const OTHER_SWAP_MAX: Duration = Duration::from_secs(5);

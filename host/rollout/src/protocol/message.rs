@@ -43,8 +43,9 @@ pub(crate) enum Broadcast {
     Abort(Attempt, String),
     /// Vote of a node on an attempt.
     Vote { attempt: Attempt, node: String, vote: Vote },
-    /// A node has adopted the swap of this number, or could not.
-    AdoptionResult { node: String, number: u64, result: Result<Adopted, String> },
+    /// A node has adopted the swap of this number and guest, or could not. Two parts of a partitioned herd may count the same
+    /// number for different guests.
+    AdoptionResult { node: String, number: u64, digest: Digest, result: Result<Adopted, String> },
 }
 
 /// Identity of one attempt to commit a proposal.
@@ -254,8 +255,9 @@ mod tests {
             assert_eq!(encoded(Broadcast::Vote { attempt: attempt.clone(), node: "J".into(), vote }), bytes(3, &rest));
         }
         let adopted = Ok(Adopted { generation: 2, name: "g".into() });
-        let result = Broadcast::AdoptionResult { node: "J".into(), number: 1, result: adopted };
-        assert_eq!(encoded(result), [1, 7, 4, 1, b'J', 1, 0, 2, 1, b'g']);
+        let result = Broadcast::AdoptionResult { node: "J".into(), number: 1, digest, result: adopted };
+        let digest_bytes = postcard::to_stdvec(&digest).unwrap();
+        assert_eq!(encoded(result), [&[1, 7, 4, 1, b'J', 1][..], &digest_bytes, &[0, 2, 1, b'g']].concat());
         let variants = [
             Message::GetChunk(digest, 0),
             Message::Chunk(Chunk { digest, offset: 0, total: 0, bytes: vec![] }),

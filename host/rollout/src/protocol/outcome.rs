@@ -39,10 +39,10 @@ pub enum NodeOutcome {
 /// The herd did not swap. No node changed what it serves.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSwapped {
-    /// This node already coordinates a proposal.
-    #[error("this node already coordinates another swap of the herd")]
+    /// Too many proposals wait at this node, or too many events.
+    #[error("too many swaps of the herd wait at this node; see herd status, and try again")]
     Busy,
-    /// Nodes took part in a swap of another coordinator for as long as this one retried.
+    /// Another swap was in progress for as long as this one waited. Holds its guest, its operator and its coordinator.
     #[error("another swap of the herd is in progress: {0}")]
     OtherSwap(String),
     /// The herd swapped to another guest before this proposal committed.

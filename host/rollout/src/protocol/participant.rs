@@ -21,11 +21,11 @@ use herd_model::Digest;
 use super::action::Action;
 use super::adoption::Adoption;
 use super::download::Download;
-use super::engagement::Engagement;
+use super::engagement::{CandidateState, Engagement};
 use super::guest_store::GuestStore;
 use super::herd_state::{HerdState, HerdSwap};
 use super::message::{Attempt, Broadcast, Message, Plan};
-use super::proposal::Proposal;
+use super::proposal::{Operation, Proposal, WaitingProposal};
 use super::seen::SeenSet;
 
 /// State machine of a node.
@@ -42,6 +42,8 @@ pub(crate) struct Participant {
     pub(crate) previous: Option<Digest>,
     /// Proposal that this node coordinates.
     pub(crate) proposal: Option<Proposal>,
+    /// Proposals of other operators of this node, in the order in which they came.
+    pub(crate) waiting: VecDeque<WaitingProposal>,
     /// Random number of this run, in the attempts that this node coordinates.
     pub(crate) run: u32,
     /// Attempts that this node has coordinated in this run.
@@ -90,6 +92,7 @@ impl Participant {
             serving,
             previous: None,
             proposal: None,
+            waiting: VecDeque::new(),
             // The upper half; as good as any other.
             run: (random() >> 32) as u32,
             attempts: 0,
@@ -123,7 +126,7 @@ impl Participant {
 
     /// True while deadlines are running, so that ticks have to come often.
     pub(crate) fn is_busy(&self) -> bool {
-        self.proposal.is_some() || self.engagement.is_some() || self.adoption.is_some()
+        self.proposal.is_some() || !self.waiting.is_empty() || self.engagement.is_some() || self.adoption.is_some()
     }
 
     /// Description of the attempt that this node takes part in.
@@ -131,10 +134,14 @@ impl Participant {
         self.engagement.as_ref().map(|engagement| engagement.attempt.describe())
     }
 
-    /// True if the attempt that this node takes part in has committed, and this node has not adopted that yet.
+    /// True if the candidate of this node has committed and is about to be adopted.
     pub(crate) fn is_engagement_committed(&self) -> bool {
         let committed = self.adoption.as_ref().map(|adoption| adoption.swap.digest);
-        committed.is_some() && committed == self.engagement.as_ref().and_then(|engaged| engaged.candidate.digest())
+        self.engagement.as_ref().is_some_and(|engaged| match &engaged.candidate {
+            CandidateState::Preparing(plan) | CandidateState::Ready(plan) => committed == Some(plan.digest),
+            // Nothing is there yet that the adoption could use, and the next attempt must not wait for it.
+            CandidateState::Enlisted | CandidateState::Downloading(_) | CandidateState::Refused(..) => false,
+        })
     }
 
     /// True if this node takes part in an attempt.
@@ -164,8 +171,10 @@ impl Participant {
     pub(crate) fn release_unused(&mut self) {
         let candidate = self.engagement.as_ref().and_then(|engagement| engagement.candidate.digest());
         let adoption = self.adoption.as_ref().map(|adoption| adoption.swap.digest);
-        // The guest that an operator proposed here may be in memory only, and neighbours are about to ask for it.
-        let proposed = self.proposal.as_ref().and_then(Proposal::guest);
+        // The guests that operators proposed here may be in memory only, and neighbours are about to ask for them.
+        let operations = self.proposal.iter().map(|proposal| &proposal.operation);
+        let operations = operations.chain(self.waiting.iter().map(|waiting| &waiting.operation));
+        let proposed = operations.filter_map(Operation::guest);
         let wanted: Vec<Digest> = candidate.into_iter().chain(adoption).chain(proposed).chain([self.serving]).collect();
         if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
             self.download = None;

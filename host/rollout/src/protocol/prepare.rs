@@ -50,8 +50,9 @@ impl Participant {
             return self.abort_engagement(ATTEMPT_OVER);
         }
         if attempt.preempts(&engaged.attempt) {
-            self.cancel_swap_for(attempt);
-            self.abort_engagement(&preempted_by(attempt));
+            let who = attempt.to_string();
+            self.cancel_swap(&who);
+            self.abort_engagement(&preempted_by(&who));
         }
     }
 
@@ -183,8 +184,8 @@ impl Participant {
 }
 
 /// Reason for the end of a candidate when a rollback goes first.
-pub(crate) fn preempted_by(attempt: &Attempt) -> String {
-    format!("a rollback of the herd goes first ({attempt})")
+pub(crate) fn preempted_by(who: &str) -> String {
+    format!("a rollback of the herd goes first ({who})")
 }
 
 /// Reason for the end of a candidate whose coordinator has begun anew.

@@ -1,6 +1,6 @@
 //! Proposal of an operator, as its coordinator tracks it.
 //!
-//! Bounds: one proposal per coordinator; votes and results of configured nodes only.
+//! Bounds: one proposal per coordinator, and a few that wait behind it; votes and results of configured nodes only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -8,10 +8,12 @@ use std::time::Instant;
 use herd_model::Digest;
 
 use super::herd_state::HerdSwap;
-use super::message::{Adopted, Attempt, Plan, Vote};
+use super::message::{Adopted, Attempt, Goal, Plan, Vote};
 
 /// Swap or rollback of the herd that an operator proposed at this node.
 pub(crate) struct Proposal {
+    /// Identifier under which the operator waits for the answer.
+    pub(crate) id: u64,
     pub(crate) operation: Operation,
     /// Current attempt. A proposal that backs off for another swap starts a new one.
     pub(crate) attempt: Attempt,
@@ -29,12 +31,16 @@ pub(crate) struct Proposal {
     pub(crate) unreachable: BTreeSet<String>,
 }
 
-impl Proposal {
-    /// Guest of a proposed swap.
-    pub(crate) fn guest(&self) -> Option<Digest> {
-        let Operation::Swap(plan) = &self.operation else { return None };
-        Some(plan.digest)
-    }
+/// Proposal of an operator that waits until this node has ended another one.
+pub(crate) struct WaitingProposal {
+    pub(crate) id: u64,
+    pub(crate) operation: Operation,
+    /// Guest of the operation, as the operator meant it.
+    pub(crate) goal: Goal,
+    pub(crate) who: String,
+    pub(crate) started: Instant,
+    /// Last swap of the herd when the operator proposed this one, which is what the operator has seen.
+    pub(crate) base: Option<HerdSwap>,
 }
 
 /// Operation that the operator asked for.
@@ -44,6 +50,14 @@ pub(crate) enum Operation {
     Swap(Plan),
     /// Return to the guest before the last swap.
     RollBack,
+}
+
+impl Operation {
+    /// Guest of a swap.
+    pub(crate) fn guest(&self) -> Option<Digest> {
+        let Self::Swap(plan) = self else { return None };
+        Some(plan.digest)
+    }
 }
 
 /// Phase of a proposal.

@@ -86,8 +86,8 @@ impl Participant {
                 }
             }
             Broadcast::Vote { attempt, node, vote } => self.receive_vote(&attempt, &node, vote, now),
-            Broadcast::AdoptionResult { node, number, result } => {
-                self.receive_adoption_result(&node, number, result, now);
+            Broadcast::AdoptionResult { node, number, digest, result } => {
+                self.receive_adoption_result(&node, (number, digest), result, now);
             }
         }
     }
@@ -119,6 +119,7 @@ impl Participant {
         self.adopt_if_newer(now);
         self.continue_adopting(now);
         self.continue_proposal(now);
+        self.continue_waiting(now);
         self.last_tick = now;
     }
 

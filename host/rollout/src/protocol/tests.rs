@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use self::net::{CANDIDATE_MAX, NAMES, Net, guest};
 use super::herd_state::{HerdState, HerdSwap};
-use super::message::{Broadcast, Message, Vote};
+use super::message::{Adopted, Broadcast, Message, Vote};
 use super::outcome::{NodeOutcome, NotSwapped};
 
 #[test]
@@ -82,6 +82,68 @@ fn concurrent_proposals_commit_one_and_supersede_the_other() {
     );
     assert_eq!(net.serving(), [won.swap.digest; 5]);
     net.assert_at_rest();
+}
+
+/// Goal: two operators of one node are treated like two of different nodes. Method: the first swap is refused by a node, commits,
+/// or takes long.
+#[test]
+fn concurrent_proposals_at_one_node_wait_for_each_other() {
+    let mut net = Net::new();
+    net.node("D").refuses.insert(guest("new"), "not checked: no room");
+    net.propose("A", "new");
+    net.propose("A", "other");
+    net.settle();
+    net.pass(Duration::from_secs(3));
+    assert!(matches!(net.node("A").answers.remove(0), Err(NotSwapped::Refused(_))));
+    assert_eq!(net.answer("A").unwrap().swap.digest, guest("other"), "it goes on when the first comes to nothing");
+    net.propose("A", "newest");
+    net.propose("A", "old");
+    net.settle();
+    net.pass(Duration::from_secs(1));
+    let committed = net.node("A").answers.remove(0).unwrap();
+    let superseded =
+        NotSwapped::Superseded { number: 2, digest: guest("newest").short(), who: "mira, asked at A".into() };
+    assert_eq!((committed.swap.digest, net.answer("A").unwrap_err()), (guest("newest"), superseded));
+    net.node("D").slow = true;
+    net.propose("A", "other");
+    (0..5).for_each(|_| net.propose("A", "old"));
+    net.settle();
+    assert_eq!(net.answer("A").unwrap_err(), NotSwapped::Busy, "a bounded number waits");
+    net.pass(Duration::from_secs(6));
+    let other = NotSwapped::OtherSwap(format!("to {}, by mira, asked at A", guest("other").short()));
+    assert_eq!(net.node("A").answers.drain(..).map(Result::unwrap_err).collect::<Vec<_>>(), vec![other; 4]);
+    let now = net.now;
+    net.node("D").prepare(now);
+    net.settle();
+    assert_eq!(net.answer("A").unwrap().swap.digest, guest("other"));
+    net.assert_at_rest();
+}
+
+#[test]
+fn concurrent_proposal_at_another_node_is_told_whom_it_waited_for() {
+    let mut net = Net::new();
+    net.node("D").slow = true;
+    net.propose("A", "new");
+    net.settle();
+    net.propose("C", "other");
+    net.pass(Duration::from_secs(6));
+    let other = format!("to {}, by mira, asked at A", guest("new").short());
+    assert_eq!(net.answer("C").unwrap_err(), NotSwapped::OtherSwap(other));
+}
+
+#[test]
+fn rollback_does_not_wait_for_the_reports_of_a_committed_swap() {
+    let mut net = Net::new();
+    net.node("D").busy = true;
+    net.propose("A", "new");
+    net.settle();
+    net.roll_back("A");
+    net.settle();
+    assert_eq!(net.node("A").answers.remove(0).unwrap().nodes["D"], NodeOutcome::Pending);
+    net.node("D").busy = false;
+    net.pass(Duration::from_secs(2));
+    assert_eq!(net.answer("A").unwrap().swap.digest, guest("old"));
+    assert_eq!(net.serving(), [guest("old"); 5]);
 }
 
 #[test]
@@ -264,6 +326,23 @@ fn partitioned_herd_agrees_when_it_is_whole() {
     }
 }
 
+/// Goal: a report about another swap of the same number counts for nothing. Method: a report of another part of a partitioned
+/// herd, which arrives before this part has heard of that swap.
+#[test]
+fn adoption_of_another_guest_with_the_same_number_is_not_counted() {
+    let mut net = Net::new();
+    net.node("D").busy = true;
+    net.propose("A", "new");
+    net.settle();
+    let result = Ok(Adopted { generation: 7, name: "another".into() });
+    let other = Broadcast::AdoptionResult { node: "D".into(), number: 1, digest: guest("other"), result };
+    let now = net.now;
+    net.node("A").participant.receive("B", Message::Broadcast(1, other), now);
+    net.settle();
+    net.pass(Duration::from_secs(11));
+    assert_eq!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Pending);
+}
+
 #[test]
 fn rolled_back_node_stays_so_and_half_of_the_nodes_roll_back_the_herd() {
     let mut net = Net::new();
@@ -377,6 +456,67 @@ fn commit_during_preparation_is_adopted_when_the_candidate_is_ready() {
         assert_eq!(net.node("A").participant.herd_state.rolled_back.contains_key("D"), refuses);
         net.assert_at_rest();
     }
+}
+
+/// Goal: a node does not serve by commit what its own rehearsal refused. Method: node D is cut off while it prepares, so that
+/// the others commit without it, and its preparation ends at different times.
+#[test]
+fn guest_that_the_own_rehearsal_refused_is_not_adopted_by_commit() {
+    for ends in ["before it is given up", "after it was given up", "after the commit is known"] {
+        let mut net = Net::new();
+        net.node("D").slow = true;
+        net.node("D").fails_rehearsal.insert(guest("new"), "not rehearsed: it faults on \"BOOM\"");
+        net.propose("A", "new");
+        net.settle();
+        net.cut_off("D");
+        if ends == "before it is given up" {
+            let now = net.now;
+            net.node("D").prepare(now);
+        }
+        net.pass(Duration::from_secs(7));
+        assert_eq!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Absent);
+        if ends == "after it was given up" {
+            let now = net.now;
+            net.node("D").prepare(now);
+        }
+        net.link("C", "D");
+        net.settle();
+        let now = net.now;
+        net.node("D").prepare(now);
+        net.pass(Duration::from_secs(2));
+        assert_eq!(net.node("D").participant.serving, guest("old"), "{ends}");
+        let shown = &net.node("A").participant.herd_state.rolled_back["D"];
+        assert_eq!(shown, "not rehearsed: it faults on \"BOOM\"", "{ends}");
+        net.assert_at_rest();
+        net.node("D").slow = false;
+        net.roll_back("A");
+        net.settle();
+        assert_eq!(net.serving(), [guest("old"); 5], "{ends}");
+        // What was refused in one attempt may serve by another.
+        net.node("D").fails_rehearsal.clear();
+        net.answer("A").unwrap();
+        net.swap("B", "new");
+        assert_eq!(net.serving(), [guest("new"); 5], "{ends}");
+        net.assert_at_rest();
+    }
+}
+
+#[test]
+fn coordinator_that_was_silent_finds_its_participants_still_preparing() {
+    let mut net = Net::new();
+    net.node("D").slow = true;
+    net.propose("A", "new");
+    net.settle();
+    net.cut_off("D");
+    net.pass(Duration::from_millis(5_500));
+    net.link("C", "D");
+    net.pass(Duration::from_secs(2));
+    let now = net.now;
+    net.node("D").prepare(now);
+    net.pass(Duration::from_secs(2));
+    assert!(matches!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Serving { .. } | NodeOutcome::Absent));
+    assert_eq!(net.serving(), [guest("new"); 5]);
+    net.assert_at_rest();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use herd_model::{Digest, SwapOptions};
 use crate::protocol::action::Action;
 use crate::protocol::adoption::NotAdopted;
 use crate::protocol::guest_store::GuestStore;
+use crate::protocol::herd_state::HerdSwap;
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::outcome::{NotSwapped, Outcome};
 use crate::protocol::participant::Participant;
@@ -27,15 +28,25 @@ pub(crate) struct Node {
     pub(crate) participant: Participant,
     pub(crate) alive: bool,
     pub(crate) disk: Disk,
+    /// Guest of the previous generation.
+    pub(crate) previous: Option<Digest>,
+    /// Guests that failed their probation here. Stored with the rest.
+    pub(crate) failed: BTreeSet<Digest>,
+    /// True if the active generation is on probation.
+    pub(crate) on_probation: bool,
+    /// True if a candidate, named first, can read the records that the active guest writes.
+    pub(crate) reads: fn(Digest, Digest) -> bool,
     /// Guests that the host refuses, with the reason.
     pub(crate) refuses: BTreeMap<Digest, &'static str>,
+    /// Guests that fail the rehearsal of this node, with the reason. The host does not rehearse when it adopts.
+    pub(crate) fails_rehearsal: BTreeMap<Digest, &'static str>,
     /// Preparations stay in `held` until the test ends them.
     pub(crate) slow: bool,
     /// The host postpones every adoption.
     pub(crate) busy: bool,
     /// The host rolls back to this guest as soon as it activates another one, and reports that before the activation.
     pub(crate) faults_at_once: Option<Digest>,
-    pub(crate) held: Vec<(Attempt, Digest)>,
+    pub(crate) held: Vec<(Attempt, Plan)>,
     pub(crate) candidate: Option<Digest>,
     pub(crate) generation: u64,
     pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
@@ -81,7 +92,10 @@ pub(crate) fn bytes(name: &str) -> Arc<[u8]> {
 }
 
 pub(crate) fn guest(name: &str) -> Digest {
-    Digest::of(&bytes(name))
+    // Hashing takes milliseconds, and a test of random sequences asks thousands of times.
+    static KNOWN: Mutex<BTreeMap<String, Digest>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap();
+    *known.entry(name.into()).or_insert_with(|| Digest::of(&bytes(name)))
 }
 
 impl Net {
@@ -125,7 +139,12 @@ impl Net {
             ),
             alive: true,
             disk,
+            previous: None,
+            failed: BTreeSet::new(),
+            on_probation: false,
+            reads: |_, _| true,
             refuses: BTreeMap::new(),
+            fails_rehearsal: BTreeMap::new(),
             slow: false,
             busy: false,
             faults_at_once: None,
@@ -175,7 +194,11 @@ impl Net {
         new.participant.herd_state = old.participant.herd_state;
         new.participant.applied = old.participant.applied;
         new.participant.serving = old.participant.serving;
-        (new.refuses, new.generation) = (old.refuses, old.generation);
+        (new.refuses, new.generation, new.reads) = (old.refuses, old.generation, old.reads);
+        (new.previous, new.failed) = (old.previous, old.failed);
+        // The previous generation is loaded again, and the active one starts a new probation.
+        new.on_probation = new.previous.is_some();
+        new.tell_previous();
         new.disk.lock().extend(old.disk.lock().drain());
         self.nodes.insert(name, new);
         for (left, right) in RING.into_iter().filter(|&(left, right)| left == name || right == name) {
@@ -187,11 +210,15 @@ impl Net {
     }
 
     pub(crate) fn propose(&mut self, name: &'static str, what: &str) {
-        let plan = Plan { digest: guest(what), options: SwapOptions::default() };
+        self.propose_with(name, what, SwapOptions::default());
+    }
+
+    pub(crate) fn propose_with(&mut self, name: &'static str, what: &str, options: SwapOptions) {
+        let plan = Plan { digest: guest(what), options };
         let now = self.now;
         let participant = &mut self.node(name).participant;
         participant.guests().cache(guest(what), bytes(what));
-        participant.propose(Operation::Swap(plan), "mira", now);
+        participant.propose(0, Operation::Swap(plan), "mira", now);
     }
 
     /// Swaps the herd, which must succeed.
@@ -203,7 +230,7 @@ impl Net {
 
     pub(crate) fn roll_back(&mut self, name: &'static str) {
         let now = self.now;
-        self.node(name).participant.propose(Operation::RollBack, "mira", now);
+        self.node(name).participant.propose(0, Operation::RollBack, "mira", now);
     }
 
     /// Performs actions and carries messages until none is left.
@@ -248,7 +275,7 @@ impl Net {
                     Action::Prepare { attempt, plan, guest } => {
                         assert_eq!(Digest::of(&guest), plan.digest);
                         assert_eq!(node.candidate, None, "one candidate at a time");
-                        node.held.push((attempt, plan.digest));
+                        node.held.push((attempt, plan));
                         if !node.slow {
                             node.prepare(now);
                         }
@@ -257,31 +284,14 @@ impl Net {
                         assert_eq!(node.candidate.take(), Some(digest));
                         node.aborted.push(why);
                     }
-                    Action::Adopt { swap, guest } => {
-                        let ready =
-                            node.candidate.take_if(|candidate| *candidate == swap.digest && !node.busy).is_some();
-                        assert!(ready || node.busy || guest.is_some());
-                        let refused = node.refuses.get(&swap.digest).map(|why| NotAdopted::Refused((*why).into()));
-                        node.generation += 1;
-                        let taken = Adopted { generation: node.generation, name: "guest".into() };
-                        let mut live = if refused.is_some() { node.participant.serving } else { swap.digest };
-                        if let Some(back) = node.faults_at_once.filter(|_| refused.is_none()) {
-                            live = back;
-                            node.participant.rolled_back(swap.digest, back, "8 faults within 10 s".into(), now);
-                        }
-                        let busy = node.busy.then(|| NotAdopted::RetryLater("busy".into()));
-                        if busy.is_some() {
-                            live = node.participant.serving;
-                        }
-                        node.participant.adopted(&swap, busy.or(refused).map_or(Ok(taken), Err), live, now);
-                    }
+                    Action::Adopt { swap, guest } => node.adopt(&swap, guest.is_some(), now),
                     Action::Persist => {
                         let serving = node.participant.serving;
                         if let Some(guest) = node.participant.guests().find(serving) {
                             node.disk.lock().insert(serving, guest);
                         }
                     }
-                    Action::Answer(answer) => node.answers.push(answer),
+                    Action::Answer(_, answer) => node.answers.push(answer),
                 }
             }
         }
@@ -321,13 +331,109 @@ impl Net {
 }
 
 impl Node {
+    /// Ends the preparations that are held up.
     pub(crate) fn prepare(&mut self, now: Instant) {
-        for (attempt, digest) in std::mem::take(&mut self.held) {
-            let refused = self.refuses.get(&digest).map(|why| (*why).to_string());
+        for (attempt, plan) in std::mem::take(&mut self.held) {
+            let refused = self.refusal(plan.digest, plan.options, true);
             if refused.is_none() {
-                self.candidate = Some(digest);
+                self.candidate = Some(plan.digest);
             }
-            self.participant.prepared(&attempt, digest, refused.map_or(Ok(()), Err), now);
+            self.participant.prepared(&attempt, plan.digest, refused.map_or(Ok(()), Err), now);
         }
+    }
+
+    /// Swaps this node alone. False if that is refused.
+    pub(crate) fn swap_alone(&mut self, what: &str, options: SwapOptions) -> bool {
+        let is_refused = self.refusal(guest(what), options, true).is_some();
+        if is_refused || self.candidate.is_some() || !self.held.is_empty() {
+            return false;
+        }
+        self.activate(guest(what));
+        self.participant.guests().cache(guest(what), bytes(what));
+        self.participant.serving_changed(guest(what));
+        true
+    }
+
+    /// Rolls this node alone back, if it can.
+    pub(crate) fn roll_back_alone(&mut self) {
+        if let Some(previous) = self.previous.filter(|previous| !self.failed.contains(previous)) {
+            self.roll_back_to(previous);
+            self.participant.serving_changed(previous);
+        }
+    }
+
+    /// The active guest faults too often. On probation, the node rolls back.
+    pub(crate) fn fault(&mut self, now: Instant) {
+        let from = self.participant.serving;
+        if let Some(previous) = self.previous.filter(|previous| self.on_probation && !self.failed.contains(previous)) {
+            self.failed.insert(from);
+            self.roll_back_to(previous);
+            self.participant.rolled_back(from, previous, "8 faults within 10 s".into(), now);
+        }
+    }
+
+    /// Adopts a swap as the adapter of the node does.
+    fn adopt(&mut self, swap: &HerdSwap, has_bytes: bool, now: Instant) {
+        let before = self.participant.serving;
+        if self.busy {
+            let busy = Err(NotAdopted::RetryLater("busy".into()));
+            return self.participant.adopted(swap, busy, before, now);
+        }
+        let is_ready = self.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
+        let previous = self.previous.filter(|previous| !self.failed.contains(previous));
+        let accepted = SwapOptions { again: true, ..SwapOptions::default() };
+        let refused = if before == swap.digest {
+            None
+        } else if !is_ready && previous == Some(swap.digest) {
+            self.roll_back_to(swap.digest);
+            None
+        } else {
+            assert!(is_ready || has_bytes);
+            let refused = self.refusal(swap.digest, accepted, false).filter(|_| !is_ready);
+            if refused.is_none() {
+                self.activate(swap.digest);
+            }
+            refused
+        };
+        let mut live = if refused.is_some() { before } else { swap.digest };
+        if let Some(back) = self.faults_at_once.filter(|_| refused.is_none()) {
+            live = back;
+            self.participant.rolled_back(swap.digest, back, "8 faults within 10 s".into(), now);
+        }
+        let adopted = Adopted { generation: self.generation, name: "guest".into() };
+        let result = refused.map_or(Ok(adopted), |why| Err(NotAdopted::Refused(why)));
+        self.participant.adopted(swap, result, live, now);
+    }
+
+    /// Reason why the host refuses a guest.
+    fn refusal(&self, digest: Digest, options: SwapOptions, rehearses: bool) -> Option<String> {
+        let (SwapOptions { again, unrehearsed, .. }, force) = (options, false);
+        if self.failed.contains(&digest) && !again && !force {
+            return Some("not tried again: it failed its probation".into());
+        }
+        if !(self.reads)(digest, self.participant.serving) && !force {
+            return Some("not checked: it cannot read the records".into());
+        }
+        let fails = self.fails_rehearsal.get(&digest).filter(|_| rehearses && !unrehearsed && !force);
+        self.refuses.get(&digest).or(fails).map(|why| (*why).into())
+    }
+
+    fn activate(&mut self, digest: Digest) {
+        self.previous = Some(self.participant.serving);
+        (self.on_probation, self.generation) = (true, self.generation + 1);
+        self.participant.serving = digest;
+        self.tell_previous();
+    }
+
+    fn roll_back_to(&mut self, digest: Digest) {
+        self.previous = Some(self.participant.serving);
+        self.on_probation = false;
+        self.participant.serving = digest;
+        self.tell_previous();
+    }
+
+    /// Tells the participant, as the driver does before each event.
+    fn tell_previous(&mut self) {
+        self.participant.previous = self.previous.filter(|previous| !self.failed.contains(previous));
     }
 }
