@@ -1,5 +1,11 @@
 //! Swaps while sessions are open, lines are unfinished, fetches are in flight, and under load.
 
+use std::sync::Arc;
+
+use herd_model::{Digest, SwapOptions};
+use herd_replication::{RecordLimits, RecordTable};
+use herd_runtime::{Engine, GenerationRegistry, Limits, SwapLimits};
+use herd_sdk::Settings;
 use herd_tests::load::Load;
 use herd_tests::{Behaviour, DEFAULT_GUEST, HELLO, Herd, WATCH, eventually};
 
@@ -16,6 +22,31 @@ fn swap_and_rollback_keep_sessions_and_take_effect_at_once() {
     assert!(client.ask_places("WHATSAT swapped 1 1").0.starts_with("AT Riley "), "records stay");
     assert!(herd.herd(&["rollback"]).status.success(), "a second rollback undoes the first");
     assert_eq!(client.ask("you"), "hello, you");
+}
+
+/// Goal: of two rollbacks at once, as of a node and of its herd, the second does not undo the first. Method: the generations of
+/// one node, without processes, because in the order that matters both have named their guest before either runs.
+#[test]
+fn rollback_to_a_guest_that_serves_already_changes_nothing() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let [first, second, third] = [DEFAULT_GUEST, HELLO, WATCH].map(|path| std::fs::read(path).unwrap());
+    let settings = Settings { node: "Riley".into(), table: vec![] };
+    let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();
+    let swap = |guest: &[u8]| {
+        let candidate = generations.prepare(guest, SwapOptions::default()).unwrap();
+        generations.activate(candidate).unwrap();
+    };
+    swap(&second);
+    let to = generations.previous().unwrap();
+    for _ in 0..2 {
+        assert_eq!(generations.roll_back_to(to).unwrap().id.0, 1);
+    }
+    assert_eq!(generations.digests(), (Digest::of(&first), Some(Digest::of(&second))));
+    swap(&third);
+    let refused = generations.roll_back_to(Digest::of(&second)).unwrap_err().to_string();
+    assert!(refused.contains("is not the previous generation any more"), "{refused}");
+    assert_eq!(generations.status().active.id.0, 3, "nothing changed");
 }
 
 #[test]
