@@ -145,6 +145,25 @@ fn unconvertible_record_is_readable_again_when_its_writer_serves() {
 }
 
 #[test]
+fn forced_swap_leaves_records_unread_that_it_could_not_read() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let _up = herd.up();
+    herd.swap(Fixture::NoWayBack, &[]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    herd.await_known("kiwi", &["Jaquez"]);
+    let said = herd.herd(&["swap", "--built-in"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("form 2") && said.contains("--force"), "{said}");
+    let said = herd.herd(&["swap", "--built-in", "--force"]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    for node in herd.names() {
+        assert_eq!(herd.status(node)["generations"]["active"]["form"], 1, "{node}");
+    }
+    herd.swap(Fixture::NoWayBack, &["Riley"]).unwrap();
+    assert_eq!(located(&herd, "Riley", "kiwi"), told, "the record stays for a guest that reads it");
+}
+
+#[test]
 fn conversion_ends_when_its_generation_retires() {
     let herd = Herd::of_one();
     let _up = herd.up();
@@ -208,7 +227,7 @@ fn swap_refuses_a_guest_that_cannot_read_existing_records() {
     herd.swap_with(Fixture::TrapOnUpgrade, &["--unrehearsed"]).unwrap();
     let said = refused(&herd, DEFAULT_GUEST, &[]);
     let words = "it reads form 1 and cannot upgrade form 2, which generation 2 writes; its forms.upgrade has to handle \
-                 form 2 (herd rollback goes back without that)";
+                 form 2 (herd rollback goes back without that, and --force swaps without those records)";
     assert!(said.contains(words), "{said}");
 }
 

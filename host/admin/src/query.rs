@@ -64,10 +64,11 @@ mod tests {
     #[tokio::test]
     async fn options_survive_the_query_of_a_request() {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        for bits in 0..8 {
-            let [again, unrehearsed, reversible] = [1, 2, 4].map(|bit| bits & bit != 0);
-            let swap = SwapOptions { again, unrehearsed, reversible };
+        for bits in 0..16 {
+            let [again, unrehearsed, reversible, force] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let swap = SwapOptions { again, unrehearsed, reversible, force };
             assert_eq!(read(&encode(&swap)).await, Ok(swap));
+            let swap = SwapOptions { force: false, ..swap };
             let share = ShareOptions { share: "5%".parse().unwrap(), swap };
             assert_eq!(read(&encode(&share)).await, Ok(share));
         }
@@ -85,9 +86,9 @@ mod tests {
 
     #[tokio::test]
     async fn options_that_are_unknown_or_malformed_are_named() {
-        let fields = "expected one of `again`, `unrehearsed`, `reversible`";
+        let fields = "expected one of `again`, `unrehearsed`, `reversible`, `force`";
         for (query, reason) in
-            [("force=true", fields), ("again=yes", "again: provided string was not `true` or `false`")]
+            [("forced=true", fields), ("again=yes", "again: provided string was not `true` or `false`")]
         {
             let error = read::<SwapOptions>(query).await.unwrap_err();
             assert!(error.starts_with("bad query: ") && error.contains(reason), "{error}");

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct ShareOptions {
     /// Share of the sessions (canary) or calls (shadow).
     pub share: Share,
-    /// Options that a swap has too.
+    /// Options that a swap has too, except for `force`: a canary or a shadow decides beside the active generation, on the same
+    /// records, so it has to read them.
     pub swap: SwapOptions,
 }
 
@@ -29,13 +30,13 @@ struct ShareQuery {
 
 impl From<ShareQuery> for ShareOptions {
     fn from(ShareQuery { share, again, unrehearsed, reversible }: ShareQuery) -> Self {
-        Self { share, swap: SwapOptions { again, unrehearsed, reversible } }
+        Self { share, swap: SwapOptions { again, unrehearsed, reversible, force: false } }
     }
 }
 
 impl From<ShareOptions> for ShareQuery {
     fn from(ShareOptions { share, swap }: ShareOptions) -> Self {
-        let SwapOptions { again, unrehearsed, reversible } = swap;
+        let SwapOptions { again, unrehearsed, reversible, force: _ } = swap;
         Self { share, again, unrehearsed, reversible }
     }
 }

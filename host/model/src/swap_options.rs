@@ -24,4 +24,7 @@ pub struct SwapOptions {
     pub unrehearsed: bool,
     /// Require that the generation before can read the records that this guest writes.
     pub reversible: bool,
+    /// Accept every guest that loads: one that failed its probation, that fails the rehearsal on recent decisions, or that cannot
+    /// read the form of records of the node, which go unread then. Goes before the other options.
+    pub force: bool,
 }

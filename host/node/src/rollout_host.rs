@@ -108,7 +108,7 @@ impl RolloutAdapter {
     ///
     /// Without a rehearsal, and also after a failed probation: the participants have rehearsed it, and the herd has decided.
     fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotAdopted> {
-        let options = SwapOptions { again: true, unrehearsed: true, reversible: false };
+        let options = SwapOptions { again: true, unrehearsed: true, reversible: false, force: swap.force };
         let loaded = self.swap.make_ready(guest, options, ADOPT_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
             SwapError::Busy | SwapError::Retiring => NotAdopted::RetryLater(error.to_string()),

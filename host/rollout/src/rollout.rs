@@ -56,9 +56,11 @@ impl Rollout {
     ) -> Self {
         let (remote, remote_events) = mpsc::channel(REMOTE_EVENTS_MAX);
         let (local, local_events) = mpsc::channel(LOCAL_EVENTS_MAX);
+        let configured_digest = Digest::of(&configured);
         let guests = Box::new(Guests::new(store.clone(), configured));
         let random = Box::new(rand::random);
         let mut participant = Participant::new(node, nodes, serving, guests, random, candidate_max, Instant::now());
+        participant.configured = configured_digest;
         if let Some(StoredState { herd_state, applied, .. }) = stored {
             (participant.herd_state, participant.applied) = (herd_state, applied);
         }

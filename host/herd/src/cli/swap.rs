@@ -42,6 +42,11 @@ pub(super) struct SwapArgs {
     /// Refuse a guest whose records the active generation cannot read, so that a rollback loses nothing.
     #[arg(long)]
     reversible: bool,
+    /// Swap to a guest that nodes would refuse otherwise: one that failed its probation or that fails the rehearsal on recent
+    /// decisions, or that cannot read the form of some records. Those records stay, and are unknown to clients until a guest
+    /// that reads them serves. Only a guest that does not load is refused.
+    #[arg(long, conflicts_with_all = ["reversible", "canary", "shadow"])]
+    force: bool,
     /// Start a canary: the guest decides for this share of the sessions, 1% to 100%, each for as long as it lasts. See
     /// `herd canary`.
     #[arg(long, value_name = "SHARE", conflicts_with = "shadow")]
@@ -71,7 +76,8 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     if args.report {
         return shadow::report(config, &args.node, format);
     }
-    let options = SwapOptions { again: args.again, unrehearsed: args.unrehearsed, reversible: args.reversible };
+    let SwapArgs { again, unrehearsed, reversible, force, .. } = *args;
+    let options = SwapOptions { again, unrehearsed, reversible, force };
     let mut guest = match &args.guest {
         Some(path) if args.watch => {
             follow(path, RemoteHerd::new(config, options)?);

@@ -61,7 +61,7 @@ impl Participant {
             return;
         };
         if self.adoption.is_none() && self.applied.as_ref() == Some(swap) {
-            self.start_adopting(HerdSwap { digest, previous: None, attempt: 0, ..swap.clone() }, now);
+            self.start_adopting(HerdSwap { digest, previous: None, attempt: 0, force: false, ..swap.clone() }, now);
         }
     }
 

@@ -304,8 +304,9 @@ impl Participant {
                 // The same guest again: a rollback should not return to itself.
                 Some(swap) if swap.digest == plan.digest => swap.previous,
                 Some(swap) => Some(swap.digest),
-                // The first swap of the herd, whose nodes serve the guest of their configuration.
-                None => Some(self.serving),
+                // The first swap of the herd, whose nodes serve the guest of their configuration. This node may serve another
+                // one, to which an operator swapped it alone; the herd never did.
+                None => Some(self.configured),
             };
             self.commit(plan.digest, previous, now);
         } else if now >= proposal.started + PREPARE_MAX {
@@ -328,12 +329,12 @@ impl Participant {
         let Some(proposal) = &mut self.proposal else { return };
         // Above every number that a participant knows, so that this swap wins on all of them.
         let number = proposal.number_highest.max(self.herd_state.number()).saturating_add(1);
-        let attempt = match &proposal.operation {
-            Operation::Swap(_) => proposal.attempt.id(),
+        let (attempt, force) = match &proposal.operation {
+            Operation::Swap(plan) => (proposal.attempt.id(), plan.options.force),
             // No node has voted on its guest.
-            Operation::RollBack => 0,
+            Operation::RollBack => (0, false),
         };
-        let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string(), attempt };
+        let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string(), attempt, force };
         // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
         proposal.phase = Phase::Committed { swap: swap.clone(), until: now + ADOPT_MAX, results: BTreeMap::new() };
         let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack));

@@ -29,6 +29,9 @@ pub struct HerdSwap {
     /// Identifier of the attempt that committed it; 0 if no node voted on its guest, as for a rollback.
     #[serde(default)]
     pub attempt: u64,
+    /// True if the operator accepted that records go unread: a node that adopts it later accepts that too.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// State of the herd as one node knows it.
@@ -78,7 +81,14 @@ impl HerdState {
         let digest = swap.previous.filter(|_| self.rolled_back.len() * 2 >= nodes && !self.rolled_back.is_empty())?;
         // A function of the state alone: every node computes the same swap, so no coordinator is needed. Without a previous
         // guest it is final, or the herd would alternate between two guests that both fail.
-        Some(HerdSwap { number: swap.number.checked_add(1)?, digest, previous: None, who: THE_HERD.into(), attempt: 0 })
+        Some(HerdSwap {
+            number: swap.number.checked_add(1)?,
+            digest,
+            previous: None,
+            who: THE_HERD.into(),
+            attempt: 0,
+            force: false,
+        })
     }
 }
 
@@ -93,7 +103,14 @@ mod tests {
 
     fn swap(number: u64, guest: &str, previous: Option<&str>) -> HerdSwap {
         let digest = |guest: &str| Digest::of(guest.as_bytes());
-        HerdSwap { number, digest: digest(guest), previous: previous.map(digest), who: "mira".into(), attempt: 0 }
+        HerdSwap {
+            number,
+            digest: digest(guest),
+            previous: previous.map(digest),
+            who: "mira".into(),
+            attempt: 0,
+            force: false,
+        }
     }
 
     fn herd_state(swap: HerdSwap, rolled_back: &[&str]) -> HerdState {

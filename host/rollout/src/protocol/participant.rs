@@ -36,6 +36,8 @@ pub(crate) struct Participant {
     pub(crate) herd_state: HerdState,
     /// Last swap of the herd that this node has adopted, refused or rolled back from.
     pub(crate) applied: Option<HerdSwap>,
+    /// Guest of the configuration, which a herd serves that has never swapped.
+    pub(crate) configured: Digest,
     /// Guest of the active generation.
     pub(crate) serving: Digest,
     /// Guest of the previous generation, which is still loaded: returning to it takes no bytes.
@@ -89,6 +91,7 @@ impl Participant {
             nodes,
             herd_state: HerdState::default(),
             applied: None,
+            configured: serving,
             serving,
             previous: None,
             proposal: None,

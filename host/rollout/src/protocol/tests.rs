@@ -2,6 +2,7 @@
 //! wants them.
 
 mod net;
+mod operators;
 
 use std::time::Duration;
 
@@ -570,6 +571,7 @@ fn implausible_swap_numbers_of_a_peer_are_ignored() {
         previous: Some(guest("old")),
         who: "nobody".into(),
         attempt: 0,
+        force: false,
     };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
     let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back });

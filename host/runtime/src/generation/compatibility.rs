@@ -31,13 +31,19 @@ pub(crate) enum DowngradeRequirement {
     Reversible,
     /// Required because both generations will decide at the same time: a canary or a shadow.
     Concurrent,
+    /// Nothing is checked, because the operator accepts with `--force` that records go unread.
+    Unchecked,
 }
 
 impl DowngradeRequirement {
     /// The requirement of a swap with these options.
     #[must_use]
     pub(crate) fn for_swap(options: SwapOptions) -> Self {
-        if options.reversible { Self::Reversible } else { Self::NotRequired }
+        match options {
+            SwapOptions { force: true, .. } => Self::Unchecked,
+            SwapOptions { reversible: true, .. } => Self::Reversible,
+            _ => Self::NotRequired,
+        }
     }
 }
 
@@ -61,14 +67,14 @@ impl<'a> Compatibility<'a> {
     /// It does not. The reason says what its author can do.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let (native, active) = (self.candidate.form(), self.active.form());
-        if native == active {
+        if native == active || self.downgrade == DowngradeRequirement::Unchecked {
             return Ok(());
         }
         let checked = |reason| Err(LoadError { stage: Stage::Checked, reason });
         if upgrade(self.candidate, active, b"") == Err(NotConverted::UnknownForm) {
             return checked(format!(
                 "it reads form {native} and cannot upgrade form {active}, which generation {} writes; its forms.upgrade has \
-                 to handle form {active} (herd rollback goes back without that)",
+                 to handle form {active} (herd rollback goes back without that, and --force swaps without those records)",
                 self.active.id()
             ));
         }
@@ -148,7 +154,9 @@ impl<'a> Compatibility<'a> {
                 }
             }
         };
-        if native == active || self.downgrade == DowngradeRequirement::NotRequired {
+        if native == active
+            || matches!(self.downgrade, DowngradeRequirement::NotRequired | DowngradeRequirement::Unchecked)
+        {
             return Ok(());
         }
         match downgrade(self.candidate, active, &bytes) {
@@ -164,10 +172,12 @@ impl<'a> Compatibility<'a> {
     fn irreversible(&self, what: &str) -> String {
         let (native, active, id) = (self.candidate.form(), self.active.form(), self.active.id());
         match self.downgrade {
-            DowngradeRequirement::NotRequired | DowngradeRequirement::Reversible => format!(
-                "not reversible: it writes form {native} and {what} to form {active}, which generation {id} reads; export \
+            DowngradeRequirement::NotRequired | DowngradeRequirement::Reversible | DowngradeRequirement::Unchecked => {
+                format!(
+                    "not reversible: it writes form {native} and {what} to form {active}, which generation {id} reads; export \
                  forms.downgrade for form {active}, or swap without --reversible"
-            ),
+                )
+            }
             DowngradeRequirement::Concurrent => format!(
                 "it writes form {native} and {what} to form {active}, which generation {id} reads, beside which it would \
                  decide; export forms.downgrade for form {active}"

@@ -103,7 +103,7 @@ impl GenerationRegistry {
     /// Another swap has the permit; or this guest failed here before and the options do not insist.
     pub(crate) fn acquire_permit(&self, bytes: &[u8], options: SwapOptions) -> Result<OwnedSemaphorePermit, SwapError> {
         let permit = Arc::clone(&self.candidate_permit).try_acquire_owned().map_err(|_| SwapError::Busy)?;
-        if !options.again {
+        if !options.again && !options.force {
             self.failed_guests.check(|| Digest::of(bytes)).inspect_err(|_| self.stage_counts.rejected())?;
         }
         Ok(permit)
@@ -145,7 +145,7 @@ impl GenerationRegistry {
         let forms = Compatibility::new(&candidate, &active, downgrade);
         forms.check()?;
         // The candidate is rehearsed against the calls as they are now. The node goes on recording meanwhile.
-        let calls = if options.unrehearsed { Vec::new() } else { self.recorder.calls() };
+        let calls = if options.unrehearsed || options.force { Vec::new() } else { self.recorder.calls() };
         let rehearsed = rehearse(&self.engine, &candidate, &active, bytes, &calls, &forms)?;
         let Rehearsed { transcripts, decisions } = rehearsed;
         let took = began.elapsed() - loaded;

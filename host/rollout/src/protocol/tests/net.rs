@@ -381,7 +381,7 @@ impl Node {
         }
         let is_ready = self.candidate.take_if(|candidate| *candidate == swap.digest).is_some();
         let previous = self.previous.filter(|previous| !self.failed.contains(previous));
-        let accepted = SwapOptions { again: true, ..SwapOptions::default() };
+        let accepted = SwapOptions { again: true, force: swap.force, ..SwapOptions::default() };
         let refused = if before == swap.digest {
             None
         } else if !is_ready && previous == Some(swap.digest) {
@@ -407,7 +407,7 @@ impl Node {
 
     /// Reason why the host refuses a guest.
     fn refusal(&self, digest: Digest, options: SwapOptions, rehearses: bool) -> Option<String> {
-        let (SwapOptions { again, unrehearsed, .. }, force) = (options, false);
+        let SwapOptions { again, unrehearsed, force, .. } = options;
         if self.failed.contains(&digest) && !again && !force {
             return Some("not tried again: it failed its probation".into());
         }
