@@ -188,7 +188,7 @@ mod tests {
             }
         }
         let pauses: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(pauses.is_sorted() && pauses.last() == Some(&ANSWER_MAX), "{pauses:?}");
+        assert!(pauses.is_sorted() && pauses.last() == Some(&ANSWER_MAX), "{:?}", pauses.last());
         let from = download.from.clone();
         assert!(matches!(download.receive(&from, chunk(guest, 0, 4), now), Next::Get(..)));
         download.not_found(&from, Digest::of(guest), now);

@@ -502,20 +502,27 @@ fn guest_that_the_own_rehearsal_refused_is_not_adopted_by_commit() {
     }
 }
 
+/// Goal: a participant that gave an attempt up takes part again when it hears of it, although its host is still at work. Method:
+/// node C keeps the coordinator from committing while node D is cut off.
 #[test]
-fn coordinator_that_was_silent_finds_its_participants_still_preparing() {
+fn participant_that_gave_up_resumes_its_preparation() {
     let mut net = Net::new();
-    net.node("D").slow = true;
+    ["C", "D"].iter().for_each(|name| net.node(name).slow = true);
     net.propose("A", "new");
     net.settle();
     net.cut_off("D");
     net.pass(Duration::from_millis(5_500));
-    net.link("C", "D");
+    net.link("D", "E");
     net.pass(Duration::from_secs(2));
+    assert!(net.node("A").answers.is_empty());
     let now = net.now;
-    net.node("D").prepare(now);
+    ["C", "D"].iter().for_each(|name| net.node(name).prepare(now));
     net.pass(Duration::from_secs(2));
-    assert!(matches!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Serving { .. } | NodeOutcome::Absent));
+    let outcome = net.answer("A").unwrap();
+    assert!(
+        outcome.nodes.values().all(|node| matches!(node, NodeOutcome::Serving { generation: 2, .. })),
+        "{outcome:?}"
+    );
     assert_eq!(net.serving(), [guest("new"); 5]);
     net.assert_at_rest();
 }
