@@ -31,6 +31,7 @@ mod shadow_totals;
 mod signals;
 mod status;
 mod swap;
+mod swap_fault;
 mod table;
 mod test;
 mod transcript_file;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::json_text::{generation, short, text};
 use super::nodes::ask_each;
+use super::swap_fault::swap_fault;
 use super::table::Table;
 
 /// Arguments of `herd status`.
@@ -111,12 +112,8 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
             let _ = writeln!(faults, "audit fault: {name} could not write {lost} entries of its audit log: {why}");
         }
         let (name, herd) = (text(&node["node"]), &node["herd"]);
-        if let Some(why) = herd["back"][&name].as_str() {
-            let number = text(&herd["swap"]["number"]);
-            let _ = writeln!(faults, "swap fault: {name} rolled back swap {number} of the herd by itself: {why}");
-        } else if herd["applied"] != herd["swap"]["number"] && !herd["swap"].is_null() {
-            let number = text(&herd["swap"]["number"]);
-            let _ = writeln!(faults, "swap fault: {name} has not applied swap {number} of the herd yet");
+        if let Some(fault) = swap_fault(node) {
+            let _ = writeln!(faults, "{fault}");
         }
         if let Some(why) = herd["ended"].as_str() {
             let _ =
