@@ -1,5 +1,11 @@
 //! Canaries: a candidate that decides for a sticky share of the sessions, and how it is widened, promoted, cancelled or ended.
 
+use std::sync::Arc;
+
+use herd_model::SwapOptions;
+use herd_replication::{RecordLimits, RecordTable};
+use herd_runtime::{Engine, GenerationRegistry, Limits, SwapLimits};
+use herd_sdk::Settings;
 use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
 use serde_json::Value;
 
@@ -145,6 +151,45 @@ fn canary_whose_records_other_generations_cannot_read_is_refused() {
             assert!(at.starts_with("AT Riley "), "{at}");
         }
     }
+}
+
+#[test]
+fn canary_of_another_guest_delays_no_swap_and_logs_no_warning() {
+    let herd = Herd::of_one();
+    let up = herd.up();
+    herd.swap_with(HELLO, &["--canary", "50%"]).unwrap();
+    herd.swap(WATCH, &[]).unwrap();
+    let log = up.log();
+    assert!(!log.contains("retired generation"), "{log}");
+    assert!(!log.contains("WARN"), "{log}");
+}
+
+/// Goal: the end of a canary does not wait for its promotion, which holds its generation. Method: a cancellation between the two
+/// steps of the promotion, which then goes on or is abandoned.
+#[test]
+fn canary_cancelled_during_its_promotion_ends_at_once() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let [first, hello] = [WATCH, HELLO].map(|path| std::fs::read(path).unwrap());
+    let settings = Settings { node: "Riley".into(), table: vec![] };
+    let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();
+    let options = SwapOptions::default();
+    for is_promoted in [false, true] {
+        generations.begin_canary(&hello, "5%".parse().unwrap(), options).unwrap();
+        let promoted = generations.prepare(&hello, options).unwrap();
+        generations.end_canary().unwrap();
+        assert!(generations.status().canary.is_none());
+        assert!(generations.drain_retired(), "nothing is waited for");
+        if is_promoted {
+            assert_eq!(generations.activate(promoted).unwrap().name, "hello");
+        } else {
+            drop(promoted);
+            assert!(generations.drain_retired());
+            assert_eq!(generations.resources().0.alive.len(), 1, "the abandoned candidate is gone");
+        }
+    }
+    assert!(generations.drain_retired());
+    assert_eq!(generations.resources().0.alive.len(), 2);
 }
 
 /// Number of answers given by `hello`.

@@ -57,6 +57,8 @@ impl ParticipantHost for RolloutAdapter {
             let status = candidate.status();
             // Before the entry waits for the disk: the next swap needs the place.
             drop(candidate);
+            // It may have been a canary that was cancelled meanwhile.
+            self.swap.generations.drain_retired();
             self.swap.events.audit.append(entry(who, Stage::Aborted, &status).because(why));
         }
     }

@@ -52,7 +52,12 @@ pub(crate) struct Generation {
     failed: AtomicBool,
     /// Set while a swap waits for the last reference to go.
     retiring: AtomicBool,
+    /// Set while a candidate holds it, which may be activated or abandoned at any time.
+    is_candidate: AtomicBool,
 }
+
+/// Marks a generation as the one of a candidate for as long as this value lives.
+pub(crate) struct CandidateMark(Arc<Generation>);
 
 impl Generation {
     /// Compiles and checks a guest: its imports, its exports, and that it accepts its settings. Takes up to hundreds of
@@ -100,6 +105,7 @@ impl Generation {
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             retiring: AtomicBool::new(false),
+            is_candidate: AtomicBool::new(false),
         })
     }
 
@@ -153,6 +159,11 @@ impl Generation {
     /// Withdraws that request: it serves after all.
     pub(crate) fn cancel_retirement(&self) {
         self.retiring.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns whether a candidate holds it. No drain waits for that one.
+    pub(crate) fn is_candidate(&self) -> bool {
+        self.is_candidate.load(Ordering::Relaxed)
     }
 
     /// Flag that background work polls. Set when it is to give up its reference.
@@ -245,6 +256,21 @@ impl Generation {
     ) -> Result<LogicInstance, Fault> {
         let guard = self.instances.add(self.id);
         LogicInstance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, guard)
+    }
+}
+
+impl CandidateMark {
+    /// Marks a generation.
+    pub(crate) fn new(generation: &Arc<Generation>) -> Self {
+        // No data is behind the flag: a drain that reads it too early or too late looks again, hence relaxed.
+        generation.is_candidate.store(true, Ordering::Relaxed);
+        Self(Arc::clone(generation))
+    }
+}
+
+impl Drop for CandidateMark {
+    fn drop(&mut self) {
+        self.0.is_candidate.store(false, Ordering::Relaxed);
     }
 }
 

@@ -33,7 +33,7 @@ impl GenerationRegistry {
         let switch = self.lock_switch();
         // Under the lock, which the worker that ends a failed canary takes too: it cannot fail between the check and the swap.
         self.check(&candidate)?;
-        let Candidate { generation, permit: _permit, .. } = candidate;
+        let generation = Arc::clone(&candidate.generation);
         // A canary that was ended after it became this candidate is draining. Also under the lock, as its end is: what serves must
         // not be in that list.
         self.draining.remove(&generation);

@@ -112,9 +112,9 @@ impl GenerationRegistry {
     }
 
     /// Drops the generations that were retired on a worker, once no call holds them. Waits for that: never call it on a worker
-    /// thread.
-    pub fn drain_retired(&self) {
-        self.draining.drain();
+    /// thread. False if a call holds one for longer than any call should take; it is dropped later.
+    pub fn drain_retired(&self) -> bool {
+        self.draining.drain()
     }
 
     /// Replaces the canary in the snapshot. The caller holds the switch lock, or a swap in between would be lost.

@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::background::run_at_low_priority;
 use crate::generation::compatibility::{Compatibility, DowngradeRequirement};
-use crate::generation::generation::{Generation, GenerationStatus};
+use crate::generation::generation::{CandidateMark, Generation, GenerationStatus};
 use crate::replay::rehearsal::{Rehearsed, rehearse};
 use crate::serving::error::SwapError;
 use crate::serving::registry::GenerationRegistry;
@@ -23,11 +23,17 @@ use crate::serving::registry::GenerationRegistry;
 pub struct Candidate {
     pub(crate) generation: Arc<Generation>,
     pub(crate) rehearsed: Rehearsed,
-    /// Held until the candidate serves or is dropped.
-    pub(crate) permit: OwnedSemaphorePermit,
+    _mark: CandidateMark,
+    /// Held until the candidate serves or is dropped. Declared last, hence dropped last: then no other candidate is admitted
+    /// before the generation of this one is free.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Candidate {
+    fn new(generation: Arc<Generation>, rehearsed: Rehearsed, permit: OwnedSemaphorePermit) -> Self {
+        Self { _mark: CandidateMark::new(&generation), generation, rehearsed, _permit: permit }
+    }
+
     /// Returns the status of its generation.
     #[must_use]
     pub fn status(&self) -> GenerationStatus {
@@ -58,11 +64,14 @@ impl GenerationRegistry {
             self.shadows.reap();
         }
         // Ended before the new candidate is loaded, or two candidates would be in memory at once.
-        if let Some(canary) = self.snapshot.load().canary.clone() {
+        let canary = self.snapshot.load().canary.clone();
+        if let Some(canary) = canary {
             if canary.generation().digest() == Digest::of(bytes) {
                 let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
-                return Ok(Candidate { generation, rehearsed, permit });
+                return Ok(Candidate::new(generation, rehearsed, permit));
             }
+            // The end of the canary waits for the last reference to it, which must not be this one.
+            drop(canary);
             self.end_canary_with_reason("a swap to another guest began");
         }
         let (generation, rehearsed) = run_at_low_priority("herd-swap", || {
@@ -70,7 +79,7 @@ impl GenerationRegistry {
             // Warmed here, before activation: instances then are no work for the workers.
             self.build_candidate(bytes, options, downgrade).inspect(|(candidate, _)| candidate.warm())
         })?;
-        Ok(Candidate { generation, rehearsed, permit })
+        Ok(Candidate::new(generation, rehearsed, permit))
     }
 
     /// Checks that a candidate may still serve.

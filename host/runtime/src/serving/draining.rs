@@ -5,6 +5,8 @@
 //! and the thread that swaps waits until it is the last one. Until then no other candidate is loaded, or fast swaps would keep
 //! any number of generations alive.
 //!
+//! A generation that retired as a canary while it is being promoted is not waited for: its candidate may hold it for long.
+//!
 //! Knows nothing of why a generation retired. Bounds: the wait, [`WAIT_MAX`]; one generation per swap and one per canary.
 
 use std::sync::Arc;
@@ -52,10 +54,11 @@ impl Draining {
                 }
             }
             drop(gone);
-            let Some(held) = leaving.first().map(|generation| generation.id()) else { return true };
+            let held = leaving.iter().find(|generation| !generation.is_candidate());
+            let Some(held) = held.map(|generation| generation.id()) else { return true };
             drop(leaving);
             if Instant::now() >= until {
-                tracing::warn!(generation = %held, "a retired generation is still in a call; no guest is loaded until the call ends");
+                tracing::warn!(generation = %held, "a call or the search for a case still holds a retired generation; no guest is loaded until it ends");
                 return false;
             }
             // Polled, so that the end of a call costs a worker nothing. A worker that had to wake this thread would pay for it on
