@@ -2,6 +2,7 @@
 //!
 //! Owns types and their invariants, no state. Knows nothing of tokio, clocks or IO.
 
+mod counted_records;
 mod digest;
 mod fetch;
 mod generation_id;
@@ -12,6 +13,7 @@ mod routing;
 mod share;
 mod swap_options;
 
+pub use counted_records::CountedRecords;
 pub use digest::{BadDigest, Digest};
 pub use fetch::{FetchAnswer, FetchRequest};
 pub use generation_id::GenerationId;

@@ -15,6 +15,7 @@
 
 mod digest;
 mod entry;
+mod form_counts;
 mod ingest;
 mod origins;
 mod outbox;

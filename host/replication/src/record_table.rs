@@ -6,7 +6,9 @@
 //! Knows nothing of sockets, clocks or guests, and compares records as bytes. Bounds: keys and bytes, where clients
 //! connect ([`RecordLimits`]).
 
-use herd_model::{Kept, Reign};
+use std::collections::BTreeMap;
+
+use herd_model::{CountedRecords, Kept, Reign};
 use herd_sdk::{Found, Records};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use siphasher::sip::SipHasher13;
@@ -138,7 +140,8 @@ impl RecordTable {
             shard.quarantined().for_each(|report| digest.add(&report.key, report.rank()));
             shard.winners().for_each(|entry| digest.add(entry.key(), entry.rank()));
         }
-        RecordsStatus { keys: self.usage.keys(), bytes: self.usage.bytes(), quarantined, digest: digest.finish() }
+        let (keys, bytes) = (self.usage.keys(), self.usage.bytes());
+        RecordsStatus { keys, bytes, quarantined, forms: self.form_counts(), digest: digest.finish() }
     }
 
     fn offer(&self, offer: Offer<'_>) -> Kept {
@@ -168,6 +171,18 @@ impl Records for RecordTable {
             Some(Found { rank: rank.to_vec(), form, bytes: record.to_vec() })
         };
         keys.iter().map(found).collect()
+    }
+}
+
+impl CountedRecords for RecordTable {
+    fn form_counts(&self) -> BTreeMap<u32, usize> {
+        let mut counts = BTreeMap::new();
+        for shard in &self.shards {
+            for (form, count) in read(shard).forms() {
+                *counts.entry(form).or_default() += count;
+            }
+        }
+        counts
     }
 }
 

@@ -1,10 +1,12 @@
 //! Status of a record table, as operators and scripts read it.
 
+use std::collections::BTreeMap;
+
 use herd_model::Digest;
 use serde::Serialize;
 
 /// Records of a node, in numbers.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RecordsStatus {
     /// Number of keys, except those with a quarantined report only.
     pub keys: usize,
@@ -12,6 +14,8 @@ pub struct RecordsStatus {
     pub bytes: usize,
     /// Number of quarantined reports.
     pub quarantined: usize,
+    /// Number of keys by the form of their record.
+    pub forms: BTreeMap<u32, usize>,
     /// Digest of all records. Equal on two nodes exactly if they hold byte-equal records.
     pub digest: Digest,
 }

@@ -10,6 +10,7 @@ use hashbrown::hash_table::Entry::{Occupied, Vacant};
 use herd_model::Kept;
 
 use crate::entry::Entry;
+use crate::form_counts::FormCounts;
 use crate::origins::OriginId;
 use crate::quarantined::Quarantined;
 use crate::rank::Rank;
@@ -23,6 +24,8 @@ pub(super) struct Shard {
     /// Quarantined reports by key. Each one ranks higher than the visible record of its key, if there is one. Rare, so
     /// an entry has no room for it; ordered, so that the order in which they are offered again needs no hash key.
     quarantined: BTreeMap<Vec<u8>, Quarantined>,
+    /// Visible records by form.
+    forms: FormCounts,
 }
 
 /// A record that is offered to a shard.
@@ -58,12 +61,13 @@ impl Shard {
                 if highest >= rank {
                     return Kept::Outranked;
                 }
-                let old = slot.get().len();
+                let (old, old_form) = (slot.get().len(), slot.get().rank().form);
                 if by == OfferedBy::Client && !usage.fits(0, bytes.saturating_sub(old)) {
                     return Kept::NoRoom;
                 }
                 slot.get_mut().replace(key, rank, by.origin());
                 usage.resize(old, bytes);
+                self.forms.change(old_form, rank.form);
                 rank.reign
             }
             Vacant(slot) => {
@@ -76,6 +80,7 @@ impl Shard {
                 }
                 slot.insert(Entry::new(key, rank, by.origin()));
                 usage.add(bytes);
+                self.forms.add(rank.form);
                 rank.reign
             }
         };
@@ -128,6 +133,11 @@ impl Shard {
     /// are what the node has kept under each key, and what its peers keep.
     pub(super) fn winners(&self) -> impl Iterator<Item = &Entry> {
         self.visible.iter().filter(|entry| !self.quarantined.contains_key(entry.key()))
+    }
+
+    /// Returns the number of visible records of each form.
+    pub(super) fn forms(&self) -> impl Iterator<Item = (u32, usize)> {
+        self.forms.iter()
     }
 
     /// Returns the quarantined reports.

@@ -99,3 +99,29 @@ fn quarantined_report_counts_in_the_digest_and_is_not_visible() {
     assert_eq!(left.keep_from_client(b"k", 0, b"3", b"newer"), Kept::Applied(Reign(0)));
     assert_eq!((left.status().quarantined, visible(&left, b"k").unwrap()), (0, b"newer".to_vec()));
 }
+
+/// Goal: the counts by form follow every change of the table. Method: new keys, replacements with and without a change of form,
+/// records that do not win, and a quarantined report, which guests do not read.
+#[test]
+fn forms_are_counted_as_records_come_and_change() {
+    let table = table(9);
+    let keep = |key: &[u8], form, rank: &[u8]| table.keep_from_client(key, form, rank, b"x");
+    let counts = || table.form_counts().into_iter().collect::<Vec<_>>();
+    assert_eq!(counts(), []);
+    for key in [b"a", b"b", b"c"] {
+        let _ = keep(key, 1, b"1");
+    }
+    assert_eq!(counts(), [(1, 3)]);
+    assert_eq!(keep(b"a", 2, b"2"), Kept::Applied(Reign(0)));
+    assert_eq!(keep(b"b", 1, b"2"), Kept::Applied(Reign(0)));
+    assert_eq!(keep(b"b", 7, b"1"), Kept::Outranked);
+    let other = Rank { reign: Reign(0), rank: b"9", record: b"y", form: u32::MAX };
+    assert_eq!(table.keep_from_peer(b"d", other, "Jaquez"), Kept::Applied(Reign(0)));
+    let _ = table.quarantine(quarantined(b"9", b"y"));
+    assert_eq!(counts(), [(1, 2), (2, 1), (u32::MAX, 1)]);
+    for key in [b"b", b"c"] {
+        let _ = keep(key, 2, b"3");
+    }
+    assert_eq!(counts(), [(2, 3), (u32::MAX, 1)]);
+    assert_eq!(table.status().forms, table.form_counts());
+}
