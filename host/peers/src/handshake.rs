@@ -169,4 +169,22 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
+/// Maximum length of the name of a herd, in bytes. A hello is a frame of [`HELLO_BYTES_MAX`], and a refusal names both herds.
+pub const HERD_NAME_BYTES_MAX: usize = 128;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn herd_name_of_the_greatest_length_fits_into_the_handshake() {
+        let identity = |herd: &str| Identity { herd: herd.repeat(HERD_NAME_BYTES_MAX), node: "n".repeat(64), epoch: 1 };
+        let (own, other) = (identity("a"), identity("b"));
+        let hello = Hello { version: PROTOCOL_VERSION, herd: other.herd, node: other.node, epoch: u64::MAX };
+        let refusal = Frame::Refused(incompatibility(&own, &hello).unwrap());
+        for frame in [Frame::Hello(hello).encode(), refusal.encode()] {
+            assert!(frame.len() <= HELLO_BYTES_MAX, "{} bytes", frame.len());
+        }
+    }
+}

@@ -27,7 +27,7 @@ mod peer;
 mod start;
 mod status;
 
-pub use handshake::Identity;
+pub use handshake::{HERD_NAME_BYTES_MAX, Identity};
 pub use host::PeersHost;
 pub use limits::LinkLimits;
 pub use mesh::Peers;

@@ -171,8 +171,8 @@ fn fetches_again(decision: &Decision) -> bool {
 
 /// Fetches in turn for one reply slot. A guest has a few sources to try; one that always fetches again must not spin.
 const FETCHES_PER_SLOT_MAX: u32 = 8;
-/// Time for one reply slot, however many fetches it takes in turn.
-const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time for the reply to one command, however many fetches it takes in turn.
+pub const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,7 @@ mod transport;
 mod worker_sessions;
 
 pub use self::core::Topics;
+pub use fetches::SLOT_TIMEOUT;
 pub use host::{KeepRequest, SessionsHost, Undecided};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};

@@ -3,6 +3,7 @@
 //! Knows nothing about validity; `resolve` validates the tables and fills in presets and defaults.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,27 @@ pub struct UpstreamsConfig(
     /// Tables by name.
     pub BTreeMap<String, UpstreamConfig>,
 );
+
+impl UpstreamsConfig {
+    /// Returns how long a request to an upstream may take. Zero for the embedded places, which answer at once, and for a name
+    /// without a table that is no preset.
+    #[must_use]
+    pub fn http_timeout(&self, name: &str) -> Duration {
+        if name == EMBEDDED || !(self.0.contains_key(name) || PRESETS.contains(&name)) {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(self.0.get(name).and_then(|table| table.timeout_ms).unwrap_or(TIMEOUT_MS))
+    }
+
+    /// Returns how many requests to an upstream may be under way, each with a socket. Zero for the embedded places.
+    #[must_use]
+    pub fn http_in_flight_max(&self, name: &str) -> u64 {
+        if name == EMBEDDED {
+            return 0;
+        }
+        self.0.get(name).and_then(|table| table.in_flight_max).unwrap_or(IN_FLIGHT_MAX)
+    }
+}
 
 /// One table `[upstreams.NAME]`. A field that it omits has the value of the preset of that name, or else the default given
 /// here.
@@ -53,7 +75,8 @@ pub struct UpstreamConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_timeout_ms: Option<u64>,
     /// Time limit for a request with its retry, in milliseconds, 1 to 60,000. Default 2000. Raised, clients wait longer
-    /// for the next source, and more requests are in flight when the upstream is slow.
+    /// for the next source, and more requests are in flight when the upstream is slow. All sources of one reply have 8
+    /// seconds together, so those before the last must take less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Limit of an answer's body in KiB, 1 to 8192. Default 1024. Raised, memory grows by up to this times
@@ -115,6 +138,12 @@ impl UpstreamConfig {
         }
     }
 }
+
+/// Time limit of a request unless a table says otherwise.
+pub(super) const TIMEOUT_MS: u64 = 2000;
+
+/// Limit of concurrent requests unless a table says otherwise.
+pub(super) const IN_FLIGHT_MAX: u64 = 64;
 
 /// Name of the upstream that answers from the embedded places.
 pub(super) const EMBEDDED: &str = "embedded";

@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tracing::warn;
 
 use super::base_url::BaseUrl;
-use super::config::{EMBEDDED, PRESETS, UpstreamConfig, UpstreamsConfig};
+use super::config::{EMBEDDED, IN_FLIGHT_MAX, PRESETS, TIMEOUT_MS, UpstreamConfig, UpstreamsConfig};
 use super::error::UpstreamConfigError;
 use super::secret::{Secret, SecretError, SecretSource};
 
@@ -140,9 +140,9 @@ impl Checks<'_> {
         let Self { merged, .. } = self;
         let bytes = 1024 * self.number("body_kib_max", merged.body_kib_max.unwrap_or(1024), 8192)?;
         Ok(UpstreamLimits {
-            timeout: self.milliseconds("timeout_ms", merged.timeout_ms.unwrap_or(2000))?,
+            timeout: self.milliseconds("timeout_ms", merged.timeout_ms.unwrap_or(TIMEOUT_MS))?,
             body_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
-            in_flight_max: self.number("in_flight_max", merged.in_flight_max.unwrap_or(64), 4096)? as usize,
+            in_flight_max: self.number("in_flight_max", merged.in_flight_max.unwrap_or(IN_FLIGHT_MAX), 4096)? as usize,
         })
     }
 

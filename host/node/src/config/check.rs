@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use herd_model::limits::NODE_NAME_BYTES_MAX;
+use herd_peers::HERD_NAME_BYTES_MAX;
+use herd_sessions::SLOT_TIMEOUT;
 
 use super::herd_config::HerdConfig;
 use super::node_config::NodeConfig;
@@ -27,6 +30,8 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     }
     check_addresses(config)?;
     check_ranges(config)?;
+    check_herd_name(&config.herd)?;
+    check_source_timeouts(config)?;
     let several = config.nodes.len() > 1;
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
         return Err("`traffic_log` must contain {node}, or several nodes would write to one file".into());
@@ -65,6 +70,35 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         Some((name, value, min, max)) => Err(format!("`{name}` is {value}; it must be {min} to {max}")),
         None => Ok(()),
     }
+}
+
+/// Checks the name of the herd, which each node tells its peers before they know it.
+fn check_herd_name(herd: &str) -> Result<(), String> {
+    if herd.len() <= HERD_NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "`herd` is {} bytes long; nodes identify each other with at most {HERD_NAME_BYTES_MAX} bytes, so shorten it",
+        herd.len()
+    ))
+}
+
+/// Checks that a source that does not answer leaves time for the next one.
+fn check_source_timeouts(config: &HerdConfig) -> Result<(), String> {
+    let Some((_, before_last)) = config.places.sources.split_last() else { return Ok(()) };
+    let mut waited = Duration::ZERO;
+    for name in before_last {
+        let timeout = config.upstreams.http_timeout(name);
+        waited += timeout;
+        if waited >= SLOT_TIMEOUT {
+            let (timeout, shared) = (timeout.as_millis(), SLOT_TIMEOUT.as_millis());
+            return Err(format!(
+                "`upstreams.{name}.timeout_ms` of {timeout} leaves no time for the places source after {name}: all sources of a \
+                 reply have {shared} ms together; lower it, or make {name} the last of `places.sources`"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), String> {

@@ -25,7 +25,8 @@ use super::suggestion::suggestion;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HerdConfig {
-    /// Name of the herd, and of its state directory. Nodes of different herds refuse links to each other. Default `herd`.
+    /// Name of the herd, and of its state directory, at most 128 bytes. Nodes of different herds refuse links to each other.
+    /// Default `herd`.
     pub herd: String,
     /// Directory for state: the admin token, audit logs, compiled guests, saved cases. The herd uses the subdirectory with its
     /// name. Default: `$STATE_DIRECTORY`, `$XDG_STATE_HOME/herd` or `~/.local/state/herd`, whichever is set first. A relative

@@ -210,6 +210,31 @@ mod tests {
     }
 
     #[test]
+    fn source_whose_timeout_leaves_no_time_for_the_next_one_is_refused() {
+        let with =
+            |set: &[&str]| load(&Sources { set: set.iter().map(ToString::to_string).collect(), ..Sources::default() });
+        let sources = "places.sources=[\"google\", \"google-legacy\", \"embedded\"]";
+        assert!(with(&[sources]).is_ok());
+        assert!(with(&["places.sources=[\"google\"]", "upstreams.google.timeout_ms=60000"]).is_ok(), "the last one");
+        assert_eq!(
+            with(&[sources, "upstreams.google-legacy.timeout_ms=6000"]).unwrap_err().to_string(),
+            "`upstreams.google-legacy.timeout_ms` of 6000 leaves no time for the places source after google-legacy: all sources \
+             of a reply have 8000 ms together; lower it, or make google-legacy the last of `places.sources`"
+        );
+    }
+
+    #[test]
+    fn herd_name_that_the_handshake_cannot_hold_is_refused() {
+        let with =
+            |length: usize| load(&Sources { set: vec![format!("herd={}", "h".repeat(length))], ..Sources::default() });
+        assert!(with(128).is_ok());
+        assert_eq!(
+            with(129).unwrap_err().to_string(),
+            "`herd` is 129 bytes long; nodes identify each other with at most 128 bytes, so shorten it"
+        );
+    }
+
+    #[test]
     fn default_herd_has_five_nodes_and_six_links() {
         let config = load(&Sources::default()).unwrap();
         let count: usize = config.nodes.keys().map(|name| config.neighbours(name).len()).sum();
