@@ -146,6 +146,29 @@ impl Herd {
         process
     }
 
+    /// Starts one node that may open `max` files at the same time, and waits until it accepts clients.
+    ///
+    /// # Panics
+    ///
+    /// If the node is not ready in time.
+    #[must_use]
+    #[track_caller]
+    pub fn run_with_open_files(&self, node: &str, max: u32) -> Process {
+        let command = self.command(&["run", node]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {max} && exec \"$0\" \"$@\"")]);
+        limited.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        let mut process = Process::start(limited, node, self.scratch.path(&format!("{node}.log")));
+        process.await_line(&format!("{node} ready"));
+        process
+    }
+
     /// Starts one node and does not wait.
     ///
     /// # Panics

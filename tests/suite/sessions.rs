@@ -1,6 +1,6 @@
 //! Sessions at their limits: counts, timeouts, line length, back pressure and reply order, and no effect on other clients.
 
-use herd_tests::{Behaviour, Client, Herd, Places, eventually};
+use herd_tests::{Behaviour, Client, HELLO, Herd, Places, eventually};
 
 /// Opens a session and checks that the node answers it.
 fn served(herd: &Herd) -> Client {
@@ -25,6 +25,31 @@ fn session_limit_closes_further_sessions_at_once_until_one_ends() {
         });
         assert!(herd.status("Riley")["sessions"]["refused"].as_u64() >= Some(1));
     }
+}
+
+/// Goal: clients cannot take the descriptors of links, of the admin API and of files. Method: a node that may open few files, and
+/// clients until it refuses one; then a peer that starts, requests for the status, and a swap.
+#[test]
+fn session_limit_leaves_descriptors_for_links_admin_and_files() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let riley = herd.run_with_open_files("Riley", 400);
+    riley.await_log(&["clients_max=", "`ulimit -Hn`"]);
+    let mut open: Vec<Client> = Vec::new();
+    loop {
+        let mut client = herd.client("Riley");
+        client.send("LLL\n");
+        if client.try_line().is_err() {
+            break;
+        }
+        open.push(client);
+        assert!(open.len() < 400, "more clients than descriptors");
+    }
+    assert!(open.len() > 64, "only {} clients", open.len());
+    let _jaquez = herd.run("Jaquez");
+    herd.await_linked(&["Riley", "Jaquez"]);
+    herd.swap(HELLO, &["Riley"]).unwrap();
+    assert_eq!(open[0].ask("you"), "hello, you");
+    assert!(herd.status("Riley")["sessions"]["refused"].as_u64() >= Some(1));
 }
 
 #[test]

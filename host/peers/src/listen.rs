@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use herd_sys::LogThrottle;
+use herd_sys::clock::unix_now;
 use herd_sys::workers::WorkerRotation;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -35,7 +37,9 @@ pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotat
             }
             Err(error) => {
                 // Usually the process is out of file descriptors. Without a pause the loop would use up a processor.
-                tracing::warn!(%error, "cannot accept links, retrying");
+                if let Some(suppressed) = ACCEPT_ERRORS.admit(unix_now()) {
+                    tracing::warn!(node = %peers.identity.node, %error, suppressed, "cannot accept links, retrying");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -67,4 +71,6 @@ async fn accept_link(peers: Arc<Peers>, stream: std::net::TcpStream, address: So
     }
 }
 
+/// Admits one line a second for all nodes of the process, which run out of descriptors together.
+static ACCEPT_ERRORS: LogThrottle = LogThrottle::new(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionLimits {
-    /// Sessions in total. One more is closed at once, without a reply. Default 65,536; raise the limit of open files with it.
+    /// Sessions in total. One more is closed at once, without a reply. Default 65,536. All nodes of a process together also keep
+    /// below its limit of open files, less what links, the admin API and files need; a node says so when it starts.
     pub sessions_max: usize,
     /// Sessions from one address. Default 16,384; lower it where clients are not trusted.
     pub sessions_per_address_max: usize,

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use herd_sys::workers::{self, Workers};
+use herd_sys::{ClientSocket, LogThrottle, clock};
 use rustix::net::sockopt::set_socket_keepalive;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
@@ -92,7 +93,7 @@ impl<S: SessionsHost> Sessions<S> {
 }
 
 /// A connection on its way from the worker that accepted it to the one that serves it.
-type Handoff = (std::net::TcpStream, SocketAddr);
+type Handoff = (std::net::TcpStream, SocketAddr, ClientSocket);
 
 /// The accept loop of a node on one worker.
 struct Acceptor<S: SessionsHost> {
@@ -124,10 +125,10 @@ impl<S: SessionsHost> Acceptor<S> {
                 biased;
                 // First, so that a flood of connections cannot delay the drain.
                 () = shared.draining.cancelled() => return,
-                Some((stream, address)) = receiver.recv() => {
+                Some((stream, address, socket)) = receiver.recv() => {
                     // An error means that the connection broke on the way, which ends it like an error in a session.
                     let Ok(stream) = TcpStream::from_std(stream) else { continue };
-                    self.start(stream, address);
+                    self.start(stream, address, socket);
                     continue;
                 }
                 accepted = accept(listener.as_ref()) => accepted,
@@ -138,7 +139,9 @@ impl<S: SessionsHost> Acceptor<S> {
                 Err(error) => {
                     // Out of file descriptors or memory. Open sessions go on. The connection stays in the backlog, so without
                     // a pause this loop would spin.
-                    tracing::error!(%error, "cannot accept clients, retrying");
+                    if let Some(suppressed) = ACCEPT_ERRORS.admit(clock::unix_now()) {
+                        tracing::error!(%error, suppressed, "cannot accept clients, retrying");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -148,21 +151,27 @@ impl<S: SessionsHost> Acceptor<S> {
     /// Starts a session on this worker, or on the one with the fewest sessions if that has at least two fewer. One fewer is no
     /// reason: the move would only swap the two, and a hand-off costs more than it gains.
     fn assign(&self, stream: TcpStream, address: SocketAddr) {
+        // First, so that connections on their way to another worker count too.
+        let Some(socket) = ClientSocket::acquire() else {
+            self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(client.addr = %address, "session refused: the other open files of the process are reserved");
+            return;
+        };
         let load = |worker: usize| self.sessions.shared.sessions_per_worker[worker].load(Ordering::Relaxed);
         let own = workers::index() % self.handoffs.len();
         let least = (0..self.handoffs.len()).min_by_key(|&worker| load(worker)).unwrap_or(own);
         if load(own) <= load(least) + 1 {
-            return self.start(stream, address);
+            return self.start(stream, address, socket);
         }
         // The slot is reserved before the stream leaves this runtime, from which it does not come back.
         if let (Ok(room), Ok(stream)) = (self.handoffs[least].try_reserve(), stream.into_std()) {
-            return room.send((stream, address));
+            return room.send((stream, address, socket));
         }
         self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(client.addr = %address, "session refused: hand-off queue of its worker is full");
     }
 
-    fn start(&self, stream: TcpStream, address: SocketAddr) {
+    fn start(&self, stream: TcpStream, address: SocketAddr, socket: ClientSocket) {
         let shared = &self.sessions.shared;
         let Some(permit) = SessionPermit::acquire(shared, address.ip()) else {
             shared.refused.fetch_add(1, Ordering::Relaxed);
@@ -176,7 +185,7 @@ impl<S: SessionsHost> Acceptor<S> {
         let session = Session::new(Rc::clone(&self.sessions), stream, Conversation::new(id, address));
         self.sessions.admit(id, &session);
         spawn_local(self.tasks.track_future(async move {
-            let _permit = permit;
+            let _permits = (permit, socket);
             session.run().await;
         }));
     }
@@ -212,5 +221,7 @@ pub struct SessionsStatus {
 const ACCEPTING_MAX: usize = 4;
 /// Connections on their way to one worker; one more is closed.
 const HANDOFFS_MAX: usize = 1024;
+/// Admits one line a second for all workers and nodes of the process, which run out of descriptors together.
+static ACCEPT_ERRORS: LogThrottle = LogThrottle::new(1);
 /// Pause after an error of the listener.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -4,6 +4,7 @@
 //! Each file names its bounds.
 
 mod atomic_write;
+mod client_sockets;
 pub mod clock;
 pub mod file_name;
 mod file_store;
@@ -16,6 +17,7 @@ mod watched_file;
 pub mod workers;
 
 pub use atomic_write::write_atomically;
+pub use client_sockets::ClientSocket;
 pub use file_store::FileStore;
 pub use log_throttle::LogThrottle;
 pub use state_directory::{NoStateDirectory, state_directory};

@@ -18,6 +18,7 @@ use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
 
 use super::guest_file::read_guest;
+use super::open_files::limit_clients;
 use super::signals::Signals;
 use super::watch::Watch;
 use crate::DEFAULT_GUEST;
@@ -49,10 +50,10 @@ impl Serving<'_> {
     ///
     /// A node did not start, or links did not come up in time. Nothing is left running.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        raise_file_limit();
         if self.config.runtime.workers > 0 {
             worker::set_count(self.config.runtime.workers);
         }
+        limit_clients(self.config, self.names);
         // Sessions and links run on the workers; the admin API and everything else have this thread to themselves.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
@@ -111,16 +112,6 @@ impl Serving<'_> {
         let engine = Engine::with_code_cache(config.runtime.limits(), &state.join("code"))?;
         let start = |name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers);
         Ok(try_join_all(self.names.iter().map(|name| start(name.as_str()))).await?)
-    }
-}
-
-/// Raises the soft limit of open files to the hard limit: every session is a file descriptor, and the usual soft limit of 1024
-/// is far below the default for sessions.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 
