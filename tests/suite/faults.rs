@@ -78,6 +78,7 @@ const LIES: &[(&str, &str)] = &[
     ("BOOM token", "effect 1 has a token of 4097 bytes, which must be at most 4 KiB"),
     ("BOOM topic", "effect 1 has a topic of 0 bytes, which must be 1 byte to 64 KiB"),
     ("BOOM words", "effect 2 cannot be decoded"),
+    ("BOOM look-up", "a key of 65537 bytes is over the limit of 65536"),
     ("BOOM undone", "0 of 1 inputs are done"),
     ("BOOM refuse", "effect 1 refuses a report, but the call has none"),
 ];

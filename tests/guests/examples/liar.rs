@@ -5,8 +5,8 @@
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 
 use herd_sdk::component::bindings::exports::herd::logic::logic::{Description, Guest, Outcome};
-use herd_sdk::component::bindings::herd::logic::effects;
 use herd_sdk::component::bindings::herd::logic::types::{BadSetting, Moment, Settings};
+use herd_sdk::component::bindings::herd::logic::{effects, records};
 use herd_sdk::{Awaiting, Effect, Effects, FanOut, Fetch, Inputs, Keep, Level, Method, Note, Progress, Publish};
 use herd_sdk::{Reply, Span, Tie};
 use herd_test_guests::echo;
@@ -38,6 +38,8 @@ impl Guest for Liar {
                 Some("consumed") => progress.consumed += 1,
                 Some("awaits") => progress.awaits = Awaiting::Bytes(0),
                 Some("output") => output.resize((8 << 20) + 1, 0),
+                // Panics in the host function and does not return.
+                Some("look-up") => drop(records::get(&[vec![b'k'; (64 << 10) + 1]])),
                 Some("words") => return effects::Decision { output, effects: vec![10, 99] },
                 Some("undone") => return effects::Decision { output, effects: vec![10] },
                 Some(lie) => {

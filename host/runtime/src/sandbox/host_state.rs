@@ -4,12 +4,13 @@
 //! constant with each instance, so a call is a function of its event and of the records that it looked up. It knows nothing of
 //! generations or sessions.
 //!
-//! Bounds: memory of the instance, [`KEYS_MAX`] per look-up, [`READS_MAX`] noted look-ups per call, [`TABLE_ELEMENTS_MAX`].
+//! Bounds: memory of the instance, [`KEYS_MAX`] per look-up, each as long as the key of a keep may be, [`READS_MAX`] noted look-ups per call, [`TABLE_ELEMENTS_MAX`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use herd_sdk::limits::KEY_BYTES_MAX;
 use herd_sdk::{Found, Records};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -108,6 +109,11 @@ impl records::Host for HostState {
     fn get(&mut self, keys: Vec<Vec<u8>>) -> wasmtime::Result<Vec<Option<records::Found>>> {
         if keys.len() > KEYS_MAX {
             return Err(wasmtime::Error::msg(format!("{} keys at once, over the limit of {KEYS_MAX}", keys.len())));
+        }
+        // A longer key belongs to no record, and the recorder would keep a copy of it for each call.
+        if let Some(key) = keys.iter().find(|key| key.len() > KEY_BYTES_MAX) {
+            let bytes = key.len();
+            return Err(wasmtime::Error::msg(format!("a key of {bytes} bytes is over the limit of {KEY_BYTES_MAX}")));
         }
         let borrowed: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let found = self.records.find(&borrowed);
