@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 
 use super::frame::Hello;
 use super::handshake::{self, FramedStream, HandshakeError, printable};
-use super::link::Direction;
+use super::limits::LinkLimits;
+use super::link::{Direction, LinkEnd};
 use super::mesh::Peers;
 use super::peer::Peer;
 
@@ -45,19 +46,22 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
             connected = connect(&peers, &name, address) => connected,
         };
         let is_refusal = matches!(connected, Err(ConnectError::Refused(_)));
-        let ended = match connected {
+        let (lasted, error) = match connected {
             // Runs the link in this task, so the loop goes on when the link has ended.
             Ok((frames, hello)) => match peers.admit(&hello, Direction::Outbound) {
-                Ok(link) => peers.run(frames, &link).await,
+                Ok(link) => {
+                    let LinkEnd { lasted, error } = peers.run(frames, &link).await;
+                    (lasted, error)
+                }
                 Err(why) => {
                     handshake::refuse(frames, &why).await;
-                    Err(why)
+                    (Duration::ZERO, Some(why))
                 }
             },
-            Err(ConnectError::Unreachable(why) | ConnectError::Refused(why)) => Err(why),
+            Err(ConnectError::Unreachable(why) | ConnectError::Refused(why)) => (Duration::ZERO, Some(why)),
         };
         // With a link of the other direction in place, the failure of this one is no fault to show.
-        if let Err(why) = &ended
+        if let Some(why) = &error
             && !peer.is_linked()
         {
             // A peer that is away is usual; one that refuses this node needs its operator, who is told once for each reason.
@@ -69,12 +73,19 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
             }
             peer.set_last_error(Some(why.clone()));
         }
-        // Doubles, so that a peer that is away for long, or that refuses this node, costs little.
-        wait = match ended {
-            Ok(lasted) if lasted >= STABLE_LINK => peers.limits.redial_min(),
-            _ => (wait.max(peers.limits.redial_min()) * 2).min(peers.limits.redial_max()),
-        };
+        wait = next_wait(&peers.limits, wait, lasted);
     }
+}
+
+/// Returns the wait before the next attempt, after one whose link was up for `lasted`: zero if there was none.
+///
+/// However the link ended: a peer that was there for hours and whose connection broke is back in a moment.
+fn next_wait(limits: &LinkLimits, wait: Duration, lasted: Duration) -> Duration {
+    if lasted >= STABLE_LINK {
+        return limits.redial_min();
+    }
+    // Doubles, so that a peer that is away for long, or that refuses this node, costs little.
+    (wait.max(limits.redial_min()) * 2).min(limits.redial_max())
 }
 
 /// A peer to which no link can be made, with the reason.
@@ -112,3 +123,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Shortest life of a link that resets the wait. A shorter one counts as a failure, or two nodes that end each other's
 /// links would connect without rest.
 const STABLE_LINK: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_for_a_peer_restarts_after_a_link_that_was_up_for_a_while() {
+        let limits = LinkLimits { redial_min_ms: 50, redial_max_ms: 300, ..LinkLimits::default() };
+        let mut wait = Duration::ZERO;
+        let waits = [Duration::ZERO, STABLE_LINK / 2, Duration::ZERO, STABLE_LINK, Duration::ZERO].map(|lasted| {
+            wait = next_wait(&limits, wait, lasted);
+            wait.as_millis()
+        });
+        assert_eq!(waits, [100, 200, 300, 50, 100]);
+    }
+}

@@ -3,7 +3,7 @@
 //! Owns the rule for which of two links between the same nodes stays. Knows nothing of sockets. Bounds: those of
 //! [`LinkQueue`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
@@ -28,6 +28,15 @@ pub(super) struct Link {
     /// Epoch of the peer: random at each of its starts.
     epoch: u64,
     direction: Direction,
+}
+
+/// How a link ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LinkEnd {
+    /// How long it was up.
+    pub(super) lasted: Duration,
+    /// The reason, unless a node ended it on purpose.
+    pub(super) error: Option<String>,
 }
 
 /// Which side connected.

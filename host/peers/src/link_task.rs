@@ -7,11 +7,12 @@
 //! Bounds: bytes and reports of a frame, silence of the peer, duration of a write, one pong that waits.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{Sink, SinkExt, StreamExt};
 use herd_replication::{ReportBatch, WireReport};
 use herd_sys::clock::unix_now;
 use tokio::sync::mpsc;
@@ -42,11 +43,29 @@ pub(super) async fn run(
     // From the reader to the writer, which owns the sink. One pong waits at most: the peer sends its next ping a whole
     // interval later.
     let (pongs, pongs_due) = mpsc::channel(1);
-    tokio::select! {
+    let read = read_frames(host, limits, link, stream, pongs);
+    let written = write_frames(host, limits, link, sink, pongs_due);
+    end_of_either(read, written).await
+}
+
+/// Waits until one direction of a link ends, and returns how the link ended.
+async fn end_of_either(
+    read: impl Future<Output = Result<(), LinkError>>,
+    written: impl Future<Output = Result<(), LinkError>>,
+) -> Result<(), LinkError> {
+    let mut read = pin!(read);
+    let written = tokio::select! {
         // The reader first: when the peer closes, its last frame says why, and a write would only fail.
         biased;
-        read = read_frames(host, limits, link, stream, pongs) => read,
-        written = write_frames(host, limits, link, sink, pongs_due) => written,
+        read = &mut read => return read,
+        written = written => written,
+    };
+    let Err(LinkError::Io(broken)) = written else { return written };
+    // The peer may have said goodbye and closed just after the reader looked. A connection that broke has no more to read than
+    // what has arrived, so this ends soon.
+    match timeout(LAST_FRAMES_MAX, read).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(LinkError::Io(broken)),
     }
 }
 
@@ -154,10 +173,7 @@ async fn write_frames(
             () = reports_due(&link.queue, next_frame_at) => false,
             () = std::future::ready(()), if part_due.is_some() => false,
         };
-        // Messages first: a swap waits for them, and reports may fill many frames.
-        for message in link.queue.take_messages() {
-            send(&mut sink, Frame::Message(message).encode()).await?;
-        }
+        send_messages(&mut sink, &link.queue).await?;
         let mut reports = link.queue.outbox().take();
         // Live reports are in front of the part. Both may hold a record of the same key; rank decides at the peer.
         if let Some(part) = part_due {
@@ -166,9 +182,7 @@ async fn write_frames(
         if !reports.is_empty() {
             next_frame_at = Instant::now() + FRAME_INTERVAL_MIN;
         }
-        for body in reports.bodies(FRAME_REPORT_BYTES_MAX, FRAME_REPORTS_MAX) {
-            send(&mut sink, Frame::of_reports(body)).await?;
-        }
+        send_reports(&mut sink, &link.queue, &reports).await?;
         log_traffic(host, link, &reports);
         // After the reports. The goodbye tells the peer that the link ended on purpose, so it logs no fault.
         if ending {
@@ -190,8 +204,31 @@ async fn reports_due(queue: &LinkQueue, next_frame_at: Instant) {
     }
 }
 
+/// Sends the messages that wait.
+async fn send_messages(sink: &mut impl FrameSink, queue: &LinkQueue) -> Result<(), LinkError> {
+    for message in queue.take_messages() {
+        send(sink, Frame::Message(message).encode()).await?;
+    }
+    Ok(())
+}
+
+/// Sends reports, frame by frame, and between two frames the messages that were queued meanwhile: a swap waits for them, and the
+/// reports may fill hundreds of frames. The reports progress all the same, by a frame for each full queue of messages.
+async fn send_reports(sink: &mut impl FrameSink, queue: &LinkQueue, reports: &ReportBatch) -> Result<(), LinkError> {
+    for body in reports.bodies(FRAME_REPORT_BYTES_MAX, FRAME_REPORTS_MAX) {
+        send_messages(sink, queue).await?;
+        send(sink, Frame::of_reports(body)).await?;
+    }
+    Ok(())
+}
+
+/// The sending half of a connection.
+trait FrameSink: Sink<Bytes, Error = io::Error> + Unpin {}
+
+impl<S: Sink<Bytes, Error = io::Error> + Unpin> FrameSink for S {}
+
 /// Sends one frame.
-async fn send(sink: &mut SplitSink<FramedStream, Bytes>, frame: Bytes) -> Result<(), LinkError> {
+async fn send(sink: &mut impl FrameSink, frame: Bytes) -> Result<(), LinkError> {
     timeout(WRITE_TIMEOUT, sink.send(frame)).await.map_err(|_| LinkError::Stalled(WRITE_TIMEOUT))??;
     Ok(())
 }
@@ -214,7 +251,55 @@ fn now_ns() -> u64 {
 const FRAME_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Longest write. A peer that reads nothing for so long counts as gone; it gets every record when it links again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to read what had arrived when a write found the connection broken.
+const LAST_FRAMES_MAX: Duration = Duration::from_secs(1);
 /// Bytes of reports in a frame. A single longer report gets a frame of its own.
 const FRAME_REPORT_BYTES_MAX: usize = 256 << 10;
 /// Reports in a frame: as many as one call of the peer's guest decides within its deadline.
 const FRAME_REPORTS_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::sink;
+
+    use super::*;
+
+    /// Goal: a message waits for one frame of reports at most, whatever number of reports is under way. Method: a sink that queues a
+    /// message while it takes the first of several frames of reports.
+    #[tokio::test]
+    async fn message_overtakes_the_reports_that_are_being_sent() {
+        let queue = LinkQueue::new(1 << 20);
+        let mut reports = ReportBatch::default();
+        let record = vec![b'x'; FRAME_REPORT_BYTES_MAX];
+        for key in [b"a", b"b", b"c"] {
+            reports.add(&WireReport { key, reign: 0, rank: b"", form: 1, record: &record, origin: "Riley" });
+        }
+        let mut sent = Vec::new();
+        let mut sink = Box::pin(sink::unfold((), |(), frame: Bytes| {
+            if sent.is_empty() {
+                assert!(queue.push_message(Bytes::from_static(b"prepare")));
+            }
+            sent.push(Frame::decode(frame).unwrap());
+            std::future::ready(Ok::<(), io::Error>(()))
+        }));
+        send_reports(&mut sink, &queue, &reports).await.unwrap();
+        drop(sink);
+        assert_eq!(sent.len(), 4);
+        assert_eq!(sent[1], Frame::Message(Bytes::from_static(b"prepare")));
+    }
+
+    #[tokio::test]
+    async fn link_that_breaks_behind_a_goodbye_ended_on_purpose() {
+        let broken = || async { Err(LinkError::Io(io::ErrorKind::BrokenPipe.into())) };
+        let goodbye = async {
+            tokio::task::yield_now().await;
+            Ok(())
+        };
+        assert!(end_of_either(goodbye, broken()).await.is_ok());
+        let closed = async {
+            tokio::task::yield_now().await;
+            Err(LinkError::Closed)
+        };
+        assert!(matches!(end_of_either(closed, broken()).await, Err(LinkError::Io(_))));
+    }
+}

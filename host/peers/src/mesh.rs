@@ -22,7 +22,7 @@ use super::frame::Hello;
 use super::handshake::{FramedStream, Identity};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
-use super::link::{Direction, Link};
+use super::link::{Direction, Link, LinkEnd};
 use super::link_queue::LinkQueue;
 use super::link_task;
 use super::peer::Peer;
@@ -152,14 +152,10 @@ impl Peers {
         Ok(link)
     }
 
-    /// Runs a link to its end, removes it, and returns how long it lasted.
+    /// Runs a link to its end, and removes it.
     ///
     /// Not cancel safe: a link whose run is cancelled stays in place.
-    ///
-    /// # Errors
-    ///
-    /// The reason why the link ended, unless a node ended it on purpose.
-    pub(super) async fn run(self: &Arc<Self>, frames: FramedStream, link: &Arc<Link>) -> Result<Duration, String> {
+    pub(super) async fn run(self: &Arc<Self>, frames: FramedStream, link: &Arc<Link>) -> LinkEnd {
         tracing::info!(node = %self.identity.node, peer = %link.peer, "link up");
         // None once the node has stopped; then the link ends before it begins.
         let host = self.host();
@@ -186,7 +182,7 @@ impl Peers {
                 host.link_down(&link.peer);
             }
         }
-        ended.map(|()| link.began.elapsed())
+        LinkEnd { lasted: link.began.elapsed(), error: ended.err() }
     }
 
     /// Takes a new snapshot of the live links, after the link of `peer` came up or went down.
