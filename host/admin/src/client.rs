@@ -5,7 +5,8 @@
 //!
 //! Bounds: [`SIGN_MAX`] to connect, and again for the first sign of the node: a process that is stopped still
 //! accepts connections, because the system does that for it. A question that changes nothing has to be answered within that
-//! time. A request that changes something is sent only after `/livez` was answered within it, and may then take [`ANSWER_MAX`].
+//! time. A request that changes something is sent only after `/livez` was answered within it, and may then take [`ANSWER_MAX`], while the
+//! node gives signs.
 //! So a node without a sign has received no request, and another may be asked in its place.
 
 use std::net::SocketAddr;
@@ -66,6 +67,9 @@ pub enum AdminClientError {
     /// The node accepted the request and did not answer in time. It may still complete it.
     #[error("{0} did not answer within {ANSWER_MAX:?} and may still complete the request; see herd status")]
     Slow(SocketAddr),
+    /// The node accepted the request, and has given no sign since then. It may still complete it.
+    #[error("{0} accepted the request and gives no sign any more; it may still complete it; see herd status")]
+    Stalled(SocketAddr),
     /// The connection broke before the answer was complete. The node may have completed the request.
     #[error("{0} closed the connection before it answered and may have completed the request; see herd status")]
     Broken(SocketAddr),
@@ -257,8 +261,22 @@ impl AdminClient {
     fn send(&self, admin: SocketAddr, request: RequestBuilder) -> BoxFuture<'_, Result<Value, AdminClientError>> {
         Box::pin(async move {
             self.await_sign(admin).await?;
-            self.exchange(admin, request.timeout(ANSWER_MAX)).await
+            tokio::select! {
+                biased;
+                answer = self.exchange(admin, request.timeout(ANSWER_MAX)) => answer,
+                () = self.await_silence(admin) => Err(AdminClientError::Stalled(admin)),
+            }
         })
+    }
+
+    /// Waits until a node has given no sign several times in a row: an operator should not wait for minutes for a process that was
+    /// stopped during the request. A node that compiles for minutes still gives signs.
+    async fn await_silence(&self, admin: SocketAddr) {
+        let mut missed = 0;
+        while missed < SIGNS_MISSED_MAX {
+            tokio::time::sleep(self.sign_max).await;
+            missed = if self.await_sign(admin).await.is_ok() { 0 } else { missed + 1 };
+        }
     }
 
     /// Waits until the process of a node answers. It reads what it has accepted in order, so a request that is sent now does not
@@ -304,5 +322,7 @@ impl AdminClient {
 /// Longest wait for a connection, and for the first sign of a node: a node that runs answers within milliseconds, and an
 /// operator should not wait long for one that does not.
 const SIGN_MAX: Duration = Duration::from_secs(2);
+/// Signs missed in a row until a request is given up: more than one, because a busy machine may delay one.
+const SIGNS_MISSED_MAX: u32 = 4;
 /// Longest wait for an answer: a guest that contains an interpreter compiles for minutes on a small machine.
 const ANSWER_MAX: Duration = Duration::from_secs(300);

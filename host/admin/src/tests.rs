@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use herd_model::Share;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -192,6 +192,36 @@ async fn client_gives_up_on_a_silent_node_before_it_sends_a_request() {
         assert!(received.starts_with(asked), "{received}");
         assert!(!received.contains("POST"), "{received}");
     }
+}
+
+/// Goal: a node that is stopped while it swaps does not hold up an operator for minutes. Method: a server that gives one sign,
+/// takes one request and answers nothing more.
+#[tokio::test]
+async fn client_gives_up_on_a_node_that_falls_silent_during_a_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let token = Token::read_or_create(state.path()).unwrap();
+    let client = AdminClient::with_sign_max(token, Duration::from_millis(50)).unwrap();
+    let stopped = tokio::spawn(async move {
+        let (mut sign, _) = listener.accept().await.unwrap();
+        let mut received = Vec::new();
+        while !received.ends_with(b"\r\n\r\n") {
+            received.push(sign.read_u8().await.unwrap());
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        sign.write_all(answer).await.unwrap();
+        let (request, _) = listener.accept().await.unwrap();
+        (received, request, listener)
+    });
+    let answer = client.herd_roll_back(address).await;
+    assert!(matches!(answer, Err(AdminClientError::Stalled(_))), "{answer:?}");
+    let (sign, mut request, _listener) = stopped.await.unwrap();
+    assert!(sign.starts_with(b"GET /livez"), "{sign:?}");
+    let mut received = String::new();
+    // To its end: the client has closed the connection, so the node can tell that nobody waits for the answer.
+    request.read_to_string(&mut received).await.unwrap();
+    assert!(received.starts_with("POST /v1/herd/rollback"), "{received}");
 }
 
 #[tokio::test]
