@@ -39,7 +39,14 @@ fn failure_is_one_line_and_exits_with_1() {
         (&["run", "Rilley"][..], "unknown node `Rilley`; did you mean `Riley`?"),
         (&["send", "Nobody", "x"], "unknown node `Nobody`; known are Bernard, Campbell, Jaquez, Juzang, Riley"),
         (&["--config", "/nowhere/herd.toml", "config"], "/nowhere/herd.toml: No such file or directory (os error 2)"),
-        (&["--set", "sessions.idel_s=5", "config"], "unknown key `idel_s`; did you mean `idle_s`?"),
+        (
+            &["--set", "sessions.idel_s=5", "config"],
+            "--set sessions.idel_s=5: unknown key `idel_s`; did you mean `idle_s`?",
+        ),
+        (
+            &["--log", "chatty", "config"],
+            "log filter `chatty` of --log or HERD_LOG: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug",
+        ),
         (&["--set", "sessions", "config"], "--set sessions: write it as key=value, such as sessions.idle_s=5"),
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
         (
@@ -53,6 +60,18 @@ fn failure_is_one_line_and_exits_with_1() {
         assert_eq!((run.code, &*run.stdout), (1, ""), "{arguments:?}");
         assert_eq!(run.stderr, format!("herd: {problem}\n"), "{arguments:?}");
     }
+}
+
+#[test]
+fn environment_variable_that_sets_nothing_is_refused() {
+    let run = Run::new(herd().arg("config").env("HERD_DRAIN_GRACE_S", "2"));
+    assert_eq!((run.code, &*run.stdout), (1, ""));
+    assert_eq!(
+        run.stderr,
+        "herd: environment variable HERD_DRAIN_GRACE_S is not used; did you mean HERD__DRAIN__GRACE_S?\n"
+    );
+    let run = Run::new(herd().arg("config").env("HERD_CONFIG", "").env("HERD_LOG", ""));
+    assert_eq!((run.code, &*run.stderr), (0, ""), "an empty variable is an unset one");
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use herd_node::config::{ConfigError, HerdConfig, Sources, load};
 
@@ -61,7 +62,8 @@ struct Cli {
 #[derive(Clone, Debug, Args)]
 struct Common {
     /// Configuration file of the herd. Default: the five-node herd on 127.0.0.1.
-    #[arg(long, short, global = true, env = "HERD_CONFIG", value_name = "FILE")]
+    // Not the default parser, which refuses an empty path: scripts unset a variable by making it empty.
+    #[arg(long, short, global = true, env = "HERD_CONFIG", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     config: Option<PathBuf>,
     /// Set a key of the configuration, such as sessions.idle_s=60. Repeatable.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
@@ -172,7 +174,6 @@ impl Common {
     /// Loads the configuration from the file, the environment and `--set`.
     fn config(&self) -> Result<HerdConfig, ConfigError> {
         load(&Sources {
-            // Scripts unset a variable by making it empty.
             file: self.config.clone().filter(|file| !file.as_os_str().is_empty()),
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -28,6 +28,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
         check_name(name)?;
         check_node(config, name, node)?;
     }
+    check_links(config)?;
     check_addresses(config)?;
     check_ranges(config)?;
     check_herd_name(&config.herd)?;
@@ -146,20 +147,57 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
     Ok(())
 }
 
+/// Checks that links lead from every node to every other one: a report travels only along links.
+fn check_links(config: &HerdConfig) -> Result<(), String> {
+    let names = config.node_names();
+    let mut reached: Vec<String> = names.iter().take(1).map(ToString::to_string).collect();
+    let mut next = 0;
+    while let Some(name) = reached.get(next).cloned() {
+        for (neighbour, _) in config.neighbours(&name) {
+            if !reached.contains(&neighbour) {
+                reached.push(neighbour);
+            }
+        }
+        next += 1;
+    }
+    match names.iter().find(|name| !reached.iter().any(|other| other == *name)) {
+        Some(name) => Err(format!(
+            "no links lead from {first} to {name}, which would receive no reports; set `nodes.{name}.links` to [\"{first}\"]",
+            first = names[0]
+        )),
+        None => Ok(()),
+    }
+}
+
 fn check_addresses(config: &HerdConfig) -> Result<(), String> {
     let mut taken: BTreeMap<SocketAddr, String> = BTreeMap::new();
-    for (name, node) in &config.nodes {
+    for name in config.node_names() {
+        let node = &config.nodes[name];
         let addresses = [("client", node.client), ("link", node.link_address()), ("admin", node.admin_address())];
         for (what, address) in addresses.into_iter().filter(|(_, address)| address.port() != 0) {
             let user = format!("the {what} address of {name}");
             if let Some(other) = taken.insert(address, user.clone()) {
-                return Err(format!("{address} is both {other} and {user}"));
+                let free = free_address(config, address);
+                return Err(format!("{address} is both {other} and {user}; set `nodes.{name}.{what}` to \"{free}\""));
             }
         }
     }
     Ok(())
 }
 
+/// Returns an address above a taken one that no node uses.
+fn free_address(config: &HerdConfig, mut address: SocketAddr) -> SocketAddr {
+    let is_used = |address: SocketAddr| {
+        config.nodes.values().any(|node| [node.client, node.link_address(), node.admin_address()].contains(&address))
+    };
+    while is_used(address) {
+        address.set_port(address.port().checked_add(1).unwrap_or(PORT_MIN));
+    }
+    address
+}
+
 /// Size of the input buffer of a session, which has to hold a whole line.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 const YEAR_S: u64 = 365 * 24 * 3600;
+/// First port that needs no privilege.
+const PORT_MIN: u16 = 1024;

@@ -5,7 +5,10 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use toml::Table;
+
 use super::suggestion::suggestion;
+use super::wrong_value;
 
 /// The configuration cannot be used. Its author is at fault; nothing was started.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,29 +40,60 @@ impl ConfigError {
         Self { place, problem: one_line(error.message()) }
     }
 
-    /// Creates an error from that of deserialization, with the line of the key, and with the nearest key if one is unknown.
+    /// Creates an error from that of deserialization, with the origin of the key, and with the nearest key if one is unknown.
     ///
-    /// The merged table has no positions left, so the key is taken from the message and looked up in the text.
-    pub(super) fn of_value(file: Option<&Path>, text: &str, error: &toml::de::Error) -> Self {
+    /// The merged table has no positions left, so the key is taken from the message and looked up in its sources.
+    pub(super) fn of_value(merged: &Merged<'_>, error: &toml::de::Error) -> Self {
         let message = one_line(error.message());
+        let path = error.to_string().lines().rev().find_map(|line| Some(line.strip_prefix("in `")?.to_string()));
+        let path = path.map(|path| path.trim_end_matches('`').to_string());
+        let mut path: Vec<&str> = path.iter().flat_map(|path| path.split('.')).collect();
         let mut quoted = message.split('`').skip(1).step_by(2);
-        let (problem, key) = if message.starts_with("unknown field") {
+        let problem = if message.starts_with("unknown field") {
             let key = quoted.next().unwrap_or_default();
-            let known: Vec<&str> = quoted.collect();
-            (format!("unknown key `{key}`{}", suggestion(key, known)), Some(key.to_string()))
+            path.push(key);
+            format!("unknown key `{key}`{}", suggestion(key, quoted))
         } else {
-            let path = error.to_string().lines().rev().find_map(|line| Some(line.strip_prefix("in `")?.to_string()));
-            let path = path.map(|path| path.trim_end_matches('`').to_string());
-            let key = path.as_deref().and_then(|path| path.rsplit('.').next()).map(ToString::to_string);
-            (path.map_or(message.clone(), |path| format!("`{path}`: {message}")), key)
+            wrong_value::describe(&message, &path, merged.table, &(merged.defaults)())
         };
-        let line = key.and_then(|key| line_of(text, &key));
-        let place = match (file, line) {
-            (Some(file), Some(line)) => format!("{}:{line}: ", file.display()),
-            (Some(file), None) => format!("{}: ", file.display()),
-            (None, _) => String::new(),
+        Self { place: merged.place(&path), problem }
+    }
+}
+
+/// Sources of a merged table, to find where a value came from.
+pub(super) struct Merged<'a> {
+    pub(super) table: &'a Table,
+    pub(super) file: Option<&'a Path>,
+    /// Text of the file.
+    pub(super) text: &'a str,
+    /// Values that override the file, in their order.
+    pub(super) overrides: &'a [Override],
+    /// Makes a table with the default of every key, for examples.
+    pub(super) defaults: fn() -> Table,
+}
+
+/// A value from the environment or the command line.
+pub(super) struct Override {
+    pub(super) path: Vec<String>,
+    /// Variable or argument, as it was typed.
+    pub(super) origin: String,
+}
+
+impl Merged<'_> {
+    /// Returns the place of a key, to precede an error: an override, or else a line of the file.
+    fn place(&self, path: &[&str]) -> String {
+        let sets = |over: &&Override| {
+            let same = |(name, wanted): (&String, &&str)| name.eq_ignore_ascii_case(wanted);
+            !path.is_empty() && over.path.len() >= path.len() && over.path.iter().zip(path).all(same)
         };
-        Self { place, problem }
+        if let Some(over) = self.overrides.iter().rev().find(sets) {
+            return format!("{}: ", over.origin);
+        }
+        let Some(file) = self.file else { return String::new() };
+        match path.last().and_then(|key| line_of(self.text, key)) {
+            Some(line) => format!("{}:{line}: ", file.display()),
+            None => format!("{}: ", file.display()),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use herd_upstreams::SecretSource;
 use toml::{Table, Value};
 
 use super::check;
-use super::error::ConfigError;
+use super::environment::{KEY_PREFIX, check_variables};
+use super::error::{ConfigError, Merged, Override};
 use super::herd_config::HerdConfig;
 
 /// Sources of a configuration. Each overrides the one before it.
@@ -18,7 +19,7 @@ pub struct Sources {
     /// Path of the file. None: only defaults.
     pub file: Option<PathBuf>,
     /// Variables of the environment, as name and value. Those that start with `HERD__` set a key: `HERD__SESSIONS__IDLE_S=5`.
-    /// The others are ignored.
+    /// Another name that starts with `HERD_` and has no use is an error; all others are ignored.
     pub environment: Vec<(String, String)>,
     /// Assignments from the command line, as `key=value`: `sessions.idle_s=5`.
     pub set: Vec<String>,
@@ -47,10 +48,12 @@ pub fn load(sources: &Sources) -> Result<HerdConfig, ConfigError> {
     let file = sources.file.as_deref();
     let parsed = text.parse::<Table>();
     let mut table = parsed.map_err(|error| ConfigError::of_syntax(file.unwrap_or(Path::new("")), &text, &error))?;
-    let prefixed = |(name, value): &(String, String)| Some((name.strip_prefix(PREFIX)?.to_string(), value.clone()));
-    for (name, value) in sources.environment.iter().filter_map(prefixed) {
-        let path: Vec<String> = name.split("__").map(str::to_lowercase).collect();
-        set(&mut table, &path, &value, &format!("{PREFIX}{name}"))?;
+    let mut overrides = Vec::new();
+    for (name, value) in &sources.environment {
+        let Some(path) = name.strip_prefix(KEY_PREFIX) else { continue };
+        let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+        set(&mut table, &path, value, name)?;
+        overrides.push(Override { path, origin: name.clone() });
     }
     for assignment in &sources.set {
         let Some((path, value)) = assignment.split_once('=') else {
@@ -60,8 +63,11 @@ pub fn load(sources: &Sources) -> Result<HerdConfig, ConfigError> {
         };
         let path: Vec<String> = path.trim().split('.').map(ToString::to_string).collect();
         set(&mut table, &path, value.trim(), "--set")?;
+        overrides.push(Override { path, origin: format!("--set {assignment}") });
     }
-    let mut config = HerdConfig::deserialize_table(table, file, &text)?;
+    let merged = Merged { table: &table, file, text: &text, overrides: &overrides, defaults };
+    let mut config = HerdConfig::deserialize_table(&merged)?;
+    check_variables(&sources.environment, &config)?;
     if let Some(directory) = file.and_then(Path::parent) {
         config.resolve_paths(directory);
     }
@@ -88,8 +94,9 @@ impl HerdConfig {
         }
     }
 
-    fn deserialize_table(table: Table, file: Option<&Path>, text: &str) -> Result<Self, ConfigError> {
-        Value::Table(table).try_into().map_err(|error| ConfigError::of_value(file, text, &error))
+    fn deserialize_table(merged: &Merged<'_>) -> Result<Self, ConfigError> {
+        let config = Value::Table(merged.table.clone()).try_into();
+        config.map_err(|error| ConfigError::of_value(merged, &error))
     }
 }
 
@@ -117,6 +124,10 @@ fn set(table: &mut Table, path: &[String], value: &str, origin: &str) -> Result<
     Ok(())
 }
 
+fn defaults() -> Table {
+    Table::try_from(HerdConfig::default()).unwrap_or_default()
+}
+
 fn existing(table: &Table, name: &str) -> String {
     table.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned().unwrap_or_else(|| name.to_string())
 }
@@ -127,16 +138,14 @@ fn parse_value(value: &str) -> Value {
     parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.into()))
 }
 
-/// Prefix of variables that set a key. A single underscore is for other variables, such as `HERD_CONFIG`.
-const PREFIX: &str = "HERD__";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<HerdConfig, String> {
         let table = text.parse::<Table>().unwrap();
-        let config = HerdConfig::deserialize_table(table, Some(Path::new("herd.toml")), text);
+        let file = Some(Path::new("herd.toml"));
+        let config = HerdConfig::deserialize_table(&Merged { table: &table, file, text, overrides: &[], defaults });
         let config = config.map_err(|error| error.to_string())?;
         check::check(&config)?;
         Ok(config)
@@ -151,9 +160,114 @@ mod tests {
     }
 
     #[test]
-    fn value_of_the_wrong_type_is_reported_with_its_key() {
-        let error = parse("[sessions]\nidle_s = \"long\"\n").unwrap_err();
-        assert!(error.starts_with("herd.toml:2: `sessions.idle_s`: invalid type"), "{error}");
+    fn value_of_the_wrong_type_is_reported_with_its_key_and_what_to_write() {
+        for (text, problem) in [
+            (
+                "[sessions]\nidle_s = \"soon\"",
+                "`sessions.idle_s` is \"soon\"; it must be a whole number from 0, such as 3600",
+            ),
+            ("[sessions]\nidle_s = -5", "`sessions.idle_s` is -5; it must be a whole number from 0, such as 3600"),
+            (
+                "[places]\nsources = \"google\"",
+                "`places.sources` is \"google\"; it must be a list, such as [\"embedded\"]",
+            ),
+            ("herd = 5", "`herd` is 5; it must be text in quotes"),
+            ("sessions = 5", "`sessions` is 5; it must be a table"),
+            ("[nodes.Riley]\nlinks = []", "`nodes.Riley` has no `client`; set it to \"127.0.0.1:15415\""),
+        ] {
+            let error = parse(text).unwrap_err();
+            let line = text.lines().count();
+            assert_eq!(error, format!("herd.toml:{line}: {problem}").replace(":2: `nodes.Riley`", ":1: `nodes.Riley`"));
+        }
+    }
+
+    #[test]
+    fn address_that_is_none_is_reported_with_what_to_write() {
+        const USAGE: &str = "it must be an IP address and a port in quotes, such as \"127.0.0.1:15415\"";
+        for (address, problem) in [
+            (
+                "localhost:25415",
+                "host names are not accepted yet, so write its IP address, such as \"127.0.0.1:25415\"",
+            ),
+            ("127.0.0.1", "the port is missing, so write it as \"127.0.0.1:15415\""),
+            ("::1", "the port is missing, so write it as \"[::1]:15415\""),
+            (
+                ":15415",
+                "the IP address is missing, so write \"127.0.0.1:15415\", or \"0.0.0.0:15415\" for every interface",
+            ),
+            ("127.0.0.1:70000", "`70000` is not a port; a port is a number from 0 to 65535"),
+            ("127.0.0.256:1", USAGE),
+            ("somewhere", USAGE),
+        ] {
+            let error = parse(&format!("[nodes.Riley]\nclient = {address:?}\n")).unwrap_err();
+            assert_eq!(error, format!("herd.toml:2: `nodes.Riley.client` is {address:?}; {problem}"));
+        }
+        let error = parse("[nodes.Riley]\nclient = 15415\n").unwrap_err();
+        assert_eq!(error, format!("herd.toml:2: `nodes.Riley.client` is 15415; {USAGE}"));
+    }
+
+    #[test]
+    fn override_that_is_wrong_is_reported_as_it_was_typed() {
+        let problem = |name: &str, set: &[&str]| {
+            let environment = vec![(name.into(), "soon".into())];
+            let set = set.iter().map(ToString::to_string).collect();
+            load(&Sources { file: None, environment, set }).unwrap_err().to_string()
+        };
+        assert_eq!(
+            problem("HERD__SESSIONS__IDEL_S", &[]),
+            "HERD__SESSIONS__IDEL_S: unknown key `idel_s`; did you mean `idle_s`?"
+        );
+        assert_eq!(
+            problem("HERD__SESSIONS__IDLE_S", &["sessions.idle_s=later"]),
+            "--set sessions.idle_s=later: `sessions.idle_s` is \"later\"; it must be a whole number from 0, such as 3600"
+        );
+    }
+
+    #[test]
+    fn secret_is_not_shown_in_an_error() {
+        let error = parse("[upstreams.google]\nsecret = { value = \"AIza-hidden\" }\n").unwrap_err();
+        assert!(!error.contains("AIza") && error.contains("herd.toml:2"), "{error}");
+    }
+
+    #[test]
+    fn node_that_no_links_lead_to_is_refused() {
+        let nodes = |links: [&str; 3]| {
+            let node = |(name, links): (&str, &str)| {
+                let port = 100 + name.len();
+                format!("[nodes.{name}]\nclient = \"127.0.0.1:{port}\"\nlinks = [{links}]\n")
+            };
+            parse(&["Ada", "Cleo", "Bruno"].into_iter().zip(links).map(node).collect::<String>()).map(|_| ())
+        };
+        let problem = |to: &str| {
+            format!(
+                "no links lead from Ada to {to}, which would receive no reports; set `nodes.{to}.links` to [\"Ada\"]"
+            )
+        };
+        assert_eq!(nodes(["\"Cleo\"", "", ""]), Err(problem("Bruno")));
+        assert_eq!(nodes(["", "\"Bruno\"", ""]), Err(problem("Cleo")));
+        assert_eq!(nodes(["\"Cleo\"", "\"Bruno\"", ""]), Ok(()));
+        assert!(parse("[nodes.Ada]\nclient = \"127.0.0.1:1\"\n").is_ok(), "a herd of one node needs no link");
+    }
+
+    #[test]
+    fn nodes_on_one_port_of_several_loopback_addresses_do_not_clash() {
+        let nodes = |addresses: [&str; 3]| {
+            let node = |(name, address): (&str, &str)| {
+                format!(
+                    "[nodes.{name}]\nclient = \"{address}\"\nlink = \"127.0.0.1:{}\"\nlinks = [\"Ada\"]\n",
+                    name.len()
+                )
+            };
+            let text: String = ["Ada", "Cleo", "Bruno"].into_iter().zip(addresses).map(node).collect();
+            parse(&text.replacen("links = [\"Ada\"]", "", 1))
+                .map(|config| config.nodes["Cleo"].admin_address().to_string())
+        };
+        assert_eq!(nodes(["127.0.0.1:15415", "127.0.0.2:15415", "127.0.0.3:15415"]), Ok("127.0.0.2:17415".into()));
+        assert_eq!(
+            nodes(["10.0.0.1:15415", "10.0.0.2:15415", "10.0.0.3:15416"]),
+            Err("127.0.0.1:17415 is both the admin address of Ada and the admin address of Cleo; set `nodes.Cleo.admin` to \"127.0.0.1:17417\""
+                .into())
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod check;
 mod defaults;
 mod drain_config;
+mod environment;
 mod error;
 mod herd_config;
 mod load;
@@ -16,6 +17,7 @@ mod node_config;
 mod places_config;
 mod runtime_config;
 mod suggestion;
+mod wrong_value;
 
 pub use self::drain_config::DrainConfig;
 pub use self::error::ConfigError;
@@ -24,3 +26,4 @@ pub use self::load::{Sources, load};
 pub use self::node_config::NodeConfig;
 pub use self::places_config::PlacesConfig;
 pub use self::runtime_config::RuntimeConfig;
+pub use self::suggestion::suggestion;

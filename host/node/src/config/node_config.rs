@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of other nodes; whether addresses clash or neighbours exist is for `check`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,8 @@ pub struct NodeConfig {
     /// its port plus 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<SocketAddr>,
-    /// Address of the admin API. Loopback only. Default: 127.0.0.1 with the client port plus 2000.
+    /// Address of the admin API. Loopback only. Default: the client address with its port plus 2000 if that is loopback, or else
+    /// 127.0.0.1 with that port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,
     /// Names of the neighbours. A link is two-way, so one side listing it is enough. Default: none.
@@ -36,7 +37,9 @@ impl NodeConfig {
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.unwrap_or_else(|| {
             let mut address = above(self.client, 2000);
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            if !address.ip().is_loopback() {
+                address.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
             address
         })
     }
