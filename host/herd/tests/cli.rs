@@ -63,6 +63,33 @@ fn failure_is_one_line_and_exits_with_1() {
 }
 
 #[test]
+fn number_of_the_command_line_that_is_none_is_refused_with_what_to_write() {
+    for (arguments, problem) in [
+        (&["bench", "--rate", "abc"][..], "write a number per second, more than 0, such as 1000"),
+        (&["bench", "--connections", "0"], "write a whole number from 1 to 1000000"),
+        (&["bench", "--duration", "0"], "write a number of seconds from 0.001, such as 10 or 0.5"),
+        (&["send", "Riley", "x", "--timeout", "soon"], "write a number of seconds, such as 10 or 0.5"),
+    ] {
+        let run = Run::of(arguments);
+        assert_eq!(run.code, 2, "{arguments:?}");
+        assert!(run.stderr.lines().next().is_some_and(|line| line.ends_with(problem)), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn bench_without_a_herd_says_so_and_has_no_latencies() {
+    let run =
+        Run::of(&["bench", "--address", "127.0.0.1:1", "--connections", "2", "--warm-up", "0", "--duration", "0.05"]);
+    assert_eq!((run.code, &*run.stderr), (1, "herd: no answer arrived; is the herd running? herd up starts it\n"));
+    assert!(run.stdout.starts_with("load: 127.0.0.1:1\n  2 connections from 1 thread(s), "), "{}", run.stdout);
+    assert!(
+        run.stdout.ends_with("broken connections: 2\n  2 127.0.0.1:1: Connection refused (os error 111)\n"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
 fn environment_variable_that_sets_nothing_is_refused() {
     let run = Run::new(herd().arg("config").env("HERD_DRAIN_GRACE_S", "2"));
     assert_eq!((run.code, &*run.stdout), (1, ""));

@@ -3,15 +3,17 @@
 //! Only translates arguments to a plan; the load is that of `herd-load`.
 
 use std::io::IsTerminal;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
+use herd_load::bench::{Distribution, Loop, Mix, Plan, Target, run};
 use herd_node::config::HerdConfig;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use super::numbers::{rate, seconds, seconds_from_1_ms, whole};
 
 /// Arguments of `herd bench`.
 #[derive(Debug, Args)]
@@ -23,13 +25,13 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "HOST:PORT")]
     address: Vec<String>,
     /// Number of connections in total.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value = "64", value_parser = whole::<1_000_000>)]
     connections: usize,
     /// Closed loop: commands in flight per connection.
-    #[arg(long, default_value_t = 1, conflicts_with = "rate")]
+    #[arg(long, default_value = "1", value_parser = whole::<1_000_000>, conflicts_with = "rate")]
     pipeline: usize,
     /// Open loop: commands per second in total, whether or not answers arrive. Default: closed loop.
-    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(long, value_parser = rate, value_name = "PER_SECOND")]
     rate: Option<f64>,
     /// Closed loop: a new connection for each command.
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
@@ -38,42 +40,38 @@ pub(super) struct BenchArgs {
     #[arg(long, default_value = "iamat=100")]
     mix: Mix,
     /// Number of clients that the commands are about.
-    #[arg(long, default_value_t = 100_000)]
-    clients: u64,
+    #[arg(long, default_value = "100000", value_parser = whole::<1_000_000_000>)]
+    clients: usize,
     /// Distribution of commands over clients: uniform, cyclic or zipf.
     #[arg(long, default_value = "uniform")]
     distribution: Distribution,
     /// Number of threads that generate load.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value = "1", value_parser = whole::<1024>)]
     threads: usize,
     /// Seconds of load before measurement begins.
-    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
-    warm_up: f64,
+    #[arg(long, default_value = "1", value_parser = seconds, value_name = "SECONDS")]
+    warm_up: Duration,
     /// Seconds of measurement.
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
-    duration: f64,
+    #[arg(long, default_value = "10", value_parser = seconds_from_1_ms, value_name = "SECONDS")]
+    duration: Duration,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs a load and prints its report. Fails if an answer was wrong or a connection broke.
+/// Runs a load and prints its report. Fails if no answer arrived, an answer was wrong or a connection broke.
 pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let plan = Plan {
-        addresses: addresses(config, args)?,
+        targets: targets(config, args)?,
         connections: args.connections,
-        mode: match args.rate {
-            Some(rate) if rate > 0.0 => Loop::Open { rate },
-            Some(_) => anyhow::bail!("--rate must be more than 0"),
-            None => Loop::Closed { pipeline: args.pipeline.max(1) },
-        },
+        mode: args.rate.map_or(Loop::Closed { pipeline: args.pipeline }, |rate| Loop::Open { rate }),
         connection_per_command: args.connection_per_command,
         mix: args.mix,
-        clients: args.clients,
+        clients: args.clients as u64,
         distribution: args.distribution,
         threads: args.threads,
-        warm_up: Duration::try_from_secs_f64(args.warm_up).context("--warm-up")?,
-        duration: Duration::try_from_secs_f64(args.duration).context("--duration")?,
+        warm_up: args.warm_up,
+        duration: args.duration,
     };
     let bar = (std::io::stderr().is_terminal() && !args.json).then(|| {
         let style = ProgressStyle::with_template("{wide_bar} {percent:>3} %").ok();
@@ -90,21 +88,25 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
     } else {
         say!("{report}");
     }
+    if report.answers == 0 {
+        bail!("no answer arrived; is the herd running? herd up starts it");
+    }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Resolves the addresses to load.
-fn addresses(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Vec<SocketAddr>> {
-    let mut addresses = Vec::new();
-    for node in &args.node {
-        addresses.push(config.node(node)?.client);
-    }
+/// Resolves the servers to load.
+fn targets(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Vec<Target>> {
+    let of_node = |name: &str| anyhow::Ok(Target { name: Some(name.into()), address: config.node(name)?.client });
+    let mut targets = args.node.iter().map(|name| of_node(name)).collect::<anyhow::Result<Vec<_>>>()?;
     for address in &args.address {
-        let resolved = address.to_socket_addrs().with_context(|| address.clone())?.next();
-        addresses.push(resolved.with_context(|| format!("{address} resolves to no address"))?);
+        let resolved = address.to_socket_addrs().with_context(|| {
+            format!("`{address}` cannot be resolved; write a host and a port, such as 127.0.0.1:15415")
+        })?;
+        let address = resolved.into_iter().next().with_context(|| format!("{address} resolves to no address"))?;
+        targets.push(Target { name: None, address });
     }
-    if addresses.is_empty() {
-        addresses.extend(config.nodes.values().map(|node| node.client));
+    if targets.is_empty() {
+        targets = config.node_names().into_iter().map(of_node).collect::<anyhow::Result<Vec<_>>>()?;
     }
-    Ok(addresses)
+    Ok(targets)
 }

@@ -22,6 +22,7 @@ mod inspect;
 mod json_text;
 mod logging;
 mod nodes;
+mod numbers;
 mod open_files;
 mod rollback;
 mod run;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client_runtime::block_on;
+use super::numbers::seconds;
 
 /// Arguments of `herd send`.
 #[derive(Debug, Args)]
@@ -22,8 +23,8 @@ pub(super) struct SendArgs {
     /// Lines to send. Default: those of standard input.
     lines: Vec<String>,
     /// Seconds for all answers to arrive.
-    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
-    timeout: f64,
+    #[arg(long, default_value = "15", value_parser = seconds, value_name = "SECONDS")]
+    timeout: Duration,
     /// Keep the connection open and print what the node sends until the timeout or ctrl-c, for commands that subscribe.
     #[arg(long)]
     stay: bool,
@@ -65,7 +66,7 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
         tokio::try_join!(sending, receiving)?;
         anyhow::Ok(())
     };
-    let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout")?;
+    let timeout = args.timeout;
     block_on(Box::pin(async {
         match tokio::time::timeout(timeout, exchange).await {
             Ok(done) => done,

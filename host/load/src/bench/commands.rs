@@ -2,6 +2,7 @@
 //!
 //! Deterministic but for the time in an `IAMAT`: the same seed gives the same commands.
 
+use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
 
@@ -26,6 +27,19 @@ pub struct Mix {
     pub whatsat: u32,
     /// Invalid commands.
     pub invalid: u32,
+}
+
+impl fmt::Display for Mix {
+    /// Writes the kinds that occur, as they are parsed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [("iamat", self.iamat), ("whatsat", self.whatsat), ("invalid", self.invalid)];
+        let mut separator = "";
+        for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
+            write!(f, "{separator}{kind}={count}")?;
+            separator = ",";
+        }
+        Ok(())
+    }
 }
 
 impl Default for Mix {
@@ -71,6 +85,16 @@ pub enum Distribution {
     Zipf,
 }
 
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uniform => "uniform",
+            Self::Cyclic => "cyclic",
+            Self::Zipf => "zipf",
+        })
+    }
+}
+
 impl FromStr for Distribution {
     type Err = String;
 
@@ -105,9 +129,8 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    /// Creates a generator. `seed` differs between connections.
+    /// Creates a generator. `clients` is at least 1; `seed` differs between connections.
     pub(super) fn new(mix: Mix, clients: u64, distribution: Distribution, seed: u64) -> Self {
-        let clients = clients.max(1);
         // Connections start at different clients, or all of them would report the same client at the same time.
         let next = seed.wrapping_mul(0x9e37_79b9) % clients;
         Self { mix, clients, distribution, random: StdRng::seed_from_u64(seed), next }
@@ -170,6 +193,7 @@ mod tests {
         let expected: Vec<Expect> = (0..4000).map(|_| commands.write(&mut out)).collect();
         let share = |kind| expected.iter().filter(|&&expect| expect == kind).count();
         assert!((900..1100).contains(&share(Expect::Report)) && (1900..2100).contains(&share(Expect::Invalid)));
+        assert_eq!(mix.to_string(), "iamat=1,whatsat=1,invalid=2");
         assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 4000);
         for wrong in ["", "iamat", "iamat=x", "iamat=0", "other=1"] {
             assert!(wrong.parse::<Mix>().is_err(), "{wrong}");

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::commands::{Commands, Expect};
+use super::counters::{Answer, Counters};
 use super::pacer::Schedule;
-use super::report::Counters;
 
 /// Connection with the commands it sends until the end of the load.
 pub(super) struct Connection {
@@ -88,8 +88,7 @@ impl Connection {
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
-        let stream =
-            timeout(ANSWER_TIMEOUT, TcpStream::connect(self.address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let stream = timeout(ANSWER_TIMEOUT, TcpStream::connect(self.address)).await.map_err(|_| stalled())??;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -109,12 +108,10 @@ impl Connection {
     ) -> io::Result<()> {
         while !in_flight.expected.is_empty() {
             in_flight.write(stream)?;
-            timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest()))
-                .await
-                .map_err(|_| io::ErrorKind::TimedOut)??;
+            timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest())).await.map_err(|_| stalled())??;
             let now = in_flight.read(stream)?;
-            while let Some(from) = in_flight.answer(counters)? {
-                counters.borrow_mut().count(now, from, self.measure_from);
+            while let Some(answer) = in_flight.answer()? {
+                counters.borrow_mut().count(&answer, now, self.measure_from);
                 if after == After::Next && now < self.end {
                     self.send(in_flight, now);
                 }
@@ -144,7 +141,7 @@ impl Connection {
             in_flight.write(stream)?;
             let is_due = tokio::select! {
                 ready = timeout(ANSWER_TIMEOUT, stream.ready(in_flight.interest())) => {
-                    ready.map_err(|_| io::ErrorKind::TimedOut)??;
+                    ready.map_err(|_| stalled())??;
                     false
                 }
                 () = schedule.wake.notified() => true,
@@ -153,8 +150,8 @@ impl Connection {
                 continue;
             }
             let now = in_flight.read(stream)?;
-            while let Some(from) = in_flight.answer(counters)? {
-                counters.borrow_mut().count(now, from, self.measure_from);
+            while let Some(answer) = in_flight.answer()? {
+                counters.borrow_mut().count(&answer, now, self.measure_from);
             }
         }
     }
@@ -190,7 +187,7 @@ impl InFlight {
             self.input.resize(self.come + 2 * READ_BYTES, 0);
         }
         match read_available(stream, &mut self.input[self.come..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
             Ok(count) => self.come += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
@@ -198,15 +195,19 @@ impl InFlight {
         Ok(Instant::now())
     }
 
-    /// Consumes the next complete answer, and returns the time from which its latency counts.
+    /// Consumes the next complete answer.
     ///
     /// # Errors
     ///
     /// An answer without a command, or one that exceeds its limit.
-    fn answer(&mut self, counters: &RefCell<Counters>) -> io::Result<Option<Instant>> {
+    fn answer(&mut self) -> io::Result<Option<Answer<'_>>> {
         let input = &self.input[self.taken..self.come];
         let Some(&(expect, from)) = self.expected.front() else {
-            return if input.is_empty() { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
+            return if input.is_empty() {
+                Ok(None)
+            } else {
+                Err(invalid("the server sent more answers than commands"))
+            };
         };
         let Some(line) = input.iter().position(|&byte| byte == b'\n') else { return self.incomplete() };
         let known = input.starts_with(b"AT ");
@@ -221,16 +222,24 @@ impl InFlight {
             Expect::Places => known || input.starts_with(b"? "),
             Expect::Invalid => input.starts_with(b"? "),
         };
-        counters.borrow_mut().wrong += u64::from(!is_right);
+        let begin = self.taken;
         self.taken += end;
         self.expected.pop_front();
-        Ok(Some(from))
+        Ok(Some(Answer { from, bytes: &self.input[begin..begin + end], is_right }))
     }
 
     /// Returns no answer yet, or an error if the incomplete one exceeds its limit.
-    fn incomplete(&self) -> io::Result<Option<Instant>> {
-        if self.come - self.taken > ANSWER_BYTES_MAX { Err(io::ErrorKind::InvalidData.into()) } else { Ok(None) }
+    fn incomplete(&self) -> io::Result<Option<Answer<'_>>> {
+        if self.come - self.taken > ANSWER_BYTES_MAX { Err(invalid("an answer is too long")) } else { Ok(None) }
     }
+}
+
+fn invalid(problem: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no progress for {} s", ANSWER_TIMEOUT.as_secs()))
 }
 
 /// Longest wait for the connection, or for any progress on it. A longer one breaks the connection.

@@ -9,12 +9,14 @@
 
 mod commands;
 mod connection;
+mod counters;
+mod load;
 mod pacer;
 mod plan;
 mod report;
 mod run;
 
 pub use commands::{Distribution, Mix};
-pub use plan::{Loop, Plan};
+pub use plan::{Loop, Plan, Target};
 pub use report::BenchReport;
 pub use run::{BenchError, run};

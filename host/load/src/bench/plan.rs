@@ -1,16 +1,19 @@
 //! Plan of a load.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::commands::{Distribution, Mix};
 
 /// Load to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Addresses of servers, over which connections are spread evenly. At least one.
-    pub addresses: Vec<SocketAddr>,
-    /// Number of connections in total. 0 counts as 1.
+    /// Servers, over which connections are spread evenly. At least one.
+    pub targets: Vec<Target>,
+    /// Number of connections in total. At least one.
     pub connections: usize,
     /// Closed or open loop.
     pub mode: Loop,
@@ -18,16 +21,35 @@ pub struct Plan {
     pub connection_per_command: bool,
     /// Kinds of commands.
     pub mix: Mix,
-    /// Number of clients that the commands are about.
+    /// Number of clients that the commands are about. At least one.
     pub clients: u64,
     /// Distribution of commands over these clients.
     pub distribution: Distribution,
-    /// Number of threads that generate load; at most one per connection is used.
+    /// Number of threads that generate load. At least one; at most one per connection is used.
     pub threads: usize,
     /// Time of load before measurement begins.
     pub warm_up: Duration,
-    /// Time of measurement.
+    /// Time of measurement. More than 0.
     pub duration: Duration,
+}
+
+/// Server of the line protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Name of the node, if it is known.
+    #[serde(rename = "node", skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Address for clients.
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} ({})", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
 }
 
 /// Condition for the next command.
@@ -35,7 +57,7 @@ pub struct Plan {
 pub enum Loop {
     /// An answer arrives: a fixed number of commands is in flight per connection.
     Closed {
-        /// Commands in flight per connection. 0 counts as 1.
+        /// Commands in flight per connection. At least one.
         pipeline: usize,
     },
     /// Its time has come, whether or not answers arrive.

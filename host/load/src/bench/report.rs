@@ -1,66 +1,37 @@
-//! Report of a load, and the counters that it is made of.
+//! Report of a load, for people (`Display`) and for programs (serde).
 //!
-//! Bound: a histogram has a fixed size; broken connections are counted by reason.
+//! Knows nothing of connections.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Instant;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Counters of one thread.
-pub(super) struct Counters {
-    /// Latencies in nanoseconds, to three digits.
-    pub(super) times_ns: Histogram<u64>,
-    pub(super) wrong: u64,
-    pub(super) broken: BTreeMap<String, u64>,
-}
-
-impl Counters {
-    pub(super) fn new() -> Self {
-        Self { times_ns: histogram(), wrong: 0, broken: BTreeMap::new() }
-    }
-
-    /// Counts an answer that arrived at `now` to a command whose latency counts from `from`, unless it is warm-up.
-    pub(super) fn count(&mut self, now: Instant, from: Instant, measure_from: Instant) {
-        if now >= measure_from {
-            let time_ns = u64::try_from(now.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX);
-            self.times_ns.saturating_record(time_ns.max(1));
-        }
-    }
-
-    /// Adds the counters of another thread.
-    pub(super) fn add(&mut self, other: Self) {
-        // Cannot fail, because both histograms have the same bounds.
-        let _ = self.times_ns.add(&other.times_ns);
-        self.wrong += other.wrong;
-        for (what, count) in other.broken {
-            *self.broken.entry(what).or_default() += count;
-        }
-    }
-}
-
-/// Creates a histogram from 100 ns to one minute, to three digits.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(100, 60_000_000_000, 3).unwrap_or_else(|_| unreachable!("these bounds are valid"))
-}
+use super::counters::Counters;
+use super::load::Load;
+use super::plan::Plan;
 
 /// Outcome of a load. The field names are those of the JSON output.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchReport {
+    /// Load that was run.
+    pub load: Load,
     /// Answers during measurement.
     pub answers: u64,
     /// Duration of measurement in seconds.
     pub seconds: f64,
     /// Answers per second.
     pub rate: f64,
-    /// Answers of another form than their command requires.
+    /// Those of these answers that have another form than their command requires.
     pub wrong: u64,
-    /// Connections that broke before the end of the load, by reason.
+    /// Wrong answers before measurement, which `answers` does not count.
+    pub wrong_in_warm_up: u64,
+    /// Beginnings of the first wrong answers.
+    pub wrong_answers: Vec<String>,
+    /// Connections that broke before the end of the load, by server and reason.
     pub broken: BTreeMap<String, u64>,
-    /// Latencies in microseconds.
-    pub times_us: Times,
+    /// Latencies in microseconds. Absent without answers.
+    pub times_us: Option<Times>,
 }
 
 /// Distribution of latencies, in microseconds.
@@ -82,38 +53,124 @@ pub struct Times {
 
 impl BenchReport {
     #[allow(clippy::cast_precision_loss, reason = "a rate and times for people")]
-    pub(super) fn of(counters: Counters, seconds: f64) -> Self {
+    pub(super) fn of(counters: Counters, plan: &Plan) -> Self {
         let times = &counters.times_ns;
         let at = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
-        let times_us = Times {
+        let answers = times.len();
+        let times_us = (answers > 0).then(|| Times {
             mean: times.mean() / 1e3,
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
             max: times.max() as f64 / 1e3,
-        };
-        let answers = times.len();
-        let rate = answers as f64 / seconds;
-        Self { answers, seconds, rate, wrong: counters.wrong, broken: counters.broken, times_us }
+        });
+        let seconds = plan.duration.as_secs_f64();
+        Self {
+            load: Load::of(plan),
+            answers,
+            seconds,
+            rate: answers as f64 / seconds,
+            wrong: counters.wrong,
+            wrong_in_warm_up: counters.wrong_in_warm_up,
+            wrong_answers: counters.wrong_answers,
+            broken: counters.broken,
+            times_us,
+        }
     }
 
     /// Returns true if there were answers, all of them were right, and no connection broke.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.answers > 0 && self.wrong == 0 && self.broken.is_empty()
+        self.answers > 0 && self.wrong == 0 && self.wrong_in_warm_up == 0 && self.broken.is_empty()
     }
 }
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.load)?;
         writeln!(f, "{} answers in {:.1} s: {:.0} per second", self.answers, self.seconds, self.rate)?;
-        let Times { mean, p50, p90, p99, p999, max } = self.times_us;
-        writeln!(
-            f,
-            "latency in us: mean {mean:.0}, p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}"
-        )?;
-        write!(f, "wrong answers: {}, broken connections: {}", self.wrong, self.broken.values().sum::<u64>())?;
+        match self.times_us {
+            Some(Times { mean, p50, p90, p99, p999, max }) => writeln!(
+                f,
+                "latency in us: mean {mean:.0}, p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}"
+            )?,
+            None => writeln!(f, "latency: none, because no answer arrived")?,
+        }
+        write!(f, "wrong answers: {}", self.wrong)?;
+        if self.wrong_in_warm_up > 0 {
+            write!(f, " and {} during warm-up", self.wrong_in_warm_up)?;
+        }
+        write!(f, ", broken connections: {}", self.broken.values().sum::<u64>())?;
+        // Escaped, because a wrong answer may contain control sequences of a terminal.
+        self.wrong_answers.iter().try_for_each(|answer| write!(f, "\n  wrong: {answer:?}"))?;
         self.broken.iter().try_for_each(|(what, count)| write!(f, "\n  {count} {what}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::commands::{Distribution, Mix};
+    use super::super::counters::Answer;
+    use super::super::plan::{Loop, Target};
+    use super::*;
+
+    fn plan() -> Plan {
+        let riley = Target { name: Some("Riley".into()), address: ([127, 0, 0, 1], 15415).into() };
+        let other = Target { name: None, address: ([127, 0, 0, 1], 9).into() };
+        Plan {
+            targets: vec![riley, other],
+            connections: 64,
+            mode: Loop::Closed { pipeline: 8 },
+            connection_per_command: false,
+            mix: Mix::default(),
+            clients: 100,
+            distribution: Distribution::Zipf,
+            threads: 1,
+            warm_up: Duration::from_secs(1),
+            duration: Duration::from_secs(2),
+        }
+    }
+
+    const LOAD: &str = "\
+load: Riley (127.0.0.1:15415), 127.0.0.1:9
+  64 connections from 1 thread(s), 8 command(s) in flight on each
+  iamat=100 about 100 clients (zipf), after 1.0 s of warm-up
+";
+
+    #[test]
+    fn bench_counts_wrong_answers_among_the_answers() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut counters = Counters::new();
+        for (ms, is_right) in [(10, false), (20, false), (1000, true), (1001, false)] {
+            counters.count(&Answer { from: at(0), bytes: b"? \x1b[2J\n", is_right }, at(ms), at(1000));
+        }
+        let report = BenchReport::of(counters, &plan());
+        assert_eq!((report.answers, report.wrong, report.wrong_in_warm_up), (2, 1, 2));
+        assert!(!report.is_clean());
+        let text = report.to_string();
+        assert!(text.starts_with(LOAD), "{text}");
+        assert!(
+            text.contains("wrong answers: 1 and 2 during warm-up, broken connections: 0\n  wrong: \"? \\u{1b}[2J\\n\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn bench_without_answers_has_no_latencies() {
+        let mut counters = Counters::new();
+        counters.broken.insert("Riley (127.0.0.1:15415): Connection refused (os error 111)".into(), 64);
+        let report = BenchReport::of(counters, &plan());
+        let expected = "\
+0 answers in 2.0 s: 0 per second
+latency: none, because no answer arrived
+wrong answers: 0, broken connections: 64
+  64 Riley (127.0.0.1:15415): Connection refused (os error 111)";
+        assert_eq!(report.to_string(), format!("{LOAD}{expected}"));
+        assert_eq!(report.times_us.map(|times| times.p50), None);
+        assert!(!report.is_clean());
     }
 }

@@ -12,16 +12,18 @@ use tokio::task::LocalSet;
 
 use super::commands::Commands;
 use super::connection::Connection;
+use super::counters::Counters;
 use super::pacer::{self, Schedule};
 use super::plan::{Loop, Plan};
-use super::report::{BenchReport, Counters};
+use super::report::BenchReport;
 
 /// A load cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// The plan has no address. Nothing was sent.
-    #[error("no address to put a load on")]
-    NoAddress,
+    /// A number of the plan is 0: `targets`, `connections`, `pipeline`, `rate`, `clients`, `threads` or `duration`. Nothing was
+    /// sent.
+    #[error("nothing to measure: {0} is 0; it must be more")]
+    Nothing(&'static str),
     /// A connection per command was combined with open loop or pipelining. Nothing was sent.
     #[error("a connection per command excludes a rate and more than one command in flight")]
     Contradiction,
@@ -37,7 +39,7 @@ pub enum BenchError {
 /// use std::io::{BufRead, BufReader, Write};
 /// use std::time::Duration;
 ///
-/// use herd_load::bench::{Distribution, Loop, Mix, Plan, run};
+/// use herd_load::bench::{Distribution, Loop, Mix, Plan, Target, run};
 ///
 /// // A stand-in for a node.
 /// let node = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -50,7 +52,7 @@ pub enum BenchError {
 /// });
 ///
 /// let plan = Plan {
-///     addresses: vec![address],
+///     targets: vec![Target { name: None, address }],
 ///     connections: 1,
 ///     mode: Loop::Closed { pipeline: 1 },
 ///     connection_per_command: false,
@@ -74,17 +76,15 @@ pub enum BenchError {
 ///
 /// A thread of the load panicked.
 pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<BenchReport, BenchError> {
-    if plan.addresses.is_empty() {
-        return Err(BenchError::NoAddress);
-    }
+    check(plan)?;
     let one_at_a_time = matches!(plan.mode, Loop::Closed { pipeline: 1 });
     if plan.connection_per_command && !one_at_a_time {
         return Err(BenchError::Contradiction);
     }
-    let threads = plan.threads.clamp(1, plan.connections.max(1));
+    let threads = plan.threads.min(plan.connections);
     let began = Instant::now();
     let schedules: Option<Vec<Schedule>> = match plan.mode {
-        Loop::Open { rate } => Some(pacer::schedules(plan.connections.max(1), rate, began + OPEN_BEGINS_AFTER)),
+        Loop::Open { rate } => Some(pacer::schedules(plan.connections, rate, began + OPEN_BEGINS_AFTER)),
         Loop::Closed { .. } => None,
     };
     let pacing = schedules.clone().map(|schedules| {
@@ -118,7 +118,28 @@ pub fn run(plan: &Plan, progress: Option<&(dyn Fn(f64) + Sync)>) -> Result<Bench
     for thread in running {
         counters.add(thread.join().expect("a thread of the load does not panic")?);
     }
-    Ok(BenchReport::of(counters, plan.duration.as_secs_f64()))
+    Ok(BenchReport::of(counters, plan))
+}
+
+/// Refuses a plan that would measure nothing, or something else than it says.
+fn check(plan: &Plan) -> Result<(), BenchError> {
+    let (pipeline, rate) = match plan.mode {
+        Loop::Closed { pipeline } => (pipeline, 1.0),
+        Loop::Open { rate } => (1, rate),
+    };
+    let zeros = [
+        ("targets", plan.targets.is_empty()),
+        ("connections", plan.connections == 0),
+        ("pipeline", pipeline == 0),
+        ("rate", rate <= 0.0 || rate.is_nan()),
+        ("clients", plan.clients == 0),
+        ("threads", plan.threads == 0),
+        ("duration", plan.duration.is_zero()),
+    ];
+    match zeros.into_iter().find(|(_, is_zero)| *is_zero) {
+        Some((number, _)) => Err(BenchError::Nothing(number)),
+        None => Ok(()),
+    }
 }
 
 /// Runs the connections of one thread.
@@ -133,10 +154,11 @@ fn share(
     let counters = Rc::new(RefCell::new(Counters::new()));
     let local = LocalSet::new();
     let end = began + plan.warm_up + plan.duration;
-    for index in (thread..plan.connections.max(1)).step_by(threads) {
+    for index in (thread..plan.connections).step_by(threads) {
+        let target = &plan.targets[index % plan.targets.len()];
         let connection = Connection {
-            address: plan.addresses[index % plan.addresses.len()],
-            pipeline: if let Loop::Closed { pipeline } = plan.mode { pipeline.max(1) } else { 0 },
+            address: target.address,
+            pipeline: if let Loop::Closed { pipeline } = plan.mode { pipeline } else { 0 },
             schedule: schedules.map(|schedule| schedule[index].clone()),
             per_command: plan.connection_per_command,
             commands: Commands::new(plan.mix, plan.clients, plan.distribution, index as u64),
@@ -144,10 +166,10 @@ fn share(
             end,
             stagger: STAGGER * u32::try_from(index / threads).unwrap_or(u32::MAX),
         };
-        let counters = Rc::clone(&counters);
+        let (counters, target) = (Rc::clone(&counters), target.to_string());
         local.spawn_local(async move {
             if let Err(error) = connection.run(&counters).await {
-                *counters.borrow_mut().broken.entry(error.to_string()).or_default() += 1;
+                *counters.borrow_mut().broken.entry(format!("{target}: {error}")).or_default() += 1;
             }
         });
     }
@@ -161,3 +183,39 @@ const PROGRESS: Duration = Duration::from_millis(50);
 const STAGGER: Duration = Duration::from_micros(200);
 /// Delay of the first command in open loop, for connections to be established.
 const OPEN_BEGINS_AFTER: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::super::commands::{Distribution, Mix};
+    use super::super::plan::Target;
+    use super::*;
+
+    #[test]
+    fn bench_of_nothing_is_refused() {
+        let plan = Plan {
+            targets: vec![Target { name: None, address: ([127, 0, 0, 1], 9).into() }],
+            connections: 1,
+            mode: Loop::Closed { pipeline: 1 },
+            connection_per_command: false,
+            mix: Mix::default(),
+            clients: 1,
+            distribution: Distribution::Uniform,
+            threads: 1,
+            warm_up: Duration::ZERO,
+            duration: Duration::from_millis(1),
+        };
+        let problem = |change: fn(&mut Plan)| {
+            let mut plan = plan.clone();
+            change(&mut plan);
+            run(&plan, None).map(|report| report.answers).unwrap_err().to_string()
+        };
+        let expected = |number| format!("nothing to measure: {number} is 0; it must be more");
+        assert_eq!(problem(|plan| plan.targets.clear()), expected("targets"));
+        assert_eq!(problem(|plan| plan.connections = 0), expected("connections"));
+        assert_eq!(problem(|plan| plan.mode = Loop::Closed { pipeline: 0 }), expected("pipeline"));
+        assert_eq!(problem(|plan| plan.mode = Loop::Open { rate: 0.0 }), expected("rate"));
+        assert_eq!(problem(|plan| plan.clients = 0), expected("clients"));
+        assert_eq!(problem(|plan| plan.threads = 0), expected("threads"));
+        assert_eq!(problem(|plan| plan.duration = Duration::ZERO), expected("duration"));
+    }
+}
