@@ -15,6 +15,7 @@ mod contract;
 mod faults;
 mod forms;
 mod herd_swaps;
+mod operators;
 mod probation;
 mod processes;
 mod refusals;

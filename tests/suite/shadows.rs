@@ -211,7 +211,7 @@ fn shadow_ends_on_stop_swap_and_rollback() {
     assert!(said(&["rollback"]).0);
     ended("the node rolled back to the previous generation");
     assert_eq!(client.ask("you"), "? you");
-    let begun = "shadows 100 % of the calls";
+    let begun = "shadows 100% of the calls";
     let told =
         [begun, "another", "stopped", begun, "ended by a swap", begun, "ended by a swap", begun, "ended by a rollback"];
     let audited = audited(&herd);

@@ -77,6 +77,17 @@ fn number_of_the_command_line_that_is_none_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn canary_start_names_the_command_that_starts_one() {
+    for (kind, share) in [("canary", "5%"), ("shadow", "100%")] {
+        for arguments in [&[kind, "start"][..], &[kind, "start", "guest.wasm", "--share", "5%"]] {
+            let run = Run::of(arguments);
+            let wanted = format!("herd: herd swap GUEST --{kind} {share} starts a {kind}\n");
+            assert_eq!((run.code, &*run.stderr), (1, &*wanted), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
 fn bench_without_a_herd_says_so_and_has_no_latencies() {
     let run =
         Run::of(&["bench", "--address", "127.0.0.1:1", "--connections", "2", "--warm-up", "0", "--duration", "0.05"]);

@@ -3,6 +3,7 @@
 //! An answer has three states: the node did it, the node refused, or the node did not answer. Commands for several nodes
 //! print every success and fail if any node failed. Knows nothing of how nodes are reached.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -68,16 +69,50 @@ impl Answers {
     ///
     /// # Errors
     ///
-    /// A node failed. The error has a line for each.
+    /// A node failed. The error has a line for each, and one for all that refused the token.
     pub(super) fn exit_code(&self) -> anyhow::Result<ExitCode> {
-        let failed = self.iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer.as_ref().err()?)));
-        fail_with(&failed.collect::<Vec<_>>())
+        let mut failed = Vec::new();
+        let mut refused = (Vec::new(), None);
+        for (name, answer) in self.iter() {
+            match answer {
+                Ok(_) => {}
+                Err(AdminClientError::TokenRefused(path)) => {
+                    refused.0.push(name);
+                    refused.1 = Some(path);
+                }
+                Err(error) => failed.push(format!("{name}: {error}")),
+            }
+        }
+        if let (names, Some(path)) = refused {
+            failed.push(token_refused(&names, path));
+        }
+        fail_with(&failed)
     }
 
     /// Returns the exit code where errors are already part of the printed JSON.
     pub(super) fn json_exit_code(&self) -> ExitCode {
         if self.0.iter().all(|(_, answer)| answer.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+/// Describes a failed node in a word or two, for the cell of a table.
+pub(super) fn state(error: &AdminClientError) -> &'static str {
+    match error {
+        AdminClientError::Unreachable(_) | AdminClientError::Client(_) => "down",
+        AdminClientError::Silent(_)
+        | AdminClientError::Slow(_)
+        | AdminClientError::Stalled(_)
+        | AdminClientError::Broken(_) => "no answer",
+        AdminClientError::TokenRefused(_) => "token refused",
+        AdminClientError::NotAdmin(_) => "no node",
+        AdminClientError::Refused(_) => "refused",
+        AdminClientError::Busy(_) => "busy",
+    }
+}
+
+/// Describes why nodes refused the token: an operator has to know which file to look at.
+pub(super) fn token_refused(names: &[&str], path: &Path) -> String {
+    format!("token refused by {}; read from {}", names.join(", "), path.display())
 }
 
 /// Prints the outcome of a swap of the herd, a line for each node; `state` says what a node does that swapped.
@@ -118,6 +153,6 @@ fn fail_with(failed: &[String]) -> anyhow::Result<ExitCode> {
     match failed {
         [] => Ok(ExitCode::SUCCESS),
         [one] => bail!("{one}"),
-        many => bail!("\n  {}", many.join("\n  ")),
+        many => bail!("{} failures\n  {}", many.len(), many.join("\n  ")),
     }
 }

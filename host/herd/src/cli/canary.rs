@@ -12,10 +12,10 @@ use herd_model::Share;
 use herd_node::config::HerdConfig;
 use serde_json::{Map, Value};
 
-use super::answers::print_herd_swap;
+use super::answers::{print_herd_swap, state};
 use super::format::Format;
 use super::json_text::{generation, text};
-use super::nodes::{NodesArgs, ask_each, ask_first};
+use super::nodes::{NodesArgs, StartArgs, ask_each, ask_first};
 use super::table::Table;
 
 /// Arguments of `herd canary`.
@@ -27,6 +27,9 @@ pub(super) struct CanaryArgs {
 
 #[derive(Debug, Subcommand)]
 enum CanaryCommand {
+    /// Not a command, but what many people type first: `herd swap GUEST --canary SHARE` starts a canary.
+    #[command(hide = true, disable_help_flag = true)]
+    Start(StartArgs),
     /// Show the canary of each node: how many calls it decided, and how many of them faulted.
     Report(NodesArgs),
     /// Change the share of the sessions. When it grows, the sessions that the canary already has stay with it.
@@ -68,6 +71,7 @@ pub(super) fn begin(
 /// Shows, widens, promotes or cancels a canary.
 pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
+        CanaryCommand::Start(_) => bail!("{START}"),
         CanaryCommand::Report(args) => report(config, args),
         CanaryCommand::Widen { share, nodes } => {
             let answers = ask_each(config, &nodes.node, async |client, node| client.widen_canary(node, *share).await)?;
@@ -96,9 +100,12 @@ fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     let mut nodes = Table::new(&["node", "guest", "share", "decided", "rescued"]);
     let mut canaries = Map::new();
     for (name, answer) in answers.iter() {
-        let Ok(status) = answer else {
-            nodes.row([name, "down"]);
-            continue;
+        let status = match answer {
+            Ok(status) => status,
+            Err(error) => {
+                nodes.row([name, state(error)]);
+                continue;
+            }
         };
         let canary = &status["generations"]["canary"];
         canaries.insert(name.to_string(), canary.clone());
@@ -106,16 +113,24 @@ fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
             nodes.row([name, "none"]);
             continue;
         }
-        let share = format!("{} %", canary["share_percent"]);
+        let share = format!("{}%", canary["share_percent"]);
         let counts = ["decided", "rescued"].map(|count| text(&canary[count]));
         nodes.row([name.to_string(), generation(&canary["candidate"]), share].into_iter().chain(counts));
     }
     match args.format() {
         Format::Json => say!("{}", serde_json::to_string_pretty(&canaries)?),
-        Format::Text => say_on!("{nodes}"),
+        Format::Text => {
+            say_on!("{nodes}");
+            if !canaries.is_empty() && canaries.values().all(Value::is_null) {
+                say!("\n{START}");
+            }
+        }
     }
-    if canaries.is_empty() { bail!("no node answers; is the herd running?") } else { Ok(ExitCode::SUCCESS) }
+    // A node that is away has no canary, which is no failure of the others.
+    if canaries.is_empty() { answers.exit_code() } else { Ok(ExitCode::SUCCESS) }
 }
 
+/// How a canary is started, for those who look for it here.
+const START: &str = "herd swap GUEST --canary 5% starts a canary";
 /// Key of the canary in the answers of nodes.
 const ROLE: &str = "canary";

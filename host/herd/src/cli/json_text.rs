@@ -16,3 +16,28 @@ pub(super) fn short(digest: &Value) -> String {
 pub(super) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToString::to_string)
 }
+
+/// Returns the name in `operator mira uid 1000 at edge-3 (as claimed), asked at Riley`, or the user id if the operator has no
+/// name. Any other requester is returned as it is.
+pub(super) fn brief_who(who: &str) -> String {
+    let Some(operator) = who.strip_prefix("operator ") else { return who.into() };
+    let operator = operator.split(" at ").next().unwrap_or_default();
+    operator.split(" uid ").next().unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operator_is_named_briefly() {
+        for (who, brief) in [
+            ("operator mira uid 1000 at edge-3 (as claimed), asked at Riley", "mira"),
+            ("operator uid 0 at vm (as claimed)", "uid 0"),
+            ("the node itself", "the node itself"),
+            ("--watch a.wasm, operator mira uid 1000 at edge-3", "--watch a.wasm, operator mira uid 1000 at edge-3"),
+        ] {
+            assert_eq!(brief_who(who), brief);
+        }
+    }
+}

@@ -32,6 +32,7 @@ mod shadow;
 mod shadow_totals;
 mod signals;
 mod status;
+mod status_links;
 mod swap;
 mod swap_fault;
 mod table;

@@ -3,17 +3,21 @@
 //! Owns which nodes a command addresses, and in what order. Knows nothing of the requests, nor of how answers are printed.
 //! Bounds: one request per node at a time; the limits of time are those of [`AdminClient`].
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
 use herd_admin::{AdminClient, AdminClientError, Token};
 use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
 use serde_json::Value;
 
-use super::answers::Answers;
+use super::answers::{Answers, token_refused};
 use super::client_runtime::block_on;
 use super::format::Format;
 
@@ -32,6 +36,13 @@ impl NodesArgs {
     pub(super) fn format(&self) -> Format {
         Format::of_flag(self.json)
     }
+}
+
+/// Arguments of a command that does not exist, whatever somebody types behind it.
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _arguments: Vec<std::ffi::OsString>,
 }
 
 /// Creates a client with the token from the state directory of the herd.
@@ -64,15 +75,29 @@ pub(super) async fn ask_first_with(
     request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
     for name in config.node_names() {
-        // Only a node that was not reached is passed over: any other failure may leave a swap under way, and a second
-        // request would start another.
+        // Only a node that did not receive the request is passed over: any other failure may leave a swap under way, and a
+        // second request would start another.
         match request(client, config.node(name)?.admin_address()).await {
             Err(AdminClientError::Unreachable(_)) => {}
+            Err(error @ AdminClientError::Silent(_)) => tracing::warn!(node = name, %error, "asking the next node"),
+            Err(AdminClientError::TokenRefused(path)) => bail!("{}", token_refused(&[name], &path)),
             answer => return Ok(answer?),
         }
     }
-    bail!("no node of the herd answers; is the herd running?")
+    Err(NoNodeAnswers.into())
 }
+
+/// No node of the herd received a request.
+#[derive(Debug)]
+pub(super) struct NoNodeAnswers;
+
+impl fmt::Display for NoNodeAnswers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no node of the herd answers; is the herd running?")
+    }
+}
+
+impl std::error::Error for NoNodeAnswers {}
 
 /// Sends a request to each of the named nodes at once, or to all nodes if none is named.
 ///
@@ -84,20 +109,67 @@ pub(super) fn ask_each(
     names: &[String],
     request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Answers> {
-    let mut names = names.to_vec();
-    if names.is_empty() {
-        names = config.node_names().into_iter().map(ToString::to_string).collect();
-    }
+    ask_each_showing(config, names, request, |_| {})
+}
+
+/// Does the same as [`ask_each`], and calls `show` with the answers as they come: first with all that came [`AT_ONCE`], then with
+/// each of the others, so that a node without a sign delays the output about no other node. The first call may have none.
+pub(super) fn ask_each_showing(
+    config: &HerdConfig,
+    names: &[String],
+    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+    mut show: impl FnMut(&Answers),
+) -> anyhow::Result<Answers> {
     let mut admins = Vec::new();
-    for name in names {
+    for name in addressed(config, names) {
         let admin = config.node(&name)?.admin_address();
         admins.push((name, admin));
     }
     let client = admin_client(config)?;
-    let requests = admins.into_iter().map(|(name, admin)| -> LocalBoxFuture<'_, _> {
-        let answer = request(&client, admin);
-        Box::pin(async { (name, answer.await) })
-    });
-    let requests: Vec<_> = requests.collect();
-    Ok(Answers(block_on(Box::pin(join_all(requests)))?))
+    let gathered = async {
+        let requests = admins.iter().enumerate().map(|(index, (name, admin))| -> LocalBoxFuture<'_, _> {
+            let answer = request(&client, *admin);
+            Box::pin(async move { (index, name.clone(), answer.await) })
+        });
+        let mut requests: FuturesUnordered<_> = requests.collect();
+        let mut at_once = std::pin::pin!(tokio::time::sleep(AT_ONCE));
+        let mut is_early = true;
+        let mut shown = Vec::new();
+        let mut batch = Vec::new();
+        loop {
+            let is_last = tokio::select! {
+                biased;
+                next = requests.next() => {
+                    let is_last = next.is_none();
+                    batch.extend(next);
+                    is_last
+                }
+                () = &mut at_once, if is_early => {
+                    is_early = false;
+                    false
+                }
+            };
+            if is_early && !is_last {
+                continue;
+            }
+            batch.sort_by_key(|(index, ..)| *index);
+            let answers = Answers(batch.drain(..).map(|(_, name, answer)| (name, answer)).collect());
+            show(&answers);
+            shown.extend(answers.0);
+            if is_last {
+                break;
+            }
+        }
+        shown.sort_by_key(|(name, _)| admins.iter().position(|(admin, _)| admin == name));
+        shown
+    };
+    Ok(Answers(block_on(Box::pin(gathered))?))
 }
+
+/// Returns the names that a command addresses: those on its command line, or else all of the herd.
+pub(super) fn addressed(config: &HerdConfig, names: &[String]) -> Vec<String> {
+    if names.is_empty() { config.node_names().into_iter().map(ToString::to_string).collect() } else { names.to_vec() }
+}
+
+/// Time for the answers that are shown together. A node that runs answers in a few milliseconds.
+const AT_ONCE: Duration = Duration::from_millis(250);

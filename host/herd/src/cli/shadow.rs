@@ -4,14 +4,16 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use herd_admin::ShareOptions;
 use herd_node::config::HerdConfig;
 use serde_json::json;
 
+use super::answers::state;
 use super::format::Format;
 use super::json_text::{generation, text};
-use super::nodes::{NodesArgs, ask_each};
+use super::nodes::{NodesArgs, StartArgs, ask_each};
 use super::shadow_totals::{COUNTS, ShadowTotals};
 use super::table::Table;
 
@@ -24,6 +26,9 @@ pub(super) struct ShadowArgs {
 
 #[derive(Debug, Subcommand)]
 enum ShadowCommand {
+    /// Not a command, but what many people type first: `herd swap GUEST --shadow SHARE` starts a shadow.
+    #[command(hide = true, disable_help_flag = true)]
+    Start(StartArgs),
     /// Show counts and the first examples of differences, by node and in total; also of a shadow that has ended.
     Report(NodesArgs),
     /// End the shadow. Its report stays until the next one.
@@ -45,6 +50,7 @@ pub(super) fn begin(
 /// Shows or ends a shadow.
 pub(super) fn shadow(config: &HerdConfig, args: &ShadowArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
+        ShadowCommand::Start(_) => bail!("{START}"),
         ShadowCommand::Report(args) => report(config, &args.node, args.format()),
         ShadowCommand::Stop(args) => {
             let answers = ask_each(config, &args.node, async |client, node| client.end_shadow(node).await)?;
@@ -64,9 +70,12 @@ pub(super) fn report(config: &HerdConfig, nodes: &[String], format: Format) -> a
     }
     let mut nodes = Table::new(&["node", "guest", "share", "compared", "skipped", "different", "faults", "state"]);
     for (name, answer) in answers.iter() {
-        let Ok(answer) = answer else {
-            nodes.row([name, "down"]);
-            continue;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                nodes.row([name, state(error)]);
+                continue;
+            }
         };
         let shadow = &answer["shadow"];
         if shadow.is_null() {
@@ -74,7 +83,7 @@ pub(super) fn report(config: &HerdConfig, nodes: &[String], format: Format) -> a
             continue;
         }
         let state = shadow["ended"].as_str().map_or("running".into(), |why| format!("ended: {why}"));
-        let share = format!("{} %", shadow["share_percent"]);
+        let share = format!("{}%", shadow["share_percent"]);
         let counts = COUNTS.map(|count| text(&shadow[count]));
         let guest = generation(&shadow["candidate"]);
         nodes.row([name.to_string(), guest, share].into_iter().chain(counts).chain([state]));
@@ -86,5 +95,7 @@ pub(super) fn report(config: &HerdConfig, nodes: &[String], format: Format) -> a
     answers.exit_code()
 }
 
+/// How a shadow is started, for those who look for it here.
+const START: &str = "herd swap GUEST --shadow 100% starts a shadow";
 /// Key of the shadow in the answers of nodes.
 const ROLE: &str = "shadow";

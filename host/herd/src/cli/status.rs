@@ -7,14 +7,17 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
+use herd_admin::AdminClientError;
 use herd_audit::sanitize;
 use herd_node::config::HerdConfig;
 use serde_json::Value;
 
-use super::json_text::{generation, short, text};
-use super::nodes::ask_each;
+use super::answers::{Answers, state};
+use super::json_text::{brief_who, generation, short, text};
+use super::nodes::{addressed, ask_each_showing};
+use super::status_links::link_table;
 use super::swap_fault::swap_fault;
-use super::table::Table;
+use super::table::{Table, terminal_width};
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]
@@ -27,73 +30,67 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
-/// Prints the status of nodes. Fails if a node does not answer.
+/// Prints the status of nodes, each as soon as it is known. Fails if a node does not answer.
 pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
+    let width = terminal_width();
+    let headings = ["node", "generation", "guest", "previous", "records", "digest", "sessions", "faults"];
+    let mut nodes = Table::new(&headings).fitting(width, GUEST).with_first(addressed(config, &args.node));
+    let show = |answers: &Answers| {
+        if !args.json {
+            answers.iter().for_each(|(name, answer)| node_row(&mut nodes, name, answer));
+            say_on!("{}", nodes.unprinted());
+        }
+    };
+    let answers = ask_each_showing(config, &args.node, async |client, node| client.status(node).await, show)?;
     if args.json {
         return answers.print_json();
     }
-    let up: Vec<&Value> = answers.successes().map(|(_, status)| status).collect();
-    let mut nodes = Table::new(&[
-        "node",
-        "generation",
-        "guest",
-        "previous",
-        "candidate",
-        "records",
-        "digest",
-        "sessions",
-        "quarantined",
-        "faults",
-    ]);
-    let mut links = Table::new(&["link", "state", "queued", "dropped", "round trip", "clock ahead", "last error"]);
-    for (name, answer) in answers.iter() {
-        let Ok(status) = answer else {
-            nodes.row([name, "down"]);
-            continue;
-        };
-        let (active, previous) = (&status["generations"]["active"], &status["generations"]["previous"]);
-        nodes.row([
-            name.to_string(),
-            generation(active),
-            text(&active["name"]),
-            if previous.is_null() { "-".into() } else { generation(previous) },
-            candidate(&status["generations"]),
-            text(&status["records"]["keys"]),
-            short(&status["records"]["digest"]),
-            text(&status["sessions"]["open"]),
-            text(&status["records"]["quarantined"]),
-            text(&active["faults"]),
-        ]);
-        for link in status["links"].as_array().into_iter().flatten() {
-            let milliseconds =
-                |value: &Value| value.as_f64().map_or("-".into(), |milliseconds| format!("{milliseconds:.2} ms"));
-            links.row([
-                format!("{name} - {}", text(&link["peer"])),
-                text(&link["state"]),
-                format!("{} B", text(&link["queued_bytes"])),
-                text(&link["dropped_reports"]),
-                milliseconds(&link["round_trip_ms"]),
-                milliseconds(&link["clock_ahead_ms"]),
-                link["last_error"].as_str().unwrap_or("-").into(),
-            ]);
-        }
-    }
-    say_on!("{nodes}");
-    if let Some(swap) = up.iter().map(|node| &node["herd"]["swap"]).max_by_key(|swap| swap["number"].as_u64())
+    let up: Vec<(&str, &Value)> = answers.successes().collect();
+    let swaps = up.iter().map(|(_, node)| &node["herd"]["swap"]);
+    if let Some(swap) = swaps.max_by_key(|swap| swap["number"].as_u64())
         && !swap.is_null()
     {
         let (number, who) = (text(&swap["number"]), text(&swap["who"]));
-        say!("\nswap {number} of the herd, to {}, by {}", short(&swap["digest"]), sanitize(&who));
+        say!("\nswap {number} of the herd, to {}, by {}", short(&swap["digest"]), brief_who(&sanitize(&who)));
     }
+    let links = link_table(&up, width);
     if !links.is_empty() {
         say_on!("\n{links}");
     }
-    let faults = faults(config, &up);
+    let faults = faults(config, &up.into_iter().map(|(_, node)| node).collect::<Vec<_>>());
     if !faults.is_empty() {
         say_on!("\n{faults}");
     }
     answers.exit_code()
+}
+
+/// Adds the row of a node, with a note on what is not so on most nodes.
+fn node_row(nodes: &mut Table, name: &str, answer: &Result<Value, AdminClientError>) {
+    let status = match answer {
+        Ok(status) => status,
+        Err(error) => return nodes.row([name, state(error)]),
+    };
+    let (active, previous) = (&status["generations"]["active"], &status["generations"]["previous"]);
+    // Together with those of the previous generation: a node that went back would show none.
+    let faults = [active, previous].iter().filter_map(|generation| generation["faults"].as_u64()).sum::<u64>();
+    let mut notes = candidate(&status["generations"]);
+    if previous["failed"] == true {
+        notes.push(format!("went back from generation {}: {} faults", generation(previous), previous["faults"]));
+    }
+    if let Some(count @ 1..) = status["records"]["quarantined"].as_u64() {
+        notes.push(format!("{count} records quarantined"));
+    }
+    let cells = [
+        name.to_string(),
+        generation(active),
+        text(&active["name"]),
+        if previous.is_null() { "-".into() } else { short(&previous["digest"]) },
+        text(&status["records"]["keys"]),
+        short(&status["records"]["digest"]),
+        text(&status["sessions"]["open"]),
+        faults.to_string(),
+    ];
+    nodes.row_with_note(cells, &notes.join("; "));
 }
 
 /// Lists faults that need a person, a line each.
@@ -143,17 +140,15 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
     faults
 }
 
-/// Describes the canary or shadow of a node, or returns `-`.
-fn candidate(generations: &Value) -> String {
-    let share = |role: &str, digest: &Value, share: &Value| format!("{role} {} {share} %", short(digest));
+/// Describes the canary or shadow of a node, if it has one.
+fn candidate(generations: &Value) -> Vec<String> {
+    let of_role = |role: &str, digest: &Value, share: &Value, of: &str| {
+        if digest.is_null() { None } else { Some(format!("{role} {} decides {share}% of the {of}", short(digest))) }
+    };
     let (canary, shadow) = (&generations["canary"], &generations["shadow"]);
-    if !canary.is_null() {
-        share("canary", &canary["candidate"]["digest"], &canary["share_percent"])
-    } else if !shadow.is_null() {
-        share("shadow", &shadow["digest"], &shadow["share_percent"])
-    } else {
-        "-".into()
-    }
+    let canary = of_role("canary", &canary["candidate"]["digest"], &canary["share_percent"], "sessions");
+    let shadow = of_role("shadow", &shadow["digest"], &shadow["share_percent"], "calls");
+    canary.into_iter().chain(shadow).collect()
 }
 
 /// Reads a number of seconds as the guest does: an integer, a float or a string.
@@ -162,5 +157,66 @@ fn as_seconds(value: &toml::Value) -> Option<f64> {
     value.as_float().or_else(|| Some(value.as_integer()? as f64)).or_else(|| value.as_str()?.parse().ok())
 }
 
+/// Column of the name of the guest, which the guest chose and which may be long.
+const GUEST: usize = 2;
 /// Default of `tolerance_s` in the default logic.
 const TOLERANCE_S: f64 = 60.0;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(previous: Value) -> Value {
+        json!({
+            "generations": {
+                "active": { "id": 12, "digest": "1".repeat(64), "name": "a guest with a long name", "faults": 0 },
+                "previous": previous,
+                "canary": { "candidate": { "digest": "c".repeat(64) }, "share_percent": 5 },
+            },
+            "records": { "keys": 1_234_567, "digest": "d".repeat(64), "quarantined": 3 },
+            "sessions": { "open": 10_000 },
+        })
+    }
+
+    fn nodes() -> Table {
+        let headings = ["node", "generation", "guest", "previous", "records", "digest", "sessions", "faults"];
+        Table::new(&headings).fitting(80, GUEST)
+    }
+
+    #[test]
+    fn status_fits_eighty_columns() {
+        let mut table = nodes();
+        let previous = json!({ "id": 11, "digest": "2".repeat(64), "faults": 123, "failed": false });
+        node_row(&mut table, "Campbell", &Ok(status(previous)));
+        let text = table.unprinted();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        for shown in ["12 (11111111)", " a gu", "22222222", "canary cccccccc decides 5% of the sessions", "3 records"] {
+            assert!(text.contains(shown), "{shown}: {text}");
+        }
+    }
+
+    #[test]
+    fn status_counts_the_faults_of_a_generation_that_a_node_went_back_from() {
+        let mut table = nodes();
+        let previous = json!({ "id": 11, "digest": "2".repeat(64), "faults": 8, "failed": true });
+        node_row(&mut table, "Riley", &Ok(status(previous)));
+        let text = table.unprinted();
+        assert!(text.lines().nth(1).unwrap().ends_with("  8"), "{text}");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("went back from generation 11 (22222222): 8 faults"), "{text}");
+    }
+
+    #[test]
+    fn status_tells_apart_why_a_node_is_missing() {
+        let mut table = nodes();
+        let address = "127.0.0.1:1".parse().unwrap();
+        node_row(&mut table, "Riley", &Err(AdminClientError::Silent(address)));
+        node_row(&mut table, "Jaquez", &Err(AdminClientError::Unreachable(address)));
+        node_row(&mut table, "Juzang", &Err(AdminClientError::TokenRefused("/token".into())));
+        let text = table.unprinted();
+        let rows: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(rows, ["Riley   no answer", "Jaquez  down", "Juzang  token refused"]);
+    }
+}

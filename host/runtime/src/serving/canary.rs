@@ -49,7 +49,7 @@ pub struct CanaryStatus {
 
 /// The node has no canary. Nothing changed.
 #[derive(Debug, thiserror::Error)]
-#[error("no guest is a canary on this node")]
+#[error("no guest is a canary on this node; herd swap GUEST --canary 5% starts one")]
 pub struct NoCanary;
 
 impl Canary {

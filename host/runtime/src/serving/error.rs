@@ -39,7 +39,7 @@ pub enum SwapError {
 
 /// The node has no shadow. Nothing changed.
 #[derive(Debug, thiserror::Error)]
-#[error("no guest is a shadow on this node")]
+#[error("no guest is a shadow on this node; herd swap GUEST --shadow 100% starts one")]
 pub struct NoShadow;
 
 /// The node was not rolled back. Nothing changed.
