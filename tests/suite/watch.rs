@@ -11,7 +11,7 @@ fn watch_serves_the_file_as_soon_as_it_changes() {
     let file = herd.scratch().path("guest.wasm");
     let mut up = herd.up_watching(&file);
     assert_eq!(up.next_line(), format!("waiting for {}", file.display()));
-    assert_eq!(up.next_line(), "herd ready");
+    up.await_line("herd ready");
     let mut sessions: Vec<_> = herd.names().into_iter().map(|node| herd.client(node)).collect();
     for (guest, answer, number) in [(HELLO, "hello, you", 2), (DEFAULT_GUEST, "? you", 3)] {
         fs::copy(guest, &file).unwrap();
@@ -35,7 +35,7 @@ fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
         up.next_line().starts_with("generation 2 ("),
         "a file that exists at the start serves before the herd is ready"
     );
-    assert_eq!(up.next_line(), "herd ready");
+    up.await_line("herd ready");
     let mut session = herd.client("Riley");
     let refused = |guest: &[u8], words: &str| {
         fs::write(&file, guest).unwrap();
@@ -114,6 +114,39 @@ fn watch_from_another_process_swaps_the_herd_until_it_ends() {
     watching.await_log(&["error: guest.wasm not parsed: not WebAssembly"]);
     drop(watching);
     assert_eq!(herd.client("Riley").ask("WATCH you"), "OK");
+}
+
+/// Goal: content that was read while the herd was away is served once the herd is back. Method: the herd is down when the watch
+/// begins, and has a token since an earlier start.
+#[test]
+fn watch_swaps_a_herd_that_was_down_when_the_file_changed() {
+    let herd = Herd::of_one();
+    drop(herd.run("Riley"));
+    let file = herd.scratch().write("guest.wasm", fs::read(HELLO).unwrap());
+    let mut watching = herd.swap_watching(&file);
+    assert_eq!(watching.next_line(), "guest.wasm: trying again: no node of the herd answers; is the herd running?");
+    let _riley = herd.run("Riley");
+    assert_eq!(watching.next_line(), serving(&herd, 2));
+    assert_eq!(herd.client("Riley").ask("you"), "hello, you");
+    assert_eq!(watching.log().matches("error").count(), 0, "{}", watching.log());
+}
+
+#[test]
+fn watch_of_one_file_by_several_reports_no_error() {
+    let herd = Herd::of_five();
+    let _up = herd.up();
+    let file = herd.scratch().path("guest.wasm");
+    let mut watching = [0; 3].map(|_| herd.swap_watching(&file));
+    watching.iter_mut().for_each(|watching| watching.await_line(&format!("waiting for {}", file.display())));
+    fs::copy(HELLO, &file).unwrap();
+    for watching in &mut watching {
+        let line = watching.next_line();
+        assert!(
+            line.starts_with("generation ") && line.ends_with(&format!("({}) serving", herd.serving("Riley"))),
+            "{line}"
+        );
+        assert_eq!(watching.log().matches("error").count(), 0, "{}", watching.log());
+    }
 }
 
 /// The line that is printed when this generation, once active, begins to serve.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use herd_admin::{AdminHost, Refusal, SwapOptions};
 use serde_json::Value;
 
-use super::swap_target::SwapTarget;
+use super::swap_target::{NotSwapped, SwapTarget};
 
 /// Nodes of this process. The first of them coordinates swaps of the whole herd.
 pub(super) struct LocalHerd {
@@ -15,17 +15,17 @@ pub(super) struct LocalHerd {
 }
 
 impl SwapTarget for LocalHerd {
-    fn serving(&self, digest: &str) -> Option<u64> {
-        let active = |node: &Arc<dyn AdminHost>| {
-            let active = &node.status()["generations"]["active"];
-            active["id"].as_u64().filter(|_| active["digest"] == digest)
-        };
-        self.nodes.iter().map(active).reduce(Option::and).flatten()
+    fn statuses(&self) -> Vec<Option<Value>> {
+        self.nodes.iter().map(|node| Some(node.status())).collect()
     }
 
-    fn swap(&self, guest: &[u8]) -> Result<Value, Refusal> {
-        let first = self.nodes.first().ok_or_else(|| Refusal::BadGuest("the herd has no node".into()))?;
-        first.herd_swap(guest, &self.operator, SwapOptions { again: true, ..SwapOptions::default() })
+    fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped> {
+        let first = self.nodes.first().ok_or_else(|| NotSwapped::Refused("the herd has no node".into()))?;
+        let options = SwapOptions { again: true, ..SwapOptions::default() };
+        first.herd_swap(guest, &self.operator, options).map_err(|refusal| match refusal {
+            Refusal::Busy(why) => NotSwapped::MayPass(why),
+            Refusal::BadGuest(why) | Refusal::Conflict(why) => NotSwapped::Refused(why),
+        })
     }
 
     fn nodes(&self) -> usize {

@@ -4,9 +4,10 @@
 //! [`AdminHost`](herd_admin::AdminHost) as an operator would, so a swap is in the audit log and `herd rollback` undoes it. The
 //! nodes of a process share an engine, so a guest is compiled once. `herd swap FILE --watch` does the same from outside.
 //!
-//! Owns the loop and its pace. What a complete file is decides [`WatchedFile`]; what is printed is up to [`Swapper`]. Bounds: the
-//! size of a guest, one swap at a time, [`FIRST_MAX`] before the herd is ready without it.
+//! Owns the loop and its pace. What a complete file is decides [`WatchedFile`]; when a swap is tried again [`Follower`]; what is
+//! printed is up to [`Swapper`]. Bounds: the size of a guest, one swap at a time, [`FIRST_MAX`] before the herd is ready without it.
 
+mod follower;
 mod local_herd;
 mod remote_herd;
 mod swap_target;
@@ -23,6 +24,7 @@ use herd_node::Node;
 use herd_sys::{Look, WatchedFile};
 use tokio::sync::oneshot;
 
+use self::follower::Follower;
 use self::local_herd::LocalHerd;
 use self::swap_target::SwapTarget;
 use self::swapper::{Swapper, print, print_error};
@@ -45,9 +47,12 @@ impl Watch {
         let (stop, stopped) = channel();
         let (settled, first) = oneshot::channel();
         let operator = format!("--watch {}, operator {}", path.display(), operator());
-        let swapper = Swapper::new(LocalHerd { nodes: nodes.iter().map(Node::admin_host).collect(), operator }, path);
+        let follower = Follower::new(Swapper::new(
+            LocalHerd { nodes: nodes.iter().map(Node::admin_host).collect(), operator },
+            path,
+        ));
         let path = path.to_path_buf();
-        let watching = tokio::task::spawn_blocking(move || watch(&path, &swapper, &stopped, Some(settled)));
+        let watching = tokio::task::spawn_blocking(move || watch(&path, follower, &stopped, Some(settled)));
         tokio::spawn(async move {
             if let Err(error) = watching.await {
                 tracing::error!(%error, "file is no longer watched");
@@ -72,13 +77,13 @@ impl Watch {
 pub(super) fn follow(path: &Path, herd: RemoteHerd) {
     // The sender is kept, so that the loop never sees it dropped.
     let (_stop, stopped) = channel();
-    watch(path, &Swapper::new(herd, path), &stopped, None);
+    watch(path, Follower::new(Swapper::new(herd, path)), &stopped, None);
 }
 
-/// Swaps on every change until the other end of `stopped` is dropped. `first` is notified once the first look has settled.
+/// Swaps on every change until the other end of `stopped` is dropped. `first` is notified once the content at the start is done.
 fn watch(
     path: &Path,
-    swapper: &Swapper<impl SwapTarget>,
+    mut follower: Follower<impl SwapTarget>,
     stopped: &Receiver<()>,
     mut first: Option<oneshot::Sender<()>>,
 ) {
@@ -94,11 +99,12 @@ fn watch(
                 print(&format!("waiting for {}", sanitize(&path.display().to_string())));
             }
             Look::Nothing => {}
-            Look::New(guest) => swapper.swap(&guest),
-            Look::Unreadable(why) => print_error(&format!("{}: {why}", swapper.name)),
+            Look::New(guest) => follower.take(guest, Instant::now()),
+            Look::Unreadable(why) => print_error(&format!("{}: {why}", follower.swapper.name)),
         }
         reports_missing &= !is_settled;
-        if let Some(first) = first.take_if(|_| is_settled) {
+        follower.advance(Instant::now());
+        if let Some(first) = first.take_if(|_| is_settled && follower.is_done()) {
             let _ = first.send(());
         }
         let pause = if is_settled { LOOK_EVERY } else { LOOK_AGAIN };

@@ -1,16 +1,15 @@
 //! Swaps of a herd to the content of a file, and their report on the terminal.
 //!
-//! Knows neither how the herd is reached nor when the file changes. Bound: [`BUSY_MAX`] for another swap to end.
+//! Knows neither how the herd is reached nor when the file changes, and tries once.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use herd_admin::Refusal;
 use herd_audit::sanitize;
 use herd_runtime::Digest;
+use serde_json::Value;
 
-use super::swap_target::SwapTarget;
+use super::swap_target::{NotSwapped, SwapTarget, serving};
 
 /// Swaps a herd and prints a line about each outcome.
 pub(super) struct Swapper<T> {
@@ -25,61 +24,69 @@ impl<T: SwapTarget> Swapper<T> {
         Self { target, name: sanitize(&name) }
     }
 
-    pub(super) fn swap(&self, guest: &[u8]) {
+    /// Swaps the herd to a guest that it does not serve yet, and prints the outcome.
+    ///
+    /// # Errors
+    ///
+    /// The reason of a failure that may pass. Nothing was printed.
+    pub(super) fn swap(&self, guest: &[u8]) -> Result<(), String> {
         let digest = Digest::of(guest).to_string();
-        let outcome = match self.target.serving(&digest) {
-            // The content may be active already, after a broken version was replaced by the one before. A swap to the active
-            // guest would add a generation and an audit entry for nothing.
+        let served = || serving(&self.target.statuses(), &digest);
+        // The content may be active already: after a broken version was replaced by the one before, or because somebody else
+        // follows the same file. A swap to the active guest would add a generation and an audit entry for nothing.
+        let swapped = match served() {
             Some(number) => Ok(vec![(generation(number, &digest), Vec::new())]),
-            None => self.swap_herd(guest),
+            None => self.target.swap(guest).map(|answer| outcomes(&answer)),
         };
-        match outcome {
+        let swapped = swapped.or_else(|failure| match served() {
+            // Somebody else swapped to the same content meanwhile, which is what was wanted.
+            Some(number) => Ok(vec![(generation(number, &digest), Vec::new())]),
+            None => Err(failure),
+        });
+        match swapped {
             Ok(lines) => {
                 let is_same_everywhere = lines.len() == 1;
                 for (line, nodes) in lines {
                     let at = if is_same_everywhere { String::new() } else { format!(" at {}", nodes.join(", ")) };
                     print(&format!("{}{at}", paint(&line, GREEN, &std::io::stdout())));
                 }
+                Ok(())
             }
-            Err(why) => print_error(&format!("{} {}", self.name, sanitize(&why))),
+            Err(NotSwapped::Refused(why)) => {
+                print_error(&format!("{} {}", self.name, sanitize(self.refused(&why))));
+                Ok(())
+            }
+            Err(NotSwapped::MayPass(why)) => Err(why),
         }
-    }
-
-    /// Swaps the whole herd. Returns a line for each distinct outcome, with the nodes that had it.
-    fn swap_herd(&self, guest: &[u8]) -> Result<Vec<(String, Vec<String>)>, String> {
-        let until = Instant::now() + BUSY_MAX;
-        let answer = loop {
-            match self.target.swap(guest) {
-                // Another operator's swap ends soon; the file changed in any case, so this one is still wanted.
-                Err(Refusal::Busy(_)) if Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
-                swapped => break swapped.map_err(|refusal| self.refused(&refusal))?,
-            }
-        };
-        let digest = answer["digest"].as_str().unwrap_or_default();
-        let mut lines: Vec<(String, Vec<String>)> = Vec::new();
-        for (node, outcome) in answer["nodes"].as_object().into_iter().flatten() {
-            let line = match (outcome["serving"]["generation"].as_u64(), outcome["back"].as_str()) {
-                (Some(number), _) => generation(number, digest),
-                (None, Some(why)) => format!("{}: not applied: {}", &digest[..8], sanitize(why)),
-                (None, None) if outcome == "pending" => format!("{}: committed, not serving yet", &digest[..8]),
-                (None, None) => format!("{}: absent", &digest[..8]),
-            };
-            match lines.iter_mut().find(|(known, _)| *known == line) {
-                Some((_, nodes)) => nodes.push(node.clone()),
-                None => lines.push((line, vec![node.clone()])),
-            }
-        }
-        Ok(lines)
     }
 
     /// Returns the reason of a refusal, without the list of nodes if all of them gave it.
-    fn refused(&self, refusal: &Refusal) -> String {
-        let why = refusal.to_string();
+    fn refused<'a>(&self, why: &'a str) -> &'a str {
         match why.split_once(": ") {
-            Some((nodes, reason)) if nodes.split(", ").count() == self.target.nodes() => reason.into(),
+            Some((nodes, reason)) if nodes.split(", ").count() == self.target.nodes() => reason,
             _ => why,
         }
     }
+}
+
+/// Returns a line for each distinct outcome in the answer to a swap, with the nodes that had it.
+fn outcomes(answer: &Value) -> Vec<(String, Vec<String>)> {
+    let digest = answer["digest"].as_str().unwrap_or_default();
+    let brief = digest.get(..8).unwrap_or(digest);
+    let mut lines: Vec<(String, Vec<String>)> = Vec::new();
+    for (node, outcome) in answer["nodes"].as_object().into_iter().flatten() {
+        let line = match (outcome["serving"]["generation"].as_u64(), outcome["back"].as_str()) {
+            (Some(number), _) => generation(number, digest),
+            (None, Some(why)) => format!("{brief}: not applied: {}", sanitize(why)),
+            (None, None) if outcome == "pending" => format!("{brief}: committed, not serving yet"),
+            (None, None) => format!("{brief}: absent"),
+        };
+        match lines.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, nodes)) => nodes.push(node.clone()),
+            None => lines.push((line, vec![node.clone()])),
+        }
+    }
+    lines
 }
 
 /// Describes a generation that serves. Scripts and tests wait for this line.
@@ -108,7 +115,3 @@ fn paint(text: &str, colour: &str, stream: &impl IsTerminal) -> String {
 /// Colours of ANSI terminals.
 const GREEN: &str = "32";
 const RED: &str = "31";
-/// Longest wait for another swap to end, after which it is reported as the reason.
-const BUSY_MAX: Duration = Duration::from_secs(10);
-/// Pause between two tries while another swap is under way.
-const BUSY_PAUSE: Duration = Duration::from_millis(20);
