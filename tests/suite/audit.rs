@@ -65,10 +65,10 @@ fn audit_records_every_stage_of_a_swap_with_operator_and_outcome() {
     assert_eq!(shown.status.code(), Some(0), "`herd audit` works without running nodes");
     let shown = stdout(&shown);
     let lines: Vec<&str> = shown.lines().collect();
-    assert!(lines[0].starts_with("when ") && lines[1].contains("active"), "{shown}");
+    assert!(lines[0].starts_with("time ") && lines[1].ends_with(", UTC") && lines[2].contains("active"), "{shown}");
     assert!(lines.iter().any(|line| line.contains(&hello[..8]) && line.contains("rolled back")), "{shown}");
-    assert!(shown.contains("\nRiley: 15 entries, intact; head 15 "), "{shown}");
-    assert!(shown.contains("\nJaquez: 12 entries, intact; head 12 "), "{shown}");
+    assert!(shown.contains("\nRiley: 15 entries, intact; head 15\n"), "{shown}");
+    assert!(shown.contains("\nJaquez: 12 entries, intact; head 12\n"), "{shown}");
 }
 
 /// Goal: an edited or shortened log is detected by every form of `herd audit`, and the error names file and line. Method: one
@@ -93,7 +93,9 @@ fn audit_verification_fails_and_names_the_changed_line() {
     {
         let found = herd.herd(arguments);
         let said = String::from_utf8_lossy(&found.stderr);
-        let wanted = format!("herd: Riley: {}:3: this line was changed: it does not have the hash", path.display());
+        // Under `--json` the error is JSON too.
+        let begin = if arguments.contains(&"--json") { "{\"error\":\"" } else { "herd: " };
+        let wanted = format!("{begin}Riley: {}:3: this line was changed: it does not have the hash", path.display());
         assert!(found.status.code() == Some(1) && said.starts_with(&wanted), "{arguments:?}: {said}");
     }
     assert!(herd.herd(&["audit", "--node", "Jaquez"]).status.success());

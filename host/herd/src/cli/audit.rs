@@ -1,18 +1,18 @@
 //! `herd audit`: verifies and prints the audit logs of the nodes on this machine. Needs no running node.
 //!
-//! Texts in a log come from operators and guests, so all of them are sanitized before they are printed.
+//! Owns which logs are read, and the exit code. What entries look like is up to `audit_table`.
 
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use herd_audit::{self as audit, KeyUse, Line, ReadError, Verified, sanitize, verify};
+use herd_audit::{self as audit, KeyUse, ReadError, Verified, sanitize, verify};
 use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::table::Table;
+use super::audit_table::{brief_table, wide_table};
+use super::table::{terminal_width, wrap};
 
 /// Arguments of `herd audit`.
 #[derive(Debug, Args)]
@@ -23,6 +23,9 @@ pub(super) struct AuditArgs {
     /// Print every field as JSON.
     #[arg(long)]
     json: bool,
+    /// Print every entry in full, on one line each.
+    #[arg(long, conflicts_with_all = ["json", "verify_only"])]
+    wide: bool,
     /// Verify the logs without printing their entries.
     #[arg(long)]
     verify_only: bool,
@@ -53,10 +56,18 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
             logs.iter().map(|(name, log)| ((*name).to_string(), as_json(log, args.verify_only))).collect();
         say!("{}", serde_json::to_string_pretty(&nodes)?);
     } else {
-        if !args.verify_only {
-            say_on!("{}\n", table(&logs));
+        let width = terminal_width();
+        match (args.verify_only, args.wide) {
+            (true, _) => {}
+            (false, true) => say_on!("{}\n", wide_table(&logs)),
+            (false, false) => say_on!("{}\n", brief_table(&logs, width)),
         }
-        logs.iter().for_each(|(name, log)| say!("{name}: {}", log.verdict()));
+        for (name, log) in &logs {
+            let verdict = format!("{name}: {}", log.verdict());
+            // On one line where no entries precede it: that is the output to note elsewhere, or to compare.
+            let is_brief = !args.verify_only && !args.wide;
+            say!("{}", if is_brief { wrap(&verdict, width - INDENT.len()).join(INDENT_NEXT) } else { verdict });
+        }
         if !missing.is_empty() {
             say!("no log on this machine: {}", missing.join(", "));
         }
@@ -70,40 +81,6 @@ pub(super) fn audit(config: &HerdConfig, args: &AuditArgs) -> anyhow::Result<Exi
         [one] => bail!("{one}"),
         many => bail!("\n  {}", many.join("\n  ")),
     }
-}
-
-/// Merges the entries of all nodes by time, without reordering those of one node.
-fn table(logs: &[(&str, Verified)]) -> Table {
-    let mut lines: Vec<(u64, &Line)> = Vec::new();
-    for (_, log) in logs {
-        let mut latest = 0;
-        for line in &log.lines {
-            // A clock that was set back must not move an entry before its predecessor.
-            latest = line.at_ns.max(latest);
-            lines.push((latest, line));
-        }
-    }
-    lines.sort_by_key(|(at, _)| *at);
-    let mut table = Table::new(&["when", "node", "entry", "stage", "generation", "digest", "outcome", "who"]);
-    for (_, line) in lines {
-        let entry = &line.entry;
-        let text = |text: &Option<String>| text.as_deref().map_or("-".to_string(), sanitize);
-        let outcome = entry
-            .why
-            .as_ref()
-            .map_or_else(|| entry.outcome.to_string(), |why| format!("{}: {}", entry.outcome, sanitize(why)));
-        table.row([
-            Timestamp::from_nanosecond(line.at_ns.into()).map_or_else(|_| sanitize(&line.at), |at| format!("{at:.3}")),
-            sanitize(&line.node),
-            line.number.to_string(),
-            entry.stage.to_string(),
-            entry.generation.map_or("-".into(), |generation| generation.to_string()),
-            text(&entry.digest).chars().take(8).collect(),
-            outcome,
-            sanitize(&entry.who),
-        ]);
-    }
-    table
 }
 
 fn as_json(log: &Verified, verify_only: bool) -> Value {
@@ -132,5 +109,8 @@ fn as_json(log: &Verified, verify_only: bool) -> Value {
     value
 }
 
+/// Begin of the lines after the first of a verdict, and the same after the newline before it.
+const INDENT: &str = "  ";
+const INDENT_NEXT: &str = "\n  ";
 /// Likely reason for a missing log.
 const STARTED: &str = "has this user started the herd on this machine?";

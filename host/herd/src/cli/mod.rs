@@ -11,6 +11,7 @@ mod stdout;
 
 mod answers;
 mod audit;
+mod audit_table;
 mod bench;
 mod canary;
 mod client_runtime;
