@@ -69,6 +69,19 @@ fn wrong_token_is_named_with_the_nodes_that_refuse_it_and_its_file() {
 }
 
 #[test]
+fn send_explains_why_a_line_is_invalid() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    let lines = ["iamat kiwi +34-118 1", "IAMAT kiwi +34-118 1", "WHATSAT kiwi 51 1", "WHATSAT nobody 1 1"];
+    let (answers, explained) = texts(&herd.herd(&[&["send", "--explain", "Riley"][..], &lines].concat()));
+    assert_eq!(answers.lines().filter(|line| line.starts_with("? ")).count(), 3, "{answers}");
+    let wanted = ["command words are upper case: IAMAT", "radius `51`: kilometres", "no location of nobody"];
+    assert_eq!(explained.lines().count(), 3, "{explained}");
+    assert!(explained.lines().zip(wanted).all(|(line, words)| line.contains(words)), "{explained}");
+    assert_eq!(texts(&herd.herd(&["send", "Riley", "HELLO"])), ("? HELLO\n".into(), String::new()));
+}
+
+#[test]
 fn canary_that_nobody_started_names_the_command_that_starts_one() {
     let herd = Herd::of_one();
     let _up = herd.up();

@@ -77,6 +77,28 @@ fn number_of_the_command_line_that_is_none_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    assert_eq!(Run::of(&["help"]).stdout, Run::of(&["--help"]).stdout);
+    let swap = Run::of(&["help", "swap"]);
+    assert_eq!((swap.code, swap.stdout), (0, Run::of(&["swap", "--help"]).stdout));
+}
+
+#[test]
+fn json_failure_is_an_object_on_standard_error() {
+    let cases = [
+        (&["--set", "state_dir=/nowhere", "status", "--json"][..], 1, "/nowhere/herd/admin.token does not exist"),
+        (&["swap", "--json", "/nowhere/guest.wasm"], 1, "/nowhere/guest.wasm: No such file or directory"),
+        (&["swap", "--json"], 2, "Usage: herd swap"),
+    ];
+    for (arguments, code, words) in cases {
+        let run = Run::of(arguments);
+        assert_eq!((run.code, &*run.stdout), (code, ""), "{arguments:?}");
+        let error: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+        assert!(error["error"].as_str().is_some_and(|error| error.contains(words)), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
 fn canary_start_names_the_command_that_starts_one() {
     for (kind, share) in [("canary", "5%"), ("shadow", "100%")] {
         for arguments in [&[kind, "start"][..], &[kind, "start", "guest.wasm", "--share", "5%"]] {

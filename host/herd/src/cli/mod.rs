@@ -1,7 +1,8 @@
 //! Command line: parses the arguments, runs one command, and turns a failure into one line and an exit code.
 //!
 //! Answers go to standard output, logs and progress to standard error. Exit codes: 0 for success, 1 for a failure, 2 for an
-//! invalid command line.
+//! invalid command line. Under `--json` the message of a failure is JSON too: `{"error": "..."}`, on one line of standard error,
+//! so that what a command printed before stays one document.
 //!
 //! One file per command; what commands share is in files named after it. The texts of `--help` are the doc comments of the
 //! arguments. Commands reach nodes only through their sockets, except `up` and `run`, which start them.
@@ -16,6 +17,7 @@ mod bench;
 mod canary;
 mod client_runtime;
 mod config;
+mod explain;
 mod feed;
 mod format;
 mod guest_file;
@@ -53,7 +55,7 @@ use herd_node::config::{ConfigError, HerdConfig, Sources, load};
 /// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced
 /// while clients stay connected.
 #[derive(Debug, Parser)]
-#[command(name = "herd", version, about, long_about = None, disable_help_subcommand = true, after_help = FIRST_STEPS)]
+#[command(name = "herd", version, about, long_about = None, after_help = FIRST_STEPS)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -139,17 +141,35 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            if error.use_stderr() && wants_json() {
+                print_json_error(error.render().to_string().trim_end());
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("herd: {error:#}");
+            if wants_json() {
+                print_json_error(&format!("{error:#}"));
+            } else {
+                eprintln!("herd: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns whether the command line has `--json`. Read from the arguments themselves, because those that clap rejects have no
+/// command that could tell.
+fn wants_json() -> bool {
+    std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
+fn print_json_error(error: &str) {
+    eprintln!("{}", serde_json::json!({ "error": error }));
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

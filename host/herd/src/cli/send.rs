@@ -1,8 +1,9 @@
 //! `herd send`: a client of one node.
 //!
-//! Passes bytes through and knows nothing of the line protocol. Bound: the time for the whole exchange.
+//! Passes bytes through and knows nothing of the line protocol, but for what `explain` does. Bound: the time for the whole
+//! exchange.
 
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client_runtime::block_on;
+use super::explain::InvalidLines;
 use super::numbers::seconds;
 
 /// Arguments of `herd send`.
@@ -28,6 +30,10 @@ pub(super) struct SendArgs {
     /// Keep the connection open and print what the node sends until the timeout or ctrl-c, for commands that subscribe.
     #[arg(long)]
     stay: bool,
+    /// After each line that the node calls invalid, say on standard error what is wrong with it, by the rules of the default
+    /// logic.
+    #[arg(long)]
+    explain: bool,
 }
 
 /// Sends lines, ends the input, and prints what the node sends until it closes the connection.
@@ -40,6 +46,7 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
     if lines.last() != Some(&b'\n') {
         lines.push(b'\n');
     }
+    let mut invalid = InvalidLines::default();
     let exchange = async {
         let mut stream = TcpStream::connect(address)
             .await
@@ -59,7 +66,16 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
                     return std::io::Result::Ok(());
                 }
                 let mut stdout = std::io::stdout().lock();
-                stdout.write_all(&buffer[..count])?;
+                for line in buffer[..count].split_inclusive(|&byte| byte == b'\n') {
+                    stdout.write_all(line)?;
+                    if let Some(why) = invalid.add(line) {
+                        // Before the explanation: on a terminal both streams are one.
+                        stdout.flush()?;
+                        if args.explain {
+                            eprintln!("  {why}");
+                        }
+                    }
+                }
                 stdout.flush()?;
             }
         };
@@ -74,5 +90,8 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
             Err(_) => bail!("{} did not send all answers within {timeout:?}", args.node),
         }
     }))??;
+    if invalid.count() > 0 && !args.explain && std::io::stderr().is_terminal() {
+        eprintln!("herd: `?` before a copy means that the node takes the line for invalid; --explain says why");
+    }
     Ok(ExitCode::SUCCESS)
 }
