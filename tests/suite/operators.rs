@@ -82,6 +82,21 @@ fn send_explains_why_a_line_is_invalid() {
 }
 
 #[test]
+fn run_says_which_guest_serves_and_why_and_how_to_go_back() {
+    let herd = Herd::of_one();
+    let mut riley = herd.run_without_waiting("Riley");
+    let line = riley.next_line();
+    assert!(line.starts_with("serving default (") && line.ends_with(", built into this binary"), "{line}");
+    riley.await_line("Riley ready");
+    herd.swap(HELLO, &[]).unwrap();
+    riley.terminate();
+    riley.wait();
+    let line = herd.run_without_waiting("Riley").next_line();
+    assert!(line.starts_with("serving hello (") && line.contains("from swap 1 of the herd, by "), "{line}");
+    assert!(line.ends_with("; to go back: herd swap --built-in"), "{line}");
+}
+
+#[test]
 fn canary_that_nobody_started_names_the_command_that_starts_one() {
     let herd = Herd::of_one();
     let _up = herd.up();

@@ -31,6 +31,7 @@ mod rollback;
 mod run;
 mod send;
 mod serve;
+mod serving_guest;
 mod shadow;
 mod shadow_totals;
 mod signals;

@@ -11,14 +11,17 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::{join_all, try_join_all};
 use herd_admin::Token;
+use herd_model::Digest;
 use herd_node::Node;
 use herd_node::config::HerdConfig;
 use herd_runtime::Engine;
 use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
+use serde_json::Value;
 
 use super::guest_file::read_guest;
 use super::open_files::limit_clients;
+use super::serving_guest::ConfiguredGuest;
 use super::signals::Signals;
 use super::watch::Watch;
 use crate::DEFAULT_GUEST;
@@ -67,7 +70,7 @@ impl Serving<'_> {
     async fn serve(self, workers: &Workers) -> anyhow::Result<ExitCode> {
         // Before the nodes start, so that a signal during the start is not lost.
         let mut signals = Signals::new().context("cannot listen for signals")?;
-        let nodes = self.start(workers).await?;
+        let (nodes, configured) = self.start(workers).await?;
         let mut watch = self.watched.map(|file| Watch::start(file, &nodes));
         let waits_for_links = self.ready_when == ReadyWhen::Linked;
         let ready = async {
@@ -86,6 +89,8 @@ impl Serving<'_> {
             }
         };
         if is_ready {
+            let statuses: Vec<Value> = nodes.iter().map(|node| node.admin_host().status()).collect();
+            configured.describe(&statuses).iter().for_each(|line| println!("{line}"));
             println!("{} ready", self.label);
             signals.next().await;
         }
@@ -100,7 +105,7 @@ impl Serving<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn start(&self, workers: &Workers) -> anyhow::Result<Vec<Node>> {
+    async fn start(&self, workers: &Workers) -> anyhow::Result<(Vec<Node>, ConfiguredGuest)> {
         let config = self.config;
         let state = state_directory(config.state_dir.as_deref(), &config.herd)?;
         let token = Token::read_or_create(&state)?;
@@ -111,7 +116,8 @@ impl Serving<'_> {
         // One engine for all nodes, so that a guest is compiled once.
         let engine = Engine::with_code_cache(config.runtime.limits(), &state.join("code"))?;
         let start = |name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers);
-        Ok(try_join_all(self.names.iter().map(|name| start(name.as_str()))).await?)
+        let nodes = try_join_all(self.names.iter().map(|name| start(name.as_str()))).await?;
+        Ok((nodes, ConfiguredGuest { digest: Digest::of(&guest).to_string(), path: config.guest.clone() }))
     }
 }
 
