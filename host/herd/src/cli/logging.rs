@@ -34,7 +34,7 @@ fn parse(filter: &str) -> anyhow::Result<EnvFilter> {
     // Scripts unset a variable by making it empty.
     let filter = if filter.trim().is_empty() { DEFAULT } else { filter };
     let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
-    for directive in &directives {
+    for &directive in &directives {
         let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
         let is_span = directive.contains('[');
         if !is_span && !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
