@@ -52,6 +52,21 @@ fn probation_rolls_back_a_faulty_guest_and_refuses_it_afterwards() {
     assert!(up.is_running());
 }
 
+/// Goal: a node remembers which guests failed on it, also those that its operator swapped in there alone. Method: a guest that
+/// fails after `swap --node`, and a restart.
+#[test]
+fn probation_that_a_guest_failed_after_a_node_swap_is_remembered_after_a_restart() {
+    let herd = Herd::of_one().with("swap.faults_max=2");
+    let mut up = herd.up();
+    herd.swap(Fixture::Trap, &["Riley"]).unwrap();
+    assert_eq!(boom_until_rolled_back(&herd, 20), 2);
+    up.terminate();
+    up.wait();
+    let _up = herd.up();
+    let said = herd.swap(Fixture::Trap, &["Riley"]).unwrap_err();
+    assert!(said.contains("not tried again: this guest (") && said.contains("2 faults within 10 s"), "{said}");
+}
+
 #[test]
 fn probation_over_keeps_a_guest_whatever_clients_send() {
     let herd = Herd::of_one().with("swap.probation_s=0").with("swap.faults_max=2");

@@ -60,6 +60,30 @@ fn swap_to_the_built_in_guest_needs_no_file() {
     assert_eq!(said.status.code(), Some(2), "a swap without a guest is a usage error");
 }
 
+/// Goal: a swap that a restart would lose says so. Method: a file in the place of the directory in which swaps are stored, as on
+/// a disk that is full.
+#[test]
+fn swap_that_was_not_stored_is_answered_with_a_warning() {
+    let herd = Herd::of_one();
+    let mut up = herd.up();
+    let generations = herd.scratch().path("herd/generations");
+    let _ = std::fs::remove_dir_all(&generations);
+    std::fs::write(&generations, "in the way").unwrap();
+    for arguments in [&[][..], &["--node", "Riley"]] {
+        let swapped = herd.herd(&[&["swap", HELLO], arguments].concat());
+        let said = String::from_utf8_lossy(&swapped.stderr).into_owned();
+        assert!(swapped.status.success(), "{said}");
+        assert!(said.contains("herd: warning: Riley could not store this"), "{arguments:?}: {said}");
+        assert_eq!(herd.client("Riley").ask("you"), "hello, you");
+    }
+    std::fs::remove_file(&generations).unwrap();
+    herd.swap(HELLO, &[]).unwrap();
+    up.terminate();
+    up.wait();
+    let _up = herd.up();
+    assert_eq!(herd.client("Riley").ask("you"), "hello, you", "stored once the disk had room");
+}
+
 #[test]
 fn swap_leaves_an_unfinished_line_to_the_new_logic() {
     let herd = Herd::of_one();

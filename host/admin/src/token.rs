@@ -3,11 +3,12 @@
 //!
 //! Owns the file and its permissions. Bound: [`DIGITS`] hexadecimal digits.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use herd_sys::create_atomically;
 use subtle::ConstantTimeEq;
 
 /// Bearer token of the admin API. Its holder may do everything that the API offers.
@@ -74,16 +75,12 @@ impl Token {
         std::fs::create_dir_all(directory).map_err(io(directory))?;
         let path = directory.join(FILE);
         if !path.exists() {
-            // Written under another name and then linked: no reader sees half a token, and of several nodes that start at
-            // the same time the first one wins, because a link never replaces a file.
+            // A draft of its own for each process, so that no reader sees half a token and of several nodes that start at the
+            // same time the first one wins.
             let draft = directory.join(format!("{FILE}.{}.{:016x}", std::process::id(), rand::random::<u64>()));
-            let written = Self::write_new(&draft);
-            let linked = written.and_then(|()| match std::fs::hard_link(&draft, &path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                linked => linked,
-            });
-            let _ = std::fs::remove_file(&draft);
-            linked.map_err(io(&path))?;
+            let random: [u64; 4] = rand::random();
+            let token: String = random.iter().map(|part| format!("{part:016x}")).collect();
+            create_atomically(&path, &draft, &[token.as_bytes(), b"\n"]).map_err(io(&path))?;
         }
         Self::read(directory)
     }
@@ -127,15 +124,6 @@ impl Token {
     pub(super) fn header(&self) -> String {
         format!("Bearer {}", self.digits)
     }
-
-    fn write_new(path: &Path) -> io::Result<()> {
-        // Created with the mode, so that at no moment another user can open it; set again, because of the umask.
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        let random: [u64; 4] = rand::random();
-        let token: String = random.iter().map(|part| format!("{part:016x}")).collect();
-        writeln!(file, "{token}")
-    }
 }
 
 /// Name of the file in the state directory of a herd.
@@ -145,6 +133,8 @@ const DIGITS: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+
     use super::*;
 
     #[test]

@@ -12,7 +12,7 @@ use herd_model::{Digest, Share, SwapOptions};
 use herd_peers::Peers;
 use herd_replication::RecordTable;
 use herd_rollout::{NotSwapped, Outcome, Rollout};
-use herd_runtime::RollbackError;
+use herd_runtime::{GenerationStatus, RollbackError};
 use herd_sessions::Sessions;
 use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
@@ -69,7 +69,7 @@ impl AdminHost for AdminAdapter {
         let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
         self.rollout.serving_changed(Some(guest));
         match self.swap.serving(&active) {
-            true => Ok(json!({ "node": self.node, "active": active })),
+            true => Ok(self.activated(&active)),
             false => Err(Refusal::BadGuest(WENT_BACK.into())),
         }
     }
@@ -84,7 +84,7 @@ impl AdminHost for AdminAdapter {
             self.swap.events.audit.append(Entry::new(operator, audit::Stage::RolledBack).refused(&error.to_string()));
             Refusal::Conflict(error.to_string())
         })?;
-        Ok(json!({ "node": self.node, "active": active }))
+        Ok(self.activated(&active))
     }
 
     fn herd_swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
@@ -155,6 +155,16 @@ impl AdminHost for AdminAdapter {
 }
 
 impl AdminAdapter {
+    /// Answers the request for a swap or a rollback of this node, once the disk has it or has failed.
+    fn activated(&self, active: &GenerationStatus) -> Value {
+        let mut answer = json!({ "node": self.node, "active": active });
+        if let Err(why) = self.rollout.wait_until_stored() {
+            tracing::warn!(node = %self.node, why, "generation not stored, a restart would lose it");
+            answer["not_stored"] = why.into();
+        }
+        answer
+    }
+
     /// Converts the outcome of a swap of the herd for its requester.
     ///
     /// A refusal by a node is in the audit logs already; the other failures happened before any node took part, so they are

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use herd_model::Digest;
 use herd_replication::RecordTable;
-use herd_rollout::{RolloutStore, StoredState};
+use herd_rollout::{FailedGuest, RolloutStore, StoredState};
 use herd_runtime::{Engine, GenerationRegistry, LoadError, SwapLimits};
 use herd_sdk::{Records, Settings};
 
@@ -52,11 +52,10 @@ impl InitialGenerations {
                 self.generations(&self.configured, None)?
             }
         };
-        // A node that rolled back by itself stays so over a restart.
-        if let Some((why, swap)) =
-            stored.herd_state.rolled_back.get(&self.settings.node).zip(stored.herd_state.swap.as_ref())
-        {
-            generations.remember_failed(swap.digest, why);
+        // Not derived from the herd state: that has the swaps of the herd only, and also nodes that could not adopt a guest
+        // which never failed.
+        for FailedGuest { digest, why } in &stored.failed {
+            generations.remember_failed(*digest, why);
         }
         Ok((generations, Some(stored)))
     }

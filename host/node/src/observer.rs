@@ -42,6 +42,8 @@ impl Observer for NodeObserver {
 
     fn canary_ended(&self, candidate: &GenerationStatus, why: &str) {
         self.ended(Stage::Canary, candidate, why);
+        // If it failed, the node refuses it from now on, also after a restart.
+        self.rollout.guest_failed();
         // Waits until no call holds the canary, which may be the call that ended it.
         let Some(generations) = self.generations.upgrade() else { return };
         let drain = move || generations.drain_retired();

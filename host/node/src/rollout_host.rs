@@ -14,7 +14,7 @@ use bytes::Bytes;
 use herd_audit::{Entry, Stage};
 use herd_model::{Digest, SwapOptions};
 use herd_peers::Peers;
-use herd_rollout::{Adopted, HerdSwap, NotAdopted, ParticipantHost, Plan};
+use herd_rollout::{Adopted, FailedGuest, HerdSwap, NotAdopted, ParticipantHost, Plan};
 use herd_runtime::{Candidate, GenerationStatus, SwapError};
 
 use crate::audit_events::entry;
@@ -102,6 +102,11 @@ impl ParticipantHost for RolloutAdapter {
 
     fn live(&self) -> (Digest, Option<Digest>) {
         self.swap.generations.digests()
+    }
+
+    fn failed_guests(&self) -> Vec<FailedGuest> {
+        let failed = self.swap.generations.failed_guests();
+        failed.into_iter().map(|(digest, why)| FailedGuest { digest, why }).collect()
     }
 }
 

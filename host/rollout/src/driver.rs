@@ -5,6 +5,7 @@
 //! Bounds: the two queues of events are bounded where the handle makes them.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct Driver {
     next_proposal: u64,
     /// Answers to operators, held back until the state is on disk.
     answers: Vec<(u64, Result<Outcome, NotSwapped>)>,
+    /// Operators who wait until the state is on disk.
+    storing: Vec<SyncSender<Result<(), String>>>,
     /// Set when the node is shutting down.
     stopping: Option<oneshot::Sender<()>>,
 }
@@ -47,8 +50,17 @@ impl Driver {
         local: mpsc::Sender<Event>,
         status: Arc<Mutex<RolloutStatus>>,
     ) -> Self {
-        let (operators, answers) = (BTreeMap::new(), Vec::new());
-        let driver = Self { participant, writer, local, status, operators, next_proposal: 0, answers, stopping: None };
+        let driver = Self {
+            participant,
+            writer,
+            local,
+            status,
+            operators: BTreeMap::new(),
+            next_proposal: 0,
+            answers: Vec::new(),
+            storing: Vec::new(),
+            stopping: None,
+        };
         driver.publish_status();
         driver
     }
@@ -77,9 +89,12 @@ impl Driver {
             self.participant.tick(now);
             self.perform(&host);
             self.writer.start(&self.local, now);
+            if !self.writer.is_writing() {
+                self.stored(&host, now);
+            }
             self.publish_status();
             // An operator who was told of a swap must find it after a crash. A write that failed does not hold the answer
-            // back: the status shows the error, and the herd has the swap.
+            // back: the answer and the status show the error, and the herd has the swap.
             if !self.writer.is_writing() {
                 for (id, answer) in self.answers.drain(..) {
                     // The operator may have left.
@@ -128,6 +143,7 @@ impl Driver {
                 let (serving, _) = host.live();
                 self.participant.rolled_back(from, serving, why, now);
             }
+            Event::GuestFailed => self.participant.push(Action::Persist),
             Event::Written(written) => {
                 self.writer.finished(&written, now);
                 if let Err(error) = &written {
@@ -136,11 +152,23 @@ impl Driver {
                 }
                 self.status.lock().store_error = written.err();
             }
+            Event::AwaitStored(waiting) => self.storing.push(waiting),
             Event::Stop(stopped) => {
                 self.participant.cancel_proposal();
                 self.stopping = Some(stopped);
             }
         }
+    }
+
+    /// Reports to everybody who waits for the disk that it has the state, or why not.
+    fn stored(&mut self, host: &Arc<dyn ParticipantHost>, now: Instant) {
+        let error = self.status.lock().store_error.clone();
+        self.participant.report_adoption(error.as_deref(), now);
+        for waiting in self.storing.drain(..) {
+            // It has room for this one result. The operator may have left.
+            let _ = waiting.try_send(error.clone().map_or(Ok(()), Err));
+        }
+        self.perform(host);
     }
 
     /// Performs the queued actions, in order.
@@ -185,7 +213,9 @@ impl Driver {
         let committed = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         let guests = [serving].into_iter().chain(committed);
         let guests = guests.filter_map(|digest| Some((digest, self.participant.guests().find(digest)?))).collect();
-        self.writer.queue(PendingWrite { state: StoredState { herd_state, applied, serving, previous }, guests });
+        let failed = host.failed_guests();
+        let state = StoredState { herd_state, applied, serving, previous, failed };
+        self.writer.queue(PendingWrite { state, guests });
     }
 
     fn publish_status(&self) {

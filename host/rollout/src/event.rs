@@ -1,6 +1,7 @@
 //! Events that wake the driver.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use herd_model::Digest;
 use tokio::sync::{mpsc, oneshot};
@@ -27,8 +28,12 @@ pub(crate) enum Event {
     ServingChanged(Option<Arc<[u8]>>),
     /// The node rolled back from this guest by itself, with the reason.
     RolledBack(Digest, String),
+    /// A guest failed here, with or without a rollback.
+    GuestFailed,
     /// A write of the state has ended.
     Written(Result<(), String>),
+    /// An operator waits until the state is on disk, or a write of it has failed.
+    AwaitStored(SyncSender<Result<(), String>>),
     /// The node is shutting down. The sender is told when the state is on disk.
     Stop(oneshot::Sender<()>),
 }

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use herd_model::Digest;
 
 use crate::protocol::{Adopted, HerdSwap, NotAdopted, Plan};
+use crate::store::FailedGuest;
 
 /// Links and generations of a node, as the rollout uses them.
 ///
-/// `send`, `send_to_all` and `live` are called by the rollout's task and must not block. The others may block: each call
+/// `send`, `send_to_all`, `live` and `failed_guests` are called by the rollout's task and must not block. The others may block: each call
 /// runs on a thread of its own, and the next event does not wait for it.
 pub trait ParticipantHost: Send + Sync + 'static {
     /// Queues a message to a peer. Without a link, or with a full queue, the message is lost; the protocol repeats it.
@@ -36,4 +37,7 @@ pub trait ParticipantHost: Send + Sync + 'static {
 
     /// Guests of the active generation, and of the previous one if a rollback may return to it.
     fn live(&self) -> (Digest, Option<Digest>);
+
+    /// Guests that failed on this node, oldest first. They are stored, because a restart must not make them welcome.
+    fn failed_guests(&self) -> Vec<FailedGuest>;
 }

@@ -22,7 +22,9 @@
 //!
 //! use bytes::Bytes;
 //! use herd_model::{Digest, SwapOptions};
-//! use herd_rollout::{Adopted, HerdSwap, NodeOutcome, NotAdopted, ParticipantHost, Plan, Rollout, RolloutStore};
+//! use herd_rollout::{
+//!     Adopted, FailedGuest, HerdSwap, NodeOutcome, NotAdopted, ParticipantHost, Plan, Rollout, RolloutStore,
+//! };
 //!
 //! struct Host(Mutex<Digest>);
 //!
@@ -39,6 +41,9 @@
 //!     }
 //!     fn live(&self) -> (Digest, Option<Digest>) {
 //!         (*self.0.lock().unwrap(), None)
+//!     }
+//!     fn failed_guests(&self) -> Vec<FailedGuest> {
+//!         Vec::new()
 //!     }
 //! }
 //!
@@ -78,4 +83,4 @@ pub use host::ParticipantHost;
 pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan};
 pub use rollout::Rollout;
 pub use status::RolloutStatus;
-pub use store::{RolloutStore, StoredState};
+pub use store::{FailedGuest, RolloutStore, StoredState};

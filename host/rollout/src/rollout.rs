@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -115,9 +116,32 @@ impl Rollout {
         queue(&self.local, Event::ServingChanged(guest.map(Into::into)));
     }
 
+    /// Waits until the disk has what this node serves, which [`serving_changed`](Self::serving_changed) reported. Blocks, for
+    /// 10 s at most.
+    ///
+    /// # Errors
+    ///
+    /// The disk does not have it, with the reason: a restart would lose it. The node goes on trying.
+    pub fn wait_until_stored(&self) -> Result<(), String> {
+        let (waiting, stored) = std::sync::mpsc::sync_channel(1);
+        self.local.try_send(Event::AwaitStored(waiting)).map_err(|refused| match refused {
+            TrySendError::Full(_) => "the node is too busy to write it".to_string(),
+            TrySendError::Closed(_) => "the task that writes it has ended".to_string(),
+        })?;
+        stored.recv_timeout(STORE_MAX).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => Err(format!("it is not written after {} s", STORE_MAX.as_secs())),
+            RecvTimeoutError::Disconnected => Err("the task that writes it has ended".into()),
+        })
+    }
+
     /// Reports that the node rolled back from a guest by itself. Never waits: the caller is a worker that serves.
     pub fn rolled_back(&self, from: Digest, why: &str) {
         queue(&self.local, Event::RolledBack(from, why.into()));
+    }
+
+    /// Reports that a guest failed here that did not serve alone: a canary. Never waits: the caller is a worker that serves.
+    pub fn guest_failed(&self) {
+        queue(&self.local, Event::GuestFailed);
     }
 
     /// Swaps the herd to a guest. Blocks until every node that can be reached serves it, or the swap is refused.
@@ -186,5 +210,119 @@ fn queue(events: &mpsc::Sender<Event>, event: Event) {
 const REMOTE_EVENTS_MAX: usize = 4096;
 /// Capacity for links that come and go, operators, and results of jobs.
 const LOCAL_EVENTS_MAX: usize = 1024;
+/// Longest wait of an operator for the disk. A guest has at most 64 MiB.
+const STORE_MAX: Duration = Duration::from_secs(10);
 /// Longest wait of a node that stops: the time of a disk to write a guest, with room.
 const STOP_MAX: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Adopted, FailedGuest, HerdSwap, NodeOutcome, NotAdopted};
+
+    /// Node that activates every guest, and has a failed one.
+    struct Host(Mutex<Digest>);
+
+    impl ParticipantHost for Host {
+        fn send(&self, _peer: &str, _message: Bytes) {}
+
+        fn send_to_all(&self, _except: Option<&str>, _message: Bytes) {}
+
+        fn prepare(&self, _guest: &[u8], _plan: &Plan, _who: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn abort(&self, _digest: Digest, _who: &str, _why: &str) {}
+
+        fn adopt(&self, swap: &HerdSwap, _guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
+            *self.0.lock() = swap.digest;
+            Ok(Adopted { generation: 2, name: "echo".into() })
+        }
+
+        fn live(&self) -> (Digest, Option<Digest>) {
+            (*self.0.lock(), None)
+        }
+
+        fn failed_guests(&self) -> Vec<FailedGuest> {
+            vec![FailedGuest { digest: Digest::of(b"bad"), why: "8 faults".into() }]
+        }
+    }
+
+    const CONFIGURED: &[u8] = b"the guest of the configuration";
+
+    /// A herd of one node, with its runtime and its host.
+    struct Alone {
+        rollout: Rollout,
+        host: Arc<Host>,
+        _runtime: tokio::runtime::Runtime,
+    }
+
+    impl Alone {
+        fn start(state: &Path) -> Self {
+            let host = Arc::new(Host(Mutex::new(Digest::of(CONFIGURED))));
+            let store = RolloutStore::new(state, "Riley");
+            let (nodes, candidate_max) = (["Riley".to_string()].into(), Duration::from_secs(30));
+            let rollout =
+                Rollout::new("Riley", nodes, CONFIGURED.into(), Digest::of(CONFIGURED), candidate_max, store, None);
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let participating: Arc<dyn ParticipantHost> = host.clone();
+            runtime.spawn(rollout.start(Arc::downgrade(&participating)));
+            Self { rollout, host, _runtime: runtime }
+        }
+    }
+
+    /// State directory that cannot be created, as on a disk that is full. Permissions would not stop root.
+    fn full_disk(scratch: &Path) -> std::path::PathBuf {
+        let file = scratch.join("state");
+        std::fs::write(&file, b"in place of the directory").unwrap();
+        file
+    }
+
+    fn scratch() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn herd_swap_that_was_not_stored_is_answered_with_a_warning() {
+        let scratch = scratch();
+        let full = Alone::start(&full_disk(scratch.path()));
+        let outcome = full.rollout.swap(b"a new guest", SwapOptions::default(), "mira").unwrap();
+        let NodeOutcome::Serving { not_stored, .. } = &outcome.nodes["Riley"] else { panic!("{outcome:?}") };
+        assert!(not_stored.as_ref().is_some_and(|why| why.contains("os error")), "{outcome:?}");
+        let sound = Alone::start(&scratch.path().join("other"));
+        let outcome = sound.rollout.swap(b"a new guest", SwapOptions::default(), "mira").unwrap();
+        assert!(matches!(&outcome.nodes["Riley"], NodeOutcome::Serving { not_stored: None, .. }), "{outcome:?}");
+    }
+
+    #[test]
+    fn node_swap_that_was_not_stored_is_reported_to_its_operator() {
+        let scratch = scratch();
+        let full = Alone::start(&full_disk(scratch.path()));
+        *full.host.0.lock() = Digest::of(b"a new guest");
+        full.rollout.serving_changed(Some(b"a new guest"));
+        let error = full.rollout.wait_until_stored().unwrap_err();
+        assert!(error.contains("os error"), "{error}");
+        let state = scratch.path().join("other");
+        let sound = Alone::start(&state);
+        *sound.host.0.lock() = Digest::of(b"a new guest");
+        sound.rollout.serving_changed(Some(b"a new guest"));
+        sound.rollout.wait_until_stored().unwrap();
+        let store = RolloutStore::new(&state, "Riley");
+        assert_eq!(store.read().unwrap().serving, Digest::of(b"a new guest"));
+        assert!(store.guest(Digest::of(b"a new guest")).is_some());
+    }
+
+    #[test]
+    fn failed_guest_is_stored() {
+        let scratch = scratch();
+        let node = Alone::start(scratch.path());
+        node.rollout.guest_failed();
+        node.rollout.wait_until_stored().unwrap();
+        let stored = RolloutStore::new(scratch.path(), "Riley").read().unwrap();
+        assert_eq!(stored.failed, node.host.failed_guests());
+    }
+}

@@ -28,6 +28,18 @@ pub struct StoredState {
     pub serving: Digest,
     /// Guest of the previous generation.
     pub previous: Option<Digest>,
+    /// Guests that failed on the node, oldest first. Absent in files of earlier versions.
+    #[serde(default)]
+    pub failed: Vec<FailedGuest>,
+}
+
+/// Guest that failed its probation on a node, or as a canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedGuest {
+    /// Digest of the guest.
+    pub digest: Digest,
+    /// Reason, in the words for an operator.
+    pub why: String,
 }
 
 /// Files of a node's state.
@@ -127,7 +139,14 @@ mod tests {
     }
 
     fn stored(guest: &[u8]) -> StoredState {
-        StoredState { herd_state: HerdState::default(), applied: None, serving: Digest::of(guest), previous: None }
+        let failed = vec![FailedGuest { digest: Digest::of(b"bad"), why: "8 faults".into() }];
+        StoredState {
+            herd_state: HerdState::default(),
+            applied: None,
+            serving: Digest::of(guest),
+            previous: None,
+            failed,
+        }
     }
 
     #[test]
@@ -146,7 +165,14 @@ mod tests {
     fn store_keeps_the_field_names_of_its_file() {
         let json = serde_json::to_value(stored(b"one")).unwrap();
         assert_eq!(json["standing"], serde_json::json!({ "swap": null, "back": {} }));
-        assert!(["applied", "serving", "previous"].iter().all(|name| json.get(name).is_some()), "{json}");
+        assert!(["applied", "serving", "previous", "failed"].iter().all(|name| json.get(name).is_some()), "{json}");
+    }
+
+    #[test]
+    fn store_reads_a_file_without_failed_guests() {
+        let mut json = serde_json::to_value(stored(b"one")).unwrap();
+        json.as_object_mut().unwrap().remove("failed");
+        assert_eq!(serde_json::from_value::<StoredState>(json).unwrap().failed, []);
     }
 
     #[test]

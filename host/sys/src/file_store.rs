@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::atomic_write::write_atomically;
+use crate::directory_sync::sync_directory;
 
 /// A bounded directory of files that are written atomically.
 ///
@@ -41,13 +42,16 @@ impl FileStore {
         Self { directory, files_max }
     }
 
-    /// Creates the directory if it is missing.
+    /// Creates the directory if it is missing. It outlasts a loss of power.
     ///
     /// # Errors
     ///
     /// The directory cannot be created.
     pub fn create_directory(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
+        let missing = self.directory.ancestors().take_while(|ancestor| !ancestor.is_dir()).count();
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        // Each new directory is an entry of the one above.
+        self.directory.ancestors().skip(1).take(missing).try_for_each(sync_directory)
     }
 
     /// Returns the path of the directory.

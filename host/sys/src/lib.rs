@@ -6,6 +6,7 @@
 mod atomic_write;
 mod client_sockets;
 pub mod clock;
+mod directory_sync;
 pub mod file_name;
 mod file_store;
 pub mod guest_log;
@@ -16,7 +17,7 @@ mod traffic_log;
 mod watched_file;
 pub mod workers;
 
-pub use atomic_write::write_atomically;
+pub use atomic_write::{create_atomically, write_atomically};
 pub use client_sockets::ClientSocket;
 pub use file_store::FileStore;
 pub use log_throttle::LogThrottle;

@@ -49,6 +49,7 @@ impl Answers {
         for (name, answer) in self.successes() {
             let active = &answer["active"];
             say!("{name}: generation {} {state}, {}", generation(active), text(&active["name"]));
+            warn_not_stored(name, &answer["not_stored"]);
         }
         self.exit_code()
     }
@@ -143,9 +144,20 @@ pub(super) fn print_herd_swap(answer: &Value, format: Format, state: &str) -> an
         };
         if format == Format::Text {
             say!("{name}: {line}");
+            warn_not_stored(name, &outcome["serving"]["not_stored"]);
         }
     }
     fail_with(&failed)
+}
+
+/// Warns of a node that could not write to its disk what it serves. `why` is null if it could.
+fn warn_not_stored(name: &str, why: &Value) {
+    if why.is_string() {
+        eprintln!(
+            "herd: warning: {name} could not store this, and would lose it at a restart; it goes on trying: {}",
+            text(why)
+        );
+    }
 }
 
 /// Returns success if the list is empty, or else an error with a line for each failure.

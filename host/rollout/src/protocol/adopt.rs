@@ -148,11 +148,9 @@ impl Participant {
         // The attempt has served its purpose: its candidate is active now, or was refused for good.
         self.engagement.take_if(|engaged| engaged.candidate.digest() == Some(swap.digest));
         let node = self.node.clone();
-        let (number, digest) = (swap.number, swap.digest);
-        // Only the coordinator reads this, for its answer to the operator. If it is lost, the node is reported as pending.
-        self.broadcast(Broadcast::AdoptionResult { node: node.clone(), number, digest, result: result.clone() });
-        // A node does not receive its own broadcasts, and this one may be the coordinator.
-        self.receive_adoption_result(&node, (number, digest), result.clone(), now);
+        // An earlier result that waits for the disk would be lost with this one.
+        self.report_adoption(None, now);
+        self.unreported = Some(((swap.number, swap.digest), result.clone()));
         self.push(Action::Persist);
         if let Err(why) = result
             && is_last
@@ -163,6 +161,25 @@ impl Participant {
         }
         self.release_unused();
         self.adopt_if_newer(now);
+    }
+
+    /// Tells the coordinator of the last adoption, once the attempt to write it has ended. `store_error` says why it failed.
+    ///
+    /// After the write, because the coordinator tells its operator which nodes would lose the swap at a restart.
+    pub(crate) fn report_adoption(&mut self, store_error: Option<&str>, now: Instant) {
+        let Some(((number, digest), result)) = self.unreported.take() else { return };
+        let (node, mut not_stored) = (self.node.clone(), store_error.map(ToString::to_string));
+        not_stored.iter_mut().for_each(truncate);
+        // Only the coordinator reads this, for its answer to the operator. If it is lost, the node is reported as pending.
+        self.broadcast(Broadcast::AdoptionResult {
+            node: node.clone(),
+            number,
+            digest,
+            result: result.clone(),
+            not_stored: not_stored.clone(),
+        });
+        // A node does not receive its own broadcasts, and this one may be the coordinator.
+        self.receive_adoption_result(&node, (number, digest), result, not_stored, now);
     }
 
     /// Notes that an operator of this node activated another guest here.

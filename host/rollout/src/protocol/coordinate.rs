@@ -30,7 +30,7 @@ use super::message::{Adopted, Attempt, Broadcast, Goal, Vote};
 use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
 use super::participant::Participant;
 use super::prepare::preempted_by;
-use super::proposal::{Operation, Phase, Proposal, WaitingProposal};
+use super::proposal::{AdoptionResult, Operation, Phase, Proposal, WaitingProposal};
 
 impl Participant {
     /// Starts a proposal of an operator at this node, or lets it wait behind another one of this node. `id` comes back with the
@@ -183,13 +183,14 @@ impl Participant {
         node: &str,
         (number, digest): (u64, Digest),
         result: Result<Adopted, String>,
+        not_stored: Option<String>,
         now: Instant,
     ) {
         if let Some(Proposal { phase: Phase::Committed { swap, results, .. }, .. }) = &mut self.proposal
             && (swap.number, swap.digest) == (number, digest)
             && self.nodes.contains(node)
         {
-            results.insert(node.into(), result);
+            results.insert(node.into(), AdoptionResult { result, not_stored });
             self.continue_proposal(now);
         }
     }
@@ -351,10 +352,10 @@ impl Participant {
         let Some(proposal) = &self.proposal else { return };
         let Phase::Committed { swap, results, .. } = &proposal.phase else { return };
         let outcome = |node: &String| match results.get(node) {
-            Some(Ok(Adopted { generation, name })) => {
-                NodeOutcome::Serving { generation: *generation, name: name.clone() }
+            Some(AdoptionResult { result: Ok(Adopted { generation, name }), not_stored }) => {
+                NodeOutcome::Serving { generation: *generation, name: name.clone(), not_stored: not_stored.clone() }
             }
-            Some(Err(why)) => NodeOutcome::RolledBack(why.clone()),
+            Some(AdoptionResult { result: Err(why), .. }) => NodeOutcome::RolledBack(why.clone()),
             None if proposal.votes.contains_key(node) && !proposal.unreachable.contains(node) => NodeOutcome::Pending,
             None => NodeOutcome::Absent,
         };

@@ -44,8 +44,14 @@ pub(crate) enum Broadcast {
     /// Vote of a node on an attempt.
     Vote { attempt: Attempt, node: String, vote: Vote },
     /// A node has adopted the swap of this number and guest, or could not. Two parts of a partitioned herd may count the same
-    /// number for different guests.
-    AdoptionResult { node: String, number: u64, digest: Digest, result: Result<Adopted, String> },
+    /// number for different guests. If its disk failed, `not_stored` says why: a restart of the node would lose what it serves.
+    AdoptionResult {
+        node: String,
+        number: u64,
+        digest: Digest,
+        result: Result<Adopted, String>,
+        not_stored: Option<String>,
+    },
 }
 
 /// Identity of one attempt to commit a proposal.
@@ -146,8 +152,10 @@ impl Broadcast {
                     truncate(text);
                 }
             }
-            Self::AdoptionResult { result: Ok(adopted), .. } => truncate(&mut adopted.name),
-            Self::AdoptionResult { result: Err(why), .. } => truncate(why),
+            Self::AdoptionResult { result, not_stored, .. } => {
+                let text = result.as_mut().map_or_else(|why| why, |adopted| &mut adopted.name);
+                [Some(text), not_stored.as_mut()].into_iter().flatten().for_each(truncate);
+            }
         }
     }
 }
@@ -255,9 +263,10 @@ mod tests {
             assert_eq!(encoded(Broadcast::Vote { attempt: attempt.clone(), node: "J".into(), vote }), bytes(3, &rest));
         }
         let adopted = Ok(Adopted { generation: 2, name: "g".into() });
-        let result = Broadcast::AdoptionResult { node: "J".into(), number: 1, digest, result: adopted };
+        let (node, not_stored) = ("J".into(), None);
+        let result = Broadcast::AdoptionResult { node, number: 1, digest, result: adopted, not_stored };
         let digest_bytes = postcard::to_stdvec(&digest).unwrap();
-        assert_eq!(encoded(result), [&[1, 7, 4, 1, b'J', 1][..], &digest_bytes, &[0, 2, 1, b'g']].concat());
+        assert_eq!(encoded(result), [&[1, 7, 4, 1, b'J', 1][..], &digest_bytes, &[0, 2, 1, b'g', 0]].concat());
         let variants = [
             Message::GetChunk(digest, 0),
             Message::Chunk(Chunk { digest, offset: 0, total: 0, bytes: vec![] }),

@@ -26,6 +26,9 @@ pub enum NodeOutcome {
         generation: u64,
         /// Name in the guest's description of itself.
         name: String,
+        /// Reason why the node could not write that to its disk: it goes on trying, and a restart before that loses the swap.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        not_stored: Option<String>,
     },
     /// The node could not adopt the swap or rolled back from it, and serves its previous generation. Holds the reason.
     #[serde(rename = "back")]

@@ -24,7 +24,7 @@ use super::download::Download;
 use super::engagement::{CandidateState, Engagement};
 use super::guest_store::GuestStore;
 use super::herd_state::{HerdState, HerdSwap};
-use super::message::{Attempt, Broadcast, Message, Plan};
+use super::message::{Adopted, Attempt, Broadcast, Message, Plan};
 use super::proposal::{Operation, Proposal, WaitingProposal};
 use super::seen::SeenSet;
 
@@ -59,6 +59,8 @@ pub(crate) struct Participant {
     /// Candidates that this node refused, by the identifier of the attempt, oldest first, with the reasons.
     pub(crate) refusals: VecDeque<(u64, String)>,
     pub(crate) adoption: Option<Adoption>,
+    /// Swap and result of the last adoption, until it is written and reported.
+    pub(crate) unreported: Option<((u64, Digest), Result<Adopted, String>)>,
     pub(crate) download: Option<Download>,
     /// Requests of neighbours for the guest that this node is downloading: digest and offset.
     pub(crate) chunk_requests: BTreeMap<String, (Digest, u64)>,
@@ -105,6 +107,7 @@ impl Participant {
             preparation: None,
             refusals: VecDeque::new(),
             adoption: None,
+            unreported: None,
             download: None,
             chunk_requests: BTreeMap::new(),
             state_source: String::new(),

@@ -69,5 +69,12 @@ pub(crate) enum Phase {
     /// Participants make the candidate ready. `refused_at` is the time of the first refusal.
     Preparing { refused_at: Option<Instant> },
     /// The swap is committed, and participants report their adoption.
-    Committed { swap: HerdSwap, until: Instant, results: BTreeMap<String, Result<Adopted, String>> },
+    Committed { swap: HerdSwap, until: Instant, results: BTreeMap<String, AdoptionResult> },
+}
+
+/// Report of a participant on its adoption.
+pub(crate) struct AdoptionResult {
+    pub(crate) result: Result<Adopted, String>,
+    /// Error of the disk of that node.
+    pub(crate) not_stored: Option<String>,
 }

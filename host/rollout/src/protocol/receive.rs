@@ -86,8 +86,8 @@ impl Participant {
                 }
             }
             Broadcast::Vote { attempt, node, vote } => self.receive_vote(&attempt, &node, vote, now),
-            Broadcast::AdoptionResult { node, number, digest, result } => {
-                self.receive_adoption_result(&node, (number, digest), result, now);
+            Broadcast::AdoptionResult { node, number, digest, result, not_stored } => {
+                self.receive_adoption_result(&node, (number, digest), result, not_stored, now);
             }
         }
     }

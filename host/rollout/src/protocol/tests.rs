@@ -68,6 +68,24 @@ fn absent_node_is_reported_and_adopts_the_swap_when_it_is_back() {
 }
 
 #[test]
+fn herd_swap_says_which_nodes_could_not_store_it() {
+    let mut net = Net::new();
+    net.node("D").disk_error = Some("No space left on device (os error 28)");
+    for (coordinator, what) in [("A", "new"), ("D", "other")] {
+        net.propose(coordinator, what);
+        net.settle();
+        let outcome = net.answer(coordinator).unwrap();
+        let not_stored = outcome.nodes.iter().filter_map(|(node, outcome)| match outcome {
+            NodeOutcome::Serving { not_stored: Some(why), .. } => Some((node.as_str(), why.as_str())),
+            _ => None,
+        });
+        assert_eq!(not_stored.collect::<Vec<_>>(), [("D", "No space left on device (os error 28)")]);
+        assert_eq!(net.serving(), [guest(what); 5], "a full disk keeps no node from serving");
+    }
+    net.assert_at_rest();
+}
+
+#[test]
 fn concurrent_proposals_commit_one_and_supersede_the_other() {
     let mut net = Net::new();
     net.propose("A", "new");

@@ -25,6 +25,11 @@ impl FailedGuests {
         }
     }
 
+    /// Returns all of them, oldest first.
+    pub(crate) fn list(&self) -> Vec<(Digest, String)> {
+        self.lock().iter().cloned().collect()
+    }
+
     /// Checks that a guest has not failed here. Computes its digest only if some guest has.
     ///
     /// # Errors

@@ -146,6 +146,12 @@ impl GenerationRegistry {
         self.snapshot.load().previous.as_ref().map(|previous| previous.digest())
     }
 
+    /// Returns the guests that failed here, oldest first, each with the reason.
+    #[must_use]
+    pub fn failed_guests(&self) -> Vec<(Digest, String)> {
+        self.failed_guests.list()
+    }
+
     /// Remembers a guest that failed its probation here: a swap to it is refused unless the operator insists.
     pub fn remember_failed(&self, digest: Digest, why: &str) {
         self.failed_guests.add(digest, why);

@@ -50,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) candidate: Option<Digest>,
     pub(crate) generation: u64,
     pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
+    /// Error of every write.
+    pub(crate) disk_error: Option<&'static str>,
     pub(crate) aborted: Vec<String>,
     /// Chunks received from peers.
     pub(crate) chunks_received: usize,
@@ -152,6 +154,7 @@ impl Net {
             candidate: None,
             generation: 1,
             answers: Vec::new(),
+            disk_error: None,
             aborted: Vec::new(),
             chunks_received: 0,
         }
@@ -287,13 +290,15 @@ impl Net {
                     Action::Adopt { swap, guest } => node.adopt(&swap, guest.is_some(), now),
                     Action::Persist => {
                         let serving = node.participant.serving;
-                        if let Some(guest) = node.participant.guests().find(serving) {
+                        let guest = node.participant.guests().find(serving);
+                        if let Some(guest) = guest.filter(|_| node.disk_error.is_none()) {
                             node.disk.lock().insert(serving, guest);
                         }
                     }
                     Action::Answer(_, answer) => node.answers.push(answer),
                 }
             }
+            node.participant.report_adoption(node.disk_error, now);
         }
     }
 
