@@ -133,6 +133,16 @@ impl Herd {
         Process::start(command, "herd swap --watch", self.scratch.path("watch.log"))
     }
 
+    /// Starts a command and does not wait until it ends. Its log is its standard error.
+    ///
+    /// # Panics
+    ///
+    /// If the process does not start.
+    #[must_use]
+    pub fn begin(&self, arguments: &[&str]) -> Process {
+        Process::start(self.command(arguments), "a command", self.scratch.path("command.log"))
+    }
+
     /// Starts one node and waits until it accepts clients. Its links may not be up yet.
     ///
     /// # Panics

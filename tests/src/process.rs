@@ -137,6 +137,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Sends SIGINT, as ctrl-c does.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Sends SIGSTOP: the process does nothing any more; its connections stay open.
     pub fn stop(&self) {
         self.signal(Signal::STOP);

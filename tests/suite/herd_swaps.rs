@@ -286,6 +286,33 @@ fn single_node_swap_stays_local_until_the_herd_swaps() {
     }
 }
 
+/// Goal: ctrl-c on `herd swap` cancels the swap or says that it came too late, and never leaves it running without a word.
+/// Method: a stopped node, for which the coordinator waits a moment before it commits.
+#[test]
+fn herd_swap_that_is_interrupted_says_whether_it_was_cancelled() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let nodes = start(&herd);
+    let before = herd.serving("Riley");
+    nodes["Jaquez"].stop();
+    let mut swap = herd.begin(&["swap", HELLO]);
+    herd.await_status("Riley", "the swap", |status| {
+        status["herd"]["engaged"].is_string() || !status["herd"]["swap"].is_null()
+    });
+    swap.interrupt();
+    let is_swapped = swap.wait().success();
+    let said = swap.log();
+    nodes["Jaquez"].go_on();
+    assert!(said.contains("herd: cancelling the swap at Riley"), "{said}");
+    let words = if is_swapped { "too late to cancel" } else { "cancelled by its operator; nothing changed" };
+    assert!(said.contains(words), "{said}");
+    assert_eq!(herd.serving("Riley") != before, is_swapped, "{said}");
+    herd.await_linked(&["Jaquez", "Riley"]);
+    herd.swap(WATCH, &[]).unwrap();
+    for node in herd.names() {
+        assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}: the next swap is not blocked");
+    }
+}
+
 /// Starts one process per node and waits for all links.
 fn start(herd: &Herd) -> BTreeMap<&str, Process> {
     let nodes = herd.names().into_iter().map(|node| (node, herd.run(node))).collect();

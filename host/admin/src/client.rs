@@ -20,12 +20,14 @@ use serde_json::Value;
 
 use super::operator::{self, operator};
 use super::promotion::Promotion;
+use super::running;
 use super::share_options::ShareOptions;
 use super::token::Token;
 
 /// Client for the nodes of one herd on this machine.
 ///
-/// No method is cancel safe: the node completes a request that it has received.
+/// No method is cancel safe: a node may complete a request whose future was dropped. Swaps and rollbacks are withdrawn then, and
+/// take effect only if that comes too late.
 ///
 /// ```
 /// use herd_admin::{AdminClient, AdminClientError, Token};
@@ -46,6 +48,8 @@ pub struct AdminClient {
     token: Token,
     /// [`SIGN_MAX`], but in tests.
     sign_max: Duration,
+    /// Number of this client's requests, with which it withdraws them.
+    number: u64,
 }
 
 /// A request failed. Unless a variant says otherwise, the node changed nothing.
@@ -104,7 +108,7 @@ impl AdminClient {
             .connect_timeout(sign_max)
             .build()
             .map_err(AdminClientError::Client)?;
-        Ok(Self { http, token, sign_max })
+        Ok(Self { http, token, sign_max, number: rand::random() })
     }
 
     /// Returns the status of a node.
@@ -138,6 +142,16 @@ impl AdminClient {
     /// See [`AdminClientError`].
     pub async fn herd_roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
         self.send(admin, self.http.post(format!("http://{admin}/v1/herd/rollback"))).await
+    }
+
+    /// Withdraws the swaps and rollbacks of this client that a node is carrying out. The answer to each says whether that came
+    /// in time.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`]. [`Refused`](AdminClientError::Refused) if the node carries out none.
+    pub async fn withdraw(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
+        self.send(admin, self.http.delete(format!("http://{admin}/v1/requests/{}", self.number))).await
     }
 
     /// Swaps one node to a guest.
@@ -292,7 +306,7 @@ impl AdminClient {
     }
 
     async fn exchange(&self, admin: SocketAddr, request: RequestBuilder) -> Result<Value, AdminClientError> {
-        let request = request.header(header::AUTHORIZATION, self.token.header());
+        let request = request.header(header::AUTHORIZATION, self.token.header()).header(running::HEADER, self.number);
         // Distinguished, because only a request that was never sent may be sent to another node.
         let failed = |error: reqwest::Error| {
             if error.is_connect() {

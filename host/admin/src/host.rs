@@ -6,12 +6,14 @@ use herd_model::{Share, SwapOptions};
 use serde_json::Value;
 
 use super::promotion::Promotion;
+use super::requester::Requester;
 use super::share_options::ShareOptions;
 
 /// Operations of a node for its operators.
 ///
 /// Every method may block, for as long as a guest takes to compile, and is called on a thread where it may. `operator` names
-/// the requester for the audit log. Answers are JSON objects.
+/// the requester for the audit log. An operation that takes a [`Requester`] takes long, and is not completed for one who has
+/// withdrawn it. Answers are JSON objects.
 pub trait AdminHost: Send + Sync + 'static {
     /// Returns the status of every part of the node.
     fn status(&self) -> Value;
@@ -21,14 +23,14 @@ pub trait AdminHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// The guest was refused, or the herd cannot swap now. No node changed.
-    fn herd_swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal>;
+    fn herd_swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
 
     /// Rolls every node of the herd back to the guest before.
     ///
     /// # Errors
     ///
     /// The herd has no guest to go back to, or cannot swap now. No node changed.
-    fn herd_roll_back(&self, operator: &str) -> Result<Value, Refusal>;
+    fn herd_roll_back(&self, requester: &Requester) -> Result<Value, Refusal>;
 
     /// Swaps this node alone to a guest.
     ///
@@ -36,7 +38,7 @@ pub trait AdminHost: Send + Sync + 'static {
     ///
     /// The guest was refused, or another candidate is under way, and nothing changed; or the guest failed its probation at
     /// once, and the node rolled back.
-    fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal>;
+    fn swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
 
     /// Rolls this node alone back to its previous generation.
     ///
@@ -71,7 +73,7 @@ pub trait AdminHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// The node has no canary, or the swap was refused. Nothing changed.
-    fn promote_canary(&self, operator: &str, to: Promotion) -> Result<Value, Refusal>;
+    fn promote_canary(&self, requester: &Requester, to: Promotion) -> Result<Value, Refusal>;
 
     /// Starts a guest as a shadow, which also decides a share of the calls, without effect.
     ///
@@ -100,6 +102,9 @@ pub enum Refusal {
     /// The state of the node does not allow it, and a retry would not help. Answered with 409.
     #[error("{0}")]
     Conflict(String),
+    /// The operator withdrew the request before it took effect. Answered with 409.
+    #[error("cancelled by its operator; nothing changed")]
+    Withdrawn,
     /// Another operation is under way. A retry may succeed. Answered with 503.
     #[error("{0}")]
     Busy(String),

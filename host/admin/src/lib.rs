@@ -17,11 +17,16 @@
 //! | `POST /v1/shadow` | starts the component in the body as a shadow for a share of the calls |
 //! | `GET /v1/shadow` | report of the current shadow, or of the last one |
 //! | `DELETE /v1/shadow` | ends the shadow |
+//! | `DELETE /v1/requests/N` | withdraws the swap or rollback that was sent with the header `herd-request: N` |
 //!
 //! Swaps take the query of [`SwapOptions`], canaries and shadows that of [`ShareOptions`]. An unknown field is refused.
 //!
 //! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 409 for a
 //! conflict with the state of the node, 422 for a bad guest, 503 for a request to retry.
+//!
+//! A swap or a rollback that its operator withdraws, or whose connection is gone, is not carried out unless the herd has
+//! committed it by then; the answer to the request itself says which of the two happened. If a node could not write a swap to
+//! its disk, the answer has the reason in `not_stored`.
 //!
 //! In the status, `engine` counts what is alive, independently of what the generations report: `instances` by generation,
 //! with the most generations that had one at the same time (`generations_max`), counted where stores are created and
@@ -41,6 +46,8 @@ mod host;
 mod operator;
 mod promotion;
 mod query;
+mod requester;
+mod running;
 mod server;
 mod share_options;
 #[cfg(test)]
@@ -52,6 +59,7 @@ pub use herd_model::SwapOptions;
 pub use host::{AdminHost, Refusal};
 pub use operator::operator;
 pub use promotion::Promotion;
+pub use requester::Requester;
 pub use server::Admin;
 pub use share_options::ShareOptions;
 pub use token::{Token, TokenError};

@@ -1,7 +1,8 @@
 //! Server of the admin API.
 //!
 //! Owns the routes, the check of the token and the mapping of refusals to status codes. Every operation runs on a thread
-//! that may block, so a guest that compiles for minutes delays no other request. Bounds: see the crate.
+//! that may block, so a guest that compiles for minutes delays no other request. Swaps and rollbacks are carried out only while
+//! their operator waits for them ([`running`](super::running)). Bounds: see the crate.
 //!
 //! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
 //! client that is still sending when the connection closes would report that in place of the answer.
@@ -10,11 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use herd_model::SwapOptions;
 use herd_model::limits::GUEST_BYTES_MAX;
@@ -26,6 +27,8 @@ use super::host::{AdminHost, Refusal};
 use super::operator::ClaimedOperator;
 use super::promotion::Promotion;
 use super::query::{BadQuery, Options};
+use super::requester::Requester;
+use super::running::{RequestNumber, Running};
 use super::share_options::ShareOptions;
 use super::token::Token;
 
@@ -39,12 +42,13 @@ struct Shared {
     host: Arc<dyn AdminHost>,
     token: Token,
     ready: AtomicBool,
+    running: Running,
 }
 
 impl Admin {
     /// Creates an API that is not ready yet.
     pub fn new(host: Arc<dyn AdminHost>, token: Token) -> Self {
-        let shared = Arc::new(Shared { host, token, ready: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { host, token, ready: AtomicBool::new(false), running: Running::default() });
         Self { shared, stopping: CancellationToken::new() }
     }
 
@@ -66,6 +70,7 @@ impl Admin {
             .route("/v1/canary/share", post(widen_canary))
             .route("/v1/canary/promote", post(promote))
             .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
+            .route("/v1/requests/{number}", delete(withdraw))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), authorise))
             .layer(DefaultBodyLimit::max(GUEST_BYTES_MAX));
         let app = Router::new()
@@ -109,29 +114,39 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
 async fn herd_swap(
     State(shared): State<Arc<Shared>>,
     ClaimedOperator(operator): ClaimedOperator,
+    number: RequestNumber,
     options: Result<Options<SwapOptions>, BadQuery>,
     guest: Bytes,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(blocking(move || shared.host.herd_swap(&guest, &operator, options)).await)
+    Ok(while_wanted(shared, &operator, number, move |host, requester| host.herd_swap(&guest, requester, options)).await)
 }
 
-async fn herd_roll_back(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
-    blocking(move || shared.host.herd_roll_back(&operator)).await
+async fn herd_roll_back(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    number: RequestNumber,
+) -> Response {
+    while_wanted(shared, &operator, number, |host, requester| host.herd_roll_back(requester)).await
 }
 
 async fn swap(
     State(shared): State<Arc<Shared>>,
     ClaimedOperator(operator): ClaimedOperator,
+    number: RequestNumber,
     options: Result<Options<SwapOptions>, BadQuery>,
     guest: Bytes,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(blocking(move || shared.host.swap(&guest, &operator, options)).await)
+    Ok(while_wanted(shared, &operator, number, move |host, requester| host.swap(&guest, requester, options)).await)
 }
 
-async fn roll_back(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
-    blocking(move || shared.host.roll_back(&operator)).await
+async fn roll_back(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    number: RequestNumber,
+) -> Response {
+    while_wanted(shared, &operator, number, |host, requester| host.roll_back(requester.name())).await
 }
 
 async fn begin_canary(
@@ -156,12 +171,22 @@ async fn end_canary(State(shared): State<Arc<Shared>>, ClaimedOperator(operator)
     blocking(move || shared.host.end_canary(&operator)).await
 }
 
-async fn promote(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
-    blocking(move || shared.host.promote_canary(&operator, Promotion::OfThisNode)).await
+async fn promote(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    number: RequestNumber,
+) -> Response {
+    while_wanted(shared, &operator, number, |host, requester| host.promote_canary(requester, Promotion::OfThisNode))
+        .await
 }
 
-async fn promote_in_herd(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
-    blocking(move || shared.host.promote_canary(&operator, Promotion::OfTheHerd)).await
+async fn promote_in_herd(
+    State(shared): State<Arc<Shared>>,
+    ClaimedOperator(operator): ClaimedOperator,
+    number: RequestNumber,
+) -> Response {
+    while_wanted(shared, &operator, number, |host, requester| host.promote_canary(requester, Promotion::OfTheHerd))
+        .await
 }
 
 async fn shadow(
@@ -182,11 +207,38 @@ async fn end_shadow(State(shared): State<Arc<Shared>>, ClaimedOperator(operator)
     blocking(move || shared.host.end_shadow(&operator)).await
 }
 
+async fn withdraw(State(shared): State<Arc<Shared>>, Path(number): Path<u64>) -> Response {
+    match shared.running.withdraw(number) {
+        true => Json(json!({})).into_response(),
+        false => failure(StatusCode::CONFLICT, "no such request is being carried out"),
+    }
+}
+
+/// Carries out a request that its operator can withdraw.
+async fn while_wanted(
+    shared: Arc<Shared>,
+    operator: &str,
+    number: RequestNumber,
+    call: impl FnOnce(&dyn AdminHost, &Requester) -> Result<Value, Refusal> + Send + 'static,
+) -> Response {
+    let running = shared.running.add(number);
+    // A node that stood still finds the request and the end of its connection in the socket at the same time. The server looks
+    // for the end when this future waits, and then drops it, before the request has begun.
+    tokio::task::yield_now().await;
+    let requester = Requester::who_may_withdraw(operator, running.withdrawn().clone());
+    blocking(move || match requester.has_withdrawn() {
+        true => Err(Refusal::Withdrawn),
+        false => call(&*shared.host, &requester),
+    })
+    .await
+}
+
 async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(call).await {
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(Refusal::BadGuest(why))) => failure(StatusCode::UNPROCESSABLE_ENTITY, &why),
         Ok(Err(Refusal::Conflict(why))) => failure(StatusCode::CONFLICT, &why),
+        Ok(Err(refused @ Refusal::Withdrawn)) => failure(StatusCode::CONFLICT, &refused.to_string()),
         Ok(Err(Refusal::Busy(why))) => failure(StatusCode::SERVICE_UNAVAILABLE, &why),
         Err(error) => {
             tracing::error!(%error, "admin request panicked");

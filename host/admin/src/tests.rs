@@ -19,16 +19,16 @@ impl AdminHost for EchoHost {
         json!({ "node": "Riley" })
     }
 
-    fn herd_swap(&self, guest: &[u8], _operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
+    fn herd_swap(&self, guest: &[u8], _requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         Ok(json!({ "bytes": guest.len(), "options": options }))
     }
 
-    fn herd_roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
+    fn herd_roll_back(&self, _requester: &Requester) -> Result<Value, Refusal> {
         Err(Refusal::Busy("another swap is under way".into()))
     }
 
-    fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
-        Ok(json!({ "bytes": guest.len(), "operator": operator, "options": options }))
+    fn swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
+        Ok(json!({ "bytes": guest.len(), "operator": requester.name(), "options": options }))
     }
 
     fn roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
@@ -47,7 +47,7 @@ impl AdminHost for EchoHost {
         Ok(json!({}))
     }
 
-    fn promote_canary(&self, _operator: &str, to: Promotion) -> Result<Value, Refusal> {
+    fn promote_canary(&self, _requester: &Requester, to: Promotion) -> Result<Value, Refusal> {
         Ok(json!({ "herd": to == Promotion::OfTheHerd }))
     }
 
@@ -64,6 +64,68 @@ impl AdminHost for EchoHost {
     }
 }
 
+/// Requests that reached a [`SlowHost`], in order.
+type Begun = tokio::sync::mpsc::UnboundedReceiver<&'static str>;
+
+/// Node whose swaps of the herd last until they are withdrawn, and whose other swaps begin only.
+struct SlowHost(tokio::sync::mpsc::UnboundedSender<&'static str>);
+
+impl AdminHost for SlowHost {
+    fn status(&self) -> Value {
+        json!({})
+    }
+
+    fn herd_swap(&self, _guest: &[u8], requester: &Requester, _options: SwapOptions) -> Result<Value, Refusal> {
+        self.0.send("herd swap").unwrap();
+        tokio::runtime::Handle::current().block_on(requester.withdrawn().cancelled());
+        self.0.send("herd swap withdrawn").unwrap();
+        Err(Refusal::Withdrawn)
+    }
+
+    fn herd_roll_back(&self, _requester: &Requester) -> Result<Value, Refusal> {
+        self.0.send("herd rollback").unwrap();
+        Ok(json!({}))
+    }
+
+    fn swap(&self, _guest: &[u8], _requester: &Requester, _options: SwapOptions) -> Result<Value, Refusal> {
+        self.0.send("swap").unwrap();
+        Ok(json!({}))
+    }
+
+    fn roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
+        self.0.send("rollback").unwrap();
+        Ok(json!({}))
+    }
+
+    fn begin_canary(&self, _guest: &[u8], _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
+        unimplemented!()
+    }
+
+    fn widen_canary(&self, _share: Share, _operator: &str) -> Result<Value, Refusal> {
+        unimplemented!()
+    }
+
+    fn end_canary(&self, _operator: &str) -> Result<Value, Refusal> {
+        unimplemented!()
+    }
+
+    fn promote_canary(&self, _requester: &Requester, _to: Promotion) -> Result<Value, Refusal> {
+        unimplemented!()
+    }
+
+    fn shadow(&self, _guest: &[u8], _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
+        unimplemented!()
+    }
+
+    fn shadow_report(&self) -> Value {
+        json!({})
+    }
+
+    fn end_shadow(&self, _operator: &str) -> Result<Value, Refusal> {
+        unimplemented!()
+    }
+}
+
 struct Server {
     address: SocketAddr,
     token: Token,
@@ -72,14 +134,31 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        let (stopped, listener) = Self::stopped(Arc::new(EchoHost)).await;
+        stopped.go_on(listener);
+        stopped
+    }
+
+    async fn slow() -> (Self, Begun) {
+        let (begin, begun) = tokio::sync::mpsc::unbounded_channel();
+        let (stopped, listener) = Self::stopped(Arc::new(SlowHost(begin))).await;
+        stopped.go_on(listener);
+        (stopped, begun)
+    }
+
+    /// A server that stands still: the system accepts connections and their bytes for it.
+    async fn stopped(host: Arc<dyn AdminHost>) -> (Self, TcpListener) {
         let state = tempfile::tempdir().unwrap();
         let token = Token::read_or_create(state.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let admin = Arc::new(Admin::new(Arc::new(EchoHost), token.clone()));
-        let serving = Arc::clone(&admin);
+        let admin = Arc::new(Admin::new(host, token.clone()));
+        (Self { address, token, admin }, listener)
+    }
+
+    fn go_on(&self, listener: TcpListener) {
+        let serving = Arc::clone(&self.admin);
         tokio::spawn(async move { serving.serve(listener).await });
-        Self { address, token, admin }
     }
 
     fn client(&self) -> AdminClient {
@@ -153,6 +232,57 @@ async fn token_is_required() {
         let (status, answer) = server.post("/v1/swap", authorization, vec![]).await;
         assert_eq!((status, answer["error"].as_str().unwrap()), (401, "admin token missing or wrong"));
     }
+}
+
+/// Goal: an operator who gave up while the node stood still finds later that nothing happened. Method: requests whose connection
+/// is closed before the server reads its first byte, as after a SIGSTOP, and one whose sender still waits.
+#[tokio::test]
+async fn request_that_was_given_up_while_the_node_stood_still_is_not_carried_out() {
+    let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let (server, listener) = Server::stopped(Arc::new(SlowHost(begin))).await;
+    for (path, bytes) in [("herd/swap", 100_000), ("herd/rollback", 0), ("swap", 1000), ("rollback", 0)] {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        let (token, host) = (server.token.header(), server.address);
+        let head = format!("POST /v1/{path} HTTP/1.1\r\nhost: {host}\r\nauthorization: {token}\r\n");
+        std::io::Write::write_all(&mut stream, format!("{head}content-length: {bytes}\r\n\r\n").as_bytes()).unwrap();
+        std::io::Write::write_all(&mut stream, &vec![0; bytes]).unwrap();
+    }
+    let waiting = server.client();
+    let (swapped, ()) = tokio::join!(waiting.swap(server.address, vec![], SwapOptions::default()), async {
+        server.go_on(listener);
+    });
+    swapped.unwrap();
+    // Connections are accepted in order, so the others were read before.
+    server.client().roll_back(server.address).await.unwrap();
+    let carried_out: Vec<&str> = std::iter::from_fn(|| begun.try_recv().ok()).collect();
+    assert_eq!(carried_out, ["swap", "rollback"], "of those who waited");
+}
+
+#[tokio::test]
+async fn request_is_withdrawn_by_its_number() {
+    let (server, mut begun) = Server::slow().await;
+    let client = server.client();
+    let options = SwapOptions::default();
+    let (swapped, withdrawn) = tokio::join!(client.herd_swap(server.address, vec![], options), async {
+        assert_eq!(begun.recv().await, Some("herd swap"));
+        let stranger = server.client().withdraw(server.address).await;
+        assert!(matches!(stranger, Err(AdminClientError::Refused(_))), "only its sender has the number: {stranger:?}");
+        client.withdraw(server.address).await
+    });
+    withdrawn.unwrap();
+    assert_eq!(swapped.unwrap_err().to_string(), "cancelled by its operator; nothing changed");
+    assert!(client.withdraw(server.address).await.is_err(), "it is over");
+}
+
+#[tokio::test]
+async fn request_is_withdrawn_when_its_sender_leaves() {
+    let (server, mut begun) = Server::slow().await;
+    let client = server.client();
+    tokio::select! {
+        swapped = client.herd_swap(server.address, vec![], SwapOptions::default()) => panic!("{swapped:?}"),
+        first = begun.recv() => assert_eq!(first, Some("herd swap")),
+    }
+    assert_eq!(begun.recv().await, Some("herd swap withdrawn"));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use herd_admin::{AdminHost, Promotion, Refusal, ShareOptions};
+use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::{Digest, Share, SwapOptions};
 use herd_peers::Peers;
@@ -61,11 +61,19 @@ impl AdminHost for AdminAdapter {
         })
     }
 
-    fn swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
+    fn swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
+        let operator = requester.name();
         let cause = Cause { who: operator, ends: "ended by a swap" };
         let refused = |error| self.swap.refused(operator, Digest::of(guest), &error);
         // Without a wait for a candidate under way: the operator is told of it at once and can decide.
         let candidate = self.swap.prepare(guest, options, cause, Duration::ZERO).map_err(refused)?;
+        // The last moment at which nothing has changed yet.
+        if requester.has_withdrawn() {
+            let status = candidate.status();
+            drop(candidate);
+            self.swap.events.audit.append(entry(operator, audit::Stage::Aborted, &status).because(WITHDRAWN));
+            return Err(Refusal::Withdrawn);
+        }
         let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
         self.rollout.serving_changed(Some(guest));
         match self.swap.serving(&active) {
@@ -87,14 +95,15 @@ impl AdminHost for AdminAdapter {
         Ok(self.activated(&active))
     }
 
-    fn herd_swap(&self, guest: &[u8], operator: &str, options: SwapOptions) -> Result<Value, Refusal> {
+    fn herd_swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         let digest = Digest::of(guest).to_string();
-        let entry = || Entry::new(operator, audit::Stage::Candidate).digest(&digest);
-        self.outcome(self.rollout.swap(guest, options, operator), entry)
+        let entry = || Entry::new(requester.name(), audit::Stage::Candidate).digest(&digest);
+        self.outcome(self.rollout.swap(guest, options, requester.name(), requester.withdrawn()), entry)
     }
 
-    fn herd_roll_back(&self, operator: &str) -> Result<Value, Refusal> {
-        self.outcome(self.rollout.roll_back(operator), || Entry::new(operator, audit::Stage::RolledBack))
+    fn herd_roll_back(&self, requester: &Requester) -> Result<Value, Refusal> {
+        let outcome = self.rollout.roll_back(requester.name(), requester.withdrawn());
+        self.outcome(outcome, || Entry::new(requester.name(), audit::Stage::RolledBack))
     }
 
     fn begin_canary(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
@@ -123,11 +132,11 @@ impl AdminHost for AdminAdapter {
         Ok(json!({ "node": self.node, "canary": canary }))
     }
 
-    fn promote_canary(&self, operator: &str, to: Promotion) -> Result<Value, Refusal> {
+    fn promote_canary(&self, requester: &Requester, to: Promotion) -> Result<Value, Refusal> {
         let guest = self.swap.generations.canary_guest().map_err(|error| Refusal::Conflict(error.to_string()))?;
         match to {
-            Promotion::OfTheHerd => self.herd_swap(&guest, operator, SwapOptions::default()),
-            Promotion::OfThisNode => self.swap(&guest, operator, SwapOptions::default()),
+            Promotion::OfTheHerd => self.herd_swap(&guest, requester, SwapOptions::default()),
+            Promotion::OfThisNode => self.swap(&guest, requester, SwapOptions::default()),
         }
     }
 
@@ -180,11 +189,14 @@ impl AdminAdapter {
         let why = error.to_string();
         self.swap.events.audit.append(entry().refused(&why));
         match error {
+            NotSwapped::Withdrawn => Err(Refusal::Withdrawn),
             NotSwapped::Busy | NotSwapped::OtherSwap(_) => Err(Refusal::Busy(why)),
             _ => Err(Refusal::Conflict(why)),
         }
     }
 }
 
+/// Reason in the audit log for a candidate that its operator did not wait for.
+const WITHDRAWN: &str = "its operator cancelled the swap";
 /// Reason for an operator whose guest failed its probation before the answer to the swap was sent.
 const WENT_BACK: &str = "it was activated, failed its probation at once and was rolled back; herd audit shows the reason and the saved cases";

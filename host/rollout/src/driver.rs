@@ -9,9 +9,11 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::future::{BoxFuture, select_all};
 use herd_model::Digest;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Inbox, Request};
 use crate::host::ParticipantHost;
@@ -32,7 +34,7 @@ pub(crate) struct Driver {
     local: mpsc::Sender<Event>,
     status: Arc<Mutex<RolloutStatus>>,
     /// Operators who wait for an answer, by the identifiers of their proposals. As many as the protocol lets wait.
-    operators: BTreeMap<u64, oneshot::Sender<Result<Outcome, NotSwapped>>>,
+    operators: BTreeMap<u64, Operator>,
     /// Identifier of the next proposal.
     next_proposal: u64,
     /// Answers to operators, held back until the state is on disk.
@@ -69,10 +71,12 @@ impl Driver {
     pub(crate) async fn run(&mut self, mut inbox: Inbox, host: &Weak<dyn ParticipantHost>) {
         loop {
             let pause = if self.participant.is_busy() { TICK_BUSY } else { TICK_IDLE };
+            let withdrawn = withdrawal(&self.operators);
             let event = tokio::select! {
                 // Events of this node first: unlike messages of peers they are not repeated, and a peer that floods this
                 // node must not delay the result of its own jobs.
                 biased;
+                id = withdrawn => Some(Event::Withdrawn(id)),
                 event = inbox.local.recv() => event,
                 event = inbox.remote.recv() => event,
                 () = tokio::time::sleep(pause) => None,
@@ -98,7 +102,7 @@ impl Driver {
             if !self.writer.is_writing() {
                 for (id, answer) in self.answers.drain(..) {
                     // The operator may have left.
-                    let _ = self.operators.remove(&id).map(|operator| operator.send(answer));
+                    let _ = self.operators.remove(&id).map(|operator| operator.answer.send(answer));
                 }
             }
             if let Some(stopped) = self.stopping.take_if(|_| !self.writer.is_writing()) {
@@ -113,18 +117,30 @@ impl Driver {
             Event::Received(peer, message) => self.participant.receive(&peer, message, now),
             Event::Linked(peer) => self.participant.linked(&peer, now),
             Event::Unlinked(peer) => self.participant.unlinked(&peer),
-            Event::Propose(Request { operation, guest, who, answer }) => {
+            Event::Propose(Request { operation, guest, who, withdrawn, answer }) => {
                 if self.stopping.is_some() {
                     let _ = answer.send(Err(NotSwapped::Stopping));
                     return;
                 }
+                // Given up while it was queued.
+                if withdrawn.is_cancelled() {
+                    let _ = answer.send(Err(NotSwapped::Withdrawn));
+                    return;
+                }
                 let id = self.next_proposal;
                 self.next_proposal += 1;
-                self.operators.insert(id, answer);
+                self.operators.insert(id, Operator { answer, withdrawn: Some(withdrawn) });
                 if let (Operation::Swap(plan), Some(guest)) = (&operation, guest) {
                     self.participant.guests().cache(plan.digest, guest);
                 }
                 self.participant.propose(id, operation, &who, now);
+            }
+            Event::Withdrawn(id) => {
+                // It stays cancelled, and must not wake this task again.
+                if let Some(operator) = self.operators.get_mut(&id) {
+                    operator.withdrawn = None;
+                }
+                self.participant.withdraw_proposal(id);
             }
             Event::Prepared(attempt, digest, prepared) => self.participant.prepared(&attempt, digest, prepared, now),
             // Here and below the host is asked for what serves now: more may have happened since the event was queued.
@@ -223,6 +239,33 @@ impl Driver {
         status.herd_state.clone_from(&self.participant.herd_state);
         status.applied = self.participant.applied.as_ref().map_or(0, |swap| swap.number);
         status.engaged = self.participant.engaged_in();
+    }
+}
+
+/// Operator who waits for the answer to a proposal.
+struct Operator {
+    answer: oneshot::Sender<Result<Outcome, NotSwapped>>,
+    /// Cancelled when the operator no longer wants it. None once that was handled.
+    withdrawn: Option<CancellationToken>,
+}
+
+/// Waits until an operator withdraws a proposal, and returns its identifier. Cancel safe.
+fn withdrawal(operators: &BTreeMap<u64, Operator>) -> impl Future<Output = u64> + Send + use<> {
+    let tokens = operators.iter().filter_map(|(id, operator)| Some((*id, operator.withdrawn.clone()?)));
+    let withdrawals: Vec<BoxFuture<'static, u64>> = tokens
+        .map(|(id, withdrawn)| -> BoxFuture<'static, u64> {
+            Box::pin(async move {
+                withdrawn.cancelled().await;
+                id
+            })
+        })
+        .collect();
+    async move {
+        // A list without futures never ends here, and would panic there.
+        if withdrawals.is_empty() {
+            return std::future::pending().await;
+        }
+        select_all(withdrawals).await.0
     }
 }
 

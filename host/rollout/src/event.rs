@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use herd_model::Digest;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::protocol::message::{Attempt, Message};
 use crate::protocol::proposal::Operation;
@@ -20,6 +21,8 @@ pub(crate) enum Event {
     Unlinked(String),
     /// An operator proposed a swap or a rollback of the herd.
     Propose(Request),
+    /// The operator no longer wants the proposal of this identifier.
+    Withdrawn(u64),
     /// The host has made a candidate ready, or could not.
     Prepared(Attempt, Digest, Result<(), String>),
     /// The host has activated the guest of a swap, or could not.
@@ -44,6 +47,8 @@ pub(crate) struct Request {
     /// Bytes of the guest of a swap.
     pub(crate) guest: Option<Arc<[u8]>>,
     pub(crate) who: String,
+    /// Cancelled when the operator no longer wants it.
+    pub(crate) withdrawn: CancellationToken,
     pub(crate) answer: oneshot::Sender<Result<Outcome, NotSwapped>>,
 }
 

@@ -25,6 +25,7 @@
 //! use herd_rollout::{
 //!     Adopted, FailedGuest, HerdSwap, NodeOutcome, NotAdopted, ParticipantHost, Plan, Rollout, RolloutStore,
 //! };
+//! use tokio_util::sync::CancellationToken;
 //!
 //! struct Host(Mutex<Digest>);
 //!
@@ -58,7 +59,7 @@
 //! let runtime = tokio::runtime::Runtime::new().unwrap();
 //! runtime.spawn(rollout.start(Arc::downgrade(&host)));
 //!
-//! let outcome = rollout.swap(b"a new guest", SwapOptions::default(), "mira").unwrap();
+//! let outcome = rollout.swap(b"a new guest", SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
 //! assert_eq!(outcome.swap.number, 1);
 //! assert!(matches!(outcome.nodes["Riley"], NodeOutcome::Serving { generation: 2, .. }));
 //!

@@ -16,6 +16,7 @@ use herd_model::{Digest, SwapOptions};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::driver::Driver;
 use crate::event::{Event, Inbox, Request};
@@ -144,7 +145,8 @@ impl Rollout {
         queue(&self.local, Event::GuestFailed);
     }
 
-    /// Swaps the herd to a guest. Blocks until every node that can be reached serves it, or the swap is refused.
+    /// Swaps the herd to a guest. Blocks until every node that can be reached serves it, or the swap is refused. The operator
+    /// withdraws it by cancelling `withdrawn`, which has no effect after the commit.
     ///
     /// # Errors
     ///
@@ -153,12 +155,19 @@ impl Rollout {
     /// # Panics
     ///
     /// In an asynchronous task, which must not block.
-    pub fn swap(&self, guest: &[u8], options: SwapOptions, who: &str) -> Result<Outcome, NotSwapped> {
+    pub fn swap(
+        &self,
+        guest: &[u8],
+        options: SwapOptions,
+        who: &str,
+        withdrawn: &CancellationToken,
+    ) -> Result<Outcome, NotSwapped> {
         let plan = Plan { digest: Digest::of(guest), options };
-        self.propose(Operation::Swap(plan), Some(guest.into()), who)
+        self.propose(Operation::Swap(plan), Some(guest.into()), who, withdrawn)
     }
 
-    /// Returns the herd to the guest before the last swap. Blocks until every node that can be reached serves it.
+    /// Returns the herd to the guest before the last swap. Blocks until every node that can be reached serves it. The operator
+    /// withdraws it as a [swap](Self::swap).
     ///
     /// # Errors
     ///
@@ -167,13 +176,19 @@ impl Rollout {
     /// # Panics
     ///
     /// In an asynchronous task, which must not block.
-    pub fn roll_back(&self, who: &str) -> Result<Outcome, NotSwapped> {
-        self.propose(Operation::RollBack, None, who)
+    pub fn roll_back(&self, who: &str, withdrawn: &CancellationToken) -> Result<Outcome, NotSwapped> {
+        self.propose(Operation::RollBack, None, who, withdrawn)
     }
 
-    fn propose(&self, operation: Operation, guest: Option<Arc<[u8]>>, who: &str) -> Result<Outcome, NotSwapped> {
+    fn propose(
+        &self,
+        operation: Operation,
+        guest: Option<Arc<[u8]>>,
+        who: &str,
+        withdrawn: &CancellationToken,
+    ) -> Result<Outcome, NotSwapped> {
         let (answer, answered) = oneshot::channel();
-        let request = Request { operation, guest, who: who.into(), answer };
+        let request = Request { operation, guest, who: who.into(), withdrawn: withdrawn.clone(), answer };
         self.local.try_send(Event::Propose(request)).map_err(|refused| match refused {
             TrySendError::Full(_) => NotSwapped::Busy,
             TrySendError::Closed(_) => NotSwapped::Stopping,
@@ -218,6 +233,7 @@ const STOP_MAX: Duration = Duration::from_secs(3);
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use bytes::Bytes;
 
@@ -225,7 +241,11 @@ mod tests {
     use crate::{Adopted, FailedGuest, HerdSwap, NodeOutcome, NotAdopted};
 
     /// Node that activates every guest, and has a failed one.
-    struct Host(Mutex<Digest>);
+    struct Host {
+        serving: Mutex<Digest>,
+        /// Told of each preparation when it begins, which then waits to be told to end.
+        preparing: Option<(SyncSender<()>, Mutex<Receiver<()>>)>,
+    }
 
     impl ParticipantHost for Host {
         fn send(&self, _peer: &str, _message: Bytes) {}
@@ -233,18 +253,22 @@ mod tests {
         fn send_to_all(&self, _except: Option<&str>, _message: Bytes) {}
 
         fn prepare(&self, _guest: &[u8], _plan: &Plan, _who: &str) -> Result<(), String> {
+            if let Some((begun, end)) = &self.preparing {
+                begun.send(()).unwrap();
+                end.lock().recv().unwrap();
+            }
             Ok(())
         }
 
         fn abort(&self, _digest: Digest, _who: &str, _why: &str) {}
 
         fn adopt(&self, swap: &HerdSwap, _guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
-            *self.0.lock() = swap.digest;
+            *self.serving.lock() = swap.digest;
             Ok(Adopted { generation: 2, name: "echo".into() })
         }
 
         fn live(&self) -> (Digest, Option<Digest>) {
-            (*self.0.lock(), None)
+            (*self.serving.lock(), None)
         }
 
         fn failed_guests(&self) -> Vec<FailedGuest> {
@@ -263,7 +287,11 @@ mod tests {
 
     impl Alone {
         fn start(state: &Path) -> Self {
-            let host = Arc::new(Host(Mutex::new(Digest::of(CONFIGURED))));
+            Self::start_with(state, None)
+        }
+
+        fn start_with(state: &Path, preparing: Option<(SyncSender<()>, Mutex<Receiver<()>>)>) -> Self {
+            let host = Arc::new(Host { serving: Mutex::new(Digest::of(CONFIGURED)), preparing });
             let store = RolloutStore::new(state, "Riley");
             let (nodes, candidate_max) = (["Riley".to_string()].into(), Duration::from_secs(30));
             let rollout =
@@ -290,11 +318,13 @@ mod tests {
     fn herd_swap_that_was_not_stored_is_answered_with_a_warning() {
         let scratch = scratch();
         let full = Alone::start(&full_disk(scratch.path()));
-        let outcome = full.rollout.swap(b"a new guest", SwapOptions::default(), "mira").unwrap();
+        let outcome =
+            full.rollout.swap(b"a new guest", SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
         let NodeOutcome::Serving { not_stored, .. } = &outcome.nodes["Riley"] else { panic!("{outcome:?}") };
         assert!(not_stored.as_ref().is_some_and(|why| why.contains("os error")), "{outcome:?}");
         let sound = Alone::start(&scratch.path().join("other"));
-        let outcome = sound.rollout.swap(b"a new guest", SwapOptions::default(), "mira").unwrap();
+        let outcome =
+            sound.rollout.swap(b"a new guest", SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
         assert!(matches!(&outcome.nodes["Riley"], NodeOutcome::Serving { not_stored: None, .. }), "{outcome:?}");
     }
 
@@ -302,18 +332,47 @@ mod tests {
     fn node_swap_that_was_not_stored_is_reported_to_its_operator() {
         let scratch = scratch();
         let full = Alone::start(&full_disk(scratch.path()));
-        *full.host.0.lock() = Digest::of(b"a new guest");
+        *full.host.serving.lock() = Digest::of(b"a new guest");
         full.rollout.serving_changed(Some(b"a new guest"));
         let error = full.rollout.wait_until_stored().unwrap_err();
         assert!(error.contains("os error"), "{error}");
         let state = scratch.path().join("other");
         let sound = Alone::start(&state);
-        *sound.host.0.lock() = Digest::of(b"a new guest");
+        *sound.host.serving.lock() = Digest::of(b"a new guest");
         sound.rollout.serving_changed(Some(b"a new guest"));
         sound.rollout.wait_until_stored().unwrap();
         let store = RolloutStore::new(&state, "Riley");
         assert_eq!(store.read().unwrap().serving, Digest::of(b"a new guest"));
         assert!(store.guest(Digest::of(b"a new guest")).is_some());
+    }
+
+    /// Goal: a swap that is cancelled before its commit changes nothing, and one that is cancelled later stands. Method: a node
+    /// whose preparation lasts until the test ends it.
+    #[test]
+    fn herd_swap_is_cancelled_before_its_commit_and_not_after() {
+        let scratch = scratch();
+        let ((begin, begun), (end, ended)) = (sync_channel(1), sync_channel(1));
+        let node = Alone::start_with(scratch.path(), Some((begin, Mutex::new(ended))));
+        let swap = |withdrawn: &CancellationToken| {
+            node.rollout.swap(b"a new guest", SwapOptions::default(), "mira", withdrawn)
+        };
+        let withdrawn = CancellationToken::new();
+        std::thread::scope(|scope| {
+            let swapping = scope.spawn(|| swap(&withdrawn));
+            begun.recv().unwrap();
+            withdrawn.cancel();
+            assert_eq!(swapping.join().unwrap(), Err(NotSwapped::Withdrawn));
+            end.send(()).unwrap();
+        });
+        assert_eq!(swap(&withdrawn), Err(NotSwapped::Withdrawn), "it was given up before it began");
+        assert_eq!((*node.host.serving.lock(), begun.try_recv().is_err()), (Digest::of(CONFIGURED), true));
+        // The node has dropped the candidate, and takes the next swap. This one is cancelled when its operator has the answer.
+        let late = CancellationToken::new();
+        end.send(()).unwrap();
+        let outcome = swap(&late).unwrap();
+        late.cancel();
+        node.rollout.wait_until_stored().unwrap();
+        assert_eq!((outcome.swap.number, *node.host.serving.lock()), (1, Digest::of(b"a new guest")));
     }
 
     #[test]

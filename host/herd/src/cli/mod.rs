@@ -15,6 +15,7 @@ mod audit;
 mod audit_table;
 mod bench;
 mod canary;
+mod cancellation;
 mod client_runtime;
 mod config;
 mod explain;

@@ -12,6 +12,7 @@ use herd_node::config::HerdConfig;
 use herd_runtime::with_transcripts;
 
 use super::answers::print_herd_swap;
+use super::cancellation::cancel_on_signal;
 use super::format::Format;
 use super::guest_file::read_guest;
 use super::nodes::{ask_each, ask_first};
@@ -97,9 +98,13 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
         return canary::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, format);
     }
     if args.node.is_empty() {
-        let answer = ask_first(config, async |client, node| client.herd_swap(node, guest.clone(), options).await)?;
+        let answer = ask_first(config, async |client, node| {
+            cancel_on_signal(config, client, node, client.herd_swap(node, guest.clone(), options)).await
+        })?;
         return print_herd_swap(&answer, format, "serving");
     }
-    let answers = ask_each(config, &args.node, async |client, node| client.swap(node, guest.clone(), options).await)?;
+    let answers = ask_each(config, &args.node, async |client, node| {
+        cancel_on_signal(config, client, node, client.swap(node, guest.clone(), options)).await
+    })?;
     answers.print_swaps(format, "serving")
 }

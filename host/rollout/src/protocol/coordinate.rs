@@ -136,6 +136,20 @@ impl Participant {
         }
     }
 
+    /// Ends a proposal because its operator no longer wants it. One that has committed goes on: its answer says so.
+    pub(crate) fn withdraw_proposal(&mut self, id: u64) {
+        let is_open = |proposal: &mut Proposal| proposal.id == id && !matches!(proposal.phase, Phase::Committed { .. });
+        if let Some(proposal) = self.proposal.take_if(is_open) {
+            self.abort_attempt(proposal.attempt, "its operator cancelled it");
+            self.answer(id, Err(NotSwapped::Withdrawn));
+        }
+        let before = self.waiting.len();
+        self.waiting.retain(|waiting| waiting.id != id);
+        if self.waiting.len() < before {
+            self.answer(id, Err(NotSwapped::Withdrawn));
+        }
+    }
+
     fn enlist_all(&mut self, attempt: Attempt, now: Instant) {
         self.broadcast(Broadcast::Enlist(attempt.clone()));
         let node = self.node.clone();

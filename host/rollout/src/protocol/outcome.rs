@@ -77,6 +77,9 @@ pub enum NotSwapped {
         "the herd went back by itself, and nobody returns to what failed; herd swap GUEST --again swaps to it all the same"
     )]
     RolledBackItself,
+    /// The operator cancelled the proposal before it committed.
+    #[error("cancelled by its operator; nothing changed")]
+    Withdrawn,
     /// The node is shutting down. If the swap had committed, it stays.
     #[error("the node is shutting down")]
     Stopping,

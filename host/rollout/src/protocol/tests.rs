@@ -86,6 +86,33 @@ fn herd_swap_says_which_nodes_could_not_store_it() {
 }
 
 #[test]
+fn proposal_that_its_operator_cancels_is_aborted_until_it_commits() {
+    let mut net = Net::new();
+    net.nodes.values_mut().for_each(|node| node.slow = true);
+    net.propose("A", "new");
+    net.settle();
+    net.node("A").participant.withdraw_proposal(0);
+    net.settle();
+    assert_eq!(net.answer("A"), Err(NotSwapped::Withdrawn));
+    let now = net.now;
+    net.nodes.values_mut().for_each(|node| node.prepare(now));
+    net.settle();
+    assert_eq!(net.serving(), [guest("old"); 5]);
+    net.assert_at_rest();
+    // A node that is busy keeps a committed swap open, because the coordinator waits for its report.
+    net.nodes.values_mut().for_each(|node| node.slow = false);
+    net.node("D").busy = true;
+    net.propose("A", "new");
+    net.settle();
+    net.node("A").participant.withdraw_proposal(0);
+    net.node("D").busy = false;
+    net.pass(Duration::from_secs(2));
+    assert_eq!(net.answer("A").unwrap().swap.digest, guest("new"), "committed, so it is answered as it is");
+    assert_eq!(net.serving(), [guest("new"); 5]);
+    net.assert_at_rest();
+}
+
+#[test]
 fn concurrent_proposals_commit_one_and_supersede_the_other() {
     let mut net = Net::new();
     net.propose("A", "new");

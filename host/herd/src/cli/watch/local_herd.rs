@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use herd_admin::{AdminHost, Refusal, SwapOptions};
+use herd_admin::{AdminHost, Refusal, Requester, SwapOptions};
 use serde_json::Value;
 
 use super::swap_target::{NotSwapped, SwapTarget};
@@ -11,7 +11,7 @@ use super::swap_target::{NotSwapped, SwapTarget};
 pub(super) struct LocalHerd {
     pub(super) nodes: Vec<Arc<dyn AdminHost>>,
     /// Requester for the audit log.
-    pub(super) operator: String,
+    pub(super) requester: Requester,
 }
 
 impl SwapTarget for LocalHerd {
@@ -22,9 +22,11 @@ impl SwapTarget for LocalHerd {
     fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped> {
         let first = self.nodes.first().ok_or_else(|| NotSwapped::Refused("the herd has no node".into()))?;
         let options = SwapOptions { again: true, ..SwapOptions::default() };
-        first.herd_swap(guest, &self.operator, options).map_err(|refusal| match refusal {
+        first.herd_swap(guest, &self.requester, options).map_err(|refusal| match refusal {
             Refusal::Busy(why) => NotSwapped::MayPass(why),
             Refusal::BadGuest(why) | Refusal::Conflict(why) => NotSwapped::Refused(why),
+            // Nobody withdraws what this thread asks for.
+            Refusal::Withdrawn => NotSwapped::Refused(refusal.to_string()),
         })
     }
 

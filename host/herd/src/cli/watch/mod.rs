@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use herd_admin::operator;
+use herd_admin::{Requester, operator};
 use herd_audit::sanitize;
 use herd_model::limits::GUEST_BYTES_MAX;
 use herd_node::Node;
@@ -46,9 +46,9 @@ impl Watch {
     pub(super) fn start(path: &Path, nodes: &[Node]) -> Self {
         let (stop, stopped) = channel();
         let (settled, first) = oneshot::channel();
-        let operator = format!("--watch {}, operator {}", path.display(), operator());
+        let requester = Requester::new(&format!("--watch {}, operator {}", path.display(), operator()));
         let follower = Follower::new(Swapper::new(
-            LocalHerd { nodes: nodes.iter().map(Node::admin_host).collect(), operator },
+            LocalHerd { nodes: nodes.iter().map(Node::admin_host).collect(), requester },
             path,
         ));
         let path = path.to_path_buf();
