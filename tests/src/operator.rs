@@ -38,7 +38,7 @@ impl Operator {
     ///
     /// The swap is refused or aborted, or the node does not answer.
     pub fn herd_swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.herd_swap(self.admin, guest.to_vec(), SwapOptions::default()))
+        self.runtime.block_on(self.client.herd_swap(self.admin, guest.into(), SwapOptions::default()))
     }
 
     /// Swaps the whole herd to the canary of this node, with this node as coordinator.
@@ -56,6 +56,6 @@ impl Operator {
     ///
     /// The node refuses the guest, or does not answer.
     pub fn swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.swap(self.admin, guest.to_vec(), SwapOptions::default()))
+        self.runtime.block_on(self.client.swap(self.admin, guest.into(), SwapOptions::default()))
     }
 }

@@ -1,6 +1,8 @@
 //! Rehearsals: a candidate decides recorded calls and transcripts before it serves, and is refused if one faults or differs.
 
+use herd_model::Digest;
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd};
+use serde_json::Value;
 
 /// Goal: a guest that faults on recently recorded input is refused and the error quotes the line, unless the rehearsal is
 /// skipped. Method: a hundred harmless lines and one on which the candidate traps.
@@ -84,4 +86,29 @@ fn rehearsal_refuses_a_guest_that_consumes_nothing_and_a_rollback_answers_its_se
         assert_eq!(session.line(), format!("? {line}"));
         assert_eq!(session.ask(" of it"), "? rest of it");
     }
+}
+
+/// Goal: transcripts that come beside a guest are run on every node, also one that adopts the swap later, and the digest that
+/// serves is that of the guest's file. Method: a herd of two, one of which is down during the swap.
+#[test]
+fn transcripts_beside_a_guest_reach_every_node_and_leave_its_digest() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let (_riley, mut jaquez) = (herd.run("Riley"), herd.run("Jaquez"));
+    herd.await_linked(&["Riley", "Jaquez"]);
+    let good = herd.scratch().write("good.herd", "input \"you\\n\"\n  reply \"hello, you\\n\"\n");
+    let bad = herd.scratch().write("bad.herd", "input \"you\\n\"\n  reply \"goodbye\\n\"\n");
+    let said = herd.swap_with(HELLO, &["--transcripts", &bad.to_string_lossy()]).unwrap_err();
+    assert!(said.contains("not rehearsed: its transcript "), "{said}");
+    jaquez.terminate();
+    jaquez.wait();
+    herd.swap_with(HELLO, &["--transcripts", &good.to_string_lossy()]).unwrap();
+    let _jaquez = herd.run("Jaquez");
+    let digest = Digest::of(&std::fs::read(HELLO).unwrap()).to_string();
+    for node in ["Riley", "Jaquez"] {
+        herd.await_serving(&digest[..8], &[node]);
+        assert_eq!(herd.status(node)["generations"]["active"]["digest"], digest, "{node}");
+    }
+    let audit: Value = serde_json::from_slice(&herd.herd(&["audit", "--json"]).stdout).unwrap();
+    let rehearsed = |node: &str| audit[node].to_string().matches("1 transcripts and").count();
+    assert_eq!((rehearsed("Riley"), rehearsed("Jaquez")), (1, 1), "{audit}");
 }

@@ -14,10 +14,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use herd_model::{Share, SwapOptions};
+use herd_model::{GuestFiles, Share, SwapOptions};
 use reqwest::{RequestBuilder, StatusCode, header};
 use serde_json::Value;
 
+use super::guest_body::attach;
 use super::operator::{self, operator};
 use super::promotion::Promotion;
 use super::running;
@@ -128,11 +129,11 @@ impl AdminClient {
     pub async fn herd_swap(
         &self,
         admin: SocketAddr,
-        guest: Vec<u8>,
+        files: GuestFiles<'_>,
         options: SwapOptions,
     ) -> Result<Value, AdminClientError> {
-        let request = self.http.post(format!("http://{admin}/v1/herd/swap")).query(&options).body(guest);
-        self.send(admin, request).await
+        let request = self.http.post(format!("http://{admin}/v1/herd/swap")).query(&options);
+        self.send(admin, attach(request, files)).await
     }
 
     /// Rolls every node of the herd back to the guest before. The node at `admin` coordinates.
@@ -162,11 +163,11 @@ impl AdminClient {
     pub async fn swap(
         &self,
         admin: SocketAddr,
-        guest: Vec<u8>,
+        files: GuestFiles<'_>,
         options: SwapOptions,
     ) -> Result<Value, AdminClientError> {
-        let request = self.http.post(format!("http://{admin}/v1/swap")).query(&options).body(guest);
-        self.send(admin, request).await
+        let request = self.http.post(format!("http://{admin}/v1/swap")).query(&options);
+        self.send(admin, attach(request, files)).await
     }
 
     /// Rolls one node back to its previous generation.
@@ -186,11 +187,11 @@ impl AdminClient {
     pub async fn canary(
         &self,
         admin: SocketAddr,
-        guest: Vec<u8>,
+        files: GuestFiles<'_>,
         options: ShareOptions,
     ) -> Result<Value, AdminClientError> {
-        let request = self.http.post(format!("http://{admin}/v1/canary")).query(&options).body(guest);
-        self.send(admin, request).await
+        let request = self.http.post(format!("http://{admin}/v1/canary")).query(&options);
+        self.send(admin, attach(request, files)).await
     }
 
     /// Changes the share of sessions for which the canary of a node decides.
@@ -233,11 +234,11 @@ impl AdminClient {
     pub async fn shadow(
         &self,
         admin: SocketAddr,
-        guest: Vec<u8>,
+        files: GuestFiles<'_>,
         options: ShareOptions,
     ) -> Result<Value, AdminClientError> {
-        let request = self.http.post(format!("http://{admin}/v1/shadow")).query(&options).body(guest);
-        self.send(admin, request).await
+        let request = self.http.post(format!("http://{admin}/v1/shadow")).query(&options);
+        self.send(admin, attach(request, files)).await
     }
 
     /// Returns the report of the current shadow of a node, or of the last one.

@@ -2,7 +2,7 @@
 //!
 //! Owns only the trait and the ways in which an operation is refused. Knows nothing of HTTP.
 
-use herd_model::{Share, SwapOptions};
+use herd_model::{GuestFiles, Share, SwapOptions};
 use serde_json::Value;
 
 use super::promotion::Promotion;
@@ -23,7 +23,7 @@ pub trait AdminHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// The guest was refused, or the herd cannot swap now. No node changed.
-    fn herd_swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
+    fn herd_swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
 
     /// Rolls every node of the herd back to the guest before.
     ///
@@ -38,7 +38,7 @@ pub trait AdminHost: Send + Sync + 'static {
     ///
     /// The guest was refused, or another candidate is under way, and nothing changed; or the guest failed its probation at
     /// once, and the node rolled back.
-    fn swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
+    fn swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
 
     /// Rolls this node alone back to its previous generation.
     ///
@@ -52,7 +52,7 @@ pub trait AdminHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// The guest was refused, or another candidate is under way. Nothing changed.
-    fn begin_canary(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
+    fn begin_canary(&self, files: GuestFiles<'_>, operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
 
     /// Changes the share of sessions for which the canary decides.
     ///
@@ -80,7 +80,7 @@ pub trait AdminHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// The guest was refused, or another candidate is under way. Nothing changed.
-    fn shadow(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
+    fn shadow(&self, files: GuestFiles<'_>, operator: &str, options: ShareOptions) -> Result<Value, Refusal>;
 
     /// Returns the report of the current shadow, or of the last one.
     fn shadow_report(&self) -> Value;

@@ -38,10 +38,12 @@
 //! [`AdminHost`]; nothing here knows a generation or a link. The header `herd-operator` names the sender of a request and goes
 //! into the audit log as a claim.
 //!
-//! Bodies are limited to the size of a guest. The listener is bound to loopback, and the body of a request without a valid
+//! Transcripts of a guest travel behind it: with the header `herd-transcripts: N`, the last N bytes of the body are a JSON object
+//! of their names and texts. Bodies are limited to the size of a guest and its transcripts. The listener is bound to loopback, and the body of a request without a valid
 //! token is not read.
 
 mod client;
+mod guest_body;
 mod host;
 mod operator;
 mod promotion;

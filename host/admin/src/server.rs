@@ -10,7 +10,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -18,11 +17,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use herd_model::SwapOptions;
-use herd_model::limits::GUEST_BYTES_MAX;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::guest_body::{BODY_BYTES_MAX, GuestBody};
 use super::host::{AdminHost, Refusal};
 use super::operator::ClaimedOperator;
 use super::promotion::Promotion;
@@ -72,7 +71,7 @@ impl Admin {
             .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
             .route("/v1/requests/{number}", delete(withdraw))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), authorise))
-            .layer(DefaultBodyLimit::max(GUEST_BYTES_MAX));
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
         let app = Router::new()
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(ready))
@@ -116,10 +115,11 @@ async fn herd_swap(
     ClaimedOperator(operator): ClaimedOperator,
     number: RequestNumber,
     options: Result<Options<SwapOptions>, BadQuery>,
-    guest: Bytes,
+    body: GuestBody,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(while_wanted(shared, &operator, number, move |host, requester| host.herd_swap(&guest, requester, options)).await)
+    Ok(while_wanted(shared, &operator, number, move |host, requester| host.herd_swap(body.files(), requester, options))
+        .await)
 }
 
 async fn herd_roll_back(
@@ -135,10 +135,11 @@ async fn swap(
     ClaimedOperator(operator): ClaimedOperator,
     number: RequestNumber,
     options: Result<Options<SwapOptions>, BadQuery>,
-    guest: Bytes,
+    body: GuestBody,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(while_wanted(shared, &operator, number, move |host, requester| host.swap(&guest, requester, options)).await)
+    Ok(while_wanted(shared, &operator, number, move |host, requester| host.swap(body.files(), requester, options))
+        .await)
 }
 
 async fn roll_back(
@@ -153,10 +154,10 @@ async fn begin_canary(
     State(shared): State<Arc<Shared>>,
     ClaimedOperator(operator): ClaimedOperator,
     options: Result<Options<ShareOptions>, BadQuery>,
-    guest: Bytes,
+    body: GuestBody,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(blocking(move || shared.host.begin_canary(&guest, &operator, options)).await)
+    Ok(blocking(move || shared.host.begin_canary(body.files(), &operator, options)).await)
 }
 
 async fn widen_canary(
@@ -193,10 +194,10 @@ async fn shadow(
     State(shared): State<Arc<Shared>>,
     ClaimedOperator(operator): ClaimedOperator,
     options: Result<Options<ShareOptions>, BadQuery>,
-    guest: Bytes,
+    body: GuestBody,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(blocking(move || shared.host.shadow(&guest, &operator, options)).await)
+    Ok(blocking(move || shared.host.shadow(body.files(), &operator, options)).await)
 }
 
 async fn shadow_report(State(shared): State<Arc<Shared>>) -> Response {

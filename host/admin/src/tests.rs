@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use herd_model::Share;
+use herd_model::limits::{GUEST_BYTES_MAX, TRANSCRIPTS_BYTES_MAX};
+use herd_model::{GuestFiles, Share};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+
+const NOTHING: GuestFiles<'_> = GuestFiles { guest: &[], transcripts: None };
 
 /// Node that answers every operation with its arguments.
 struct EchoHost;
@@ -19,23 +22,25 @@ impl AdminHost for EchoHost {
         json!({ "node": "Riley" })
     }
 
-    fn herd_swap(&self, guest: &[u8], _requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
-        Ok(json!({ "bytes": guest.len(), "options": options }))
+    fn herd_swap(&self, files: GuestFiles<'_>, _requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
+        Ok(json!({ "bytes": files.guest.len(), "transcripts": files.transcripts.map(<[u8]>::len), "options": options }))
     }
 
     fn herd_roll_back(&self, _requester: &Requester) -> Result<Value, Refusal> {
         Err(Refusal::Busy("another swap is under way".into()))
     }
 
-    fn swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
-        Ok(json!({ "bytes": guest.len(), "operator": requester.name(), "options": options }))
+    fn swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
+        Ok(
+            json!({ "bytes": files.guest.len(), "transcripts": files.transcripts.map(<[u8]>::len), "operator": requester.name(), "options": options }),
+        )
     }
 
     fn roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
         Err(Refusal::Conflict("there is no previous generation".into()))
     }
 
-    fn begin_canary(&self, _guest: &[u8], _operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
+    fn begin_canary(&self, _files: GuestFiles<'_>, _operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
         Ok(json!({ "options": options }))
     }
 
@@ -51,7 +56,7 @@ impl AdminHost for EchoHost {
         Ok(json!({ "herd": to == Promotion::OfTheHerd }))
     }
 
-    fn shadow(&self, _guest: &[u8], _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
+    fn shadow(&self, _files: GuestFiles<'_>, _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
         Err(Refusal::BadGuest("not parsed: the file is empty".into()))
     }
 
@@ -75,7 +80,12 @@ impl AdminHost for SlowHost {
         json!({})
     }
 
-    fn herd_swap(&self, _guest: &[u8], requester: &Requester, _options: SwapOptions) -> Result<Value, Refusal> {
+    fn herd_swap(
+        &self,
+        _files: GuestFiles<'_>,
+        requester: &Requester,
+        _options: SwapOptions,
+    ) -> Result<Value, Refusal> {
         self.0.send("herd swap").unwrap();
         tokio::runtime::Handle::current().block_on(requester.withdrawn().cancelled());
         self.0.send("herd swap withdrawn").unwrap();
@@ -87,7 +97,7 @@ impl AdminHost for SlowHost {
         Ok(json!({}))
     }
 
-    fn swap(&self, _guest: &[u8], _requester: &Requester, _options: SwapOptions) -> Result<Value, Refusal> {
+    fn swap(&self, _files: GuestFiles<'_>, _requester: &Requester, _options: SwapOptions) -> Result<Value, Refusal> {
         self.0.send("swap").unwrap();
         Ok(json!({}))
     }
@@ -97,7 +107,7 @@ impl AdminHost for SlowHost {
         Ok(json!({}))
     }
 
-    fn begin_canary(&self, _guest: &[u8], _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
+    fn begin_canary(&self, _files: GuestFiles<'_>, _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
         unimplemented!()
     }
 
@@ -113,7 +123,7 @@ impl AdminHost for SlowHost {
         unimplemented!()
     }
 
-    fn shadow(&self, _guest: &[u8], _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
+    fn shadow(&self, _files: GuestFiles<'_>, _operator: &str, _options: ShareOptions) -> Result<Value, Refusal> {
         unimplemented!()
     }
 
@@ -182,17 +192,39 @@ async fn client_requests_arrive_with_their_options() {
     let swap = SwapOptions { again: true, ..SwapOptions::default() };
     let all = json!({ "again": true, "unrehearsed": false, "reversible": false });
     assert_eq!(client.status(address).await.unwrap()["node"], "Riley");
-    let swapped = client.swap(address, vec![1; 1000], swap).await.unwrap();
+    let swapped = client.swap(address, [1; 1000].as_slice().into(), swap).await.unwrap();
     assert_eq!((&swapped["bytes"], &swapped["options"]), (&json!(1000), &all));
     assert_eq!(swapped["operator"], format!("operator {} (as claimed)", operator()));
-    assert_eq!(client.herd_swap(address, vec![], swap).await.unwrap()["options"], all);
+    assert_eq!(client.herd_swap(address, NOTHING, swap).await.unwrap()["options"], all);
     let share: Share = "5%".parse().unwrap();
-    let canary = client.canary(address, vec![], ShareOptions { share, swap }).await.unwrap();
+    let canary = client.canary(address, NOTHING, ShareOptions { share, swap }).await.unwrap();
     let canary = &canary["options"];
     assert_eq!((&canary["share"], &canary["again"], &canary["reversible"]), (&json!("5"), &json!(true), &json!(false)));
     assert_eq!(client.widen_canary(address, share).await.unwrap()["share"], "5");
     assert_eq!(client.promote_canary(address, Promotion::OfTheHerd).await.unwrap()["herd"], true);
     assert_eq!(client.promote_canary(address, Promotion::OfThisNode).await.unwrap()["herd"], false);
+}
+
+#[tokio::test]
+async fn transcripts_arrive_beside_the_guest() {
+    let server = Server::start().await;
+    let (client, options) = (server.client(), SwapOptions::default());
+    let lengths = async |guest: usize, transcripts: usize| {
+        let (guest, transcripts) = (vec![1; guest], vec![2; transcripts]);
+        let files = GuestFiles { guest: &guest, transcripts: Some(&transcripts) };
+        let swapped = client.herd_swap(server.address, files, options).await?;
+        Ok::<_, AdminClientError>((swapped["bytes"].as_u64().unwrap(), swapped["transcripts"].as_u64().unwrap()))
+    };
+    assert_eq!(lengths(1000, 10).await.unwrap(), (1000, 10));
+    assert_eq!(lengths(1000, 0).await.unwrap(), (1000, 0));
+    let most = (GUEST_BYTES_MAX as u64, TRANSCRIPTS_BYTES_MAX as u64);
+    assert_eq!(lengths(GUEST_BYTES_MAX, TRANSCRIPTS_BYTES_MAX).await.unwrap(), most);
+    for (guest, transcripts, what) in
+        [(GUEST_BYTES_MAX + 1, 1, "the guest"), (1, TRANSCRIPTS_BYTES_MAX + 1, "the transcripts")]
+    {
+        let refused = lengths(guest, transcripts).await.unwrap_err().to_string();
+        assert!(refused.starts_with(what) && refused.contains("at most"), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -204,7 +236,7 @@ async fn refusals_keep_their_kind_and_their_reason() {
     let conflict = client.roll_back(address).await.unwrap_err();
     assert!(matches!(&conflict, AdminClientError::Refused(why) if why.contains("no previous")), "{conflict}");
     let share = ShareOptions { share: "5%".parse().unwrap(), swap: SwapOptions::default() };
-    let bad = client.shadow(address, vec![], share).await.unwrap_err();
+    let bad = client.shadow(address, NOTHING, share).await.unwrap_err();
     assert!(matches!(&bad, AdminClientError::Refused(why) if why.starts_with("not parsed")), "{bad}");
 }
 
@@ -248,7 +280,7 @@ async fn request_that_was_given_up_while_the_node_stood_still_is_not_carried_out
         std::io::Write::write_all(&mut stream, &vec![0; bytes]).unwrap();
     }
     let waiting = server.client();
-    let (swapped, ()) = tokio::join!(waiting.swap(server.address, vec![], SwapOptions::default()), async {
+    let (swapped, ()) = tokio::join!(waiting.swap(server.address, NOTHING, SwapOptions::default()), async {
         server.go_on(listener);
     });
     swapped.unwrap();
@@ -263,7 +295,7 @@ async fn request_is_withdrawn_by_its_number() {
     let (server, mut begun) = Server::slow().await;
     let client = server.client();
     let options = SwapOptions::default();
-    let (swapped, withdrawn) = tokio::join!(client.herd_swap(server.address, vec![], options), async {
+    let (swapped, withdrawn) = tokio::join!(client.herd_swap(server.address, NOTHING, options), async {
         assert_eq!(begun.recv().await, Some("herd swap"));
         let stranger = server.client().withdraw(server.address).await;
         assert!(matches!(stranger, Err(AdminClientError::Refused(_))), "only its sender has the number: {stranger:?}");
@@ -279,7 +311,7 @@ async fn request_is_withdrawn_when_its_sender_leaves() {
     let (server, mut begun) = Server::slow().await;
     let client = server.client();
     tokio::select! {
-        swapped = client.herd_swap(server.address, vec![], SwapOptions::default()) => panic!("{swapped:?}"),
+        swapped = client.herd_swap(server.address, NOTHING, SwapOptions::default()) => panic!("{swapped:?}"),
         first = begun.recv() => assert_eq!(first, Some("herd swap")),
     }
     assert_eq!(begun.recv().await, Some("herd swap withdrawn"));

@@ -8,3 +8,6 @@ pub const NODE_NAME_BYTES_MAX: usize = 64;
 
 /// Maximum size of a guest, in bytes. A guest in an interpreted language contains its interpreter, which has tens of MiB.
 pub const GUEST_BYTES_MAX: usize = 64 << 20;
+
+/// Maximum size of the transcripts of a guest, in it or beside it, in bytes. Room for hundreds of transcripts.
+pub const TRANSCRIPTS_BYTES_MAX: usize = 4 << 20;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
-use herd_model::{Digest, Share, SwapOptions};
+use herd_model::{Digest, GuestFiles, Share, SwapOptions};
 use herd_peers::Peers;
 use herd_replication::RecordTable;
 use herd_rollout::{NotSwapped, Outcome, Rollout};
@@ -61,12 +61,12 @@ impl AdminHost for AdminAdapter {
         })
     }
 
-    fn swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
+    fn swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         let operator = requester.name();
         let cause = Cause { who: operator, ends: "ended by a swap" };
-        let refused = |error| self.swap.refused(operator, Digest::of(guest), &error);
+        let refused = |error| self.swap.refused(operator, Digest::of(files.guest), &error);
         // Without a wait for a candidate under way: the operator is told of it at once and can decide.
-        let candidate = self.swap.prepare(guest, options, cause, Duration::ZERO).map_err(refused)?;
+        let candidate = self.swap.prepare(files, options, cause, Duration::ZERO).map_err(refused)?;
         // The last moment at which nothing has changed yet.
         if requester.has_withdrawn() {
             let status = candidate.status();
@@ -75,7 +75,7 @@ impl AdminHost for AdminAdapter {
             return Err(Refusal::Withdrawn);
         }
         let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
-        self.rollout.serving_changed(Some(guest));
+        self.rollout.serving_changed(Some(files.guest));
         match self.swap.serving(&active) {
             true => Ok(self.activated(&active)),
             false => Err(Refusal::BadGuest(WENT_BACK.into())),
@@ -95,10 +95,10 @@ impl AdminHost for AdminAdapter {
         Ok(self.activated(&active))
     }
 
-    fn herd_swap(&self, guest: &[u8], requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
-        let digest = Digest::of(guest).to_string();
+    fn herd_swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
+        let digest = Digest::of(files.guest).to_string();
         let entry = || Entry::new(requester.name(), audit::Stage::Candidate).digest(&digest);
-        self.outcome(self.rollout.swap(guest, options, requester.name(), requester.withdrawn()), entry)
+        self.outcome(self.rollout.swap(files, options, requester.name(), requester.withdrawn()), entry)
     }
 
     fn herd_roll_back(&self, requester: &Requester) -> Result<Value, Refusal> {
@@ -106,10 +106,10 @@ impl AdminHost for AdminAdapter {
         self.outcome(outcome, || Entry::new(requester.name(), audit::Stage::RolledBack))
     }
 
-    fn begin_canary(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
-        let digest = Digest::of(guest);
-        self.swap.events.candidate_requested(guest, digest, operator);
-        let begun = self.swap.generations.begin_canary(guest, options.share, options.swap);
+    fn begin_canary(&self, files: GuestFiles<'_>, operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
+        let digest = Digest::of(files.guest);
+        self.swap.events.candidate_requested(files, digest, operator);
+        let begun = self.swap.generations.begin_canary(files, options.share, options.swap);
         let canary = begun
             .map_err(|error| self.swap.events.refused(operator, &digest.to_string(), audit::Stage::Canary, &error))?;
         let candidate = &canary.candidate;
@@ -134,15 +134,17 @@ impl AdminHost for AdminAdapter {
 
     fn promote_canary(&self, requester: &Requester, to: Promotion) -> Result<Value, Refusal> {
         let guest = self.swap.generations.canary_guest().map_err(|error| Refusal::Conflict(error.to_string()))?;
+        // Without its transcripts: a node that has the canary has rehearsed it with them.
+        let files = GuestFiles::from(&*guest);
         match to {
-            Promotion::OfTheHerd => self.herd_swap(&guest, requester, SwapOptions::default()),
-            Promotion::OfThisNode => self.swap(&guest, requester, SwapOptions::default()),
+            Promotion::OfTheHerd => self.herd_swap(files, requester, SwapOptions::default()),
+            Promotion::OfThisNode => self.swap(files, requester, SwapOptions::default()),
         }
     }
 
-    fn shadow(&self, guest: &[u8], operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
-        let digest = Digest::of(guest).to_string();
-        let begun = self.swap.generations.shadow(guest, options.share, options.swap);
+    fn shadow(&self, files: GuestFiles<'_>, operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
+        let digest = Digest::of(files.guest).to_string();
+        let begun = self.swap.generations.shadow(files, options.share, options.swap);
         let report =
             begun.map_err(|error| self.swap.events.refused(operator, &digest, audit::Stage::Shadow, &error))?;
         let candidate = &report.candidate;

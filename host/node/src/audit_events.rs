@@ -1,10 +1,11 @@
 //! Audit entries of a node about its generations, in one place for every way to swap.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use herd_admin::Refusal;
 use herd_audit::{self as audit, AuditLog, Entry};
-use herd_model::Digest;
+use herd_model::{Digest, GuestFiles};
 use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, GenerationsStatus, Stage, SwapError};
 
 /// Writes audit entries about the generations of a node.
@@ -15,8 +16,11 @@ pub(crate) struct AuditEvents {
 
 impl AuditEvents {
     /// Notes the request for a swap to a guest.
-    pub(crate) fn candidate_requested(&self, guest: &[u8], digest: Digest, who: &str) {
-        let size = format!("{} bytes", guest.len());
+    pub(crate) fn candidate_requested(&self, files: GuestFiles<'_>, digest: Digest, who: &str) {
+        let mut size = format!("{} bytes", files.guest.len());
+        if let Some(transcripts) = files.transcripts {
+            let _ = write!(size, ", with {} bytes of transcripts beside it", transcripts.len());
+        }
         self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest.to_string()).because(&size));
     }
 

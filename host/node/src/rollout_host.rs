@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use herd_audit::{Entry, Stage};
-use herd_model::{Digest, SwapOptions};
+use herd_model::{Digest, GuestFiles, SwapOptions};
 use herd_peers::Peers;
 use herd_rollout::{Adopted, FailedGuest, HerdSwap, NotAdopted, ParticipantHost, Plan};
 use herd_runtime::{Candidate, GenerationStatus, SwapError};
@@ -43,9 +43,9 @@ impl ParticipantHost for RolloutAdapter {
         self.peers.send_to_all(except, &message);
     }
 
-    fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String> {
+    fn prepare(&self, files: GuestFiles<'_>, plan: &Plan, who: &str) -> Result<(), String> {
         let cause = Cause { who, ends: SWAPPED };
-        let prepared = self.swap.prepare(guest, plan.options, cause, PREPARE_BUSY_MAX);
+        let prepared = self.swap.prepare(files, plan.options, cause, PREPARE_BUSY_MAX);
         let candidate = prepared.map_err(|error| self.swap.refused(who, plan.digest, &error).to_string())?;
         self.swap.events.audit.append_soon(entry(who, Stage::Prepared, &candidate.status()));
         *self.candidate() = Some((plan.digest, candidate));
@@ -63,7 +63,7 @@ impl ParticipantHost for RolloutAdapter {
         }
     }
 
-    fn adopt(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
+    fn adopt(&self, swap: &HerdSwap, files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted> {
         let ready = self.take_candidate(swap.digest);
         let before = self.swap.generations.status();
         let is_there = |generation: &GenerationStatus| generation.digest == swap.digest.to_string();
@@ -85,9 +85,9 @@ impl ParticipantHost for RolloutAdapter {
         {
             return Ok(adopted(&active));
         }
-        let candidate = match (ready, guest) {
+        let candidate = match (ready, files) {
             (Some(ready), _) => Ok(ready),
-            (None, Some(guest)) => self.load(swap, guest),
+            (None, Some(files)) => self.load(swap, files),
             // The previous generation could not serve again, and its bytes are not here either.
             (None, None) => Err(NotAdopted::RetryLater("its bytes are not on this node".into())),
         };
@@ -113,10 +113,11 @@ impl ParticipantHost for RolloutAdapter {
 impl RolloutAdapter {
     /// Loads the guest of a swap in which this node did not take part.
     ///
-    /// Without a rehearsal, and also after a failed probation: the participants have rehearsed it, and the herd has decided.
-    fn load(&self, swap: &HerdSwap, guest: &[u8]) -> Result<Candidate, NotAdopted> {
+    /// Without a rehearsal but for its transcripts, and also after a failed probation: the participants have rehearsed it, and
+    /// the herd has decided.
+    fn load(&self, swap: &HerdSwap, files: GuestFiles<'_>) -> Result<Candidate, NotAdopted> {
         let options = SwapOptions { again: true, unrehearsed: true, reversible: false, force: swap.force };
-        let loaded = self.swap.make_ready(guest, options, ADOPT_BUSY_MAX);
+        let loaded = self.swap.make_ready(files, options, ADOPT_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
             SwapError::Busy | SwapError::Retiring => NotAdopted::RetryLater(error.to_string()),
             error => self.not_adopted(swap, &error),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use herd_audit::Stage;
-use herd_model::{Digest, SwapOptions};
+use herd_model::{Digest, GuestFiles, SwapOptions};
 use herd_replication::Ingest;
 use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, RollbackError, SwapError};
 
@@ -43,14 +43,14 @@ impl NodeSwap {
     /// same; nothing else changed.
     pub(crate) fn prepare(
         &self,
-        guest: &[u8],
+        files: GuestFiles<'_>,
         options: SwapOptions,
         cause: Cause<'_>,
         busy_max: Duration,
     ) -> Result<Candidate, SwapError> {
-        self.events.candidate_requested(guest, Digest::of(guest), cause.who);
+        self.events.candidate_requested(files, Digest::of(files.guest), cause.who);
         let before = self.generations.status();
-        let prepared = self.make_ready(guest, options, busy_max);
+        let prepared = self.make_ready(files, options, busy_max);
         self.events.canary_and_shadow_ended(&before, cause.who, cause.ends);
         let candidate = prepared?;
         self.events.candidate_ready(&candidate, cause.who);
@@ -60,13 +60,13 @@ impl NodeSwap {
     /// Makes a candidate ready without an entry about the request.
     pub(crate) fn make_ready(
         &self,
-        guest: &[u8],
+        files: GuestFiles<'_>,
         options: SwapOptions,
         busy_max: Duration,
     ) -> Result<Candidate, SwapError> {
         let until = Instant::now() + busy_max;
         loop {
-            match self.generations.prepare(guest, options) {
+            match self.generations.prepare(files, options) {
                 Err(SwapError::Busy) if Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
                 prepared => return prepared,
             }

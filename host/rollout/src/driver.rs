@@ -19,6 +19,7 @@ use crate::event::{Event, Inbox, Request};
 use crate::host::ParticipantHost;
 use crate::job;
 use crate::protocol::action::Action;
+use crate::protocol::guest_store::StoredFiles;
 use crate::protocol::participant::Participant;
 use crate::protocol::proposal::Operation;
 use crate::protocol::{NotAdopted, NotSwapped, Outcome};
@@ -117,7 +118,7 @@ impl Driver {
             Event::Received(peer, message) => self.participant.receive(&peer, message, now),
             Event::Linked(peer) => self.participant.linked(&peer, now),
             Event::Unlinked(peer) => self.participant.unlinked(&peer),
-            Event::Propose(Request { operation, guest, who, withdrawn, answer }) => {
+            Event::Propose(Request { operation, files, who, withdrawn, answer }) => {
                 if self.stopping.is_some() {
                     let _ = answer.send(Err(NotSwapped::Stopping));
                     return;
@@ -130,8 +131,8 @@ impl Driver {
                 let id = self.next_proposal;
                 self.next_proposal += 1;
                 self.operators.insert(id, Operator { answer, withdrawn: Some(withdrawn) });
-                if let (Operation::Swap(plan), Some(guest)) = (&operation, guest) {
-                    self.participant.guests().cache(plan.digest, guest);
+                if let (Operation::Swap(plan), Some(files)) = (&operation, files) {
+                    self.participant.cache(plan.digest, plan.transcripts, &files);
                 }
                 self.participant.propose(id, operation, &who, now);
             }
@@ -194,16 +195,17 @@ impl Driver {
             match action {
                 Action::Send(peer, message) => host.send(&peer, message.encode()),
                 Action::SendToAll(except, message) => host.send_to_all(except.as_deref(), message.encode()),
-                Action::Prepare { attempt, plan, guest } => self.spawn(host, move |host| {
-                    let prepared = job::catch_panic(|| host.prepare(&guest, &plan, &attempt.to_string()));
+                Action::Prepare { attempt, plan, files } => self.spawn(host, move |host| {
+                    let prepared = job::catch_panic(|| host.prepare(files.borrowed(), &plan, &attempt.to_string()));
                     Some(Event::Prepared(attempt, plan.digest, prepared.unwrap_or_else(Err)))
                 }),
                 Action::Abort { digest, who, why } => self.spawn(host, move |host| {
                     let _ = job::catch_panic(|| host.abort(digest, &who, &why));
                     None
                 }),
-                Action::Adopt { swap, guest } => self.spawn(host, move |host| {
-                    let adopted = job::catch_panic(|| host.adopt(&swap, guest.as_deref()));
+                Action::Adopt { swap, files } => self.spawn(host, move |host| {
+                    let files = files.as_ref().map(StoredFiles::borrowed);
+                    let adopted = job::catch_panic(|| host.adopt(&swap, files));
                     Some(Event::Adopted(swap, adopted.unwrap_or_else(|panic| Err(NotAdopted::Refused(panic)))))
                 }),
                 Action::Persist => self.persist(host),
@@ -230,8 +232,11 @@ impl Driver {
         let guests = [serving].into_iter().chain(committed);
         let guests = guests.filter_map(|digest| Some((digest, self.participant.guests().find(digest)?))).collect();
         let failed = host.failed_guests();
+        // For nodes that adopt the swap later, from this one.
+        let transcripts = herd_state.swap.as_ref().and_then(|swap| swap.transcripts);
+        let transcripts = transcripts.and_then(|digest| Some((digest, self.participant.guests().find(digest)?)));
         let state = StoredState { herd_state, applied, serving, previous, failed };
-        self.writer.queue(PendingWrite { state, guests });
+        self.writer.queue(PendingWrite { state, guests, transcripts });
     }
 
     fn publish_status(&self) {

@@ -7,6 +7,7 @@ use herd_model::Digest;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::protocol::guest_store::StoredFiles;
 use crate::protocol::message::{Attempt, Message};
 use crate::protocol::proposal::Operation;
 use crate::protocol::{Adopted, HerdSwap, NotAdopted, NotSwapped, Outcome};
@@ -44,8 +45,8 @@ pub(crate) enum Event {
 /// Proposal of an operator.
 pub(crate) struct Request {
     pub(crate) operation: Operation,
-    /// Bytes of the guest of a swap.
-    pub(crate) guest: Option<Arc<[u8]>>,
+    /// Bytes of the guest of a swap, and its transcripts.
+    pub(crate) files: Option<StoredFiles>,
     pub(crate) who: String,
     /// Cancelled when the operator no longer wants it.
     pub(crate) withdrawn: CancellationToken,

@@ -1,4 +1,4 @@
-//! Guests that a node has: that of the configuration, those in memory, and those on disk.
+//! Guests and transcripts that a node has: the guest of the configuration, those in memory, and those on disk.
 //!
 //! Bounds: the protocol names the guests that stay in memory; [`RolloutStore`] bounds those on disk.
 
@@ -29,9 +29,9 @@ impl GuestStore for Guests {
             return Some(Arc::clone(guest));
         }
         // A peer asks chunk by chunk, and the file must not be read and hashed for each.
-        let guest = self.store.guest(digest)?;
-        self.cache(digest, Arc::clone(&guest));
-        Some(guest)
+        let bytes = self.store.guest(digest).or_else(|| self.store.transcripts(digest))?;
+        self.cache(digest, Arc::clone(&bytes));
+        Some(bytes)
     }
 
     fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>) {

@@ -1,7 +1,7 @@
 //! Port of the rollout to the node around it.
 
 use bytes::Bytes;
-use herd_model::Digest;
+use herd_model::{Digest, GuestFiles};
 
 use crate::protocol::{Adopted, HerdSwap, NotAdopted, Plan};
 use crate::store::FailedGuest;
@@ -23,7 +23,7 @@ pub trait ParticipantHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// The guest cannot serve here. The text starts with the stage that refused it. Nothing changed.
-    fn prepare(&self, guest: &[u8], plan: &Plan, who: &str) -> Result<(), String>;
+    fn prepare(&self, files: GuestFiles<'_>, plan: &Plan, who: &str) -> Result<(), String>;
 
     /// Drops the prepared candidate. Blocks.
     fn abort(&self, digest: Digest, who: &str, why: &str);
@@ -33,7 +33,7 @@ pub trait ParticipantHost: Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`NotAdopted`]. Nothing changed.
-    fn adopt(&self, swap: &HerdSwap, guest: Option<&[u8]>) -> Result<Adopted, NotAdopted>;
+    fn adopt(&self, swap: &HerdSwap, files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted>;
 
     /// Guests of the active generation, and of the previous one if a rollback may return to it.
     fn live(&self) -> (Digest, Option<Digest>);

@@ -21,7 +21,7 @@
 //! use std::time::Duration;
 //!
 //! use bytes::Bytes;
-//! use herd_model::{Digest, SwapOptions};
+//! use herd_model::{Digest, GuestFiles, SwapOptions};
 //! use herd_rollout::{
 //!     Adopted, FailedGuest, HerdSwap, NodeOutcome, NotAdopted, ParticipantHost, Plan, Rollout, RolloutStore,
 //! };
@@ -32,11 +32,11 @@
 //! impl ParticipantHost for Host {
 //!     fn send(&self, _peer: &str, _message: Bytes) {}
 //!     fn send_to_all(&self, _except: Option<&str>, _message: Bytes) {}
-//!     fn prepare(&self, _guest: &[u8], _plan: &Plan, _who: &str) -> Result<(), String> {
+//!     fn prepare(&self, _files: GuestFiles<'_>, _plan: &Plan, _who: &str) -> Result<(), String> {
 //!         Ok(())
 //!     }
 //!     fn abort(&self, _digest: Digest, _who: &str, _why: &str) {}
-//!     fn adopt(&self, swap: &HerdSwap, _guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
+//!     fn adopt(&self, swap: &HerdSwap, _files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted> {
 //!         *self.0.lock().unwrap() = swap.digest;
 //!         Ok(Adopted { generation: 2, name: "echo".into() })
 //!     }
@@ -59,7 +59,7 @@
 //! let runtime = tokio::runtime::Runtime::new().unwrap();
 //! runtime.spawn(rollout.start(Arc::downgrade(&host)));
 //!
-//! let outcome = rollout.swap(b"a new guest", SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
+//! let outcome = rollout.swap(b"a new guest".as_slice().into(), SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
 //! assert_eq!(outcome.swap.number, 1);
 //! assert!(matches!(outcome.nodes["Riley"], NodeOutcome::Serving { generation: 2, .. }));
 //!

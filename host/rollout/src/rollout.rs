@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use herd_model::{Digest, SwapOptions};
+use herd_model::{Digest, GuestFiles, SwapOptions};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +22,7 @@ use crate::driver::Driver;
 use crate::event::{Event, Inbox, Request};
 use crate::guests::Guests;
 use crate::host::ParticipantHost;
+use crate::protocol::guest_store::StoredFiles;
 use crate::protocol::message::Message;
 use crate::protocol::participant::Participant;
 use crate::protocol::proposal::Operation;
@@ -157,13 +158,15 @@ impl Rollout {
     /// In an asynchronous task, which must not block.
     pub fn swap(
         &self,
-        guest: &[u8],
+        files: GuestFiles<'_>,
         options: SwapOptions,
         who: &str,
         withdrawn: &CancellationToken,
     ) -> Result<Outcome, NotSwapped> {
-        let plan = Plan { digest: Digest::of(guest), options };
-        self.propose(Operation::Swap(plan), Some(guest.into()), who, withdrawn)
+        let transcripts = files.transcripts.map(Digest::of);
+        let plan = Plan { digest: Digest::of(files.guest), options, transcripts };
+        let files = StoredFiles { guest: files.guest.into(), transcripts: files.transcripts.map(Into::into) };
+        self.propose(Operation::Swap(plan), Some(files), who, withdrawn)
     }
 
     /// Returns the herd to the guest before the last swap. Blocks until every node that can be reached serves it. The operator
@@ -183,12 +186,12 @@ impl Rollout {
     fn propose(
         &self,
         operation: Operation,
-        guest: Option<Arc<[u8]>>,
+        files: Option<StoredFiles>,
         who: &str,
         withdrawn: &CancellationToken,
     ) -> Result<Outcome, NotSwapped> {
         let (answer, answered) = oneshot::channel();
-        let request = Request { operation, guest, who: who.into(), withdrawn: withdrawn.clone(), answer };
+        let request = Request { operation, files, who: who.into(), withdrawn: withdrawn.clone(), answer };
         self.local.try_send(Event::Propose(request)).map_err(|refused| match refused {
             TrySendError::Full(_) => NotSwapped::Busy,
             TrySendError::Closed(_) => NotSwapped::Stopping,
@@ -252,7 +255,7 @@ mod tests {
 
         fn send_to_all(&self, _except: Option<&str>, _message: Bytes) {}
 
-        fn prepare(&self, _guest: &[u8], _plan: &Plan, _who: &str) -> Result<(), String> {
+        fn prepare(&self, _files: GuestFiles<'_>, _plan: &Plan, _who: &str) -> Result<(), String> {
             if let Some((begun, end)) = &self.preparing {
                 begun.send(()).unwrap();
                 end.lock().recv().unwrap();
@@ -262,7 +265,7 @@ mod tests {
 
         fn abort(&self, _digest: Digest, _who: &str, _why: &str) {}
 
-        fn adopt(&self, swap: &HerdSwap, _guest: Option<&[u8]>) -> Result<Adopted, NotAdopted> {
+        fn adopt(&self, swap: &HerdSwap, _files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted> {
             *self.serving.lock() = swap.digest;
             Ok(Adopted { generation: 2, name: "echo".into() })
         }
@@ -276,6 +279,7 @@ mod tests {
         }
     }
 
+    const NEW: &[u8] = b"a new guest";
     const CONFIGURED: &[u8] = b"the guest of the configuration";
 
     /// A herd of one node, with its runtime and its host.
@@ -318,13 +322,12 @@ mod tests {
     fn herd_swap_that_was_not_stored_is_answered_with_a_warning() {
         let scratch = scratch();
         let full = Alone::start(&full_disk(scratch.path()));
-        let outcome =
-            full.rollout.swap(b"a new guest", SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
+        let outcome = full.rollout.swap(NEW.into(), SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
         let NodeOutcome::Serving { not_stored, .. } = &outcome.nodes["Riley"] else { panic!("{outcome:?}") };
         assert!(not_stored.as_ref().is_some_and(|why| why.contains("os error")), "{outcome:?}");
         let sound = Alone::start(&scratch.path().join("other"));
         let outcome =
-            sound.rollout.swap(b"a new guest", SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
+            sound.rollout.swap(NEW.into(), SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
         assert!(matches!(&outcome.nodes["Riley"], NodeOutcome::Serving { not_stored: None, .. }), "{outcome:?}");
     }
 
@@ -353,9 +356,8 @@ mod tests {
         let scratch = scratch();
         let ((begin, begun), (end, ended)) = (sync_channel(1), sync_channel(1));
         let node = Alone::start_with(scratch.path(), Some((begin, Mutex::new(ended))));
-        let swap = |withdrawn: &CancellationToken| {
-            node.rollout.swap(b"a new guest", SwapOptions::default(), "mira", withdrawn)
-        };
+        let swap =
+            |withdrawn: &CancellationToken| node.rollout.swap(NEW.into(), SwapOptions::default(), "mira", withdrawn);
         let withdrawn = CancellationToken::new();
         std::thread::scope(|scope| {
             let swapping = scope.spawn(|| swap(&withdrawn));
@@ -373,6 +375,18 @@ mod tests {
         late.cancel();
         node.rollout.wait_until_stored().unwrap();
         assert_eq!((outcome.swap.number, *node.host.serving.lock()), (1, Digest::of(b"a new guest")));
+    }
+
+    #[test]
+    fn transcripts_of_a_swap_are_stored_beside_its_guest() {
+        let scratch = scratch();
+        let node = Alone::start(scratch.path());
+        let files = GuestFiles { guest: NEW, transcripts: Some(b"{}") };
+        let outcome = node.rollout.swap(files, SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
+        assert_eq!(outcome.swap.digest, Digest::of(NEW), "of the file alone");
+        let store = RolloutStore::new(scratch.path(), "Riley");
+        assert_eq!(store.read().unwrap().herd_state.swap.unwrap().transcripts, Some(Digest::of(b"{}")));
+        assert_eq!(store.transcripts(Digest::of(b"{}")).as_deref(), Some(&b"{}"[..]));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) struct StateWriter {
 pub(crate) struct PendingWrite {
     pub(crate) state: StoredState,
     pub(crate) guests: Vec<(Digest, Arc<[u8]>)>,
+    /// Transcripts that came beside the guest of the herd.
+    pub(crate) transcripts: Option<(Digest, Arc<[u8]>)>,
 }
 
 impl StateWriter {
@@ -51,8 +53,10 @@ impl StateWriter {
         self.in_flight = Some(write.clone());
         let store = self.store.clone();
         job::spawn(local, move || {
-            let PendingWrite { state, guests } = write;
-            let written = job::catch_panic(|| store.write(&state, &guests).map_err(|error| error.to_string()));
+            let PendingWrite { state, guests, transcripts } = write;
+            let written = job::catch_panic(|| {
+                store.write(&state, &guests, transcripts.as_ref()).map_err(|error| error.to_string())
+            });
             Some(Event::Written(written.unwrap_or_else(Err)))
         });
     }

@@ -1,6 +1,6 @@
 //! State of swaps that survives a restart: the herd state, the generations of this node, and the bytes of their guests.
 //!
-//! One small JSON file per node, and a directory of guests named by their digest, which is verified on reading. Damaged files
+//! One small JSON file per node, and directories of guests and of transcripts named by their digest, which is verified on reading. Damaged files
 //! count as absent: the node then starts with the guest of its configuration, and learns the herd state from a peer.
 //!
 //! Bounds: the [`GUESTS_MAX`] guests that served last.
@@ -48,6 +48,7 @@ pub struct RolloutStore {
     file: PathBuf,
     files: FileStore,
     guests: FileStore,
+    transcripts: FileStore,
 }
 
 impl RolloutStore {
@@ -58,7 +59,8 @@ impl RolloutStore {
         let directory = state.join(DIRECTORY);
         let files = FileStore::new(directory.clone(), usize::MAX);
         let guests = FileStore::new(directory.join(&name), GUESTS_MAX);
-        Self { file: files.path(&format!("{name}.json")), files, guests }
+        let transcripts = FileStore::new(state.join(TRANSCRIPTS_DIRECTORY).join(&name), GUESTS_MAX);
+        Self { file: files.path(&format!("{name}.json")), files, guests, transcripts }
     }
 
     /// Reads the stored state. None if there is none or it is damaged; damage is logged.
@@ -78,13 +80,19 @@ impl RolloutStore {
     /// # Errors
     ///
     /// The disk failed. The state on disk is the one before.
-    pub(crate) fn write(&self, stored: &StoredState, guests: &[(Digest, Arc<[u8]>)]) -> io::Result<()> {
-        for (digest, guest) in guests {
-            let name = name(*digest);
-            let existing = std::fs::File::options().append(true).open(self.guests.path(&name));
+    pub(crate) fn write(
+        &self,
+        stored: &StoredState,
+        guests: &[(Digest, Arc<[u8]>)],
+        transcripts: Option<&(Digest, Arc<[u8]>)>,
+    ) -> io::Result<()> {
+        let guests = guests.iter().map(|(digest, bytes)| (&self.guests, name(*digest), bytes));
+        let transcripts = transcripts.map(|(digest, bytes)| (&self.transcripts, transcripts_name(*digest), bytes));
+        for (files, name, bytes) in guests.chain(transcripts) {
+            let existing = std::fs::File::options().append(true).open(files.path(&name));
             // The oldest files are evicted, so a guest that serves again has to count as new.
             if existing.and_then(|file| file.set_modified(SystemTime::now())).is_err() {
-                self.guests.write(&name, &[guest])?;
+                files.write(&name, &[bytes])?;
             }
         }
         let text = serde_json::to_vec_pretty(stored).map_err(io::Error::other)?;
@@ -95,25 +103,39 @@ impl RolloutStore {
     /// Reads the bytes of a guest. None if the file is absent, or damaged: then it is removed.
     #[must_use]
     pub fn guest(&self, digest: Digest) -> Option<Arc<[u8]>> {
-        let path = self.guests.path(&name(digest));
-        let bytes = std::fs::read(&path).ok()?;
-        if Digest::of(&bytes) != digest {
-            // `write` leaves an existing file alone, so a damaged one would stay for ever.
-            tracing::warn!(path = %path.display(), "stored guest is damaged and removed");
-            let _ = std::fs::remove_file(&path);
-            return None;
-        }
-        Some(bytes.into())
+        read(&self.guests.path(&name(digest)), digest)
     }
+
+    /// Reads transcripts that came beside a guest. None if the file is absent, or damaged: then it is removed.
+    pub(crate) fn transcripts(&self, digest: Digest) -> Option<Arc<[u8]>> {
+        read(&self.transcripts.path(&transcripts_name(digest)), digest)
+    }
+}
+
+fn read(path: &Path, digest: Digest) -> Option<Arc<[u8]>> {
+    let bytes = std::fs::read(path).ok()?;
+    if Digest::of(&bytes) != digest {
+        // `write` leaves an existing file alone, so a damaged one would stay for ever.
+        tracing::warn!(path = %path.display(), "stored guest or its transcripts are damaged and removed");
+        let _ = std::fs::remove_file(path);
+        return None;
+    }
+    Some(bytes.into())
 }
 
 fn name(digest: Digest) -> String {
     format!("{digest}.wasm")
 }
 
+fn transcripts_name(digest: Digest) -> String {
+    format!("{digest}.json")
+}
+
+/// Directory of transcripts that came beside guests, in the state directory of the herd.
+const TRANSCRIPTS_DIRECTORY: &str = "transcripts";
 /// Directory of the files, in the state directory of the herd.
 const DIRECTORY: &str = "generations";
-/// Guests on disk per node: the active one, the previous one, and some to which a rollback may return.
+/// Guests on disk per node, and as many transcripts: the active one, the previous one, and some to which a rollback may return.
 const GUESTS_MAX: usize = 8;
 
 #[cfg(test)]
@@ -154,7 +176,7 @@ mod tests {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         assert_eq!(store.read(), None);
-        store.write(&stored(b"one"), &guests(b"one")).unwrap();
+        store.write(&stored(b"one"), &guests(b"one"), None).unwrap();
         assert_eq!(store.read(), Some(stored(b"one")));
         assert_eq!(store.guest(Digest::of(b"one")).as_deref(), Some(&b"one"[..]));
         let other = RolloutStore::new(&scratch.0, "Juzang");
@@ -179,10 +201,10 @@ mod tests {
     fn store_ignores_damaged_files() {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
-        store.write(&stored(b"one"), &guests(b"one")).unwrap();
+        store.write(&stored(b"one"), &guests(b"one"), None).unwrap();
         std::fs::write(store.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
         assert_eq!(store.guest(Digest::of(b"one")), None);
-        store.write(&stored(b"one"), &guests(b"one")).unwrap();
+        store.write(&stored(b"one"), &guests(b"one"), None).unwrap();
         assert!(store.guest(Digest::of(b"one")).is_some(), "the next write replaces it");
         std::fs::write(&store.file, b"{").unwrap();
         assert_eq!(store.read(), None);
@@ -194,7 +216,7 @@ mod tests {
         let store = RolloutStore::new(&scratch.0, "Riley");
         for number in 0..20_u8 {
             for guest in [[number], [0]] {
-                store.write(&stored(&guest), &guests(&guest)).unwrap();
+                store.write(&stored(&guest), &guests(&guest), None).unwrap();
             }
         }
         let kept = |number: u8| store.guest(Digest::of(&[number])).is_some();

@@ -35,7 +35,6 @@ pub use cases::collector::SavedCase;
 pub use engine::engine::{Engine, EngineError, EngineStatus, PoolStatus};
 pub use generation::generation::GenerationStatus;
 pub use replay::component_decider::{ComponentDecider, Warmth};
-pub use replay::embedded_transcripts::with_transcripts;
 pub use sandbox::fault::Fault;
 pub use sandbox::instance_count::InstanceCountStatus;
 pub use sandbox::limits::Limits;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use herd_admin::{AdminClientError, Promotion, ShareOptions};
-use herd_model::Share;
+use herd_model::{GuestFiles, Share};
 use herd_node::config::HerdConfig;
 use serde_json::{Map, Value};
 
@@ -49,11 +49,11 @@ enum CanaryCommand {
 pub(super) fn begin(
     config: &HerdConfig,
     nodes: &[String],
-    guest: &[u8],
+    files: GuestFiles<'_>,
     options: ShareOptions,
     format: Format,
 ) -> anyhow::Result<ExitCode> {
-    let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, guest.to_vec(), options).await)?;
+    let mut answers = ask_each(config, nodes, async |client, node| client.canary(node, files, options).await)?;
     // A node that is down does not prevent a canary on the others; one that refuses the guest does.
     let refused = |answer: &Result<Value, AdminClientError>| {
         matches!(answer, Err(AdminClientError::Refused(_) | AdminClientError::Busy(_)))

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use herd_admin::ShareOptions;
+use herd_model::GuestFiles;
 use herd_node::config::HerdConfig;
 use serde_json::json;
 
@@ -39,11 +40,11 @@ enum ShadowCommand {
 pub(super) fn begin(
     config: &HerdConfig,
     nodes: &[String],
-    guest: &[u8],
+    files: GuestFiles<'_>,
     options: ShareOptions,
     format: Format,
 ) -> anyhow::Result<ExitCode> {
-    let answers = ask_each(config, nodes, async |client, node| client.shadow(node, guest.to_vec(), options).await)?;
+    let answers = ask_each(config, nodes, async |client, node| client.shadow(node, files, options).await)?;
     answers.print_candidates(format, ROLE, &format!("shadows {} of the calls", options.share))
 }
 

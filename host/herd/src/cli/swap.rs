@@ -7,16 +7,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 use herd_admin::{ShareOptions, SwapOptions};
-use herd_model::Share;
+use herd_model::{GuestFiles, Share};
 use herd_node::config::HerdConfig;
-use herd_runtime::with_transcripts;
 
 use super::answers::print_herd_swap;
 use super::cancellation::cancel_on_signal;
 use super::format::Format;
 use super::guest_file::read_guest;
 use super::nodes::{ask_each, ask_first};
-use super::transcript_file::read_transcripts;
+use super::transcript_file::transcripts_json;
 use super::watch::{RemoteHerd, follow};
 use super::{canary, shadow};
 use crate::DEFAULT_GUEST;
@@ -79,7 +78,7 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     }
     let SwapArgs { again, unrehearsed, reversible, force, .. } = *args;
     let options = SwapOptions { again, unrehearsed, reversible, force };
-    let mut guest = match &args.guest {
+    let guest = match &args.guest {
         Some(path) if args.watch => {
             follow(path, RemoteHerd::new(config, options)?);
             return Ok(ExitCode::SUCCESS);
@@ -87,24 +86,22 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
         Some(path) => read_guest(path)?,
         None => DEFAULT_GUEST.into(),
     };
-    if !args.transcripts.is_empty() {
-        let texts = read_transcripts(&args.transcripts)?.into_iter().map(|file| (file.name, file.text));
-        guest = with_transcripts(&guest, &texts.collect());
-    }
+    let transcripts = (!args.transcripts.is_empty()).then(|| transcripts_json(&args.transcripts)).transpose()?;
+    let files = GuestFiles { guest: &guest, transcripts: transcripts.as_deref() };
     if let Some(share) = args.shadow {
-        return shadow::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, format);
+        return shadow::begin(config, &args.node, files, ShareOptions { share, swap: options }, format);
     }
     if let Some(share) = args.canary {
-        return canary::begin(config, &args.node, &guest, ShareOptions { share, swap: options }, format);
+        return canary::begin(config, &args.node, files, ShareOptions { share, swap: options }, format);
     }
     if args.node.is_empty() {
         let answer = ask_first(config, async |client, node| {
-            cancel_on_signal(config, client, node, client.herd_swap(node, guest.clone(), options)).await
+            cancel_on_signal(config, client, node, client.herd_swap(node, files, options)).await
         })?;
         return print_herd_swap(&answer, format, "serving");
     }
     let answers = ask_each(config, &args.node, async |client, node| {
-        cancel_on_signal(config, client, node, client.swap(node, guest.clone(), options)).await
+        cancel_on_signal(config, client, node, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")
 }

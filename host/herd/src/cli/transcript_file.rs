@@ -2,6 +2,7 @@
 //!
 //! Only finds and reads them; their format is that of the sdk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -52,4 +53,16 @@ pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<Transcri
             Ok(TranscriptFile { name, path: Some(file), text })
         })
         .collect()
+}
+
+/// Reads transcripts from files and directories into the form in which they travel beside a guest: a JSON object of their names
+/// and texts.
+///
+/// # Errors
+///
+/// As [`read_transcripts`].
+pub(super) fn transcripts_json(paths: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
+    let texts: BTreeMap<String, String> =
+        read_transcripts(paths)?.into_iter().map(|file| (file.name, file.text)).collect();
+    Ok(serde_json::to_vec(&texts)?)
 }

@@ -3,10 +3,9 @@
 //! Owns their vocabulary and nothing else. The participant queues actions; the driver takes all of them after each event, so
 //! the queue is as long as the effects of one event.
 
-use std::sync::Arc;
-
 use herd_model::Digest;
 
+use super::guest_store::StoredFiles;
 use super::herd_state::HerdSwap;
 use super::message::{Attempt, Message, Plan};
 use super::outcome::{NotSwapped, Outcome};
@@ -19,12 +18,12 @@ pub(crate) enum Action {
     /// Send a message to every neighbour but this one.
     SendToAll(Option<String>, Message),
     /// Make a candidate ready to serve, then report the result with `Participant::prepared`.
-    Prepare { attempt: Attempt, plan: Plan, guest: Arc<[u8]> },
+    Prepare { attempt: Attempt, plan: Plan, files: StoredFiles },
     /// Drop the prepared candidate.
     Abort { digest: Digest, who: String, why: String },
     /// Activate the guest of a committed swap: the prepared candidate, the previous generation, or these bytes. Then report
     /// the result with `Participant::adopted`.
-    Adopt { swap: HerdSwap, guest: Option<Arc<[u8]>> },
+    Adopt { swap: HerdSwap, files: Option<StoredFiles> },
     /// Write the state that survives a restart.
     Persist,
     /// Answer the operator of the proposal with this identifier.

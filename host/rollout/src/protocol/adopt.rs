@@ -5,7 +5,6 @@
 //!
 //! Bounds: one adoption at a time; retries are a second apart.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use herd_model::Digest;
@@ -61,7 +60,8 @@ impl Participant {
             return;
         };
         if self.adoption.is_none() && self.applied.as_ref() == Some(swap) {
-            self.start_adopting(HerdSwap { digest, previous: None, attempt: 0, force: false, ..swap.clone() }, now);
+            let swap = HerdSwap { digest, previous: None, attempt: 0, force: false, transcripts: None, ..swap.clone() };
+            self.start_adopting(swap, now);
         }
     }
 
@@ -96,20 +96,24 @@ impl Participant {
             &self.engagement,
             Some(Engagement { candidate: CandidateState::Ready(plan), .. }) if plan.digest == swap.digest
         );
-        let guest = self.guests.find(swap.digest);
+        let files = self.guests.files(swap.digest, swap.transcripts);
         // A prepared candidate and the previous generation are loaded already, so neither needs bytes.
-        if !is_ready && guest.is_none() && self.previous != Some(swap.digest) {
+        if let Err(missing) = &files
+            && !is_ready
+            && self.previous != Some(swap.digest)
+        {
             let from = self.state_source.clone();
-            return self.start_download(swap.digest, &from, now);
+            return self.start_download(*missing, &from, now);
         }
-        if let Some(guest) = &guest {
+        let files = files.ok();
+        if let Some(files) = &files {
             // In memory, because the action to persist that follows the adoption writes them.
-            self.guests.cache(swap.digest, Arc::clone(guest));
+            self.cache(swap.digest, swap.transcripts, files);
         }
         if let Some(adoption) = &mut self.adoption {
             adoption.started = true;
         }
-        self.push(Action::Adopt { swap, guest });
+        self.push(Action::Adopt { swap, files });
     }
 
     /// True if a generation of this node runs the guest, so that it can serve at once.

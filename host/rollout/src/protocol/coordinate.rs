@@ -284,7 +284,7 @@ impl Participant {
             Operation::RollBack => {
                 let Some(last) = self.herd_state.swap.clone() else { return };
                 let Goal::RollBack(digest) = attempt.goal else { return };
-                self.commit(digest, Some(last.digest), now);
+                self.commit(digest, Some(last.digest), None, now);
             }
         }
     }
@@ -323,7 +323,7 @@ impl Participant {
                 // one, to which an operator swapped it alone; the herd never did.
                 None => Some(self.configured),
             };
-            self.commit(plan.digest, previous, now);
+            self.commit(plan.digest, previous, plan.transcripts, now);
         } else if now >= proposal.started + PREPARE_MAX {
             self.abort_attempt(attempt, "the guest was not ready everywhere in time");
             self.end_proposal(Err(NotSwapped::TimedOut(pending)));
@@ -340,7 +340,7 @@ impl Participant {
     }
 
     /// Makes a swap the herd's. Nothing takes it back from here on; another swap can follow it.
-    fn commit(&mut self, digest: Digest, previous: Option<Digest>, now: Instant) {
+    fn commit(&mut self, digest: Digest, previous: Option<Digest>, transcripts: Option<Digest>, now: Instant) {
         let Some(proposal) = &mut self.proposal else { return };
         // Above every number that a participant knows, so that this swap wins on all of them.
         let number = proposal.number_highest.max(self.herd_state.number()).saturating_add(1);
@@ -349,7 +349,8 @@ impl Participant {
             // No node has voted on its guest.
             Operation::RollBack => (0, false),
         };
-        let swap = HerdSwap { number, digest, previous, who: proposal.attempt.to_string(), attempt, force };
+        let swap =
+            HerdSwap { number, digest, previous, who: proposal.attempt.to_string(), attempt, force, transcripts };
         // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
         proposal.phase = Phase::Committed { swap: swap.clone(), until: now + ADOPT_MAX, results: BTreeMap::new() };
         let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack));

@@ -35,11 +35,14 @@ pub(crate) enum CandidateState {
 impl CandidateState {
     /// Digest of the candidate, once the plan is known.
     pub(crate) fn digest(&self) -> Option<Digest> {
+        self.plan().map(|plan| plan.digest)
+    }
+
+    /// Plan of the swap, once it is known.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
         match self {
             Self::Enlisted => None,
-            Self::Downloading(plan) | Self::Preparing(plan) | Self::Ready(plan) | Self::Refused(plan, _) => {
-                Some(plan.digest)
-            }
+            Self::Downloading(plan) | Self::Preparing(plan) | Self::Ready(plan) | Self::Refused(plan, _) => Some(plan),
         }
     }
 }

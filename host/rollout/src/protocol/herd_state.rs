@@ -32,6 +32,9 @@ pub struct HerdSwap {
     /// True if the operator accepted that records go unread: a node that adopts it later accepts that too.
     #[serde(default)]
     pub force: bool,
+    /// Digest of the transcripts that came beside the guest, for nodes that were absent.
+    #[serde(default)]
+    pub transcripts: Option<Digest>,
 }
 
 /// State of the herd as one node knows it.
@@ -88,6 +91,7 @@ impl HerdState {
             who: THE_HERD.into(),
             attempt: 0,
             force: false,
+            transcripts: None,
         })
     }
 }
@@ -110,6 +114,7 @@ mod tests {
             who: "mira".into(),
             attempt: 0,
             force: false,
+            transcripts: None,
         }
     }
 

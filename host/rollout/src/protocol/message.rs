@@ -85,6 +85,8 @@ pub struct Plan {
     pub digest: Digest,
     /// Options of the operator.
     pub options: SwapOptions,
+    /// Digest of the transcripts that came beside the guest. They travel and are stored as the guest is.
+    pub transcripts: Option<Digest>,
 }
 
 /// Vote of a node on an attempt.

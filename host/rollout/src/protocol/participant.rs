@@ -175,13 +175,15 @@ impl Participant {
 
     /// Drops the download and the cached guests that no part of the protocol needs any more.
     pub(crate) fn release_unused(&mut self) {
-        let candidate = self.engagement.as_ref().and_then(|engagement| engagement.candidate.digest());
-        let adoption = self.adoption.as_ref().map(|adoption| adoption.swap.digest);
+        let adopted = self.adoption.as_ref().map(|adoption| &adoption.swap);
+        let adopted = adopted.into_iter().flat_map(|swap| [Some(swap.digest), swap.transcripts]);
+        let candidate = self.engagement.as_ref().and_then(|engagement| engagement.candidate.plan());
         // The guests that operators proposed here may be in memory only, and neighbours are about to ask for them.
         let operations = self.proposal.iter().map(|proposal| &proposal.operation);
         let operations = operations.chain(self.waiting.iter().map(|waiting| &waiting.operation));
-        let proposed = operations.filter_map(Operation::guest);
-        let wanted: Vec<Digest> = candidate.into_iter().chain(adoption).chain(proposed).chain([self.serving]).collect();
+        let plans = candidate.into_iter().chain(operations.filter_map(Operation::plan));
+        let planned = plans.flat_map(|plan| [Some(plan.digest), plan.transcripts]);
+        let wanted: Vec<Digest> = adopted.chain(planned).flatten().chain([self.serving]).collect();
         if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
             self.download = None;
         }

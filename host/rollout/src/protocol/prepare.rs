@@ -4,13 +4,13 @@
 //!
 //! Bounds: one engagement; one candidate in preparation, also after its attempt was aborted.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use herd_model::Digest;
 
 use super::action::Action;
 use super::engagement::{CandidateState, Engagement};
+use super::guest_store::StoredFiles;
 use super::message::{Attempt, Broadcast, Goal, Plan, Vote, truncate};
 use super::participant::Participant;
 
@@ -77,16 +77,24 @@ impl Participant {
         let Some(engaged) = &self.engagement else { return };
         let CandidateState::Downloading(plan) = &engaged.candidate else { return };
         let (attempt, from, plan) = (engaged.attempt.clone(), engaged.from.clone(), plan.clone());
-        match self.guests.find(plan.digest) {
-            Some(guest) => {
-                // In memory until the end of the attempt, because neighbours download it from here.
-                self.guests.cache(plan.digest, Arc::clone(&guest));
+        match self.guests.files(plan.digest, plan.transcripts) {
+            Ok(files) => {
+                // In memory until the end of the attempt, because neighbours download them from here.
+                self.cache(plan.digest, plan.transcripts, &files);
                 self.set_candidate(CandidateState::Preparing(plan.clone()));
                 self.preparation = Some((attempt.clone(), plan.clone()));
-                self.push(Action::Prepare { attempt, plan, guest });
+                self.push(Action::Prepare { attempt, plan, files });
             }
             // The node that forwarded the plan has the guest or is downloading it, so it is asked first.
-            None => self.start_download(plan.digest, &from, now),
+            Err(missing) => self.start_download(missing, &from, now),
+        }
+    }
+
+    /// Holds a guest and its transcripts in memory for as long as the protocol needs them.
+    pub(crate) fn cache(&mut self, guest: Digest, transcripts: Option<Digest>, files: &StoredFiles) {
+        self.guests.cache(guest, files.guest.clone());
+        for (digest, bytes) in transcripts.iter().zip(&files.transcripts) {
+            self.guests.cache(*digest, bytes.clone());
         }
     }
 

@@ -5,8 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use herd_model::Digest;
-
 use super::herd_state::HerdSwap;
 use super::message::{Adopted, Attempt, Goal, Plan, Vote};
 
@@ -53,10 +51,10 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Guest of a swap.
-    pub(crate) fn guest(&self) -> Option<Digest> {
+    /// Plan of a swap.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
         let Self::Swap(plan) = self else { return None };
-        Some(plan.digest)
+        Some(plan)
     }
 }
 

@@ -67,6 +67,31 @@ fn absent_node_is_reported_and_adopts_the_swap_when_it_is_back() {
     net.assert_at_rest();
 }
 
+/// Goal: transcripts that come beside a guest reach every node with it, also one that was absent and whose neighbours have
+/// restarted since, and do not change the digest that serves. Method: a swap while one node is down, a restart of the others,
+/// and a return.
+#[test]
+fn herd_swap_brings_the_transcripts_beside_its_guest_to_every_node() {
+    let mut net = Net::new();
+    net.kill("D");
+    net.propose_tested("A", "new", "transcripts");
+    net.pass(Duration::from_secs(2));
+    assert_eq!(net.answer("A").unwrap().swap.digest, guest("new"));
+    for name in ["A", "B", "C", "E"] {
+        assert_eq!(net.node(name).transcripts, Some(guest("transcripts")), "{name}");
+        net.kill(name);
+        net.restart(name);
+    }
+    net.restart("D");
+    net.settle();
+    net.pass(Duration::from_secs(6));
+    assert_eq!((net.serving(), net.node("D").transcripts), (vec![guest("new"); 5], Some(guest("transcripts"))));
+    net.roll_back("B");
+    net.settle();
+    assert_eq!(net.serving(), [guest("old"); 5], "a rollback needs none");
+    net.assert_at_rest();
+}
+
 #[test]
 fn herd_swap_says_which_nodes_could_not_store_it() {
     let mut net = Net::new();
@@ -624,6 +649,7 @@ fn implausible_swap_numbers_of_a_peer_are_ignored() {
         who: "nobody".into(),
         attempt: 0,
         force: false,
+        transcripts: None,
     };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
     let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back });

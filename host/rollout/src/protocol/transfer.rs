@@ -27,9 +27,11 @@ impl Participant {
         self.continue_download(next, now);
     }
 
-    /// True if an adoption waits for this guest.
+    /// True if an adoption waits for this guest, or these transcripts.
     pub(crate) fn adoption_needs(&self, digest: Digest) -> bool {
-        self.adoption.as_ref().is_some_and(|adoption| !adoption.started && adoption.swap.digest == digest)
+        self.adoption.as_ref().is_some_and(|adoption| {
+            !adoption.started && [Some(adoption.swap.digest), adoption.swap.transcripts].contains(&Some(digest))
+        })
     }
 
     /// Performs the next step of the download.

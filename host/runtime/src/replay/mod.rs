@@ -1,7 +1,7 @@
 //! Repetition of decisions: recorder, replicas, rehearsal and transcripts.
 
 pub(crate) mod component_decider;
-pub(crate) mod embedded_transcripts;
+pub(crate) mod guest_transcripts;
 pub(crate) mod lines;
 pub(crate) mod recorder;
 pub(crate) mod rehearsal;

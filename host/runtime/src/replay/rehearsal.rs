@@ -1,6 +1,6 @@
 //! Rehearsal: the last check of a candidate before it may serve. Its decisions are discarded.
 //!
-//! First it runs the transcripts that it carries, which are its author's tests. Then it repeats the last decisions of this
+//! First it runs the transcripts inside it or beside it, which are its author's tests. Then it repeats the last decisions of this
 //! node, each over the records that were looked up at the time. Its answers may differ, which is the author's business, but
 //! it must not fault on input that clients of this node send, nor leave complete lines that the active guest consumes: their
 //! clients would wait in vain.
@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use herd_model::GuestFiles;
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::Transcript;
 use herd_sdk::{Decision, Effect, Input, InputBatch, Mark};
@@ -18,7 +19,7 @@ use crate::engine::inspect::{LoadError, Stage};
 use crate::generation::compatibility::Compatibility;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
-use crate::replay::embedded_transcripts;
+use crate::replay::guest_transcripts;
 use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
 use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
@@ -43,14 +44,14 @@ pub(crate) fn rehearse(
     engine: &Arc<Engine>,
     candidate: &Generation,
     active: &Generation,
-    bytes: &[u8],
+    files: GuestFiles<'_>,
     calls: &[Arc<RecordedCall>],
     forms: &Compatibility<'_>,
 ) -> Result<Rehearsed, LoadError> {
     let failed = |reason: String| LoadError { stage: Stage::Rehearsed, reason };
-    let texts = embedded_transcripts::of(bytes).map_err(failed)?;
+    let texts = guest_transcripts::of(files).map_err(failed)?;
     for (name, text) in &texts {
-        run_transcript(engine, bytes, name, text).map_err(failed)?;
+        run_transcript(engine, files.guest, name, text).map_err(failed)?;
     }
     let mut rehearsed = Rehearsed { transcripts: texts.len(), decisions: 0 };
     let mut replica = Replica::new(candidate);

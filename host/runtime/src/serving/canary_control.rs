@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
-use herd_model::{Share, SwapOptions};
+use herd_model::{GuestFiles, Share, SwapOptions};
 
 use crate::engine::background::run_at_low_priority;
 use crate::generation::compatibility::DowngradeRequirement;
@@ -23,15 +23,20 @@ impl GenerationRegistry {
     /// # Errors
     ///
     /// As for a swap; or the node has a canary or a shadow already. Nothing changed.
-    pub fn begin_canary(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<CanaryStatus, SwapError> {
+    pub fn begin_canary(
+        &self,
+        files: GuestFiles<'_>,
+        share: Share,
+        options: SwapOptions,
+    ) -> Result<CanaryStatus, SwapError> {
         // Released when this returns: a canary is a candidate that holds no permit, so that a swap can promote or end it.
-        let _permit = self.acquire_permit(bytes, options)?;
+        let _permit = self.acquire_permit(files.guest, options)?;
         self.check_no_candidate()?;
         let made = run_at_low_priority("herd-swap", || {
-            self.build_candidate(bytes, options, DowngradeRequirement::Concurrent)
+            self.build_candidate(files, options, DowngradeRequirement::Concurrent)
                 .inspect(|(candidate, _)| candidate.warm())
         })?;
-        let canary = Arc::new(Canary::new(made, bytes, share, self.limits.clone()));
+        let canary = Arc::new(Canary::new(made, files.guest, share, self.limits.clone()));
         let status = canary.status();
         let _switch = self.lock_switch();
         self.replace_canary(Some(canary));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use herd_model::{Digest, GenerationId, SwapOptions};
+use herd_model::{Digest, GenerationId, GuestFiles, SwapOptions};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::background::run_at_low_priority;
@@ -57,7 +57,8 @@ impl GenerationRegistry {
     ///
     /// The guest does not load or fails its rehearsal, it failed its probation here before, or another candidate exists. A
     /// canary or shadow of another guest may have ended; nothing else changed.
-    pub fn prepare(&self, bytes: &[u8], options: SwapOptions) -> Result<Candidate, SwapError> {
+    pub fn prepare(&self, files: GuestFiles<'_>, options: SwapOptions) -> Result<Candidate, SwapError> {
+        let bytes = files.guest;
         let permit = self.acquire_permit(bytes, options)?;
         if self.shadows.digest().is_some_and(|shadow| shadow != Digest::of(bytes).to_string()) {
             self.shadows.end("a swap to another guest began");
@@ -77,7 +78,7 @@ impl GenerationRegistry {
         let (generation, rehearsed) = run_at_low_priority("herd-swap", || {
             let downgrade = DowngradeRequirement::for_swap(options);
             // Warmed here, before activation: instances then are no work for the workers.
-            self.build_candidate(bytes, options, downgrade).inspect(|(candidate, _)| candidate.warm())
+            self.build_candidate(files, options, downgrade).inspect(|(candidate, _)| candidate.warm())
         })?;
         Ok(Candidate::new(generation, rehearsed, permit))
     }
@@ -121,12 +122,12 @@ impl GenerationRegistry {
     /// Takes a guest up to *rehearsed*, and counts the stages that it reaches. The caller holds the permit.
     pub(crate) fn build_candidate(
         &self,
-        bytes: &[u8],
+        files: GuestFiles<'_>,
         options: SwapOptions,
         downgrade: DowngradeRequirement,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
         self.stage_counts.offered();
-        let prepared = self.try_build_candidate(bytes, options, downgrade);
+        let prepared = self.try_build_candidate(files, options, downgrade);
         match &prepared {
             Ok(_) => self.stage_counts.prepared(None),
             Err(SwapError::Load(refused)) => self.stage_counts.prepared(Some(refused.stage)),
@@ -137,7 +138,7 @@ impl GenerationRegistry {
 
     fn try_build_candidate(
         &self,
-        bytes: &[u8],
+        files: GuestFiles<'_>,
         options: SwapOptions,
         downgrade: DowngradeRequirement,
     ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
@@ -148,14 +149,14 @@ impl GenerationRegistry {
         let id = GenerationId(self.next_id.load(Ordering::Relaxed));
         let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
         let began = Instant::now();
-        let candidate = Generation::load(&self.engine, id, bytes, settings, records, &self.context)?;
+        let candidate = Generation::load(&self.engine, id, files.guest, settings, records, &self.context)?;
         let loaded = began.elapsed();
         let active = Arc::clone(&self.snapshot.load().active);
         let forms = Compatibility::new(&candidate, &active, downgrade);
         forms.check()?;
         // The candidate is rehearsed against the calls as they are now. The node goes on recording meanwhile.
         let calls = if options.unrehearsed || options.force { Vec::new() } else { self.recorder.calls() };
-        let rehearsed = rehearse(&self.engine, &candidate, &active, bytes, &calls, &forms)?;
+        let rehearsed = rehearse(&self.engine, &candidate, &active, files, &calls, &forms)?;
         let Rehearsed { transcripts, decisions } = rehearsed;
         let took = began.elapsed() - loaded;
         tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use herd_model::{Share, SwapOptions};
+use herd_model::{GuestFiles, Share, SwapOptions};
 
 use crate::engine::background::run_at_low_priority;
 use crate::generation::compatibility::DowngradeRequirement;
@@ -18,11 +18,11 @@ impl GenerationRegistry {
     /// # Errors
     ///
     /// As for a swap; or the node has a canary or a shadow already. Nothing changed.
-    pub fn shadow(&self, bytes: &[u8], share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
-        let _permit = self.acquire_permit(bytes, options)?;
+    pub fn shadow(&self, files: GuestFiles<'_>, share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
+        let _permit = self.acquire_permit(files.guest, options)?;
         self.check_no_candidate()?;
         let (candidate, _) = run_at_low_priority("herd-swap", || {
-            self.build_candidate(bytes, options, DowngradeRequirement::Concurrent)
+            self.build_candidate(files, options, DowngradeRequirement::Concurrent)
         })?;
         // The shadow is compared with the active generation, which must not change between this look and its start.
         let _switch = self.lock_switch();

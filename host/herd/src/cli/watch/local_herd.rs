@@ -22,7 +22,7 @@ impl SwapTarget for LocalHerd {
     fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped> {
         let first = self.nodes.first().ok_or_else(|| NotSwapped::Refused("the herd has no node".into()))?;
         let options = SwapOptions { again: true, ..SwapOptions::default() };
-        first.herd_swap(guest, &self.requester, options).map_err(|refusal| match refusal {
+        first.herd_swap(guest.into(), &self.requester, options).map_err(|refusal| match refusal {
             Refusal::Busy(why) => NotSwapped::MayPass(why),
             Refusal::BadGuest(why) | Refusal::Conflict(why) => NotSwapped::Refused(why),
             // Nobody withdraws what this thread asks for.

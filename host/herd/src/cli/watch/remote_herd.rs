@@ -35,7 +35,7 @@ impl SwapTarget for RemoteHerd<'_> {
     fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped> {
         let options = self.options;
         let request = ask_first_with(&self.client, self.config, async |client, node| {
-            client.herd_swap(node, guest.to_vec(), options).await
+            client.herd_swap(node, guest.into(), options).await
         });
         self.runtime.block_on(request).map_err(|error| {
             let why = error.to_string();

@@ -50,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) candidate: Option<Digest>,
     pub(crate) generation: u64,
     pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
+    /// Transcripts that the last candidate came with.
+    pub(crate) transcripts: Option<Digest>,
     /// Error of every write.
     pub(crate) disk_error: Option<&'static str>,
     pub(crate) aborted: Vec<String>,
@@ -154,6 +156,7 @@ impl Net {
             candidate: None,
             generation: 1,
             answers: Vec::new(),
+            transcripts: None,
             disk_error: None,
             aborted: Vec::new(),
             chunks_received: 0,
@@ -217,10 +220,20 @@ impl Net {
     }
 
     pub(crate) fn propose_with(&mut self, name: &'static str, what: &str, options: SwapOptions) {
-        let plan = Plan { digest: guest(what), options };
+        self.propose_plan(name, Plan { digest: guest(what), options, transcripts: None }, &[what]);
+    }
+
+    /// Proposes a swap to a guest with transcripts beside it.
+    pub(crate) fn propose_tested(&mut self, name: &'static str, what: &str, transcripts: &str) {
+        let (digest, options) = (guest(what), SwapOptions::default());
+        let plan = Plan { digest, options, transcripts: Some(guest(transcripts)) };
+        self.propose_plan(name, plan, &[what, transcripts]);
+    }
+
+    fn propose_plan(&mut self, name: &'static str, plan: Plan, files: &[&str]) {
         let now = self.now;
         let participant = &mut self.node(name).participant;
-        participant.guests().cache(guest(what), bytes(what));
+        files.iter().for_each(|file| participant.guests().cache(guest(file), bytes(file)));
         participant.propose(0, Operation::Swap(plan), "mira", now);
     }
 
@@ -275,8 +288,10 @@ impl Net {
                         let others = neighbours.iter().filter(|other| Some(**other) != except.as_deref());
                         self.carried.extend(others.map(|to| (name, *to, message.clone())));
                     }
-                    Action::Prepare { attempt, plan, guest } => {
-                        assert_eq!(Digest::of(&guest), plan.digest);
+                    Action::Prepare { attempt, plan, files } => {
+                        assert_eq!(Digest::of(&files.guest), plan.digest);
+                        assert_eq!(files.transcripts.as_deref().map(Digest::of), plan.transcripts);
+                        node.transcripts = plan.transcripts;
                         assert_eq!(node.candidate, None, "one candidate at a time");
                         node.held.push((attempt, plan));
                         if !node.slow {
@@ -287,12 +302,20 @@ impl Net {
                         assert_eq!(node.candidate.take(), Some(digest));
                         node.aborted.push(why);
                     }
-                    Action::Adopt { swap, guest } => node.adopt(&swap, guest.is_some(), now),
+                    Action::Adopt { swap, files } => {
+                        if let Some(files) = &files {
+                            node.transcripts = files.transcripts.as_deref().map(Digest::of);
+                        }
+                        node.adopt(&swap, files.is_some(), now);
+                    }
                     Action::Persist => {
                         let serving = node.participant.serving;
-                        let guest = node.participant.guests().find(serving);
-                        if let Some(guest) = guest.filter(|_| node.disk_error.is_none()) {
-                            node.disk.lock().insert(serving, guest);
+                        let swap = node.participant.herd_state.swap.clone();
+                        let written = [Some(serving), swap.and_then(|swap| swap.transcripts)].into_iter().flatten();
+                        for digest in written.filter(|_| node.disk_error.is_none()) {
+                            if let Some(bytes) = node.participant.guests().find(digest) {
+                                node.disk.lock().insert(digest, bytes);
+                            }
                         }
                     }
                     Action::Answer(_, answer) => node.answers.push(answer),
