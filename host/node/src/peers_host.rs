@@ -34,14 +34,14 @@ impl PeersHost for PeersAdapter {
     }
 
     fn receive_reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String> {
-        // Before ingest, so that the log also has the reports that are dropped. Decodes a second time, which only a node
-        // with a traffic log pays for.
-        if let Some(traffic) = &self.traffic {
-            for report in frame.reports().into_iter().flatten() {
+        let taken = match &self.traffic {
+            // The log also has the reports that are dropped.
+            Some(traffic) => self.ingest.take_observed(from, frame, |report| {
                 traffic.received_from_peer(from, report.record);
-            }
-        }
-        self.ingest.take(from, frame).map_err(|bad| bad.to_string())
+            }),
+            None => self.ingest.take(from, frame),
+        };
+        taken.map_err(|bad| bad.to_string())
     }
 
     fn records_part(&self, part: usize, into: &mut ReportBatch) -> bool {

@@ -115,7 +115,23 @@ impl<H: IngestHost> Ingest<H> {
     ///
     /// See [`BadFrame`]. No state changed.
     pub fn take(&self, from: &str, frame: &ReportFrame) -> Result<(), BadFrame> {
+        self.take_observed(from, frame, |_| {})
+    }
+
+    /// Does the same as [`take`](Self::take), and shows every report of the frame to `observe` before it is decided, also those
+    /// that do not win.
+    ///
+    /// # Errors
+    ///
+    /// See [`BadFrame`]. No state changed.
+    pub fn take_observed(
+        &self,
+        from: &str,
+        frame: &ReportFrame,
+        observe: impl FnMut(&WireReport<'_>),
+    ) -> Result<(), BadFrame> {
         let reports = frame.reports()?;
+        reports.iter().for_each(observe);
         // The whole frame is checked before any of it is applied, so that a bad frame leaves no trace.
         reports.iter().try_for_each(check)?;
         // A pass of its own, so that the waits for memory overlap.
@@ -283,9 +299,11 @@ mod tests {
     #[test]
     fn ingest_drops_a_report_seen_twice_before_the_guest_sees_it() {
         let ingest = ingest(Host::default());
+        let mut observed = 0;
         for _ in 0..2 {
-            ingest.take("Jaquez", &frame(&[b"a", b"b"])).unwrap();
+            ingest.take_observed("Jaquez", &frame(&[b"a", b"b"]), |_| observed += 1).unwrap();
         }
+        assert_eq!(observed, 4, "an observer sees what is dropped");
         assert_eq!(*ingest.host.calls.borrow(), [2]);
         let from = Some("Jaquez".to_string());
         assert_eq!(*ingest.host.flooded.borrow(), [(b"a".to_vec(), from.clone()), (b"b".to_vec(), from)]);
