@@ -38,6 +38,7 @@ pub struct Admin {
 }
 
 struct Shared {
+    node: String,
     host: Arc<dyn AdminHost>,
     token: Token,
     ready: AtomicBool,
@@ -45,9 +46,15 @@ struct Shared {
 }
 
 impl Admin {
-    /// Creates an API that is not ready yet.
-    pub fn new(host: Arc<dyn AdminHost>, token: Token) -> Self {
-        let shared = Arc::new(Shared { host, token, ready: AtomicBool::new(false), running: Running::default() });
+    /// Creates an API of this node that is not ready yet.
+    pub fn new(node: &str, host: Arc<dyn AdminHost>, token: Token) -> Self {
+        let shared = Arc::new(Shared {
+            node: node.into(),
+            host,
+            token,
+            ready: AtomicBool::new(false),
+            running: Running::default(),
+        });
         Self { shared, stopping: CancellationToken::new() }
     }
 
@@ -80,7 +87,7 @@ impl Admin {
         let stopping = self.stopping.clone();
         let served = axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await;
         if let Err(error) = served {
-            tracing::error!(%error, "admin API stopped");
+            tracing::error!(node = %self.shared.node, %error, "admin API stopped");
         }
     }
 
@@ -107,7 +114,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || Ok(shared.host.status())).await
+    blocking(&shared.node.clone(), move || Ok(shared.host.status())).await
 }
 
 async fn herd_swap(
@@ -157,7 +164,7 @@ async fn begin_canary(
     body: GuestBody,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(blocking(move || shared.host.begin_canary(body.files(), &operator, options)).await)
+    Ok(blocking(&shared.node.clone(), move || shared.host.begin_canary(body.files(), &operator, options)).await)
 }
 
 async fn widen_canary(
@@ -165,11 +172,11 @@ async fn widen_canary(
     ClaimedOperator(operator): ClaimedOperator,
     Options(options): Options<ShareOptions>,
 ) -> Response {
-    blocking(move || shared.host.widen_canary(options.share, &operator)).await
+    blocking(&shared.node.clone(), move || shared.host.widen_canary(options.share, &operator)).await
 }
 
 async fn end_canary(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
-    blocking(move || shared.host.end_canary(&operator)).await
+    blocking(&shared.node.clone(), move || shared.host.end_canary(&operator)).await
 }
 
 async fn promote(
@@ -197,15 +204,15 @@ async fn shadow(
     body: GuestBody,
 ) -> Result<Response, BadQuery> {
     let Options(options) = options?;
-    Ok(blocking(move || shared.host.shadow(body.files(), &operator, options)).await)
+    Ok(blocking(&shared.node.clone(), move || shared.host.shadow(body.files(), &operator, options)).await)
 }
 
 async fn shadow_report(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(move || Ok(shared.host.shadow_report())).await
+    blocking(&shared.node.clone(), move || Ok(shared.host.shadow_report())).await
 }
 
 async fn end_shadow(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
-    blocking(move || shared.host.end_shadow(&operator)).await
+    blocking(&shared.node.clone(), move || shared.host.end_shadow(&operator)).await
 }
 
 async fn withdraw(State(shared): State<Arc<Shared>>, Path(number): Path<u64>) -> Response {
@@ -227,14 +234,14 @@ async fn while_wanted(
     // for the end when this future waits, and then drops it, before the request has begun.
     tokio::task::yield_now().await;
     let requester = Requester::who_may_withdraw(operator, running.withdrawn().clone());
-    blocking(move || match requester.has_withdrawn() {
+    blocking(&shared.node.clone(), move || match requester.has_withdrawn() {
         true => Err(Refusal::Withdrawn),
         false => call(&*shared.host, &requester),
     })
     .await
 }
 
-async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
+async fn blocking(node: &str, call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(call).await {
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(Refusal::BadGuest(why))) => failure(StatusCode::UNPROCESSABLE_ENTITY, &why),
@@ -242,7 +249,7 @@ async fn blocking(call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static
         Ok(Err(refused @ Refusal::Withdrawn)) => failure(StatusCode::CONFLICT, &refused.to_string()),
         Ok(Err(Refusal::Busy(why))) => failure(StatusCode::SERVICE_UNAVAILABLE, &why),
         Err(error) => {
-            tracing::error!(%error, "admin request panicked");
+            tracing::error!(%node, %error, "admin request panicked");
             failure(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node")
         }
     }

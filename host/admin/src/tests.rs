@@ -162,7 +162,7 @@ impl Server {
         let token = Token::read_or_create(state.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let admin = Arc::new(Admin::new(host, token.clone()));
+        let admin = Arc::new(Admin::new("Riley", host, token.clone()));
         (Self { address, token, admin }, listener)
     }
 

@@ -3,10 +3,10 @@
 //! Knows nothing about queues and files. Bounds: losses are summed up, not listed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use herd_model::Digest;
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::loss::Loss;
 
@@ -29,7 +29,7 @@ pub(super) struct ProgressState {
 
 impl Progress {
     pub(super) fn state(&self) -> MutexGuard<'_, ProgressState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Returns the number of entries lost since the node started.

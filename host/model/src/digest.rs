@@ -41,6 +41,32 @@ impl Digest {
     }
 }
 
+/// Digest of bytes that arrive in parts, so that no part of a program hashes many at once.
+///
+/// ```
+/// use herd_model::{Digest, Digester};
+///
+/// let mut digester = Digester::default();
+/// digester.add(b"gue");
+/// digester.add(b"st");
+/// assert_eq!(digester.finish(), Digest::of(b"guest"));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Digester(Sha256);
+
+impl Digester {
+    /// Adds the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the digest of all bytes added.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -15,7 +15,7 @@ mod share;
 mod swap_options;
 
 pub use counted_records::CountedRecords;
-pub use digest::{BadDigest, Digest};
+pub use digest::{BadDigest, Digest, Digester};
 pub use fetch::{FetchAnswer, FetchRequest};
 pub use generation_id::GenerationId;
 pub use guest_files::GuestFiles;

@@ -15,6 +15,7 @@ use herd_sys::guest_log::log_note;
 
 /// Decides with the live generations, floods to the peers, publishes to the topics of sessions.
 pub(crate) struct IngestAdapter {
+    pub(crate) node: String,
     pub(crate) generations: Arc<GenerationRegistry>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) topics: Arc<Topics>,
@@ -46,7 +47,7 @@ impl IngestHost for IngestAdapter {
                         self.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));
                     }
                 }
-                Effect::Note(note) => log_note(decision, note, decided_by),
+                Effect::Note(note) => log_note(&self.node, decision, note, decided_by),
                 _ => {}
             }
         }

@@ -12,6 +12,7 @@ use crate::ingest_host::IngestAdapter;
 
 /// Writes audit entries and tells the rollout. What takes long goes to a thread of its own: most calls come from workers.
 pub(crate) struct NodeObserver {
+    pub(crate) node: String,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
@@ -30,7 +31,7 @@ impl Observer for NodeObserver {
         let ingest = Arc::clone(&self.ingest);
         let offer = move || ingest.offer_quarantined();
         if let Err(error) = std::thread::Builder::new().name("herd-requeue".into()).spawn(offer) {
-            tracing::warn!(%error, "quarantined reports wait for the next swap");
+            tracing::warn!(node = %self.node, %error, "quarantined reports wait for the next swap");
         }
     }
 
@@ -48,7 +49,7 @@ impl Observer for NodeObserver {
         let Some(generations) = self.generations.upgrade() else { return };
         let drain = move || generations.drain_retired();
         if let Err(error) = std::thread::Builder::new().name("herd-retire".into()).spawn(drain) {
-            tracing::warn!(%error, "a canary that ended stays in memory until the next swap");
+            tracing::warn!(node = %self.node, %error, "a canary that ended stays in memory until the next swap");
         }
     }
 

@@ -27,6 +27,10 @@ pub(crate) struct SessionsAdapter {
 }
 
 impl SessionsHost for SessionsAdapter {
+    fn node(&self) -> &str {
+        &self.node
+    }
+
     fn sides(&self) -> Sides {
         self.generations.sides()
     }

@@ -109,12 +109,14 @@ impl Node {
         let topics = Arc::<Topics>::default();
 
         let ingest = IngestAdapter {
+            node: name.into(),
             generations: Arc::clone(&generations),
             peers: Arc::clone(&peers),
             topics: Arc::clone(&topics),
         };
         let ingest = Arc::new(Ingest::new(Arc::clone(&records), ingest));
         let observer = Arc::new(NodeObserver {
+            node: name.into(),
             audit: Arc::clone(&audit),
             rollout: Arc::clone(&rollout),
             ingest: Arc::clone(&ingest),
@@ -149,7 +151,7 @@ impl Node {
             traffic: traffic.clone(),
             started_s: unix_now().as_secs(),
         });
-        let admin = Arc::new(Admin::new(admin_host.clone(), token));
+        let admin = Arc::new(Admin::new(name, admin_host.clone(), token));
 
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);

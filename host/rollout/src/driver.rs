@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, select_all};
-use herd_model::Digest;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -151,8 +150,8 @@ impl Driver {
             }
             Event::ServingChanged(guest) => {
                 let (serving, _) = host.live();
-                if let Some(guest) = guest {
-                    self.participant.guests().cache(Digest::of(&guest), guest);
+                if let Some((digest, guest)) = guest {
+                    self.participant.guests().cache(digest, guest);
                 }
                 self.participant.serving_changed(serving);
             }
@@ -229,12 +228,13 @@ impl Driver {
         let (herd_state, applied) = (self.participant.herd_state.clone(), self.participant.applied.clone());
         // Between commit and adoption the herd's guest is not the one that serves here.
         let committed = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
-        let guests = [serving].into_iter().chain(committed);
-        let guests = guests.filter_map(|digest| Some((digest, self.participant.guests().find(digest)?))).collect();
+        // What is not in memory was read from the disk before, so the disk has it.
+        let find = |digest| (digest, self.participant.guests().in_memory(digest));
+        let guests = [serving].into_iter().chain(committed).map(find).collect();
         let failed = host.failed_guests();
         // For nodes that adopt the swap later, from this one.
         let transcripts = herd_state.swap.as_ref().and_then(|swap| swap.transcripts);
-        let transcripts = transcripts.and_then(|digest| Some((digest, self.participant.guests().find(digest)?)));
+        let transcripts = transcripts.map(|digest| (digest, self.participant.guests().in_memory(digest)));
         let state = StoredState { herd_state, applied, serving, previous, failed };
         self.writer.queue(PendingWrite { state, guests, transcripts });
     }

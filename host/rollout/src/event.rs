@@ -28,8 +28,9 @@ pub(crate) enum Event {
     Prepared(Attempt, Digest, Result<(), String>),
     /// The host has activated the guest of a swap, or could not.
     Adopted(HerdSwap, Result<Adopted, NotAdopted>),
-    /// An operator of this node activated another guest here. Holds its bytes if they are new to the node.
-    ServingChanged(Option<Arc<[u8]>>),
+    /// An operator of this node activated another guest here. Holds its digest and its bytes if they are new
+    /// to the node.
+    ServingChanged(Option<(Digest, Arc<[u8]>)>),
     /// The node rolled back from this guest by itself, with the reason.
     RolledBack(Digest, String),
     /// A guest failed here, with or without a rollback.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use herd_model::Digest;
 
-use crate::protocol::guest_store::GuestStore;
+use crate::protocol::guest_store::{GuestStore, chunk_of};
 use crate::store::RolloutStore;
 
 /// Guest store of a node.
@@ -24,14 +24,24 @@ impl Guests {
 
 impl GuestStore for Guests {
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
-        let in_memory = self.cached.iter().chain([&self.configured]).find(|(cached, _)| *cached == digest);
-        if let Some((_, guest)) = in_memory {
-            return Some(Arc::clone(guest));
+        if let Some(bytes) = self.in_memory(digest) {
+            return Some(bytes);
         }
-        // A peer asks chunk by chunk, and the file must not be read and hashed for each.
         let bytes = self.store.guest(digest).or_else(|| self.store.transcripts(digest))?;
         self.cache(digest, Arc::clone(&bytes));
         Some(bytes)
+    }
+
+    fn chunk(&mut self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
+        match self.in_memory(digest) {
+            Some(bytes) => Some(chunk_of(&bytes, offset, bytes_max)),
+            None => self.store.chunk(digest, offset, bytes_max),
+        }
+    }
+
+    fn in_memory(&self, digest: Digest) -> Option<Arc<[u8]>> {
+        let (_, bytes) = self.cached.iter().chain([&self.configured]).find(|(cached, _)| *cached == digest)?;
+        Some(Arc::clone(bytes))
     }
 
     fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>) {

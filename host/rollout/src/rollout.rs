@@ -33,6 +33,7 @@ use crate::store::{RolloutStore, StoredState};
 
 /// A node's part in swaps of the herd.
 pub struct Rollout {
+    node: String,
     /// Messages of peers. One that finds the queue full is dropped, as a link could have dropped it.
     remote: mpsc::Sender<Event>,
     /// Events of this node, in a queue of their own so that peers cannot crowd them out.
@@ -70,7 +71,7 @@ impl Rollout {
         let status = Arc::default();
         let driver = Driver::new(participant, StateWriter::new(store), local.clone(), Arc::clone(&status));
         let inbox = Inbox { local: local_events, remote: remote_events };
-        Self { remote, local, waiting: Mutex::new(Some((driver, inbox))), status }
+        Self { node: node.into(), remote, local, waiting: Mutex::new(Some((driver, inbox))), status }
     }
 
     /// Returns the task that takes part in swaps until the node stops or the host is gone. The caller spawns it, once: the
@@ -79,11 +80,12 @@ impl Rollout {
     /// A panic of the task does not spread. It is logged, and the status shows it.
     pub fn start(&self, host: Weak<dyn ParticipantHost>) -> impl Future<Output = ()> + Send + 'static {
         let waiting = self.waiting.lock().take();
-        let status = Arc::clone(&self.status);
+        let (node, status) = (self.node.clone(), Arc::clone(&self.status));
         async move {
             let Some((mut driver, inbox)) = waiting else { return };
             if AssertUnwindSafe(driver.run(inbox, &host)).catch_unwind().await.is_err() {
                 tracing::error!(
+                    %node,
                     "rollout task panicked; this node takes part in no swap of the herd until it is restarted"
                 );
                 status.lock().ended = Some("its task panicked; the log has the details".into());
@@ -98,24 +100,25 @@ impl Rollout {
     /// The message is malformed, as the text says. The peer is at fault, and the caller closes the link.
     pub fn receive(&self, peer: &str, message: &[u8]) -> Result<(), String> {
         let message = Message::decode(message).map_err(|error| format!("malformed rollout message: {error}"))?;
-        queue(&self.remote, Event::Received(peer.into(), message));
+        self.queue(&self.remote, Event::Received(peer.into(), message));
         Ok(())
     }
 
     /// Reports that a link is up. Never waits.
     pub fn linked(&self, peer: &str) {
-        queue(&self.local, Event::Linked(peer.into()));
+        self.queue(&self.local, Event::Linked(peer.into()));
     }
 
     /// Reports that a link is down. Never waits.
     pub fn unlinked(&self, peer: &str) {
-        queue(&self.local, Event::Unlinked(peer.into()));
+        self.queue(&self.local, Event::Unlinked(peer.into()));
     }
 
     /// Reports that an operator of this node activated another guest here. `guest` holds its bytes if they are new to the
-    /// node. Never waits.
+    /// node. Hashes them, which takes some 100 ms for the largest guest, and waits for nothing else.
     pub fn serving_changed(&self, guest: Option<&[u8]>) {
-        queue(&self.local, Event::ServingChanged(guest.map(Into::into)));
+        let guest = guest.map(|guest| (Digest::of(guest), guest.into()));
+        self.queue(&self.local, Event::ServingChanged(guest));
     }
 
     /// Waits until the disk has what this node serves, which [`serving_changed`](Self::serving_changed) reported. Blocks, for
@@ -138,12 +141,12 @@ impl Rollout {
 
     /// Reports that the node rolled back from a guest by itself. Never waits: the caller is a worker that serves.
     pub fn rolled_back(&self, from: Digest, why: &str) {
-        queue(&self.local, Event::RolledBack(from, why.into()));
+        self.queue(&self.local, Event::RolledBack(from, why.into()));
     }
 
     /// Reports that a guest failed here that did not serve alone: a canary. Never waits: the caller is a worker that serves.
     pub fn guest_failed(&self) {
-        queue(&self.local, Event::GuestFailed);
+        self.queue(&self.local, Event::GuestFailed);
     }
 
     /// Swaps the herd to a guest. Blocks until every node that can be reached serves it, or the swap is refused. The operator
@@ -199,6 +202,14 @@ impl Rollout {
         answered.blocking_recv().unwrap_or(Err(NotSwapped::Stopping))
     }
 
+    /// Queues an event without waiting. With a full queue the event is dropped and logged. With a closed one it is dropped: the
+    /// node stops, and its links go down one after another.
+    fn queue(&self, events: &mpsc::Sender<Event>, event: Event) {
+        if let Err(TrySendError::Full(_)) = events.try_send(event) {
+            tracing::warn!(node = %self.node, "rollout event dropped, queue full");
+        }
+    }
+
     /// Status of this node in swaps of the herd.
     #[must_use]
     pub fn status(&self) -> RolloutStatus {
@@ -213,14 +224,6 @@ impl Rollout {
         if self.local.send(Event::Stop(stopped)).await.is_ok() {
             let _ = tokio::time::timeout(STOP_MAX, done).await;
         }
-    }
-}
-
-/// Queues an event without waiting. With a full queue the event is dropped and logged. With a closed one it is dropped: the
-/// node stops, and its links go down one after another.
-fn queue(events: &mpsc::Sender<Event>, event: Event) {
-    if let Err(TrySendError::Full(_)) = events.try_send(event) {
-        tracing::warn!("rollout event dropped, queue full");
     }
 }
 

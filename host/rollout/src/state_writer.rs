@@ -27,9 +27,10 @@ pub(crate) struct StateWriter {
 #[derive(Clone)]
 pub(crate) struct PendingWrite {
     pub(crate) state: StoredState,
-    pub(crate) guests: Vec<(Digest, Arc<[u8]>)>,
+    /// Without bytes if the disk has them.
+    pub(crate) guests: Vec<(Digest, Option<Arc<[u8]>>)>,
     /// Transcripts that came beside the guest of the herd.
-    pub(crate) transcripts: Option<(Digest, Arc<[u8]>)>,
+    pub(crate) transcripts: Option<(Digest, Option<Arc<[u8]>>)>,
 }
 
 impl StateWriter {
@@ -82,10 +83,19 @@ impl StateWriter {
 impl PendingWrite {
     /// This write in place of an older one that did not happen. The guests of that stay: a rollback may return to them.
     fn replacing(mut self, older: Option<Self>) -> Self {
-        for (digest, guest) in older.into_iter().flat_map(|older| older.guests) {
-            if self.guests.len() < GUESTS_MAX && self.guests.iter().all(|(other, _)| *other != digest) {
-                self.guests.push((digest, guest));
+        let Some(older) = older else { return self };
+        for (digest, guest) in older.guests {
+            match self.guests.iter_mut().find(|(other, _)| *other == digest) {
+                // The memory has dropped them since, and the disk does not have them yet.
+                Some((_, bytes)) => *bytes = bytes.take().or(guest),
+                None if self.guests.len() < GUESTS_MAX => self.guests.push((digest, guest)),
+                None => {}
             }
+        }
+        if let (Some((digest, bytes)), Some((other, older))) = (&mut self.transcripts, older.transcripts)
+            && *digest == other
+        {
+            *bytes = bytes.take().or(older);
         }
         self
     }
@@ -95,3 +105,34 @@ impl PendingWrite {
 const GUESTS_MAX: usize = 4;
 /// Pause after a failed write. A disk that was full may have room again by then.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::HerdState;
+
+    fn write(guests: &[(&[u8], bool)], transcripts: bool) -> PendingWrite {
+        let bytes = |text: &[u8], is_here: bool| (Digest::of(text), is_here.then(|| text.into()));
+        PendingWrite {
+            state: StoredState {
+                herd_state: HerdState::default(),
+                applied: None,
+                serving: Digest::of(b"one"),
+                previous: None,
+                failed: Vec::new(),
+            },
+            guests: guests.iter().map(|(text, is_here)| bytes(text, *is_here)).collect(),
+            transcripts: Some(bytes(b"{}", transcripts)),
+        }
+    }
+
+    /// Goal: a disk that is full for a while loses no guest. Method: a write that failed, and a newer state after the guests were
+    /// dropped from memory.
+    #[test]
+    fn pending_write_keeps_the_bytes_of_the_one_that_it_replaces() {
+        let older = write(&[(b"one", true), (b"two", true)], true);
+        let both = write(&[(b"one", false)], false).replacing(Some(older));
+        assert_eq!(both.guests.iter().map(|(_, bytes)| bytes.is_some()).collect::<Vec<_>>(), [true, true]);
+        assert!(both.transcripts.unwrap().1.is_some());
+    }
+}

@@ -5,7 +5,8 @@
 //!
 //! Bounds: the [`GUESTS_MAX`] guests that served last.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -45,6 +46,7 @@ pub struct FailedGuest {
 /// Files of a node's state.
 #[derive(Clone, Debug)]
 pub struct RolloutStore {
+    node: String,
     file: PathBuf,
     files: FileStore,
     guests: FileStore,
@@ -60,7 +62,7 @@ impl RolloutStore {
         let files = FileStore::new(directory.clone(), usize::MAX);
         let guests = FileStore::new(directory.join(&name), GUESTS_MAX);
         let transcripts = FileStore::new(state.join(TRANSCRIPTS_DIRECTORY).join(&name), GUESTS_MAX);
-        Self { file: files.path(&format!("{name}.json")), files, guests, transcripts }
+        Self { node: node.into(), file: files.path(&format!("{name}.json")), files, guests, transcripts }
     }
 
     /// Reads the stored state. None if there is none or it is damaged; damage is logged.
@@ -69,12 +71,12 @@ impl RolloutStore {
         let bytes = std::fs::read(&self.file).ok()?;
         let read = serde_json::from_slice(&bytes);
         read.inspect_err(|error| {
-            tracing::error!(path = %self.file.display(), %error, "rollout state is damaged and ignored");
+            tracing::error!(node = %self.node, path = %self.file.display(), %error, "rollout state is damaged and ignored");
         })
         .ok()
     }
 
-    /// Writes the state, and the guests that are not on disk yet. Those come first, so that a state never names a guest whose
+    /// Writes the state, and the guests that are not on disk yet: those without bytes are. Guests come first, so that a state never names a guest whose
     /// bytes a crash has lost.
     ///
     /// # Errors
@@ -83,15 +85,17 @@ impl RolloutStore {
     pub(crate) fn write(
         &self,
         stored: &StoredState,
-        guests: &[(Digest, Arc<[u8]>)],
-        transcripts: Option<&(Digest, Arc<[u8]>)>,
+        guests: &[(Digest, Option<Arc<[u8]>>)],
+        transcripts: Option<&(Digest, Option<Arc<[u8]>>)>,
     ) -> io::Result<()> {
         let guests = guests.iter().map(|(digest, bytes)| (&self.guests, name(*digest), bytes));
         let transcripts = transcripts.map(|(digest, bytes)| (&self.transcripts, transcripts_name(*digest), bytes));
         for (files, name, bytes) in guests.chain(transcripts) {
             let existing = std::fs::File::options().append(true).open(files.path(&name));
             // The oldest files are evicted, so a guest that serves again has to count as new.
-            if existing.and_then(|file| file.set_modified(SystemTime::now())).is_err() {
+            if existing.and_then(|file| file.set_modified(SystemTime::now())).is_err()
+                && let Some(bytes) = bytes
+            {
                 files.write(&name, &[bytes])?;
             }
         }
@@ -103,24 +107,41 @@ impl RolloutStore {
     /// Reads the bytes of a guest. None if the file is absent, or damaged: then it is removed.
     #[must_use]
     pub fn guest(&self, digest: Digest) -> Option<Arc<[u8]>> {
-        read(&self.guests.path(&name(digest)), digest)
+        self.read_file(&self.guests.path(&name(digest)), digest)
+    }
+
+    /// Reads at most `bytes_max` bytes of a guest or of transcripts from an offset on, with the length of the whole. Does not
+    /// verify them.
+    pub(crate) fn chunk(&self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
+        let paths = [self.guests.path(&name(digest)), self.transcripts.path(&transcripts_name(digest))];
+        paths.iter().find_map(|path| read_part(path, offset, bytes_max).ok())
     }
 
     /// Reads transcripts that came beside a guest. None if the file is absent, or damaged: then it is removed.
     pub(crate) fn transcripts(&self, digest: Digest) -> Option<Arc<[u8]>> {
-        read(&self.transcripts.path(&transcripts_name(digest)), digest)
+        self.read_file(&self.transcripts.path(&transcripts_name(digest)), digest)
+    }
+
+    fn read_file(&self, path: &Path, digest: Digest) -> Option<Arc<[u8]>> {
+        let bytes = std::fs::read(path).ok()?;
+        if Digest::of(&bytes) != digest {
+            // `write` leaves an existing file alone, so a damaged one would stay for ever.
+            tracing::warn!(node = %self.node, path = %path.display(), "stored guest or its transcripts are damaged and removed");
+            let _ = std::fs::remove_file(path);
+            return None;
+        }
+        Some(bytes.into())
     }
 }
 
-fn read(path: &Path, digest: Digest) -> Option<Arc<[u8]>> {
-    let bytes = std::fs::read(path).ok()?;
-    if Digest::of(&bytes) != digest {
-        // `write` leaves an existing file alone, so a damaged one would stay for ever.
-        tracing::warn!(path = %path.display(), "stored guest or its transcripts are damaged and removed");
-        let _ = std::fs::remove_file(path);
-        return None;
-    }
-    Some(bytes.into())
+/// Bytes of a file from an offset on, and its length.
+fn read_part(path: &Path, offset: u64, bytes_max: usize) -> io::Result<(u64, Vec<u8>)> {
+    let mut file = File::open(path)?;
+    let total = file.metadata()?.len();
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok((total, bytes))
 }
 
 fn name(digest: Digest) -> String {
@@ -156,8 +177,8 @@ mod tests {
         }
     }
 
-    fn guests(guest: &[u8]) -> [(Digest, Arc<[u8]>); 1] {
-        [(Digest::of(guest), guest.into())]
+    fn guests(guest: &[u8]) -> [(Digest, Option<Arc<[u8]>>); 1] {
+        [(Digest::of(guest), Some(guest.into()))]
     }
 
     fn stored(guest: &[u8]) -> StoredState {
@@ -195,6 +216,22 @@ mod tests {
         let mut json = serde_json::to_value(stored(b"one")).unwrap();
         json.as_object_mut().unwrap().remove("failed");
         assert_eq!(serde_json::from_value::<StoredState>(json).unwrap().failed, []);
+    }
+
+    #[test]
+    fn store_reads_chunks_of_guests_and_transcripts() {
+        let scratch = Scratch::new();
+        let store = RolloutStore::new(&scratch.0, "Riley");
+        let transcripts = (Digest::of(b"{}"), Some(b"{}".as_slice().into()));
+        store.write(&stored(b"0123456789"), &guests(b"0123456789"), Some(&transcripts)).unwrap();
+        let guest = Digest::of(b"0123456789");
+        for (digest, offset, chunk) in [(guest, 0, "0123"), (guest, 8, "89"), (guest, 10, ""), (guest, u64::MAX, "")] {
+            let read = store.chunk(digest, offset, 4).map(|(total, bytes)| (total, String::from_utf8(bytes).unwrap()));
+            // An offset that no file has may fail instead: it reads nothing either way.
+            assert!(read == Some((10, chunk.into())) || (offset == u64::MAX && read.is_none()), "{offset}: {read:?}");
+        }
+        assert_eq!(store.chunk(transcripts.0, 0, 4), Some((2, b"{}".to_vec())));
+        assert_eq!(store.chunk(Digest::of(b"absent"), 0, 4), None);
     }
 
     #[test]

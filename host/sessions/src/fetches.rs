@@ -193,6 +193,10 @@ mod tests {
     struct CountingHost(AtomicUsize);
 
     impl SessionsHost for CountingHost {
+        fn node(&self) -> &str {
+            "Riley"
+        }
+
         fn sides(&self) -> Sides {
             Sides::new(GenerationId(1))
         }

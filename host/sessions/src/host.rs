@@ -29,6 +29,10 @@ use tokio::sync::watch;
 /// struct Silent;
 ///
 /// impl SessionsHost for Silent {
+///     fn node(&self) -> &str {
+///         "Riley"
+///     }
+///
 ///     fn sides(&self) -> Sides {
 ///         Sides::new(GenerationId(1))
 ///     }
@@ -78,6 +82,9 @@ use tokio::sync::watch;
 /// }
 /// ```
 pub trait SessionsHost: Send + Sync + 'static {
+    /// Returns the name of the node, for the log.
+    fn node(&self) -> &str;
+
     /// Returns the current split of sessions between the active generation and the canary.
     fn sides(&self) -> Sides;
 

@@ -72,7 +72,11 @@ impl<S: SessionsHost> Sessions<S> {
         self.shared.draining.cancel();
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
-            tracing::warn!(open = self.shared.open.load(Ordering::Relaxed), "sessions did not finish in time");
+            tracing::warn!(
+                node = self.shared.context.host.node(),
+                open = self.shared.open.load(Ordering::Relaxed),
+                "sessions did not finish in time"
+            );
         }
     }
 

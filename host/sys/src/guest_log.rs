@@ -19,8 +19,8 @@ pub fn admit_guest_line() -> bool {
     true
 }
 
-/// Logs a note of a guest, within the rate limit.
-pub fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
+/// Logs a note of a guest of this node, within the rate limit.
+pub fn log_note(node: &str, decision: &Decision, note: Note, decided_by: GenerationId) {
     if !admit_guest_line() {
         return;
     }
@@ -29,9 +29,9 @@ pub fn log_note(decision: &Decision, note: Note, decided_by: GenerationId) {
     let text = String::from_utf8_lossy(&text[..text.len().min(NOTE_BYTES_MAX)]);
     let text = text.escape_debug();
     match note.level {
-        Level::Debug => tracing::debug!(target: "guest", generation = %decided_by, "guest: {text}"),
-        Level::Info => tracing::info!(target: "guest", generation = %decided_by, "guest: {text}"),
-        Level::Warn => tracing::warn!(target: "guest", generation = %decided_by, "guest: {text}"),
+        Level::Debug => tracing::debug!(target: "guest", %node, generation = %decided_by, "guest: {text}"),
+        Level::Info => tracing::info!(target: "guest", %node, generation = %decided_by, "guest: {text}"),
+        Level::Warn => tracing::warn!(target: "guest", %node, generation = %decided_by, "guest: {text}"),
     }
 }
 

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use herd_model::Digest;
 use herd_model::limits::GUEST_BYTES_MAX;
+use herd_model::{Digest, Digester};
 
 use super::message::Chunk;
 
@@ -19,6 +19,8 @@ use super::message::Chunk;
 pub(crate) struct Download {
     pub(crate) digest: Digest,
     bytes: Vec<u8>,
+    /// Digest of these bytes. Computed chunk by chunk: a guest has megabytes, and the task that receives them serves others.
+    hash: Digester,
     /// Length of the guest, as the first chunk says.
     total: Option<u64>,
     /// Neighbour that is asked.
@@ -36,6 +38,8 @@ pub(crate) enum Next {
     Get(String, u64),
     /// The guest is complete.
     Done(Vec<u8>),
+    /// This neighbour sent bytes with another digest. The next one is asked at the deadline.
+    Corrupt(String),
     /// Nothing to do yet.
     Wait,
 }
@@ -43,8 +47,9 @@ pub(crate) enum Next {
 impl Download {
     /// Starts a download from this neighbour.
     pub(crate) fn new(digest: Digest, from: &str, now: Instant) -> (Self, Next) {
+        let (bytes, hash) = (Vec::new(), Digester::default());
         let (retry_at, pause) = (now + ANSWER_MAX, NOT_FOUND_PAUSE);
-        let download = Self { digest, bytes: Vec::new(), total: None, from: from.into(), retry_at, pause };
+        let download = Self { digest, bytes, hash, total: None, from: from.into(), retry_at, pause };
         (download, Next::Get(from.into(), 0))
     }
 
@@ -70,17 +75,17 @@ impl Download {
         }
         self.pause = NOT_FOUND_PAUSE;
         self.bytes.extend_from_slice(&chunk.bytes);
+        self.hash.add(&chunk.bytes);
         self.retry_at = now + ANSWER_MAX;
         if length < total {
             return Next::Get(self.from.clone(), length);
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        if Digest::of(&bytes) == self.digest {
+        let (bytes, hash) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.hash));
+        if hash.finish() == self.digest {
             return Next::Done(bytes);
         }
-        tracing::warn!(peer = from, digest = %self.digest.short(), "peer sent bytes with another digest");
         self.restart();
-        Next::Wait
+        Next::Corrupt(from.into())
     }
 
     /// Notes that the neighbour does not have the guest, or not yet.
@@ -110,8 +115,7 @@ impl Download {
 
     /// Drops the bytes. Chunks of two neighbours are never mixed: if one of them lies, the hash would blame the other.
     fn restart(&mut self) {
-        self.bytes = Vec::new();
-        self.total = None;
+        (self.bytes, self.hash, self.total) = (Vec::new(), Digester::default(), None);
     }
 }
 
@@ -200,7 +204,7 @@ mod tests {
         let (guest, now) = (b"0123456789", Instant::now());
         let (mut download, _) = Download::new(Digest::of(guest), "Juzang", now);
         let forged = Chunk { bytes: b"012345678X".to_vec(), ..chunk(guest, 0, 10) };
-        assert_eq!(download.receive("Juzang", forged, now), Next::Wait);
+        assert_eq!(download.receive("Juzang", forged, now), Next::Corrupt("Juzang".into()));
         let endless = Chunk { total: u64::MAX, ..chunk(guest, 0, 10) };
         assert_eq!(download.receive("Juzang", endless, now), Next::Wait);
         assert_eq!(download.receive("Juzang", chunk(guest, 0, 10), now), Next::Done(guest.to_vec()));

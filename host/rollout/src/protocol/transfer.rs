@@ -51,13 +51,17 @@ impl Participant {
                     self.send_chunk(&peer, digest, offset);
                 }
             }
+            (Next::Corrupt(peer), Some(download)) => {
+                let digest = download.digest.short();
+                tracing::warn!(node = %self.node, peer, digest, "peer sent bytes with another digest");
+            }
             _ => {}
         }
     }
 
     /// Sends a neighbour the chunk at an offset, now or when this node has the guest.
     pub(crate) fn send_chunk(&mut self, to: &str, digest: Digest, offset: u64) {
-        let Some(guest) = self.guests.find(digest) else {
+        let Some((total, bytes)) = self.guests.chunk(digest, offset, CHUNK_BYTES_MAX) else {
             // The guest travels hop by hop through the herd. A request that waits here is answered the moment the download
             // is done, where a negative answer would cost the neighbour a pause or send it elsewhere.
             if self.download.as_ref().is_some_and(|download| download.digest == digest) && self.neighbours.contains(to)
@@ -67,8 +71,6 @@ impl Participant {
             }
             return self.send(to, Message::NotFound(digest));
         };
-        let rest = usize::try_from(offset).ok().and_then(|offset| guest.get(offset..)).unwrap_or_default();
-        let bytes = rest[..rest.len().min(CHUNK_BYTES_MAX)].to_vec();
-        self.send(to, Message::Chunk(Chunk { digest, offset, total: guest.len() as u64, bytes }));
+        self.send(to, Message::Chunk(Chunk { digest, offset, total, bytes }));
     }
 }

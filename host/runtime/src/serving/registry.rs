@@ -104,7 +104,11 @@ impl GenerationRegistry {
         // In the order in which they were swapped in: a higher number is a later generation.
         let before = previous.map(|previous| load(1, previous));
         let previous = before.and_then(|loaded| {
-            loaded.inspect_err(|error| tracing::warn!(%error, "the previous generation no longer loads")).ok()
+            loaded
+                .inspect_err(
+                    |error| tracing::warn!(node = %settings.node, %error, "the previous generation no longer loads"),
+                )
+                .ok()
         });
         let id = if previous.is_some() { 2 } else { 1 };
         let active = load(id, bytes)?;

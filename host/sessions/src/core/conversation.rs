@@ -137,7 +137,7 @@ impl Conversation {
             }
             // Not `close()`, which would clear the input: `Done` still follows and counts the bytes that were consumed.
             Effect::Close => self.closing = true,
-            Effect::Note(note) => log_note(decision, note, decided_by),
+            Effect::Note(note) => log_note(context.host.node(), decision, note, decided_by),
             Effect::Done(_) | Effect::Refuse(_) => {}
         }
     }

@@ -32,6 +32,10 @@ struct SwitchedHost {
 }
 
 impl SessionsHost for SwitchedHost {
+    fn node(&self) -> &str {
+        "Riley"
+    }
+
     fn sides(&self) -> Sides {
         Sides::new(*self.active.lock().unwrap())
     }

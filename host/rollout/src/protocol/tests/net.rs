@@ -8,7 +8,7 @@ use herd_model::{Digest, SwapOptions};
 
 use crate::protocol::action::Action;
 use crate::protocol::adoption::NotAdopted;
-use crate::protocol::guest_store::GuestStore;
+use crate::protocol::guest_store::{GuestStore, chunk_of};
 use crate::protocol::herd_state::HerdSwap;
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::outcome::{NotSwapped, Outcome};
@@ -75,6 +75,14 @@ impl Disk {
 impl GuestStore for MemoryOverDisk {
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
         self.0.get(&digest).cloned().or_else(|| self.1.lock().get(&digest).cloned())
+    }
+
+    fn chunk(&mut self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
+        Some(chunk_of(&self.find(digest)?, offset, bytes_max))
+    }
+
+    fn in_memory(&self, digest: Digest) -> Option<Arc<[u8]>> {
+        self.0.get(&digest).cloned()
     }
 
     fn cache(&mut self, digest: Digest, bytes: Arc<[u8]>) {

@@ -36,6 +36,10 @@ struct EchoHost {
 }
 
 impl SessionsHost for EchoHost {
+    fn node(&self) -> &str {
+        "Riley"
+    }
+
     fn sides(&self) -> Sides {
         *self.sides.lock().unwrap()
     }
