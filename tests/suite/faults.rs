@@ -212,7 +212,8 @@ fn fault_on_an_answer_sends_the_fallback_reply_and_keeps_the_session() {
         session.send("BOOM\nhello\n");
         assert_eq!([session.line(), session.line()], ["otherwise".to_string(), format!("{name}: hello")]);
         assert_eq!(session.ask("still there"), format!("{name}: still there"));
-        assert_eq!(herd.status("Riley")["generations"]["active"]["faults"], 1);
+        let faults = &herd.status("Riley")["generations"]["active"]["faults"];
+        assert_eq!(*faults, 2, "on the response, and on the failure in its place");
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Side, Sides};
+use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
 use herd_peers::Peers;
 use herd_replication::{RecordTable, WireReport};
-use herd_runtime::GenerationRegistry;
+use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 use herd_sys::TrafficLog;
@@ -44,8 +44,9 @@ impl SessionsHost for SessionsAdapter {
         at: Moment,
         inputs: &InputBatch,
         side: Side,
-    ) -> Result<(GenerationId, Decision), Undecided> {
-        self.generations.inputs(at, inputs, side).map_err(|_| Undecided::Faulted)
+        reroute: Option<Reroute>,
+    ) -> Result<DecidedInputs, Undecided> {
+        self.generations.inputs(at, inputs, side, reroute).map_err(|fault| undecided(Some(&fault)))
     }
 
     fn decide_answer(
@@ -56,8 +57,7 @@ impl SessionsHost for SessionsAdapter {
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided> {
-        let decided = self.generations.answer(generation, at, token, otherwise, outcome);
-        decided.map_err(|fault| fault.map_or(Undecided::Gone, |_| Undecided::Faulted))
+        self.generations.answer(generation, at, token, otherwise, outcome).map_err(|fault| undecided(fault.as_ref()))
     }
 
     fn prefetch(&self, key: &[u8]) {
@@ -88,5 +88,14 @@ impl SessionsHost for SessionsAdapter {
 
     fn traffic(&self) -> Option<&TrafficLog> {
         self.traffic.as_ref()
+    }
+}
+
+/// Says why a call was not decided. None stands for a generation that is no longer live.
+fn undecided(fault: Option<&Fault>) -> Undecided {
+    match fault {
+        None => Undecided::Gone,
+        Some(Fault::NoInstance(_)) => Undecided::NoInstance,
+        Some(_) => Undecided::Faulted,
     }
 }

@@ -30,6 +30,8 @@ mod replay;
 mod sandbox;
 mod serving;
 mod shadow;
+#[cfg(test)]
+mod test_guest;
 
 pub use cases::collector::SavedCase;
 pub use engine::engine::{Engine, EngineError, EngineStatus, PoolStatus};

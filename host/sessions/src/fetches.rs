@@ -142,6 +142,8 @@ enum Fallback {
     Faulted,
     /// A swap retired the generation. Nobody else can read its token.
     GenerationGone,
+    /// The host had no room for an instance of the guest.
+    NoInstance,
 }
 
 impl Fallback {
@@ -152,6 +154,7 @@ impl Fallback {
             Self::TooManyFetches => "too many fetches for one reply",
             Self::Faulted => "the guest faulted on the answer",
             Self::GenerationGone => "the generation that made the fetch is gone",
+            Self::NoInstance => "the host had no room for an instance of the guest",
         }
     }
 }
@@ -161,6 +164,7 @@ impl From<Undecided> for Fallback {
         match undecided {
             Undecided::Faulted => Self::Faulted,
             Undecided::Gone => Self::GenerationGone,
+            Undecided::NoInstance => Self::NoInstance,
         }
     }
 }
@@ -179,7 +183,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use herd_model::{FetchRequest, GenerationId, Kept, Side, Sides};
+    use herd_model::{DecidedInputs, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
     use herd_sdk::{Failure, InputBatch, Method, Moment, Outcome};
     use herd_sys::TrafficLog;
 
@@ -205,7 +209,13 @@ mod tests {
             unreachable!("no worker follows the changes")
         }
 
-        fn decide_inputs(&self, _: Moment, _: &InputBatch, _: Side) -> Result<(GenerationId, Decision), Undecided> {
+        fn decide_inputs(
+            &self,
+            _: Moment,
+            _: &InputBatch,
+            _: Side,
+            _: Option<Reroute>,
+        ) -> Result<DecidedInputs, Undecided> {
             unreachable!("no input is decided")
         }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Side, Sides};
+use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sys::TrafficLog;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 /// ```
 /// use std::time::Instant;
 ///
-/// use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Side, Sides};
+/// use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Reroute, Side, Sides};
 /// use herd_sdk::{Awaiting, Decision, Effect, Failure, InputBatch, Moment, Outcome, Progress};
 /// use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 /// use herd_sys::TrafficLog;
@@ -46,13 +46,14 @@ use tokio::sync::watch;
 ///         _: Moment,
 ///         inputs: &InputBatch,
 ///         _: Side,
-///     ) -> Result<(GenerationId, Decision), Undecided> {
+///         _: Option<Reroute>,
+///     ) -> Result<DecidedInputs, Undecided> {
 ///         let mut decision = Decision::default();
 ///         for input in inputs.iter() {
 ///             let progress = Progress { consumed: input.bytes.len(), awaits: Awaiting::Delimiter(b'\n') };
 ///             decision.effects.push(Effect::Done(progress));
 ///         }
-///         Ok((GenerationId(1), decision))
+///         Ok(DecidedInputs { by: GenerationId(1), rescued_from: None, decision })
 ///     }
 ///
 ///     fn decide_answer(
@@ -92,13 +93,19 @@ pub trait SessionsHost: Send + Sync + 'static {
     /// do not change any more.
     fn changes(&self) -> watch::Receiver<()>;
 
-    /// Decides inputs of sessions of one side in one guest call. Returns the generation that decided.
+    /// Decides inputs of sessions of one side in one guest call, in the order of `reroute` if there is one.
     ///
     /// # Errors
     ///
-    /// Every live generation faulted. No effect was performed, so the inputs may be decided again.
-    fn decide_inputs(&self, at: Moment, inputs: &InputBatch, side: Side)
-    -> Result<(GenerationId, Decision), Undecided>;
+    /// Every live generation faulted, or the host had no room for one. No effect was performed, so the inputs may be decided
+    /// again.
+    fn decide_inputs(
+        &self,
+        at: Moment,
+        inputs: &InputBatch,
+        side: Side,
+        reroute: Option<Reroute>,
+    ) -> Result<DecidedInputs, Undecided>;
 
     /// Decides the answer to a fetch, by the generation that made the fetch. `token` and `otherwise` are those of the fetch.
     ///
@@ -134,6 +141,9 @@ pub enum Undecided {
     Faulted,
     /// The generation that made the fetch is no longer live: a swap retired it.
     Gone,
+    /// The host had no room for an instance of one that might have decided. No input is at fault: the call may be made again
+    /// in a moment.
+    NoInstance,
 }
 
 /// A keep effect of a guest.

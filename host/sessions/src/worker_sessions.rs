@@ -1,18 +1,19 @@
 //! The sessions of one node on one worker, and the task that runs their batcher.
 //!
 //! Owns the batcher, its waker, and weak references to the sessions for a drain. Decides nothing itself. Bounds: one guest
-//! call per poll.
+//! call per poll; one per [`RETRY`] while the host has no room for an instance, until the timeouts of the sessions.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use herd_sys::clock;
+use tokio::time::Sleep;
 
 use crate::core::batcher::{BatchedSession, Batcher};
 use crate::core::topics::SessionId;
@@ -51,6 +52,8 @@ impl<S: SessionsHost, M: BatchedSession + AddressedSession> WorkerSessions<S, M>
     pub(crate) async fn serve(sessions: Weak<Self>, shared: Arc<Shared<S>>) {
         let mut draining = pin!(shared.draining.cancelled());
         let mut drained = false;
+        // Ends the wait for an instance.
+        let mut retry: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
             let Some(sessions) = sessions.upgrade() else { return Poll::Ready(()) };
             // A task keeps its waker for life, so it is stored once.
@@ -61,8 +64,17 @@ impl<S: SessionsHost, M: BatchedSession + AddressedSession> WorkerSessions<S, M>
                 drained = true;
                 sessions.drain_all();
             }
+            if retry.as_mut().is_some_and(|retry| retry.as_mut().poll(cx).is_pending()) {
+                return Poll::Pending;
+            }
+            retry = None;
             // One reading for the whole batch: it is the receipt time of all its inputs.
-            sessions.batcher.decide_batch(clock::now(), Instant::now());
+            if !sessions.batcher.decide_batch(clock::now(), Instant::now()) {
+                let retry = retry.insert(Box::pin(tokio::time::sleep(RETRY)));
+                // Registers the waker; a sleep that has just begun is pending.
+                let _ = retry.as_mut().poll(cx);
+                return Poll::Pending;
+            }
             // One call per poll and not a loop. The worker polls its sockets in between, so a session that always has input
             // delays the others by one call only.
             if !sessions.batcher.is_empty() {
@@ -131,3 +143,6 @@ impl<S, M> Drop for WorkerSessions<S, M> {
         self.wake();
     }
 }
+
+/// Wait before the next call when the host had no room for an instance. An instance is free again after a call, or a swap.
+const RETRY: Duration = Duration::from_millis(5);

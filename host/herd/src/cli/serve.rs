@@ -114,7 +114,7 @@ impl Serving<'_> {
             None => DEFAULT_GUEST.into(),
         };
         // One engine for all nodes, so that a guest is compiled once.
-        let engine = Engine::with_code_cache(config.runtime.limits(), &state.join("code"))?;
+        let engine = Engine::with_code_cache(config.runtime.limits(), self.names.len(), &state.join("code"))?;
         let start = |name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers);
         let nodes = try_join_all(self.names.iter().map(|name| start(name.as_str()))).await?;
         Ok((nodes, ConfiguredGuest { digest: Digest::of(&guest).to_string(), path: config.guest.clone() }))

@@ -87,28 +87,29 @@ pub struct PoolStatus {
 }
 
 impl Engine {
-    /// Creates the engine and starts the thread that ticks its epoch. Compiled guests are not cached on disk.
+    /// Creates the engine for one node and starts the thread that ticks its epoch. Compiled guests are not cached on disk.
     ///
     /// # Errors
     ///
     /// The machine lacks something that wasmtime needs, or the thread does not start.
     pub fn new(limits: Limits) -> Result<Arc<Self>, EngineError> {
-        Self::make(limits, None)
+        Self::make(limits, instances(1, worker::slots()), None)
     }
 
-    /// Creates the engine with a cache of compiled guests in `directory`.
+    /// Creates the engine of a process with this many nodes, and with a cache of compiled guests in `directory`.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new). An unusable directory is no error: it is logged, and the engine runs without a cache.
-    pub fn with_code_cache(limits: Limits, directory: &Path) -> Result<Arc<Self>, EngineError> {
-        Self::make(limits, Some(directory))
+    pub fn with_code_cache(limits: Limits, nodes: usize, directory: &Path) -> Result<Arc<Self>, EngineError> {
+        Self::make(limits, instances(nodes, worker::slots()), Some(directory))
     }
 
-    fn make(limits: Limits, code: Option<&Path>) -> Result<Arc<Self>, EngineError> {
+    /// Creates the engine with room for this many instances.
+    pub(crate) fn make(limits: Limits, instances: u32, code: Option<&Path>) -> Result<Arc<Self>, EngineError> {
         // The pool reserves terabytes of address space, which a machine with 39 address bits refuses. Such a machine still
         // serves, with instances that are allocated one by one.
-        let engine = wasmtime::Engine::new(&pooled(limits))
+        let engine = wasmtime::Engine::new(&pooled(limits, instances))
             .or_else(|_| wasmtime::Engine::new(&config()))
             .map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
@@ -214,7 +215,7 @@ impl Engine {
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         inspect::check_header(bytes)?;
         Component::new(&self.engine, bytes)
-            .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {NOT_COMPILED}") })
+            .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {}", advice(&error)) })
     }
 }
 
@@ -248,14 +249,16 @@ fn config() -> Config {
 }
 
 /// Configuration with an instance pool, which halves the cost of a fresh instance to about 30 µs.
-fn pooled(limits: Limits) -> Config {
-    let workers = u32::try_from(worker::slots()).unwrap_or(u32::MAX);
-    let instances = workers.saturating_mul(INSTANCES_PER_WORKER).clamp(INSTANCES_MIN, INSTANCES_MAX);
+fn pooled(limits: Limits, instances: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances * 8)
-        .total_memories(instances)
-        .total_tables(instances * 2)
+        // So many that no guest within its limits can leave another one without.
+        .total_core_instances(instances * CORE_INSTANCES_PER_GUEST_MAX)
+        .total_memories(instances * MEMORIES_PER_GUEST_MAX)
+        .total_tables(instances * TABLES_PER_GUEST_MAX)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_GUEST_MAX)
+        .max_memories_per_component(MEMORIES_PER_GUEST_MAX)
+        .max_tables_per_component(TABLES_PER_GUEST_MAX)
         .total_stacks(instances)
         .max_memory_size(limits.memory_bytes_max.next_multiple_of(WASM_PAGE_BYTES))
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
@@ -264,6 +267,29 @@ fn pooled(limits: Limits) -> Config {
     let mut config = config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
+}
+
+/// Returns the number of instances in the pool of a process with this many nodes, each with these slots for instances.
+///
+/// Every generation has an instance in each slot that decides and one that converts; half as many again are spare, because the
+/// pool gives a freed one back late. Beyond [`INSTANCES_MAX`], workers share: see `serving::dispatch`.
+fn instances(nodes: usize, slots: usize) -> u32 {
+    let of_node = slots.saturating_mul(GENERATIONS_PER_NODE * 2).saturating_add(BACKGROUND_PER_NODE);
+    let wanted = nodes.saturating_mul(of_node).saturating_mul(3) / 2;
+    u32::try_from(wanted).unwrap_or(u32::MAX).clamp(INSTANCES_MIN, INSTANCES_MAX)
+}
+
+/// Returns what to do about a component that does not compile.
+fn advice(error: &wasmtime::Error) -> String {
+    // wasmtime's message says how many of them the component has.
+    if error.chain().any(|cause| cause.to_string().contains("in the pooling allocator")) {
+        format!(
+            "a guest may have {CORE_INSTANCES_PER_GUEST_MAX} core modules with {MEMORIES_PER_GUEST_MAX} memories and \
+             {TABLES_PER_GUEST_MAX} tables in all; compose it of fewer components"
+        )
+    } else {
+        NOT_COMPILED.into()
+    }
 }
 
 /// Starts the thread that ticks the epoch for as long as the engine lives.
@@ -288,12 +314,19 @@ const TICKS_PER_DEADLINE: u32 = 5;
 const WASM_STACK_BYTES: usize = 512 << 10;
 /// Stack of host functions above the frames of the guest, in bytes.
 const HOST_STACK_BYTES: usize = 512 << 10;
-/// Five nodes in one process, with four generations each during a swap, each with one instance that decides and one that
-/// converts: 40. Half as many again are spare.
-const INSTANCES_PER_WORKER: u32 = 60;
-const INSTANCES_MIN: u32 = 256;
-/// Each reserves about 6 GiB of address space; in total a third of 47 bits.
-const INSTANCES_MAX: u32 = 8192;
+/// Generations of a node at once: two that serve, a candidate, and one that calls in progress still hold.
+const GENERATIONS_PER_NODE: usize = 4;
+/// Instances of a node on its background threads: replicas of a rehearsal, a shadow and a case, and what converts for them.
+const BACKGROUND_PER_NODE: usize = 12;
+const INSTANCES_MIN: u32 = 128;
+/// Each reserves about 6 GiB of address space per memory; in total a third of 47 bits.
+const INSTANCES_MAX: u32 = 4096;
+/// Core modules of a guest: four of a component that wit-component makes, twice for a composed one.
+const CORE_INSTANCES_PER_GUEST_MAX: u32 = 8;
+/// Memories of a guest: one, twice for a composed one.
+const MEMORIES_PER_GUEST_MAX: u32 = 2;
+/// Tables of a guest: those of the program and of its imports, twice for a composed one.
+const TABLES_PER_GUEST_MAX: u32 = 4;
 const WASM_PAGE_BYTES: usize = 64 << 10;
 /// Bytes of a freed memory that stay resident. Measured for the default guest: 128 KiB makes a fresh instance cheaper, 1 MiB
 /// makes it dearer, because clearing it dominates.
@@ -301,3 +334,6 @@ const KEEP_RESIDENT_BYTES: usize = 128 << 10;
 /// Freed slots that stay bound to their module: enough for two generations on a few workers. Slots beyond that are
 /// returned.
 const UNUSED_WARM_SLOTS_MAX: u32 = 8;
+
+#[cfg(test)]
+mod tests;

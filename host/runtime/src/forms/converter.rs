@@ -112,6 +112,11 @@ impl Converter {
         result
     }
 
+    /// Drops the warm instance of this thread.
+    pub(crate) fn cool(&self) {
+        drop(self.slot().warm.take());
+    }
+
     fn instance(&self) -> Result<FormsInstance, Fault> {
         let (instances, id) = &self.instances;
         let (limits, guard) = (self.engine.limits(), instances.add(*id));

@@ -232,9 +232,20 @@ impl Generation {
                 Ok(value)
             }
             Err(fault) => {
-                self.faults.fetch_add(1, Ordering::Relaxed);
+                // Without an instance the guest was not asked.
+                if !matches!(fault, Fault::NoInstance(_)) {
+                    self.faults.fetch_add(1, Ordering::Relaxed);
+                }
                 Err(fault)
             }
+        }
+    }
+
+    /// Drops the warm instances of this thread, which another generation needs more.
+    pub(crate) fn cool(&self) {
+        drop(self.slots[worker::index()].take());
+        if let Some(converter) = self.converter() {
+            converter.cool();
         }
     }
 

@@ -32,7 +32,8 @@ pub enum Fault {
     /// The guest refused its settings.
     #[error("{0}")]
     Settings(herd_sdk::BadSetting),
-    /// The host has no room for an instance: the pool or the memory of the machine is exhausted.
+    /// The host has no room for an instance: the pool or the memory of the machine is exhausted. Counts against no guest and no
+    /// input; the call may be made again.
     #[error("no instance: {0}")]
     NoInstance(String),
 }

@@ -7,17 +7,19 @@
 //! A generation that faults has left no trace, because effects are performed only after a call returned; so the same input goes
 //! to the next generation in line, and a bad guest is not an outage. Enough faults within a window end a canary, or roll back
 //! an active generation that is on [`Probation`]. The answer to a fetch goes only to the generation that fetched, while that is
-//! live: another one cannot read its token.
+//! live: another one cannot read its token. A response on which that faults becomes a failure of the upstream, and the fault
+//! counts if another generation survives the same call.
 //!
 //! Everything here runs on worker threads, inline in the task that read the socket. It never waits, but for the switch lock
-//! when it ends a generation. Knows nothing of sessions, peers or what an effect does. Bounds: three tries per call; one warning
-//! a second.
+//! when it ends a generation. Knows nothing of sessions, peers or what an effect does. Bounds: three tries per call, six for the
+//! answer to a fetch; one warning a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports};
+use herd_model::{DecidedInputs, GenerationId, Reroute, Side, Sides};
+use herd_sdk::{Decision, Failure, InputBatch, Moment, Outcome, Reports};
 use herd_sys::clock::unix_now;
 
 use crate::cases::dedup::RescuedCall;
@@ -27,8 +29,6 @@ use crate::sandbox::fault::Fault;
 use crate::serving::probation::Probation;
 use crate::serving::registry::GenerationRegistry;
 use crate::serving::snapshot::Snapshot;
-use herd_model::GenerationId;
-use herd_model::{Side, Sides};
 
 /// A faulted call that a later generation in line may still decide.
 struct Faulted<'a> {
@@ -44,14 +44,20 @@ impl GenerationRegistry {
         self.snapshot.load().sides()
     }
 
-    /// Decides inputs of sessions of one side in one call. Returns the generation that decided: fetches of the decision belong to
-    /// it.
+    /// Decides inputs of sessions of one side in one call, in the order of `reroute` if there is one.
     ///
     /// # Errors
     ///
-    /// Every generation in line faulted. Returns the last fault. Nothing was decided.
-    pub fn inputs(&self, at: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Fault> {
-        self.decide(at, &Call::Inputs(inputs), side)
+    /// Every generation in line faulted. Returns the last fault, or that the host had no instance for one of them, which may be
+    /// over in a moment. Nothing was decided.
+    pub fn inputs(
+        &self,
+        at: Moment,
+        inputs: &InputBatch,
+        side: Side,
+        reroute: Option<Reroute>,
+    ) -> Result<DecidedInputs, Fault> {
+        self.decide(at, &Call::Inputs(inputs), side, reroute)
     }
 
     /// Decides reports of a peer in one call. Never by the canary: reports belong to no session.
@@ -60,10 +66,12 @@ impl GenerationRegistry {
     ///
     /// Every generation in line faulted. Returns the last fault. Nothing was decided.
     pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
-        self.decide(at, &Call::Reports(&reports.iter().collect()), Side::Active)
+        let decided = self.decide(at, &Call::Reports(&reports.iter().collect()), Side::Active, None)?;
+        Ok((decided.by, decided.decision))
     }
 
-    /// Decides the answer to a fetch with the generation `asked` that made the fetch.
+    /// Decides the answer to a fetch with the generation `asked` that made the fetch. If it faults on a response, it decides
+    /// `failed(incomplete)` in its place, so that a guest with several sources asks the next one.
     ///
     /// # Errors
     ///
@@ -79,37 +87,72 @@ impl GenerationRegistry {
         // Held for the whole call: see `decide`.
         let snapshot = &**self.snapshot.load();
         let generation = snapshot.find(asked).ok_or(None)?;
-        let call = Call::Answer { token, otherwise, outcome };
-        let (decided, reads) = try_call(generation, at, &call);
-        match decided {
-            Ok(decision) => {
-                self.record(generation, at, &call, reads, &decision);
-                Ok(decision)
-            }
-            Err(fault) => {
-                self.warn(generation, &fault, "fault on the answer to a fetch; its fallback reply is sent");
-                // Counted although nothing rescued it: its client gets the fallback reply, which is worse than a rescue.
-                self.count_fault(snapshot, generation, &fault);
-                Err(Some(fault))
+        let (mut last, mut is_counted) = (None, false);
+        let is_response = matches!(outcome, Outcome::Answered { .. });
+        for outcome in [Some(outcome), is_response.then_some(INCOMPLETE)].into_iter().flatten() {
+            let call = Call::Answer { token, otherwise, outcome };
+            let (decided, reads) = try_call(snapshot, generation, at, &call);
+            match decided {
+                Ok(decision) => {
+                    self.record(generation, at, &call, reads, &decision);
+                    return Ok(decision);
+                }
+                // The guest was not asked, and a failure in place of the response would not find an instance either.
+                Err(fault @ Fault::NoInstance(_)) => return Err(Some(fault)),
+                Err(fault) => {
+                    self.warn(generation, &fault, "fault on the answer to a fetch");
+                    // Once per answer: a client must not have two faults of eight for one request.
+                    if !is_counted && self.is_survived_by_another(snapshot, generation, at, &call) {
+                        is_counted = true;
+                        self.count_fault(snapshot, generation, &fault);
+                    }
+                    last = Some(fault);
+                }
             }
         }
+        Err(last)
+    }
+
+    /// Returns whether another live generation decides this call on which a generation faulted. False without asking where the
+    /// fault counts for nothing.
+    ///
+    /// The other generation cannot read the token, and its decision is discarded. But what an upstream sends may be more than
+    /// any guest can take within its limits, and that shows nothing about the new one.
+    fn is_survived_by_another(
+        &self,
+        snapshot: &Snapshot,
+        faulting: &Arc<Generation>,
+        at: Moment,
+        call: &Call<'_>,
+    ) -> bool {
+        if !snapshot.is_on_trial(faulting) {
+            return false;
+        }
+        let mut others = snapshot.fallback_order(Side::Active).filter(|other| !Arc::ptr_eq(other, faulting));
+        others.any(|other| try_call(snapshot, other, at, call).0.is_ok())
     }
 
     /// Decides a call with the first generation in line that does not fault.
-    fn decide(&self, at: Moment, call: &Call<'_>, side: Side) -> Result<(GenerationId, Decision), Fault> {
+    fn decide(
+        &self,
+        at: Moment,
+        call: &Call<'_>,
+        side: Side,
+        reroute: Option<Reroute>,
+    ) -> Result<DecidedInputs, Fault> {
         // One load per call. The guard keeps every generation of this snapshot alive until the call ends, whatever is swapped
         // meanwhile: so a retired generation has to be drained. Cloning an `Arc` here would have all workers contend for its
         // count on every call.
         let snapshot = &**self.snapshot.load();
         // Does not allocate before the first fault.
         let mut faulted: Vec<Faulted<'_>> = Vec::new();
-        for generation in snapshot.fallback_order(side) {
-            let (decided, reads) = try_call(generation, at, call);
+        for generation in snapshot.rerouted_order(side, reroute) {
+            let (decided, reads) = try_call(snapshot, generation, at, call);
             match decided {
                 Ok(decision) => {
-                    // A canary that faulted is not the one that decided.
                     if side == Side::Canary
-                        && let Some(canary) = snapshot.canary.as_ref().filter(|_| faulted.is_empty())
+                        && let Some(canary) = &snapshot.canary
+                        && Arc::ptr_eq(canary.generation(), generation)
                     {
                         canary.record_decision();
                     }
@@ -119,7 +162,14 @@ impl GenerationRegistry {
                         self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
                     }
                     self.record(generation, at, call, reads, &decision);
-                    return Ok((generation.id(), decision));
+                    // Without an instance the generation was not asked, so no input is to blame.
+                    let is_rescued = faulted.iter().any(|faulted| !matches!(faulted.fault, Fault::NoInstance(_)));
+                    let first = is_rescued.then(|| snapshot.fallback_order(side).next()).flatten();
+                    return Ok(DecidedInputs {
+                        by: generation.id(),
+                        rescued_from: first.map(|first| first.id()),
+                        decision,
+                    });
                 }
                 Err(fault) => {
                     self.warn(generation, &fault, snapshot.fault_message(generation));
@@ -127,7 +177,10 @@ impl GenerationRegistry {
                 }
             }
         }
-        Err(faulted.pop().map_or_else(|| Fault::NoInstance("no generation is live".into()), |last| last.fault))
+        // One that got no instance might have decided: the caller tries again later, and blames no input.
+        let not_asked = faulted.iter().rposition(|faulted| matches!(faulted.fault, Fault::NoInstance(_)));
+        let telling = not_asked.map(|index| faulted.swap_remove(index)).or_else(|| faulted.pop());
+        Err(telling.map_or_else(|| Fault::NoInstance("no generation is live".into()), |telling| telling.fault))
     }
 
     /// Counts a call that one generation decided after others had faulted on it, and offers each fault for a case.
@@ -186,12 +239,33 @@ impl GenerationRegistry {
 }
 
 /// Makes a call. Also returns its look-ups, up to the fault if it faulted: a case needs them to reproduce it.
-fn try_call(generation: &Generation, at: Moment, call: &Call<'_>) -> (Result<Decision, Fault>, Vec<Read>) {
+///
+/// If the host has no room for an instance, tries once more without the warm instances that other generations have on this
+/// thread: what serves now needs the room most.
+fn try_call(
+    snapshot: &Snapshot,
+    generation: &Arc<Generation>,
+    at: Moment,
+    call: &Call<'_>,
+) -> (Result<Decision, Fault>, Vec<Read>) {
     let mut reads = Vec::new();
-    let decided = generation.call(|instance| {
-        let decided = instance.decide(at, call);
-        reads = instance.take_reads();
-        decided
-    });
+    let mut decide = || {
+        generation.call(|instance| {
+            let decided = instance.decide(at, call);
+            reads = instance.take_reads();
+            decided
+        })
+    };
+    let mut decided = decide();
+    if matches!(decided, Err(Fault::NoInstance(_))) {
+        snapshot.all().filter(|other| !Arc::ptr_eq(other, generation)).for_each(|other| other.cool());
+        decided = decide();
+    }
     (decided, reads)
 }
+
+/// The outcome of a fetch whose response no guest could decide.
+const INCOMPLETE: Outcome<'static> = Outcome::Failed(Failure::Incomplete);
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use herd_model::{GenerationId, Side, Sides};
+use herd_model::{GenerationId, Reroute, Side, Sides};
 
 use crate::generation::generation::Generation;
 use crate::serving::canary::Canary;
@@ -36,6 +36,27 @@ impl Snapshot {
         [canary, Some(&self.active), previous].into_iter().flatten()
     }
 
+    /// Returns the generations for a call in the order in which they are tried, with one of them first if `reroute` says so.
+    pub(crate) fn rerouted_order(
+        &self,
+        side: Side,
+        reroute: Option<Reroute>,
+    ) -> impl Iterator<Item = &Arc<Generation>> {
+        let is_first = |id| self.fallback_order(side).next().is_some_and(|first| first.id() == id);
+        let ahead = reroute
+            .filter(|reroute| is_first(reroute.from))
+            .and_then(|reroute| self.fallback_order(side).find(|generation| generation.id() == reroute.to));
+        let others = self.fallback_order(side);
+        let others = others.filter(move |other| ahead.is_none_or(|ahead| !Arc::ptr_eq(ahead, other)));
+        ahead.into_iter().chain(others)
+    }
+
+    /// True if a fault of this generation counts: it is the canary, or active and on probation.
+    pub(crate) fn is_on_trial(&self, generation: &Arc<Generation>) -> bool {
+        let is_canary = self.canary.as_ref().is_some_and(|canary| Arc::ptr_eq(canary.generation(), generation));
+        is_canary || (self.probation.is_some() && Arc::ptr_eq(&self.active, generation))
+    }
+
     /// Returns the log message for a fault of this generation.
     pub(crate) fn fault_message(&self, faulting: &Arc<Generation>) -> &'static str {
         if Arc::ptr_eq(&self.active, faulting) {
@@ -49,8 +70,12 @@ impl Snapshot {
 
     /// Returns the live generation of this number. A failed previous one counts: it may still finish its fetches.
     pub(crate) fn find(&self, id: GenerationId) -> Option<&Arc<Generation>> {
+        self.all().find(|generation| generation.id() == id)
+    }
+
+    /// Returns every live generation, also a failed previous one.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Generation>> {
         let canary = self.canary.as_ref().map(|canary| canary.generation());
-        let mut all = [Some(&self.active), self.previous.as_ref(), canary].into_iter().flatten();
-        all.find(|generation| generation.id() == id)
+        [Some(&self.active), self.previous.as_ref(), canary].into_iter().flatten()
     }
 }

@@ -5,7 +5,9 @@
 //! as it arrives.
 //!
 //! When every live generation faults on a call, the batcher decides the inputs of the call one by one, and bisects an input
-//! that faults again down to one line. That line ends its session; the other sessions lose only time.
+//! that faults again down to one line. That line ends its session; the other sessions lose only time. Calls that a fallback
+//! decides are counted per session ([`Rescues`](super::rescues::Rescues)). A host without room for an instance costs no session:
+//! its input waits.
 //!
 //! Owns the queue of a worker and its batch. Knows nothing of sockets, tasks and clocks. Bounds: bytes and inputs per call; one
 //! queued input per session, which the session sees to.
@@ -16,15 +18,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use herd_model::{GenerationId, Kept, Side, Sides};
-use herd_sdk::{Decision, Effect, Input, InputBatch, Mark, Moment};
+use herd_model::{DecidedInputs, Kept, Side, Sides};
+use herd_sdk::{Effect, Input, InputBatch, Mark, Moment};
 
 use super::context::Context;
 use super::input_buffer::Window;
 use super::reply_queue::ReplySlot;
 use super::session_core::SessionCore;
 use super::topics::SessionId;
-use crate::host::SessionsHost;
+use crate::host::{SessionsHost, Undecided};
 
 /// Port: a session, as the batcher needs it.
 pub(crate) trait BatchedSession {
@@ -56,6 +58,8 @@ struct Call<M> {
     inputs: Vec<SessionInput<M>>,
     /// Outcomes of the keeps of the decision that is being performed.
     keeps: Vec<Kept>,
+    /// The host had no room for an instance.
+    has_no_instance: bool,
 }
 
 /// One input of the call and its session.
@@ -83,9 +87,11 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     }
 
     /// Decides as much queued input as one call takes. `at` is the receipt time of all of it, `now` the same time on the
-    /// monotonic clock.
-    pub(crate) fn decide_batch(&self, at: Moment, now: Instant) {
+    /// monotonic clock. Returns false if the host had no room for an instance: the sessions are in the queue again, for a later
+    /// call.
+    pub(crate) fn decide_batch(&self, at: Moment, now: Instant) -> bool {
         let mut call = self.call.borrow_mut();
+        call.has_no_instance = false;
         // Read once per call: sessions of one batch must not be split by two shares of a canary that is being widened.
         let sides = self.context.host.sides();
         while let Some(session) = self.pop_fitting(&mut call, sides) {
@@ -98,6 +104,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         }
         call.batch.clear();
         call.inputs.clear();
+        !call.has_no_instance
     }
 
     /// Removes the front of the queue if it fits into the call. An isolated session has a call of its own; sessions of the
@@ -112,7 +119,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         let side_of_front = sides.of(front.id().0);
         // A session that does not fit ends the batch instead of being skipped: it is first in the next call. Otherwise sessions
         // of the other side could overtake it again and again.
-        if !batch.is_empty() && (side_of_front != *side || front.core().isolated) {
+        if !batch.is_empty() && (side_of_front != *side || front.core().needs_own_call()) {
             return None;
         }
         *side = side_of_front;
@@ -151,7 +158,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         };
         let window = bytes.len();
         call.batch.push(Input { bytes, mark });
-        let alone = core.isolated;
+        let alone = core.needs_own_call();
         // Released before the decision: performing it borrows the core again.
         drop(core);
         call.inputs.push(SessionInput { session, window, mark });
@@ -159,14 +166,20 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     }
 
     fn decide_call(&self, call: &mut Call<M>, at: Moment, now: Instant) {
-        match self.context.host.decide_inputs(at, &call.batch, call.side) {
-            Ok((decided_by, decision)) => {
+        // Only a call with input of one session: a session that is rerouted has calls of its own.
+        let reroute = if let [input] = &*call.inputs { input.session.core().rescues.reroute() } else { None };
+        match self.context.host.decide_inputs(at, &call.batch, call.side, reroute) {
+            Ok(decided) => {
                 let Call { inputs, keeps, .. } = call;
-                self.perform(decided_by, &decision, inputs, keeps, now);
+                self.perform(&decided, inputs, keeps, now);
+            }
+            Err(Undecided::NoInstance) => {
+                let mut inputs = std::mem::take(&mut call.inputs);
+                inputs.drain(..).for_each(|input| Self::defer(&input, call));
             }
             // One input of the call made every generation fault, and which one is unknown. No effect of the call was performed,
             // so each input can be decided again by itself.
-            Err(_) => {
+            Err(Undecided::Faulted | Undecided::Gone) => {
                 let mut inputs = std::mem::take(&mut call.inputs);
                 // A batch of one has already been decided alone: go straight on to its halves.
                 if inputs.len() == 1 {
@@ -180,15 +193,22 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
 
     /// Decides one input in a call of its own.
     fn decide_alone(&self, input: SessionInput<M>, call: &mut Call<M>, at: Moment, now: Instant) {
-        let batch = {
+        let (batch, reroute) = {
             let core = input.session.core();
             let bytes = core.conversation.input.prefix(input.window);
-            InputBatch::from_iter([Input { bytes, mark: input.mark }])
+            (InputBatch::from_iter([Input { bytes, mark: input.mark }]), core.rescues.reroute())
         };
-        match self.context.host.decide_inputs(at, &batch, call.side) {
-            Ok((decided_by, decision)) => self.perform(decided_by, &decision, &[input], &mut call.keeps, now),
-            Err(_) => self.bisect(input, call, at, now),
+        match self.context.host.decide_inputs(at, &batch, call.side, reroute) {
+            Ok(decided) => self.perform(&decided, &[input], &mut call.keeps, now),
+            Err(Undecided::NoInstance) => Self::defer(&input, call),
+            Err(Undecided::Faulted | Undecided::Gone) => self.bisect(input, call, at, now),
         }
+    }
+
+    /// Queues an input again that no generation could be asked for. It stays in the buffer of its session.
+    fn defer(input: &SessionInput<M>, call: &mut Call<M>) {
+        call.has_no_instance = true;
+        input.session.finish_turn(true);
     }
 
     /// Decides the first half of an input on which every generation faulted, or ends the session if the input is one line.
@@ -216,14 +236,8 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     }
 
     /// Performs a decision: the effects of each input in the session of that input, in order.
-    fn perform(
-        &self,
-        decided_by: GenerationId,
-        decision: &Decision,
-        inputs: &[SessionInput<M>],
-        keeps: &mut Vec<Kept>,
-        now: Instant,
-    ) {
+    fn perform(&self, decided: &DecidedInputs, inputs: &[SessionInput<M>], keeps: &mut Vec<Kept>, now: Instant) {
+        let DecidedInputs { by, rescued_from, decision } = decided;
         keeps.clear();
         // Prefetches in a pass of its own, so that the cache misses of the records overlap instead of adding up.
         for effect in &decision.effects {
@@ -236,22 +250,24 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         let mut effects = decision.effects.iter();
         for SessionInput { session, window, mark } in inputs {
             let mut core = session.core();
-            let SessionCore { conversation, timeouts, window_size, .. } = &mut *core;
+            let SessionCore { conversation, timeouts, rescues, window_size, .. } = &mut *core;
+            rescues.record(*by, *rescued_from, inputs.len() - 1);
+            let ends = rescues.are_too_many();
             let held_before = conversation.replies.unsent_bytes();
             for effect in effects.by_ref() {
                 if let Effect::Done(progress) = effect {
-                    conversation.apply_progress(&self.context, decided_by, progress, *window, *mark);
+                    conversation.apply_progress(&self.context, *by, progress, *window, *mark);
                     let unfinished = conversation.input.has_unfinished_line();
                     timeouts.on_input(now, progress.consumed > 0, unfinished);
                     break;
                 }
-                conversation.perform(&self.context, decided_by, decision, effect, ReplySlot::default(), keeps);
+                conversation.perform(&self.context, *by, decision, effect, ReplySlot::default(), keeps);
             }
             let held = conversation.replies.unsent_bytes().saturating_sub(held_before);
             window_size.on_decided(held, self.context.limits.output_bytes_max() / 2);
             // Bytes that the call did not contain. Bytes that the guest saw and left need new input before the next call.
             let more = conversation.input.has_unseen();
-            let closing = conversation.closing;
+            let closing = conversation.closing || ends;
             core.isolated &= more;
             if closing {
                 core.close();
@@ -264,7 +280,13 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
 
 impl<M> Default for Call<M> {
     fn default() -> Self {
-        Self { batch: InputBatch::default(), side: Side::default(), inputs: Vec::new(), keeps: Vec::new() }
+        Self {
+            batch: InputBatch::default(),
+            side: Side::default(),
+            inputs: Vec::new(),
+            keeps: Vec::new(),
+            has_no_instance: false,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod context;
 pub(crate) mod conversation;
 pub(crate) mod input_buffer;
 pub(crate) mod reply_queue;
+pub(crate) mod rescues;
 pub(crate) mod session_core;
 pub(crate) mod timeouts;
 pub(crate) mod topics;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::conversation::Conversation;
+use super::rescues::Rescues;
 use super::timeouts::Timeouts;
 use super::window_size::WindowSize;
 
@@ -14,11 +15,19 @@ pub(crate) struct SessionCore {
     /// another fault costs no other session.
     pub(crate) isolated: bool,
     pub(crate) window_size: WindowSize,
+    /// Calls with input of this session on which a generation faulted and another decided.
+    pub(crate) rescues: Rescues,
 }
 
 impl SessionCore {
     pub(crate) fn new(conversation: Conversation, now: Instant) -> Self {
-        Self { conversation, timeouts: Timeouts::new(now), isolated: false, window_size: WindowSize::default() }
+        let (rescues, window_size) = (Rescues::default(), WindowSize::default());
+        Self { conversation, timeouts: Timeouts::new(now), isolated: false, window_size, rescues }
+    }
+
+    /// Returns whether its input must not share a guest call with that of other sessions.
+    pub(crate) fn needs_own_call(&self) -> bool {
+        self.isolated || self.rescues.needs_own_call()
     }
 
     /// Discards undecided input. The session ends once its replies are written.

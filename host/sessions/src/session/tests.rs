@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Side, Sides};
+use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
 use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Outcome, Progress, Reply};
 use herd_sys::TrafficLog;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,7 +44,13 @@ impl SessionsHost for SwitchedHost {
         self.changes.subscribe()
     }
 
-    fn decide_inputs(&self, _: Moment, inputs: &InputBatch, _: Side) -> Result<(GenerationId, Decision), Undecided> {
+    fn decide_inputs(
+        &self,
+        _: Moment,
+        inputs: &InputBatch,
+        _: Side,
+        _: Option<Reroute>,
+    ) -> Result<DecidedInputs, Undecided> {
         let active = *self.active.lock().unwrap();
         let mut decision = Decision::default();
         for input in inputs.iter() {
@@ -58,7 +64,7 @@ impl SessionsHost for SwitchedHost {
             decision.effects.push(Effect::Done(progress));
         }
         self.decided.notify_one();
-        Ok((active, decision))
+        Ok(DecidedInputs { by: active, rescued_from: None, decision })
     }
 
     fn decide_answer(

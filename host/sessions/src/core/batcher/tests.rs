@@ -4,11 +4,12 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use herd_model::{FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Share, Side, Sides};
+use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Reroute, Share, Side, Sides};
 use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Outcome, Progress, Reply};
 use herd_sys::TrafficLog;
 use tokio::sync::watch;
@@ -16,12 +17,13 @@ use tokio::sync::watch;
 use super::{BatchedSession, Batcher, INPUTS_MAX};
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
+use crate::core::rescues::RESCUES_MAX;
 use crate::core::session_core::SessionCore;
 use crate::core::topics::{SessionId, Topics};
 use crate::host::{KeepRequest, SessionsHost, Undecided};
 use crate::limits::SessionLimits;
 
-/// A node whose generations echo each line, and all fault on a call with the line `fault`.
+/// A node whose generations echo each line, and all fault on a call with the line `fault`. The first one also faults on `loop`.
 struct EchoHost {
     sides: Mutex<Sides>,
     /// The generation that decides.
@@ -31,6 +33,10 @@ struct EchoHost {
     awaits: Mutex<Awaiting>,
     /// Times that a line is in its reply.
     copies: Mutex<usize>,
+    /// Calls for which there is no instance.
+    calls_without_instance: AtomicUsize,
+    /// Reroutes of the calls so far that had one.
+    reroutes: Mutex<Vec<Reroute>>,
     /// The calls so far: their side and their inputs.
     calls: Mutex<Vec<(Side, Vec<String>)>>,
 }
@@ -48,12 +54,25 @@ impl SessionsHost for EchoHost {
         unreachable!("no worker follows the changes")
     }
 
-    fn decide_inputs(&self, _: Moment, inputs: &InputBatch, side: Side) -> Result<(GenerationId, Decision), Undecided> {
+    fn decide_inputs(
+        &self,
+        _: Moment,
+        inputs: &InputBatch,
+        side: Side,
+        reroute: Option<Reroute>,
+    ) -> Result<DecidedInputs, Undecided> {
+        let left =
+            self.calls_without_instance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_ok() {
+            return Err(Undecided::NoInstance);
+        }
+        self.reroutes.lock().unwrap().extend(reroute);
         let texts: Vec<String> = inputs.iter().map(|input| String::from_utf8(input.bytes.into()).unwrap()).collect();
         self.calls.lock().unwrap().push((side, texts.clone()));
         if texts.iter().flat_map(|text| text.lines()).any(|line| line == "fault") {
             return Err(Undecided::Faulted);
         }
+        let loops = texts.iter().flat_map(|text| text.lines()).any(|line| line == "loop");
         let mut decision = Decision::default();
         for text in texts {
             let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
@@ -65,7 +84,10 @@ impl SessionsHost for EchoHost {
             }
             decision.effects.push(Effect::Done(Progress { consumed, awaits: *self.awaits.lock().unwrap() }));
         }
-        Ok((*self.decides.lock().unwrap(), decision))
+        let deciding = *self.decides.lock().unwrap();
+        let by = if loops || reroute.is_some() { PREVIOUS } else { deciding };
+        let rescued_from = (loops && reroute.is_none()).then_some(deciding);
+        Ok(DecidedInputs { by, rescued_from, decision })
     }
 
     fn decide_answer(
@@ -178,6 +200,8 @@ impl Worker {
             awaits: Mutex::new(Awaiting::Delimiter(b'\n')),
             copies: Mutex::new(1),
             calls: Mutex::default(),
+            calls_without_instance: AtomicUsize::new(0),
+            reroutes: Mutex::default(),
         };
         let limits = SessionLimits { output_kib_max: 1, ..SessionLimits::default() };
         let context = Context::new(Arc::new(host), Arc::new(Topics::default()), limits);
@@ -197,8 +221,8 @@ impl Worker {
     }
 
     /// Makes one call, or as many as the faults of one take.
-    fn decide_batch(&self) {
-        self.batcher.decide_batch(Moment { now_ns: 0, random: (0, 0) }, self.started);
+    fn decide_batch(&self) -> bool {
+        self.batcher.decide_batch(Moment { now_ns: 0, random: (0, 0) }, self.started)
     }
 
     fn run(&self) {
@@ -274,7 +298,7 @@ fn batcher_closes_only_the_session_whose_line_faults() {
     before.receive("a\n");
     faulty.receive("b\nfault\nc\nd\n");
     after.receive("e\n");
-    worker.decide_batch();
+    assert!(worker.decide_batch());
     // The first half was decided, and the session queued itself again for the rest.
     assert_eq!((faulty.replies().as_str(), faulty.queued.get()), ("b\n", true));
     later.receive("f\n");
@@ -294,7 +318,7 @@ fn batcher_ends_isolation_once_the_suspected_input_is_decided() {
     let worker = Worker::new(None);
     let [first, second] = [1, 2].map(|id| worker.session(id));
     first.receive("a\nfault\n");
-    worker.decide_batch();
+    assert!(worker.decide_batch());
     assert!(first.core().isolated);
     first.core().conversation.input.clear();
     first.core().conversation.input.extend(b"b\n");
@@ -428,8 +452,40 @@ fn batcher_takes_less_of_a_session_whose_input_expands() {
     assert_eq!(windows, [64, 128, 128], "it recovers");
 }
 
+/// Goal: a host without room for an instance ends no session and loses no line. Method: two calls without one.
+#[test]
+fn batcher_keeps_input_for_which_there_is_no_instance() {
+    let worker = Worker::new(None);
+    let [first, second] = [1, 2].map(|id| worker.session(id));
+    worker.batcher.context.host.calls_without_instance.store(2, Ordering::Relaxed);
+    first.receive("a\n");
+    second.receive("b\n");
+    assert_eq!([worker.decide_batch(), worker.decide_batch(), worker.decide_batch()], [false, false, true]);
+    for (session, line) in [(&first, "a\n"), (&second, "b\n")] {
+        assert_eq!((session.replies().as_str(), session.is_closing()), (line, false));
+    }
+    assert_eq!(worker.calls(), [active(&["a\n", "b\n"])]);
+}
+
+/// Goal: a line on which the active guest loops does not cost a deadline for ever, and costs only its session.
+#[test]
+fn batcher_reroutes_a_session_whose_input_is_rescued_again_and_again() {
+    let worker = Worker::new(None);
+    let [faulty, other] = [1, 2].map(|id| worker.session(id));
+    for _ in 0..100 {
+        faulty.receive("loop\n");
+        worker.run();
+        other.receive("line\n");
+        worker.run();
+    }
+    let reroutes = worker.batcher.context.host.reroutes.lock().unwrap().clone();
+    assert_eq!(reroutes, vec![Reroute { from: GOOD, to: PREVIOUS }; 100 - RESCUES_MAX as usize]);
+    assert!(!faulty.is_closing() && !other.is_closing());
+}
+
 const NEWLINE: Awaiting = Awaiting::Delimiter(b'\n');
 const GOOD: GenerationId = GenerationId(1);
 const ODD: GenerationId = GenerationId(2);
+const PREVIOUS: GenerationId = GenerationId(0);
 /// Batches after which a test gives up.
 const CALLS_MAX: usize = 100;
