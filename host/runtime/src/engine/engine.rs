@@ -244,7 +244,10 @@ fn config() -> Config {
         .epoch_interruption(true)
         .memory_init_cow(true)
         .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES);
+        .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES)
+        // A decision must be the same on every processor: nodes of a herd, rehearsals and shadows compare decisions.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
     config
 }
 

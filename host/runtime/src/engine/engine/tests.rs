@@ -1,6 +1,33 @@
 //! Tests of the engine's configuration, with guests that check it from inside.
 
-use crate::test_guest::TestGuest;
+use crate::serving::probation::SwapLimits;
+use crate::test_guest::{NOW, TestGuest, generations, lines, output};
+use herd_model::Side;
+
+/// Runs instructions in a guest that trap if the configuration is wrong.
+fn run(instructions: &str) -> Result<String, String> {
+    let guest = TestGuest::new("checker").on_boom(instructions);
+    let generations = generations(&guest, None, SwapLimits::default());
+    output(generations.inputs(NOW, &lines(&["BOOM\n"]), Side::Active, None))
+}
+
+/// A processor chooses the sign and the payload of a NaN: x86 makes a negative one of 0/0, Arm a positive one.
+#[test]
+fn engine_makes_the_same_nan_on_every_processor() {
+    let divides = "
+        (f32.store offset=2048 (i32.const 0) (f32.div (f32.load offset=2048 (i32.const 0)) (f32.load offset=2052 (i32.const 0))))
+        (if (i32.ne (i32.load offset=2048 (i32.const 0)) (i32.const 0x7fc00000)) (then unreachable))";
+    assert_eq!(run(divides).as_deref(), Ok("checker\n"));
+}
+
+/// The relaxed conversion of a NaN is the smallest integer on x86 and zero on Arm.
+#[test]
+fn engine_relaxes_no_simd_instruction() {
+    let converts = "
+        (v128.store offset=2048 (i32.const 0) (i32x4.relaxed_trunc_f32x4_s (f32x4.splat (f32.const nan))))
+        (if (i32.load offset=2048 (i32.const 0)) (then unreachable))";
+    assert_eq!(run(converts).as_deref(), Ok("checker\n"));
+}
 
 #[test]
 fn engine_refuses_a_guest_of_too_many_modules_at_compilation() {
