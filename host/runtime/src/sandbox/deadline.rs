@@ -1,7 +1,8 @@
 //! The deadline of one call.
 //!
 //! It limits processor time of the calling thread: with wall time, innocent guests would fault on a busy machine. Only a call
-//! that is still running at an epoch tick reads the clocks, so the usual call of some microseconds costs no system call. A
+//! that is still running at an epoch tick, or that makes the host work for long, reads the clocks, so the usual call of some
+//! microseconds costs no system call. A
 //! guest is stopped between one deadline and one deadline plus one tick of its processor time, or at the cap on wall time,
 //! whichever comes first.
 //!
@@ -16,7 +17,7 @@ use wasmtime::UpdateDeadline;
 #[derive(Debug)]
 pub(crate) struct Deadline {
     processor_max: Duration,
-    /// Processor time and wall time at the first tick of this call. None before: lazily started.
+    /// Processor time and wall time at the first tick of this call, or its first slow host call. None before: lazily started.
     started: Option<(Duration, Instant)>,
     missed: bool,
 }
@@ -54,6 +55,11 @@ impl Deadline {
             *processor += processor_time().saturating_sub(*processor_then);
             *wall += wall_then.elapsed();
         }
+    }
+
+    /// Starts the clock, unless it runs: before work of the host for this call that may be slow, and into which no tick falls.
+    pub(crate) fn start(&mut self) {
+        self.started.get_or_insert_with(|| (processor_time(), Instant::now()));
     }
 
     /// Handles an epoch tick during the call: stops it, or lets it run to the next tick.
@@ -99,6 +105,16 @@ mod tests {
         assert!(goes_on(&mut deadline));
         work(max);
         assert!(!goes_on(&mut deadline) && deadline.missed());
+    }
+
+    #[test]
+    fn deadline_counts_slow_work_of_the_host_before_the_first_tick() {
+        let max = Duration::from_millis(20);
+        let mut deadline = Deadline::new(max);
+        deadline.begin();
+        deadline.start();
+        work(max);
+        assert!(matches!(deadline.tick(), UpdateDeadline::Interrupt) && deadline.missed());
     }
 
     #[test]

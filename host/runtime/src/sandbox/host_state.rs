@@ -4,7 +4,8 @@
 //! constant with each instance, so a call is a function of its event and of the records that it looked up. It knows nothing of
 //! generations or sessions.
 //!
-//! Bounds: memory of the instance, [`KEYS_MAX`] per look-up, each as long as the key of a keep may be, [`READS_MAX`] noted look-ups per call, [`TABLE_ELEMENTS_MAX`].
+//! Bounds: memory of the instance, [`KEYS_MAX`] per look-up, each as long as the key of a keep may be, [`READS_MAX`] noted
+//! look-ups per call, [`TABLE_ELEMENTS_MAX`], [`HANDLES_MAX`], [`RANDOM_BYTES_MAX`] per host call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,6 +55,8 @@ impl HostState {
     ) -> Self {
         let clock = CallClock::default();
         let output = GuestOutput::new(node);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
         let wasi = WasiCtx::builder()
             .allow_tcp(false)
             .allow_udp(false)
@@ -65,10 +68,12 @@ impl HostState {
             .secure_random(StdRng::seed_from_u64(RANDOM_SEED))
             .insecure_random(StdRng::seed_from_u64(RANDOM_SEED))
             .insecure_random_seed(u128::from(RANDOM_SEED))
+            // Made byte by byte in one host call, during which no epoch stops the guest.
+            .max_random_size(RANDOM_BYTES_MAX)
             .build();
         Self {
             wasi,
-            table: ResourceTable::new(),
+            table,
             clock,
             records,
             view,
@@ -114,6 +119,10 @@ impl records::Host for HostState {
         if let Some(key) = keys.iter().find(|key| key.len() > KEY_BYTES_MAX) {
             let bytes = key.len();
             return Err(wasmtime::Error::msg(format!("a key of {bytes} bytes is over the limit of {KEY_BYTES_MAX}")));
+        }
+        // Copies records of up to 128 KiB each. No tick falls into a host call, so the clock starts before the first long one.
+        if keys.len() >= KEYS_QUICK {
+            self.deadline.start();
         }
         let borrowed: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let found = self.records.find(&borrowed);
@@ -189,7 +198,13 @@ impl HostMonotonicClock for CallClock {
 const RANDOM_SEED: u64 = 0x6865_7264;
 /// Keys in one `records.get`, as the contract says.
 const KEYS_MAX: usize = 64;
+/// Keys from which a look-up may take long enough to count. Below, reading the clocks would cost as much as the look-up.
+const KEYS_QUICK: usize = 8;
 /// Look-ups noted per call. A call that makes more cannot be replayed exactly.
 const READS_MAX: usize = 4096;
 /// Elements of one table: the default limit of the pool.
 const TABLE_ELEMENTS_MAX: usize = 20_000;
+/// Handles that an instance may hold at once: a guest built with std has four.
+pub(crate) const HANDLES_MAX: usize = 256;
+/// Random bytes per host call. A seed has 16 or 32; this many take some 100 µs.
+const RANDOM_BYTES_MAX: u64 = 64 << 10;

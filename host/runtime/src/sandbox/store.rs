@@ -4,8 +4,8 @@
 //! the worker's runtime and would panic the host; so calls are futures. One that is pending after its first poll waits for
 //! something, which a decision never has to.
 //!
-//! Knows nothing of the exports of a guest. Bounds: processor and wall time per call (`deadline`), memory, bytes that one host
-//! call copies, length of texts from the guest ([`TEXT_CHARS_MAX`]).
+//! Knows nothing of the exports of a guest. Bounds: processor and wall time per call (`deadline`), memory, handles, bytes that
+//! one host call copies, length of texts from the guest ([`TEXT_CHARS_MAX`]).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
 use crate::sandbox::bindings::types;
 use crate::sandbox::fault::Fault;
-use crate::sandbox::host_state::HostState;
+use crate::sandbox::host_state::{HANDLES_MAX, HostState};
 use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
@@ -41,6 +41,8 @@ impl InstanceStore {
         store.epoch_deadline_callback(|mut cx| Ok(cx.data_mut().deadline.tick()));
         // Bytes that the host copies out of the guest in one host call. A guest has no more to pass than its memory holds.
         store.set_hostcall_fuel(limits.memory_bytes_max);
+        // Handles of the guest's own resources too, which no host function creates.
+        store.set_max_component_handles(HANDLES_MAX);
         Self { store }
     }
 
@@ -153,3 +155,6 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// About a screenful.
 const TEXT_CHARS_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests;
