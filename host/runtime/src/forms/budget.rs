@@ -1,11 +1,12 @@
-//! Time budget of one call for conversions that fault.
+//! Time budget of one call for conversions.
 //!
-//! A call may look up many records. Each on which the conversion loops takes a deadline, while the sessions of the worker
-//! wait. Conversions that do not fault are calls like any other, and their time does not count.
+//! A call may look up many records, or bring many reports. Each may take a conversion up to a deadline, while the sessions of
+//! the worker wait, and no deadline of the call counts it. So all of them that are not cached share one budget, whether they
+//! fault or not. It is processor time: a busy machine must not hide records.
 
 use std::time::Duration;
 
-/// Time left for conversions that fault, in one call.
+/// Processor time left for conversions in one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConversionBudget(Duration);
 
@@ -18,13 +19,13 @@ impl ConversionBudget {
         self.0.is_zero()
     }
 
-    /// Subtracts the time of a conversion that faulted.
+    /// Subtracts the processor time of a conversion.
     pub(crate) fn spend(&mut self, time: Duration) {
         self.0 = self.0.saturating_sub(time);
     }
 }
 
-/// Two deadlines of the default length, or some hundred traps.
+/// Two deadlines of the default length, or some thousand conversions of a usual record.
 impl Default for ConversionBudget {
     fn default() -> Self {
         Self(Duration::from_millis(20))

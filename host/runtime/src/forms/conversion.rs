@@ -44,7 +44,7 @@ pub(crate) enum NotConverted {
     /// The guest faulted, or the host could not make an instance. The instance is gone.
     #[error("{0}")]
     Fault(Fault),
-    /// The call's budget was exhausted by conversions that faulted. A later call tries again.
-    #[error("too many conversions faulted before it")]
+    /// The call's budget was exhausted by conversions before this one. A later call tries again.
+    #[error("conversions before it took all the time that one call has for them")]
     NotTried,
 }

@@ -21,6 +21,7 @@ use crate::engine::engine::{Compiled, Engine};
 use crate::forms::budget::ConversionBudget;
 use crate::forms::cache::ConversionCache;
 use crate::forms::conversion::{Conversion, NotConverted};
+use crate::sandbox::deadline::processor_time;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::forms_instance::FormsInstance;
 use crate::sandbox::instance_count::InstanceCount;
@@ -74,7 +75,8 @@ impl Converter {
     ///
     /// # Errors
     ///
-    /// The guest does not convert the record, or the budget is exhausted. The time of a fault is taken from the budget.
+    /// The guest does not convert the record, or the budget is exhausted. The time of a conversion that is not cached is taken from
+    /// the budget.
     pub(crate) fn convert(
         &self,
         conversion: Conversion<'_>,
@@ -87,12 +89,14 @@ impl Converter {
         if budget.is_exhausted() {
             return Err(NotConverted::NotTried);
         }
+        let began = processor_time();
         // Not under the lock of the slot: a conversion may take its deadline.
         let warm = self.slot().warm.take();
         let converted = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
             let converted = instance.convert(conversion)?;
             Ok((instance, converted))
         });
+        budget.spend(processor_time().saturating_sub(began));
         let mut slot = self.slot();
         let result = match converted {
             Ok((instance, converted)) => {
@@ -103,10 +107,7 @@ impl Converter {
             }
             // The host is at fault and may have room the next time, so this is not cached.
             Err(fault @ Fault::NoInstance(_)) => return Err(NotConverted::Fault(fault)),
-            Err(fault) => {
-                budget.spend(now.elapsed());
-                Err(NotConverted::Fault(fault))
-            }
+            Err(fault) => Err(NotConverted::Fault(fault)),
         };
         slot.cache.insert(conversion, &result, now);
         result
@@ -129,3 +130,6 @@ impl Converter {
         self.slots[worker::index()].lock()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! record that neither converts is unknown to the guest. A report that neither converts is hidden from the guest, and kept
 //! and flooded without it, so that older logic in the middle of a herd stops no flood.
 //!
-//! Knows nothing of instances. Bounds: the time of conversions that fault, per call ([`ConversionBudget`]). A record in the
+//! Knows nothing of instances. Bounds: the time of conversions per call ([`ConversionBudget`]). A record in the
 //! native form costs one comparison.
 
 use std::iter;
