@@ -19,6 +19,7 @@ use serde::Serialize;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::engine::background::compile_at_low_priority;
 use crate::engine::code_cache::CodeCache;
 use crate::engine::inspect::{self, Inspection, LoadError, Stage};
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre};
@@ -214,7 +215,7 @@ impl Engine {
 
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         inspect::check_header(bytes)?;
-        Component::new(&self.engine, bytes)
+        compile_at_low_priority(|| Component::new(&self.engine, bytes))
             .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {}", advice(&error)) })
     }
 }

@@ -29,6 +29,17 @@ fn engine_relaxes_no_simd_instruction() {
     assert_eq!(run(converts).as_deref(), Ok("checker\n"));
 }
 
+/// Goal: the engine compiles on the threads for that. Method: a guest that no other test compiles; rayon's pool of the process,
+/// which wasmtime would use, starts with its first use, and its threads have no name.
+#[cfg(target_os = "linux")]
+#[test]
+fn engine_compiles_on_threads_of_their_own() {
+    crate::test_guest::engine().inspect(&TestGuest::new("compiled-alone").bytes()).unwrap();
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    assert!(names.into_iter().any(|name| name.starts_with("herd-compile-")));
+}
+
 #[test]
 fn engine_refuses_a_guest_of_too_many_modules_at_compilation() {
     for (modules, refused) in [(4, false), (250, true)] {
