@@ -24,8 +24,10 @@ use crate::cases::minimize::Budget;
 use crate::cases::reduction::reduce;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
+use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::call::{OwnedCall, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
+use crate::sandbox::guest_text::is_harmless;
 
 /// A transcript and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,16 +63,22 @@ pub(crate) fn make(
     line(&mut body, "\n# Input on which the guest faulted.");
     input.iter().for_each(|event| line(&mut body, &event.to_string()));
 
-    let (expected, fault_of_rescuing) = play(&name, &body, rescuing)?;
-    let (_, fault_again) = play(&name, &expected, faulting)?;
-    let is_same_fault = fault_again.is_some_and(|other| signature(&other) == signature(fault));
-    let reproduces = is_same_fault && fault_of_rescuing.is_none();
+    let rescued = play(&name, &body, rescuing)?;
+    let expected = rescued.text;
+    let again = play(&name, &expected, faulting)?;
+    let is_same_fault = again.fault.is_some_and(|other| signature(&other) == signature(fault));
+    let reproduces = is_same_fault && rescued.fault.is_none();
     let mut text = head(recorded, fault, faulting, rescuing);
     if !reproduces {
         line(
             &mut text,
             "# NOTE: this transcript alone does not reproduce the fault, which may take the rest of that call.",
         );
+    }
+    // Of the fault that the transcript reproduces: another one has another place.
+    if let Some(backtrace) = again.backtrace.filter(|_| is_same_fault) {
+        line(&mut text, "#\n# Where the guest faulted, the innermost function first:");
+        backtrace.lines().for_each(|frame| line(&mut text, &format!("# {frame}")));
     }
     text.push_str(&expected);
     Some(Case { name, text, reproduces })
@@ -152,21 +160,34 @@ fn line(text: &mut String, line: &str) {
     let _ = writeln!(text, "{line}");
 }
 
-/// Replaces control characters: a comment must not end early, nor change a terminal.
+/// Replaces characters that are not harmless: a comment must not end early, nor change a terminal.
 fn on_one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }).collect()
+    text.chars().map(|letter| if is_harmless(letter) { letter } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-/// Runs a transcript on fresh instances. Returns it with the guest's decisions as expectations, and the last fault.
-fn play(name: &str, text: &str, generation: &Arc<Generation>) -> Option<(String, Option<Fault>)> {
+/// A transcript that a guest played.
+struct Played {
+    /// The transcript with the decisions of the guest as expectations.
+    text: String,
+    /// The last fault, and its place.
+    fault: Option<Fault>,
+    backtrace: Option<Backtrace>,
+}
+
+/// Plays a transcript on fresh instances.
+fn play(name: &str, text: &str, generation: &Arc<Generation>) -> Option<Played> {
     let transcript = Transcript::parse(name, text)
         .inspect_err(|error| tracing::warn!(%error, "case discarded: its transcript cannot be parsed"))
         .ok()?;
     let records = Arc::new(MemoryRecords::default());
     let mut decider = ComponentDecider::new(Arc::clone(generation), Arc::clone(&records), Warmth::Fresh);
     let run = transcript.run(&mut decider, &records);
-    Some((run.actual().into(), decider.last_fault().cloned()))
+    let (fault, backtrace) = (decider.last_fault().cloned(), decider.backtrace().cloned());
+    Some(Played { text: run.actual().into(), fault, backtrace })
 }
 
 /// Origin of the records that were looked up. A guest that looks one up does not see it.
 const ORIGIN: &str = "elsewhere";
+
+#[cfg(test)]
+mod tests;

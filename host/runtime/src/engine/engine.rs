@@ -17,7 +17,7 @@ use herd_sys::workers as worker;
 use parking_lot::Mutex;
 use serde::Serialize;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::engine::background::compile_at_low_priority;
 use crate::engine::code_cache::CodeCache;
@@ -248,7 +248,10 @@ fn config() -> Config {
         .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES)
         // A decision must be the same on every processor: nodes of a herd, rehearsals and shadows compare decisions.
         .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true);
+        .relaxed_simd_deterministic(true)
+        // Reads the DWARF of a component that carries some. Not by an environment variable, which is not part of the key of the
+        // code cache.
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config
 }
 

@@ -12,6 +12,7 @@ use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
 use crate::generation::generation::{Generation, GenerationContext};
 use crate::replay::timer_runtime::timer_runtime;
+use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::call::Call;
 use crate::sandbox::fault::Fault;
 
@@ -30,6 +31,7 @@ pub struct ComponentDecider {
     records: Arc<MemoryRecords>,
     warmth: Warmth,
     last_fault: Option<Fault>,
+    backtrace: Option<Backtrace>,
 }
 
 impl ComponentDecider {
@@ -54,12 +56,17 @@ impl ComponentDecider {
 
     /// Decides with a loaded generation. A warm one has to be loaded over these records.
     pub(crate) fn new(generation: Arc<Generation>, records: Arc<MemoryRecords>, warmth: Warmth) -> Self {
-        Self { generation, records, warmth, last_fault: None }
+        Self { generation, records, warmth, last_fault: None, backtrace: None }
     }
 
     /// Returns the fault of the last call that faulted.
     pub(crate) fn last_fault(&self) -> Option<&Fault> {
         self.last_fault.as_ref()
+    }
+
+    /// Returns where that call faulted. None unless a fresh instance made it and the guest carries DWARF.
+    pub(crate) fn backtrace(&self) -> Option<&Backtrace> {
+        self.backtrace.as_ref()
     }
 
     fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, DeciderFault> {
@@ -68,7 +75,10 @@ impl ComponentDecider {
             Warmth::Warm => self.generation.call(|instance| instance.decide(at, call)),
             Warmth::Fresh => {
                 let instance = self.generation.instance_over(Arc::clone(&self.records) as _);
-                instance.and_then(|mut instance| instance.decide(at, call))
+                instance.and_then(|mut instance| {
+                    let decided = instance.decide(at, call);
+                    decided.inspect_err(|_| self.backtrace = instance.backtrace())
+                })
             }
         };
         decided.inspect_err(|fault| self.last_fault = Some(fault.clone())).map_err(Into::into)

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use herd_sdk::check::{Scope, check};
 use herd_sdk::{Decision, Description, Moment, Records, Settings};
 
+use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::bindings::{self, NodeLogic, NodeLogicPre};
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
+use crate::sandbox::guest_text::printable_name;
 use crate::sandbox::host_state::HostState;
 use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
 use crate::sandbox::record_view::RecordView;
-use crate::sandbox::store::{InstanceStore, bad_settings, printable, wit_settings};
+use crate::sandbox::store::{InstanceStore, bad_settings, wit_settings};
 
 /// A configured instance. Drop it after a fault: a component that trapped must never be entered again.
 pub(crate) struct LogicInstance {
@@ -56,9 +58,9 @@ impl LogicInstance {
         let logic = self.logic.herd_logic_logic();
         let description = self.store.call(0, async |store| logic.call_describe(store).await)?;
         Ok(Description {
-            name: printable(&description.name),
-            version: printable(&description.version),
-            commands: description.commands.iter().take(COMMANDS_MAX).map(|command| printable(command)).collect(),
+            name: printable_name(&description.name),
+            version: printable_name(&description.version),
+            commands: description.commands.iter().take(COMMANDS_MAX).map(|command| printable_name(command)).collect(),
         })
     }
 
@@ -82,6 +84,11 @@ impl LogicInstance {
     /// Takes the look-ups of the last call.
     pub(crate) fn take_reads(&mut self) -> Vec<Read> {
         std::mem::take(&mut self.store.data().reads)
+    }
+
+    /// Returns the frames of the guest at its fault, with files and lines. None if its component carries no DWARF.
+    pub(crate) fn backtrace(&self) -> Option<Backtrace> {
+        self.store.backtrace()
     }
 
     fn decide_converted(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, Fault> {

@@ -12,6 +12,7 @@ use herd_sdk::check::{Scope, check};
 use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Progress, Records, Reply};
 use herd_sdk::{Context, Settings, decide_inputs};
 
+use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::bindings::NodeLogicPre;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
@@ -70,6 +71,11 @@ impl LogicInstance {
         };
         check(&decision, scope)?;
         Ok(decision)
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the component's instance")]
+    pub(crate) fn backtrace(&self) -> Option<Backtrace> {
+        None
     }
 
     #[allow(clippy::unused_self, reason = "the signature of the component's instance")]

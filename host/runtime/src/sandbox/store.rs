@@ -5,7 +5,7 @@
 //! something, which a decision never has to.
 //!
 //! Knows nothing of the exports of a guest. Bounds: processor and wall time per call (`deadline`), memory, handles, bytes that
-//! one host call copies, length of texts from the guest ([`TEXT_CHARS_MAX`]).
+//! one host call copies.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use std::task::{Context, Poll, Waker};
 use herd_sdk::{Records, Settings};
 use wasmtime::{AsContext, Store, Trap, WasmBacktrace};
 
+use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::bindings::types;
 use crate::sandbox::fault::Fault;
+use crate::sandbox::guest_text::{printable, printable_name};
 use crate::sandbox::host_state::{HANDLES_MAX, HostState};
 use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;
@@ -24,6 +26,8 @@ use crate::sandbox::record_view::RecordView;
 /// A store with its limits. Drop it after a fault: a component that trapped must never be entered again.
 pub(crate) struct InstanceStore {
     store: Store<HostState>,
+    /// Error of the call that faulted. Kept rather than formatted: few faults are looked at so closely.
+    error: Option<wasmtime::Error>,
 }
 
 impl InstanceStore {
@@ -43,7 +47,7 @@ impl InstanceStore {
         store.set_hostcall_fuel(limits.memory_bytes_max);
         // Handles of the guest's own resources too, which no host function creates.
         store.set_max_component_handles(HANDLES_MAX);
-        Self { store }
+        Self { store, error: None }
     }
 
     /// Creates the instance with `make`.
@@ -60,7 +64,7 @@ impl InstanceStore {
         match poll_once(make(&mut self.store)) {
             Some(Ok(instance)) => Ok(instance),
             // Without a trap, no guest code is at fault: the pool is exhausted, or the system has no memory.
-            Some(Err(error)) if error.downcast_ref::<Trap>().is_some() => Err(self.fault(&error)),
+            Some(Err(error)) if error.downcast_ref::<Trap>().is_some() => Err(self.fault(error)),
             Some(Err(error)) => Err(Fault::NoInstance(format!("{error:#}"))),
             None => Err(Fault::Slept),
         }
@@ -79,9 +83,14 @@ impl InstanceStore {
         self.begin(now_ns);
         match poll_once(call(&mut self.store)) {
             Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(self.fault(&error)),
+            Some(Err(error)) => Err(self.fault(error)),
             None => Err(Fault::Slept),
         }
+    }
+
+    /// Returns the frames of the guest at its fault, with files and lines. None if its component carries no DWARF.
+    pub(crate) fn backtrace(&self) -> Option<Backtrace> {
+        self.error.as_ref().and_then(Backtrace::of)
     }
 
     /// Borrows the host's state.
@@ -96,8 +105,14 @@ impl InstanceStore {
         self.store.set_epoch_deadline(1);
     }
 
-    /// Classifies an error of a call.
-    fn fault(&self, error: &wasmtime::Error) -> Fault {
+    /// Classifies an error of a call, and keeps it for a backtrace.
+    fn fault(&mut self, error: wasmtime::Error) -> Fault {
+        let fault = self.classify(&error);
+        self.error = Some(error);
+        fault
+    }
+
+    fn classify(&self, error: &wasmtime::Error) -> Fault {
         let state = self.store.as_context().data();
         // The causes first, then the trap: an interrupted guest, and one whose `memory.grow` was refused, also end in a trap
         // whose text would blame the wrong thing.
@@ -136,13 +151,7 @@ pub(crate) fn wit_settings(settings: &Settings) -> types::Settings {
 
 /// Converts the refusal of settings to a fault.
 pub(crate) fn bad_settings(bad: &types::BadSetting) -> Fault {
-    Fault::Settings(herd_sdk::BadSetting { name: printable(&bad.name), problem: printable(&bad.problem) })
-}
-
-/// Makes a text from a guest safe to show: cut to [`TEXT_CHARS_MAX`], without control characters, which a terminal would obey.
-pub(crate) fn printable(text: &str) -> String {
-    let harmless = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
-    text.chars().take(TEXT_CHARS_MAX).map(harmless).collect()
+    Fault::Settings(herd_sdk::BadSetting { name: printable_name(&bad.name), problem: printable(&bad.problem) })
 }
 
 /// Polls a future once. None if it is pending; the drop then cancels the call.
@@ -152,9 +161,6 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
         Poll::Pending => None,
     }
 }
-
-/// About a screenful.
-const TEXT_CHARS_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests;
