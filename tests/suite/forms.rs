@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
+use herd_model::{Digest, SwapOptions};
+use herd_replication::{RecordLimits, RecordTable};
+use herd_runtime::{ComponentDecider, Engine, GenerationRegistry, Limits, SwapLimits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Effect, Moment, Report, Settings};
-use herd_tests::{DEFAULT_GUEST, Fixture, Herd, WATCH, eventually};
+use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH, eventually};
 
 /// First line of a node's answer to a `WHATSAT` about a client: its `AT` line, or the copy of the command if it is unknown.
 fn located(herd: &Herd, node: &str, client: &str) -> String {
@@ -163,19 +165,126 @@ fn forced_swap_leaves_records_unread_that_it_could_not_read() {
     assert_eq!(located(&herd, "Riley", "kiwi"), told, "the record stays for a guest that reads it");
 }
 
+/// Goal: a record stays readable after the generation that wrote it has retired. Method: a guest writes a record and is rolled
+/// back, and a guest of the first form that knows no other one takes the last place that its generation had.
 #[test]
-fn conversion_ends_when_its_generation_retires() {
+fn form_converter_outlives_its_generation() {
     let herd = Herd::of_one();
     let _up = herd.up();
-    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    herd.swap_with(Fixture::SecondForm, &["--reversible"]).unwrap();
     let told = report(&herd, "Riley", "kiwi");
     assert!(herd.herd(&["rollback"]).status.success());
     assert_eq!(located(&herd, "Riley", "kiwi"), told);
-    herd.swap(WATCH, &[]).unwrap();
-    assert_eq!(located(&herd, "Riley", "kiwi"), "? WHATSAT kiwi 1 1");
-    assert_eq!(unconvertible(&herd, "Riley"), 1);
-    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    herd.swap_with(WATCH, &["--reversible"]).unwrap();
     assert_eq!(located(&herd, "Riley", "kiwi"), told);
+    herd.swap(HELLO, &[]).unwrap();
+    herd.swap(WATCH, &[]).unwrap();
+    assert_eq!(located(&herd, "Riley", "kiwi"), told, "also after more swaps");
+    assert_eq!(unconvertible(&herd, "Riley"), 0);
+    let alive = herd.status("Riley")["engine"]["instances"]["alive"].as_object().unwrap().len();
+    assert!(alive <= 3, "two generations, and the instances that convert");
+}
+
+/// Goal: what a canary wrote stays readable after its end, on the node that took it and on others, also after a restart. Method:
+/// two nodes with the canary on every session; the record table of the one that restarts comes from its peer.
+#[test]
+fn form_converter_outlives_a_canary_and_a_restart() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let _riley = herd.run("Riley");
+    let mut jaquez = herd.run("Jaquez");
+    herd.await_linked(&herd.names());
+    herd.swap_with(Fixture::SecondForm, &["--canary", "100%"]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    await_equal_records(&herd);
+    assert!(herd.herd(&["canary", "cancel"]).status.success());
+    for node in herd.names() {
+        assert_eq!(located(&herd, node, "kiwi"), told, "at {node}");
+    }
+    jaquez.kill();
+    let _jaquez = herd.run("Jaquez");
+    herd.await_linked(&herd.names());
+    await_equal_records(&herd);
+    assert_eq!(located(&herd, "Jaquez", "kiwi"), told, "after a restart");
+    assert_eq!(unconvertible(&herd, "Jaquez"), 0);
+}
+
+#[test]
+fn form_of_a_rebuilt_guest_leaves_the_way_to_older_logic_open() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    report(&herd, "Riley", "emu");
+    let rebuilt = herd.scratch().write("rebuilt.wasm", rebuilt(Fixture::SecondForm));
+    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    herd.swap(&rebuilt, &[]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+    assert_eq!(unconvertible(&herd, "Riley"), 0);
+}
+
+#[test]
+fn form_without_records_refuses_no_guest() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    herd.swap(Fixture::NoWayIn, &[]).unwrap();
+    herd.swap(Fixture::NoWayBack, &[]).unwrap();
+    herd.swap(DEFAULT_GUEST, &[]).unwrap();
+    let told = report(&herd, "Riley", "kiwi");
+    assert_eq!(located(&herd, "Riley", "kiwi"), told);
+}
+
+/// Goal: the check covers every form that the node holds records of, not only that of the active generation. Method: two guests of
+/// one form, of which only the active one converts the records that clients have not replaced since.
+#[test]
+fn form_of_older_records_is_checked_and_the_refusal_counts_them() {
+    let herd = Herd::of_one();
+    let _up = herd.up();
+    for client in ["kiwi", "emu", "moa"] {
+        report(&herd, "Riley", client);
+    }
+    let again = |client: &str| herd.client("Riley").ask(&format!("IAMAT {client} +34-118 1520023935"));
+    herd.swap(Fixture::SecondForm, &[]).unwrap();
+    again("moa");
+    let told = report(&herd, "Riley", "rhea");
+    let said = refused(&herd, Fixture::NoWayIn, &["--unrehearsed"]);
+    let words = "Riley: not checked: it reads form 2, and 2 records of form 1 on this node would be unknown to it: its \
+                 forms.upgrade does not handle form 1, and no guest that this node keeps downgrades them to form 2";
+    assert!(said.contains(words), "{said}");
+    again("kiwi");
+    again("emu");
+    herd.swap(Fixture::NoWayIn, &[]).unwrap();
+    assert_eq!(located(&herd, "Riley", "rhea"), told);
+}
+
+/// Goal: forms are checked against what serves at the activation. Method: a guest that passes beside one generation, and a
+/// rollback to another one before it is activated.
+#[test]
+fn form_is_checked_again_at_activation_after_a_rollback() {
+    let guest = |fixture: Fixture| std::fs::read(fixture.path()).unwrap();
+    let engine = Engine::new(Limits::default()).unwrap();
+    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let first = std::fs::read(DEFAULT_GUEST).unwrap();
+    let settings = Settings { node: "Riley".into(), table: vec![] };
+    let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();
+    let reversible = SwapOptions { reversible: true, ..SwapOptions::default() };
+    let second = generations.prepare(&guest(Fixture::SecondForm), reversible).unwrap();
+    generations.activate(second).unwrap();
+    let candidate = generations.prepare(&guest(Fixture::NoWayBack), reversible).unwrap();
+    generations.roll_back_to(Digest::of(&first)).unwrap();
+    let refused = generations.activate(candidate).unwrap_err().to_string();
+    assert!(refused.contains("not reversible: it writes form 2 and cannot downgrade to form 1"), "{refused}");
+    let status = generations.status();
+    assert_eq!((status.active.id.0, status.previous.unwrap().id.0), (1, 2), "nothing changed");
+    let second = generations.prepare(&guest(Fixture::SecondForm), reversible).unwrap();
+    generations.activate(second).unwrap();
+}
+
+/// Bytes of another build of a guest: the same component with another digest.
+fn rebuilt(guest: Fixture) -> Vec<u8> {
+    let mut bytes = std::fs::read(guest.path()).unwrap();
+    // A custom section of two bytes: the length of its name, and the name.
+    bytes.extend([0, 2, 1, b'x']);
+    bytes
 }
 
 #[test]
@@ -213,8 +322,8 @@ fn swap_refuses_a_guest_that_cannot_read_existing_records() {
     report(&herd, "Riley", "trap-kiwi");
     located(&herd, "Riley", "trap-kiwi");
     let said = refused(&herd, Fixture::NoWayIn, &[]);
-    let words = "Riley: not checked: it reads form 2 and cannot upgrade form 1, which generation 1 writes; its \
-                 forms.upgrade has to handle form 1";
+    let words = "Riley: not checked: it reads form 2, and 1 record of form 1 on this node would be unknown to it: its \
+                 forms.upgrade does not handle form 1";
     assert!(said.contains(words), "{said}");
     let said = refused(&herd, Fixture::TrapOnUpgrade, &[]);
     let words = "Riley: not rehearsed: it cannot upgrade a record of form 1 that this node had lately, that of \
@@ -224,10 +333,11 @@ fn swap_refuses_a_guest_that_cannot_read_existing_records() {
     let words = "Riley: not rehearsed: it keeps a record of form 2, that of \"trap-kiwi\", and reads form 1: it does not know \
                  that form; export forms, whose native says which form it writes";
     assert!(said.contains(words), "{said}");
-    herd.swap_with(Fixture::TrapOnUpgrade, &["--unrehearsed"]).unwrap();
+    herd.swap_with(Fixture::NoWayBack, &["--unrehearsed"]).unwrap();
+    report(&herd, "Riley", "kiwi");
     let said = refused(&herd, DEFAULT_GUEST, &[]);
-    let words = "it reads form 1 and cannot upgrade form 2, which generation 2 writes; its forms.upgrade has to handle \
-                 form 2 (herd rollback goes back without that, and --force swaps without those records)";
+    let words = "it reads form 1, and 1 record of form 2 on this node would be unknown to it: it exports no forms, and no \
+                 guest that this node keeps downgrades them to form 1";
     assert!(said.contains(words), "{said}");
 }
 

@@ -81,7 +81,7 @@ impl AuditEvents {
     /// the error does not name one.
     pub(crate) fn refused(&self, who: &str, digest: &str, wanted: audit::Stage, error: &SwapError) -> Refusal {
         let (stage, why, refusal) = match error {
-            SwapError::Busy | SwapError::Retiring => {
+            SwapError::Busy | SwapError::Retiring | SwapError::Unsettled => {
                 (audit::Stage::Candidate, error.to_string(), Refusal::Busy(error.to_string()))
             }
             SwapError::Failed { .. } => {

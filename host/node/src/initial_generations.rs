@@ -2,13 +2,14 @@
 //!
 //! Owns the choice between the guest of the configuration and the guests of the last run. Knows nothing of swaps.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use herd_model::Digest;
 use herd_replication::RecordTable;
 use herd_rollout::{FailedGuest, RolloutStore, StoredState};
 use herd_runtime::{Engine, GenerationRegistry, LoadError, SwapLimits};
-use herd_sdk::{Records, Settings};
+use herd_sdk::Settings;
 
 /// Everything that loading the first generations of a node takes.
 pub(crate) struct InitialGenerations {
@@ -18,6 +19,8 @@ pub(crate) struct InitialGenerations {
     pub(crate) limits: SwapLimits,
     pub(crate) records: Arc<RecordTable>,
     pub(crate) store: RolloutStore,
+    /// Directory for guests whose records other guests may have to read.
+    pub(crate) forms: PathBuf,
 }
 
 impl InitialGenerations {
@@ -29,6 +32,12 @@ impl InitialGenerations {
     /// The guest of the configuration does not load. A stored guest that does not load is logged and passed over: a node
     /// that serves old logic can be swapped, one that does not start cannot.
     pub(crate) fn load(self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
+        let (generations, stored) = self.load_serving()?;
+        generations.keep_forms(&self.forms);
+        Ok((generations, stored))
+    }
+
+    fn load_serving(&self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
         let Some(mut stored) = self.store.read() else {
             return Ok((self.generations(&self.configured, None)?, None));
         };
@@ -69,7 +78,7 @@ impl InitialGenerations {
     }
 
     fn generations(&self, active: &[u8], previous: Option<&[u8]>) -> Result<GenerationRegistry, LoadError> {
-        let records: Arc<dyn Records + Send + Sync> = self.records.clone();
-        GenerationRegistry::new(&self.engine, active, previous, self.settings.clone(), self.limits.clone(), records)
+        let (settings, limits, records) = (self.settings.clone(), self.limits.clone(), Arc::clone(&self.records));
+        GenerationRegistry::new(&self.engine, active, previous, settings, limits, records)
     }
 }

@@ -95,7 +95,10 @@ impl ParticipantHost for RolloutAdapter {
         self.swap.events.canary_and_shadow_ended(&before, &swap.who, SWAPPED);
         let cause = Cause { who: &swap.who, ends: SWAPPED };
         let activated = self.swap.activate(candidate?, cause, Some(&why), || self.committed(swap, &why));
-        let active = activated.map_err(|error| self.not_adopted(swap, &error))?;
+        let active = activated.map_err(|error| match error {
+            SwapError::Unsettled => NotAdopted::RetryLater(error.to_string()),
+            error => self.not_adopted(swap, &error),
+        })?;
         self.swap.serving(&active);
         Ok(adopted(&active))
     }
@@ -119,7 +122,7 @@ impl RolloutAdapter {
         let options = SwapOptions { again: true, unrehearsed: true, reversible: false, force: swap.force };
         let loaded = self.swap.make_ready(files, options, ADOPT_BUSY_MAX);
         let candidate = loaded.map_err(|error| match error {
-            SwapError::Busy | SwapError::Retiring => NotAdopted::RetryLater(error.to_string()),
+            SwapError::Busy | SwapError::Retiring | SwapError::Unsettled => NotAdopted::RetryLater(error.to_string()),
             error => self.not_adopted(swap, &error),
         })?;
         self.swap.events.candidate_ready(&candidate, &swap.who);

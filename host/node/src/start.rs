@@ -80,6 +80,7 @@ impl Node {
             limits: config.swap.clone(),
             records: Arc::clone(&records),
             store: rollout_store.clone(),
+            forms: state.join(FORMS),
         };
         // Compiling takes a while, and other nodes of this process start on the same thread.
         let loaded = tokio::task::spawn_blocking(move || initial.load()).await;
@@ -196,3 +197,5 @@ impl Node {
 
 /// Directory of the saved cases, in that of the herd.
 const CASES: &str = "cases";
+/// Directory of the guests whose records other guests may have to read, in that of the herd.
+const FORMS: &str = "forms";

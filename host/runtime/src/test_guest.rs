@@ -3,12 +3,12 @@
 //! Each answers every input with its name and consumes all of it. An input that begins with `B` first runs the instructions of
 //! the test. Guests in Rust are in `tests/guests`; those need a build of their own.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use herd_model::DecidedInputs;
-use herd_sdk::native::MemoryRecords;
-use herd_sdk::{Input, InputBatch, Mark, Moment, Settings};
+use herd_model::{CountedRecords, DecidedInputs};
+use herd_sdk::{Found, Input, InputBatch, Mark, Moment, Records, Settings};
 
 use crate::engine::engine::Engine;
 use crate::sandbox::fault::Fault;
@@ -165,8 +165,23 @@ pub(crate) fn generations_on(
     limits: SwapLimits,
 ) -> GenerationRegistry {
     let settings = Settings { node: "Riley".into(), table: vec![] };
-    let (previous, records) = (previous.map(TestGuest::bytes), Arc::new(MemoryRecords::default()));
+    let (previous, records) = (previous.map(TestGuest::bytes), Arc::new(NoRecords));
     GenerationRegistry::new(engine, &active.bytes(), previous.as_deref(), settings, limits, records).unwrap()
+}
+
+/// A record table that stays empty.
+struct NoRecords;
+
+impl Records for NoRecords {
+    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
+        vec![None; keys.len()]
+    }
+}
+
+impl CountedRecords for NoRecords {
+    fn form_counts(&self) -> BTreeMap<u32, usize> {
+        BTreeMap::new()
+    }
 }
 
 /// The engine of all tests: each engine reserves address space.

@@ -5,14 +5,18 @@
 //! call, as for decisions. It sees no records, and a clock that stands at zero, so that a conversion is a function of its
 //! bytes and each worker may cache its results ([`ConversionCache`]).
 //!
+//! A converter outlives its generation where records of its form may still be here ([`kept`](super::kept)). It then gives up
+//! what it holds, and makes an instance again when a record has to be converted.
+//!
 //! Knows nothing of other generations. Bounds: deadline, memory and stack as for a decision; the length of a converted
 //! record; the cache.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use herd_model::GenerationId;
 use herd_model::limits::RECORD_BYTES_MAX;
+use herd_model::{Digest, GenerationId};
 use herd_sdk::Settings;
 use herd_sys::workers as worker;
 use parking_lot::{Mutex, MutexGuard};
@@ -24,15 +28,18 @@ use crate::forms::conversion::{Conversion, NotConverted};
 use crate::sandbox::deadline::processor_time;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::forms_instance::FormsInstance;
-use crate::sandbox::instance_count::InstanceCount;
+use crate::sandbox::instance_count::{InstanceCount, InstanceGuard};
 
-/// Converter of one generation.
+/// Converter of one guest.
 pub(crate) struct Converter {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     settings: Settings,
-    /// Counter of its instances, which count as instances of the generation.
-    instances: (InstanceCount, GenerationId),
+    /// Counter of its instances, which count as instances of the generation until that retires.
+    instances: InstanceCount,
+    generation: GenerationId,
+    /// Set once its generation is gone. Guards no other data than that behind the locks of the slots, hence relaxed.
+    is_retired: AtomicBool,
     native: u32,
     slots: Box<[Mutex<Slot>]>,
 }
@@ -53,14 +60,42 @@ impl Converter {
         engine: &Arc<Engine>,
         compiled: &Arc<Compiled>,
         settings: &Settings,
-        (instances, id): (&InstanceCount, GenerationId),
+        (instances, generation): (&InstanceCount, GenerationId),
     ) -> Result<Self, Fault> {
-        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node, instances.add(id))?.native()?;
+        Self::make(engine, compiled, settings, instances.add(generation), (instances, generation))
+    }
+
+    /// Makes a converter for a guest that served before, of which no generation exists.
+    ///
+    /// # Errors
+    ///
+    /// The guest faults.
+    pub(crate) fn kept(
+        engine: &Arc<Engine>,
+        compiled: &Arc<Compiled>,
+        settings: &Settings,
+        instances: &InstanceCount,
+    ) -> Result<Self, Fault> {
+        let made = Self::make(engine, compiled, settings, instances.add_kept(), (instances, GenerationId(0)))?;
+        made.retire();
+        Ok(made)
+    }
+
+    fn make(
+        engine: &Arc<Engine>,
+        compiled: &Arc<Compiled>,
+        settings: &Settings,
+        guard: InstanceGuard,
+        (instances, generation): (&InstanceCount, GenerationId),
+    ) -> Result<Self, Fault> {
+        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node, guard)?.native()?;
         Ok(Self {
             engine: Arc::clone(engine),
             compiled: Arc::clone(compiled),
             settings: settings.clone(),
-            instances: (instances.clone(), id),
+            instances: instances.clone(),
+            generation,
+            is_retired: AtomicBool::new(false),
             native,
             slots: (0..worker::slots()).map(|_| Mutex::default()).collect(),
         })
@@ -69,6 +104,29 @@ impl Converter {
     /// Returns the form that the guest writes.
     pub(crate) fn native(&self) -> u32 {
         self.native
+    }
+
+    /// Returns the digest of the guest.
+    pub(crate) fn digest(&self) -> Digest {
+        self.compiled.digest
+    }
+
+    /// Writes the code of the guest to the code cache, if it is not there. Waits for the disk.
+    pub(crate) fn cache_code(&self) {
+        self.engine.cache_code(&self.compiled);
+    }
+
+    /// Returns whether its generation is gone.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Relaxed)
+    }
+
+    /// Drops the instances and the cached results of a converter whose generation is gone.
+    pub(crate) fn retire(&self) {
+        // Before the slots are emptied: a conversion under way compares this flag under the lock of its slot, and puts no
+        // instance back that counts for the generation.
+        self.is_retired.store(true, Ordering::Relaxed);
+        self.slots.iter().for_each(|slot| *slot.lock() = Slot::default());
     }
 
     /// Converts a record.
@@ -90,6 +148,7 @@ impl Converter {
             return Err(NotConverted::NotTried);
         }
         let began = processor_time();
+        let was_retired = self.is_retired();
         // Not under the lock of the slot: a conversion may take its deadline.
         let warm = self.slot().warm.take();
         let converted = warm.map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
@@ -100,7 +159,9 @@ impl Converter {
         let mut slot = self.slot();
         let result = match converted {
             Ok((instance, converted)) => {
-                slot.warm = Some(instance);
+                if self.is_retired() == was_retired {
+                    slot.warm = Some(instance);
+                }
                 converted.and_then(|bytes| {
                     if bytes.len() > RECORD_BYTES_MAX { Err(NotConverted::TooLong(bytes.len())) } else { Ok(bytes) }
                 })
@@ -119,8 +180,8 @@ impl Converter {
     }
 
     fn instance(&self) -> Result<FormsInstance, Fault> {
-        let (instances, id) = &self.instances;
-        let (limits, guard) = (self.engine.limits(), instances.add(*id));
+        let limits = self.engine.limits();
+        let guard = if self.is_retired() { self.instances.add_kept() } else { self.instances.add(self.generation) };
         let mut instance = FormsInstance::new(&self.compiled.pre, limits, &self.settings.node, guard)?;
         instance.configure(&self.settings)?;
         Ok(instance)

@@ -1,14 +1,13 @@
 //! Records and reports in the native form of one generation, converted for a call and for that call only. Records stay as
 //! they were written wherever they are kept, recorded and flooded.
 //!
-//! The generation's own `upgrade` comes first, then the `downgrade` of each generation of this node that writes the form. A
-//! record that neither converts is unknown to the guest. A report that neither converts is hidden from the guest, and kept
+//! The generation's own `upgrade` comes first, then the `downgrade` of each guest that writes the form and that is live on this
+//! node or [kept](super::kept). A record that neither converts is unknown to the guest. A report that neither converts is hidden from the guest, and kept
 //! and flooded without it, so that older logic in the middle of a herd stops no flood.
 //!
 //! Knows nothing of instances. Bounds: the time of conversions per call ([`ConversionBudget`]). A record in the
 //! native form costs one comparison.
 
-use std::iter;
 use std::sync::Arc;
 
 use herd_sdk::converted::ConvertedReports;
@@ -62,21 +61,22 @@ impl RecordReader {
 
     #[cold]
     fn convert_bytes(&self, form: u32, bytes: &[u8], budget: &mut ConversionBudget) -> Option<Vec<u8>> {
-        let own = self.own.iter().cloned().map(|own| (own, Conversion::Upgrade { from: form, bytes }));
-        // Lazy, because the usual case is that the generation itself converts.
-        let others = iter::once_with(|| self.registry.writers_of(form)).flatten();
-        let others = others.map(|other| (other, Conversion::Downgrade { to: self.native, bytes }));
         let mut why = NotConverted::UnknownForm;
-        for (converter, conversion) in own.chain(others) {
-            match converter.convert(conversion, budget) {
+        if let Some(own) = &self.own {
+            match own.convert(Conversion::Upgrade { from: form, bytes }, budget) {
                 Ok(converted) => return Some(converted),
-                Err(NotConverted::UnknownForm) => {}
-                // A guest that knows the form found these bytes malformed, so no other one can read them.
-                Err(malformed @ NotConverted::Malformed) => {
-                    why = malformed;
-                    break;
-                }
                 Err(other) => why = other,
+            }
+        }
+        // The guest itself knows the form and found these bytes malformed, so no other one can convert them for it.
+        if why != NotConverted::Malformed {
+            // Each of them, because an older build of a guest may convert what a newer one calls malformed.
+            for other in self.registry.writers_of(form) {
+                match other.convert(Conversion::Downgrade { to: self.native, bytes }, budget) {
+                    Ok(converted) => return Some(converted),
+                    Err(NotConverted::UnknownForm) => {}
+                    Err(other) => why = other,
+                }
             }
         }
         if self.counting == Counting::On {

@@ -1,15 +1,19 @@
 //! Compatibility of a candidate with the active generation when their record forms differ.
 //!
-//! The candidate must upgrade the records that exist: once the active generation is gone, no other guest converts for it. Where
-//! a way back is required, the records that it writes must be readable by the generation that the node would roll back to.
+//! The candidate must be able to read the records that exist in every form of which the node holds any: by its own `upgrade`, or
+//! by the `downgrade` of a guest whose converter the node still has after the swap. Where a way back is required, the records
+//! that it writes must be readable by the generation that the node would roll back to. What the active generation cannot read
+//! either is lost to the guests already, and no reason to refuse a candidate.
 //!
-//! *Checked* probes the form with an empty record: a guest that knows the form accepts it or calls it malformed, one that does
+//! *Checked* probes a form with an empty record: a guest that knows the form accepts it or calls it malformed, one that does
 //! not says so. *Rehearsed* converts the records that the recorded calls looked up or brought, and those that the candidate
 //! would have kept.
 //!
 //! Knows nothing of swaps. Bounds: those of a conversion, for each record of the recorder.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use herd_model::SwapOptions;
 use herd_sdk::batch::read_reports;
@@ -18,6 +22,7 @@ use herd_sdk::{Decision, Effect, Keep};
 use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::budget::ConversionBudget;
 use crate::forms::conversion::{Conversion, NotConverted};
+use crate::forms::converter::Converter;
 use crate::generation::generation::Generation;
 use crate::sandbox::call::{OwnedCall, RecordedCall};
 
@@ -47,38 +52,63 @@ impl DowngradeRequirement {
     }
 }
 
+/// The records of a node by form, and the guests that convert them for others.
+#[derive(Default)]
+pub(crate) struct FormsInUse {
+    /// Number of records of each form.
+    pub(crate) counts: BTreeMap<u32, usize>,
+    /// Converters of this node before the swap.
+    pub(crate) before: Vec<Arc<Converter>>,
+    /// Converters that it still has after the swap.
+    pub(crate) after: Vec<Arc<Converter>>,
+}
+
 /// Checks a candidate against the active generation.
 #[derive(Clone, Copy)]
 pub(crate) struct Compatibility<'a> {
     candidate: &'a Generation,
     active: &'a Generation,
     downgrade: DowngradeRequirement,
+    forms: &'a FormsInUse,
 }
 
 impl<'a> Compatibility<'a> {
-    pub(crate) fn new(candidate: &'a Generation, active: &'a Generation, downgrade: DowngradeRequirement) -> Self {
-        Self { candidate, active, downgrade }
+    pub(crate) fn new(
+        candidate: &'a Generation,
+        active: &'a Generation,
+        downgrade: DowngradeRequirement,
+        forms: &'a FormsInUse,
+    ) -> Self {
+        Self { candidate, active, downgrade, forms }
     }
 
-    /// Checks that the candidate knows the form of the active generation.
+    /// Checks that the candidate knows every form of which the node holds records that the active generation reads, and, where
+    /// required, that it can downgrade to the form of the active generation.
     ///
     /// # Errors
     ///
-    /// It does not. The reason says what its author can do.
+    /// It does not. The reason names the form and the number of records, and says what its author can do.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let (native, active) = (self.candidate.form(), self.active.form());
-        if native == active || self.downgrade == DowngradeRequirement::Unchecked {
+        let checked = |reason| Err(LoadError { stage: Stage::Checked, reason });
+        let is_forced = self.downgrade == DowngradeRequirement::Unchecked;
+        for (&form, &count) in &self.forms.counts {
+            let is_unknown = |reader: &Generation, converters: &[Arc<Converter>]| {
+                read(reader, converters, form, b"") == Err(NotConverted::UnknownForm)
+            };
+            if !is_unknown(self.candidate, &self.forms.after) || is_unknown(self.active, &self.forms.before) {
+                continue;
+            }
+            if !is_forced {
+                return checked(self.unreadable(form, count));
+            }
+            tracing::warn!(node = %self.candidate.settings().node, form, records = count, "records are unknown to the guest of a forced swap");
+        }
+        if is_forced {
             return Ok(());
         }
-        let checked = |reason| Err(LoadError { stage: Stage::Checked, reason });
-        if upgrade(self.candidate, active, b"") == Err(NotConverted::UnknownForm) {
-            return checked(format!(
-                "it reads form {native} and cannot upgrade form {active}, which generation {} writes; its forms.upgrade has \
-                 to handle form {active} (herd rollback goes back without that, and --force swaps without those records)",
-                self.active.id()
-            ));
-        }
-        if self.downgrade != DowngradeRequirement::NotRequired
+        if native != active
+            && self.downgrade != DowngradeRequirement::NotRequired
             && downgrade(self.candidate, active, b"") == Err(NotConverted::UnknownForm)
         {
             return checked(self.irreversible("cannot downgrade"));
@@ -121,13 +151,8 @@ impl<'a> Compatibility<'a> {
     }
 
     fn check_read(&self, key: &[u8], form: u32, bytes: &[u8]) -> Result<(), LoadError> {
-        if form == self.candidate.form() {
-            return Ok(());
-        }
-        // A record that the active generation cannot read either is lost to the guests already: no reason to refuse this one.
-        let active_reads = form == self.active.form() || upgrade(self.active, form, bytes).is_ok();
-        match upgrade(self.candidate, form, bytes) {
-            Err(why) if active_reads => rehearsed(format!(
+        match read(self.candidate, &self.forms.after, form, bytes) {
+            Err(why) if read(self.active, &self.forms.before, form, bytes).is_ok() => rehearsed(format!(
                 "it cannot upgrade a record of form {form} that this node had lately, that of \"{}\": {why}; its \
                  forms.upgrade has to handle that (--unrehearsed does not try it)",
                 printable_key(key)
@@ -169,6 +194,20 @@ impl<'a> Compatibility<'a> {
         }
     }
 
+    fn unreadable(&self, form: u32, count: usize) -> String {
+        let native = self.candidate.form();
+        let records = if count == 1 { "1 record".to_string() } else { format!("{count} records") };
+        let why = match self.candidate.converter() {
+            Some(_) => format!("its forms.upgrade does not handle form {form}"),
+            None => "it exports no forms".to_string(),
+        };
+        format!(
+            "it reads form {native}, and {records} of form {form} on this node would be unknown to it: {why}, and no guest \
+             that this node keeps downgrades them to form {native}; export forms.upgrade for form {form} (herd rollback goes \
+             back without that, and --force swaps without those records)"
+        )
+    }
+
     fn irreversible(&self, what: &str) -> String {
         let (native, active, id) = (self.candidate.form(), self.active.form(), self.active.id());
         match self.downgrade {
@@ -184,6 +223,25 @@ impl<'a> Compatibility<'a> {
             ),
         }
     }
+}
+
+/// Reads a record as a node does for this generation: with its own converter, or else with that of a guest that writes the form.
+fn read(reader: &Generation, converters: &[Arc<Converter>], form: u32, bytes: &[u8]) -> Result<(), NotConverted> {
+    if form == reader.form() {
+        return Ok(());
+    }
+    let mut why = match upgrade(reader, form, bytes) {
+        Err(why) if why != NotConverted::Malformed => why,
+        converted => return converted.map(drop),
+    };
+    for writer in converters.iter().filter(|writer| writer.native() == form) {
+        match writer.convert(Conversion::Downgrade { to: reader.form(), bytes }, &mut { ConversionBudget::UNLIMITED }) {
+            Ok(_) => return Ok(()),
+            Err(NotConverted::UnknownForm) => {}
+            Err(other) => why = other,
+        }
+    }
+    Err(why)
 }
 
 /// Converts a record to the form of a generation with its own converter.

@@ -270,6 +270,15 @@ impl Generation {
     }
 }
 
+impl Drop for Generation {
+    fn drop(&mut self) {
+        // Its converter may be kept beyond it.
+        if let Some(converter) = self.converter() {
+            converter.retire();
+        }
+    }
+}
+
 impl CandidateMark {
     /// Marks a generation.
     pub(crate) fn new(generation: &Arc<Generation>) -> Self {

@@ -21,7 +21,8 @@ pub(crate) struct InstanceCount(Arc<Mutex<InstanceCountStatus>>);
 /// Counts one instance for as long as this value lives.
 pub(crate) struct InstanceGuard {
     instances: InstanceCount,
-    generation: GenerationId,
+    /// None for an instance that converts records for a guest that no longer serves.
+    generation: Option<GenerationId>,
 }
 
 /// Counts of instances, as `herd status` shows them.
@@ -29,6 +30,8 @@ pub(crate) struct InstanceGuard {
 pub struct InstanceCountStatus {
     /// Live instances by generation. A generation without one has no entry.
     pub alive: BTreeMap<GenerationId, usize>,
+    /// Live instances that convert records for guests that no longer serve.
+    pub kept: usize,
     /// Highest number of generations that had an instance at the same time since the node started.
     pub generations_max: usize,
     /// Instances created since the node started.
@@ -45,7 +48,15 @@ impl InstanceCount {
         counted.generations_max = counted.generations_max.max(counted.alive.len());
         counted.made += 1;
         drop(counted);
-        InstanceGuard { instances: self.clone(), generation }
+        InstanceGuard { instances: self.clone(), generation: Some(generation) }
+    }
+
+    /// Adds an instance that converts records for a guest that no longer serves. The drop of the guard removes it.
+    pub(crate) fn add_kept(&self) -> InstanceGuard {
+        let mut counted = self.lock();
+        counted.kept += 1;
+        counted.made += 1;
+        InstanceGuard { instances: self.clone(), generation: None }
     }
 
     /// Returns the counts.
@@ -63,10 +74,14 @@ impl Drop for InstanceGuard {
     fn drop(&mut self) {
         let mut counted = self.instances.lock();
         counted.dropped += 1;
-        if let Some(alive) = counted.alive.get_mut(&self.generation) {
+        let Some(generation) = self.generation else {
+            counted.kept -= 1;
+            return;
+        };
+        if let Some(alive) = counted.alive.get_mut(&generation) {
             *alive -= 1;
             if *alive == 0 {
-                counted.alive.remove(&self.generation);
+                counted.alive.remove(&generation);
             }
         }
     }
@@ -84,10 +99,13 @@ mod tests {
         drop(one);
         let three = instances.add(GenerationId(3));
         drop(two);
-        let InstanceCountStatus { alive, generations_max, made, dropped } = instances.status();
+        let InstanceCountStatus { alive, generations_max, made, dropped, .. } = instances.status();
         assert_eq!(alive, [(GenerationId(2), 1), (GenerationId(3), 1)].into());
         assert_eq!((generations_max, made, dropped), (2, 4, 2));
-        drop((again, three));
+        let kept = instances.add_kept();
+        assert_eq!((instances.status().kept, instances.status().generations_max), (1, 2), "it is no generation");
+        drop((again, three, kept));
+        assert_eq!(instances.status().kept, 0);
         assert!(instances.status().alive.is_empty());
     }
 }

@@ -28,12 +28,15 @@ impl GenerationRegistry {
     ///
     /// # Errors
     ///
-    /// The candidate was a canary and failed as one since it was made ready. Nothing changed.
-    pub fn activate(&self, candidate: Candidate) -> Result<GenerationStatus, SwapError> {
-        let switch = self.lock_switch();
+    /// The candidate was a canary and failed as one since it was made ready, or its forms do not fit what serves now. Nothing
+    /// changed.
+    pub fn activate(&self, mut candidate: Candidate) -> Result<GenerationStatus, SwapError> {
+        let generation = Arc::clone(&candidate.ready.generation);
+        let switch = self.lock_switch_for(&generation, candidate.ready.forms.clone())?;
         // Under the lock, which the worker that ends a failed canary takes too: it cannot fail between the check and the swap.
-        self.check(&candidate)?;
-        let generation = Arc::clone(&candidate.generation);
+        self.check_not_failed(&generation)?;
+        // Before its first decision, which may keep a record.
+        self.context.forms.keep(generation.converter(), candidate.ready.converting.take());
         // A canary that was ended after it became this candidate is draining. Also under the lock, as its end is: what serves must
         // not be in that list.
         self.draining.remove(&generation);
@@ -57,8 +60,9 @@ impl GenerationRegistry {
         // The old snapshot holds the retired generation too, and draining waits for the last other reference.
         drop(left);
         self.draining.drain();
-        // Last, because it waits for the disk, and the node serves already.
+        // Last, because these wait for the disk, and the node serves already.
         generation.cache_code();
+        self.settle_forms();
         Ok(status)
     }
 

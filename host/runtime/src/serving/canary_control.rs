@@ -11,6 +11,7 @@ use crate::engine::background::run_at_low_priority;
 use crate::generation::compatibility::DowngradeRequirement;
 use crate::sandbox::fault::Fault;
 use crate::serving::canary::{Canary, CanaryStatus, NoCanary};
+use crate::serving::candidate::ReadyGuest;
 use crate::serving::error::SwapError;
 use crate::serving::probation::SwapLimits;
 use crate::serving::registry::GenerationRegistry;
@@ -32,14 +33,18 @@ impl GenerationRegistry {
         // Released when this returns: a canary is a candidate that holds no permit, so that a swap can promote or end it.
         let _permit = self.acquire_permit(files.guest, options)?;
         self.check_no_candidate()?;
-        let made = run_at_low_priority("herd-swap", || {
+        let ReadyGuest { generation, rehearsed, forms, converting } = run_at_low_priority("herd-swap", || {
             self.build_candidate(files, options, DowngradeRequirement::Concurrent)
-                .inspect(|(candidate, _)| candidate.warm())
+                .inspect(|ready| ready.generation.warm())
         })?;
-        let canary = Arc::new(Canary::new(made, files.guest, share, self.limits.clone()));
+        let canary = Canary::new((Arc::clone(&generation), rehearsed), files.guest, share, self.limits.clone());
         let status = canary.status();
-        let _switch = self.lock_switch();
-        self.replace_canary(Some(canary));
+        let switch = self.lock_switch_for(&generation, forms)?;
+        // Before its first decision, which may keep a record.
+        self.context.forms.keep(generation.converter(), converting);
+        self.replace_canary(Some(Arc::new(canary)));
+        drop(switch);
+        self.settle_forms();
         Ok(status)
     }
 
@@ -89,7 +94,7 @@ impl GenerationRegistry {
         let status = canary.status();
         // This reference would keep it alive, and draining waits for the last one.
         drop(canary);
-        self.draining.drain();
+        self.drain_retired();
         Some(status)
     }
 
@@ -119,7 +124,9 @@ impl GenerationRegistry {
     /// Drops the generations that were retired on a worker, once no call holds them. Waits for that: never call it on a worker
     /// thread. False if a call holds one for longer than any call should take; it is dropped later.
     pub fn drain_retired(&self) -> bool {
-        self.draining.drain()
+        let is_empty = self.draining.drain();
+        self.settle_forms();
+        is_empty
     }
 
     /// Replaces the canary in the snapshot. The caller holds the switch lock, or a swap in between would be lost.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use herd_model::{Digest, GenerationId, GuestFiles, SwapOptions};
+use herd_sdk::Records;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::background::run_at_low_priority;
@@ -17,33 +18,42 @@ use crate::generation::compatibility::{Compatibility, DowngradeRequirement};
 use crate::generation::generation::{CandidateMark, Generation, GenerationStatus};
 use crate::replay::rehearsal::{Rehearsed, rehearse};
 use crate::serving::error::SwapError;
+use crate::serving::forms_check::CheckedForms;
 use crate::serving::registry::GenerationRegistry;
 
 /// A generation that is ready to serve. No other can be made ready while it exists. Dropping it abandons the swap.
 pub struct Candidate {
-    pub(crate) generation: Arc<Generation>,
-    pub(crate) rehearsed: Rehearsed,
+    pub(crate) ready: ReadyGuest,
     _mark: CandidateMark,
     /// Held until the candidate serves or is dropped. Declared last, hence dropped last: then no other candidate is admitted
     /// before the generation of this one is free.
     _permit: OwnedSemaphorePermit,
 }
 
+/// A guest that reached *rehearsed*.
+pub(crate) struct ReadyGuest {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) rehearsed: Rehearsed,
+    pub(crate) forms: CheckedForms,
+    /// Bytes of a guest whose converter is to outlive its generation; none for one without.
+    pub(crate) converting: Option<Arc<[u8]>>,
+}
+
 impl Candidate {
-    fn new(generation: Arc<Generation>, rehearsed: Rehearsed, permit: OwnedSemaphorePermit) -> Self {
-        Self { _mark: CandidateMark::new(&generation), generation, rehearsed, _permit: permit }
+    fn new(ready: ReadyGuest, permit: OwnedSemaphorePermit) -> Self {
+        Self { _mark: CandidateMark::new(&ready.generation), ready, _permit: permit }
     }
 
     /// Returns the status of its generation.
     #[must_use]
     pub fn status(&self) -> GenerationStatus {
-        self.generation.status()
+        self.ready.generation.status()
     }
 
     /// Returns what it was rehearsed with, as a text for the audit log.
     #[must_use]
     pub fn rehearsed(&self) -> String {
-        let Rehearsed { transcripts, decisions } = self.rehearsed;
+        let Rehearsed { transcripts, decisions } = self.ready.rehearsed;
         format!("{transcripts} transcripts and {decisions} decisions of this node")
     }
 }
@@ -65,31 +75,43 @@ impl GenerationRegistry {
             self.shadows.reap();
         }
         // Ended before the new candidate is loaded, or two candidates would be in memory at once.
+        let downgrade = DowngradeRequirement::for_swap(options);
         let canary = self.snapshot.load().canary.clone();
         if let Some(canary) = canary {
             if canary.generation().digest() == Digest::of(bytes) {
                 let (generation, rehearsed) = (Arc::clone(canary.generation()), canary.rehearsed());
-                return Ok(Candidate::new(generation, rehearsed, permit));
+                let forms = self.check_forms(&generation, downgrade)?;
+                // Its bytes are stored since it became a canary.
+                return Ok(Candidate::new(ReadyGuest { generation, rehearsed, forms, converting: None }, permit));
             }
             // The end of the canary waits for the last reference to it, which must not be this one.
             drop(canary);
             self.end_canary_with_reason("a swap to another guest began");
         }
-        let (generation, rehearsed) = run_at_low_priority("herd-swap", || {
-            let downgrade = DowngradeRequirement::for_swap(options);
+        let ready = run_at_low_priority("herd-swap", || {
             // Warmed here, before activation: instances then are no work for the workers.
-            self.build_candidate(files, options, downgrade).inspect(|(candidate, _)| candidate.warm())
+            self.build_candidate(files, options, downgrade).inspect(|ready| ready.generation.warm())
         })?;
-        Ok(Candidate::new(generation, rehearsed, permit))
+        Ok(Candidate::new(ready, permit))
     }
 
-    /// Checks that a candidate may still serve.
+    /// Checks that a candidate may still serve. Calls guests: never call it on a worker thread.
     ///
     /// # Errors
     ///
-    /// The candidate was a canary and failed as one since it was made ready.
+    /// The candidate was a canary and failed as one since it was made ready, or its forms do not fit what serves now.
     pub fn check(&self, candidate: &Candidate) -> Result<(), SwapError> {
-        let generation = &candidate.generation;
+        self.check_not_failed(&candidate.ready.generation)?;
+        drop(self.lock_switch_for(&candidate.ready.generation, candidate.ready.forms.clone())?);
+        Ok(())
+    }
+
+    /// Checks that a candidate did not fail as a canary.
+    ///
+    /// # Errors
+    ///
+    /// It did.
+    pub(crate) fn check_not_failed(&self, generation: &Generation) -> Result<(), SwapError> {
         if generation.has_failed() { self.failed_guests.check(|| generation.digest()) } else { Ok(()) }
     }
 
@@ -125,7 +147,7 @@ impl GenerationRegistry {
         files: GuestFiles<'_>,
         options: SwapOptions,
         downgrade: DowngradeRequirement,
-    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
+    ) -> Result<ReadyGuest, SwapError> {
         self.stage_counts.offered();
         let prepared = self.try_build_candidate(files, options, downgrade);
         match &prepared {
@@ -141,18 +163,20 @@ impl GenerationRegistry {
         files: GuestFiles<'_>,
         options: SwapOptions,
         downgrade: DowngradeRequirement,
-    ) -> Result<(Arc<Generation>, Rehearsed), SwapError> {
+    ) -> Result<ReadyGuest, SwapError> {
         // At most two generations and one candidate may be alive: the one that the last swap retired must be gone first.
         if !self.draining.drain() {
             return Err(SwapError::Retiring);
         }
         let id = GenerationId(self.next_id.load(Ordering::Relaxed));
-        let (settings, records) = (self.settings.clone(), Arc::clone(&self.records));
+        let settings = self.settings.clone();
+        let records: Arc<dyn Records + Send + Sync> = self.records.clone();
         let began = Instant::now();
         let candidate = Generation::load(&self.engine, id, files.guest, settings, records, &self.context)?;
         let loaded = began.elapsed();
         let active = Arc::clone(&self.snapshot.load().active);
-        let forms = Compatibility::new(&candidate, &active, downgrade);
+        let in_use = self.forms_in_use(&candidate, &active);
+        let forms = Compatibility::new(&candidate, &active, downgrade, &in_use);
         forms.check()?;
         // The candidate is rehearsed against the calls as they are now. The node goes on recording meanwhile.
         let calls = if options.unrehearsed || options.force { Vec::new() } else { self.recorder.calls() };
@@ -165,6 +189,8 @@ impl GenerationRegistry {
         self.next_id.store(id.0 + 1, Ordering::Relaxed);
         // Only now: a candidate that was refused must never convert records for the generations that serve.
         self.context.forms.add(candidate.converter());
-        Ok((Arc::new(candidate), rehearsed))
+        let forms = CheckedForms::new(downgrade, &active, &in_use);
+        let converting = candidate.converter().map(|_| files.guest.into());
+        Ok(ReadyGuest { generation: Arc::new(candidate), rehearsed, forms, converting })
     }
 }

@@ -13,6 +13,10 @@ pub enum SwapError {
     /// second.
     #[error("a call on this node still holds the generation that the last swap retired; try again in a second")]
     Retiring,
+    /// The active generation changed, or records of new forms came, again and again while the forms of the guest were checked.
+    /// Try again.
+    #[error("the generations of this node changed while this guest was checked; try again")]
+    Unsettled,
     /// This guest failed its probation here before, or as a canary. The guest is at fault.
     #[error(
         "not tried again: this guest ({digest}) failed its probation here, with {why}; herd test reproduces that with the cases that this node saved, herd audit says where they are, and --again swaps to it anyway"

@@ -8,6 +8,7 @@ pub(crate) mod dispatch;
 pub(crate) mod draining;
 pub(crate) mod error;
 pub(crate) mod failed_guests;
+pub(crate) mod forms_check;
 pub(crate) mod observer;
 pub(crate) mod probation;
 pub(crate) mod registry;

@@ -24,7 +24,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use herd_model::{Digest, GenerationId};
+use herd_model::{CountedRecords, Digest, GenerationId};
 use herd_sdk::{Records, Settings};
 use herd_sys::LogThrottle;
 use parking_lot::{Mutex, MutexGuard};
@@ -34,6 +34,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::engine::{Engine, EngineStatus};
 use crate::engine::inspect::LoadError;
+use crate::forms::converter::Converter;
+use crate::forms::store::FormsStore;
 use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
 use crate::sandbox::instance_count::InstanceCountStatus;
@@ -52,7 +54,7 @@ pub struct GenerationRegistry {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
     pub(crate) limits: SwapLimits,
-    pub(crate) records: Arc<dyn Records + Send + Sync>,
+    pub(crate) records: Arc<dyn CountedRecords>,
     /// Read once per call, without a lock and without a reference count that all workers would contend for.
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) recorder: Recorder,
@@ -91,13 +93,15 @@ impl GenerationRegistry {
         previous: Option<&[u8]>,
         settings: Settings,
         limits: SwapLimits,
-        records: Arc<dyn Records + Send + Sync>,
+        records: Arc<dyn CountedRecords>,
     ) -> Result<Self, LoadError> {
         let context = GenerationContext::default();
-        let load = |id, bytes| {
-            let (settings, records) = (settings.clone(), Arc::clone(&records));
+        let load = |id, bytes: &[u8]| {
+            let settings = settings.clone();
+            let records: Arc<dyn Records + Send + Sync> = records.clone();
             let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &context)?;
             context.forms.add(loaded.converter());
+            context.forms.keep(loaded.converter(), loaded.converter().map(|_| bytes.into()));
             loaded.cache_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
@@ -134,6 +138,27 @@ impl GenerationRegistry {
             rescued: AtomicU64::new(0),
             fault_log: LogThrottle::new(1),
         })
+    }
+
+    /// Opens a directory for the guests whose converters the node keeps beyond their generation, and loads those that are in it.
+    /// Call it once, before the first call is decided: until then, a record that only such a guest converts is unknown. Compiles
+    /// what is not in the code cache. A guest that does not load is logged and removed.
+    pub fn keep_forms(&self, directory: &Path) {
+        let stored = self.context.forms.open(FormsStore::new(directory, &self.settings.node));
+        // The newest first, because each becomes the oldest.
+        for guest in stored.iter().rev() {
+            let restored = self.engine.compile(guest).map_err(|error| error.to_string()).and_then(|compiled| {
+                Converter::kept(&self.engine, &compiled, &self.settings, &self.context.instances)
+                    .map_err(|fault| fault.to_string())
+            });
+            match restored {
+                Ok(converter) => self.context.forms.restore(&Arc::new(converter)),
+                Err(error) => {
+                    tracing::warn!(node = %self.settings.node, digest = %Digest::of(guest).short(), error, "cannot load a guest whose records other guests may have to read");
+                }
+            }
+        }
+        self.settle_forms();
     }
 
     /// Returns the digests of the active guest and of the previous one. None for a previous one that failed its probation.

@@ -8,6 +8,7 @@ use herd_model::{GuestFiles, Share, SwapOptions};
 
 use crate::engine::background::run_at_low_priority;
 use crate::generation::compatibility::DowngradeRequirement;
+use crate::serving::candidate::ReadyGuest;
 use crate::serving::error::{NoShadow, SwapError};
 use crate::serving::registry::GenerationRegistry;
 use crate::shadow::report::ShadowReport;
@@ -21,13 +22,13 @@ impl GenerationRegistry {
     pub fn shadow(&self, files: GuestFiles<'_>, share: Share, options: SwapOptions) -> Result<ShadowReport, SwapError> {
         let _permit = self.acquire_permit(files.guest, options)?;
         self.check_no_candidate()?;
-        let (candidate, _) = run_at_low_priority("herd-swap", || {
+        let ReadyGuest { generation, forms, .. } = run_at_low_priority("herd-swap", || {
             self.build_candidate(files, options, DowngradeRequirement::Concurrent)
         })?;
         // The shadow is compared with the active generation, which must not change between this look and its start.
-        let _switch = self.lock_switch();
+        let _switch = self.lock_switch_for(&generation, forms)?;
         let active = Arc::clone(&self.snapshot.load().active);
-        self.shadows.begin(candidate, active, share, self.observer.get().cloned()).map_err(SwapError::Thread)
+        self.shadows.begin(generation, active, share, self.observer.get().cloned()).map_err(SwapError::Thread)
     }
 
     /// Returns the report of the running shadow, or of the last one.
