@@ -192,6 +192,26 @@ fn canary_cancelled_during_its_promotion_ends_at_once() {
     assert_eq!(generations.resources().0.alive.len(), 2);
 }
 
+/// Goal: the report shows how many sessions a canary has, not only their calls. Method: quiet sessions under several shares.
+#[test]
+fn canary_report_counts_sessions_and_tells_when_the_share_is_none_of_them() {
+    let herd = Herd::of_one().with_guest(HELLO);
+    let _up = herd.up();
+    // The first session belongs to every share, so it must be gone.
+    drop(herd.client("Riley"));
+    let mut session = herd.client("Riley");
+    assert_eq!(session.ask("you"), "hello, you");
+    herd.await_status("Riley", "one session", |status| status["sessions"]["open"] == 1);
+    herd.swap_with(Fixture::Trap, &["--canary", "1%"]).unwrap();
+    assert_eq!((&canary(&herd)["sessions"], &canary(&herd)["sessions_open"]), (&0.into(), &1.into()));
+    let report = said(&herd, &["canary", "report"], "node");
+    assert!(report.contains("1% of 1 session on Riley is none of them"), "{report}");
+    said(&herd, &["canary", "widen", "100%"], "Riley");
+    assert_eq!((&canary(&herd)["sessions"], &canary(&herd)["decided"]), (&1.into(), &0.into()));
+    let report = said(&herd, &["canary", "report"], "node");
+    assert!(report.contains("1 of 1") && !report.contains("none of them"), "{report}");
+}
+
 /// Number of answers given by `hello`.
 fn of_canary(heard: &[bool]) -> usize {
     heard.iter().filter(|hello| **hello).count()

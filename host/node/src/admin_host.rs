@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
-use herd_model::{Digest, GuestFiles, Share, SwapOptions};
+use herd_model::{Digest, GuestFiles, Share, Side, SwapOptions};
 use herd_peers::Peers;
 use herd_replication::RecordTable;
 use herd_rollout::{NotSwapped, Outcome, Rollout};
@@ -47,7 +47,7 @@ impl AdminHost for AdminAdapter {
             "node": self.node,
             "version": env!("CARGO_PKG_VERSION"),
             "started_s": self.started_s,
-            "generations": generations.status(),
+            "generations": self.generations(),
             "stages": generations.stage_counts(),
             "cases_saved": generations.cases_saved(),
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
@@ -116,14 +116,14 @@ impl AdminHost for AdminAdapter {
         tracing::info!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], share = %options.share, "canary started");
         let why = format!("decides for {} of the sessions", options.share);
         self.swap.events.audit.append(entry(operator, audit::Stage::Canary, candidate).because(&why));
-        Ok(json!({ "node": self.node, "canary": canary }))
+        Ok(json!({ "node": self.node, "canary": self.with_sessions(json!(canary)) }))
     }
 
     fn widen_canary(&self, share: Share, operator: &str) -> Result<Value, Refusal> {
         let canary = self.swap.generations.widen_canary(share).map_err(|error| Refusal::Conflict(error.to_string()))?;
         let why = format!("share changed: decides for {share} of the sessions");
         self.swap.events.audit.append(entry(operator, audit::Stage::Canary, &canary.candidate).because(&why));
-        Ok(json!({ "node": self.node, "canary": canary }))
+        Ok(json!({ "node": self.node, "canary": self.with_sessions(json!(canary)) }))
     }
 
     fn end_canary(&self, operator: &str) -> Result<Value, Refusal> {
@@ -174,6 +174,22 @@ impl AdminAdapter {
             answer["not_stored"] = why.into();
         }
         answer
+    }
+
+    fn generations(&self) -> Value {
+        let mut generations = json!(self.swap.generations.status());
+        if let Some(canary) = generations.get_mut("canary").filter(|canary| !canary.is_null()) {
+            *canary = self.with_sessions(canary.take());
+        }
+        generations
+    }
+
+    /// Adds the number of open sessions that the canary has, and that of all. Sessions know nothing of generations, and
+    /// generations nothing of sessions.
+    fn with_sessions(&self, mut canary: Value) -> Value {
+        canary["sessions"] = self.sessions.open_on(self.swap.generations.sides(), Side::Canary).into();
+        canary["sessions_open"] = self.sessions.status().open.into();
+        canary
     }
 
     /// Converts the outcome of a swap of the herd for its requester.

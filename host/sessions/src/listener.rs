@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use herd_model::{Side, Sides};
 use herd_sys::workers::{self, Workers};
 use herd_sys::{ClientSocket, LogThrottle, clock};
 use rustix::net::sockopt::set_socket_keepalive;
@@ -24,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
-use crate::core::topics::{SessionId, Topics};
+use crate::core::topics::Topics;
 use crate::host::SessionsHost;
 use crate::limits::SessionLimits;
 use crate::session::Session;
@@ -82,6 +83,12 @@ impl<S: SessionsHost> Sessions<S> {
 
     pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
         &self.shared
+    }
+
+    /// Returns the number of open sessions on a side.
+    #[must_use]
+    pub fn open_on(&self, sides: Sides, side: Side) -> usize {
+        self.shared.open_on(sides, side)
     }
 
     /// Returns the counts of sessions.
@@ -185,7 +192,7 @@ impl<S: SessionsHost> Acceptor<S> {
         let _ = stream.set_nodelay(true);
         // A client that waits for pushes may send nothing for days. Keepalive detects that it is gone.
         let _ = set_socket_keepalive(&stream, true);
-        let id = SessionId(shared.accepted.fetch_add(1, Ordering::Relaxed));
+        let id = permit.id();
         let session = Session::new(Rc::clone(&self.sessions), stream, Conversation::new(id, address));
         self.sessions.admit(id, &session);
         spawn_local(self.tasks.track_future(async move {

@@ -2,16 +2,18 @@
 //!
 //! Bounds: sessions in total and per address.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use herd_model::{Side, Sides};
 use herd_sys::workers;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::context::Context;
+use crate::core::topics::SessionId;
 
 /// The context and the counters of the sessions of a node.
 pub(crate) struct Shared<S> {
@@ -23,6 +25,8 @@ pub(crate) struct Shared<S> {
     pub(crate) refused: AtomicU64,
     /// Open sessions per address. Locked when a session starts or ends, never per line.
     addresses: Mutex<HashMap<IpAddr, usize>>,
+    /// Numbers of the open sessions, for the share of a canary. Locked when a session starts or ends, never per line.
+    ids: Mutex<HashSet<u64>>,
     /// Open sessions of each worker.
     pub(crate) sessions_per_worker: Box<[AtomicUsize]>,
 }
@@ -36,8 +40,14 @@ impl<S> Shared<S> {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             addresses: Mutex::default(),
+            ids: Mutex::default(),
             sessions_per_worker: (0..workers::count()).map(|_| AtomicUsize::new(0)).collect(),
         }
+    }
+
+    /// Returns the number of open sessions on a side.
+    pub(crate) fn open_on(&self, sides: Sides, side: Side) -> usize {
+        self.ids.lock().iter().filter(|id| sides.of(**id) == side).count()
     }
 }
 
@@ -46,6 +56,7 @@ pub(crate) struct SessionPermit<S> {
     shared: Arc<Shared<S>>,
     address: IpAddr,
     worker: usize,
+    id: SessionId,
 }
 
 impl<S> SessionPermit<S> {
@@ -64,9 +75,16 @@ impl<S> SessionPermit<S> {
         }
         *count += 1;
         drop(addresses);
+        let id = SessionId(shared.accepted.fetch_add(1, Ordering::Relaxed));
+        shared.ids.lock().insert(id.0);
         let worker = workers::index() % shared.sessions_per_worker.len();
         shared.sessions_per_worker[worker].fetch_add(1, Ordering::Relaxed);
-        Some(Self { shared: Arc::clone(shared), address, worker })
+        Some(Self { shared: Arc::clone(shared), address, worker, id })
+    }
+
+    /// Returns the number of the session.
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
     }
 }
 
@@ -74,6 +92,7 @@ impl<S> Drop for SessionPermit<S> {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.sessions_per_worker[self.worker].fetch_sub(1, Ordering::Relaxed);
+        self.shared.ids.lock().remove(&self.id.0);
         let mut addresses = self.shared.addresses.lock();
         if let Some(count) = addresses.get_mut(&self.address) {
             *count -= 1;

@@ -12,7 +12,7 @@ use herd_model::{GuestFiles, Share};
 use herd_node::config::HerdConfig;
 use serde_json::{Map, Value};
 
-use super::answers::{print_herd_swap, state};
+use super::answers::{Answers, print_herd_swap, state};
 use super::format::Format;
 use super::json_text::{generation, text};
 use super::nodes::{NodesArgs, StartArgs, ask_each, ask_first};
@@ -30,7 +30,7 @@ enum CanaryCommand {
     /// Not a command, but what many people type first: `herd swap GUEST --canary SHARE` starts a canary.
     #[command(hide = true, disable_help_flag = true)]
     Start(StartArgs),
-    /// Show the canary of each node: how many calls it decided, and how many of them faulted.
+    /// Show the canary of each node: how many of the open sessions it has, how many calls it decided, and on how many it faulted.
     Report(NodesArgs),
     /// Change the share of the sessions. When it grows, the sessions that the canary already has stay with it.
     Widen {
@@ -65,7 +65,7 @@ pub(super) fn begin(
         }
         answers.0.retain(|(_, answer)| refused(answer));
     }
-    answers.print_candidates(format, ROLE, &format!("decides for {} of the sessions", options.share))
+    print_decides(&answers, format, options.share)
 }
 
 /// Shows, widens, promotes or cancels a canary.
@@ -75,7 +75,7 @@ pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<E
         CanaryCommand::Report(args) => report(config, args),
         CanaryCommand::Widen { share, nodes } => {
             let answers = ask_each(config, &nodes.node, async |client, node| client.widen_canary(node, *share).await)?;
-            answers.print_candidates(nodes.format(), ROLE, &format!("decides for {share} of the sessions"))
+            print_decides(&answers, nodes.format(), *share)
         }
         CanaryCommand::Promote(args) if args.node.is_empty() => {
             let answer =
@@ -95,10 +95,33 @@ pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<E
     }
 }
 
+fn print_decides(answers: &Answers, format: Format, share: Share) -> anyhow::Result<ExitCode> {
+    let code = answers.print_candidates(format, ROLE, &format!("decides for {share} of the sessions"))?;
+    if format == Format::Text {
+        answers
+            .successes()
+            .filter_map(|(name, answer)| none_of_them(name, &answer[ROLE]))
+            .for_each(|note| say!("{note}"));
+    }
+    Ok(code)
+}
+
+/// Says that the share of a canary is not one of the sessions of its node. None if it is, or if there is no session.
+fn none_of_them(node: &str, canary: &Value) -> Option<String> {
+    let (has, open) = (canary["sessions"].as_u64()?, canary["sessions_open"].as_u64()?);
+    let sessions = if open == 1 { "session" } else { "sessions" };
+    (has == 0 && open > 0).then(|| {
+        format!(
+            "{}% of {open} {sessions} on {node} is none of them: herd canary widen gives it more, and new sessions may belong to it",
+            canary["share_percent"]
+        )
+    })
+}
+
 fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
-    let mut nodes = Table::new(&["node", "guest", "share", "decided", "rescued"]);
-    let mut canaries = Map::new();
+    let mut nodes = Table::new(&["node", "guest", "share", "sessions", "calls decided", "calls rescued"]);
+    let (mut canaries, mut notes) = (Map::new(), Vec::new());
     for (name, answer) in answers.iter() {
         let status = match answer {
             Ok(status) => status,
@@ -114,8 +137,10 @@ fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
             continue;
         }
         let share = format!("{}%", canary["share_percent"]);
+        let sessions = format!("{} of {}", canary["sessions"], canary["sessions_open"]);
         let counts = ["decided", "rescued"].map(|count| text(&canary[count]));
-        nodes.row([name.to_string(), generation(&canary["candidate"]), share].into_iter().chain(counts));
+        nodes.row([name.to_string(), generation(&canary["candidate"]), share, sessions].into_iter().chain(counts));
+        notes.extend(none_of_them(name, canary));
     }
     match args.format() {
         Format::Json => say!("{}", serde_json::to_string_pretty(&canaries)?),
@@ -124,6 +149,7 @@ fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
             if !canaries.is_empty() && canaries.values().all(Value::is_null) {
                 say!("\n{START}");
             }
+            notes.iter().for_each(|note| say!("{note}"));
         }
     }
     // A node that is away has no canary, which is no failure of the others.
