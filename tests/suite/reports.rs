@@ -1,5 +1,10 @@
 //! Reports that a guest refuses or faults on: quarantined, counted, and offered to the next generation.
 
+use std::sync::Arc;
+
+use herd_replication::{RecordLimits, RecordTable};
+use herd_runtime::{Engine, Fault, GenerationRegistry, Limits, SwapLimits};
+use herd_sdk::{Moment, Report, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd};
 
 /// Three nodes in a row: a report at Riley reaches Juzang only through Jaquez.
@@ -86,4 +91,24 @@ fn report_fault_is_rescued_by_the_previous_generation() {
     herd.await_known("trap-kiwi", &herd.names());
     let status = herd.status("Jaquez");
     assert_eq!((&status["records"]["quarantined"], &status["generations"]["rescued"]), (&0.into(), &1.into()));
+}
+
+/// Goal: reports may be offered again from a thread outside of any runtime. Method: a guest that sleeps over a report, which takes
+/// a timer, called on the thread of this test.
+#[test]
+fn quarantine_is_offered_again_outside_a_runtime_to_a_guest_that_sleeps() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let guest = std::fs::read(Fixture::Refuser.path()).unwrap();
+    let settings = Settings { node: "Riley".into(), table: vec![] };
+    let generations = GenerationRegistry::new(&engine, &guest, None, settings, SwapLimits::default(), records).unwrap();
+    let report = Report {
+        key: b"sleep-kiwi",
+        rank: b"1",
+        form: 1,
+        bytes: b"AT Riley +0.1 sleep-kiwi +34-118 1",
+        origin: b"Riley",
+    };
+    let fault = generations.reports(Moment::default(), &[report]).unwrap_err();
+    assert_eq!(fault, Fault::Slept);
 }

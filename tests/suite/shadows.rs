@@ -46,6 +46,22 @@ fn audited(herd: &Herd) -> Vec<String> {
     shadows.map(|entry| entry["why"].as_str().unwrap_or_default().to_string()).collect()
 }
 
+/// Goal: the log distinguishes the lines that a shadow prints from those of a generation that answers. Method: one guest that
+/// prints when it panics, first as a shadow and then as the active generation.
+#[test]
+fn shadow_output_is_marked_in_the_log_with_its_generation() {
+    let herd = Herd::of_one().with_guest(HELLO);
+    let up = herd.up();
+    shadow(&herd, Fixture::Trap);
+    assert_eq!(herd.client("Riley").ask("BOOM"), "hello, BOOM");
+    let printed = up.await_log(&["guest: ", "panicked"]);
+    assert!(printed.contains("shadow=2") && !printed.contains("generation="), "{printed}");
+    assert!(herd.herd(&["shadow", "stop"]).status.success());
+    herd.swap_with(Fixture::Trap, &["--unrehearsed"]).unwrap();
+    assert_eq!(herd.client("Riley").ask("BOOM"), "hello, BOOM", "the previous generation decides");
+    up.await_log(&["guest: ", "panicked", "generation=3"]);
+}
+
 /// Goal: a shadow reports a changed format by command, effect and field, with counts and examples, and no client sees it. Method:
 /// a shadow that writes the skew with six decimals, under single lines, several lines in one packet, and load whose answers are
 /// checked.

@@ -85,10 +85,11 @@ impl PendingWrite {
     fn replacing(mut self, older: Option<Self>) -> Self {
         let Some(older) = older else { return self };
         for (digest, guest) in older.guests {
+            let has_room = self.guests.len() < GUESTS_MAX;
             match self.guests.iter_mut().find(|(other, _)| *other == digest) {
                 // The memory has dropped them since, and the disk does not have them yet.
                 Some((_, bytes)) => *bytes = bytes.take().or(guest),
-                None if self.guests.len() < GUESTS_MAX => self.guests.push((digest, guest)),
+                None if has_room => self.guests.push((digest, guest)),
                 None => {}
             }
         }

@@ -1,5 +1,5 @@
-//! The default logic, except that it refuses reports about clients whose name begins with `refuse-` and panics on reports
-//! about those whose name begins with `trap-`.
+//! The default logic, except for reports about some clients, by the beginning of their name: it refuses those about `refuse-`,
+//! panics on those about `trap-`, and sleeps over those about `sleep-`.
 
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
@@ -26,6 +26,7 @@ impl Logic for Refuser {
         for (index, report) in reports.iter().enumerate() {
             match report.key {
                 key if key.starts_with(b"trap-") => panic!("a report that nobody can stand"),
+                key if key.starts_with(b"sleep-") => std::thread::sleep(std::time::Duration::from_secs(3600)),
                 key if key.starts_with(b"refuse-") => context.refuse(index),
                 _ => {}
             }

@@ -24,7 +24,7 @@ use crate::cases::minimize::Budget;
 use crate::generation::generation::GenerationStatus;
 use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::fault::Fault;
-use crate::sandbox::output::mute_guest_output;
+use crate::sandbox::output::OutputOf;
 
 /// Makes cases of the faults of one node. Dropping it discards queued samples and joins its thread.
 pub(crate) struct CaseCollector {
@@ -119,7 +119,7 @@ impl CaseMaker {
     fn run(&self, queue: &Receiver<FaultSample>, on_saved: impl Fn(&SavedCase)) {
         // A guest that sleeps needs a timer.
         let _entered = timer_runtime().enter();
-        mute_guest_output();
+        OutputOf::Repetition.set();
         while let Ok(sample) = queue.recv() {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;

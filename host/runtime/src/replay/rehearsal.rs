@@ -24,6 +24,7 @@ use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
 use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
 use crate::sandbox::fault::Fault;
+use crate::sandbox::output::OutputOf;
 
 /// Counts of a rehearsal that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(crate) fn rehearse(
     let mut active = Replica::new(active);
     for recorded in calls {
         forms.check_reads(recorded)?;
-        match replica.repeat(recorded) {
+        match OutputOf::Rehearsal.during(|| replica.repeat(recorded)) {
             Ok(decision) => {
                 forms.check_keeps(&decision)?;
                 check_consumption(&mut active, recorded, &decision).map_err(failed)?;
@@ -81,7 +82,7 @@ fn check_consumption(active: &mut Replica<'_>, recorded: &RecordedCall, decision
         return Ok(());
     }
     // It may fault now, or have replaced the generation that decided at the time: then the call shows nothing.
-    let Ok(of_active) = active.repeat(recorded) else { return Ok(()) };
+    let Ok(of_active) = OutputOf::Repetition.during(|| active.repeat(recorded)) else { return Ok(()) };
     let both = consumed(decision).zip(consumed(&of_active));
     let found = inputs.iter().zip(both).find(|(input, (consumed, by_active))| left(input, *consumed) && *by_active > 0);
     let Some((input, _)) = found else { return Ok(()) };

@@ -54,7 +54,7 @@ impl HostState {
         guard: InstanceGuard,
     ) -> Self {
         let clock = CallClock::default();
-        let output = GuestOutput::new(node);
+        let output = GuestOutput::new(node, guard.generation());
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let wasi = WasiCtx::builder()

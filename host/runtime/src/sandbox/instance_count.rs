@@ -70,6 +70,13 @@ impl InstanceCount {
     }
 }
 
+impl InstanceGuard {
+    /// Returns the generation that the instance counts for.
+    pub(crate) fn generation(&self) -> Option<GenerationId> {
+        self.generation
+    }
+}
+
 impl Drop for InstanceGuard {
     fn drop(&mut self) {
         let mut counted = self.instances.lock();

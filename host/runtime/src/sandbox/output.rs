@@ -1,6 +1,7 @@
 //! Output of guests: each line that a guest prints becomes a line of the node's log.
 //!
-//! Owns the unfinished line and the last line, which explains a trap. Knows nothing of calls.
+//! Owns the unfinished line and the last line, which explains a trap. A line of a generation whose decisions have no effect is
+//! marked ([`OutputOf`]), or a reader of the log would take it for one that clients met. Knows nothing of calls.
 //!
 //! Bounds: lines of 1 KiB (the rest is cut); 64 lines a second of all guests of the process together (the rest is counted). The
 //! rate is not limited per instance, because a fault drops the instance and its counter, and a guest that panics on every
@@ -10,6 +11,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use herd_model::GenerationId;
 use herd_sys::guest_log::admit_guest_line;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::io::AsyncWrite;
@@ -20,16 +22,18 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 #[derive(Clone)]
 pub(crate) struct GuestOutput(Arc<Mutex<Lines>>);
 
-#[derive(Default)]
 struct Lines {
     node: String,
+    generation: Option<GenerationId>,
     unfinished: Vec<u8>,
     last: String,
 }
 
 impl GuestOutput {
-    pub(crate) fn new(node: &str) -> Self {
-        Self(Arc::new(Mutex::new(Lines { node: node.into(), ..Lines::default() })))
+    /// Output of an instance of this generation; none for one that converts records for a guest that no longer serves.
+    pub(crate) fn new(node: &str, generation: Option<GenerationId>) -> Self {
+        let lines = Lines { node: node.into(), generation, unfinished: Vec::new(), last: String::new() };
+        Self(Arc::new(Mutex::new(lines)))
     }
 
     /// Takes the last line before a fault: the message of a panic.
@@ -63,8 +67,16 @@ impl Lines {
         if line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE") {
             return;
         }
-        if !MUTED.get() && admit_guest_line() {
-            tracing::info!(target: "guest", node = %self.node, "guest: {}", line.escape_debug());
+        let output = OUTPUT.get();
+        if output != OutputOf::Repetition && admit_guest_line() {
+            let (node, id, line) = (&self.node, self.generation.map(tracing::field::display), line.escape_debug());
+            match output {
+                OutputOf::Shadow => tracing::info!(target: "guest", %node, shadow = id, "guest: {line}"),
+                OutputOf::Rehearsal => tracing::info!(target: "guest", %node, candidate = id, "guest: {line}"),
+                OutputOf::Service | OutputOf::Repetition => {
+                    tracing::info!(target: "guest", %node, generation = id, "guest: {line}");
+                }
+            }
         }
         // The message of a panic spans two lines: the location, then the reason.
         let continues = self.last.contains("panicked at") && self.last.len() < LINE_BYTES_MAX;
@@ -72,13 +84,37 @@ impl Lines {
     }
 }
 
-/// Mutes guests that run on this thread. For replays, whose output the log has already.
-pub(crate) fn mute_guest_output() {
-    MUTED.set(true);
+/// Purpose of the calls on a thread, by which the lines that guests print there are marked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OutputOf {
+    /// Decisions that take effect.
+    #[default]
+    Service,
+    /// Decisions of a candidate on recorded calls, before it may serve.
+    Rehearsal,
+    /// Decisions of a shadow.
+    Shadow,
+    /// Repeated calls, whose output the log has already: nothing is logged.
+    Repetition,
+}
+
+impl OutputOf {
+    /// Sets the purpose of the calls on this thread, and returns the one before.
+    pub(crate) fn set(self) -> Self {
+        OUTPUT.replace(self)
+    }
+
+    /// Runs calls of this purpose.
+    pub(crate) fn during<T>(self, calls: impl FnOnce() -> T) -> T {
+        let before = self.set();
+        let value = calls();
+        before.set();
+        value
+    }
 }
 
 thread_local! {
-    static MUTED: Cell<bool> = const { Cell::new(false) };
+    static OUTPUT: Cell<OutputOf> = const { Cell::new(OutputOf::Service) };
 }
 
 impl IsTerminal for GuestOutput {

@@ -24,6 +24,7 @@ use herd_sys::clock::unix_now;
 
 use crate::cases::dedup::RescuedCall;
 use crate::generation::generation::Generation;
+use crate::replay::timer_runtime::enter_timer_runtime;
 use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::serving::probation::Probation;
@@ -66,6 +67,8 @@ impl GenerationRegistry {
     ///
     /// Every generation in line faulted. Returns the last fault. Nothing was decided.
     pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
+        // Quarantined reports are offered again from threads outside of any runtime.
+        let _entered = enter_timer_runtime();
         let decided = self.decide(at, &Call::Reports(&reports.iter().collect()), Side::Active, None)?;
         Ok((decided.by, decided.decision))
     }

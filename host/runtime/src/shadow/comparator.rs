@@ -18,6 +18,7 @@ use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
 use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
 use crate::sandbox::fault::Fault;
+use crate::sandbox::output::OutputOf;
 use crate::shadow::decision_diff::{diff, has_same_effects};
 use crate::shadow::tally::{Subject, Tally};
 
@@ -101,7 +102,8 @@ impl<'a> Comparator<'a> {
             match self.candidate(recorded, &call.as_call()) {
                 Ok(after) => {
                     // Without a decision of the active generation on the line alone, nothing can be compared.
-                    let before = self.active.call(recorded.at, &call.as_call(), &recorded.reads);
+                    let active = || self.active.call(recorded.at, &call.as_call(), &recorded.reads);
+                    let before = OutputOf::Repetition.during(active);
                     let differences = before.map_or_else(|_| vec![], |before| diff(&before, &after));
                     is_different |= !differences.is_empty();
                     self.tally(|tally| differences.iter().for_each(|one| tally.difference(subject, one)));

@@ -20,6 +20,7 @@ use crate::engine::background::lower_priority;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::call::RecordedCall;
+use crate::sandbox::output::OutputOf;
 use crate::serving::observer::Observer;
 use crate::shadow::comparator::Comparator;
 use crate::shadow::report::{ShadowReport, ShadowStatus};
@@ -110,6 +111,7 @@ impl ShadowRun {
         observer: Option<&Weak<dyn Observer>>,
     ) {
         lower_priority();
+        OutputOf::Shadow.set();
         // A guest that sleeps needs a timer.
         let _entered = timer_runtime().enter();
         let has_failed = || self.tally().findings().faults >= FAULTS_MAX;
