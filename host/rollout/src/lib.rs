@@ -9,8 +9,8 @@
 //! messages are bytes that the node has its peers carry. Knows nothing of how a guest is compiled or activated: that is the
 //! node's [`ParticipantHost`].
 //!
-//! Bounds: one proposal that a node coordinates, one attempt that it takes part in, one download; queues of events; a deadline
-//! for every wait.
+//! Bounds: one proposal that a node coordinates and a few that wait, one attempt that it takes part in, one download; queues of
+//! events; a deadline for every wait.
 //!
 //! # Example
 //!

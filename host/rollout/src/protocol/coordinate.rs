@@ -12,145 +12,26 @@
 //! Unlike textbook two-phase commit, the coordinator does not wait for absent nodes, and participants never ask it for the
 //! decision. The decision is the herd state, which every node spreads; so the coordinator may die at any moment without
 //! blocking anyone. Of two proposals at once one commits; the other one is aborted, and is retried only if the first did not
-//! commit, because its operator has not seen what serves now. That holds for two operators of one node as well: the second
-//! proposal waits.
+//! commit, because its operator has not seen what serves now.
 //!
 //! Knows nothing of how votes and results travel, and nothing of the host.
 //!
-//! Bounds: one proposal per node, [`WAITING_MAX`] that wait behind it, and a deadline for every phase.
+//! Bounds: one proposal per node, and a deadline for every phase. Those that wait behind it are in `propose`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use herd_model::Digest;
 
 use super::action::Action;
 use super::herd_state::{HerdState, HerdSwap, NUMBERS_AHEAD_MAX};
-use super::message::{Adopted, Attempt, Broadcast, Goal, Vote};
+use super::message::{Adopted, Attempt, Broadcast, Goal, Message, Vote};
 use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
 use super::participant::Participant;
-use super::prepare::preempted_by;
-use super::proposal::{AdoptionResult, Operation, Phase, Proposal, WaitingProposal};
+use super::proposal::{AdoptionResult, Operation, Phase, Proposal};
 
 impl Participant {
-    /// Starts a proposal of an operator at this node, or lets it wait behind another one of this node. `id` comes back with the
-    /// answer.
-    pub(crate) fn propose(&mut self, id: u64, operation: Operation, who: &str, now: Instant) {
-        let goal = match &operation {
-            Operation::Swap(plan) => Goal::Swap(plan.digest),
-            // A rollback is committed without votes on a candidate, so whether it is possible must be known before.
-            Operation::RollBack => match &self.herd_state.swap {
-                None => return self.answer(id, Err(NotSwapped::NoPrevious)),
-                Some(HerdSwap { previous: None, .. }) => return self.answer(id, Err(NotSwapped::RolledBackItself)),
-                Some(HerdSwap { previous: Some(previous), .. }) => Goal::RollBack(*previous),
-            },
-        };
-        let base = self.herd_state.swap.clone();
-        let proposal = WaitingProposal { id, operation, goal, who: who.into(), started: now, base };
-        if let Goal::RollBack(_) = goal {
-            self.make_way_for_rollback(who);
-        }
-        if self.proposal.is_none() {
-            return self.start(proposal, now);
-        }
-        if self.waiting.len() == WAITING_MAX {
-            return self.answer(id, Err(NotSwapped::Busy));
-        }
-        self.waiting.push_back(proposal);
-    }
-
-    /// Starts the proposal that waits next, and answers those that wait in vain. Called by ticks, hence after each event.
-    pub(crate) fn continue_waiting(&mut self, now: Instant) {
-        let is_committed = matches!(self.proposal, Some(Proposal { phase: Phase::Committed { .. }, .. }));
-        let other = self.proposal.as_ref().map(|proposal| proposal.attempt.describe());
-        for waiting in std::mem::take(&mut self.waiting) {
-            let newer = self.herd_state.swap.clone().filter(|swap| Some(swap) != waiting.base.as_ref());
-            match (newer, &other) {
-                (Some(newer), _) => self.answer(waiting.id, Err(superseded_by(newer))),
-                // As long as for a proposal of another node. A committed one ends soon by itself.
-                (None, Some(other)) if !is_committed && now >= waiting.started + OTHER_SWAP_MAX => {
-                    self.answer(waiting.id, Err(NotSwapped::OtherSwap(other.clone())));
-                }
-                _ => self.waiting.push_back(waiting),
-            }
-        }
-        if self.proposal.is_none()
-            && let Some(next) = self.waiting.pop_front()
-        {
-            self.start(next, now);
-        }
-    }
-
-    fn start(&mut self, proposal: WaitingProposal, now: Instant) {
-        let WaitingProposal { id, operation, goal, who, started, base } = proposal;
-        let attempt = self.new_attempt(&who, goal);
-        self.proposal = Some(Proposal {
-            id,
-            operation,
-            attempt: attempt.clone(),
-            phase: Phase::Enlisting { until: now + ENLIST_MAX },
-            started,
-            base,
-            number_highest: 0,
-            enlist_at: now + ENLIST_EVERY,
-            votes: BTreeMap::new(),
-            unreachable: BTreeSet::new(),
-        });
-        self.enlist_all(attempt, now);
-    }
-
-    /// Ends the proposal of this node ahead of time, because one of its operators rolls back.
-    fn make_way_for_rollback(&mut self, who: &str) {
-        let Some(proposal) = &self.proposal else { return };
-        match (&proposal.phase, proposal.attempt.goal) {
-            // The swap stands, and nobody has to wait for the reports of slow nodes.
-            (Phase::Committed { .. }, _) => self.finish(),
-            (_, Goal::Swap(_)) => self.cancel_swap(&format!("{who}, asked at {}", self.node)),
-            // Of two rollbacks the first goes on.
-            (_, Goal::RollBack(_)) => {}
-        }
-    }
-
-    /// Ends the proposal because this node is shutting down.
-    pub(crate) fn cancel_proposal(&mut self) {
-        if let Some(proposal) = self.proposal.take() {
-            // A commit cannot be taken back: this node does not know which nodes have heard of it.
-            if !matches!(proposal.phase, Phase::Committed { .. }) {
-                self.abort_attempt(proposal.attempt, "the coordinator is shutting down");
-            }
-            self.answer(proposal.id, Err(NotSwapped::Stopping));
-        }
-        for waiting in std::mem::take(&mut self.waiting) {
-            self.answer(waiting.id, Err(NotSwapped::Stopping));
-        }
-    }
-
-    /// Ends the swap that this node coordinates, if it has not committed, for a rollback by `who`.
-    pub(crate) fn cancel_swap(&mut self, who: &str) {
-        let is_open_swap = |proposal: &&Proposal| {
-            matches!(proposal.attempt.goal, Goal::Swap(_)) && !matches!(proposal.phase, Phase::Committed { .. })
-        };
-        if let Some(attempt) = self.proposal.as_ref().filter(is_open_swap).map(|proposal| proposal.attempt.clone()) {
-            self.abort_attempt(attempt, &preempted_by(who));
-            self.end_proposal(Err(NotSwapped::Preempted(who.into())));
-        }
-    }
-
-    /// Ends a proposal because its operator no longer wants it. One that has committed goes on: its answer says so.
-    pub(crate) fn withdraw_proposal(&mut self, id: u64) {
-        let is_open = |proposal: &mut Proposal| proposal.id == id && !matches!(proposal.phase, Phase::Committed { .. });
-        if let Some(proposal) = self.proposal.take_if(is_open) {
-            self.abort_attempt(proposal.attempt, "its operator cancelled it");
-            self.answer(id, Err(NotSwapped::Withdrawn));
-        }
-        let before = self.waiting.len();
-        self.waiting.retain(|waiting| waiting.id != id);
-        if self.waiting.len() < before {
-            self.answer(id, Err(NotSwapped::Withdrawn));
-        }
-    }
-
-    fn enlist_all(&mut self, attempt: Attempt, now: Instant) {
+    pub(crate) fn enlist_all(&mut self, attempt: Attempt, now: Instant) {
         self.broadcast(Broadcast::Enlist(attempt.clone()));
         let node = self.node.clone();
         self.enlist(attempt, &node, now);
@@ -261,6 +142,7 @@ impl Participant {
         if let Some(proposal) = &mut self.proposal {
             proposal.attempt = attempt.clone();
             proposal.votes.clear();
+            proposal.number_highest = 0;
             proposal.phase = Phase::Enlisting { until: now + ENLIST_MAX };
         }
         self.enlist_all(attempt, now);
@@ -270,6 +152,14 @@ impl Participant {
     fn finish_enlisting(&mut self, now: Instant) {
         let Some(proposal) = &mut self.proposal else { return };
         let attempt = proposal.attempt.clone();
+        if proposal.number_highest > self.herd_state.number() {
+            // A participant knows of a swap that this node has not heard of, so its operator has not seen it either, and the
+            // guest before the last swap may be another one. Whoever knows more answers an old state with the new one, which
+            // supersedes this proposal.
+            proposal.phase = Phase::BackingOff { until: now + BACKOFF_MIN, other: UNHEARD.into() };
+            self.abort_attempt(attempt, UNHEARD);
+            return self.push(Action::SendToAll(None, Message::HerdState(self.herd_state.clone())));
+        }
         match proposal.operation.clone() {
             Operation::Swap(plan) => {
                 proposal.phase = Phase::Preparing { refused_at: None };
@@ -363,7 +253,7 @@ impl Participant {
     }
 
     /// Answers with the result on each node.
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let Some(proposal) = &self.proposal else { return };
         let Phase::Committed { swap, results, .. } = &proposal.phase else { return };
         let outcome = |node: &String| match results.get(node) {
@@ -380,30 +270,30 @@ impl Participant {
     }
 
     /// Aborts an attempt on every node. A node that misses the broadcast drops its candidate when the heartbeats stay away.
-    fn abort_attempt(&mut self, attempt: Attempt, why: &str) {
+    pub(crate) fn abort_attempt(&mut self, attempt: Attempt, why: &str) {
         self.broadcast(Broadcast::Abort(attempt.clone(), why.into()));
         if self.is_engaged_in(&attempt) {
             self.abort_engagement(why);
         }
     }
 
-    fn end_proposal(&mut self, answer: Result<Outcome, NotSwapped>) {
+    pub(crate) fn end_proposal(&mut self, answer: Result<Outcome, NotSwapped>) {
         if let Some(proposal) = self.proposal.take() {
             self.answer(proposal.id, answer);
         }
     }
 
-    fn answer(&mut self, id: u64, answer: Result<Outcome, NotSwapped>) {
+    pub(crate) fn answer(&mut self, id: u64, answer: Result<Outcome, NotSwapped>) {
         self.push(Action::Answer(id, answer));
     }
 
-    fn new_attempt(&mut self, who: &str, goal: Goal) -> Attempt {
+    pub(crate) fn new_attempt(&mut self, who: &str, goal: Goal) -> Attempt {
         self.attempts += 1;
         Attempt { coordinator: self.node.clone(), run: self.run, number: self.attempts, who: who.into(), goal }
     }
 }
 
-fn superseded_by(HerdSwap { number, digest, who, .. }: HerdSwap) -> NotSwapped {
+pub(crate) fn superseded_by(HerdSwap { number, digest, who, .. }: HerdSwap) -> NotSwapped {
     NotSwapped::Superseded { number, digest: digest.short(), who }
 }
 
@@ -413,10 +303,12 @@ fn share(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
+/// Reason for another attempt of a coordinator that lacks the last swap.
+const UNHEARD: &str = "its coordinator has not heard of the last swap of the herd";
 /// Time for nodes to enlist. It passes in full only if a configured node is absent.
-const ENLIST_MAX: Duration = Duration::from_secs(1);
+pub(crate) const ENLIST_MAX: Duration = Duration::from_secs(1);
 /// Interval of heartbeats.
-const ENLIST_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const ENLIST_EVERY: Duration = Duration::from_secs(1);
 /// Silence after which a participant counts as absent: five heartbeats without a vote.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Time after the first refusal in which further ones are collected.
@@ -425,7 +317,5 @@ const REFUSALS_MAX: Duration = Duration::from_secs(1);
 const ADOPT_MAX: Duration = Duration::from_secs(10);
 /// Shortest pause before the next attempt; the longest is four times that.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// Proposals that wait behind one of the same node. Each holds its guest in memory.
-const WAITING_MAX: usize = 4;
 /// Time after which a proposal that finds nodes busy, or waits behind another one, is refused.
-const OTHER_SWAP_MAX: Duration = Duration::from_secs(5);
+pub(crate) const OTHER_SWAP_MAX: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@
 //! Knows nothing of sockets, files, threads and clocks: time, randomness and stored state are arguments, so that tests run
 //! whole herds on virtual time.
 //!
-//! Bounds: one proposal, one engagement, one adoption and one download per node; every wait has a deadline.
+//! Bounds: one proposal and a few that wait, one engagement, one adoption and one download per node; every wait has a deadline.
 
 pub(crate) mod action;
 mod adopt;
@@ -21,6 +21,7 @@ pub(crate) mod outcome;
 pub(crate) mod participant;
 mod prepare;
 pub(crate) mod proposal;
+mod propose;
 mod receive;
 mod seen;
 #[cfg(test)]

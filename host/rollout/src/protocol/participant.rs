@@ -9,7 +9,7 @@
 //! adopts it, whether it took part or was away. So a commit needs no acknowledgement, and is never taken back.
 //!
 //! Owns the state and what several parts of the protocol share. Knows none of those parts: `receive` dispatches events,
-//! `prepare` makes candidates ready, `adopt` adopts swaps, `coordinate` proposes them, `transfer` moves guests.
+//! `prepare` makes candidates ready, `adopt` adopts swaps, `propose` and `coordinate` propose them, `transfer` moves guests.
 //!
 //! Bounds: one candidate, one download, the seen set, and a deadline for every wait.
 
