@@ -442,6 +442,17 @@ impl Herd {
         self.command_with(&self.config, arguments)
     }
 
+    /// Path of the `herd` command: the one that cargo built into the directory above that of the test, or the one that
+    /// `HERD_BINARY` names, to test a binary that was built in another way.
+    ///
+    /// # Panics
+    ///
+    /// If it was not built.
+    #[must_use]
+    pub fn binary() -> PathBuf {
+        binary()
+    }
+
     fn write_config(&mut self) {
         self.config = self.scratch.write("herd.toml", self.text(&self.name));
     }
@@ -474,8 +485,6 @@ impl Herd {
     }
 }
 
-/// Path of the `herd` command: the one that cargo built into the directory above that of the test, or the one that `HERD_BINARY`
-/// names, to test a binary that was built in another way.
 fn binary() -> PathBuf {
     if let Some(binary) = std::env::var_os("HERD_BINARY") {
         return binary.into();

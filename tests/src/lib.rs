@@ -31,6 +31,7 @@ mod operator;
 mod places;
 mod ports;
 mod process;
+pub mod readme;
 mod scratch;
 
 pub use client::Client;

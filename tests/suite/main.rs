@@ -18,6 +18,7 @@ mod herd_swaps;
 mod operators;
 mod probation;
 mod processes;
+mod readme;
 mod refusals;
 mod rehearsals;
 mod reports;
