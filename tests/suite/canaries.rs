@@ -175,8 +175,8 @@ fn canary_cancelled_during_its_promotion_ends_at_once() {
     let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();
     let options = SwapOptions::default();
     for is_promoted in [false, true] {
-        generations.begin_canary(&hello, "5%".parse().unwrap(), options).unwrap();
-        let promoted = generations.prepare(&hello, options).unwrap();
+        generations.begin_canary(hello.as_slice().into(), "5%".parse().unwrap(), options).unwrap();
+        let promoted = generations.prepare(hello.as_slice().into(), options).unwrap();
         generations.end_canary().unwrap();
         assert!(generations.status().canary.is_none());
         assert!(generations.drain_retired(), "nothing is waited for");

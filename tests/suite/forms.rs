@@ -267,15 +267,15 @@ fn form_is_checked_again_at_activation_after_a_rollback() {
     let settings = Settings { node: "Riley".into(), table: vec![] };
     let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();
     let reversible = SwapOptions { reversible: true, ..SwapOptions::default() };
-    let second = generations.prepare(&guest(Fixture::SecondForm), reversible).unwrap();
+    let second = generations.prepare(guest(Fixture::SecondForm).as_slice().into(), reversible).unwrap();
     generations.activate(second).unwrap();
-    let candidate = generations.prepare(&guest(Fixture::NoWayBack), reversible).unwrap();
+    let candidate = generations.prepare(guest(Fixture::NoWayBack).as_slice().into(), reversible).unwrap();
     generations.roll_back_to(Digest::of(&first)).unwrap();
     let refused = generations.activate(candidate).unwrap_err().to_string();
     assert!(refused.contains("not reversible: it writes form 2 and cannot downgrade to form 1"), "{refused}");
     let status = generations.status();
     assert_eq!((status.active.id.0, status.previous.unwrap().id.0), (1, 2), "nothing changed");
-    let second = generations.prepare(&guest(Fixture::SecondForm), reversible).unwrap();
+    let second = generations.prepare(guest(Fixture::SecondForm).as_slice().into(), reversible).unwrap();
     generations.activate(second).unwrap();
 }
 

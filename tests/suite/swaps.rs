@@ -34,7 +34,7 @@ fn rollback_to_a_guest_that_serves_already_changes_nothing() {
     let settings = Settings { node: "Riley".into(), table: vec![] };
     let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();
     let swap = |guest: &[u8]| {
-        let candidate = generations.prepare(guest, SwapOptions::default()).unwrap();
+        let candidate = generations.prepare(guest.into(), SwapOptions::default()).unwrap();
         generations.activate(candidate).unwrap();
     };
     swap(&second);

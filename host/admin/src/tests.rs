@@ -341,7 +341,7 @@ async fn client_gives_up_on_a_silent_node_before_it_sends_a_request() {
         client.status(address).await,
         client.shadow_report(address).await,
         client.herd_roll_back(address).await,
-        client.herd_swap(address, vec![1; 1000], SwapOptions::default()).await,
+        client.herd_swap(address, GuestFiles { guest: &[1; 1000], transcripts: None }, SwapOptions::default()).await,
     ];
     for answer in answers {
         assert!(matches!(answer, Err(AdminClientError::Silent(_))), "{answer:?}");
