@@ -71,8 +71,11 @@ fn compile_threads(processors: usize) -> usize {
 /// with the workers at normal priority; nothing else changes.
 pub(crate) fn lower_priority() {
     // On Linux a nice value belongs to a thread. POSIX gives it to the process, where this would slow down the workers too.
+    // Relative to the first thread: a thread inherits the value of the one that starts it, and low priorities must not add up.
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICE) {
+    if let Err(error) = rustix::process::getpriority_process(Some(rustix::process::getpid()))
+        .and_then(|of_process| rustix::process::setpriority_process(None, of_process + NICE))
+    {
         tracing::debug!(%error, "cannot lower the priority of a background thread");
     }
 }
@@ -97,6 +100,14 @@ mod tests {
         let priorities = compile_at_low_priority(|| rayon::broadcast(|_| nice()));
         assert!(priorities.iter().all(|&nice| nice > own), "{priorities:?}");
         assert_eq!([1, 2, 4, 8, 64].map(compile_threads), [1, 2, 2, 4, 8]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn low_priority_does_not_add_up_over_threads_that_start_others() {
+        let nice = || rustix::process::nice(0).unwrap();
+        let inner = run_at_low_priority("herd-test", || run_at_low_priority("herd-test", nice));
+        assert_eq!(inner, (nice() + NICE).min(19), "19 is the lowest");
     }
 
     #[test]
