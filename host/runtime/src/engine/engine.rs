@@ -22,6 +22,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 use crate::engine::background::compile_at_low_priority;
 use crate::engine::code_cache::CodeCache;
 use crate::engine::inspect::{self, Inspection, LoadError, Stage};
+use crate::forms::kept::RETIRED_MAX;
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre};
 use crate::sandbox::forms_instance::FormsInstance;
 use crate::sandbox::host_state::HostState;
@@ -278,10 +279,10 @@ fn pooled(limits: Limits, instances: u32) -> Config {
 
 /// Returns the number of instances in the pool of a process with this many nodes, each with these slots for instances.
 ///
-/// Every generation has an instance in each slot that decides and one that converts; half as many again are spare, because the
-/// pool gives a freed one back late. Beyond [`INSTANCES_MAX`], workers share: see `serving::dispatch`.
+/// Every generation has an instance in each slot that decides and one that converts, and every kept converter has one; half as many
+/// again are spare, because the pool gives a freed one back late. Beyond [`INSTANCES_MAX`], workers share: see `serving::dispatch`.
 fn instances(nodes: usize, slots: usize) -> u32 {
-    let of_node = slots.saturating_mul(GENERATIONS_PER_NODE * 2).saturating_add(BACKGROUND_PER_NODE);
+    let of_node = slots.saturating_mul(GENERATIONS_PER_NODE * 2 + RETIRED_MAX).saturating_add(BACKGROUND_PER_NODE);
     let wanted = nodes.saturating_mul(of_node).saturating_mul(3) / 2;
     u32::try_from(wanted).unwrap_or(u32::MAX).clamp(INSTANCES_MIN, INSTANCES_MAX)
 }

@@ -2,8 +2,8 @@
 //! they were written wherever they are kept, recorded and flooded.
 //!
 //! The generation's own `upgrade` comes first, then the `downgrade` of each guest that writes the form and that is live on this
-//! node or [kept](super::kept). A record that neither converts is unknown to the guest. A report that neither converts is hidden from the guest, and kept
-//! and flooded without it, so that older logic in the middle of a herd stops no flood.
+//! node or [kept](super::kept). A record that none of them converts is unknown to the guest. A report that none of them converts is
+//! hidden from the guest, and kept and flooded without it, so that older logic in the middle of a herd stops no flood.
 //!
 //! Knows nothing of instances. Bounds: the time of conversions per call ([`ConversionBudget`]). A record in the
 //! native form costs one comparison.

@@ -61,10 +61,10 @@ fn engine_refuses_a_guest_of_too_many_modules_at_compilation() {
 
 #[test]
 fn engine_pool_has_room_for_every_generation_of_every_node() {
-    use super::{INSTANCES_MAX, instances};
+    use super::{INSTANCES_MAX, RETIRED_MAX, instances};
 
     for (nodes, slots) in [(1, 2), (5, 3), (20, 17), (30, 9)] {
-        let needed = nodes * slots * 4 * 2;
+        let needed = nodes * slots * (4 * 2 + RETIRED_MAX);
         assert!(instances(nodes, slots) as usize >= needed, "{nodes} nodes");
     }
     assert_eq!(instances(usize::MAX, usize::MAX), INSTANCES_MAX);
