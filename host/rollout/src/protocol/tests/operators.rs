@@ -120,8 +120,6 @@ fn herd() -> Net {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn one_command_brings_every_node_to_one_guest(
         steps in proptest::collection::vec(step(), 0..25),
