@@ -147,7 +147,10 @@ impl Participant {
     /// Ends the engagement without a swap.
     pub(crate) fn abort_engagement(&mut self, why: &str) {
         let Some(engaged) = self.engagement.take() else { return };
+        let adopting = self.adoption.as_ref().filter(|adoption| adoption.started).map(|adoption| adoption.swap.digest);
         match engaged.candidate {
+            // The host is about to activate it, for another attempt at the same guest, and must find it.
+            CandidateState::Ready(plan) if adopting == Some(plan.digest) => {}
             CandidateState::Ready(plan) => {
                 let (who, why) = (engaged.attempt.to_string(), why.into());
                 self.push(Action::Abort { digest: plan.digest, who, why });

@@ -199,3 +199,18 @@ fn first_swap_of_the_herd_is_undone_to_the_configured_guest() {
     net.settle();
     assert_eq!(net.serving(), [guest("old"); 5], "not to what the coordinator alone served");
 }
+
+/// Goal: the end of a superseded proposal takes no candidate from an adoption. Method: two swaps to one guest, which begin in two
+/// parts of a herd that becomes whole before either commits. The virtual herd checks that an aborted candidate is there.
+#[test]
+fn superseded_proposal_of_the_same_guest_leaves_the_candidate_to_the_adoption() {
+    let mut net = herd();
+    ["B", "E"].into_iter().for_each(|name| net.kill(name));
+    for coordinator in ["A", "C"] {
+        net.propose(coordinator, "second");
+        net.settle();
+    }
+    heal(&mut net);
+    assert_eq!(net.serving(), [guest("second"); 5]);
+    net.assert_at_rest();
+}
