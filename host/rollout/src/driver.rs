@@ -102,7 +102,9 @@ impl Driver {
             if !self.writer.is_writing() {
                 for (id, answer) in self.answers.drain(..) {
                     // The operator may have left.
-                    let _ = self.operators.remove(&id).map(|operator| operator.answer.send(answer));
+                    if let Some(operator) = self.operators.remove(&id) {
+                        let _ = operator.answer.send(answer);
+                    }
                 }
             }
             if let Some(stopped) = self.stopping.take_if(|_| !self.writer.is_writing()) {

@@ -34,7 +34,7 @@ pub(super) async fn cancel_on_signal(
     let withdraw = async {
         // A node that does not know the request yet drops it when its connection ends with this process.
         let _ = client.withdraw(admin).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         answer = &mut request => {
