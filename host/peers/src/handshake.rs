@@ -169,7 +169,7 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
-/// Maximum length of the name of a herd, in bytes. A hello is a frame of [`HELLO_BYTES_MAX`], and a refusal names both herds.
+/// Maximum length of the name of a herd, in bytes. A hello is a frame of 4 KiB, and a refusal names both herds.
 pub const HERD_NAME_BYTES_MAX: usize = 128;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
