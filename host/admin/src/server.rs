@@ -231,8 +231,11 @@ async fn while_wanted(
 ) -> Response {
     let running = shared.running.add(number);
     // A node that stood still finds the request and the end of its connection in the socket at the same time. The server looks
-    // for the end when this future waits, and then drops it, before the request has begun.
-    tokio::task::yield_now().await;
+    // for the end when this future waits, and then drops it, before the request has begun. Several times, because each look may
+    // find the rest of the body first.
+    for _ in 0..LOOKS_FOR_THE_END {
+        tokio::task::yield_now().await;
+    }
     let requester = Requester::who_may_withdraw(operator, running.withdrawn().clone());
     blocking(&shared.node.clone(), move || match requester.has_withdrawn() {
         true => Err(Refusal::Withdrawn),
@@ -258,3 +261,6 @@ async fn blocking(node: &str, call: impl FnOnce() -> Result<Value, Refusal> + Se
 fn failure(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
+
+/// Looks of the server for the end of a connection before a request is carried out.
+const LOOKS_FOR_THE_END: usize = 16;

@@ -52,7 +52,7 @@ pub(crate) fn compile_at_low_priority<T: Send>(compile: impl FnOnce() -> T + Sen
         let pool = ThreadPoolBuilder::new()
             .num_threads(compile_threads(thread::available_parallelism().map_or(1, NonZero::get)))
             .thread_name(|number| format!("herd-compile-{number}"))
-            .start_handler(|_| lower_priority());
+            .start_handler(|_| lower_priority_by(NICE_OF_COMPILATION));
         pool.build().inspect_err(|error| tracing::warn!(%error, "no threads of its own for compilation")).ok()
     };
     match POOL.get_or_init(make) {
@@ -70,11 +70,16 @@ fn compile_threads(processors: usize) -> usize {
 /// Lowers the priority of the calling thread for the rest of its life. Linux only. If the system refuses, the thread competes
 /// with the workers at normal priority; nothing else changes.
 pub(crate) fn lower_priority() {
+    lower_priority_by(NICE);
+}
+
+/// As [`lower_priority`], by this many steps.
+fn lower_priority_by(steps: i32) {
     // On Linux a nice value belongs to a thread. POSIX gives it to the process, where this would slow down the workers too.
     // Relative to the first thread: a thread inherits the value of the one that starts it, and low priorities must not add up.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::getpriority_process(Some(rustix::process::getpid()))
-        .and_then(|of_process| rustix::process::setpriority_process(None, of_process + NICE))
+        .and_then(|of_process| rustix::process::setpriority_process(None, of_process + steps))
     {
         tracing::debug!(%error, "cannot lower the priority of a background thread");
     }
@@ -83,8 +88,10 @@ pub(crate) fn lower_priority() {
 /// A guest has some hundred functions, and a few large ones: more threads hardly shorten its compilation.
 const COMPILE_THREADS_MAX: usize = 8;
 /// About a tenth of the processor share of a thread at normal priority (weight 110 against 1024).
-#[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+/// Little below the workers (weight 820 against 1024): an author who saved a file waits for its compilation, which is over in half a
+/// second. The number of threads keeps it off the other processors.
+const NICE_OF_COMPILATION: i32 = 1;
 
 #[cfg(test)]
 mod tests {
