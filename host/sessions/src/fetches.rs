@@ -183,66 +183,27 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use herd_model::{DecidedInputs, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
-    use herd_sdk::{Failure, InputBatch, Method, Moment, Outcome};
-    use herd_sys::TrafficLog;
+    use futures_util::future::BoxFuture;
+    use herd_model::{FetchRequest, GenerationId};
+    use herd_sdk::{Failure, Method};
 
     use super::*;
     use crate::core::topics::Topics;
-    use crate::host::KeepRequest;
     use crate::limits::SessionLimits;
+    use crate::test_host::TestHost;
 
     /// A node that counts fetches and answers none. The generation that made them is gone.
     #[derive(Default)]
     struct CountingHost(AtomicUsize);
 
-    impl SessionsHost for CountingHost {
-        fn node(&self) -> &str {
-            "Riley"
-        }
-
-        fn sides(&self) -> Sides {
-            Sides::new(GenerationId(1))
-        }
-
-        fn changes(&self) -> tokio::sync::watch::Receiver<()> {
-            unreachable!("no worker follows the changes")
-        }
-
-        fn decide_inputs(
-            &self,
-            _: Moment,
-            _: &InputBatch,
-            _: Side,
-            _: Option<Reroute>,
-        ) -> Result<DecidedInputs, Undecided> {
-            unreachable!("no input is decided")
-        }
-
-        fn decide_answer(
-            &self,
-            _: GenerationId,
-            _: Moment,
-            _: &[u8],
-            _: &[u8],
-            _: Outcome<'_>,
-        ) -> Result<Decision, Undecided> {
+    impl TestHost for CountingHost {
+        fn on_answer(&self) -> Result<Decision, Undecided> {
             Err(Undecided::Gone)
         }
 
-        fn prefetch(&self, _: &[u8]) {}
-
-        fn keep(&self, _: KeepRequest<'_>) -> Kept {
-            unreachable!("nothing is kept")
-        }
-
-        fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {
+        fn on_fetch(&self) -> BoxFuture<'static, FetchAnswer> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Box::pin(std::future::pending())
-        }
-
-        fn traffic(&self) -> Option<&TrafficLog> {
-            None
         }
     }
 

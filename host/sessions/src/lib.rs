@@ -20,6 +20,8 @@ mod session;
 mod session_state;
 mod shared;
 mod synthetic_load;
+#[cfg(test)]
+mod test_host;
 mod transport;
 mod worker_sessions;
 

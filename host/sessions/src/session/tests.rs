@@ -3,12 +3,9 @@
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
-use futures_util::future::BoxFuture;
-use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
-use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Outcome, Progress, Reply};
-use herd_sys::TrafficLog;
+use herd_model::{DecidedInputs, GenerationId, Reroute, Side, Sides};
+use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Progress, Reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
@@ -19,9 +16,10 @@ use super::Session;
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
 use crate::core::topics::{SessionId, Topics};
-use crate::host::{KeepRequest, SessionsHost, Undecided};
+use crate::host::Undecided;
 use crate::limits::SessionLimits;
 use crate::shared::Shared;
+use crate::test_host::TestHost;
 use crate::worker_sessions::WorkerSessions;
 
 /// A node whose generation 2 consumes nothing and awaits a gigabyte, and whose other generations echo.
@@ -31,26 +29,16 @@ struct SwitchedHost {
     decided: Notify,
 }
 
-impl SessionsHost for SwitchedHost {
-    fn node(&self) -> &str {
-        "Riley"
-    }
-
-    fn sides(&self) -> Sides {
+impl TestHost for SwitchedHost {
+    fn split(&self) -> Sides {
         Sides::new(*self.active.lock().unwrap())
     }
 
-    fn changes(&self) -> watch::Receiver<()> {
+    fn split_changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    fn decide_inputs(
-        &self,
-        _: Moment,
-        inputs: &InputBatch,
-        _: Side,
-        _: Option<Reroute>,
-    ) -> Result<DecidedInputs, Undecided> {
+    fn on_inputs(&self, inputs: &InputBatch, _: Side, _: Option<Reroute>) -> Result<DecidedInputs, Undecided> {
         let active = *self.active.lock().unwrap();
         let mut decision = Decision::default();
         for input in inputs.iter() {
@@ -65,31 +53,6 @@ impl SessionsHost for SwitchedHost {
         }
         self.decided.notify_one();
         Ok(DecidedInputs { by: active, rescued_from: None, decision })
-    }
-
-    fn decide_answer(
-        &self,
-        _: GenerationId,
-        _: Moment,
-        _: &[u8],
-        _: &[u8],
-        _: Outcome<'_>,
-    ) -> Result<Decision, Undecided> {
-        unreachable!("nothing is fetched")
-    }
-
-    fn prefetch(&self, _: &[u8]) {}
-
-    fn keep(&self, _: KeepRequest<'_>) -> Kept {
-        unreachable!("nothing is kept")
-    }
-
-    fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {
-        unreachable!("nothing is fetched")
-    }
-
-    fn traffic(&self) -> Option<&TrafficLog> {
-        None
     }
 }
 

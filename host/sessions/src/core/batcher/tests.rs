@@ -8,11 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use futures_util::future::BoxFuture;
-use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Reroute, Share, Side, Sides};
-use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Outcome, Progress, Reply};
-use herd_sys::TrafficLog;
-use tokio::sync::watch;
+use herd_model::{DecidedInputs, GenerationId, Kept, Reign, Reroute, Share, Side, Sides};
+use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Progress, Reply};
 
 use super::{BatchedSession, Batcher, INPUTS_MAX};
 use crate::core::context::Context;
@@ -20,8 +17,9 @@ use crate::core::conversation::Conversation;
 use crate::core::rescues::RESCUES_MAX;
 use crate::core::session_core::SessionCore;
 use crate::core::topics::{SessionId, Topics};
-use crate::host::{KeepRequest, SessionsHost, Undecided};
+use crate::host::Undecided;
 use crate::limits::SessionLimits;
+use crate::test_host::TestHost;
 
 /// A node whose generations echo each line, and all fault on a call with the line `fault`. The first one also faults on `loop`.
 struct EchoHost {
@@ -41,26 +39,12 @@ struct EchoHost {
     calls: Mutex<Vec<(Side, Vec<String>)>>,
 }
 
-impl SessionsHost for EchoHost {
-    fn node(&self) -> &str {
-        "Riley"
-    }
-
-    fn sides(&self) -> Sides {
+impl TestHost for EchoHost {
+    fn split(&self) -> Sides {
         *self.sides.lock().unwrap()
     }
 
-    fn changes(&self) -> watch::Receiver<()> {
-        unreachable!("no worker follows the changes")
-    }
-
-    fn decide_inputs(
-        &self,
-        _: Moment,
-        inputs: &InputBatch,
-        side: Side,
-        reroute: Option<Reroute>,
-    ) -> Result<DecidedInputs, Undecided> {
+    fn on_inputs(&self, inputs: &InputBatch, side: Side, reroute: Option<Reroute>) -> Result<DecidedInputs, Undecided> {
         let left =
             self.calls_without_instance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if left.is_ok() {
@@ -90,29 +74,8 @@ impl SessionsHost for EchoHost {
         Ok(DecidedInputs { by, rescued_from, decision })
     }
 
-    fn decide_answer(
-        &self,
-        _: GenerationId,
-        _: Moment,
-        _: &[u8],
-        _: &[u8],
-        _: Outcome<'_>,
-    ) -> Result<Decision, Undecided> {
-        unreachable!("nothing is fetched")
-    }
-
-    fn prefetch(&self, _: &[u8]) {}
-
-    fn keep(&self, _: KeepRequest<'_>) -> Kept {
+    fn on_keep(&self) -> Kept {
         Kept::Applied(Reign(0))
-    }
-
-    fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {
-        unreachable!("nothing is fetched")
-    }
-
-    fn traffic(&self) -> Option<&TrafficLog> {
-        None
     }
 }
 
@@ -334,7 +297,7 @@ fn batcher_ends_isolation_once_the_suspected_input_is_decided() {
 #[test]
 fn batcher_separates_calls_of_canary_and_active_sessions() {
     let worker = Worker::new(Some("50%"));
-    let sides = worker.batcher.context.host.sides();
+    let sides = worker.batcher.context.host.split();
     let ids = |side| (0..).filter(move |&id| sides.of(id) == side).take(3);
     let (active_ids, canary_ids): (Vec<u64>, Vec<u64>) = (ids(Side::Active).collect(), ids(Side::Canary).collect());
     let order = [active_ids[0], active_ids[1], canary_ids[0], active_ids[2], canary_ids[1], canary_ids[2]];

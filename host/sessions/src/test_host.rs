@@ -1,0 +1,87 @@
+//! A node for tests of sessions: a test states what it uses of it, and the rest is never asked.
+
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
+use herd_sdk::{Decision, InputBatch, Moment, Outcome};
+use herd_sys::TrafficLog;
+use tokio::sync::watch;
+
+use crate::host::{KeepRequest, SessionsHost, Undecided};
+
+/// A [`SessionsHost`] whose methods have defaults.
+pub(crate) trait TestHost: Send + Sync + 'static {
+    fn split(&self) -> Sides {
+        Sides::new(GenerationId(1))
+    }
+
+    fn split_changes(&self) -> watch::Receiver<()> {
+        unreachable!("no worker follows the changes")
+    }
+
+    fn on_inputs(&self, _inputs: &InputBatch, _side: Side, _: Option<Reroute>) -> Result<DecidedInputs, Undecided> {
+        unreachable!("no input is decided")
+    }
+
+    fn on_answer(&self) -> Result<Decision, Undecided> {
+        unreachable!("no answer is decided")
+    }
+
+    fn on_keep(&self) -> Kept {
+        unreachable!("nothing is kept")
+    }
+
+    fn on_fetch(&self) -> BoxFuture<'static, FetchAnswer> {
+        unreachable!("nothing is fetched")
+    }
+}
+
+impl<T: TestHost> SessionsHost for T {
+    fn node(&self) -> &str {
+        "Riley"
+    }
+
+    fn sides(&self) -> Sides {
+        self.split()
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.split_changes()
+    }
+
+    fn decide_inputs(
+        &self,
+        _: Moment,
+        inputs: &InputBatch,
+        side: Side,
+        reroute: Option<Reroute>,
+    ) -> Result<DecidedInputs, Undecided> {
+        self.on_inputs(inputs, side, reroute)
+    }
+
+    fn decide_answer(
+        &self,
+        _: GenerationId,
+        _: Moment,
+        _: &[u8],
+        _: &[u8],
+        _: Outcome<'_>,
+    ) -> Result<Decision, Undecided> {
+        self.on_answer()
+    }
+
+    fn prefetch(&self, _: &[u8]) {}
+
+    fn keep(&self, _: KeepRequest<'_>) -> Kept {
+        self.on_keep()
+    }
+
+    fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {
+        self.on_fetch()
+    }
+
+    fn traffic(&self) -> Option<&TrafficLog> {
+        None
+    }
+}
