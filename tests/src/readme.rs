@@ -24,13 +24,13 @@ use crate::ports::HeldAddress;
 pub struct Step {
     /// Number of its line, from 1.
     pub line: usize,
-    /// What to do.
+    /// Action of the reader.
     pub action: Action,
     /// Output as shown.
     pub output: Vec<String>,
 }
 
-/// What a reader does at a step.
+/// Action of a reader at a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Writes a file.
@@ -174,7 +174,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// What the page shows, and what came instead.
+    /// The output differs. The text has the output as shown, and the one that came instead.
     pub fn follow(&mut self, step: &Step) -> Result<(), String> {
         let (output, holds) = match &step.action {
             Action::Write { name, text } => {

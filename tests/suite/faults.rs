@@ -135,8 +135,8 @@ fn fault_without_a_previous_generation_ends_only_its_session() {
 }
 
 /// Goal: the previous generation decides an input on which the active one faults, and the client gets its answer. Method: one
-/// node and a session per faulting line; each guest is swapped in over the default one. Rehearsal is off, because it would refuse a guest for
-/// the faulting lines sent to the guest before it, and so is probation, which would roll the guest back.
+/// node and a session per faulting line; each guest is swapped in over the default one. Rehearsal is off, because it would refuse a
+/// guest for the faulting lines sent to the guest before it, and so is probation, which would roll the guest back.
 #[test]
 fn fault_is_rescued_by_the_previous_generation() {
     let herd = Herd::of_one().with("swap.probation_s=0");

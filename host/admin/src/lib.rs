@@ -39,8 +39,8 @@
 //! into the audit log as a claim.
 //!
 //! Transcripts of a guest travel behind it: with the header `herd-transcripts: N`, the last N bytes of the body are a JSON object
-//! of their names and texts. Bodies are limited to the size of a guest and its transcripts. The listener is bound to loopback, and the body of a request without a valid
-//! token is not read.
+//! of their names and texts. Bodies are limited to the size of a guest and its transcripts. The listener is bound to loopback, and
+//! the body of a request without a valid token is not read.
 
 mod client;
 mod guest_body;

@@ -122,8 +122,8 @@ impl AuditLog {
         }
     }
 
-    /// Waits until all entries queued before are written, lost, or waiting for another process to release the lock, for 5 seconds at most. Does not wait if the queue is
-    /// full.
+    /// Waits until all entries queued before are written, lost, or waiting for another process to release the lock, for 5 seconds
+    /// at most. Does not wait if the queue is full.
     pub fn flush(&self) {
         let (written, done) = sync_channel(1);
         if self.commands.try_send(Command::Flush(written)).is_ok() && done.recv_timeout(FLUSH_WAIT_MAX).is_err() {

@@ -30,16 +30,16 @@ pub(super) struct Link {
     direction: Direction,
 }
 
-/// How a link ended.
+/// End of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LinkEnd {
-    /// How long it was up.
+    /// Time that it was up.
     pub(super) lasted: Duration,
     /// The reason, unless a node ended it on purpose.
     pub(super) error: Option<String>,
 }
 
-/// Which side connected.
+/// Side that connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     /// This node connected to the peer.

@@ -1,7 +1,7 @@
 //! State of swaps that survives a restart: the herd state, the generations of this node, and the bytes of their guests.
 //!
-//! One small JSON file per node, and directories of guests and of transcripts named by their digest, which is verified on reading. Damaged files
-//! count as absent: the node then starts with the guest of its configuration, and learns the herd state from a peer.
+//! One small JSON file per node, and directories of guests and of transcripts named by their digest, which is verified on reading.
+//! Damaged files count as absent: the node then starts with the guest of its configuration, and learns the herd state from a peer.
 //!
 //! Bounds: the [`GUESTS_MAX`] guests that served last.
 
@@ -76,8 +76,8 @@ impl RolloutStore {
         .ok()
     }
 
-    /// Writes the state, and the guests that are not on disk yet: those without bytes are. Guests come first, so that a state never names a guest whose
-    /// bytes a crash has lost.
+    /// Writes the state, and the guests that are not on disk yet: those without bytes are. Guests come first, so that a state never
+    /// names a guest whose bytes a crash has lost.
     ///
     /// # Errors
     ///

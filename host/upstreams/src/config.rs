@@ -148,8 +148,8 @@ pub(super) const IN_FLIGHT_MAX: u64 = 64;
 /// Name of the upstream that answers from the embedded places.
 pub(super) const EMBEDDED: &str = "embedded";
 
-/// Names that need no table.
-pub(super) const PRESETS: [&str; 3] = [EMBEDDED, "google", "google-legacy"];
+/// Names of the upstreams that need no table.
+pub const PRESETS: [&str; 3] = [EMBEDDED, "google", "google-legacy"];
 
 /// The first request waits until the places are unpacked, which takes seconds in a debug build on a busy machine.
 const EMBEDDED_TIMEOUT_MS: u64 = 10_000;

@@ -40,7 +40,7 @@ use self::resolve::{Resolved, names};
 use self::upstream::Upstream;
 
 pub use self::base_url::BaseUrlError;
-pub use self::config::{UpstreamConfig, UpstreamsConfig};
+pub use self::config::{PRESETS, UpstreamConfig, UpstreamsConfig};
 pub use self::counters::{UpstreamStatus, UpstreamsStatus};
 pub use self::error::UpstreamConfigError;
 pub use self::secret::{SecretError, SecretSource};

@@ -13,8 +13,8 @@ pub enum Compared {
     /// Every effect. For the transcripts of one guest.
     #[default]
     Effects,
-    /// What a client observes: the bytes of replies, the requests that replies wait for, `close`, and faults. How a guest
-    /// keeps records, words its requests, or divides a reply into effects makes no difference. For guests that implement one
+    /// Effects that a client observes: the bytes of replies, the requests that replies wait for, `close`, and faults. The way in
+    /// which a guest keeps records, words its requests, or divides a reply into effects makes no difference. For guests that implement one
     /// protocol in different ways.
     Replies,
 }

@@ -156,7 +156,7 @@ fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     if canaries.is_empty() { answers.exit_code() } else { Ok(ExitCode::SUCCESS) }
 }
 
-/// How a canary is started, for those who look for it here.
+/// Command that starts a canary, for those who look for it here.
 const START: &str = "herd swap GUEST --canary 5% starts a canary";
 /// Key of the canary in the answers of nodes.
 const ROLE: &str = "canary";

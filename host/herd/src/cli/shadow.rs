@@ -96,7 +96,7 @@ pub(super) fn report(config: &HerdConfig, nodes: &[String], format: Format) -> a
     answers.exit_code()
 }
 
-/// How a shadow is started, for those who look for it here.
+/// Command that starts a shadow, for those who look for it here.
 const START: &str = "herd swap GUEST --shadow 100% starts a shadow";
 /// Key of the shadow in the answers of nodes.
 const ROLE: &str = "shadow";

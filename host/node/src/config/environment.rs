@@ -3,7 +3,7 @@
 //! Knows names only; values are parsed in `load`. Bound: the variables of the process, and the keys of the configuration, of
 //! which the distance to each unknown name is computed.
 
-use herd_upstreams::{SecretSource, UpstreamConfig};
+use herd_upstreams::{PRESETS, SecretSource, UpstreamConfig};
 use toml::{Table, Value};
 
 use super::error::ConfigError;
@@ -65,7 +65,7 @@ fn keys(config: &HerdConfig) -> Vec<String> {
         in_flight_max: Some(1),
         ..UpstreamConfig::default()
     };
-    for name in ["embedded", "google", "google-legacy"] {
+    for name in PRESETS {
         all.upstreams.0.insert(name.into(), upstream.clone());
     }
     for setting in ["tolerance_s", "close_after_reply"] {

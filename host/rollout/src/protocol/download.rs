@@ -121,7 +121,8 @@ impl Download {
 
 /// Longest chunk in bytes: a quarter of the longest frame.
 pub(crate) const CHUNK_BYTES_MAX: usize = 256 << 10;
-/// Shortest pause after a negative answer; the longest is that of a missing one. A neighbour that is downloading the guest itself has it soon.
+/// Shortest pause after a negative answer; the longest is that of a missing one. A neighbour that is downloading the guest itself
+/// has it soon.
 const NOT_FOUND_PAUSE: Duration = Duration::from_millis(20);
 /// Deadline for an answer. A neighbour that misses it may be gone without its link having noticed.
 const ANSWER_MAX: Duration = Duration::from_secs(2);

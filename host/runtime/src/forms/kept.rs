@@ -7,7 +7,7 @@
 //! Knows nothing of conversions. Bounds: [`RETIRED_MAX`] converters besides those of live generations, of which
 //! [`RETIRED_PER_FORM_MAX`] of one form. Forms without records lose theirs first.
 
-/// What the choice depends on.
+/// Properties of a converter on which the choice depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) form: u32,

@@ -17,7 +17,7 @@ use crate::generation::generation::Generation;
 use crate::serving::error::SwapError;
 use crate::serving::registry::GenerationRegistry;
 
-/// What the forms of a candidate were checked against.
+/// State of the node against which the forms of a candidate were checked.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedForms {
     downgrade: DowngradeRequirement,

@@ -168,7 +168,7 @@ impl InputBuffer {
     }
 }
 
-/// What a generation awaits before its first decision for a session.
+/// Awaited by a generation before its first decision for a session.
 const NEWLINE: Awaiting = Awaiting::Delimiter(b'\n');
 
 /// Capacity that a session retains from line to line, in bytes: room for the usual report.

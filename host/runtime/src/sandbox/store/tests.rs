@@ -5,7 +5,7 @@ use herd_model::Side;
 use crate::serving::probation::SwapLimits;
 use crate::test_guest::{NOW, TestGuest, generations, lines, output};
 
-/// What comes of a `BOOM`.
+/// Returns the output of a `BOOM`, or the fault.
 fn boom(guest: &TestGuest) -> Result<String, String> {
     output(generations(guest, None, SwapLimits::default()).inputs(NOW, &lines(&["BOOM\n"]), Side::Active, None))
 }
