@@ -96,8 +96,13 @@ impl<S: SessionsHost, M: BatchedSession + AddressedSession> WorkerSessions<S, M>
                 () = shared.draining.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
             }
-            let Some(sessions) = sessions.upgrade() else { return };
-            sessions.all().iter().for_each(|session| session.offer_again());
+            let Some(all) = sessions.upgrade().map(|sessions| sessions.weak()) else { return };
+            // In parts, or a worker with a hundred thousand idle sessions would answer nobody for milliseconds at each swap. A
+            // session that ends meanwhile needs no offer, and one that begins has the new generation from its start.
+            for some in all.chunks(OFFERED_AT_ONCE) {
+                some.iter().filter_map(Weak::upgrade).for_each(|session| session.offer_again());
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -117,6 +122,10 @@ impl<S: SessionsHost, M: BatchedSession + AddressedSession> WorkerSessions<S, M>
 
     fn drain_all(&self) {
         self.all().iter().for_each(|session| session.drain());
+    }
+
+    fn weak(&self) -> Vec<Weak<M>> {
+        self.sessions.borrow().values().cloned().collect()
     }
 
     /// Returns the sessions. Collected, because a session that ends while they are addressed removes itself from the map.
@@ -146,3 +155,6 @@ impl<S, M> Drop for WorkerSessions<S, M> {
 
 /// Wait before the next call when the host had no room for an instance. An instance is free again after a call, or a swap.
 const RETRY: Duration = Duration::from_millis(5);
+
+/// Sessions that are asked at once whether they have input for another generation: some ten microseconds.
+const OFFERED_AT_ONCE: usize = 256;
