@@ -1,4 +1,4 @@
-//! Outcomes of a keep, and the reign of a key.
+//! Outcomes of a keep, what its reply waits for, and the reign of a key.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,43 @@ pub enum Kept {
     /// The record would exceed the limits of this node. Nothing changed. Only for records from clients; those from peers are always
     /// kept.
     NoRoom,
+    /// The node cannot write its log, so it takes no new record. Nothing changed. Only for records from clients.
+    NotStored,
+}
+
+/// A keep of a client's record: its outcome, and what has to pass before the client may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Keeping {
+    /// Outcome, as the table has it now.
+    pub kept: Kept,
+    /// What the reply waits for. For a record that was outranked, that of the record that outranks it.
+    pub ticket: Ticket,
+}
+
+/// What a reply waits for: a position of the node's log, and the coverage of a stamp by peers.
+///
+/// Opaque to sessions, which only pass it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticket {
+    /// Bytes of the log up to the end of the record.
+    pub position: u64,
+    /// Lane of the record's stamp, by its number in this process.
+    pub lane: u32,
+    /// Sequence number in that lane.
+    pub seq: u64,
+}
+
+/// Whether what a ticket names has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Confirmation {
+    /// The record is as durable, and at as many peers, as the configuration asks.
+    Confirmed,
+    /// Not yet.
+    Pending,
+    /// It cannot become so: the log could not be written. The record is perhaps kept.
+    Failed,
 }
 
 /// Number of times that a key was forgotten. A record of a higher reign wins whatever its rank, so no forgotten record returns.

@@ -20,7 +20,7 @@ pub use digest::{BadDigest, Digest, Digester};
 pub use fetch::{FetchAnswer, FetchRequest};
 pub use generation_id::GenerationId;
 pub use guest_files::GuestFiles;
-pub use kept::{Kept, Reign};
+pub use kept::{Confirmation, Keeping, Kept, Reign, Ticket};
 pub use mac_key::MacKey;
 pub use rescue::{DecidedInputs, Reroute};
 pub use routing::{Side, Sides};
