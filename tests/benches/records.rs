@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use herd_replication::{RecordLimits, RecordTable};
+use herd_replication::{NewRecord, NoJournal, Replica, ReplicaConfig};
 
 const RECORD: &[u8] = b"AT Riley +0.000786730 bench-12345 +34.068930-118.445127 1795504736.781759850";
 
@@ -26,13 +26,15 @@ fn records(criterion: &mut Criterion) {
 
 /// Has every thread keep `keeps` records and returns the time of the slowest.
 fn keep(threads: u64, keeps: u64, shared: bool) -> Duration {
-    let table = RecordTable::new(RecordLimits::default(), "Riley", HASH_KEY);
+    let workers = usize::try_from(threads).unwrap_or(1);
+    let replica = Replica::new(ReplicaConfig { workers, ..ReplicaConfig::for_tests("Riley") }, NoJournal);
     let keys: Vec<Vec<u8>> = (0..threads * KEYS).map(|number| format!("bench-{number}").into_bytes()).collect();
     let start = Barrier::new(usize::try_from(threads).unwrap_or(1));
     std::thread::scope(|scope| {
         let run = |thread: u64| {
             let first = if shared { 0 } else { thread * KEYS };
-            let (table, keys, start) = (&table, &keys, &start);
+            let (replica, keys, start) = (&replica, &keys, &start);
+            let worker = usize::try_from(thread).unwrap_or_default();
             scope.spawn(move || {
                 start.wait();
                 let began = Instant::now();
@@ -42,7 +44,8 @@ fn keep(threads: u64, keeps: u64, shared: bool) -> Duration {
                     let mut rank = [0; 41];
                     rank[4..12].copy_from_slice(&number.to_be_bytes());
                     rank[40] = u8::try_from(thread).unwrap_or_default();
-                    let _ = black_box(table.keep_from_client(key, 1, &rank, RECORD));
+                    let new = NewRecord { key, rank: &rank, form: 1, record: RECORD, expires_at: 0, only: None };
+                    let _ = black_box(replica.keep(worker, new));
                 }
                 began.elapsed()
             })
@@ -53,7 +56,6 @@ fn keep(threads: u64, keeps: u64, shared: bool) -> Duration {
     })
 }
 
-const HASH_KEY: u128 = 0x5eed;
 /// Keys per thread: enough that every shard has some.
 const KEYS: u64 = 4096;
 

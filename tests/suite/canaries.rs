@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herd_model::SwapOptions;
-use herd_replication::{RecordLimits, RecordTable};
+use herd_replication::{NoJournal, Replica, ReplicaConfig};
 use herd_runtime::{Engine, GenerationRegistry, Limits, SwapLimits};
 use herd_sdk::Settings;
 use herd_tests::{Client, DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH};
@@ -169,7 +169,7 @@ fn canary_of_another_guest_delays_no_swap_and_logs_no_warning() {
 #[test]
 fn canary_cancelled_during_its_promotion_ends_at_once() {
     let engine = Engine::new(Limits::default()).unwrap();
-    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let records = Arc::clone(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal).table());
     let [first, hello] = [WATCH, HELLO].map(|path| std::fs::read(path).unwrap());
     let settings = Settings { node: "Riley".into(), table: vec![] };
     let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herd_model::{Digest, SwapOptions};
-use herd_replication::{RecordLimits, RecordTable};
+use herd_replication::{NoJournal, Replica, ReplicaConfig};
 use herd_runtime::{ComponentDecider, Engine, GenerationRegistry, Limits, SwapLimits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Effect, Moment, Report, Settings};
@@ -262,7 +262,7 @@ fn form_of_older_records_is_checked_and_the_refusal_counts_them() {
 fn form_is_checked_again_at_activation_after_a_rollback() {
     let guest = |fixture: Fixture| std::fs::read(fixture.path()).unwrap();
     let engine = Engine::new(Limits::default()).unwrap();
-    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let records = Arc::clone(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal).table());
     let first = std::fs::read(DEFAULT_GUEST).unwrap();
     let settings = Settings { node: "Riley".into(), table: vec![] };
     let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use herd_replication::{RecordLimits, RecordTable};
+use herd_replication::{NoJournal, Replica, ReplicaConfig};
 use herd_runtime::{Engine, Fault, GenerationRegistry, Limits, SwapLimits};
 use herd_sdk::{Moment, Report, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, Herd};
@@ -98,7 +98,7 @@ fn report_fault_is_rescued_by_the_previous_generation() {
 #[test]
 fn quarantine_is_offered_again_outside_a_runtime_to_a_guest_that_sleeps() {
     let engine = Engine::new(Limits::default()).unwrap();
-    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let records = Arc::clone(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal).table());
     let guest = std::fs::read(Fixture::Refuser.path()).unwrap();
     let settings = Settings { node: "Riley".into(), table: vec![] };
     let generations = GenerationRegistry::new(&engine, &guest, None, settings, SwapLimits::default(), records).unwrap();

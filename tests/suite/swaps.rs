@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herd_model::{Digest, SwapOptions};
-use herd_replication::{RecordLimits, RecordTable};
+use herd_replication::{NoJournal, Replica, ReplicaConfig};
 use herd_runtime::{Engine, GenerationRegistry, Limits, SwapLimits};
 use herd_sdk::Settings;
 use herd_tests::load::Load;
@@ -29,7 +29,7 @@ fn swap_and_rollback_keep_sessions_and_take_effect_at_once() {
 #[test]
 fn rollback_to_a_guest_that_serves_already_changes_nothing() {
     let engine = Engine::new(Limits::default()).unwrap();
-    let records = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7));
+    let records = Arc::clone(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal).table());
     let [first, second, third] = [DEFAULT_GUEST, HELLO, WATCH].map(|path| std::fs::read(path).unwrap());
     let settings = Settings { node: "Riley".into(), table: vec![] };
     let generations = GenerationRegistry::new(&engine, &first, None, settings, SwapLimits::default(), records).unwrap();

@@ -10,7 +10,7 @@ use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::{Digest, GuestFiles, Share, Side, SwapOptions};
 use herd_peers::Peers;
-use herd_replication::RecordTable;
+use herd_replication::Replica;
 use herd_rollout::{NotSwapped, Outcome, Rollout};
 use herd_runtime::{GenerationStatus, RollbackError};
 use herd_sessions::Sessions;
@@ -27,7 +27,7 @@ pub(crate) struct AdminAdapter {
     pub(crate) node: String,
     pub(crate) swap: Arc<NodeSwap>,
     pub(crate) rollout: Arc<Rollout>,
-    pub(crate) records: Arc<RecordTable>,
+    pub(crate) replica: Arc<Replica>,
     pub(crate) sessions: Arc<Sessions<SessionsAdapter>>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) upstreams: Arc<Upstreams>,
@@ -41,7 +41,7 @@ impl AdminHost for AdminAdapter {
         let generations = &self.swap.generations;
         // Read before the generations: a report is quarantined after the faults that caused it were counted, so whoever sees it
         // here sees those too.
-        let records = self.records.status();
+        let records = self.replica.table().status();
         let (instances, engine) = generations.resources();
         json!({
             "node": self.node,

@@ -5,19 +5,17 @@
 use std::sync::Arc;
 
 use herd_model::GenerationId;
-use herd_peers::Peers;
-use herd_replication::{IngestHost, NotDecided, WireReport};
+use herd_replication::{IngestHost, NotDecided};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, Effect, Report};
 use herd_sessions::Topics;
 use herd_sys::clock;
 use herd_sys::guest_log::log_note;
 
-/// Decides with the live generations, floods to the peers, publishes to the topics of sessions.
+/// Decides with the live generations, publishes to the topics of sessions.
 pub(crate) struct IngestAdapter {
     pub(crate) node: String,
     pub(crate) generations: Arc<GenerationRegistry>,
-    pub(crate) peers: Arc<Peers>,
     pub(crate) topics: Arc<Topics>,
 }
 
@@ -28,10 +26,6 @@ impl IngestHost for IngestAdapter {
             Fault::NoInstance(_) => NotDecided::NoInstance,
             _ => NotDecided::Faulted,
         })
-    }
-
-    fn flood(&self, report: &WireReport<'_>, from: Option<&str>) {
-        self.peers.flood(report, from, None);
     }
 
     /// Performs publishes and notes. Refusals are the business of ingest, and a decision on reports has no other effects: the

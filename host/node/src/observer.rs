@@ -6,6 +6,7 @@ use herd_audit::{AuditLog, Entry, Stage, THE_NODE_ITSELF};
 use herd_replication::Ingest;
 use herd_rollout::Rollout;
 use herd_runtime::{GenerationRegistry, GenerationStatus, Observer, SavedCase};
+use herd_sys::workers;
 
 use crate::audit_events::entry;
 use crate::ingest_host::IngestAdapter;
@@ -29,7 +30,7 @@ impl Observer for NodeObserver {
         self.audit.append_soon(entry(THE_NODE_ITSELF, Stage::Active, active).because("rolled back to"));
         // Offering quarantined reports calls the guest, and this runs inside a decision of a worker.
         let ingest = Arc::clone(&self.ingest);
-        let offer = move || ingest.offer_quarantined();
+        let offer = move || ingest.offer_quarantined(workers::index());
         if let Err(error) = std::thread::Builder::new().name("herd-requeue".into()).spawn(offer) {
             tracing::warn!(node = %self.node, %error, "quarantined reports wait for the next swap");
         }

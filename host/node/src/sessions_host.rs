@@ -1,27 +1,25 @@
 //! Adapter: the port of the sessions, implemented with the parts of the node.
 //!
-//! Owns no state: decides with the generations, keeps in the record table, floods through the peers, fetches from upstreams.
+//! Owns no state: decides with the generations, keeps in the replica, which floods, and fetches from upstreams.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
-use herd_peers::Peers;
-use herd_replication::{RecordTable, WireReport};
+use herd_replication::{NewRecord, Replica};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sessions::{KeepRequest, SessionsHost, Undecided};
-use herd_sys::TrafficLog;
+use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use tokio::sync::watch;
 
 /// The parts of the node that sessions need.
 pub(crate) struct SessionsAdapter {
     pub(crate) node: String,
-    pub(crate) records: Arc<RecordTable>,
+    pub(crate) replica: Arc<Replica>,
     pub(crate) generations: Arc<GenerationRegistry>,
-    pub(crate) peers: Arc<Peers>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Option<TrafficLog>,
 }
@@ -61,25 +59,12 @@ impl SessionsHost for SessionsAdapter {
     }
 
     fn prefetch(&self, key: &[u8]) {
-        self.records.prefetch(key);
+        self.replica.table().prefetch(key);
     }
 
     fn keep(&self, keep: KeepRequest<'_>) -> Kept {
-        let kept = self.records.keep_from_client(keep.key, keep.form, keep.rank, keep.record);
-        // Flooded only after it was applied: a record that does not win here does not win at a peer either. That also ends a
-        // flood of equal reports at the first node.
-        if let Kept::Applied(reign) = kept {
-            let report = WireReport {
-                key: keep.key,
-                reign: reign.0,
-                rank: keep.rank,
-                form: keep.form,
-                record: keep.record,
-                origin: &self.node,
-            };
-            self.peers.flood(&report, None, keep.only);
-        }
-        kept
+        let KeepRequest { key, rank, form, record, only } = keep;
+        self.replica.keep(workers::index(), NewRecord { key, rank, form, record, expires_at: 0, only }).kept
     }
 
     fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {

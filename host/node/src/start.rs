@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use herd_admin::{Admin, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_peers::{Identity, Peers, PeersHost};
-use herd_replication::{Ingest, RecordTable};
+use herd_replication::{Epoch, Ingest, NoJournal, Replica, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
 use herd_sessions::{Sessions, Topics};
@@ -68,7 +68,17 @@ impl Node {
         let links = Port::bind(name, "links", node.link_address())?;
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
 
-        let records = Arc::new(RecordTable::new(config.records.clone(), name, rand::random()));
+        let epoch =
+            Epoch { started_ms: u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX), random: rand::random() };
+        let replica = ReplicaConfig {
+            node: name.into(),
+            epoch,
+            workers: herd_sys::workers::count(),
+            limits: config.records.clone(),
+            hash_key: rand::random(),
+            acks: 0,
+        };
+        let replica = Arc::new(Replica::new(replica, NoJournal));
         let upstreams = Arc::new(Upstreams::new(&config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
@@ -78,7 +88,7 @@ impl Node {
             configured: Arc::clone(guest),
             settings: config.settings(name),
             limits: config.swap.clone(),
-            records: Arc::clone(&records),
+            records: Arc::clone(replica.table()),
             store: rollout_store.clone(),
             forms: state.join(FORMS),
         };
@@ -105,17 +115,13 @@ impl Node {
             stored,
         );
         let rollout = Arc::new(rollout);
-        let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: rand::random() };
-        let peers = Peers::new(identity, config.links.clone(), herd.collect());
+        let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: epoch.random };
+        let peers = Peers::new(identity, config.links.clone(), herd.collect(), Arc::clone(&replica));
         let topics = Arc::<Topics>::default();
 
-        let ingest = IngestAdapter {
-            node: name.into(),
-            generations: Arc::clone(&generations),
-            peers: Arc::clone(&peers),
-            topics: Arc::clone(&topics),
-        };
-        let ingest = Arc::new(Ingest::new(Arc::clone(&records), ingest));
+        let ingest =
+            IngestAdapter { node: name.into(), generations: Arc::clone(&generations), topics: Arc::clone(&topics) };
+        let ingest = Arc::new(Ingest::new(Arc::clone(&replica), ingest));
         let observer = Arc::new(NodeObserver {
             node: name.into(),
             audit: Arc::clone(&audit),
@@ -134,9 +140,8 @@ impl Node {
         });
         let sessions = SessionsAdapter {
             node: name.into(),
-            records: Arc::clone(&records),
+            replica: Arc::clone(&replica),
             generations,
-            peers: Arc::clone(&peers),
             upstreams: Arc::clone(&upstreams),
             traffic: traffic.clone(),
         };
@@ -145,7 +150,7 @@ impl Node {
             node: name.into(),
             swap: Arc::clone(&swap),
             rollout: Arc::clone(&rollout),
-            records: Arc::clone(&records),
+            replica,
             sessions: Arc::clone(&sessions),
             peers: Arc::clone(&peers),
             upstreams,
@@ -164,7 +169,7 @@ impl Node {
         let neighbours = config.neighbours(name);
         let neighbour_count = neighbours.len();
         let linked: Arc<dyn PeersHost> =
-            Arc::new(PeersAdapter { records, ingest, rollout: Arc::clone(&rollout), traffic: traffic.clone() });
+            Arc::new(PeersAdapter { ingest, rollout: Arc::clone(&rollout), traffic: traffic.clone() });
         peers.start(links, neighbours, linked, workers.rotation());
         let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve(admin_listener).await });

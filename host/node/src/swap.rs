@@ -13,6 +13,7 @@ use herd_audit::Stage;
 use herd_model::{Digest, GuestFiles, SwapOptions};
 use herd_replication::Ingest;
 use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, RollbackError, SwapError};
+use herd_sys::workers;
 
 use crate::audit_events::AuditEvents;
 use crate::ingest_host::IngestAdapter;
@@ -100,7 +101,7 @@ impl NodeSwap {
     pub(crate) fn serving(&self, active: &GenerationStatus) -> bool {
         tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "generation serving");
         self.events.audit.flush();
-        self.ingest.offer_quarantined();
+        self.ingest.offer_quarantined(workers::index());
         let previous = self.generations.status().previous;
         !previous.is_some_and(|previous| previous.id == active.id && previous.failed)
     }
@@ -127,7 +128,7 @@ impl NodeSwap {
         self.events.canary_and_shadow_ended(&before, who, "ended by a rollback");
         tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");
         self.events.rolled_back(&before.active, &active, who);
-        self.ingest.offer_quarantined();
+        self.ingest.offer_quarantined(workers::index());
         Ok(active)
     }
 

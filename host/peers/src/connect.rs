@@ -43,7 +43,7 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
         let connected = tokio::select! {
             biased;
             () = peers.stopping.cancelled() => return,
-            connected = connect(&peers, &name, address) => connected,
+            connected = connect(&peers, &name, address, peer.was_linked()) => connected,
         };
         let is_refusal = matches!(connected, Err(ConnectError::Refused(_)));
         let (lasted, error) = match connected {
@@ -73,19 +73,21 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
             }
             peer.set_last_error(Some(why.clone()));
         }
-        wait = next_wait(&peers.limits, wait, lasted);
+        wait = next_wait(&peers.limits, wait, lasted, peer.was_linked());
     }
 }
 
 /// Returns the wait before the next attempt, after one whose link was up for `lasted`: zero if there was none.
 ///
 /// However the link ended: a peer that was there for hours and whose connection broke is back in a moment.
-fn next_wait(limits: &LinkLimits, wait: Duration, lasted: Duration) -> Duration {
+fn next_wait(limits: &LinkLimits, wait: Duration, lasted: Duration, was_linked: bool) -> Duration {
     if lasted >= STABLE_LINK {
         return limits.redial_min();
     }
     // Doubles, so that a peer that is away for long, or that refuses this node, costs little.
-    (wait.max(limits.redial_min()) * 2).min(limits.redial_max())
+    let longer = (wait.max(limits.redial_min()) * 2).min(limits.redial_max());
+    // A network that was cut is whole again at any moment, and reports of clients wait for it.
+    if was_linked { longer.min(REDIAL_MAX_OF_A_LINK) } else { longer }
 }
 
 /// A peer to which no link can be made, with the reason.
@@ -97,10 +99,16 @@ enum ConnectError {
 }
 
 /// Connects once, up to the end of the handshake.
-async fn connect(peers: &Peers, name: &str, address: SocketAddr) -> Result<(FramedStream, Hello), ConnectError> {
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+async fn connect(
+    peers: &Peers,
+    name: &str,
+    address: SocketAddr,
+    was_linked: bool,
+) -> Result<(FramedStream, Hello), ConnectError> {
+    let longest = if was_linked { CONNECT_TIMEOUT_OF_A_LINK } else { CONNECT_TIMEOUT };
+    let connected = tokio::time::timeout(longest, TcpStream::connect(address)).await;
     let stream = connected
-        .map_err(|_| ConnectError::Unreachable(format!("{address}: no connection within {CONNECT_TIMEOUT:?}")))?
+        .map_err(|_| ConnectError::Unreachable(format!("{address}: no connection within {longest:?}")))?
         .map_err(|error| ConnectError::Unreachable(format!("{address}: {error}")))?;
     let _ = stream.set_nodelay(true);
     let (frames, hello) = handshake::initiate(stream, &peers.identity).await.map_err(|error| {
@@ -120,6 +128,11 @@ async fn connect(peers: &Peers, name: &str, address: SocketAddr) -> Result<(Fram
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait between attempts at a peer that was linked before, whatever is configured.
+const REDIAL_MAX_OF_A_LINK: Duration = Duration::from_millis(250);
+/// Time for a connection to a peer that was linked before. A first packet that is lost in a cut would be repeated by the kernel after
+/// a second only; a new attempt is faster.
+const CONNECT_TIMEOUT_OF_A_LINK: Duration = Duration::from_millis(500);
 /// Shortest life of a link that resets the wait. A shorter one counts as a failure, or two nodes that end each other's
 /// links would connect without rest.
 const STABLE_LINK: Duration = Duration::from_secs(5);
@@ -133,9 +146,10 @@ mod tests {
         let limits = LinkLimits { redial_min_ms: 50, redial_max_ms: 300, ..LinkLimits::default() };
         let mut wait = Duration::ZERO;
         let waits = [Duration::ZERO, STABLE_LINK / 2, Duration::ZERO, STABLE_LINK, Duration::ZERO].map(|lasted| {
-            wait = next_wait(&limits, wait, lasted);
+            wait = next_wait(&limits, wait, lasted, false);
             wait.as_millis()
         });
         assert_eq!(waits, [100, 200, 300, 50, 100]);
+        assert_eq!(next_wait(&limits, Duration::from_millis(300), Duration::ZERO, true), REDIAL_MAX_OF_A_LINK);
     }
 }

@@ -1,17 +1,19 @@
 //! Frames of the link protocol: a length (4 bytes, big-endian), a kind (1 byte) and a body in postcard.
 //!
-//! Owns the kinds and their encoding. Knows nothing of sockets, and does not decode reports or messages. The body of a
-//! frame of reports is encoded reports one after the other, so a report is encoded once for all links.
+//! Owns the kinds and their encoding, but for those of replication. Knows nothing of sockets, and does not decode reports or
+//! messages.
 //!
 //! Bounds: bytes of a frame, few until the peer is known. The codec of the connection enforces them before it allocates.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use herd_replication::ReportFrame;
+use herd_replication::LinkFrame;
 
-/// Version of the link protocol. Nodes of different versions refuse each other's links and say why.
-pub(super) const PROTOCOL_VERSION: u16 = 3;
+/// Version of the link protocol. A link speaks the lower of its nodes' versions.
+pub(super) const PROTOCOL_VERSION: u16 = 4;
+/// Lowest version that this node still speaks. Nodes without a common version refuse each other's links and say why.
+pub(super) const PROTOCOL_VERSION_MIN: u16 = 4;
 
 /// First frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ pub(super) struct Hello {
     pub(super) node: String,
     /// Random at each start of a node. Tells a link of the running process from one of an earlier process.
     pub(super) epoch: u64,
+    /// Lowest version that the sender speaks. Later versions may add fields behind it, which this one ignores.
+    pub(super) version_min: u16,
 }
 
 /// Frame of the link protocol.
@@ -29,7 +33,8 @@ pub(super) enum Frame {
     Hello(Hello),
     /// The sender refuses the link, with the reason.
     Refused(String),
-    Reports(ReportFrame),
+    /// Records, and what nodes say about those that they have.
+    Replication(LinkFrame),
     /// Sender's time, in nanoseconds since the Unix epoch.
     Ping(u64),
     /// Time of the ping, and time of the side that answers.
@@ -47,7 +52,7 @@ impl Frame {
         let body = match self {
             Self::Hello(hello) => (kind::HELLO, postcard::to_stdvec(hello)),
             Self::Refused(why) => (kind::REFUSED, postcard::to_stdvec(why)),
-            Self::Reports(reports) => (kind::REPORTS, Ok(reports.bytes().to_vec())),
+            Self::Replication(frame) => return Self::of_replication(frame),
             Self::Ping(sent_ns) => (kind::PING, postcard::to_stdvec(sent_ns)),
             Self::Pong(sent_ns, now_ns) => (kind::PONG, postcard::to_stdvec(&(sent_ns, now_ns))),
             Self::Goodbye => (kind::GOODBYE, Ok(Vec::new())),
@@ -73,7 +78,7 @@ impl Frame {
         Ok(match kind {
             kind::HELLO => Self::Hello(postcard::from_bytes(&frame)?),
             kind::REFUSED => Self::Refused(postcard::from_bytes(&frame)?),
-            kind::REPORTS => Self::Reports(ReportFrame::new(frame)),
+            LinkFrame::KIND_MIN..=LinkFrame::KIND_MAX => Self::Replication(LinkFrame::decode(kind, frame)?),
             kind::PING => Self::Ping(postcard::from_bytes(&frame)?),
             kind::PONG => {
                 let (sent_ns, now_ns) = postcard::from_bytes(&frame)?;
@@ -85,11 +90,12 @@ impl Frame {
         })
     }
 
-    /// Encodes a frame of reports from their encodings, one after the other.
-    pub(super) fn of_reports(reports: &[u8]) -> Bytes {
-        let mut out = BytesMut::with_capacity(1 + reports.len());
-        out.put_u8(kind::REPORTS);
-        out.extend_from_slice(reports);
+    /// Encodes a frame of replication.
+    pub(super) fn of_replication(frame: &LinkFrame) -> Bytes {
+        let body = frame.body();
+        let mut out = BytesMut::with_capacity(1 + body.len());
+        out.put_u8(frame.kind());
+        out.extend_from_slice(&body);
         out.freeze()
     }
 }
@@ -106,12 +112,14 @@ pub(super) enum FrameError {
     /// The body does not decode as its kind.
     #[error("a malformed frame: {0}")]
     Body(#[from] postcard::Error),
+    /// The body does not decode as replication.
+    #[error("{0}")]
+    Replication(#[from] herd_replication::Malformed),
 }
 
 mod kind {
     pub(super) const HELLO: u8 = 1;
     pub(super) const REFUSED: u8 = 2;
-    pub(super) const REPORTS: u8 = 3;
     pub(super) const PING: u8 = 4;
     pub(super) const PONG: u8 = 5;
     pub(super) const GOODBYE: u8 = 6;
@@ -127,19 +135,18 @@ pub(super) const HELLO_BYTES_MAX: usize = 1 << 10;
 mod tests {
     use proptest::prelude::*;
 
-    use herd_replication::{ReportBatch, WireReport};
-
     use super::*;
 
     #[test]
     fn frames_read_back() {
-        let hello = Hello { version: 1, herd: "h".into(), node: "Riley".into(), epoch: u64::MAX };
+        let hello = Hello { version: 1, herd: "h".into(), node: "Riley".into(), epoch: u64::MAX, version_min: 1 };
         for frame in [
             Frame::Hello(hello),
             Frame::Refused("no".into()),
             Frame::Ping(7),
             Frame::Pong(7, u64::MAX),
             Frame::Goodbye,
+            Frame::Replication(LinkFrame::Claim(vec![(herd_replication::LaneId(7), 9)])),
             Frame::Message(Bytes::from_static(b"\x00\xff")),
         ] {
             assert_eq!(Frame::decode(frame.encode()).unwrap(), frame);
@@ -147,22 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn frame_of_separately_encoded_reports_reads_back() {
-        let report = |key| WireReport { key, reign: 1, rank: b"\x00\xff", form: 1, record: b"AT", origin: "Riley" };
-        let mut batch = ReportBatch::default();
-        batch.add(&report(b"a"));
-        batch.add(&report(b"\xff"));
-        let frame = Frame::of_reports(batch.bytes());
-        let Frame::Reports(reports) = Frame::decode(frame).unwrap() else { panic!("not reports") };
-        assert_eq!(reports.reports().unwrap(), [report(b"a"), report(b"\xff")]);
+    fn hello_of_a_later_version_is_read_and_its_further_fields_ignored() {
+        let hello = Hello { version: 5, herd: "h".into(), node: "Riley".into(), epoch: 1, version_min: 4 };
+        let mut bytes = Frame::Hello(hello.clone()).encode().to_vec();
+        bytes.extend_from_slice(b"a field of version 5");
+        assert_eq!(Frame::decode(bytes.into()).unwrap(), Frame::Hello(hello));
     }
 
     proptest! {
         #[test]
         fn frame_decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(Frame::Reports(reports)) = Frame::decode(bytes.into()) {
-                let _ = reports.reports();
-            }
+            let _ = Frame::decode(bytes.into());
         }
     }
 }

@@ -16,7 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION};
+use super::frame::{
+    FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN,
+};
 
 /// Identity of this node.
 #[derive(Clone, Debug)]
@@ -120,6 +122,7 @@ async fn send_hello(frames: &mut FramedStream, identity: &Identity) -> Result<()
         herd: identity.herd.clone(),
         node: identity.node.clone(),
         epoch: identity.epoch,
+        version_min: PROTOCOL_VERSION_MIN,
     };
     Ok(frames.send(Frame::Hello(hello).encode()).await?)
 }
@@ -147,8 +150,11 @@ pub(super) async fn refuse(mut frames: FramedStream, why: &str) {
 fn incompatibility(identity: &Identity, hello: &Hello) -> Option<String> {
     let Identity { herd, node, .. } = identity;
     // The version first, because another version may give the other fields another meaning.
-    if hello.version != PROTOCOL_VERSION {
-        return Some(format!("{node} speaks link protocol {PROTOCOL_VERSION}, the peer {}", hello.version));
+    if hello.version < PROTOCOL_VERSION_MIN || hello.version_min > PROTOCOL_VERSION {
+        let (oldest, version) = (hello.version_min, hello.version);
+        return Some(format!(
+            "{node} speaks link protocol {PROTOCOL_VERSION_MIN} to {PROTOCOL_VERSION}, the peer {oldest} to {version}"
+        ));
     }
     if hello.herd != *herd {
         return Some(format!(
@@ -181,7 +187,13 @@ mod tests {
     fn herd_name_of_the_greatest_length_fits_into_the_handshake() {
         let identity = |herd: &str| Identity { herd: herd.repeat(HERD_NAME_BYTES_MAX), node: "n".repeat(64), epoch: 1 };
         let (own, other) = (identity("a"), identity("b"));
-        let hello = Hello { version: PROTOCOL_VERSION, herd: other.herd, node: other.node, epoch: u64::MAX };
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            herd: other.herd,
+            node: other.node,
+            epoch: u64::MAX,
+            version_min: PROTOCOL_VERSION_MIN,
+        };
         let refusal = Frame::Refused(incompatibility(&own, &hello).unwrap());
         for frame in [Frame::Hello(hello).encode(), refusal.encode()] {
             assert!(frame.len() <= HELLO_BYTES_MAX, "{} bytes", frame.len());

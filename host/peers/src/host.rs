@@ -1,23 +1,18 @@
 //! Port to the node: what links need from it.
 //!
-//! All calls come from the task of a link, on a worker thread. Bounds: none here; each call handles one frame or one part
-//! of the records.
+//! All calls come from the task of a link, on a worker thread. Bounds: none here; each call handles one frame.
 
-use herd_replication::{ReportBatch, ReportFrame};
+use herd_replication::{LinkPort, WireReport};
 use herd_sys::TrafficLog;
 
 /// The node, as its links see it.
 pub trait PeersHost: Send + Sync + 'static {
-    /// Decides and applies a frame of reports from a peer before it returns.
+    /// Decides and applies the reports of a frame, which a peer sent on the link of this port, before it returns.
     ///
     /// # Errors
     ///
-    /// The frame is malformed, and the text says why. No report was applied; the link is closed.
-    fn receive_reports(&self, from: &str, frame: &ReportFrame) -> Result<(), String>;
-
-    /// Appends the encoded records of one part of the record table to `into`, and returns whether there is a next part.
-    /// Parts are numbered from 0.
-    fn records_part(&self, part: usize, into: &mut ReportBatch) -> bool;
+    /// A report is malformed, and the text says why. No report was applied; the link is closed.
+    fn receive_reports(&self, from: &LinkPort, reports: &[WireReport<'_>]) -> Result<(), String>;
 
     /// Takes a message from a peer. Must not wait.
     ///

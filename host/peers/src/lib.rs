@@ -1,11 +1,10 @@
 //! Peers: links between the nodes of a herd, and flooding over them.
 //!
 //! - `listen` and `connect` open connections, `handshake` identifies the peer.
-//! - [`Peers`] (`mesh`) admits one link per pair of nodes, whichever node connected, and floods reports over all links.
-//! - `link_task` drives a link: reports and messages from its `link_queue` go out, frames of the peer go to the node.
+//! - [`Peers`] (`mesh`) admits one link per pair of nodes, whichever node connected.
+//! - `link_task` drives the link machine of replication and carries messages; reports of the peer go to the node.
 //!
-//! The crate owns sockets and queues. It carries reports without decoding them, except for the traffic log, and knows
-//! nothing of guests, sessions or records; the node implements [`PeersHost`].
+//! The crate owns sockets. It knows nothing of guests, sessions or what records mean; the node implements [`PeersHost`].
 //!
 //! Links are not encrypted yet, so the configuration accepts loopback addresses only. TLS belongs into `handshake`.
 //!

@@ -1,57 +1,47 @@
-//! Queue of a link: reports and messages that wait, and the wake-ups of the link's task.
+//! Queue of a link: messages that wait, and the wake-ups of the link's task.
 //!
-//! Messages have a short queue of their own and are sent before reports. A message that finds it full is dropped; its
-//! sender repeats it.
+//! Reports wait in the outbox of the link's port, which wakes the task through this queue. Messages have a short queue and are sent
+//! before reports. A message that finds it full is dropped; its sender repeats it.
 //!
-//! Knows nothing of frames and sockets. Bounds: number and bytes of messages; for reports, those of [`Outbox`].
+//! Knows nothing of frames and sockets. Bounds: number and bytes of messages.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use herd_replication::{Outbox, Push, ReportBatch};
-use herd_sys::workers;
+use herd_replication::WakeLink;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Reports and messages that wait for one peer.
+/// Messages that wait for one peer, and what wakes the link's task.
 ///
 /// Each `Notify` stores one wake-up, so a push just before the task starts to wait is not lost.
+#[derive(Default)]
 pub(crate) struct LinkQueue {
-    outbox: Outbox,
     messages: Mutex<VecDeque<Bytes>>,
     reports_queued: Notify,
     frame_filled: Notify,
     messages_queued: Notify,
+    /// Somebody doubts that the peer is there.
+    probed: Notify,
+}
+
+/// Wakes the task of a link.
+pub(crate) struct WakeTask(pub(crate) Arc<LinkQueue>);
+
+impl WakeLink for WakeTask {
+    fn reports_queued(&self) {
+        self.0.reports_queued.notify_one();
+    }
+
+    fn frame_filled(&self) {
+        // A wake-up of its own: the task waits for it only while it delays a small frame, and must not be woken by each
+        // further report then.
+        self.0.frame_filled.notify_one();
+    }
 }
 
 impl LinkQueue {
-    /// Creates a queue whose reports have `bytes_max` bytes at most, in a lane per worker.
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self {
-            outbox: Outbox::new(bytes_max, workers::slots()),
-            messages: Mutex::default(),
-            reports_queued: Notify::new(),
-            frame_filled: Notify::new(),
-            messages_queued: Notify::new(),
-        }
-    }
-
-    /// Queues an encoded report in the lane of this worker. Never waits. Returns false if the link has ended; then the
-    /// report was not queued.
-    #[inline]
-    #[must_use]
-    pub(crate) fn push(&self, report: &[u8]) -> bool {
-        match self.outbox.push(workers::index(), report) {
-            Push::Closed => return false,
-            // A wake-up of its own: the task waits for it only while it delays a small frame, and must not be woken by each
-            // further report then.
-            Push::FrameFilled => self.frame_filled.notify_one(),
-            Push::Queued => {}
-        }
-        self.reports_queued.notify_one();
-        true
-    }
-
     /// Queues a message. Never waits. Returns false if the queue is full; then the message was not queued.
     pub(crate) fn push_message(&self, message: Bytes) -> bool {
         let mut messages = self.messages.lock();
@@ -70,6 +60,11 @@ impl LinkQueue {
         self.messages_queued.notified().await;
     }
 
+    /// Has the task take a turn soon.
+    pub(crate) fn wake(&self) {
+        self.reports_queued.notify_one();
+    }
+
     /// Waits until a report was queued. Cancel safe.
     pub(crate) async fn reports_queued(&self) {
         self.reports_queued.notified().await;
@@ -81,19 +76,20 @@ impl LinkQueue {
         self.frame_filled.notified().await;
     }
 
+    /// Has the task find out soon whether the peer is there.
+    pub(crate) fn probe(&self) {
+        // Both directions of the link wait for it.
+        self.probed.notify_waiters();
+    }
+
+    /// Waits until the link was probed. Cancel safe.
+    pub(crate) async fn probed(&self) {
+        self.probed.notified().await;
+    }
+
     /// Removes all messages and returns them in order.
     pub(crate) fn take_messages(&self) -> VecDeque<Bytes> {
         std::mem::take(&mut *self.messages.lock())
-    }
-
-    /// Returns the reports that wait.
-    pub(crate) fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-
-    /// Closes the queue of reports and returns those that waited.
-    pub(crate) fn close(&self) -> ReportBatch {
-        self.outbox.close()
     }
 }
 
@@ -108,7 +104,7 @@ mod tests {
 
     #[test]
     fn message_queue_keeps_the_order_and_its_limits() {
-        let queue = LinkQueue::new(1 << 20);
+        let queue = LinkQueue::default();
         let taken = (0..1000).filter(|number: &u32| queue.push_message(number.to_be_bytes().to_vec().into())).count();
         assert_eq!(taken, MESSAGES_MAX);
         let messages = queue.take_messages();

@@ -1,10 +1,10 @@
 //! Task of a link: a loop that reads frames and a loop that writes them. The end of either ends the link.
 //!
-//! Owns the connection, the pace of frames, pings, and sending every record to a peer that has just linked. Knows nothing
-//! of which links exist, and does not look into reports. Two loops in one task, because a write that waits for a slow
-//! peer must not keep this node from reading: two nodes that did so could wait for each other.
+//! Owns the connection, the pace of turns, and pings. What is sent is the business of the link machine. Two loops in one task,
+//! because a write that waits for a slow peer must not keep this node from reading: two nodes that did so could wait for each
+//! other.
 //!
-//! Bounds: bytes and reports of a frame, silence of the peer, duration of a write, one pong that waits.
+//! Bounds: silence of the peer, duration of a write, one pong that waits.
 
 use std::io;
 use std::pin::pin;
@@ -13,10 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, StreamExt};
-use herd_replication::{ReportBatch, WireReport};
+use herd_replication::{LaneId, LinkFrame, LinkMachine, Turn, Violation};
 use herd_sys::clock::unix_now;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::clock_offset::ClockOffset;
 use super::frame::{Frame, FrameError};
@@ -37,14 +38,17 @@ pub(super) async fn run(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
+    machine: LinkMachine,
     frames: FramedStream,
 ) -> Result<(), LinkError> {
     let (sink, stream) = frames.split();
+    // Both loops use it, one at a time and never across a wait.
+    let machine = Mutex::new(machine);
     // From the reader to the writer, which owns the sink. One pong waits at most: the peer sends its next ping a whole
     // interval later.
     let (pongs, pongs_due) = mpsc::channel(1);
-    let read = read_frames(host, limits, link, stream, pongs);
-    let written = write_frames(host, limits, link, sink, pongs_due);
+    let read = read_frames(host, limits, link, &machine, stream, pongs);
+    let written = write_frames(host, limits, link, &machine, sink, pongs_due);
     end_of_either(read, written).await
 }
 
@@ -90,6 +94,9 @@ pub(super) enum LinkError {
     /// The peer sent reports that the node cannot take.
     #[error("the peer sent {0}")]
     Reports(String),
+    /// The peer broke the protocol of replication.
+    #[error("the peer sent {0}")]
+    Replication(#[from] Violation),
     /// The peer sent a message that the node cannot take.
     #[error("the peer sent {0}")]
     Message(String),
@@ -106,15 +113,36 @@ async fn read_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
+    machine: &Mutex<LinkMachine>,
     mut stream: SplitStream<FramedStream>,
     pongs: mpsc::Sender<Frame>,
 ) -> Result<(), LinkError> {
     // Any frame counts as a sign of life. A peer pings once per interval, so one ping may be late.
-    let silence_max = limits.ping() * 2;
+    let mut silence_max = limits.ping() * 2;
     loop {
-        let received = timeout(silence_max, stream.next()).await.map_err(|_| LinkError::Silent(silence_max))?;
+        let received = tokio::select! {
+            received = timeout(silence_max, stream.next()) => received.map_err(|_| LinkError::Silent(silence_max))?,
+            // The writer sends a ping now.
+            () = link.queue.probed() => {
+                silence_max = PROBE_MAX;
+                continue;
+            }
+        };
+        silence_max = limits.ping() * 2;
         match Frame::decode(received.ok_or(LinkError::Closed)??.freeze())? {
-            Frame::Reports(frame) => host.receive_reports(&link.peer, &frame).map_err(LinkError::Reports)?,
+            Frame::Replication(LinkFrame::Reports(frame)) => {
+                // Translated under the lock, decided without it: a guest may take its time, and the writer goes on.
+                let reports = machine.lock().reports(&frame)?;
+                host.receive_reports(&link.port, &reports).map_err(LinkError::Reports)?;
+            }
+            Frame::Replication(frame) => {
+                let is_claim = matches!(frame, LinkFrame::Claim(_) | LinkFrame::Vector(_));
+                machine.lock().hear(frame)?;
+                if is_claim {
+                    // The peer may wait for the word that this node has what it claims.
+                    link.queue.wake();
+                }
+            }
             // A full channel means that the peer pings faster than it reads; that ping stays unanswered. Waiting here
             // would tie the reader to the writer.
             Frame::Ping(sent_ns) => drop(pongs.try_send(Frame::Pong(sent_ns, now_ns()))),
@@ -136,6 +164,7 @@ async fn write_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
+    machine: &Mutex<LinkMachine>,
     mut sink: SplitSink<FramedStream, Bytes>,
     mut pongs_due: mpsc::Receiver<Frame>,
 ) -> Result<(), LinkError> {
@@ -143,62 +172,67 @@ async fn write_frames(
     let mut pings = interval(limits.ping());
     // After a stall one ping suffices, not all that were missed.
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Next part of the record table to send. A new link sends every record, because the peer may have been away, and so
-    // does one whose queue was dropped; the peer drops by rank what it has. Part by part, one per turn: the whole table
-    // would be gigabytes in memory, and live reports and messages would wait behind it.
-    let mut part_due = Some(0);
-    // Earliest time of the next small frame of reports. A frame costs both sides more than a report in it, so reports that
-    // follow within a moment share one. The first report after a pause is sent at once: on a quiet herd, latency counts.
-    let mut next_frame_at = Instant::now();
+    let mut ticks = interval(TURN_INTERVAL_MAX);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Earliest time of the next turn. A frame costs both sides more than a report in it, so reports that follow within a moment
+    // share one. The first report after a pause is sent at once: on a quiet herd, latency counts.
+    let mut next_turn_at = Instant::now();
+    let greeting = machine.lock().greet();
+    send_turn(&mut sink, &link.queue, &greeting).await?;
+    let mut has_more = false;
     loop {
-        // Restarts from the first part: records of the parts sent so far may be among the dropped reports.
-        if link.queue.outbox().take_behind() {
-            part_due = Some(0);
-        }
         // Every turn sends all that waits, so the order decides only what a busy link must not neglect. The end first,
         // or a drain would take its whole grace period. Then pong and ping: they are rare, and behind reports, which may
-        // always be ready, they would never be sent. Records last: the arm is ready while parts are left.
+        // always be ready, they would never be sent. The rest of a resend last: the arm is ready while there is some.
         let ending = tokio::select! {
             biased;
             () = link.ending.cancelled() => true,
             Some(pong) = pongs_due.recv() => {
                 send(&mut sink, pong.encode()).await?;
-                false
+                continue;
             }
-            _ = pings.tick() => {
+            () = ping_due(&mut pings, &link.queue) => {
                 send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
-                false
+                continue;
             }
-            () = link.queue.messages_queued() => false,
-            () = reports_due(&link.queue, next_frame_at) => false,
-            () = std::future::ready(()), if part_due.is_some() => false,
+            () = link.queue.messages_queued() => {
+                send_messages(&mut sink, &link.queue).await?;
+                continue;
+            }
+            () = turn_due(&link.queue, next_turn_at) => false,
+            _ = ticks.tick() => false,
+            () = std::future::ready(()), if has_more => false,
         };
-        send_messages(&mut sink, &link.queue).await?;
-        let mut reports = link.queue.outbox().take();
-        // Live reports are in front of the part. Both may hold a record of the same key; rank decides at the peer.
-        if let Some(part) = part_due {
-            part_due = host.records_part(part, &mut reports).then_some(part + 1);
+        let turn = machine.lock().turn();
+        has_more = turn.has_more;
+        if !turn.frames.is_empty() {
+            next_turn_at = Instant::now() + TURN_INTERVAL_MIN;
         }
-        if !reports.is_empty() {
-            next_frame_at = Instant::now() + FRAME_INTERVAL_MIN;
-        }
-        send_reports(&mut sink, &link.queue, &reports).await?;
-        log_traffic(host, link, &reports);
+        send_turn(&mut sink, &link.queue, &turn).await?;
+        log_traffic(host, link, &turn);
         // After the reports. The goodbye tells the peer that the link ended on purpose, so it logs no fault.
-        if ending {
+        if ending && !has_more {
             return send(&mut sink, Frame::Goodbye.encode()).await;
         }
     }
 }
 
-/// Waits until reports wait and a frame may be sent. Cancel safe: a wake-up may be consumed, but the reports stay, and the
+/// Waits until a ping is due: at its time, or because somebody doubts that the peer is there. Cancel safe.
+async fn ping_due(pings: &mut Interval, queue: &LinkQueue) {
+    tokio::select! {
+        _ = pings.tick() => {}
+        () = queue.probed() => {}
+    }
+}
+
+/// Waits until reports wait and a turn may begin. Cancel safe: a wake-up may be consumed, but the reports stay, and the
 /// turn that cancels this takes them.
-async fn reports_due(queue: &LinkQueue, next_frame_at: Instant) {
+async fn turn_due(queue: &LinkQueue, next_turn_at: Instant) {
     queue.reports_queued().await;
-    if Instant::now() < next_frame_at {
+    if Instant::now() < next_turn_at {
         // Enough reports for a frame need not wait for more.
         tokio::select! {
-            () = tokio::time::sleep_until(next_frame_at) => {}
+            () = tokio::time::sleep_until(next_turn_at) => {}
             () = queue.frame_filled() => {}
         }
     }
@@ -212,12 +246,12 @@ async fn send_messages(sink: &mut impl FrameSink, queue: &LinkQueue) -> Result<(
     Ok(())
 }
 
-/// Sends reports, frame by frame, and between two frames the messages that were queued meanwhile: a swap waits for them, and the
+/// Sends the frames of a turn, and between two frames the messages that were queued meanwhile: a swap waits for them, and the
 /// reports may fill hundreds of frames. The reports progress all the same, by a frame for each full queue of messages.
-async fn send_reports(sink: &mut impl FrameSink, queue: &LinkQueue, reports: &ReportBatch) -> Result<(), LinkError> {
-    for body in reports.bodies(FRAME_REPORT_BYTES_MAX, FRAME_REPORTS_MAX) {
+async fn send_turn(sink: &mut impl FrameSink, queue: &LinkQueue, turn: &Turn) -> Result<(), LinkError> {
+    for frame in &turn.frames {
         send_messages(sink, queue).await?;
-        send(sink, Frame::of_reports(body)).await?;
+        send(sink, Frame::of_replication(frame)).await?;
     }
     Ok(())
 }
@@ -234,10 +268,14 @@ async fn send(sink: &mut impl FrameSink, frame: Bytes) -> Result<(), LinkError> 
 }
 
 /// Writes the reports that were sent to the traffic log, if there is one.
-fn log_traffic(host: &dyn PeersHost, link: &Link, reports: &ReportBatch) {
+fn log_traffic(host: &dyn PeersHost, link: &Link, turn: &Turn) {
     let Some(traffic) = host.traffic() else { return };
-    for report in reports.iter().filter_map(|report| postcard::from_bytes::<WireReport<'_>>(report).ok()) {
-        traffic.sent_to_peer(&link.peer, report.record);
+    for frame in &turn.frames {
+        let LinkFrame::Reports(frame) = frame else { continue };
+        // The numbers of lanes are this node's own here, and none is looked up.
+        for report in frame.reports(|lane| Some(LaneId(lane))).unwrap_or_default() {
+            traffic.sent_to_peer(&link.peer, report.record);
+        }
     }
 }
 
@@ -246,21 +284,22 @@ fn now_ns() -> u64 {
     u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Time between two frames of reports, unless enough for a frame wait earlier. A report may wait for it on each link of its
-/// way, which adds a few milliseconds at most in a herd of the usual width, and less in a busy one.
-const FRAME_INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// Time between two turns with something to send, unless enough for a frame waits earlier. A report may wait for it on each link of
+/// its way, which adds a few milliseconds at most in a herd of the usual width, and less in a busy one.
+const TURN_INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// Time between two turns that nobody asked for. They send what need not hurry: reports that others were told first, and claims.
+const TURN_INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// Time in which a peer has to answer a probe.
+const PROBE_MAX: Duration = Duration::from_secs(1);
 /// Longest write. A peer that reads nothing for so long counts as gone; it gets every record when it links again.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time to read what had arrived when a write found the connection broken.
 const LAST_FRAMES_MAX: Duration = Duration::from_secs(1);
-/// Bytes of reports in a frame. A single longer report gets a frame of its own.
-const FRAME_REPORT_BYTES_MAX: usize = 256 << 10;
-/// Reports in a frame: as many as one call of the peer's guest decides within its deadline.
-const FRAME_REPORTS_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {
     use futures_util::sink;
+    use herd_replication::ReportFrame;
 
     use super::*;
 
@@ -268,12 +307,9 @@ mod tests {
     /// message while it takes the first of several frames of reports.
     #[tokio::test]
     async fn message_overtakes_the_reports_that_are_being_sent() {
-        let queue = LinkQueue::new(1 << 20);
-        let mut reports = ReportBatch::default();
-        let record = vec![b'x'; FRAME_REPORT_BYTES_MAX];
-        for key in [b"a", b"b", b"c"] {
-            reports.add(&WireReport { key, reign: 0, rank: b"", form: 1, record: &record, origin: "Riley" });
-        }
+        let queue = LinkQueue::default();
+        let frame = || LinkFrame::Reports(ReportFrame::new(Bytes::from_static(b"reports")));
+        let turn = Turn { frames: vec![frame(), frame(), frame()], has_more: false };
         let mut sent = Vec::new();
         let mut sink = Box::pin(sink::unfold((), |(), frame: Bytes| {
             if sent.is_empty() {
@@ -282,7 +318,7 @@ mod tests {
             sent.push(Frame::decode(frame).unwrap());
             std::future::ready(Ok::<(), io::Error>(()))
         }));
-        send_reports(&mut sink, &queue, &reports).await.unwrap();
+        send_turn(&mut sink, &queue, &turn).await.unwrap();
         drop(sink);
         assert_eq!(sent.len(), 4);
         assert_eq!(sent[1], Frame::Message(Bytes::from_static(b"prepare")));

@@ -1,18 +1,16 @@
 //! Mesh: the peers of a node, with one link to each, whichever node connected.
 //!
-//! Owns the admission and removal of links, the snapshot of live links, and flooding over it. Knows nothing of sockets and
-//! of what reports contain.
+//! Owns the admission and removal of links, and the snapshot of live links for messages. Knows nothing of sockets and of what
+//! reports contain: the replica queues them for the ports of the links.
 //!
-//! Bounds: one entry per node of the herd, one link per peer, and handshakes in progress. Flooding and sending never
-//! wait; a full queue drops, as [`LinkQueue`] says.
+//! Bounds: one entry per node of the herd, one link per peer, and handshakes in progress. Sending never waits; a full queue drops.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use herd_replication::{ReportBatch, WireReport};
+use herd_replication::{LinkMachine, Replica};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +21,6 @@ use super::handshake::{FramedStream, Identity};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::{Direction, Link, LinkEnd};
-use super::link_queue::LinkQueue;
 use super::link_task;
 use super::peer::Peer;
 use super::status::PeersStatus;
@@ -32,14 +29,14 @@ use super::status::PeersStatus;
 pub struct Peers {
     pub(super) identity: Identity,
     pub(super) limits: LinkLimits,
+    pub(super) replica: Arc<Replica>,
     pub(super) stopping: CancellationToken,
     /// Set from start to stop only: the host holds parts that hold the peers, and the cycle would keep all of them alive.
     pub(super) host: Mutex<Option<Arc<dyn PeersHost>>>,
     pub(super) tasks: TaskTracker,
     /// Peers by name: configured ones and nodes that connected. Entries stay, with their counters.
     by_name: Mutex<BTreeMap<String, Arc<Peer>>>,
-    /// Snapshot of the live links. Flooding reads it for every report, without a lock; it is replaced when a link comes up
-    /// or goes down.
+    /// Snapshot of the live links, replaced when a link comes up or goes down.
     live: arc_swap::ArcSwap<Vec<Arc<Link>>>,
     /// Number of live links, for those who wait for it.
     live_count: watch::Sender<usize>,
@@ -51,10 +48,11 @@ pub struct Peers {
 impl Peers {
     /// Creates the peers of a node, without links. `members` are the names of the nodes of the herd.
     #[must_use]
-    pub fn new(identity: Identity, limits: LinkLimits, members: Vec<String>) -> Arc<Self> {
+    pub fn new(identity: Identity, limits: LinkLimits, members: Vec<String>, replica: Arc<Replica>) -> Arc<Self> {
         Arc::new(Self {
             identity,
             limits,
+            replica,
             stopping: CancellationToken::new(),
             host: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -64,30 +62,6 @@ impl Peers {
             handshakes: Semaphore::new(HANDSHAKES_MAX),
             members,
         })
-    }
-
-    /// Queues a report for every linked peer except `except`. With `only`, names that each end with a newline, queues it for
-    /// those peers. Never waits.
-    pub fn flood(&self, report: &WireReport<'_>, except: Option<&str>, only: Option<&[u8]>) {
-        let live = self.live.load();
-        ENCODED.with_borrow_mut(|encoded| {
-            encoded.clear();
-            for link in live.iter() {
-                let named = |only: &[u8]| only.split(|&byte| byte == b'\n').any(|name| name == link.peer.as_bytes());
-                if except == Some(&*link.peer) || only.is_some_and(|only| !named(only)) {
-                    continue;
-                }
-                // Encoded at the first link that needs it, and once for all.
-                if encoded.is_empty() {
-                    encoded.add(report);
-                }
-                if !link.queue.push(encoded.bytes()) {
-                    // The link has ended since the snapshot was taken, and its queue is closed. Its successor may have
-                    // begun to send every record already, so the report must not be left to that.
-                    self.peer(&link.peer).push(encoded.bytes());
-                }
-            }
-        });
     }
 
     /// Queues a message for a peer. Never waits. The message is dropped if there is no link or its queue is full.
@@ -143,11 +117,18 @@ impl Peers {
         let peer = self.peer(&hello.node);
         let preferred = Direction::preferred(&self.identity.node, &hello.node);
         let link = || {
-            let queue = LinkQueue::new(self.limits.queue_bytes_max());
-            Link::new(&hello.node, hello.epoch, direction, queue, self.stopping.child_token())
+            let queue_bytes_max = self.limits.queue_bytes_max();
+            Link::new(&hello.node, hello.epoch, direction, queue_bytes_max, self.stopping.child_token())
         };
-        let admitted = peer.install(hello.epoch, direction, preferred, link);
-        let link = admitted.ok_or_else(|| format!("{} and {} are linked already", self.identity.node, hello.node))?;
+        let link = peer.install(hello.epoch, direction, preferred, link).ok_or_else(|| {
+            let (own, name) = (&self.identity.node, &hello.node);
+            match peer.link().is_some_and(|linked| linked.is_of_another_process(hello.epoch)) {
+                true => format!("{own} is linked with another process that is named {name} and that answers"),
+                false => format!("{own} and {name} are {ALREADY_LINKED}"),
+            }
+        })?;
+        // Before it runs: from now on every keep is queued for the link.
+        self.replica.add_link(&link.port);
         self.publish_live_links(&peer);
         Ok(link)
     }
@@ -162,14 +143,17 @@ impl Peers {
         let ended = match &host {
             Some(host) => {
                 host.link_up(&link.peer);
-                link_task::run(&**host, &self.limits, link, frames).await.map_err(|error| error.to_string())
+                let machine = LinkMachine::new(Arc::clone(&self.replica), Arc::clone(&link.port));
+                link_task::run(&**host, &self.limits, link, machine, frames).await.map_err(|error| error.to_string())
             }
             None => Ok(()),
         };
+        self.replica.remove_link(&link.port);
         match &ended {
             Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
             // Two nodes that stop at once may miss each other's goodbye.
-            Err(error) if self.stopping.is_cancelled() => {
+            // Two nodes that connect to each other at once keep one connection, and one of them may hear of it late.
+            Err(error) if self.stopping.is_cancelled() || error.ends_with(ALREADY_LINKED) => {
                 tracing::info!(node = %self.identity.node, peer = %link.peer, error, "link down");
             }
             Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, error, "link down"),
@@ -205,10 +189,7 @@ fn queue_message(link: &Link, message: &Bytes) {
     }
 }
 
-thread_local! {
-    /// Buffer in which a worker encodes a report once for all links. Reused, so that flooding allocates nothing.
-    static ENCODED: RefCell<ReportBatch> = RefCell::default();
-}
-
+/// End of the reason for which the second of two connections between the same processes is refused.
+const ALREADY_LINKED: &str = "linked already";
 /// Handshakes in progress, each with a stranger: a socket, 1 KiB and 10 seconds at most.
 const HANDSHAKES_MAX: usize = 64;

@@ -1,11 +1,11 @@
 //! Peer: another node, and the link to it while there is one.
 //!
-//! Owns the replacement of one link by another, without loss of the reports that wait. Knows nothing of sockets and of
-//! other peers. Bounds: one link; its queue is bounded by [`LinkQueue`](super::link_queue::LinkQueue).
+//! Owns the replacement of one link by another. Knows nothing of sockets and of other peers. Bounds: one link.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use herd_replication::LinkReplication;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -21,8 +21,8 @@ pub(super) struct Peer {
     pub(super) link_changed: Notify,
     /// Why there is no link, or why the last one ended.
     last_error: Mutex<Option<String>>,
-    /// Reports dropped by links that have ended.
-    dropped: AtomicU64,
+    /// A link was up since the node started.
+    was_linked: AtomicBool,
 }
 
 impl Peer {
@@ -36,6 +36,11 @@ impl Peer {
         self.link.lock().is_some()
     }
 
+    /// Returns whether a link was up since the node started.
+    pub(super) fn was_linked(&self) -> bool {
+        self.was_linked.load(Ordering::Relaxed)
+    }
+
     /// Installs a new link and ends the one that it replaces. Returns `None` if that one stays ([`Link::must_stay`]);
     /// then nothing changed and `link` was not called.
     pub(super) fn install(
@@ -46,7 +51,11 @@ impl Peer {
         link: impl FnOnce() -> Link,
     ) -> Option<Arc<Link>> {
         let mut current = self.link.lock();
-        if current.as_ref().is_some_and(|old| old.must_stay(epoch, direction, preferred)) {
+        if let Some(old) = current.as_ref().filter(|old| old.must_stay(epoch, direction, preferred)) {
+            if old.is_of_another_process(epoch) {
+                // If it does not answer it ends, and the newcomer, which connects again, is admitted.
+                old.queue.probe();
+            }
             return None;
         }
         let link = Arc::new(link());
@@ -55,14 +64,14 @@ impl Peer {
             old.ending.cancel();
         }
         drop(current);
+        self.was_linked.store(true, Ordering::Relaxed);
         self.set_last_error(None);
         Some(link)
     }
 
     /// Removes a link that has ended, and returns whether it was the current one, that is, not replaced.
     ///
-    /// Reports that it had not sent move to the link that replaced it. Without one they are counted as dropped; the next
-    /// link sends every record anyway.
+    /// Reports that it had not sent need no care: the next link sends what the peer's vector does not cover.
     pub(super) fn remove(&self, link: &Arc<Link>, error: Option<String>) -> bool {
         let mut current = self.link.lock();
         // By pointer: a link that was replaced ends after its successor came up, and must not remove it.
@@ -71,20 +80,10 @@ impl Peer {
             *current = None;
         }
         drop(current);
-        self.dropped.fetch_add(link.queue.outbox().dropped(), Ordering::Relaxed);
-        // After the slot was cleared: floods that still hold this link find its queue closed and come to `push`, which must
-        // not offer them the same link again.
-        link.queue.close().iter().for_each(|report| self.push(report));
         if was_current {
             self.set_last_error(error);
         }
         was_current
-    }
-
-    /// Queues a report, whose link has ended, on the current link. Without one it is counted as dropped.
-    pub(super) fn push(&self, report: &[u8]) {
-        let taken = self.link().is_some_and(|link| link.queue.push(report));
-        self.dropped.fetch_add(u64::from(!taken), Ordering::Relaxed);
     }
 
     /// Returns the last recorded reason why there is no link.
@@ -101,17 +100,16 @@ impl Peer {
     pub(super) fn status(&self, name: &str) -> LinkStatus {
         let link = self.link();
         let clock_offset = link.as_ref().and_then(|link| *link.clock_offset.lock());
-        let dropped = self.dropped.load(Ordering::Relaxed);
+        let replication = link.as_ref().map(|link| LinkReplication::of(&link.port));
         LinkStatus {
             peer: name.into(),
             state: match &link {
                 None => LinkState::Down,
-                Some(link) if link.queue.outbox().is_behind() => LinkState::Behind,
+                Some(_) if replication.as_ref().is_some_and(|link| link.owes) => LinkState::Behind,
                 Some(_) => LinkState::Up,
             },
             since_s: link.as_ref().map(|link| link.since_s),
-            queued_bytes: link.as_ref().map_or(0, |link| link.queue.outbox().bytes()),
-            dropped_reports: dropped + link.as_ref().map_or(0, |link| link.queue.outbox().dropped()),
+            replication,
             round_trip_ms: clock_offset.map(ClockOffset::round_trip_ms),
             clock_ahead_ms: clock_offset.map(ClockOffset::ahead_ms),
             last_error: self.last_error.lock().clone(),
@@ -121,15 +119,13 @@ impl Peer {
 
 #[cfg(test)]
 mod tests {
-    use herd_replication::{ReportBatch, WireReport};
     use tokio_util::sync::CancellationToken;
 
     use super::Direction::{Inbound, Outbound};
     use super::*;
-    use crate::link_queue::LinkQueue;
 
     fn install(peer: &Peer, epoch: u64, direction: Direction) -> Option<Arc<Link>> {
-        let link = || Link::new("Jaquez", epoch, direction, LinkQueue::new(1 << 20), CancellationToken::new());
+        let link = || Link::new("Jaquez", epoch, direction, 1 << 20, CancellationToken::new());
         peer.install(epoch, direction, Outbound, link)
     }
 
@@ -144,27 +140,27 @@ mod tests {
         assert!(replaced.ending.is_cancelled() && Arc::ptr_eq(&second.link().unwrap(), &kept));
     }
 
-    #[test]
-    fn restarted_peer_replaces_its_old_link() {
+    #[tokio::test]
+    async fn process_of_the_same_name_is_refused_while_the_linked_one_answers() {
         let peer = Peer::default();
         let old = install(&peer, 1, Outbound).unwrap();
-        assert!(install(&peer, 2, Inbound).is_some());
-        assert!(old.ending.is_cancelled());
+        let probed = old.queue.probed();
+        let mut probed = std::pin::pin!(probed);
+        assert!(futures_util::poll!(&mut probed).is_pending());
+        assert!(install(&peer, 2, Inbound).is_none());
+        assert!(futures_util::poll!(&mut probed).is_ready(), "the link finds out whether its process is still there");
+        assert!(!old.ending.is_cancelled());
+        assert!(peer.remove(&old, None));
+        assert!(install(&peer, 2, Inbound).is_some(), "it was gone");
     }
 
     #[test]
-    fn replaced_link_hands_its_unsent_reports_to_its_successor() {
+    fn replaced_link_does_not_remove_its_successor() {
         let peer = Peer::default();
-        let mut reports = ReportBatch::default();
-        reports.add(&WireReport { key: b"k", reign: 0, rank: b"", form: 0, record: b"", origin: "Riley" });
-        let report = reports.bytes();
         let old = install(&peer, 1, Inbound).unwrap();
-        assert!(old.queue.push(report));
         let new = install(&peer, 1, Outbound).unwrap();
         assert!(!peer.remove(&old, None), "its successor is current");
-        assert_eq!(new.queue.outbox().take(), reports);
-        assert!(!old.queue.push(report), "an ended link takes no report");
+        assert!(Arc::ptr_eq(&peer.link().unwrap(), &new));
         assert!(peer.remove(&new, None));
-        assert_eq!(peer.status("Jaquez").dropped_reports, 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Status of peers and links, as operators and scripts read it. Bounds: one entry per peer.
 
+use herd_replication::LinkReplication;
 use serde::Serialize;
 
 /// Status of all peers.
@@ -17,7 +18,8 @@ pub enum LinkState {
     Down,
     /// Connected.
     Up,
-    /// Connected, but reports were dropped because the peer was too slow, and sending every record again has not begun.
+    /// Connected, and the peer is being sent what it lacks: the link has just come up, or reports were dropped because the peer was
+    /// too slow.
     Behind,
 }
 
@@ -30,11 +32,9 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// Time at which the link came up, in seconds since the Unix epoch.
     pub since_s: Option<u64>,
-    /// Bytes of reports that wait for the peer.
-    pub queued_bytes: usize,
-    /// Number of reports dropped since the node started: because the peer was too slow, or because its link ended before
-    /// they were sent.
-    pub dropped_reports: u64,
+    /// Replication on the link; absent without one.
+    #[serde(flatten)]
+    pub replication: Option<LinkReplication>,
     /// Round trip of the last ping, in milliseconds.
     pub round_trip_ms: Option<f64>,
     /// Offset of the peer's clock, in milliseconds; positive if it is ahead. Exact to half a round trip.

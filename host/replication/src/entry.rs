@@ -1,14 +1,15 @@
-//! Stored record: key, rank and record in one allocation.
+//! Stored record: head, key, rank and record in one allocation.
 //!
 //! Owns the layout of those bytes. Knows nothing of locks, hashes or limits.
 //!
-//! Bounds: a key of at most 4 GiB and a rank of at most 255 bytes, as wide as the header stores their lengths.
+//! Bounds: a key of 1 byte to 64 KiB, a rank of at most 255 bytes and a reign below 2^32, as wide as the header stores them.
 
 use herd_model::Reign;
 
-use crate::origins::OriginId;
 use crate::prefetch::prefetch;
 use crate::rank::Rank;
+use crate::stamp::{LaneId, Stamp};
+use crate::wire_report::{Head, WireReport};
 
 /// Header, key, rank and record behind one pointer.
 ///
@@ -17,51 +18,71 @@ use crate::rank::Rank;
 #[derive(Debug)]
 pub(super) struct Entry(Box<[u8]>);
 
-/// Fixed-size part at the start of an entry. Its bytes are in native order, because they never leave the process.
+/// Part at the start of an entry: 22 bytes, and 8 more for each of expiry and index if there is one. Its bytes are in native order,
+/// because they never leave the process.
 #[derive(Clone, Copy, Debug)]
 struct Header {
-    reign: Reign,
+    head: Head,
+    reign: u32,
     form: u32,
-    key_length: u32,
-    origin: OriginId,
-    rank_length: u8,
+    key_length: usize,
+    rank_length: usize,
+    /// Bytes of the header itself.
+    length: usize,
 }
 
 impl Entry {
-    /// Creates an entry. The caller has checked that the key has at most 4 GiB and the rank at most 64 bytes.
-    pub(super) fn new(key: &[u8], rank: Rank<'_>, origin: OriginId) -> Self {
-        Self([&Header::of(key, rank, origin).bytes(), key, rank.rank, rank.record].concat().into())
+    /// Creates an entry. The caller has checked the lengths.
+    pub(super) fn new(key: &[u8], rank: Rank<'_>, head: Head) -> Self {
+        let mut bytes = Vec::with_capacity(header_length(head) + key.len() + rank.rank.len() + rank.record.len());
+        Header::put(&mut bytes, key, rank, head);
+        for part in [key, rank.rank, rank.record] {
+            bytes.extend_from_slice(part);
+        }
+        Self(bytes.into())
     }
 
     /// Replaces the record. `key` is the key of the entry.
-    pub(super) fn replace(&mut self, key: &[u8], rank: Rank<'_>, origin: OriginId) {
+    pub(super) fn replace(&mut self, key: &[u8], rank: Rank<'_>, head: Head) {
         // Reports of one client mostly have the same length. Overwriting in place saves an allocation on the hot path,
         // and the memory is in the cache already because the ranks were just compared.
-        if HEADER_BYTES + key.len() + rank.rank.len() + rank.record.len() != self.0.len() {
-            *self = Self::new(key, rank, origin);
+        let start = header_length(head);
+        if header_length(self.header().head) != start
+            || start + key.len() + rank.rank.len() + rank.record.len() != self.0.len()
+        {
+            *self = Self::new(key, rank, head);
             return;
         }
-        self.0[..HEADER_BYTES].copy_from_slice(&Header::of(key, rank, origin).bytes());
-        let (old_rank, old_record) = self.0[HEADER_BYTES + key.len()..].split_at_mut(rank.rank.len());
+        let mut header = [0; HEADER_BYTES_MAX];
+        Header::write(&mut header, key, rank, head);
+        self.0[..start].copy_from_slice(&header[..start]);
+        let (old_rank, old_record) = self.0[start + key.len()..].split_at_mut(rank.rank.len());
         old_rank.copy_from_slice(rank.rank);
         old_record.copy_from_slice(rank.record);
     }
 
     #[inline]
     pub(super) fn key(&self) -> &[u8] {
-        &self.0[HEADER_BYTES..][..self.header().key_length as usize]
+        let header = self.header();
+        &self.0[header.length..][..header.key_length]
     }
 
     #[inline]
-    pub(super) fn origin(&self) -> OriginId {
-        self.header().origin
+    pub(super) fn head(&self) -> Head {
+        self.header().head
     }
 
     #[inline]
     pub(super) fn rank(&self) -> Rank<'_> {
-        let Header { reign, form, key_length, rank_length, .. } = self.header();
-        let (rank, record) = self.0[HEADER_BYTES + key_length as usize..].split_at(rank_length.into());
-        Rank { reign, rank, record, form }
+        let Header { reign, form, key_length, rank_length, length, .. } = self.header();
+        let (rank, record) = self.0[length + key_length..].split_at(rank_length);
+        Rank { reign: Reign(reign.into()), rank, record, form }
+    }
+
+    /// Borrows the record as it travels.
+    pub(super) fn wire(&self) -> WireReport<'_> {
+        let Rank { reign, rank, record, form } = self.rank();
+        WireReport { head: self.head(), key: self.key(), reign: reign.0, rank, form, record }
     }
 
     /// Prefetches the memory of the entry.
@@ -73,50 +94,82 @@ impl Entry {
     /// Bytes of key, rank and record together.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.0.len() - HEADER_BYTES
+        self.0.len() - self.header().length
     }
 
     #[inline]
     fn header(&self) -> Header {
-        Header::read(self.0.first_chunk().expect("every entry begins with a header"))
+        Header::read(&self.0)
     }
 }
 
 impl Header {
-    fn of(key: &[u8], rank: Rank<'_>, origin: OriginId) -> Self {
-        Self {
-            reign: rank.reign,
-            form: rank.form,
-            key_length: u32::try_from(key.len()).unwrap_or(u32::MAX),
-            origin,
-            rank_length: u8::try_from(rank.rank.len()).unwrap_or(u8::MAX),
+    fn put(out: &mut Vec<u8>, key: &[u8], rank: Rank<'_>, head: Head) {
+        let mut bytes = [0; HEADER_BYTES_MAX];
+        Self::write(&mut bytes, key, rank, head);
+        out.extend_from_slice(&bytes[..header_length(head)]);
+    }
+
+    fn write(out: &mut [u8; HEADER_BYTES_MAX], key: &[u8], rank: Rank<'_>, head: Head) {
+        let Head { stamp, expires_at, index, tombstone } = head;
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        out[0] = flag(expires_at != 0, EXPIRES) | flag(index != 0, INDEX) | flag(tombstone, TOMBSTONE);
+        out[1] = u8::try_from(rank.rank.len()).unwrap_or(u8::MAX);
+        // A key has at least one byte, so that 64 KiB of them fit.
+        out[2..4].copy_from_slice(&u16::try_from(key.len().saturating_sub(1)).unwrap_or(u16::MAX).to_ne_bytes());
+        out[4..8].copy_from_slice(&u32::try_from(rank.reign.0).unwrap_or(u32::MAX).to_ne_bytes());
+        out[8..12].copy_from_slice(&rank.form.to_ne_bytes());
+        out[12..16].copy_from_slice(&stamp.lane.0.to_ne_bytes());
+        out[16..22].copy_from_slice(&stamp.seq.to_le_bytes()[..6]);
+        let mut end = HEADER_BYTES;
+        for field in [expires_at, index] {
+            if field != 0 {
+                out[end..end + 8].copy_from_slice(&field.to_ne_bytes());
+                end += 8;
+            }
         }
     }
 
-    fn bytes(self) -> [u8; HEADER_BYTES] {
-        let mut bytes = [0; HEADER_BYTES];
-        bytes[..8].copy_from_slice(&self.reign.0.to_ne_bytes());
-        bytes[8..12].copy_from_slice(&self.form.to_ne_bytes());
-        bytes[12..16].copy_from_slice(&self.key_length.to_ne_bytes());
-        bytes[16..18].copy_from_slice(&self.origin.0.to_ne_bytes());
-        bytes[18] = self.rank_length;
-        bytes
-    }
-
     #[inline]
-    fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, rank_length] = *bytes;
+    fn read(bytes: &[u8]) -> Self {
+        let fixed: &[u8; HEADER_BYTES] = bytes.first_chunk().expect("every entry begins with a header");
+        let [flags, rank_length, k0, k1, r0, r1, r2, r3, f0, f1, f2, f3, l0, l1, l2, l3, s0, s1, s2, s3, s4, s5] =
+            *fixed;
+        let mut length = HEADER_BYTES;
+        let mut field = |flag: u8| {
+            if flags & flag == 0 {
+                return 0;
+            }
+            length += 8;
+            bytes[length - 8..].first_chunk().map_or(0, |field| u64::from_ne_bytes(*field))
+        };
+        let (expires_at, index) = (field(EXPIRES), field(INDEX));
+        let stamp = Stamp {
+            lane: LaneId(u32::from_ne_bytes([l0, l1, l2, l3])),
+            seq: u64::from_le_bytes([s0, s1, s2, s3, s4, s5, 0, 0]),
+        };
         Self {
-            reign: Reign(u64::from_ne_bytes([a, b, c, d, e, f, g, h])),
-            form: u32::from_ne_bytes([i, j, k, l]),
-            key_length: u32::from_ne_bytes([m, n, o, p]),
-            origin: OriginId(u16::from_ne_bytes([q, r])),
-            rank_length,
+            head: Head { stamp, expires_at, index, tombstone: flags & TOMBSTONE != 0 },
+            reign: u32::from_ne_bytes([r0, r1, r2, r3]),
+            form: u32::from_ne_bytes([f0, f1, f2, f3]),
+            key_length: usize::from(u16::from_ne_bytes([k0, k1])) + 1,
+            rank_length: rank_length.into(),
+            length,
         }
     }
 }
 
-const HEADER_BYTES: usize = 19;
+/// Bytes of the header of a record with this head.
+#[inline]
+fn header_length(head: Head) -> usize {
+    HEADER_BYTES + 8 * (usize::from(head.expires_at != 0) + usize::from(head.index != 0))
+}
+
+const HEADER_BYTES: usize = 22;
+const HEADER_BYTES_MAX: usize = HEADER_BYTES + 16;
+const EXPIRES: u8 = 1;
+const INDEX: u8 = 2;
+const TOMBSTONE: u8 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -124,16 +177,33 @@ mod tests {
 
     #[test]
     fn entry_reads_back_after_creation_and_after_replacement() {
-        let rank = |rank, record| Rank { reign: Reign(u64::MAX - 7), rank, record, form: 9 };
-        let mut entry = Entry::new(b"key", rank(b"rank", b"record"), OriginId(300));
-        assert_eq!((entry.key(), entry.rank(), entry.origin()), (&b"key"[..], rank(b"rank", b"record"), OriginId(300)));
-        for (new, record) in [(&b"knar"[..], &b"droced"[..]), (b"ranks", b"recor"), (b"", b"longer than before")] {
+        let rank = |rank, record| Rank { reign: Reign(u64::from(u32::MAX) - 7), rank, record, form: 9 };
+        let stamp = Stamp { lane: LaneId(300), seq: Stamp::SEQ_MAX };
+        let head = Head { stamp, expires_at: u64::MAX - 1, index: 0, tombstone: false };
+        let other = Head { index: 7, tombstone: true, expires_at: 0, ..head };
+        let mut entry = Entry::new(b"key", rank(b"rank", b"record"), head);
+        assert_eq!((entry.key(), entry.rank(), entry.head()), (&b"key"[..], rank(b"rank", b"record"), head));
+        let replacements: [(&[u8], &[u8], Head, bool); 5] = [
+            (b"knar", b"droced", head, true),
+            (b"knar", b"droced", other, true),
+            (b"ranks", b"recor", other, true),
+            (b"ranks", b"recor", Head::of(stamp), false),
+            (b"", b"longer than before", head, false),
+        ];
+        for (new, record, head, in_place) in replacements {
             let before = entry.0.as_ptr();
-            let in_place = new.len() + record.len() == entry.len() - 3;
-            entry.replace(b"key", rank(new, record), OriginId::SELF);
-            assert_eq!((entry.key(), entry.rank(), entry.origin()), (&b"key"[..], rank(new, record), OriginId::SELF));
+            entry.replace(b"key", rank(new, record), head);
+            assert_eq!((entry.key(), entry.rank(), entry.head()), (&b"key"[..], rank(new, record), head));
             assert_eq!(entry.len(), 3 + new.len() + record.len());
             assert_eq!(entry.0.as_ptr() == before, in_place, "{}", record.len());
         }
+    }
+
+    #[test]
+    fn entry_holds_the_longest_key_and_rank() {
+        let (key, ranked) = (vec![1; 64 << 10], [2; 64]);
+        let rank = Rank { reign: Reign(0), rank: &ranked, record: b"", form: 0 };
+        let entry = Entry::new(&key, rank, Head::of(Stamp { lane: LaneId(0), seq: 1 }));
+        assert_eq!((entry.key(), entry.rank()), (&key[..], rank));
     }
 }

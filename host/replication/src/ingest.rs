@@ -2,7 +2,8 @@
 //!
 //! A report that does not win by rank is dropped before a guest sees it, and only an applied report is flooded. A report
 //! that the guest refused, or on which every live generation faulted, is *quarantined*: kept by rank and counted in the
-//! digest, but not shown to guests and not flooded. Each new generation is offered the quarantined reports again.
+//! digest, but not shown to guests, and links are not woken for it. Each new generation is offered the quarantined reports
+//! again. Every report of a frame is applied or quarantined, so that the claim behind the frame is true.
 //!
 //! Owns the order of these steps. Knows nothing of wasm, sockets or clocks; the node implements [`IngestHost`].
 //!
@@ -10,50 +11,21 @@
 
 use std::sync::Arc;
 
-use herd_model::limits::{KEY_BYTES_MAX, NODE_NAME_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
-use herd_model::{GenerationId, Kept, Reign};
+use herd_model::GenerationId;
+use herd_model::limits::{KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 use herd_sdk::{Decision, Effect, Report};
 use parking_lot::Mutex;
 
+use crate::live_links::LinkPort;
 use crate::quarantined::Quarantined;
-use crate::rank::Rank;
-use crate::record_table::RecordTable;
-use crate::report_frame::ReportFrame;
+use crate::replica::Replica;
 use crate::wire_report::WireReport;
 
-/// Decides reports of peers and applies the winners to a table.
-///
-/// ```rust
-/// use std::sync::Arc;
-///
-/// use herd_model::GenerationId;
-/// use herd_replication::{Ingest, IngestHost, NotDecided, RecordLimits, RecordTable, ReportBatch, WireReport};
-/// use herd_sdk::{Decision, Records, Report};
-///
-/// /// Refuses nothing and has no other peers.
-/// struct Host;
-///
-/// impl IngestHost for Host {
-///     fn decide(&self, _: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
-///         Ok((GenerationId(1), Decision::default()))
-///     }
-///     fn flood(&self, _: &WireReport<'_>, _: Option<&str>) {}
-///     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
-/// }
-///
-/// let table = Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 0x5eed));
-/// let ingest = Ingest::new(Arc::clone(&table), Host);
-/// let mut batch = ReportBatch::default();
-/// batch.add(&WireReport { key: b"kiwi", reign: 0, rank: b"2014", form: 1, record: b"AT", origin: "Jaquez" });
-/// ingest.take("Jaquez", &(&batch).into())?;
-/// assert_eq!(table.find(&[b"kiwi"])[0].as_ref().unwrap().bytes, b"AT");
-/// # Ok::<(), herd_replication::BadFrame>(())
-/// ```
+/// Decides reports of peers and applies the winners to a replica.
 pub struct Ingest<H> {
-    table: Arc<RecordTable>,
+    replica: Arc<Replica>,
     host: H,
-    /// Held while quarantined reports are offered. They are out of the table meanwhile, so a second swap that offered at the
-    /// same time would miss them and leave to the first generation what its own should decide.
+    /// Held while quarantined reports are offered, so that the generation that decides them last is the one that serves last.
     offering: Mutex<()>,
 }
 
@@ -65,9 +37,6 @@ pub trait IngestHost {
     ///
     /// See [`NotDecided`]. No effect was performed.
     fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided>;
-
-    /// Forwards an applied report to every peer except `from`. Must not wait.
-    fn flood(&self, report: &WireReport<'_>, from: Option<&str>);
 
     /// Performs the publishes and notes of a decision. `applied` has an item per report: whether it was applied.
     fn perform(&self, decided_by: GenerationId, decision: &Decision, applied: &[bool]);
@@ -85,9 +54,6 @@ pub enum NotDecided {
 /// Violation of the link protocol by a frame. The peer is at fault, the link ends, and no report of the frame was taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFrame {
-    /// The bytes do not decode to reports.
-    #[error("malformed reports: {0}")]
-    Malformed(#[from] postcard::Error),
     /// A report has an empty key.
     #[error("a report without a key")]
     NoKey,
@@ -104,72 +70,64 @@ pub enum BadFrame {
 }
 
 impl<H: IngestHost> Ingest<H> {
-    /// Creates the ingest of a table.
-    pub fn new(table: Arc<RecordTable>, host: H) -> Self {
-        Self { table, host, offering: Mutex::new(()) }
+    /// Creates the ingest of a replica.
+    pub fn new(replica: Arc<Replica>, host: H) -> Self {
+        Self { replica, host, offering: Mutex::new(()) }
     }
 
-    /// Takes a frame of reports from the peer `from`: decides those that win, and applies or quarantines each.
+    /// Takes the reports of a frame from a link, on a worker: decides those that win, and applies or quarantines each.
     ///
     /// # Errors
     ///
     /// See [`BadFrame`]. No state changed.
-    pub fn take(&self, from: &str, frame: &ReportFrame) -> Result<(), BadFrame> {
-        self.take_observed(from, frame, |_| {})
-    }
-
-    /// Does the same as [`take`](Self::take), and shows every report of the frame to `observe` before it is decided, also those
-    /// that do not win.
-    ///
-    /// # Errors
-    ///
-    /// See [`BadFrame`]. No state changed.
-    pub fn take_observed(
-        &self,
-        from: &str,
-        frame: &ReportFrame,
-        observe: impl FnMut(&WireReport<'_>),
-    ) -> Result<(), BadFrame> {
-        let reports = frame.reports()?;
-        reports.iter().for_each(observe);
+    pub fn take(&self, worker: usize, from: &LinkPort, reports: &[WireReport<'_>]) -> Result<(), BadFrame> {
         // The whole frame is checked before any of it is applied, so that a bad frame leaves no trace.
         reports.iter().try_for_each(check)?;
+        let table = self.replica.table();
         // A pass of its own, so that the waits for memory overlap.
-        reports.iter().for_each(|report| self.table.prefetch(report.key));
+        reports.iter().for_each(|report| table.prefetch(report.key));
         let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
         // Dropping what does not win before the guest call ends every flood, whatever the guest decides.
-        winners.extend(reports.iter().filter(|report| self.table.wins(report.key, rank(report))));
-        let mut faults_left = FAULTS_PER_FRAME_MAX;
+        winners.extend(reports.iter().filter(|report| table.wins(report.key, report.ranked())));
+        let mut taking = Taking {
+            worker,
+            from: Some(from),
+            is_release: false,
+            faults_left: FAULTS_PER_FRAME_MAX,
+            scratch: Vec::new(),
+        };
         for batch in winners.chunks(REPORTS_PER_DECISION_MAX) {
-            self.decide(Some(from), batch, &mut faults_left);
+            self.decide(batch, &mut taking);
         }
         Ok(())
     }
 
     /// Offers the quarantined reports to the generation that is active now. Those that it refuses, or on which it faults
-    /// too, are quarantined again.
-    pub fn offer_quarantined(&self) {
+    /// too, stay quarantined.
+    pub fn offer_quarantined(&self, worker: usize) {
         let _offering = self.offering.lock();
-        // Taken out of the table, or they would outrank themselves when they are applied.
-        let quarantined = self.table.take_quarantined();
+        let quarantined = self.replica.table().quarantined();
         let reports: Vec<WireReport<'_>> = quarantined.iter().map(Quarantined::wire).collect();
         for batch in reports.chunks(REPORTS_PER_DECISION_MAX) {
             // No peer waits for a pong here, so each batch has faults of its own.
-            let mut faults_left = FAULTS_PER_FRAME_MAX;
-            self.decide(None, batch, &mut faults_left);
+            let faults_left = FAULTS_PER_FRAME_MAX;
+            self.decide(batch, &mut Taking { worker, from: None, is_release: true, faults_left, scratch: Vec::new() });
         }
     }
 
     /// Decides reports in one call. If every live generation faults, decides each half by itself: bisection isolates the
     /// one report that no guest survives, and the others are applied.
     ///
-    /// `faults_left` bounds the bisection of one frame. Each fault may cost two deadlines, which hold up the task of the
-    /// link, and the peer waits for a pong meanwhile. At zero the rest is quarantined undecided.
-    fn decide(&self, from: Option<&str>, batch: &[WireReport<'_>], faults_left: &mut u32) {
-        if *faults_left == 0 {
-            return batch.iter().for_each(|report| self.quarantine(report));
+    /// The faults of one frame are bounded. Each may cost two deadlines, which hold up the task of the link, and the peer waits
+    /// for a pong meanwhile. With none left the rest is quarantined undecided.
+    fn decide(&self, batch: &[WireReport<'_>], taking: &mut Taking<'_>) {
+        if taking.faults_left == 0 {
+            return batch.iter().for_each(|report| self.quarantine(report, taking));
         }
-        let reports: Vec<Report<'_>> = batch.iter().map(as_event).collect();
+        let origins: Vec<Arc<str>> =
+            batch.iter().map(|report| self.replica.lanes().origin(report.head.stamp.lane)).collect();
+        let reports: Vec<Report<'_>> =
+            batch.iter().zip(&origins).map(|(report, origin)| as_event(report, origin)).collect();
         match self.host.decide(&reports) {
             Ok((decided_by, decision)) => {
                 let mut refused = vec![false; batch.len()];
@@ -179,55 +137,62 @@ impl<H: IngestHost> Ingest<H> {
                     }
                 }
                 let applied: Vec<bool> =
-                    batch.iter().zip(refused).map(|(report, refused)| self.apply(from, report, refused)).collect();
+                    batch.iter().zip(refused).map(|(report, refused)| self.apply(report, refused, taking)).collect();
                 self.host.perform(decided_by, &decision, &applied);
             }
             // No guest is at fault, so quarantine would be wrong. The reports won by rank, and a report that is not refused
             // is kept.
             Err(NotDecided::NoInstance) => {
                 for report in batch {
-                    self.apply(from, report, false);
+                    self.apply(report, false, taking);
                 }
             }
             Err(NotDecided::Faulted) => {
-                *faults_left -= 1;
+                taking.faults_left -= 1;
                 if let [report] = batch {
-                    return self.quarantine(report);
+                    return self.quarantine(report, taking);
                 }
                 let (left, right) = batch.split_at(batch.len() / 2);
-                self.decide(from, left, faults_left);
-                self.decide(from, right, faults_left);
+                self.decide(left, taking);
+                self.decide(right, taking);
             }
         }
     }
 
     /// Quarantines a refused report, or applies and floods it. Returns whether it was applied.
-    fn apply(&self, from: Option<&str>, report: &WireReport<'_>, refused: bool) -> bool {
-        if refused {
-            self.quarantine(report);
+    ///
+    /// Another worker may have applied a higher report since it was found to win. Then it is neither applied nor flooded: floods end
+    /// only because each node forwards what it applied.
+    fn apply(&self, report: &WireReport<'_>, refused: bool, taking: &mut Taking<'_>) -> bool {
+        // An empty record that was forgotten says nothing that a guest could refuse: it hides what it outranks.
+        if refused && !report.head.tombstone {
+            self.quarantine(report, taking);
             return false;
         }
-        let applied = matches!(self.table.keep_from_peer(report.key, rank(report), report.origin), Kept::Applied(_));
-        // Another worker may have applied a higher report since `wins`. Flooding this one would be a second flood for
-        // nothing, and floods end only because each node forwards what it applied.
-        if applied {
-            self.host.flood(report, from);
+        self.replica.apply(taking.worker, report, taking.from, taking.is_release, &mut taking.scratch)
+    }
+
+    fn quarantine(&self, report: &WireReport<'_>, taking: &mut Taking<'_>) {
+        if !taking.is_release {
+            self.replica.quarantine(taking.worker, report, taking.from, &mut taking.scratch);
         }
-        applied
-    }
-
-    fn quarantine(&self, report: &WireReport<'_>) {
-        let _ = self.table.quarantine(Quarantined::from(report));
     }
 }
 
-fn as_event<'a>(report: &WireReport<'a>) -> Report<'a> {
-    let WireReport { key, rank, form, record, origin, .. } = *report;
+/// Circumstances under which reports are taken.
+struct Taking<'a> {
+    worker: usize,
+    /// Link that they came from; it is not sent them again.
+    from: Option<&'a LinkPort>,
+    /// The reports are quarantined already.
+    is_release: bool,
+    faults_left: u32,
+    scratch: Vec<u8>,
+}
+
+fn as_event<'a>(report: &WireReport<'a>, origin: &'a str) -> Report<'a> {
+    let WireReport { key, rank, form, record, .. } = *report;
     Report { key, rank, form, bytes: record, origin: origin.as_bytes() }
-}
-
-fn rank<'a>(report: &WireReport<'a>) -> Rank<'a> {
-    Rank { reign: Reign(report.reign), rank: report.rank, record: report.record, form: report.form }
 }
 
 /// Checks the lengths that the link protocol allows.
@@ -239,7 +204,6 @@ fn check(report: &WireReport<'_>) -> Result<(), BadFrame> {
         ("key", report.key.len(), KEY_BYTES_MAX),
         ("rank", report.rank.len(), RANK_BYTES_MAX),
         ("record", report.record.len(), RECORD_BYTES_MAX),
-        ("origin", report.origin.len(), NODE_NAME_BYTES_MAX),
     ];
     match parts.into_iter().find(|(_, bytes, bytes_max)| bytes > bytes_max) {
         Some((part, bytes, bytes_max)) => Err(BadFrame::TooLong { part, bytes, bytes_max }),
@@ -259,14 +223,17 @@ mod tests {
     use herd_sdk::Records;
 
     use super::*;
-    use crate::record_limits::RecordLimits;
-    use crate::report_batch::ReportBatch;
+    use crate::journal::NoJournal;
+    use crate::live_links::WakeLink;
+    use crate::record_table::RecordTable;
+    use crate::replica::ReplicaConfig;
+    use crate::stamp::{LaneId, Stamp};
+    use crate::wire_report::Head;
 
     /// Host whose guest faults on keys with `!` and refuses nothing.
     #[derive(Default)]
     struct Host {
         calls: RefCell<Vec<usize>>,
-        flooded: RefCell<Vec<(Vec<u8>, Option<String>)>>,
         survives: bool,
     }
 
@@ -277,74 +244,101 @@ mod tests {
             if faults { Err(NotDecided::Faulted) } else { Ok((GenerationId(1), Decision::default())) }
         }
 
-        fn flood(&self, report: &WireReport<'_>, from: Option<&str>) {
-            self.flooded.borrow_mut().push((report.key.into(), from.map(Into::into)));
-        }
-
         fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
     }
 
-    fn ingest(host: Host) -> Ingest<Host> {
-        Ingest::new(Arc::new(RecordTable::new(RecordLimits::default(), "Riley", 7)), host)
+    struct Asleep;
+
+    impl WakeLink for Asleep {
+        fn reports_queued(&self) {}
+        fn frame_filled(&self) {}
     }
 
-    fn frame(keys: &[&[u8]]) -> ReportFrame {
-        let mut batch = ReportBatch::default();
-        for key in keys {
-            batch.add(&WireReport { key, reign: 0, rank: b"1", form: 1, record: b"AT", origin: "Jaquez" });
+    /// An ingest with links to Jaquez and Juzang.
+    struct Fixture {
+        ingest: Ingest<Host>,
+        links: [Arc<LinkPort>; 2],
+    }
+
+    impl Fixture {
+        fn new(host: Host) -> Self {
+            let replica = Arc::new(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal));
+            let links = ["Jaquez", "Juzang"].map(|peer| LinkPort::new(peer, 1 << 20, 2, Asleep));
+            links.iter().for_each(|link| replica.add_link(link));
+            Self { ingest: Ingest::new(replica, host), links }
         }
-        ReportFrame::from(&batch)
+
+        /// Takes reports of these keys from Jaquez.
+        fn take(&self, keys: &[&[u8]]) -> Result<(), BadFrame> {
+            let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
+            let report = |key| WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT" };
+            let reports: Vec<_> = keys.iter().map(|key| report(*key)).collect();
+            self.ingest.take(0, &self.links[0], &reports)
+        }
+
+        /// Number of reports that wait for Jaquez and for Juzang.
+        fn queued(&self) -> [usize; 2] {
+            self.links.each_ref().map(|link| link.outbox.take().len())
+        }
+
+        fn table(&self) -> &RecordTable {
+            self.ingest.replica.table()
+        }
     }
 
     #[test]
     fn ingest_drops_a_report_seen_twice_before_the_guest_sees_it() {
-        let ingest = ingest(Host::default());
-        let mut observed = 0;
+        let fixture = Fixture::new(Host::default());
         for _ in 0..2 {
-            ingest.take_observed("Jaquez", &frame(&[b"a", b"b"]), |_| observed += 1).unwrap();
+            fixture.take(&[b"a", b"b"]).unwrap();
         }
-        assert_eq!(observed, 4, "an observer sees what is dropped");
-        assert_eq!(*ingest.host.calls.borrow(), [2]);
-        let from = Some("Jaquez".to_string());
-        assert_eq!(*ingest.host.flooded.borrow(), [(b"a".to_vec(), from.clone()), (b"b".to_vec(), from)]);
+        assert_eq!(*fixture.ingest.host.calls.borrow(), [2]);
+        assert_eq!(fixture.queued(), [0, 2], "once, and not back to where they came from");
     }
 
     #[test]
     fn ingest_quarantines_the_one_report_that_no_guest_survives() {
-        let ingest = ingest(Host::default());
-        ingest.take("Jaquez", &frame(&[b"a", b"b!", b"c", b"d"])).unwrap();
-        let found = ingest.table.find(&[b"a", b"b!", b"c", b"d"]);
+        let fixture = Fixture::new(Host::default());
+        fixture.take(&[b"a", b"b!", b"c", b"d"]).unwrap();
+        let found = fixture.table().find(&[b"a", b"b!", b"c", b"d"]);
         assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true]);
-        assert_eq!((ingest.table.status().quarantined, ingest.host.flooded.borrow().len()), (1, 3));
+        assert_eq!(fixture.table().status().quarantined, 1);
+        assert_eq!(fixture.queued(), [0, 4], "a quarantined report waits for the next turn of the links");
     }
 
     #[test]
     fn ingest_offers_quarantined_reports_to_a_guest_that_survives_them() {
-        let mut ingest = ingest(Host::default());
-        ingest.take("Jaquez", &frame(&[b"b!"])).unwrap();
-        ingest.host.survives = true;
-        ingest.offer_quarantined();
-        assert!(ingest.table.find(&[b"b!"])[0].is_some());
-        assert_eq!(*ingest.host.flooded.borrow(), [(b"b!".to_vec(), None)], "it is flooded to every peer");
+        let mut fixture = Fixture::new(Host::default());
+        fixture.take(&[b"b!"]).unwrap();
+        assert_eq!(fixture.queued(), [0, 1]);
+        fixture.ingest.offer_quarantined(0);
+        assert_eq!((fixture.table().status().quarantined, fixture.queued()), (1, [0, 0]), "it faults still");
+        fixture.ingest.host.survives = true;
+        fixture.ingest.offer_quarantined(0);
+        assert!(fixture.table().find(&[b"b!"])[0].is_some());
+        assert_eq!(
+            (fixture.table().status().quarantined, fixture.queued()),
+            (0, [1, 1]),
+            "it is flooded to every peer"
+        );
     }
 
     #[test]
     fn ingest_takes_nothing_of_a_frame_with_a_bad_report() {
-        let ingest = ingest(Host::default());
+        let fixture = Fixture::new(Host::default());
         let long = vec![b'k'; KEY_BYTES_MAX + 1];
-        assert!(matches!(ingest.take("Jaquez", &frame(&[b"a", b""])), Err(BadFrame::NoKey)));
-        assert!(matches!(ingest.take("Jaquez", &frame(&[b"a", &long])), Err(BadFrame::TooLong { part: "key", .. })));
-        assert!(ingest.take("Jaquez", &ReportFrame::new(vec![0xff; 9].into())).is_err());
-        assert_eq!((ingest.table.status().keys, ingest.host.calls.borrow().len()), (0, 0));
+        assert!(matches!(fixture.take(&[b"a", b""]), Err(BadFrame::NoKey)));
+        assert!(matches!(fixture.take(&[b"a", &long]), Err(BadFrame::TooLong { part: "key", .. })));
+        assert_eq!((fixture.table().status().keys, fixture.ingest.host.calls.borrow().len()), (0, 0));
     }
 
     #[test]
     fn ingest_bounds_the_faults_of_one_frame() {
-        let ingest = ingest(Host::default());
+        let fixture = Fixture::new(Host::default());
         let keys: Vec<Vec<u8>> = (0..256).map(|number| format!("{number}!").into_bytes()).collect();
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        ingest.take("Jaquez", &frame(&keys)).unwrap();
-        assert_eq!(ingest.host.calls.borrow().len(), FAULTS_PER_FRAME_MAX as usize);
-        assert_eq!(ingest.table.status().quarantined, 256);
+        fixture.take(&keys).unwrap();
+        assert_eq!(fixture.ingest.host.calls.borrow().len(), FAULTS_PER_FRAME_MAX as usize);
+        assert_eq!(fixture.table().status().quarantined, 256);
     }
 }

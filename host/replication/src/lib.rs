@@ -1,42 +1,68 @@
-//! Replication: which record a node keeps under each key, and how records spread to peers.
+//! Replication: which record a node keeps under each key, and how records spread to peers and last.
 //!
-//! - [`RecordTable`] keeps the highest-ranked record of each key ([`Rank`]).
+//! - [`Replica`] keeps the highest-ranked record of each key ([`Rank`], [`RecordTable`]), gives each keep a [`Stamp`], appends it to the
+//!   [`Journal`] and queues it for every link, all in one step.
+//! - [`LinkMachine`] is the protocol of one link: reports, resends, claims and acknowledgements ([`LinkFrame`]), by [`Vector`]s that say
+//!   what a node covers.
 //! - [`Ingest`] decides the reports of peers, applies the winners and quarantines what guests cannot take.
-//! - [`Outbox`] holds the reports that wait for one peer; [`ReportBatch`] and [`ReportFrame`] are their encoding.
+//! - [`Recovery`] and [`Snapshot`] read a replica from its log and write it anew.
 //!
 //! A flood ends by rank alone: a node passes on only what it applied, and applies a record once. Nodes therefore converge
-//! on equal records in whatever order reports arrive.
+//! on equal records in whatever order reports arrive. What a link missed is found by comparing vectors when it comes up.
 //!
 //! The crate is deterministic. It has no sockets, threads, clock, randomness or wasm; the node passes in what depends on
-//! them (lanes, the hash key, [`IngestHost`]).
+//! them (workers, the epoch, the hash key, the time, [`IngestHost`]).
 //!
 //! Bounds: keys and bytes of the table where clients connect, bytes of an outbox, lengths in a report, reports and faults
-//! per frame. Reports of peers are never refused for room, because a limit there would keep nodes from converging.
+//! per frame, lanes and epochs. Reports of peers are never refused for room, because a limit there would keep nodes from
+//! converging.
 
+mod coverage;
 mod digest;
 mod entry;
 mod form_counts;
 mod ingest;
-mod origins;
+mod journal;
+mod lane_counts;
+mod lanes;
+mod link_frame;
+mod link_machine;
+mod live_links;
 mod outbox;
 mod prefetch;
 mod quarantined;
 mod rank;
+mod recent;
 mod record_limits;
 mod record_table;
 mod records_status;
+mod recovery;
+mod replica;
+mod replication_status;
 mod report_batch;
 mod report_frame;
 mod shard;
+mod stamp;
 mod usage;
+mod varint;
+mod vector;
 mod wire_report;
 
 pub use ingest::{BadFrame, Ingest, IngestHost, NotDecided};
-pub use outbox::{Outbox, Push};
+pub use journal::{Journal, JournalKind, NoJournal};
+pub use lanes::{Lane, Lanes};
+pub use link_frame::{LaneSeqs, LinkFrame};
+pub use link_machine::{LinkMachine, Turn, Violation};
+pub use live_links::{LinkPort, WakeLink};
 pub use rank::Rank;
 pub use record_limits::RecordLimits;
 pub use record_table::RecordTable;
 pub use records_status::RecordsStatus;
-pub use report_batch::ReportBatch;
+pub use recovery::{Recovered, Recovery, Snapshot};
+pub use replica::{NewRecord, Replica, ReplicaConfig};
+pub use replication_status::LinkReplication;
 pub use report_frame::ReportFrame;
-pub use wire_report::WireReport;
+pub use stamp::{Epoch, LaneId, Stamp};
+pub use varint::Malformed;
+pub use vector::Vector;
+pub use wire_report::{Head, REIGN_MAX, WireReport};

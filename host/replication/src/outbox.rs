@@ -3,38 +3,27 @@
 //! An outbox has a lane per worker, so that no worker waits for another; the link's task takes from all lanes. Reports
 //! of different lanes may be sent in any order, because the peer ranks them.
 //!
-//! A full lane is conflated: it keeps the last report of each key and drops the earlier ones. If that makes no room, the
-//! whole lane is dropped and the outbox is marked behind, which makes the link send every record again once the peer
-//! reads. A stopped peer therefore costs bounded memory and delays no one.
+//! A full lane is conflated: it keeps the highest-ranked report of each key and drops the others. If that makes no room, the
+//! whole lane is dropped and the outbox is marked behind, which makes the link send again what the peer's vector does not
+//! cover. A stopped peer therefore costs bounded memory and delays no one.
 //!
 //! Knows nothing of sockets, tasks or wake-ups: the caller names its lane and wakes the link. Bounds: bytes per lane.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::rank::Rank;
 use crate::report_batch::ReportBatch;
+use crate::stamp::LaneId;
+use crate::varint::Reader;
 use crate::wire_report::WireReport;
 
 /// Reports that wait for one peer.
 ///
-/// ```rust
-/// use herd_replication::{Outbox, Push, ReportBatch, WireReport};
-///
-/// let mut report = ReportBatch::default();
-/// report.add(&WireReport { key: b"kiwi", reign: 0, rank: b"2014", form: 1, record: b"AT", origin: "Riley" });
-///
-/// let outbox = Outbox::new(16 << 20, 4);
-/// let lane = 2; // of this worker
-/// assert_eq!(outbox.push(lane, report.bytes()), Push::Queued);
-/// assert_eq!(outbox.take(), report);
-///
-/// // Once the link has ended, a report goes to the link that replaced it.
-/// assert!(outbox.close().is_empty());
-/// assert_eq!(outbox.push(lane, report.bytes()), Push::Closed);
-/// ```
-pub struct Outbox {
+/// An item is one encoded report, or a readable record and the quarantined report above it.
+pub(crate) struct Outbox {
     lanes: Box<[Mutex<Lane>]>,
     lane_bytes_max: usize,
     behind: AtomicBool,
@@ -50,13 +39,11 @@ struct Lane {
     /// Conflation reads the whole lane. Without the doubling, a lane of different keys would be read again at every push
     /// for nothing; with it, the cost stays in proportion to the bytes pushed.
     conflate_at: usize,
-    closed: bool,
 }
 
 impl Outbox {
     /// Creates an outbox of `lanes` lanes, which share `bytes_max` bytes. Each lane gets at least 1 MiB.
-    #[must_use]
-    pub fn new(bytes_max: usize, lanes: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize, lanes: usize) -> Self {
         let lanes = lanes.max(1);
         let lane_bytes_max = (bytes_max / lanes).max(LANE_BYTES_MIN);
         let lane = || Mutex::new(Lane { conflate_at: CONFLATE_BYTES_MIN, ..Lane::default() });
@@ -69,23 +56,20 @@ impl Outbox {
         }
     }
 
-    /// Appends an encoded report to a lane. `lane` is taken modulo the number of lanes.
+    /// Appends an item to a lane. `lane` is taken modulo the number of lanes.
     ///
     /// Waits at most for another push to the same lane, or for the link to take its reports.
     #[inline]
-    pub fn push(&self, lane: usize, report: &[u8]) -> Push {
+    pub(crate) fn push(&self, lane: usize, item: &[u8]) -> Push {
         let mut lane = self.lanes[lane % self.lanes.len()].lock();
-        if lane.closed {
-            return Push::Closed;
-        }
         let before = lane.bytes();
-        lane.reports.push(report);
+        lane.reports.push(item);
         if lane.bytes() > lane.conflate_at {
             lane.conflate(self.lane_bytes_max);
         }
         if lane.bytes() > self.lane_bytes_max {
             // Conflation made no room: the peer reads slower than different keys change. Dropping the lane bounds the
-            // memory that a stopped peer costs; the mark makes the link resend everything once the peer reads again.
+            // memory that a stopped peer costs; the mark makes the link send again what the peer lacks.
             self.dropped.fetch_add(lane.reports.len() as u64, Ordering::Relaxed);
             lane.clear();
             self.behind.store(true, Ordering::Relaxed);
@@ -96,18 +80,8 @@ impl Outbox {
         if lane.reports.len() == EARLY_FRAME_REPORTS { Push::FrameFilled } else { Push::Queued }
     }
 
-    /// Closes the outbox and returns the reports that waited. Every later push returns [`Push::Closed`].
-    pub fn close(&self) -> ReportBatch {
-        // All lanes are closed before any is taken. A concurrent push is either in the batch or told that the link has
-        // ended, so no report is lost in between.
-        for lane in &self.lanes {
-            lane.lock().closed = true;
-        }
-        self.take()
-    }
-
     /// Removes all reports and returns them, lane by lane.
-    pub fn take(&self) -> ReportBatch {
+    pub(crate) fn take(&self) -> ReportBatch {
         let mut taken = ReportBatch::default();
         for lane in &self.lanes {
             let mut lane = lane.lock();
@@ -120,26 +94,24 @@ impl Outbox {
         taken
     }
 
-    /// Clears the mark of an outbox that is behind, and returns whether it was set. If so, the caller sends every record
-    /// again.
-    pub fn take_behind(&self) -> bool {
+    /// Clears the mark of an outbox that is behind, and returns whether it was set. If so, the caller sends again what the
+    /// peer lacks, and may claim nothing before it has.
+    pub(crate) fn take_behind(&self) -> bool {
         self.behind.swap(false, Ordering::Relaxed)
     }
 
-    /// Returns whether reports were dropped and the link has not begun to send every record again.
-    pub fn is_behind(&self) -> bool {
+    /// Returns whether reports were dropped and the link has not begun to send them again.
+    pub(crate) fn is_behind(&self) -> bool {
         self.behind.load(Ordering::Relaxed)
     }
 
     /// Returns the number of reports dropped since the link came up. Conflated reports do not count.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes of the reports that wait in all lanes. The count lags behind pushes under way.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 }
@@ -147,13 +119,11 @@ impl Outbox {
 /// Outcome of [`Outbox::push`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Push {
+pub(crate) enum Push {
     /// The report waits.
     Queued,
     /// The report waits, and with it the lane has enough reports for a frame.
     FrameFilled,
-    /// The link has ended. The report was not added; nothing changed.
-    Closed,
 }
 
 impl Lane {
@@ -166,26 +136,41 @@ impl Lane {
         std::mem::take(&mut self.reports)
     }
 
-    /// Keeps the last report of each key and the order of those that stay.
+    /// Keeps the highest-ranked item of each key and the order of those that stay.
     ///
-    /// The last one suffices: a worker pushes a report right after it was applied, so of its reports on one key the last
-    /// ranks highest, and the peer would drop the others.
+    /// By rank and not by age: which of two reports is applied last at this node says nothing about which one the peer
+    /// keeps, and what this node covers is promised to the peer by rank.
     fn conflate(&mut self, bytes_max: usize) {
-        let mut seen = HashSet::new();
-        let mut last = Vec::new();
-        // From the tail, so that the first report of a key to be met is its last.
-        for report in self.reports.iter().rev() {
-            let key = postcard::from_bytes::<WireReport<'_>>(report).map(|report| report.key);
-            if seen.insert(key.unwrap_or_default()) {
-                last.push(report);
+        let mut highest: BTreeMap<&[u8], (Rank<'_>, usize)> = BTreeMap::new();
+        for (index, item) in self.reports.iter().enumerate() {
+            let Some((key, rank)) = key_and_rank(item) else { continue };
+            let place = highest.entry(key).or_insert((rank, index));
+            if place.0 < rank {
+                *place = (rank, index);
             }
         }
-        last.reverse();
+        let mut stays: Vec<usize> = highest.into_values().map(|(_, index)| index).collect();
+        stays.sort_unstable();
         let mut reports = ReportBatch::default();
-        last.into_iter().for_each(|report| reports.push(report));
+        let mut stays = stays.into_iter().peekable();
+        for (index, item) in self.reports.iter().enumerate() {
+            if stays.next_if_eq(&index).is_some() {
+                reports.push(item);
+            }
+        }
         self.reports = reports;
         self.conflate_at = (2 * self.bytes()).clamp(CONFLATE_BYTES_MIN, bytes_max);
     }
+}
+
+/// Returns the key of an item and the rank of its last report, which is the highest.
+fn key_and_rank(item: &[u8]) -> Option<(&[u8], Rank<'_>)> {
+    let mut reader = Reader(item);
+    let mut last = None;
+    while !reader.is_empty() {
+        last = Some(WireReport::read(&mut reader, |lane| Some(LaneId(lane))).ok()?);
+    }
+    last.map(|report| (report.key, report.ranked()))
 }
 
 /// Reports in a lane at which the link sends a frame early: shared by so many, the cost of a frame is small for each.
@@ -198,20 +183,27 @@ const LANE_BYTES_MIN: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stamp::Stamp;
+    use crate::wire_report::Head;
 
     const LANES: usize = 3;
 
     fn report(key: &str, record: &[u8]) -> Vec<u8> {
-        let mut batch = ReportBatch::default();
-        batch.add(&WireReport { key: key.as_bytes(), reign: 0, rank: b"", form: 0, record, origin: "Riley" });
-        batch.bytes().to_vec()
+        ranked(key, b"", record)
+    }
+
+    fn ranked(key: &str, rank: &[u8], record: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
+        WireReport { head, key: key.as_bytes(), reign: 0, rank, form: 0, record }.encode(&mut bytes);
+        bytes
     }
 
     #[test]
     fn outbox_returns_reports_once_and_in_order() {
         let outbox = Outbox::new(1 << 20, LANES);
-        assert_ne!(outbox.push(1, &report("a", b"1")), Push::Closed);
-        assert_ne!(outbox.push(1, &report("b", b"2")), Push::Closed);
+        let _ = outbox.push(1, &report("a", b"1"));
+        let _ = outbox.push(1, &report("b", b"2"));
         assert_eq!(outbox.take().iter().collect::<Vec<_>>(), [report("a", b"1"), report("b", b"2")]);
         assert!(outbox.take().is_empty());
         assert_eq!(outbox.bytes(), 0);
@@ -222,10 +214,7 @@ mod tests {
         let outbox = Outbox::new(64 << 20, LANES);
         let record = [b'x'; 1000];
         for round in 0..2000_u32 {
-            assert_ne!(
-                outbox.push(1, &report(&format!("k{}", round % 10), &[&record[..], &round.to_be_bytes()].concat())),
-                Push::Closed
-            );
+            let _ = outbox.push(1, &report(&format!("k{}", round % 10), &[&record[..], &round.to_be_bytes()].concat()));
         }
         assert!(outbox.bytes() <= 2 * CONFLATE_BYTES_MIN, "{}", outbox.bytes());
         assert!(!outbox.is_behind());
@@ -235,20 +224,41 @@ mod tests {
     }
 
     #[test]
+    fn conflation_keeps_the_highest_rank_and_not_the_last() {
+        let outbox = Outbox::new(64 << 20, LANES);
+        let record = [b'x'; 1000];
+        for rank in (0..600_u32).rev() {
+            let _ = outbox.push(1, &ranked("k", &rank.to_be_bytes(), &record));
+        }
+        let taken = outbox.take();
+        assert!(taken.len() < 600, "it was conflated");
+        assert_eq!(taken.iter().next().unwrap(), ranked("k", &599_u32.to_be_bytes(), &record));
+    }
+
+    #[test]
+    fn conflation_keeps_a_quarantined_report_with_the_record_below_it() {
+        let outbox = Outbox::new(64 << 20, LANES);
+        let pair = [ranked("k", b"1", b"readable"), ranked("k", b"3", b"quarantined")].concat();
+        let _ = outbox.push(1, &pair);
+        for _ in 0..600 {
+            let _ = outbox.push(1, &ranked("k", b"2", &[b'x'; 1000]));
+        }
+        assert_eq!(outbox.take().iter().next().unwrap(), pair);
+    }
+
+    #[test]
     fn conflation_precedes_dropping() {
         let outbox = Outbox::new(LANE_BYTES_MIN * LANES, LANES);
         let record = [b'x'; 1000];
         // Some 700 KiB of different keys, three times: a lane has room for them if it is conflated.
         for round in 0..3 {
             for key in 0..700 {
-                assert_ne!(
-                    outbox.push(1, &report(&format!("k{key}-{}", "y".repeat(8)), &[&record[..], &[round]].concat())),
-                    Push::Closed
-                );
+                let _ =
+                    outbox.push(1, &report(&format!("k{key}-{}", "y".repeat(8)), &[&record[..], &[round]].concat()));
             }
         }
         assert!(!outbox.is_behind());
-        let newest = outbox.take().iter().filter(|report| report.ends_with(b"\x02\x05Riley")).count();
+        let newest = outbox.take().iter().filter(|report| report.ends_with(b"\x02")).count();
         assert_eq!(newest, 700);
     }
 
@@ -257,7 +267,7 @@ mod tests {
         let outbox = Outbox::new((1 << 20) * LANES, LANES);
         let record = vec![b'x'; 64 << 10];
         for key in 0..20 {
-            assert_ne!(outbox.push(1, &report(&format!("k{key}"), &record)), Push::Closed);
+            let _ = outbox.push(1, &report(&format!("k{key}"), &record));
         }
         assert!(outbox.is_behind() && outbox.dropped() > 0);
         assert!(outbox.bytes() <= 1 << 20);

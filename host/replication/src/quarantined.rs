@@ -6,17 +6,17 @@
 use herd_model::Reign;
 
 use crate::rank::Rank;
-use crate::wire_report::WireReport;
+use crate::wire_report::{Head, WireReport};
 
 /// A report that is kept by rank and hidden from guests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Quarantined {
+    pub(crate) head: Head,
     pub(crate) key: Vec<u8>,
     pub(crate) reign: Reign,
     pub(crate) rank: Vec<u8>,
     pub(crate) form: u32,
     pub(crate) record: Vec<u8>,
-    pub(crate) origin: String,
 }
 
 impl Quarantined {
@@ -28,12 +28,12 @@ impl Quarantined {
     /// Borrows the report as it travels.
     pub(crate) fn wire(&self) -> WireReport<'_> {
         WireReport {
+            head: self.head,
             key: &self.key,
             reign: self.reign.0,
             rank: &self.rank,
             form: self.form,
             record: &self.record,
-            origin: &self.origin,
         }
     }
 }
@@ -41,12 +41,12 @@ impl Quarantined {
 impl From<&WireReport<'_>> for Quarantined {
     fn from(report: &WireReport<'_>) -> Self {
         Self {
+            head: report.head,
             key: report.key.into(),
             reign: Reign(report.reign),
             rank: report.rank.into(),
             form: report.form,
             record: report.record.into(),
-            origin: report.origin.into(),
         }
     }
 }

@@ -6,61 +6,50 @@
 //! Knows nothing of sockets, clocks or guests, and compares records as bytes. Bounds: keys and bytes, where clients
 //! connect ([`RecordLimits`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use herd_model::{CountedRecords, Kept, Reign};
+use herd_model::CountedRecords;
 use herd_sdk::{Found, Records};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use siphasher::sip::SipHasher13;
 
 use crate::digest::DigestBuilder;
-use crate::origins::Origins;
 use crate::quarantined::Quarantined;
 use crate::rank::Rank;
 use crate::record_limits::RecordLimits;
 use crate::records_status::RecordsStatus;
-use crate::shard::{Offer, OfferedBy, Shard};
+use crate::shard::{Applied, Offer, Offered, Shard};
+use crate::stamp::LaneId;
 use crate::usage::Usage;
+use crate::vector::Vector;
+use crate::wire_report::{Head, WireReport};
 
 #[cfg(test)]
 mod tests;
 
 /// Records of a node.
-///
-/// ```rust
-/// use herd_model::{Kept, Reign};
-/// use herd_replication::{Rank, RecordLimits, RecordTable};
-/// use herd_sdk::Records;
-///
-/// let table = RecordTable::new(RecordLimits::default(), "Riley", 0x5eed);
-/// assert_eq!(table.keep_from_client(b"kiwi", 1, b"2014", b"AT Riley"), Kept::Applied(Reign(0)));
-///
-/// // A peer offers an older record of the same client. It does not win, so it is neither applied nor flooded.
-/// let older = Rank { reign: Reign(0), rank: b"2013", record: b"AT Jaquez", form: 1 };
-/// assert!(!table.wins(b"kiwi", older));
-/// assert_eq!(table.keep_from_peer(b"kiwi", older, "Jaquez"), Kept::Outranked);
-/// assert_eq!(table.find(&[b"kiwi"])[0].as_ref().unwrap().bytes, b"AT Riley");
-/// ```
 pub struct RecordTable {
     shards: Box<[RwLock<Shard>]>,
     /// SipHash-1-3, as in the standard library: clients choose their keys, and must not be able to choose colliding ones.
     hasher: SipHasher13,
-    origins: Origins,
     usage: Usage,
+    /// Time by which records are expired or not, in seconds since the Unix epoch.
+    now_s: AtomicU64,
 }
 
 impl RecordTable {
-    /// Creates the empty table of the node `node`.
+    /// Creates an empty table.
     ///
     /// `hash_key` is the key of the hash function. Where clients are strangers it must be random and secret, or they can
-    /// choose keys that collide. Equal hash keys give equal orders in [`visit_part`](Self::visit_part).
+    /// choose keys that collide. Equal hash keys give equal orders in visits.
     #[must_use]
-    pub fn new(limits: RecordLimits, node: &str, hash_key: u128) -> Self {
+    pub(crate) fn new(limits: RecordLimits, hash_key: u128) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: SipHasher13::new_with_key(&hash_key.to_le_bytes()),
-            origins: Origins::new(node),
             usage: Usage::new(limits),
+            now_s: AtomicU64::new(0),
         }
     }
 
@@ -73,56 +62,70 @@ impl RecordTable {
         read(self.shard(hash)).prefetch(hash);
     }
 
-    /// Keeps a client's record if it wins and there is room. The record inherits the reign of its key.
+    /// Sets the time by which records are expired, in seconds since the Unix epoch. Guests are not shown expired records.
+    pub fn set_now(&self, now_s: u64) {
+        self.now_s.store(now_s, Ordering::Relaxed);
+    }
+
+    /// Keeps a record if it wins. `applied` runs under the lock of its shard, right after the record is in the table: it must not
+    /// call the table, and what it does is one step with the keep for all who see the record.
     #[inline]
-    pub fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
-        // Reign 0 stands for a key that is new; the shard replaces it by the reign of a known one.
-        self.offer(Offer { key, rank: Rank { reign: Reign(0), rank, record, form }, by: OfferedBy::Client })
+    pub(crate) fn offer(&self, offer: Offer<'_>, applied: impl FnOnce(Applied<'_>)) -> Offered {
+        let hash = self.hash(offer.key);
+        write(self.shard(hash)).offer(hash, offer, &self.usage, |key| self.hash(key), applied)
     }
 
-    /// Keeps a peer's record if it wins. `origin` is the node that accepted it from a client. The limits do not apply.
-    pub fn keep_from_peer(&self, key: &[u8], rank: Rank<'_>, origin: &str) -> Kept {
-        self.offer(Offer { key, rank, by: OfferedBy::Peer(self.origins.id(origin)) })
-    }
-
-    /// Quarantines a peer's report if it wins. The record that guests see under its key stays.
-    pub(crate) fn quarantine(&self, report: Quarantined) -> Kept {
+    /// Quarantines a peer's report if it wins, with `applied` as in [`offer`](Self::offer). The record that guests see under its key
+    /// stays.
+    pub(crate) fn quarantine(&self, report: Quarantined, applied: impl FnOnce(Applied<'_>)) -> Offered {
         let hash = self.hash(&report.key);
-        write(self.shard(hash)).quarantine(hash, report)
+        write(self.shard(hash)).quarantine(hash, report, applied)
     }
 
-    /// Removes all quarantined reports and returns them, to offer them to another generation.
+    /// Returns the quarantined reports, to offer them to another generation.
     #[must_use]
-    pub(crate) fn take_quarantined(&self) -> Vec<Quarantined> {
-        self.shards.iter().flat_map(|shard| write(shard).take_quarantined()).collect()
+    pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
+        self.shards.iter().flat_map(|shard| read(shard).quarantined().cloned().collect::<Vec<_>>()).collect()
     }
 
-    /// Returns whether a record would win now.
+    /// Returns whether a report of a peer would be applied now.
     ///
     /// The answer may be out of date by the time of the keep, which compares again. It serves to drop duplicates before
     /// they cost a call of the guest.
     #[inline]
     #[must_use]
-    pub fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
+    pub(crate) fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
         let hash = self.hash(key);
-        read(self.shard(hash)).highest(hash, key).is_none_or(|highest| highest < rank)
+        read(self.shard(hash)).wins(hash, key, rank)
     }
 
-    /// Calls `each` with key, rank and origin of every record in one part of the table, and returns whether there is a
-    /// next part.
-    ///
-    /// Parts are numbered from 0. A part is read under its lock, so `each` must not call the table. Records that are
-    /// applied to a part after its visit are missing; their floods bring them to peers.
-    pub fn visit_part(&self, part: usize, mut each: impl FnMut(&[u8], Rank<'_>, &str)) -> bool {
-        let Some(shard) = self.shards.get(part) else { return false };
-        let shard = read(shard);
-        for entry in shard.winners() {
-            each(entry.key(), entry.rank(), &self.origins.name(entry.origin()));
+    /// Number of shards. Visits take one at a time, under its lock.
+    #[must_use]
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Calls `each` with what a peer of this vector lacks of a shard, as [`Shard::visit_beyond`]. `each` must not call the table.
+    pub(crate) fn visit_beyond(
+        &self,
+        shard: usize,
+        peer: &Vector,
+        each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>),
+    ) -> bool {
+        read(&self.shards[shard]).visit_beyond(peer, |key| self.hash(key), each)
+    }
+
+    /// Calls `each` with every record and quarantined report of a shard, and whether it is quarantined. `each` must not call the table.
+    pub fn visit(&self, shard: usize, each: impl FnMut(WireReport<'_>, bool)) {
+        if let Some(shard) = self.shards.get(shard) {
+            read(shard).visit(each);
         }
-        for quarantined in shard.quarantined() {
-            each(&quarantined.key, quarantined.rank(), &quarantined.origin);
-        }
-        part + 1 < self.shards.len()
+    }
+
+    /// Returns the lanes to whose stamps records refer.
+    #[must_use]
+    pub(crate) fn referenced_lanes(&self) -> BTreeSet<LaneId> {
+        self.shards.iter().flat_map(|shard| read(shard).lanes().collect::<Vec<_>>()).collect()
     }
 
     /// Returns the status of the table. Hashes every record for the digest, which takes seconds for millions of them: not
@@ -144,11 +147,6 @@ impl RecordTable {
         RecordsStatus { keys, bytes, quarantined, forms: self.form_counts(), digest: digest.finish() }
     }
 
-    fn offer(&self, offer: Offer<'_>) -> Kept {
-        let hash = self.hash(offer.key);
-        write(self.shard(hash)).offer(hash, offer, &self.usage, |key| self.hash(key))
-    }
-
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash(key)
@@ -167,7 +165,12 @@ impl Records for RecordTable {
         let found = |key: &&[u8]| {
             let hash = self.hash(key);
             let shard = read(self.shard(hash));
-            let Rank { rank, record, form, .. } = shard.get(hash, key)?;
+            let entry = shard.get(hash, key)?;
+            let Head { expires_at, tombstone, .. } = entry.head();
+            if tombstone || (expires_at != 0 && expires_at <= self.now_s.load(Ordering::Relaxed)) {
+                return None;
+            }
+            let Rank { rank, record, form, .. } = entry.rank();
             Some(Found { rank: rank.to_vec(), form, bytes: record.to_vec() })
         };
         keys.iter().map(found).collect()

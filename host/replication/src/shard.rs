@@ -7,14 +7,18 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
-use herd_model::Kept;
+use herd_model::{Kept, Reign};
 
 use crate::entry::Entry;
 use crate::form_counts::FormCounts;
-use crate::origins::OriginId;
+use crate::lane_counts::LaneCounts;
 use crate::quarantined::Quarantined;
 use crate::rank::Rank;
+use crate::recent::Recent;
+use crate::stamp::{LaneId, Stamp};
 use crate::usage::Usage;
+use crate::vector::Vector;
+use crate::wire_report::{Head, REIGN_MAX, WireReport};
 
 /// Records of some of the keys.
 #[derive(Default)]
@@ -26,6 +30,9 @@ pub(super) struct Shard {
     quarantined: BTreeMap<Vec<u8>, Quarantined>,
     /// Visible records by form.
     forms: FormCounts,
+    /// Visible records and quarantined reports by lane.
+    lanes: LaneCounts,
+    recent: Recent,
 }
 
 /// A record that is offered to a shard.
@@ -33,6 +40,7 @@ pub(super) struct Shard {
 pub(super) struct Offer<'a> {
     pub(super) key: &'a [u8],
     pub(super) rank: Rank<'a>,
+    pub(super) head: Head,
     pub(super) by: OfferedBy,
 }
 
@@ -41,69 +49,114 @@ pub(super) struct Offer<'a> {
 pub(super) enum OfferedBy {
     /// A client of this node. The limits apply, and the record inherits the reign of its key.
     Client,
-    /// A peer. The node of this number accepted the record from a client.
-    Peer(OriginId),
+    /// A peer or the log.
+    Peer,
+    /// An operator who forgets the key. The reign is raised, so the offer always wins.
+    Forget,
+    /// A generation that takes a report which another one refused. It is the quarantined report of its key.
+    Release,
+}
+
+/// Outcome of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offered {
+    pub(crate) kept: Kept,
+    /// Stamp of the record that is kept under the key and ranks as high or higher; that of the offer if it was applied.
+    pub(crate) holder: Stamp,
+}
+
+/// What was applied, while the lock of its shard is held: what follows from it happens in one step with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Applied<'a> {
+    pub(crate) reign: Reign,
+    /// Quarantined report of the same key that ranks higher than the record.
+    pub(crate) above: Option<&'a Quarantined>,
+    /// Readable record of the same key that ranks lower than the report, if the report was quarantined.
+    pub(crate) below: Option<WireReport<'a>>,
 }
 
 impl Shard {
-    /// Keeps a record if it wins. `rehash` returns the hash of a key, for when the shard grows.
-    pub(super) fn offer(&mut self, hash: u64, offer: Offer<'_>, usage: &Usage, rehash: impl Fn(&[u8]) -> u64) -> Kept {
-        let Offer { key, rank, by } = offer;
+    /// Keeps a record if it wins, and then calls `applied`. `rehash` returns the hash of a key, for when the shard grows.
+    pub(super) fn offer(
+        &mut self,
+        hash: u64,
+        offer: Offer<'_>,
+        usage: &Usage,
+        rehash: impl Fn(&[u8]) -> u64,
+        applied: impl FnOnce(Applied<'_>),
+    ) -> Offered {
+        let Offer { key, rank, head, by } = offer;
         // Usually nothing is quarantined, and then no key has to be compared.
-        let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(key).map(Quarantined::rank) };
-        let was_quarantined = above.is_some();
+        let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(key) };
+        // A record of a peer may rank between a quarantined report and the readable record, which it then replaces.
+        let may_stay = matches!(by, OfferedBy::Peer | OfferedBy::Release);
+        let stays = above.is_some_and(|above| may_stay && above.rank() > rank);
+        let rival = above.filter(|_| !stays).map(|above| (above.rank(), above.head.stamp));
+        let outranked = |stamp| Offered { kept: Kept::Outranked, holder: stamp };
+        let refused = Offered { kept: Kept::NoRoom, holder: head.stamp };
         let bytes = key.len() + rank.rank.len() + rank.record.len();
         let reign = match self.visible.entry(hash, |entry| entry.key() == key, |entry| rehash(entry.key())) {
             Occupied(mut slot) => {
-                let highest = above.unwrap_or_else(|| slot.get().rank());
-                let rank = by.inherit_reign(rank, highest);
-                // Equal is a duplicate: calling it outranked is what ends a flood.
-                if highest >= rank {
-                    return Kept::Outranked;
+                let (highest, holder) = rival.unwrap_or_else(|| (slot.get().rank(), slot.get().head().stamp));
+                let rank = by.inherit_reign(rank, Some(highest));
+                if !by.wins(rank, highest) {
+                    return outranked(holder);
                 }
-                let (old, old_form) = (slot.get().len(), slot.get().rank().form);
+                let (old, old_form, old_lane) =
+                    (slot.get().len(), slot.get().rank().form, slot.get().head().stamp.lane);
                 if by == OfferedBy::Client && !usage.fits(0, bytes.saturating_sub(old)) {
-                    return Kept::NoRoom;
+                    return refused;
                 }
-                slot.get_mut().replace(key, rank, by.origin());
+                slot.get_mut().replace(key, rank, head);
                 usage.resize(old, bytes);
                 self.forms.change(old_form, rank.form);
+                self.lanes.change(old_lane, head.stamp.lane);
                 rank.reign
             }
             Vacant(slot) => {
-                let rank = above.map_or(rank, |highest| by.inherit_reign(rank, highest));
-                if above.is_some_and(|highest| highest >= rank) {
-                    return Kept::Outranked;
+                let rank = by.inherit_reign(rank, rival.map(|(highest, _)| highest));
+                if let Some((highest, holder)) = rival
+                    && !by.wins(rank, highest)
+                {
+                    return outranked(holder);
                 }
                 if by == OfferedBy::Client && !usage.fits(1, bytes) {
-                    return Kept::NoRoom;
+                    return refused;
                 }
-                slot.insert(Entry::new(key, rank, by.origin()));
+                slot.insert(Entry::new(key, rank, head));
                 usage.add(bytes);
                 self.forms.add(rank.form);
+                self.lanes.add(head.stamp.lane);
                 rank.reign
             }
         };
         // The record won against the quarantined report too, which has no say any more.
-        if was_quarantined {
-            self.quarantined.remove(key);
+        if rival.is_some()
+            && let Some(outranked) = self.quarantined.remove(key)
+        {
+            self.lanes.remove(outranked.head.stamp.lane);
         }
-        Kept::Applied(reign)
+        self.recent.push(head.stamp, hash, &self.lanes);
+        applied(Applied { reign, above: if stays { self.quarantined.get(key) } else { None }, below: None });
+        Offered { kept: Kept::Applied(reign), holder: head.stamp }
     }
 
-    /// Quarantines a report if it wins. The visible record of its key stays readable.
-    pub(super) fn quarantine(&mut self, hash: u64, report: Quarantined) -> Kept {
-        if self.highest(hash, &report.key).is_some_and(|highest| highest >= report.rank()) {
-            return Kept::Outranked;
+    /// Quarantines a report if it wins, and then calls `applied`. The visible record of its key stays readable.
+    pub(super) fn quarantine(&mut self, hash: u64, report: Quarantined, applied: impl FnOnce(Applied<'_>)) -> Offered {
+        if let Some((highest, holder)) = self.highest(hash, &report.key)
+            && highest >= report.rank()
+        {
+            return Offered { kept: Kept::Outranked, holder };
         }
-        let reign = report.reign;
-        self.quarantined.insert(report.key.clone(), report);
-        Kept::Applied(reign)
-    }
-
-    /// Removes the quarantined reports and returns them.
-    pub(super) fn take_quarantined(&mut self) -> impl Iterator<Item = Quarantined> + use<> {
-        std::mem::take(&mut self.quarantined).into_values()
+        let (reign, stamp) = (report.reign, report.head.stamp);
+        self.lanes.add(stamp.lane);
+        let below = self.visible.find(hash, |entry| entry.key() == report.key).map(Entry::wire);
+        applied(Applied { reign, above: None, below });
+        if let Some(outranked) = self.quarantined.insert(report.key.clone(), report) {
+            self.lanes.remove(outranked.head.stamp.lane);
+        }
+        self.recent.push(stamp, hash, &self.lanes);
+        Offered { kept: Kept::Applied(reign), holder: stamp }
     }
 
     /// Prefetches the entry of a key.
@@ -118,15 +171,71 @@ impl Shard {
 
     /// Returns the visible record of a key.
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<Rank<'_>> {
-        self.visible.find(hash, |entry| entry.key() == key).map(Entry::rank)
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
+        self.visible.find(hash, |entry| entry.key() == key)
     }
 
-    /// Returns the highest rank under a key, visible or quarantined.
+    /// Returns whether a report of a peer would be applied now.
     #[inline]
-    pub(super) fn highest(&self, hash: u64, key: &[u8]) -> Option<Rank<'_>> {
+    pub(super) fn wins(&self, hash: u64, key: &[u8], rank: Rank<'_>) -> bool {
+        let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(key) };
+        match above {
+            Some(above) if rank >= above.rank() => rank > above.rank(),
+            _ => self.get(hash, key).is_none_or(|entry| entry.rank() < rank),
+        }
+    }
+
+    /// Returns the highest rank under a key, visible or quarantined, and the stamp of its record.
+    #[inline]
+    pub(super) fn highest(&self, hash: u64, key: &[u8]) -> Option<(Rank<'_>, Stamp)> {
         let quarantined = if self.quarantined.is_empty() { None } else { self.quarantined.get(key) };
-        quarantined.map(Quarantined::rank).or_else(|| self.get(hash, key))
+        let quarantined = quarantined.map(|report| (report.rank(), report.head.stamp));
+        quarantined.or_else(|| self.get(hash, key).map(|entry| (entry.rank(), entry.head().stamp)))
+    }
+
+    /// Calls `each` with everything that a peer of this vector lacks. A quarantined report comes behind the readable record of its
+    /// key, so that nodes that refuse the report answer alike. Returns whether the ring of recent stamps sufficed.
+    pub(super) fn visit_beyond(
+        &self,
+        peer: &Vector,
+        hash: impl Fn(&[u8]) -> u64,
+        mut each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>),
+    ) -> bool {
+        let lacks = |entry: &Entry| !peer.covers(entry.head().stamp);
+        let recent = self.recent.beyond(peer, &self.lanes);
+        let served = recent.is_some();
+        match recent {
+            Some(recent) => {
+                for (stamp, hash) in recent {
+                    // By stamp: the key may have a newer record since, which has a place of its own in the ring.
+                    if let Some(entry) = self.visible.find(hash, |entry| entry.head().stamp == stamp)
+                        && !self.is_below_a_lacking_one(entry, peer)
+                    {
+                        each(entry.wire(), None);
+                    }
+                }
+            }
+            None => {
+                for entry in self.visible.iter().filter(|entry| lacks(entry)) {
+                    if !self.is_below_a_lacking_one(entry, peer) {
+                        each(entry.wire(), None);
+                    }
+                }
+            }
+        }
+        for report in self.quarantined.values().filter(|report| !peer.covers(report.head.stamp)) {
+            match self.get(hash(&report.key), &report.key) {
+                Some(below) => each(below.wire(), Some(report.wire())),
+                None => each(report.wire(), None),
+            }
+        }
+        served
+    }
+
+    /// Calls `each` with every record and quarantined report, and whether it is quarantined.
+    pub(super) fn visit(&self, mut each: impl FnMut(WireReport<'_>, bool)) {
+        self.visible.iter().for_each(|entry| each(entry.wire(), false));
+        self.quarantined.values().for_each(|report| each(report.wire(), true));
     }
 
     /// Returns the visible records that no quarantined report outranks. With [`quarantined`](Self::quarantined) they
@@ -140,25 +249,36 @@ impl Shard {
         self.forms.iter()
     }
 
+    /// Returns the lanes to whose stamps records refer.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = LaneId> {
+        self.lanes.lanes()
+    }
+
     /// Returns the quarantined reports.
     pub(super) fn quarantined(&self) -> impl ExactSizeIterator<Item = &Quarantined> {
         self.quarantined.values()
     }
+
+    fn is_below_a_lacking_one(&self, entry: &Entry, peer: &Vector) -> bool {
+        let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(entry.key()) };
+        above.is_some_and(|above| !peer.covers(above.head.stamp))
+    }
 }
 
 impl OfferedBy {
-    fn origin(self) -> OriginId {
+    /// Returns the rank to compare. A guest never sees a reign, so a client's record gets that of its key.
+    fn inherit_reign<'a>(self, rank: Rank<'a>, highest: Option<Rank<'_>>) -> Rank<'a> {
+        let present = highest.map_or(Reign(0), |highest| highest.reign);
         match self {
-            Self::Client => OriginId::SELF,
-            Self::Peer(origin) => origin,
+            Self::Client => Rank { reign: present, ..rank },
+            Self::Forget => Rank { reign: Reign((present.0 + 1).min(REIGN_MAX)), ..rank },
+            Self::Peer | Self::Release => rank,
         }
     }
 
-    /// Returns the rank to compare. A guest never sees a reign, so a client's record gets that of its key.
-    fn inherit_reign<'a>(self, rank: Rank<'a>, highest: Rank<'_>) -> Rank<'a> {
-        match self {
-            Self::Client => Rank { reign: highest.reign, ..rank },
-            Self::Peer(_) => rank,
-        }
+    /// Returns whether a record replaces the one of this rank. Equal is a duplicate: calling it outranked is what ends a flood. Only a
+    /// release is of the quarantined report itself.
+    fn wins(self, rank: Rank<'_>, highest: Rank<'_>) -> bool {
+        if self == Self::Release { rank >= highest } else { rank > highest }
     }
 }

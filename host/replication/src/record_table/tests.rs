@@ -1,9 +1,46 @@
 //! Tests of the record table: which record wins, which one guests see, and when there is room.
 
-use super::*;
+use herd_model::{Kept, Reign};
 
-fn table(keys_max: usize) -> RecordTable {
-    RecordTable::new(RecordLimits { keys_max, mib_max: 1 }, "Riley", 7)
+use super::*;
+use crate::shard::OfferedBy;
+use crate::stamp::Stamp;
+
+/// A table with the offers that the tests make.
+struct Table(RecordTable);
+
+impl std::ops::Deref for Table {
+    type Target = RecordTable;
+
+    fn deref(&self) -> &RecordTable {
+        &self.0
+    }
+}
+
+impl Table {
+    fn keep_from_client(&self, key: &[u8], form: u32, rank: &[u8], record: &[u8]) -> Kept {
+        self.offer(key, Rank { reign: Reign(0), rank, record, form }, OfferedBy::Client).kept
+    }
+
+    fn keep_from_peer(&self, key: &[u8], rank: Rank<'_>) -> Kept {
+        self.offer(key, rank, OfferedBy::Peer).kept
+    }
+
+    fn offer(&self, key: &[u8], rank: Rank<'_>, by: OfferedBy) -> Offered {
+        self.0.offer(Offer { key, rank, head: head(), by }, |_| ())
+    }
+
+    fn quarantine(&self, report: Quarantined) -> Kept {
+        self.0.quarantine(report, |_| ()).kept
+    }
+}
+
+fn head() -> Head {
+    Head::of(Stamp { lane: LaneId(0), seq: 1 })
+}
+
+fn table(keys_max: usize) -> Table {
+    Table(RecordTable::new(RecordLimits { keys_max, mib_max: 1 }, 7))
 }
 
 fn visible(table: &RecordTable, key: &[u8]) -> Option<Vec<u8>> {
@@ -11,8 +48,8 @@ fn visible(table: &RecordTable, key: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn quarantined(rank: &[u8], record: &[u8]) -> Quarantined {
-    let origin = "Riley".into();
-    Quarantined { key: b"k".to_vec(), reign: Reign(0), rank: rank.to_vec(), form: 0, record: record.to_vec(), origin }
+    let (key, rank, record) = (b"k".to_vec(), rank.to_vec(), record.to_vec());
+    Quarantined { head: head(), key, reign: Reign(0), rank, form: 0, record }
 }
 
 #[test]
@@ -22,7 +59,7 @@ fn table_keeps_the_highest_reign_rank_and_record_in_any_order_of_arrival() {
         .map(|first| {
             let table = table(9);
             for &(reign, rank, record) in offers.iter().cycle().skip(first).take(offers.len()) {
-                let _ = table.keep_from_peer(b"k", Rank { reign: Reign(reign), rank, record, form: 0 }, "Jaquez");
+                let _ = table.keep_from_peer(b"k", Rank { reign: Reign(reign), rank, record, form: 0 });
             }
             assert_eq!(visible(&table, b"k").unwrap(), b"c");
             table.status().digest
@@ -43,7 +80,7 @@ fn table_does_not_apply_an_equal_record_again() {
 #[test]
 fn table_gives_a_client_record_the_reign_of_its_key() {
     let table = table(9);
-    let _ = table.keep_from_peer(b"k", Rank { reign: Reign(7), rank: b"1", record: b"", form: 0 }, "Jaquez");
+    let _ = table.keep_from_peer(b"k", Rank { reign: Reign(7), rank: b"1", record: b"", form: 0 });
     assert_eq!(table.keep_from_client(b"k", 0, b"2", b"a"), Kept::Applied(Reign(7)));
 }
 
@@ -54,7 +91,7 @@ fn limits_refuse_a_new_key_to_clients_only() {
     assert_eq!(table.keep_from_client(b"b", 0, b"1", b"x"), Kept::NoRoom);
     assert_eq!(table.keep_from_client(b"a", 0, b"2", b"x"), Kept::Applied(Reign(0)));
     let rank = Rank { reign: Reign(0), rank: b"1", record: b"x", form: 0 };
-    assert_eq!(table.keep_from_peer(b"b", rank, "Jaquez"), Kept::Applied(Reign(0)));
+    assert_eq!(table.keep_from_peer(b"b", rank), Kept::Applied(Reign(0)));
     assert_eq!(table.status().keys, 2);
 }
 
@@ -71,8 +108,8 @@ fn limits_refuse_growth_of_a_known_key() {
 #[test]
 fn table_orders_records_that_differ_in_form_only() {
     let (left, right) = (table(9), table(9));
-    let offer = |table: &RecordTable, form| {
-        let _ = table.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"1", record: b"x", form }, "Jaquez");
+    let offer = |table: &Table, form| {
+        let _ = table.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"1", record: b"x", form });
     };
     for form in [1, 2] {
         offer(&left, form);
@@ -93,7 +130,7 @@ fn quarantined_report_counts_in_the_digest_and_is_not_visible() {
     assert_eq!(left.quarantine(quarantined(b"2", b"new")), Kept::Outranked);
     assert_eq!(visible(&left, b"k").unwrap(), b"old");
     assert_ne!(left.status().digest, before);
-    let _ = right.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"2", record: b"new", form: 0 }, "Jaquez");
+    let _ = right.keep_from_peer(b"k", Rank { reign: Reign(0), rank: b"2", record: b"new", form: 0 });
     assert_eq!(left.status().digest, right.status().digest, "a node on which it is visible holds the same records");
     assert_eq!(left.keep_from_client(b"k", 0, b"1x", b"lower"), Kept::Outranked);
     assert_eq!(left.keep_from_client(b"k", 0, b"3", b"newer"), Kept::Applied(Reign(0)));
@@ -116,7 +153,7 @@ fn forms_are_counted_as_records_come_and_change() {
     assert_eq!(keep(b"b", 1, b"2"), Kept::Applied(Reign(0)));
     assert_eq!(keep(b"b", 7, b"1"), Kept::Outranked);
     let other = Rank { reign: Reign(0), rank: b"9", record: b"y", form: u32::MAX };
-    assert_eq!(table.keep_from_peer(b"d", other, "Jaquez"), Kept::Applied(Reign(0)));
+    assert_eq!(table.keep_from_peer(b"d", other), Kept::Applied(Reign(0)));
     let _ = table.quarantine(quarantined(b"9", b"y"));
     assert_eq!(counts(), [(1, 2), (2, 1), (u32::MAX, 1)]);
     for key in [b"b", b"c"] {

@@ -1,0 +1,95 @@
+//! Port to the log of a node: what a table keeps is appended in one step with the keep.
+//!
+//! Owns the kinds of entries. Knows nothing of files; the crate `store` implements it.
+
+/// Log of a node.
+///
+/// Payloads are in the encoding of links: a [`WireReport`](crate::WireReport) for records, and what
+/// [`LinkFrame`](crate::LinkFrame) carries for lanes and vectors, without its kind.
+pub trait Journal: Send + Sync {
+    /// Appends an entry and returns the position of the log behind it, in bytes.
+    ///
+    /// Called by all workers inside the critical section of a shard: copies, and never waits for a disk. Cannot fail; a log that
+    /// cannot be written says so in [`accepts`](Self::accepts) and [`flush`](Self::flush).
+    fn append(&self, kind: JournalKind, payload: &[u8]) -> u64;
+
+    /// Returns the position behind the last entry.
+    fn position(&self) -> u64;
+
+    /// Returns the position up to which entries are as durable as the configuration asks.
+    fn durable(&self) -> u64;
+
+    /// Hands what was appended to the operating system. False if that failed; then the log has failed.
+    fn flush(&self) -> bool;
+
+    /// Returns whether new records of clients may be taken: not while the log cannot be written.
+    fn accepts(&self) -> bool;
+}
+
+/// Kind of an entry of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalKind {
+    /// Definition of lanes: the numbers by which later entries name them.
+    Lanes,
+    /// Record that a client of this node reported. In a lane of the node, in the order of its sequence numbers.
+    Own,
+    /// Record that a peer sent.
+    Report,
+    /// Report of a peer that is quarantined.
+    Quarantined,
+    /// Lanes of the node's vector that advanced. Covers only entries before it.
+    Vector,
+}
+
+impl JournalKind {
+    /// Returns the code of the kind in the log. Codes from 128 on may be skipped by a reader that does not know them.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Lanes => 1,
+            Self::Own => 2,
+            Self::Report => 3,
+            Self::Quarantined => 4,
+            Self::Vector => 5,
+        }
+    }
+
+    /// Returns the kind of a code, or `None` if it is unknown.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Self::Lanes, Self::Own, Self::Report, Self::Quarantined, Self::Vector]
+            .into_iter()
+            .find(|kind| kind.code() == code)
+    }
+}
+
+/// Log of a node that keeps its records in memory only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoJournal;
+
+impl Journal for NoJournal {
+    #[inline]
+    fn append(&self, _: JournalKind, _: &[u8]) -> u64 {
+        0
+    }
+
+    #[inline]
+    fn position(&self) -> u64 {
+        0
+    }
+
+    #[inline]
+    fn durable(&self) -> u64 {
+        0
+    }
+
+    #[inline]
+    fn flush(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn accepts(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,50 @@
+//! Number of records that carry a stamp of each lane, in one shard.
+//!
+//! A lane to which no record refers any more can be forgotten. Locked with its shard. A record that replaces one of its lane, which is
+//! the usual case, costs one comparison. Bounds: one entry per lane of which the shard holds a record.
+
+use std::collections::BTreeMap;
+
+use crate::stamp::LaneId;
+
+/// Counts records by lane.
+#[derive(Debug, Default)]
+pub(super) struct LaneCounts(BTreeMap<LaneId, usize>);
+
+impl LaneCounts {
+    /// Counts a new record.
+    #[inline]
+    pub(super) fn add(&mut self, lane: LaneId) {
+        *self.0.entry(lane).or_default() += 1;
+    }
+
+    /// Counts the removal of a record.
+    pub(super) fn remove(&mut self, lane: LaneId) {
+        if let Some(count) = self.0.get_mut(&lane) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&lane);
+            }
+        }
+    }
+
+    /// Counts the replacement of a record by one of another lane.
+    #[inline]
+    pub(super) fn change(&mut self, old: LaneId, new: LaneId) {
+        if old != new {
+            self.remove(old);
+            self.add(new);
+        }
+    }
+
+    /// Returns whether any record carries a stamp of this lane.
+    #[inline]
+    pub(super) fn holds(&self, lane: LaneId) -> bool {
+        self.0.contains_key(&lane)
+    }
+
+    /// Returns the lanes whose count is above zero.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = LaneId> {
+        self.0.keys().copied()
+    }
+}

@@ -1,0 +1,274 @@
+//! Link machine: the replication protocol of one link, without its socket.
+//!
+//! ```text
+//! link up      lanes, vector ->                       <- lanes, vector
+//! each turn    lanes that are new, reports that wait, a part of the resend, and at its end a claim, have ->
+//! ```
+//!
+//! A turn reads the node's vector, takes all that waits, sends it, and then claims what it read. A link that owes, because it has
+//! just come up or because its outbox was dropped, sends what the peer's vector does not cover before it claims again; live
+//! reports go first in every turn.
+//!
+//! Knows nothing of sockets and clocks: the driver sends the frames of a turn in order, or closes the link. Bounds: bytes and
+//! reports of a frame, bytes of the resend per turn, lanes that the peer defines.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+
+use crate::link_frame::{LaneSeqs, LinkFrame};
+use crate::live_links::LinkPort;
+use crate::replica::{Replica, changed};
+use crate::report_batch::ReportBatch;
+use crate::report_frame::ReportFrame;
+use crate::stamp::LaneId;
+use crate::varint::Malformed;
+use crate::vector::Vector;
+use crate::wire_report::WireReport;
+
+/// Replication on one link.
+pub struct LinkMachine {
+    replica: Arc<Replica>,
+    port: Arc<LinkPort>,
+    /// Lanes of this process that the peer knows: all whose number is below.
+    lanes_defined: usize,
+    /// Lanes that the peer has defined, by its numbers.
+    peer_lanes: Vec<LaneId>,
+    /// What the peer covers. `None` until its vector is here.
+    peer: Option<Vector>,
+    /// What the peer was told that it covers, or has told that it does.
+    said: Vector,
+    /// What the peer was told that this node has.
+    have_said: Vector,
+    /// Next shard of the resend under way.
+    resend: Option<usize>,
+}
+
+/// What a link sends in one turn.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Turn {
+    /// Frames, in order.
+    pub frames: Vec<LinkFrame>,
+    /// More is to be sent at once: a resend is not complete.
+    pub has_more: bool,
+}
+
+/// Violation of the protocol by the peer. The link is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A frame does not decode.
+    #[error("malformed replication: {0}")]
+    Malformed(#[from] Malformed),
+    /// A frame names a lane that the peer has not defined, or defines lanes out of order.
+    #[error("lanes out of order")]
+    Lanes,
+    /// A second vector.
+    #[error("a second vector")]
+    Vector,
+    /// More lanes than this node has numbers for.
+    #[error("more lanes than this node can number; restart it")]
+    TooManyLanes,
+}
+
+impl LinkMachine {
+    /// Creates the machine of a link that has come up. The caller has added its port to the replica.
+    #[must_use]
+    pub fn new(replica: Arc<Replica>, port: Arc<LinkPort>) -> Self {
+        let (said, have_said) = (Vector::default(), Vector::default());
+        Self { replica, port, lanes_defined: 0, peer_lanes: Vec::new(), peer: None, said, have_said, resend: None }
+    }
+
+    /// Returns the first frames of the link: the lanes and the vector of this node.
+    pub fn greet(&mut self) -> Turn {
+        let vector = self.replica.vector();
+        let mut turn = Turn::default();
+        self.define_lanes(&mut turn);
+        turn.frames.push(LinkFrame::Vector(vector.iter().collect()));
+        turn
+    }
+
+    /// Returns the port of the link.
+    #[must_use]
+    pub fn port(&self) -> &Arc<LinkPort> {
+        &self.port
+    }
+
+    /// Takes a frame other than reports.
+    ///
+    /// # Errors
+    ///
+    /// See [`Violation`]. Nothing was merged.
+    pub fn hear(&mut self, frame: LinkFrame) -> Result<(), Violation> {
+        match frame {
+            LinkFrame::Lanes(lanes) => {
+                let in_order = lanes.iter().zip(self.peer_lanes.len()..).all(|((id, _), next)| id.0 as usize == next);
+                if !in_order {
+                    return Err(Violation::Lanes);
+                }
+                let ids = self.replica.number_lanes(&lanes).ok_or(Violation::TooManyLanes)?;
+                self.peer_lanes.extend(ids);
+            }
+            LinkFrame::Vector(seqs) => {
+                if self.peer.is_some() {
+                    return Err(Violation::Vector);
+                }
+                let vector: Vector = self.translate(&seqs)?.into_iter().collect();
+                self.said.merge(&vector);
+                self.peer = Some(vector);
+                self.begin_resend();
+            }
+            LinkFrame::Claim(seqs) => {
+                let seqs = self.translate(&seqs)?;
+                self.peer_covers(&seqs);
+                self.replica.merge_claim(&seqs);
+            }
+            LinkFrame::Have(seqs) => {
+                let seqs = self.translate(&seqs)?;
+                self.peer_covers(&seqs);
+                let mut acked = self.port.acked.lock();
+                for (lane, seq) in seqs {
+                    acked.advance(lane, seq);
+                }
+            }
+            // Decoded by `reports` and taken by ingest, because guests decide them.
+            LinkFrame::Reports(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Decodes a frame of reports.
+    ///
+    /// # Errors
+    ///
+    /// See [`Violation`].
+    pub fn reports<'a>(&self, frame: &'a ReportFrame) -> Result<Vec<WireReport<'a>>, Violation> {
+        Ok(frame.reports(|lane| self.peer_lanes.get(lane as usize).copied())?)
+    }
+
+    /// Takes what waits for the peer.
+    pub fn turn(&mut self) -> Turn {
+        let mut turn = Turn::default();
+        // The vector first: what is applied after this is in the outbox before it is in the vector, and what is in it
+        // now has been pushed, so that all of it is taken below or was sent before.
+        let vector = self.replica.vector();
+        if self.peer.is_none() {
+            // Nothing can be resent before the peer's vector is here, and what waits is not lost: the outbox keeps it.
+            return turn;
+        }
+        if self.port.outbox.take_behind() {
+            self.begin_resend();
+        }
+        let waiting = self.port.outbox.take();
+        self.send_reports(&waiting, &mut turn);
+        if let Some(shard) = self.resend {
+            let mut lacking = ReportBatch::default();
+            self.resend = self.resend_from(shard, &mut lacking);
+            self.send_reports(&lacking, &mut turn);
+        }
+        turn.has_more = self.resend.is_some();
+        self.port.counts.owes.store(turn.has_more, Relaxed);
+        if !turn.has_more {
+            self.claim(&vector, &mut turn);
+        }
+        self.have(&vector, &mut turn);
+        // Behind everything, because it reads how many lanes there are, and in front of it, because the others name them.
+        self.define_lanes(&mut turn);
+        if matches!(turn.frames.last(), Some(LinkFrame::Lanes(_))) {
+            turn.frames.rotate_right(1);
+        }
+        let sent: usize = turn.frames.iter().map(|frame| frame.body().len()).sum();
+        self.port.counts.bytes_sent.fetch_add(sent as u64, Relaxed);
+        turn
+    }
+
+    fn begin_resend(&mut self) {
+        self.resend = Some(0);
+        self.port.counts.owes.store(true, Relaxed);
+        self.port.counts.resends.fetch_add(1, Relaxed);
+    }
+
+    /// Adds what the peer lacks from a shard on, up to the bytes of a turn, and returns the next shard.
+    fn resend_from(&self, first: usize, lacking: &mut ReportBatch) -> Option<usize> {
+        let peer = self.peer.as_ref()?;
+        let mut item = Vec::new();
+        for shard in first..self.replica.table().shards() {
+            if lacking.bytes().len() >= RESEND_BYTES_PER_TURN {
+                return Some(shard);
+            }
+            let served = self.replica.table().visit_beyond(shard, peer, |first, second| {
+                item.clear();
+                first.encode(&mut item);
+                if let Some(second) = second {
+                    second.encode(&mut item);
+                }
+                lacking.push(&item);
+            });
+            self.port.counts.shards_scanned.fetch_add(u64::from(!served), Relaxed);
+        }
+        None
+    }
+
+    fn send_reports(&self, reports: &ReportBatch, turn: &mut Turn) {
+        self.port.counts.reports_sent.fetch_add(reports.len() as u64, Relaxed);
+        for body in reports.bodies(FRAME_REPORT_BYTES_MAX, FRAME_REPORTS_MAX) {
+            turn.frames.push(LinkFrame::Reports(ReportFrame::new(Bytes::copy_from_slice(body))));
+        }
+    }
+
+    /// Claims the vector that was read before the reports of this turn were taken.
+    fn claim(&mut self, vector: &Vector, turn: &mut Turn) {
+        let news = changed(vector, &self.said);
+        if let Some(peer) = &mut self.peer {
+            self.port.counts.lag.store(vector.lead(peer), Relaxed);
+            if !news.is_empty() {
+                peer.merge(vector);
+            }
+        }
+        if !news.is_empty() {
+            self.said.merge(vector);
+            turn.frames.push(LinkFrame::Claim(news));
+        }
+    }
+
+    /// Tells the peer what this node has.
+    fn have(&mut self, vector: &Vector, turn: &mut Turn) {
+        let durable = self.replica.durable_vector_after(vector);
+        let news = changed(&durable, &self.have_said);
+        if !news.is_empty() {
+            self.have_said.merge(&durable);
+            turn.frames.push(LinkFrame::Have(news));
+        }
+    }
+
+    /// Notes that the peer covers lanes, by its own word: it need not be told.
+    fn peer_covers(&mut self, seqs: &[(LaneId, u64)]) {
+        for &(lane, seq) in seqs {
+            self.said.advance(lane, seq);
+            if let Some(peer) = &mut self.peer {
+                peer.advance(lane, seq);
+            }
+        }
+    }
+
+    fn define_lanes(&mut self, turn: &mut Turn) {
+        let lanes = self.replica.lanes().since(self.lanes_defined);
+        if !lanes.is_empty() {
+            self.lanes_defined += lanes.len();
+            turn.frames.push(LinkFrame::Lanes(lanes));
+        }
+    }
+
+    fn translate(&self, seqs: &LaneSeqs) -> Result<LaneSeqs, Violation> {
+        let number = |&(lane, seq): &(LaneId, u64)| Some((*self.peer_lanes.get(lane.0 as usize)?, seq));
+        seqs.iter().map(number).collect::<Option<_>>().ok_or(Violation::Lanes)
+    }
+}
+
+/// Bytes of reports in a frame. A single longer item gets a frame of its own.
+const FRAME_REPORT_BYTES_MAX: usize = 256 << 10;
+/// Items in a frame: as many as one call of the peer's guest decides within its deadline.
+const FRAME_REPORTS_MAX: usize = 512;
+/// Bytes of a resend per turn. Live reports wait for no more.
+const RESEND_BYTES_PER_TURN: usize = 256 << 10;

@@ -1,0 +1,157 @@
+//! Live links of a node: the outbox of each, and what its peer has acknowledged.
+//!
+//! Owns the snapshot of live links, which keeps read without a lock. Knows nothing of sockets: a link is told of new reports through
+//! [`WakeLink`]. Bounds: one outbox per link, whose bytes [`Outbox`] bounds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+
+use crate::outbox::{Outbox, Push};
+use crate::stamp::Stamp;
+use crate::vector::Vector;
+
+/// Port to the task of a link: reports were queued for it. Must not wait.
+pub trait WakeLink: Send + Sync {
+    /// Reports wait.
+    fn reports_queued(&self);
+
+    /// Enough reports wait for a frame.
+    fn frame_filled(&self);
+}
+
+/// A live link, as the node's keeps see it.
+pub struct LinkPort {
+    pub(crate) peer: Arc<str>,
+    pub(crate) outbox: Outbox,
+    wake: Box<dyn WakeLink>,
+    /// What the peer has, as durable as its configuration asks.
+    pub(crate) acked: Mutex<Vector>,
+    pub(crate) counts: LinkCounts,
+}
+
+/// Counters of a link since it came up.
+#[derive(Debug, Default)]
+pub(crate) struct LinkCounts {
+    pub(crate) reports_sent: AtomicU64,
+    pub(crate) bytes_sent: AtomicU64,
+    /// Resends: one when the link came up, and one for each time that its outbox overflowed.
+    pub(crate) resends: AtomicU64,
+    /// Shards of which a resend read every record, because the recent stamps did not suffice.
+    pub(crate) shards_scanned: AtomicU64,
+    /// Keeps by which the vector of this node was beyond that of the peer at the last turn.
+    pub(crate) lag: AtomicU64,
+    /// A resend is due or under way.
+    pub(crate) owes: AtomicBool,
+}
+
+/// Live links of a node.
+#[derive(Default)]
+pub(crate) struct LiveLinks(ArcSwap<Vec<Arc<LinkPort>>>, Mutex<()>);
+
+/// Links to which a report was pushed, to be woken once no lock is held.
+pub(crate) struct Pushed {
+    live: Guard<Arc<Vec<Arc<LinkPort>>>>,
+    /// Bit per link, by its place in `live`.
+    queued: u64,
+    filled: u64,
+}
+
+impl LinkPort {
+    /// Creates the port of a link to a peer, whose outbox holds `bytes_max` bytes in a lane per worker.
+    #[must_use]
+    pub fn new(peer: &str, bytes_max: usize, workers: usize, wake: impl WakeLink + 'static) -> Arc<Self> {
+        let outbox = Outbox::new(bytes_max, workers);
+        let counts = LinkCounts::default();
+        counts.owes.store(true, Ordering::Relaxed);
+        Arc::new(Self { peer: peer.into(), outbox, wake: Box::new(wake), acked: Mutex::default(), counts })
+    }
+
+    /// Name of the peer.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Returns whether reports wait, also those that need no wake-up.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.outbox.bytes() > 0 || self.outbox.is_behind()
+    }
+}
+
+impl LiveLinks {
+    /// Adds a link. From now on every keep is pushed to it.
+    pub(crate) fn add(&self, port: &Arc<LinkPort>) {
+        self.change(|live| live.push(Arc::clone(port)));
+    }
+
+    /// Removes a link.
+    pub(crate) fn remove(&self, port: &Arc<LinkPort>) {
+        self.change(|live| live.retain(|other| !Arc::ptr_eq(other, port)));
+    }
+
+    /// Returns the live links.
+    pub(crate) fn all(&self) -> Vec<Arc<LinkPort>> {
+        self.0.load().iter().map(Arc::clone).collect()
+    }
+
+    /// Pushes an item to every link but `except`, on the lane of `worker`.
+    ///
+    /// Called inside the critical section of a shard, so that a link that is added later finds the record in the table. The caller
+    /// [`wakes`](Pushed::wake) the links once no lock is held.
+    #[inline]
+    pub(crate) fn push(&self, worker: usize, item: &[u8], except: Option<&LinkPort>) -> Pushed {
+        let live = self.0.load();
+        let (mut queued, mut filled) = (0, 0);
+        for (index, link) in live.iter().enumerate() {
+            if except.is_some_and(|except| std::ptr::eq(except, &raw const **link)) {
+                continue;
+            }
+            let bit = 1_u64.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0);
+            match link.outbox.push(worker, item) {
+                Push::FrameFilled => filled |= bit,
+                Push::Queued => queued |= bit,
+            }
+            if bit == 0 {
+                // More links than bits. Waking inside the critical section is slower, and right.
+                link.wake.reports_queued();
+            }
+        }
+        Pushed { live, queued, filled }
+    }
+
+    /// Returns the number of links whose peer has acknowledged a stamp.
+    pub(crate) fn acknowledged(&self, stamp: Stamp) -> usize {
+        self.0.load().iter().filter(|link| link.acked.lock().covers(stamp)).count()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<LinkPort>>)) {
+        // One change at a time, or one of two would be lost.
+        let _changing = self.1.lock();
+        let mut live = Vec::clone(&self.0.load());
+        change(&mut live);
+        self.0.store(Arc::new(live));
+    }
+}
+
+impl Pushed {
+    /// Wakes the links. With `only`, names that each end with a newline, those links alone; the others send the report in their next
+    /// turn, whatever begins it.
+    #[inline]
+    pub(crate) fn wake(self, only: Option<&[u8]>) {
+        for (index, link) in self.live.iter().enumerate().take(64) {
+            let bit = 1_u64 << index;
+            let named = |only: &[u8]| only.split(|&byte| byte == b'\n').any(|name| name == link.peer.as_bytes());
+            if (self.queued | self.filled) & bit == 0 || only.is_some_and(|only| !named(only)) {
+                continue;
+            }
+            if self.filled & bit != 0 {
+                link.wake.frame_filled();
+            }
+            link.wake.reports_queued();
+        }
+    }
+}

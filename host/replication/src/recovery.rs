@@ -1,0 +1,155 @@
+//! Recovery: the records and the vector of a node, from the log of its earlier processes; and the snapshot that shortens it.
+//!
+//! Entries are taken in the order of the log. Behind a damaged entry vectors count for nothing, and records get new stamps: the
+//! numbers of their lanes may have been defined in what is missing.
+//!
+//! Bounds: none of its own; a shard at a time is in memory while a snapshot is taken.
+
+use herd_model::Kept;
+
+use crate::journal::JournalKind;
+use crate::link_frame::{decode_lanes, decode_seqs, encode_lanes, encode_seqs};
+use crate::quarantined::Quarantined;
+use crate::replica::Replica;
+use crate::shard::{Offer, OfferedBy};
+use crate::stamp::LaneId;
+use crate::varint::Malformed;
+use crate::vector::Vector;
+use crate::wire_report::WireReport;
+
+/// Recovery of a replica that has kept nothing yet.
+pub struct Recovery<'a> {
+    replica: &'a mut Replica,
+    /// Lanes by the numbers of the process that wrote the entry.
+    lanes: Vec<Option<LaneId>>,
+    recovered: Recovered,
+}
+
+/// Result of a recovery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Entries with a record, also those that others outrank.
+    pub records: u64,
+    /// Records behind damage, which got new stamps.
+    pub restamped: u64,
+}
+
+impl Replica {
+    /// Begins a recovery. Must come before the first keep and the first link.
+    pub fn recovery(&mut self) -> Recovery<'_> {
+        Recovery { replica: self, lanes: Vec::new(), recovered: Recovered::default() }
+    }
+
+    /// Begins a snapshot. The caller then begins a new segment of the log, and then [writes](Snapshot::next) the snapshot: every keep that
+    /// is not in it is in that segment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { replica: self, vector: self.vector(), lanes_written: 0, next_shard: 0 }
+    }
+}
+
+impl Recovery<'_> {
+    /// Takes an entry of the log. `intact` is false behind a damaged one.
+    ///
+    /// # Errors
+    ///
+    /// The payload does not decode. Nothing changed; the caller reports it as damaged.
+    pub fn entry(&mut self, kind: JournalKind, payload: &[u8], intact: bool) -> Result<(), Malformed> {
+        match kind {
+            JournalKind::Lanes => {
+                for (number, lane) in decode_lanes(payload)? {
+                    let index = number.0 as usize;
+                    if index >= self.lanes.len() {
+                        self.lanes.resize(index + 1, None);
+                    }
+                    self.lanes[index] = self.replica.lanes().id(&lane);
+                }
+            }
+            JournalKind::Vector => {
+                for (number, seq) in decode_seqs(payload)? {
+                    if let Some(Some(lane)) = self.lanes.get(number.0 as usize)
+                        && intact
+                    {
+                        self.replica.recover_lane(*lane, seq);
+                    }
+                }
+            }
+            JournalKind::Own | JournalKind::Report | JournalKind::Quarantined => self.record(kind, payload, intact)?,
+        }
+        Ok(())
+    }
+
+    /// Ends the recovery: the log defines the lanes of earlier processes by their numbers in this one.
+    pub fn finish(self) -> Recovered {
+        self.replica.outlive_earlier_epochs();
+        self.replica.log_lanes(&self.replica.lanes().since(0));
+        self.recovered
+    }
+
+    fn record(&mut self, kind: JournalKind, payload: &[u8], intact: bool) -> Result<(), Malformed> {
+        self.recovered.records += 1;
+        let (lanes, replica) = (&self.lanes, &mut *self.replica);
+        if !intact {
+            let report = WireReport::decode(payload, |lane| Some(LaneId(lane)))?;
+            let keeping = replica.keep_own(replica.coverage().operators(), 0, report, OfferedBy::Peer, None);
+            self.recovered.restamped += u64::from(matches!(keeping.kept, Kept::Applied(_)));
+            return Ok(());
+        }
+        let report = WireReport::decode(payload, |lane| lanes.get(lane as usize).copied().flatten())?;
+        if kind == JournalKind::Quarantined {
+            let _ = replica.table().quarantine(Quarantined::from(&report), |_| ());
+        } else {
+            let offer = Offer { key: report.key, rank: report.ranked(), head: report.head, by: OfferedBy::Release };
+            let _ = replica.table().offer(offer, |_| ());
+        }
+        if kind == JournalKind::Own {
+            replica.recover_lane(report.head.stamp.lane, report.head.stamp.seq);
+        }
+        Ok(())
+    }
+}
+
+/// Snapshot of a replica that goes on serving.
+pub struct Snapshot<'a> {
+    replica: &'a Replica,
+    /// Read before the new segment began, and written behind the records that it covers.
+    vector: Vector,
+    lanes_written: usize,
+    next_shard: usize,
+}
+
+impl Snapshot<'_> {
+    /// Writes the next part, and returns whether another one follows.
+    pub fn next(&mut self, mut write: impl FnMut(JournalKind, &[u8])) -> bool {
+        let table = self.replica.table();
+        if self.next_shard >= table.shards() {
+            let mut payload = Vec::new();
+            self.write_lanes(&mut write);
+            encode_seqs(&mut payload, self.vector.iter());
+            write(JournalKind::Vector, &payload);
+            return false;
+        }
+        let (mut entries, mut encoded) = (Vec::new(), Vec::new());
+        table.visit(self.next_shard, |report, is_quarantined| {
+            let start = encoded.len();
+            report.encode(&mut encoded);
+            let kind = if is_quarantined { JournalKind::Quarantined } else { JournalKind::Report };
+            entries.push((kind, start..encoded.len()));
+        });
+        self.next_shard += 1;
+        // The lanes behind the visit and in front of its records, which may name new ones.
+        self.write_lanes(&mut write);
+        entries.into_iter().for_each(|(kind, span)| write(kind, &encoded[span]));
+        true
+    }
+
+    fn write_lanes(&mut self, write: &mut impl FnMut(JournalKind, &[u8])) {
+        let lanes = self.replica.lanes().since(self.lanes_written);
+        if !lanes.is_empty() {
+            self.lanes_written += lanes.len();
+            let mut payload = Vec::new();
+            encode_lanes(&mut payload, &lanes);
+            write(JournalKind::Lanes, &payload);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Replica: the records of a node, and the one step in which a record is kept, logged and queued for every link.
+//!
+//! Ties the table, the coverage, the log and the outboxes together. Their rules:
+//!
+//! 1. A keep is in the table, in the log and in every outbox before anybody can see that it is in one of them: all of it happens
+//!    under the lock of the key's shard. Then the mark of its lane advances.
+//! 2. A link claims only what it read before it took its outbox ([`LinkMachine`](crate::LinkMachine)).
+//! 3. A claim says that the hearer covers something; an acknowledgement says that the speaker does, and is never merged.
+//! 4. A lane of this node advances with its own keeps alone.
+//! 5. A vector is logged behind what it covers.
+//!
+//! Knows nothing of sockets, files and clocks. Bounds: those of its parts.
+
+use std::sync::Arc;
+
+use herd_model::{Confirmation, Keeping, Kept, Ticket};
+use parking_lot::Mutex;
+
+use crate::coverage::{Coverage, OwnLane};
+use crate::journal::{Journal, JournalKind};
+use crate::lanes::{Lane, Lanes};
+use crate::link_frame::{LaneSeqs, encode_lanes, encode_seqs};
+use crate::live_links::{LinkPort, LiveLinks, Pushed};
+use crate::quarantined::Quarantined;
+use crate::record_limits::RecordLimits;
+use crate::record_table::RecordTable;
+use crate::replication_status::LinkReplication;
+use crate::shard::{Applied, Offer, OfferedBy};
+use crate::stamp::{Epoch, LaneId, Stamp};
+use crate::vector::Vector;
+use crate::wire_report::{Head, WireReport};
+
+/// Records of a node, with what they need to spread and to last.
+///
+/// ```rust
+/// use herd_model::{Kept, Reign};
+/// use herd_replication::{NewRecord, NoJournal, Replica, ReplicaConfig};
+/// use herd_sdk::Records;
+///
+/// let replica = Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal);
+/// let keep = |rank| {
+///     let record = NewRecord { key: b"kiwi", rank, form: 1, record: b"AT Riley", expires_at: 0, only: None };
+///     replica.keep(0, record).kept
+/// };
+/// assert_eq!(keep(b"2014"), Kept::Applied(Reign(0)));
+/// assert_eq!(keep(b"2013"), Kept::Outranked);
+/// assert_eq!(replica.table().find(&[b"kiwi"])[0].as_ref().unwrap().bytes, b"AT Riley");
+/// ```
+pub struct Replica {
+    table: Arc<RecordTable>,
+    lanes: Lanes,
+    coverage: Coverage,
+    links: LiveLinks,
+    journal: Box<dyn Journal>,
+    acks: usize,
+    /// What this node has, as durable as the log's mode makes it. Advanced by [`checkpoint`](Self::checkpoint).
+    durable: Mutex<Vector>,
+}
+
+/// Configuration of a replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// Name of the node.
+    pub node: String,
+    /// Start of the process. Never used before.
+    pub epoch: Epoch,
+    /// Number of threads that keep records of clients.
+    pub workers: usize,
+    /// Limits of the table.
+    pub limits: RecordLimits,
+    /// Key of the table's hash function; random and secret where clients are strangers.
+    pub hash_key: u128,
+    /// Number of peers that have to acknowledge a record before its client is answered.
+    pub acks: usize,
+}
+
+/// Record that a client reported.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRecord<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The rank.
+    pub rank: &'a [u8],
+    /// The form in which the record is written.
+    pub form: u32,
+    /// The record.
+    pub record: &'a [u8],
+    /// Time at which it expires, in seconds since the Unix epoch; 0 for never.
+    pub expires_at: u64,
+    /// Peers to flood first: names, each ended by a newline. `None`: all at once.
+    pub only: Option<&'a [u8]>,
+}
+
+impl ReplicaConfig {
+    /// A configuration with fixed epoch and hash key and two workers, for tests and examples.
+    #[must_use]
+    pub fn for_tests(node: &str) -> Self {
+        let epoch = Epoch { started_ms: 1, random: 1 };
+        let limits = RecordLimits::default();
+        Self { node: node.into(), epoch, workers: 2, limits, hash_key: 0x5eed, acks: 0 }
+    }
+}
+
+impl Replica {
+    /// Creates a replica without records. Its first entry in the log defines its own lanes.
+    #[must_use]
+    pub fn new(config: ReplicaConfig, journal: impl Journal + 'static) -> Self {
+        let ReplicaConfig { node, epoch, workers, limits, hash_key, acks } = config;
+        let lanes = Lanes::default();
+        let coverage = Coverage::new(&lanes, &node, epoch, workers);
+        let table = Arc::new(RecordTable::new(limits, hash_key));
+        let durable = Mutex::default();
+        let links = LiveLinks::default();
+        let replica = Self { table, lanes, coverage, links, journal: Box::new(journal), acks, durable };
+        replica.log_lanes(&replica.lanes.since(0));
+        replica
+    }
+
+    /// Returns the table, to read it.
+    #[must_use]
+    pub fn table(&self) -> &Arc<RecordTable> {
+        &self.table
+    }
+
+    /// Keeps a client's record on a worker if it wins and there is room, and queues it for every link. The record inherits the
+    /// reign of its key.
+    pub fn keep(&self, worker: usize, new: NewRecord<'_>) -> Keeping {
+        if !self.journal.accepts() {
+            return Keeping { kept: Kept::NotStored, ticket: Ticket::default() };
+        }
+        let NewRecord { key, rank, form, record, expires_at, only } = new;
+        let head = Head { expires_at, ..UNSTAMPED };
+        let report = WireReport { head, key, reign: 0, rank, form, record };
+        self.keep_own(self.coverage.lane_of(worker), worker, report, OfferedBy::Client, only)
+    }
+
+    /// Forgets a key: raises its reign with an empty record, which guests are never shown, until `expires_at`, in seconds since the
+    /// Unix epoch. A report that was made before and arrives later loses to it.
+    pub fn forget(&self, key: &[u8], expires_at: u64) -> Keeping {
+        if !self.journal.accepts() {
+            return Keeping { kept: Kept::NotStored, ticket: Ticket::default() };
+        }
+        let head = Head { expires_at, tombstone: true, ..UNSTAMPED };
+        let report = WireReport { head, key, reign: 0, rank: b"", form: 0, record: b"" };
+        self.keep_own(self.coverage.operators(), 0, report, OfferedBy::Forget, None)
+    }
+
+    /// Returns whether what a ticket names has passed.
+    pub fn confirmation(&self, ticket: Ticket) -> Confirmation {
+        let stamp = Stamp { lane: LaneId(ticket.lane), seq: ticket.seq };
+        if self.journal.durable() < ticket.position {
+            return if self.journal.accepts() { Confirmation::Pending } else { Confirmation::Failed };
+        }
+        if self.acks > 0 && self.links.acknowledged(stamp) < self.acks {
+            return Confirmation::Pending;
+        }
+        Confirmation::Confirmed
+    }
+
+    /// Hands what was kept to the operating system. False if the log has failed.
+    pub fn flush(&self) -> bool {
+        self.journal.flush()
+    }
+
+    /// Returns the vector of the node: whoever reaches a stamp of it holds that record, or one that outranks it.
+    #[must_use]
+    pub fn vector(&self) -> Vector {
+        self.coverage.read()
+    }
+
+    /// Returns the highest sequence number of each lane of this process.
+    #[must_use]
+    pub fn own_marks(&self) -> Vector {
+        self.coverage.own_marks()
+    }
+
+    /// Returns the lanes that are known.
+    #[must_use]
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Notes that everything in `vector` is durable. The caller has read it with [`vector`](Self::vector) before the log was
+    /// synced.
+    pub fn checkpoint(&self, vector: &Vector) {
+        self.durable.lock().merge(vector);
+    }
+
+    /// Returns what the node has, as durable as the log's mode makes it. `vector` was read before.
+    pub(crate) fn durable_vector_after(&self, vector: &Vector) -> Vector {
+        let position = self.journal.position();
+        // Where writing suffices, all of the vector is durable now. Where syncing is needed, the last checkpoint says what is.
+        if self.journal.flush() && self.journal.durable() >= position {
+            self.checkpoint(vector);
+        }
+        self.durable.lock().clone()
+    }
+
+    /// Adds a link: from now on every keep is queued for it.
+    pub fn add_link(&self, port: &Arc<LinkPort>) {
+        self.links.add(port);
+    }
+
+    /// Removes a link that has ended.
+    pub fn remove_link(&self, port: &Arc<LinkPort>) {
+        self.links.remove(port);
+    }
+
+    /// Forgets lanes that no record needs, once in a while.
+    pub fn sweep(&self) {
+        self.coverage.sweep(&self.lanes, &self.table.referenced_lanes());
+    }
+
+    /// Returns the replication status of each live link.
+    #[must_use]
+    pub fn links_status(&self) -> Vec<LinkReplication> {
+        self.links.all().iter().map(|port| LinkReplication::of(port)).collect()
+    }
+
+    /// Applies a report of a peer if it wins, and queues it for every link but the one that it came from. `scratch` is reused.
+    pub(crate) fn apply(
+        &self,
+        worker: usize,
+        report: &WireReport<'_>,
+        from: Option<&LinkPort>,
+        is_release: bool,
+        scratch: &mut Vec<u8>,
+    ) -> bool {
+        let by = if is_release { OfferedBy::Release } else { OfferedBy::Peer };
+        let mut pushed = None;
+        let offer = Offer { key: report.key, rank: report.ranked(), head: report.head, by };
+        let offered = self.table.offer(offer, |applied: Applied<'_>| {
+            scratch.clear();
+            report.encode(scratch);
+            self.journal.append(JournalKind::Report, scratch);
+            // A peer that refuses the quarantined report too has to show the same readable record below it.
+            if let Some(above) = applied.above {
+                above.wire().encode(scratch);
+            }
+            pushed = Some(self.links.push(worker, scratch, from));
+        });
+        pushed.into_iter().for_each(|pushed| pushed.wake(None));
+        matches!(offered.kept, Kept::Applied(_))
+    }
+
+    /// Quarantines a report of a peer if it wins. Links send it in their next turn, but are not woken for it.
+    pub(crate) fn quarantine(
+        &self,
+        worker: usize,
+        report: &WireReport<'_>,
+        from: Option<&LinkPort>,
+        scratch: &mut Vec<u8>,
+    ) {
+        let _ = self.table.quarantine(Quarantined::from(report), |applied: Applied<'_>| {
+            scratch.clear();
+            report.encode(scratch);
+            self.journal.append(JournalKind::Quarantined, scratch);
+            if let Some(below) = applied.below {
+                scratch.clear();
+                below.encode(scratch);
+                report.encode(scratch);
+            }
+            let _: Pushed = self.links.push(worker, scratch, from);
+        });
+    }
+
+    /// Returns the numbers of lanes that a peer has defined, and logs those that are new. `None` if there are too many.
+    pub(crate) fn number_lanes(&self, lanes: &[(LaneId, Lane)]) -> Option<Vec<LaneId>> {
+        let known = self.lanes.len();
+        let ids = lanes.iter().map(|(_, lane)| self.lanes.id(lane)).collect();
+        self.log_lanes(&self.lanes.since(known));
+        ids
+    }
+
+    /// Merges a claim of a peer and logs what advanced.
+    pub(crate) fn merge_claim(&self, claim: &[(LaneId, u64)]) {
+        let advanced = self.coverage.merge(&self.lanes, claim.iter().copied(), || self.table.referenced_lanes());
+        self.log_vector(&advanced);
+    }
+
+    /// Appends lanes of the vector to the log, behind what they cover.
+    pub(crate) fn log_vector(&self, advanced: &[(LaneId, u64)]) {
+        if !advanced.is_empty() {
+            let mut payload = Vec::new();
+            encode_seqs(&mut payload, advanced.iter().copied());
+            self.journal.append(JournalKind::Vector, &payload);
+        }
+    }
+
+    pub(crate) fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// Takes from the log that the node covers a lane of an earlier process up to `seq`.
+    pub(crate) fn recover_lane(&mut self, lane: LaneId, seq: u64) {
+        self.coverage.recover(&self.lanes, lane, seq);
+    }
+
+    /// Ends a recovery. See [`Coverage::outlive_earlier_epochs`].
+    pub(crate) fn outlive_earlier_epochs(&mut self) {
+        self.coverage.outlive_earlier_epochs(&self.lanes);
+    }
+
+    pub(crate) fn log_lanes(&self, lanes: &[(LaneId, Lane)]) {
+        // In parts, so that an entry stays small.
+        for lanes in lanes.chunks(LANES_PER_ENTRY) {
+            let mut payload = Vec::new();
+            encode_lanes(&mut payload, lanes);
+            self.journal.append(JournalKind::Lanes, &payload);
+        }
+    }
+
+    /// Keeps a record in a lane of this node, which gives it its stamp.
+    #[inline]
+    pub(crate) fn keep_own(
+        &self,
+        lane: &OwnLane,
+        worker: usize,
+        mut report: WireReport<'_>,
+        by: OfferedBy,
+        only: Option<&[u8]>,
+    ) -> Keeping {
+        let (stamp, mut writer) = lane.begin();
+        report.head.stamp = stamp;
+        let (mut position, mut pushed) = (0, None);
+        let encoded = &mut writer.encoded;
+        let offer = Offer { key: report.key, rank: report.ranked(), head: report.head, by };
+        let offered = self.table.offer(offer, |applied: Applied<'_>| {
+            encoded.clear();
+            WireReport { reign: applied.reign.0, ..report }.encode(encoded);
+            position = self.journal.append(JournalKind::Own, encoded);
+            pushed = Some(self.links.push(worker, encoded, None));
+        });
+        if let Kept::Applied(_) = offered.kept {
+            lane.complete(&mut writer);
+        } else {
+            // The record that outranks it was appended before it could be seen in the table.
+            position = self.journal.position();
+        }
+        drop(writer);
+        pushed.into_iter().for_each(|pushed| pushed.wake(only));
+        let Stamp { lane, seq } = offered.holder;
+        Keeping { kept: offered.kept, ticket: Ticket { position, lane: lane.0, seq } }
+    }
+}
+
+/// Head of a record that gets its stamp when it is kept.
+const UNSTAMPED: Head = Head { stamp: Stamp { lane: LaneId(0), seq: 0 }, expires_at: 0, index: 0, tombstone: false };
+
+/// Changed lanes of a vector, as a frame carries them.
+pub(crate) fn changed(vector: &Vector, said: &Vector) -> LaneSeqs {
+    vector.beyond(said).collect()
+}
+
+/// Lanes per entry of the log: about 16 KiB.
+const LANES_PER_ENTRY: usize = 256;
