@@ -3,10 +3,12 @@
 //! Owns no state: decides with the generations, keeps in the replica, which floods, and fetches from upstreams.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
+use herd_model::{
+    Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Reroute, Side, Sides, Ticket,
+};
 use herd_replication::{NewRecord, Replica};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
@@ -62,9 +64,30 @@ impl SessionsHost for SessionsAdapter {
         self.replica.table().prefetch(key);
     }
 
-    fn keep(&self, keep: KeepRequest<'_>) -> Kept {
+    fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
         let KeepRequest { key, rank, form, record, only } = keep;
-        self.replica.keep(workers::index(), NewRecord { key, rank, form, record, expires_at: 0, only }).kept
+        self.replica.keep(workers::index(), NewRecord { key, rank, form, record, expires_at: 0, only })
+    }
+
+    fn flush(&self) -> bool {
+        true
+    }
+
+    fn waits_for_confirmation(&self) -> bool {
+        false
+    }
+
+    fn confirmation(&self, _: Ticket) -> Confirmation {
+        Confirmation::Confirmed
+    }
+
+    fn confirmations(&self) -> watch::Receiver<()> {
+        // Without a log and without acknowledgements, nothing is confirmed later.
+        watch::channel(()).1
+    }
+
+    fn confirmation_timeout(&self) -> Duration {
+        CONFIRMATION_TIMEOUT
     }
 
     fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
@@ -84,3 +107,6 @@ fn undecided(fault: Option<&Fault>) -> Undecided {
         Some(_) => Undecided::Faulted,
     }
 }
+
+/// Time that a reply waits for the disk or for peers.
+const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(5);

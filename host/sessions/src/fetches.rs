@@ -18,6 +18,7 @@ use herd_sys::clock;
 
 use crate::core::context::Context;
 use crate::core::conversation::FETCHES_MAX;
+use crate::core::keeps::Keeps;
 use crate::core::reply_queue::{FetchId, PendingFetch, ReplyQueue, ReplySlot};
 use crate::core::session_core::SessionCore;
 use crate::host::{SessionsHost, Undecided};
@@ -82,9 +83,10 @@ pub(crate) fn perform_answer<S: SessionsHost>(
     let over = slot.deadline.is_some_and(|deadline| deadline <= Instant::now());
     match decide(context, &fetch, slot, over, answer) {
         Ok(decision) => {
-            let mut keeps = Vec::new();
+            let mut keeps = Keeps::default();
+            keeps.perform(&*context.host, &decision);
             for effect in &decision.effects {
-                conversation.perform(context, fetch.generation, &decision, effect, slot, &mut keeps);
+                conversation.perform(context, fetch.generation, &decision, effect, slot, &keeps);
             }
             if conversation.closing {
                 core.close();

@@ -1,9 +1,11 @@
 //! Port: the node, as its sessions need it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
+use herd_model::{
+    Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Reroute, Side, Sides, Ticket,
+};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sys::TrafficLog;
 use tokio::sync::watch;
@@ -18,9 +20,11 @@ use tokio::sync::watch;
 /// A node whose guest consumes all input and replies nothing:
 ///
 /// ```
-/// use std::time::Instant;
+/// use std::time::{Duration, Instant};
 ///
-/// use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reign, Reroute, Side, Sides};
+/// use herd_model::{
+///     Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Kept, Reign, Reroute, Side, Sides, Ticket,
+/// };
 /// use herd_sdk::{Awaiting, Decision, Effect, Failure, InputBatch, Moment, Outcome, Progress};
 /// use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 /// use herd_sys::TrafficLog;
@@ -69,8 +73,28 @@ use tokio::sync::watch;
 ///
 ///     fn prefetch(&self, _key: &[u8]) {}
 ///
-///     fn keep(&self, _: KeepRequest<'_>) -> Kept {
-///         Kept::Applied(Reign(0))
+///     fn keep(&self, _: KeepRequest<'_>) -> Keeping {
+///         Keeping { kept: Kept::Applied(Reign(0)), ticket: Ticket::default() }
+///     }
+///
+///     fn flush(&self) -> bool {
+///         true
+///     }
+///
+///     fn waits_for_confirmation(&self) -> bool {
+///         false
+///     }
+///
+///     fn confirmation(&self, _: Ticket) -> Confirmation {
+///         Confirmation::Confirmed
+///     }
+///
+///     fn confirmations(&self) -> watch::Receiver<()> {
+///         watch::channel(()).1
+///     }
+///
+///     fn confirmation_timeout(&self) -> Duration {
+///         Duration::from_secs(5)
 ///     }
 ///
 ///     fn fetch(&self, _: FetchRequest, _deadline: Instant) -> futures_util::future::BoxFuture<'static, FetchAnswer> {
@@ -124,8 +148,30 @@ pub trait SessionsHost: Send + Sync + 'static {
     /// Prefetches the memory of the record of this key, because a keep of it follows.
     fn prefetch(&self, key: &[u8]);
 
-    /// Keeps a record if it outranks the present one, and then floods it to peers.
-    fn keep(&self, keep: KeepRequest<'_>) -> Kept;
+    /// Keeps a record if it outranks the present one, and then floods it to peers. The record goes to the log with the next
+    /// [`flush`](Self::flush) on this worker.
+    fn keep(&self, keep: KeepRequest<'_>) -> Keeping;
+
+    /// Hands the records that this worker kept since the last call to the log. Called once per decision with keeps: after all
+    /// of its keeps, and before any of its other effects. Returns false if they could not be written: then no keep of the
+    /// decision is confirmed, although the records are kept and flooded.
+    fn flush(&self) -> bool;
+
+    /// Returns whether a reply that is tied to a keep has to wait for its [`confirmation`](Self::confirmation). The same for as
+    /// long as the node runs. If false, neither `confirmation` nor [`confirmations`](Self::confirmations) is asked.
+    fn waits_for_confirmation(&self) -> bool;
+
+    /// Returns whether what a keep's ticket names has passed. Reads a few atomics: it is asked once for each tied reply, and at
+    /// each change of [`confirmations`](Self::confirmations) once for each session whose first reply waits.
+    fn confirmation(&self, ticket: Ticket) -> Confirmation;
+
+    /// Returns a receiver that learns when [`confirmation`](Self::confirmation) may answer otherwise than before, after the
+    /// change: the log is durable up to a later position, it could not be written, or a peer has more. One change for all that
+    /// passed at once, because each wakes every worker.
+    fn confirmations(&self) -> watch::Receiver<()>;
+
+    /// Returns the time that a reply waits for its confirmation at most. Then its fallback is sent.
+    fn confirmation_timeout(&self) -> Duration;
 
     /// Sends a request to an upstream. The future ends at `deadline` at the latest, then with a failure.
     fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer>;

@@ -1,9 +1,11 @@
 //! A node for tests of sessions: a test states what it uses of it, and the rest is never asked.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use herd_model::{DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Kept, Reroute, Side, Sides};
+use herd_model::{
+    Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Reroute, Side, Sides, Ticket,
+};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sys::TrafficLog;
 use tokio::sync::watch;
@@ -28,8 +30,24 @@ pub(crate) trait TestHost: Send + Sync + 'static {
         unreachable!("no answer is decided")
     }
 
-    fn on_keep(&self) -> Kept {
+    fn on_keep(&self, _keep: KeepRequest<'_>) -> Keeping {
         unreachable!("nothing is kept")
+    }
+
+    fn on_flush(&self) -> bool {
+        unreachable!("nothing is kept")
+    }
+
+    fn waits(&self) -> bool {
+        false
+    }
+
+    fn on_confirmation(&self, _ticket: Ticket) -> Confirmation {
+        unreachable!("nothing waits")
+    }
+
+    fn on_confirmations(&self) -> watch::Receiver<()> {
+        unreachable!("no worker follows the confirmations")
     }
 
     fn on_fetch(&self) -> BoxFuture<'static, FetchAnswer> {
@@ -73,8 +91,28 @@ impl<T: TestHost> SessionsHost for T {
 
     fn prefetch(&self, _: &[u8]) {}
 
-    fn keep(&self, _: KeepRequest<'_>) -> Kept {
-        self.on_keep()
+    fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
+        self.on_keep(keep)
+    }
+
+    fn flush(&self) -> bool {
+        self.on_flush()
+    }
+
+    fn waits_for_confirmation(&self) -> bool {
+        self.waits()
+    }
+
+    fn confirmation(&self, ticket: Ticket) -> Confirmation {
+        self.on_confirmation(ticket)
+    }
+
+    fn confirmations(&self) -> watch::Receiver<()> {
+        self.on_confirmations()
+    }
+
+    fn confirmation_timeout(&self) -> Duration {
+        CONFIRMATION_TIMEOUT
     }
 
     fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {
@@ -85,3 +123,6 @@ impl<T: TestHost> SessionsHost for T {
         None
     }
 }
+
+/// Time that a reply waits in tests.
+pub(crate) const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(5);

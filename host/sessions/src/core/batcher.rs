@@ -18,11 +18,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use herd_model::{DecidedInputs, Kept, Side, Sides};
+use herd_model::{DecidedInputs, Side, Sides};
 use herd_sdk::{Effect, Input, InputBatch, Mark, Moment};
 
 use super::context::Context;
 use super::input_buffer::Window;
+use super::keeps::Keeps;
 use super::reply_queue::ReplySlot;
 use super::session_core::SessionCore;
 use super::topics::SessionId;
@@ -56,8 +57,8 @@ struct Call<M> {
     side: Side,
     /// The sessions of the batch, in its order.
     inputs: Vec<SessionInput<M>>,
-    /// Outcomes of the keeps of the decision that is being performed.
-    keeps: Vec<Kept>,
+    /// The keeps of the decision that is being performed.
+    keeps: Keeps,
     /// The host had no room for an instance.
     has_no_instance: bool,
 }
@@ -235,16 +236,10 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         }
     }
 
-    /// Performs a decision: the effects of each input in the session of that input, in order.
-    fn perform(&self, decided: &DecidedInputs, inputs: &[SessionInput<M>], keeps: &mut Vec<Kept>, now: Instant) {
+    /// Performs a decision: its keeps, and then the other effects of each input in the session of that input, in order.
+    fn perform(&self, decided: &DecidedInputs, inputs: &[SessionInput<M>], keeps: &mut Keeps, now: Instant) {
         let DecidedInputs { by, rescued_from, decision } = decided;
-        keeps.clear();
-        // Prefetches in a pass of its own, so that the cache misses of the records overlap instead of adding up.
-        for effect in &decision.effects {
-            if let Effect::Keep(keep) = effect {
-                self.context.host.prefetch(decision.bytes(keep.key));
-            }
-        }
+        keeps.perform(&*self.context.host, decision);
         // The effects of all inputs are one list, in which `Done` ends those of each input. The check at the guest boundary has
         // made sure that every input has one.
         let mut effects = decision.effects.iter();
@@ -284,7 +279,7 @@ impl<M> Default for Call<M> {
             batch: InputBatch::default(),
             side: Side::default(),
             inputs: Vec::new(),
-            keeps: Vec::new(),
+            keeps: Keeps::default(),
             has_no_instance: false,
         }
     }

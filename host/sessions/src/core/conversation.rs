@@ -7,15 +7,16 @@
 
 use std::net::SocketAddr;
 
-use herd_model::{FetchRequest, GenerationId, Kept};
-use herd_sdk::{Decision, Effect, FanOut, Mark, Progress};
+use herd_model::{FetchRequest, GenerationId};
+use herd_sdk::{Decision, Effect, Mark, Progress};
 use herd_sys::guest_log::log_note;
 
 use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
+use crate::core::keeps::Keeps;
 use crate::core::reply_queue::{PendingFetch, ReplyQueue, ReplySlot};
 use crate::core::topics::{SessionId, Subscriptions};
-use crate::host::{KeepRequest, SessionsHost};
+use crate::host::SessionsHost;
 
 /// Input, replies and subscriptions of one client.
 pub(crate) struct Conversation {
@@ -81,9 +82,8 @@ impl Conversation {
         }
     }
 
-    /// Performs an effect of a decision of a generation. A fetch inherits `slot`, the slot of the fetch that the decision
-    /// answers, or begins a new one. `keeps` collects the outcomes of the keeps of the decision, to which its ties refer by
-    /// number.
+    /// Performs an effect of a decision of a generation whose keeps were performed before. A fetch inherits `slot`, the slot of
+    /// the fetch that the decision answers, or begins a new one.
     pub(crate) fn perform<S: SessionsHost>(
         &mut self,
         context: &Context<S>,
@@ -91,25 +91,13 @@ impl Conversation {
         decision: &Decision,
         effect: Effect,
         slot: ReplySlot,
-        keeps: &mut Vec<Kept>,
+        keeps: &Keeps,
     ) {
         match effect {
             Effect::Reply(reply) => {
-                // A keep that was outranked is a success for the client: a newer record of its key is kept. Only a keep for
-                // which no room was left turns the reply into its fallback.
-                let refused = reply.tie.filter(|tie| keeps[tie.keep as usize] == Kept::NoRoom);
+                let refused = reply.tie.filter(|&tie| !keeps.accepts(tie));
                 self.replies.push(decision.bytes(refused.map_or(reply.bytes, |tie| tie.otherwise)));
             }
-            Effect::Keep(keep) => keeps.push(context.host.keep(KeepRequest {
-                key: decision.bytes(keep.key),
-                rank: decision.bytes(keep.rank),
-                form: keep.form,
-                record: decision.bytes(keep.bytes),
-                only: match keep.fan_out {
-                    FanOut::Everyone => None,
-                    FanOut::TheseFirst(peers) => Some(decision.bytes(peers)),
-                },
-            })),
             Effect::Fetch(fetch) => self.replies.push_fetch(PendingFetch {
                 generation: decided_by,
                 request: Some(FetchRequest {
@@ -129,16 +117,14 @@ impl Conversation {
                 }
             }
             Effect::Publish(publish) => {
-                // Only a keep that was applied is news to subscribers; an outranked one would show them an old record.
-                let applied = |keep: u32| matches!(keeps[keep as usize], Kept::Applied(_));
-                if publish.tie.is_none_or(applied) {
+                if publish.tie.is_none_or(|keep| keeps.is_applied(keep)) {
                     context.topics.publish(decision.bytes(publish.topic), decision.bytes(publish.bytes));
                 }
             }
             // Not `close()`, which would clear the input: `Done` still follows and counts the bytes that were consumed.
             Effect::Close => self.closing = true,
             Effect::Note(note) => log_note(context.host.node(), decision, note, decided_by),
-            Effect::Done(_) | Effect::Refuse(_) => {}
+            Effect::Keep(_) | Effect::Done(_) | Effect::Refuse(_) => {}
         }
     }
 

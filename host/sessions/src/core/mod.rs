@@ -7,6 +7,7 @@ pub(crate) mod batcher;
 pub(crate) mod context;
 pub(crate) mod conversation;
 pub(crate) mod input_buffer;
+pub(crate) mod keeps;
 pub(crate) mod reply_queue;
 pub(crate) mod rescues;
 pub(crate) mod session_core;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use herd_model::{DecidedInputs, GenerationId, Kept, Reign, Reroute, Share, Side, Sides};
+use herd_model::{DecidedInputs, GenerationId, Reroute, Share, Side, Sides};
 use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Progress, Reply};
 
 use super::{BatchedSession, Batcher, INPUTS_MAX};
@@ -72,10 +72,6 @@ impl TestHost for EchoHost {
         let by = if loops || reroute.is_some() { PREVIOUS } else { deciding };
         let rescued_from = (loops && reroute.is_none()).then_some(deciding);
         Ok(DecidedInputs { by, rescued_from, decision })
-    }
-
-    fn on_keep(&self) -> Kept {
-        Kept::Applied(Reign(0))
     }
 }
 

@@ -1,0 +1,148 @@
+//! The keeps of one decision: performed ahead of its other effects, on whose outcomes these depend.
+//!
+//! All keeps first, so that their records reach the log together: one write per decision instead of one per record. That changes
+//! nothing else: ties refer to earlier keeps only, the guest has read before the decision, and no effect of another kind reads
+//! what is kept.
+//!
+//! Owns the outcomes. Knows nothing of sessions. Bounds: the effects of a decision.
+
+use herd_model::{Keeping, Kept};
+use herd_sdk::{Decision, Effect, FanOut, Tie};
+
+use crate::host::{KeepRequest, SessionsHost};
+
+/// Outcomes of the keeps of a decision. Reused from decision to decision for its allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Keeps {
+    /// By number of the keep, to which ties refer.
+    outcomes: Vec<Keeping>,
+    /// The log took the records.
+    flushed: bool,
+}
+
+impl Keeps {
+    /// Performs the keeps of a decision, in order, and hands their records to the log.
+    pub(crate) fn perform<S: SessionsHost>(&mut self, host: &S, decision: &Decision) {
+        self.outcomes.clear();
+        // Prefetches in a pass of its own, so that the cache misses of the records overlap instead of adding up.
+        for effect in &decision.effects {
+            if let Effect::Keep(keep) = effect {
+                host.prefetch(decision.bytes(keep.key));
+            }
+        }
+        for effect in &decision.effects {
+            let Effect::Keep(keep) = effect else { continue };
+            self.outcomes.push(host.keep(KeepRequest {
+                key: decision.bytes(keep.key),
+                rank: decision.bytes(keep.rank),
+                form: keep.form,
+                record: decision.bytes(keep.bytes),
+                only: match keep.fan_out {
+                    FanOut::Everyone => None,
+                    FanOut::TheseFirst(peers) => Some(decision.bytes(peers)),
+                },
+            }));
+        }
+        self.flushed = self.outcomes.is_empty() || host.flush();
+    }
+
+    /// Returns whether a tied reply may be sent, and not its fallback.
+    pub(crate) fn accepts(&self, tie: Tie) -> bool {
+        match self.outcomes[tie.keep as usize].kept {
+            // A keep that was outranked is a success for the client: a newer record of its key is kept.
+            Kept::Applied(_) | Kept::Outranked => self.flushed,
+            Kept::NoRoom | Kept::NotStored => false,
+        }
+    }
+
+    /// Returns whether a keep was applied, which makes it news to subscribers. An outranked one would show them an old record.
+    pub(crate) fn is_applied(&self, keep: u32) -> bool {
+        matches!(self.outcomes[keep as usize].kept, Kept::Applied(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use herd_model::{Reign, Ticket};
+    use herd_sdk::{Keep, Span};
+
+    use super::*;
+    use crate::test_host::TestHost;
+
+    /// A node that keeps `a`, has a newer `b`, no room for `c`, and cannot write `d`.
+    struct LedgerHost {
+        /// Keys in the order of their keeps, and `flush`.
+        calls: Mutex<Vec<String>>,
+        writes: bool,
+    }
+
+    impl LedgerHost {
+        fn new(writes: bool) -> Self {
+            Self { calls: Mutex::default(), writes }
+        }
+    }
+
+    impl TestHost for LedgerHost {
+        fn on_keep(&self, keep: KeepRequest<'_>) -> Keeping {
+            self.calls.lock().unwrap().push(String::from_utf8(keep.key.into()).unwrap());
+            let kept = match keep.key {
+                b"a" => Kept::Applied(Reign(0)),
+                b"b" => Kept::Outranked,
+                b"c" => Kept::NoRoom,
+                _ => Kept::NotStored,
+            };
+            Keeping { kept, ticket: Ticket::default() }
+        }
+
+        fn on_flush(&self) -> bool {
+            self.calls.lock().unwrap().push("flush".into());
+            self.writes
+        }
+    }
+
+    fn keeps_of(host: &LedgerHost, keys: &str) -> Keeps {
+        let mut decision = Decision::default();
+        for key in keys.chars() {
+            let (key, empty) = (decision.copy(key.to_string().as_bytes()), decision.copy(b""));
+            decision.effects.push(Effect::Keep(Keep {
+                key,
+                rank: empty,
+                form: 1,
+                bytes: key,
+                fan_out: FanOut::Everyone,
+            }));
+            decision.effects.push(Effect::Close);
+        }
+        let mut keeps = Keeps::default();
+        keeps.perform(host, &decision);
+        keeps
+    }
+
+    fn accepted(keeps: &Keeps) -> Vec<bool> {
+        (0..keeps.outcomes.len() as u32).map(|keep| keeps.accepts(Tie { keep, otherwise: Span::default() })).collect()
+    }
+
+    #[test]
+    fn keeps_are_performed_in_order_and_flushed_once() {
+        let host = LedgerHost::new(true);
+        keeps_of(&host, "badc");
+        assert_eq!(*host.calls.lock().unwrap(), ["b", "a", "d", "c", "flush"]);
+        keeps_of(&host, "");
+        assert_eq!(host.calls.lock().unwrap().len(), 5, "nothing to flush");
+    }
+
+    #[test]
+    fn keeps_accept_a_tie_to_a_record_that_is_kept_or_outranked() {
+        assert_eq!(accepted(&keeps_of(&LedgerHost::new(true), "abcd")), [true, true, false, false]);
+    }
+
+    #[test]
+    fn keeps_that_the_log_did_not_take_are_not_accepted_but_news() {
+        let keeps = keeps_of(&LedgerHost::new(false), "abcd");
+        assert_eq!(accepted(&keeps), [false; 4]);
+        let news: Vec<bool> = (0..4).map(|keep| keeps.is_applied(keep)).collect();
+        assert_eq!(news, [true, false, false, false]);
+    }
+}
