@@ -25,8 +25,7 @@ mod test_host;
 mod transport;
 mod worker_sessions;
 
-pub use self::core::Topics;
-pub use fetches::SLOT_TIMEOUT;
+pub use self::core::{SLOT_TIMEOUT, Topics};
 pub use host::{KeepRequest, SessionsHost, Undecided};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};

@@ -15,7 +15,7 @@
 //! have changed.
 //!
 //! Bounds: bytes per read, time and bytes of lingering. Timeouts are in [`Timeouts`](crate::core::timeouts::Timeouts), bounds
-//! of fetches in [`fetches`](crate::fetches).
+//! of fetches in [`fetches`](crate::fetches) and [`answers`](crate::core::answers).
 
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
@@ -25,15 +25,16 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
+use herd_sys::clock;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep_until};
 
+use crate::core::answers::perform_answer;
 use crate::core::batcher::BatchedSession;
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
 use crate::core::session_core::SessionCore;
 use crate::core::topics::SessionId;
-use crate::fetches::perform_answer;
 use crate::host::SessionsHost;
 use crate::session_state::SessionState;
 use crate::transport::Transport;
@@ -100,7 +101,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             state.fetches.start(context, &mut state.core.conversation.replies);
             // Answers first: the replies behind a pending slot wait until its answer is decided.
             if let Poll::Ready((id, answer)) = state.fetches.poll_answer(cx) {
-                perform_answer(context, &mut state.core, id, &answer);
+                perform_answer(context, &mut state.core, id, &answer, clock::now(), Instant::now());
                 budget.made_progress();
                 continue;
             }

@@ -24,7 +24,7 @@ use herd_sdk::{Effect, Input, InputBatch, Mark, Moment};
 use super::context::Context;
 use super::input_buffer::Window;
 use super::keeps::Keeps;
-use super::reply_queue::ReplySlot;
+use super::pending_fetch::ReplySlot;
 use super::session_core::SessionCore;
 use super::topics::SessionId;
 use crate::host::{SessionsHost, Undecided};

@@ -14,7 +14,8 @@ use herd_sys::guest_log::log_note;
 use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
 use crate::core::keeps::Keeps;
-use crate::core::reply_queue::{PendingFetch, ReplyQueue, ReplySlot};
+use crate::core::pending_fetch::{PendingFetch, ReplySlot};
+use crate::core::reply_queue::ReplyQueue;
 use crate::core::topics::{SessionId, Subscriptions};
 use crate::host::SessionsHost;
 

@@ -3,11 +3,13 @@
 //! Owns undecided input, the order of replies, the batches of a worker, timeouts and topics. Knows nothing of sockets, tasks
 //! and clocks: time is an argument, so tests and a simulator run this code as it is. Each file names its bounds.
 
+pub(crate) mod answers;
 pub(crate) mod batcher;
 pub(crate) mod context;
 pub(crate) mod conversation;
 pub(crate) mod input_buffer;
 pub(crate) mod keeps;
+pub(crate) mod pending_fetch;
 pub(crate) mod reply_queue;
 pub(crate) mod rescues;
 pub(crate) mod session_core;
@@ -15,4 +17,5 @@ pub(crate) mod timeouts;
 pub(crate) mod topics;
 pub(crate) mod window_size;
 
+pub use answers::SLOT_TIMEOUT;
 pub use topics::Topics;

@@ -8,46 +8,10 @@
 //! [`pending_fetches`](ReplyQueue::pending_fetches) before it decides more input.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
-use herd_model::{FetchRequest, GenerationId};
+use herd_model::FetchRequest;
 
-/// Identifies a fetch within its session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FetchId(u32);
-
-/// A fetch that holds a slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PendingFetch {
-    /// The generation that made the fetch, which decides the answer.
-    pub(crate) generation: GenerationId,
-    /// The request. `None` once the fetch has started.
-    pub(crate) request: Option<FetchRequest>,
-    /// Bytes with which the guest resumes the command; opaque to the host.
-    pub(crate) token: Vec<u8>,
-    /// The fallback reply, sent if the answer is not decided.
-    pub(crate) otherwise: Vec<u8>,
-    /// The state of the reply slot that the fetch holds.
-    pub(crate) slot: ReplySlot,
-}
-
-/// The state of a reply slot, inherited by each fetch that follows another in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ReplySlot {
-    /// Deadline of the slot. Set when its first fetch starts.
-    pub(crate) deadline: Option<Instant>,
-    /// Number of fetches that were answered in this slot.
-    pub(crate) answers: u32,
-}
-
-impl PendingFetch {
-    /// Bytes in memory, without the size of the structure itself.
-    fn bytes(&self) -> usize {
-        let request = self.request.as_ref();
-        let request = request.map_or(0, |request| request.upstream.len() + request.path.len() + request.body.len());
-        request + self.token.len() + self.otherwise.len()
-    }
-}
+use super::pending_fetch::{FetchId, PendingFetch};
 
 /// An element of the queue: behind the first pending fetch, replies wait too.
 #[derive(Debug)]
@@ -206,94 +170,4 @@ impl ReplyQueue {
 const RETAINED_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pending(name: &str) -> PendingFetch {
-        let request = FetchRequest { upstream: name.into(), method: herd_sdk::Method::Get, path: vec![], body: vec![] };
-        PendingFetch {
-            generation: GenerationId(1),
-            request: Some(request),
-            token: name.into(),
-            otherwise: vec![],
-            slot: ReplySlot::default(),
-        }
-    }
-
-    fn start(replies: &mut ReplyQueue) -> FetchId {
-        replies.start_next().unwrap().0
-    }
-
-    #[test]
-    fn reply_queue_holds_replies_behind_a_fetch() {
-        let mut replies = ReplyQueue::default();
-        replies.push(b"1");
-        replies.push_fetch(pending("a"));
-        replies.push(b"3");
-        assert_eq!(replies.unwritten(), b"1");
-        let id = start(&mut replies);
-        assert!(replies.start_next().is_none(), "a fetch starts once");
-        assert_eq!(replies.open_slot(id).unwrap().token, b"a");
-        replies.push(b"2");
-        replies.close_slot();
-        assert_eq!(replies.unwritten(), b"123");
-        replies.mark_written(2);
-        assert_eq!((replies.unwritten(), replies.is_empty()), (&b"3"[..], false));
-        replies.mark_written(1);
-        assert!(replies.is_empty());
-    }
-
-    #[test]
-    fn reply_queue_counts_unsent_bytes_and_frees_written_ones() {
-        let mut replies = ReplyQueue::default();
-        replies.push_fetch(pending("a"));
-        replies.push(&[b'x'; 1000]);
-        assert_eq!((replies.unsent_bytes(), replies.queued()), (1002, 2), "a token and an upstream of a byte each");
-        let id = start(&mut replies);
-        replies.open_slot(id).unwrap();
-        replies.close_slot();
-        assert_eq!((replies.unsent_bytes(), replies.queued(), replies.take_unlogged().len()), (1000, 0, 1000));
-        for round in 0..100 {
-            replies.push(&[b'y'; 1000]);
-            replies.mark_written(1000);
-            assert!(replies.out.len() <= 3000, "{} in round {round}", replies.out.len());
-            assert_eq!(replies.take_unlogged().len(), 1000);
-        }
-    }
-
-    #[test]
-    fn reply_queue_counts_the_bytes_that_a_pending_fetch_holds() {
-        let mut replies = ReplyQueue::default();
-        let request =
-            FetchRequest { upstream: vec![1], method: herd_sdk::Method::Post, path: vec![2; 20], body: vec![3; 300] };
-        let (token, otherwise) = (vec![4; 4000], vec![5; 50_000]);
-        replies.push_fetch(PendingFetch { request: Some(request), token, otherwise, ..pending("") });
-        assert_eq!(replies.unsent_bytes(), 54_321);
-        let id = start(&mut replies);
-        assert_eq!(replies.unsent_bytes(), 54_321, "the request is under way and still in memory");
-        replies.open_slot(id).unwrap();
-        assert_eq!(replies.unsent_bytes(), 0);
-        replies.close_slot();
-    }
-
-    #[test]
-    fn reply_queue_gives_a_follow_up_fetch_the_slot_of_its_answer() {
-        let mut replies = ReplyQueue::default();
-        replies.push_fetch(pending("first"));
-        replies.push_fetch(pending("second"));
-        let (first, second) = (start(&mut replies), start(&mut replies));
-        replies.open_slot(second).unwrap();
-        replies.push(b"2");
-        replies.close_slot();
-        replies.open_slot(first).unwrap();
-        replies.push(b"0");
-        replies.push_fetch(pending("again"));
-        replies.close_slot();
-        assert_eq!((replies.unwritten(), replies.pending_fetches()), (&b"0"[..], 1));
-        let again = start(&mut replies);
-        assert_eq!(replies.open_slot(again).unwrap().token, b"again");
-        replies.push(b"1");
-        replies.close_slot();
-        assert_eq!(replies.unwritten(), b"012");
-    }
-}
+mod tests;
