@@ -3,7 +3,7 @@
 //! Owns their futures. The reply queue owns the slots that they hold, so dropping a session drops both. Knows nothing of the
 //! socket; [`answers`](crate::core::answers) decides what the answers mean.
 //!
-//! Bounds: requests under way ([`FETCHES_MAX`]).
+//! Bounds: [`Conversation::start_fetch`] limits the requests under way.
 
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
@@ -13,11 +13,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use herd_model::FetchAnswer;
 
-use crate::core::answers::SLOT_TIMEOUT;
 use crate::core::context::Context;
-use crate::core::conversation::FETCHES_MAX;
-use crate::core::pending_fetch::FetchId;
-use crate::core::reply_queue::ReplyQueue;
+use crate::core::conversation::Conversation;
+use crate::core::pending_fetch::{FetchId, StartedFetch};
 use crate::host::SessionsHost;
 
 /// The fetches of a session that are under way.
@@ -30,27 +28,17 @@ pub(crate) struct Fetches {
 type RunningFetch = BoxFuture<'static, (FetchId, FetchAnswer)>;
 
 impl Fetches {
-    /// Starts fetches that hold a reply slot: at most [`FETCHES_MAX`] at once, and only while the output has room for their
-    /// answers. The others start when a later call finds room. The fetch at the head always starts.
-    pub(crate) fn start<S: SessionsHost>(&mut self, context: &Context<S>, replies: &mut ReplyQueue) {
-        while replies.pending_fetches() > 0 {
-            let running = self.running.get_or_insert_default();
-            let has_room = running.len() < FETCHES_MAX && replies.unsent_bytes() < context.limits.output_bytes_max();
-            // The room frees up only when the replies at the head go out, and they wait for this fetch. It may be the second
-            // of its slot, after replies have gathered behind the first.
-            if !has_room && !replies.is_head_unstarted() {
-                break;
-            }
-            let Some((id, request, fetch)) = replies.start_next() else { break };
-            // One deadline per slot, set by its first fetch and inherited by the fetches that follow it. A deadline per fetch
-            // would let a guest that tries one source after another hold up the replies behind the slot for minutes. The
-            // clock starts here and not at the effect, so a fetch does not lose time while it waits for others to end.
-            let deadline = *fetch.slot.deadline.get_or_insert_with(|| Instant::now() + SLOT_TIMEOUT);
+    /// Starts the fetches of the conversation that may start.
+    pub(crate) fn start<S: SessionsHost>(&mut self, context: &Context<S>, conversation: &mut Conversation) {
+        if conversation.replies.pending_fetches() == 0 {
+            self.running = None;
+            return;
+        }
+        let running = self.running.get_or_insert_default();
+        let now = Instant::now();
+        while let Some(StartedFetch { id, request, deadline }) = conversation.start_fetch(context, running.len(), now) {
             let answer = context.host.fetch(request, deadline);
             running.push(Box::pin(async move { (id, answer.await) }));
-        }
-        if replies.pending_fetches() == 0 {
-            self.running = None;
         }
     }
 
@@ -66,6 +54,7 @@ impl Fetches {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -75,7 +64,7 @@ mod tests {
 
     use super::*;
     use crate::core::pending_fetch::{PendingFetch, ReplySlot};
-    use crate::core::topics::Topics;
+    use crate::core::topics::{SessionId, Topics};
     use crate::limits::SessionLimits;
     use crate::test_host::TestHost;
 
@@ -99,11 +88,12 @@ mod tests {
     #[test]
     fn fetch_of_the_head_slot_starts_whatever_waits_behind_it() {
         let context = Context::new(Arc::<CountingHost>::default(), Arc::<Topics>::default(), SessionLimits::default());
-        let (mut replies, mut fetches) = (ReplyQueue::default(), Fetches::default());
-        replies.push_fetch(pending());
-        replies.push_fetch(pending());
-        replies.push(&vec![b'x'; context.limits.output_bytes_max()]);
-        fetches.start(&context, &mut replies);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (mut conversation, mut fetches) = (Conversation::new(SessionId(1), address), Fetches::default());
+        conversation.replies.push_fetch(pending());
+        conversation.replies.push_fetch(pending());
+        conversation.replies.push(&vec![b'x'; context.limits.output_bytes_max()]);
+        fetches.start(&context, &mut conversation);
         assert_eq!(context.host.0.load(Ordering::Relaxed), 1, "the head, and not the one behind it");
     }
 }

@@ -4,7 +4,8 @@
 //! the node implements, and this crate performs the effects that come back. Knows nothing of peers, HTTP and wasm.
 //!
 //! Bounds ([`SessionLimits`]): sessions in total and per address; bytes of a line, of unsent output and of waiting pushes; time
-//! for an unfinished line, for an idle client and for one that does not read. Fetches per session are bounded by constants.
+//! for an unfinished line, for an idle client and for one that does not read. Fetches per session are bounded by constants; the
+//! node bounds the wait of a reply for its keep to be confirmed.
 //!
 //! ```text
 //! listener -> session (task, socket) -> worker_sessions (task) -> core::batcher -> SessionsHost
@@ -23,6 +24,7 @@ mod synthetic_load;
 #[cfg(test)]
 mod test_host;
 mod transport;
+mod waiting_sessions;
 mod worker_sessions;
 
 pub use self::core::{SLOT_TIMEOUT, Topics};

@@ -99,6 +99,7 @@ impl<S: SessionsHost> Sessions<S> {
             accepted: self.shared.accepted.load(Ordering::Relaxed),
             refused: self.shared.refused.load(Ordering::Relaxed),
             pushes_dropped: self.shared.context.topics.dropped(),
+            unconfirmed: self.shared.context.unconfirmed.load(Ordering::Relaxed),
         }
     }
 }
@@ -127,6 +128,7 @@ impl<S: SessionsHost> Acceptor<S> {
             }
         });
         spawn_local(WorkerSessions::follow_changes(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
+        spawn_local(WorkerSessions::follow_confirmations(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
         let listener = match listener.map(TcpListener::from_std).transpose() {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "worker cannot accept clients"),
@@ -226,6 +228,9 @@ pub struct SessionsStatus {
     pub refused: u64,
     /// Pushes dropped because their session had no room, since the start.
     pub pushes_dropped: u64,
+    /// Replies since the start that were replaced by their fallback, because the node could not keep the record, or because it was
+    /// not confirmed in time.
+    pub unconfirmed: u64,
 }
 
 /// Workers that accept. A new connection wakes them all, and four accept more connections than a node can serve.

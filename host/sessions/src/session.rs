@@ -98,10 +98,12 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                 return Poll::Ready(Err(error));
             }
             // Before the poll for answers, which registers the waker with the fetches that were just started.
-            state.fetches.start(context, &mut state.core.conversation.replies);
+            state.fetches.start(context, &mut state.core.conversation);
             // Answers first: the replies behind a pending slot wait until its answer is decided.
             if let Poll::Ready((id, answer)) = state.fetches.poll_answer(cx) {
                 perform_answer(context, &mut state.core, id, &answer, clock::now(), Instant::now());
+                // Before the task may give way, or a confirmation in between would find the session not listed yet.
+                self.await_confirmation(state);
                 budget.made_progress();
                 continue;
             }
@@ -190,6 +192,15 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
         self.worker.enqueue(Rc::clone(self));
     }
 
+    /// Has the worker list the session if its first reply waits for a confirmation.
+    fn await_confirmation(self: &Rc<Self>, state: &mut SessionState) {
+        let deadline = state.core.conversation.replies.confirmation_deadline();
+        if let Some(deadline) = deadline.filter(|_| !state.awaits_confirmation) {
+            state.awaits_confirmation = true;
+            self.worker.await_confirmation(self, deadline);
+        }
+    }
+
     /// Writes until the replies are out or the socket is full.
     fn write(&self, state: &mut SessionState) -> io::Result<()> {
         let conversation = &mut state.core.conversation;
@@ -255,6 +266,7 @@ impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
     fn finish_turn(self: &Rc<Self>, more: bool) {
         let state = &mut *self.state();
         state.decision_deferred = more && !state.core.conversation.closing;
+        self.await_confirmation(state);
         if let Err(error) = self.write(state) {
             // Nobody reads the replies any more. The session must end in its task: the batcher holds only a reference.
             state.write_error = Some(error);
@@ -263,7 +275,7 @@ impl<S: SessionsHost, T: Transport> BatchedSession for Session<S, T> {
         if state.decision_deferred && state.core.conversation.has_reply_room(self.context()) {
             return self.enqueue(state);
         }
-        if state.needs_task() {
+        if state.needs_task(self.context()) {
             state.wake();
         }
     }
@@ -284,6 +296,18 @@ impl<S: SessionsHost, T: Transport> AddressedSession for Session<S, T> {
         if waits && state.core.conversation.input.has_unfinished_line() {
             self.enqueue(state);
         }
+    }
+
+    fn release_replies(self: &Rc<Self>, now: Instant) -> Option<Instant> {
+        let released = self.state().core.conversation.release_replies(self.context(), now);
+        if released {
+            let deferred = self.state().decision_deferred;
+            self.finish_turn(deferred);
+        }
+        let mut state = self.state();
+        let deadline = state.core.conversation.replies.confirmation_deadline();
+        state.awaits_confirmation = deadline.is_some();
+        deadline
     }
 }
 

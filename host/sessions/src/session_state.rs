@@ -11,6 +11,7 @@ use crate::core::conversation::Conversation;
 use crate::core::session_core::SessionCore;
 use crate::core::timeouts::WaitingFor;
 use crate::fetches::Fetches;
+use crate::host::SessionsHost;
 
 /// The state of a session, changed by its task and by the batcher, on one thread.
 pub(crate) struct SessionState {
@@ -23,6 +24,8 @@ pub(crate) struct SessionState {
     pub(crate) readable: bool,
     /// The last turn of the task waited for input of the client.
     pub(crate) was_reading: bool,
+    /// The worker lists the session, because its first reply waits for a confirmation.
+    pub(crate) awaits_confirmation: bool,
     /// The timer has registered the waker of the task.
     pub(crate) timer_armed: bool,
     /// A write by the batcher failed; the task ends the session.
@@ -40,6 +43,7 @@ impl SessionState {
             decision_deferred: false,
             readable: false,
             was_reading: true,
+            awaits_confirmation: false,
             timer_armed: false,
             write_error: None,
             fetches: Fetches::default(),
@@ -53,12 +57,13 @@ impl SessionState {
         }
     }
 
-    /// True if the task has to run after a turn of the batcher.
+    /// True if the task has to run after a turn of the batcher, or after replies were released.
     ///
     /// False in the usual case: the input was one whole line, its reply is written, and the task still waits for the socket
     /// to become readable. Each condition is something that only the task does or waits for: reading on, timing an unfinished
-    /// line, polling fetches and pushes, waiting for the socket to become writable, ending the session.
-    pub(crate) fn needs_task(&mut self) -> bool {
+    /// line, polling fetches and pushes, waiting for the socket to become writable, ending the session. Replies that wait for a
+    /// confirmation need no task: the worker releases them.
+    pub(crate) fn needs_task<S: SessionsHost>(&mut self, context: &Context<S>) -> bool {
         let conversation = &self.core.conversation;
         std::mem::take(&mut self.readable)
             || self.decision_deferred
@@ -66,7 +71,10 @@ impl SessionState {
             || conversation.input.is_ended()
             || conversation.input.has_unfinished_line()
             || conversation.subscriptions.is_some()
-            || !conversation.replies.is_empty()
+            || !conversation.replies.unwritten().is_empty()
+            || conversation.replies.pending_fetches() > 0
+            // It stopped reading while its replies waited, and may go on.
+            || !self.was_reading && conversation.has_reply_room(context)
     }
 
     /// True once the session has no more input to decide and every reply is written.
@@ -91,10 +99,7 @@ impl SessionState {
 
     /// Returns the time at which the session ends if nothing happens before.
     pub(crate) fn deadline<S>(&self, context: &Context<S>) -> Option<Instant> {
-        let subscriptions = self.core.conversation.subscriptions.as_ref();
-        let subscribed = subscriptions.is_some_and(|subscriptions| subscriptions.is_subscribed());
-        let waits_for_client = self.was_reading && self.core.conversation.replies.pending_fetches() == 0 && !subscribed;
-        let waiting = if waits_for_client { WaitingFor::Client } else { WaitingFor::Other };
+        let waiting = if self.was_reading { self.core.conversation.waits_for() } else { WaitingFor::Other };
         self.core.timeouts.deadline(&context.limits, waiting)
     }
 

@@ -66,7 +66,8 @@ async fn load_worker<S: SessionsHost>(
     counted: oneshot::Sender<u64>,
 ) {
     let sessions_here = WorkerSessions::new(Arc::clone(&shared));
-    spawn_local(WorkerSessions::serve(Rc::downgrade(&sessions_here), shared));
+    spawn_local(WorkerSessions::serve(Rc::downgrade(&sessions_here), Arc::clone(&shared)));
+    spawn_local(WorkerSessions::follow_confirmations(Rc::downgrade(&sessions_here), shared));
     let count = Rc::new(Cell::new(0));
     let sessions: Vec<_> = (0..load.sessions)
         .map(|number| {

@@ -46,6 +46,10 @@ pub(crate) trait TestHost: Send + Sync + 'static {
         unreachable!("nothing waits")
     }
 
+    fn timeout(&self) -> Duration {
+        CONFIRMATION_TIMEOUT
+    }
+
     fn on_confirmations(&self) -> watch::Receiver<()> {
         unreachable!("no worker follows the confirmations")
     }
@@ -112,7 +116,7 @@ impl<T: TestHost> SessionsHost for T {
     }
 
     fn confirmation_timeout(&self) -> Duration {
-        CONFIRMATION_TIMEOUT
+        self.timeout()
     }
 
     fn fetch(&self, _: FetchRequest, _: Instant) -> BoxFuture<'static, FetchAnswer> {

@@ -1,6 +1,6 @@
 //! The sessions of one node on one worker, and the task that runs their batcher.
 //!
-//! Owns the batcher, its waker, and weak references to the sessions for a drain. Decides nothing itself. Bounds: one guest
+//! Owns the batcher, its waker, and weak references to the sessions: all of them for a drain, and those whose replies wait. Decides nothing itself. Bounds: one guest
 //! call per poll; one per [`RETRY`] while the host has no room for an instance, until the timeouts of the sessions.
 
 use std::cell::RefCell;
@@ -19,6 +19,7 @@ use crate::core::batcher::{BatchedSession, Batcher};
 use crate::core::topics::SessionId;
 use crate::host::SessionsHost;
 use crate::shared::Shared;
+use crate::waiting_sessions::WaitingSessions;
 
 /// A session as its worker addresses it when something changes for all sessions.
 pub(crate) trait AddressedSession {
@@ -27,6 +28,9 @@ pub(crate) trait AddressedSession {
 
     /// Queues input that waits for bytes that a generation awaited, because another generation may decide since.
     fn offer_again(self: &Rc<Self>);
+
+    /// Sends the replies whose wait for a confirmation is over. Returns the deadline of the next one, if one waits.
+    fn release_replies(self: &Rc<Self>, now: Instant) -> Option<Instant>;
 }
 
 /// The sessions of one node on one worker.
@@ -35,6 +39,8 @@ pub(crate) struct WorkerSessions<S, M> {
     batcher: Batcher<S, M>,
     /// Weak: a session lives as long as its task.
     sessions: RefCell<HashMap<SessionId, Weak<M>>>,
+    /// Shared with the task that follows the confirmations.
+    waiting: Rc<WaitingSessions<M>>,
     /// Wakes the task that runs the batcher.
     waker: RefCell<Option<Waker>>,
 }
@@ -42,7 +48,13 @@ pub(crate) struct WorkerSessions<S, M> {
 impl<S: SessionsHost, M: BatchedSession + AddressedSession> WorkerSessions<S, M> {
     pub(crate) fn new(shared: Arc<Shared<S>>) -> Rc<Self> {
         let batcher = Batcher::new(Arc::clone(&shared.context));
-        Rc::new(Self { shared, batcher, sessions: RefCell::default(), waker: RefCell::default() })
+        Rc::new(Self {
+            shared,
+            batcher,
+            sessions: RefCell::default(),
+            waiting: Rc::default(),
+            waker: RefCell::default(),
+        })
     }
 
     /// Runs the batcher until the listener and every session are gone.
@@ -106,6 +118,47 @@ impl<S: SessionsHost, M: BatchedSession + AddressedSession> WorkerSessions<S, M>
         }
     }
 
+    /// Sends replies as their keeps are confirmed or their time is over, until every session is gone. Goes on in a drain.
+    pub(crate) async fn follow_confirmations(sessions: Weak<Self>, shared: Arc<Shared<S>>) {
+        let host = &shared.context.host;
+        if !host.waits_for_confirmation() {
+            return;
+        }
+        let mut confirmations = host.confirmations();
+        // A session may have begun to wait before this task ran.
+        confirmations.mark_changed();
+        let Some(waiting) = sessions.upgrade().map(|sessions| Rc::clone(&sessions.waiting)) else { return };
+        let mut ended = false;
+        while sessions.strong_count() > 0 {
+            tokio::select! {
+                biased;
+                // Marks the change as seen before the sessions are asked, so one that comes meanwhile is not missed.
+                changed = confirmations.changed(), if !ended => ended = changed.is_err(),
+                () = waiting.alarm() => {}
+            }
+            let now = Instant::now();
+            let (mut wait_on, mut deadline) = (waiting.take(now), None);
+            // In place, and in parts, or a worker with thousands of sessions would answer nobody else meanwhile.
+            for some in wait_on.chunks_mut(RELEASED_AT_ONCE) {
+                for session in some {
+                    let next = session.upgrade().and_then(|session| session.release_replies(now));
+                    if next.is_none() {
+                        *session = Weak::new();
+                    }
+                    deadline = deadline.into_iter().chain(next).min();
+                }
+                tokio::task::yield_now().await;
+            }
+            wait_on.retain(|session| session.strong_count() > 0);
+            waiting.put_back(wait_on, deadline);
+        }
+    }
+
+    /// Lists a session whose first reply waits for a confirmation until `deadline`.
+    pub(crate) fn await_confirmation(&self, session: &Rc<M>, deadline: Instant) {
+        self.waiting.add(session, deadline);
+    }
+
     /// Registers a session, so that a drain reaches it.
     pub(crate) fn admit(&self, id: SessionId, session: &Rc<M>) {
         self.sessions.borrow_mut().insert(id, Rc::downgrade(session));
@@ -150,11 +203,14 @@ impl<S, M> WorkerSessions<S, M> {
 impl<S, M> Drop for WorkerSessions<S, M> {
     fn drop(&mut self) {
         self.wake();
+        self.waiting.close();
     }
 }
 
 /// Wait before the next call when the host had no room for an instance. An instance is free again after a call, or a swap.
 const RETRY: Duration = Duration::from_millis(5);
 
+/// Sessions whose replies are sent at once after a confirmation. Each costs a write to its socket: less than a millisecond.
+const RELEASED_AT_ONCE: usize = 128;
 /// Sessions that are asked at once whether they have input for another generation: some ten microseconds.
 const OFFERED_AT_ONCE: usize = 256;

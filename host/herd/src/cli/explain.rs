@@ -47,7 +47,8 @@ fn explain(line: &[u8]) -> String {
             );
         }
         Command::Iamat(_) => {
-            "well-formed, but the node could not keep it: it has no room, or its disk fails; send it again"
+            "well-formed, but not confirmed: the node has no room, or its disk or its peers did not answer in time; perhaps \
+             kept, send it again"
         }
         Command::Empty => "an empty line",
     };
@@ -102,7 +103,7 @@ mod tests {
             ("WHATSAT kiwi 51 1", "radius `51`: kilometres from 0 to 50"),
             ("WHATSAT kiwi 1 21", "bound `21`: a whole number"),
             ("WHATSAT kiwi 1 2", "no location of kiwi"),
-            ("IAMAT kiwi +34-118 1", "could not keep it"),
+            ("IAMAT kiwi +34-118 1", "not confirmed"),
         ] {
             let said = explain(line.as_bytes());
             assert!(said.contains(words), "{line}: {said}");

@@ -1,9 +1,9 @@
 //! Answers to fetches: decided by the generation that made the fetch, and performed into its reply slot.
 //!
 //! Owns the reasons for a fallback reply. Knows nothing of upstreams and clocks. Bounds: fetches in turn for one reply slot
-//! ([`FETCHES_PER_SLOT_MAX`]) and their time ([`SLOT_TIMEOUT`]).
+//! ([`FETCHES_PER_SLOT_MAX`]).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use herd_model::FetchAnswer;
 use herd_sdk::{Decision, Effect, Moment};
@@ -34,7 +34,7 @@ pub(crate) fn perform_answer<S: SessionsHost>(
     match decide(context, &fetch, slot, over, answer, at) {
         Ok(decision) => {
             let mut keeps = Keeps::default();
-            keeps.perform(&*context.host, &decision);
+            keeps.perform(&*context.host, &decision, now);
             for effect in &decision.effects {
                 conversation.perform(context, fetch.generation, &decision, effect, slot, &keeps);
             }
@@ -50,6 +50,7 @@ pub(crate) fn perform_answer<S: SessionsHost>(
         }
     }
     core.conversation.replies.close_slot();
+    core.conversation.release_replies(context, now);
 }
 
 /// Decides the answer to a fetch whose slot has this state; `over` says that the time of the slot is.
@@ -128,8 +129,6 @@ fn fetches_again(decision: &Decision) -> bool {
 
 /// Fetches in turn for one reply slot. A guest has a few sources to try; one that always fetches again must not spin.
 const FETCHES_PER_SLOT_MAX: u32 = 8;
-/// Time for the reply to one command, however many fetches it takes in turn.
-pub const SLOT_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[cfg(test)]
 mod tests {

@@ -239,7 +239,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     /// Performs a decision: its keeps, and then the other effects of each input in the session of that input, in order.
     fn perform(&self, decided: &DecidedInputs, inputs: &[SessionInput<M>], keeps: &mut Keeps, now: Instant) {
         let DecidedInputs { by, rescued_from, decision } = decided;
-        keeps.perform(&*self.context.host, decision);
+        keeps.perform(&*self.context.host, decision, now);
         // The effects of all inputs are one list, in which `Done` ends those of each input. The check at the guest boundary has
         // made sure that every input has one.
         let mut effects = decision.effects.iter();

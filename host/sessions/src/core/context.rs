@@ -1,6 +1,7 @@
 //! The environment of a session, without sockets: the same for all sessions of a node.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::topics::Topics;
 use crate::host::SessionsHost;
@@ -11,10 +12,12 @@ pub(crate) struct Context<S> {
     pub(crate) host: Arc<S>,
     pub(crate) topics: Arc<Topics>,
     pub(crate) limits: SessionLimits,
+    /// Replies since the start whose fallback was sent because their keep was not accepted or not confirmed.
+    pub(crate) unconfirmed: AtomicU64,
 }
 
 impl<S: SessionsHost> Context<S> {
     pub(crate) fn new(host: Arc<S>, topics: Arc<Topics>, limits: SessionLimits) -> Self {
-        Self { host, topics, limits }
+        Self { host, topics, limits, unconfirmed: AtomicU64::new(0) }
     }
 }

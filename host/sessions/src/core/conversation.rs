@@ -3,20 +3,25 @@
 //! Performs the effects of decisions, in their order. Effects are checked where they leave the guest, so the spans and ties
 //! of a decision are valid here. Knows nothing of sockets and of other sessions.
 //!
-//! Bounds: unsent bytes, pending fetches and queued replies, above which no more input is decided.
+//! Bounds: unsent bytes, pending fetches and queued replies, above which no more input is decided. Replies that wait for the
+//! disk or for peers count as queued, so a slow disk is back pressure to each client.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use herd_model::{FetchRequest, GenerationId};
-use herd_sdk::{Decision, Effect, Mark, Progress};
+use herd_sdk::{Decision, Effect, Mark, Progress, Reply};
 use herd_sys::guest_log::log_note;
 
 use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
-use crate::core::keeps::Keeps;
-use crate::core::pending_fetch::{PendingFetch, ReplySlot};
+use crate::core::keeps::{Keeps, Tied};
+use crate::core::pending_fetch::{PendingFetch, ReplySlot, SLOT_TIMEOUT, StartedFetch};
 use crate::core::reply_queue::ReplyQueue;
+use crate::core::timeouts::WaitingFor;
 use crate::core::topics::{SessionId, Subscriptions};
+use crate::core::waiting_reply::WaitingReply;
 use crate::host::SessionsHost;
 
 /// Input, replies and subscriptions of one client.
@@ -45,6 +50,13 @@ impl Conversation {
         self.replies.unsent_bytes() < context.limits.output_bytes_max()
             && self.replies.pending_fetches() < FETCHES_MAX
             && self.replies.queued() < QUEUED_MAX
+    }
+
+    /// Returns the source of the next event, provided that input is read.
+    pub(crate) fn waits_for(&self) -> WaitingFor {
+        let subscribed = self.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.is_subscribed());
+        let waits_for_reply = self.replies.pending_fetches() > 0 || self.replies.confirmation_deadline().is_some();
+        if subscribed || waits_for_reply { WaitingFor::Other } else { WaitingFor::Client }
     }
 
     /// Returns the input to decide next, about `bytes` bytes of it.
@@ -95,10 +107,7 @@ impl Conversation {
         keeps: &Keeps,
     ) {
         match effect {
-            Effect::Reply(reply) => {
-                let refused = reply.tie.filter(|&tie| !keeps.accepts(tie));
-                self.replies.push(decision.bytes(refused.map_or(reply.bytes, |tie| tie.otherwise)));
-            }
+            Effect::Reply(reply) => self.reply(context, decision, reply, keeps),
             Effect::Fetch(fetch) => self.replies.push_fetch(PendingFetch {
                 generation: decided_by,
                 request: Some(FetchRequest {
@@ -129,6 +138,59 @@ impl Conversation {
         }
     }
 
+    fn reply<S: SessionsHost>(&mut self, context: &Context<S>, decision: &Decision, reply: Reply, keeps: &Keeps) {
+        let bytes = decision.bytes(reply.bytes);
+        let Some(tie) = reply.tie else { return self.replies.push(bytes) };
+        match keeps.tied(&*context.host, tie) {
+            Tied::Accepted => self.replies.push(bytes),
+            Tied::Refused => {
+                self.replies.push(decision.bytes(tie.otherwise));
+                self.count_unconfirmed(context, 1);
+            }
+            Tied::Waits(ticket, deadline) => {
+                let otherwise = decision.bytes(tie.otherwise);
+                self.replies.push_waiting(WaitingReply::new(ticket, deadline, bytes, otherwise));
+            }
+        }
+    }
+
+    /// Starts the next fetch that holds a reply slot, while the output has room for its answer and fewer than [`FETCHES_MAX`] are
+    /// under way. The others start when a later call finds room. The fetch at the head always starts.
+    pub(crate) fn start_fetch<S: SessionsHost>(
+        &mut self,
+        context: &Context<S>,
+        under_way: usize,
+        now: Instant,
+    ) -> Option<StartedFetch> {
+        let has_room = under_way < FETCHES_MAX && self.replies.unsent_bytes() < context.limits.output_bytes_max();
+        // The room frees up only when the replies at the head go out, and they wait for this fetch. It may be the second
+        // of its slot, after replies have gathered behind the first.
+        if !has_room && !self.replies.is_head_unstarted() {
+            return None;
+        }
+        let (id, request, fetch) = self.replies.start_next()?;
+        // One deadline per slot, set by its first fetch and inherited by the fetches that follow it. A deadline per fetch
+        // would let a guest that tries one source after another hold up the replies behind the slot for minutes. The
+        // time starts here and not at the effect, so a fetch does not lose time while it waits for others to end.
+        let deadline = *fetch.slot.deadline.get_or_insert_with(|| now + SLOT_TIMEOUT);
+        Some(StartedFetch { id, request, deadline })
+    }
+
+    /// Moves replies to the output whose wait is over, and those behind them. Returns whether a reply had waited.
+    pub(crate) fn release_replies<S: SessionsHost>(&mut self, context: &Context<S>, now: Instant) -> bool {
+        let released = self.replies.release(now, |ticket| context.host.confirmation(ticket));
+        if released.refused > 0 {
+            self.count_unconfirmed(context, released.refused);
+        }
+        released.settled > 0
+    }
+
+    /// Counts replies whose fallback is sent.
+    fn count_unconfirmed<S: SessionsHost>(&self, context: &Context<S>, replies: usize) {
+        context.unconfirmed.fetch_add(replies as u64, Ordering::Relaxed);
+        tracing::debug!(client.addr = %self.address, replies, "record not confirmed, fallback reply sent");
+    }
+
     fn subscribe<S: SessionsHost>(&mut self, context: &Context<S>, topic: &[u8]) {
         let (id, pushes_max) = (self.id, context.limits.pushes_max);
         let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
@@ -140,5 +202,5 @@ impl Conversation {
 
 /// Fetches under way in one session. One read may bring more `WHATSAT`s; those start as others end.
 pub(crate) const FETCHES_MAX: usize = 16;
-/// Replies and fetches that wait behind a pending fetch; above it, no more input is decided.
+/// Replies and fetches from the first pending fetch or waiting reply on; above it, no more input is decided.
 const QUEUED_MAX: usize = 1024;

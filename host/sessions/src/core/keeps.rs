@@ -6,7 +6,9 @@
 //!
 //! Owns the outcomes. Knows nothing of sessions. Bounds: the effects of a decision.
 
-use herd_model::{Keeping, Kept};
+use std::time::Instant;
+
+use herd_model::{Confirmation, Keeping, Kept, Ticket};
 use herd_sdk::{Decision, Effect, FanOut, Tie};
 
 use crate::host::{KeepRequest, SessionsHost};
@@ -18,11 +20,24 @@ pub(crate) struct Keeps {
     outcomes: Vec<Keeping>,
     /// The log took the records.
     flushed: bool,
+    /// Time until which tied replies wait. None: nothing ever waits.
+    deadline: Option<Instant>,
+}
+
+/// Outcome for a reply that is tied to a keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tied {
+    /// The reply goes out.
+    Accepted,
+    /// The fallback goes out.
+    Refused,
+    /// Which of them goes out is not known yet, but will be by this time.
+    Waits(Ticket, Instant),
 }
 
 impl Keeps {
     /// Performs the keeps of a decision, in order, and hands their records to the log.
-    pub(crate) fn perform<S: SessionsHost>(&mut self, host: &S, decision: &Decision) {
+    pub(crate) fn perform<S: SessionsHost>(&mut self, host: &S, decision: &Decision, now: Instant) {
         self.outcomes.clear();
         // Prefetches in a pass of its own, so that the cache misses of the records overlap instead of adding up.
         for effect in &decision.effects {
@@ -43,15 +58,29 @@ impl Keeps {
                 },
             }));
         }
-        self.flushed = self.outcomes.is_empty() || host.flush();
+        if !self.outcomes.is_empty() {
+            self.flushed = host.flush();
+            self.deadline = host.waits_for_confirmation().then(|| now + host.confirmation_timeout());
+        }
     }
 
-    /// Returns whether a tied reply may be sent, and not its fallback.
-    pub(crate) fn accepts(&self, tie: Tie) -> bool {
-        match self.outcomes[tie.keep as usize].kept {
-            // A keep that was outranked is a success for the client: a newer record of its key is kept.
+    /// Returns which bytes of a tied reply are sent.
+    pub(crate) fn tied<S: SessionsHost>(&self, host: &S, tie: Tie) -> Tied {
+        let Keeping { kept, ticket } = self.outcomes[tie.keep as usize];
+        let accepted = match kept {
+            // A keep that was outranked is a success for the client: a newer record of its key is kept. Its ticket is that of the
+            // newer one: until that is confirmed, a crash could lose both.
             Kept::Applied(_) | Kept::Outranked => self.flushed,
             Kept::NoRoom | Kept::NotStored => false,
+        };
+        match self.deadline {
+            _ if !accepted => Tied::Refused,
+            None => Tied::Accepted,
+            Some(deadline) => match host.confirmation(ticket) {
+                Confirmation::Confirmed => Tied::Accepted,
+                Confirmation::Pending => Tied::Waits(ticket, deadline),
+                Confirmation::Failed => Tied::Refused,
+            },
         }
     }
 
@@ -116,12 +145,13 @@ mod tests {
             decision.effects.push(Effect::Close);
         }
         let mut keeps = Keeps::default();
-        keeps.perform(host, &decision);
+        keeps.perform(host, &decision, Instant::now());
         keeps
     }
 
     fn accepted(keeps: &Keeps) -> Vec<bool> {
-        (0..keeps.outcomes.len() as u32).map(|keep| keeps.accepts(Tie { keep, otherwise: Span::default() })).collect()
+        let tied = |keep| keeps.tied(&LedgerHost::new(true), Tie { keep, otherwise: Span::default() });
+        (0..keeps.outcomes.len() as u32).map(|keep| tied(keep) == Tied::Accepted).collect()
     }
 
     #[test]

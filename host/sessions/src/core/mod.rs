@@ -15,7 +15,8 @@ pub(crate) mod rescues;
 pub(crate) mod session_core;
 pub(crate) mod timeouts;
 pub(crate) mod topics;
+pub(crate) mod waiting_reply;
 pub(crate) mod window_size;
 
-pub use answers::SLOT_TIMEOUT;
+pub use pending_fetch::SLOT_TIMEOUT;
 pub use topics::Topics;

@@ -1,14 +1,26 @@
 //! A fetch whose answer a session waits for, and the reply slot that it holds.
 //!
-//! Owns what is needed to decide the answer. Knows nothing of the order of replies and of upstreams.
+//! Owns what is needed to decide the answer. Knows nothing of the order of replies and of upstreams. Bounds: the time of a slot
+//! ([`SLOT_TIMEOUT`]).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use herd_model::{FetchRequest, GenerationId};
 
 /// Identifies a fetch within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FetchId(pub(crate) u32);
+
+/// A fetch that has just started.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StartedFetch {
+    /// Identifies the fetch when it is answered.
+    pub(crate) id: FetchId,
+    /// The request to send.
+    pub(crate) request: FetchRequest,
+    /// Time at which it fails at the latest.
+    pub(crate) deadline: Instant,
+}
 
 /// A fetch that holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,3 +54,6 @@ impl PendingFetch {
         request + self.token.len() + self.otherwise.len()
     }
 }
+
+/// Time for the reply to one command, however many fetches it takes in turn.
+pub const SLOT_TIMEOUT: Duration = Duration::from_secs(8);

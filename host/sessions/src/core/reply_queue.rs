@@ -1,22 +1,27 @@
-//! The order of replies: that of the commands, however long some of them wait for an upstream.
+//! The order of replies: that of the commands, however long some of them wait for an upstream, the disk or peers.
 //!
-//! A fetch holds a slot in the order. Everything that its answer brings, further fetches included, goes into that slot. Replies
-//! leave from the head; a reply behind a pending slot waits with it, because clients match replies to commands by order.
+//! A fetch holds a slot in the order. Everything that its answer brings, further fetches included, goes into that slot. A reply
+//! whose keep is not confirmed yet holds its place too. Replies leave from the head; one behind a pending slot or a waiting reply
+//! waits with it, because clients match replies to commands by order.
 //!
-//! Owns replies until they are written. Knows nothing of sockets and upstreams. Unbounded by itself: the caller checks
+//! Owns replies until they are written. Knows nothing of sockets, upstreams and logs. Unbounded by itself: the caller checks
 //! [`unsent_bytes`](ReplyQueue::unsent_bytes), [`queued`](ReplyQueue::queued) and
 //! [`pending_fetches`](ReplyQueue::pending_fetches) before it decides more input.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
-use herd_model::FetchRequest;
+use herd_model::{Confirmation, FetchRequest, Ticket};
 
 use super::pending_fetch::{FetchId, PendingFetch};
+use super::waiting_reply::{Settled, WaitingReply};
 
-/// An element of the queue: behind the first pending fetch, replies wait too.
+/// An element of the queue: behind the first pending fetch or waiting reply, replies wait too.
 #[derive(Debug)]
 enum QueuedReply {
     Ready(Vec<u8>),
+    /// Not boxed: where replies wait, nearly all of them do, and each would cost another allocation.
+    Waiting(WaitingReply),
     /// With the bytes that the fetch holds, as they are counted: its request leaves it when it starts.
     Pending(FetchId, usize, Box<PendingFetch>),
 }
@@ -28,9 +33,9 @@ pub(crate) struct ReplyQueue {
     out: Vec<u8>,
     /// Number of bytes of `out` that are written.
     written: usize,
-    /// Everything from the first pending fetch on. Its front is a pending fetch whenever no slot is open.
+    /// Everything from the first pending fetch or waiting reply on. Its front is one of them whenever no slot is open.
     queue: VecDeque<QueuedReply>,
-    /// Bytes of the replies in `queue`, and those that its pending fetches hold.
+    /// Bytes of the replies in `queue`, with the fallbacks of those that wait, and those that its pending fetches hold.
     queued_bytes: usize,
     /// Number of bytes of `out` that the traffic log has.
     logged: usize,
@@ -44,14 +49,21 @@ pub(crate) struct ReplyQueue {
 impl ReplyQueue {
     /// Adds a reply: into the open slot, or else to the end.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        // An empty queue means that no fetch precedes the reply, so it skips the queue and its allocation. This is the path of
-        // nearly every reply. It holds for an open slot too: the only slot left the queue when it was opened.
+        // An empty queue means that nothing pending precedes the reply, so it skips the queue and its allocation. This is the path
+        // of nearly every reply. It holds for an open slot too: the only slot left the queue when it was opened.
         if self.queue.is_empty() {
             self.out.extend_from_slice(bytes);
         } else {
             self.queued_bytes += bytes.len();
             self.insert(QueuedReply::Ready(bytes.to_vec()));
         }
+    }
+
+    /// Adds a reply that waits for the confirmation of its keep: into the open slot, or else to the end.
+    pub(crate) fn push_waiting(&mut self, reply: WaitingReply) {
+        // Counted with its fallback: both are in memory until one is sent.
+        self.queued_bytes += reply.bytes();
+        self.insert(QueuedReply::Waiting(reply));
     }
 
     /// Adds a fetch, which holds a slot: in the open slot, or else at the end.
@@ -65,11 +77,11 @@ impl ReplyQueue {
         self.insert(QueuedReply::Pending(id, bytes, Box::new(fetch)));
     }
 
-    /// Returns the first fetch that has not started, and marks it as started.
+    /// Returns the first fetch that has not started, and marks it as started. The caller sees to its limits.
     pub(crate) fn start_next(&mut self) -> Option<(FetchId, FetchRequest, &mut PendingFetch)> {
         self.queue.iter_mut().find_map(|reply| match reply {
             QueuedReply::Pending(id, _, fetch) => fetch.request.take().map(|request| (*id, request, &mut **fetch)),
-            QueuedReply::Ready(_) => None,
+            QueuedReply::Ready(_) | QueuedReply::Waiting(_) => None,
         })
     }
 
@@ -91,16 +103,52 @@ impl ReplyQueue {
         Some(*fetch)
     }
 
-    /// Closes the open slot, and moves the replies at the head of the queue to the output.
+    /// Closes the open slot. [`release`](Self::release) then sends what its answer brought.
     pub(crate) fn close_slot(&mut self) {
         self.cursor = None;
-        // Up to the next pending fetch only. Replies behind it are ready as well, but the client would take them for the reply
-        // of the command that the fetch belongs to.
-        while let Some(QueuedReply::Ready(_)) = self.queue.front() {
-            if let Some(QueuedReply::Ready(bytes)) = self.queue.pop_front() {
-                self.queued_bytes -= bytes.len();
-                self.out.extend_from_slice(&bytes);
-            }
+    }
+
+    /// Moves the replies at the head of the queue to the output, up to the next one that is pending. Returns how many of them
+    /// waited, and how many of those were replaced by their fallback.
+    pub(crate) fn release(&mut self, now: Instant, mut confirmation: impl FnMut(Ticket) -> Confirmation) -> Released {
+        let mut released = Released::default();
+        // Only from the head. Replies behind it may be ready as well, but the client would take them for the reply of the command
+        // that the head belongs to.
+        while let Some(front) = self.queue.front() {
+            let held = match front {
+                QueuedReply::Ready(bytes) => {
+                    self.out.extend_from_slice(bytes);
+                    bytes.len()
+                }
+                QueuedReply::Waiting(reply) => {
+                    match reply.settle(now, confirmation(reply.ticket())) {
+                        Some(Settled::Confirmed(bytes)) => self.out.extend_from_slice(bytes),
+                        Some(Settled::Refused(bytes)) => {
+                            released.refused += 1;
+                            self.out.extend_from_slice(bytes);
+                        }
+                        None => break,
+                    }
+                    released.settled += 1;
+                    reply.bytes()
+                }
+                QueuedReply::Pending(..) => break,
+            };
+            self.queued_bytes -= held;
+            self.queue.pop_front();
+        }
+        // Thousands of idle sessions must not each hold the queue of their largest burst.
+        if self.queue.is_empty() && self.queue.capacity() > RETAINED_REPLIES_MAX {
+            self.queue = VecDeque::new();
+        }
+        released
+    }
+
+    /// Returns the deadline of the reply at the head of the queue, if one waits there for the confirmation of its keep.
+    pub(crate) fn confirmation_deadline(&self) -> Option<Instant> {
+        match self.queue.front() {
+            Some(QueuedReply::Waiting(reply)) => Some(reply.deadline()),
+            _ => None,
         }
     }
 
@@ -109,12 +157,12 @@ impl ReplyQueue {
         self.pending_fetches
     }
 
-    /// Number of replies and fetches from the first pending fetch on.
+    /// Number of replies and fetches from the first pending fetch or waiting reply on.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Number of reply bytes that wait for the socket or behind a fetch.
+    /// Number of reply bytes that wait for the socket, for a confirmation, or behind such a reply or a fetch.
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.unwritten().len() + self.queued_bytes
     }
@@ -150,7 +198,7 @@ impl ReplyQueue {
         }
     }
 
-    /// Returns whether every reply is written and no fetch is pending.
+    /// Returns whether every reply is written, none waits and no fetch is pending.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.unwritten().is_empty()
     }
@@ -166,6 +214,18 @@ impl ReplyQueue {
     }
 }
 
+/// Outcome of a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Released {
+    /// Replies that had waited for the confirmation of their keep.
+    pub(crate) settled: usize,
+    /// Those of them whose fallback goes out.
+    pub(crate) refused: usize,
+}
+
+/// Capacity of the queue that a session retains, in replies: what its first allocation brings, enough for a client that waits for
+/// each reply.
+const RETAINED_REPLIES_MAX: usize = 4;
 /// Capacity of the output buffer that a session retains from reply to reply, in bytes.
 const RETAINED_BYTES_MAX: usize = 512;
 

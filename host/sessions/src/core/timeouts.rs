@@ -23,7 +23,7 @@ pub(crate) struct Timeouts {
 pub(crate) enum WaitingFor {
     /// Input of its client.
     Client,
-    /// An upstream or a topic.
+    /// An upstream, a confirmation or a topic.
     Other,
 }
 
@@ -68,8 +68,8 @@ impl Timeouts {
         self.write_blocked_since.is_some()
     }
 
-    /// Returns the time at which the session ends if nothing happens before: `None`, hence never, while it waits for an upstream
-    /// or a topic and its output is not blocked.
+    /// Returns the time at which the session ends if nothing happens before: `None`, hence never, while it waits for an upstream,
+    /// a confirmation or a topic and its output is not blocked.
     pub(crate) fn deadline(&self, limits: &SessionLimits, waiting: WaitingFor) -> Option<Instant> {
         let seconds = Duration::from_secs;
         // First, and whatever else the session waits for: blocked output is memory that the client makes the node hold.
