@@ -27,7 +27,7 @@ mod transport;
 mod waiting_sessions;
 mod worker_sessions;
 
-pub use self::core::{SLOT_TIMEOUT, Topics};
+pub use self::core::{Dialogue, Dialogues, FetchId, SLOT_TIMEOUT, StartedFetch, Topics};
 pub use host::{KeepRequest, SessionsHost, Undecided};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};

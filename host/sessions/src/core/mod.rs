@@ -7,6 +7,8 @@ pub(crate) mod answers;
 pub(crate) mod batcher;
 pub(crate) mod context;
 pub(crate) mod conversation;
+pub(crate) mod dialogue;
+pub(crate) mod dialogues;
 pub(crate) mod input_buffer;
 pub(crate) mod keeps;
 pub(crate) mod pending_fetch;
@@ -18,5 +20,7 @@ pub(crate) mod topics;
 pub(crate) mod waiting_reply;
 pub(crate) mod window_size;
 
-pub use pending_fetch::SLOT_TIMEOUT;
+pub use dialogue::Dialogue;
+pub use dialogues::Dialogues;
+pub use pending_fetch::{FetchId, SLOT_TIMEOUT, StartedFetch};
 pub use topics::Topics;

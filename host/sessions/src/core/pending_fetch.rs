@@ -9,17 +9,17 @@ use herd_model::{FetchRequest, GenerationId};
 
 /// Identifies a fetch within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FetchId(pub(crate) u32);
+pub struct FetchId(pub(crate) u32);
 
 /// A fetch that has just started.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct StartedFetch {
+pub struct StartedFetch {
     /// Identifies the fetch when it is answered.
-    pub(crate) id: FetchId,
+    pub id: FetchId,
     /// The request to send.
-    pub(crate) request: FetchRequest,
+    pub request: FetchRequest,
     /// Time at which it fails at the latest.
-    pub(crate) deadline: Instant,
+    pub deadline: Instant,
 }
 
 /// A fetch that holds a slot.
