@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 use super::Session;
 use crate::core::context::Context;
@@ -76,7 +77,8 @@ async fn connect<H: TestHost>(host: &Arc<H>, limits: SessionLimits) -> (Arc<Shar
 }
 
 fn run(test: impl Future<Output = ()>) {
-    Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap().block_on(test);
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+    runtime.block_on(async { timeout(STALLED, test).await.expect("a wake-up was lost") });
 }
 
 /// Goal: a swap answers a client that waits and sends nothing more.
@@ -252,7 +254,7 @@ fn drain_sends_waiting_replies_before_it_ends_a_session() {
 fn reading_resumes_when_waiting_replies_make_room() {
     run(async {
         let host = LogHost::new(LONG);
-        let limits = SessionLimits { output_kib_max: 1, ..SessionLimits::default() };
+        let limits = SessionLimits { output_kib_max: 1, unfinished_line_s: 3600, ..SessionLimits::default() };
         let (_shared, client) = connect(&host, limits).await;
         let (mut replies, mut input) = client.into_split();
         let lines: String = (0..100_000).map(|number| format!("{number:06}\n")).collect();
@@ -272,5 +274,7 @@ fn reading_resumes_when_waiting_replies_make_room() {
     });
 }
 
+/// Time after which a test fails that waits for nothing more. Below every timeout of a session, which would wake it.
+const STALLED: Duration = Duration::from_secs(30);
 /// Longer than a test runs.
 const LONG: Duration = Duration::from_secs(3600);
