@@ -1,0 +1,160 @@
+//! Files of a directory on disk, locked against other processes.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
+
+use crate::files::{Files, OpenFile};
+
+/// A directory on disk, opened once: it stays the same directory if it is renamed or another takes its place.
+#[derive(Debug)]
+pub struct DiskFiles {
+    directory: OwnedFd,
+    /// The lock of the directory lasts as long as this file is open.
+    _lock: Option<File>,
+}
+
+impl DiskFiles {
+    /// Opens the directory for this process alone. Creates it if it is missing, readable only by its owner.
+    ///
+    /// # Errors
+    ///
+    /// Another process has the directory open ([`FolderError::Locked`]), or the disk fails. Directories may have been created.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        let failed = |source| FolderError::Disk { path: path.to_path_buf(), source };
+        create_directory(path).map_err(failed)?;
+        let directory = open_directory(path).map_err(failed)?;
+        let lock = create_at(&directory, LOCK, OFlags::RDWR | OFlags::CREATE).map_err(failed)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { directory, _lock: Some(lock) }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(FolderError::Locked { path: path.to_path_buf() }),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
+    /// Opens a directory to read it only, such as a backup. Creates and locks nothing.
+    ///
+    /// # Errors
+    ///
+    /// The directory does not exist, or the disk fails.
+    pub fn open_to_read(path: &Path) -> Result<Self, FolderError> {
+        let directory =
+            open_directory(path).map_err(|source| FolderError::Disk { path: path.to_path_buf(), source })?;
+        Ok(Self { directory, _lock: None })
+    }
+}
+
+impl Files for DiskFiles {
+    type File = DiskFile;
+
+    fn create(&self, name: &str) -> io::Result<DiskFile> {
+        create_at(&self.directory, name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL).map(DiskFile)
+    }
+
+    fn open(&self, name: &str) -> io::Result<DiskFile> {
+        // A backup may lie on a disk that is mounted read-only.
+        create_at(&self.directory, name, OFlags::RDWR)
+            .or_else(|_| create_at(&self.directory, name, OFlags::RDONLY))
+            .map(DiskFile)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.directory, from, &self.directory, to)?)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.directory, name, rustix::fs::AtFlags::empty())?)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.directory)? {
+            // A name that is not text is no file of the store.
+            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        match rustix::fs::fsync(&self.directory) {
+            // Some network file systems have no sync of a directory. They order its changes by themselves, or nothing can.
+            Err(rustix::io::Errno::INVAL) => Ok(()),
+            synced => Ok(synced?),
+        }
+    }
+}
+
+/// An open file of [`DiskFiles`].
+#[derive(Debug)]
+pub struct DiskFile(File);
+
+impl OpenFile for DiskFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(&mut &self.0, bytes)
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(into, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+/// Failure to open the directory of a store. Nothing was read or written in it.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another process has the directory open: two nodes have one name, or the previous process still runs.
+    #[error("{} is in use by another process: stop that node, or give this one another name or `state_dir`", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory cannot be created, opened or locked.
+    #[error("{}: {source}", path.display())]
+    Disk {
+        /// The directory.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+}
+
+fn create_directory(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|ancestor| !ancestor.is_dir()).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // Each new directory is an entry of the one above.
+    for parent in path.ancestors().skip(1).take(missing) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match File::open(parent)?.sync_all() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn create_at(directory: &OwnedFd, name: &str, flags: OFlags) -> io::Result<File> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    Ok(File::from(rustix::fs::openat(directory, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode)?))
+}
+
+/// Name of the file whose lock keeps two processes from one directory.
+const LOCK: &str = "lock";

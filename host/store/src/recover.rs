@@ -1,0 +1,337 @@
+//! Recovery: the newest complete snapshot, then the log files behind it, in order.
+//!
+//! Reads only. Damaged entries are named and skipped; a log file tells the length of the one before it, so missing ends and
+//! files are found too. What stands behind a hole is delivered as not intact: records are still good, vectors are not.
+
+use crate::entry_reader::{Ending, Found, read_entries};
+use crate::file_head::{FORMAT, FileHead, FileKind, FileName, Follows, HEAD_BYTES, HeadRead};
+use crate::files::{Files, OpenFile};
+use crate::framing::{END, SKIPPABLE};
+use crate::journal::JournalKind;
+use crate::recovered::{DAMAGES_MAX, Damage, RecoverError, Recovered, RecoveryProgress, TornTail};
+
+/// Reads all entries of a directory: `deliver(kind, payload, intact)`.
+///
+/// Entries may be delivered twice (in a snapshot and in the log), and before or after an older one of the same key in a snapshot
+/// that is damaged; records are registers with a rank, so neither matters. If `intact` is false, entries before this one are
+/// missing, and a vector counts for nothing.
+///
+/// `progress` is called for each MiB or so.
+///
+/// # Errors
+///
+/// The directory cannot be listed, or a file is of a later version. Nothing was changed; entries may have been delivered.
+pub fn recover<F: Files>(
+    files: &F,
+    deliver: impl FnMut(JournalKind, &[u8], bool),
+    progress: impl FnMut(RecoveryProgress),
+) -> Result<Recovered, RecoverError> {
+    let mut recovery = Recovery::new(deliver, progress);
+    let found = Directory::read(files, &mut recovery)?;
+    recovery.progress.bytes_all = found.bytes_all;
+    recovery.read_snapshots(&found.snapshots);
+    recovery.read_logs(&found.logs);
+    recovery.recovered.next_number = found.log_number_max.map_or(1, |number| number + 1).max(found.snapshot_number_max);
+    recovery.recovered.entries = recovery.progress.entries;
+    Ok(recovery.recovered)
+}
+
+/// A file whose head was read, or was not.
+struct StoredFile<File> {
+    name: String,
+    number: u64,
+    bytes: u64,
+    opened: Result<(File, FileHead), String>,
+}
+
+struct Directory<File> {
+    /// Newest first.
+    snapshots: Vec<StoredFile<File>>,
+    /// Oldest first.
+    logs: Vec<StoredFile<File>>,
+    bytes_all: u64,
+    log_number_max: Option<u64>,
+    snapshot_number_max: u64,
+}
+
+impl<File: OpenFile> Directory<File> {
+    /// Opens every file and reads its head, so that a file of a later version is found before anything is delivered.
+    fn read<F: Files<File = File>, D, P>(files: &F, recovery: &mut Recovery<D, P>) -> Result<Self, RecoverError> {
+        let mut found = Self {
+            snapshots: Vec::new(),
+            logs: Vec::new(),
+            bytes_all: 0,
+            log_number_max: None,
+            snapshot_number_max: 0,
+        };
+        let mut names = files.names()?;
+        names.sort_unstable();
+        for name in names {
+            let (list, number, kind) = match FileName::parse(&name) {
+                Some(FileName::Log(number)) => {
+                    found.log_number_max = found.log_number_max.max(Some(number));
+                    (&mut found.logs, number, FileKind::Log)
+                }
+                Some(FileName::Snapshot(number)) => {
+                    found.snapshot_number_max = found.snapshot_number_max.max(number);
+                    (&mut found.snapshots, number, FileKind::Snapshot)
+                }
+                Some(FileName::Draft(_)) | None => continue,
+            };
+            let file = StoredFile::open(files, name, number, kind, recovery)?;
+            found.bytes_all += file.bytes;
+            list.push(file);
+        }
+        found.snapshots.sort_by_key(|file| std::cmp::Reverse(file.number));
+        found.logs.sort_by_key(|file| file.number);
+        Ok(found)
+    }
+}
+
+impl<File: OpenFile> StoredFile<File> {
+    fn open<F: Files<File = File>, D, P>(
+        files: &F,
+        name: String,
+        number: u64,
+        kind: FileKind,
+        recovery: &mut Recovery<D, P>,
+    ) -> Result<Self, RecoverError> {
+        let broken = |name, bytes, why: String| Ok(Self { name, number, bytes, opened: Err(why) });
+        let file = match files.open(&name) {
+            Ok(file) => file,
+            Err(error) => return broken(name, 0, format!("cannot be opened: {error}")),
+        };
+        let bytes = match file.length() {
+            Ok(bytes) => bytes,
+            Err(error) => return broken(name, 0, format!("cannot be read: {error}")),
+        };
+        let mut start = [0; HEAD_BYTES];
+        let read = match read_start(&file, &mut start) {
+            Ok(read) => read,
+            Err(error) => return broken(name, bytes, format!("cannot be read: {error}")),
+        };
+        match FileHead::read(&start[..read]) {
+            HeadRead::Newer { oldest_reader } => {
+                Err(RecoverError::Newer { file: name, format: oldest_reader, known: FORMAT })
+            }
+            HeadRead::Damaged => broken(name, bytes, "the head of the file is damaged".into()),
+            HeadRead::Head { head, .. } if head.kind != kind || head.number != number => {
+                broken(name, bytes, "the file has the name of another one".into())
+            }
+            HeadRead::Head { head, damaged } => {
+                // The other copy is whole: named, but no entry is missing for it.
+                if damaged > 0 && read == HEAD_BYTES {
+                    recovery.damage(&name, 0, damaged * (HEAD_BYTES as u64 / 2), "one copy of the head is damaged");
+                }
+                Ok(Self { name, number, bytes, opened: Ok((file, head)) })
+            }
+        }
+    }
+}
+
+struct Recovery<D, P> {
+    deliver: D,
+    tell: P,
+    progress: RecoveryProgress,
+    recovered: Recovered,
+    /// The snapshot is a backup, which has no log files.
+    backup: bool,
+}
+
+/// Reading of the entries of one file.
+struct FileEntries {
+    ending: Ending,
+    /// Bytes in the middle are damaged.
+    damaged: bool,
+    /// The last entry of a snapshot is there, and names the number of those before it.
+    complete: bool,
+}
+
+impl<D, P> Recovery<D, P> {
+    fn new(deliver: D, tell: P) -> Self {
+        let recovered = Recovered {
+            entries: 0,
+            skipped: 0,
+            snapshot_bytes: 0,
+            log_bytes: 0,
+            torn: Vec::new(),
+            damages: Vec::new(),
+            damaged: 0,
+            holes: false,
+            next_number: 1,
+            follows: Follows::NOTHING,
+            log_files: 0,
+            base: None,
+        };
+        Self {
+            deliver,
+            tell,
+            progress: RecoveryProgress { bytes: 0, bytes_all: 0, entries: 0 },
+            recovered,
+            backup: false,
+        }
+    }
+
+    fn damage(&mut self, file: &str, offset: u64, bytes: u64, why: &str) {
+        note(&mut self.recovered, file, offset, bytes, why);
+    }
+}
+
+impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D, P> {
+    /// Reads the newest complete snapshot. Incomplete ones before it give what they have.
+    fn read_snapshots<File: OpenFile>(&mut self, snapshots: &[StoredFile<File>]) {
+        for snapshot in snapshots {
+            let (file, head) = match &snapshot.opened {
+                Ok(opened) => opened,
+                Err(why) => {
+                    self.damage(&snapshot.name, 0, snapshot.bytes, why);
+                    continue;
+                }
+            };
+            let read = self.read_file(&snapshot.name, file, head, snapshot.bytes, true);
+            if read.complete && !read.damaged {
+                self.recovered.snapshot_bytes = snapshot.bytes;
+                self.recovered.base = Some(snapshot.number);
+                self.backup = head.follows == Follows::NOTHING;
+                return;
+            }
+            let Ending { entries_end, tail_bytes, why } = &read.ending;
+            match tail_bytes {
+                0 if !read.complete => {
+                    self.damage(&snapshot.name, *entries_end, 0, "the end of the snapshot is missing")
+                }
+                0 => {}
+                bytes => self.damage(&snapshot.name, *entries_end, *bytes, why),
+            }
+        }
+    }
+
+    /// Reads the log files that the snapshot does not stand for.
+    fn read_logs<File: OpenFile>(&mut self, logs: &[StoredFile<File>]) {
+        let base = self.recovered.base;
+        let logs: Vec<_> = logs.iter().filter(|log| base.is_none_or(|number| log.number >= number)).collect();
+        if logs.is_empty() && self.incomplete() {
+            self.damage(&FileName::Log(base.unwrap_or(1)).text(), 0, 0, "the file is missing");
+            self.recovered.holes = true;
+        }
+        let last_readable = logs.iter().rposition(|log| log.opened.is_ok());
+        for (index, log) in logs.iter().enumerate() {
+            let last = last_readable.is_none_or(|readable| index >= readable);
+            self.recovered.log_files += 1;
+            self.recovered.log_bytes += log.bytes;
+            match &log.opened {
+                Ok((file, head)) => self.read_log(log, file, head, last),
+                // A crash while a log file was begun leaves one without a whole head, and nothing behind it.
+                Err(_) if log.bytes == 0 => {}
+                Err(_) if last && log.bytes < HEAD_BYTES as u64 => self.torn(&log.name, 0, log.bytes),
+                Err(why) => {
+                    self.damage(&log.name, 0, log.bytes, why);
+                    self.recovered.holes = true;
+                }
+            }
+        }
+    }
+
+    /// Returns whether something must have been written behind the snapshots that were found.
+    fn incomplete(&self) -> bool {
+        match self.recovered.base {
+            Some(_) => !self.backup,
+            None => self.recovered.damaged > 0,
+        }
+    }
+
+    fn read_log<File: OpenFile>(&mut self, log: &StoredFile<File>, file: &File, head: &FileHead, last: bool) {
+        let follows_base = self.recovered.base == Some(log.number);
+        if !follows_base && head.follows != self.recovered.follows {
+            let why = match head.follows {
+                Follows::GAP => "entries before this file could not be written",
+                _ => "entries before this file are missing",
+            };
+            self.damage(&log.name, 0, 0, why);
+            self.recovered.holes = true;
+        }
+        let read = self.read_file(&log.name, file, head, log.bytes, false);
+        let Ending { entries_end, tail_bytes, why } = &read.ending;
+        if *tail_bytes > 0 {
+            match last {
+                true => self.torn(&log.name, *entries_end, *tail_bytes),
+                false => {
+                    self.damage(&log.name, *entries_end, *tail_bytes, why);
+                    self.recovered.holes = true;
+                }
+            }
+        }
+        self.recovered.follows = Follows { number: log.number, bytes: *entries_end };
+    }
+
+    fn torn(&mut self, file: &str, offset: u64, bytes: u64) {
+        self.recovered.torn.push(TornTail { file: file.into(), offset, bytes });
+        self.recovered.log_bytes -= bytes;
+    }
+
+    /// Delivers the entries of a file. In a log file, a hole lasts beyond it.
+    fn read_file<File: OpenFile>(
+        &mut self,
+        name: &str,
+        file: &File,
+        head: &FileHead,
+        bytes: u64,
+        snapshot: bool,
+    ) -> FileEntries {
+        let Self { deliver, tell, progress, recovered, .. } = self;
+        let (mut entries, mut damaged, mut complete) = (0u64, false, false);
+        let holes_before = recovered.holes;
+        let ending = read_entries(file, head.framing(), head.entries_at, bytes, |found| match found {
+            Found::Entry { code: END, payload, .. } if snapshot => complete = payload == entries.to_le_bytes(),
+            Found::Entry { code, payload, offset } => {
+                entries += 1;
+                match JournalKind::from_code(code) {
+                    Some(kind) => {
+                        progress.entries += 1;
+                        deliver(kind, payload, !damaged && !holes_before);
+                    }
+                    None if code >= SKIPPABLE => recovered.skipped += 1,
+                    None => {
+                        damaged = true;
+                        note(
+                            recovered,
+                            name,
+                            offset,
+                            payload.len() as u64,
+                            &format!("an entry has the unknown kind {code}, of a later version"),
+                        );
+                    }
+                }
+            }
+            Found::Damage { offset, bytes, why } => {
+                damaged = true;
+                note(recovered, name, offset, bytes, &why);
+            }
+            Found::Read { bytes } => {
+                progress.bytes += bytes;
+                tell(*progress);
+            }
+        });
+        // A damaged snapshot makes no hole if an older one and the log behind that are whole.
+        recovered.holes |= damaged && !snapshot;
+        FileEntries { ending, damaged, complete }
+    }
+}
+
+fn note(recovered: &mut Recovered, file: &str, offset: u64, bytes: u64, why: &str) {
+    recovered.damaged += 1;
+    if recovered.damages.len() < DAMAGES_MAX {
+        recovered.damages.push(Damage { file: file.into(), offset, bytes, why: why.into() });
+    }
+}
+
+fn read_start<File: OpenFile>(file: &File, start: &mut [u8]) -> std::io::Result<usize> {
+    let mut read = 0;
+    while read < start.len() {
+        match file.read_at(read as u64, &mut start[read..])? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}
