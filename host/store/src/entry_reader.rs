@@ -43,9 +43,11 @@ pub(crate) fn read_entries<F: OpenFile>(
     EntryReader {
         file,
         framing,
-        window: Vec::with_capacity(RUN_BYTES),
+        run_bytes: RUN_BYTES,
+        window: Vec::new(),
         at: 0,
-        window_offset: entries_at,
+        // A crash may have left half a head.
+        window_offset: entries_at.min(file_bytes),
         file_bytes,
         damage: None,
         read_error: None,
@@ -57,6 +59,7 @@ pub(crate) fn read_entries<F: OpenFile>(
 struct EntryReader<'f, F, E> {
     file: &'f F,
     framing: Framing,
+    run_bytes: usize,
     /// Bytes of the file from `window_offset` on, of which those before `at` are done.
     window: Vec<u8>,
     at: usize,
@@ -131,7 +134,7 @@ impl<F: OpenFile, E: FnMut(Found<'_>)> EntryReader<'_, F, E> {
         self.at = 0;
         let length = self.window.len();
         let left = self.file_bytes - self.window_offset - length as u64;
-        let run = bytes.saturating_sub(length).max(RUN_BYTES).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let run = bytes.saturating_sub(length).max(self.run_bytes).min(usize::try_from(left).unwrap_or(usize::MAX));
         self.window.resize(length + run, 0);
         let mut at = length;
         while at < self.window.len() {

@@ -78,6 +78,8 @@ impl Framing {
 pub(crate) const HEAD_BYTES: usize = 12;
 /// Longest payload. Reports of peers are far shorter; a damaged length is mostly beyond it, and costs no long read.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+/// Code of an entry of a log file whose payload is an offset in it: everything before is on disk, here and in earlier files.
+pub(crate) const SYNCED: u8 = 126;
 /// Code of the last entry of a snapshot; its payload is the number of entries before it.
 pub(crate) const END: u8 = 127;
 /// Codes from here on may be skipped by a reader that does not know them.

@@ -27,6 +27,9 @@ mod sim_files;
 mod snapshot;
 mod store_config;
 
+#[cfg(test)]
+mod tests;
+
 pub use disk_files::{DiskFile, DiskFiles, FolderError};
 pub use driver::StoreThread;
 pub use files::{Files, OpenFile};

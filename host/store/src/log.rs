@@ -15,16 +15,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::entry_reader::{Found, read_entries};
 use crate::file_head::{FileHead, FileKind, FileName, Follows, HEAD_BYTES};
 use crate::files::{Files, OpenFile};
-use crate::framing::{Framing, HEAD_BYTES as ENTRY_HEAD_BYTES, PAYLOAD_BYTES_MAX};
+use crate::framing::{Framing, HEAD_BYTES as ENTRY_HEAD_BYTES, PAYLOAD_BYTES_MAX, SYNCED};
 use crate::journal::{Journal, JournalKind};
 use crate::log_status::LogStatus;
-use crate::recovered::{Recovered, TornTail};
+use crate::recovered::{Doubtful, Recovered, TornTail};
+use crate::store_config::{Durability, StoreConfig};
 
 /// Settings of a [`Log`].
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
+    /// What entries survive. In [`Durability::Disk`], entries of an earlier process that may not be on disk are written again.
+    pub durability: Durability,
     /// Bytes of log files after which a snapshot is due, unless the last snapshot is larger.
     pub log_bytes_max: u64,
     /// Bytes of entries that may wait for the disk.
@@ -39,8 +43,9 @@ impl LogOptions {
     pub const BUFFER_BYTES_MAX: usize = 64 << 20;
 
     /// Returns options with the default buffer.
-    pub fn new(log_bytes_max: u64, salt: u64) -> Self {
-        Self { log_bytes_max, buffer_bytes_max: Self::BUFFER_BYTES_MAX, salt }
+    pub fn new(config: &StoreConfig, salt: u64) -> Self {
+        let StoreConfig { durability, .. } = *config;
+        Self { durability, log_bytes_max: config.log_bytes_max(), buffer_bytes_max: Self::BUFFER_BYTES_MAX, salt }
     }
 }
 
@@ -52,11 +57,11 @@ impl LogOptions {
 /// # Examples
 ///
 /// ```
-/// use herd_store::{Journal, JournalKind, Log, LogOptions, SimFiles, recover};
+/// use herd_store::{Journal, JournalKind, Log, LogOptions, SimFiles, StoreConfig, recover};
 ///
 /// let files = SimFiles::new();
 /// let recovered = recover(&files, |_, _, _| {}, |_| {})?;
-/// let log = Log::begin(files.clone(), &recovered, LogOptions::new(1 << 20, 7), || {});
+/// let log = Log::begin(files.clone(), &recovered, LogOptions::new(&StoreConfig::default(), 7), || {});
 /// let position = log.append(JournalKind::Report, b"report");
 /// assert!(log.written() < position);
 /// assert_eq!(log.sync(), position);
@@ -113,6 +118,8 @@ pub(crate) struct Writer<File> {
     pub(crate) log_bytes_before: u64,
     pub(crate) log_files_before: u64,
     pub(crate) snapshot_bytes: u64,
+    /// Place in a file up to which everything is on disk, if it is the current one and not noted there yet.
+    synced: Follows,
     /// Entries are missing in the files, so vectors behind them count for nothing until the next snapshot.
     pub(crate) holes: bool,
 }
@@ -157,7 +164,8 @@ impl<F: Files> Log<F> {
                 log_bytes_before: recovered.log_bytes,
                 log_files_before: recovered.log_files,
                 snapshot_bytes: recovered.snapshot_bytes,
-                holes: recovered.holes,
+                synced: Follows::NOTHING,
+                holes: recovered.holes || recovered.damaged > 0,
             }),
             syncing: Mutex::new(()),
             snapshotting: AtomicBool::new(false),
@@ -169,7 +177,7 @@ impl<F: Files> Log<F> {
         };
         let begun = log.remove_drafts().and_then(|()| log.cut(&recovered.torn)).and_then(|()| log.begin_file());
         let mut writer = log.writer.lock();
-        let begun = begun.and_then(|(number, file)| log.switch_file(&mut writer, number, file, recovered.follows));
+        let begun = begun.and_then(|(number, file)| log.begin_behind(&mut writer, number, file, recovered));
         if let Err(error) = begun {
             log.fail(&mut writer, &format!("a log file could not be begun: {error}"));
         }
@@ -333,7 +341,7 @@ impl<F: Files> Log<F> {
         if position > self.durable() || writer.phase == Phase::Recovering {
             files.extend(writer.file.clone());
         }
-        let age = writer.age;
+        let (age, at) = (writer.age, writer.at);
         drop(writer);
         let synced = files.iter().try_for_each(|file| file.sync());
         let mut writer = self.writer.lock();
@@ -348,6 +356,10 @@ impl<F: Files> Log<F> {
             Phase::Working => {
                 let before = self.durable.swap(position, Ordering::AcqRel);
                 self.news.fetch_or(position > before, Ordering::AcqRel);
+                // In `os`, files of earlier processes may not be on disk.
+                if self.options.durability == Durability::Disk {
+                    writer.synced = at;
+                }
             }
             _ => writer.reached = position,
         }
@@ -371,6 +383,10 @@ impl<F: Files> Log<F> {
         drop(tail);
         if writer.spare.is_empty() {
             return Ok(position);
+        }
+        if writer.synced.number == writer.at.number {
+            self.framing.push(&mut writer.spare, SYNCED, &writer.synced.bytes.to_le_bytes());
+            writer.synced = Follows::NOTHING;
         }
         let written = match &writer.file {
             Some(file) => file.append(&writer.spare),
@@ -430,6 +446,67 @@ impl<F: Files> Log<F> {
         }
         writer.at = Follows { number, bytes: HEAD_BYTES as u64 };
         Ok(())
+    }
+
+    /// Makes a new file the current one, behind what was recovered.
+    fn begin_behind(
+        &self,
+        writer: &mut Writer<F::File>,
+        number: u64,
+        file: F::File,
+        recovered: &Recovered,
+    ) -> io::Result<()> {
+        let doubtful = match self.options.durability {
+            Durability::Disk => &recovered.doubtful[..],
+            Durability::Memory | Durability::Os => &[],
+        };
+        // The file follows the place from where on it repeats entries: if those before are lost with the power, none is missing.
+        let follows = match doubtful.first() {
+            Some(part) if recovered.damaged == 0 => Follows { number: part.number, bytes: part.from },
+            _ => recovered.follows,
+        };
+        self.switch_file(writer, number, file, follows)?;
+        let file = writer.file.clone().ok_or(io::ErrorKind::NotFound)?;
+        for part in doubtful {
+            writer.at.bytes += self.repeat(part, &*file, recovered.holes)?;
+        }
+        if self.options.durability == Durability::Disk {
+            file.sync()?;
+            // Without this mark, the next start would repeat all of it.
+            let mut mark = Vec::new();
+            self.framing.push(&mut mark, SYNCED, &writer.at.bytes.to_le_bytes());
+            file.append(&mark)?;
+            writer.at.bytes += mark.len() as u64;
+            file.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the entries of a part of an earlier file again, all of them unless it is known to have holes. Returns their bytes.
+    fn repeat(&self, part: &Doubtful, into: &F::File, holes: bool) -> io::Result<u64> {
+        let from = self.files.open(&FileName::Log(part.number).text())?;
+        let (mut bytes, mut repeated, mut written) = (Vec::new(), 0, Ok(()));
+        let mut write = |bytes: &mut Vec<u8>, least: usize| {
+            if written.is_ok() && bytes.len() > least {
+                written = into.append(bytes);
+                repeated += bytes.len() as u64;
+                bytes.clear();
+            }
+        };
+        let mut damaged = false;
+        let ending = read_entries(&from, Framing::new(part.salt), part.from, part.to, |found| match found {
+            Found::Entry { code: SYNCED, .. } | Found::Read { .. } => {}
+            Found::Entry { code, payload, .. } => {
+                self.framing.push(&mut bytes, code, payload);
+                write(&mut bytes, SPARE_BYTES_MAX);
+            }
+            Found::Damage { .. } => damaged = true,
+        });
+        write(&mut bytes, 0);
+        if (damaged || ending.tail_bytes > 0) && !holes {
+            return Err(io::Error::other("entries could not be read again"));
+        }
+        written.map(|()| repeated)
     }
 
     /// Cuts off torn tails. A file without a whole head goes.

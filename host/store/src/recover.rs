@@ -3,12 +3,14 @@
 //! Reads only. Damaged entries are named and skipped; a log file tells the length of the one before it, so missing ends and
 //! files are found too. What stands behind a hole is delivered as not intact: records are still good, vectors are not.
 
+use std::collections::BTreeMap;
+
 use crate::entry_reader::{Ending, Found, read_entries};
 use crate::file_head::{FORMAT, FileHead, FileKind, FileName, Follows, HEAD_BYTES, HeadRead};
 use crate::files::{Files, OpenFile};
-use crate::framing::{END, SKIPPABLE};
+use crate::framing::{END, SKIPPABLE, SYNCED};
 use crate::journal::JournalKind;
-use crate::recovered::{DAMAGES_MAX, Damage, RecoverError, Recovered, RecoveryProgress, TornTail};
+use crate::recovered::{DAMAGES_MAX, Damage, Doubtful, RecoverError, Recovered, RecoveryProgress, TornTail};
 
 /// Reads all entries of a directory: `deliver(kind, payload, intact)`.
 ///
@@ -31,6 +33,7 @@ pub fn recover<F: Files>(
     recovery.progress.bytes_all = found.bytes_all;
     recovery.read_snapshots(&found.snapshots);
     recovery.read_logs(&found.logs);
+    recovery.settle_doubts();
     recovery.recovered.next_number = found.log_number_max.map_or(1, |number| number + 1).max(found.snapshot_number_max);
     recovery.recovered.entries = recovery.progress.entries;
     Ok(recovery.recovered)
@@ -134,17 +137,25 @@ struct Recovery<D, P> {
     tell: P,
     progress: RecoveryProgress,
     recovered: Recovered,
+    /// Snapshot that stands for all log files before its number.
+    base: Option<u64>,
     /// The snapshot is a backup, which has no log files.
     backup: bool,
+    /// Offset up to which each log file, and everything before it, is whole.
+    whole: BTreeMap<u64, u64>,
+    /// Last known sync: number of the log file, and the offset in it.
+    certain: Option<(u64, u64)>,
 }
 
 /// Reading of the entries of one file.
 struct FileEntries {
     ending: Ending,
-    /// Bytes in the middle are damaged.
-    damaged: bool,
+    /// Offset up to which nothing is damaged.
+    whole: u64,
     /// The last entry of a snapshot is there, and names the number of those before it.
     complete: bool,
+    /// Offset up to which a log file is known to be on disk.
+    synced: Option<u64>,
 }
 
 impl<D, P> Recovery<D, P> {
@@ -161,19 +172,60 @@ impl<D, P> Recovery<D, P> {
             next_number: 1,
             follows: Follows::NOTHING,
             log_files: 0,
-            base: None,
+            doubtful: Vec::new(),
         };
-        Self {
-            deliver,
-            tell,
-            progress: RecoveryProgress { bytes: 0, bytes_all: 0, entries: 0 },
-            recovered,
-            backup: false,
-        }
+        let progress = RecoveryProgress { bytes: 0, bytes_all: 0, entries: 0 };
+        Self { deliver, tell, progress, recovered, base: None, backup: false, whole: BTreeMap::new(), certain: None }
     }
 
     fn damage(&mut self, file: &str, offset: u64, bytes: u64, why: &str) {
         note(&mut self.recovered, file, offset, bytes, why);
+    }
+
+    fn torn(&mut self, file: &str, offset: u64, bytes: u64) {
+        self.recovered.torn.push(TornTail { file: file.into(), offset, bytes });
+        self.recovered.log_bytes -= bytes;
+    }
+
+    /// The log ends in a hole: whatever follows is not intact.
+    fn hole(&mut self) {
+        self.recovered.holes = true;
+        self.recovered.follows = Follows::GAP;
+    }
+
+    /// Returns whether nothing is missing before a log file.
+    fn follows_whole(&self, head: &FileHead) -> bool {
+        let Follows { number, bytes } = head.follows;
+        match head.follows {
+            _ if self.base == Some(head.number) => true,
+            Follows::NOTHING => self.base.is_none() && self.whole.is_empty(),
+            _ => self.whole.get(&number).is_some_and(|whole| bytes <= *whole),
+        }
+    }
+
+    /// Notes what of a log file may not be on disk: what stands behind the last mark.
+    ///
+    /// A mark also says that what earlier files held then is on disk or repeated in this file. If anything is damaged, that may be
+    /// what was repeated, so nothing is taken for granted.
+    fn doubt(&mut self, head: &FileHead, synced: Option<u64>, to: u64) {
+        let doubtful = &mut self.recovered.doubtful;
+        doubtful.push(Doubtful { number: head.number, salt: head.salt, from: head.entries_at, to });
+        if let Some(synced) = synced {
+            self.certain = Some((head.number, synced));
+        }
+    }
+
+    /// Drops what is certainly on disk from what is doubtful.
+    fn settle_doubts(&mut self) {
+        let certain = self.certain.filter(|_| self.recovered.damaged == 0);
+        for part in &mut self.recovered.doubtful {
+            match certain {
+                Some((number, _)) if part.number < number => part.from = part.to,
+                Some((number, offset)) if part.number == number => part.from = part.from.max(offset),
+                _ => {}
+            }
+        }
+        self.recovered.doubtful.retain(|part| part.from < part.to);
     }
 }
 
@@ -189,30 +241,31 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
                 }
             };
             let read = self.read_file(&snapshot.name, file, head, snapshot.bytes, true);
-            if read.complete && !read.damaged {
+            let Ending { entries_end, tail_bytes, why } = &read.ending;
+            if *tail_bytes > 0 {
+                self.damage(&snapshot.name, *entries_end, *tail_bytes, why);
+            } else if !read.complete {
+                self.damage(&snapshot.name, *entries_end, 0, "the end of the snapshot is missing");
+            }
+            if read.complete && read.whole == snapshot.bytes {
                 self.recovered.snapshot_bytes = snapshot.bytes;
-                self.recovered.base = Some(snapshot.number);
+                self.base = Some(snapshot.number);
+                // The log file of the same number may have lost all of its bytes, and be followed by another.
+                self.recovered.follows = Follows { number: snapshot.number, bytes: 0 };
+                self.whole.insert(snapshot.number, 0);
                 self.backup = head.follows == Follows::NOTHING;
                 return;
-            }
-            let Ending { entries_end, tail_bytes, why } = &read.ending;
-            match tail_bytes {
-                0 if !read.complete => {
-                    self.damage(&snapshot.name, *entries_end, 0, "the end of the snapshot is missing")
-                }
-                0 => {}
-                bytes => self.damage(&snapshot.name, *entries_end, *bytes, why),
             }
         }
     }
 
     /// Reads the log files that the snapshot does not stand for.
     fn read_logs<File: OpenFile>(&mut self, logs: &[StoredFile<File>]) {
-        let base = self.recovered.base;
-        let logs: Vec<_> = logs.iter().filter(|log| base.is_none_or(|number| log.number >= number)).collect();
-        if logs.is_empty() && self.incomplete() {
-            self.damage(&FileName::Log(base.unwrap_or(1)).text(), 0, 0, "the file is missing");
-            self.recovered.holes = true;
+        let logs: Vec<_> = logs.iter().filter(|log| self.base.is_none_or(|number| log.number >= number)).collect();
+        let behind_expected = self.base.map_or(self.recovered.damaged > 0, |_| !self.backup);
+        if logs.is_empty() && behind_expected {
+            self.damage(&FileName::Log(self.base.unwrap_or(1)).text(), 0, 0, "the file is missing");
+            self.hole();
         }
         let last_readable = logs.iter().rposition(|log| log.opened.is_ok());
         for (index, log) in logs.iter().enumerate() {
@@ -221,55 +274,42 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             self.recovered.log_bytes += log.bytes;
             match &log.opened {
                 Ok((file, head)) => self.read_log(log, file, head, last),
-                // A crash while a log file was begun leaves one without a whole head, and nothing behind it.
                 Err(_) if log.bytes == 0 => {}
+                // A crash while a log file was begun leaves one without a whole head, and nothing behind it.
                 Err(_) if last && log.bytes < HEAD_BYTES as u64 => self.torn(&log.name, 0, log.bytes),
                 Err(why) => {
                     self.damage(&log.name, 0, log.bytes, why);
-                    self.recovered.holes = true;
+                    self.hole();
                 }
             }
         }
     }
 
-    /// Returns whether something must have been written behind the snapshots that were found.
-    fn incomplete(&self) -> bool {
-        match self.recovered.base {
-            Some(_) => !self.backup,
-            None => self.recovered.damaged > 0,
-        }
-    }
-
     fn read_log<File: OpenFile>(&mut self, log: &StoredFile<File>, file: &File, head: &FileHead, last: bool) {
-        let follows_base = self.recovered.base == Some(log.number);
-        if !follows_base && head.follows != self.recovered.follows {
+        self.recovered.holes = !self.follows_whole(head);
+        if self.recovered.holes {
             let why = match head.follows {
                 Follows::GAP => "entries before this file could not be written",
                 _ => "entries before this file are missing",
             };
             self.damage(&log.name, 0, 0, why);
-            self.recovered.holes = true;
         }
         let read = self.read_file(&log.name, file, head, log.bytes, false);
         let Ending { entries_end, tail_bytes, why } = &read.ending;
-        if *tail_bytes > 0 {
-            match last {
-                true => self.torn(&log.name, *entries_end, *tail_bytes),
-                false => {
-                    self.damage(&log.name, *entries_end, *tail_bytes, why);
-                    self.recovered.holes = true;
-                }
-            }
+        match tail_bytes {
+            0 => {}
+            bytes if last => self.torn(&log.name, *entries_end, *bytes),
+            bytes => self.damage(&log.name, *entries_end, *bytes, why),
         }
+        if !self.recovered.holes {
+            self.whole.insert(log.number, read.whole);
+        }
+        self.recovered.holes |= read.whole < *entries_end;
         self.recovered.follows = Follows { number: log.number, bytes: *entries_end };
+        self.doubt(head, read.synced, *entries_end);
     }
 
-    fn torn(&mut self, file: &str, offset: u64, bytes: u64) {
-        self.recovered.torn.push(TornTail { file: file.into(), offset, bytes });
-        self.recovered.log_bytes -= bytes;
-    }
-
-    /// Delivers the entries of a file. In a log file, a hole lasts beyond it.
+    /// Delivers the entries of a file.
     fn read_file<File: OpenFile>(
         &mut self,
         name: &str,
@@ -279,32 +319,30 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
         snapshot: bool,
     ) -> FileEntries {
         let Self { deliver, tell, progress, recovered, .. } = self;
-        let (mut entries, mut damaged, mut complete) = (0u64, false, false);
+        let (mut entries, mut damaged_at, mut complete, mut synced) = (0u64, None, false, None);
         let holes_before = recovered.holes;
         let ending = read_entries(file, head.framing(), head.entries_at, bytes, |found| match found {
             Found::Entry { code: END, payload, .. } if snapshot => complete = payload == entries.to_le_bytes(),
+            Found::Entry { code: SYNCED, payload, .. } if !snapshot => {
+                synced = payload.try_into().ok().map(u64::from_le_bytes)
+            }
             Found::Entry { code, payload, offset } => {
                 entries += 1;
                 match JournalKind::from_code(code) {
                     Some(kind) => {
                         progress.entries += 1;
-                        deliver(kind, payload, !damaged && !holes_before);
+                        deliver(kind, payload, damaged_at.is_none() && !holes_before);
                     }
                     None if code >= SKIPPABLE => recovered.skipped += 1,
                     None => {
-                        damaged = true;
-                        note(
-                            recovered,
-                            name,
-                            offset,
-                            payload.len() as u64,
-                            &format!("an entry has the unknown kind {code}, of a later version"),
-                        );
+                        damaged_at.get_or_insert(offset);
+                        let why = format!("an entry has the unknown kind {code}, of a later version");
+                        note(recovered, name, offset, payload.len() as u64, &why);
                     }
                 }
             }
             Found::Damage { offset, bytes, why } => {
-                damaged = true;
+                damaged_at.get_or_insert(offset);
                 note(recovered, name, offset, bytes, &why);
             }
             Found::Read { bytes } => {
@@ -312,9 +350,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
                 tell(*progress);
             }
         });
-        // A damaged snapshot makes no hole if an older one and the log behind that are whole.
-        recovered.holes |= damaged && !snapshot;
-        FileEntries { ending, damaged, complete }
+        FileEntries { whole: damaged_at.unwrap_or(ending.entries_end), ending, complete, synced }
     }
 }
 

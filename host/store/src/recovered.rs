@@ -23,13 +23,23 @@ pub struct Recovered {
     pub damages: Vec<Damage>,
     /// Number of all damaged places.
     pub damaged: u64,
-    /// Entries are missing: what stands in files behind the first hole was delivered with `intact` false.
+    /// Entries are missing before the end of the log: what stands behind them was delivered with `intact` false.
     pub holes: bool,
     pub(crate) next_number: u64,
+    /// End of the log.
     pub(crate) follows: Follows,
     pub(crate) log_files: u64,
-    /// Snapshot that stands for all log files before its number.
-    pub(crate) base: Option<u64>,
+    /// Entries that may not be on disk, although they can be read.
+    pub(crate) doubtful: Vec<Doubtful>,
+}
+
+/// Part of a log file behind the last known sync. A sync that failed may have left it in memory only, as if it were on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doubtful {
+    pub(crate) number: u64,
+    pub(crate) salt: u64,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
 }
 
 /// Incomplete end of a log file. [`Log::begin`](crate::Log::begin) cuts it off.

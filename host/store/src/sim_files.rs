@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::files::{Files, OpenFile};
 
-/// Directory in memory, with faults on demand.
+/// Directory in memory, with faults on demand, as one process has it open.
 #[derive(Clone, Debug, Default)]
 pub struct SimFiles {
     disk: Arc<Mutex<Disk>>,
+    age: u64,
 }
 
 /// Operation that a simulated disk can fail.
@@ -44,7 +45,7 @@ struct Disk {
     inodes: Vec<Inode>,
     faults: BTreeMap<DiskOperation, Fault>,
     space: Option<u64>,
-    /// Grows with every crash. Handles of an earlier age are of a process that is gone.
+    /// Grows with every crash. What was opened at an earlier age is of a process that is gone.
     age: u64,
 }
 
@@ -78,6 +79,11 @@ impl SimFiles {
         Self::default()
     }
 
+    /// Opens the directory for the next process, after a [`kill`](Self::kill) or [`crash`](Self::crash).
+    pub fn reopen(&self) -> Self {
+        Self { disk: self.disk.clone(), age: self.disk.lock().age }
+    }
+
     /// Fails an operation `times` times, after it has succeeded `after` times, with an input/output error.
     pub fn fail(&self, operation: DiskOperation, after: u64, times: u64) {
         self.disk.lock().faults.insert(operation, Fault { after, times });
@@ -95,7 +101,7 @@ impl SimFiles {
         self.disk.lock().space = bytes;
     }
 
-    /// Ends the process: its handles fail from now on, and nothing that it wrote is lost.
+    /// Ends the process: its files fail from now on, and nothing that it wrote is lost.
     pub fn kill(&self) {
         self.disk.lock().age += 1;
     }
@@ -135,9 +141,19 @@ impl SimFiles {
         disk.names.get(name).map(|inode| disk.inodes[*inode].bytes.clone())
     }
 
-    fn set_name(&self, name: &str) -> io::Result<SimFile> {
+    fn operate(&self, operation: DiskOperation) -> io::Result<MutexGuard<'_, Disk>> {
         let mut disk = self.disk.lock();
-        disk.operate(DiskOperation::Name)?;
+        disk.check(self.age)?;
+        disk.operate(operation)?;
+        Ok(disk)
+    }
+}
+
+impl Files for SimFiles {
+    type File = SimFile;
+
+    fn create(&self, name: &str) -> io::Result<SimFile> {
+        let mut disk = self.operate(DiskOperation::Name)?;
         disk.reserve(0)?;
         if disk.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -148,25 +164,15 @@ impl SimFiles {
         disk.changes.push(NameChange::Set { name: name.into(), inode });
         Ok(SimFile { disk: self.disk.clone(), inode, age: disk.age })
     }
-}
-
-impl Files for SimFiles {
-    type File = SimFile;
-
-    fn create(&self, name: &str) -> io::Result<SimFile> {
-        self.set_name(name)
-    }
 
     fn open(&self, name: &str) -> io::Result<SimFile> {
-        let mut disk = self.disk.lock();
-        disk.operate(DiskOperation::Read)?;
+        let mut disk = self.operate(DiskOperation::Read)?;
         let inode = *disk.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(SimFile { disk: self.disk.clone(), inode, age: disk.age })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        disk.operate(DiskOperation::Name)?;
+        let mut disk = self.operate(DiskOperation::Name)?;
         let inode = disk.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         disk.names.insert(to.into(), inode);
         disk.changes.push(NameChange::Rename { from: from.into(), to: to.into(), inode });
@@ -174,22 +180,19 @@ impl Files for SimFiles {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        disk.operate(DiskOperation::Name)?;
+        let mut disk = self.operate(DiskOperation::Name)?;
         disk.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
         disk.changes.push(NameChange::Remove { name: name.into() });
         Ok(())
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        let mut disk = self.disk.lock();
-        disk.operate(DiskOperation::Read)?;
+        let mut disk = self.operate(DiskOperation::Read)?;
         Ok(disk.names.keys().cloned().collect())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        disk.operate(DiskOperation::SyncDirectory)?;
+        let mut disk = self.operate(DiskOperation::SyncDirectory)?;
         disk.synced_names = disk.names.clone();
         disk.changes.clear();
         disk.forget_removed();
@@ -212,9 +215,7 @@ impl SimFile {
         perform: impl FnOnce(&mut Disk, Result<(), io::Error>) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut disk = self.disk.lock();
-        if self.age != disk.age {
-            return Err(io::Error::other("the process of this file is gone"));
-        }
+        disk.check(self.age)?;
         let allowed = operation.map_or(Ok(()), |operation| disk.operate(operation));
         perform(&mut disk, allowed)
     }
@@ -281,6 +282,13 @@ impl OpenFile for SimFile {
 }
 
 impl Disk {
+    fn check(&self, age: u64) -> io::Result<()> {
+        match age == self.age {
+            true => Ok(()),
+            false => Err(io::Error::other("the process of this file is gone")),
+        }
+    }
+
     /// Counts an operation, and fails it if it is due.
     fn operate(&mut self, operation: DiskOperation) -> io::Result<()> {
         match self.faults.get_mut(&operation) {

@@ -1,0 +1,3 @@
+//! Tests of the store as a whole, over simulated files.
+
+mod model;
