@@ -9,45 +9,28 @@
 //!
 //! Locks are taken in this order: `syncing`, `writer`, `tail`. Appends take only `tail`, which is never held while the disk works.
 
+mod beginning;
+mod rotation;
+mod tail;
+mod writer;
+
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::entry_reader::{Found, read_entries};
-use crate::file_head::{FileHead, FileKind, FileName, Follows, HEAD_BYTES};
+use crate::file_head::Follows;
 use crate::files::{Files, OpenFile};
-use crate::framing::{Framing, HEAD_BYTES as ENTRY_HEAD_BYTES, PAYLOAD_BYTES_MAX, SYNCED};
+use crate::framing::{Framing, SYNCED};
 use crate::journal::{Journal, JournalKind};
+use crate::log_options::LogOptions;
 use crate::log_status::LogStatus;
-use crate::recovered::{Doubtful, Recovered, TornTail};
-use crate::store_config::{Durability, StoreConfig};
+use crate::recovered::Recovered;
+use crate::store_config::Durability;
 
-/// Settings of a [`Log`].
-#[derive(Clone, Copy, Debug)]
-pub struct LogOptions {
-    /// What entries survive. In [`Durability::Disk`], entries of an earlier process that may not be on disk are written again.
-    pub durability: Durability,
-    /// Bytes of log files after which a snapshot is due, unless the last snapshot is larger.
-    pub log_bytes_max: u64,
-    /// Bytes of entries that may wait for the disk.
-    pub buffer_bytes_max: usize,
-    /// Random number that clients do not know: it keeps the bytes of a record from being taken for an entry.
-    pub salt: u64,
-}
-
-impl LogOptions {
-    /// Bytes of entries that may wait for the disk, by default. At 100,000 reports of 200 bytes a second it fills within three
-    /// seconds, longer than a disk that works takes for one sync.
-    pub const BUFFER_BYTES_MAX: usize = 64 << 20;
-
-    /// Returns options with the default buffer.
-    pub fn new(config: &StoreConfig, salt: u64) -> Self {
-        let StoreConfig { durability, .. } = *config;
-        Self { durability, log_bytes_max: config.log_bytes_max(), buffer_bytes_max: Self::BUFFER_BYTES_MAX, salt }
-    }
-}
+pub(crate) use rotation::Rotation;
+use tail::Tail;
+use writer::{Phase, Writer};
 
 /// An append-only log over a directory of files.
 ///
@@ -73,10 +56,10 @@ impl LogOptions {
 /// ```
 pub struct Log<F: Files> {
     pub(crate) files: F,
-    pub(crate) framing: Framing,
+    framing: Framing,
     options: LogOptions,
     tail: Mutex<Tail>,
-    pub(crate) writer: Mutex<Writer<F::File>>,
+    writer: Mutex<Writer<F::File>>,
     syncing: Mutex<()>,
     /// Held while a snapshot is written: one at a time.
     pub(crate) snapshotting: AtomicBool,
@@ -86,50 +69,6 @@ pub struct Log<F: Files> {
     /// Something happened that was not told yet.
     news: AtomicBool,
     tell: Box<dyn Fn() + Send + Sync>,
-}
-
-/// Entries that wait to be written.
-struct Tail {
-    bytes: Vec<u8>,
-    /// Position behind the last entry, dropped ones included.
-    position: u64,
-    /// Entries are dropped, because the log has failed.
-    dropping: bool,
-    dropped: u64,
-    failure: Option<String>,
-}
-
-/// The current file.
-pub(crate) struct Writer<File> {
-    phase: Phase,
-    file: Option<Arc<File>>,
-    /// Files before the current one that were not synced yet.
-    unsynced: Vec<Arc<File>>,
-    /// Number and bytes of the current file.
-    at: Follows,
-    pub(crate) next_number: u64,
-    /// Grows with every failure and recovery, so that what began before one is not taken for what came after.
-    pub(crate) age: u64,
-    /// Position up to which the files have everything, while recovering.
-    reached: u64,
-    /// Entries being written. Its memory is reused.
-    spare: Vec<u8>,
-    /// Bytes of log files before the current one that no snapshot stands for.
-    pub(crate) log_bytes_before: u64,
-    pub(crate) log_files_before: u64,
-    pub(crate) snapshot_bytes: u64,
-    /// Place in a file up to which everything is on disk, if it is the current one and not noted there yet.
-    synced: Follows,
-    /// Entries are missing in the files, so vectors behind them count for nothing until the next snapshot.
-    pub(crate) holes: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Working,
-    Failed,
-    /// A new file takes entries, but the snapshot before it is not complete.
-    Recovering,
 }
 
 /// The log has failed, now or before.
@@ -151,22 +90,8 @@ impl<F: Files> Log<F> {
             files,
             framing: Framing::new(options.salt),
             options,
-            tail: Mutex::new(Tail { bytes: Vec::new(), position: 0, dropping: false, dropped: 0, failure: None }),
-            writer: Mutex::new(Writer {
-                phase: Phase::Working,
-                file: None,
-                unsynced: Vec::new(),
-                at: Follows::NOTHING,
-                next_number: recovered.next_number,
-                age: 0,
-                reached: 0,
-                spare: Vec::new(),
-                log_bytes_before: recovered.log_bytes,
-                log_files_before: recovered.log_files,
-                snapshot_bytes: recovered.snapshot_bytes,
-                synced: Follows::NOTHING,
-                holes: recovered.holes || recovered.damaged > 0,
-            }),
+            tail: Mutex::new(Tail::default()),
+            writer: Mutex::new(Writer::behind(recovered)),
             syncing: Mutex::new(()),
             snapshotting: AtomicBool::new(false),
             written: AtomicU64::new(0),
@@ -256,83 +181,6 @@ impl<F: Files> Log<F> {
         }
     }
 
-    /// Begins a new log file, so that a snapshot can stand for those before. Returns its number and the age of the writer.
-    ///
-    /// After a failure the new file takes the entries from now on, but the log accepts nothing before
-    /// [`finish_recovery`](Self::finish_recovery).
-    pub(crate) fn rotate(&self) -> io::Result<Rotation> {
-        let (number, file) = self.begin_file()?;
-        let mut writer = self.writer.lock();
-        let flushed = self.write_tail(&mut writer);
-        let recovering = flushed.is_err();
-        let follows = match recovering {
-            true => Follows::GAP,
-            false => writer.at,
-        };
-        let switched = self.switch_file(&mut writer, number, file, follows);
-        match switched {
-            Err(error) => {
-                if !recovering {
-                    self.fail(&mut writer, &format!("a log file could not be begun: {error}"));
-                }
-                drop(writer);
-                self.tell_news();
-                Err(error)
-            }
-            Ok(()) => {
-                if recovering {
-                    let mut tail = self.tail.lock();
-                    (tail.dropping, writer.phase, writer.reached) = (false, Phase::Recovering, tail.position);
-                    writer.age += 1;
-                }
-                Ok(Rotation { number, follows, recovering, age: writer.age })
-            }
-        }
-    }
-
-    /// Accepts again, now that a snapshot stands for what was not written.
-    pub(crate) fn finish_recovery(&self, age: u64) -> io::Result<()> {
-        let syncing = self.syncing.lock();
-        // What came since the rotation is in the new file alone: it has to be as durable as the snapshot.
-        let _ = self.sync_files();
-        let mut writer = self.writer.lock();
-        if writer.age != age || writer.phase != Phase::Recovering {
-            return Err(io::Error::other("the log failed again"));
-        }
-        writer.phase = Phase::Working;
-        writer.age += 1;
-        self.written.store(writer.reached, Ordering::Release);
-        self.durable.store(writer.reached, Ordering::Release);
-        self.tail.lock().failure = None;
-        self.accepts.store(true, Ordering::Release);
-        drop((writer, syncing));
-        self.news.store(true, Ordering::Release);
-        self.tell_news();
-        Ok(())
-    }
-
-    /// Notes that the log files before this number count no more.
-    pub(crate) fn note_snapshot(&self, number: u64, bytes: u64) {
-        let mut writer = self.writer.lock();
-        writer.snapshot_bytes = bytes;
-        writer.holes = false;
-        writer.unsynced.clear();
-        // If the log failed since the snapshot began, its file is not the current one any more.
-        if writer.at.number == number {
-            (writer.log_bytes_before, writer.log_files_before) = (0, 0);
-        }
-    }
-
-    /// Fails a recovery that did not complete.
-    pub(crate) fn abandon_recovery(&self, age: u64, why: &str) {
-        let mut writer = self.writer.lock();
-        if writer.age == age && writer.phase == Phase::Recovering {
-            self.fail(&mut writer, why);
-        }
-        drop(writer);
-        self.tell_news();
-    }
-
     /// Writes what waits and syncs all files that have unsynced bytes.
     fn sync_files(&self) -> Result<(), Failed> {
         let mut writer = self.writer.lock();
@@ -382,6 +230,8 @@ impl<F: Files> Log<F> {
         let position = tail.position;
         drop(tail);
         if writer.spare.is_empty() {
+            // During a recovery, what was written did not count yet.
+            self.note_written(writer, position);
             return Ok(position);
         }
         if writer.synced.number == writer.at.number {
@@ -400,10 +250,14 @@ impl<F: Files> Log<F> {
             return Err(Failed);
         }
         writer.at.bytes += bytes;
+        self.note_written(writer, position);
+        Ok(position)
+    }
+
+    fn note_written(&self, writer: &Writer<F::File>, position: u64) {
         if writer.phase == Phase::Working {
             self.written.store(position, Ordering::Release);
         }
-        Ok(position)
     }
 
     fn fail(&self, writer: &mut Writer<F::File>, why: &str) {
@@ -419,118 +273,6 @@ impl<F: Files> Log<F> {
         }
     }
 
-    /// Creates an empty log file whose name outlasts a loss of power.
-    fn begin_file(&self) -> io::Result<(u64, F::File)> {
-        let number = self.writer.lock().next_number;
-        let file = self.files.create(&FileName::Log(number).text());
-        // A number is used once: whatever a failed attempt left behind has a name of its own.
-        self.writer.lock().next_number = number + 1;
-        let file = file?;
-        self.files.sync_directory()?;
-        Ok((number, file))
-    }
-
-    /// Makes a new file the current one. Its head says where the log before it ends.
-    fn switch_file(
-        &self,
-        writer: &mut Writer<F::File>,
-        number: u64,
-        file: F::File,
-        follows: Follows,
-    ) -> io::Result<()> {
-        file.append(&FileHead::new(FileKind::Log, number, follows, self.options.salt).to_bytes())?;
-        if let Some(before) = writer.file.replace(Arc::new(file)) {
-            writer.log_bytes_before += writer.at.bytes;
-            writer.log_files_before += 1;
-            writer.unsynced.push(before);
-        }
-        writer.at = Follows { number, bytes: HEAD_BYTES as u64 };
-        Ok(())
-    }
-
-    /// Makes a new file the current one, behind what was recovered.
-    fn begin_behind(
-        &self,
-        writer: &mut Writer<F::File>,
-        number: u64,
-        file: F::File,
-        recovered: &Recovered,
-    ) -> io::Result<()> {
-        let doubtful = match self.options.durability {
-            Durability::Disk => &recovered.doubtful[..],
-            Durability::Memory | Durability::Os => &[],
-        };
-        // The file follows the place from where on it repeats entries: if those before are lost with the power, none is missing.
-        let follows = match doubtful.first() {
-            Some(part) if recovered.damaged == 0 => Follows { number: part.number, bytes: part.from },
-            _ => recovered.follows,
-        };
-        self.switch_file(writer, number, file, follows)?;
-        let file = writer.file.clone().ok_or(io::ErrorKind::NotFound)?;
-        for part in doubtful {
-            writer.at.bytes += self.repeat(part, &*file, recovered.holes)?;
-        }
-        if self.options.durability == Durability::Disk {
-            file.sync()?;
-            // Without this mark, the next start would repeat all of it.
-            let mut mark = Vec::new();
-            self.framing.push(&mut mark, SYNCED, &writer.at.bytes.to_le_bytes());
-            file.append(&mark)?;
-            writer.at.bytes += mark.len() as u64;
-            file.sync()?;
-        }
-        Ok(())
-    }
-
-    /// Writes the entries of a part of an earlier file again, all of them unless it is known to have holes. Returns their bytes.
-    fn repeat(&self, part: &Doubtful, into: &F::File, holes: bool) -> io::Result<u64> {
-        let from = self.files.open(&FileName::Log(part.number).text())?;
-        let (mut bytes, mut repeated, mut written) = (Vec::new(), 0, Ok(()));
-        let mut write = |bytes: &mut Vec<u8>, least: usize| {
-            if written.is_ok() && bytes.len() > least {
-                written = into.append(bytes);
-                repeated += bytes.len() as u64;
-                bytes.clear();
-            }
-        };
-        let mut damaged = false;
-        let ending = read_entries(&from, Framing::new(part.salt), part.from, part.to, |found| match found {
-            Found::Entry { code: SYNCED, .. } | Found::Read { .. } => {}
-            Found::Entry { code, payload, .. } => {
-                self.framing.push(&mut bytes, code, payload);
-                write(&mut bytes, SPARE_BYTES_MAX);
-            }
-            Found::Damage { .. } => damaged = true,
-        });
-        write(&mut bytes, 0);
-        if (damaged || ending.tail_bytes > 0) && !holes {
-            return Err(io::Error::other("entries could not be read again"));
-        }
-        written.map(|()| repeated)
-    }
-
-    /// Cuts off torn tails. A file without a whole head goes.
-    fn cut(&self, torn: &[TornTail]) -> io::Result<()> {
-        torn.iter().try_for_each(|TornTail { file, offset, .. }| match offset {
-            0 => self.files.remove(file),
-            offset => {
-                let file = self.files.open(file)?;
-                file.truncate(*offset)?;
-                file.sync()
-            }
-        })
-    }
-
-    /// Removes snapshots that a crash left unfinished.
-    fn remove_drafts(&self) -> io::Result<()> {
-        for name in self.files.names()? {
-            if let Some(FileName::Draft(_)) = FileName::parse(&name) {
-                self.files.remove(&name)?;
-            }
-        }
-        Ok(())
-    }
-
     pub(crate) fn salt(&self) -> u64 {
         self.options.salt
     }
@@ -540,22 +282,9 @@ impl<F: Files> Journal for Log<F> {
     fn append(&self, kind: JournalKind, payload: &[u8]) -> u64 {
         // The checksum is computed before the lock: other workers append meanwhile.
         let head = self.framing.head(kind.code(), payload);
-        let bytes = ENTRY_HEAD_BYTES + payload.len();
         let mut tail = self.tail.lock();
-        tail.position += bytes as u64;
-        if tail.dropping {
-            tail.dropped += 1;
-        } else if tail.bytes.len() + bytes > self.options.buffer_bytes_max || payload.len() > PAYLOAD_BYTES_MAX {
-            let why = match payload.len() > PAYLOAD_BYTES_MAX {
-                true => format!("an entry of {} bytes is too long", payload.len()),
-                false => format!("{} bytes of reports wait for the disk", tail.bytes.len()),
-            };
-            tail.drop_entries(&why);
-            tail.dropped += 1;
+        if tail.append(&head, payload, self.options.buffer_bytes_max).is_err() {
             self.accepts.store(false, Ordering::Release);
-        } else {
-            tail.bytes.extend_from_slice(&head);
-            tail.bytes.extend_from_slice(payload);
         }
         tail.position
     }
@@ -563,38 +292,6 @@ impl<F: Files> Journal for Log<F> {
     fn accepts(&self) -> bool {
         self.accepts.load(Ordering::Acquire)
     }
-}
-
-impl Tail {
-    fn drop_entries(&mut self, why: &str) {
-        self.dropping = true;
-        self.bytes = Vec::new();
-        self.failure = Some(why.into());
-    }
-}
-
-impl<File> Writer<File> {
-    fn fail(&mut self) {
-        self.phase = Phase::Failed;
-        self.age += 1;
-        self.unsynced.clear();
-        self.log_bytes_before += self.at.bytes;
-        self.at.bytes = 0;
-        self.log_files_before += u64::from(self.file.take().is_some());
-    }
-
-    fn log_bytes(&self) -> u64 {
-        self.log_bytes_before + self.at.bytes
-    }
-}
-
-/// A new log file, and what it follows.
-pub(crate) struct Rotation {
-    pub(crate) number: u64,
-    pub(crate) follows: Follows,
-    /// The log had failed before.
-    pub(crate) recovering: bool,
-    pub(crate) age: u64,
 }
 
 /// Memory that is kept for the next write. A burst may have needed more.

@@ -166,7 +166,7 @@ impl Files for SimFiles {
     }
 
     fn open(&self, name: &str) -> io::Result<SimFile> {
-        let mut disk = self.operate(DiskOperation::Read)?;
+        let disk = self.operate(DiskOperation::Read)?;
         let inode = *disk.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(SimFile { disk: self.disk.clone(), inode, age: disk.age })
     }
@@ -187,7 +187,7 @@ impl Files for SimFiles {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        let mut disk = self.operate(DiskOperation::Read)?;
+        let disk = self.operate(DiskOperation::Read)?;
         Ok(disk.names.keys().cloned().collect())
     }
 
