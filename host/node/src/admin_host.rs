@@ -19,6 +19,7 @@ use herd_upstreams::Upstreams;
 use serde_json::{Value, json};
 
 use crate::audit_events::entry;
+use crate::records_store::RecordsStore;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::{Cause, NodeSwap};
 
@@ -28,6 +29,7 @@ pub(crate) struct AdminAdapter {
     pub(crate) swap: Arc<NodeSwap>,
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) replica: Arc<Replica>,
+    pub(crate) store: Arc<RecordsStore>,
     pub(crate) sessions: Arc<Sessions<SessionsAdapter>>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) upstreams: Arc<Upstreams>,
@@ -52,6 +54,7 @@ impl AdminHost for AdminAdapter {
             "cases_saved": generations.cases_saved(),
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
             "records": records,
+            "log": self.store.status(),
             "sessions": self.sessions.status(),
             "herd": self.rollout.status(),
             "links": self.peers.status().links,

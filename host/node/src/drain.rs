@@ -31,8 +31,9 @@ impl Node {
         self.admin.stop();
         self.tasks.close();
         let _ = tokio::time::timeout(left().max(GOODBYE), self.tasks.wait()).await;
-        let (traffic, audit) = (self.traffic.clone(), Arc::clone(&self.audit));
+        let (traffic, audit, store) = (self.traffic.clone(), Arc::clone(&self.audit), Arc::clone(&self.store));
         let flush = move || {
+            store.stop();
             traffic.iter().for_each(TrafficLog::flush);
             audit.flush();
         };

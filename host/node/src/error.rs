@@ -43,6 +43,14 @@ pub enum StartError {
     /// The audit log cannot be opened.
     #[error(transparent)]
     Audit(#[from] herd_audit::OpenError),
+    /// The records of the node cannot be read or written.
+    #[error("the records of {node}: {source}")]
+    Records {
+        /// Name of the node.
+        node: String,
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The configuration has no node of this name.
     #[error("unknown node `{0}`")]
     NoNode(String),

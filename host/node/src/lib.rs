@@ -14,6 +14,7 @@ mod initial_generations;
 mod observer;
 mod peers_host;
 mod port;
+mod records_store;
 mod rollout_host;
 mod sessions_host;
 mod start;
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 
 use self::admin_host::AdminAdapter;
 use self::observer::NodeObserver;
+use self::records_store::RecordsStore;
 use self::rollout_host::RolloutAdapter;
 use self::sessions_host::SessionsAdapter;
 
@@ -52,6 +54,7 @@ pub struct Node {
     admin_host: Arc<AdminAdapter>,
     admin: Arc<Admin>,
     audit: Arc<AuditLog>,
+    store: Arc<RecordsStore>,
     traffic: Option<TrafficLog>,
     tasks: TaskTracker,
     /// Kept alive here: the parts that call these two hold weak references, or they would keep each other alive.

@@ -11,12 +11,14 @@ use herd_rollout::Rollout;
 use herd_sys::{TrafficLog, workers};
 
 use crate::ingest_host::IngestAdapter;
+use crate::records_store::Progress;
 
 /// Passes reports to ingest and messages to the rollout.
 pub(crate) struct PeersAdapter {
     pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) traffic: Option<TrafficLog>,
+    pub(crate) progress: Arc<Progress>,
 }
 
 impl PeersHost for PeersAdapter {
@@ -38,6 +40,10 @@ impl PeersHost for PeersAdapter {
             reports.iter().for_each(|report| traffic.received_from_peer(from.peer(), report.record));
         }
         self.ingest.take(workers::index(), from, reports).map_err(|bad| bad.to_string())
+    }
+
+    fn acknowledged(&self) {
+        self.progress.acknowledged();
     }
 
     fn traffic(&self) -> Option<&TrafficLog> {

@@ -13,9 +13,12 @@ use herd_replication::{NewRecord, Replica};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
 use herd_sessions::{KeepRequest, SessionsHost, Undecided};
+use herd_sys::clock::unix_now;
 use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use tokio::sync::watch;
+
+use crate::records_store::Progress;
 
 /// The parts of the node that sessions need.
 pub(crate) struct SessionsAdapter {
@@ -24,6 +27,13 @@ pub(crate) struct SessionsAdapter {
     pub(crate) generations: Arc<GenerationRegistry>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Option<TrafficLog>,
+    pub(crate) progress: Arc<Progress>,
+    /// Replies wait for the disk, or for peers.
+    pub(crate) waits: bool,
+    /// Time for which they wait at most.
+    pub(crate) confirm: Duration,
+    /// Seconds after which a record expires; 0 for never.
+    pub(crate) expire_after_s: u64,
 }
 
 impl SessionsHost for SessionsAdapter {
@@ -66,28 +76,28 @@ impl SessionsHost for SessionsAdapter {
 
     fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
         let KeepRequest { key, rank, form, record, only } = keep;
-        self.replica.keep(workers::index(), NewRecord { key, rank, form, record, expires_at: 0, only })
+        let expires_at = if self.expire_after_s == 0 { 0 } else { unix_now().as_secs() + self.expire_after_s };
+        self.replica.keep(workers::index(), NewRecord { key, rank, form, record, expires_at, only })
     }
 
     fn flush(&self) -> bool {
-        true
+        self.replica.flush()
     }
 
     fn waits_for_confirmation(&self) -> bool {
-        false
+        self.waits
     }
 
-    fn confirmation(&self, _: Ticket) -> Confirmation {
-        Confirmation::Confirmed
+    fn confirmation(&self, ticket: Ticket) -> Confirmation {
+        self.replica.confirmation(ticket)
     }
 
     fn confirmations(&self) -> watch::Receiver<()> {
-        // Without a log and without acknowledgements, nothing is confirmed later.
-        watch::channel(()).1
+        self.progress.changes()
     }
 
     fn confirmation_timeout(&self) -> Duration {
-        CONFIRMATION_TIMEOUT
+        self.confirm
     }
 
     fn fetch(&self, request: FetchRequest, deadline: Instant) -> BoxFuture<'static, FetchAnswer> {
@@ -107,6 +117,3 @@ fn undecided(fault: Option<&Fault>) -> Undecided {
         Some(_) => Undecided::Faulted,
     }
 }
-
-/// Time that a reply waits for the disk or for peers.
-const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(5);

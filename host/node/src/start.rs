@@ -9,10 +9,11 @@ use futures_util::future::BoxFuture;
 use herd_admin::{Admin, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_peers::{Identity, Peers, PeersHost};
-use herd_replication::{Epoch, Ingest, NoJournal, Replica, ReplicaConfig};
+use herd_replication::{Epoch, Ingest, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
 use herd_sessions::{Sessions, Topics};
+use herd_store::Durability;
 use herd_sys::TrafficLog;
 use herd_sys::clock::unix_now;
 use herd_sys::workers::Workers;
@@ -29,6 +30,7 @@ use crate::initial_generations::InitialGenerations;
 use crate::observer::NodeObserver;
 use crate::peers_host::PeersAdapter;
 use crate::port::Port;
+use crate::records_store::{RecordsStore, housekeeping};
 use crate::rollout_host::RolloutAdapter;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::NodeSwap;
@@ -68,17 +70,21 @@ impl Node {
         let links = Port::bind(name, "links", node.link_address())?;
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
 
-        let epoch =
-            Epoch { started_ms: u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX), random: rand::random() };
+        let started_ms = u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX);
+        let epoch = Epoch { started_ms, random: rand::random() };
         let replica = ReplicaConfig {
             node: name.into(),
             epoch,
             workers: herd_sys::workers::count(),
-            limits: config.records.clone(),
+            limits: config.records.limits(),
             hash_key: rand::random(),
-            acks: 0,
+            acks: config.records.ack,
         };
-        let replica = Arc::new(Replica::new(replica, NoJournal));
+        let (folder, store_config) = (state.join(NODES).join(name), config.records.store());
+        // Reading the log takes a while, and other nodes of this process start on the same thread.
+        let opened = tokio::task::spawn_blocking(move || RecordsStore::open(&folder, replica, store_config)).await;
+        let (store, replica) = opened.map_err(|_| StartError::Panicked(name.into()))??;
+        let store = Arc::new(store);
         let upstreams = Arc::new(Upstreams::new(&config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
@@ -144,13 +150,18 @@ impl Node {
             generations,
             upstreams: Arc::clone(&upstreams),
             traffic: traffic.clone(),
+            progress: Arc::clone(store.progress()),
+            waits: config.records.durability == Durability::Disk || config.records.ack > 0,
+            confirm: Duration::from_secs(config.records.confirm_s),
+            expire_after_s: config.records.expire_after_s,
         };
         let sessions = Arc::new(Sessions::new(Arc::new(sessions), topics, config.sessions.clone()));
         let admin_host = Arc::new(AdminAdapter {
             node: name.into(),
             swap: Arc::clone(&swap),
             rollout: Arc::clone(&rollout),
-            replica,
+            replica: Arc::clone(&replica),
+            store: Arc::clone(&store),
             sessions: Arc::clone(&sessions),
             peers: Arc::clone(&peers),
             upstreams,
@@ -166,10 +177,16 @@ impl Node {
         let participating: Arc<dyn ParticipantHost> = participant.clone();
         // Before the links: the rollout has to hear the first message of a peer.
         tasks.spawn(rollout.start(Arc::downgrade(&participating)));
+        // Not among the tasks that a drain waits for: it ends when the replica is gone.
+        tokio::spawn(housekeeping(Arc::downgrade(&replica)));
         let neighbours = config.neighbours(name);
         let neighbour_count = neighbours.len();
-        let linked: Arc<dyn PeersHost> =
-            Arc::new(PeersAdapter { ingest, rollout: Arc::clone(&rollout), traffic: traffic.clone() });
+        let linked: Arc<dyn PeersHost> = Arc::new(PeersAdapter {
+            ingest,
+            rollout: Arc::clone(&rollout),
+            traffic: traffic.clone(),
+            progress: Arc::clone(store.progress()),
+        });
         peers.start(links, neighbours, linked, workers.rotation());
         let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve(admin_listener).await });
@@ -192,6 +209,7 @@ impl Node {
             admin_host,
             admin,
             audit,
+            store,
             traffic,
             tasks,
             _observer: observer,
@@ -200,6 +218,8 @@ impl Node {
     }
 }
 
+/// Directory of what each node keeps, in that of the herd.
+const NODES: &str = "nodes";
 /// Directory of the saved cases, in that of the herd.
 const CASES: &str = "cases";
 /// Directory of the guests whose records other guests may have to read, in that of the herd.

@@ -14,6 +14,9 @@ pub trait PeersHost: Send + Sync + 'static {
     /// A report is malformed, and the text says why. No report was applied; the link is closed.
     fn receive_reports(&self, from: &LinkPort, reports: &[WireReport<'_>]) -> Result<(), String>;
 
+    /// Reports that a peer has acknowledged records. Must not wait.
+    fn acknowledged(&self);
+
     /// Takes a message from a peer. Must not wait.
     ///
     /// # Errors

@@ -137,7 +137,11 @@ async fn read_frames(
             }
             Frame::Replication(frame) => {
                 let is_claim = matches!(frame, LinkFrame::Claim(_) | LinkFrame::Vector(_));
+                let is_have = matches!(frame, LinkFrame::Have(_));
                 machine.lock().hear(frame)?;
+                if is_have {
+                    host.acknowledged();
+                }
                 if is_claim {
                     // The peer may wait for the word that this node has what it claims.
                     link.queue.wake();

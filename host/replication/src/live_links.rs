@@ -75,10 +75,9 @@ impl LinkPort {
         &self.peer
     }
 
-    /// Returns whether reports wait, also those that need no wake-up.
-    #[must_use]
-    pub fn has_waiting(&self) -> bool {
-        self.outbox.bytes() > 0 || self.outbox.is_behind()
+    /// Wakes the task of the link.
+    pub(crate) fn wake(&self) {
+        self.wake.reports_queued();
     }
 }
 

@@ -128,6 +128,12 @@ impl RecordTable {
         self.shards.iter().flat_map(|shard| read(shard).lanes().collect::<Vec<_>>()).collect()
     }
 
+    /// Returns the number of keys, except those with a quarantined report only.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.usage.keys()
+    }
+
     /// Returns the status of the table. Hashes every record for the digest, which takes seconds for millions of them: not
     /// for a worker thread.
     ///

@@ -5,6 +5,8 @@
 //!
 //! Bounds: none of its own; a shard at a time is in memory while a snapshot is taken.
 
+use std::sync::Arc;
+
 use herd_model::Kept;
 
 use crate::journal::JournalKind;
@@ -43,8 +45,8 @@ impl Replica {
     /// Begins a snapshot. The caller then begins a new segment of the log, and then [writes](Snapshot::next) the snapshot: every keep that
     /// is not in it is in that segment.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot { replica: self, vector: self.vector(), lanes_written: 0, next_shard: 0 }
+    pub fn snapshot(self: &Arc<Self>) -> Snapshot {
+        Snapshot { replica: Arc::clone(self), vector: self.vector(), lanes_written: 0, next_shard: 0 }
     }
 }
 
@@ -79,7 +81,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Ends the recovery: the log defines the lanes of earlier processes by their numbers in this one.
+    /// Ends the recovery. The log is to be attached now, if it is not.
     pub fn finish(self) -> Recovered {
         self.replica.outlive_earlier_epochs();
         self.replica.log_lanes(&self.replica.lanes().since(0));
@@ -110,15 +112,15 @@ impl Recovery<'_> {
 }
 
 /// Snapshot of a replica that goes on serving.
-pub struct Snapshot<'a> {
-    replica: &'a Replica,
+pub struct Snapshot {
+    replica: Arc<Replica>,
     /// Read before the new segment began, and written behind the records that it covers.
     vector: Vector,
     lanes_written: usize,
     next_shard: usize,
 }
 
-impl Snapshot<'_> {
+impl Snapshot {
     /// Writes the next part, and returns whether another one follows.
     pub fn next(&mut self, mut write: impl FnMut(JournalKind, &[u8])) -> bool {
         let table = self.replica.table();

@@ -17,7 +17,7 @@ use herd_model::{Confirmation, Keeping, Kept, Ticket};
 use parking_lot::Mutex;
 
 use crate::coverage::{Coverage, OwnLane};
-use crate::journal::{Journal, JournalKind};
+use crate::journal::{Journal, JournalKind, NoJournal};
 use crate::lanes::{Lane, Lanes};
 use crate::link_frame::{LaneSeqs, encode_lanes, encode_seqs};
 use crate::live_links::{LinkPort, LiveLinks, Pushed};
@@ -102,18 +102,30 @@ impl ReplicaConfig {
 }
 
 impl Replica {
-    /// Creates a replica without records. Its first entry in the log defines its own lanes.
+    /// Creates a replica without records, with its log.
     #[must_use]
     pub fn new(config: ReplicaConfig, journal: impl Journal + 'static) -> Self {
+        let mut replica = Self::without_log(config);
+        replica.attach(journal);
+        replica
+    }
+
+    /// Creates a replica without records and without a log, to recover it before the log begins.
+    #[must_use]
+    pub fn without_log(config: ReplicaConfig) -> Self {
         let ReplicaConfig { node, epoch, workers, limits, hash_key, acks } = config;
         let lanes = Lanes::default();
         let coverage = Coverage::new(&lanes, &node, epoch, workers);
         let table = Arc::new(RecordTable::new(limits, hash_key));
         let durable = Mutex::default();
         let links = LiveLinks::default();
-        let replica = Self { table, lanes, coverage, links, journal: Box::new(journal), acks, durable };
-        replica.log_lanes(&replica.lanes.since(0));
-        replica
+        Self { table, lanes, coverage, links, journal: Box::new(NoJournal), acks, durable }
+    }
+
+    /// Begins to log. The first entries define all lanes that are known, by their numbers in this process.
+    pub fn attach(&mut self, journal: impl Journal + 'static) {
+        self.journal = Box::new(journal);
+        self.log_lanes(&self.lanes.since(0));
     }
 
     /// Returns the table, to read it.
@@ -194,6 +206,23 @@ impl Replica {
             self.checkpoint(vector);
         }
         self.durable.lock().clone()
+    }
+
+    /// Returns the number of peers that have to acknowledge a record before its client is answered.
+    #[must_use]
+    pub fn acks(&self) -> usize {
+        self.acks
+    }
+
+    /// Returns whether the log can be written, so that new records of clients are taken.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        self.journal.accepts()
+    }
+
+    /// Has every link take a turn soon: there is more to acknowledge.
+    pub fn wake_links(&self) {
+        self.links.all().iter().for_each(|port| port.wake());
     }
 
     /// Adds a link: from now on every keep is queued for it.

@@ -4,13 +4,12 @@
 //! a last sync.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crate::files::Files;
-use crate::journal::Journal;
 use crate::log::Log;
 use crate::snapshot::{SnapshotSource, snapshot};
 use crate::store_config::Durability;
@@ -21,21 +20,43 @@ pub struct StoreThread {
     threads: Vec<JoinHandle<()>>,
 }
 
+#[derive(Default)]
 struct Shared {
     stop: AtomicBool,
     /// Entries wait for a sync.
     wanted: AtomicBool,
+    /// The thread that syncs, once it runs.
+    committer: OnceLock<Thread>,
+}
+
+/// Requests for syncs, on their way to the thread that does them.
+#[derive(Clone, Default)]
+pub struct SyncRequests(Arc<Shared>);
+
+impl SyncRequests {
+    /// Asks for a sync of what was appended. Cheap while one is under way; it is followed by another.
+    ///
+    /// Call it once for each batch. A forgotten call costs its entries a tenth of a second.
+    pub fn request(&self) {
+        if !self.0.wanted.swap(true, Ordering::AcqRel)
+            && let Some(committer) = self.0.committer.get()
+        {
+            committer.unpark();
+        }
+    }
 }
 
 impl StoreThread {
-    /// Starts the threads. `source` returns everything that the node keeps, for a snapshot; it reads the vector.
+    /// Starts the threads of the node `node`, which its log lines name. `source` returns everything that the node keeps, for a snapshot; it reads the vector.
     ///
     /// # Errors
     ///
     /// The operating system has no thread. None runs then.
     pub fn start<F, S>(
+        node: &str,
         log: Arc<Log<F>>,
         durability: Durability,
+        syncs: &SyncRequests,
         source: impl Fn() -> S + Send + 'static,
     ) -> io::Result<Self>
     where
@@ -43,26 +64,17 @@ impl StoreThread {
         F::File: 'static,
         S: SnapshotSource,
     {
-        let shared = Arc::new(Shared { stop: AtomicBool::new(false), wanted: AtomicBool::new(false) });
+        let shared = Arc::clone(&syncs.0);
         let mut started = Self { shared: shared.clone(), threads: Vec::new() };
         if durability == Durability::Disk {
             let (log, shared) = (log.clone(), shared.clone());
-            started.threads.push(thread::Builder::new().name("commit".into()).spawn(move || commit(&log, &shared))?);
+            let committer = thread::Builder::new().name("commit".into()).spawn(move || commit(&log, &shared))?;
+            let _ = syncs.0.committer.set(committer.thread().clone());
+            started.threads.push(committer);
         }
-        let keeper = Keeper { log, shared, source, retry: Retry::default() };
+        let keeper = Keeper { node: node.into(), log, shared, source, retry: Retry::default() };
         started.threads.push(thread::Builder::new().name("store".into()).spawn(move || keeper.run())?);
         Ok(started)
-    }
-
-    /// Asks for a sync of what was appended. Cheap while one is under way; it is followed by another.
-    ///
-    /// Call it once for each batch. A forgotten call costs its entries a tenth of a second.
-    pub fn request_sync(&self) {
-        if !self.shared.wanted.swap(true, Ordering::AcqRel)
-            && let Some(thread) = self.threads.first()
-        {
-            thread.thread().unpark();
-        }
     }
 }
 
@@ -94,6 +106,7 @@ fn commit<F: Files>(log: &Log<F>, shared: &Shared) {
 
 /// The thread that writes snapshots.
 struct Keeper<F: Files, S> {
+    node: String,
     log: Arc<Log<F>>,
     shared: Arc<Shared>,
     source: S,
@@ -122,16 +135,17 @@ impl<F: Files, S: SnapshotSource, N: Fn() -> S> Keeper<F, N> {
                 let status = self.log.status();
                 if failed {
                     tracing::info!(
+                        node = %self.node,
                         dropped = status.entries_dropped,
                         "the records are written again, reports are taken"
                     );
                 } else {
-                    tracing::debug!(bytes = status.snapshot_bytes, "snapshot of the records written");
+                    tracing::debug!(node = %self.node, bytes = status.snapshot_bytes, "snapshot of the records written");
                 }
             }
             Err(error) => {
                 let wait = self.retry.failed(now);
-                tracing::warn!(%error, retry_in_s = wait.as_secs(), "the records could not be written as a snapshot");
+                tracing::warn!(node = %self.node, %error, retry_in_s = wait.as_secs(), "the records could not be written as a snapshot");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Durable records: an append-only log, snapshots, and recovery, over a file trait that a simulator can break.
 //!
-//! - [`Log`] takes entries into a buffer ([`Journal::append`]), writes them ([`Log::flush_to`]) and syncs them ([`Log::sync`]).
+//! - [`Log`] takes entries into a buffer ([`Log::append`]), writes them ([`Log::flush_to`]) and syncs them ([`Log::sync`]).
+//! - [`LogJournal`] is a log as a replica sees it, with the durability of the configuration.
 //! - [`Snapshot`] writes everything anew, so that the log before it can go; after a failed write it is the recovery too.
 //! - [`recover`] reads the newest snapshot and the log behind it at the start of a node, past torn and damaged bytes.
 //! - [`StoreThread`] does the waiting for the disk.
@@ -18,8 +19,8 @@ mod entry_reader;
 mod file_head;
 mod files;
 mod framing;
-mod journal;
 mod log;
+mod log_journal;
 mod log_options;
 mod log_status;
 mod recover;
@@ -32,10 +33,10 @@ mod store_config;
 mod tests;
 
 pub use disk_files::{DiskFile, DiskFiles, FolderError};
-pub use driver::StoreThread;
+pub use driver::{StoreThread, SyncRequests};
 pub use files::{Files, OpenFile};
-pub use journal::{Journal, JournalKind};
 pub use log::Log;
+pub use log_journal::LogJournal;
 pub use log_options::LogOptions;
 pub use log_status::LogStatus;
 pub use recover::recover;

@@ -17,12 +17,12 @@ mod writer;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use herd_replication::JournalKind;
 use parking_lot::Mutex;
 
 use crate::file_head::Follows;
 use crate::files::{Files, OpenFile};
 use crate::framing::{Framing, SYNCED};
-use crate::journal::{Journal, JournalKind};
 use crate::log_options::LogOptions;
 use crate::log_status::LogStatus;
 use crate::recovered::Recovered;
@@ -40,7 +40,8 @@ use writer::{Phase, Writer};
 /// # Examples
 ///
 /// ```
-/// use herd_store::{Journal, JournalKind, Log, LogOptions, SimFiles, StoreConfig, recover};
+/// use herd_replication::JournalKind;
+/// use herd_store::{Log, LogOptions, SimFiles, StoreConfig, recover};
 ///
 /// let files = SimFiles::new();
 /// let recovered = recover(&files, |_, _, _| {}, |_| {})?;
@@ -108,6 +109,22 @@ impl<F: Files> Log<F> {
         }
         drop(writer);
         log
+    }
+
+    /// Appends an entry and returns the position of the log behind it. Copies it into a buffer and never waits for the disk.
+    pub fn append(&self, kind: JournalKind, payload: &[u8]) -> u64 {
+        // The checksum is computed before the lock: other workers append meanwhile.
+        let head = self.framing.head(kind.code(), payload);
+        let mut tail = self.tail.lock();
+        if tail.append(&head, payload, self.options.buffer_bytes_max).is_err() {
+            self.accepts.store(false, Ordering::Release);
+        }
+        tail.position
+    }
+
+    /// Returns whether the log can be written: false after a failure, until it is made good.
+    pub fn accepts(&self) -> bool {
+        self.accepts.load(Ordering::Acquire)
     }
 
     /// Returns the position up to which the operating system has everything.
@@ -275,22 +292,6 @@ impl<F: Files> Log<F> {
 
     pub(crate) fn salt(&self) -> u64 {
         self.options.salt
-    }
-}
-
-impl<F: Files> Journal for Log<F> {
-    fn append(&self, kind: JournalKind, payload: &[u8]) -> u64 {
-        // The checksum is computed before the lock: other workers append meanwhile.
-        let head = self.framing.head(kind.code(), payload);
-        let mut tail = self.tail.lock();
-        if tail.append(&head, payload, self.options.buffer_bytes_max).is_err() {
-            self.accepts.store(false, Ordering::Release);
-        }
-        tail.position
-    }
-
-    fn accepts(&self) -> bool {
-        self.accepts.load(Ordering::Acquire)
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use herd_replication::JournalKind;
+
 use crate::entry_reader::{Ending, Found, read_entries};
 use crate::file_head::{FORMAT, FileHead, FileKind, FileName, Follows, HEAD_BYTES, HeadRead};
 use crate::files::{Files, OpenFile};
 use crate::framing::{END, SKIPPABLE, SYNCED};
-use crate::journal::JournalKind;
 use crate::recovered::{DAMAGES_MAX, Damage, Doubtful, RecoverError, Recovered, RecoveryProgress, TornTail};
 
 /// Reads all entries of a directory: `deliver(kind, payload, intact)`.

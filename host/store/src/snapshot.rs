@@ -7,10 +7,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use herd_replication::JournalKind;
+
 use crate::file_head::{FileHead, FileKind, FileName, Follows};
 use crate::files::{Files, OpenFile};
 use crate::framing::{END, Framing};
-use crate::journal::JournalKind;
 use crate::log::{Log, Rotation};
 
 /// Everything that a node keeps, in runs.

@@ -32,6 +32,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     check_addresses(config)?;
     check_ranges(config)?;
     check_herd_name(&config.herd)?;
+    check_acks(config)?;
     check_source_timeouts(config)?;
     let several = config.nodes.len() > 1;
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
@@ -61,6 +62,10 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         ("links.redial_max_ms", links.redial_max_ms, links.redial_min_ms, 3_600_000),
         ("records.keys_max", records.keys_max as u64, 1, u64::MAX),
         ("records.mib_max", records.mib_max as u64, 1, 1 << 40),
+        ("records.log_mib_max", records.log_mib_max, 1, 1 << 30),
+        ("records.confirm_s", records.confirm_s, 1, 3600),
+        ("records.expire_after_s", records.expire_after_s, 0, 100 * YEAR_S),
+        ("records.forget_keep_days", records.forget_keep_days, 1, 36_500),
         ("runtime.workers", runtime.workers as u64, 0, 1024),
         ("runtime.deadline_ms", runtime.deadline_ms, 1, 60_000),
         ("runtime.memory_mib_max", runtime.memory_mib_max as u64, 1, 4096),
@@ -70,6 +75,18 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
     match ranges.into_iter().find(|(_, value, min, max)| value < min || value > max) {
         Some((name, value, min, max)) => Err(format!("`{name}` is {value}; it must be {min} to {max}")),
         None => Ok(()),
+    }
+}
+
+/// Checks that every node has enough neighbours to acknowledge a record, or none of its clients would ever be answered.
+fn check_acks(config: &HerdConfig) -> Result<(), String> {
+    let degrees = config.nodes.keys().map(|name| (config.neighbours(name).len(), name));
+    match degrees.min() {
+        Some((degree, name)) if degree < config.records.ack => Err(format!(
+            "`records.ack` is {}, and {name} has {degree} links; it must be at most the links of the node with the fewest",
+            config.records.ack
+        )),
+        _ => Ok(()),
     }
 }
 

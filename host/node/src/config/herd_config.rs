@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use herd_audit::AuditLimits;
 use herd_peers::LinkLimits;
-use herd_replication::RecordLimits;
 use herd_runtime::SwapLimits;
 use herd_sessions::SessionLimits;
 use herd_upstreams::UpstreamsConfig;
@@ -18,6 +17,7 @@ use super::drain_config::DrainConfig;
 use super::error::ConfigError;
 use super::node_config::NodeConfig;
 use super::places_config::PlacesConfig;
+use super::records_config::RecordsConfig;
 use super::runtime_config::RuntimeConfig;
 use super::suggestion::suggestion;
 
@@ -54,8 +54,8 @@ pub struct HerdConfig {
     pub sessions: SessionLimits,
     /// Limits of links between nodes.
     pub links: LinkLimits,
-    /// Limits of the record table.
-    pub records: RecordLimits,
+    /// Limits, durability and acknowledgement of records.
+    pub records: RecordsConfig,
     /// Limits of guests.
     pub runtime: RuntimeConfig,
     /// Probation of a guest after a swap.

@@ -1,0 +1,239 @@
+//! Durable records of a node: recovery at its start, the log while it runs.
+//!
+//! Owns the folder of the node in the state directory, which is locked as long as the node runs. The crate `store` owns formats
+//! and threads; this connects it with the replica.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use herd_replication::{Replica, ReplicaConfig, Snapshot, Vector};
+use herd_store::{
+    DiskFiles, Durability, EntryRun, Log, LogJournal, LogOptions, LogStatus, RecoveryProgress, SnapshotError,
+    SnapshotSource, StoreConfig, StoreThread, SyncRequests, backup, recover,
+};
+use herd_sys::clock::unix_now;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use crate::error::StartError;
+
+/// Durable records of a node.
+pub(crate) struct RecordsStore {
+    log: Option<Arc<Log<DiskFiles>>>,
+    /// Keeps the log short, and durable.
+    thread: Mutex<Option<StoreThread>>,
+    progress: Arc<Progress>,
+    /// Locked, also without a log: two nodes of one name must not run on one state directory.
+    _folder: Option<DiskFiles>,
+}
+
+/// Told by the log of its progress.
+pub(crate) struct Progress {
+    changed: watch::Sender<()>,
+    replica: OnceLock<Weak<Replica>>,
+    log: OnceLock<Weak<Log<DiskFiles>>>,
+    /// A vector that was read, and the position of the log behind all that it covers.
+    pending: Mutex<Option<(Vector, u64)>>,
+}
+
+/// Lets a replica know the time, and forget what nobody needs, until it is gone.
+pub(crate) async fn housekeeping(replica: Weak<Replica>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swept = Instant::now();
+    loop {
+        ticks.tick().await;
+        let Some(replica) = replica.upgrade() else { return };
+        replica.table().set_now(unix_now().as_secs());
+        if swept.elapsed() >= SWEEP_INTERVAL {
+            swept = Instant::now();
+            // Reads every shard for a moment.
+            let _ = tokio::task::spawn_blocking(move || replica.sweep()).await;
+        }
+    }
+}
+
+/// A snapshot of a replica, for the log.
+pub(crate) struct ReplicaSource(Snapshot);
+
+impl RecordsStore {
+    /// Opens the folder of a node and recovers its replica. Blocks, as long as reading the log takes.
+    ///
+    /// # Errors
+    ///
+    /// The folder is in use by another process, or cannot be read, or is of a later version.
+    pub(crate) fn open(
+        folder: &Path,
+        replica: ReplicaConfig,
+        config: StoreConfig,
+    ) -> Result<(Self, Arc<Replica>), StartError> {
+        let node = replica.node.clone();
+        let failed =
+            |source: Box<dyn std::error::Error + Send + Sync>| StartError::Records { node: node.clone(), source };
+        let files = DiskFiles::open(folder).map_err(|error| failed(error.into()))?;
+        let mut replica = Replica::without_log(replica);
+        let progress = Arc::new(Progress::new());
+        if config.durability == Durability::Memory {
+            let store = Self { log: None, thread: Mutex::default(), progress, _folder: Some(files) };
+            return Ok((store, Arc::new(replica)));
+        }
+        let (mut recovery, mut malformed) = (replica.recovery(), 0_u64);
+        let mut report = ProgressReport::new(&node);
+        let deliver =
+            |kind, payload: &[u8], intact| malformed += u64::from(recovery.entry(kind, payload, intact).is_err());
+        let recovered =
+            recover(&files, deliver, |progress| report.on(progress)).map_err(|error| failed(error.into()))?;
+        let taken = recovery.finish();
+        for damage in &recovered.damages {
+            tracing::error!(node, %damage, "the log is damaged; peers have what is missing, if they had it before");
+        }
+        if malformed > 0 {
+            tracing::error!(node, entries = malformed, "entries of the log do not decode and were left out");
+        }
+        let keys = replica.table().keys();
+        if keys > 0 {
+            let (entries, restamped) = (taken.records, taken.restamped);
+            tracing::info!(node, records = keys, entries, restamped, took_ms = report.took_ms(), "records recovered");
+        }
+        let told = Arc::clone(&progress);
+        let log = Log::begin(files, &recovered, LogOptions::new(&config, rand::random()), move || told.on_news());
+        let log = Arc::new(log);
+        let syncs = SyncRequests::default();
+        replica.attach(LogJournal::new(Arc::clone(&log), config.durability, syncs.clone()));
+        let replica = Arc::new(replica);
+        progress.attach(&replica, &log);
+        let source = Arc::clone(&replica);
+        let thread = StoreThread::start(&node, Arc::clone(&log), config.durability, &syncs, move || {
+            ReplicaSource(source.snapshot())
+        });
+        let thread = Mutex::new(Some(thread.map_err(|error| failed(error.into()))?));
+        Ok((Self { log: Some(log), thread, progress, _folder: None }, replica))
+    }
+
+    /// Returns what tells sessions that a confirmation may have advanced.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Returns the figures of the log; `None` in `memory`.
+    pub(crate) fn status(&self) -> Option<LogStatus> {
+        self.log.as_ref().map(|log| log.status())
+    }
+
+    /// Writes a consistent copy of the records into an empty or new directory, and returns its bytes. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotError`].
+    pub(crate) fn back_up(&self, into: &Path, replica: &Arc<Replica>) -> Result<u64, SnapshotError> {
+        let disk = |error: herd_store::FolderError| SnapshotError::Disk {
+            doing: "written",
+            source: std::io::Error::other(error.to_string()),
+        };
+        let target = DiskFiles::open(into).map_err(disk)?;
+        backup(&target, rand::random(), || ReplicaSource(replica.snapshot()))
+    }
+
+    /// Ends the threads, after a last sync. Blocks.
+    pub(crate) fn stop(&self) {
+        drop(self.thread.lock().take());
+    }
+}
+
+impl Progress {
+    fn new() -> Self {
+        let changed = watch::Sender::new(());
+        Self { changed, replica: OnceLock::new(), log: OnceLock::new(), pending: Mutex::default() }
+    }
+
+    fn attach(&self, replica: &Arc<Replica>, log: &Arc<Log<DiskFiles>>) {
+        let _ = self.replica.set(Arc::downgrade(replica));
+        let _ = self.log.set(Arc::downgrade(log));
+    }
+
+    /// Returns a receiver that learns when a confirmation may have advanced.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Says that a peer has acknowledged more.
+    pub(crate) fn acknowledged(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// Takes note that the log is durable up to a later position, or failed, or was made good.
+    fn on_news(&self) {
+        if let (Some(replica), Some(log)) =
+            (self.replica.get().and_then(Weak::upgrade), self.log.get().and_then(Weak::upgrade))
+        {
+            self.checkpoint(&replica, &log);
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Notes what of the vector is durable. The vector has to be read before the position, and the position reached.
+    fn checkpoint(&self, replica: &Replica, log: &Log<DiskFiles>) {
+        let vector = replica.vector();
+        let (position, durable) = (log.appended(), log.durable());
+        let mut pending = self.pending.lock();
+        let reached = if durable >= position {
+            *pending = None;
+            Some(vector)
+        } else if let Some((earlier, _)) = pending.take_if(|(_, position)| durable >= *position) {
+            *pending = Some((vector, position));
+            Some(earlier)
+        } else {
+            // Under load there is always more to sync: what is read now is durable after one of the next syncs.
+            pending.get_or_insert((vector, position));
+            None
+        };
+        drop(pending);
+        if let Some(vector) = reached {
+            replica.checkpoint(&vector);
+            if replica.acks() > 0 {
+                replica.wake_links();
+            }
+        }
+    }
+}
+
+impl SnapshotSource for ReplicaSource {
+    fn fill(&mut self, run: &mut EntryRun) -> bool {
+        self.0.next(|kind, payload| run.push(kind, payload))
+    }
+}
+
+/// Log lines of a long start.
+struct ProgressReport<'a> {
+    node: &'a str,
+    began: Instant,
+    said: Instant,
+}
+
+impl<'a> ProgressReport<'a> {
+    fn new(node: &'a str) -> Self {
+        let now = Instant::now();
+        Self { node, began: now, said: now }
+    }
+
+    fn on(&mut self, progress: RecoveryProgress) {
+        if self.said.elapsed() >= PROGRESS_INTERVAL {
+            self.said = Instant::now();
+            let RecoveryProgress { bytes, bytes_all, entries } = progress;
+            tracing::info!(node = self.node, entries, mib = bytes >> 20, of_mib = bytes_all >> 20, "reading records");
+        }
+    }
+
+    fn took_ms(&self) -> u128 {
+        self.began.elapsed().as_millis()
+    }
+}
+
+/// Resolution of the time by which records expire.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(500);
+/// Between two looks for lanes that no record needs.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two lines about a recovery.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
