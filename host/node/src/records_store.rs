@@ -102,6 +102,12 @@ impl RecordsStore {
         let log = Arc::new(log);
         let syncs = SyncRequests::default();
         replica.attach(LogJournal::new(Arc::clone(&log), config.durability, syncs.clone()));
+        // Before the first link: an epoch that peers have heard of must not be forgotten here.
+        if config.durability == Durability::Disk {
+            log.sync();
+        } else {
+            log.flush();
+        }
         let replica = Arc::new(replica);
         progress.attach(&replica, &log);
         let source = Arc::clone(&replica);

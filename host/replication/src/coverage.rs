@@ -68,13 +68,23 @@ impl Coverage {
         }
     }
 
-    /// Makes the epoch of this process the newest of its node, if the clock was set back since an earlier start. No keep was made yet.
+    /// Makes the epoch of this process the newest of its node, if the clock was set back since an earlier start. The lanes begun so
+    /// far, with what was kept behind damage, become those of an earlier epoch.
     pub(crate) fn outlive_earlier_epochs(&mut self, lanes: &Lanes) {
         let Some(Lane { origin, epoch, .. }) = lanes.get(self.own[0].id) else { return };
-        let others = self.others.get_mut();
-        if let Some(newest) = others.newest.get_mut(&origin).filter(|newest| **newest > epoch) {
+        // Also an epoch that made no keep: peers have heard of it, and would forget an older one.
+        let earlier = lanes.since(0).into_iter().map(|(_, lane)| lane).filter(|lane| lane.origin == origin);
+        let newest = earlier.map(|lane| lane.epoch).max().unwrap_or(epoch);
+        if newest > epoch {
             let epoch = Epoch { started_ms: newest.started_ms + 1, ..epoch };
-            *newest = epoch;
+            let others = self.others.get_mut();
+            for OwnLane { id, mark, .. } in &self.own {
+                match mark.load(Ordering::Acquire) {
+                    0 => {}
+                    seq => drop(others.vector.advance(*id, seq)),
+                }
+            }
+            others.newest.insert(Arc::clone(&origin), epoch);
             self.own = own_lanes(lanes, &origin, epoch, self.own.len());
         }
     }
@@ -139,9 +149,10 @@ impl Coverage {
     }
 
     /// Forgets the epochs to which no record refers, except the newest of each node, and the oldest of a node with too many.
-    pub(crate) fn sweep(&self, lanes: &Lanes, referenced: &BTreeSet<LaneId>) {
-        let epochs = epochs_of(lanes, referenced);
+    pub(crate) fn sweep(&self, lanes: &Lanes, referenced: impl FnOnce() -> BTreeSet<LaneId>) {
         let mut others = self.others.lock();
+        // Read under the lock: a claim that is merged meanwhile would refer to a record that came after the reading.
+        let epochs = epochs_of(lanes, &referenced());
         let present: Vec<(LaneId, Lane)> =
             others.vector.iter().filter_map(|(id, _)| Some((id, lanes.get(id)?))).collect();
         let mut of_origin: BTreeMap<&Arc<str>, BTreeSet<Epoch>> = BTreeMap::new();

@@ -75,6 +75,11 @@ impl<H: IngestHost> Ingest<H> {
         Self { replica, host, offering: Mutex::new(()) }
     }
 
+    /// Returns the host.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
     /// Takes the reports of a frame from a link, on a worker: decides those that win, and applies or quarantines each.
     ///
     /// # Errors

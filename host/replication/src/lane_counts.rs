@@ -43,8 +43,9 @@ impl LaneCounts {
         self.0.contains_key(&lane)
     }
 
-    /// Returns the lanes whose count is above zero.
-    pub(super) fn lanes(&self) -> impl Iterator<Item = LaneId> {
-        self.0.keys().copied()
+    /// Returns the lanes whose count is above that of `others`.
+    pub(super) fn lanes_beyond(&self, others: Self) -> impl Iterator<Item = LaneId> {
+        let is_beyond = move |(lane, count): &(&LaneId, &usize)| others.0.get(lane).is_none_or(|other| count > &other);
+        self.0.iter().filter(is_beyond).map(|(lane, _)| *lane)
     }
 }

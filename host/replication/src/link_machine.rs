@@ -157,10 +157,11 @@ impl LinkMachine {
             // Nothing can be resent before the peer's vector is here, and what waits is not lost: the outbox keeps it.
             return turn;
         }
+        let waiting = self.port.outbox.take();
+        // Behind the take: a worker may overflow the outbox at any time, and what it drops may be in the vector.
         if self.port.outbox.take_behind() {
             self.begin_resend();
         }
-        let waiting = self.port.outbox.take();
         self.send_reports(&waiting, &mut turn);
         if let Some(shard) = self.resend {
             let mut lacking = ReportBatch::default();

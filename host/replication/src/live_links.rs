@@ -122,9 +122,13 @@ impl LiveLinks {
         Pushed { live, queued, filled }
     }
 
-    /// Returns the number of links whose peer has acknowledged a stamp.
+    /// Returns the number of peers that have acknowledged a stamp.
     pub(crate) fn acknowledged(&self, stamp: Stamp) -> usize {
-        self.0.load().iter().filter(|link| link.acked.lock().covers(stamp)).count()
+        let live = self.0.load();
+        let has = |link: &LinkPort| link.acked.lock().covers(stamp);
+        // A link that replaces one of the same peer is live beside it for a moment: the two are one peer.
+        let is_first = |index: usize| live[..index].iter().all(|other| other.peer != live[index].peer || !has(other));
+        live.iter().enumerate().filter(|(index, link)| has(link) && is_first(*index)).count()
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<LinkPort>>)) {

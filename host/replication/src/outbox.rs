@@ -145,7 +145,8 @@ impl Lane {
         for (index, item) in self.reports.iter().enumerate() {
             let Some((key, rank)) = key_and_rank(item) else { continue };
             let place = highest.entry(key).or_insert((rank, index));
-            if place.0 < rank {
+            // The later of two equal ones: a quarantined report that waits twice has a newer readable record below it the second time.
+            if place.0 <= rank {
                 *place = (rank, index);
             }
         }

@@ -20,7 +20,7 @@ use crate::rank::Rank;
 use crate::record_limits::RecordLimits;
 use crate::records_status::RecordsStatus;
 use crate::shard::{Applied, Offer, Offered, Shard};
-use crate::stamp::LaneId;
+use crate::stamp::{LaneId, Stamp};
 use crate::usage::Usage;
 use crate::vector::Vector;
 use crate::wire_report::{Head, WireReport};
@@ -101,7 +101,7 @@ impl RecordTable {
 
     /// Number of shards. Visits take one at a time, under its lock.
     #[must_use]
-    pub(crate) fn shards(&self) -> usize {
+    pub fn shards(&self) -> usize {
         self.shards.len()
     }
 
@@ -122,10 +122,16 @@ impl RecordTable {
         }
     }
 
+    /// Calls `read_highest` with the record that is kept under a key, quarantined or not, and its stamp. It must not call the table.
+    pub fn highest<R>(&self, key: &[u8], read_highest: impl FnOnce(Rank<'_>, Stamp) -> R) -> Option<R> {
+        let hash = self.hash(key);
+        read(self.shard(hash)).highest(hash, key).map(|(rank, stamp)| read_highest(rank, stamp))
+    }
+
     /// Returns the lanes to whose stamps records refer.
     #[must_use]
     pub(crate) fn referenced_lanes(&self) -> BTreeSet<LaneId> {
-        self.shards.iter().flat_map(|shard| read(shard).lanes().collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(|shard| read(shard).lanes(|key| self.hash(key)).collect::<Vec<_>>()).collect()
     }
 
     /// Returns the number of keys, except those with a quarantined report only.

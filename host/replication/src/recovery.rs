@@ -81,7 +81,8 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Ends the recovery. The log is to be attached now, if it is not.
+    /// Ends the recovery. The log is to be attached now, if it is not, and synced before the first link: an epoch that peers have heard of
+    /// must not be forgotten here.
     pub fn finish(self) -> Recovered {
         self.replica.outlive_earlier_epochs();
         self.replica.log_lanes(&self.replica.lanes().since(0));

@@ -55,6 +55,8 @@ pub struct Replica {
     acks: usize,
     /// What this node has, as durable as the log's mode makes it. Advanced by [`checkpoint`](Self::checkpoint).
     durable: Mutex<Vector>,
+    /// Held while lanes get numbers and are logged.
+    numbering: Mutex<()>,
 }
 
 /// Configuration of a replica.
@@ -119,7 +121,8 @@ impl Replica {
         let table = Arc::new(RecordTable::new(limits, hash_key));
         let durable = Mutex::default();
         let links = LiveLinks::default();
-        Self { table, lanes, coverage, links, journal: Box::new(NoJournal), acks, durable }
+        let numbering = Mutex::default();
+        Self { table, lanes, coverage, links, journal: Box::new(NoJournal), acks, durable, numbering }
     }
 
     /// Begins to log. The first entries define all lanes that are known, by their numbers in this process.
@@ -237,7 +240,7 @@ impl Replica {
 
     /// Forgets lanes that no record needs, once in a while.
     pub fn sweep(&self) {
-        self.coverage.sweep(&self.lanes, &self.table.referenced_lanes());
+        self.coverage.sweep(&self.lanes, || self.table.referenced_lanes());
     }
 
     /// Returns the replication status of each live link.
@@ -295,6 +298,8 @@ impl Replica {
 
     /// Returns the numbers of lanes that a peer has defined, and logs those that are new. `None` if there are too many.
     pub(crate) fn number_lanes(&self, lanes: &[(LaneId, Lane)]) -> Option<Vec<LaneId>> {
+        // One at a time: a lane that another link has numbered and not yet logged would be missing in front of its records.
+        let _numbering = self.numbering.lock();
         let known = self.lanes.len();
         let ids = lanes.iter().map(|(_, lane)| self.lanes.id(lane)).collect();
         self.log_lanes(&self.lanes.since(known));

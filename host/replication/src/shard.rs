@@ -249,9 +249,16 @@ impl Shard {
         self.forms.iter()
     }
 
-    /// Returns the lanes to whose stamps records refer.
-    pub(super) fn lanes(&self) -> impl Iterator<Item = LaneId> {
-        self.lanes.lanes()
+    /// Returns the lanes to whose stamps what is kept refers. A readable record below a quarantined report does not count: it is at
+    /// some nodes only, and nodes have to agree about the lanes that they forget.
+    pub(super) fn lanes(&self, hash: impl Fn(&[u8]) -> u64) -> impl Iterator<Item = LaneId> {
+        let mut outranked = LaneCounts::default();
+        for key in self.quarantined.keys() {
+            if let Some(below) = self.get(hash(key), key) {
+                outranked.add(below.head().stamp.lane);
+            }
+        }
+        self.lanes.lanes_beyond(outranked)
     }
 
     /// Returns the quarantined reports.

@@ -1,1 +1,17 @@
-//! Simulator: whole herds in one thread on virtual time, from a seed, with faults.
+//! Simulator: whole herds in one thread, from a seed, with faults.
+//!
+//! The code under test is that of production; what surrounds it is simulated, and chance decides what happens to it. A seed replays a run
+//! exactly. `docs/simulator.md` lists faults and invariants.
+//!
+//! Knows nothing of sockets, threads and wall clocks. Bounds: nodes, keys and time of a run.
+
+mod chance;
+mod decider;
+mod history;
+mod memory_log;
+mod schedule;
+mod violation;
+
+pub use chance::Chance;
+pub use schedule::run_schedule;
+pub use violation::Violation;

@@ -1,0 +1,191 @@
+//! History: every keep that a herd made and every answer that a client got, with the invariants over them.
+//!
+//! Owns the truth that nodes are checked against. Knows nodes only as tables and vectors. Bounds: one entry per keep of a run.
+
+use std::collections::BTreeMap;
+
+use herd_model::Reign;
+use herd_replication::{Lane, LaneId, Rank, Replica, Stamp, Vector};
+
+use crate::violation::Violation;
+
+/// Keeps and answers of a herd.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    lanes: BTreeMap<Lane, usize>,
+    /// Keeps by lane of the herd and number.
+    keeps: Vec<Vec<Option<Held>>>,
+    /// Highest record of each key that a client was told is kept.
+    answered: BTreeMap<Vec<u8>, OwnedRank>,
+}
+
+/// Keep of a record.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) key: Vec<u8>,
+    pub(crate) rank: OwnedRank,
+}
+
+/// A rank with the first bytes of its record. Records in a simulation differ in them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OwnedRank {
+    reign: Reign,
+    rank: Vec<u8>,
+    record: Vec<u8>,
+}
+
+/// Checked part of a node's coverage. Begins anew with each process of the node.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    vector: Vector,
+    /// Lanes of the herd by the numbers of the process.
+    lanes: Vec<usize>,
+}
+
+impl OwnedRank {
+    pub(crate) fn of(rank: Rank<'_>) -> Self {
+        let record = rank.record[..rank.record.len().min(RECORD_BYTES_COMPARED)].to_vec();
+        Self { reign: rank.reign, rank: rank.rank.to_vec(), record }
+    }
+
+    /// Returns whether this is the same record or outranks it.
+    fn reaches(rank: Rank<'_>, other: &Self) -> bool {
+        let record = &rank.record[..rank.record.len().min(RECORD_BYTES_COMPARED)];
+        (rank.reign, rank.rank, record) >= (other.reign, &other.rank, &other.record)
+    }
+}
+
+impl History {
+    /// Notes a keep that a node made under a stamp of its own.
+    pub(crate) fn keep(&mut self, replica: &Replica, seen: &mut Seen, stamp: Stamp, held: Held) {
+        let lane = self.lane(replica, seen, stamp.lane);
+        let keeps = &mut self.keeps[lane];
+        let index = stamp.seq as usize - 1;
+        if keeps.len() <= index {
+            keeps.resize(index + 1, None);
+        }
+        keeps[index] = Some(held);
+    }
+
+    /// Notes that a client was told that its report is kept.
+    pub(crate) fn answer(&mut self, held: &Held) {
+        let highest = self.answered.entry(held.key.clone()).or_insert_with(|| held.rank.clone());
+        if *highest < held.rank {
+            *highest = held.rank.clone();
+        }
+    }
+
+    /// Returns the number of keys with an answer.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.len()
+    }
+
+    /// Checks that a node holds what its vector covers. Only what it did not cover at the last check: a table never goes back while a
+    /// process runs.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub(crate) fn check_coverage(&mut self, node: &str, replica: &Replica, seen: &mut Seen) -> Result<(), Violation> {
+        let vector = replica.vector();
+        let news: Vec<(LaneId, u64)> = vector.beyond(&seen.vector).collect();
+        for (id, to) in news {
+            let from = seen.vector.get(id).unwrap_or(0);
+            let lane = self.lane(replica, seen, id);
+            let covered = self.keeps[lane].iter().enumerate().take(to as usize).skip(from as usize);
+            for (index, held) in covered {
+                if let Some(held) = held
+                    && !holds(replica, &held.key, &held.rank)
+                {
+                    let Lane { origin, worker, .. } = replica.lanes().get(id).expect("a vector names known lanes");
+                    let keep = format!("{origin}/{worker}:{}", index + 1);
+                    return Err(Violation::CoversWithout { node: node.into(), keep });
+                }
+            }
+        }
+        // As it is, and not merged: a node forgets lanes, and may learn of them again.
+        seen.vector = vector;
+        Ok(())
+    }
+
+    /// Checks that some node has each record that a client was told is kept.
+    ///
+    /// # Errors
+    ///
+    /// No node has one.
+    pub(crate) fn check_answers<'a>(
+        &self,
+        mode: &str,
+        nodes: impl Iterator<Item = &'a Replica> + Clone,
+    ) -> Result<(), Violation> {
+        let lost = self.answered.iter().find(|(key, rank)| !nodes.clone().any(|node| holds(node, key, rank)));
+        lost.map_or(Ok(()), |(key, _)| Err(Violation::Lost { key: text(key), mode: mode.into() }))
+    }
+
+    /// Checks that a node has all records that a client was told are kept.
+    ///
+    /// # Errors
+    ///
+    /// It lacks one.
+    pub(crate) fn check_everywhere(&self, node: &str, replica: &Replica) -> Result<(), Violation> {
+        let missing = self.answered.iter().find(|(key, rank)| !holds(replica, key, rank));
+        missing.map_or(Ok(()), |(key, _)| Err(Violation::NotEverywhere { key: text(key), node: node.into() }))
+    }
+
+    fn lane(&mut self, replica: &Replica, seen: &mut Seen, id: LaneId) -> usize {
+        while seen.lanes.len() <= id.0 as usize {
+            let next = LaneId(u32::try_from(seen.lanes.len()).expect("lanes are numbered by 32 bits"));
+            let lane = replica.lanes().get(next).expect("lanes are numbered in sequence");
+            let count = self.lanes.len();
+            let number = *self.lanes.entry(lane).or_insert(count);
+            if number == self.keeps.len() {
+                self.keeps.push(Vec::new());
+            }
+            seen.lanes.push(number);
+        }
+        seen.lanes[id.0 as usize]
+    }
+}
+
+/// Checks that quiet nodes hold equal records and cover the same keeps.
+///
+/// # Errors
+///
+/// Two of them do not.
+pub(crate) fn check_equal<'a>(nodes: impl Iterator<Item = (&'a str, &'a Replica)>) -> Result<(), Violation> {
+    let nodes: Vec<_> = nodes.map(|(name, node)| (name, node.table().status().digest, vector_by_lane(node))).collect();
+    for [(left, digest, vector), (right, other_digest, other_vector)] in nodes.array_windows() {
+        let (left, right) = ((*left).to_string(), (*right).to_string());
+        if digest != other_digest {
+            return Err(Violation::Digests { left, right });
+        }
+        if vector != other_vector {
+            let differs = |(lane, seq): &(&Lane, &u64)| other_vector.get(lane) != Some(*seq);
+            let missing = |(lane, _): &(&Lane, &u64)| !vector.contains_key(lane);
+            let lane = vector.iter().find(differs).or_else(|| other_vector.iter().find(missing)).map(|(lane, _)| lane);
+            let difference = lane.map_or_else(String::new, |lane| {
+                let Lane { origin, epoch, worker } = lane;
+                let (left, right) = (vector.get(lane), other_vector.get(lane));
+                format!("{origin}/{worker} of {}.{:x}: {left:?} and {right:?}", epoch.started_ms, epoch.random)
+            });
+            return Err(Violation::Vectors { left, right, difference });
+        }
+    }
+    Ok(())
+}
+
+fn vector_by_lane(replica: &Replica) -> BTreeMap<Lane, u64> {
+    let lanes = replica.lanes();
+    replica.vector().iter().map(|(id, seq)| (lanes.get(id).expect("a vector names known lanes"), seq)).collect()
+}
+
+fn holds(replica: &Replica, key: &[u8], rank: &OwnedRank) -> bool {
+    replica.table().highest(key, |held, _| OwnedRank::reaches(held, rank)).unwrap_or(false)
+}
+
+fn text(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}
+
+/// Bytes of a record that are compared. Some records of a simulation are long, so that queues overflow, and all differ at their start.
+const RECORD_BYTES_COMPARED: usize = 128;
