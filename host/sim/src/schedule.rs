@@ -18,7 +18,7 @@ use herd_replication::{
 
 use crate::chance::Chance;
 use crate::decider::Decider;
-use crate::history::{Held, History, OwnedRank, Seen, check_equal};
+use crate::history::{Compared, Held, History, OwnedRank, Seen, check_equal};
 use crate::memory_log::{MemoryLog, Survives};
 use crate::violation::Violation;
 
@@ -45,6 +45,8 @@ struct World {
     history: History,
     rank: u64,
     crashed: bool,
+    /// A recovery behind damage gave records new stamps.
+    restamped: bool,
     starts: u64,
     weights: Vec<(Step, u64)>,
 }
@@ -155,6 +157,7 @@ impl World {
             history: History::default(),
             rank: 0,
             crashed: false,
+            restamped: false,
             starts: 0,
             weights,
         };
@@ -195,7 +198,7 @@ impl World {
             intact &= is_intact;
             intact &= recovery.entry(kind, &payload, intact).is_ok();
         }
-        recovery.finish();
+        self.restamped |= recovery.finish().restamped > 0;
         // Before the first link, so that no peer knows of an epoch that the node itself may forget.
         log.end_sync(log.begin_sync());
         let replica = Arc::new(replica);
@@ -440,7 +443,7 @@ impl World {
 
     fn check_quiet(&self) -> Result<(), Violation> {
         let nodes = || self.nodes.iter().map(|node| (node.name.as_str(), &*node.replica));
-        check_equal(nodes())?;
+        check_equal(nodes(), if self.restamped { Compared::NewestEpochs } else { Compared::All })?;
         nodes().try_for_each(|(name, node)| self.history.check_everywhere(name, node))
     }
 }
