@@ -3,8 +3,8 @@
 //! A lane of the node itself advances when a keep in it is in the table, in the log and in every outbox. All other lanes
 //! advance by claims alone, never because a report arrived.
 //!
-//! The newest epoch of each node is never forgotten; an older one is once no record refers to it, and claims over it are not
-//! merged then. Without that rule forgotten lanes would come back with every claim, and vectors would never be equal.
+//! The newest epoch of each node is never forgotten; an older one is dormant once no record refers to it, and so are claims over it.
+//! Without that rule forgotten lanes would come back with every claim, and vectors would never be equal.
 //!
 //! Bounds: a lane per worker and one for operators; [`EPOCHS_MAX`] epochs per node of the herd, the newest ones. What an epoch that was
 //! dropped had covered is sent again when a link comes up, and is never lost.
@@ -45,6 +45,9 @@ pub(crate) struct LaneWriter {
 /// Lanes that claims advance.
 struct Others {
     vector: Vector,
+    /// Covered lanes of older epochs to which no record refers. Not in the vector of the node, until a record of such a lane arrives: the
+    /// peer that sends it has claimed the lane before, and does not claim it again.
+    dormant: Vector,
     /// Newest epoch of each node that was heard of.
     newest: BTreeMap<Arc<str>, Epoch>,
 }
@@ -56,7 +59,7 @@ impl Coverage {
         let origin: Arc<str> = origin.into();
         let own = own_lanes(lanes, &origin, epoch, workers.max(1) + 1);
         let newest = BTreeMap::from([(origin, epoch)]);
-        Self { own, others: Mutex::new(Others { vector: Vector::default(), newest }) }
+        Self { own, others: Mutex::new(Others { vector: Vector::default(), dormant: Vector::default(), newest }) }
     }
 
     /// Takes from the log of an earlier process that the node covers a lane up to `seq`.
@@ -141,7 +144,15 @@ impl Coverage {
             let is_own = self.own.iter().any(|own| own.id == id);
             let is_forgotten = is_old(&others, &lane)
                 && epochs.as_ref().is_some_and(|epochs| !epochs.contains(&(Arc::clone(&lane.origin), lane.epoch)));
-            if !is_own && !is_forgotten && others.vector.advance(id, seq) {
+            if is_own {
+                continue;
+            }
+            if is_forgotten {
+                others.dormant.advance(id, seq);
+                continue;
+            }
+            let seq = others.dormant.take(id).unwrap_or(0).max(seq);
+            if others.vector.advance(id, seq) {
                 advanced.push((id, seq));
             }
         }
@@ -153,18 +164,23 @@ impl Coverage {
         let mut others = self.others.lock();
         // Read under the lock: a claim that is merged meanwhile would refer to a record that came after the reading.
         let epochs = epochs_of(lanes, &referenced());
-        let present: Vec<(LaneId, Lane)> =
-            others.vector.iter().filter_map(|(id, _)| Some((id, lanes.get(id)?))).collect();
+        let mut present = others.vector.clone();
+        present.merge(&others.dormant);
+        let present: Vec<(LaneId, u64, Lane)> =
+            present.iter().filter_map(|(id, seq)| Some((id, seq, lanes.get(id)?))).collect();
         let mut of_origin: BTreeMap<&Arc<str>, BTreeSet<Epoch>> = BTreeMap::new();
-        for (_, lane) in &present {
+        for (_, _, lane) in &present {
             of_origin.entry(&lane.origin).or_default().insert(lane.epoch);
         }
-        for (id, lane) in &present {
+        for &(id, seq, ref lane) in &present {
             let is_newest = others.newest.get(&lane.origin).is_none_or(|newest| lane.epoch >= *newest);
             let is_referenced = epochs.contains(&(Arc::clone(&lane.origin), lane.epoch));
             let newer = of_origin[&lane.origin].range(lane.epoch..).count();
-            if !(is_newest || is_referenced) || newer > EPOCHS_MAX {
-                others.vector.remove(*id);
+            others.vector.take(id);
+            others.dormant.take(id);
+            if newer <= EPOCHS_MAX {
+                let vector = if is_newest || is_referenced { &mut others.vector } else { &mut others.dormant };
+                vector.advance(id, seq);
             }
         }
     }

@@ -62,11 +62,9 @@ impl Vector {
         changed
     }
 
-    /// Removes a lane.
-    pub(crate) fn remove(&mut self, lane: LaneId) {
-        if let Some(next) = self.0.get_mut(lane.0 as usize) {
-            *next = 0;
-        }
+    /// Removes a lane and returns its sequence number.
+    pub(crate) fn take(&mut self, lane: LaneId) -> Option<u64> {
+        std::mem::take(self.0.get_mut(lane.0 as usize)?).checked_sub(1)
     }
 
     /// Iterates over the lanes that are present.
@@ -124,7 +122,7 @@ mod tests {
         assert_eq!(merged, vector(&[(0, 5), (2, 4), (7, 0)]));
         assert!(!merged.merge(&vector(&[(2, 4), (7, 0)])));
         assert_eq!(merged.get(LaneId(1)), None);
-        merged.remove(LaneId(7));
+        assert_eq!(merged.take(LaneId(7)), Some(0));
         assert_eq!(merged, vector(&[(0, 5), (2, 4)]), "an absent lane at the end makes no difference");
     }
 
