@@ -9,9 +9,11 @@ mod chance;
 mod decider;
 mod history;
 mod memory_log;
+mod runner;
 mod schedule;
 mod violation;
 
 pub use chance::Chance;
+pub use runner::{Seeds, run_seeds};
 pub use schedule::run_schedule;
 pub use violation::Violation;

@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use herd_model::{Confirmation, Kept, Ticket};
+use herd_model::{Confirmation, Keeping, Kept, Ticket};
 use herd_replication::{
-    Epoch, Ingest, LinkFrame, LinkMachine, LinkPort, NewRecord, Rank, RecordLimits, Replica, ReplicaConfig, Snapshot,
-    Stamp, Vector, WakeLink,
+    Epoch, Ingest, JournalKind, LaneId, LinkFrame, LinkMachine, LinkPort, NewRecord, Rank, RecordLimits, Replica,
+    ReplicaConfig, Snapshot, Stamp, Vector, WakeLink,
 };
+use herd_sdk::Records;
 
 use crate::chance::Chance;
 use crate::decider::Decider;
@@ -44,6 +45,8 @@ struct World {
     links: BTreeMap<(usize, usize), Link>,
     history: History,
     rank: u64,
+    now_s: u64,
+    forgotten: u64,
     crashed: bool,
     /// A recovery behind damage gave records new stamps.
     restamped: bool,
@@ -60,6 +63,7 @@ struct Shape {
     /// Bytes of a record. With long ones, queues overflow and resends take several turns.
     record_bytes: usize,
     refused_percent: u64,
+    expiring_percent: u64,
 }
 
 struct Node {
@@ -76,7 +80,7 @@ struct Node {
 struct SnapshotUnderWay {
     snapshot: Snapshot,
     segment: usize,
-    entries: Vec<(herd_replication::JournalKind, Vec<u8>)>,
+    entries: Vec<(JournalKind, Vec<u8>)>,
 }
 
 /// One end of a connection, and what it has sent.
@@ -88,6 +92,8 @@ struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Client,
+    Forget,
+    Time,
     Flush,
     Deliver,
     Turn,
@@ -126,6 +132,7 @@ impl World {
             keys: if long { 40 } else { chance.pick(&[1, 4, 7, 30]) },
             record_bytes: if long { 60 << 10 } else { 20 },
             refused_percent: chance.pick(&[0, 10, 10, 30]),
+            expiring_percent: chance.pick(&[0, 30]),
         };
         let count = chance.between(2, 5) as usize;
         let mut pairs = Vec::new();
@@ -134,6 +141,8 @@ impl World {
         }
         let weights = vec![
             (Step::Client, 20),
+            (Step::Forget, chance.pick(&[0, 0, 1])),
+            (Step::Time, 3),
             (Step::Flush, 10),
             (Step::Deliver, 45),
             (Step::Turn, chance.pick(&[5, 15, 30])),
@@ -156,6 +165,8 @@ impl World {
             links: BTreeMap::new(),
             history: History::default(),
             rank: 0,
+            now_s: 1,
+            forgotten: 0,
             crashed: false,
             restamped: false,
             starts: 0,
@@ -215,6 +226,8 @@ impl World {
         let (a, b) = if self.chance.percent(50) { pair } else { (pair.1, pair.0) };
         match step {
             Step::Client => self.client(number),
+            Step::Forget => self.forget(number),
+            Step::Time => self.pass_time(number)?,
             Step::Flush => drop(self.nodes[number].replica.flush()),
             Step::Deliver => self.deliver(a, b)?,
             Step::Turn => self.turn(a, b),
@@ -247,26 +260,59 @@ impl World {
         let rank = (self.rank - self.chance.below(4).min(self.rank)).to_be_bytes();
         let key = format!("client{}", self.chance.below(self.shape.keys)).into_bytes();
         let mut record = self.chance.next().to_be_bytes().to_vec();
+        let expires_at = if self.chance.percent(self.shape.expiring_percent) { self.now_s + self.chance.below(8) } else { 0 };
+        record.extend(expires_at.to_be_bytes());
         record.resize(self.shape.record_bytes, b'.');
         let told = self.chance.percent(10).then(|| self.told(number));
         let only = told.as_deref();
-        let new = NewRecord { key: &key, rank: &rank, form: 1, record: &record, expires_at: 0, only };
+        let new = NewRecord { key: &key, rank: &rank, form: 1, record: &record, expires_at, only };
         let worker = self.chance.index(self.shape.workers);
         let node = &mut self.nodes[number];
         let keeping = node.replica.keep(worker, new);
-        let Ticket { lane, seq, .. } = keeping.ticket;
-        let reign = herd_model::Reign(0);
+        let present = node.replica.table().highest(&key, |highest, _| highest.reign);
+        let reign = present.unwrap_or_default();
         let held = Held { key, rank: OwnedRank::of(Rank { reign, rank: &rank, record: &record, form: 1 }) };
+        self.note(number, held, keeping);
+    }
+
+    fn note(&mut self, number: usize, held: Held, keeping: Keeping) {
+        let node = &mut self.nodes[number];
+        let Ticket { lane, seq, .. } = keeping.ticket;
         if let Kept::Applied(_) = keeping.kept {
-            let stamp = Stamp { lane: herd_replication::LaneId(lane), seq };
+            let stamp = Stamp { lane: LaneId(lane), seq };
             self.history.keep(&node.replica, &mut node.seen, stamp, held.clone());
         }
         node.waiting.push((held, keeping.ticket));
     }
 
+    /// Lets an operator forget a client.
+    fn forget(&mut self, number: usize) {
+        let key = format!("client{}", self.chance.below(self.shape.keys)).into_bytes();
+        // Apart from all others, so that no two tombstones of a key are equal.
+        self.forgotten += 1;
+        let keeping = self.nodes[number].replica.forget(&key, NEVER + self.forgotten);
+        let Kept::Applied(reign) = keeping.kept else { return };
+        let held = Held { key, rank: OwnedRank::of(Rank { reign, rank: b"", record: b"", form: 0 }) };
+        self.note(number, held, keeping);
+    }
+
+    /// Lets time pass, and checks that a guest is shown nothing that has expired.
+    fn pass_time(&mut self, number: usize) -> Result<(), Violation> {
+        self.now_s += 1;
+        let key = format!("client{}", self.chance.below(self.shape.keys)).into_bytes();
+        let Node { name, replica, .. } = &self.nodes[number];
+        replica.table().set_now(self.now_s);
+        let found = replica.table().find(&[&key]).pop().flatten();
+        let expires_at = found.and_then(|found| Some(u64::from_be_bytes(*found.bytes.get(8..)?.first_chunk()?)));
+        match expires_at {
+            Some(at) if at != 0 && at <= self.now_s => Err(Violation::ShowsExpired { node: name.clone() }),
+            _ => Ok(()),
+        }
+    }
+
     fn told(&mut self, number: usize) -> Vec<u8> {
-        let peers: Vec<usize> = self.peers(number).filter(|_| true).collect();
-        let chosen = peers.into_iter().filter(|_| self.chance.percent(50));
+        let peers = self.peers(number);
+        let chosen = peers.filter(|_| self.chance.percent(50));
         chosen.flat_map(|peer| format!("{}\n", NAMES[peer]).into_bytes()).collect()
     }
 
@@ -472,6 +518,8 @@ fn hear(
 }
 
 const NAMES: [&str; 5] = ["Riley", "Jaquez", "Juzang", "Campbell", "Bernard"];
+/// Later than any time of a run.
+const NEVER: u64 = 1 << 40;
 /// Rounds of turns that a healed herd may take to come to rest.
 const ROUNDS_MAX: usize = 3000;
 const QUIET_ROUNDS: usize = 4;

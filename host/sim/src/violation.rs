@@ -51,6 +51,12 @@ pub enum Violation {
         /// First lane that differs.
         difference: String,
     },
+    /// A guest was shown a record that has expired.
+    #[error("{node} shows a record that has expired")]
+    ShowsExpired {
+        /// Name of the node.
+        node: String,
+    },
     /// A node could not take what another one sent.
     #[error("{node} refuses a frame of {peer}: {why}")]
     Refused {
