@@ -70,8 +70,8 @@ impl SessionsHost for SessionsAdapter {
         self.generations.answer(generation, at, token, otherwise, outcome).map_err(|fault| undecided(fault.as_ref()))
     }
 
-    fn prefetch(&self, key: &[u8]) {
-        self.replica.table().prefetch(key);
+    fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        self.replica.table().prefetch(keys);
     }
 
     fn keep(&self, keep: KeepRequest<'_>) -> Keeping {

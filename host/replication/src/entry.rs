@@ -1,22 +1,26 @@
-//! Stored record: head, key, rank and record in one allocation.
+//! Stored record: head, key, rank and record, one after the other.
 //!
-//! Owns the layout of those bytes. Knows nothing of locks, hashes or limits.
+//! Owns the layout of those bytes. Knows nothing of where they lie, nor of locks, hashes or limits.
 //!
 //! Bounds: a key of 1 byte to 64 KiB, a rank of at most 255 bytes and a reign below 2^32, as wide as the header stores them.
 
 use herd_model::Reign;
 
-use crate::prefetch::prefetch;
 use crate::rank::Rank;
 use crate::stamp::{LaneId, Stamp};
 use crate::wire_report::{Head, WireReport};
 
-/// Header, key, rank and record behind one pointer.
-///
-/// A table of millions of clients must not pay for an allocation per part, and hash slots of one pointer keep the table
-/// small when it grows or is probed.
-#[derive(Debug)]
-pub(super) struct Entry(Box<[u8]>);
+/// Stored record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a>(&'a [u8]);
+
+/// Record to store. The caller has checked the lengths.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewEntry<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) rank: Rank<'a>,
+    pub(super) head: Head,
+}
 
 /// Part at the start of an entry: 22 bytes, and 8 more for each of expiry and index if there is one. Its bytes are in native order,
 /// because they never leave the process.
@@ -31,85 +35,68 @@ struct Header {
     length: usize,
 }
 
-impl Entry {
-    /// Creates an entry. The caller has checked the lengths.
-    pub(super) fn new(key: &[u8], rank: Rank<'_>, head: Head) -> Self {
-        let mut bytes = Vec::with_capacity(header_length(head) + key.len() + rank.rank.len() + rank.record.len());
-        Header::put(&mut bytes, key, rank, head);
-        for part in [key, rank.rank, rank.record] {
-            bytes.extend_from_slice(part);
-        }
-        Self(bytes.into())
-    }
-
-    /// Replaces the record. `key` is the key of the entry.
-    pub(super) fn replace(&mut self, key: &[u8], rank: Rank<'_>, head: Head) {
-        // Reports of one client mostly have the same length. Overwriting in place saves an allocation on the hot path,
-        // and the memory is in the cache already because the ranks were just compared.
-        let start = header_length(head);
-        if header_length(self.header().head) != start
-            || start + key.len() + rank.rank.len() + rank.record.len() != self.0.len()
-        {
-            *self = Self::new(key, rank, head);
-            return;
-        }
-        let mut header = [0; HEADER_BYTES_MAX];
-        Header::write(&mut header, key, rank, head);
-        self.0[..start].copy_from_slice(&header[..start]);
-        let (old_rank, old_record) = self.0[start + key.len()..].split_at_mut(rank.rank.len());
-        old_rank.copy_from_slice(rank.rank);
-        old_record.copy_from_slice(rank.record);
+impl<'a> Entry<'a> {
+    /// Reads the bytes that [`NewEntry::write`] wrote.
+    #[inline]
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 
     #[inline]
-    pub(super) fn key(&self) -> &[u8] {
+    pub(super) fn key(self) -> &'a [u8] {
         let header = self.header();
         &self.0[header.length..][..header.key_length]
     }
 
     #[inline]
-    pub(super) fn head(&self) -> Head {
+    pub(super) fn head(self) -> Head {
         self.header().head
     }
 
     #[inline]
-    pub(super) fn rank(&self) -> Rank<'_> {
+    pub(super) fn rank(self) -> Rank<'a> {
         let Header { reign, form, key_length, rank_length, length, .. } = self.header();
         let (rank, record) = self.0[length + key_length..].split_at(rank_length);
         Rank { reign: Reign(reign.into()), rank, record, form }
     }
 
     /// Borrows the record as it travels.
-    pub(super) fn wire(&self) -> WireReport<'_> {
+    pub(super) fn wire(self) -> WireReport<'a> {
         let Rank { reign, rank, record, form } = self.rank();
         WireReport { head: self.head(), key: self.key(), reign: reign.0, rank, form, record }
     }
 
-    /// Prefetches the memory of the entry.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        prefetch(&self.0);
-    }
-
     /// Bytes of key, rank and record together.
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn len(self) -> usize {
         self.0.len() - self.header().length
     }
 
     #[inline]
-    fn header(&self) -> Header {
-        Header::read(&self.0)
+    fn header(self) -> Header {
+        Header::read(self.0)
+    }
+}
+
+impl NewEntry<'_> {
+    /// Returns the bytes that the entry takes.
+    #[inline]
+    pub(super) fn length(&self) -> usize {
+        header_length(self.head) + self.key.len() + self.rank.rank.len() + self.rank.record.len()
+    }
+
+    /// Writes the entry over `to`, which has its [`length`](Self::length).
+    #[inline]
+    pub(super) fn write(&self, mut to: &mut [u8]) {
+        let mut header = [0; HEADER_BYTES_MAX];
+        Header::write(&mut header, self.key, self.rank, self.head);
+        for part in [&header[..header_length(self.head)], self.key, self.rank.rank, self.rank.record] {
+            to.split_off_mut(..part.len()).expect("the length of the entry").copy_from_slice(part);
+        }
     }
 }
 
 impl Header {
-    fn put(out: &mut Vec<u8>, key: &[u8], rank: Rank<'_>, head: Head) {
-        let mut bytes = [0; HEADER_BYTES_MAX];
-        Self::write(&mut bytes, key, rank, head);
-        out.extend_from_slice(&bytes[..header_length(head)]);
-    }
-
     fn write(out: &mut [u8; HEADER_BYTES_MAX], key: &[u8], rank: Rank<'_>, head: Head) {
         let Head { stamp, expires_at, index, tombstone } = head;
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
@@ -175,35 +162,31 @@ const TOMBSTONE: u8 = 4;
 mod tests {
     use super::*;
 
+    /// Writes an entry over other bytes and reads it back.
+    fn check(key: &[u8], rank: Rank<'_>, head: Head) {
+        let new = NewEntry { key, rank, head };
+        let mut bytes = vec![0xff; new.length()];
+        new.write(&mut bytes);
+        let entry = Entry::new(&bytes);
+        assert_eq!((entry.key(), entry.rank(), entry.head()), (key, rank, head));
+        assert_eq!(entry.len(), key.len() + rank.rank.len() + rank.record.len());
+    }
+
     #[test]
-    fn entry_reads_back_after_creation_and_after_replacement() {
+    fn entry_reads_back_as_it_was_written() {
         let rank = |rank, record| Rank { reign: Reign(u64::from(u32::MAX) - 7), rank, record, form: 9 };
         let stamp = Stamp { lane: LaneId(300), seq: Stamp::SEQ_MAX };
         let head = Head { stamp, expires_at: u64::MAX - 1, index: 0, tombstone: false };
         let other = Head { index: 7, tombstone: true, expires_at: 0, ..head };
-        let mut entry = Entry::new(b"key", rank(b"rank", b"record"), head);
-        assert_eq!((entry.key(), entry.rank(), entry.head()), (&b"key"[..], rank(b"rank", b"record"), head));
-        let replacements: [(&[u8], &[u8], Head, bool); 5] = [
-            (b"knar", b"droced", head, true),
-            (b"knar", b"droced", other, true),
-            (b"ranks", b"recor", other, true),
-            (b"ranks", b"recor", Head::of(stamp), false),
-            (b"", b"longer than before", head, false),
-        ];
-        for (new, record, head, in_place) in replacements {
-            let before = entry.0.as_ptr();
-            entry.replace(b"key", rank(new, record), head);
-            assert_eq!((entry.key(), entry.rank(), entry.head()), (&b"key"[..], rank(new, record), head));
-            assert_eq!(entry.len(), 3 + new.len() + record.len());
-            assert_eq!(entry.0.as_ptr() == before, in_place, "{}", record.len());
+        for head in [head, other, Head { index: 7, ..head }, Head::of(stamp)] {
+            check(b"key", rank(b"rank", b"record"), head);
+            check(b"key", rank(b"", b"longer than before"), head);
         }
     }
 
     #[test]
     fn entry_holds_the_longest_key_and_rank() {
-        let (key, ranked) = (vec![1; 64 << 10], [2; 64]);
-        let rank = Rank { reign: Reign(0), rank: &ranked, record: b"", form: 0 };
-        let entry = Entry::new(&key, rank, Head::of(Stamp { lane: LaneId(0), seq: 1 }));
-        assert_eq!((entry.key(), entry.rank()), (&key[..], rank));
+        let rank = Rank { reign: Reign(0), rank: &[2; 64], record: b"", form: 0 };
+        check(&vec![1; 64 << 10], rank, Head::of(Stamp { lane: LaneId(0), seq: 1 }));
     }
 }

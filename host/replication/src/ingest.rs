@@ -89,8 +89,7 @@ impl<H: IngestHost> Ingest<H> {
         // The whole frame is checked before any of it is applied, so that a bad frame leaves no trace.
         reports.iter().try_for_each(check)?;
         let table = self.replica.table();
-        // A pass of its own, so that the waits for memory overlap.
-        reports.iter().for_each(|report| table.prefetch(report.key));
+        table.prefetch(reports.iter().map(|report| report.key));
         let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
         // Dropping what does not win before the guest call ends every flood, whatever the guest decides.
         winners.extend(reports.iter().filter(|report| table.wins(report.key, report.ranked())));

@@ -17,9 +17,13 @@
 //! per frame, lanes and epochs. Reports of peers are never refused for room, because a limit there would keep nodes from
 //! converging.
 
+mod arena;
+mod bucket;
+mod bucket_addresses;
 mod coverage;
 mod digest;
 mod entry;
+mod entry_table;
 mod form_counts;
 mod ingest;
 mod journal;
@@ -28,6 +32,7 @@ mod lanes;
 mod link_frame;
 mod link_machine;
 mod live_links;
+mod memory;
 mod outbox;
 mod prefetch;
 mod quarantined;

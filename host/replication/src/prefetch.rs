@@ -15,7 +15,7 @@ pub(super) fn prefetch(bytes: &[u8]) {
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch_line(at: *const u8) {
+pub(super) fn prefetch_line(at: *const u8) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: a prefetch has no effect that the program could observe, and cannot fault at any address.
     #[allow(unsafe_code, reason = "no safe function issues this instruction")]
@@ -27,7 +27,7 @@ fn prefetch_line(at: *const u8) {
 /// Does nothing: stable Rust has no prefetch for other architectures, so memory is loaded when it is used.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn prefetch_line(_: *const u8) {}
+pub(super) fn prefetch_line(_: *const u8) {}
 
 const LINE_BYTES: usize = 64;
 /// A usual record with its key and rank fills three lines.

@@ -7,6 +7,7 @@
 //! connect ([`RecordLimits`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use herd_model::CountedRecords;
@@ -14,7 +15,9 @@ use herd_sdk::{Found, Records};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use siphasher::sip::SipHasher13;
 
+use crate::bucket_addresses::BucketAddresses;
 use crate::digest::DigestBuilder;
+use crate::memory::Memory;
 use crate::quarantined::Quarantined;
 use crate::rank::Rank;
 use crate::record_limits::RecordLimits;
@@ -30,13 +33,18 @@ mod tests;
 
 /// Records of a node.
 pub struct RecordTable {
-    shards: Box<[RwLock<Shard>]>,
+    shards: Box<[LockedShard]>,
     /// SipHash-1-3, as in the standard library: clients choose their keys, and must not be able to choose colliding ones.
     hasher: SipHasher13,
     usage: Usage,
     /// Time by which records are expired or not, in seconds since the Unix epoch.
     now_s: AtomicU64,
+    buckets: BucketAddresses,
 }
+
+/// Shard behind its lock, on cache lines that it shares with no other: processors fetch lines in pairs.
+#[repr(align(128))]
+struct LockedShard(RwLock<Shard>);
 
 impl RecordTable {
     /// Creates an empty table.
@@ -45,21 +53,37 @@ impl RecordTable {
     /// choose keys that collide. Equal hash keys give equal orders in visits.
     #[must_use]
     pub(crate) fn new(limits: RecordLimits, hash_key: u128) -> Self {
+        let memory = Arc::new(Memory::default());
         Self {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: (0..SHARDS).map(|_| LockedShard::new(Shard::new(Arc::clone(&memory)))).collect(),
             hasher: SipHasher13::new_with_key(&hash_key.to_le_bytes()),
             usage: Usage::new(limits),
             now_s: AtomicU64::new(0),
+            buckets: BucketAddresses::new(SHARDS),
         }
     }
 
-    /// Prefetches the record of a key that will be offered or looked up soon.
+    /// Prefetches the records of keys that will be offered or looked up soon.
     ///
-    /// Callers with several keys prefetch all of them before they use the first, so that the waits for memory overlap.
+    /// The waits for memory overlap: first those for the buckets of all keys, and then those for their records.
     #[inline]
-    pub fn prefetch(&self, key: &[u8]) {
-        let hash = self.hash(key);
-        read(self.shard(hash)).prefetch(hash);
+    pub fn prefetch<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) {
+        let mut keys = keys.into_iter();
+        let mut hashes = [0; PREFETCHED_TOGETHER_MAX];
+        loop {
+            let mut count = 0;
+            for (hash, key) in hashes.iter_mut().zip(&mut keys) {
+                *hash = self.hash(key);
+                self.buckets.prefetch(shard_of(*hash), *hash);
+                count += 1;
+            }
+            for hash in &hashes[..count] {
+                self.shard(*hash).read().prefetch(*hash);
+            }
+            if count < hashes.len() {
+                return;
+            }
+        }
     }
 
     /// Sets the time by which records are expired, in seconds since the Unix epoch. Guests are not shown expired records.
@@ -72,20 +96,23 @@ impl RecordTable {
     #[inline]
     pub(crate) fn offer(&self, offer: Offer<'_>, applied: impl FnOnce(Applied<'_>)) -> Offered {
         let hash = self.hash(offer.key);
-        write(self.shard(hash)).offer(hash, offer, &self.usage, |key| self.hash(key), applied)
+        let mut shard = self.shard(hash).write();
+        let offered = shard.offer(hash, offer, &self.usage, |key| self.hash(key), applied);
+        self.buckets.set(shard_of(hash), shard.buckets());
+        offered
     }
 
     /// Quarantines a peer's report if it wins, with `applied` as in [`offer`](Self::offer). The record that guests see under its key
     /// stays.
     pub(crate) fn quarantine(&self, report: Quarantined, applied: impl FnOnce(Applied<'_>)) -> Offered {
         let hash = self.hash(&report.key);
-        write(self.shard(hash)).quarantine(hash, report, applied)
+        self.shard(hash).write().quarantine(hash, report, applied)
     }
 
     /// Returns the quarantined reports, to offer them to another generation.
     #[must_use]
     pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
-        self.shards.iter().flat_map(|shard| read(shard).quarantined().cloned().collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(|shard| shard.read().quarantined().cloned().collect::<Vec<_>>()).collect()
     }
 
     /// Returns whether a report of a peer would be applied now.
@@ -96,7 +123,7 @@ impl RecordTable {
     #[must_use]
     pub(crate) fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
         let hash = self.hash(key);
-        read(self.shard(hash)).wins(hash, key, rank)
+        self.shard(hash).read().wins(hash, key, rank)
     }
 
     /// Number of shards. Visits take one at a time, under its lock.
@@ -112,26 +139,26 @@ impl RecordTable {
         peer: &Vector,
         each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>),
     ) -> bool {
-        read(&self.shards[shard]).visit_beyond(peer, |key| self.hash(key), each)
+        self.shards[shard].read().visit_beyond(peer, |key| self.hash(key), each)
     }
 
     /// Calls `each` with every record and quarantined report of a shard, and whether it is quarantined. `each` must not call the table.
     pub fn visit(&self, shard: usize, each: impl FnMut(WireReport<'_>, bool)) {
         if let Some(shard) = self.shards.get(shard) {
-            read(shard).visit(each);
+            shard.read().visit(each);
         }
     }
 
     /// Calls `read_highest` with the record that is kept under a key, quarantined or not, and its stamp. It must not call the table.
     pub fn highest<R>(&self, key: &[u8], read_highest: impl FnOnce(Rank<'_>, Stamp) -> R) -> Option<R> {
         let hash = self.hash(key);
-        read(self.shard(hash)).highest(hash, key).map(|(rank, stamp)| read_highest(rank, stamp))
+        self.shard(hash).read().highest(hash, key).map(|(rank, stamp)| read_highest(rank, stamp))
     }
 
     /// Returns the lanes to whose stamps records refer.
     #[must_use]
     pub(crate) fn referenced_lanes(&self) -> BTreeSet<LaneId> {
-        self.shards.iter().flat_map(|shard| read(shard).lanes(|key| self.hash(key)).collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(|shard| shard.read().lanes(|key| self.hash(key)).collect::<Vec<_>>()).collect()
     }
 
     /// Returns the number of keys, except those with a quarantined report only.
@@ -150,7 +177,7 @@ impl RecordTable {
         let mut digest = DigestBuilder::default();
         let mut quarantined = 0;
         for shard in &self.shards {
-            let shard = read(shard);
+            let shard = shard.read();
             quarantined += shard.quarantined().len();
             shard.quarantined().for_each(|report| digest.add(&report.key, report.rank()));
             shard.winners().for_each(|entry| digest.add(entry.key(), entry.rank()));
@@ -165,10 +192,24 @@ impl RecordTable {
     }
 
     #[inline]
-    fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // A shard's hash table uses the low bits for the bucket and the highest seven for the tag. Taking any of them for
-        // the shard would give all its keys equal bits there, so the shard comes from the middle.
-        &self.shards[(hash >> 32) as usize % SHARDS]
+    fn shard(&self, hash: u64) -> &LockedShard {
+        &self.shards[shard_of(hash)]
+    }
+}
+
+impl LockedShard {
+    fn new(shard: Shard) -> Self {
+        Self(RwLock::new(shard))
+    }
+
+    #[inline]
+    fn read(&self) -> RwLockReadGuard<'_, Shard> {
+        self.0.read()
+    }
+
+    #[inline]
+    fn write(&self) -> RwLockWriteGuard<'_, Shard> {
+        self.0.write()
     }
 }
 
@@ -176,7 +217,7 @@ impl Records for RecordTable {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
         let found = |key: &&[u8]| {
             let hash = self.hash(key);
-            let shard = read(self.shard(hash));
+            let shard = self.shard(hash).read();
             let entry = shard.get(hash, key)?;
             let Head { expires_at, tombstone, .. } = entry.head();
             if tombstone || (expires_at != 0 && expires_at <= self.now_s.load(Ordering::Relaxed)) {
@@ -193,7 +234,7 @@ impl CountedRecords for RecordTable {
     fn form_counts(&self) -> BTreeMap<u32, usize> {
         let mut counts = BTreeMap::new();
         for shard in &self.shards {
-            for (form, count) in read(shard).forms() {
+            for (form, count) in shard.read().forms() {
                 *counts.entry(form).or_default() += count;
             }
         }
@@ -201,17 +242,14 @@ impl CountedRecords for RecordTable {
     }
 }
 
-/// Locks a shard to read it. A poisoned lock is used as it is: nothing panics halfway through a change of a shard.
+/// Returns the shard of a hash: its lowest bits. The entry table of a shard uses the highest for the bucket and bits 8 to 15 for
+/// the tag. Were any of them used twice, all keys of a shard would have equal bits there.
 #[inline]
-fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
-    shard.read()
-}
-
-/// Locks a shard to change it, as [`read`].
-#[inline]
-fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
-    shard.write()
+fn shard_of(hash: u64) -> usize {
+    hash as usize % SHARDS
 }
 
 /// Enough that two of eight workers seldom meet in one shard.
 const SHARDS: usize = 256;
+/// So many records fill half of a first-level cache.
+const PREFETCHED_TOGETHER_MAX: usize = 64;

@@ -4,14 +4,16 @@
 //! the table passes the hash of each key. Bounds: those of [`Usage`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry::{Occupied, Vacant};
 use herd_model::{Kept, Reign};
 
-use crate::entry::Entry;
+use crate::bucket::BucketBytes;
+use crate::entry::{Entry, NewEntry};
+use crate::entry_table::EntryTable;
 use crate::form_counts::FormCounts;
 use crate::lane_counts::LaneCounts;
+use crate::memory::Memory;
 use crate::quarantined::Quarantined;
 use crate::rank::Rank;
 use crate::recent::Recent;
@@ -21,10 +23,9 @@ use crate::vector::Vector;
 use crate::wire_report::{Head, REIGN_MAX, WireReport};
 
 /// Records of some of the keys.
-#[derive(Default)]
 pub(super) struct Shard {
     /// Records that guests may read, one per key.
-    visible: HashTable<Entry>,
+    visible: EntryTable,
     /// Quarantined reports by key. Each one ranks higher than the visible record of its key, if there is one. Rare, so
     /// an entry has no room for it; ordered, so that the order in which they are offered again needs no hash key.
     quarantined: BTreeMap<Vec<u8>, Quarantined>,
@@ -76,6 +77,17 @@ pub(crate) struct Applied<'a> {
 }
 
 impl Shard {
+    /// Creates an empty shard, whose records will lie in `memory`.
+    pub(super) fn new(memory: Arc<Memory>) -> Self {
+        Self {
+            visible: EntryTable::new(memory),
+            quarantined: BTreeMap::new(),
+            forms: FormCounts::default(),
+            lanes: LaneCounts::default(),
+            recent: Recent::default(),
+        }
+    }
+
     /// Keeps a record if it wins, and then calls `applied`. `rehash` returns the hash of a key, for when the shard grows.
     pub(super) fn offer(
         &mut self,
@@ -95,25 +107,27 @@ impl Shard {
         let outranked = |stamp| Offered { kept: Kept::Outranked, holder: stamp };
         let refused = Offered { kept: Kept::NoRoom, holder: head.stamp };
         let bytes = key.len() + rank.rank.len() + rank.record.len();
-        let reign = match self.visible.entry(hash, |entry| entry.key() == key, |entry| rehash(entry.key())) {
-            Occupied(mut slot) => {
-                let (highest, holder) = rival.unwrap_or_else(|| (slot.get().rank(), slot.get().head().stamp));
+        let new = |rank| NewEntry { key, rank, head };
+        let rehash = |entry: Entry<'_>| rehash(entry.key());
+        let reign = match self.visible.find(hash, |entry| entry.key() == key) {
+            Some(place) => {
+                let entry = self.visible.get(place);
+                let (highest, holder) = rival.unwrap_or_else(|| (entry.rank(), entry.head().stamp));
                 let rank = by.inherit_reign(rank, Some(highest));
                 if !by.wins(rank, highest) {
                     return outranked(holder);
                 }
-                let (old, old_form, old_lane) =
-                    (slot.get().len(), slot.get().rank().form, slot.get().head().stamp.lane);
+                let (old, old_form, old_lane) = (entry.len(), entry.rank().form, entry.head().stamp.lane);
                 if by == OfferedBy::Client && !usage.fits(0, bytes.saturating_sub(old)) {
                     return refused;
                 }
-                slot.get_mut().replace(key, rank, head);
+                self.visible.replace(place, &new(rank), rehash);
                 usage.resize(old, bytes);
                 self.forms.change(old_form, rank.form);
                 self.lanes.change(old_lane, head.stamp.lane);
                 rank.reign
             }
-            Vacant(slot) => {
+            None => {
                 let rank = by.inherit_reign(rank, rival.map(|(highest, _)| highest));
                 if let Some((highest, holder)) = rival
                     && !by.wins(rank, highest)
@@ -123,7 +137,7 @@ impl Shard {
                 if by == OfferedBy::Client && !usage.fits(1, bytes) {
                     return refused;
                 }
-                slot.insert(Entry::new(key, rank, head));
+                self.visible.insert(hash, &new(rank), rehash);
                 usage.add(bytes);
                 self.forms.add(rank.form);
                 self.lanes.add(head.stamp.lane);
@@ -150,7 +164,7 @@ impl Shard {
         }
         let (reign, stamp) = (report.reign, report.head.stamp);
         self.lanes.add(stamp.lane);
-        let below = self.visible.find(hash, |entry| entry.key() == report.key).map(Entry::wire);
+        let below = self.get(hash, &report.key).map(Entry::wire);
         applied(Applied { reign, above: None, below });
         if let Some(outranked) = self.quarantined.insert(report.key.clone(), report) {
             self.lanes.remove(outranked.head.stamp.lane);
@@ -159,20 +173,22 @@ impl Shard {
         Offered { kept: Kept::Applied(reign), holder: stamp }
     }
 
-    /// Prefetches the entry of a key.
+    /// Returns the buckets of the visible records.
+    #[inline]
+    pub(super) fn buckets(&self) -> &[BucketBytes] {
+        self.visible.buckets()
+    }
+
+    /// Prefetches the visible record of a key.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
-        // Accepts the first entry whose hash tag matches: comparing keys would wait for the very memory to prefetch.
-        let _ = self.visible.find(hash, |entry| {
-            entry.prefetch();
-            true
-        });
+        self.visible.prefetch(hash);
     }
 
     /// Returns the visible record of a key.
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        self.visible.find(hash, |entry| entry.key() == key)
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<Entry<'_>> {
+        self.find(hash, |entry| entry.key() == key)
     }
 
     /// Returns whether a report of a peer would be applied now.
@@ -201,14 +217,14 @@ impl Shard {
         hash: impl Fn(&[u8]) -> u64,
         mut each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>),
     ) -> bool {
-        let lacks = |entry: &Entry| !peer.covers(entry.head().stamp);
+        let lacks = |entry: &Entry<'_>| !peer.covers(entry.head().stamp);
         let recent = self.recent.beyond(peer, &self.lanes);
         let served = recent.is_some();
         match recent {
             Some(recent) => {
                 for (stamp, hash) in recent {
                     // By stamp: the key may have a newer record since, which has a place of its own in the ring.
-                    if let Some(entry) = self.visible.find(hash, |entry| entry.head().stamp == stamp)
+                    if let Some(entry) = self.find(hash, |entry| entry.head().stamp == stamp)
                         && !self.is_below_a_lacking_one(entry, peer)
                     {
                         each(entry.wire(), None);
@@ -216,7 +232,7 @@ impl Shard {
                 }
             }
             None => {
-                for entry in self.visible.iter().filter(|entry| lacks(entry)) {
+                for entry in self.visible.iter().filter(lacks) {
                     if !self.is_below_a_lacking_one(entry, peer) {
                         each(entry.wire(), None);
                     }
@@ -240,7 +256,7 @@ impl Shard {
 
     /// Returns the visible records that no quarantined report outranks. With [`quarantined`](Self::quarantined) they
     /// are what the node has kept under each key, and what its peers keep.
-    pub(super) fn winners(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn winners(&self) -> impl Iterator<Item = Entry<'_>> {
         self.visible.iter().filter(|entry| !self.quarantined.contains_key(entry.key()))
     }
 
@@ -266,7 +282,12 @@ impl Shard {
         self.quarantined.values()
     }
 
-    fn is_below_a_lacking_one(&self, entry: &Entry, peer: &Vector) -> bool {
+    #[inline]
+    fn find(&self, hash: u64, is: impl Fn(Entry<'_>) -> bool) -> Option<Entry<'_>> {
+        self.visible.find(hash, is).map(|place| self.visible.get(place))
+    }
+
+    fn is_below_a_lacking_one(&self, entry: Entry<'_>, peer: &Vector) -> bool {
         let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(entry.key()) };
         above.is_some_and(|above| !peer.covers(above.head.stamp))
     }

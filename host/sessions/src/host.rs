@@ -71,7 +71,7 @@ use tokio::sync::watch;
 ///         Err(Undecided::Gone)
 ///     }
 ///
-///     fn prefetch(&self, _key: &[u8]) {}
+///     fn prefetch<'a>(&self, _keys: impl Iterator<Item = &'a [u8]>) {}
 ///
 ///     fn keep(&self, _: KeepRequest<'_>) -> Keeping {
 ///         Keeping { kept: Kept::Applied(Reign(0)), ticket: Ticket::default() }
@@ -145,8 +145,8 @@ pub trait SessionsHost: Send + Sync + 'static {
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided>;
 
-    /// Prefetches the memory of the record of this key, because a keep of it follows.
-    fn prefetch(&self, key: &[u8]);
+    /// Prefetches the memory of the records of these keys, because keeps of them follow.
+    fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>);
 
     /// Keeps a record if it outranks the present one, and then floods it to peers. The record goes to the log with the next
     /// [`flush`](Self::flush) on this worker.

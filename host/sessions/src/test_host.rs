@@ -93,7 +93,7 @@ impl<T: TestHost> SessionsHost for T {
         self.on_answer()
     }
 
-    fn prefetch(&self, _: &[u8]) {}
+    fn prefetch<'a>(&self, _: impl Iterator<Item = &'a [u8]>) {}
 
     fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
         self.on_keep(keep)

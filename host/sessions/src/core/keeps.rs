@@ -39,12 +39,11 @@ impl Keeps {
     /// Performs the keeps of a decision, in order, and hands their records to the log.
     pub(crate) fn perform<S: SessionsHost>(&mut self, host: &S, decision: &Decision, now: Instant) {
         self.outcomes.clear();
-        // Prefetches in a pass of its own, so that the cache misses of the records overlap instead of adding up.
-        for effect in &decision.effects {
-            if let Effect::Keep(keep) = effect {
-                host.prefetch(decision.bytes(keep.key));
-            }
-        }
+        // Before any of them is used, so that the cache misses of the records overlap instead of adding up.
+        host.prefetch(decision.effects.iter().filter_map(|effect| match effect {
+            Effect::Keep(keep) => Some(decision.bytes(keep.key)),
+            _ => None,
+        }));
         for effect in &decision.effects {
             let Effect::Keep(keep) = effect else { continue };
             self.outcomes.push(host.keep(KeepRequest {
