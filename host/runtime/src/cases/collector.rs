@@ -73,7 +73,7 @@ impl CaseCollector {
 
     /// Takes a sample of a rescued call, unless there are enough of its kind. Never waits: for a worker.
     pub(crate) fn offer(&self, rescued: &RescuedCall<'_>) {
-        if !rescued.is_worth_a_sample() {
+        if !rescued.fits_a_sample() {
             return;
         }
         let (guest, signature) = (rescued.faulting.digest(), signature(rescued.fault));

@@ -35,11 +35,10 @@ pub(crate) struct FaultSample {
 }
 
 impl RescuedCall<'_> {
-    /// Returns whether the guest is at fault, and the call is short enough for a sample.
-    pub(crate) fn is_worth_a_sample(&self) -> bool {
+    /// Returns whether the call is short enough for a sample.
+    pub(crate) fn fits_a_sample(&self) -> bool {
         let reads = self.reads.iter().copied().flatten().map(Read::bytes).sum::<usize>();
-        // Without an instance the host is at fault, and no input would reproduce that.
-        !matches!(self.fault, Fault::NoInstance(_)) && self.call.bytes() + reads <= SAMPLE_BYTES_MAX
+        self.call.bytes() + reads <= SAMPLE_BYTES_MAX
     }
 
     /// Copies the call.

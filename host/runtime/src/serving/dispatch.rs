@@ -161,12 +161,8 @@ impl GenerationRegistry {
                     }
                     // Before the reply leaves: a generation that failed its probation is gone before its client can send the
                     // next line.
-                    if !faulted.is_empty() {
-                        self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
-                    }
+                    let is_rescued = self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
                     self.record(generation, at, call, reads, &decision);
-                    // Without an instance the generation was not asked, so no input is to blame.
-                    let is_rescued = faulted.iter().any(|faulted| !matches!(faulted.fault, Fault::NoInstance(_)));
                     let first = is_rescued.then(|| snapshot.fallback_order(side).next()).flatten();
                     return Ok(DecidedInputs {
                         by: generation.id(),
@@ -186,7 +182,8 @@ impl GenerationRegistry {
         Err(telling.map_or_else(|| Fault::NoInstance("no generation is live".into()), |telling| telling.fault))
     }
 
-    /// Counts a call that one generation decided after others had faulted on it, and offers each fault for a case.
+    /// Counts a call that one generation decided after others had faulted on it, and offers each fault for a case. Returns whether
+    /// one had: a generation without an instance was not asked, so neither it nor the input is to blame.
     ///
     /// An input on which every generation in line faults counts against none: it shows nothing about the new one.
     fn record_rescue(
@@ -197,14 +194,20 @@ impl GenerationRegistry {
         faulted: &[Faulted<'_>],
         rescuing: &Arc<Generation>,
         reads: &[Read],
-    ) {
-        self.rescued.fetch_add(1, Ordering::Relaxed);
+    ) -> bool {
+        let mut is_rescued = false;
         for Faulted { generation: faulting, fault, reads: seen } in faulted {
+            if matches!(fault, Fault::NoInstance(_)) {
+                continue;
+            }
+            is_rescued = true;
             if let Some(cases) = self.cases.get() {
                 cases.offer(&RescuedCall { at, call, fault, faulting, rescuing, reads: [seen, reads] });
             }
             self.count_fault(snapshot, faulting, fault);
         }
+        self.rescued.fetch_add(u64::from(is_rescued), Ordering::Relaxed);
+        is_rescued
     }
 
     /// Records a decided call for rehearsals, and offers it to a shadow of the generation that decided it. Waits for neither.
@@ -215,10 +218,6 @@ impl GenerationRegistry {
 
     /// Counts a fault, and ends the canary or rolls back the active generation if it is one too many.
     fn count_fault(&self, snapshot: &Snapshot, generation: &Arc<Generation>, fault: &Fault) {
-        // The host is at fault, and a rollback would not help: another guest needs an instance too.
-        if matches!(fault, Fault::NoInstance(_)) {
-            return;
-        }
         let is = |other: &Arc<Generation>| Arc::ptr_eq(other, generation);
         if let Some(canary) = snapshot.canary.as_ref().filter(|canary| is(canary.generation())) {
             if canary.record_fault() {

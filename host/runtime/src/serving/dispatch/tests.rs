@@ -1,9 +1,15 @@
 //! Tests of dispatch, with guests that fault on what the test sends them.
 
+use std::sync::mpsc::channel;
+
 use herd_model::{GenerationId, Reroute, Side};
 use herd_sdk::Outcome;
 
+use super::Faulted;
+use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::engine::Engine;
+use crate::sandbox::call::Call;
+use crate::sandbox::fault::Fault;
 use crate::sandbox::limits::Limits;
 use crate::serving::probation::SwapLimits;
 use crate::serving::registry::GenerationRegistry;
@@ -76,6 +82,25 @@ fn dispatch_tells_a_missing_instance_from_a_fault() {
     assert_eq!(undecided.kind(), "no-instance");
     let status = generations.status();
     assert_eq!((status.active.faults, status.previous.unwrap().faults), (0, 0));
+}
+
+/// Goal: a call for which only the host had no room leaves no case and counts as no rescue. Method: such a call, then one on which
+/// the same guest faults. Calls become cases in their order, and the first case is the second call's.
+#[test]
+fn dispatch_saves_no_case_of_a_generation_without_an_instance() {
+    let active = TestGuest::new("active").on_boom("unreachable");
+    let generations = generations(&active, Some(&TestGuest::new("previous")), SwapLimits::default());
+    let (directory, (saved, cases)) = (tempfile::tempdir().unwrap(), channel());
+    let tell = move |case: &SavedCase| drop(saved.send(case.fault.kind()));
+    assert!(generations.cases.set(CaseCollector::start(directory.path(), "Riley", tell).unwrap()).is_ok());
+    let (snapshot, inputs) = (generations.snapshot.load_full(), lines(&["BOOM\n"]));
+    let faulted = [Faulted { generation: &snapshot.active, fault: Fault::NoInstance("no room".into()), reads: vec![] }];
+    let previous = snapshot.previous.as_ref().unwrap();
+    assert!(!generations.record_rescue(&snapshot, NOW, &Call::Inputs(&inputs), &faulted, previous, &[]));
+    assert_eq!(generations.status().rescued, 0);
+    generations.inputs(NOW, &inputs, Side::Active, None).unwrap();
+    assert_eq!(generations.status().rescued, 1);
+    assert_eq!(cases.recv(), Ok("trap"));
 }
 
 /// Goal: input on which the active guest faults costs one call once its session is rerouted, and other sessions keep the guest.
