@@ -67,6 +67,21 @@ fn canary_promotion_activates_it_on_every_node_without_loading_it_again() {
     assert_eq!(herd.client("Bernard").ask("you"), "? you");
 }
 
+/// Goal: a node without the canary rehearses the transcripts that came beside it before it takes part in the promotion. Method: a
+/// canary on one node of two, with a transcript, and what the audit log of the other one says of its rehearsal.
+#[test]
+fn canary_promotion_brings_the_transcripts_beside_it_to_every_node() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let _up = herd.up();
+    let transcript = herd.scratch().write("greeting.herd", "input \"you\\n\"\n  reply \"hello, you\\n\"\n");
+    let transcript = transcript.to_string_lossy();
+    herd.swap_with(HELLO, &["--canary", "100%", "--node", "Jaquez", "--transcripts", &transcript]).unwrap();
+    said(&herd, &["canary", "promote"], "");
+    let audit: Value = serde_json::from_slice(&herd.herd(&["audit", "--json"]).stdout).unwrap();
+    assert_eq!(audit["Riley"].to_string().matches("1 transcripts and").count(), 1, "{audit}");
+    assert_eq!(herd.client("Riley").ask("you"), "hello, you");
+}
+
 /// Goal: no client sees a fault of a canary; too many faults end the canary, release its instances and block the guest. Method:
 /// a guest that traps on one line and a limit of three faults.
 #[test]

@@ -137,11 +137,9 @@ impl AdminHost for AdminAdapter {
 
     fn promote_canary(&self, requester: &Requester, to: Promotion) -> Result<Value, Refusal> {
         let guest = self.swap.generations.canary_guest().map_err(|error| Refusal::Conflict(error.to_string()))?;
-        // Without its transcripts: a node that has the canary has rehearsed it with them.
-        let files = GuestFiles::from(&*guest);
         match to {
-            Promotion::OfTheHerd => self.herd_swap(files, requester, SwapOptions::default()),
-            Promotion::OfThisNode => self.swap(files, requester, SwapOptions::default()),
+            Promotion::OfTheHerd => self.herd_swap(guest.files(), requester, SwapOptions::default()),
+            Promotion::OfThisNode => self.swap(guest.files(), requester, SwapOptions::default()),
         }
     }
 

@@ -40,7 +40,7 @@ pub use replay::component_decider::{ComponentDecider, Warmth};
 pub use sandbox::fault::Fault;
 pub use sandbox::instance_count::InstanceCountStatus;
 pub use sandbox::limits::Limits;
-pub use serving::canary::{CanaryStatus, NoCanary};
+pub use serving::canary::{CanaryGuest, CanaryStatus, NoCanary};
 pub use serving::candidate::Candidate;
 pub use serving::error::{NoShadow, RollbackError, SwapError};
 pub use serving::observer::Observer;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use herd_model::{GuestFiles, Share};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -17,19 +18,24 @@ use serde::Serialize;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::replay::rehearsal::Rehearsed;
 use crate::serving::probation::{Probation, SwapLimits};
-use herd_model::Share;
 
 /// A generation that decides for a share of the sessions.
 pub(crate) struct Canary {
     generation: Arc<Generation>,
     rehearsed: Rehearsed,
-    /// Bytes of the guest: a promotion sends them to every node.
-    guest: Arc<[u8]>,
+    guest: CanaryGuest,
     share: Mutex<Share>,
     faults: Probation,
     decided: AtomicU64,
     rescued: AtomicU64,
     since_s: u64,
+}
+
+/// Files of the guest that is a canary: a promotion sends them to every node, and each rehearses it with these transcripts.
+#[derive(Clone, Debug)]
+pub struct CanaryGuest {
+    guest: Arc<[u8]>,
+    transcripts: Option<Arc<[u8]>>,
 }
 
 /// Status of a canary, as `herd status` shows it.
@@ -52,10 +58,24 @@ pub struct CanaryStatus {
 #[error("no guest is a canary on this node; herd swap GUEST --canary 5% starts one")]
 pub struct NoCanary;
 
+impl CanaryGuest {
+    /// Borrows the files.
+    #[must_use]
+    pub fn files(&self) -> GuestFiles<'_> {
+        GuestFiles { guest: &self.guest, transcripts: self.transcripts.as_deref() }
+    }
+}
+
+impl From<GuestFiles<'_>> for CanaryGuest {
+    fn from(files: GuestFiles<'_>) -> Self {
+        Self { guest: files.guest.into(), transcripts: files.transcripts.map(Into::into) }
+    }
+}
+
 impl Canary {
     pub(crate) fn new(
         (generation, rehearsed): (Arc<Generation>, Rehearsed),
-        guest: &[u8],
+        files: GuestFiles<'_>,
         share: Share,
         limits: SwapLimits,
     ) -> Self {
@@ -63,7 +83,7 @@ impl Canary {
         Self {
             generation,
             rehearsed,
-            guest: guest.into(),
+            guest: files.into(),
             share: Mutex::new(share),
             // Without an end: unlike a generation after its probation, a canary has not been accepted yet.
             faults: Probation::without_end(limits),
@@ -82,7 +102,7 @@ impl Canary {
         self.rehearsed
     }
 
-    pub(crate) fn guest(&self) -> &Arc<[u8]> {
+    pub(crate) fn guest(&self) -> &CanaryGuest {
         &self.guest
     }
 

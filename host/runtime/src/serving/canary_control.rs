@@ -10,7 +10,7 @@ use herd_model::{GuestFiles, Share, SwapOptions};
 use crate::engine::background::run_at_low_priority;
 use crate::generation::compatibility::DowngradeRequirement;
 use crate::sandbox::fault::Fault;
-use crate::serving::canary::{Canary, CanaryStatus, NoCanary};
+use crate::serving::canary::{Canary, CanaryGuest, CanaryStatus, NoCanary};
 use crate::serving::candidate::ReadyGuest;
 use crate::serving::error::SwapError;
 use crate::serving::probation::SwapLimits;
@@ -37,7 +37,7 @@ impl GenerationRegistry {
             self.build_candidate(files, options, DowngradeRequirement::Concurrent)
                 .inspect(|ready| ready.generation.warm())
         })?;
-        let canary = Canary::new((Arc::clone(&generation), rehearsed), files.guest, share, self.limits.clone());
+        let canary = Canary::new((Arc::clone(&generation), rehearsed), files, share, self.limits.clone());
         let status = canary.status();
         let switch = self.lock_switch_for(&generation, forms)?;
         // Before its first decision, which may keep a record.
@@ -48,13 +48,13 @@ impl GenerationRegistry {
         Ok(status)
     }
 
-    /// Returns the bytes of the guest that is the canary.
+    /// Returns the files of the guest that is the canary.
     ///
     /// # Errors
     ///
     /// The node has no canary.
-    pub fn canary_guest(&self) -> Result<Arc<[u8]>, NoCanary> {
-        self.snapshot.load().canary.as_ref().map(|canary| Arc::clone(canary.guest())).ok_or(NoCanary)
+    pub fn canary_guest(&self) -> Result<CanaryGuest, NoCanary> {
+        self.snapshot.load().canary.as_ref().map(|canary| canary.guest().clone()).ok_or(NoCanary)
     }
 
     /// Sets the share of sessions for which the canary decides. A wider share includes the sessions of a narrower one.
