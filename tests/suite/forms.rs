@@ -8,6 +8,7 @@ use herd_runtime::{ComponentDecider, Engine, GenerationRegistry, Limits, SwapLim
 use herd_sdk::native::{Decider, MemoryRecords};
 use herd_sdk::{Effect, Moment, Report, Settings};
 use herd_tests::{DEFAULT_GUEST, Fixture, HELLO, Herd, WATCH, eventually};
+use serde_json::Value;
 
 /// First line of a node's answer to a `WHATSAT` about a client: its `AT` line, or the copy of the command if it is unknown.
 fn located(herd: &Herd, node: &str, client: &str) -> String {
@@ -158,11 +159,19 @@ fn forced_swap_leaves_records_unread_that_it_could_not_read() {
     assert!(said.contains("form 2") && said.contains("--force"), "{said}");
     let said = herd.herd(&["swap", "--built-in", "--force"]);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
     for node in herd.names() {
         assert_eq!(herd.status(node)["generations"]["active"]["form"], 1, "{node}");
+        assert!(said.contains(&format!("{node}: 1 record stays unread")), "{said}");
     }
     herd.swap(Fixture::NoWayBack, &["Riley"]).unwrap();
     assert_eq!(located(&herd, "Riley", "kiwi"), told, "the record stays for a guest that reads it");
+    let json = |arguments: &[&str]| -> Value {
+        let said = herd.herd(&[&["swap", "--built-in", "--force", "--json"], arguments].concat());
+        serde_json::from_slice(&said.stdout).unwrap()
+    };
+    assert_eq!(json(&["--node", "Riley"])["Riley"]["unread"], 1);
+    assert_eq!(json(&[])["nodes"]["Jaquez"]["serving"]["unread"], 1);
 }
 
 /// Goal: a record stays readable after the generation that wrote it has retired. Method: a guest writes a record and is rolled

@@ -26,7 +26,7 @@
 //!
 //! A swap or a rollback that its operator withdraws, or whose connection is gone, is not carried out unless the herd has
 //! committed it by then; the answer to the request itself says which of the two happened. If a node could not write a swap to
-//! its disk, the answer has the reason in `not_stored`.
+//! its disk, the answer has the reason in `not_stored`. `unread` counts the records of a node that its guest cannot read.
 //!
 //! In the status, `engine` counts what is alive, independently of what the generations report: `instances` by generation,
 //! with the most generations that had one at the same time (`generations_max`), counted where stores are created and

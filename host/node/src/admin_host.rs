@@ -169,7 +169,7 @@ impl AdminHost for AdminAdapter {
 impl AdminAdapter {
     /// Answers the request for a swap or a rollback of this node, once the disk has it or has failed.
     fn activated(&self, active: &GenerationStatus) -> Value {
-        let mut answer = json!({ "node": self.node, "active": active });
+        let mut answer = json!({ "node": self.node, "active": active, "unread": self.swap.generations.unread() });
         if let Err(why) = self.rollout.wait_until_stored() {
             tracing::warn!(node = %self.node, why, "generation not stored, a restart would lose it");
             answer["not_stored"] = why.into();

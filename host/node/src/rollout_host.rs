@@ -74,7 +74,7 @@ impl ParticipantHost for RolloutAdapter {
                 let unused = entry(&swap.who, Stage::Aborted, &unused.status());
                 self.swap.events.audit.append_soon(unused.because("the same guest serves already"));
             }
-            return Ok(adopted(&before.active));
+            return Ok(self.adopted(&before.active));
         }
         // The previous generation is compiled and warm, so a rollback to it beats loading the same bytes anew. A prepared
         // candidate goes before it, because the herd has rehearsed that one.
@@ -83,7 +83,7 @@ impl ParticipantHost for RolloutAdapter {
             && is_previous
             && let Ok(active) = self.swap.roll_back(swap.digest, &swap.who, || self.committed(swap, &why))
         {
-            return Ok(adopted(&active));
+            return Ok(self.adopted(&active));
         }
         let candidate = match (ready, files) {
             (Some(ready), _) => Ok(ready),
@@ -100,7 +100,7 @@ impl ParticipantHost for RolloutAdapter {
             error => self.not_adopted(swap, &error),
         })?;
         self.swap.serving(&active);
-        Ok(adopted(&active))
+        Ok(self.adopted(&active))
     }
 
     fn live(&self) -> (Digest, Option<Digest>) {
@@ -138,6 +138,11 @@ impl RolloutAdapter {
         NotAdopted::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
     }
 
+    fn adopted(&self, active: &GenerationStatus) -> Adopted {
+        let unread = self.swap.generations.unread() as u64;
+        Adopted { generation: active.id.0, name: active.name.clone(), unread }
+    }
+
     fn take_candidate(&self, digest: Digest) -> Option<Candidate> {
         let (_, candidate) = self.candidate().take_if(|(ready, _)| *ready == digest)?;
         Some(candidate)
@@ -146,10 +151,6 @@ impl RolloutAdapter {
     fn candidate(&self) -> MutexGuard<'_, Option<(Digest, Candidate)>> {
         self.candidate.lock()
     }
-}
-
-fn adopted(active: &GenerationStatus) -> Adopted {
-    Adopted { generation: active.id.0, name: active.name.clone() }
 }
 
 /// Wait of a preparation for the place of a candidate that was aborted a moment ago.

@@ -38,7 +38,7 @@
 //!     fn abort(&self, _digest: Digest, _who: &str, _why: &str) {}
 //!     fn adopt(&self, swap: &HerdSwap, _files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted> {
 //!         *self.0.lock().unwrap() = swap.digest;
-//!         Ok(Adopted { generation: 2, name: "echo".into() })
+//!         Ok(Adopted { generation: 2, name: "echo".into(), unread: 0 })
 //!     }
 //!     fn live(&self) -> (Digest, Option<Digest>) {
 //!         (*self.0.lock().unwrap(), None)

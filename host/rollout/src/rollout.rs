@@ -270,7 +270,7 @@ mod tests {
 
         fn adopt(&self, swap: &HerdSwap, _files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted> {
             *self.serving.lock() = swap.digest;
-            Ok(Adopted { generation: 2, name: "echo".into() })
+            Ok(Adopted { generation: 2, name: "echo".into(), unread: 0 })
         }
 
         fn live(&self) -> (Digest, Option<Digest>) {

@@ -49,6 +49,7 @@ impl Answers {
         for (name, answer) in self.successes() {
             let active = &answer["active"];
             say!("{name}: generation {} {state}, {}", generation(active), text(&active["name"]));
+            say_unread(name, &answer["unread"]);
             warn_not_stored(name, &answer["not_stored"]);
         }
         self.exit_code()
@@ -144,10 +145,20 @@ pub(super) fn print_herd_swap(answer: &Value, format: Format, state: &str) -> an
         };
         if format == Format::Text {
             say!("{name}: {line}");
+            say_unread(name, &outcome["serving"]["unread"]);
             warn_not_stored(name, &outcome["serving"]["not_stored"]);
         }
     }
     fail_with(&failed)
+}
+
+/// Says how many records of a node the guest that serves now cannot read, if there are any.
+fn say_unread(name: &str, count: &Value) {
+    match count.as_u64() {
+        None | Some(0) => {}
+        Some(1) => say!("{name}: 1 record stays unread, until a guest serves that reads its form"),
+        Some(count) => say!("{name}: {count} records stay unread, until a guest serves that reads their form"),
+    }
 }
 
 /// Warns of a node that could not write to its disk what it serves. `why` is null if it could.

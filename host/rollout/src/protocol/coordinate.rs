@@ -257,8 +257,13 @@ impl Participant {
         let Some(proposal) = &self.proposal else { return };
         let Phase::Committed { swap, results, .. } = &proposal.phase else { return };
         let outcome = |node: &String| match results.get(node) {
-            Some(AdoptionResult { result: Ok(Adopted { generation, name }), not_stored }) => {
-                NodeOutcome::Serving { generation: *generation, name: name.clone(), not_stored: not_stored.clone() }
+            Some(AdoptionResult { result: Ok(Adopted { generation, name, unread }), not_stored }) => {
+                NodeOutcome::Serving {
+                    generation: *generation,
+                    name: name.clone(),
+                    unread: *unread,
+                    not_stored: not_stored.clone(),
+                }
             }
             Some(AdoptionResult { result: Err(why), .. }) => NodeOutcome::RolledBack(why.clone()),
             None if proposal.votes.contains_key(node) && !proposal.unreachable.contains(node) => NodeOutcome::Pending,

@@ -109,6 +109,8 @@ pub struct Adopted {
     pub generation: u64,
     /// Name in the guest's description of itself.
     pub name: String,
+    /// Records of the node that the guest cannot read.
+    pub unread: u64,
 }
 
 /// Bytes of a guest from an offset on.
@@ -264,11 +266,11 @@ mod tests {
         ] {
             assert_eq!(encoded(Broadcast::Vote { attempt: attempt.clone(), node: "J".into(), vote }), bytes(3, &rest));
         }
-        let adopted = Ok(Adopted { generation: 2, name: "g".into() });
+        let adopted = Ok(Adopted { generation: 2, name: "g".into(), unread: 1 });
         let (node, not_stored) = ("J".into(), None);
         let result = Broadcast::AdoptionResult { node, number: 1, digest, result: adopted, not_stored };
         let digest_bytes = postcard::to_stdvec(&digest).unwrap();
-        assert_eq!(encoded(result), [&[1, 7, 4, 1, b'J', 1][..], &digest_bytes, &[0, 2, 1, b'g', 0]].concat());
+        assert_eq!(encoded(result), [&[1, 7, 4, 1, b'J', 1][..], &digest_bytes, &[0, 2, 1, b'g', 1, 0]].concat());
         let variants = [
             Message::GetChunk(digest, 0),
             Message::Chunk(Chunk { digest, offset: 0, total: 0, bytes: vec![] }),

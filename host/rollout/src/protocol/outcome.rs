@@ -26,6 +26,8 @@ pub enum NodeOutcome {
         generation: u64,
         /// Name in the guest's description of itself.
         name: String,
+        /// Records of the node that the guest cannot read, as may happen with `--force`.
+        unread: u64,
         /// Reason why the node could not write that to its disk: it goes on trying, and a restart before that loses the swap.
         #[serde(skip_serializing_if = "Option::is_none")]
         not_stored: Option<String>,

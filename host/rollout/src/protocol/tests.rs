@@ -237,7 +237,7 @@ fn adoption_of_another_guest_with_the_same_number_is_not_counted() {
     net.node("D").busy = true;
     net.propose("A", "new");
     net.settle();
-    let result = Ok(Adopted { generation: 7, name: "another".into() });
+    let result = Ok(Adopted { generation: 7, name: "another".into(), unread: 0 });
     let other =
         Broadcast::AdoptionResult { node: "D".into(), number: 1, digest: guest("other"), result, not_stored: None };
     let now = net.now;

@@ -93,10 +93,8 @@ impl<'a> Compatibility<'a> {
         let checked = |reason| Err(LoadError { stage: Stage::Checked, reason });
         let is_forced = self.downgrade == DowngradeRequirement::Unchecked;
         for (&form, &count) in &self.forms.counts {
-            let is_unknown = |reader: &Generation, converters: &[Arc<Converter>]| {
-                read(reader, converters, form, b"") == Err(NotConverted::UnknownForm)
-            };
-            if !is_unknown(self.candidate, &self.forms.after) || is_unknown(self.active, &self.forms.before) {
+            if !is_unknown(form, self.candidate, &self.forms.after) || is_unknown(form, self.active, &self.forms.before)
+            {
                 continue;
             }
             if !is_forced {
@@ -223,6 +221,11 @@ impl<'a> Compatibility<'a> {
             ),
         }
     }
+}
+
+/// Returns whether neither a generation nor one of these converters knows a form: the generation reads no record of it.
+pub(crate) fn is_unknown(form: u32, reader: &Generation, converters: &[Arc<Converter>]) -> bool {
+    read(reader, converters, form, b"") == Err(NotConverted::UnknownForm)
 }
 
 /// Reads a record as a node does for this generation: with its own converter, or else with that of a guest that writes the form.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use herd_model::GenerationId;
 use parking_lot::MutexGuard;
 
-use crate::generation::compatibility::{Compatibility, DowngradeRequirement, FormsInUse};
+use crate::generation::compatibility::{Compatibility, DowngradeRequirement, FormsInUse, is_unknown};
 use crate::generation::generation::Generation;
 use crate::serving::error::SwapError;
 use crate::serving::registry::GenerationRegistry;
@@ -43,6 +43,16 @@ impl GenerationRegistry {
         let registry = &self.context.forms;
         let after = registry.after_swap(candidate.converter(), active.converter(), &counts);
         FormsInUse { before: registry.converters(), after, counts }
+    }
+
+    /// Returns the number of records of this node that the active generation cannot read, because nothing here knows their form.
+    /// Calls guests: never call it on a worker thread.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        let active = Arc::clone(&self.snapshot.load().active);
+        let converters = self.context.forms.converters();
+        let counts = self.records.form_counts().into_iter();
+        counts.filter(|(form, _)| is_unknown(*form, &active, &converters)).map(|(_, count)| count).sum()
     }
 
     /// Checks the forms of a candidate against what serves and what the node holds now. Calls guests: never call it on a worker

@@ -436,7 +436,7 @@ impl Node {
             live = back;
             self.participant.rolled_back(swap.digest, back, "8 faults within 10 s".into(), now);
         }
-        let adopted = Adopted { generation: self.generation, name: "guest".into() };
+        let adopted = Adopted { generation: self.generation, name: "guest".into(), unread: 0 };
         let result = refused.map_or(Ok(adopted), |why| Err(NotAdopted::Refused(why)));
         self.participant.adopted(swap, result, live, now);
     }
