@@ -292,25 +292,41 @@ fn single_node_swap_stays_local_until_the_herd_swaps() {
 fn herd_swap_that_is_interrupted_says_whether_it_was_cancelled() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let nodes = start(&herd);
-    let before = herd.serving("Riley");
-    nodes["Jaquez"].stop();
-    let mut swap = herd.begin(&["swap", HELLO]);
-    herd.await_status("Riley", "the swap", |status| {
-        status["herd"]["engaged"].is_string() || !status["herd"]["swap"].is_null()
-    });
-    swap.interrupt();
-    let is_swapped = swap.wait().success();
-    let said = swap.log();
-    nodes["Jaquez"].go_on();
-    assert!(said.contains("herd: cancelling the swap at Riley"), "{said}");
-    let words = if is_swapped { "too late to cancel" } else { "cancelled by its operator; nothing changed" };
-    assert!(said.contains(words), "{said}");
-    assert_eq!(herd.serving("Riley") != before, is_swapped, "{said}");
+    interrupt(&herd, &nodes, &["swap", HELLO]);
     herd.await_linked(&["Jaquez", "Riley"]);
     herd.swap(WATCH, &[]).unwrap();
     for node in herd.names() {
         assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}: the next swap is not blocked");
     }
+}
+
+#[test]
+fn herd_rollback_that_is_interrupted_says_whether_it_was_cancelled() {
+    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
+    let nodes = start(&herd);
+    herd.swap(HELLO, &[]).unwrap();
+    interrupt(&herd, &nodes, &["rollback"]);
+    herd.await_linked(&["Jaquez", "Riley"]);
+    herd.swap(WATCH, &[]).unwrap();
+}
+
+/// Interrupts a command that changes what the herd serves, and checks that it says what came of it. The second node is stopped
+/// meanwhile.
+fn interrupt(herd: &Herd, nodes: &BTreeMap<&str, Process>, command: &[&str]) {
+    let (before, number) = (herd.serving("Riley"), herd.status("Riley")["herd"]["swap"]["number"].clone());
+    nodes["Jaquez"].stop();
+    let mut changing = herd.begin(command);
+    herd.await_status("Riley", command[0], |status| {
+        status["herd"]["engaged"].is_string() || status["herd"]["swap"]["number"] != number
+    });
+    changing.interrupt();
+    let is_changed = changing.wait().success();
+    let said = changing.log();
+    nodes["Jaquez"].go_on();
+    assert!(said.contains(&format!("herd: cancelling the {} at Riley", command[0])), "{said}");
+    let words = if is_changed { "too late to cancel" } else { "cancelled by its operator; nothing changed" };
+    assert!(said.contains(words), "{said}");
+    assert_eq!(herd.serving("Riley") != before, is_changed, "{said}");
 }
 
 /// Starts one process per node and waits for all links.

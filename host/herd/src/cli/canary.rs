@@ -13,6 +13,7 @@ use herd_node::config::HerdConfig;
 use serde_json::{Map, Value};
 
 use super::answers::{Answers, print_herd_swap, state};
+use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
 use super::json_text::{generation, text};
 use super::nodes::{NodesArgs, StartArgs, ask_each, ask_first};
@@ -78,13 +79,16 @@ pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<E
             print_decides(&answers, nodes.format(), *share)
         }
         CanaryCommand::Promote(args) if args.node.is_empty() => {
-            let answer =
-                ask_first(config, async |client, node| client.promote_canary(node, Promotion::OfTheHerd).await)?;
+            let answer = ask_first(config, async |client, node| {
+                let request = client.promote_canary(node, Promotion::OfTheHerd);
+                cancel_on_signal(config, client, node, Change::Swap, request).await
+            })?;
             print_herd_swap(&answer, args.format(), "serving")
         }
         CanaryCommand::Promote(args) => {
             let answers = ask_each(config, &args.node, async |client, node| {
-                client.promote_canary(node, Promotion::OfThisNode).await
+                let request = client.promote_canary(node, Promotion::OfThisNode);
+                cancel_on_signal(config, client, node, Change::Swap, request).await
             })?;
             answers.print_swaps(args.format(), "serving")
         }

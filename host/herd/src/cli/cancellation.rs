@@ -1,7 +1,8 @@
-//! Ctrl-c while a node carries out a swap: the command withdraws it, and says whether that came in time.
+//! Ctrl-c while a node carries out a swap or a rollback: the command withdraws it, and says whether that came in time.
 //!
 //! Knows nothing of what the request is. Bounds: [`ANSWER_MAX`] for the answer after ctrl-c; a second ctrl-c skips the wait.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::exit;
@@ -13,12 +14,31 @@ use serde_json::Value;
 
 use super::signals::Signals;
 
-/// Waits for the answer to a request for a swap. At ctrl-c or SIGTERM the swap is withdrawn, and the answer that follows says
-/// whether it has committed before. Without an answer the process ends and says where the swap may go on.
+/// A request that changes what serves, and that can be withdrawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    /// A swap.
+    Swap,
+    /// A rollback.
+    Rollback,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Swap => "swap",
+            Self::Rollback => "rollback",
+        })
+    }
+}
+
+/// Waits for the answer to a request for a change. At ctrl-c or SIGTERM it is withdrawn, and the answer that follows says whether
+/// it has committed before. Without an answer the process ends and says where the change may go on.
 pub(super) async fn cancel_on_signal(
     config: &HerdConfig,
     client: &AdminClient,
     admin: SocketAddr,
+    change: Change,
     request: impl Future<Output = Result<Value, AdminClientError>>,
 ) -> Result<Value, AdminClientError> {
     // Without a handler the signals end the process, as they do for every other command.
@@ -30,7 +50,7 @@ pub(super) async fn cancel_on_signal(
     }
     let named = config.nodes.iter().find(|(_, node)| node.admin_address() == admin);
     let node = named.map_or("the node", |(name, _)| name.as_str());
-    eprintln!("herd: cancelling the swap at {node}; ctrl-c again ends this command at once");
+    eprintln!("herd: cancelling the {change} at {node}; ctrl-c again ends this command at once");
     let withdraw = async {
         // A node that does not know the request yet drops it when its connection ends with this process.
         let _ = client.withdraw(admin).await;
@@ -39,7 +59,7 @@ pub(super) async fn cancel_on_signal(
     tokio::select! {
         answer = &mut request => {
             if answer.is_ok() {
-                eprintln!("herd: too late to cancel: the swap had committed; herd rollback undoes it");
+                eprintln!("herd: too late to cancel: the {change} had committed; herd rollback undoes it");
             }
             return answer;
         }
@@ -48,12 +68,12 @@ pub(super) async fn cancel_on_signal(
         () = tokio::time::sleep(ANSWER_MAX) => {}
     }
     eprintln!(
-        "herd: {node} has not answered: if the swap had committed, it goes on there; herd status shows it, herd rollback undoes it"
+        "herd: {node} has not answered: if the {change} had committed, it goes on there; herd status shows it, herd rollback undoes it"
     );
     exit(INTERRUPTED)
 }
 
-/// Longest wait for the answer after ctrl-c. A swap that has committed is answered within a second on a healthy herd.
+/// Longest wait for the answer after ctrl-c. A change that has committed is answered within a second on a healthy herd.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Exit code of a command that SIGINT ended, as shells report it.
 const INTERRUPTED: i32 = 130;

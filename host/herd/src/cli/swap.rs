@@ -11,7 +11,7 @@ use herd_model::{GuestFiles, Share};
 use herd_node::config::HerdConfig;
 
 use super::answers::print_herd_swap;
-use super::cancellation::cancel_on_signal;
+use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
 use super::guest_file::read_guest;
 use super::nodes::{ask_each, ask_first};
@@ -96,12 +96,12 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     }
     if args.node.is_empty() {
         let answer = ask_first(config, async |client, node| {
-            cancel_on_signal(config, client, node, client.herd_swap(node, files, options)).await
+            cancel_on_signal(config, client, node, Change::Swap, client.herd_swap(node, files, options)).await
         })?;
         return print_herd_swap(&answer, format, "serving");
     }
     let answers = ask_each(config, &args.node, async |client, node| {
-        cancel_on_signal(config, client, node, client.swap(node, files, options)).await
+        cancel_on_signal(config, client, node, Change::Swap, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")
 }
