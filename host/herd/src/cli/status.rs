@@ -33,8 +33,7 @@ pub(super) struct StatusArgs {
 /// Prints the status of nodes, each as soon as it is known. Fails if a node does not answer.
 pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let width = terminal_width();
-    let headings = ["node", "generation", "guest", "previous", "records", "digest", "sessions", "faults"];
-    let mut nodes = Table::new(&headings).fitting(width, GUEST).with_first(addressed(config, &args.node));
+    let mut nodes = node_table(width).with_first(addressed(config, &args.node));
     let show = |answers: &Answers| {
         if !args.json {
             answers.iter().for_each(|(name, answer)| node_row(&mut nodes, name, answer));
@@ -62,6 +61,12 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
         say_on!("\n{faults}");
     }
     answers.exit_code()
+}
+
+/// Creates the table of nodes, to fit a width.
+fn node_table(width: usize) -> Table {
+    let headings = ["node", "generation", "guest", "previous", "records", "digest", "sessions", "faults"];
+    Table::new(&headings).fitting(width, GUEST)
 }
 
 /// Adds the row of a node, with a note on what is not so on most nodes.
@@ -180,14 +185,9 @@ mod tests {
         })
     }
 
-    fn nodes() -> Table {
-        let headings = ["node", "generation", "guest", "previous", "records", "digest", "sessions", "faults"];
-        Table::new(&headings).fitting(80, GUEST)
-    }
-
     #[test]
     fn status_fits_eighty_columns() {
-        let mut table = nodes();
+        let mut table = node_table(80);
         let previous = json!({ "id": 11, "digest": "2".repeat(64), "faults": 123, "failed": false });
         node_row(&mut table, "Campbell", &Ok(status(previous)));
         let text = table.unprinted();
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn status_counts_the_faults_of_a_generation_that_a_node_went_back_from() {
-        let mut table = nodes();
+        let mut table = node_table(80);
         let previous = json!({ "id": 11, "digest": "2".repeat(64), "faults": 8, "failed": true });
         node_row(&mut table, "Riley", &Ok(status(previous)));
         let text = table.unprinted();
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn status_tells_apart_why_a_node_is_missing() {
-        let mut table = nodes();
+        let mut table = node_table(80);
         let address = "127.0.0.1:1".parse().unwrap();
         node_row(&mut table, "Riley", &Err(AdminClientError::Silent(address)));
         node_row(&mut table, "Jaquez", &Err(AdminClientError::Unreachable(address)));
