@@ -84,11 +84,11 @@ fn before_first(head: &Head) -> Option<(u64, Digest)> {
 }
 
 /// Removes the oldest `excess` files.
-pub(super) fn remove(files: &LogFiles, segments: &[u64], excess: usize) {
+pub(super) fn remove(files: &LogFiles, segments: &[u64], excess: usize, node: &str) {
     for &number in &segments[..excess] {
         let path = files.segment(number);
         if let Err(error) = std::fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "old audit file cannot be removed");
+            tracing::warn!(%node, path = %path.display(), %error, "old audit file cannot be removed");
         }
     }
 }

@@ -132,7 +132,7 @@ impl Writer {
             Ok(()) => {
                 self.written = Some(end.clone());
                 // Only after the head names the new beginning, or a crash in between would look like removed lines.
-                drop::remove(&self.files, &segments, excess);
+                drop::remove(&self.files, &segments, excess, &self.node);
             }
             Err(error) => {
                 let path = self.files.head();

@@ -85,7 +85,7 @@ impl Node {
         let opened = tokio::task::spawn_blocking(move || RecordsStore::open(&folder, replica, store_config)).await;
         let (store, replica) = opened.map_err(|_| StartError::Panicked(name.into()))??;
         let store = Arc::new(store);
-        let upstreams = Arc::new(Upstreams::new(&config.upstreams, &config.places.sources)?);
+        let upstreams = Arc::new(Upstreams::new(name, &config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
         let rollout_store = RolloutStore::new(state, name);

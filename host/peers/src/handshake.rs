@@ -104,7 +104,7 @@ pub(super) async fn respond<T>(
     // Not an error: `admit` has installed a link, and only running it removes it again. It will find the connection
     // broken by itself.
     let _ = sent.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
-        tracing::debug!(peer = %hello.node, %error, "sending hello failed");
+        tracing::debug!(node = %identity.node, peer = %hello.node, %error, "sending hello failed");
     });
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
     Ok((frames, admitted))

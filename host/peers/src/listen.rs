@@ -28,7 +28,7 @@ pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotat
             Ok((stream, address)) => {
                 // Strangers in excess are disconnected before they cost a task. A peer among them connects again.
                 if peers.handshakes.available_permits() == 0 {
-                    tracing::debug!(%address, "too many handshakes in progress, connection closed");
+                    tracing::debug!(node = %peers.identity.node, %address, "too many handshakes in progress, connection closed");
                     continue;
                 }
                 // Through std, so that the socket is registered with the worker that runs its task and not with this one.
@@ -67,7 +67,7 @@ async fn accept_link(peers: Arc<Peers>, stream: std::net::TcpStream, address: So
     drop(permit);
     match outcome {
         Ok((frames, link)) => drop(peers.run(frames, &link).await),
-        Err(error) => tracing::debug!(%address, %error, "handshake failed"),
+        Err(error) => tracing::debug!(node = %peers.identity.node, %address, %error, "handshake failed"),
     }
 }
 

@@ -67,13 +67,13 @@ impl Peers {
     /// Queues a message for a peer. Never waits. The message is dropped if there is no link or its queue is full.
     pub fn send(&self, peer: &str, message: &Bytes) {
         let live = self.live.load();
-        live.iter().filter(|link| link.peer == peer).for_each(|link| queue_message(link, message));
+        live.iter().filter(|link| link.peer == peer).for_each(|link| self.queue_message(link, message));
     }
 
     /// Queues a message for every linked peer except `except`, as [`send`](Self::send).
     pub fn send_to_all(&self, except: Option<&str>, message: &Bytes) {
         let live = self.live.load();
-        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| queue_message(link, message));
+        live.iter().filter(|link| except != Some(&*link.peer)).for_each(|link| self.queue_message(link, message));
     }
 
     /// Waits until `count` links are up. Cancel safe.
@@ -180,12 +180,12 @@ impl Peers {
         drop(by_name);
         peer.link_changed.notify_waiters();
     }
-}
 
-/// Queues a message on a link, or drops it.
-fn queue_message(link: &Link, message: &Bytes) {
-    if !link.queue.push_message(message.clone()) {
-        tracing::debug!(peer = %link.peer, "message queue full, message dropped");
+    /// Queues a message on a link, or drops it.
+    fn queue_message(&self, link: &Link, message: &Bytes) {
+        if !link.queue.push_message(message.clone()) {
+            tracing::debug!(node = %self.identity.node, peer = %link.peer, "message queue full, message dropped");
+        }
     }
 }
 

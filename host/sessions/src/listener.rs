@@ -74,7 +74,7 @@ impl<S: SessionsHost> Sessions<S> {
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(
-                node = self.shared.context.host.node(),
+                node = %self.shared.context.host.node(),
                 open = self.shared.open.load(Ordering::Relaxed),
                 "sessions did not finish in time"
             );
@@ -120,10 +120,11 @@ impl<S: SessionsHost> Acceptor<S> {
     async fn serve(self, listener: Option<std::net::TcpListener>, mut receiver: mpsc::Receiver<Handoff>) {
         let shared = Arc::clone(&self.sessions.shared);
         let batching = spawn_local(WorkerSessions::serve(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
+        let node = shared.context.host.node().to_owned();
         spawn_local(async move {
             if batching.await.is_err_and(|error| error.is_panic()) {
                 // The clients of this worker would wait forever. Once the process is gone they connect to another node.
-                tracing::error!("batcher panicked, which is a bug in the host; aborting the process");
+                tracing::error!(%node, "batcher panicked, which is a bug in the host; aborting the process");
                 std::process::abort();
             }
         });
@@ -131,7 +132,9 @@ impl<S: SessionsHost> Acceptor<S> {
         spawn_local(WorkerSessions::follow_confirmations(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
         let listener = match listener.map(TcpListener::from_std).transpose() {
             Ok(listener) => listener,
-            Err(error) => return tracing::error!(%error, "worker cannot accept clients"),
+            Err(error) => {
+                return tracing::error!(node = %shared.context.host.node(), %error, "worker cannot accept clients");
+            }
         };
         loop {
             let accepted = tokio::select! {
@@ -153,7 +156,7 @@ impl<S: SessionsHost> Acceptor<S> {
                     // Out of file descriptors or memory. Open sessions go on. The connection stays in the backlog, so without
                     // a pause this loop would spin.
                     if let Some(suppressed) = ACCEPT_ERRORS.admit(clock::unix_now()) {
-                        tracing::error!(%error, suppressed, "cannot accept clients, retrying");
+                        tracing::error!(node = %shared.context.host.node(), %error, suppressed, "cannot accept clients, retrying");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -167,7 +170,7 @@ impl<S: SessionsHost> Acceptor<S> {
         // First, so that connections on their way to another worker count too.
         let Some(socket) = ClientSocket::acquire() else {
             self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(client.addr = %address, "session refused: the other open files of the process are reserved");
+            tracing::debug!(node = %self.node(), client.addr = %address, "session refused: the other open files of the process are reserved");
             return;
         };
         let load = |worker: usize| self.sessions.shared.sessions_per_worker[worker].load(Ordering::Relaxed);
@@ -181,14 +184,18 @@ impl<S: SessionsHost> Acceptor<S> {
             return room.send((stream, address, socket));
         }
         self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(client.addr = %address, "session refused: hand-off queue of its worker is full");
+        tracing::debug!(node = %self.node(), client.addr = %address, "session refused: hand-off queue of its worker is full");
+    }
+
+    fn node(&self) -> &str {
+        self.sessions.shared.context.host.node()
     }
 
     fn start(&self, stream: TcpStream, address: SocketAddr, socket: ClientSocket) {
         let shared = &self.sessions.shared;
         let Some(permit) = SessionPermit::acquire(shared, address.ip()) else {
             shared.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(client.addr = %address, "session refused: limit reached");
+            tracing::debug!(node = %self.node(), client.addr = %address, "session refused: limit reached");
             return;
         };
         let _ = stream.set_nodelay(true);

@@ -66,7 +66,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
         match ended {
             Ok(()) => self.linger().await,
             Err(error) => {
-                tracing::debug!(client.addr = %self.state().core.conversation.address, %error, "session broke");
+                tracing::debug!(node = %self.context().host.node(), client.addr = %self.state().core.conversation.address, %error, "session broke");
             }
         }
     }
@@ -156,7 +156,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                 if timer.as_mut().poll(cx).is_ready() {
                     let now = Instant::now();
                     if deadline.is_some_and(|deadline| deadline <= now) {
-                        return Poll::Ready(state.on_timeout());
+                        return Poll::Ready(state.on_timeout(self.context().host.node()));
                     }
                     timer.as_mut().reset(deadline.unwrap_or(now + context.limits.idle()).into());
                     state.timer_armed = false;

@@ -104,8 +104,8 @@ impl SessionState {
     }
 
     /// Ends a session whose deadline passed: with an error, which skips the lingering, if its client takes no output.
-    pub(crate) fn on_timeout(&self) -> io::Result<()> {
-        tracing::debug!(client.addr = %self.core.conversation.address, "session timed out");
+    pub(crate) fn on_timeout(&self, node: &str) -> io::Result<()> {
+        tracing::debug!(%node, client.addr = %self.core.conversation.address, "session timed out");
         if self.core.timeouts.is_write_blocked() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 }

@@ -60,8 +60,9 @@ impl TrafficLog {
         let (entries, received) = sync_channel(LINES_MAX);
         let counts = Arc::<Counts>::default();
         let counted = Arc::clone(&counts);
+        let node = node.to_owned();
         let thread = std::thread::Builder::new().name("herd-traffic".into());
-        thread.spawn(move || write(file, &received, &counted)).map_err(fail)?;
+        thread.spawn(move || write(&node, file, &received, &counted)).map_err(fail)?;
         Ok(Self { entries, counts })
     }
 
@@ -123,7 +124,7 @@ impl TrafficLog {
 }
 
 /// Writes entries until every handle is dropped. A line is in the file about a second after it was logged.
-fn write(file: File, entries: &Receiver<Entry>, counts: &Counts) {
+fn write(node: &str, file: File, entries: &Receiver<Entry>, counts: &Counts) {
     let mut file = BufWriter::new(file);
     let mut reported = 0;
     let mut flushed = Instant::now();
@@ -159,7 +160,7 @@ fn write(file: File, entries: &Receiver<Entry>, counts: &Counts) {
             Ok(())
         });
         if let Err(error) = noted {
-            tracing::error!(%error, "cannot write the traffic log, which ends here");
+            tracing::error!(%node, %error, "cannot write the traffic log, which ends here");
             return;
         }
     }

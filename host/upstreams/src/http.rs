@@ -28,6 +28,7 @@ use super::resolve::{HttpPlan, SecretPlacement, UpstreamLimits};
 
 /// An external HTTP service.
 pub(super) struct HttpService {
+    node: Arc<str>,
     name: Arc<str>,
     plan: HttpPlan,
     body_bytes_max: usize,
@@ -37,8 +38,9 @@ pub(super) struct HttpService {
 }
 
 impl HttpService {
-    pub(super) fn new(name: Arc<str>, plan: HttpPlan, limits: UpstreamLimits) -> Self {
+    pub(super) fn new(node: &Arc<str>, name: Arc<str>, plan: HttpPlan, limits: UpstreamLimits) -> Self {
         let client = ClientPlan {
+            node: Arc::clone(node),
             upstream: name.clone(),
             loopback: plan.base.is_loopback(),
             https: plan.base.is_https(),
@@ -46,7 +48,7 @@ impl HttpService {
             idle_max: limits.in_flight_max,
         };
         let client = Lazy::new(move || client.build());
-        Self { name, plan, body_bytes_max: limits.body_bytes_max, client }
+        Self { node: Arc::clone(node), name, plan, body_bytes_max: limits.body_bytes_max, client }
     }
 
     pub(super) fn base(&self) -> &BaseUrl {
@@ -145,7 +147,7 @@ impl HttpService {
             Some(auth) => auth.secret.scrub(text),
             None => text,
         };
-        debug!(upstream = &*self.name, error = %String::from_utf8_lossy(&text), "upstream request failed");
+        debug!(node = %self.node, upstream = %self.name, error = %String::from_utf8_lossy(&text), "upstream request failed");
     }
 }
 
@@ -157,6 +159,7 @@ impl fmt::Debug for HttpService {
 
 /// Settings of a client, which is built on another thread.
 struct ClientPlan {
+    node: Arc<str>,
     upstream: Arc<str>,
     loopback: bool,
     https: bool,
@@ -186,7 +189,8 @@ impl ClientPlan {
             Ok(client) => Some(client),
             Err(error) => {
                 warn!(
-                    upstream = &*self.upstream,
+                    node = %self.node,
+                    upstream = %self.upstream,
                     error = %causes(&error),
                     "HTTP client cannot be built, so the upstream is unreachable; are root certificates installed?"
                 );

@@ -55,7 +55,7 @@ pub use self::secret::{SecretError, SecretSource};
 /// use herd_upstreams::{Upstreams, UpstreamsConfig};
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-/// let upstreams = Upstreams::new(&UpstreamsConfig::default(), &["embedded".into()]).unwrap();
+/// let upstreams = Upstreams::new("Riley", &UpstreamsConfig::default(), &["embedded".into()]).unwrap();
 /// let request = FetchRequest {
 ///     upstream: b"embedded".to_vec(),
 ///     method: Method::Get,
@@ -71,6 +71,7 @@ pub use self::secret::{SecretError, SecretSource};
 /// ```
 #[derive(Debug)]
 pub struct Upstreams {
+    node: Arc<str>,
     by_name: BTreeMap<String, Arc<Upstream>>,
     /// Requests to unknown names. One counter for all of them, because a guest could make up names without limit.
     unknown_total: AtomicU64,
@@ -79,7 +80,7 @@ pub struct Upstreams {
 impl Upstreams {
     /// Validates the configuration and reads the secrets.
     ///
-    /// `used` names the upstreams that the node is going to use, such as the sources of places. The secret of any other
+    /// `node` is the name of the node, for the log. `used` names the upstreams that it is going to use, such as the sources of places. The secret of any other
     /// upstream may be missing; then a fetch from it fails as [`Failure::Unknown`].
     ///
     /// Blocks to read secret files. Opens no connection and builds no HTTP client.
@@ -87,22 +88,24 @@ impl Upstreams {
     /// # Errors
     ///
     /// See [`UpstreamConfigError`]. Nothing was created.
-    pub fn new(config: &UpstreamsConfig, used: &[String]) -> Result<Self, UpstreamConfigError> {
-        Self::with_environment(config, used, &|name| std::env::var_os(name))
+    pub fn new(node: &str, config: &UpstreamsConfig, used: &[String]) -> Result<Self, UpstreamConfigError> {
+        Self::with_environment(node, config, used, &|name| std::env::var_os(name))
     }
 
     fn with_environment(
+        node: &str,
         config: &UpstreamsConfig,
         used: &[String],
         environment: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, UpstreamConfigError> {
+        let node = Arc::<str>::from(node);
         let mut by_name = BTreeMap::new();
         for name in names(config, used) {
             if let Some(resolved) = Resolved::new(name, config, used, environment)? {
-                by_name.insert(name.to_owned(), Arc::new(Upstream::new(name, resolved)));
+                by_name.insert(name.to_owned(), Arc::new(Upstream::new(&node, name, resolved)));
             }
         }
-        Ok(Self { by_name, unknown_total: AtomicU64::new(0) })
+        Ok(Self { node, by_name, unknown_total: AtomicU64::new(0) })
     }
 
     /// Sends a request to an upstream and returns its whole answer. Fails at `deadline`, or after the time limit of the
@@ -114,7 +117,7 @@ impl Upstreams {
         let name = str::from_utf8(&request.upstream).ok();
         let Some(upstream) = name.and_then(|name| self.by_name.get(name)).cloned() else {
             self.unknown_total.fetch_add(1, Ordering::Relaxed);
-            debug!(upstream = %loggable(&request.upstream), "fetch from an unknown upstream");
+            debug!(node = %self.node, upstream = %loggable(&request.upstream), "fetch from an unknown upstream");
             return future::ready(FetchAnswer::Failed(Failure::Unknown)).boxed();
         };
         async move { upstream.fetch(request, deadline).await }.boxed()

@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use tracing::warn;
 
 use super::base_url::BaseUrl;
 use super::config::{EMBEDDED, IN_FLIGHT_MAX, PRESETS, TIMEOUT_MS, UpstreamConfig, UpstreamsConfig};
@@ -119,7 +118,6 @@ impl Resolved {
             Err(problem) => {
                 let cause = problem.source().map(|cause| format!(": {cause}")).unwrap_or_default();
                 let problem = format!("{problem}{cause}");
-                warn!(upstream = name, problem, "upstream unavailable");
                 let service = ServicePlan::Unavailable { url: base.as_str().into(), problem };
                 return Ok(Some(Self { limits, service }));
             }

@@ -22,7 +22,8 @@ fn upstreams(tables: &str) -> Upstreams {
         table.timeout_ms.get_or_insert(30_000);
     }
     let used: Vec<_> = config.0.keys().cloned().collect();
-    Upstreams::with_environment(&config, &used, &|name| (name == "HERD_GOOGLE_KEY").then(|| KEY.into())).unwrap()
+    Upstreams::with_environment("Riley", &config, &used, &|name| (name == "HERD_GOOGLE_KEY").then(|| KEY.into()))
+        .unwrap()
 }
 
 fn get(upstream: &str, path: &str) -> FetchRequest {
@@ -245,7 +246,8 @@ async fn secret_is_in_no_answer_status_or_debug_output() {
 
 #[tokio::test]
 async fn embedded_answers_without_configuration() {
-    let upstreams = Upstreams::with_environment(&UpstreamsConfig::default(), &["embedded".into()], &|_| None).unwrap();
+    let upstreams =
+        Upstreams::with_environment("Riley", &UpstreamsConfig::default(), &["embedded".into()], &|_| None).unwrap();
     let request = get("embedded", "?latitude=34.06893&longitude=-118.445127&radius_m=10000&limit=1");
     let FetchAnswer::Response { status: 200, body } = upstreams.fetch(request, later()).await else { panic!() };
     assert!(String::from_utf8(body).unwrap().contains("GeoNames"));

@@ -9,7 +9,7 @@ use herd_model::{FetchAnswer, FetchRequest};
 use herd_sdk::Failure;
 use tokio::sync::Semaphore;
 use tokio::time;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::answer::Answer;
 use super::counters::{Counters, UpstreamStatus};
@@ -20,6 +20,7 @@ use super::resolve::{Resolved, ServicePlan, UpstreamLimits};
 /// A named service with its limits and counters.
 #[derive(Debug)]
 pub(super) struct Upstream {
+    node: Arc<str>,
     name: Arc<str>,
     limits: UpstreamLimits,
     /// One permit per request in flight.
@@ -41,16 +42,19 @@ enum Service {
 }
 
 impl Upstream {
-    pub(super) fn new(name: &str, resolved: Resolved) -> Self {
+    pub(super) fn new(node: &Arc<str>, name: &str, resolved: Resolved) -> Self {
         let Resolved { limits, service } = resolved;
         let name: Arc<str> = name.into();
         let service = match service {
             ServicePlan::Places => Service::Places(PlacesService::new()),
-            ServicePlan::Http(plan) => Service::Http(Box::new(HttpService::new(name.clone(), *plan, limits))),
-            ServicePlan::Unavailable { url, problem } => Service::Unavailable { url, problem },
+            ServicePlan::Http(plan) => Service::Http(Box::new(HttpService::new(node, name.clone(), *plan, limits))),
+            ServicePlan::Unavailable { url, problem } => {
+                warn!(%node, upstream = %name, problem, "upstream unavailable");
+                Service::Unavailable { url, problem }
+            }
         };
         let permits = Semaphore::new(limits.in_flight_max);
-        Self { name, limits, permits, counters: Counters::default(), service }
+        Self { node: Arc::clone(node), name, limits, permits, counters: Counters::default(), service }
     }
 
     /// See [`super::Upstreams::fetch`].
@@ -60,11 +64,11 @@ impl Upstream {
         self.counters.count_end(ended.as_ref().err().copied());
         match ended {
             Ok(Answer { status, body }) => {
-                debug!(upstream = &*self.name, status, body_bytes = body.len(), "upstream answered");
+                debug!(node = %self.node, upstream = %self.name, status, body_bytes = body.len(), "upstream answered");
                 FetchAnswer::Response { status, body }
             }
             Err(failure) => {
-                debug!(upstream = &*self.name, failure = failure.word(), "upstream failed");
+                debug!(node = %self.node, upstream = %self.name, failure = failure.word(), "upstream failed");
                 FetchAnswer::Failed(failure)
             }
         }

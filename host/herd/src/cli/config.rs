@@ -18,10 +18,10 @@ use crate::DEFAULT_GUEST;
 ///
 /// A node would not start: a secret is missing, or the guest does not load or refuses its settings.
 pub(super) fn config(config: &HerdConfig) -> anyhow::Result<ExitCode> {
-    Upstreams::new(&config.upstreams, &config.places.sources)?;
+    let name = config.node_names().first().copied().unwrap_or_default();
+    Upstreams::new(name, &config.upstreams, &config.places.sources)?;
     let guest = config.guest.as_ref().map_or_else(|| Ok(DEFAULT_GUEST.to_vec()), |path| read_guest(path))?;
     let engine = Engine::new(config.runtime.limits())?;
-    let name = config.node_names().first().copied().unwrap_or_default();
     let records = Arc::new(MemoryRecords::default());
     ComponentDecider::load(&engine, &guest, config.settings(name), records, Warmth::Warm)
         .with_context(|| format!("the guest cannot serve {name}"))?;

@@ -79,7 +79,7 @@ pub(super) async fn ask_first_with(
         // second request would start another.
         match request(client, config.node(name)?.admin_address()).await {
             Err(AdminClientError::Unreachable(_)) => {}
-            Err(error @ AdminClientError::Silent(_)) => tracing::warn!(node = name, %error, "asking the next node"),
+            Err(error @ AdminClientError::Silent(_)) => tracing::warn!(node = %name, %error, "asking the next node"),
             Err(AdminClientError::TokenRefused(path)) => bail!("{}", token_refused(&[name], &path)),
             answer => return Ok(answer?),
         }

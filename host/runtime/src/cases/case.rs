@@ -177,7 +177,7 @@ struct Played {
 /// Plays a transcript on fresh instances.
 fn play(name: &str, text: &str, generation: &Arc<Generation>) -> Option<Played> {
     let transcript = Transcript::parse(name, text)
-        .inspect_err(|error| tracing::warn!(%error, "case discarded: its transcript cannot be parsed"))
+        .inspect_err(|error| tracing::warn!(node = %generation.settings().node, %error, "case discarded: its transcript cannot be parsed"))
         .ok()?;
     let records = Arc::new(MemoryRecords::default());
     let mut decider = ComponentDecider::new(Arc::clone(generation), Arc::clone(&records), Warmth::Fresh);

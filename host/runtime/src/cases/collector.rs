@@ -28,6 +28,7 @@ use crate::sandbox::output::OutputOf;
 
 /// Makes cases of the faults of one node. Dropping it discards queued samples and joins its thread.
 pub(crate) struct CaseCollector {
+    node: Arc<str>,
     samples: Option<SyncSender<FaultSample>>,
     counts: Mutex<SampleCounts>,
     shared: Arc<Shared>,
@@ -65,10 +66,11 @@ impl CaseCollector {
         // Full: the sample is dropped, because the worker that has it answers clients.
         let (samples, queue) = sync_channel(QUEUE_SAMPLES_MAX);
         let shared = Arc::<Shared>::default();
-        let maker =
-            CaseMaker { node: node.into(), files: CaseFiles::new(directory, node), shared: Arc::clone(&shared) };
+        let node = Arc::<str>::from(node);
+        let files = CaseFiles::new(directory, &node);
+        let maker = CaseMaker { node: Arc::clone(&node), files, shared: Arc::clone(&shared) };
         let thread = thread::Builder::new().name("herd-cases".into()).spawn(move || maker.run(&queue, on_saved))?;
-        Ok(Self { samples: Some(samples), counts: Mutex::default(), shared, thread: Some(thread) })
+        Ok(Self { node, samples: Some(samples), counts: Mutex::default(), shared, thread: Some(thread) })
     }
 
     /// Takes a sample of a rescued call, unless there are enough of its kind. Never waits: for a worker.
@@ -84,7 +86,7 @@ impl CaseCollector {
         if let Some(samples) = &self.samples
             && samples.try_send(rescued.sample()).is_err()
         {
-            tracing::debug!("fault sample dropped: the queue is full");
+            tracing::debug!(node = %self.node, "fault sample dropped: the queue is full");
         }
     }
 
@@ -103,14 +105,14 @@ impl Drop for CaseCollector {
         if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id())
             && thread.join().is_err()
         {
-            tracing::error!("the thread that makes cases panicked");
+            tracing::error!(node = %self.node, "the thread that makes cases panicked");
         }
     }
 }
 
 /// State of the thread.
 struct CaseMaker {
-    node: String,
+    node: Arc<str>,
     files: CaseFiles,
     shared: Arc<Shared>,
 }

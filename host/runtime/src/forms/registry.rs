@@ -23,6 +23,8 @@ use crate::forms::store::FormsStore;
 
 /// Registry of the converters of a node.
 pub(crate) struct FormsRegistry {
+    /// Name of the node, for the log.
+    node: String,
     converters: ArcSwap<Vec<Weak<Converter>>>,
     /// Converters of guests that serve or served, in the order in which they began to.
     kept: Mutex<Vec<Arc<Converter>>>,
@@ -37,6 +39,7 @@ pub(crate) struct FormsRegistry {
 impl Default for FormsRegistry {
     fn default() -> Self {
         Self {
+            node: String::new(),
             converters: ArcSwap::default(),
             kept: Mutex::default(),
             unsaved: Mutex::default(),
@@ -48,6 +51,11 @@ impl Default for FormsRegistry {
 }
 
 impl FormsRegistry {
+    /// Creates the registry of a node, without converters.
+    pub(crate) fn new(node: &str) -> Self {
+        Self { node: node.into(), ..Self::default() }
+    }
+
     /// Adds a converter, which then converts for other generations, too.
     pub(crate) fn add(&self, converter: Option<&Arc<Converter>>) {
         let Some(converter) = converter else { return };
@@ -142,6 +150,7 @@ impl FormsRegistry {
         self.unconvertible.fetch_add(1, Ordering::Relaxed);
         if self.log.admit(unix_now()).is_some() {
             tracing::warn!(
+                node = %self.node,
                 form,
                 native,
                 %why,

@@ -10,12 +10,16 @@ use herd_sys::FileStore;
 
 /// A directory of guests, each named after its digest.
 #[derive(Debug)]
-pub(crate) struct FormsStore(FileStore);
+pub(crate) struct FormsStore {
+    node: String,
+    files: FileStore,
+}
 
 impl FormsStore {
     /// Store of a node in a directory that nodes share. Touches no file.
     pub(crate) fn new(directory: &Path, node: &str) -> Self {
-        Self(FileStore::new(directory.join(herd_sys::file_name::of(node)), FILES_MAX))
+        let files = FileStore::new(directory.join(herd_sys::file_name::of(node)), FILES_MAX);
+        Self { node: node.into(), files }
     }
 
     /// Reads the guests, in the order in which they were written. A damaged file is removed.
@@ -25,7 +29,7 @@ impl FormsStore {
         let read = |(_, path, digest): (SystemTime, PathBuf, Digest)| {
             let guest = std::fs::read(&path).ok()?;
             if Digest::of(&guest) != digest {
-                tracing::warn!(path = %path.display(), "stored guest is damaged and removed");
+                tracing::warn!(node = %self.node, path = %path.display(), "stored guest is damaged and removed");
                 let _ = std::fs::remove_file(&path);
                 return None;
             }
@@ -37,8 +41,8 @@ impl FormsStore {
     /// Writes a guest. A failure is logged: its records are unknown to other guests after the next restart.
     pub(crate) fn write(&self, digest: Digest, guest: &[u8]) {
         let name = format!("{digest}.{ENDING}");
-        if let Err(error) = self.0.write(&name, &[guest]) {
-            tracing::warn!(path = %self.0.path(&name).display(), %error, "guest not stored; after a restart this node cannot convert its records");
+        if let Err(error) = self.files.write(&name, &[guest]) {
+            tracing::warn!(node = %self.node, path = %self.files.path(&name).display(), %error, "guest not stored; after a restart this node cannot convert its records");
         }
     }
 
@@ -50,7 +54,7 @@ impl FormsStore {
     }
 
     fn files(&self) -> impl Iterator<Item = (SystemTime, PathBuf, Digest)> {
-        let entries = std::fs::read_dir(self.0.directory()).into_iter().flatten();
+        let entries = std::fs::read_dir(self.files.directory()).into_iter().flatten();
         entries.filter_map(|entry| {
             let path = entry.ok()?.path();
             let digest = path.file_name()?.to_str()?.strip_suffix(ENDING)?.strip_suffix('.')?.parse().ok()?;
@@ -75,12 +79,12 @@ mod tests {
         let guests: [&[u8]; 3] = [b"one", b"two", b"three"];
         for (age, guest) in guests.iter().enumerate() {
             store.write(Digest::of(guest), guest);
-            let file = std::fs::File::options().append(true).open(store.0.path(&format!("{}.wasm", Digest::of(guest))));
+            let file = std::fs::File::options().append(true).open(store.files.path(&format!("{}.wasm", Digest::of(guest))));
             file.unwrap().set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64)).unwrap();
         }
         assert_eq!(store.read(), guests);
         assert!(FormsStore::new(scratch.path(), "Juzang").read().is_empty(), "nodes are apart");
-        std::fs::write(store.0.path(&format!("{}.wasm", Digest::of(b"two"))), b"2").unwrap();
+        std::fs::write(store.files.path(&format!("{}.wasm", Digest::of(b"two"))), b"2").unwrap();
         assert_eq!(store.read(), [&b"one"[..], b"three"]);
         store.retain(&[Digest::of(b"three")]);
         assert_eq!(store.read(), [b"three"]);

@@ -201,7 +201,7 @@ impl Generation {
             match self.instance() {
                 Ok(instance) => slot.put(instance),
                 Err(fault) => {
-                    return tracing::debug!(generation = %self.id, %fault, "cannot warm the instances of all workers");
+                    return tracing::debug!(node = %self.settings.node, generation = %self.id, %fault, "cannot warm the instances of all workers");
                 }
             }
         }

@@ -85,7 +85,7 @@ impl GenerationRegistry {
     pub(crate) fn end_canary_with_reason(&self, why: &str) -> Option<CanaryStatus> {
         let switch = self.lock_switch();
         let canary = self.snapshot.load().canary.clone()?;
-        tracing::debug!(generation = %canary.generation().id(), why, "canary ended");
+        tracing::debug!(node = %self.settings.node, generation = %canary.generation().id(), why, "canary ended");
         self.replace_canary(None);
         // Under the lock: a swap that promotes this canary takes it out of the list under the same lock. What serves must not
         // drain.

@@ -183,7 +183,7 @@ impl GenerationRegistry {
         let rehearsed = rehearse(&self.engine, &candidate, &active, files, &calls, &forms)?;
         let Rehearsed { transcripts, decisions } = rehearsed;
         let took = began.elapsed() - loaded;
-        tracing::debug!(digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
+        tracing::debug!(node = %self.settings.node, digest = %candidate.digest().short(), ?loaded, transcripts, decisions, ?took, "candidate rehearsed");
         // A load and a store are enough, as the permit excludes others. A refused candidate leaves its number unused, so that the
         // generations of a node are numbered without gaps.
         self.next_id.store(id.0 + 1, Ordering::Relaxed);

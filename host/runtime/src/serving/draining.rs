@@ -55,10 +55,10 @@ impl Draining {
             }
             drop(gone);
             let held = leaving.iter().find(|generation| !generation.is_candidate());
-            let Some(held) = held.map(|generation| generation.id()) else { return true };
+            let Some((held, node)) = held.map(|held| (held.id(), held.settings().node.clone())) else { return true };
             drop(leaving);
             if Instant::now() >= until {
-                tracing::warn!(generation = %held, "a call or the search for a case still holds a retired generation; no guest is loaded until it ends");
+                tracing::warn!(%node, generation = %held, "a call or the search for a case still holds a retired generation; no guest is loaded until it ends");
                 return false;
             }
             // Polled, so that the end of a call costs a worker nothing. A worker that had to wake this thread would pay for it on

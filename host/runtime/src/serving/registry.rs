@@ -35,6 +35,7 @@ use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::engine::{Engine, EngineStatus};
 use crate::engine::inspect::LoadError;
 use crate::forms::converter::Converter;
+use crate::forms::registry::FormsRegistry;
 use crate::forms::store::FormsStore;
 use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
@@ -95,7 +96,8 @@ impl GenerationRegistry {
         limits: SwapLimits,
         records: Arc<dyn CountedRecords>,
     ) -> Result<Self, LoadError> {
-        let context = GenerationContext::default();
+        let forms = Arc::new(FormsRegistry::new(&settings.node));
+        let context = GenerationContext { forms, ..GenerationContext::default() };
         let load = |id, bytes: &[u8]| {
             let settings = settings.clone();
             let records: Arc<dyn Records + Send + Sync> = records.clone();
@@ -199,7 +201,9 @@ impl GenerationRegistry {
         };
         match CaseCollector::start(cases, &self.settings.node, tell) {
             Ok(collector) => drop(self.cases.set(collector)),
-            Err(error) => tracing::warn!(%error, "cannot start the thread that saves cases; faults leave none"),
+            Err(error) => {
+                tracing::warn!(node = %self.settings.node, %error, "cannot start the thread that saves cases; faults leave none")
+            }
         }
     }
 

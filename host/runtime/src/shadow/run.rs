@@ -28,6 +28,7 @@ use crate::shadow::tally::Tally;
 
 /// State of a run. Does not keep its generations alive, so a report outlives them.
 pub(crate) struct ShadowRun {
+    pub(crate) node: String,
     pub(crate) candidate: GenerationStatus,
     /// Generation whose decisions are compared.
     pub(crate) beside: GenerationId,
@@ -48,9 +49,10 @@ pub(crate) struct Job {
 }
 
 impl ShadowRun {
-    /// Starts a run now.
-    pub(crate) fn new(candidate: GenerationStatus, active: &GenerationStatus, share: Share) -> Self {
+    /// Starts a run on a node now.
+    pub(crate) fn new(node: &str, candidate: GenerationStatus, active: &GenerationStatus, share: Share) -> Self {
         Self {
+            node: node.into(),
             tally: Mutex::new(Tally::new(candidate.commands.iter().chain(&active.commands))),
             candidate,
             beside: active.id,
@@ -137,7 +139,7 @@ impl ShadowRun {
         let why = format!("the candidate faulted {FAULTS_MAX} times");
         self.end(&why);
         let candidate = &self.candidate;
-        tracing::warn!(generation = %candidate.id, digest = %&candidate.digest[..8], why, "shadow ended by itself");
+        tracing::warn!(node = %self.node, generation = %candidate.id, digest = %&candidate.digest[..8], why, "shadow ended by itself");
         if let Some(observer) = observer.and_then(Weak::upgrade) {
             observer.shadow_ended(candidate, &why);
         }

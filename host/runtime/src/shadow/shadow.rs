@@ -65,7 +65,7 @@ impl Shadows {
     ) -> std::io::Result<ShadowReport> {
         self.end("another shadow began");
         self.reap();
-        let run = Arc::new(ShadowRun::new(candidate.status(), &active.status(), share));
+        let run = Arc::new(ShadowRun::new(&candidate.settings().node, candidate.status(), &active.status(), share));
         // Full: the call is skipped and counted, because the worker that has it answers clients.
         let (jobs, queue) = sync_channel(QUEUE_CALLS_MAX);
         let follower = Arc::clone(&run);
@@ -95,10 +95,10 @@ impl Shadows {
         let is_ending = |(run, _): &mut (Arc<ShadowRun>, _)| run.is_ending();
         // Joined without the lock, so that a report never waits for a thread.
         let ended: Vec<_> = self.threads.lock().extract_if(.., is_ending).collect();
-        for (_, thread) in ended {
+        for (run, thread) in ended {
             // The shadow's own thread may drop the last reference to the node, and cannot join itself.
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-                tracing::error!("the thread of a shadow panicked");
+                tracing::error!(node = %run.node, "the thread of a shadow panicked");
             }
         }
     }

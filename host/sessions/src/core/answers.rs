@@ -45,7 +45,7 @@ pub(crate) fn perform_answer<S: SessionsHost>(
         // A decision over the limit is dropped whole: half of its effects would be a decision that no guest made.
         Err(fallback) => {
             // Said here: the fallback reply was written before the fetch, and cannot know why it is sent.
-            tracing::debug!(client.addr = %conversation.address, generation = %fetch.generation, reason = fallback.reason(), "fallback reply sent");
+            tracing::debug!(node = %context.host.node(), client.addr = %conversation.address, generation = %fetch.generation, reason = fallback.reason(), "fallback reply sent");
             conversation.replies.push(&fetch.otherwise);
         }
     }

@@ -195,7 +195,7 @@ impl Conversation {
         let (id, pushes_max) = (self.id, context.limits.pushes_max);
         let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new(id, pushes_max)));
         if !subscriptions.subscribe(&context.topics, topic) {
-            tracing::debug!(client.addr = %self.address, "subscription refused: the session has too many topics");
+            tracing::debug!(node = %context.host.node(), client.addr = %self.address, "subscription refused: the session has too many topics");
         }
     }
 }

@@ -60,7 +60,7 @@ fn secret_is_required_only_of_an_upstream_in_use() {
     }
     assert!(Resolved::new("google", &none, &[], &nothing).unwrap().is_none());
 
-    let upstreams = Upstreams::with_environment(&table, &[], &nothing).unwrap();
+    let upstreams = Upstreams::with_environment("Riley", &table, &[], &nothing).unwrap();
     let status = upstreams.status().upstreams.pop().unwrap();
     assert_eq!(status.name, "google");
     assert_eq!(status.problem.unwrap(), "environment variable HERD_GOOGLE_KEY is not set");

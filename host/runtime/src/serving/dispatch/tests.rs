@@ -91,7 +91,9 @@ fn dispatch_saves_no_case_of_a_generation_without_an_instance() {
     let active = TestGuest::new("active").on_boom("unreachable");
     let generations = generations(&active, Some(&TestGuest::new("previous")), SwapLimits::default());
     let (directory, (saved, cases)) = (tempfile::tempdir().unwrap(), channel());
-    let tell = move |case: &SavedCase| drop(saved.send(case.fault.kind()));
+    let tell = move |case: &SavedCase| {
+        let _ = saved.send(case.fault.kind());
+    };
     assert!(generations.cases.set(CaseCollector::start(directory.path(), "Riley", tell).unwrap()).is_ok());
     let (snapshot, inputs) = (generations.snapshot.load_full(), lines(&["BOOM\n"]));
     let faulted = [Faulted { generation: &snapshot.active, fault: Fault::NoInstance("no room".into()), reads: vec![] }];
