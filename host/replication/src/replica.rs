@@ -149,14 +149,21 @@ impl Replica {
         self.keep_own(self.coverage.lane_of(worker), worker, report, OfferedBy::Client, only)
     }
 
-    /// Forgets a key: raises its reign with an empty record, which guests are never shown, until `expires_at`, in seconds since the
+    /// Forgets a key: raises its reign with a record that says no more than who forgot it, which guests are never shown, until `expires_at`, in seconds since the
     /// Unix epoch. A report that was made before and arrives later loses to it.
     pub fn forget(&self, key: &[u8], expires_at: u64) -> Keeping {
         if !self.journal.accepts() {
             return Keeping { kept: Kept::NotStored, ticket: Ticket::default() };
         }
         let head = Head { expires_at, tombstone: true, ..UNSTAMPED };
-        let report = WireReport { head, key, reign: 0, rank: b"", form: 0, record: b"" };
+        // Two nodes may forget a key at once. Their records must not be equal: one has to outrank the other, and it is the one that
+        // lasts longer, so that nodes agree about its stamp and about its end.
+        let mut record = expires_at.to_be_bytes().to_vec();
+        if let Some(lane) = self.lanes.get(LaneId(0)) {
+            record.extend(lane.epoch.random.to_be_bytes());
+            record.extend(lane.origin.as_bytes());
+        }
+        let report = WireReport { head, key, reign: 0, rank: b"", form: 0, record: &record };
         self.keep_own(self.coverage.operators(), 0, report, OfferedBy::Forget, None)
     }
 

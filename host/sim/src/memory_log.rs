@@ -47,7 +47,14 @@ pub(crate) enum Survives {
 
 impl MemoryLog {
     pub(crate) fn new(survives: Survives) -> Self {
-        Self(Arc::new(Mutex::new(Entries { survives, snapshot: Vec::new(), entries: Vec::new(), written: 0, synced: 0, cut: 0 })))
+        Self(Arc::new(Mutex::new(Entries {
+            survives,
+            snapshot: Vec::new(),
+            entries: Vec::new(),
+            written: 0,
+            synced: 0,
+            cut: 0,
+        })))
     }
 
     /// Returns the position up to which a sync that begins now reaches.

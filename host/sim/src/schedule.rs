@@ -46,7 +46,6 @@ struct World {
     history: History,
     rank: u64,
     now_s: u64,
-    forgotten: u64,
     crashed: bool,
     /// A recovery behind damage gave records new stamps.
     restamped: bool,
@@ -166,7 +165,6 @@ impl World {
             history: History::default(),
             rank: 0,
             now_s: 1,
-            forgotten: 0,
             crashed: false,
             restamped: false,
             starts: 0,
@@ -260,7 +258,8 @@ impl World {
         let rank = (self.rank - self.chance.below(4).min(self.rank)).to_be_bytes();
         let key = format!("client{}", self.chance.below(self.shape.keys)).into_bytes();
         let mut record = self.chance.next().to_be_bytes().to_vec();
-        let expires_at = if self.chance.percent(self.shape.expiring_percent) { self.now_s + self.chance.below(8) } else { 0 };
+        let expires_at =
+            if self.chance.percent(self.shape.expiring_percent) { self.now_s + self.chance.below(8) } else { 0 };
         record.extend(expires_at.to_be_bytes());
         record.resize(self.shape.record_bytes, b'.');
         let told = self.chance.percent(10).then(|| self.told(number));
@@ -288,11 +287,10 @@ impl World {
     /// Lets an operator forget a client.
     fn forget(&mut self, number: usize) {
         let key = format!("client{}", self.chance.below(self.shape.keys)).into_bytes();
-        // Apart from all others, so that no two tombstones of a key are equal.
-        self.forgotten += 1;
-        let keeping = self.nodes[number].replica.forget(&key, NEVER + self.forgotten);
-        let Kept::Applied(reign) = keeping.kept else { return };
-        let held = Held { key, rank: OwnedRank::of(Rank { reign, rank: b"", record: b"", form: 0 }) };
+        let Node { replica, .. } = &self.nodes[number];
+        let keeping = replica.forget(&key, NEVER);
+        let Some(rank) = replica.table().highest(&key, |rank, _| OwnedRank::of(rank)) else { return };
+        let held = Held { key, rank };
         self.note(number, held, keeping);
     }
 
@@ -551,7 +549,7 @@ fn explain(seed: u64) {
                     lane(report.head.stamp.lane),
                     report.head.stamp.seq,
                     report.rank,
-                    &report.record[..8]
+                    report.record.get(..8)
                 );
             });
         }
