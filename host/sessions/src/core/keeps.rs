@@ -9,13 +9,15 @@
 use std::time::Instant;
 
 use herd_model::{Confirmation, Keeping, Kept, Ticket};
-use herd_sdk::{Decision, Effect, FanOut, Tie};
+use herd_sdk::{Decision, Effect, FanOut, Keep, Tie};
 
 use crate::host::{KeepRequest, SessionsHost};
 
-/// Outcomes of the keeps of a decision. Reused from decision to decision for its allocation.
+/// Outcomes of the keeps of a decision. Reused from decision to decision for its allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Keeps {
+    /// The keeps, so that only the first pass decodes the other effects.
+    keeps: Vec<Keep>,
     /// By number of the keep, to which ties refer.
     outcomes: Vec<Keeping>,
     /// The log took the records.
@@ -38,14 +40,15 @@ pub(crate) enum Tied {
 impl Keeps {
     /// Performs the keeps of a decision, in order, and hands their records to the log.
     pub(crate) fn perform<S: SessionsHost>(&mut self, host: &S, decision: &Decision, now: Instant) {
+        self.keeps.clear();
         self.outcomes.clear();
-        // Before any of them is used, so that the cache misses of the records overlap instead of adding up.
-        host.prefetch(decision.effects.iter().filter_map(|effect| match effect {
-            Effect::Keep(keep) => Some(decision.bytes(keep.key)),
+        self.keeps.extend(decision.effects.iter().filter_map(|effect| match effect {
+            Effect::Keep(keep) => Some(keep),
             _ => None,
         }));
-        for effect in &decision.effects {
-            let Effect::Keep(keep) = effect else { continue };
+        // Before any of them is used, so that the cache misses of the records overlap instead of adding up.
+        host.prefetch(self.keeps.iter().map(|keep| decision.bytes(keep.key)));
+        for keep in &self.keeps {
             self.outcomes.push(host.keep(KeepRequest {
                 key: decision.bytes(keep.key),
                 rank: decision.bytes(keep.rank),
@@ -94,7 +97,7 @@ mod tests {
     use std::sync::Mutex;
 
     use herd_model::{Reign, Ticket};
-    use herd_sdk::{Keep, Span};
+    use herd_sdk::Span;
 
     use super::*;
     use crate::test_host::TestHost;
