@@ -1,19 +1,21 @@
-//! The frame of an entry in a file: marker, kind, length, checksum, payload.
+//! The frame of an entry in a file: marker, number, kind, length, checksum, payload.
 //!
 //! Marker and checksum depend on a salt that is drawn for each process and stands in the head of its files. A client chooses
-//! the bytes of its records, and a reader that looks for the next entry behind damaged bytes must not take such bytes for an entry.
+//! the bytes of its records, and a reader that looks for the next entry behind damaged bytes must not take such bytes for an
+//! entry. The number counts the entries of a file, so that missing ones are found; it is set when the file is known, long after
+//! the checksum was computed, which does not cover it.
 
 /// Encoder and checker of the entries of one file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Framing {
-    marker: [u8; 3],
+    marker: [u8; 2],
     seed: u32,
 }
 
 /// What stands at the start of some bytes of a file.
 pub(crate) enum Frame<'a> {
     /// A whole entry.
-    Entry { code: u8, payload: &'a [u8] },
+    Entry { number: u16, code: u8, payload: &'a [u8] },
     /// The head of an entry of so many bytes in all, of which not all are here.
     Partial { bytes: usize },
     /// No entry.
@@ -24,17 +26,15 @@ impl Framing {
     pub(crate) fn new(salt: u64) -> Self {
         let bytes = salt.to_le_bytes();
         // Zeros are what a disk shows where nothing was written: they must not be a marker.
-        Self { marker: [bytes[0] | 1, bytes[1], bytes[2]], seed: crc32c::crc32c(&bytes) }
+        Self { marker: [bytes[0] | 1, bytes[1]], seed: crc32c::crc32c(&bytes) }
     }
 
-    /// Returns the head of an entry. The payload follows it.
+    /// Returns the head of an entry without its number. The payload follows it.
     pub(crate) fn head(&self, code: u8, payload: &[u8]) -> [u8; HEAD_BYTES] {
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes();
-        let [a, b, c] = self.marker;
-        let [d, e, f, g] = length;
-        let start = [a, b, c, code, d, e, f, g];
-        let [h, i, j, k] = self.checksum(&start, payload).to_le_bytes();
-        [a, b, c, code, d, e, f, g, h, i, j, k]
+        let [a, b] = self.marker;
+        let [c, d, e, _] = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let [f, g, h, i] = self.checksum([a, b, code, c, d, e], payload).to_le_bytes();
+        [a, b, 0, 0, code, c, d, e, f, g, h, i]
     }
 
     pub(crate) fn push(&self, out: &mut Vec<u8>, code: u8, payload: &[u8]) {
@@ -47,16 +47,16 @@ impl Framing {
         let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
             return Frame::Partial { bytes: HEAD_BYTES };
         };
-        let [a, b, c, code, d, e, f, g, h, i, j, k] = *head;
-        let length = u32::from_le_bytes([d, e, f, g]) as usize;
-        if [a, b, c] != self.marker || length > PAYLOAD_BYTES_MAX {
+        let [a, b, number @ .., code, c, d, e, f, g, h, i] = *head;
+        if [a, b] != self.marker {
             return Frame::Damaged;
         }
+        let length = u32::from_le_bytes([c, d, e, 0]) as usize;
         let Some(payload) = rest.get(..length) else {
             return Frame::Partial { bytes: HEAD_BYTES + length };
         };
-        match self.checksum(&head[..8], payload) == u32::from_le_bytes([h, i, j, k]) {
-            true => Frame::Entry { code, payload },
+        match self.checksum([a, b, code, c, d, e], payload) == u32::from_le_bytes([f, g, h, i]) {
+            true => Frame::Entry { number: u16::from_le_bytes(number), code, payload },
             false => Frame::Damaged,
         }
     }
@@ -69,15 +69,53 @@ impl Framing {
             .unwrap_or(bytes.len().saturating_sub(self.marker.len() - 1))
     }
 
-    fn checksum(&self, start: &[u8], payload: &[u8]) -> u32 {
-        crc32c::crc32c_append(crc32c::crc32c_append(self.seed, start), payload)
+    fn checksum(&self, start: [u8; 6], payload: &[u8]) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c_append(self.seed, &start), payload)
+    }
+}
+
+/// Numbers of the entries of one file. They begin again after 65,536.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryNumbers {
+    /// Number of the next entry, if it is known.
+    next: Option<u16>,
+}
+
+impl EntryNumbers {
+    /// Returns the numbers from the first entry of a file on.
+    pub(crate) fn from_start() -> Self {
+        Self { next: Some(0) }
+    }
+
+    /// Returns the numbers from some entry of a file on.
+    pub(crate) fn from_anywhere() -> Self {
+        Self { next: None }
+    }
+
+    /// Numbers whole entries on their way to the file.
+    pub(crate) fn set(&mut self, mut entries: &mut [u8]) {
+        let mut next = self.next.unwrap_or(0);
+        while let Some((head, rest)) = entries.split_first_chunk_mut::<HEAD_BYTES>() {
+            let [_, _, number @ .., _, c, d, e, _, _, _, _] = head;
+            *number = next.to_le_bytes();
+            next = next.wrapping_add(1);
+            let length = u32::from_le_bytes([*c, *d, *e, 0]) as usize;
+            entries = rest.get_mut(length..).unwrap_or_default();
+        }
+        self.next = Some(next);
+    }
+
+    /// Returns whether a number is the next one, and goes on behind it in any case.
+    pub(crate) fn continue_with(&mut self, number: u16) -> bool {
+        let expected = self.next.replace(number.wrapping_add(1));
+        expected.is_none_or(|expected| number == expected)
     }
 }
 
 /// Bytes before the payload of an entry.
 pub(crate) const HEAD_BYTES: usize = 12;
-/// Longest payload. Reports of peers are far shorter; a damaged length is mostly beyond it, and costs no long read.
-pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+/// Longest payload, as three bytes hold its length. Reports of peers are far shorter.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = (1 << 24) - 1;
 /// Code of an entry of a log file whose payload is an offset in it: everything before is on disk, here and in earlier files.
 pub(crate) const SYNCED: u8 = 126;
 /// Code of the last entry of a snapshot; its payload is the number of entries before it.
@@ -94,10 +132,10 @@ mod tests {
         let framing = Framing::new(7);
         let mut bytes = Vec::new();
         framing.push(&mut bytes, 3, b"payload");
-        assert!(matches!(framing.read(&bytes), Frame::Entry { code: 3, payload: b"payload" }));
+        assert!(matches!(framing.read(&bytes), Frame::Entry { number: 0, code: 3, payload: b"payload" }));
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(!matches!(framing.read(&bytes), Frame::Entry { .. }), "bit {bit}");
+            assert!(!matches!(framing.read(&bytes), Frame::Entry { number: 0, .. }), "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
     }
@@ -126,13 +164,24 @@ mod tests {
     }
 
     #[test]
-    fn framing_takes_no_length_beyond_the_longest_payload() {
+    fn framing_numbers_entries_and_finds_missing_ones() {
         let framing = Framing::new(7);
-        let mut bytes = framing.head(3, b"").to_vec();
-        bytes[4..8].copy_from_slice(&(PAYLOAD_BYTES_MAX as u32).to_le_bytes());
-        assert!(matches!(framing.read(&bytes), Frame::Partial { .. }));
-        bytes[4..8].copy_from_slice(&(PAYLOAD_BYTES_MAX as u32 + 1).to_le_bytes());
-        assert!(matches!(framing.read(&bytes), Frame::Damaged));
+        let (mut bytes, mut numbers) = (Vec::new(), EntryNumbers { next: Some(u16::MAX) });
+        for length in [0, 300, 70_000] {
+            framing.push(&mut bytes, 3, &vec![0; length]);
+        }
+        numbers.set(&mut bytes);
+        let (mut at, mut found) = (0, Vec::new());
+        while let Frame::Entry { number, payload, .. } = framing.read(&bytes[at..]) {
+            found.push(number);
+            at += HEAD_BYTES + payload.len();
+        }
+        assert_eq!(found, [u16::MAX, 0, 1]);
+        assert!(numbers.continue_with(2));
+        assert!(!numbers.continue_with(4));
+        assert!(numbers.continue_with(5));
+        assert!(EntryNumbers::from_anywhere().continue_with(9));
+        assert!(!EntryNumbers::from_start().continue_with(9));
     }
 
     #[test]
@@ -141,7 +190,7 @@ mod tests {
         let mut bytes = vec![0; 5];
         framing.push(&mut bytes, 3, b"x");
         assert_eq!(framing.find(&bytes), 5);
-        assert_eq!(framing.find(&[0; 9]), 7);
+        assert_eq!(framing.find(&[0; 9]), 8);
         assert_eq!(framing.find(&[0; 1]), 0);
     }
 }

@@ -255,6 +255,7 @@ impl<F: Files> Log<F> {
             self.framing.push(&mut writer.spare, SYNCED, &writer.synced.bytes.to_le_bytes());
             writer.synced = Follows::NOTHING;
         }
+        writer.numbers.set(&mut writer.spare);
         let written = match &writer.file {
             Some(file) => file.append(&writer.spare),
             None => Err(io::ErrorKind::NotFound.into()),

@@ -10,7 +10,7 @@ use herd_replication::JournalKind;
 use crate::entry_reader::{Ending, Found, read_entries};
 use crate::file_head::{FORMAT, FileHead, FileKind, FileName, Follows, HEAD_BYTES, HeadRead};
 use crate::files::{Files, OpenFile};
-use crate::framing::{END, SKIPPABLE, SYNCED};
+use crate::framing::{END, EntryNumbers, SKIPPABLE, SYNCED};
 use crate::recovered::{DAMAGES_MAX, Damage, Doubtful, RecoverError, Recovered, RecoveryProgress, TornTail};
 
 /// Reads all entries of a directory: `deliver(kind, payload, intact)`.
@@ -44,8 +44,26 @@ pub fn recover<F: Files>(
 struct StoredFile<File> {
     name: String,
     number: u64,
+    /// 0 if the length is not known.
     bytes: u64,
-    opened: Result<(File, FileHead), String>,
+    opened: Result<(File, FileHead), Unopened>,
+}
+
+/// Reason why a file has no head.
+enum Unopened {
+    /// The disk fails.
+    Failed(String),
+    /// There are bytes, and they are no head.
+    Headless(&'static str),
+}
+
+impl Unopened {
+    fn why(&self) -> &str {
+        match self {
+            Self::Failed(why) => why,
+            Self::Headless(why) => why,
+        }
+    }
 }
 
 struct Directory<File> {
@@ -100,27 +118,28 @@ impl<File: OpenFile> StoredFile<File> {
         kind: FileKind,
         recovery: &mut Recovery<D, P>,
     ) -> Result<Self, RecoverError> {
-        let broken = |name, bytes, why: String| Ok(Self { name, number, bytes, opened: Err(why) });
+        let failed = |name, why| Ok(Self { name, number, bytes: 0, opened: Err(Unopened::Failed(why)) });
+        let headless = |name, bytes, why| Ok(Self { name, number, bytes, opened: Err(Unopened::Headless(why)) });
         let file = match files.open(&name) {
             Ok(file) => file,
-            Err(error) => return broken(name, 0, format!("cannot be opened: {error}")),
+            Err(error) => return failed(name, format!("cannot be opened: {error}")),
         };
         let bytes = match file.length() {
             Ok(bytes) => bytes,
-            Err(error) => return broken(name, 0, format!("cannot be read: {error}")),
+            Err(error) => return failed(name, format!("cannot be read: {error}")),
         };
         let mut start = [0; HEAD_BYTES];
         let read = match read_start(&file, &mut start) {
             Ok(read) => read,
-            Err(error) => return broken(name, bytes, format!("cannot be read: {error}")),
+            Err(error) => return failed(name, format!("cannot be read: {error}")),
         };
         match FileHead::read(&start[..read]) {
             HeadRead::Newer { oldest_reader } => {
                 Err(RecoverError::Newer { file: name, format: oldest_reader, known: FORMAT })
             }
-            HeadRead::Damaged => broken(name, bytes, "the head of the file is damaged".into()),
+            HeadRead::Damaged => headless(name, bytes, "the head of the file is damaged"),
             HeadRead::Head { head, .. } if head.kind != kind || head.number != number => {
-                broken(name, bytes, "the file has the name of another one".into())
+                headless(name, bytes, "the file has the name of another one")
             }
             HeadRead::Head { head, damaged } => {
                 // The other copy is whole: named, but no entry is missing for it.
@@ -236,8 +255,8 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
         for snapshot in snapshots {
             let (file, head) = match &snapshot.opened {
                 Ok(opened) => opened,
-                Err(why) => {
-                    self.damage(&snapshot.name, 0, snapshot.bytes, why);
+                Err(unopened) => {
+                    self.damage(&snapshot.name, 0, snapshot.bytes, unopened.why());
                     continue;
                 }
             };
@@ -245,7 +264,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             let Ending { entries_end, tail_bytes, why } = &read.ending;
             if *tail_bytes > 0 {
                 self.damage(&snapshot.name, *entries_end, *tail_bytes, why);
-            } else if !read.complete {
+            } else if !read.complete && read.whole == *entries_end {
                 self.damage(&snapshot.name, *entries_end, 0, "the end of the snapshot is missing");
             }
             if read.complete && read.whole == snapshot.bytes {
@@ -275,11 +294,13 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             self.recovered.log_bytes += log.bytes;
             match &log.opened {
                 Ok((file, head)) => self.read_log(log, file, head, last),
-                Err(_) if log.bytes == 0 => {}
+                Err(Unopened::Headless(_)) if log.bytes == 0 => {}
                 // A crash while a log file was begun leaves one without a whole head, and nothing behind it.
-                Err(_) if last && log.bytes < HEAD_BYTES as u64 => self.torn(&log.name, 0, log.bytes),
-                Err(why) => {
-                    self.damage(&log.name, 0, log.bytes, why);
+                Err(Unopened::Headless(_)) if last && log.bytes < HEAD_BYTES as u64 => {
+                    self.torn(&log.name, 0, log.bytes)
+                }
+                Err(unopened) => {
+                    self.damage(&log.name, 0, log.bytes, unopened.why());
                     self.hole();
                 }
             }
@@ -322,35 +343,42 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
         let Self { deliver, tell, progress, recovered, .. } = self;
         let (mut entries, mut damaged_at, mut complete, mut synced) = (0u64, None, false, None);
         let holes_before = recovered.holes;
-        let ending = read_entries(file, head.framing(), head.entries_at, bytes, |found| match found {
-            Found::Entry { code: END, payload, .. } if snapshot => complete = payload == entries.to_le_bytes(),
-            Found::Entry { code: SYNCED, payload, .. } if !snapshot => {
-                synced = payload.try_into().ok().map(u64::from_le_bytes)
-            }
-            Found::Entry { code, payload, offset } => {
-                entries += 1;
-                match JournalKind::from_code(code) {
-                    Some(kind) => {
-                        progress.entries += 1;
-                        deliver(kind, payload, damaged_at.is_none() && !holes_before);
+        let ending =
+            read_entries(
+                file,
+                head.framing(),
+                head.entries_at..bytes,
+                EntryNumbers::from_start(),
+                |found| match found {
+                    Found::Entry { code: END, payload, .. } if snapshot => complete = payload == entries.to_le_bytes(),
+                    Found::Entry { code: SYNCED, payload, .. } if !snapshot => {
+                        synced = payload.try_into().ok().map(u64::from_le_bytes)
                     }
-                    None if code >= SKIPPABLE => recovered.skipped += 1,
-                    None => {
+                    Found::Entry { code, payload, offset } => {
+                        entries += 1;
+                        match JournalKind::from_code(code) {
+                            Some(kind) => {
+                                progress.entries += 1;
+                                deliver(kind, payload, damaged_at.is_none() && !holes_before);
+                            }
+                            None if code >= SKIPPABLE => recovered.skipped += 1,
+                            None => {
+                                damaged_at.get_or_insert(offset);
+                                let why = format!("an entry has the unknown kind {code}, of a later version");
+                                note(recovered, name, offset, payload.len() as u64, &why);
+                            }
+                        }
+                    }
+                    Found::Damage { offset, bytes, why } => {
                         damaged_at.get_or_insert(offset);
-                        let why = format!("an entry has the unknown kind {code}, of a later version");
-                        note(recovered, name, offset, payload.len() as u64, &why);
+                        note(recovered, name, offset, bytes, &why);
                     }
-                }
-            }
-            Found::Damage { offset, bytes, why } => {
-                damaged_at.get_or_insert(offset);
-                note(recovered, name, offset, bytes, &why);
-            }
-            Found::Read { bytes } => {
-                progress.bytes += bytes;
-                tell(*progress);
-            }
-        });
+                    Found::Read { bytes } => {
+                        progress.bytes += bytes;
+                        tell(*progress);
+                    }
+                },
+            );
         FileEntries { whole: damaged_at.unwrap_or(ending.entries_end), ending, complete, synced }
     }
 }

@@ -11,7 +11,7 @@ use herd_replication::JournalKind;
 
 use crate::file_head::{FileHead, FileKind, FileName, Follows};
 use crate::files::{Files, OpenFile};
-use crate::framing::{END, Framing};
+use crate::framing::{END, EntryNumbers, Framing};
 use crate::log::{Log, Rotation};
 
 /// Everything that a node keeps, in runs.
@@ -190,6 +190,7 @@ struct Draft<File> {
     file: File,
     name: FileName,
     run: EntryRun,
+    numbers: EntryNumbers,
     bytes: u64,
     unsynced_bytes: u64,
 }
@@ -198,8 +199,17 @@ impl<File: OpenFile> Draft<File> {
     fn begin<F: Files<File = File>>(files: &F, head: FileHead) -> io::Result<Self> {
         let name = FileName::Draft(head.number);
         let file = files.create(&name.text())?;
-        let run = EntryRun { framing: head.framing(), bytes: head.to_bytes().to_vec(), entries: 0 };
-        Ok(Self { file, name, run, bytes: 0, unsynced_bytes: 0 })
+        let start = head.to_bytes();
+        let run = EntryRun { framing: head.framing(), bytes: Vec::new(), entries: 0 };
+        let draft =
+            Self { file, name, run, numbers: EntryNumbers::from_start(), bytes: start.len() as u64, unsynced_bytes: 0 };
+        match draft.file.append(&start) {
+            Ok(()) => Ok(draft),
+            Err(error) => {
+                let _ = files.remove(&name.text());
+                Err(error)
+            }
+        }
     }
 
     fn step(&mut self, source: &mut dyn SnapshotSource) -> io::Result<bool> {
@@ -211,6 +221,7 @@ impl<File: OpenFile> Draft<File> {
     }
 
     fn write(&mut self) -> io::Result<()> {
+        self.numbers.set(&mut self.run.bytes);
         self.file.append(&self.run.bytes)?;
         let bytes = self.run.bytes.len() as u64;
         self.bytes += bytes;

@@ -1,3 +1,6 @@
 //! Tests of the store as a whole, over simulated files.
 
+mod damages;
+mod failures;
 mod model;
+mod node;

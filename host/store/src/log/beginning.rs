@@ -6,7 +6,7 @@ use super::writer::Writer;
 use crate::entry_reader::{Found, read_entries};
 use crate::file_head::{FileName, Follows};
 use crate::files::{Files, OpenFile};
-use crate::framing::{Framing, SYNCED};
+use crate::framing::{EntryNumbers, Framing, SYNCED};
 use crate::log::Log;
 use crate::recovered::{Doubtful, Recovered, TornTail};
 use crate::store_config::Durability;
@@ -32,13 +32,14 @@ impl<F: Files> Log<F> {
         self.switch_file(writer, number, file, follows)?;
         let file = writer.file.clone().ok_or(io::ErrorKind::NotFound)?;
         for part in doubtful {
-            writer.at.bytes += self.repeat(part, &*file, recovered.holes)?;
+            writer.at.bytes += self.repeat(part, &*file, &mut writer.numbers, recovered.holes)?;
         }
         if self.options.durability == Durability::Disk {
             file.sync()?;
             // Without this mark, the next start would repeat all of it.
             let mut mark = Vec::new();
             self.framing.push(&mut mark, SYNCED, &writer.at.bytes.to_le_bytes());
+            writer.numbers.set(&mut mark);
             file.append(&mark)?;
             writer.at.bytes += mark.len() as u64;
             file.sync()?;
@@ -47,25 +48,29 @@ impl<F: Files> Log<F> {
     }
 
     /// Writes the entries of a part of an earlier file again, all of them unless it is known to have holes. Returns their bytes.
-    fn repeat(&self, part: &Doubtful, into: &F::File, holes: bool) -> io::Result<u64> {
+    fn repeat(&self, part: &Doubtful, into: &F::File, numbers: &mut EntryNumbers, holes: bool) -> io::Result<u64> {
         let from = self.files.open(&FileName::Log(part.number).text())?;
         let (mut bytes, mut repeated, mut written) = (Vec::new(), 0, Ok(()));
         let mut write = |bytes: &mut Vec<u8>, least: usize| {
             if written.is_ok() && bytes.len() > least {
+                numbers.set(bytes);
                 written = into.append(bytes);
                 repeated += bytes.len() as u64;
                 bytes.clear();
             }
         };
         let mut damaged = false;
-        let ending = read_entries(&from, Framing::new(part.salt), part.from, part.to, |found| match found {
-            Found::Entry { code: SYNCED, .. } | Found::Read { .. } => {}
-            Found::Entry { code, payload, .. } => {
-                self.framing.push(&mut bytes, code, payload);
-                write(&mut bytes, RUN_BYTES);
-            }
-            Found::Damage { .. } => damaged = true,
-        });
+        let ending =
+            read_entries(&from, Framing::new(part.salt), part.from..part.to, EntryNumbers::from_anywhere(), |found| {
+                match found {
+                    Found::Entry { code: SYNCED, .. } | Found::Read { .. } => {}
+                    Found::Entry { code, payload, .. } => {
+                        self.framing.push(&mut bytes, code, payload);
+                        write(&mut bytes, RUN_BYTES);
+                    }
+                    Found::Damage { .. } => damaged = true,
+                }
+            });
         write(&mut bytes, 0);
         if (damaged || ending.tail_bytes > 0) && !holes {
             return Err(io::Error::other("entries could not be read again"));

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::writer::{Phase, Writer};
 use crate::file_head::{FileHead, FileKind, FileName, Follows, HEAD_BYTES};
 use crate::files::{Files, OpenFile};
+use crate::framing::EntryNumbers;
 use crate::log::Log;
 
 /// A new log file, and what it follows.
@@ -120,6 +121,7 @@ impl<F: Files> Log<F> {
             writer.unsynced.push(before);
         }
         writer.at = Follows { number, bytes: HEAD_BYTES as u64 };
+        writer.numbers = EntryNumbers::from_start();
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::file_head::Follows;
+use crate::framing::EntryNumbers;
 use crate::recovered::Recovered;
 
 /// The current file.
@@ -13,6 +14,7 @@ pub(super) struct Writer<File> {
     pub(super) unsynced: Vec<Arc<File>>,
     /// Number and bytes of the current file.
     pub(super) at: Follows,
+    pub(super) numbers: EntryNumbers,
     pub(super) next_number: u64,
     /// Grows with every failure and recovery, so that what began before one is not taken for what came after.
     pub(super) age: u64,
@@ -46,6 +48,7 @@ impl<File> Writer<File> {
             file: None,
             unsynced: Vec::new(),
             at: Follows::NOTHING,
+            numbers: EntryNumbers::from_start(),
             next_number: recovered.next_number,
             age: 0,
             reached: 0,
