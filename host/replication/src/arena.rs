@@ -131,11 +131,10 @@ impl Arena {
         memory.give(bytes);
     }
 
-    /// Returns the bytes of entries and the bytes of blocks.
+    /// Returns the bytes of all blocks.
     #[cfg(test)]
-    pub(super) fn bytes(&self) -> (usize, usize) {
-        let live: usize = self.usage.iter().map(|usage| usage.live).sum();
-        (live * UNIT_BYTES, self.blocks.iter().map(|block| block.len()).sum())
+    pub(super) fn bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.len()).sum()
     }
 
     /// Finds room for so many units behind the newest entry, or in a new block.
