@@ -76,7 +76,7 @@ fn canary_promotion_brings_the_transcripts_beside_it_to_every_node() {
     let transcript = herd.scratch().write("greeting.herd", "input \"you\\n\"\n  reply \"hello, you\\n\"\n");
     let transcript = transcript.to_string_lossy();
     herd.swap_with(HELLO, &["--canary", "100%", "--node", "Jaquez", "--transcripts", &transcript]).unwrap();
-    said(&herd, &["canary", "promote"], "");
+    herd.operator("Jaquez").promote_canary().unwrap();
     let audit: Value = serde_json::from_slice(&herd.herd(&["audit", "--json"]).stdout).unwrap();
     assert_eq!(audit["Riley"].to_string().matches("1 transcripts and").count(), 1, "{audit}");
     assert_eq!(herd.client("Riley").ask("you"), "hello, you");
