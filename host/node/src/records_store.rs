@@ -87,15 +87,15 @@ impl RecordsStore {
             recover(&files, deliver, |progress| report.on(progress)).map_err(|error| failed(error.into()))?;
         let taken = recovery.finish();
         for damage in &recovered.damages {
-            tracing::error!(node, %damage, "the log is damaged; peers have what is missing, if they had it before");
+            tracing::error!(%node, %damage, "the log is damaged; peers have what is missing, if they had it before");
         }
         if malformed > 0 {
-            tracing::error!(node, entries = malformed, "entries of the log do not decode and were left out");
+            tracing::error!(%node, entries = malformed, "entries of the log do not decode and were left out");
         }
         let keys = replica.table().keys();
         if keys > 0 {
             let (entries, restamped) = (taken.records, taken.restamped);
-            tracing::info!(node, records = keys, entries, restamped, took_ms = report.took_ms(), "records recovered");
+            tracing::info!(%node, records = keys, entries, restamped, took_ms = report.took_ms(), "records recovered");
         }
         let told = Arc::clone(&progress);
         let log = Log::begin(files, &recovered, LogOptions::new(&config, rand::random()), move || told.on_news());
@@ -228,7 +228,7 @@ impl<'a> ProgressReport<'a> {
         if self.said.elapsed() >= PROGRESS_INTERVAL {
             self.said = Instant::now();
             let RecoveryProgress { bytes, bytes_all, entries } = progress;
-            tracing::info!(node = self.node, entries, mib = bytes >> 20, of_mib = bytes_all >> 20, "reading records");
+            tracing::info!(node = %self.node, entries, mib = bytes >> 20, of_mib = bytes_all >> 20, "reading records");
         }
     }
 

@@ -188,7 +188,7 @@ impl Conversation {
     /// Counts replies whose fallback is sent.
     fn count_unconfirmed<S: SessionsHost>(&self, context: &Context<S>, replies: usize) {
         context.unconfirmed.fetch_add(replies as u64, Ordering::Relaxed);
-        tracing::debug!(client.addr = %self.address, replies, "record not confirmed, fallback reply sent");
+        tracing::debug!(node = %context.host.node(), client.addr = %self.address, replies, "record not confirmed, fallback reply sent");
     }
 
     fn subscribe<S: SessionsHost>(&mut self, context: &Context<S>, topic: &[u8]) {
