@@ -73,8 +73,9 @@ impl Files for DiskFiles {
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.directory)? {
+            let entry = entry?;
             // A name that is not text is no file of the store.
-            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+            names.extend(entry.file_name().to_str().ok().filter(|name| ![".", ".."].contains(name)).map(str::to_owned));
         }
         Ok(names)
     }
@@ -158,3 +159,74 @@ fn create_at(directory: &OwnedFd, name: &str, flags: OFlags) -> io::Result<File>
 
 /// Name of the file whose lock keeps two processes from one directory.
 const LOCK: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn directory_is_open_in_one_process_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("records/Riley");
+        let first = DiskFiles::open(&path).unwrap();
+        let error = DiskFiles::open(&path).unwrap_err();
+        assert!(matches!(error, FolderError::Locked { .. }));
+        assert!(
+            error.to_string().ends_with(
+                "is in use by another process: stop that node, or give this one another name or `state_dir`"
+            )
+        );
+        DiskFiles::open_to_read(&path).unwrap();
+        drop(first);
+        DiskFiles::open(&path).unwrap();
+    }
+
+    #[test]
+    fn directory_and_files_are_their_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("records");
+        DiskFiles::open(&path).unwrap().create("log-1").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&path.join("log-1"))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn files_on_disk_do_as_they_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = DiskFiles::open(directory.path()).unwrap();
+        let file = files.create("a").unwrap();
+        assert_eq!(files.create("a").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        file.append(b"one ").unwrap();
+        file.append(b"two").unwrap();
+        file.sync().unwrap();
+        files.sync_directory().unwrap();
+        let mut bytes = [0; 9];
+        assert_eq!(file.read_at(2, &mut bytes).unwrap(), 5);
+        assert_eq!(&bytes[..5], b"e two");
+        files.rename("a", "b").unwrap();
+        let opened = files.open("b").unwrap();
+        opened.truncate(3).unwrap();
+        assert_eq!(
+            (opened.length().unwrap(), std::fs::read(directory.path().join("b")).unwrap()),
+            (3, b"one".to_vec())
+        );
+        let mut names = files.names().unwrap();
+        names.sort();
+        assert_eq!(names, ["b", "lock"]);
+        files.remove("b").unwrap();
+        assert_eq!(files.open("b").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn directory_that_cannot_be_opened_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = DiskFiles::open(&file.join("records")).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}/records: ", file.display())), "{error}");
+        let missing = DiskFiles::open_to_read(&directory.path().join("missing")).unwrap_err();
+        assert!(matches!(missing, FolderError::Disk { .. }));
+    }
+}

@@ -44,10 +44,16 @@ impl SyncRequests {
             committer.unpark();
         }
     }
+
+    /// Returns whether a sync was asked for, and takes the request.
+    pub(crate) fn take(&self) -> bool {
+        self.0.wanted.swap(false, Ordering::AcqRel)
+    }
 }
 
 impl StoreThread {
-    /// Starts the threads of the node `node`, which its log lines name. `source` returns everything that the node keeps, for a snapshot; it reads the vector.
+    /// Starts the threads of the node `node`, which its log lines name. `source` returns everything that the node keeps, for a
+    /// snapshot; it reads the vector.
     ///
     /// # Errors
     ///
@@ -105,6 +111,8 @@ fn commit<F: Files>(log: &Log<F>, shared: &Shared) {
 }
 
 /// The thread that writes snapshots.
+///
+/// It has the priority of a worker: it locks shards of the table for as long as it copies them, and workers wait for it.
 struct Keeper<F: Files, S> {
     node: String,
     log: Arc<Log<F>>,
@@ -176,3 +184,106 @@ const IDLE: Duration = Duration::from_millis(100);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// Longest wait. Freed space is found within it.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use herd_replication::JournalKind;
+
+    use super::*;
+    use crate::sim_files::{DiskOperation, SimFiles};
+    use crate::tests::node::{Texts, disk_options, options, read};
+    use crate::{LogOptions, recover};
+
+    struct Running {
+        files: SimFiles,
+        log: Arc<Log<SimFiles>>,
+        syncs: SyncRequests,
+        thread: StoreThread,
+        news: mpsc::Receiver<()>,
+    }
+
+    fn start(options: LogOptions) -> Running {
+        let (files, syncs) = (SimFiles::new(), SyncRequests::default());
+        let recovered = recover(&files, |_, _, _| {}, |_| {}).unwrap();
+        let (told, news) = mpsc::channel();
+        let log = Arc::new(Log::begin(files.clone(), &recovered, options, move || {
+            let _ = told.send(());
+        }));
+        let source = || Texts(vec!["all"]);
+        let thread = StoreThread::start("Riley", log.clone(), options.durability, &syncs, source).unwrap();
+        Running { files, log, syncs, thread, news }
+    }
+
+    impl Running {
+        /// Waits for news of the log until this holds.
+        fn until(&self, holds: impl Fn(&Log<SimFiles>) -> bool) {
+            while !holds(&self.log) {
+                self.news.recv_timeout(Duration::from_secs(60)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn store_thread_syncs_what_is_asked_for() {
+        let running = start(disk_options());
+        for text in ["first", "second"] {
+            let position = running.log.append(JournalKind::Report, text.as_bytes());
+            running.syncs.request();
+            running.until(|log| log.durable() >= position);
+        }
+    }
+
+    #[test]
+    fn store_thread_syncs_what_nobody_asked_for() {
+        let running = start(disk_options());
+        let position = running.log.append(JournalKind::Report, b"first");
+        running.until(|log| log.durable() >= position);
+    }
+
+    #[test]
+    fn store_thread_recovers_a_log_that_failed() {
+        let running = start(disk_options());
+        running.files.fail(DiskOperation::Sync, 0, 1);
+        let position = running.log.append(JournalKind::Report, b"first");
+        running.syncs.request();
+        running.until(|log| log.durable() >= position);
+        assert!(running.log.accepts());
+        drop(running.thread);
+        assert_eq!(read(&running.files).texts(), ["all"]);
+    }
+
+    #[test]
+    fn store_thread_writes_a_snapshot_when_it_is_due_and_what_nobody_flushed() {
+        let running = start(LogOptions { log_bytes_max: 200, ..options() });
+        running.log.append(JournalKind::Report, &[b'x'; 100]);
+        // In `os` nothing is told of a snapshot; the end of the thread comes after it.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while running.log.status().snapshot_bytes == 0 {
+            assert!(Instant::now() < deadline, "{:?}", running.log.status());
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(running.thread);
+        assert_eq!(read(&running.files).texts()[0], "all");
+    }
+
+    #[test]
+    fn store_thread_syncs_when_it_ends() {
+        let running = start(options());
+        running.log.append(JournalKind::Report, b"first");
+        drop(running.thread);
+        running.files.crash(&mut |_| 0);
+        assert_eq!(read(&running.files).texts(), ["first"]);
+    }
+
+    #[test]
+    fn retries_wait_longer_each_time_up_to_a_limit() {
+        let (start, mut retry) = (Instant::now(), Retry::default());
+        assert!(retry.due(start));
+        let waits: Vec<_> = (0..6).map(|_| retry.failed(start).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
+        assert!(!retry.due(start + Duration::from_millis(9999)));
+        assert!(retry.due(start + RETRY_MAX));
+    }
+}

@@ -395,3 +395,148 @@ impl From<NoSpace> for io::Error {
 }
 
 const SECTOR_BYTES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Loses everything that may be lost.
+    fn lose(files: &SimFiles) -> SimFiles {
+        files.crash(&mut |_| 0);
+        files.reopen()
+    }
+
+    /// Keeps everything that may be kept.
+    fn keep(files: &SimFiles) -> SimFiles {
+        files.crash(&mut |bound| bound - 1);
+        files.reopen()
+    }
+
+    fn file(files: &SimFiles, name: &str, bytes: &[u8]) -> SimFile {
+        let file = files.create(name).unwrap();
+        file.append(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn loss_of_power_takes_unsynced_bytes_and_names() {
+        let files = SimFiles::new();
+        let synced = file(&files, "a", b"synced");
+        synced.sync().unwrap();
+        files.sync_directory().unwrap();
+        synced.append(b" not").unwrap();
+        file(&files, "b", b"new");
+        assert_eq!(keep(&files).content("a").unwrap(), b"synced not");
+        assert!(files.content("b").is_some());
+
+        let files = SimFiles::new();
+        let synced = file(&files, "a", b"synced");
+        synced.sync().unwrap();
+        files.sync_directory().unwrap();
+        synced.append(b" not").unwrap();
+        file(&files, "b", b"new").sync().unwrap();
+        files.rename("a", "c").unwrap();
+        let after = lose(&files);
+        assert_eq!(after.names().unwrap(), ["a"], "neither the new name nor the other one");
+        assert_eq!(after.content("a").unwrap(), b"synced");
+    }
+
+    #[test]
+    fn loss_of_power_may_keep_a_part_and_a_sector_of_zeros_in_it() {
+        let files = SimFiles::new();
+        let synced = file(&files, "a", &[1; 600]);
+        synced.sync().unwrap();
+        files.sync_directory().unwrap();
+        synced.append(&[2; 2000]).unwrap();
+        // 1,500 bytes are kept; a sector is lost; it begins 100 bytes behind what was synced.
+        let mut answers = [1500, 0, 100].into_iter();
+        files.crash(&mut |_| answers.next().unwrap());
+        let content = files.content("a").unwrap();
+        assert_eq!(content.len(), 2100);
+        assert!(content[..600].iter().all(|byte| *byte == 1));
+        assert!(content[600..700].iter().chain(&content[1212..]).all(|byte| *byte == 2));
+        assert!(content[700..1212].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn names_outlast_a_loss_of_power_after_a_sync_of_the_directory() {
+        let files = SimFiles::new();
+        file(&files, "a", b"a").sync().unwrap();
+        file(&files, "b", b"b").sync().unwrap();
+        files.rename("a", "c").unwrap();
+        files.remove("b").unwrap();
+        files.sync_directory().unwrap();
+        assert_eq!(lose(&files).names().unwrap(), ["c"]);
+    }
+
+    #[test]
+    fn changes_of_names_may_be_kept_without_a_sync() {
+        let files = SimFiles::new();
+        file(&files, "a", b"a").sync().unwrap();
+        file(&files, "b", b"b").sync().unwrap();
+        files.sync_directory().unwrap();
+        files.rename("a", "c").unwrap();
+        files.remove("b").unwrap();
+        assert_eq!(keep(&files).names().unwrap(), ["c"]);
+    }
+
+    #[test]
+    fn bytes_of_a_failed_sync_are_gone_whatever_later_syncs_say() {
+        let files = SimFiles::new();
+        let file = file(&files, "a", b"first");
+        files.sync_directory().unwrap();
+        files.fail(DiskOperation::Sync, 0, 1);
+        assert!(file.sync().is_err());
+        file.sync().unwrap();
+        assert_eq!(files.content("a").unwrap(), b"first", "they can be read");
+        assert_eq!(keep(&files).content("a").unwrap(), b"");
+    }
+
+    #[test]
+    fn truncation_may_be_undone_until_it_is_synced() {
+        for (synced, content) in [(false, &b"whole"[..]), (true, b"who")] {
+            let files = SimFiles::new();
+            let file = file(&files, "a", b"whole");
+            file.sync().unwrap();
+            files.sync_directory().unwrap();
+            file.truncate(3).unwrap();
+            if synced {
+                file.sync().unwrap();
+            }
+            assert_eq!(lose(&files).content("a").unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn full_disk_takes_what_there_is_space_for() {
+        let files = SimFiles::new();
+        let file = file(&files, "a", b"");
+        files.set_space(Some(3));
+        let error = file.append(b"12345").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(files.content("a").unwrap(), b"123");
+        assert!(files.create("b").is_err());
+        files.heal();
+        file.append(b"45").unwrap();
+    }
+
+    #[test]
+    fn faults_come_after_successes_and_end() {
+        let files = SimFiles::new();
+        files.fail(DiskOperation::Name, 1, 2);
+        let outcomes = ["a", "b", "c", "d"].map(|name| files.create(name).is_ok());
+        assert_eq!(outcomes, [true, false, false, true]);
+    }
+
+    #[test]
+    fn end_of_a_process_loses_nothing_and_ends_what_it_had_open() {
+        let files = SimFiles::new();
+        let file = file(&files, "a", b"written");
+        files.kill();
+        assert!(file.append(b"more").is_err() && file.sync().is_err() && files.names().is_err());
+        let next = files.reopen();
+        assert_eq!(next.names().unwrap(), ["a"]);
+        let mut bytes = [0; 9];
+        assert_eq!(next.open("a").unwrap().read_at(3, &mut bytes).unwrap(), 4);
+    }
+}

@@ -3,4 +3,4 @@
 mod damages;
 mod failures;
 mod model;
-mod node;
+pub(crate) mod node;

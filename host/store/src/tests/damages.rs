@@ -405,7 +405,7 @@ fn snapshot_is_due_when_the_log_is_longer_than_configured_and_than_the_last_snap
     struct Large(usize);
     impl SnapshotSource for Large {
         fn fill(&mut self, run: &mut crate::EntryRun) -> bool {
-            run.push(crate::JournalKind::Report, &[b'y'; 600 << 10]);
+            run.push(herd_replication::JournalKind::Report, &[b'y'; 600 << 10]);
             self.0 -= 1;
             self.0 > 0
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::node::{Texts, append, begin, begin_counting, disk_options, options, read};
-use crate::{DiskOperation, Durability, Journal, LogOptions, SimFiles, Snapshot, SnapshotError, snapshot};
+use crate::{DiskOperation, Durability, LogOptions, SimFiles, Snapshot, SnapshotError, snapshot};
 
 #[test]
 fn failed_write_stops_the_log_until_everything_is_written_again() {

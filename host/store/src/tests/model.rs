@@ -9,13 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use herd_replication::JournalKind;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use crate::{
     DiskOperation, Durability, EntryRun, Log, LogOptions, SimFiles, Snapshot, SnapshotSource, StoreConfig, recover,
 };
-use herd_replication::JournalKind;
 
 /// Newest version of each key.
 type Table = BTreeMap<u8, u64>;

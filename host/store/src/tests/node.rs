@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{
-    Durability, EntryRun, Journal, JournalKind, Log, LogOptions, Recovered, SimFiles, SnapshotSource, StoreConfig,
-    recover,
-};
+use herd_replication::JournalKind;
+
+use crate::{Durability, EntryRun, Log, LogOptions, Recovered, SimFiles, SnapshotSource, StoreConfig, recover};
 
 /// Settings in which entries of an earlier process are not repeated.
 pub(crate) fn options() -> LogOptions {
