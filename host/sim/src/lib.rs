@@ -6,14 +6,23 @@
 //! Knows nothing of sockets, threads and wall clocks. Bounds: nodes, keys and time of a run.
 
 mod chance;
+mod client;
 mod decider;
+mod event_queue;
+mod herd;
 mod history;
+mod link_end;
+mod logic_host;
 mod memory_log;
+mod options;
+mod process;
 mod runner;
 mod schedule;
 mod violation;
 
 pub use chance::Chance;
+pub use herd::run;
+pub use options::{Faults, Graph, Report, SimOptions};
 pub use runner::{Seeds, run_seeds};
 pub use schedule::run_schedule;
 pub use violation::Violation;

@@ -1,0 +1,534 @@
+//! Herd: nodes, links, disks, clocks and clients on virtual time, in one thread.
+//!
+//! Owns the order of events. Each event is what one task of a real node would do at its wake-up; after it, the invariants of the nodes
+//! that it touched are checked. Bounds: nodes, clients and time of a run.
+
+mod faults;
+mod links;
+mod rest;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use herd_model::{FetchAnswer, Kept};
+use herd_replication::{Epoch, LaneId, Stamp};
+use herd_sdk::{Failure, Moment};
+use herd_sessions::FetchId;
+use herd_store::{Durability, SimFiles};
+
+use crate::chance::Chance;
+use crate::client::{Client, Session, Told};
+use crate::event_queue::EventQueue;
+use crate::history::{Held, History};
+use crate::link_end::LinkEnd;
+use crate::options::{Faults, Graph, Report, SimOptions};
+use crate::process::{HerdSettings, Process};
+use crate::violation::Violation;
+
+/// Runs the herd of a seed.
+///
+/// # Errors
+///
+/// See [`Violation`]. The same options replay it.
+pub fn run(options: SimOptions) -> Result<Report, Violation> {
+    let mut herd = Herd::new(options)?;
+    herd.run_until(options.duration.as_nanos() as u64)?;
+    herd.rest()
+}
+
+struct Herd {
+    chance: Chance,
+    settings: HerdSettings,
+    faults: Faults,
+    weights: Vec<(faults::Fault, u64)>,
+    /// Mean time between faults.
+    fault_interval_ns: u64,
+    keys: u64,
+    now: u64,
+    base: Instant,
+    queue: EventQueue<Event>,
+    nodes: Vec<Node>,
+    pairs: Vec<(usize, usize)>,
+    ends: BTreeMap<(usize, usize), LinkEnd>,
+    /// Directions in which nothing travels.
+    blocked: BTreeSet<(usize, usize)>,
+    latency_ns: BTreeMap<(usize, usize), u64>,
+    connections: u64,
+    clients: Vec<Client>,
+    sessions: u64,
+    history: History,
+    /// Reports that a session has decided and not answered, by record.
+    undecided: BTreeMap<Vec<u8>, Held>,
+    crashed: bool,
+    restamped: bool,
+    resting: bool,
+    report: Report,
+}
+
+struct Node {
+    name: &'static str,
+    files: SimFiles,
+    process: Option<Process>,
+    /// Number of the process: events for an earlier one are void.
+    life: u64,
+    clock_offset_ns: i64,
+    /// Time of the last start, which the state directory keeps.
+    started_ms: u64,
+    paused_until: u64,
+    sync_ns: u64,
+    swept_at: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Client(usize),
+    Decide {
+        node: usize,
+        worker: usize,
+        life: u64,
+    },
+    Fetch {
+        client: usize,
+        session: u64,
+        id: FetchId,
+    },
+    Turn {
+        from: usize,
+        to: usize,
+        connection: u64,
+    },
+    Frame {
+        from: usize,
+        to: usize,
+        connection: u64,
+    },
+    /// `at` learns that its connection to `peer` is gone.
+    Close {
+        at: usize,
+        peer: usize,
+        connection: u64,
+    },
+    Dial(usize),
+    Tick {
+        node: usize,
+        life: u64,
+    },
+    Sync {
+        node: usize,
+        life: u64,
+    },
+    Snapshot {
+        node: usize,
+        life: u64,
+    },
+    Fault,
+    Heal(faults::Healing),
+}
+
+impl Herd {
+    fn new(options: SimOptions) -> Result<Self, Violation> {
+        let SimOptions { seed, nodes: count, duration: _, graph, faults } = options;
+        let mut chance = Chance::new(seed);
+        let count = count.clamp(2, NAMES.len());
+        let pairs = pairs(graph, count, &mut chance);
+        let (durability, acks) = chance.pick(&[
+            (Durability::Memory, 1),
+            (Durability::Os, 0),
+            (Durability::Os, 1),
+            (Durability::Disk, 0),
+            (Durability::Disk, 1),
+        ]);
+        let settings = HerdSettings {
+            durability,
+            acks,
+            workers: chance.pick(&[1, 2, 4]),
+            refused_percent: chance.pick(&[0, 0, 5]),
+            expire_after_s: chance.pick(&[0, 0, 60]),
+            log_bytes_max: chance.pick(&[16 << 10, 64 << 10, 1 << 20]),
+        };
+        let weights = faults::weights(&mut chance, durability);
+        let mut herd = Self {
+            settings,
+            faults,
+            weights,
+            fault_interval_ns: chance.pick(&[SECOND, 4 * SECOND, 15 * SECOND]),
+            keys: chance.pick(&[3, 12, 60]),
+            now: 0,
+            base: Instant::now(),
+            queue: EventQueue::new(),
+            nodes: Vec::new(),
+            pairs,
+            ends: BTreeMap::new(),
+            blocked: BTreeSet::new(),
+            latency_ns: BTreeMap::new(),
+            connections: 0,
+            clients: Vec::new(),
+            sessions: 0,
+            history: History::default(),
+            undecided: BTreeMap::new(),
+            crashed: false,
+            restamped: false,
+            resting: false,
+            report: Report::default(),
+            chance,
+        };
+        for name in &NAMES[..count] {
+            let clock_offset_ns = herd.chance.below(10 * SECOND) as i64 - 5 * SECOND as i64;
+            herd.nodes.push(Node {
+                name,
+                files: SimFiles::new(),
+                process: None,
+                life: 0,
+                clock_offset_ns,
+                started_ms: 0,
+                paused_until: 0,
+                sync_ns: herd.chance.between(MILLISECOND, 8 * MILLISECOND),
+                swept_at: 0,
+            });
+        }
+        for node in 0..count {
+            herd.start(node)?;
+        }
+        for pair in 0..herd.pairs.len() {
+            herd.queue.push(0, Event::Dial(pair));
+        }
+        for client in 0..CLIENTS {
+            let new = Client::new(&mut herd.chance);
+            herd.clients.push(new);
+            herd.after(client as u64 * 20 * MILLISECOND, Event::Client(client));
+        }
+        herd.after(SECOND, Event::Fault);
+        Ok(herd)
+    }
+
+    fn after(&mut self, wait_ns: u64, event: Event) {
+        self.queue.push(self.now + wait_ns, event);
+    }
+
+    fn run_until(&mut self, end: u64) -> Result<(), Violation> {
+        while let Some((at, event)) = self.queue.pop() {
+            if at > end {
+                // It is taken up again if the run goes on.
+                self.queue.push(at, event);
+                self.now = end;
+                return Ok(());
+            }
+            self.now = at;
+            if let Some(node) = event.node().filter(|&node| self.nodes[node].paused_until > at) {
+                // A stopped process does nothing, and all of it when it wakes.
+                self.queue.push(self.nodes[node].paused_until, event);
+                continue;
+            }
+            self.handle(event)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Client(client) => self.on_client(client),
+            Event::Decide { node, worker, life } => self.on_decide(node, worker, life)?,
+            Event::Fetch { client, session, id } => self.on_fetch(client, session, id),
+            Event::Turn { from, to, connection } => self.on_turn(from, to, connection),
+            Event::Frame { from, to, connection } => self.on_frame(from, to, connection)?,
+            Event::Close { at, peer, connection } => self.on_close(at, peer, connection),
+            Event::Dial(pair) => self.on_dial(pair),
+            Event::Tick { node, life } => self.on_tick(node, life)?,
+            Event::Sync { node, life } => self.on_sync(node, life)?,
+            Event::Snapshot { node, life } => self.on_snapshot(node, life),
+            Event::Fault => self.on_fault()?,
+            Event::Heal(healing) => self.on_heal(healing)?,
+        }
+        Ok(())
+    }
+
+    /// Checks a node after something happened to it, and lets its links know.
+    fn touched(&mut self, node: usize) -> Result<(), Violation> {
+        self.schedule_woken(node);
+        let Node { name, process, .. } = &mut self.nodes[node];
+        process
+            .as_mut()
+            .map_or(Ok(()), |Process { replica, seen, .. }| self.history.check_coverage(name, replica, seen))
+    }
+
+    fn wall_ns(&self, node: usize) -> u64 {
+        (EPOCH_NS + self.now).saturating_add_signed(self.nodes[node].clock_offset_ns)
+    }
+
+    fn instant(&self) -> Instant {
+        self.base + Duration::from_nanos(self.now)
+    }
+
+    fn is_alive(&self, node: usize, life: u64) -> bool {
+        self.nodes[node].process.is_some() && self.nodes[node].life == life
+    }
+
+    fn start(&mut self, number: usize) -> Result<(), Violation> {
+        let wall_ms = self.wall_ns(number) / MILLISECOND;
+        let node = &mut self.nodes[number];
+        if node.process.is_some() {
+            return Ok(());
+        }
+        node.life += 1;
+        // The state directory knows the last start, so that a clock which was set back does not matter.
+        node.started_ms = wall_ms.max(node.started_ms + 1);
+        let epoch = Epoch { started_ms: node.started_ms, random: self.chance.next() };
+        node.files = node.files.reopen();
+        let mut process = Process::start(node.name, number, self.settings, &node.files, epoch, &mut self.chance)?;
+        process.note_restamped(&mut self.history);
+        self.restamped |= process.restamped;
+        node.process = Some(process);
+        let life = node.life;
+        self.after(self.tick_ns(), Event::Tick { node: number, life });
+        if self.settings.durability == Durability::Disk {
+            self.after(MILLISECOND, Event::Sync { node: number, life });
+        }
+        if self.settings.durability != Durability::Memory {
+            self.after(MILLISECOND, Event::Snapshot { node: number, life });
+        }
+        self.touched(number)?;
+        self.check_answers()
+    }
+
+    fn check_answers(&self) -> Result<(), Violation> {
+        // A node that is down may have what nobody else has.
+        if self.nodes.iter().any(|node| node.process.is_none()) {
+            return Ok(());
+        }
+        let HerdSettings { durability, acks, .. } = self.settings;
+        let nodes = self.nodes.iter().filter_map(|node| node.process.as_ref()).map(|process| &*process.replica);
+        self.history.check_answers(&format!("{durability:?}, {acks} acks"), nodes)
+    }
+
+    /// Lets a client send its next line, or connect again.
+    fn on_client(&mut self, number: usize) {
+        let wait = self.chance.between(50 * MILLISECOND, 400 * MILLISECOND);
+        self.after(wait, Event::Client(number));
+        if self.resting {
+            return;
+        }
+        let gives_up = self.chance.percent(1);
+        let client = &mut self.clients[number];
+        if client.session.as_ref().is_some_and(|session| session.dialogue.is_over()) || gives_up {
+            client.session = None;
+        }
+        if client.session.is_none() {
+            let node = self.chance.index(self.nodes.len());
+            let Some(process) = &self.nodes[node].process else { return };
+            let worker = self.chance.index(self.settings.workers);
+            self.sessions += 1;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+            let now = self.base + Duration::from_nanos(self.now);
+            let dialogue = process.workers[worker].dialogues.begin(self.sessions, address, now);
+            self.clients[number].session = Some(Session::new(node, worker, dialogue, self.sessions));
+        }
+        let now_ns = EPOCH_NS + self.now;
+        let client = &mut self.clients[number];
+        let (pending, line) = client.line(&mut self.chance, self.keys, now_ns);
+        let Some(session) = client.session.as_mut().filter(|session| session.pending.is_none()) else { return };
+        session.pending = Some(pending);
+        session.dialogue.receive(line.as_bytes());
+        let (node, worker) = (session.node, session.worker);
+        self.report.commands += 1;
+        self.schedule_decision(node, worker);
+    }
+
+    fn schedule_decision(&mut self, node: usize, worker: usize) {
+        let wait = self.chance.between(20_000, 300_000);
+        let life = self.nodes[node].life;
+        if let Some(process) = &mut self.nodes[node].process
+            && !std::mem::replace(&mut process.workers[worker].scheduled, true)
+        {
+            self.after(wait, Event::Decide { node, worker, life });
+        }
+    }
+
+    fn on_decide(&mut self, node: usize, worker: usize, life: u64) -> Result<(), Violation> {
+        if !self.is_alive(node, life) {
+            return Ok(());
+        }
+        let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.next(), self.chance.next()) };
+        let now = self.instant();
+        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let workers = &mut process.workers[worker];
+        workers.scheduled = false;
+        workers.host.now_s.store(at.now_ns / SECOND, std::sync::atomic::Ordering::Relaxed);
+        workers.dialogues.decide(at, now);
+        let has_more = workers.dialogues.has_input();
+        self.take_notes(node, worker);
+        self.advance_sessions(node);
+        if has_more {
+            self.schedule_decision(node, worker);
+        }
+        self.touched(node)
+    }
+
+    fn take_notes(&mut self, node: usize, worker: usize) {
+        let Some(Process { replica, workers, seen, .. }) = &mut self.nodes[node].process else { return };
+        for note in workers[worker].host.notes.lock().drain(..) {
+            let ticket = note.keeping.ticket;
+            match note.keeping.kept {
+                Kept::Applied(_) => {
+                    let stamp = Stamp { lane: LaneId(ticket.lane), seq: ticket.seq };
+                    self.history.keep(replica, seen, stamp, note.held.clone());
+                }
+                Kept::Outranked => {}
+                Kept::NoRoom | Kept::NotStored => continue,
+            }
+            self.undecided.insert(note.record, note.held);
+        }
+    }
+
+    /// Goes on with the sessions of a node: replies that were confirmed go out.
+    fn advance_sessions(&mut self, node: usize) {
+        let now = self.instant();
+        for number in 0..self.clients.len() {
+            let Some(session) = self.clients[number].session.as_mut().filter(|session| session.node == node) else {
+                continue;
+            };
+            session.dialogue.advance(now);
+            let id = session.number;
+            let fetches: Vec<FetchId> =
+                std::iter::from_fn(|| session.dialogue.start_fetch(now)).map(|fetch| fetch.id).collect();
+            if let Some(told) = session.receive() {
+                self.on_told(told);
+            }
+            for fetch in fetches {
+                // Some upstreams answer late, and some when the slot is over.
+                let wait = if self.chance.percent(10) { self.chance.below(12 * SECOND) } else { 30 * MILLISECOND };
+                self.after(wait, Event::Fetch { client: number, session: id, id: fetch });
+            }
+        }
+    }
+
+    fn on_told(&mut self, told: Told) {
+        let seen = match told {
+            Told::Kept(record) => {
+                self.report.kept += 1;
+                // A reply that names no record of this run would be a bug of the session.
+                if let Some(held) = self.undecided.remove(&record) {
+                    self.history.answer(&held);
+                }
+                record.iter().fold(1, |hash: u64, byte| hash.wrapping_mul(31) ^ u64::from(*byte))
+            }
+            Told::Unconfirmed => {
+                self.report.unconfirmed += 1;
+                2
+            }
+            Told::Answer => {
+                self.report.answers += 1;
+                3
+            }
+            Told::Unknown => 4,
+        };
+        self.report.fingerprint = self.report.fingerprint.rotate_left(7) ^ seen ^ self.now;
+    }
+
+    fn on_fetch(&mut self, client: usize, number: u64, id: FetchId) {
+        let now = self.instant();
+        let Some(session) = &self.clients[client].session else { return };
+        let (node, worker) = (session.node, session.worker);
+        if session.number != number {
+            return;
+        }
+        let dialogue = std::rc::Rc::clone(&session.dialogue);
+        let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.next(), self.chance.next()) };
+        let answer = if self.chance.percent(20) {
+            FetchAnswer::Failed(Failure::Timeout)
+        } else {
+            FetchAnswer::Response { status: 200, body: b"{}".to_vec() }
+        };
+        dialogue.answer(id, &answer, at, now);
+        self.take_notes(node, worker);
+        self.advance_sessions(node);
+    }
+
+    fn on_tick(&mut self, node: usize, life: u64) -> Result<(), Violation> {
+        if !self.is_alive(node, life) {
+            return Ok(());
+        }
+        let (wall_s, now, resting) = (self.wall_ns(node) / SECOND, self.now, self.resting);
+        let Node { process: Some(process), swept_at, .. } = &mut self.nodes[node] else { return Ok(()) };
+        process.replica.table().set_now(wall_s);
+        process.replica.flush();
+        if now - *swept_at > SWEEP_NS || resting {
+            *swept_at = now;
+            process.replica.sweep();
+        }
+        self.ping(node);
+        self.advance_sessions(node);
+        self.after(self.tick_ns(), Event::Tick { node, life });
+        self.touched(node)
+    }
+
+    fn tick_ns(&self) -> u64 {
+        if self.resting { 100 * MILLISECOND } else { 500 * MILLISECOND }
+    }
+
+    /// Syncs the log of a node, which takes as long as its disk is slow.
+    fn on_sync(&mut self, number: usize, life: u64) -> Result<(), Violation> {
+        if !self.is_alive(number, life) {
+            return Ok(());
+        }
+        let Node { process: Some(process), sync_ns, .. } = &self.nodes[number] else { return Ok(()) };
+        let (wait, pending) = (*sync_ns, process.log.as_ref().is_some_and(|log| log.appended() > log.durable()));
+        if pending {
+            process.sync();
+            self.advance_sessions(number);
+            self.schedule_turns(number, MILLISECOND);
+        }
+        self.after(wait, Event::Sync { node: number, life });
+        self.touched(number)
+    }
+
+    fn on_snapshot(&mut self, node: usize, life: u64) {
+        if !self.is_alive(node, life) {
+            return;
+        }
+        let steps = self.chance.between(1, 200);
+        let Some(process) = &mut self.nodes[node].process else { return };
+        self.report.snapshots += u64::from(process.step_snapshot(steps));
+        let wait = if process.snapshot.is_some() { 2 * MILLISECOND } else { 300 * MILLISECOND };
+        self.after(wait, Event::Snapshot { node, life });
+    }
+}
+
+impl Event {
+    /// Returns the node whose process handles the event.
+    fn node(&self) -> Option<usize> {
+        match *self {
+            Self::Decide { node, .. }
+            | Self::Tick { node, .. }
+            | Self::Sync { node, .. }
+            | Self::Snapshot { node, .. } => Some(node),
+            Self::Turn { from, .. } => Some(from),
+            Self::Frame { to, .. } => Some(to),
+            Self::Close { at, .. } => Some(at),
+            Self::Client(_) | Self::Fetch { .. } | Self::Dial(_) | Self::Fault | Self::Heal(_) => None,
+        }
+    }
+}
+
+fn pairs(graph: Graph, count: usize, chance: &mut Chance) -> Vec<(usize, usize)> {
+    let graph = match graph {
+        Graph::Random => chance.pick(&[Graph::Random, Graph::Random, Graph::Line, Graph::Ring, Graph::Full]),
+        graph => graph,
+    };
+    let all = (1..count).flat_map(|a| (0..a).map(move |b| (a, b)));
+    let line = |a: usize, b: usize| a == b + 1;
+    match graph {
+        Graph::Random => all.filter(|&(a, b)| line(a, b) || chance.percent(40)).collect(),
+        Graph::Line => all.filter(|&(a, b)| line(a, b)).collect(),
+        Graph::Ring => all.filter(|&(a, b)| line(a, b) || (a == count - 1 && b == 0)).collect(),
+        Graph::Full => all.collect(),
+    }
+}
+
+const NAMES: [&str; 5] = ["Riley", "Jaquez", "Juzang", "Campbell", "Bernard"];
+const CLIENTS: usize = 8;
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+/// Time at which all runs begin.
+const EPOCH_NS: u64 = 1_795_504_736 * SECOND;
+const SWEEP_NS: u64 = 10 * SECOND;

@@ -1,0 +1,184 @@
+//! Process of a simulated node: its replica, log and sessions, from a start to its end.
+//!
+//! Started as `host/node` starts one: recover, begin the log, sync it, serve. Knows nothing of links and time. Bounds: those of its parts.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use herd_replication::{Epoch, Ingest, RecordLimits, Replica, ReplicaConfig, Stamp, Vector};
+use herd_sessions::{Dialogues, SessionLimits, Topics};
+use herd_store::{
+    Durability, EntryRun, Log, LogJournal, LogOptions, SimFiles, SnapshotSource, StoreConfig, SyncRequests, recover,
+};
+use parking_lot::Mutex;
+
+use crate::chance::Chance;
+use crate::decider::Decider;
+use crate::history::{Held, History, OwnedRank, Seen};
+use crate::logic_host::{LogicIngest, WorkerHost, default_logic};
+use crate::violation::Violation;
+
+/// What is the same for all processes of a herd.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HerdSettings {
+    pub(crate) durability: Durability,
+    pub(crate) acks: usize,
+    pub(crate) workers: usize,
+    pub(crate) refused_percent: u64,
+    pub(crate) expire_after_s: u64,
+    /// Bytes of log after which a snapshot is due.
+    pub(crate) log_bytes_max: u64,
+}
+
+/// A running node.
+pub(crate) struct Process {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) ingest: Ingest<LogicIngest>,
+    pub(crate) log: Option<Arc<Log<SimFiles>>>,
+    /// Sessions by worker.
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) seen: Seen,
+    pub(crate) snapshot: Option<SnapshotUnderWay>,
+    /// Records of a recovery behind damage have new stamps.
+    pub(crate) restamped: bool,
+}
+
+pub(crate) struct Worker {
+    pub(crate) host: Arc<WorkerHost>,
+    pub(crate) dialogues: Rc<Dialogues<WorkerHost>>,
+    /// A decision is due.
+    pub(crate) scheduled: bool,
+}
+
+/// A snapshot between two of its steps.
+pub(crate) struct SnapshotUnderWay {
+    pub(crate) file: herd_store::Snapshot<SimFiles>,
+    pub(crate) source: Source,
+}
+
+pub(crate) struct Source(herd_replication::Snapshot);
+
+impl SnapshotSource for Source {
+    fn fill(&mut self, run: &mut EntryRun) -> bool {
+        self.0.next(|kind, payload| run.push(kind, payload))
+    }
+}
+
+impl Process {
+    /// Starts a node over what its disk has.
+    ///
+    /// # Errors
+    ///
+    /// Its log does not decode.
+    pub(crate) fn start(
+        name: &str,
+        number: usize,
+        settings: HerdSettings,
+        files: &SimFiles,
+        epoch: Epoch,
+        chance: &mut Chance,
+    ) -> Result<Self, Violation> {
+        let HerdSettings { durability, acks, workers, refused_percent, expire_after_s, log_bytes_max } = settings;
+        let limits = RecordLimits::default();
+        let hash_key = chance.next().into();
+        let mut replica =
+            Replica::without_log(ReplicaConfig { node: name.into(), epoch, workers, limits, hash_key, acks });
+        let mut restamped = false;
+        let mut log = None;
+        if durability != Durability::Memory {
+            let mut recovery = replica.recovery();
+            let mut malformed = false;
+            let deliver = |kind, payload: &[u8], intact| malformed |= recovery.entry(kind, payload, intact).is_err();
+            let recovered = recover(files, deliver, |_| ()).map_err(|_| Violation::Unreadable { node: name.into() })?;
+            restamped = recovery.finish().restamped > 0;
+            if malformed {
+                return Err(Violation::Unreadable { node: name.into() });
+            }
+            let config = StoreConfig { durability, ..StoreConfig::default() };
+            let options = LogOptions { log_bytes_max, ..LogOptions::new(&config, chance.next()) };
+            let begun = Arc::new(Log::begin(files.clone(), &recovered, options, || ()));
+            replica.attach(LogJournal::new(Arc::clone(&begun), durability, SyncRequests::default()));
+            if durability == Durability::Disk {
+                begun.sync();
+            } else {
+                begun.flush();
+            }
+            log = Some(begun);
+        }
+        let replica = Arc::new(replica);
+        let topics = Arc::new(Topics::default());
+        let worker = |worker| {
+            let host = Arc::new(WorkerHost {
+                name: name.into(),
+                worker,
+                replica: Arc::clone(&replica),
+                logic: default_logic(name),
+                waits: durability == Durability::Disk || acks > 0,
+                expire_after_s,
+                now_s: 0.into(),
+                notes: Mutex::default(),
+            });
+            let limits = SessionLimits::default();
+            let dialogues = Rc::new(Dialogues::new(Arc::clone(&host), Arc::clone(&topics), limits));
+            Worker { host, dialogues, scheduled: false }
+        };
+        let workers = (0..workers).map(worker).collect();
+        let guest = LogicIngest::new(default_logic(name), Decider::new(number, refused_percent), Arc::clone(&replica));
+        let ingest = Ingest::new(Arc::clone(&replica), guest);
+        Ok(Self { replica, ingest, log, workers, seen: Seen::default(), snapshot: None, restamped })
+    }
+
+    /// Notes the keeps that a recovery behind damage has made.
+    pub(crate) fn note_restamped(&mut self, history: &mut History) {
+        let own = self.replica.own_marks();
+        let mut restamped: Vec<(Stamp, Held)> = Vec::new();
+        for shard in 0..self.replica.table().shards() {
+            self.replica.table().visit(shard, |report, _| {
+                if own.get(report.head.stamp.lane).is_some() {
+                    let held = Held { key: report.key.to_vec(), rank: OwnedRank::of(report.ranked()) };
+                    restamped.push((report.head.stamp, held));
+                }
+            });
+        }
+        for (stamp, held) in restamped {
+            history.keep(&self.replica, &mut self.seen, stamp, held);
+        }
+    }
+
+    /// Syncs the log, and notes what of the vector is durable.
+    pub(crate) fn sync(&self) {
+        let Some(log) = &self.log else { return };
+        // The vector before the position, and the position reached: as the node does it.
+        let vector: Vector = self.replica.vector();
+        let position = log.appended();
+        if log.sync() >= position {
+            self.replica.checkpoint(&vector);
+        }
+    }
+
+    /// Begins a snapshot if one is due, or goes on with the one that was begun. Returns whether one was completed.
+    pub(crate) fn step_snapshot(&mut self, steps: u64) -> bool {
+        let Some(log) = &self.log else { return false };
+        let Some(under_way) = &mut self.snapshot else {
+            if log.snapshot_due() {
+                let source = Source(self.replica.snapshot());
+                self.snapshot = herd_store::Snapshot::begin(log).ok().map(|file| SnapshotUnderWay { file, source });
+            }
+            return false;
+        };
+        for _ in 0..steps {
+            match under_way.file.step(&mut under_way.source) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let SnapshotUnderWay { file, .. } = self.snapshot.take().expect("it is under way");
+                    return file.finish().is_ok();
+                }
+                Err(_) => {
+                    self.snapshot = None;
+                    return false;
+                }
+            }
+        }
+        false
+    }
+}
