@@ -83,7 +83,7 @@ impl SessionsHost for WorkerHost {
         Ok(context.finish())
     }
 
-    fn prefetch(&self, _: &[u8]) {}
+    fn prefetch<'a>(&self, _: impl Iterator<Item = &'a [u8]>) {}
 
     fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
         let KeepRequest { key, rank, form, record, only } = keep;

@@ -79,7 +79,8 @@ mod tests {
         let guests: [&[u8]; 3] = [b"one", b"two", b"three"];
         for (age, guest) in guests.iter().enumerate() {
             store.write(Digest::of(guest), guest);
-            let file = std::fs::File::options().append(true).open(store.files.path(&format!("{}.wasm", Digest::of(guest))));
+            let file =
+                std::fs::File::options().append(true).open(store.files.path(&format!("{}.wasm", Digest::of(guest))));
             file.unwrap().set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64)).unwrap();
         }
         assert_eq!(store.read(), guests);
