@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use herd_admin::{Admin, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
+use herd_model::Digest;
 use herd_peers::{Identity, Peers, PeersHost};
 use herd_replication::{Epoch, Ingest, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
@@ -79,6 +80,7 @@ impl Node {
             limits: config.records.limits(),
             hash_key: rand::random(),
             acks: config.records.ack,
+            herd_key: herd_key(&config.herd),
         };
         let (folder, store_config) = (state.join(NODES).join(name), config.records.store());
         // Reading the log takes a while, and other nodes of this process start on the same thread.
@@ -216,6 +218,15 @@ impl Node {
             _participant: participant,
         })
     }
+}
+
+/// Returns the key of digests, which the nodes of a herd share.
+///
+/// Whoever knows the name of the herd knows it. That suffices to find faults; to make different records look equal on purpose takes writing
+/// access to a node as well.
+fn herd_key(herd: &str) -> u128 {
+    let digest = Digest::of(herd.as_bytes()).to_string();
+    u128::from_str_radix(&digest[..32], 16).unwrap_or_default()
 }
 
 /// Directory of what each node keeps, in that of the herd.

@@ -6,7 +6,7 @@
 
 use herd_model::Reign;
 
-use crate::rank::Rank;
+use crate::rank::{Rank, Standing};
 use crate::stamp::{LaneId, Stamp};
 use crate::wire_report::{Head, WireReport};
 
@@ -58,6 +58,12 @@ impl<'a> Entry<'a> {
         let Header { reign, form, key_length, rank_length, length, .. } = self.header();
         let (rank, record) = self.0[length + key_length..].split_at(rank_length);
         Rank { reign: Reign(reign.into()), rank, record, form }
+    }
+
+    /// Returns the place of the record in the order of its key.
+    #[inline]
+    pub(super) fn standing(self) -> Standing<'a> {
+        self.head().standing(self.rank())
     }
 
     /// Borrows the record as it travels.

@@ -106,7 +106,6 @@ impl EntryTable {
     }
 
     /// Removes an entry.
-    #[cfg_attr(not(test), expect(dead_code, reason = "expiry and the end of tombstones remove records"))]
     pub(super) fn remove(&mut self, hash: u64, place: Place, rehash: impl Fn(Entry<'_>) -> u64) {
         let buckets = BucketMut::all(&mut self.buckets);
         let mut passed = home(hash, self.bits);

@@ -24,6 +24,16 @@ impl FormCounts {
         }
     }
 
+    /// Counts the removal of a record.
+    pub(super) fn remove(&mut self, form: u32) {
+        if let Some(count) = self.0.get_mut(&form) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&form);
+            }
+        }
+    }
+
     /// Returns the counts, which are above zero.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, usize)> {
         self.0.iter().map(|(&form, &count)| (form, count))
@@ -31,12 +41,7 @@ impl FormCounts {
 
     #[cold]
     fn move_one(&mut self, old: u32, new: u32) {
-        if let Some(count) = self.0.get_mut(&old) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&old);
-            }
-        }
+        self.remove(old);
         self.add(new);
     }
 }

@@ -92,7 +92,7 @@ impl<H: IngestHost> Ingest<H> {
         table.prefetch(reports.iter().map(|report| report.key));
         let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
         // Dropping what does not win before the guest call ends every flood, whatever the guest decides.
-        winners.extend(reports.iter().filter(|report| table.wins(report.key, report.ranked())));
+        winners.extend(reports.iter().filter(|report| table.wins(report)));
         let mut taking = Taking {
             worker,
             from: Some(from),

@@ -39,6 +39,10 @@ pub enum JournalKind {
     Quarantined,
     /// Lanes of the node's vector that advanced. Covers only entries before it.
     Vector,
+    /// Time at which a link was up, and the lanes of this node as far as peers have acknowledged them.
+    Contact,
+    /// The node dropped what peers had covered, after a long absence.
+    Rejoin,
 }
 
 impl JournalKind {
@@ -51,15 +55,16 @@ impl JournalKind {
             Self::Report => 3,
             Self::Quarantined => 4,
             Self::Vector => 5,
+            Self::Rejoin => 6,
+            Self::Contact => 128,
         }
     }
 
     /// Returns the kind of a code, or `None` if it is unknown.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Lanes, Self::Own, Self::Report, Self::Quarantined, Self::Vector]
-            .into_iter()
-            .find(|kind| kind.code() == code)
+        let data = [Self::Lanes, Self::Own, Self::Report, Self::Quarantined, Self::Vector];
+        data.into_iter().chain([Self::Rejoin, Self::Contact]).find(|kind| kind.code() == code)
     }
 }
 

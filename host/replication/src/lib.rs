@@ -6,6 +6,7 @@
 //!   what a node covers.
 //! - [`Ingest`] decides the reports of peers, applies the winners and quarantines what guests cannot take.
 //! - [`Recovery`] and [`Snapshot`] read a replica from its log and write it anew.
+//! - A digest tree proves over each link that both nodes hold equal records, and finds what differs.
 //!
 //! A flood ends by rank alone: a node passes on only what it applied, and applies a record once. Nodes therefore converge
 //! on equal records in whatever order reports arrive. What a link missed is found by comparing vectors when it comes up.
@@ -20,10 +21,14 @@
 mod arena;
 mod bucket;
 mod bucket_addresses;
+mod contact;
 mod coverage;
 mod digest;
+mod digest_tree;
 mod entry;
 mod entry_table;
+mod expiry;
+mod forgetting;
 mod form_counts;
 mod ingest;
 mod journal;
@@ -31,10 +36,13 @@ mod lane_counts;
 mod lanes;
 mod link_frame;
 mod link_machine;
+mod listing;
 mod live_links;
 mod memory;
 mod outbox;
 mod prefetch;
+mod proof_frame;
+mod prover;
 mod quarantined;
 mod rank;
 mod recent;
@@ -48,16 +56,20 @@ mod report_batch;
 mod report_frame;
 mod shard;
 mod stamp;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod varint;
 mod vector;
 mod wire_report;
 
+pub use forgetting::Rejoined;
 pub use ingest::{BadFrame, Ingest, IngestHost, NotDecided};
 pub use journal::{Journal, JournalKind, NoJournal};
 pub use lanes::{Lane, Lanes};
 pub use link_frame::{LaneSeqs, LinkFrame};
 pub use link_machine::{LinkMachine, Turn, Violation};
+pub use listing::{ListedRecord, RecordState};
 pub use live_links::{LinkPort, WakeLink};
 pub use rank::Rank;
 pub use record_limits::RecordLimits;

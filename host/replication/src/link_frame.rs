@@ -9,6 +9,7 @@ use bytes::Bytes;
 use herd_model::limits::NODE_NAME_BYTES_MAX;
 
 use crate::lanes::Lane;
+use crate::proof_frame::ProofFrame;
 use crate::report_frame::ReportFrame;
 use crate::stamp::{Epoch, LaneId, Stamp};
 use crate::varint::{Malformed, Reader, put, put_bytes};
@@ -26,6 +27,10 @@ pub enum LinkFrame {
     Claim(LaneSeqs),
     /// The sender covers this, as durable as its configuration asks.
     Have(LaneSeqs),
+    /// Digests of records, and what follows from them.
+    Proof(ProofFrame),
+    /// A frame of a later version, which this one ignores.
+    Skipped(u8),
 }
 
 /// Sequence numbers by lane, in the sender's numbers.
@@ -41,6 +46,8 @@ impl LinkFrame {
             Self::Reports(_) => 18,
             Self::Claim(_) => 19,
             Self::Have(_) => 20,
+            Self::Proof(frame) => frame.kind(),
+            Self::Skipped(kind) => *kind,
         }
     }
 
@@ -48,6 +55,8 @@ impl LinkFrame {
     pub const KIND_MIN: u8 = 16;
     /// Highest kind of a frame of replication.
     pub const KIND_MAX: u8 = 31;
+    /// Lowest kind that a node ignores if it does not know it. A later version uses those below only with peers of its own version.
+    pub const SKIPPED_MIN: u8 = 28;
 
     /// Encodes the body.
     #[must_use]
@@ -57,6 +66,8 @@ impl LinkFrame {
             Self::Lanes(lanes) => encode_lanes(&mut out, lanes),
             Self::Vector(seqs) | Self::Claim(seqs) | Self::Have(seqs) => encode_seqs(&mut out, seqs.iter().copied()),
             Self::Reports(reports) => return reports.0.clone(),
+            Self::Proof(frame) => frame.encode(&mut out),
+            Self::Skipped(_) => {}
         }
         out.into()
     }
@@ -73,6 +84,8 @@ impl LinkFrame {
             18 => Self::Reports(ReportFrame::new(body)),
             19 => Self::Claim(decode_seqs(&body)?),
             20 => Self::Have(decode_seqs(&body)?),
+            ProofFrame::KIND_MIN..=ProofFrame::KIND_MAX => Self::Proof(ProofFrame::decode(kind, &body)?),
+            Self::SKIPPED_MIN..=Self::KIND_MAX => Self::Skipped(kind),
             _ => return Err(Malformed),
         })
     }
@@ -151,6 +164,8 @@ mod tests {
         ] {
             assert_eq!(LinkFrame::decode(frame.kind(), frame.body()), Ok(frame));
         }
+        assert_eq!(LinkFrame::decode(28, Bytes::from_static(b"later")), Ok(LinkFrame::Skipped(28)));
+        assert_eq!(LinkFrame::decode(27, Bytes::new()), Err(Malformed));
         let long = LinkFrame::Lanes(vec![(LaneId(7), lane(&"x".repeat(NODE_NAME_BYTES_MAX + 1)))]);
         assert_eq!(LinkFrame::decode(long.kind(), long.body()), Err(Malformed));
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! link up      lanes, vector ->                       <- lanes, vector
-//! each turn    lanes that are new, reports that wait, a part of the resend, and at its end a claim, have ->
+//! each turn    lanes that are new, reports that wait, a part of the resend, and at its end a claim, have, proof ->
 //! ```
 //!
 //! A turn reads the node's vector, takes all that waits, sends it, and then claims what it read. A link that owes, because it has
@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use crate::link_frame::{LaneSeqs, LinkFrame};
 use crate::live_links::LinkPort;
+use crate::prover::Prover;
 use crate::replica::{Replica, changed};
 use crate::report_batch::ReportBatch;
 use crate::report_frame::ReportFrame;
@@ -43,6 +44,7 @@ pub struct LinkMachine {
     have_said: Vector,
     /// Next shard of the resend under way.
     resend: Option<usize>,
+    prover: Prover,
 }
 
 /// What a link sends in one turn.
@@ -77,7 +79,18 @@ impl LinkMachine {
     #[must_use]
     pub fn new(replica: Arc<Replica>, port: Arc<LinkPort>) -> Self {
         let (said, have_said) = (Vector::default(), Vector::default());
-        Self { replica, port, lanes_defined: 0, peer_lanes: Vec::new(), peer: None, said, have_said, resend: None }
+        let prover = Prover::new(Arc::clone(&replica), Arc::clone(&port));
+        Self {
+            replica,
+            port,
+            lanes_defined: 0,
+            peer_lanes: Vec::new(),
+            peer: None,
+            said,
+            have_said,
+            resend: None,
+            prover,
+        }
     }
 
     /// Returns the first frames of the link: the lanes and the vector of this node.
@@ -93,6 +106,19 @@ impl LinkMachine {
     #[must_use]
     pub fn port(&self) -> &Arc<LinkPort> {
         &self.port
+    }
+
+    /// Passes the time, in seconds since the Unix epoch. Once in 30 s, a proof begins that both nodes hold equal records. The driver calls
+    /// this every second or so, and takes a turn afterwards.
+    pub fn prove(&mut self, now_s: u64) {
+        self.prover.tick(now_s);
+    }
+
+    /// Returns the cut-off for which a proof needs fresh digests. The driver looks after each turn; it calls
+    /// [`Replica::refresh_digests`] with it, on a thread that may take a fraction of a second, and then takes a turn.
+    #[must_use]
+    pub fn wants_digests(&self) -> Option<u64> {
+        self.prover.wants_digests()
     }
 
     /// Takes a frame other than reports.
@@ -117,6 +143,7 @@ impl LinkMachine {
                 let vector: Vector = self.translate(&seqs)?.into_iter().collect();
                 self.said.merge(&vector);
                 self.peer = Some(vector);
+                self.port.counts.greeted.store(true, Relaxed);
                 self.begin_resend();
             }
             LinkFrame::Claim(seqs) => {
@@ -133,7 +160,8 @@ impl LinkMachine {
                 }
             }
             // Decoded by `reports` and taken by ingest, because guests decide them.
-            LinkFrame::Reports(_) => {}
+            LinkFrame::Reports(_) | LinkFrame::Skipped(_) => {}
+            LinkFrame::Proof(frame) => self.prover.hear(frame),
         }
         Ok(())
     }
@@ -163,17 +191,20 @@ impl LinkMachine {
             self.begin_resend();
         }
         self.send_reports(&waiting, &mut turn);
+        let mut bulk = 0;
         if let Some(shard) = self.resend {
             let mut lacking = ReportBatch::default();
             self.resend = self.resend_from(shard, &mut lacking);
             self.send_reports(&lacking, &mut turn);
+            bulk = lacking.bytes().len();
         }
-        turn.has_more = self.resend.is_some();
-        self.port.counts.owes.store(turn.has_more, Relaxed);
-        if !turn.has_more {
-            self.claim(&vector, &mut turn);
-        }
+        let owes = self.resend.is_some();
+        self.port.counts.owes.store(owes, Relaxed);
+        let has_news = !owes && self.claim(&vector, &mut turn);
         self.have(&vector, &mut turn);
+        let covered = !owes && !has_news && waiting.is_empty() && !self.port.has_waiting();
+        self.send_proof(covered, RESEND_BYTES_PER_TURN.saturating_sub(bulk), &mut turn);
+        turn.has_more = owes || self.prover.is_sending();
         // Behind everything, because it reads how many lanes there are, and in front of it, because the others name them.
         self.define_lanes(&mut turn);
         if matches!(turn.frames.last(), Some(LinkFrame::Lanes(_))) {
@@ -218,8 +249,18 @@ impl LinkMachine {
         }
     }
 
-    /// Claims the vector that was read before the reports of this turn were taken.
-    fn claim(&mut self, vector: &Vector, turn: &mut Turn) {
+    /// Sends the frames of proofs, behind the records that they mend: a peer that hears that these are complete has taken them.
+    fn send_proof(&mut self, covered: bool, bytes_max: usize, turn: &mut Turn) {
+        let mut mending = ReportBatch::default();
+        let frames = self.prover.turn(covered, bytes_max, &mut mending);
+        self.send_reports(&mending, turn);
+        let bytes: usize = frames.iter().map(|frame| frame.body().len()).sum();
+        self.port.counts.proof_bytes.fetch_add(bytes as u64, Relaxed);
+        turn.frames.extend(frames);
+    }
+
+    /// Claims the vector that was read before the reports of this turn were taken, and returns whether it was news to the peer.
+    fn claim(&mut self, vector: &Vector, turn: &mut Turn) -> bool {
         let news = changed(vector, &self.said);
         if let Some(peer) = &mut self.peer {
             self.port.counts.lag.store(vector.lead(peer), Relaxed);
@@ -230,7 +271,9 @@ impl LinkMachine {
         if !news.is_empty() {
             self.said.merge(vector);
             turn.frames.push(LinkFrame::Claim(news));
+            return true;
         }
+        false
     }
 
     /// Tells the peer what this node has.

@@ -45,6 +45,16 @@ pub(crate) struct LinkCounts {
     pub(crate) lag: AtomicU64,
     /// A resend is due or under way.
     pub(crate) owes: AtomicBool,
+    /// The peer's vector is here.
+    pub(crate) greeted: AtomicBool,
+    /// Time of the last proof that both nodes hold equal records, in seconds since the Unix epoch; 0 for none.
+    pub(crate) proved_at_s: AtomicU64,
+    /// Time that the link was last told, in the same unit.
+    pub(crate) now_s: AtomicU64,
+    /// Buckets that were found unequal and mended.
+    pub(crate) repairs: AtomicU64,
+    /// Bytes of frames of proofs that were sent.
+    pub(crate) proof_bytes: AtomicU64,
 }
 
 /// Live links of a node.
@@ -78,6 +88,11 @@ impl LinkPort {
     /// Wakes the task of the link.
     pub(crate) fn wake(&self) {
         self.wake.reports_queued();
+    }
+
+    /// Returns whether reports wait, also those that need no wake-up.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.outbox.bytes() > 0 || self.outbox.is_behind()
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::rank::Rank;
+use crate::rank::Standing;
 use crate::report_batch::ReportBatch;
 use crate::stamp::LaneId;
 use crate::varint::Reader;
@@ -141,13 +141,13 @@ impl Lane {
     /// By rank and not by age: which of two reports is applied last at this node says nothing about which one the peer
     /// keeps, and what this node covers is promised to the peer by rank.
     fn conflate(&mut self, bytes_max: usize) {
-        let mut highest: BTreeMap<&[u8], (Rank<'_>, usize)> = BTreeMap::new();
+        let mut highest: BTreeMap<&[u8], (Standing<'_>, usize)> = BTreeMap::new();
         for (index, item) in self.reports.iter().enumerate() {
-            let Some((key, rank)) = key_and_rank(item) else { continue };
-            let place = highest.entry(key).or_insert((rank, index));
+            let Some((key, standing)) = key_and_standing(item) else { continue };
+            let place = highest.entry(key).or_insert((standing, index));
             // The later of two equal ones: a quarantined report that waits twice has a newer readable record below it the second time.
-            if place.0 <= rank {
-                *place = (rank, index);
+            if place.0 <= standing {
+                *place = (standing, index);
             }
         }
         let mut stays: Vec<usize> = highest.into_values().map(|(_, index)| index).collect();
@@ -164,14 +164,14 @@ impl Lane {
     }
 }
 
-/// Returns the key of an item and the rank of its last report, which is the highest.
-fn key_and_rank(item: &[u8]) -> Option<(&[u8], Rank<'_>)> {
+/// Returns the key of an item and the standing of its last report, which is the highest.
+fn key_and_standing(item: &[u8]) -> Option<(&[u8], Standing<'_>)> {
     let mut reader = Reader(item);
     let mut last = None;
     while !reader.is_empty() {
         last = Some(WireReport::read(&mut reader, |lane| Some(LaneId(lane))).ok()?);
     }
-    last.map(|report| (report.key, report.ranked()))
+    last.map(|report| (report.key, report.standing()))
 }
 
 /// Reports in a lane at which the link sends a frame early: shared by so many, the cost of a frame is small for each.

@@ -5,7 +5,7 @@
 
 use herd_model::Reign;
 
-use crate::rank::Rank;
+use crate::rank::{Rank, Standing};
 use crate::wire_report::{Head, WireReport};
 
 /// A report that is kept by rank and hidden from guests.
@@ -23,6 +23,11 @@ impl Quarantined {
     /// Returns the record with its rank.
     pub(crate) fn rank(&self) -> Rank<'_> {
         Rank { reign: self.reign, rank: &self.rank, record: &self.record, form: self.form }
+    }
+
+    /// Returns the place of the report in the order of its key.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        self.head.standing(self.rank())
     }
 
     /// Borrows the report as it travels.

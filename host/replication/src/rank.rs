@@ -33,3 +33,23 @@ pub struct Rank<'a> {
     /// Form of the record. Compared last, so that two nodes cannot keep equal bytes in different forms.
     pub form: u32,
 }
+
+/// Rank of a record with the fields of its head on which nodes must agree too: the whole order.
+///
+/// One report that reaches two nodes may get two times of expiry. The later one is kept everywhere; without this order each node would
+/// keep its own, and their digests would differ for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Standing<'a> {
+    pub(crate) rank: Rank<'a>,
+    pub(crate) tombstone: bool,
+    /// Never comes last, as the highest.
+    expires: u64,
+}
+
+impl<'a> Standing<'a> {
+    #[inline]
+    pub(crate) fn new(rank: Rank<'a>, tombstone: bool, expires_at: u64) -> Self {
+        // 0 stands for never; the subtraction makes it the highest.
+        Self { rank, tombstone, expires: expires_at.wrapping_sub(1) }
+    }
+}

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use herd_model::CountedRecords;
+use herd_model::{CountedRecords, Kept};
 use herd_sdk::{Found, Records};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use siphasher::sip::SipHasher13;
 
 use crate::bucket_addresses::BucketAddresses;
-use crate::digest::DigestBuilder;
+use crate::digest_tree::{DigestTree, DigestedTable};
+use crate::expiry::{boundary, cutoff};
 use crate::memory::Memory;
 use crate::quarantined::Quarantined;
 use crate::rank::Rank;
@@ -40,6 +41,7 @@ pub struct RecordTable {
     /// Time by which records are expired or not, in seconds since the Unix epoch.
     now_s: AtomicU64,
     buckets: BucketAddresses,
+    digests: DigestTree,
 }
 
 /// Shard behind its lock, on cache lines that it shares with no other: processors fetch lines in pairs.
@@ -50,9 +52,9 @@ impl RecordTable {
     /// Creates an empty table.
     ///
     /// `hash_key` is the key of the hash function. Where clients are strangers it must be random and secret, or they can
-    /// choose keys that collide. Equal hash keys give equal orders in visits.
+    /// choose keys that collide. Equal hash keys give equal orders in visits. `herd_key` is the key of digests, equal at all nodes.
     #[must_use]
-    pub(crate) fn new(limits: RecordLimits, hash_key: u128) -> Self {
+    pub(crate) fn new(limits: RecordLimits, hash_key: u128, herd_key: u128) -> Self {
         let memory = Arc::new(Memory::default());
         Self {
             shards: (0..SHARDS).map(|_| LockedShard::new(Shard::new(Arc::clone(&memory)))).collect(),
@@ -60,6 +62,7 @@ impl RecordTable {
             usage: Usage::new(limits),
             now_s: AtomicU64::new(0),
             buckets: BucketAddresses::new(SHARDS),
+            digests: DigestTree::new(herd_key),
         }
     }
 
@@ -91,10 +94,29 @@ impl RecordTable {
         self.now_s.store(now_s, Ordering::Relaxed);
     }
 
+    /// Returns that time.
+    pub(crate) fn now_s(&self) -> u64 {
+        self.now_s.load(Ordering::Relaxed)
+    }
+
+    /// Returns the cut-off of this node: records that had reached their boundary by then are removed, and not taken from peers.
+    pub(crate) fn cutoff_s(&self) -> u64 {
+        cutoff(self.now_s())
+    }
+
+    /// Returns whether a record has reached its boundary.
+    #[inline]
+    pub(crate) fn is_past(&self, head: Head) -> bool {
+        head.expires_at != 0 && boundary(head.expires_at) <= self.cutoff_s()
+    }
+
     /// Keeps a record if it wins. `applied` runs under the lock of its shard, right after the record is in the table: it must not
     /// call the table, and what it does is one step with the keep for all who see the record.
     #[inline]
     pub(crate) fn offer(&self, offer: Offer<'_>, applied: impl FnOnce(Applied<'_>)) -> Offered {
+        if self.is_past(offer.head) {
+            return Offered { kept: Kept::Outranked, holder: offer.head.stamp };
+        }
         let hash = self.hash(offer.key);
         let mut shard = self.shard(hash).write();
         let offered = shard.offer(hash, offer, &self.usage, |key| self.hash(key), applied);
@@ -105,6 +127,9 @@ impl RecordTable {
     /// Quarantines a peer's report if it wins, with `applied` as in [`offer`](Self::offer). The record that guests see under its key
     /// stays.
     pub(crate) fn quarantine(&self, report: Quarantined, applied: impl FnOnce(Applied<'_>)) -> Offered {
+        if self.is_past(report.head) {
+            return Offered { kept: Kept::Outranked, holder: report.head.stamp };
+        }
         let hash = self.hash(&report.key);
         self.shard(hash).write().quarantine(hash, report, applied)
     }
@@ -121,15 +146,9 @@ impl RecordTable {
     /// they cost a call of the guest.
     #[inline]
     #[must_use]
-    pub(crate) fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
-        let hash = self.hash(key);
-        self.shard(hash).read().wins(hash, key, rank)
-    }
-
-    /// Number of shards. Visits take one at a time, under its lock.
-    #[must_use]
-    pub fn shards(&self) -> usize {
-        self.shards.len()
+    pub(crate) fn wins(&self, report: &WireReport<'_>) -> bool {
+        let hash = self.hash(report.key);
+        !self.is_past(report.head) && self.shard(hash).read().wins(hash, report.key, report.standing())
     }
 
     /// Calls `each` with what a peer of this vector lacks of a shard, as [`Shard::visit_beyond`]. `each` must not call the table.
@@ -152,7 +171,47 @@ impl RecordTable {
     /// Calls `read_highest` with the record that is kept under a key, quarantined or not, and its stamp. It must not call the table.
     pub fn highest<R>(&self, key: &[u8], read_highest: impl FnOnce(Rank<'_>, Stamp) -> R) -> Option<R> {
         let hash = self.hash(key);
-        self.shard(hash).read().highest(hash, key).map(|(rank, stamp)| read_highest(rank, stamp))
+        self.shard(hash).read().highest(hash, key).map(|(standing, stamp)| read_highest(standing.rank, stamp))
+    }
+
+    /// Number of shards. Visits take one at a time, under its lock.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Calls `each` with what the node has kept under each key of a shard, as [`Shard::visit_winners`]. `each` must not call the table.
+    pub(crate) fn visit_winners(&self, shard: usize, each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>)) {
+        self.shards[shard].read().visit_winners(|key| self.hash(key), each);
+    }
+
+    /// Returns the number of keys of a shard.
+    pub(crate) fn keys_of(&self, shard: usize) -> usize {
+        self.shards[shard].read().len()
+    }
+
+    /// Removes records of a shard, as [`Shard::remove`].
+    pub(crate) fn remove(&self, shard: usize, is_doomed: impl FnMut(&WireReport<'_>, bool) -> bool) -> usize {
+        let mut locked = self.shards[shard].write();
+        let removed = locked.remove(&self.usage, |key| self.hash(key), is_doomed);
+        self.buckets.set(shard, locked.buckets());
+        removed
+    }
+
+    /// Removes the records of a shard that have reached their boundary, and returns their number.
+    pub(crate) fn remove_expired(&self, shard: usize) -> usize {
+        let cutoff_s = self.cutoff_s();
+        // Most shards of most herds have none, and need no lock that workers wait for.
+        let expires_from = self.shards[shard].read().expires_from();
+        if boundary(expires_from) > cutoff_s {
+            return 0;
+        }
+        self.remove(shard, |report, _| boundary(report.head.expires_at) <= cutoff_s)
+    }
+
+    /// Returns the digests of the table.
+    pub(crate) fn digests(&self) -> &DigestTree {
+        &self.digests
     }
 
     /// Returns the lanes to whose stamps records refer.
@@ -167,23 +226,17 @@ impl RecordTable {
         self.usage.keys()
     }
 
-    /// Returns the status of the table. Hashes every record for the digest, which takes seconds for millions of them: not
-    /// for a worker thread.
+    /// Returns the status of the table. Hashes the records of the shards that changed since the last digest, which takes a fraction of a
+    /// second for a million of them: not for a worker thread.
     ///
     /// Shards are read one after the other, so the digest of a table in use mixes states. It is exact once clients are
     /// quiet.
     #[must_use]
     pub fn status(&self) -> RecordsStatus {
-        let mut digest = DigestBuilder::default();
-        let mut quarantined = 0;
-        for shard in &self.shards {
-            let shard = shard.read();
-            quarantined += shard.quarantined().len();
-            shard.quarantined().for_each(|report| digest.add(&report.key, report.rank()));
-            shard.winners().for_each(|entry| digest.add(entry.key(), entry.rank()));
-        }
+        let quarantined = self.shards.iter().map(|shard| shard.read().quarantined().len()).sum();
         let (keys, bytes) = (self.usage.keys(), self.usage.bytes());
-        RecordsStatus { keys, bytes, quarantined, forms: self.form_counts(), digest: digest.finish() }
+        let digest = self.digests.refresh(self, self.cutoff_s()).root().digest();
+        RecordsStatus { keys, bytes, quarantined, forms: self.form_counts(), digest }
     }
 
     #[inline]
@@ -210,6 +263,20 @@ impl LockedShard {
     #[inline]
     fn write(&self) -> RwLockWriteGuard<'_, Shard> {
         self.0.write()
+    }
+}
+
+impl DigestedTable for RecordTable {
+    fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn take_dirty(&self, shard: usize) -> bool {
+        self.shards[shard].read().take_dirty()
+    }
+
+    fn visit_winners(&self, shard: usize, each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>)) {
+        self.visit_winners(shard, each);
     }
 }
 

@@ -16,6 +16,6 @@ pub struct RecordsStatus {
     pub quarantined: usize,
     /// Number of keys by the form of their record.
     pub forms: BTreeMap<u32, usize>,
-    /// Digest of all records. Equal on two nodes exactly if they hold byte-equal records.
+    /// Digest of all records that have not reached their boundary. Equal on two nodes of a herd exactly if they hold byte-equal records.
     pub digest: Digest,
 }

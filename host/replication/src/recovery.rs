@@ -15,7 +15,7 @@ use crate::quarantined::Quarantined;
 use crate::replica::Replica;
 use crate::shard::{Offer, OfferedBy};
 use crate::stamp::LaneId;
-use crate::varint::Malformed;
+use crate::varint::{Malformed, Reader};
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
 
@@ -34,6 +34,8 @@ pub struct Recovered {
     pub records: u64,
     /// Records behind damage, which got new stamps.
     pub restamped: u64,
+    /// Time at which a link was last noted to be up ([`Replica::note_contact`]), in seconds since the Unix epoch. `None`: never.
+    pub last_contact_s: Option<u64>,
 }
 
 impl Replica {
@@ -75,6 +77,25 @@ impl Recovery<'_> {
                         self.replica.recover_lane(*lane, seq);
                     }
                 }
+            }
+            JournalKind::Contact => {
+                let mut reader = Reader(payload);
+                let at_s = reader.number()?;
+                let acknowledged = decode_seqs(reader.0)?;
+                self.recovered.last_contact_s = Some(at_s);
+                let mut contact = self.replica.contact().lock();
+                contact.at_s = at_s;
+                for (number, seq) in acknowledged {
+                    // Behind damage the number may be of another lane, and nothing may be dropped by mistake.
+                    if let Some(Some(lane)) = self.lanes.get(number.0 as usize)
+                        && intact
+                    {
+                        contact.acknowledged.advance(*lane, seq);
+                    }
+                }
+            }
+            JournalKind::Rejoin => {
+                self.replica.drop_covered();
             }
             JournalKind::Own | JournalKind::Report | JournalKind::Quarantined => self.record(kind, payload, intact)?,
         }
@@ -130,6 +151,10 @@ impl Snapshot {
             self.write_lanes(&mut write);
             encode_seqs(&mut payload, self.vector.iter());
             write(JournalKind::Vector, &payload);
+            let contact = self.replica.contact().lock();
+            if contact.at_s != 0 {
+                write(JournalKind::Contact, &contact.payload());
+            }
             return false;
         }
         let (mut entries, mut encoded) = (Vec::new(), Vec::new());

@@ -12,10 +12,12 @@
 //! Knows nothing of sockets, files and clocks. Bounds: those of its parts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use herd_model::{Confirmation, Keeping, Kept, Ticket};
 use parking_lot::Mutex;
 
+use crate::contact::Contact;
 use crate::coverage::{Coverage, OwnLane};
 use crate::journal::{Journal, JournalKind, NoJournal};
 use crate::lanes::{Lane, Lanes};
@@ -57,6 +59,10 @@ pub struct Replica {
     durable: Mutex<Vector>,
     /// Held while lanes get numbers and are logged.
     numbering: Mutex<()>,
+    /// Proofs that operators have asked for.
+    proof_requests: AtomicU64,
+    node: Arc<str>,
+    contact: Mutex<Contact>,
 }
 
 /// Configuration of a replica.
@@ -74,6 +80,8 @@ pub struct ReplicaConfig {
     pub hash_key: u128,
     /// Number of peers that have to acknowledge a record before its client is answered.
     pub acks: usize,
+    /// Key of digests: equal at all nodes of the herd, and unknown to clients.
+    pub herd_key: u128,
 }
 
 /// Record that a client reported.
@@ -99,7 +107,7 @@ impl ReplicaConfig {
     pub fn for_tests(node: &str) -> Self {
         let epoch = Epoch { started_ms: 1, random: 1 };
         let limits = RecordLimits::default();
-        Self { node: node.into(), epoch, workers: 2, limits, hash_key: 0x5eed, acks: 0 }
+        Self { node: node.into(), epoch, workers: 2, limits, hash_key: 0x5eed, acks: 0, herd_key: 0x4e7d }
     }
 }
 
@@ -115,14 +123,25 @@ impl Replica {
     /// Creates a replica without records and without a log, to recover it before the log begins.
     #[must_use]
     pub fn without_log(config: ReplicaConfig) -> Self {
-        let ReplicaConfig { node, epoch, workers, limits, hash_key, acks } = config;
+        let ReplicaConfig { node, epoch, workers, limits, hash_key, acks, herd_key } = config;
         let lanes = Lanes::default();
         let coverage = Coverage::new(&lanes, &node, epoch, workers);
-        let table = Arc::new(RecordTable::new(limits, hash_key));
+        let table = Arc::new(RecordTable::new(limits, hash_key, herd_key));
         let durable = Mutex::default();
         let links = LiveLinks::default();
-        let numbering = Mutex::default();
-        Self { table, lanes, coverage, links, journal: Box::new(NoJournal), acks, durable, numbering }
+        Self {
+            table,
+            lanes,
+            coverage,
+            links,
+            journal: Box::new(NoJournal),
+            acks,
+            durable,
+            numbering: Mutex::default(),
+            proof_requests: AtomicU64::new(0),
+            node: node.into(),
+            contact: Mutex::default(),
+        }
     }
 
     /// Begins to log. The first entries define all lanes that are known, by their numbers in this process.
@@ -135,6 +154,12 @@ impl Replica {
     #[must_use]
     pub fn table(&self) -> &Arc<RecordTable> {
         &self.table
+    }
+
+    /// Name of the node.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
     }
 
     /// Keeps a client's record on a worker if it wins and there is room, and queues it for every link. The record inherits the
@@ -190,10 +215,13 @@ impl Replica {
         self.coverage.read()
     }
 
-    /// Returns the highest sequence number of each lane of this process.
+    /// Returns the highest sequence number of each lane of this node, also of its earlier processes.
+    ///
+    /// Noted when a generation is activated, [`discard_since`](Self::discard_since) forgets what was kept later. Whoever writes it down
+    /// for another process names the lanes as [`lanes`](Self::lanes) does, because their numbers change.
     #[must_use]
     pub fn own_marks(&self) -> Vector {
-        self.coverage.own_marks()
+        self.vector().iter().filter(|&(lane, _)| *self.lanes.origin(lane) == *self.node).collect()
     }
 
     /// Returns the lanes that are known.
@@ -242,7 +270,25 @@ impl Replica {
 
     /// Removes a link that has ended.
     pub fn remove_link(&self, port: &Arc<LinkPort>) {
+        self.acknowledged_by(&port.acked.lock(), &mut self.contact.lock().acknowledged);
         self.links.remove(port);
+    }
+
+    /// Brings the digests up to date for a cut-off that a link [wants](crate::LinkMachine::wants_digests). Takes a fraction of a second for a
+    /// million changed records: not for a worker thread.
+    pub fn refresh_digests(&self, cutoff_s: u64) {
+        let _: Arc<_> = self.table.digests().refresh(&*self.table, cutoff_s);
+    }
+
+    /// Asks all links to prove now that both nodes hold equal records, and to mend where they do not.
+    pub fn request_proofs(&self) {
+        self.proof_requests.fetch_add(1, Ordering::Relaxed);
+        self.links.all().iter().for_each(|port| port.wake());
+    }
+
+    /// Returns the number of times that proofs were asked for.
+    pub(crate) fn proof_requests(&self) -> u64 {
+        self.proof_requests.load(Ordering::Relaxed)
     }
 
     /// Forgets lanes that no record needs, once in a while.
@@ -326,6 +372,18 @@ impl Replica {
             encode_seqs(&mut payload, advanced.iter().copied());
             self.journal.append(JournalKind::Vector, &payload);
         }
+    }
+
+    pub(crate) fn append(&self, kind: JournalKind, payload: &[u8]) {
+        self.journal.append(kind, payload);
+    }
+
+    pub(crate) fn links(&self) -> Vec<Arc<LinkPort>> {
+        self.links.all()
+    }
+
+    pub(crate) fn contact(&self) -> &Mutex<Contact> {
+        &self.contact
     }
 
     pub(crate) fn coverage(&self) -> &Coverage {

@@ -27,6 +27,12 @@ pub struct LinkReplication {
     pub resends: u64,
     /// Shards of the table of which resends read every record.
     pub shards_scanned: u64,
+    /// Seconds since both nodes were last found to hold equal records. `None`: not since the link came up.
+    pub proof_age_s: Option<u64>,
+    /// Number of buckets of about 64 records that were found unequal and mended. Above 0 after a lost disk or a bug.
+    pub repairs: u64,
+    /// Bytes that proofs have cost, except the records that they mended.
+    pub proof_bytes: u64,
 }
 
 impl LinkReplication {
@@ -34,6 +40,8 @@ impl LinkReplication {
     #[must_use]
     pub fn of(port: &LinkPort) -> Self {
         let counts = &port.counts;
+        let proved_at_s = counts.proved_at_s.load(Relaxed);
+        let age_s = counts.now_s.load(Relaxed).saturating_sub(proved_at_s);
         Self {
             peer: port.peer().into(),
             owes: counts.owes.load(Relaxed) || port.outbox.is_behind(),
@@ -44,6 +52,19 @@ impl LinkReplication {
             bytes_sent: counts.bytes_sent.load(Relaxed),
             resends: counts.resends.load(Relaxed),
             shards_scanned: counts.shards_scanned.load(Relaxed),
+            proof_age_s: (proved_at_s != 0).then_some(age_s),
+            repairs: counts.repairs.load(Relaxed),
+            proof_bytes: counts.proof_bytes.load(Relaxed),
         }
     }
+
+    /// Returns whether the link shows that both nodes hold the same records: nothing is owed, no keep is ahead, and the last proof is
+    /// younger than two periods of proofs.
+    #[must_use]
+    pub fn converged(&self) -> bool {
+        !self.owes && self.lag == 0 && self.proof_age_s.is_some_and(|age| age < 2 * PROOF_PERIOD_S)
+    }
 }
+
+/// Time between two proofs of a link, in seconds.
+pub(crate) const PROOF_PERIOD_S: u64 = 30;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use herd_model::{Kept, Reign};
 
@@ -15,7 +16,7 @@ use crate::form_counts::FormCounts;
 use crate::lane_counts::LaneCounts;
 use crate::memory::Memory;
 use crate::quarantined::Quarantined;
-use crate::rank::Rank;
+use crate::rank::{Rank, Standing};
 use crate::recent::Recent;
 use crate::stamp::{LaneId, Stamp};
 use crate::usage::Usage;
@@ -34,6 +35,10 @@ pub(super) struct Shard {
     /// Visible records and quarantined reports by lane.
     lanes: LaneCounts,
     recent: Recent,
+    /// A record was applied or removed since the mark was taken.
+    dirty: AtomicBool,
+    /// Earliest expiry among the records, or earlier; 0 if none expires.
+    expires_from: u64,
 }
 
 /// A record that is offered to a shard.
@@ -85,6 +90,8 @@ impl Shard {
             forms: FormCounts::default(),
             lanes: LaneCounts::default(),
             recent: Recent::default(),
+            dirty: AtomicBool::new(false),
+            expires_from: 0,
         }
     }
 
@@ -102,8 +109,8 @@ impl Shard {
         let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(key) };
         // A record of a peer may rank between a quarantined report and the readable record, which it then replaces.
         let may_stay = matches!(by, OfferedBy::Peer | OfferedBy::Release);
-        let stays = above.is_some_and(|above| may_stay && above.rank() > rank);
-        let rival = above.filter(|_| !stays).map(|above| (above.rank(), above.head.stamp));
+        let stays = above.is_some_and(|above| may_stay && above.standing() > head.standing(rank));
+        let rival = above.filter(|_| !stays).map(|above| (above.standing(), above.head.stamp));
         let outranked = |stamp| Offered { kept: Kept::Outranked, holder: stamp };
         let refused = Offered { kept: Kept::NoRoom, holder: head.stamp };
         let bytes = key.len() + rank.rank.len() + rank.record.len();
@@ -112,9 +119,9 @@ impl Shard {
         let reign = match self.visible.find(hash, |entry| entry.key() == key) {
             Some(place) => {
                 let entry = self.visible.get(place);
-                let (highest, holder) = rival.unwrap_or_else(|| (entry.rank(), entry.head().stamp));
-                let rank = by.inherit_reign(rank, Some(highest));
-                if !by.wins(rank, highest) {
+                let (highest, holder) = rival.unwrap_or_else(|| (entry.standing(), entry.head().stamp));
+                let rank = by.inherit_reign(rank, Some(highest.rank));
+                if !by.wins(head.standing(rank), highest) {
                     return outranked(holder);
                 }
                 let (old, old_form, old_lane) = (entry.len(), entry.rank().form, entry.head().stamp.lane);
@@ -128,9 +135,9 @@ impl Shard {
                 rank.reign
             }
             None => {
-                let rank = by.inherit_reign(rank, rival.map(|(highest, _)| highest));
+                let rank = by.inherit_reign(rank, rival.map(|(highest, _)| highest.rank));
                 if let Some((highest, holder)) = rival
-                    && !by.wins(rank, highest)
+                    && !by.wins(head.standing(rank), highest)
                 {
                     return outranked(holder);
                 }
@@ -150,6 +157,7 @@ impl Shard {
         {
             self.lanes.remove(outranked.head.stamp.lane);
         }
+        self.changed(head);
         self.recent.push(head.stamp, hash, &self.lanes);
         applied(Applied { reign, above: if stays { self.quarantined.get(key) } else { None }, below: None });
         Offered { kept: Kept::Applied(reign), holder: head.stamp }
@@ -158,17 +166,18 @@ impl Shard {
     /// Quarantines a report if it wins, and then calls `applied`. The visible record of its key stays readable.
     pub(super) fn quarantine(&mut self, hash: u64, report: Quarantined, applied: impl FnOnce(Applied<'_>)) -> Offered {
         if let Some((highest, holder)) = self.highest(hash, &report.key)
-            && highest >= report.rank()
+            && highest >= report.standing()
         {
             return Offered { kept: Kept::Outranked, holder };
         }
-        let (reign, stamp) = (report.reign, report.head.stamp);
+        let (reign, head, stamp) = (report.reign, report.head, report.head.stamp);
         self.lanes.add(stamp.lane);
         let below = self.get(hash, &report.key).map(Entry::wire);
         applied(Applied { reign, above: None, below });
         if let Some(outranked) = self.quarantined.insert(report.key.clone(), report) {
             self.lanes.remove(outranked.head.stamp.lane);
         }
+        self.changed(head);
         self.recent.push(stamp, hash, &self.lanes);
         Offered { kept: Kept::Applied(reign), holder: stamp }
     }
@@ -193,20 +202,18 @@ impl Shard {
 
     /// Returns whether a report of a peer would be applied now.
     #[inline]
-    pub(super) fn wins(&self, hash: u64, key: &[u8], rank: Rank<'_>) -> bool {
-        let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(key) };
-        match above {
-            Some(above) if rank >= above.rank() => rank > above.rank(),
-            _ => self.get(hash, key).is_none_or(|entry| entry.rank() < rank),
+    pub(super) fn wins(&self, hash: u64, key: &[u8], standing: Standing<'_>) -> bool {
+        match self.above(key) {
+            Some(above) if standing >= above.standing() => standing > above.standing(),
+            _ => self.get(hash, key).is_none_or(|entry| entry.standing() < standing),
         }
     }
 
-    /// Returns the highest rank under a key, visible or quarantined, and the stamp of its record.
+    /// Returns the highest standing under a key, visible or quarantined, and the stamp of its record.
     #[inline]
-    pub(super) fn highest(&self, hash: u64, key: &[u8]) -> Option<(Rank<'_>, Stamp)> {
-        let quarantined = if self.quarantined.is_empty() { None } else { self.quarantined.get(key) };
-        let quarantined = quarantined.map(|report| (report.rank(), report.head.stamp));
-        quarantined.or_else(|| self.get(hash, key).map(|entry| (entry.rank(), entry.head().stamp)))
+    pub(super) fn highest(&self, hash: u64, key: &[u8]) -> Option<(Standing<'_>, Stamp)> {
+        let quarantined = self.above(key).map(|report| (report.standing(), report.head.stamp));
+        quarantined.or_else(|| self.get(hash, key).map(|entry| (entry.standing(), entry.head().stamp)))
     }
 
     /// Calls `each` with everything that a peer of this vector lacks. A quarantined report comes behind the readable record of its
@@ -254,10 +261,80 @@ impl Shard {
         self.quarantined.values().for_each(|report| each(report.wire(), true));
     }
 
-    /// Returns the visible records that no quarantined report outranks. With [`quarantined`](Self::quarantined) they
-    /// are what the node has kept under each key, and what its peers keep.
-    pub(super) fn winners(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.visible.iter().filter(|entry| !self.quarantined.contains_key(entry.key()))
+    /// Calls `each` with what the node has kept under each key and its peers keep: the quarantined report if there is one, else the
+    /// visible record. The readable record below a quarantined report comes second.
+    pub(super) fn visit_winners<'a>(
+        &'a self,
+        hash: impl Fn(&[u8]) -> u64,
+        mut each: impl FnMut(WireReport<'a>, Option<WireReport<'a>>),
+    ) {
+        self.visible
+            .iter()
+            .filter(|entry| self.above(entry.key()).is_none())
+            .for_each(|entry| each(entry.wire(), None));
+        for report in self.quarantined.values() {
+            each(report.wire(), self.get(hash(&report.key), &report.key).map(Entry::wire));
+        }
+    }
+
+    /// Removes the records and quarantined reports that `is_doomed` names by their wire form and whether they are quarantined, and
+    /// returns their number. `hash` returns the hash of a key.
+    pub(super) fn remove(
+        &mut self,
+        usage: &Usage,
+        hash: impl Fn(&[u8]) -> u64,
+        mut is_doomed: impl FnMut(&WireReport<'_>, bool) -> bool,
+    ) -> usize {
+        let (mut doomed, mut expires_from) = (Vec::new(), 0);
+        for report in self.visible.iter().map(Entry::wire) {
+            if is_doomed(&report, false) {
+                doomed.push(report.key.to_vec());
+            } else {
+                expires_from = earlier(expires_from, report.head.expires_at);
+            }
+        }
+        for key in &doomed {
+            let hash_of_key = hash(key);
+            let Some(place) = self.visible.find(hash_of_key, |entry| entry.key() == key) else { continue };
+            let entry = self.visible.get(place);
+            self.forms.remove(entry.rank().form);
+            self.lanes.remove(entry.head().stamp.lane);
+            usage.remove(entry.len());
+            self.visible.remove(hash_of_key, place, |entry| hash(entry.key()));
+        }
+        let mut removed = doomed.len();
+        let lanes = &mut self.lanes;
+        self.quarantined.retain(|_, report| {
+            let stays = !is_doomed(&report.wire(), true);
+            if stays {
+                expires_from = earlier(expires_from, report.head.expires_at);
+            } else {
+                lanes.remove(report.head.stamp.lane);
+                removed += 1;
+            }
+            stays
+        });
+        self.expires_from = expires_from;
+        if removed > 0 {
+            *self.dirty.get_mut() = true;
+        }
+        removed
+    }
+
+    /// Clears the mark that a record was applied or removed, and returns whether it was set.
+    pub(super) fn take_dirty(&self) -> bool {
+        // The lock of the shard orders this with the changes.
+        self.dirty.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns a time before which no record expires; 0 if none does.
+    pub(super) fn expires_from(&self) -> u64 {
+        self.expires_from
+    }
+
+    /// Returns the number of keys, also those with a quarantined report only.
+    pub(super) fn len(&self) -> usize {
+        self.forms.iter().map(|(_, count)| count).sum::<usize>() + self.quarantined.len()
     }
 
     /// Returns the number of visible records of each form.
@@ -288,8 +365,22 @@ impl Shard {
     }
 
     fn is_below_a_lacking_one(&self, entry: Entry<'_>, peer: &Vector) -> bool {
-        let above = if self.quarantined.is_empty() { None } else { self.quarantined.get(entry.key()) };
-        above.is_some_and(|above| !peer.covers(above.head.stamp))
+        self.above(entry.key()).is_some_and(|above| !peer.covers(above.head.stamp))
+    }
+
+    /// Returns the quarantined report of a key. Usually nothing is quarantined, and then no key has to be compared.
+    #[inline]
+    fn above(&self, key: &[u8]) -> Option<&Quarantined> {
+        if self.quarantined.is_empty() { None } else { self.quarantined.get(key) }
+    }
+
+    /// Notes that a record of this head was applied.
+    #[inline]
+    fn changed(&mut self, head: Head) {
+        *self.dirty.get_mut() = true;
+        if head.expires_at != 0 {
+            self.expires_from = earlier(self.expires_from, head.expires_at);
+        }
     }
 }
 
@@ -306,7 +397,12 @@ impl OfferedBy {
 
     /// Returns whether a record replaces the one of this rank. Equal is a duplicate: calling it outranked is what ends a flood. Only a
     /// release is of the quarantined report itself.
-    fn wins(self, rank: Rank<'_>, highest: Rank<'_>) -> bool {
-        if self == Self::Release { rank >= highest } else { rank > highest }
+    fn wins(self, offered: Standing<'_>, highest: Standing<'_>) -> bool {
+        if self == Self::Release { offered >= highest } else { offered > highest }
     }
+}
+
+/// Returns the earlier of two times of expiry, of which 0 is never.
+fn earlier(left: u64, right: u64) -> u64 {
+    if left == 0 || (right != 0 && right < left) { right } else { left }
 }

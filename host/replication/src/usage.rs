@@ -40,6 +40,12 @@ impl Usage {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts the removal of a key with its record.
+    pub(super) fn remove(&self, bytes: usize) {
+        self.keys.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Counts the replacement of a record by one of another length.
     #[inline]
     pub(super) fn resize(&self, old: usize, new: usize) {

@@ -12,7 +12,7 @@
 
 use herd_model::Reign;
 
-use crate::rank::Rank;
+use crate::rank::{Rank, Standing};
 use crate::stamp::{LaneId, Stamp};
 use crate::varint::{Malformed, Reader, put, put_bytes};
 
@@ -52,6 +52,12 @@ impl Head {
     pub fn of(stamp: Stamp) -> Self {
         Self { stamp, expires_at: 0, index: 0, tombstone: false }
     }
+
+    /// Returns the place of a record of this head in the order of its key.
+    #[inline]
+    pub(crate) fn standing<'a>(&self, rank: Rank<'a>) -> Standing<'a> {
+        Standing::new(rank, self.tombstone, self.expires_at)
+    }
 }
 
 impl<'a> WireReport<'a> {
@@ -60,6 +66,12 @@ impl<'a> WireReport<'a> {
     #[must_use]
     pub fn ranked(&self) -> Rank<'a> {
         Rank { reign: Reign(self.reign), rank: self.rank, record: self.record, form: self.form }
+    }
+
+    /// Returns the place of the record in the order of its key.
+    #[inline]
+    pub(crate) fn standing(&self) -> Standing<'a> {
+        self.head.standing(self.ranked())
     }
 
     /// Appends the encoding, with the lane number of this process.

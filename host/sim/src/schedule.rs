@@ -193,6 +193,7 @@ impl World {
             limits: RecordLimits::default(),
             hash_key: self.chance.next().into(),
             acks: self.shape.acks,
+            herd_key: 0x4e7d,
         };
         let earlier = {
             let mut entries = Vec::new();

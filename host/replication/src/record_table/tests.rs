@@ -30,6 +30,11 @@ impl Table {
         self.0.offer(Offer { key, rank, head: head(), by }, |_| ())
     }
 
+    fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
+        let Rank { reign, rank, record, form } = rank;
+        self.0.wins(&WireReport { head: head(), key, reign: reign.0, rank, form, record })
+    }
+
     fn quarantine(&self, report: Quarantined) -> Kept {
         self.0.quarantine(report, |_| ()).kept
     }
@@ -40,7 +45,7 @@ fn head() -> Head {
 }
 
 fn table(keys_max: usize) -> Table {
-    Table(RecordTable::new(RecordLimits { keys_max, mib_max: 1 }, 7))
+    Table(RecordTable::new(RecordLimits { keys_max, mib_max: 1 }, 7, 9))
 }
 
 fn visible(table: &RecordTable, key: &[u8]) -> Option<Vec<u8>> {

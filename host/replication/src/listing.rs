@@ -1,0 +1,97 @@
+//! Listing: records ordered by key, for those who operate a herd.
+//!
+//! Reads the whole table, a shard at a time under its read lock, and keeps only the first keys of the answer. Knows nothing of guests:
+//! it shows what they are not shown. Bounds: [`LIMIT_MAX`] keys per call, two records each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::replica::Replica;
+use crate::stamp::Epoch;
+use crate::wire_report::WireReport;
+
+/// A record of the table, with all that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRecord {
+    /// Key.
+    pub key: Vec<u8>,
+    /// Record, as its writer wrote it. Empty if the key was forgotten.
+    pub record: Vec<u8>,
+    /// Rank.
+    pub rank: Vec<u8>,
+    /// Form in which the record is written.
+    pub form: u32,
+    /// Reign of the key.
+    pub reign: u64,
+    /// Name of the node whose client reported it.
+    pub origin: Arc<str>,
+    /// Process of that node.
+    pub epoch: Epoch,
+    /// Worker of that process.
+    pub worker: u16,
+    /// Number of the keep in the lane of that worker.
+    pub seq: u64,
+    /// Time at which it expires, in seconds since the Unix epoch; 0 for never.
+    pub expires_at: u64,
+    /// Whether guests see it, and why not.
+    pub state: RecordState,
+}
+
+/// Whether guests see a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// They do.
+    Visible,
+    /// A guest refused it. The readable record below it comes before it in a list.
+    Quarantined,
+    /// An operator forgot the key.
+    Forgotten,
+    /// It has expired, and is removed later.
+    Expired,
+}
+
+impl Replica {
+    /// Returns the records whose keys start with `prefix` and are above `after`, in the order of their keys: those of the first `limit`
+    /// keys, and no more than 10,000. The next page is after the last key. Reads the whole table: not for a worker thread.
+    #[must_use]
+    pub fn list(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<ListedRecord> {
+        let limit = limit.min(LIMIT_MAX);
+        let mut first: BTreeMap<Vec<u8>, Vec<ListedRecord>> = BTreeMap::new();
+        for shard in 0..self.table().shards() {
+            self.table().visit(shard, |report, is_quarantined| {
+                let key = report.key;
+                let is_asked_for = key.starts_with(prefix) && after.is_none_or(|after| key > after);
+                let is_full = first.len() >= limit && first.last_key_value().is_none_or(|(last, _)| key > &last[..]);
+                if is_asked_for && !is_full {
+                    first.entry(key.to_vec()).or_default().push(self.listed(&report, is_quarantined));
+                    if first.len() > limit {
+                        first.pop_last();
+                    }
+                }
+            });
+        }
+        first.into_values().flatten().collect()
+    }
+
+    fn listed(&self, report: &WireReport<'_>, is_quarantined: bool) -> ListedRecord {
+        let WireReport { head, key, reign, rank, form, record } = *report;
+        let lane = self.lanes().get(head.stamp.lane);
+        let (origin, epoch, worker) =
+            lane.map_or_else(|| ("".into(), Epoch::default(), 0), |lane| (lane.origin, lane.epoch, lane.worker));
+        let state = if head.tombstone {
+            RecordState::Forgotten
+        } else if head.expires_at != 0 && head.expires_at <= self.table().now_s() {
+            RecordState::Expired
+        } else if is_quarantined {
+            RecordState::Quarantined
+        } else {
+            RecordState::Visible
+        };
+        let (key, record, rank) = (key.to_vec(), record.to_vec(), rank.to_vec());
+        let (seq, expires_at) = (head.stamp.seq, head.expires_at);
+        ListedRecord { key, record, rank, form, reign, origin, epoch, worker, seq, expires_at, state }
+    }
+}
+
+/// Keys per call: some megabytes with usual records.
+const LIMIT_MAX: usize = 10_000;

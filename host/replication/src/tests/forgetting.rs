@@ -1,0 +1,270 @@
+//! Expiry with clocks that differ, forgetting, discarding, listing, and the return after a long absence.
+
+use std::sync::Arc;
+
+use herd_model::Kept;
+use herd_sdk::Records;
+
+use super::pair::{Log, Pair, put};
+use crate::journal::NoJournal;
+use crate::listing::RecordState;
+use crate::live_links::LinkPort;
+use crate::recovery::Recovered;
+use crate::replica::{NewRecord, Replica, ReplicaConfig};
+use crate::stamp::Epoch;
+use crate::vector::Vector;
+
+const NOW_S: u64 = 1_800_000_000;
+/// Time between the expiry of a record and its boundary, if that falls on a whole minute.
+const GRACE_S: u64 = 600;
+
+fn keep(replica: &Replica, key: &[u8], rank: &[u8], expires_at: u64) -> Kept {
+    replica.keep(0, NewRecord { key, rank, form: 1, record: b"AT", expires_at, only: None }).kept
+}
+
+fn is_visible(replica: &Replica, key: &[u8]) -> bool {
+    replica.table().find(&[key])[0].is_some()
+}
+
+fn states(replica: &Replica) -> Vec<RecordState> {
+    replica.list(b"", None, 99).into_iter().map(|record| record.state).collect()
+}
+
+#[test]
+fn expired_record_is_hidden_at_once_and_removed_at_its_boundary() {
+    let replica = Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal);
+    let _ = keep(&replica, b"kiwi", b"1", NOW_S);
+    let _ = keep(&replica, b"plum", b"1", NOW_S + 1);
+    let _ = keep(&replica, b"fig", b"1", 0);
+    let expired = |now_s| {
+        let removed = replica.expire(now_s);
+        let visible = [&b"kiwi"[..], b"plum", b"fig"].map(|key| is_visible(&replica, key));
+        (removed, visible, replica.table().status().keys)
+    };
+    assert_eq!(expired(NOW_S - 1), (0, [true; 3], 3));
+    assert_eq!(expired(NOW_S), (0, [false, true, true], 3));
+    assert_eq!(states(&replica), [RecordState::Visible, RecordState::Expired, RecordState::Visible]);
+    assert_eq!(expired(NOW_S + GRACE_S - 1), (0, [false, false, true], 3));
+    assert_eq!(expired(NOW_S + GRACE_S), (1, [false, false, true], 2));
+    assert_eq!(expired(NOW_S + GRACE_S + 59), (0, [false, false, true], 2), "a whole minute later");
+    assert_eq!(expired(NOW_S + GRACE_S + 60), (1, [false, false, true], 1));
+    let status = replica.table().status();
+    assert_eq!((status.bytes, status.forms.into_values().sum::<usize>()), (3 + 1 + 2, 1));
+}
+
+#[test]
+fn removal_takes_what_is_counted_of_a_record_with_it() {
+    let mut pair = Pair::new();
+    let _ = keep(&pair.nodes[0].replica, b"kiwi!", b"1", NOW_S);
+    let _ = keep(&pair.nodes[0].replica, b"kiwi", b"1", NOW_S);
+    pair.settle();
+    let replica = &pair.nodes[1].replica;
+    assert_eq!((replica.table().status().quarantined, replica.table().referenced_lanes().len()), (1, 1));
+    let empty = Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal).table().status().digest;
+    assert_ne!(replica.table().status().digest, empty);
+    assert_eq!(replica.expire(NOW_S + GRACE_S), 2);
+    let status = replica.table().status();
+    assert_eq!((status.keys, status.bytes, status.quarantined, status.forms.len()), (0, 0, 0, 0));
+    assert_eq!((replica.table().referenced_lanes().len(), status.digest), (0, empty));
+}
+
+/// Goal: nodes whose clocks differ agree that their records are equal, although one has removed what the other still has, and what the
+/// slower one sends does not come back. Method: the boundary of a record lies between the two clocks; each node leads a proof.
+#[test]
+fn expired_record_is_no_difference_between_clocks_that_differ() {
+    let (early, late) = (NOW_S + GRACE_S - 60, NOW_S + GRACE_S);
+    for (leader, clocks) in [(0, [early, late]), (0, [late, early]), (1, [early, late])] {
+        let mut pair = Pair::new();
+        for (node, now_s) in pair.nodes.iter().zip(clocks) {
+            put(&node.replica, b"kiwi", b"1", NOW_S);
+            put(&node.replica, b"fig", b"1", NOW_S + 3600);
+            assert_eq!(node.replica.expire(now_s), usize::from(now_s == late));
+        }
+        assert_ne!(pair.records(0), pair.records(1));
+        pair.nodes[leader].machine.prove(NOW_S);
+        pair.settle();
+        assert_eq!((pair.status(leader).proof_age_s, pair.status(leader).repairs), (Some(0), 0), "{leader} {clocks:?}");
+        // The slower node has a difference to mend too: the record past its boundary stays out of it.
+        put(&pair.nodes[0].replica, b"plum", b"1", 0);
+        pair.nodes[leader].machine.prove(NOW_S + 40);
+        pair.settle();
+        assert_eq!((pair.status(leader).proof_age_s, pair.status(leader).repairs), (Some(0), 1));
+        let sent: u64 = [0, 1].map(|index| pair.status(index).reports_sent).iter().sum();
+        assert!(sent <= 4, "plum and fig from both, and not the one that is gone: {sent}");
+        for node in &pair.nodes {
+            let expected = if node.replica.table().now_s() == late { 2 } else { 3 };
+            assert_eq!(node.replica.table().status().keys, expected);
+            node.replica.expire(late);
+        }
+        assert_eq!(pair.records(0), pair.records(1));
+        assert_eq!(pair.nodes[0].replica.table().status().digest, pair.nodes[1].replica.table().status().digest);
+    }
+}
+
+#[test]
+fn record_past_its_boundary_is_not_taken_from_a_peer() {
+    let mut pair = Pair::new();
+    pair.nodes[1].replica.expire(NOW_S + GRACE_S);
+    let _ = keep(&pair.nodes[0].replica, b"kiwi", b"1", NOW_S);
+    let _ = keep(&pair.nodes[0].replica, b"kiwi!", b"1", NOW_S);
+    let _ = keep(&pair.nodes[0].replica, b"plum", b"1", NOW_S + 1);
+    pair.settle();
+    assert_eq!(pair.nodes[1].replica.list(b"", None, 9).len(), 1, "the one whose boundary is a minute later");
+    // The claim covers all of them, so that they are not sent again.
+    let [left, right] = [0, 1].map(|index| pair.nodes[index].replica.vector().iter().map(|(_, seq)| seq).sum::<u64>());
+    assert_eq!(left, right);
+    pair.nodes[1].replica.expire(NOW_S);
+    put(&pair.nodes[1].replica, b"kiwi", b"1", NOW_S);
+    assert_eq!(pair.nodes[1].replica.list(b"", None, 9).len(), 2, "a clock that was set back");
+}
+
+#[test]
+fn later_expiry_of_one_record_is_kept_everywhere() {
+    let mut pair = Pair::new();
+    for (index, expires_at) in [NOW_S, NOW_S + 1].into_iter().enumerate() {
+        let _ = keep(&pair.nodes[index].replica, b"kiwi", b"1", expires_at);
+        let _ = keep(&pair.nodes[index].replica, b"fig", b"1", if index == 0 { 0 } else { NOW_S });
+    }
+    pair.settle();
+    assert_eq!(pair.records(0), pair.records(1));
+    assert_eq!(pair.records(0).iter().map(|record| record.expires_at).collect::<Vec<_>>(), [0, NOW_S + 1]);
+}
+
+#[test]
+fn forgotten_key_is_not_brought_back_by_an_old_peer() {
+    let mut pair = Pair::new();
+    let _ = keep(&pair.nodes[0].replica, b"kiwi", b"7", 0);
+    let keeping = pair.nodes[1].replica.forget(b"kiwi", NOW_S);
+    assert!(matches!(keeping.kept, Kept::Applied(_)), "before it heard of the record");
+    pair.settle();
+    for node in &pair.nodes {
+        node.replica.table().set_now(NOW_S - 1);
+        assert!(!is_visible(&node.replica, b"kiwi"));
+    }
+    let forgotten = pair.nodes[0].replica.list(b"", None, 9).remove(0);
+    assert_eq!((forgotten.state, forgotten.reign, &*forgotten.origin), (RecordState::Forgotten, 1, "Riley"));
+    pair.tick(1000);
+    pair.settle();
+    assert_eq!((pair.records(0), pair.status(0).repairs), (pair.records(1), 0));
+    assert!(!put(&pair.nodes[0].replica, b"kiwi", b"8", 0), "a record of before, whatever its rank");
+    let _ = keep(&pair.nodes[0].replica, b"kiwi", b"1", 0);
+    pair.settle();
+    assert!(pair.nodes.iter().all(|node| is_visible(&node.replica, b"kiwi")), "the next report is shown");
+}
+
+#[test]
+fn list_is_ordered_bounded_and_continued_behind_a_key() {
+    let replica = Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal);
+    for number in 0..50 {
+        let _ = keep(&replica, format!("k{number:02}").as_bytes(), b"1", 0);
+    }
+    let _ = keep(&replica, b"other", b"1", 0);
+    let page = |after: Option<&[u8]>, limit| {
+        let records = replica.list(b"k", after, limit);
+        records.into_iter().map(|record| String::from_utf8(record.key).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, 3), ["k00", "k01", "k02"]);
+    assert_eq!(page(Some(b"k02"), 2), ["k03", "k04"]);
+    assert_eq!(page(Some(b"k47"), 9), ["k48", "k49"]);
+    assert_eq!((page(None, 99).len(), page(None, 0).len()), (50, 0));
+    let record = replica.list(b"other", None, 1).remove(0);
+    let Epoch { started_ms, random } = record.epoch;
+    assert_eq!((&*record.origin, started_ms, random, record.seq), ("Riley", 1, 1, 51));
+    assert_eq!((record.rank, record.form, record.record), (b"1".to_vec(), 1, b"AT".to_vec()));
+}
+
+#[test]
+fn list_shows_a_quarantined_report_behind_the_readable_record() {
+    let mut pair = Pair::new();
+    let replica = &pair.nodes[1].replica;
+    let _ = keep(replica, b"kiwi!", b"1", 0);
+    let _ = keep(&pair.nodes[0].replica, b"kiwi!", b"2", 0);
+    pair.settle();
+    assert_eq!(states(&pair.nodes[1].replica), [RecordState::Visible, RecordState::Quarantined]);
+    assert_eq!(pair.nodes[1].replica.list(b"", None, 1).len(), 2, "both are of the one key");
+}
+
+/// Starts a process of Jaquez from a log. Returns what was recovered.
+fn start(log: &Log, started_ms: u64) -> (Replica, Recovered) {
+    let entries = log.entries();
+    let epoch = Epoch { started_ms, random: started_ms };
+    let mut replica = Replica::new(ReplicaConfig { epoch, ..ReplicaConfig::for_tests("Jaquez") }, log.clone());
+    let mut recovery = replica.recovery();
+    for entry in entries {
+        recovery.entry(entry.kind, &entry.payload, true).unwrap();
+    }
+    let recovered = recovery.finish();
+    (replica, recovered)
+}
+
+#[test]
+fn discarding_forgets_what_this_node_kept_since_also_before_a_restart() {
+    let log = Log::default();
+    let (first, _) = start(&log, 1);
+    let _ = keep(&first, b"old", b"1", 0);
+    let _ = keep(&first, b"changed", b"1", 0);
+    let marks = first.own_marks();
+    let named: Vec<_> = marks.iter().map(|(lane, seq)| (first.lanes().get(lane).unwrap(), seq)).collect();
+    let _ = keep(&first, b"before", b"1", 0);
+    drop(first);
+    let (second, _) = start(&log, 2);
+    let marks: Vector = named.iter().map(|(lane, seq)| (second.lanes().id(lane).unwrap(), *seq)).collect();
+    let _ = keep(&second, b"changed", b"2", 0);
+    let _ = keep(&second, b"after", b"1", 0);
+    let _ = second.forget(b"gone", NOW_S);
+    put(&second, b"peer", b"1", 0);
+    assert_eq!(second.discard_since(&marks, NOW_S), 3);
+    let visible = |key: &[u8]| is_visible(&second, key);
+    assert!(visible(b"old") && visible(b"peer"));
+    assert!(!visible(b"changed") && !visible(b"before") && !visible(b"after"));
+    assert_eq!(second.list(b"after", None, 1)[0].expires_at, NOW_S);
+    assert_eq!(second.discard_since(&marks, NOW_S), 0, "tombstones are not discarded");
+    assert_eq!(second.own_marks().iter().filter(|&(_, seq)| seq > 0).count(), 3, "lanes of both processes");
+}
+
+#[test]
+fn node_that_was_away_too_long_keeps_only_what_no_peer_had() {
+    let log = Log::default();
+    let (jaquez, recovered) = start(&log, 1);
+    assert_eq!(recovered.last_contact_s, None);
+    jaquez.note_contact(NOW_S - 1);
+    let _ = keep(&jaquez, b"shared", b"1", 0);
+    let mut pair = Pair::of([jaquez, Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal)]);
+    let _ = keep(&pair.nodes[1].replica, b"theirs", b"1", 0);
+    let _ = keep(&pair.nodes[1].replica, b"theirs!", b"1", 0);
+    pair.settle();
+    let jaquez = &pair.nodes[0].replica;
+    jaquez.note_contact(NOW_S);
+    jaquez.remove_link(pair.nodes[0].machine.port());
+    let _ = keep(jaquez, b"alone", b"1", 0);
+    jaquez.note_contact(NOW_S + 9);
+    assert_eq!(jaquez.table().status().keys, 3);
+    drop(pair);
+    let (mut back, recovered) = start(&log, 2);
+    assert_eq!(recovered.last_contact_s, Some(NOW_S), "none without a link");
+    let rejoined = back.rejoin();
+    assert_eq!((rejoined.dropped, rejoined.kept), (3, 1));
+    let keys = |replica: &Replica| replica.list(b"", None, 9).into_iter().map(|record| record.key).collect::<Vec<_>>();
+    assert_eq!(keys(&back), [b"alone".to_vec()]);
+    let covered: u64 = back.vector().iter().map(|(_, seq)| seq).sum();
+    assert_eq!(covered, 1, "the record that stayed, in a lane of this process");
+    let (again, recovered) = start(&log, 3);
+    assert_eq!((keys(&again), recovered.last_contact_s), (vec![b"alone".to_vec()], Some(NOW_S)));
+    // A snapshot takes the contact along.
+    let mut snapshot = Arc::new(again).snapshot();
+    let mut kinds = Vec::new();
+    while snapshot.next(|kind, _| kinds.push(kind)) {}
+    assert!(kinds.contains(&crate::journal::JournalKind::Contact));
+}
+
+#[test]
+fn acknowledgements_of_a_link_that_ended_count_as_cover() {
+    let log = Log::default();
+    let (jaquez, _) = start(&log, 1);
+    let _ = keep(&jaquez, b"shared", b"1", 0);
+    let pair = Pair::of([jaquez, Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal)]);
+    let port: &LinkPort = pair.nodes[0].machine.port();
+    assert_eq!(port.peer(), "Riley");
+    pair.nodes[0].replica.remove_link(pair.nodes[0].machine.port());
+    assert_eq!(pair.nodes[0].replica.drop_covered(), 1);
+}
