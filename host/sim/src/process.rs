@@ -81,8 +81,15 @@ impl Process {
         let HerdSettings { durability, acks, workers, refused_percent, expire_after_s, log_bytes_max } = settings;
         let limits = RecordLimits::default();
         let hash_key = chance.next().into();
-        let mut replica =
-            Replica::without_log(ReplicaConfig { node: name.into(), epoch, workers, limits, hash_key, acks });
+        let mut replica = Replica::without_log(ReplicaConfig {
+            node: name.into(),
+            epoch,
+            workers,
+            limits,
+            hash_key,
+            herd_key: 0x4e7d,
+            acks,
+        });
         let mut restamped = false;
         let mut log = None;
         if durability != Durability::Memory {
