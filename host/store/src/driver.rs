@@ -73,9 +73,9 @@ impl StoreThread {
         let shared = Arc::clone(&syncs.0);
         let mut started = Self { shared: shared.clone(), threads: Vec::new() };
         if durability == Durability::Disk {
-            let (log, shared) = (log.clone(), shared.clone());
-            let committer = thread::Builder::new().name("commit".into()).spawn(move || commit(&log, &shared))?;
-            let _ = syncs.0.committer.set(committer.thread().clone());
+            let (log, syncs) = (log.clone(), syncs.clone());
+            let committer = thread::Builder::new().name("commit".into()).spawn(move || commit(&log, &syncs))?;
+            let _ = shared.committer.set(committer.thread().clone());
             started.threads.push(committer);
         }
         let keeper = Keeper { node: node.into(), log, shared, source, retry: Retry::default() };
@@ -98,9 +98,9 @@ impl Drop for StoreThread {
 }
 
 /// Syncs groups of entries: whatever was appended while one sync was under way is the next group.
-fn commit<F: Files>(log: &Log<F>, shared: &Shared) {
-    while !shared.stop.load(Ordering::Acquire) {
-        let wanted = shared.wanted.swap(false, Ordering::AcqRel);
+fn commit<F: Files>(log: &Log<F>, syncs: &SyncRequests) {
+    while !syncs.0.stop.load(Ordering::Acquire) {
+        let wanted = syncs.take();
         match wanted || log.accepts() && log.appended() > log.durable() {
             true => {
                 log.sync();

@@ -96,7 +96,7 @@ impl<F: OpenFile, E: FnMut(Found<'_>)> EntryReader<'_, F, E> {
                     entries_end = self.window_offset + self.at as u64;
                 }
                 Frame::Partial { bytes } if self.offset().saturating_add(bytes as u64) <= self.file_bytes => {
-                    self.fill(bytes)
+                    self.fill(bytes);
                 }
                 Frame::Partial { .. } if self.offset() == self.file_bytes => break,
                 // The run ends within a head, and the file soon after.

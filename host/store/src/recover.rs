@@ -297,7 +297,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
                 Err(Unopened::Headless(_)) if log.bytes == 0 => {}
                 // A crash while a log file was begun leaves one without a whole head, and nothing behind it.
                 Err(Unopened::Headless(_)) if last && log.bytes < HEAD_BYTES as u64 => {
-                    self.torn(&log.name, 0, log.bytes)
+                    self.torn(&log.name, 0, log.bytes);
                 }
                 Err(unopened) => {
                     self.damage(&log.name, 0, log.bytes, unopened.why());
@@ -343,42 +343,36 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
         let Self { deliver, tell, progress, recovered, .. } = self;
         let (mut entries, mut damaged_at, mut complete, mut synced) = (0u64, None, false, None);
         let holes_before = recovered.holes;
-        let ending =
-            read_entries(
-                file,
-                head.framing(),
-                head.entries_at..bytes,
-                EntryNumbers::from_start(),
-                |found| match found {
-                    Found::Entry { code: END, payload, .. } if snapshot => complete = payload == entries.to_le_bytes(),
-                    Found::Entry { code: SYNCED, payload, .. } if !snapshot => {
-                        synced = payload.try_into().ok().map(u64::from_le_bytes)
+        let (part, numbers) = (head.entries_at..bytes, EntryNumbers::from_start());
+        let ending = read_entries(file, head.framing(), part, numbers, |found| match found {
+            Found::Entry { code: END, payload, .. } if snapshot => complete = payload == entries.to_le_bytes(),
+            Found::Entry { code: SYNCED, payload, .. } if !snapshot => {
+                synced = payload.try_into().ok().map(u64::from_le_bytes);
+            }
+            Found::Entry { code, payload, offset } => {
+                entries += 1;
+                match JournalKind::from_code(code) {
+                    Some(kind) => {
+                        progress.entries += 1;
+                        deliver(kind, payload, damaged_at.is_none() && !holes_before);
                     }
-                    Found::Entry { code, payload, offset } => {
-                        entries += 1;
-                        match JournalKind::from_code(code) {
-                            Some(kind) => {
-                                progress.entries += 1;
-                                deliver(kind, payload, damaged_at.is_none() && !holes_before);
-                            }
-                            None if code >= SKIPPABLE => recovered.skipped += 1,
-                            None => {
-                                damaged_at.get_or_insert(offset);
-                                let why = format!("an entry has the unknown kind {code}, of a later version");
-                                note(recovered, name, offset, payload.len() as u64, &why);
-                            }
-                        }
-                    }
-                    Found::Damage { offset, bytes, why } => {
+                    None if code >= SKIPPABLE => recovered.skipped += 1,
+                    None => {
                         damaged_at.get_or_insert(offset);
-                        note(recovered, name, offset, bytes, &why);
+                        let why = format!("an entry has the unknown kind {code}, of a later version");
+                        note(recovered, name, offset, payload.len() as u64, &why);
                     }
-                    Found::Read { bytes } => {
-                        progress.bytes += bytes;
-                        tell(*progress);
-                    }
-                },
-            );
+                }
+            }
+            Found::Damage { offset, bytes, why } => {
+                damaged_at.get_or_insert(offset);
+                note(recovered, name, offset, bytes, &why);
+            }
+            Found::Read { bytes } => {
+                progress.bytes += bytes;
+                tell(*progress);
+            }
+        });
         FileEntries { whole: damaged_at.unwrap_or(ending.entries_end), ending, complete, synced }
     }
 }

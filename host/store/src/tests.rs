@@ -4,3 +4,4 @@ mod damages;
 mod failures;
 mod model;
 pub(crate) mod node;
+mod threads;
