@@ -112,6 +112,11 @@ impl Coverage {
         vector
     }
 
+    /// Returns the highest complete sequence number of each lane of this process.
+    pub(crate) fn own_marks(&self) -> Vector {
+        self.own.iter().map(|lane| (lane.id, lane.mark.load(Ordering::Acquire))).collect()
+    }
+
     /// Merges a claim and returns the lanes that advanced. `referenced` returns the lanes to which records refer; it is called only if the
     /// claim has an epoch that is not the newest of its node.
     pub(crate) fn merge(

@@ -36,7 +36,7 @@ impl Replica {
         (0..self.table().shards()).map(|shard| self.table().remove_expired(shard)).sum()
     }
 
-    /// Forgets the keys whose record this node kept since `marks` ([`own_marks`](Self::own_marks)), and returns their number. Their
+    /// Forgets the keys whose record this node kept since `marks` ([`node_marks`](Self::node_marks)), and returns their number. Their
     /// tombstones expire at `expires_at`, in seconds since the Unix epoch.
     pub fn discard_since(&self, marks: &Vector, expires_at: u64) -> usize {
         let own = self.own_lanes();

@@ -215,12 +215,18 @@ impl Replica {
         self.coverage.read()
     }
 
+    /// Returns the highest sequence number of each lane of this process.
+    #[must_use]
+    pub fn own_marks(&self) -> Vector {
+        self.coverage.own_marks()
+    }
+
     /// Returns the highest sequence number of each lane of this node, also of its earlier processes.
     ///
     /// Noted when a generation is activated, [`discard_since`](Self::discard_since) forgets what was kept later. Whoever writes it down
     /// for another process names the lanes as [`lanes`](Self::lanes) does, because their numbers change.
     #[must_use]
-    pub fn own_marks(&self) -> Vector {
+    pub fn node_marks(&self) -> Vector {
         self.vector().iter().filter(|&(lane, _)| *self.lanes.origin(lane) == *self.node).collect()
     }
 

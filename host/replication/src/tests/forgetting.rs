@@ -203,7 +203,7 @@ fn discarding_forgets_what_this_node_kept_since_also_before_a_restart() {
     let (first, _) = start(&log, 1);
     let _ = keep(&first, b"old", b"1", 0);
     let _ = keep(&first, b"changed", b"1", 0);
-    let marks = first.own_marks();
+    let marks = first.node_marks();
     let named: Vec<_> = marks.iter().map(|(lane, seq)| (first.lanes().get(lane).unwrap(), seq)).collect();
     let _ = keep(&first, b"before", b"1", 0);
     drop(first);
@@ -219,7 +219,7 @@ fn discarding_forgets_what_this_node_kept_since_also_before_a_restart() {
     assert!(!visible(b"changed") && !visible(b"before") && !visible(b"after"));
     assert_eq!(second.list(b"after", None, 1)[0].expires_at, NOW_S);
     assert_eq!(second.discard_since(&marks, NOW_S), 0, "tombstones are not discarded");
-    assert_eq!(second.own_marks().iter().filter(|&(_, seq)| seq > 0).count(), 3, "lanes of both processes");
+    assert_eq!(second.node_marks().iter().filter(|&(_, seq)| seq > 0).count(), 3, "lanes of both processes");
 }
 
 #[test]
