@@ -202,7 +202,7 @@ impl GenerationRegistry {
         match CaseCollector::start(cases, &self.settings.node, tell) {
             Ok(collector) => drop(self.cases.set(collector)),
             Err(error) => {
-                tracing::warn!(node = %self.settings.node, %error, "cannot start the thread that saves cases; faults leave none")
+                tracing::warn!(node = %self.settings.node, %error, "cannot start the thread that saves cases; faults leave none");
             }
         }
     }
