@@ -54,6 +54,7 @@ mod replica;
 mod replication_status;
 mod report_batch;
 mod report_frame;
+mod restoring;
 mod shard;
 mod stamp;
 #[cfg(test)]

@@ -195,13 +195,24 @@ impl Replica {
     /// Returns whether what a ticket names has passed.
     pub fn confirmation(&self, ticket: Ticket) -> Confirmation {
         let stamp = Stamp { lane: LaneId(ticket.lane), seq: ticket.seq };
-        if self.journal.durable() < ticket.position {
-            return if self.journal.accepts() { Confirmation::Pending } else { Confirmation::Failed };
+        match self.logged(ticket) {
+            Confirmation::Confirmed if self.acks > 0 && self.links.acknowledged(stamp) < self.acks => {
+                Confirmation::Pending
+            }
+            logged => logged,
         }
-        if self.acks > 0 && self.links.acknowledged(stamp) < self.acks {
-            return Confirmation::Pending;
+    }
+
+    /// Returns whether the log has what a ticket names, as durable as its mode makes it. Peers do not count.
+    #[inline]
+    pub fn logged(&self, ticket: Ticket) -> Confirmation {
+        if self.journal.durable() >= ticket.position {
+            Confirmation::Confirmed
+        } else if self.journal.accepts() {
+            Confirmation::Pending
+        } else {
+            Confirmation::Failed
         }
-        Confirmation::Confirmed
     }
 
     /// Hands what was kept to the operating system. False if the log has failed.
@@ -380,8 +391,18 @@ impl Replica {
         }
     }
 
-    pub(crate) fn append(&self, kind: JournalKind, payload: &[u8]) {
-        self.journal.append(kind, payload);
+    pub(crate) fn append(&self, kind: JournalKind, payload: &[u8]) -> u64 {
+        self.journal.append(kind, payload)
+    }
+
+    /// Position behind everything that was appended to the log.
+    pub(crate) fn position(&self) -> u64 {
+        self.journal.position()
+    }
+
+    /// Queues what an operator brought for every link. Within the critical section of its shard.
+    pub(crate) fn push(&self, encoded: &[u8]) -> Pushed {
+        self.links.push(0, encoded, None)
     }
 
     pub(crate) fn links(&self) -> Vec<Arc<LinkPort>> {
