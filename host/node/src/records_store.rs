@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use herd_replication::{Replica, ReplicaConfig, Snapshot, Vector};
+use herd_replication::{Rejoined, Replica, ReplicaConfig, Snapshot, Vector};
 use herd_store::{
     DiskFiles, Durability, EntryRun, Log, LogJournal, LogOptions, LogStatus, RecoveryProgress, SnapshotError,
     SnapshotSource, StoreConfig, StoreThread, SyncRequests, backup, recover,
@@ -38,19 +38,35 @@ pub(crate) struct Progress {
     pending: Mutex<Option<(Vector, u64)>>,
 }
 
-/// Lets a replica know the time, and forget what nobody needs, until it is gone.
+/// Lets a replica know the time, and removes what has expired and what nobody needs, until it is gone.
 pub(crate) async fn housekeeping(replica: Weak<Replica>) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut swept = Instant::now();
+    let (mut swept, mut expired) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
         let Some(replica) = replica.upgrade() else { return };
-        replica.table().set_now(unix_now().as_secs());
+        let now_s = unix_now().as_secs();
+        replica.table().set_now(now_s);
         if swept.elapsed() >= SWEEP_INTERVAL {
             swept = Instant::now();
+            let is_minute = expired.elapsed() >= EXPIRY_INTERVAL;
+            if is_minute {
+                expired = Instant::now();
+            }
             // Reads every shard for a moment.
-            let _ = tokio::task::spawn_blocking(move || replica.sweep()).await;
+            let chores = move || {
+                replica.sweep();
+                if is_minute {
+                    let removed = replica.expire(now_s);
+                    replica.note_contact(now_s);
+                    replica.flush();
+                    if removed > 0 {
+                        tracing::debug!(node = %replica.node(), removed, "expired records removed");
+                    }
+                }
+            };
+            let _ = tokio::task::spawn_blocking(chores).await;
         }
     }
 }
@@ -59,7 +75,8 @@ pub(crate) async fn housekeeping(replica: Weak<Replica>) {
 pub(crate) struct ReplicaSource(Snapshot);
 
 impl RecordsStore {
-    /// Opens the folder of a node and recovers its replica. Blocks, as long as reading the log takes.
+    /// Opens the folder of a node and recovers its replica. After an absence longer than `forget_keep`, drops what peers have had. Blocks, as
+    /// long as reading the log takes.
     ///
     /// # Errors
     ///
@@ -68,6 +85,7 @@ impl RecordsStore {
         folder: &Path,
         replica: ReplicaConfig,
         config: StoreConfig,
+        forget_keep: Duration,
     ) -> Result<(Self, Arc<Replica>), StartError> {
         let node = replica.node.clone();
         let failed =
@@ -102,6 +120,12 @@ impl RecordsStore {
         let log = Arc::new(log);
         let syncs = SyncRequests::default();
         replica.attach(LogJournal::new(Arc::clone(&log), config.durability, syncs.clone()));
+        let absence = |contact_s: u64| Duration::from_secs(unix_now().as_secs().saturating_sub(contact_s));
+        if let Some(absent) = taken.last_contact_s.map(absence).filter(|absent| *absent > forget_keep) {
+            let Rejoined { dropped, kept } = replica.rejoin();
+            let days = absent.as_secs() / DAY_S;
+            tracing::warn!(%node, days, dropped, kept, "no link for longer than forgotten keys are remembered: records come from the peers");
+        }
         // Before the first link: an epoch that peers have heard of must not be forgotten here.
         if config.durability == Durability::Disk {
             log.sync();
@@ -237,9 +261,12 @@ impl<'a> ProgressReport<'a> {
     }
 }
 
+const DAY_S: u64 = 24 * 60 * 60;
 /// Resolution of the time by which records expire.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two looks for lanes that no record needs.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two removals of expired records, and between two notes in the log that a link was up.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two lines about a recovery.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);

@@ -83,8 +83,10 @@ impl Node {
             herd_key: herd_key(&config.herd),
         };
         let (folder, store_config) = (state.join(NODES).join(name), config.records.store());
+        let forget_keep = Duration::from_secs(config.records.forget_keep_days.saturating_mul(24 * 60 * 60));
         // Reading the log takes a while, and other nodes of this process start on the same thread.
-        let opened = tokio::task::spawn_blocking(move || RecordsStore::open(&folder, replica, store_config)).await;
+        let opened = move || RecordsStore::open(&folder, replica, store_config, forget_keep);
+        let opened = tokio::task::spawn_blocking(opened).await;
         let (store, replica) = opened.map_err(|_| StartError::Panicked(name.into()))??;
         let store = Arc::new(store);
         let upstreams = Arc::new(Upstreams::new(name, &config.upstreams, &config.places.sources)?);

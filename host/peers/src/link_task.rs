@@ -8,15 +8,17 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, StreamExt};
-use herd_replication::{LaneId, LinkFrame, LinkMachine, Turn, Violation};
+use herd_replication::{LaneId, LinkFrame, LinkMachine, Replica, Turn, Violation};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::clock_offset::ClockOffset;
@@ -38,6 +40,7 @@ pub(super) async fn run(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
+    replica: &Arc<Replica>,
     machine: LinkMachine,
     frames: FramedStream,
 ) -> Result<(), LinkError> {
@@ -48,7 +51,7 @@ pub(super) async fn run(
     // interval later.
     let (pongs, pongs_due) = mpsc::channel(1);
     let read = read_frames(host, limits, link, &machine, stream, pongs);
-    let written = write_frames(host, limits, link, &machine, sink, pongs_due);
+    let written = write_frames(host, limits, link, replica, &machine, sink, pongs_due);
     end_of_either(read, written).await
 }
 
@@ -168,6 +171,7 @@ async fn write_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
+    replica: &Arc<Replica>,
     machine: &Mutex<LinkMachine>,
     mut sink: SplitSink<FramedStream, Bytes>,
     mut pongs_due: mpsc::Receiver<Frame>,
@@ -184,6 +188,7 @@ async fn write_frames(
     let greeting = machine.lock().greet();
     send_turn(&mut sink, &link.queue, &greeting).await?;
     let mut has_more = false;
+    let mut refresh = DigestRefresh::default();
     loop {
         // Every turn sends all that waits, so the order decides only what a busy link must not neglect. The end first,
         // or a drain would take its whole grace period. Then pong and ping: they are rare, and behind reports, which may
@@ -204,10 +209,17 @@ async fn write_frames(
                 continue;
             }
             () = turn_due(&link.queue, next_turn_at) => false,
+            () = refresh.ended() => false,
             _ = ticks.tick() => false,
             () = std::future::ready(()), if has_more => false,
         };
-        let turn = machine.lock().turn();
+        let (turn, wanted) = {
+            let mut machine = machine.lock();
+            // In every turn: on a busy link no turn is one that nobody asked for.
+            machine.prove(unix_now().as_secs());
+            (machine.turn(), machine.wants_digests())
+        };
+        refresh.begin(replica, wanted);
         has_more = turn.has_more;
         if !turn.frames.is_empty() {
             next_turn_at = Instant::now() + TURN_INTERVAL_MIN;
@@ -218,6 +230,30 @@ async fn write_frames(
         if ending && !has_more {
             return send(&mut sink, Frame::Goodbye.encode()).await;
         }
+    }
+}
+
+/// Refresh of the digests that the proofs of a link need, on a thread that may take a fraction of a second. One at a time.
+#[derive(Default)]
+struct DigestRefresh(Option<JoinHandle<()>>);
+
+impl DigestRefresh {
+    /// Begins the refresh that is wanted, unless one is under way. If that does not suffice, the turn that follows it wants another one.
+    fn begin(&mut self, replica: &Arc<Replica>, wanted: Option<u64>) {
+        if let (None, Some(cutoff_s)) = (&self.0, wanted) {
+            let replica = Arc::clone(replica);
+            self.0 = Some(spawn_blocking(move || replica.refresh_digests(cutoff_s)));
+        }
+    }
+
+    /// Waits until the refresh under way has ended; without one, for ever. Cancel safe.
+    async fn ended(&mut self) {
+        match &mut self.0 {
+            // A panic has been logged, and the next turn wants digests again.
+            Some(refresh) => drop(refresh.await),
+            None => std::future::pending().await,
+        }
+        self.0 = None;
     }
 }
 

@@ -144,7 +144,9 @@ impl Peers {
             Some(host) => {
                 host.link_up(&link.peer);
                 let machine = LinkMachine::new(Arc::clone(&self.replica), Arc::clone(&link.port));
-                link_task::run(&**host, &self.limits, link, machine, frames).await.map_err(|error| error.to_string())
+                link_task::run(&**host, &self.limits, link, &self.replica, machine, frames)
+                    .await
+                    .map_err(|error| error.to_string())
             }
             None => Ok(()),
         };

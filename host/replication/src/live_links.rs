@@ -51,6 +51,8 @@ pub(crate) struct LinkCounts {
     pub(crate) proved_at_s: AtomicU64,
     /// Time that the link was last told, in the same unit.
     pub(crate) now_s: AtomicU64,
+    /// Proofs that both nodes hold equal records.
+    pub(crate) proofs: AtomicU64,
     /// Buckets that were found unequal and mended.
     pub(crate) repairs: AtomicU64,
     /// Bytes of frames of proofs that were sent.

@@ -223,6 +223,7 @@ impl Prover {
         self.began_s = self.now_s;
         self.due = false;
         self.port.counts.proved_at_s.store(self.now_s.max(1), Relaxed);
+        self.port.counts.proofs.fetch_add(1, Relaxed);
     }
 
     /// Answers the peer's question if the digests are there.

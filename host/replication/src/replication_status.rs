@@ -29,6 +29,8 @@ pub struct LinkReplication {
     pub shards_scanned: u64,
     /// Seconds since both nodes were last found to hold equal records. `None`: not since the link came up.
     pub proof_age_s: Option<u64>,
+    /// Number of proofs that both nodes hold equal records.
+    pub proofs: u64,
     /// Number of buckets of about 64 records that were found unequal and mended. Above 0 after a lost disk or a bug.
     pub repairs: u64,
     /// Bytes that proofs have cost, except the records that they mended.
@@ -53,6 +55,7 @@ impl LinkReplication {
             resends: counts.resends.load(Relaxed),
             shards_scanned: counts.shards_scanned.load(Relaxed),
             proof_age_s: (proved_at_s != 0).then_some(age_s),
+            proofs: counts.proofs.load(Relaxed),
             repairs: counts.repairs.load(Relaxed),
             proof_bytes: counts.proof_bytes.load(Relaxed),
         }
