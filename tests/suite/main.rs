@@ -19,6 +19,7 @@ mod operators;
 mod probation;
 mod processes;
 mod readme;
+mod records;
 mod refusals;
 mod rehearsals;
 mod reports;

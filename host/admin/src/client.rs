@@ -45,7 +45,7 @@ use super::token::Token;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct AdminClient {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     token: Token,
     /// [`SIGN_MAX`], but in tests.
     sign_max: Duration,
@@ -273,7 +273,11 @@ impl AdminClient {
     }
 
     /// Sends a request that changes something, once the node has given a sign.
-    fn send(&self, admin: SocketAddr, request: RequestBuilder) -> BoxFuture<'_, Result<Value, AdminClientError>> {
+    pub(super) fn send(
+        &self,
+        admin: SocketAddr,
+        request: RequestBuilder,
+    ) -> BoxFuture<'_, Result<Value, AdminClientError>> {
         Box::pin(async move {
             self.await_sign(admin).await?;
             tokio::select! {

@@ -17,9 +17,16 @@
 //! | `POST /v1/shadow` | starts the component in the body as a shadow for a share of the calls |
 //! | `GET /v1/shadow` | report of the current shadow, or of the last one |
 //! | `DELETE /v1/shadow` | ends the shadow |
+//! | `POST /v1/records/list` | a page of the records of this node, in the order of their keys |
+//! | `POST /v1/records/forget` | forgets a key at every node |
+//! | `POST /v1/records/backup` | writes the records of this node into an empty or new directory on its machine |
+//! | `POST /v1/records/restore` | reads such a directory; newer records win |
+//! | `POST /v1/records/prove` | proves over each link of this node that both ends hold equal records, and mends them |
 //! | `DELETE /v1/requests/N` | withdraws the swap or rollback that was sent with the header `herd-request: N` |
 //!
 //! Swaps take the query of [`SwapOptions`], canaries and shadows that of [`ShareOptions`]. An unknown field is refused.
+//! Requests about records have a body in JSON: [`PageOptions`], [`KeyOptions`] or [`DirectoryOptions`]. Keys are written in hexadecimal
+//! digits.
 //!
 //! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 409 for a
 //! conflict with the state of the node, 422 for a bad guest, 503 for a request to retry.
@@ -35,7 +42,7 @@
 //! # Scope and limits
 //!
 //! The crate owns the listener, the token and the format of requests and answers. Their content comes from the node through
-//! [`AdminHost`]; nothing here knows a generation or a link. The header `herd-operator` names the sender of a request and goes
+//! [`AdminHost`] and [`RecordsHost`]; nothing here knows a generation or a link. The header `herd-operator` names the sender of a request and goes
 //! into the audit log as a claim.
 //!
 //! Transcripts of a guest travel behind it: with the header `herd-transcripts: N`, the last N bytes of the body are a JSON object
@@ -44,10 +51,15 @@
 
 mod client;
 mod guest_body;
+mod hex_bytes;
 mod host;
 mod operator;
 mod promotion;
 mod query;
+mod records_client;
+mod records_host;
+mod records_options;
+mod records_routes;
 mod requester;
 mod running;
 mod server;
@@ -58,9 +70,12 @@ mod token;
 
 pub use client::{AdminClient, AdminClientError};
 pub use herd_model::SwapOptions;
+pub use hex_bytes::{HexBytes, NotHex};
 pub use host::{AdminHost, Refusal};
 pub use operator::operator;
 pub use promotion::Promotion;
+pub use records_host::RecordsHost;
+pub use records_options::{DirectoryOptions, KeyOptions, PageOptions};
 pub use requester::Requester;
 pub use server::Admin;
 pub use share_options::ShareOptions;

@@ -1,11 +1,13 @@
-//! Options in the query of a request, on the server.
+//! Options in the query or the body of a request, on the server.
 //!
-//! Knows no particular options: the type says which fields exist. Bound: the length of a request line, which hyper limits.
+//! Knows no particular options: the type says which fields exist. Bounds: the length of a request line, which hyper limits, and that of
+//! a body, which the server limits.
 
 use std::error::Error;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Query};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +18,11 @@ use serde_json::json;
 #[derive(Debug)]
 pub(super) struct Options<T>(pub(super) T);
 
-/// The query has an unknown field, lacks one, or has a value of the wrong type. The client's fault; answered with 400.
+/// Options from the body of a request, in JSON: a key may be longer than a request line.
+#[derive(Debug)]
+pub(super) struct BodyOptions<T>(pub(super) T);
+
+/// The query or the body has an unknown field, lacks one, or has a value of the wrong type. The client's fault; answered with 400.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct BadQuery(String);
@@ -34,6 +40,16 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Options<T> {
     }
 }
 
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for BodyOptions<T> {
+    type Rejection = BadQuery;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, BadQuery> {
+        let bad = |reason: String| BadQuery(format!("bad body: {reason}"));
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| bad(rejection.body_text()))?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| bad(error.to_string()))
+    }
+}
+
 impl IntoResponse for BadQuery {
     fn into_response(self) -> Response {
         (StatusCode::BAD_REQUEST, Json(json!({ "error": self.0 }))).into_response()
@@ -42,14 +58,13 @@ impl IntoResponse for BadQuery {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
     use herd_model::SwapOptions;
 
     use super::*;
     use crate::ShareOptions;
 
     async fn read<T: DeserializeOwned>(query: &str) -> Result<T, String> {
-        let request = Request::get(format!("http://127.0.0.1/v1/swap?{query}")).body(()).unwrap();
+        let request = axum::http::Request::get(format!("http://127.0.0.1/v1/swap?{query}")).body(()).unwrap();
         let options = Options::from_request_parts(&mut request.into_parts().0, &()).await;
         options.map(|Options(options)| options).map_err(|bad| bad.to_string())
     }

@@ -26,6 +26,8 @@ use super::host::{AdminHost, Refusal};
 use super::operator::ClaimedOperator;
 use super::promotion::Promotion;
 use super::query::{BadQuery, Options};
+use super::records_host::RecordsHost;
+use super::records_routes;
 use super::requester::Requester;
 use super::running::{RequestNumber, Running};
 use super::share_options::ShareOptions;
@@ -37,9 +39,11 @@ pub struct Admin {
     stopping: CancellationToken,
 }
 
-struct Shared {
-    node: String,
+/// What handlers share.
+pub(super) struct Shared {
+    pub(super) node: String,
     host: Arc<dyn AdminHost>,
+    pub(super) records: Arc<dyn RecordsHost>,
     token: Token,
     ready: AtomicBool,
     running: Running,
@@ -47,10 +51,11 @@ struct Shared {
 
 impl Admin {
     /// Creates an API of this node that is not ready yet.
-    pub fn new(node: &str, host: Arc<dyn AdminHost>, token: Token) -> Self {
+    pub fn new(node: &str, host: Arc<dyn AdminHost>, records: Arc<dyn RecordsHost>, token: Token) -> Self {
         let shared = Arc::new(Shared {
             node: node.into(),
             host,
+            records,
             token,
             ready: AtomicBool::new(false),
             running: Running::default(),
@@ -77,6 +82,7 @@ impl Admin {
             .route("/v1/canary/promote", post(promote))
             .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
             .route("/v1/requests/{number}", delete(withdraw))
+            .merge(records_routes::routes())
             .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), authorise))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
         let app = Router::new()
@@ -244,7 +250,8 @@ async fn while_wanted(
     .await
 }
 
-async fn blocking(node: &str, call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
+/// Carries out an operation on a thread that may block, and answers with what it returns.
+pub(super) async fn blocking(node: &str, call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(call).await {
         Ok(Ok(value)) => Json(value).into_response(),
         Ok(Err(Refusal::BadGuest(why))) => failure(StatusCode::UNPROCESSABLE_ENTITY, &why),

@@ -1,6 +1,7 @@
 //! Server and client together, over loopback.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,31 @@ impl AdminHost for EchoHost {
 
     fn end_shadow(&self, _operator: &str) -> Result<Value, Refusal> {
         Ok(json!({}))
+    }
+}
+
+/// Node that answers every operation on records with its arguments.
+struct EchoRecords;
+
+impl RecordsHost for EchoRecords {
+    fn forget(&self, key: &[u8], operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "key": key, "operator": operator }))
+    }
+
+    fn list(&self, page: &PageOptions) -> Result<Value, Refusal> {
+        Ok(json!({ "page": page }))
+    }
+
+    fn back_up(&self, directory: &Path, _operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "to": directory }))
+    }
+
+    fn restore(&self, directory: &Path, _operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "from": directory }))
+    }
+
+    fn prove(&self) -> Result<Value, Refusal> {
+        Ok(json!({ "links": [] }))
     }
 }
 
@@ -162,7 +188,7 @@ impl Server {
         let token = Token::read_or_create(state.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let admin = Arc::new(Admin::new("Riley", host, token.clone()));
+        let admin = Arc::new(Admin::new("Riley", host, Arc::new(EchoRecords), token.clone()));
         (Self { address, token, admin }, listener)
     }
 
@@ -203,6 +229,33 @@ async fn client_requests_arrive_with_their_options() {
     assert_eq!(client.widen_canary(address, share).await.unwrap()["share"], "5");
     assert_eq!(client.promote_canary(address, Promotion::OfTheHerd).await.unwrap()["herd"], true);
     assert_eq!(client.promote_canary(address, Promotion::OfThisNode).await.unwrap()["herd"], false);
+}
+
+#[tokio::test]
+async fn requests_about_records_arrive_whatever_the_bytes_of_their_keys() {
+    let server = Server::start().await;
+    let (client, address) = (server.client(), server.address);
+    // Longer than a request line may be.
+    let key: Vec<u8> = (0..=255).cycle().take(65_536).collect();
+    let forgotten = client.forget(address, &key).await.unwrap();
+    assert_eq!(
+        (&forgotten["key"], forgotten["operator"].as_str().unwrap()),
+        (&json!(key), &*format!("operator {} (as claimed)", operator()))
+    );
+    let all = PageOptions { limit: 10, ..PageOptions::default() };
+    assert_eq!(client.records(address, &all).await.unwrap()["page"], json!({ "prefix": "", "limit": 10 }));
+    let next = PageOptions { prefix: HexBytes(b"ki".to_vec()), after: Some(HexBytes(vec![0, 255])), limit: 1 };
+    let page = client.records(address, &next).await.unwrap();
+    assert_eq!(page["page"], json!({ "prefix": "6b69", "after": "00ff", "limit": 1 }));
+    let directory = Path::new("/var/backups/a b&c=d#é");
+    assert_eq!(client.back_up(address, directory).await.unwrap()["to"], json!(directory));
+    assert_eq!(client.restore(address, directory).await.unwrap()["from"], json!(directory));
+    assert_eq!(client.prove(address).await.unwrap()["links"], json!([]));
+    let (status, answer) =
+        server.post("/v1/records/forget", &server.token.header(), br#"{"key":"kiwi"}"#.to_vec()).await;
+    assert!(status == 400 && answer["error"].as_str().unwrap().contains("hexadecimal"), "{answer}");
+    let (status, _) = server.post("/v1/records/forget", "Bearer wrong", br#"{"key":"6b"}"#.to_vec()).await;
+    assert_eq!(status, 401);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod initial_generations;
 mod observer;
 mod peers_host;
 mod port;
+mod records_host;
 mod records_store;
 mod rollout_host;
 mod sessions_host;

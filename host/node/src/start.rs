@@ -31,6 +31,7 @@ use crate::initial_generations::InitialGenerations;
 use crate::observer::NodeObserver;
 use crate::peers_host::PeersAdapter;
 use crate::port::Port;
+use crate::records_host::RecordsAdapter;
 use crate::records_store::{RecordsStore, housekeeping};
 use crate::rollout_host::RolloutAdapter;
 use crate::sessions_host::SessionsAdapter;
@@ -172,7 +173,14 @@ impl Node {
             traffic: traffic.clone(),
             started_s: unix_now().as_secs(),
         });
-        let admin = Arc::new(Admin::new(name, admin_host.clone(), token));
+        let records = RecordsAdapter {
+            node: name.into(),
+            replica: Arc::clone(&replica),
+            store: Arc::clone(&store),
+            forget_keep_days: config.records.forget_keep_days,
+            confirm: Duration::from_secs(config.records.confirm_s),
+        };
+        let admin = Arc::new(Admin::new(name, admin_host.clone(), Arc::new(records), token));
 
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);

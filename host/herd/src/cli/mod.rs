@@ -13,6 +13,7 @@ mod stdout;
 mod answers;
 mod audit;
 mod audit_table;
+mod backup;
 mod bench;
 mod canary;
 mod cancellation;
@@ -20,6 +21,7 @@ mod client_runtime;
 mod config;
 mod explain;
 mod feed;
+mod forget;
 mod format;
 mod guest_file;
 mod inspect;
@@ -28,6 +30,8 @@ mod logging;
 mod nodes;
 mod numbers;
 mod open_files;
+mod records;
+mod repair;
 mod rollback;
 mod run;
 mod send;
@@ -116,6 +120,27 @@ enum Command {
     /// `herd swap GUEST --shadow SHARE` starts one: the guest also decides a share of the calls, after they were answered. Its
     /// decisions have no effect but counts and examples of differences. A swap ends it.
     Shadow(shadow::ShadowArgs),
+    /// Forget a client at every node.
+    ///
+    /// Asks for no confirmation. Reports that were made before and arrive later lose to it, also at nodes that are away, for as long as
+    /// `records.forget_keep_days` says; the next report of the client is kept again.
+    Forget(forget::ForgetArgs),
+    /// Print records as JSON, one a line.
+    ///
+    /// Keys and records that are no UTF-8 text are also printed in hexadecimal, as `key_hex` and `record_hex`; ranks always are.
+    Records(records::RecordsArgs),
+    /// Write a consistent copy of the records of a running node into an empty or new directory.
+    ///
+    /// The node writes it, on its machine and as its user. It is also the folder of a node that has not started yet.
+    Backup(backup::BackupArgs),
+    /// Offer the records of a backup to a running node. Newer records win.
+    ///
+    /// The node reads it, on its machine and as its user. Forgotten clients stay forgotten. The records that won spread to all nodes.
+    Restore(backup::RestoreArgs),
+    /// Prove that nodes hold equal records, and mend them where they do not.
+    ///
+    /// Nodes do that every 30 seconds by themselves. The exit code is 1 if a link gave no proof, as under load.
+    Repair(nodes::NodesArgs),
     /// Verify and print the audit logs of the nodes on this machine: every swap and rollback, who requested it, and its outcome.
     ///
     /// Reads the files, so nodes need not run. Every line contains the hash of the one before. If a line was changed, removed,
@@ -187,6 +212,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => rollback::rollback(&common.config()?, &args),
         Command::Canary(args) => canary::canary(&common.config()?, &args),
         Command::Shadow(args) => shadow::shadow(&common.config()?, &args),
+        Command::Forget(args) => forget::forget(&common.config()?, &args),
+        Command::Records(args) => records::records(&common.config()?, &args),
+        Command::Backup(args) => backup::backup(&common.config()?, &args),
+        Command::Restore(args) => backup::restore(&common.config()?, &args),
+        Command::Repair(args) => repair::repair(&common.config()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),

@@ -68,6 +68,25 @@ pub(super) fn ask_first(
     block_on(Box::pin(ask_first_with(&client, config, request)))?
 }
 
+/// Sends a request to the named node, or to the first that can be reached if none is named, and returns its answer.
+///
+/// # Errors
+///
+/// The name is unknown, no node can be reached, or the one that was asked refused.
+pub(super) fn ask_one(
+    config: &HerdConfig,
+    name: Option<&str>,
+    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+) -> anyhow::Result<Value> {
+    let Some(name) = name else { return ask_first(config, request) };
+    let (admin, client) = (config.node(name)?.admin_address(), admin_client(config)?);
+    let answer = block_on(Box::pin(async { request(&client, admin).await }))?;
+    answer.map_err(|error| match error {
+        AdminClientError::TokenRefused(path) => anyhow::anyhow!("{}", token_refused(&[name], &path)),
+        error => anyhow::anyhow!("{name}: {error}"),
+    })
+}
+
 /// Does the same as [`ask_first`] with a client of the caller. Not cancel safe: the node completes what it has received.
 pub(super) async fn ask_first_with(
     client: &AdminClient,
