@@ -10,10 +10,11 @@ use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::{Digest, GuestFiles, Share, Side, SwapOptions};
 use herd_peers::Peers;
-use herd_replication::Replica;
+use herd_replication::{LinkReplication, Replica};
 use herd_rollout::{NotSwapped, Outcome, Rollout};
 use herd_runtime::{GenerationStatus, RollbackError};
 use herd_sessions::Sessions;
+use herd_store::Durability;
 use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub(crate) struct AdminAdapter {
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) replica: Arc<Replica>,
     pub(crate) store: Arc<RecordsStore>,
+    pub(crate) durability: Durability,
     pub(crate) sessions: Arc<Sessions<SessionsAdapter>>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) upstreams: Arc<Upstreams>,
@@ -45,6 +47,7 @@ impl AdminHost for AdminAdapter {
         // here sees those too.
         let records = self.replica.table().status();
         let (instances, engine) = generations.resources();
+        let links = self.peers.status().links;
         json!({
             "node": self.node,
             "version": env!("CARGO_PKG_VERSION"),
@@ -54,10 +57,12 @@ impl AdminHost for AdminAdapter {
             "cases_saved": generations.cases_saved(),
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },
             "records": records,
+            "durability": self.durability,
             "log": self.store.status(),
+            "converged": links.iter().all(|link| link.replication.as_ref().is_some_and(LinkReplication::converged)),
             "sessions": self.sessions.status(),
             "herd": self.rollout.status(),
-            "links": self.peers.status().links,
+            "links": links,
             "upstreams": self.upstreams.status(),
             "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
             "audit": self.swap.events.audit.status(),

@@ -167,6 +167,7 @@ impl Node {
             rollout: Arc::clone(&rollout),
             replica: Arc::clone(&replica),
             store: Arc::clone(&store),
+            durability: config.records.durability,
             sessions: Arc::clone(&sessions),
             peers: Arc::clone(&peers),
             upstreams,

@@ -19,6 +19,7 @@ mod canary;
 mod cancellation;
 mod client_runtime;
 mod config;
+mod convergence;
 mod explain;
 mod feed;
 mod forget;

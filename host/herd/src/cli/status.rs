@@ -1,4 +1,4 @@
-//! `herd status`: a table of nodes, a table of links, and faults that need a person.
+//! `herd status`: a table of nodes, a table of links, whether the records have converged, and faults that need a person.
 //!
 //! Detects faults that need the view of several nodes or of the configuration; the others come from the nodes. Texts of
 //! other operators are sanitized.
@@ -13,11 +13,12 @@ use herd_node::config::HerdConfig;
 use serde_json::Value;
 
 use super::answers::{Answers, state};
+use super::convergence::convergence;
 use super::json_text::{brief_who, generation, short, text};
 use super::nodes::{addressed, ask_each_showing};
 use super::status_links::link_table;
 use super::swap_fault::swap_fault;
-use super::table::{Table, terminal_width};
+use super::table::{Table, terminal_width, wrap};
 
 /// Arguments of `herd status`.
 #[derive(Debug, Args)]
@@ -56,7 +57,12 @@ pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<E
     if !links.is_empty() {
         say_on!("\n{links}");
     }
-    let faults = faults(config, &up.into_iter().map(|(_, node)| node).collect::<Vec<_>>());
+    let up: Vec<&Value> = up.into_iter().map(|(_, node)| node).collect();
+    if !up.is_empty() {
+        let records = convergence(&up, answers.iter().count());
+        say!("\n{}", wrap(&records, width).join("\n"));
+    }
+    let faults = faults(config, &up);
     if !faults.is_empty() {
         say_on!("\n{faults}");
     }
@@ -101,10 +107,6 @@ fn node_row(nodes: &mut Table, name: &str, answer: &Result<Value, AdminClientErr
 /// Lists faults that need a person, a line each.
 fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
     let mut faults = String::new();
-    let digests: Vec<&Value> = nodes.iter().map(|node| &node["records"]["digest"]).collect();
-    if digests.windows(2).any(|pair| pair[0] != pair[1]) {
-        let _ = writeln!(faults, "records differ between nodes: reports are under way, or a node missed some");
-    }
     // Two clocks that differ by more than half the tolerance can let an older report win.
     let tolerance_s = config.logic.get("tolerance_s").and_then(as_seconds).unwrap_or(TOLERANCE_S);
     for node in nodes {
@@ -114,6 +116,11 @@ fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
             let _ = writeln!(faults, "audit fault: {name} could not write {lost} entries of its audit log: {why}");
         }
         let (name, herd) = (text(&node["node"]), &node["herd"]);
+        if node["log"]["accepts"] == false {
+            let why = text(&node["log"]["failure"]);
+            let _ =
+                writeln!(faults, "log fault: {name} cannot write its log and refuses new reports: {}", sanitize(&why));
+        }
         if let Some(fault) = swap_fault(node) {
             let _ = writeln!(faults, "{fault}");
         }
@@ -206,6 +213,17 @@ mod tests {
         assert!(text.lines().nth(1).unwrap().ends_with("  8"), "{text}");
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains("went back from generation 11 (22222222): 8 faults"), "{text}");
+    }
+
+    #[test]
+    fn status_names_a_node_that_cannot_write_its_log() {
+        let mut riley = status(Value::Null);
+        riley["node"] = "Riley".into();
+        riley["log"] = json!({ "accepts": true, "failure": null });
+        assert_eq!(faults(&HerdConfig::default(), &[&riley]), "");
+        riley["log"] = json!({ "accepts": false, "failure": "no space left on device" });
+        let wanted = "log fault: Riley cannot write its log and refuses new reports: no space left on device\n";
+        assert_eq!(faults(&HerdConfig::default(), &[&riley]), wanted);
     }
 
     #[test]

@@ -26,18 +26,21 @@ pub(super) fn link_table(nodes: &[(&str, &Value)], width: usize) -> Table {
             }
         }
     }
-    let mut table = Table::new(&["link", "state", "queued", "dropped", "round trip", "clock ahead"]).fitting(width, 0);
+    let headings = ["link", "state", "lag", "queued", "repairs", "proved", "round trip", "clock"];
+    let mut table = Table::new(&headings).fitting(width, 0);
     for link in links {
         table.row_with_note(
             [
                 link.ends.join(" - "),
                 link.state(),
+                link.sum("lag").to_string(),
                 format!("{} B", link.sum("queued_bytes")),
-                link.sum("dropped_reports").to_string(),
+                link.sum("repairs").to_string(),
+                link.proof_age(),
                 milliseconds(&link.reports[0]["round_trip_ms"]),
                 milliseconds(&link.reports[0]["clock_ahead_ms"]),
             ],
-            &link.errors(),
+            &link.notes(),
         );
     }
     table
@@ -56,11 +59,19 @@ impl Link<'_> {
         self.reports.iter().filter_map(|report| report[count].as_u64()).sum()
     }
 
-    /// Returns the last error of each end, or nothing.
-    fn errors(&self) -> String {
+    /// Returns the age of the older of the proofs that both ends know, or `-` if one of them knows none.
+    fn proof_age(&self) -> String {
+        let ages: Option<Vec<u64>> = self.reports.iter().map(|report| report["proof_age_s"].as_u64()).collect();
+        ages.and_then(|ages| ages.into_iter().max()).map_or("-".into(), |age_s| format!("{age_s} s"))
+    }
+
+    /// Returns the number of dropped reports and the last error of each end, or nothing.
+    fn notes(&self) -> String {
+        let dropped = Some(self.sum("dropped_reports")).filter(|&dropped| dropped > 0);
+        let dropped = dropped.map(|dropped| format!("{dropped} reports dropped and sent again"));
         let ends = self.ends.iter().zip(&self.reports);
         let errors = ends.filter_map(|(end, report)| Some(format!("{end}: {}", report["last_error"].as_str()?)));
-        errors.collect::<Vec<_>>().join("; ")
+        dropped.into_iter().chain(errors).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -81,20 +92,31 @@ mod tests {
 
     #[test]
     fn status_shows_a_link_once_and_no_negative_zero() {
-        let link = |peer: &str, state: &str, queued: u64, ahead: f64, error: Option<&str>| {
-            json!({ "peer": peer, "state": state, "queued_bytes": queued, "dropped_reports": 1, "round_trip_ms": 0.091,
-                "clock_ahead_ms": ahead, "last_error": error })
+        let link = |peer: &str, state: &str, queued: u64, ahead: f64, proof: Option<u64>| {
+            json!({ "peer": peer, "state": state, "queued_bytes": queued, "round_trip_ms": 0.091, "clock_ahead_ms": ahead,
+                "lag": 1, "repairs": 2, "proof_age_s": proof })
         };
-        let riley = json!({ "links": [link("Jaquez", "up", 10, -0.004, None), link("Juzang", "up", 0, -0.006, None)] });
-        let jaquez = json!({ "links": [link("Riley", "up", 5, 0.004, Some("broken"))] });
+        let mut jaquez = json!({ "links": [link("Riley", "up", 5, 0.004, Some(30))] });
+        jaquez["links"][0]["last_error"] = "broken".into();
+        jaquez["links"][0]["dropped_reports"] = 3.into();
+        let riley =
+            json!({ "links": [link("Jaquez", "up", 10, -0.004, Some(7)), link("Juzang", "up", 0, -0.006, Some(8))] });
         let juzang = json!({ "links": [link("Riley", "down", 0, 0.006, None)] });
-        let table = link_table(&[("Riley", &riley), ("Jaquez", &jaquez), ("Juzang", &juzang)], 70);
+        let table = link_table(&[("Riley", &riley), ("Jaquez", &jaquez), ("Juzang", &juzang)], 80);
         let wanted = "\
-link            state    queued  dropped  round trip  clock ahead
-Riley - Jaquez  up       15 B    2        0.09 ms     0.00 ms
-                Jaquez: broken
-Riley - Juzang  up/down  0 B     2        0.09 ms     -0.01 ms
+link            state    lag  queued  repairs  proved  round trip  clock
+Riley - Jaquez  up       2    15 B    4        30 s    0.09 ms     0.00 ms
+                3 reports dropped and sent again; Jaquez: broken
+Riley - Juzang  up/down  2    0 B     4        -       0.09 ms     -0.01 ms
 ";
         assert_eq!(table.to_string(), wanted);
+    }
+
+    #[test]
+    fn status_of_links_fits_eighty_columns() {
+        let link = json!({ "peer": "Bernard", "state": "behind", "lag": 9999, "queued_bytes": 9_999_999, "repairs": 123, "proof_age_s": 75,
+            "round_trip_ms": 100.01, "clock_ahead_ms": -10.01 });
+        let text = link_table(&[("Campbell", &json!({ "links": [link] }))], 80).to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 }
