@@ -91,10 +91,10 @@ impl MemoryLog {
     /// Damages an entry that is not an own keep of the node: what it held is to be had from a peer.
     pub(crate) fn damage(&self, chance: &mut Chance) {
         let mut log = self.0.lock();
-        let index = chance.index(log.entries.len());
-        if let Some(entry) = log.entries.get_mut(index)
-            && entry.kind != JournalKind::Own
-        {
+        let mut others: Vec<&mut Entry> =
+            log.entries.iter_mut().filter(|entry| entry.kind != JournalKind::Own).collect();
+        let index = chance.index(others.len());
+        if let Some(entry) = others.get_mut(index) {
             entry.damaged = true;
         }
     }

@@ -120,6 +120,7 @@ impl World {
         let (survives, acks) = chance.pick(&[
             (Survives::Nothing, 1),
             (Survives::Kill, 0),
+            (Survives::Kill, 1),
             (Survives::PowerLoss, 0),
             (Survives::PowerLoss, 1),
         ]);
@@ -426,7 +427,7 @@ impl World {
             let log = self.nodes[number].log.clone();
             log.crash(&mut self.chance);
             // What is lost here has to be elsewhere.
-            if !all && self.shape.acks > 0 && self.chance.percent(20) {
+            if !all && self.shape.acks > 0 && self.chance.percent(50) {
                 log.damage(&mut self.chance);
             }
             let node = self.start(number, log);
@@ -526,49 +527,22 @@ const QUIET_ROUNDS: usize = 4;
 const HAVE: u8 = 20;
 
 #[cfg(test)]
-fn explain(seed: u64) {
-    let mut world = World::new(seed);
-    for _ in 0..world.steps {
-        world.step().unwrap();
-    }
-    let error = world.settle();
-    eprintln!("{error:?} {} acks {} refused {}", world.mode(), world.shape.acks, world.shape.refused_percent);
-    for node in &world.nodes {
-        eprintln!("{}", node.name);
-        let lane = |id| {
-            let lane = node.replica.lanes().get(id).unwrap();
-            format!("{}/{} of {}.{:x}", lane.origin, lane.worker, lane.epoch.started_ms, lane.epoch.random >> 48)
-        };
-        let mut vector: Vec<_> = node.replica.vector().iter().map(|(id, seq)| format!("{} {seq}", lane(id))).collect();
-        vector.sort();
-        eprintln!("  vector {vector:?}");
-        for shard in 0..256 {
-            node.replica.table().visit(shard, |report, quarantined| {
-                eprintln!(
-                    "  {:?} {quarantined} {} {} rank {:?} {:?}",
-                    std::str::from_utf8(report.key).unwrap(),
-                    lane(report.head.stamp.lane),
-                    report.head.stamp.seq,
-                    report.rank,
-                    report.record.get(..8)
-                );
-            });
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::run_seeds;
 
     #[test]
     fn schedule_holds_on_every_seed() {
-        let seeds: u64 = std::env::var("HERD_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2000);
-        if let Ok(seed) = std::env::var("HERD_SIM_SEED") {
-            return explain(seed.parse().unwrap());
-        }
-        for seed in 0..seeds {
-            run_schedule(seed).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        let seeds = run_seeds(0, 600, run_schedule, |_| ());
+        assert_eq!((seeds.run, seeds.failed), (600, None));
+    }
+
+    /// Each of these was broken once: by a readable record below a quarantined one that kept an old epoch in use at one node, by claims
+    /// over an epoch that came into use after them, and by two equal tombstones.
+    #[test]
+    fn schedule_holds_on_seeds_that_were_broken() {
+        for seed in [1, 63, 254, 3336] {
+            assert_eq!(run_schedule(seed), Ok(()), "seed {seed}");
         }
     }
 }

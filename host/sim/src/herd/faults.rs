@@ -45,6 +45,7 @@ pub(super) enum Fault {
 pub(super) enum Healing {
     Directions(Vec<(usize, usize)>),
     Start(usize),
+    Wake(usize),
     Disk(usize),
     Link(usize, usize),
 }
@@ -90,7 +91,10 @@ impl Herd {
                 let lost = if all { 0..self.nodes.len() } else { node..node + 1 };
                 lost.for_each(|node| self.crash(node, Loss::Power));
             }
-            Fault::Pause => self.nodes[node].paused_until = self.now + lasts,
+            Fault::Pause => {
+                self.nodes[node].paused_until = self.now + lasts;
+                self.after(lasts, Event::Heal(Healing::Wake(node)));
+            }
             Fault::ClockStep => {
                 let step = self.chance.below(20 * SECOND) as i64 - 10 * SECOND as i64;
                 // No node is before the start of the run, or more than an hour away.
@@ -129,6 +133,8 @@ impl Herd {
         match healing {
             Healing::Directions(directions) => directions.into_iter().for_each(|(from, to)| self.unblock(from, to)),
             Healing::Start(node) => self.start(node)?,
+            Healing::Wake(node) if self.nodes[node].paused_until > self.now => {}
+            Healing::Wake(node) => self.wake(node),
             Healing::Disk(node) => {
                 let Node { files, sync_ns, .. } = &mut self.nodes[node];
                 files.heal();
@@ -140,6 +146,14 @@ impl Herd {
             }
         }
         Ok(())
+    }
+
+    /// Lets a stopped process go on, with everything that waited for it.
+    pub(super) fn wake(&mut self, node: usize) {
+        self.nodes[node].paused_until = 0;
+        for event in std::mem::take(&mut self.nodes[node].deferred) {
+            self.after(0, event);
+        }
     }
 
     /// Cuts a part of the nodes off, or one direction, for a while.
@@ -188,9 +202,9 @@ impl Herd {
                 client.session = None;
             }
         }
+        self.wake(number);
         let node = &mut self.nodes[number];
         node.process = None;
-        node.paused_until = 0;
         match loss {
             Loss::Process => node.files.kill(),
             Loss::Power => node.files.crash(&mut |bound| self.chance.below(bound)),

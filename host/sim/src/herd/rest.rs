@@ -15,8 +15,8 @@ impl Herd {
         }
         self.latency_ns.clear();
         for number in 0..self.nodes.len() {
+            self.wake(number);
             let node = &mut self.nodes[number];
-            node.paused_until = 0;
             node.files.heal();
             node.sync_ns = 4 * MILLISECOND;
             self.start(number)?;
