@@ -41,6 +41,7 @@ mod serving_guest;
 mod shadow;
 mod shadow_totals;
 mod signals;
+mod sim;
 mod status;
 mod status_links;
 mod swap;
@@ -152,6 +153,10 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
     Test(test::TestArgs),
+    /// Run whole herds on virtual time, with faults, and check that nothing is lost.
+    ///
+    /// Each seed is a herd with links, disks, clocks and clients of its own. A seed that breaks an invariant is printed, and replays.
+    Sim(sim::SimArgs),
     /// Put load on nodes, or on any server of the line protocol, and report rates and latencies.
     ///
     /// Closed loop by default: the next command is sent when an answer arrives. With --rate, open loop: latency counts from the
@@ -221,6 +226,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),
+        Command::Sim(args) => sim::sim(&args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
         Command::Config => config::config(&common.config()?),
     }
