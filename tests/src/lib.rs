@@ -32,7 +32,9 @@ mod places;
 mod ports;
 mod process;
 pub mod readme;
+mod rounds;
 mod scratch;
+mod sheet;
 
 pub use client::Client;
 pub use eventually::{WAIT_MAX, eventually};
@@ -42,4 +44,6 @@ pub use herd::Herd;
 pub use operator::Operator;
 pub use places::{Behaviour, Places, Request};
 pub use process::Process;
+pub use rounds::Rounds;
 pub use scratch::Scratch;
+pub use sheet::{Bar, Extent, Reporter, Row, Sheet};

@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::load::Load;
-use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Operator, WAIT_MAX, eventually};
-
-use crate::sheet::{Bar, Reporter, Row};
-use crate::statistics::Rounds;
+use herd_tests::{Bar, DEFAULT_GUEST, Fixture, Herd, Operator, Reporter, Rounds, Row, WAIT_MAX, eventually};
 
 pub(crate) const ROW: Row = Row {
     name: "bad-guest",

@@ -7,10 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Client, DEFAULT_GUEST, Herd, WAIT_MAX, WATCH};
-
-use crate::sheet::{Bar, Reporter, Row};
-use crate::statistics::Rounds;
+use herd_tests::{Bar, Client, DEFAULT_GUEST, Herd, Reporter, Rounds, Row, WAIT_MAX, WATCH};
 
 pub(crate) const ROW: Row = Row {
     name: "first-answer",

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use herd_tests::load::Load;
-use herd_tests::{Behaviour, Fixture, Herd, WAIT_MAX, eventually};
-
-use crate::sheet::{Bar, Reporter, Row};
+use herd_tests::{Bar, Behaviour, Fixture, Herd, Reporter, Row, WAIT_MAX, eventually};
 
 pub(crate) const ROW: Row = Row {
     name: "forms",

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use herd_tests::{Fixture, HELLO, Herd, Process, WAIT_MAX, WATCH, eventually};
-
-use crate::sheet::{Bar, Reporter, Row};
-use crate::statistics::Rounds;
+use herd_tests::{Bar, Fixture, HELLO, Herd, Process, Reporter, Rounds, Row, WAIT_MAX, WATCH, eventually};
 
 pub(crate) const ROW: Row = Row {
     name: "herd-wide",

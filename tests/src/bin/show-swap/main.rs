@@ -11,11 +11,9 @@ mod herd_wide;
 mod many_swaps;
 mod refused;
 mod shadow;
-mod sheet;
-mod statistics;
 mod steady_swaps;
 
-use sheet::{Row, Sheet};
+use herd_tests::{Extent, Row, Sheet};
 
 /// All rows, in the order in which they run.
 const ROWS: [Row; 8] = [
@@ -37,7 +35,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut sheet = Sheet::default();
+    let mut sheet = Sheet::of(Extent::Full);
     wanted.iter().for_each(|row| sheet.run(row));
     sheet.exit_code()
 }
@@ -45,16 +43,9 @@ fn main() -> ExitCode {
 /// Rows selected by the command line: all, or those after `--only`.
 fn wanted() -> Result<Vec<Row>, String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
     match arguments.split_first() {
         None => Ok(ROWS.into()),
-        Some((only, wanted)) if only == "--only" && !wanted.is_empty() => {
-            let row = |name: &String| ROWS.into_iter().find(|row| row.name == name);
-            wanted
-                .iter()
-                .map(|name| row(name).ok_or(format!("no row `{name}`; there are {}", names.join(", "))))
-                .collect()
-        }
-        Some(_) => Err(format!("usage: tests/show/swap [--only ROW...], with the rows {}", names.join(", "))),
+        Some((only, names)) if only == "--only" => Row::select(&ROWS, names),
+        Some(_) => Err("usage: tests/show/swap [--only ROW...]".into()),
     }
 }

@@ -7,11 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use herd_tests::load::Load;
-use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH};
+use herd_tests::{Bar, DEFAULT_GUEST, Herd, Operator, Reporter, Rounds, Row, WATCH};
 use serde_json::Value;
-
-use crate::sheet::{Bar, Reporter, Row};
-use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
     name: "many-swaps",

@@ -4,9 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use herd_tests::{Client, DEFAULT_GUEST, Fixture, Herd, eventually};
-
-use crate::sheet::{Bar, Reporter, Row};
+use herd_tests::{Bar, Client, DEFAULT_GUEST, Fixture, Herd, Reporter, Row, eventually};
 
 pub(crate) const ROW: Row = Row {
     name: "refused",

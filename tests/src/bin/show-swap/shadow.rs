@@ -4,11 +4,8 @@
 //! it holds on a busy machine. `tests/bench/shadow` does the same for other guests and loads.
 
 use anyhow::{Context, Result, ensure};
-use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Process, eventually};
+use herd_tests::{Bar, DEFAULT_GUEST, Fixture, Herd, Process, Reporter, Rounds, Row, eventually};
 use serde_json::Value;
-
-use crate::sheet::{Bar, Reporter, Row};
-use crate::statistics::Rounds;
 
 pub(crate) const ROW: Row = Row {
     name: "shadow",

@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use herd_tests::load::{Load, Running, quantile_us};
-use herd_tests::{DEFAULT_GUEST, Herd, Operator, WATCH, eventually};
-
-use crate::sheet::{Bar, Reporter, Row};
-use crate::statistics::Rounds;
+use herd_tests::{Bar, DEFAULT_GUEST, Herd, Operator, Reporter, Rounds, Row, WATCH, eventually};
 
 pub(crate) const ROW: Row = Row {
     name: "steady-swaps",
