@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -82,6 +82,24 @@ impl Herd {
         self.name = name.into();
         self.write_config();
         self
+    }
+
+    /// Moves each node to a loopback address of its own, from 127.0.0.2 up, so that a packet filter can tell them apart.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        for (number, node) in (2..).zip(self.nodes.values_mut()) {
+            let at = || HeldAddress::at(Ipv4Addr::new(127, 0, 0, number));
+            (node.client, node.link, node.admin) = (at(), at(), at());
+        }
+        self.write_config();
+        self
+    }
+
+    /// Takes back the settings that keep tests short: the nodes run as they do for a user.
+    #[must_use]
+    pub fn as_for_users(mut self) -> Self {
+        self.settings.clear();
+        self.with("places.sources=[\"embedded\"]")
     }
 
     /// Sets one key of the configuration, written as on a command line: `with("sessions.idle_s=5")`.
@@ -164,17 +182,33 @@ impl Herd {
     #[must_use]
     #[track_caller]
     pub fn run_with_open_files(&self, node: &str, max: u32) -> Process {
+        self.run_through("sh", &["-c", &format!("ulimit -n {max} && exec \"$0\" \"$@\"")], node)
+    }
+
+    /// Starts one node that runs on one processor only, and waits until it accepts clients.
+    ///
+    /// # Panics
+    ///
+    /// If the node is not ready in time.
+    #[must_use]
+    #[track_caller]
+    pub fn run_on_processor(&self, node: &str, processor: usize) -> Process {
+        self.run_through("taskset", &["-c", &processor.to_string()], node)
+    }
+
+    /// Starts one node by a program that becomes it, and waits until it accepts clients.
+    #[track_caller]
+    fn run_through(&self, program: &str, arguments: &[&str], node: &str) -> Process {
         let command = self.command(&["run", node]);
-        let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit -n {max} && exec \"$0\" \"$@\"")]);
-        limited.arg(command.get_program()).args(command.get_args());
+        let mut through = Command::new(program);
+        through.args(arguments).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
-                Some(value) => limited.env(name, value),
-                None => limited.env_remove(name),
+                Some(value) => through.env(name, value),
+                None => through.env_remove(name),
             };
         }
-        let mut process = Process::start(limited, node, self.scratch.path(&format!("{node}.log")));
+        let mut process = Process::start(through, node, self.scratch.path(&format!("{node}.log")));
         process.await_line(&format!("{node} ready"));
         process
     }
@@ -187,6 +221,18 @@ impl Herd {
     #[must_use]
     pub fn run_without_waiting(&self, node: &str) -> Process {
         Process::start(self.command(&["run", node]), node, self.scratch.path(&format!("{node}.log")))
+    }
+
+    /// Starts one node with additional environment variables and does not wait.
+    ///
+    /// # Panics
+    ///
+    /// If the process does not start.
+    #[must_use]
+    pub fn run_with_variables(&self, node: &str, variables: &[(&str, String)]) -> Process {
+        let mut command = self.command(&["run", node]);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Process::start(command, node, self.scratch.path(&format!("{node}.log")))
     }
 
     /// Starts one node with additional settings and waits until it accepts clients.
@@ -312,6 +358,12 @@ impl Herd {
     #[must_use]
     pub fn link_address(&self, node: &str) -> SocketAddr {
         self.nodes[node].link.address
+    }
+
+    /// Directory in which a node keeps its records.
+    #[must_use]
+    pub fn node_directory(&self, node: &str) -> PathBuf {
+        state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured").join(node)
     }
 
     /// Neighbours of a node, at whichever end the link is listed.

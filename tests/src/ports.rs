@@ -21,8 +21,17 @@ impl HeldAddress {
     ///
     /// If the system has no free port.
     pub(crate) fn any() -> Self {
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Reserves a free port of an address on loopback.
+    ///
+    /// # Panics
+    ///
+    /// If the address has no free port.
+    pub(crate) fn at(address: Ipv4Addr) -> Self {
         let taken = TcpSocket::new_v4().and_then(|socket| {
-            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+            socket.bind((address, 0).into())?;
             // Only after the bind: with reuse allowed before it, the system could assign a port that another test has reserved.
             socket.set_reuseaddr(true)?;
             Ok(Self { address: socket.local_addr()?, _socket: socket })
