@@ -363,7 +363,7 @@ impl Herd {
     /// Directory in which a node keeps its records.
     #[must_use]
     pub fn node_directory(&self, node: &str) -> PathBuf {
-        state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured").join(node)
+        state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured").join("nodes").join(node)
     }
 
     /// Neighbours of a node, at whichever end the link is listed.

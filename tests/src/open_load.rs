@@ -125,6 +125,11 @@ impl RunningOpenLoad {
         Ok(())
     }
 
+    /// Sends nothing from now on.
+    pub fn end(&self) {
+        self.shared.ending.store(true, Ordering::Relaxed);
+    }
+
     /// Stops the load, waits for the last answers, and returns the ledger.
     ///
     /// # Panics
@@ -132,7 +137,7 @@ impl RunningOpenLoad {
     /// If the thread of the load panicked.
     #[must_use]
     pub fn stop(mut self) -> Ledger {
-        self.shared.ending.store(true, Ordering::Relaxed);
+        self.end();
         self.thread.take().expect("it is stopped once").join().expect("the load does not panic");
         self.shared.ledger().clone()
     }
@@ -140,7 +145,7 @@ impl RunningOpenLoad {
 
 impl Drop for RunningOpenLoad {
     fn drop(&mut self) {
-        self.shared.ending.store(true, Ordering::Relaxed);
+        self.end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

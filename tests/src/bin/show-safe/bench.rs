@@ -1,0 +1,113 @@
+//! Load by `herd bench`, in a process of its own.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use herd_tests::Herd;
+use serde_json::Value;
+
+/// Result of a load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) answers: f64,
+    /// Answers per second.
+    pub(crate) rate: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+}
+
+/// A load to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Bench {
+    pub(crate) nodes: Vec<SocketAddr>,
+    /// Further arguments of `herd bench`.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) seconds: f64,
+    /// Processor for the load, if it is held to one.
+    pub(crate) processor: Option<usize>,
+}
+
+impl Bench {
+    /// Open loop.
+    pub(crate) fn open(nodes: &[SocketAddr], rate: f64, seconds: f64) -> Self {
+        let arguments = ["--connections", "60", "--clients", &CLIENTS.to_string(), "--rate", &format!("{rate:.0}")];
+        Self { nodes: nodes.to_vec(), arguments: arguments.map(Into::into).into(), seconds, processor: None }
+    }
+
+    /// Starts the load without waiting.
+    pub(crate) fn begin(&self) -> Result<Child> {
+        let herd = Herd::binary();
+        let mut command = match self.processor {
+            Some(processor) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", &processor.to_string()]).arg(herd);
+                command
+            }
+            None => Command::new(herd),
+        };
+        command.args(["bench", "--json", "--warm-up", "0.3", "--duration", &format!("{:.2}", self.seconds)]);
+        command.args(&self.arguments);
+        for node in &self.nodes {
+            command.args(["--address", &node.to_string()]);
+        }
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HERD_")) {
+            command.env_remove(name);
+        }
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        spawned.context("herd bench does not start")
+    }
+
+    /// Runs the load to its end.
+    ///
+    /// # Errors
+    ///
+    /// An answer was wrong, or a connection broke.
+    pub(crate) fn run(&self) -> Result<Loaded> {
+        let output = self.begin()?.wait_with_output()?;
+        let report: Value = serde_json::from_slice(&output.stdout).context("herd bench printed no report")?;
+        let is_clean = report["wrong"] == 0 && report["broken"].as_object().is_some_and(serde_json::Map::is_empty);
+        ensure!(is_clean, "load failed: {} wrong, broken {}", report["wrong"], report["broken"]);
+        let at =
+            |place: &str| report.pointer(place).and_then(Value::as_f64).with_context(|| format!("{place}: {report}"));
+        Ok(Loaded {
+            answers: at("/answers")?,
+            rate: at("/rate")?,
+            p50_ms: at("/times_us/p50")? / 1e3,
+            p99_ms: at("/times_us/p99")? / 1e3,
+        })
+    }
+}
+
+/// Finds the highest rate with a p99 under 10 ms: doubles from a low one, then halves the interval.
+///
+/// # Errors
+///
+/// Not even the lowest rate has it.
+pub(crate) fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
+    let holds = |rate: f64| {
+        let loaded = Bench::open(nodes, rate, PROBE.as_secs_f64()).run();
+        loaded.is_ok_and(|loaded| loaded.p99_ms < P99_MS_MAX && loaded.rate > KEEPS_UP * rate)
+    };
+    ensure!(holds(LOWEST_RATE), "the p99 is over {P99_MS_MAX} ms at {LOWEST_RATE} reports/s already");
+    let (mut low, mut high) = (LOWEST_RATE, 2.0 * LOWEST_RATE);
+    while high < RATE_MAX && holds(high) {
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..HALVINGS {
+        let middle = (low + high) / 2.0;
+        *if holds(middle) { &mut low } else { &mut high } = middle;
+    }
+    Ok(low)
+}
+
+/// Clients of a load: as many as change while a peer is stopped.
+pub(crate) const CLIENTS: u64 = 20_000;
+const PROBE: Duration = Duration::from_millis(1500);
+const P99_MS_MAX: f64 = 10.0;
+/// Share of the offered rate below which the herd does not keep up.
+const KEEPS_UP: f64 = 0.97;
+const LOWEST_RATE: f64 = 500.0;
+const RATE_MAX: f64 = 500_000.0;
+const HALVINGS: usize = 3;

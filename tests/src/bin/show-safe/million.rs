@@ -1,0 +1,47 @@
+//! Halves of a herd with a million records, of which a tenth changed while they were cut.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use herd_tests::{Bar, Extent, Herd, Interposer, Reporter, Row};
+
+use crate::firewall::{Cut, Firewall};
+use crate::flapping::{RECORDS, ROOM, fill};
+use crate::nodes::{Nodes, number};
+
+pub(crate) const ROW: Row = Row {
+    name: "million",
+    figures: &[Bar { figure: "a million records, 10 % changed: equal", bar: "within 10 s of healing" }],
+    measure,
+};
+
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
+    if reporter.extent() == Extent::Portion {
+        reporter.leave_out("a million records, 10 % changed: equal");
+        return Ok(());
+    }
+    let herd = ROOM.iter().fold(Herd::of_five().apart().as_for_users(), |herd, setting| herd.with(setting));
+    let interposer = Interposer::build(herd.scratch())?;
+    let firewall = Firewall::create(&herd)?;
+    let nodes = Nodes::start_apart(&herd, &interposer);
+    fill(herd.address("Riley"), "million", 0, RECORDS)?;
+    nodes.await_equal(Duration::from_secs(120))?;
+    let (side, rest) = (["Riley", "Jaquez"], ["Juzang", "Campbell", "Bernard"]);
+    let pairs: Vec<(&str, &str)> =
+        side.iter().flat_map(|&one| rest.iter().flat_map(move |&other| [(one, other), (other, one)])).collect();
+    firewall.cut(Cut::Silent, &pairs)?;
+    // A twentieth on each side: new clients, because a report about an old one would need a newer time and change as much.
+    fill(herd.address("Riley"), "changed-there", 0, RECORDS / 20)?;
+    fill(herd.address("Campbell"), "changed-here", 0, RECORDS / 20)?;
+    // Long enough for both ends to give up the links.
+    std::thread::sleep(Duration::from_secs(15));
+    firewall.heal()?;
+    let healed = Instant::now();
+    nodes.await_equal(Duration::from_secs(120))?;
+    let equal = healed.elapsed();
+    let keys = number(&nodes.status("Bernard")?, "/records/keys")?;
+    ensure!(keys == RECORDS + RECORDS / 10, "{keys} records");
+    let value = format!("{:.1} s", equal.as_secs_f64());
+    reporter.show("a million records, 10 % changed: equal", value, equal <= Duration::from_secs(10));
+    Ok(())
+}
