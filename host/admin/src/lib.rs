@@ -64,6 +64,7 @@ mod requester;
 mod running;
 mod server;
 mod share_options;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -12,7 +12,7 @@ use axum::routing::post;
 use super::operator::ClaimedOperator;
 use super::query::BodyOptions;
 use super::records_options::{DirectoryOptions, KeyOptions, PageOptions};
-use super::server::{Shared, blocking};
+use super::shared::{Shared, blocking};
 
 /// Returns the routes.
 pub(super) fn routes() -> Router<Arc<Shared>> {

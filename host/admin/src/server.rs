@@ -31,22 +31,13 @@ use super::records_routes;
 use super::requester::Requester;
 use super::running::{RequestNumber, Running};
 use super::share_options::ShareOptions;
+use super::shared::{Shared, blocking, failure};
 use super::token::Token;
 
 /// Admin API of one node.
 pub struct Admin {
     shared: Arc<Shared>,
     stopping: CancellationToken,
-}
-
-/// What handlers share.
-pub(super) struct Shared {
-    pub(super) node: String,
-    host: Arc<dyn AdminHost>,
-    pub(super) records: Arc<dyn RecordsHost>,
-    token: Token,
-    ready: AtomicBool,
-    running: Running,
 }
 
 impl Admin {
@@ -248,25 +239,6 @@ async fn while_wanted(
         false => call(&*shared.host, &requester),
     })
     .await
-}
-
-/// Carries out an operation on a thread that may block, and answers with what it returns.
-pub(super) async fn blocking(node: &str, call: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Response {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(Ok(value)) => Json(value).into_response(),
-        Ok(Err(Refusal::BadGuest(why))) => failure(StatusCode::UNPROCESSABLE_ENTITY, &why),
-        Ok(Err(Refusal::Conflict(why))) => failure(StatusCode::CONFLICT, &why),
-        Ok(Err(refused @ Refusal::Withdrawn)) => failure(StatusCode::CONFLICT, &refused.to_string()),
-        Ok(Err(Refusal::Busy(why))) => failure(StatusCode::SERVICE_UNAVAILABLE, &why),
-        Err(error) => {
-            tracing::error!(%node, %error, "admin request panicked");
-            failure(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node")
-        }
-    }
-}
-
-fn failure(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({ "error": why }))).into_response()
 }
 
 /// Looks of the server for the end of a connection before a request is carried out.
