@@ -99,8 +99,10 @@ impl RecordsStore {
         }
         let (mut recovery, mut malformed) = (replica.recovery(), 0_u64);
         let mut report = ProgressReport::new(&node);
-        let deliver =
-            |kind, payload: &[u8], intact| malformed += u64::from(recovery.entry(kind, payload, intact).is_err());
+        // Behind an entry that does not decode, vectors count for nothing, as behind one that is damaged.
+        let deliver = |kind, payload: &[u8], intact: bool| {
+            malformed += u64::from(recovery.entry(kind, payload, intact && malformed == 0).is_err());
+        };
         let recovered =
             recover(&files, deliver, |progress| report.on(progress)).map_err(|error| failed(error.into()))?;
         let taken = recovery.finish();
