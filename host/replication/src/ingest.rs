@@ -100,6 +100,13 @@ impl<H: IngestHost> Ingest<H> {
             faults_left: FAULTS_PER_FRAME_MAX,
             scratch: Vec::new(),
         };
+        // What was forgotten says nothing that a guest could refuse, and has no form that one could read.
+        winners.retain(|report| {
+            if report.head.tombstone {
+                self.apply(report, false, &mut taking);
+            }
+            !report.head.tombstone
+        });
         for batch in winners.chunks(REPORTS_PER_DECISION_MAX) {
             self.decide(batch, &mut taking);
         }
@@ -168,8 +175,7 @@ impl<H: IngestHost> Ingest<H> {
     /// Another worker may have applied a higher report since it was found to win. Then it is neither applied nor flooded: floods end
     /// only because each node forwards what it applied.
     fn apply(&self, report: &WireReport<'_>, refused: bool, taking: &mut Taking<'_>) -> bool {
-        // An empty record that was forgotten says nothing that a guest could refuse: it hides what it outranks.
-        if refused && !report.head.tombstone {
+        if refused {
             self.quarantine(report, taking);
             return false;
         }
@@ -298,6 +304,19 @@ mod tests {
         }
         assert_eq!(*fixture.ingest.host.calls.borrow(), [2]);
         assert_eq!(fixture.queued(), [0, 2], "once, and not back to where they came from");
+    }
+
+    /// Goal: a guest is not asked about a key that was forgotten, with which it could do nothing but fault. Method: a guest that faults on
+    /// the key.
+    #[test]
+    fn ingest_applies_what_was_forgotten_without_asking_a_guest() {
+        let fixture = Fixture::new(Host::default());
+        let head = Head { tombstone: true, expires_at: 9, ..Head::of(Stamp { lane: LaneId(0), seq: 1 }) };
+        let tombstone = WireReport { head, key: b"!", reign: 1, rank: b"", form: 0, record: b"" };
+        let report = WireReport { head: Head::of(head.stamp), key: b"a", reign: 0, rank: b"1", form: 1, record: b"AT" };
+        fixture.ingest.take(0, &fixture.links[0], &[tombstone, report]).unwrap();
+        assert_eq!(*fixture.ingest.host.calls.borrow(), [1], "the other report");
+        assert_eq!((fixture.table().keys(), fixture.table().status().quarantined, fixture.queued()), (2, 0, [0, 2]));
     }
 
     #[test]
