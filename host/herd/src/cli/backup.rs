@@ -64,7 +64,7 @@ pub(super) fn restore(config: &HerdConfig, args: &RestoreArgs) -> anyhow::Result
         say!("{node}: {won} of {records} records were newer and are kept");
     }
     let Some(damaged @ 1..) = answer["damaged"].as_u64() else { return Ok(ExitCode::SUCCESS) };
-    eprintln!("herd: warning: {damaged} places of the backup are damaged; the rest was restored");
+    eprintln!("herd: warning: {damaged} damaged places in the backup; the rest was restored");
     for damage in answer["damages"].as_array().into_iter().flatten() {
         eprintln!("herd: warning: {}", sanitize(&text(damage)));
     }
