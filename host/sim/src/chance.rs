@@ -19,11 +19,11 @@ impl Chance {
     pub fn new(seed: u64) -> Self {
         // Mixed once, so that seeds 1, 2, 3 do not begin alike.
         let mut chance = Self(seed ^ 0x9e37_79b9_7f4a_7c15);
-        Self(chance.next())
+        Self(chance.draw())
     }
 
     /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,7 +34,7 @@ impl Chance {
     /// Returns a number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder is below 2^-40 for every bound that is used here.
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 
     /// Returns an index of a list of this length.

@@ -276,7 +276,7 @@ impl Herd {
         node.life += 1;
         // The state directory knows the last start, so that a clock which was set back does not matter.
         node.started_ms = wall_ms.max(node.started_ms + 1);
-        let epoch = Epoch { started_ms: node.started_ms, random: self.chance.next() };
+        let epoch = Epoch { started_ms: node.started_ms, random: self.chance.draw() };
         node.files = node.files.reopen();
         let mut process = Process::start(node.name, number, self.settings, &node.files, epoch, &mut self.chance)?;
         process.note_restamped(&mut self.history);
@@ -351,7 +351,7 @@ impl Herd {
         if !self.is_alive(node, life) {
             return Ok(());
         }
-        let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.next(), self.chance.next()) };
+        let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.draw(), self.chance.draw()) };
         let now = self.instant();
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
         let workers = &mut process.workers[worker];
@@ -436,7 +436,7 @@ impl Herd {
             return;
         }
         let dialogue = std::rc::Rc::clone(&session.dialogue);
-        let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.next(), self.chance.next()) };
+        let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.draw(), self.chance.draw()) };
         let answer = if self.chance.percent(20) {
             FetchAnswer::Failed(Failure::Timeout)
         } else {

@@ -80,7 +80,7 @@ impl Process {
     ) -> Result<Self, Violation> {
         let HerdSettings { durability, acks, workers, refused_percent, expire_after_s, log_bytes_max } = settings;
         let limits = RecordLimits::default();
-        let hash_key = chance.next().into();
+        let hash_key = chance.draw().into();
         let mut replica = Replica::without_log(ReplicaConfig {
             node: name.into(),
             epoch,
@@ -102,7 +102,7 @@ impl Process {
                 return Err(Violation::Unreadable { node: name.into() });
             }
             let config = StoreConfig { durability, ..StoreConfig::default() };
-            let options = LogOptions { log_bytes_max, ..LogOptions::new(&config, chance.next()) };
+            let options = LogOptions { log_bytes_max, ..LogOptions::new(&config, chance.draw()) };
             let begun = Arc::new(Log::begin(files.clone(), &recovered, options, || ()));
             replica.attach(LogJournal::new(Arc::clone(&begun), durability, SyncRequests::default()));
             if durability == Durability::Disk {

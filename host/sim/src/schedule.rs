@@ -189,10 +189,10 @@ impl World {
         let name = NAMES[number].to_string();
         let config = ReplicaConfig {
             node: name.clone(),
-            epoch: Epoch { started_ms, random: self.chance.next() },
+            epoch: Epoch { started_ms, random: self.chance.draw() },
             workers: self.shape.workers,
             limits: RecordLimits::default(),
-            hash_key: self.chance.next().into(),
+            hash_key: self.chance.draw().into(),
             acks: self.shape.acks,
             herd_key: 0x4e7d,
         };
@@ -259,7 +259,7 @@ impl World {
         self.rank += 1;
         let rank = (self.rank - self.chance.below(4).min(self.rank)).to_be_bytes();
         let key = format!("client{}", self.chance.below(self.shape.keys)).into_bytes();
-        let mut record = self.chance.next().to_be_bytes().to_vec();
+        let mut record = self.chance.draw().to_be_bytes().to_vec();
         let expires_at =
             if self.chance.percent(self.shape.expiring_percent) { self.now_s + self.chance.below(8) } else { 0 };
         record.extend(expires_at.to_be_bytes());

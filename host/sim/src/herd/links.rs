@@ -85,10 +85,12 @@ impl Herd {
         }
         let Some((kind, body)) = end.flight.pop_front() else { return Ok(()) };
         let (Some(hearer), Some(process)) = (self.ends.get_mut(&(to, from)), &self.nodes[to].process) else {
-            return Ok(self.reset(from, to, connection));
+            self.reset(from, to, connection);
+            return Ok(());
         };
         if hearer.connection != connection {
-            return Ok(self.reset(from, to, connection));
+            self.reset(from, to, connection);
+            return Ok(());
         }
         hearer.heard_at = self.now;
         if kind == PING {
