@@ -2,7 +2,7 @@
 
 use crate::store_config::{Durability, StoreConfig};
 
-/// Settings of a [`Log`].
+/// Settings of a [`Log`](crate::Log).
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
     /// What entries survive. In [`Durability::Disk`], entries of an earlier process that may not be on disk are written again.
