@@ -105,7 +105,7 @@ class Contenders:
     def config(self, nodes, extra=""):
         """A configuration of these nodes, each with those it is linked to."""
         path = pathlib.Path(self.directory.name) / f"herd-{len(nodes)}.toml"
-        text = f'herd = "bench"\nstate_dir = "{self.directory.name}/state-{len(nodes)}"\n[runtime]\nworkers = 1\n{extra}'
+        text = f'herd = "bench"\nstate_dir = "{self.directory.name}/state-{len(nodes)}"\n[runtime]\nworkers = 1\n[records]\ndurability = "memory"\n{extra}'
         for index, (name, links) in enumerate(nodes.items()):
             listed = ", ".join(f'"{link}"' for link in links if link in nodes)
             text += f'[nodes.{name}]\nclient = "127.0.0.1:{PORT + index}"\nlinks = [{listed}]\n'
