@@ -66,6 +66,12 @@ impl<'a> Entry<'a> {
         self.head().standing(self.rank())
     }
 
+    /// Returns the form that the record is counted in.
+    #[inline]
+    pub(super) fn counted_form(&self) -> Option<u32> {
+        self.head().counted_form(self.rank().form)
+    }
+
     /// Borrows the record as it travels.
     pub(super) fn wire(self) -> WireReport<'a> {
         let Rank { reign, rank, record, form } = self.rank();

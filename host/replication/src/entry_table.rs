@@ -157,6 +157,11 @@ impl EntryTable {
         None
     }
 
+    /// Returns the number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Returns the entries, in the order of their buckets.
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         let buckets = self.buckets();

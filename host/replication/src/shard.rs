@@ -124,13 +124,13 @@ impl Shard {
                 if !by.wins(head.standing(rank), highest) {
                     return outranked(holder);
                 }
-                let (old, old_form, old_lane) = (entry.len(), entry.rank().form, entry.head().stamp.lane);
+                let (old, old_form, old_lane) = (entry.len(), entry.counted_form(), entry.head().stamp.lane);
                 if by == OfferedBy::Client && !usage.fits(0, bytes.saturating_sub(old)) {
                     return refused;
                 }
                 self.visible.replace(place, &new(rank), rehash);
                 usage.resize(old, bytes);
-                self.forms.change(old_form, rank.form);
+                self.forms.change(old_form, head.counted_form(rank.form));
                 self.lanes.change(old_lane, head.stamp.lane);
                 rank.reign
             }
@@ -146,7 +146,7 @@ impl Shard {
                 }
                 self.visible.insert(hash, &new(rank), rehash);
                 usage.add(bytes);
-                self.forms.add(rank.form);
+                self.forms.add(head.counted_form(rank.form));
                 self.lanes.add(head.stamp.lane);
                 rank.reign
             }
@@ -297,7 +297,7 @@ impl Shard {
             let hash_of_key = hash(key);
             let Some(place) = self.visible.find(hash_of_key, |entry| entry.key() == key) else { continue };
             let entry = self.visible.get(place);
-            self.forms.remove(entry.rank().form);
+            self.forms.remove(entry.counted_form());
             self.lanes.remove(entry.head().stamp.lane);
             usage.remove(entry.len());
             self.visible.remove(hash_of_key, place, |entry| hash(entry.key()));
@@ -332,9 +332,9 @@ impl Shard {
         self.expires_from
     }
 
-    /// Returns the number of keys, also those with a quarantined report only.
+    /// Returns the number of visible records and quarantined reports.
     pub(super) fn len(&self) -> usize {
-        self.forms.iter().map(|(_, count)| count).sum::<usize>() + self.quarantined.len()
+        self.visible.len() + self.quarantined.len()
     }
 
     /// Returns the number of visible records of each form.

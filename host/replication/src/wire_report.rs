@@ -47,6 +47,11 @@ pub struct WireReport<'a> {
 }
 
 impl Head {
+    /// Returns the form that a record with this head is counted in: none for a forgotten key, whose record nobody reads.
+    pub(crate) fn counted_form(self, form: u32) -> Option<u32> {
+        (!self.tombstone).then_some(form)
+    }
+
     /// The head of a record without expiry and index.
     #[must_use]
     pub fn of(stamp: Stamp) -> Self {

@@ -167,3 +167,24 @@ fn forms_are_counted_as_records_come_and_change() {
     assert_eq!(counts(), [(2, 3), (u32::MAX, 1)]);
     assert_eq!(table.status().forms, table.form_counts());
 }
+
+/// Goal: a forgotten key counts in no form, or a guest would be refused, or said to leave a record unread, for a record that nobody reads.
+#[test]
+fn forms_do_not_count_a_forgotten_key() {
+    let table = table(9);
+    let counts = || table.form_counts().into_iter().collect::<Vec<_>>();
+    let forget = |key: &[u8]| {
+        let (rank, head) =
+            (Rank { reign: Reign(0), rank: b"", record: b"", form: 0 }, Head { tombstone: true, ..head() });
+        let _ = table.0.offer(Offer { key, rank, head, by: OfferedBy::Forget }, |_| ());
+    };
+    for key in [b"a", b"b"] {
+        let _ = table.keep_from_client(key, 1, b"1", b"x");
+    }
+    for key in [b"a", b"c"] {
+        forget(key);
+    }
+    assert_eq!((counts(), table.status().keys), (vec![(1, 1)], 3));
+    assert_eq!(table.keep_from_client(b"a", 2, b"1", b"x"), Kept::Applied(Reign(1)));
+    assert_eq!(counts(), [(1, 1), (2, 1)]);
+}
