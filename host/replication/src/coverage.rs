@@ -187,7 +187,9 @@ impl Coverage {
 
     /// Removes all lanes of other processes: nothing is known to be covered that this process did not keep.
     pub(crate) fn forget_others(&self) {
-        self.others.lock().vector = Vector::default();
+        let mut others = self.others.lock();
+        // The dormant ones too, or the next claim over one of their lanes would bring back what is not covered any more.
+        (others.vector, others.dormant) = (Vector::default(), Vector::default());
     }
 }
 
@@ -233,3 +235,26 @@ fn epochs_of(lanes: &Lanes, referenced: &BTreeSet<LaneId>) -> BTreeSet<(Arc<str>
 /// Epochs of one node in a vector. A node that starts more often while records of its earlier starts stay in use has them sent again
 /// when a link comes up.
 const EPOCHS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: coverage that is forgotten does not come back with a later claim. Method: a claim over an epoch that is not in use, all
+    /// coverage forgotten, and a lower claim over the same epoch once a record refers to it.
+    #[test]
+    fn forgotten_coverage_of_an_epoch_that_is_not_in_use_stays_forgotten() {
+        let lanes = Lanes::default();
+        let coverage = Coverage::new(&lanes, "Riley", Epoch::default(), 1);
+        let lane = |started_ms| {
+            let epoch = Epoch { started_ms, random: 1 };
+            lanes.id(&Lane { origin: "Jaquez".into(), epoch, worker: 0 }).unwrap()
+        };
+        let (old, new) = (lane(1), lane(2));
+        coverage.merge(&lanes, [(new, 1), (old, 9)].into_iter(), BTreeSet::new);
+        assert_eq!((coverage.read().get(old), coverage.read().get(new)), (None, Some(1)));
+        coverage.forget_others();
+        coverage.merge(&lanes, [(new, 1), (old, 3)].into_iter(), || BTreeSet::from([old]));
+        assert_eq!(coverage.read().get(old), Some(3));
+    }
+}
