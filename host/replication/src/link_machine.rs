@@ -15,8 +15,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
-
 use crate::link_frame::{LaneSeqs, LinkFrame};
 use crate::live_links::LinkPort;
 use crate::prover::Prover;
@@ -190,19 +188,20 @@ impl LinkMachine {
         if self.port.outbox.take_behind() {
             self.begin_resend();
         }
-        self.send_reports(&waiting, &mut turn);
+        let took_nothing = waiting.is_empty();
+        self.send_reports(waiting, &mut turn);
         let mut bulk = 0;
         if let Some(shard) = self.resend {
             let mut lacking = ReportBatch::default();
             self.resend = self.resend_from(shard, &mut lacking);
-            self.send_reports(&lacking, &mut turn);
             bulk = lacking.bytes().len();
+            self.send_reports(lacking, &mut turn);
         }
         let owes = self.resend.is_some();
         self.port.counts.owes.store(owes, Relaxed);
         let has_news = !owes && self.claim(&vector, &mut turn);
         self.have(&vector, &mut turn);
-        let covered = !owes && !has_news && waiting.is_empty() && !self.port.has_waiting();
+        let covered = !owes && !has_news && took_nothing && !self.port.has_waiting();
         self.send_proof(covered, RESEND_BYTES_PER_TURN.saturating_sub(bulk), &mut turn);
         turn.has_more = owes || self.prover.is_sending();
         // Behind everything, because it reads how many lanes there are, and in front of it, because the others name them.
@@ -242,18 +241,17 @@ impl LinkMachine {
         None
     }
 
-    fn send_reports(&self, reports: &ReportBatch, turn: &mut Turn) {
+    fn send_reports(&self, reports: ReportBatch, turn: &mut Turn) {
         self.port.counts.reports_sent.fetch_add(reports.len() as u64, Relaxed);
-        for body in reports.bodies(FRAME_REPORT_BYTES_MAX, FRAME_REPORTS_MAX) {
-            turn.frames.push(LinkFrame::Reports(ReportFrame::new(Bytes::copy_from_slice(body))));
-        }
+        let bodies = reports.into_bodies(FRAME_REPORT_BYTES_MAX, FRAME_REPORTS_MAX);
+        turn.frames.extend(bodies.map(|body| LinkFrame::Reports(ReportFrame::new(body))));
     }
 
     /// Sends the frames of proofs, behind the records that they mend: a peer that hears that these are complete has taken them.
     fn send_proof(&mut self, covered: bool, bytes_max: usize, turn: &mut Turn) {
         let mut mending = ReportBatch::default();
         let frames = self.prover.turn(covered, bytes_max, &mut mending);
-        self.send_reports(&mending, turn);
+        self.send_reports(mending, turn);
         let bytes: usize = frames.iter().map(|frame| frame.body().len()).sum();
         self.port.counts.proof_bytes.fetch_add(bytes as u64, Relaxed);
         turn.frames.extend(frames);

@@ -2,8 +2,10 @@
 //!
 //! Owns where each report begins and ends, and how a batch is cut into frames. Knows nothing of links.
 //!
-//! Bounds: none of its own. The outbox bounds the batches that wait, and `bodies`
+//! Bounds: none of its own. The outbox bounds the batches that wait, and `into_bodies`
 //! bounds frames.
+
+use bytes::Bytes;
 
 /// Encoded items, in order. An item is one report, or several that belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,16 +56,17 @@ impl ReportBatch {
     }
 
     /// Cuts the batch into bodies of frames, each with at most `bytes_max` bytes and `items_max` items. An item of more
-    /// than `bytes_max` bytes gets a body of its own.
-    pub(crate) fn bodies(&self, bytes_max: usize, items_max: usize) -> impl Iterator<Item = &[u8]> {
-        let mut next = 0;
+    /// than `bytes_max` bytes gets a body of its own. Nothing is copied.
+    pub(crate) fn into_bodies(self, bytes_max: usize, items_max: usize) -> impl Iterator<Item = Bytes> {
+        let Self { bytes, ends } = self;
+        let (bytes, mut start, mut next) = (Bytes::from(bytes), 0, 0);
         std::iter::from_fn(move || {
-            let start = self.start(next);
             let fits = |&&end: &&usize| end - start <= bytes_max;
-            let count = self.ends.get(next..)?.iter().take(items_max).take_while(fits).count().max(1);
-            let end = *self.ends.get(next + count - 1)?;
-            next += count;
-            Some(&self.bytes[start..end])
+            let count = ends.get(next..)?.iter().take(items_max).take_while(fits).count().max(1);
+            let end = *ends.get(next + count - 1)?;
+            let body = bytes.slice(start..end);
+            (start, next) = (end, next + count);
+            Some(body)
         })
     }
 
@@ -94,11 +97,11 @@ mod tests {
     fn bodies_contain_every_report_once_and_respect_their_limits() {
         const MAX: usize = 256 << 10;
         let all = batch((0..40).map(|size| vec![7; size * 2000]));
-        let bodies: Vec<&[u8]> = all.bodies(MAX, 512).collect();
+        let bodies: Vec<Bytes> = all.clone().into_bodies(MAX, 512).collect();
         assert_eq!(bodies.concat(), all.bytes());
         assert!(bodies.iter().all(|body| body.len() <= MAX));
-        assert_eq!(batch(vec![vec![0; 2 * MAX]; 2]).bodies(MAX, 512).count(), 2);
-        assert_eq!(batch(vec![vec![0]; 10]).bodies(MAX, 4).map(<[u8]>::len).collect::<Vec<_>>(), [4, 4, 2]);
-        assert_eq!(ReportBatch::default().bodies(MAX, 4).count(), 0);
+        assert_eq!(batch(vec![vec![0; 2 * MAX]; 2]).into_bodies(MAX, 512).count(), 2);
+        assert_eq!(batch(vec![vec![0]; 10]).into_bodies(MAX, 4).map(|body| body.len()).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_eq!(ReportBatch::default().into_bodies(MAX, 4).count(), 0);
     }
 }
