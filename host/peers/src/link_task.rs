@@ -50,7 +50,7 @@ pub(super) async fn run(
     // From the reader to the writer, which owns the sink. One pong waits at most: the peer sends its next ping a whole
     // interval later.
     let (pongs, pongs_due) = mpsc::channel(1);
-    let read = read_frames(host, limits, link, &machine, stream, pongs);
+    let read = read_frames(host, limits, link, replica, &machine, stream, pongs);
     let written = write_frames(host, limits, link, replica, &machine, sink, pongs_due);
     end_of_either(read, written).await
 }
@@ -116,6 +116,7 @@ async fn read_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
     link: &Link,
+    replica: &Replica,
     machine: &Mutex<LinkMachine>,
     mut stream: SplitStream<FramedStream>,
     pongs: mpsc::Sender<Frame>,
@@ -139,14 +140,19 @@ async fn read_frames(
                 host.receive_reports(&link.port, &reports).map_err(LinkError::Reports)?;
             }
             Frame::Replication(frame) => {
-                let is_claim = matches!(frame, LinkFrame::Claim(_) | LinkFrame::Vector(_));
-                let is_have = matches!(frame, LinkFrame::Have(_));
+                let (is_have, wakes) = match frame {
+                    LinkFrame::Have(_) => (true, false),
+                    LinkFrame::Vector(_) => (false, true),
+                    // Clients of the peer wait for the word that this node has what the peer claims. Without them it can wait for
+                    // the next turn, and would only delay the next reports.
+                    LinkFrame::Claim(_) => (false, replica.acks() > 0),
+                    _ => (false, false),
+                };
                 machine.lock().hear(frame)?;
                 if is_have {
                     host.acknowledged();
                 }
-                if is_claim {
-                    // The peer may wait for the word that this node has what it claims.
+                if wakes {
                     link.queue.wake();
                 }
             }
