@@ -24,6 +24,11 @@ pub trait Journal: Send + Sync {
 
     /// Returns whether new records of clients may be taken: not while the log cannot be written.
     fn accepts(&self) -> bool;
+
+    /// Returns whether entries are kept. If not, nothing needs to be encoded for the log.
+    fn keeps_entries(&self) -> bool {
+        true
+    }
 }
 
 /// Kind of an entry of the log.
@@ -96,5 +101,10 @@ impl Journal for NoJournal {
     #[inline]
     fn accepts(&self) -> bool {
         true
+    }
+
+    #[inline]
+    fn keeps_entries(&self) -> bool {
+        false
     }
 }

@@ -109,6 +109,13 @@ impl LiveLinks {
         self.change(|live| live.retain(|other| !Arc::ptr_eq(other, port)));
     }
 
+    /// Returns whether there is no live link. Inside the critical section of a shard the answer holds for its record, as in
+    /// [`push`](Self::push).
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
     /// Returns the live links.
     pub(crate) fn all(&self) -> Vec<Arc<LinkPort>> {
         self.0.load().iter().map(Arc::clone).collect()

@@ -55,7 +55,7 @@ pub struct Replica {
     links: LiveLinks,
     journal: Box<dyn Journal>,
     acks: usize,
-    /// What this node has, as durable as the log's mode makes it. Advanced by [`checkpoint`](Self::checkpoint).
+    /// Part of the vector that is as durable as the log's mode makes it. Advanced by [`checkpoint`](Self::checkpoint).
     durable: Mutex<Vector>,
     /// Held while lanes get numbers and are logged.
     numbering: Mutex<()>,
@@ -174,8 +174,8 @@ impl Replica {
         self.keep_own(self.coverage.lane_of(worker), worker, report, OfferedBy::Client, only)
     }
 
-    /// Forgets a key: raises its reign with a record that says no more than who forgot it, which guests are never shown, until `expires_at`, in seconds since the
-    /// Unix epoch. A report that was made before and arrives later loses to it.
+    /// Forgets a key: raises its reign with a record that says no more than who forgot it. Guests are never shown it, and it stays until
+    /// `expires_at`, in seconds since the Unix epoch. A report that was made before and arrives later loses to it.
     pub fn forget(&self, key: &[u8], expires_at: u64) -> Keeping {
         if !self.journal.accepts() {
             return Keeping { kept: Kept::NotStored, ticket: Ticket::default() };
@@ -452,6 +452,9 @@ impl Replica {
         let encoded = &mut writer.encoded;
         let offer = Offer { key: report.key, rank: report.ranked(), head: report.head, by };
         let offered = self.table.offer(offer, |applied: Applied<'_>| {
+            if !self.journal.keeps_entries() && self.links.is_empty() {
+                return;
+            }
             encoded.clear();
             WireReport { reign: applied.reign.0, ..report }.encode(encoded);
             position = self.journal.append(JournalKind::Own, encoded);
