@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use herd_peers::PeersHost;
-use herd_replication::{Ingest, LinkPort, WireReport};
+use herd_replication::{Ingest, LinkPort, Replica, WireReport};
 use herd_rollout::Rollout;
 use herd_sys::{TrafficLog, workers};
 
@@ -16,6 +16,7 @@ use crate::records_store::Progress;
 /// Passes reports to ingest and messages to the rollout.
 pub(crate) struct PeersAdapter {
     pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
+    pub(crate) replica: Arc<Replica>,
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) traffic: Option<TrafficLog>,
     pub(crate) progress: Arc<Progress>,
@@ -39,7 +40,10 @@ impl PeersHost for PeersAdapter {
             // The log also has the reports that are dropped.
             reports.iter().for_each(|report| traffic.received_from_peer(from.peer(), report.record));
         }
-        self.ingest.take(workers::index(), from, reports).map_err(|bad| bad.to_string())
+        self.ingest.take(workers::index(), from, reports).map_err(|bad| bad.to_string())?;
+        // One write for the frame. Where it fails the reports are taken all the same: the log is written anew once it can be.
+        self.replica.flush();
+        Ok(())
     }
 
     fn acknowledged(&self) {

@@ -195,6 +195,7 @@ impl Node {
         let neighbours = config.neighbours(name);
         let neighbour_count = neighbours.len();
         let linked: Arc<dyn PeersHost> = Arc::new(PeersAdapter {
+            replica: Arc::clone(&replica),
             ingest,
             rollout: Arc::clone(&rollout),
             traffic: traffic.clone(),
@@ -233,7 +234,7 @@ impl Node {
 
 /// Returns the key of digests, which the nodes of a herd share.
 ///
-/// Whoever knows the name of the herd knows it. That suffices to find faults; to make different records look equal on purpose takes writing
+/// Everybody who knows the name of the herd knows it. That suffices to find faults; to make different records look equal on purpose takes writing
 /// access to a node as well.
 fn herd_key(herd: &str) -> u128 {
     let digest = Digest::of(herd.as_bytes()).to_string();
