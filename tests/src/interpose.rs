@@ -35,7 +35,7 @@ impl Interposer {
     ///
     /// # Errors
     ///
-    /// There is no `cc`, or it fails.
+    /// No `cc` is there, or it fails.
     pub fn build(scratch: &Scratch) -> Result<Self> {
         let source = scratch.write("interpose.c", include_str!("interpose.c"));
         let library = scratch.path("interpose.so");

@@ -31,7 +31,7 @@ pub struct OpenLoad {
     pub connections_per_node: usize,
     /// Reports per second of all connections together.
     pub rate: f64,
-    /// Who reports.
+    /// Client that reports.
     pub clients: Clients,
 }
 

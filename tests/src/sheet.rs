@@ -27,10 +27,10 @@ pub struct Bar {
     pub bar: &'static str,
 }
 
-/// How much of a scenario runs.
+/// Extent to which a scenario runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// What fits into the minutes of a run that nobody watches.
+    /// As much as fits into the minutes of a run that nobody watches.
     Portion,
     /// Everything, by hand.
     Full,
@@ -98,7 +98,7 @@ impl Sheet {
 }
 
 impl Reporter<'_> {
-    /// How much of the row shall run.
+    /// Extent to which the row shall run.
     #[must_use]
     pub fn extent(&self) -> Extent {
         self.extent

@@ -15,7 +15,7 @@ use super::records_host::RecordsHost;
 use super::running::Running;
 use super::token::Token;
 
-/// What handlers share.
+/// State that handlers share.
 pub(super) struct Shared {
     pub(super) node: String,
     pub(super) host: Arc<dyn AdminHost>,

@@ -23,11 +23,11 @@ pub enum Kept {
 pub struct Keeping {
     /// Outcome, as the table has it now.
     pub kept: Kept,
-    /// What the reply waits for. For a record that was outranked, that of the record that outranks it.
+    /// Conditions of the reply. For a record that was outranked, those of the record that outranks it.
     pub ticket: Ticket,
 }
 
-/// What a reply waits for: a position of the node's log, and the coverage of a stamp by peers.
+/// Conditions that a reply waits for: a position of the node's log, and the coverage of a stamp by peers.
 ///
 /// Opaque to sessions, which only pass it back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Ticket {
     pub seq: u64,
 }
 
-/// Whether what a ticket names has passed.
+/// State of the conditions that a ticket names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Confirmation {

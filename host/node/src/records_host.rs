@@ -15,7 +15,7 @@ use herd_sys::clock::unix_now;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
-use crate::records_store::RecordsStore;
+use crate::records_store::{DAY_S, RecordsStore};
 
 /// Forgets, lists, backs up, restores and compares the records of this node.
 pub(crate) struct RecordsAdapter {
@@ -233,7 +233,6 @@ fn listed(record: &ListedRecord) -> Value {
     line.into()
 }
 
-const DAY_S: u64 = 24 * 60 * 60;
 /// Records between two waits for the log: far below the bytes that it lets wait for the disk, and enough that a sync is shared by many.
 const RECORDS_PER_WAIT: u64 = 4096;
 /// Longest wait for proofs: digests of some million records, a walk to what differs, and one more.

@@ -263,7 +263,8 @@ impl<'a> ProgressReport<'a> {
     }
 }
 
-const DAY_S: u64 = 24 * 60 * 60;
+/// Seconds of a day.
+pub(crate) const DAY_S: u64 = 24 * 60 * 60;
 /// Resolution of the time by which records expire.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two looks for lanes that no record needs.

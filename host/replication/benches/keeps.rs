@@ -38,7 +38,7 @@ fn main() {
     }
 }
 
-/// What is done with every key of a batch.
+/// Operation on every key of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     None,

@@ -66,7 +66,7 @@ struct Working {
     records: u64,
 }
 
-/// What a shard adds, by place, in three arrays because a record of its own would be padded to 32 bytes.
+/// Contribution of a shard, by place, in three arrays because a record of its own would be padded to 32 bytes.
 #[derive(Default)]
 struct Contribution {
     places: Vec<u16>,

@@ -234,10 +234,10 @@ mod tests {
 
     use super::*;
     use crate::journal::NoJournal;
-    use crate::live_links::WakeLink;
     use crate::record_table::RecordTable;
     use crate::replica::ReplicaConfig;
     use crate::stamp::{LaneId, Stamp};
+    use crate::tests::pair::Asleep;
     use crate::wire_report::Head;
 
     /// Host whose guest faults on keys with `!` and refuses nothing.
@@ -255,13 +255,6 @@ mod tests {
         }
 
         fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
-    }
-
-    struct Asleep;
-
-    impl WakeLink for Asleep {
-        fn reports_queued(&self) {}
-        fn frame_filled(&self) {}
     }
 
     /// An ingest with links to Jaquez and Juzang.

@@ -34,18 +34,18 @@ pub struct LinkMachine {
     lanes_defined: usize,
     /// Lanes that the peer has defined, by its numbers.
     peer_lanes: Vec<LaneId>,
-    /// What the peer covers. `None` until its vector is here.
+    /// Coverage of the peer. `None` until its vector is here.
     peer: Option<Vector>,
-    /// What the peer was told that it covers, or has told that it does.
+    /// Coverage that the peer was told it has, or has told that it has.
     said: Vector,
-    /// What the peer was told that this node has.
+    /// Durable coverage of this node, as the peer was told.
     have_said: Vector,
     /// Next shard of the resend under way.
     resend: Option<usize>,
     prover: Prover,
 }
 
-/// What a link sends in one turn.
+/// Frames that a link sends in one turn.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Turn {

@@ -33,11 +33,11 @@ pub struct ListedRecord {
     pub seq: u64,
     /// Time at which it expires, in seconds since the Unix epoch; 0 for never.
     pub expires_at: u64,
-    /// Whether guests see it, and why not.
+    /// Visibility to guests, with the reason.
     pub state: RecordState,
 }
 
-/// Whether guests see a record.
+/// Visibility of a record to guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordState {
     /// They do.

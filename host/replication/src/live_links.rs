@@ -27,7 +27,7 @@ pub struct LinkPort {
     pub(crate) peer: Arc<str>,
     pub(crate) outbox: Outbox,
     wake: Box<dyn WakeLink>,
-    /// What the peer has, as durable as its configuration asks.
+    /// Coverage of the peer, as durable as its configuration asks.
     pub(crate) acked: Mutex<Vector>,
     pub(crate) counts: LinkCounts,
 }

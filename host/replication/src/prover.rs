@@ -419,7 +419,7 @@ fn add_records(replica: &Replica, shard: usize, selection: &Selection, mending: 
     });
 }
 
-/// What the node with the later name adds to the period, so that the other one's proof comes before its own.
+/// Addition of the node with the later name to the period, so that the other one's proof comes before its own.
 const LATER_S: u64 = 5;
 /// Walks through the tree per period. One finds what differs and one proves that it was mended; more are for records that changed
 /// meanwhile.

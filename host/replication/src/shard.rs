@@ -71,7 +71,7 @@ pub(crate) struct Offered {
     pub(crate) holder: Stamp,
 }
 
-/// What was applied, while the lock of its shard is held: what follows from it happens in one step with it.
+/// Record that was applied, while the lock of its shard is held: what follows from it happens in one step with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Applied<'a> {
     pub(crate) reign: Reign,

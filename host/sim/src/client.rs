@@ -34,7 +34,7 @@ pub(crate) enum Pending {
     Question,
 }
 
-/// What a reply says.
+/// Meaning of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// The report is kept, as this record.

@@ -33,7 +33,7 @@ pub(crate) struct WorkerHost {
     /// Time after which records expire, in seconds; 0 for never. Added to `now_s`.
     pub(crate) expire_after_s: u64,
     pub(crate) now_s: AtomicU64,
-    /// What sessions kept since the world looked.
+    /// Records that sessions kept since the world looked.
     pub(crate) notes: Mutex<Vec<Note>>,
 }
 

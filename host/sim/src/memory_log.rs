@@ -34,7 +34,7 @@ pub(crate) struct Entry {
     damaged: bool,
 }
 
-/// What the records of a node survive.
+/// Event that the records of a node survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Survives {
     /// No end of the process.

@@ -18,7 +18,7 @@ use crate::history::{Held, History, OwnedRank, Seen};
 use crate::logic_host::{LogicIngest, WorkerHost, default_logic};
 use crate::violation::Violation;
 
-/// What is the same for all processes of a herd.
+/// Settings that all processes of a herd share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HerdSettings {
     pub(crate) durability: Durability,

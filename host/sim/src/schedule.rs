@@ -53,7 +53,7 @@ struct World {
     weights: Vec<(Step, u64)>,
 }
 
-/// What differs from seed to seed: a fixed mix would hide what needs an extreme.
+/// Settings that differ from seed to seed: a fixed mix would hide what needs an extreme.
 struct Shape {
     survives: Survives,
     acks: usize,

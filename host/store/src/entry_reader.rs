@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::files::OpenFile;
 use crate::framing::{EntryNumbers, Frame, Framing, HEAD_BYTES};
 
-/// What a reader finds in a file, in order.
+/// Finding of a reader in a file, in order.
 pub(crate) enum Found<'a> {
     Entry {
         code: u8,

@@ -12,7 +12,7 @@ pub(crate) struct Framing {
     seed: u32,
 }
 
-/// What stands at the start of some bytes of a file.
+/// Entry at the start of some bytes of a file, or the reason why there is none.
 pub(crate) enum Frame<'a> {
     /// A whole entry.
     Entry { number: u16, code: u8, payload: &'a [u8] },

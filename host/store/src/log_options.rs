@@ -5,7 +5,7 @@ use crate::store_config::{Durability, StoreConfig};
 /// Settings of a [`Log`](crate::Log).
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
-    /// What entries survive. In [`Durability::Disk`], entries of an earlier process that may not be on disk are written again.
+    /// Event that entries survive. In [`Durability::Disk`], entries of an earlier process that may not be on disk are written again.
     pub durability: Durability,
     /// Bytes of log files after which a snapshot is due, unless the last snapshot is larger.
     pub log_bytes_max: u64,

@@ -53,7 +53,7 @@ struct StoredFile<File> {
 enum Unopened {
     /// The disk fails.
     Failed(String),
-    /// There are bytes, and they are no head.
+    /// Bytes that are no head.
     Headless(&'static str),
 }
 

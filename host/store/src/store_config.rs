@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the records of a node survive.
+/// Event that the records of a node survive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
@@ -19,7 +19,7 @@ pub enum Durability {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// What records survive: `memory`, `os` or `disk`. Each costs more than the one before: `os` a write per batch of decided
+    /// Event that records survive: `memory`, `os` or `disk`. Each costs more than the one before: `os` a write per batch of decided
     /// lines, `disk` the wait of every reply for the disk. Default `os`.
     pub durability: Durability,
     /// MiB of log after which everything is written as a new snapshot and the log is cut, or the size of the last snapshot if that

@@ -80,8 +80,8 @@ pub struct Upstreams {
 impl Upstreams {
     /// Validates the configuration and reads the secrets.
     ///
-    /// `node` is the name of the node, for the log. `used` names the upstreams that it is going to use, such as the sources of places. The secret of any other
-    /// upstream may be missing; then a fetch from it fails as [`Failure::Unknown`].
+    /// `node` is the name of the node, for the log. `used` names the upstreams that it is going to use, such as the sources of
+    /// places. The secret of any other upstream may be missing; then a fetch from it fails as [`Failure::Unknown`].
     ///
     /// Blocks to read secret files. Opens no connection and builds no HTTP client.
     ///

@@ -16,7 +16,7 @@ pub struct RecordsConfig {
     pub keys_max: usize,
     /// MiB of keys, ranks and records together. Over it no client's record may grow. Default 4096.
     pub mib_max: usize,
-    /// What records survive: `memory` (nothing; a node that restarts takes them from its peers), `os` (the end of the process, also by
+    /// Event that records survive: `memory` (none; a node that restarts takes them from its peers), `os` (the end of the process, also by
     /// `kill -9`) or `disk` (a loss of power). Each costs more than the one before. Default `os`.
     pub durability: Durability,
     /// MiB of log after which everything is written as a new snapshot and the log is cut, or the size of the last snapshot if that is

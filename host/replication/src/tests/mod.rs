@@ -1,5 +1,5 @@
 //! Tests of whole replicas: proofs and repair between two of them, expiry, forgetting, and what their logs bring back.
 
 mod forgetting;
-mod pair;
+pub(crate) mod pair;
 mod proving;

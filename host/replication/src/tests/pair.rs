@@ -49,7 +49,8 @@ impl IngestHost for Guest {
     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
 }
 
-struct Asleep;
+/// Task of a link that the test drives itself.
+pub(crate) struct Asleep;
 
 impl WakeLink for Asleep {
     fn reports_queued(&self) {}

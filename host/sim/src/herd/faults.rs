@@ -239,7 +239,7 @@ impl Herd {
     }
 }
 
-/// What a crash loses.
+/// Loss in a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
     Process,

@@ -33,7 +33,7 @@ pub(crate) fn begin_counting(files: &SimFiles, options: LogOptions) -> (Arc<Log<
     (Arc::new(Log::begin(files.clone(), &read(&files).recovered, options, tell)), told)
 }
 
-/// What a recovery delivers.
+/// Delivery of a recovery.
 pub(crate) struct Read {
     /// Payloads as text, and whether they are intact.
     pub(crate) entries: Vec<(String, bool)>,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use herd_tests::Herd;
 
-/// What happens to a packet of a cut.
+/// Fate of a packet of a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// It vanishes, as in a network that is down.
@@ -25,7 +25,7 @@ impl<'a> Firewall<'a> {
     ///
     /// # Errors
     ///
-    /// There is no `nft`, or it may not change the rules: the run has no network namespace of its own.
+    /// No `nft` is there, or it may not change the rules: the run has no network namespace of its own.
     pub(crate) fn create(herd: &'a Herd) -> Result<Self> {
         // In the namespace of the machine, rules for loopback could cut off others.
         let links = std::fs::read_to_string("/proc/net/dev")?;

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     sheet.exit_code()
 }
 
-/// What the command line selects: how much of which rows.
+/// Rows that the command line selects, and how much of them.
 fn selection() -> Result<(Extent, Vec<Row>), String> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let full = arguments.iter().position(|argument| argument == "--full").map(|at| arguments.remove(at));
