@@ -19,6 +19,7 @@ mod records_store;
 mod rollout_host;
 mod sessions_host;
 mod start;
+mod start_time;
 mod swap;
 
 use std::net::SocketAddr;

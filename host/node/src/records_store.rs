@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::error::StartError;
+use crate::start_time::next_start;
 
 /// Durable records of a node.
 pub(crate) struct RecordsStore {
@@ -83,7 +84,7 @@ impl RecordsStore {
     /// The folder is in use by another process, or cannot be read, or is of a later version.
     pub(crate) fn open(
         folder: &Path,
-        replica: ReplicaConfig,
+        mut replica: ReplicaConfig,
         config: StoreConfig,
         forget_keep: Duration,
     ) -> Result<(Self, Arc<Replica>), StartError> {
@@ -91,6 +92,12 @@ impl RecordsStore {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| StartError::Records { node: node.clone(), source };
         let files = DiskFiles::open(folder).map_err(|error| failed(error.into()))?;
+        match next_start(folder, replica.epoch.started_ms) {
+            Ok(started_ms) => replica.epoch.started_ms = started_ms,
+            Err(error) => {
+                tracing::warn!(%node, %error, "the time of this start is not stored; do not set the clock back")
+            }
+        }
         let mut replica = Replica::without_log(replica);
         let progress = Arc::new(Progress::new());
         if config.durability == Durability::Memory {
@@ -273,3 +280,38 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two lines about a recovery.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use herd_replication::{Epoch, RecordLimits};
+
+    use super::*;
+
+    /// Opens the records of a node whose clock says `now_ms`, and returns the start of its newest epoch.
+    fn start(folder: &Path, durability: Durability, now_ms: u64) -> u64 {
+        let replica = ReplicaConfig {
+            node: "Riley".into(),
+            epoch: Epoch { started_ms: now_ms, random: 1 },
+            workers: 1,
+            limits: RecordLimits::default(),
+            hash_key: 1,
+            acks: 0,
+            herd_key: 1,
+        };
+        let config = StoreConfig { durability, ..StoreConfig::default() };
+        let (store, replica) = RecordsStore::open(folder, replica, config, Duration::from_secs(DAY_S)).unwrap();
+        store.stop();
+        let lanes = replica.lanes().since(0);
+        lanes.iter().map(|(_, lane)| lane.epoch.started_ms).max().unwrap()
+    }
+
+    #[test]
+    fn epoch_after_the_clock_was_set_back_is_the_newer_one_also_in_memory() {
+        for durability in [Durability::Memory, Durability::Os] {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = folder.path().join("Riley");
+            assert_eq!(start(&folder, durability, 5_000), 5_000);
+            assert!(start(&folder, durability, 3_000) > 5_000, "{durability:?}");
+        }
+    }
+}
