@@ -5,6 +5,7 @@
 //!
 //! Bounds: none of its own; a shard at a time is in memory while a snapshot is taken.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use herd_model::Kept;
@@ -24,7 +25,15 @@ pub struct Recovery<'a> {
     replica: &'a mut Replica,
     /// Lanes by the numbers of the process that wrote the entry.
     lanes: Vec<Option<LaneId>>,
+    waiting: Waiting,
     recovered: Recovered,
+}
+
+/// Entries that were read and are offered to the table together, so that its memory is fetched for all of them at once.
+#[derive(Default)]
+struct Waiting {
+    payloads: Vec<u8>,
+    entries: Vec<(JournalKind, Range<usize>)>,
 }
 
 /// Result of a recovery.
@@ -41,7 +50,7 @@ pub struct Recovered {
 impl Replica {
     /// Begins a recovery. Must come before the first keep and the first link.
     pub fn recovery(&mut self) -> Recovery<'_> {
-        Recovery { replica: self, lanes: Vec::new(), recovered: Recovered::default() }
+        Recovery { replica: self, lanes: Vec::new(), waiting: Waiting::default(), recovered: Recovered::default() }
     }
 
     /// Begins a snapshot. The caller then begins a new segment of the log, and then [writes](Snapshot::next) the snapshot: every keep that
@@ -59,6 +68,11 @@ impl Recovery<'_> {
     ///
     /// The payload does not decode. Nothing changed; the caller reports it as damaged.
     pub fn entry(&mut self, kind: JournalKind, payload: &[u8], intact: bool) -> Result<(), Malformed> {
+        let is_record = matches!(kind, JournalKind::Own | JournalKind::Report | JournalKind::Quarantined);
+        if !is_record || !intact {
+            // What waits is of the lanes as they were, and comes before.
+            self.keep_waiting();
+        }
         match kind {
             JournalKind::Lanes => {
                 for (number, lane) in decode_lanes(payload)? {
@@ -104,34 +118,62 @@ impl Recovery<'_> {
 
     /// Ends the recovery. The log is to be attached now, if it is not, and synced before the first link: an epoch that peers have heard of
     /// must not be forgotten here.
-    pub fn finish(self) -> Recovered {
+    pub fn finish(mut self) -> Recovered {
+        self.keep_waiting();
         self.replica.outlive_earlier_epochs();
         self.replica.log_lanes(&self.replica.lanes().since(0));
         self.recovered
     }
 
     fn record(&mut self, kind: JournalKind, payload: &[u8], intact: bool) -> Result<(), Malformed> {
-        self.recovered.records += 1;
-        let (lanes, replica) = (&self.lanes, &mut *self.replica);
-        if !intact {
-            let report = WireReport::decode(payload, |lane| Some(LaneId(lane)))?;
-            let keeping = replica.keep_own(replica.coverage().operators(), 0, report, OfferedBy::Peer, None);
-            self.recovered.restamped += u64::from(matches!(keeping.kept, Kept::Applied(_)));
+        if intact {
+            WireReport::decode(payload, |lane| lane_of(&self.lanes, lane))?;
+            self.recovered.records += 1;
+            let start = self.waiting.payloads.len();
+            self.waiting.payloads.extend_from_slice(payload);
+            self.waiting.entries.push((kind, start..self.waiting.payloads.len()));
+            if self.waiting.entries.len() == KEPT_TOGETHER {
+                self.keep_waiting();
+            }
             return Ok(());
         }
-        let report = WireReport::decode(payload, |lane| lanes.get(lane as usize).copied().flatten())?;
-        if kind == JournalKind::Quarantined {
-            let _ = replica.table().quarantine(Quarantined::from(&report), |_| ());
-        } else {
-            let offer = Offer { key: report.key, rank: report.ranked(), head: report.head, by: OfferedBy::Release };
-            let _ = replica.table().offer(offer, |_| ());
-        }
-        if kind == JournalKind::Own {
-            replica.recover_lane(report.head.stamp.lane, report.head.stamp.seq);
-        }
+        let report = WireReport::decode(payload, |lane| Some(LaneId(lane)))?;
+        self.recovered.records += 1;
+        let keeping = self.replica.keep_own(self.replica.coverage().operators(), 0, report, OfferedBy::Peer, None);
+        self.recovered.restamped += u64::from(matches!(keeping.kept, Kept::Applied(_)));
         Ok(())
     }
+
+    /// Keeps the entries that wait.
+    fn keep_waiting(&mut self) {
+        let Self { replica, lanes, waiting: Waiting { payloads, entries }, .. } = self;
+        let decode = |span: &Range<usize>| WireReport::decode(&payloads[span.clone()], |lane| lane_of(lanes, lane));
+        // They decoded when they were read.
+        let reports = || entries.iter().filter_map(|(kind, span)| Some((*kind, decode(span).ok()?)));
+        replica.table().prefetch(reports().map(|(_, report)| report.key));
+        for (kind, report) in reports() {
+            if kind == JournalKind::Quarantined {
+                let _ = replica.table().quarantine(Quarantined::from(&report), |_| ());
+            } else {
+                let offer = Offer { key: report.key, rank: report.ranked(), head: report.head, by: OfferedBy::Release };
+                let _ = replica.table().offer(offer, |_| ());
+            }
+            if kind == JournalKind::Own {
+                replica.recover_lane(report.head.stamp.lane, report.head.stamp.seq);
+            }
+        }
+        payloads.clear();
+        entries.clear();
+    }
 }
+
+/// Returns the lane that has this number in the log.
+fn lane_of(lanes: &[Option<LaneId>], number: u32) -> Option<LaneId> {
+    lanes.get(number as usize).copied().flatten()
+}
+
+/// Entries that are kept together; as many as the table prefetches together.
+const KEPT_TOGETHER: usize = 64;
 
 /// Snapshot of a replica that goes on serving.
 pub struct Snapshot {
