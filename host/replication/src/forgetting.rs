@@ -6,18 +6,29 @@
 //!
 //! Every change is made shard by shard. Knows nothing of clocks. Bounds: keys of one shard in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use herd_model::Kept;
 
 use crate::journal::JournalKind;
+use crate::lanes::Lane;
+use crate::node_marks::NodeMarks;
 use crate::quarantined::Quarantined;
 use crate::replica::Replica;
 use crate::shard::OfferedBy;
 use crate::stamp::LaneId;
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
+
+/// Result of discarding what a node had kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Discarded {
+    /// Keys that were forgotten.
+    pub forgotten: usize,
+    /// Keys that were not, because the log could not be written.
+    pub refused: usize,
+}
 
 /// Result of a return after a long absence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,15 +47,26 @@ impl Replica {
         (0..self.table().shards()).map(|shard| self.table().remove_expired(shard)).sum()
     }
 
-    /// Forgets the keys whose record this node kept since `marks` ([`node_marks`](Self::node_marks)), and returns their number. Their
-    /// tombstones expire at `expires_at`, in seconds since the Unix epoch.
-    pub fn discard_since(&self, marks: &Vector, expires_at: u64) -> usize {
-        let own = self.own_lanes();
+    /// Forgets the keys whose record this node kept since one moment, and not after another. Their tombstones expire at `expires_at`, in
+    /// seconds since the Unix epoch. `after_shard` is called after each shard: it has the log written, which takes only so much at once.
+    ///
+    /// What came from a peer stays, because that node forgets it, and so does what an operator restored. To repeat this changes nothing, unless it was refused in part.
+    pub fn discard_since(
+        &self,
+        since: &NodeMarks,
+        until: &NodeMarks,
+        expires_at: u64,
+        mut after_shard: impl FnMut(),
+    ) -> Discarded {
+        let own: BTreeMap<LaneId, Lane> = self.own_lanes().collect();
         let is_new = |report: &WireReport<'_>| {
-            let Some(stamp) = Some(report.head.stamp).filter(|_| !report.head.tombstone) else { return false };
-            own.contains(&stamp.lane) && !marks.covers(stamp)
+            let Some(lane) = own.get(&report.head.stamp.lane).filter(|_| !report.head.tombstone) else { return false };
+            // No client reported what is in the lane of operators: it was restored, or stood behind damage in the log.
+            let of_its_process = if lane.epoch == since.epoch { since } else { until };
+            let seq = report.head.stamp.seq;
+            !of_its_process.is_of_operators(lane) && !since.include(lane, seq) && until.include(lane, seq)
         };
-        let mut discarded = 0;
+        let mut discarded = Discarded::default();
         for shard in 0..self.table().shards() {
             let mut keys: Vec<Vec<u8>> = Vec::new();
             self.table().visit_winners(shard, |winner, below| {
@@ -54,8 +76,13 @@ impl Replica {
             });
             // Behind the lock of the shard, which a keep takes again.
             for key in keys {
-                discarded += usize::from(matches!(self.forget(&key, expires_at).kept, Kept::Applied(_)));
+                match self.forget(&key, expires_at).kept {
+                    Kept::Applied(_) => discarded.forgotten += 1,
+                    Kept::NotStored => discarded.refused += 1,
+                    _ => {}
+                }
             }
+            after_shard();
         }
         discarded
     }
@@ -96,7 +123,7 @@ impl Replica {
 
     /// Removes the records that a peer had covered, and forgets what was covered. Returns the number of the records.
     pub(crate) fn drop_covered(&self) -> usize {
-        let own = self.own_lanes();
+        let own: BTreeSet<LaneId> = self.own_lanes().map(|(id, _)| id).collect();
         let acknowledged = self.contact().lock().acknowledged.clone();
         self.coverage().forget_others();
         let had_peer = |report: &WireReport<'_>, is_quarantined: bool| {
@@ -114,8 +141,7 @@ impl Replica {
     }
 
     /// Returns the lanes of this node, also of its earlier processes.
-    fn own_lanes(&self) -> BTreeSet<LaneId> {
-        let lanes = self.lanes().since(0).into_iter();
-        lanes.filter(|(_, lane)| *lane.origin == *self.node()).map(|(id, _)| id).collect()
+    fn own_lanes(&self) -> impl Iterator<Item = (LaneId, Lane)> {
+        self.lanes().since(0).into_iter().filter(|(_, lane)| *lane.origin == *self.node())
     }
 }

@@ -23,6 +23,7 @@ use crate::journal::{Journal, JournalKind, NoJournal};
 use crate::lanes::{Lane, Lanes};
 use crate::link_frame::{LaneSeqs, encode_lanes, encode_seqs};
 use crate::live_links::{LinkPort, LiveLinks, Pushed};
+use crate::node_marks::NodeMarks;
 use crate::quarantined::Quarantined;
 use crate::record_limits::RecordLimits;
 use crate::record_table::RecordTable;
@@ -232,13 +233,17 @@ impl Replica {
         self.coverage.own_marks()
     }
 
-    /// Returns the highest sequence number of each lane of this node, also of its earlier processes.
-    ///
-    /// Noted when a generation is activated, [`discard_since`](Self::discard_since) forgets what was kept later. Whoever writes it down
-    /// for another process names the lanes as [`lanes`](Self::lanes) does, because their numbers change.
+    /// Returns how far the lanes of this node are now. [`discard_since`](Self::discard_since) forgets what was kept later.
     #[must_use]
-    pub fn node_marks(&self) -> Vector {
-        self.vector().iter().filter(|&(lane, _)| *self.lanes.origin(lane) == *self.node).collect()
+    pub fn node_marks(&self) -> NodeMarks {
+        let (mut epoch, mut seqs) = (Epoch::default(), Vec::new());
+        for (id, seq) in self.coverage.own_marks().iter() {
+            let Some(lane) = self.lanes.get(id) else { continue };
+            let worker = usize::from(lane.worker);
+            seqs.resize(seqs.len().max(worker + 1), 0);
+            (epoch, seqs[worker]) = (lane.epoch, seq);
+        }
+        NodeMarks { epoch, seqs }
     }
 
     /// Returns the lanes that are known.

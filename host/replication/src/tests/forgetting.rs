@@ -5,14 +5,15 @@ use std::sync::Arc;
 use herd_model::Kept;
 use herd_sdk::Records;
 
-use super::pair::{Log, Pair, put};
-use crate::journal::NoJournal;
+use super::pair::{Log, LogEntry, Pair, put};
+use crate::forgetting::Discarded;
+use crate::journal::{JournalKind, NoJournal};
 use crate::listing::RecordState;
 use crate::live_links::LinkPort;
+use crate::node_marks::NodeMarks;
 use crate::recovery::Recovered;
 use crate::replica::{NewRecord, Replica, ReplicaConfig};
 use crate::stamp::Epoch;
-use crate::vector::Vector;
 
 const NOW_S: u64 = 1_800_000_000;
 /// Time between the expiry of a record and its boundary, if that falls on a whole minute.
@@ -197,29 +198,81 @@ fn start(log: &Log, started_ms: u64) -> (Replica, Recovered) {
     (replica, recovered)
 }
 
+/// Restores a record of another node's backup.
+fn restore(into: &Replica, key: &[u8]) {
+    let (log, is_own) = (Log::default(), |entry: &LogEntry| entry.kind == JournalKind::Own);
+    let (backup, _) = start(&log, 1);
+    let _ = keep(&backup, key, b"1", 0);
+    let entry = log.entries().into_iter().find(is_own).unwrap();
+    assert!(matches!(into.restore(entry.kind, &entry.payload).unwrap().unwrap().kept, Kept::Applied(_)));
+}
+
+fn discard(replica: &Replica, since: &NodeMarks, until: &NodeMarks) -> (usize, usize) {
+    let Discarded { forgotten, refused } = replica.discard_since(since, until, NOW_S, || {
+        replica.flush();
+    });
+    (forgotten, refused)
+}
+
+/// Goal: exactly what this node kept between two moments is forgotten, also when it was restarted between them, before them and after.
+/// Method: keeps of three processes over one log, which only names the lanes.
 #[test]
-fn discarding_forgets_what_this_node_kept_since_also_before_a_restart() {
+fn discarding_forgets_what_this_node_kept_between_two_moments() {
     let log = Log::default();
-    let (first, _) = start(&log, 1);
+    let (zeroth, _) = start(&log, 1);
+    let _ = keep(&zeroth, b"oldest", b"1", 0);
+    drop(zeroth);
+    let (first, _) = start(&log, 2);
     let _ = keep(&first, b"old", b"1", 0);
     let _ = keep(&first, b"changed", b"1", 0);
-    let marks = first.node_marks();
-    let named: Vec<_> = marks.iter().map(|(lane, seq)| (first.lanes().get(lane).unwrap(), seq)).collect();
+    let since = first.node_marks();
     let _ = keep(&first, b"before", b"1", 0);
     drop(first);
-    let (second, _) = start(&log, 2);
-    let marks: Vector = named.iter().map(|(lane, seq)| (second.lanes().id(lane).unwrap(), *seq)).collect();
+    let (second, _) = start(&log, 3);
     let _ = keep(&second, b"changed", b"2", 0);
     let _ = keep(&second, b"after", b"1", 0);
+    let _ = keep(&second, b"again", b"1", 0);
     let _ = second.forget(b"gone", NOW_S);
-    put(&second, b"peer", b"1", 0);
-    assert_eq!(second.discard_since(&marks, NOW_S), 3);
-    let visible = |key: &[u8]| is_visible(&second, key);
-    assert!(visible(b"old") && visible(b"peer"));
+    restore(&second, b"restored");
+    let until = second.node_marks();
+    let _ = keep(&second, b"again", b"2", 0);
+    let _ = keep(&second, b"new", b"1", 0);
+    drop(second);
+    let (third, _) = start(&log, 4);
+    let _ = keep(&third, b"newest", b"1", 0);
+    put(&third, b"peer", b"1", 0);
+    assert_eq!(discard(&third, &since, &until), (3, 0));
+    let visible = |key: &[u8]| is_visible(&third, key);
+    assert!([&b"oldest"[..], b"old", b"peer", b"restored", b"again", b"new", b"newest"].into_iter().all(visible));
     assert!(!visible(b"changed") && !visible(b"before") && !visible(b"after"));
-    assert_eq!(second.list(b"after", None, 1)[0].expires_at, NOW_S);
-    assert_eq!(second.discard_since(&marks, NOW_S), 0, "tombstones are not discarded");
-    assert_eq!(second.node_marks().iter().filter(|&(_, seq)| seq > 0).count(), 3, "lanes of both processes");
+    assert_eq!(third.list(b"after", None, 1)[0].expires_at, NOW_S);
+    assert_eq!(discard(&third, &since, &until), (0, 0), "tombstones are not discarded");
+    let _ = keep(&third, b"after", b"1", 0);
+    assert_eq!((discard(&third, &since, &until), is_visible(&third, b"after")), ((0, 0), true));
+}
+
+/// A keep that is not complete yet belongs behind the marks, or a record of the logic that is left would stay.
+#[test]
+fn marks_name_each_lane_of_the_process() {
+    let replica = Replica::new(ReplicaConfig { workers: 2, ..ReplicaConfig::for_tests("Jaquez") }, NoJournal);
+    let _ = keep(&replica, b"kiwi", b"1", 0);
+    let _ = keep(&replica, b"plum", b"1", 0);
+    let _ = replica.forget(b"fig", NOW_S);
+    let marks = replica.node_marks();
+    assert_eq!((marks.epoch, marks.seqs), (ReplicaConfig::for_tests("Jaquez").epoch, vec![2, 0, 1]));
+}
+
+#[test]
+fn discarding_counts_what_the_log_refused() {
+    let log = Log::default();
+    let (replica, _) = start(&log, 1);
+    let since = replica.node_marks();
+    let _ = keep(&replica, b"kiwi", b"1", 0);
+    let until = replica.node_marks();
+    log.fill(true);
+    assert_eq!(discard(&replica, &since, &until), (0, 1));
+    log.fill(false);
+    assert_eq!(discard(&replica, &since, &until), (1, 0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use herd_model::{GenerationId, Reign};
@@ -171,7 +172,7 @@ pub(super) fn put(replica: &Replica, key: &[u8], rank: &[u8], expires_at: u64) -
 
 /// Log in memory, which the next process reads.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<LogEntry>>>);
+pub(super) struct Log(Arc<Mutex<Vec<LogEntry>>>, Arc<AtomicBool>);
 
 /// Entry of a log.
 #[derive(Clone)]
@@ -183,6 +184,11 @@ pub(super) struct LogEntry {
 impl Log {
     pub(super) fn entries(&self) -> Vec<LogEntry> {
         self.0.lock().clone()
+    }
+
+    /// Fills the disk, or makes room on it.
+    pub(super) fn fill(&self, full: bool) {
+        self.1.store(full, Ordering::Relaxed);
     }
 }
 
@@ -206,6 +212,6 @@ impl Journal for Log {
     }
 
     fn accepts(&self) -> bool {
-        true
+        !self.1.load(Ordering::Relaxed)
     }
 }
