@@ -12,6 +12,7 @@ mod canaries;
 mod cases;
 mod cases_saved;
 mod contract;
+mod discards;
 mod durability;
 mod faults;
 mod forms;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use herd_model::{GuestFiles, Share, SwapOptions};
+use herd_model::{GuestFiles, RollbackOptions, Share, SwapOptions};
 use reqwest::{RequestBuilder, StatusCode, header};
 use serde_json::Value;
 
@@ -136,13 +136,13 @@ impl AdminClient {
         self.send(admin, attach(request, files)).await
     }
 
-    /// Rolls every node of the herd back to the guest before. The node at `admin` coordinates.
+    /// Rolls every node of the herd back to the guest before, and may discard what nodes kept since. The node at `admin` coordinates.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn herd_roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.send(admin, self.http.post(format!("http://{admin}/v1/herd/rollback"))).await
+    pub async fn herd_roll_back(&self, admin: SocketAddr, options: RollbackOptions) -> Result<Value, AdminClientError> {
+        self.send(admin, self.http.post(format!("http://{admin}/v1/herd/rollback")).query(&options)).await
     }
 
     /// Withdraws the swaps and rollbacks of this client that a node is carrying out. The answer to each says whether that came
@@ -170,13 +170,13 @@ impl AdminClient {
         self.send(admin, attach(request, files)).await
     }
 
-    /// Rolls one node back to its previous generation.
+    /// Rolls one node back to its previous generation, and may discard what it kept since.
     ///
     /// # Errors
     ///
     /// See [`AdminClientError`].
-    pub async fn roll_back(&self, admin: SocketAddr) -> Result<Value, AdminClientError> {
-        self.send(admin, self.http.post(format!("http://{admin}/v1/rollback"))).await
+    pub async fn roll_back(&self, admin: SocketAddr, options: RollbackOptions) -> Result<Value, AdminClientError> {
+        self.send(admin, self.http.post(format!("http://{admin}/v1/rollback")).query(&options)).await
     }
 
     /// Starts a guest as the canary of a node.

@@ -2,7 +2,7 @@
 //!
 //! Owns only the trait and the ways in which an operation is refused. Knows nothing of HTTP.
 
-use herd_model::{GuestFiles, Share, SwapOptions};
+use herd_model::{GuestFiles, RollbackOptions, Share, SwapOptions};
 use serde_json::Value;
 
 use super::promotion::Promotion;
@@ -25,12 +25,12 @@ pub trait AdminHost: Send + Sync + 'static {
     /// The guest was refused, or the herd cannot swap now. No node changed.
     fn herd_swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
 
-    /// Rolls every node of the herd back to the guest before.
+    /// Rolls every node of the herd back to the guest before, and forgets what was kept since if the options say so.
     ///
     /// # Errors
     ///
     /// The herd has no guest to go back to, or cannot swap now. No node changed.
-    fn herd_roll_back(&self, requester: &Requester) -> Result<Value, Refusal>;
+    fn herd_roll_back(&self, requester: &Requester, options: RollbackOptions) -> Result<Value, Refusal>;
 
     /// Swaps this node alone to a guest.
     ///
@@ -40,12 +40,12 @@ pub trait AdminHost: Send + Sync + 'static {
     /// once, and the node rolled back.
     fn swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal>;
 
-    /// Rolls this node alone back to its previous generation.
+    /// Rolls this node alone back to its previous generation, and forgets what it kept since if the options say so.
     ///
     /// # Errors
     ///
     /// The node has no previous generation, or that one failed its probation. Nothing changed.
-    fn roll_back(&self, operator: &str) -> Result<Value, Refusal>;
+    fn roll_back(&self, operator: &str, options: RollbackOptions) -> Result<Value, Refusal>;
 
     /// Starts a guest as a canary, which decides for a share of the sessions.
     ///

@@ -24,7 +24,8 @@
 //! | `POST /v1/records/prove` | proves over each link of this node that both ends hold equal records, and mends them |
 //! | `DELETE /v1/requests/N` | withdraws the swap or rollback that was sent with the header `herd-request: N` |
 //!
-//! Swaps take the query of [`SwapOptions`], canaries and shadows that of [`ShareOptions`]. An unknown field is refused.
+//! Swaps take the query of [`SwapOptions`], rollbacks that of [`RollbackOptions`](herd_model::RollbackOptions), canaries and shadows that
+//! of [`ShareOptions`]. An unknown field is refused.
 //! Requests about records have a body in JSON: [`PageOptions`], [`KeyOptions`] or [`DirectoryOptions`]. Keys are written in hexadecimal
 //! digits.
 //!

@@ -16,7 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use herd_model::SwapOptions;
+use herd_model::{RollbackOptions, SwapOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -130,8 +130,9 @@ async fn herd_roll_back(
     State(shared): State<Arc<Shared>>,
     ClaimedOperator(operator): ClaimedOperator,
     number: RequestNumber,
+    Options(options): Options<RollbackOptions>,
 ) -> Response {
-    while_wanted(shared, &operator, number, |host, requester| host.herd_roll_back(requester)).await
+    while_wanted(shared, &operator, number, move |host, requester| host.herd_roll_back(requester, options)).await
 }
 
 async fn swap(
@@ -150,8 +151,9 @@ async fn roll_back(
     State(shared): State<Arc<Shared>>,
     ClaimedOperator(operator): ClaimedOperator,
     number: RequestNumber,
+    Options(options): Options<RollbackOptions>,
 ) -> Response {
-    while_wanted(shared, &operator, number, |host, requester| host.roll_back(requester.name())).await
+    while_wanted(shared, &operator, number, move |host, requester| host.roll_back(requester.name(), options)).await
 }
 
 async fn begin_canary(

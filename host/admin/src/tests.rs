@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herd_model::limits::{GUEST_BYTES_MAX, TRANSCRIPTS_BYTES_MAX};
-use herd_model::{GuestFiles, Share};
+use herd_model::{GuestFiles, RollbackOptions, Share};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -27,7 +27,7 @@ impl AdminHost for EchoHost {
         Ok(json!({ "bytes": files.guest.len(), "transcripts": files.transcripts.map(<[u8]>::len), "options": options }))
     }
 
-    fn herd_roll_back(&self, _requester: &Requester) -> Result<Value, Refusal> {
+    fn herd_roll_back(&self, _requester: &Requester, _options: RollbackOptions) -> Result<Value, Refusal> {
         Err(Refusal::Busy("another swap is under way".into()))
     }
 
@@ -37,8 +37,11 @@ impl AdminHost for EchoHost {
         )
     }
 
-    fn roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
-        Err(Refusal::Conflict("there is no previous generation".into()))
+    fn roll_back(&self, _operator: &str, options: RollbackOptions) -> Result<Value, Refusal> {
+        match options.discard_records {
+            true => Ok(json!({ "options": options })),
+            false => Err(Refusal::Conflict("there is no previous generation".into())),
+        }
     }
 
     fn begin_canary(&self, _files: GuestFiles<'_>, _operator: &str, options: ShareOptions) -> Result<Value, Refusal> {
@@ -118,7 +121,7 @@ impl AdminHost for SlowHost {
         Err(Refusal::Withdrawn)
     }
 
-    fn herd_roll_back(&self, _requester: &Requester) -> Result<Value, Refusal> {
+    fn herd_roll_back(&self, _requester: &Requester, _options: RollbackOptions) -> Result<Value, Refusal> {
         self.0.send("herd rollback").unwrap();
         Ok(json!({}))
     }
@@ -128,7 +131,7 @@ impl AdminHost for SlowHost {
         Ok(json!({}))
     }
 
-    fn roll_back(&self, _operator: &str) -> Result<Value, Refusal> {
+    fn roll_back(&self, _operator: &str, _options: RollbackOptions) -> Result<Value, Refusal> {
         self.0.send("rollback").unwrap();
         Ok(json!({}))
     }
@@ -284,13 +287,21 @@ async fn transcripts_arrive_beside_the_guest() {
 async fn refusals_keep_their_kind_and_their_reason() {
     let server = Server::start().await;
     let (client, address) = (server.client(), server.address);
-    let busy = client.herd_roll_back(address).await.unwrap_err();
+    let busy = client.herd_roll_back(address, RollbackOptions::default()).await.unwrap_err();
     assert!(matches!(&busy, AdminClientError::Busy(why) if why == "another swap is under way"), "{busy}");
-    let conflict = client.roll_back(address).await.unwrap_err();
+    let conflict = client.roll_back(address, RollbackOptions::default()).await.unwrap_err();
     assert!(matches!(&conflict, AdminClientError::Refused(why) if why.contains("no previous")), "{conflict}");
     let share = ShareOptions { share: "5%".parse().unwrap(), swap: SwapOptions::default() };
     let bad = client.shadow(address, NOTHING, share).await.unwrap_err();
     assert!(matches!(&bad, AdminClientError::Refused(why) if why.starts_with("not parsed")), "{bad}");
+}
+
+#[tokio::test]
+async fn rollback_is_told_whether_to_discard_records() {
+    let server = Server::start().await;
+    let options = RollbackOptions { discard_records: true };
+    let answer = server.client().roll_back(server.address, options).await.unwrap();
+    assert_eq!(answer["options"]["discard_records"], true);
 }
 
 #[tokio::test]
@@ -338,7 +349,7 @@ async fn request_that_was_given_up_while_the_node_stood_still_is_not_carried_out
     });
     swapped.unwrap();
     // Connections are accepted in order, so the others were read before.
-    server.client().roll_back(server.address).await.unwrap();
+    server.client().roll_back(server.address, RollbackOptions::default()).await.unwrap();
     let carried_out: Vec<&str> = std::iter::from_fn(|| begun.try_recv().ok()).collect();
     assert_eq!(carried_out, ["swap", "rollback"], "of those who waited");
 }
@@ -375,7 +386,9 @@ async fn client_names_the_file_of_a_refused_token() {
     let server = Server::start().await;
     let other = tempfile::tempdir().unwrap();
     let client = AdminClient::new(Token::read_or_create(other.path()).unwrap()).unwrap();
-    for answer in [client.status(server.address).await, client.herd_roll_back(server.address).await] {
+    for answer in
+        [client.status(server.address).await, client.herd_roll_back(server.address, RollbackOptions::default()).await]
+    {
         let error = answer.unwrap_err().to_string();
         assert_eq!(error, format!("token refused; read from {}/admin.token", other.path().display()));
     }
@@ -393,7 +406,7 @@ async fn client_gives_up_on_a_silent_node_before_it_sends_a_request() {
     let answers = [
         client.status(address).await,
         client.shadow_report(address).await,
-        client.herd_roll_back(address).await,
+        client.herd_roll_back(address, RollbackOptions::default()).await,
         client.herd_swap(address, GuestFiles { guest: &[1; 1000], transcripts: None }, SwapOptions::default()).await,
     ];
     for answer in answers {
@@ -429,7 +442,7 @@ async fn client_gives_up_on_a_node_that_falls_silent_during_a_request() {
         let (request, _) = listener.accept().await.unwrap();
         (received, request, listener)
     });
-    let answer = client.herd_roll_back(address).await;
+    let answer = client.herd_roll_back(address, RollbackOptions::default()).await;
     assert!(matches!(answer, Err(AdminClientError::Stalled(_))), "{answer:?}");
     let (sign, mut request, _listener) = stopped.await.unwrap();
     assert!(sign.starts_with(b"GET /livez"), "{sign:?}");

@@ -40,7 +40,7 @@ pub struct Entry {
     pub lost: Option<Loss>,
 }
 
-/// A stage in the life of a guest on a node.
+/// A stage in the life of a guest on a node, or what an operator did to its records.
 ///
 /// Later versions may add stages: a version that does not know one still verifies the log, and shows the stage as
 /// [`Other`](Self::Other).
@@ -77,6 +77,8 @@ pub enum Stage {
     RolledBack,
     /// The guest faulted, and the node saved the case.
     Faulted,
+    /// Records that were kept while the guest served were forgotten.
+    Discarded,
     /// A note of the log about itself.
     Log,
     /// A stage of a later version.
@@ -164,6 +166,7 @@ impl fmt::Display for Stage {
             Self::Retired => "retired",
             Self::RolledBack => "rolled back",
             Self::Faulted => "faulted",
+            Self::Discarded => "discarded",
             Self::Log => "log",
             Self::Other => "unknown",
         })

@@ -25,4 +25,4 @@ pub use mac_key::MacKey;
 pub use rescue::{DecidedInputs, Reroute};
 pub use routing::{Side, Sides};
 pub use share::{BadShare, Share};
-pub use swap_options::SwapOptions;
+pub use swap_options::{RollbackOptions, SwapOptions};

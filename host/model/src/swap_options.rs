@@ -28,3 +28,17 @@ pub struct SwapOptions {
     /// read the form of records of the node, which go unread then. Goes before the other options.
     pub force: bool,
 }
+
+/// Options of a rollback. All are off by default.
+///
+/// ```
+/// use herd_model::RollbackOptions;
+///
+/// assert!(!RollbackOptions::default().discard_records);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RollbackOptions {
+    /// Forget the records that nodes kept while the generation served that is left.
+    pub discard_records: bool,
+}

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
-use herd_model::{Digest, GuestFiles, Share, Side, SwapOptions};
+use herd_model::{Digest, GuestFiles, RollbackOptions, Share, Side, SwapOptions};
 use herd_peers::Peers;
 use herd_replication::{LinkReplication, Replica};
-use herd_rollout::{NotSwapped, Outcome, Rollout};
+use herd_rollout::{NotSwapped, Outcome, Rollout, SwapId};
 use herd_runtime::{GenerationStatus, RollbackError};
 use herd_sessions::Sessions;
 use herd_store::Durability;
@@ -19,6 +19,7 @@ use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use serde_json::{Value, json};
 
+use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
 use crate::records_store::RecordsStore;
 use crate::sessions_host::SessionsAdapter;
@@ -71,7 +72,7 @@ impl AdminHost for AdminAdapter {
 
     fn swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         let operator = requester.name();
-        let cause = Cause { who: operator, ends: "ended by a swap" };
+        let cause = Cause { who: operator, ends: "ended by a swap", number: NO_SWAP };
         let refused = |error| self.swap.refused(operator, Digest::of(files.guest), &error);
         // Without a wait for a candidate under way: the operator is told of it at once and can decide.
         let candidate = self.swap.prepare(files, options, cause, Duration::ZERO).map_err(refused)?;
@@ -90,17 +91,27 @@ impl AdminHost for AdminAdapter {
         }
     }
 
-    fn roll_back(&self, operator: &str) -> Result<Value, Refusal> {
+    fn roll_back(&self, operator: &str, options: RollbackOptions) -> Result<Value, Refusal> {
         // Fixed here: of two rollbacks at once, the second finds the guest serving and must not undo the first.
         let rolled_back = match self.swap.generations.previous() {
-            Some(to) => self.swap.roll_back(to, operator, || self.rollout.serving_changed(None)),
+            Some(digest) => {
+                let to = SwapId { number: NO_SWAP, digest };
+                self.swap.roll_back(to, operator, || self.rollout.serving_changed(None))
+            }
             None => Err(RollbackError::NoPrevious),
         };
         let active = rolled_back.map_err(|error| {
             self.swap.events.audit.append(Entry::new(operator, audit::Stage::RolledBack).refused(&error.to_string()));
             Refusal::Conflict(error.to_string())
         })?;
-        Ok(self.activated(&active))
+        let discarded = options.discard_records.then(|| self.swap.discards.discard_last(operator));
+        let mut answer = self.activated(&active);
+        match discarded {
+            Some(Ok(discarded)) => answer["discarded"] = discarded.into(),
+            Some(Err(why)) => answer["not_discarded"] = why.into(),
+            None => {}
+        }
+        Ok(answer)
     }
 
     fn herd_swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
@@ -109,8 +120,8 @@ impl AdminHost for AdminAdapter {
         self.outcome(self.rollout.swap(files, options, requester.name(), requester.withdrawn()), entry)
     }
 
-    fn herd_roll_back(&self, requester: &Requester) -> Result<Value, Refusal> {
-        let outcome = self.rollout.roll_back(requester.name(), requester.withdrawn());
+    fn herd_roll_back(&self, requester: &Requester, options: RollbackOptions) -> Result<Value, Refusal> {
+        let outcome = self.rollout.roll_back(options, requester.name(), requester.withdrawn());
         self.outcome(outcome, || Entry::new(requester.name(), audit::Stage::RolledBack))
     }
 

@@ -4,9 +4,11 @@
 //! Each part is a crate that names what it needs of the node as a trait; `X_host.rs` here implements that trait on an
 //! adapter that holds only what it uses. `start.rs` puts them together, `drain.rs` takes them down.
 
+mod activation_marks;
 mod admin_host;
 mod audit_events;
 pub mod config;
+mod discards;
 mod drain;
 mod error;
 mod ingest_host;

@@ -4,11 +4,13 @@ use std::sync::{Arc, Weak};
 
 use herd_audit::{AuditLog, Entry, Stage, THE_NODE_ITSELF};
 use herd_replication::Ingest;
-use herd_rollout::Rollout;
+use herd_rollout::{Rollout, SwapId};
 use herd_runtime::{GenerationRegistry, GenerationStatus, Observer, SavedCase};
 use herd_sys::workers;
 
+use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
+use crate::discards::Discards;
 use crate::ingest_host::IngestAdapter;
 
 /// Writes audit entries and tells the rollout. What takes long goes to a thread of its own: most calls come from workers.
@@ -18,6 +20,7 @@ pub(crate) struct NodeObserver {
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
     pub(crate) generations: Weak<GenerationRegistry>,
+    pub(crate) discards: Arc<Discards>,
 }
 
 impl Observer for NodeObserver {
@@ -28,9 +31,14 @@ impl Observer for NodeObserver {
         let rolled_back = entry(THE_NODE_ITSELF, Stage::RolledBack, failed);
         self.audit.append_soon(rolled_back.because(why));
         self.audit.append_soon(entry(THE_NODE_ITSELF, Stage::Active, active).because("rolled back to"));
-        // Offering quarantined reports calls the guest, and this runs inside a decision of a worker.
-        let ingest = Arc::clone(&self.ingest);
-        let offer = move || ingest.offer_quarantined(workers::index());
+        // Offering quarantined reports calls the guest, marks wait for calls, and this runs inside a decision of a worker.
+        let (ingest, discards, back) = (Arc::clone(&self.ingest), Arc::clone(&self.discards), active.digest.parse());
+        let offer = move || {
+            if let Ok(digest) = back {
+                discards.rolled_back(SwapId { number: NO_SWAP, digest });
+            }
+            ingest.offer_quarantined(workers::index());
+        };
         if let Err(error) = std::thread::Builder::new().name("herd-requeue".into()).spawn(offer) {
             tracing::warn!(node = %self.node, %error, "quarantined reports wait for the next swap");
         }

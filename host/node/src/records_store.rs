@@ -23,6 +23,7 @@ use crate::start_time::next_start;
 /// Durable records of a node.
 pub(crate) struct RecordsStore {
     log: Option<Arc<Log<DiskFiles>>>,
+    durability: Durability,
     /// Keeps the log short, and durable.
     thread: Mutex<Option<StoreThread>>,
     progress: Arc<Progress>,
@@ -101,7 +102,13 @@ impl RecordsStore {
         let mut replica = Replica::without_log(replica);
         let progress = Arc::new(Progress::new());
         if config.durability == Durability::Memory {
-            let store = Self { log: None, thread: Mutex::default(), progress, _folder: Some(files) };
+            let store = Self {
+                log: None,
+                durability: config.durability,
+                thread: Mutex::default(),
+                progress,
+                _folder: Some(files),
+            };
             return Ok((store, Arc::new(replica)));
         }
         let (mut recovery, mut malformed) = (replica.recovery(), 0_u64);
@@ -148,7 +155,7 @@ impl RecordsStore {
             ReplicaSource(source.snapshot())
         });
         let thread = Mutex::new(Some(thread.map_err(|error| failed(error.into()))?));
-        Ok((Self { log: Some(log), thread, progress, _folder: None }, replica))
+        Ok((Self { log: Some(log), durability: config.durability, thread, progress, _folder: None }, replica))
     }
 
     /// Returns what tells sessions that a confirmation may have advanced.
@@ -159,6 +166,18 @@ impl RecordsStore {
     /// Returns the figures of the log; `None` in `memory`.
     pub(crate) fn status(&self) -> Option<LogStatus> {
         self.log.as_ref().map(|log| log.status())
+    }
+
+    /// Hands everything that was kept to the operating system, or to the disk where it has to be there. Blocks.
+    pub(crate) fn write_out(&self, replica: &Replica) {
+        match &self.log {
+            Some(log) if self.durability == Durability::Disk => {
+                log.sync();
+            }
+            _ => {
+                replica.flush();
+            }
+        }
     }
 
     /// Writes a consistent copy of the records into an empty or new directory, and returns its bytes. Blocks.

@@ -17,6 +17,7 @@ use herd_peers::Peers;
 use herd_rollout::{Adopted, FailedGuest, HerdSwap, NotAdopted, ParticipantHost, Plan};
 use herd_runtime::{Candidate, GenerationStatus, SwapError};
 
+use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
 use crate::swap::{Cause, NodeSwap};
 
@@ -44,7 +45,7 @@ impl ParticipantHost for RolloutAdapter {
     }
 
     fn prepare(&self, files: GuestFiles<'_>, plan: &Plan, who: &str) -> Result<(), String> {
-        let cause = Cause { who, ends: SWAPPED };
+        let cause = Cause { who, ends: SWAPPED, number: NO_SWAP };
         let prepared = self.swap.prepare(files, plan.options, cause, PREPARE_BUSY_MAX);
         let candidate = prepared.map_err(|error| self.swap.refused(who, plan.digest, &error).to_string())?;
         self.swap.events.audit.append_soon(entry(who, Stage::Prepared, &candidate.status()));
@@ -68,22 +69,24 @@ impl ParticipantHost for RolloutAdapter {
         let before = self.swap.generations.status();
         let is_there = |generation: &GenerationStatus| generation.digest == swap.digest.to_string();
         let why = format!("swap {} of the herd", swap.number);
+        let (served, _) = self.swap.generations.digests();
         if is_there(&before.active) {
             self.committed(swap, &why);
+            self.swap.discards.adopted(swap.id());
             if let Some(unused) = ready {
                 let unused = entry(&swap.who, Stage::Aborted, &unused.status());
                 self.swap.events.audit.append_soon(unused.because("the same guest serves already"));
             }
-            return Ok(self.adopted(&before.active));
+            return Ok(self.adopted(swap, served, &before.active));
         }
         // The previous generation is compiled and warm, so a rollback to it beats loading the same bytes anew. A prepared
         // candidate goes before it, because the herd has rehearsed that one.
         let is_previous = before.previous.as_ref().is_some_and(is_there);
         if ready.is_none()
             && is_previous
-            && let Ok(active) = self.swap.roll_back(swap.digest, &swap.who, || self.committed(swap, &why))
+            && let Ok(active) = self.swap.roll_back(swap.id(), &swap.who, || self.committed(swap, &why))
         {
-            return Ok(self.adopted(&active));
+            return Ok(self.adopted(swap, served, &active));
         }
         let candidate = match (ready, files) {
             (Some(ready), _) => Ok(ready),
@@ -93,14 +96,14 @@ impl ParticipantHost for RolloutAdapter {
         };
         // Before a failed load is returned: that ended a canary or a shadow of another guest all the same.
         self.swap.events.canary_and_shadow_ended(&before, &swap.who, SWAPPED);
-        let cause = Cause { who: &swap.who, ends: SWAPPED };
+        let cause = Cause { who: &swap.who, ends: SWAPPED, number: swap.number };
         let activated = self.swap.activate(candidate?, cause, Some(&why), || self.committed(swap, &why));
         let active = activated.map_err(|error| match error {
             SwapError::Unsettled => NotAdopted::RetryLater(error.to_string()),
             error => self.not_adopted(swap, &error),
         })?;
         self.swap.serving(&active);
-        Ok(self.adopted(&active))
+        Ok(self.adopted(swap, served, &active))
     }
 
     fn live(&self) -> (Digest, Option<Digest>) {
@@ -138,9 +141,11 @@ impl RolloutAdapter {
         NotAdopted::Refused(self.swap.refused(&swap.who, swap.digest, error).to_string())
     }
 
-    fn adopted(&self, active: &GenerationStatus) -> Adopted {
+    /// Completes an adoption: forgets what the swap discards. `served` is the guest that served before.
+    fn adopted(&self, swap: &HerdSwap, served: Digest, active: &GenerationStatus) -> Adopted {
+        let discarded = self.swap.discards.discard(swap, served);
         let unread = self.swap.generations.unread() as u64;
-        Adopted { generation: active.id.0, name: active.name.clone(), unread }
+        Adopted { generation: active.id.0, name: active.name.clone(), unread, discarded }
     }
 
     fn take_candidate(&self, digest: Digest) -> Option<Candidate> {

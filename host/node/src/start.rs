@@ -22,9 +22,11 @@ use herd_upstreams::Upstreams;
 use tokio_util::task::TaskTracker;
 
 use crate::Node;
+use crate::activation_marks::ActivationMarks;
 use crate::admin_host::AdminAdapter;
 use crate::audit_events::{AuditEvents, entry};
 use crate::config::HerdConfig;
+use crate::discards::Discards;
 use crate::error::StartError;
 use crate::ingest_host::IngestAdapter;
 use crate::initial_generations::InitialGenerations;
@@ -115,6 +117,21 @@ impl Node {
 
         let herd = config.nodes.keys().cloned();
         let (serving, _) = generations.digests();
+        let applied = stored.as_ref().and_then(|stored| stored.applied.as_ref()).map_or(0, |swap| swap.number);
+        let discards = Arc::new(Discards {
+            node: name.into(),
+            replica: Arc::clone(&replica),
+            store: Arc::clone(&store),
+            marks: ActivationMarks::open(state, name, serving, applied),
+            audit: Arc::clone(&audit),
+            workers: Some(workers.rotation()),
+            forget_keep_days: config.records.forget_keep_days,
+        });
+        if let Some(swap) = stored.as_ref().and_then(|stored| stored.herd_state.swap.clone()) {
+            let resumed = Arc::clone(&discards);
+            // Before the links: what its last process did not come to forget must not reach the peers.
+            let _ = tokio::task::spawn_blocking(move || resumed.resume(&swap)).await;
+        }
         let candidate_max = Duration::from_secs(config.swap.candidate_s.max(1));
         let rollout = Rollout::new(
             name,
@@ -139,6 +156,7 @@ impl Node {
             rollout: Arc::clone(&rollout),
             ingest: Arc::clone(&ingest),
             generations: Arc::downgrade(&generations),
+            discards: Arc::clone(&discards),
         });
         let observing: Arc<dyn Observer> = observer.clone();
         // Before anything decides: the first fault may be in the first call.
@@ -148,6 +166,7 @@ impl Node {
             generations: Arc::clone(&generations),
             events: AuditEvents { audit: Arc::clone(&audit), generations: Arc::clone(&generations) },
             ingest: Arc::clone(&ingest),
+            discards,
         });
         let sessions = SessionsAdapter {
             node: name.into(),

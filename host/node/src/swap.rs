@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! prepare: request noted -> compiled, checked, rehearsed -> ready noted
-//! activate: may it still serve? -> activation noted -> pointer stored -> what ended is noted
+//! activate: may it still serve? -> activation and marks noted -> pointer stored -> what ended is noted
 //! serving: log, flush of the audit log, quarantined reports offered again
 //! ```
 
@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use herd_audit::Stage;
 use herd_model::{Digest, GuestFiles, SwapOptions};
 use herd_replication::Ingest;
+use herd_rollout::SwapId;
 use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, RollbackError, SwapError};
 use herd_sys::workers;
 
 use crate::audit_events::AuditEvents;
+use crate::discards::Discards;
 use crate::ingest_host::IngestAdapter;
 
 /// Swaps the logic of one node.
@@ -24,6 +26,7 @@ pub(crate) struct NodeSwap {
     pub(crate) generations: Arc<GenerationRegistry>,
     pub(crate) events: AuditEvents,
     pub(crate) ingest: Arc<Ingest<IngestAdapter>>,
+    pub(crate) discards: Arc<Discards>,
 }
 
 /// On whose request a node swaps, and what that ends.
@@ -33,6 +36,8 @@ pub(crate) struct Cause<'a> {
     pub(crate) who: &'a str,
     /// Why a canary or shadow of another guest ends.
     pub(crate) ends: &'a str,
+    /// Number of the swap of the herd, or [`NO_SWAP`](crate::activation_marks::NO_SWAP).
+    pub(crate) number: u64,
 }
 
 impl NodeSwap {
@@ -91,8 +96,13 @@ impl NodeSwap {
         self.generations.check(&candidate)?;
         let before = self.generations.status();
         committing();
-        self.events.activating(&before, &candidate.status(), cause.who, why);
+        let status = candidate.status();
+        self.events.activating(&before, &status, cause.who, why);
+        if let Ok(digest) = status.digest.parse() {
+            self.discards.activating(SwapId { number: cause.number, digest });
+        }
         let active = self.generations.activate(candidate)?;
+        self.discards.activated();
         self.events.canary_and_shadow_ended(&before, cause.who, cause.ends);
         Ok(active)
     }
@@ -106,7 +116,7 @@ impl NodeSwap {
         !previous.is_some_and(|previous| previous.id == active.id && previous.failed)
     }
 
-    /// Goes back to this guest, that of the previous generation. `committing` runs once it serves again. Changes nothing if it
+    /// Goes back to this guest, that of the previous generation, as the swap says. `committing` runs once it serves again. Changes nothing if it
     /// serves already.
     ///
     /// # Errors
@@ -114,16 +124,17 @@ impl NodeSwap {
     /// The previous generation has another guest, or failed its probation, or does not exist. Nothing changed.
     pub(crate) fn roll_back(
         &self,
-        to: Digest,
+        swap: SwapId,
         who: &str,
         committing: impl FnOnce(),
     ) -> Result<GenerationStatus, RollbackError> {
         let before = self.generations.status();
-        let active = self.generations.roll_back_to(to)?;
+        let active = self.generations.roll_back_to(swap.digest)?;
         committing();
         if active.id == before.active.id {
             return Ok(active);
         }
+        self.discards.rolled_back(swap);
         self.generations.drain_retired();
         self.events.canary_and_shadow_ended(&before, who, "ended by a rollback");
         tracing::info!(node = %self.node, generation = %active.id, digest = %&active.digest[..8], guest = %active.name, "rolled back");

@@ -28,7 +28,8 @@ pub trait ParticipantHost: Send + Sync + 'static {
     /// Drops the prepared candidate. Blocks.
     fn abort(&self, digest: Digest, who: &str, why: &str);
 
-    /// Activates the guest of a committed swap: the prepared candidate, the previous generation, or these bytes. Blocks.
+    /// Activates the guest of a committed swap: the prepared candidate, the previous generation, or these bytes. Then forgets what
+    /// this node kept after the swaps that [`HerdSwap::discards`] names, unless it has. Blocks.
     ///
     /// # Errors
     ///

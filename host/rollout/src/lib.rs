@@ -38,7 +38,7 @@
 //!     fn abort(&self, _digest: Digest, _who: &str, _why: &str) {}
 //!     fn adopt(&self, swap: &HerdSwap, _files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted> {
 //!         *self.0.lock().unwrap() = swap.digest;
-//!         Ok(Adopted { generation: 2, name: "echo".into(), unread: 0 })
+//!         Ok(Adopted { generation: 2, name: "echo".into(), unread: 0, discarded: None })
 //!     }
 //!     fn live(&self) -> (Digest, Option<Digest>) {
 //!         (*self.0.lock().unwrap(), None)
@@ -81,7 +81,7 @@ mod status;
 mod store;
 
 pub use host::ParticipantHost;
-pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan};
+pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, SwapId};
 pub use rollout::Rollout;
 pub use status::RolloutStatus;
 pub use store::{FailedGuest, RolloutStore, StoredState};

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use herd_model::{Digest, GuestFiles, SwapOptions};
+use herd_model::{Digest, GuestFiles, RollbackOptions, SwapOptions};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -173,7 +173,7 @@ impl Rollout {
     }
 
     /// Returns the herd to the guest before the last swap. Blocks until every node that can be reached serves it. The operator
-    /// withdraws it as a [swap](Self::swap).
+    /// withdraws it as a [swap](Self::swap). If it discards records, each node forgets what it kept since it adopted that swap.
     ///
     /// # Errors
     ///
@@ -182,8 +182,13 @@ impl Rollout {
     /// # Panics
     ///
     /// In an asynchronous task, which must not block.
-    pub fn roll_back(&self, who: &str, withdrawn: &CancellationToken) -> Result<Outcome, NotSwapped> {
-        self.propose(Operation::RollBack, None, who, withdrawn)
+    pub fn roll_back(
+        &self,
+        options: RollbackOptions,
+        who: &str,
+        withdrawn: &CancellationToken,
+    ) -> Result<Outcome, NotSwapped> {
+        self.propose(Operation::RollBack(options), None, who, withdrawn)
     }
 
     fn propose(
@@ -270,7 +275,7 @@ mod tests {
 
         fn adopt(&self, swap: &HerdSwap, _files: Option<GuestFiles<'_>>) -> Result<Adopted, NotAdopted> {
             *self.serving.lock() = swap.digest;
-            Ok(Adopted { generation: 2, name: "echo".into(), unread: 0 })
+            Ok(Adopted { generation: 2, name: "echo".into(), unread: 0, discarded: None })
         }
 
         fn live(&self) -> (Digest, Option<Digest>) {

@@ -91,6 +91,12 @@ impl WorkerRotation {
         let (handles, next) = &*self.0;
         &handles[next.fetch_add(1, Ordering::Relaxed) % handles.len()]
     }
+
+    /// Returns the runtimes of all workers.
+    #[must_use]
+    pub fn all(&self) -> &[Handle] {
+        &self.0.0
+    }
 }
 
 impl Worker {

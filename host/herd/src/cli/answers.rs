@@ -50,9 +50,16 @@ impl Answers {
             let active = &answer["active"];
             say!("{name}: generation {} {state}, {}", generation(active), text(&active["name"]));
             say_unread(name, &answer["unread"]);
+            say_discarded(name, &answer["discarded"]);
             warn_not_stored(name, &answer["not_stored"]);
         }
-        self.exit_code()
+        self.failures(self.not_discarded())
+    }
+
+    /// Returns a line for each node that has not forgotten all that it was to forget.
+    fn not_discarded(&self) -> Vec<String> {
+        let why = |(name, answer): (&str, &Value)| not_discarded(name, &answer["not_discarded"]);
+        self.successes().filter_map(why).collect()
     }
 
     /// Prints a line for each node about its canary or shadow, found under `role` in the answers; `state` says what it does now.
@@ -73,7 +80,11 @@ impl Answers {
     ///
     /// A node failed. The error has a line for each, and one for all that refused the token.
     pub(super) fn exit_code(&self) -> anyhow::Result<ExitCode> {
-        let mut failed = Vec::new();
+        self.failures(Vec::new())
+    }
+
+    /// Returns success if every node succeeded and nothing else failed.
+    fn failures(&self, mut failed: Vec<String>) -> anyhow::Result<ExitCode> {
         let mut refused = (Vec::new(), None);
         for (name, answer) in self.iter() {
             match answer {
@@ -93,7 +104,8 @@ impl Answers {
 
     /// Returns the exit code where errors are already part of the printed JSON.
     pub(super) fn json_exit_code(&self) -> ExitCode {
-        if self.0.iter().all(|(_, answer)| answer.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let all_succeeded = self.0.iter().all(|(_, answer)| answer.is_ok()) && self.not_discarded().is_empty();
+        if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
@@ -123,7 +135,7 @@ pub(super) fn token_refused(names: &[&str], path: &Path) -> String {
 ///
 /// # Errors
 ///
-/// A node went back to its previous generation, or could not apply the swap.
+/// A node went back to its previous generation, or could not apply the swap, or has not forgotten all that it was to forget.
 pub(super) fn print_herd_swap(answer: &Value, format: Format, state: &str) -> anyhow::Result<ExitCode> {
     if format == Format::Json {
         say!("{}", serde_json::to_string_pretty(answer)?);
@@ -140,12 +152,14 @@ pub(super) fn print_herd_swap(answer: &Value, format: Format, state: &str) -> an
             }
             None => {
                 let serving = &outcome["serving"];
+                failed.extend(not_discarded(name, &serving["not_discarded"]));
                 format!("generation {} ({digest}) {state}, {}", text(&serving["generation"]), text(&serving["name"]))
             }
         };
         if format == Format::Text {
             say!("{name}: {line}");
             say_unread(name, &outcome["serving"]["unread"]);
+            say_discarded(name, &outcome["serving"]["discarded"]);
             warn_not_stored(name, &outcome["serving"]["not_stored"]);
         }
     }
@@ -159,6 +173,20 @@ fn say_unread(name: &str, count: &Value) {
         Some(1) => say!("{name}: 1 record stays unread, until a guest serves that reads its form"),
         Some(count) => say!("{name}: {count} records stay unread, until a guest serves that reads their form"),
     }
+}
+
+/// Says how many records a node has forgotten, if it was to forget any.
+fn say_discarded(name: &str, count: &Value) {
+    match count.as_u64() {
+        None => {}
+        Some(1) => say!("{name}: 1 record forgotten"),
+        Some(count) => say!("{name}: {count} records forgotten"),
+    }
+}
+
+/// Returns why a node has not forgotten all that it was to forget.
+fn not_discarded(name: &str, why: &Value) -> Option<String> {
+    why.is_string().then(|| format!("{name}: {}", text(why)))
 }
 
 /// Warns of a node that could not write to its disk what it serves. `why` is null if it could.

@@ -111,7 +111,10 @@ enum Command {
     /// applies the swap when it is back. The generation before is kept for `herd rollback`.
     Swap(swap::SwapArgs),
     /// Return to the generation before the last swap. A second rollback undoes the first.
-    Rollback(nodes::NodesArgs),
+    ///
+    /// With --discard-records every node also forgets what its clients reported since it adopted that swap. That cannot be undone, and
+    /// goes with the first rollback only.
+    Rollback(rollback::RollbackArgs),
     /// Show, widen, promote or cancel a canary.
     ///
     /// `herd swap GUEST --canary SHARE` starts one: the guest decides for a share of the sessions, each for as long as it lasts.

@@ -21,10 +21,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use herd_model::Digest;
+use herd_model::{Digest, RollbackOptions};
 
 use super::action::Action;
-use super::herd_state::{HerdState, HerdSwap, NUMBERS_AHEAD_MAX};
+use super::herd_state::{DISCARDS_MAX, HerdState, HerdSwap, NUMBERS_AHEAD_MAX};
 use super::message::{Adopted, Attempt, Broadcast, Goal, Message, Vote};
 use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
 use super::participant::Participant;
@@ -171,7 +171,7 @@ impl Participant {
             }
             // The participants have served that guest and kept its bytes, so no vote on it is needed. Enlisting has locked
             // out other proposals all the same, and has brought the highest number.
-            Operation::RollBack => {
+            Operation::RollBack(_) => {
                 let Some(last) = self.herd_state.swap.clone() else { return };
                 let Goal::RollBack(digest) = attempt.goal else { return };
                 self.commit(digest, Some(last.digest), None, now);
@@ -237,13 +237,20 @@ impl Participant {
         let (attempt, force) = match &proposal.operation {
             Operation::Swap(plan) => (proposal.attempt.id(), plan.options.force),
             // No node has voted on its guest.
-            Operation::RollBack => (0, false),
+            Operation::RollBack(_) => (0, false),
         };
-        let swap =
-            HerdSwap { number, digest, previous, who: proposal.attempt.to_string(), attempt, force, transcripts };
+        // Those of earlier rollbacks too: a node that was away since learns of the last swap only.
+        let undone = self.herd_state.swap.as_ref();
+        let mut discards = undone.map(|swap| swap.discards.clone()).unwrap_or_default();
+        if let Operation::RollBack(RollbackOptions { discard_records: true }) = proposal.operation {
+            discards.extend(undone.map(HerdSwap::id));
+        }
+        discards.drain(..discards.len().saturating_sub(DISCARDS_MAX));
+        let who = proposal.attempt.to_string();
+        let swap = HerdSwap { number, digest, previous, who, attempt, force, transcripts, discards };
         // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
         proposal.phase = Phase::Committed { swap: swap.clone(), until: now + ADOPT_MAX, results: BTreeMap::new() };
-        let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack));
+        let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack(_)));
         self.herd_state.merge(HerdState { swap: Some(swap), ..HerdState::default() });
         self.herd_state_changed(None, now);
         if is_rollback {
@@ -257,12 +264,18 @@ impl Participant {
         let Some(proposal) = &self.proposal else { return };
         let Phase::Committed { swap, results, .. } = &proposal.phase else { return };
         let outcome = |node: &String| match results.get(node) {
-            Some(AdoptionResult { result: Ok(Adopted { generation, name, unread }), not_stored }) => {
+            Some(AdoptionResult { result: Ok(Adopted { generation, name, unread, discarded }), not_stored }) => {
+                let (discarded, not_discarded) = match discarded.clone() {
+                    Some(Err(why)) => (None, Some(why)),
+                    discarded => (discarded.and_then(Result::ok), None),
+                };
                 NodeOutcome::Serving {
                     generation: *generation,
                     name: name.clone(),
                     unread: *unread,
                     not_stored: not_stored.clone(),
+                    discarded,
+                    not_discarded,
                 }
             }
             Some(AdoptionResult { result: Err(why), .. }) => NodeOutcome::RolledBack(why.clone()),

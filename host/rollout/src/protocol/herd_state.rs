@@ -35,6 +35,38 @@ pub struct HerdSwap {
     /// Digest of the transcripts that came beside the guest, for nodes that were absent.
     #[serde(default)]
     pub transcripts: Option<Digest>,
+    /// Swaps after which operators discarded what was kept, the last ones, oldest first. Later swaps carry them along, for nodes that
+    /// were away when they were undone.
+    #[serde(default)]
+    pub discards: Vec<SwapId>,
+}
+
+/// Identity of a swap. Two parts of a partitioned herd may count the same number for different guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SwapId {
+    /// Number of the swap.
+    pub number: u64,
+    /// Guest that the herd swapped to.
+    pub digest: Digest,
+}
+
+impl HerdSwap {
+    /// Identity of the swap.
+    #[must_use]
+    pub fn id(&self) -> SwapId {
+        SwapId { number: self.number, digest: self.digest }
+    }
+
+    /// True if this is the rollback with which an operator discarded records, not a later swap that carries that along.
+    #[must_use]
+    pub fn discards_records(&self) -> bool {
+        self.discards.last().is_some_and(|undone| undone.number.checked_add(1) == Some(self.number))
+    }
+
+    /// True if the swap is a rollback of the herd, by an operator or by itself.
+    pub(crate) fn is_rollback(&self) -> bool {
+        self.attempt == 0
+    }
 }
 
 /// State of the herd as one node knows it.
@@ -92,10 +124,14 @@ impl HerdState {
             attempt: 0,
             force: false,
             transcripts: None,
+            discards: swap.discards.clone(),
         })
     }
 }
 
+/// Discarded swaps that the herd state carries along. A node that was away for longer than these does not forget what it kept after an
+/// older one.
+pub(crate) const DISCARDS_MAX: usize = 16;
 /// Author of an automatic rollback. Part of the replicated record, so all nodes use the same text.
 const THE_HERD: &str = "the herd itself";
 /// Largest plausible lead of a peer's swap number: a swap per second for ten days, while this node was away.
@@ -115,6 +151,7 @@ mod tests {
             attempt: 0,
             force: false,
             transcripts: None,
+            discards: Vec::new(),
         }
     }
 
@@ -150,10 +187,12 @@ mod tests {
 
     #[test]
     fn herd_rolls_back_when_half_of_its_nodes_have() {
-        let one = herd_state(swap(7, "b", Some("a")), &["Riley"]);
+        let discards = vec![swap(5, "c", None).id()];
+        let one = herd_state(HerdSwap { discards: discards.clone(), ..swap(7, "b", Some("a")) }, &["Riley"]);
         assert_eq!(one.automatic_rollback(3), None);
         let rollback = one.automatic_rollback(2).unwrap();
         assert_eq!((rollback.number, rollback.digest, rollback.previous), (8, Digest::of(b"a"), None));
+        assert_eq!(rollback.discards, discards, "for nodes that are away");
         assert_eq!(
             herd_state(rollback, &["Riley", "Juzang"]).automatic_rollback(2),
             None,

@@ -111,6 +111,8 @@ pub struct Adopted {
     pub name: String,
     /// Records of the node that the guest cannot read.
     pub unread: u64,
+    /// Records that the node forgot, or why it did not forget all. None if the swap asked for none of this node.
+    pub discarded: Option<Result<u64, String>>,
 }
 
 /// Bytes of a guest from an offset on.
@@ -157,8 +159,13 @@ impl Broadcast {
                 }
             }
             Self::AdoptionResult { result, not_stored, .. } => {
-                let text = result.as_mut().map_or_else(|why| why, |adopted| &mut adopted.name);
-                [Some(text), not_stored.as_mut()].into_iter().flatten().for_each(truncate);
+                let texts = match result {
+                    Ok(Adopted { name, discarded, .. }) => {
+                        [Some(name), discarded.as_mut().and_then(|discarded| discarded.as_mut().err())]
+                    }
+                    Err(why) => [Some(why), None],
+                };
+                texts.into_iter().chain([not_stored.as_mut()]).flatten().for_each(truncate);
             }
         }
     }
@@ -266,11 +273,14 @@ mod tests {
         ] {
             assert_eq!(encoded(Broadcast::Vote { attempt: attempt.clone(), node: "J".into(), vote }), bytes(3, &rest));
         }
-        let adopted = Ok(Adopted { generation: 2, name: "g".into(), unread: 1 });
+        let adopted = Ok(Adopted { generation: 2, name: "g".into(), unread: 1, discarded: Some(Ok(3)) });
         let (node, not_stored) = ("J".into(), None);
         let result = Broadcast::AdoptionResult { node, number: 1, digest, result: adopted, not_stored };
         let digest_bytes = postcard::to_stdvec(&digest).unwrap();
-        assert_eq!(encoded(result), [&[1, 7, 4, 1, b'J', 1][..], &digest_bytes, &[0, 2, 1, b'g', 1, 0]].concat());
+        assert_eq!(
+            encoded(result),
+            [&[1, 7, 4, 1, b'J', 1][..], &digest_bytes, &[0, 2, 1, b'g', 1, 1, 0, 3, 0]].concat()
+        );
         let variants = [
             Message::GetChunk(digest, 0),
             Message::Chunk(Chunk { digest, offset: 0, total: 0, bytes: vec![] }),

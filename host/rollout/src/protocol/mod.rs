@@ -29,6 +29,6 @@ mod tests;
 mod transfer;
 
 pub use adoption::NotAdopted;
-pub use herd_state::{HerdState, HerdSwap};
+pub use herd_state::{HerdState, HerdSwap, SwapId};
 pub use message::{Adopted, Plan};
 pub use outcome::{NodeOutcome, NotSwapped, Outcome};

@@ -31,6 +31,12 @@ pub enum NodeOutcome {
         /// Reason why the node could not write that to its disk: it goes on trying, and a restart before that loses the swap.
         #[serde(skip_serializing_if = "Option::is_none")]
         not_stored: Option<String>,
+        /// Records that the node forgot, if the rollback discards them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        discarded: Option<u64>,
+        /// Reason why the node did not forget them all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        not_discarded: Option<String>,
     },
     /// The node could not adopt the swap or rolled back from it, and serves its previous generation. Holds the reason.
     #[serde(rename = "back")]
@@ -79,6 +85,12 @@ pub enum NotSwapped {
         "the herd went back by itself, and nobody returns to what failed; herd swap GUEST --again swaps to it all the same"
     )]
     RolledBackItself,
+    /// Records were to be discarded, and the last change was a rollback: another one would return to what was left, and forget what was
+    /// kept since.
+    #[error(
+        "the herd has rolled back already, and records can be discarded with that rollback only; herd forget CLIENT forgets one client"
+    )]
+    NothingToDiscard,
     /// The operator cancelled the proposal before it committed.
     #[error("cancelled by its operator; nothing changed")]
     Withdrawn,

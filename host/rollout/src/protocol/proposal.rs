@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use herd_model::RollbackOptions;
+
 use super::herd_state::HerdSwap;
 use super::message::{Adopted, Attempt, Goal, Plan, Vote};
 
@@ -47,7 +49,7 @@ pub(crate) enum Operation {
     /// Swap to a guest whose bytes are in the guest store.
     Swap(Plan),
     /// Return to the guest before the last swap.
-    RollBack,
+    RollBack(RollbackOptions),
 }
 
 impl Operation {

@@ -23,8 +23,12 @@ impl Participant {
         let goal = match &operation {
             Operation::Swap(plan) => Goal::Swap(plan.digest),
             // A rollback is committed without votes on a candidate, so whether it is possible must be known before.
-            Operation::RollBack => match &self.herd_state.swap {
+            Operation::RollBack(options) => match &self.herd_state.swap {
                 None => return self.answer(id, Err(NotSwapped::NoPrevious)),
+                // Its operator wants to be rid of what the guest kept that was left, not to serve it again.
+                Some(swap) if options.discard_records && swap.is_rollback() => {
+                    return self.answer(id, Err(NotSwapped::NothingToDiscard));
+                }
                 Some(HerdSwap { previous: None, .. }) => return self.answer(id, Err(NotSwapped::RolledBackItself)),
                 Some(HerdSwap { previous: Some(previous), .. }) => Goal::RollBack(*previous),
             },

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::action::Action;
 use super::download::Next;
-use super::herd_state::{HerdState, NUMBERS_AHEAD_MAX};
+use super::herd_state::{DISCARDS_MAX, HerdState, NUMBERS_AHEAD_MAX};
 use super::message::{Broadcast, Message, truncate};
 use super::participant::Participant;
 
@@ -134,6 +134,7 @@ impl Participant {
         herd_state.rolled_back.values_mut().for_each(truncate);
         if let Some(swap) = &mut herd_state.swap {
             truncate(&mut swap.who);
+            swap.discards.drain(..swap.discards.len().saturating_sub(DISCARDS_MAX));
         }
         Some(herd_state)
     }

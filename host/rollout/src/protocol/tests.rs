@@ -1,6 +1,7 @@
 //! Whole herds of participants on virtual time. A test carries every message, so partitions, deaths and delays happen where it
 //! wants them.
 
+mod discards;
 mod net;
 mod operators;
 mod proposals;
@@ -237,7 +238,7 @@ fn adoption_of_another_guest_with_the_same_number_is_not_counted() {
     net.node("D").busy = true;
     net.propose("A", "new");
     net.settle();
-    let result = Ok(Adopted { generation: 7, name: "another".into(), unread: 0 });
+    let result = Ok(Adopted { generation: 7, name: "another".into(), unread: 0, discarded: None });
     let other =
         Broadcast::AdoptionResult { node: "D".into(), number: 1, digest: guest("other"), result, not_stored: None };
     let now = net.now;
@@ -483,6 +484,7 @@ fn implausible_swap_numbers_of_a_peer_are_ignored() {
         attempt: 0,
         force: false,
         transcripts: None,
+        discards: Vec::new(),
     };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
     let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back });

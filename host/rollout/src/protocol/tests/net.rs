@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use herd_model::{Digest, SwapOptions};
+use herd_model::{Digest, RollbackOptions, SwapOptions};
 
 use crate::protocol::action::Action;
 use crate::protocol::adoption::NotAdopted;
 use crate::protocol::guest_store::{GuestStore, chunk_of};
-use crate::protocol::herd_state::HerdSwap;
+use crate::protocol::herd_state::{HerdSwap, SwapId};
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::outcome::{NotSwapped, Outcome};
 use crate::protocol::participant::Participant;
@@ -57,6 +57,10 @@ pub(crate) struct Node {
     pub(crate) aborted: Vec<String>,
     /// Chunks received from peers.
     pub(crate) chunks_received: usize,
+    /// Swaps of the herd whose guest the host has activated. Stored.
+    pub(crate) activated: Vec<SwapId>,
+    /// Swaps after which the host has forgotten what it kept, once each. Stored.
+    pub(crate) discarded: Vec<SwapId>,
 }
 
 /// Guest store: memory over disk.
@@ -168,6 +172,8 @@ impl Net {
             disk_error: None,
             aborted: Vec::new(),
             chunks_received: 0,
+            activated: Vec::new(),
+            discarded: Vec::new(),
         }
     }
 
@@ -210,6 +216,7 @@ impl Net {
         new.participant.serving = old.participant.serving;
         (new.refuses, new.generation, new.reads) = (old.refuses, old.generation, old.reads);
         (new.previous, new.failed) = (old.previous, old.failed);
+        (new.activated, new.discarded) = (old.activated, old.discarded);
         // The previous generation is loaded again, and the active one starts a new probation.
         new.on_probation = new.previous.is_some();
         new.tell_previous();
@@ -253,8 +260,12 @@ impl Net {
     }
 
     pub(crate) fn roll_back(&mut self, name: &'static str) {
+        self.roll_back_with(name, RollbackOptions::default());
+    }
+
+    pub(crate) fn roll_back_with(&mut self, name: &'static str, options: RollbackOptions) {
         let now = self.now;
-        self.node(name).participant.propose(0, Operation::RollBack, "mira", now);
+        self.node(name).participant.propose(0, Operation::RollBack(options), "mira", now);
     }
 
     /// Performs actions and carries messages until none is left.
@@ -436,9 +447,25 @@ impl Node {
             live = back;
             self.participant.rolled_back(swap.digest, back, "8 faults within 10 s".into(), now);
         }
-        let adopted = Adopted { generation: self.generation, name: "guest".into(), unread: 0 };
+        let discarded = if refused.is_none() { self.discard(swap) } else { None };
+        let adopted = Adopted { generation: self.generation, name: "guest".into(), unread: 0, discarded };
         let result = refused.map_or(Ok(adopted), |why| Err(NotAdopted::Refused(why)));
         self.participant.adopted(swap, result, live, now);
+    }
+
+    /// Forgets what was kept after the swaps that this one discards, one record each.
+    fn discard(&mut self, swap: &HerdSwap) -> Option<Result<u64, String>> {
+        let before = self.discarded.len();
+        for undone in &swap.discards {
+            if self.activated.contains(undone) && !self.discarded.contains(undone) {
+                self.discarded.push(*undone);
+            }
+        }
+        if !self.activated.contains(&swap.id()) {
+            self.activated.push(swap.id());
+        }
+        let discarded = (self.discarded.len() - before) as u64;
+        (discarded > 0 || swap.discards_records()).then_some(Ok(discarded))
     }
 
     /// Reason why the host refuses a guest.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use herd_model::{Digest, SwapOptions};
+use herd_model::{Digest, RollbackOptions, SwapOptions};
 use proptest::prelude::*;
 
 use super::net::{NAMES, Net, RING, guest};
@@ -15,7 +15,7 @@ use crate::protocol::outcome::NodeOutcome;
 #[derive(Clone, Debug)]
 enum Step {
     HerdSwap(usize, usize, SwapOptions),
-    HerdRollback(usize),
+    HerdRollback(usize, RollbackOptions),
     NodeSwap(usize, usize, SwapOptions),
     NodeRollback(usize),
     Fault(usize),
@@ -58,7 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
     let what = 0..GUESTS.len();
     prop_oneof![
         4 => (node.clone(), what.clone(), options()).prop_map(|(node, what, options)| Step::HerdSwap(node, what, options)),
-        2 => node.clone().prop_map(Step::HerdRollback),
+        2 => (node.clone(), any::<bool>()).prop_map(|(node, discard_records)| Step::HerdRollback(node, RollbackOptions { discard_records })),
         3 => (node.clone(), what, options()).prop_map(|(node, what, options)| Step::NodeSwap(node, what, options)),
         2 => node.clone().prop_map(Step::NodeRollback),
         3 => node.clone().prop_map(Step::Fault),
@@ -77,7 +77,7 @@ fn take(net: &mut Net, step: Step) {
         Step::HerdSwap(node, what, options) if net.nodes[NAMES[node]].alive => {
             net.propose_with(NAMES[node], GUESTS[what], options);
         }
-        Step::HerdRollback(node) if net.nodes[NAMES[node]].alive => net.roll_back(NAMES[node]),
+        Step::HerdRollback(node, options) if net.nodes[NAMES[node]].alive => net.roll_back_with(NAMES[node], options),
         Step::NodeSwap(node, what, options) if net.nodes[NAMES[node]].alive => {
             net.node(NAMES[node]).swap_alone(GUESTS[what], options);
         }
@@ -139,6 +139,13 @@ proptest! {
         );
         prop_assert_eq!(net.serving(), vec![guest(GUESTS[what]); 5]);
         net.assert_at_rest();
+        // Whatever came in between, every node has discarded what operators wanted to be discarded, and nothing else.
+        for (name, node) in &net.nodes {
+            let wanted = &node.participant.herd_state.swap.as_ref().unwrap().discards;
+            let kept = wanted.iter().find(|undone| node.activated.contains(undone) && !node.discarded.contains(undone));
+            prop_assert_eq!(kept, None, "{} has not discarded it", name);
+            prop_assert!(node.discarded.iter().all(|undone| node.activated.contains(undone)), "{}", name);
+        }
     }
 }
 
