@@ -79,6 +79,12 @@ pub enum Stage {
     Faulted,
     /// Records that were kept while the guest served were forgotten.
     Discarded,
+    /// A key was forgotten.
+    Forgotten,
+    /// The records were copied into a directory.
+    BackedUp,
+    /// The records of a backup were offered to the node.
+    Restored,
     /// A note of the log about itself.
     Log,
     /// A stage of a later version.
@@ -167,6 +173,9 @@ impl fmt::Display for Stage {
             Self::RolledBack => "rolled back",
             Self::Faulted => "faulted",
             Self::Discarded => "discarded",
+            Self::Forgotten => "forgotten",
+            Self::BackedUp => "backed up",
+            Self::Restored => "restored",
             Self::Log => "log",
             Self::Other => "unknown",
         })

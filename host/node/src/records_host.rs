@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use herd_admin::{HexBytes, PageOptions, RecordsHost, Refusal};
-use herd_model::{Confirmation, Kept, Ticket};
+use herd_audit::{AuditLog, Entry, Stage};
+use herd_model::{Confirmation, Digest, Kept, Ticket};
 use herd_replication::{JournalKind, LinkReplication, ListedRecord, RecordState, Replica};
 use herd_store::{DiskFiles, recover};
 use herd_sys::clock::unix_now;
@@ -26,29 +27,14 @@ pub(crate) struct RecordsAdapter {
     pub(crate) forget_keep_days: u64,
     /// Longest wait for the log.
     pub(crate) confirm: Duration,
+    pub(crate) audit: Arc<AuditLog>,
 }
 
 impl RecordsHost for RecordsAdapter {
     fn forget(&self, key: &[u8], operator: &str) -> Result<Value, Refusal> {
-        let expires_at = unix_now().as_secs().saturating_add(self.forget_keep_days.saturating_mul(DAY_S));
-        let keeping = self.replica.forget(key, expires_at);
-        if keeping.kept == Kept::NotStored {
-            return Err(Refusal::Conflict(format!("nothing is forgotten: {}", self.log_failure())));
-        }
-        match self.await_logged(keeping.ticket) {
-            Confirmation::Confirmed => {}
-            Confirmation::Failed => {
-                return Err(Refusal::Conflict(format!("perhaps not forgotten, ask again: {}", self.log_failure())));
-            }
-            Confirmation::Pending => {
-                let waited = self.confirm;
-                return Err(Refusal::Busy(format!(
-                    "perhaps not forgotten, ask again: the disk did not confirm within {waited:?}"
-                )));
-            }
-        }
-        tracing::info!(node = %self.node, operator, "a key was forgotten");
-        Ok(json!({ "node": self.node, "keep_days": self.forget_keep_days, "expires_at": expires_at }))
+        // Not the key: the log outlasts what its client wanted to be forgotten. Who knows the key can find the entry.
+        let what = format!("the key with SHA-256 {}", Digest::of(key));
+        self.audited(operator, Stage::Forgotten, &what, self.forget_key(key, operator), |_| what.clone())
     }
 
     fn list(&self, page: &PageOptions) -> Result<Value, Refusal> {
@@ -58,41 +44,17 @@ impl RecordsHost for RecordsAdapter {
     }
 
     fn back_up(&self, directory: &Path, operator: &str) -> Result<Value, Refusal> {
-        absolute(directory)?;
-        let has_files =
-            std::fs::read_dir(directory).is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != LOCK));
-        if has_files {
-            return Err(Refusal::Conflict(format!("{} is not empty: name an empty or a new one", directory.display())));
-        }
-        let bytes =
-            self.store.back_up(directory, &self.replica).map_err(|error| Refusal::Conflict(error.to_string()))?;
-        tracing::info!(node = %self.node, operator, directory = %directory.display(), bytes, "records backed up");
-        Ok(json!({ "node": self.node, "directory": directory, "bytes": bytes }))
+        let what = format!("to {}", directory.display());
+        self.audited(operator, Stage::BackedUp, &what, self.copy_into(directory, operator), |answer| {
+            format!("{what}, {} bytes", answer["bytes"])
+        })
     }
 
     fn restore(&self, directory: &Path, operator: &str) -> Result<Value, Refusal> {
-        absolute(directory)?;
-        let files = DiskFiles::open_to_read(directory).map_err(|error| Refusal::Conflict(error.to_string()))?;
-        let mut restoring =
-            Restoring { adapter: self, records: 0, won: 0, malformed: 0, last: Ticket::default(), stopped: None };
-        let recovered = recover(&files, |kind, payload, _| restoring.offer(kind, payload), |_| ())
-            .map_err(|error| Refusal::Conflict(error.to_string()))?;
-        restoring.wait();
-        let Restoring { records, won, malformed, stopped, .. } = restoring;
-        tracing::info!(node = %self.node, operator, directory = %directory.display(), records, won, "records restored");
-        if let Some(why) = stopped {
-            return Err(Refusal::Conflict(format!(
-                "{won} records were restored and then no more, restore them again: {why}"
-            )));
-        }
-        let damages: Vec<String> = recovered.damages.iter().map(ToString::to_string).collect();
-        if recovered.entries == 0 && damages.is_empty() {
-            return Err(Refusal::Conflict(format!("there is no backup in {}", directory.display())));
-        }
-        let damaged = recovered.damaged + malformed;
-        Ok(
-            json!({ "node": self.node, "directory": directory, "records": records, "won": won, "damaged": damaged, "damages": damages }),
-        )
+        let what = format!("from {}", directory.display());
+        self.audited(operator, Stage::Restored, &what, self.restore_from(directory, operator), |answer| {
+            format!("{what}, {} of {} records kept", answer["won"], answer["records"])
+        })
     }
 
     fn prove(&self) -> Result<Value, Refusal> {
@@ -126,6 +88,83 @@ impl RecordsHost for RecordsAdapter {
 }
 
 impl RecordsAdapter {
+    /// Notes an operation and its result in the audit log. `what` names its object, `done` describes a success.
+    fn audited(
+        &self,
+        operator: &str,
+        stage: Stage,
+        what: &str,
+        result: Result<Value, Refusal>,
+        done: impl FnOnce(&Value) -> String,
+    ) -> Result<Value, Refusal> {
+        let entry = Entry::new(operator, stage);
+        self.audit.append(match &result {
+            Ok(answer) => entry.because(&done(answer)),
+            Err(refusal) => entry.refused(&format!("{what}: {refusal}")),
+        });
+        result
+    }
+
+    fn forget_key(&self, key: &[u8], operator: &str) -> Result<Value, Refusal> {
+        let expires_at = unix_now().as_secs().saturating_add(self.forget_keep_days.saturating_mul(DAY_S));
+        let keeping = self.replica.forget(key, expires_at);
+        if keeping.kept == Kept::NotStored {
+            return Err(Refusal::Conflict(format!("nothing is forgotten: {}", self.log_failure())));
+        }
+        match self.await_logged(keeping.ticket) {
+            Confirmation::Confirmed => {}
+            Confirmation::Failed => {
+                return Err(Refusal::Conflict(format!("perhaps not forgotten, ask again: {}", self.log_failure())));
+            }
+            Confirmation::Pending => {
+                let waited = self.confirm;
+                return Err(Refusal::Busy(format!(
+                    "perhaps not forgotten, ask again: the disk did not confirm within {waited:?}"
+                )));
+            }
+        }
+        tracing::info!(node = %self.node, operator, "a key was forgotten");
+        Ok(json!({ "node": self.node, "keep_days": self.forget_keep_days, "expires_at": expires_at }))
+    }
+
+    fn copy_into(&self, directory: &Path, operator: &str) -> Result<Value, Refusal> {
+        absolute(directory)?;
+        let has_files =
+            std::fs::read_dir(directory).is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != LOCK));
+        if has_files {
+            return Err(Refusal::Conflict(format!("{} is not empty: name an empty or a new one", directory.display())));
+        }
+        let bytes =
+            self.store.back_up(directory, &self.replica).map_err(|error| Refusal::Conflict(error.to_string()))?;
+        tracing::info!(node = %self.node, operator, directory = %directory.display(), bytes, "records backed up");
+        Ok(json!({ "node": self.node, "directory": directory, "bytes": bytes }))
+    }
+
+    fn restore_from(&self, directory: &Path, operator: &str) -> Result<Value, Refusal> {
+        absolute(directory)?;
+        let files = DiskFiles::open_to_read(directory).map_err(|error| Refusal::Conflict(error.to_string()))?;
+        let mut restoring =
+            Restoring { adapter: self, records: 0, won: 0, malformed: 0, last: Ticket::default(), stopped: None };
+        let recovered = recover(&files, |kind, payload, _| restoring.offer(kind, payload), |_| ())
+            .map_err(|error| Refusal::Conflict(error.to_string()))?;
+        restoring.wait();
+        let Restoring { records, won, malformed, stopped, .. } = restoring;
+        tracing::info!(node = %self.node, operator, directory = %directory.display(), records, won, "records restored");
+        if let Some(why) = stopped {
+            return Err(Refusal::Conflict(format!(
+                "{won} records were restored and then no more, restore them again: {why}"
+            )));
+        }
+        let damages: Vec<String> = recovered.damages.iter().map(ToString::to_string).collect();
+        if recovered.entries == 0 && damages.is_empty() {
+            return Err(Refusal::Conflict(format!("there is no backup in {}", directory.display())));
+        }
+        let damaged = recovered.damaged + malformed;
+        Ok(
+            json!({ "node": self.node, "directory": directory, "records": records, "won": won, "damaged": damaged, "damages": damages }),
+        )
+    }
+
     /// Waits until the log has what a ticket names, as durable as its mode makes it, or has failed.
     fn await_logged(&self, ticket: Ticket) -> Confirmation {
         self.replica.flush();
@@ -246,6 +285,7 @@ const LOCK: &str = "lock";
 
 #[cfg(test)]
 mod tests {
+    use herd_audit::AuditLimits;
     use herd_replication::{Journal, NewRecord, NoJournal, ReplicaConfig};
     use herd_store::StoreConfig;
 
@@ -285,7 +325,8 @@ mod tests {
         let store = Arc::new(opened.unwrap().0);
         let replica = Arc::new(Replica::new(ReplicaConfig::for_tests("Riley"), journal));
         let confirm = Duration::from_secs(5);
-        (RecordsAdapter { node: "Riley".into(), replica, store, forget_keep_days: 30, confirm }, state)
+        let audit = Arc::new(AuditLog::open(state.path(), "Riley", &AuditLimits::default()).unwrap());
+        (RecordsAdapter { node: "Riley".into(), replica, store, forget_keep_days: 30, confirm, audit }, state)
     }
 
     fn keep(adapter: &RecordsAdapter, key: &[u8]) {
@@ -317,6 +358,38 @@ mod tests {
         });
         let why = why.await.unwrap();
         assert!(why.contains("restored and then no more") && why.contains("the log of Riley"), "{why}");
+    }
+
+    /// Goal: who did what to the records of a node can be read later, and no key with it. Method: each operation, once refused.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn operations_on_records_are_audited() {
+        let (adapter, state) = adapter(NoJournal);
+        keep(&adapter, b"kiwi");
+        let (audit, backup) = (Arc::clone(&adapter.audit), state.path().join("backup"));
+        let path = backup.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            adapter.forget(b"kiwi", "mira").unwrap();
+            adapter.back_up(&path, "jo").unwrap();
+            refused(adapter.back_up(&path, "jo"));
+            adapter.restore(&path, "ann").unwrap();
+            refused(adapter.restore(Path::new("backup"), "ann"));
+        });
+        asked.await.unwrap();
+        audit.flush();
+        let log = std::fs::read_to_string(state.path().join("audit/Riley.000000001.jsonl")).unwrap();
+        let key = Digest::of(b"kiwi");
+        let path = backup.display();
+        for entry in [
+            format!(r#""who":"mira","stage":"forgotten","outcome":"done","why":"the key with SHA-256 {key}""#),
+            format!(r#""who":"jo","stage":"backed_up","outcome":"done","why":"to {path}, "#),
+            format!(r#""who":"jo","stage":"backed_up","outcome":"refused","why":"to {path}: {path} is not empty"#),
+            format!(r#""who":"ann","stage":"restored","outcome":"done","why":"from {path}, 0 of 1 records kept""#),
+            r#""who":"ann","stage":"restored","outcome":"refused","why":"from backup: backup is no absolute path"#
+                .into(),
+        ] {
+            assert!(log.contains(&entry), "{entry} in {log}");
+        }
+        assert!(!log.contains("kiwi"));
     }
 
     #[test]

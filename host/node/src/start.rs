@@ -199,6 +199,7 @@ impl Node {
             store: Arc::clone(&store),
             forget_keep_days: config.records.forget_keep_days,
             confirm: Duration::from_secs(config.records.confirm_s),
+            audit: Arc::clone(&audit),
         };
         let admin = Arc::new(Admin::new(name, admin_host.clone(), Arc::new(records), token));
 
