@@ -183,7 +183,9 @@ impl Participant {
         let operations = operations.chain(self.waiting.iter().map(|waiting| &waiting.operation));
         let plans = candidate.into_iter().chain(operations.filter_map(Operation::plan));
         let planned = plans.flat_map(|plan| [Some(plan.digest), plan.transcripts]);
-        let wanted: Vec<Digest> = adopted.chain(planned).flatten().chain([self.serving]).collect();
+        // This node may have refused the herd's guest, and the nodes behind it have yet to judge it.
+        let herds = self.herd_state.swap.iter().flat_map(|swap| [Some(swap.digest), swap.transcripts]);
+        let wanted: Vec<Digest> = adopted.chain(planned).chain(herds).flatten().chain([self.serving]).collect();
         if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
             self.download = None;
         }

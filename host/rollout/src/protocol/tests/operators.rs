@@ -221,3 +221,17 @@ fn superseded_proposal_of_the_same_guest_leaves_the_candidate_to_the_adoption() 
     assert_eq!(net.serving(), [guest("second"); 5]);
     net.assert_at_rest();
 }
+
+/// Goal: a node whose neighbours all refuse a guest gets it from them all the same, and judges it. Method: node D swaps alone to a guest
+/// that the others cannot serve; C and E are between it and the rest of the ring.
+#[test]
+fn guest_that_neighbours_refuse_reaches_the_nodes_behind_them() {
+    let mut net = herd();
+    let off = SwapOptions::default();
+    [Step::Cut(2), Step::Cut(3), Step::HerdSwap(0, 2, off), Step::HerdSwap(3, 0, off), Step::HerdSwap(3, 1, off)]
+        .into_iter()
+        .for_each(|step| take(&mut net, step));
+    heal(&mut net);
+    net.assert_at_rest();
+    assert_eq!(net.serving(), [guest("old"); 5], "more than half have refused it, and the herd is back");
+}
