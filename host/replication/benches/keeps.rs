@@ -1,5 +1,5 @@
 //! Record table with many keys in random order: processor time per keep and per look-up, by threads and size of batches; time and
-//! memory of filling it.
+//! memory of filling it; how long a snapshot holds a lock.
 //!
 //!     cargo bench -p herd-replication --bench keeps -- [KEYS] [SECONDS]
 //!
@@ -9,8 +9,8 @@
 //! time is that of the thread on its processor and includes making the keys, which has a line of its own.
 
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use herd_replication::{NewRecord, NoJournal, RecordLimits, Replica, ReplicaConfig};
@@ -22,12 +22,15 @@ fn main() {
     let (keys, seconds) = (arguments.next().unwrap_or(1_000_000), arguments.next().unwrap_or(0));
     let before = resident_bytes();
     let limits = RecordLimits { keys_max: usize::MAX, mib_max: usize::MAX };
-    let replica = Replica::new(ReplicaConfig { limits, ..ReplicaConfig::for_tests("Riley") }, NoJournal);
+    let replica = Arc::new(Replica::new(ReplicaConfig { limits, ..ReplicaConfig::for_tests("Riley") }, NoJournal));
     fill(&replica, keys);
     let own = (KEY_BYTES + RANK_BYTES + RECORD.len()) as f64;
     println!("{:.1} bytes per key beyond its own {own}", (resident_bytes() - before) as f64 / keys as f64 - own);
     std::thread::sleep(Duration::from_secs(seconds));
     println!("{} MiB in huge pages", huge_page_kib() >> 10);
+    for _ in 0..RUNS {
+        snapshot(&replica);
+    }
     for operation in [Operation::None, Operation::Keep, Operation::Hit, Operation::Miss] {
         for (threads, batch) in [(1, 1), (1, 32), (2, 1), (2, 32)] {
             let mut times = [(); RUNS].map(|()| run(&replica, keys, threads, batch, operation));
@@ -74,6 +77,27 @@ fn fill(replica: &Replica, keys: u64) {
         longest = longest.max(processor_ns() - keep_began);
     }
     println!("first keep of a key: {} ns, longest {} us", (processor_ns() - began) / keys, longest / 1000);
+}
+
+/// Takes a snapshot. Each part of it holds the lock of a shard for nearly as long as it takes.
+fn snapshot(replica: &Arc<Replica>) {
+    let (mut snapshot, mut part_ns, mut bytes) = (replica.snapshot(), Vec::new(), 0);
+    loop {
+        let began = processor_ns();
+        let has_more = snapshot.next(|_, payload| bytes += payload.len());
+        part_ns.push(processor_ns() - began);
+        if !has_more {
+            break;
+        }
+    }
+    part_ns.sort_unstable();
+    let (parts, total) = (part_ns.len(), part_ns.iter().sum::<u64>());
+    let [mean, longest] = [total / parts as u64, part_ns[parts - 1]].map(|ns| ns / 1000);
+    println!(
+        "snapshot of {} MiB: {} ms; {parts} parts of {mean} us, longest {longest} us",
+        bytes >> 20,
+        total / 1_000_000
+    );
 }
 
 /// Returns the nanoseconds per key of the slowest thread.

@@ -119,23 +119,22 @@ impl EntryTable {
         self.clean(place.id.block(), &rehash);
     }
 
-    /// Calls `each` with the entries from a position on, until some `entries` were visited, and returns the position that follows,
-    /// or None at the end.
+    /// Calls `each` with the entries from a position on, until those that were visited cost `cost_max` ([`scan_cost`]), and returns the
+    /// position that follows, or None at the end.
     ///
     /// The table may change between two runs. A scan visits every entry once whose key was in the table from its first run to its
     /// last, and no key twice.
-    #[cfg_attr(not(test), expect(dead_code, reason = "resends and snapshots read a shard in runs"))]
-    pub(super) fn scan(
-        &self,
+    pub(super) fn scan<'a>(
+        &'a self,
         from: Position,
-        entries: usize,
+        cost_max: usize,
         rehash: impl Fn(Entry<'_>) -> u64,
-        mut each: impl FnMut(Entry<'_>),
+        mut each: impl FnMut(Entry<'a>),
     ) -> Option<Position> {
         let buckets = self.buckets();
-        let mut visited = 0;
+        let mut cost = 0;
         for at in home(from.0, self.bits)..buckets.len() {
-            if visited >= entries {
+            if cost >= cost_max {
                 return Some(Position((at as u64) << (63 - self.bits) << 1));
             }
             self.prefetch_entries_of(buckets, at + BUCKETS_AHEAD, ENTRY_LINES);
@@ -147,7 +146,7 @@ impl EntryTable {
                     let entry = Entry::new(self.arena.get(bucket.id(slot)));
                     if !is_mixed || home(rehash(entry), self.bits) == at {
                         each(entry);
-                        visited += 1;
+                        cost += scan_cost(entry.len());
                     }
                 }
                 is_mixed = true;
@@ -157,12 +156,8 @@ impl EntryTable {
         None
     }
 
-    /// Returns the number of entries.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Returns the entries, in the order of their buckets.
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         let buckets = self.buckets();
         buckets.iter().enumerate().flat_map(move |(at, bytes)| {
@@ -258,6 +253,12 @@ fn redirect(buckets: &mut [BucketBytes], bits: u32, hash: u64, from: EntryId, to
         }
         at = (at + 1) & (buckets.len() - 1);
     }
+}
+
+/// Returns the cost of a visit to an entry of this length: one, and one for each KiB, so that long entries make a run no longer.
+#[inline]
+pub(super) fn scan_cost(bytes: usize) -> usize {
+    1 + (bytes >> 10)
 }
 
 #[inline]

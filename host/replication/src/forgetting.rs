@@ -68,10 +68,11 @@ impl Replica {
         };
         let mut discarded = Discarded::default();
         for shard in 0..self.table().shards() {
-            let mut keys: Vec<Vec<u8>> = Vec::new();
+            // A set: a report that leaves quarantine meanwhile is visited twice.
+            let mut keys: BTreeSet<Vec<u8>> = BTreeSet::new();
             self.table().visit_winners(shard, |winner, below| {
                 if is_new(&winner) || below.is_some_and(|below| is_new(&below)) {
-                    keys.push(winner.key.to_vec());
+                    keys.insert(winner.key.to_vec());
                 }
             });
             // Behind the lock of the shard, which a keep takes again.

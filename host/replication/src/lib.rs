@@ -58,6 +58,7 @@ mod report_frame;
 mod restoring;
 mod shard;
 mod stamp;
+mod table_scan;
 #[cfg(test)]
 mod tests;
 mod usage;

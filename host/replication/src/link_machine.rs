@@ -22,6 +22,7 @@ use crate::replica::{Replica, changed};
 use crate::report_batch::ReportBatch;
 use crate::report_frame::ReportFrame;
 use crate::stamp::LaneId;
+use crate::table_scan::TableScan;
 use crate::varint::Malformed;
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
@@ -40,8 +41,8 @@ pub struct LinkMachine {
     said: Vector,
     /// Durable coverage of this node, as the peer was told.
     have_said: Vector,
-    /// Next shard of the resend under way.
-    resend: Option<usize>,
+    /// Resend under way.
+    resend: Option<TableScan>,
     prover: Prover,
 }
 
@@ -191,9 +192,9 @@ impl LinkMachine {
         let took_nothing = waiting.is_empty();
         self.send_reports(waiting, &mut turn);
         let mut bulk = 0;
-        if let Some(shard) = self.resend {
+        if let Some(scan) = self.resend.take() {
             let mut lacking = ReportBatch::default();
-            self.resend = self.resend_from(shard, &mut lacking);
+            self.resend = self.go_on_with(scan, &mut lacking);
             bulk = lacking.bytes().len();
             self.send_reports(lacking, &mut turn);
         }
@@ -215,20 +216,20 @@ impl LinkMachine {
     }
 
     fn begin_resend(&mut self) {
-        self.resend = Some(0);
+        self.resend = Some(TableScan::default());
         self.port.counts.owes.store(true, Relaxed);
         self.port.counts.resends.fetch_add(1, Relaxed);
     }
 
-    /// Adds what the peer lacks from a shard on, up to the bytes of a turn, and returns the next shard.
-    fn resend_from(&self, first: usize, lacking: &mut ReportBatch) -> Option<usize> {
-        let peer = self.peer.as_ref()?;
-        let mut item = Vec::new();
-        for shard in first..self.replica.table().shards() {
-            if lacking.bytes().len() >= RESEND_BYTES_PER_TURN {
-                return Some(shard);
+    /// Adds what the peer lacks, up to the bytes and records of a turn, and returns the scan unless it is complete.
+    fn go_on_with(&self, mut scan: TableScan, lacking: &mut ReportBatch) -> Option<TableScan> {
+        let (peer, table) = (self.peer.as_ref()?, self.replica.table());
+        let (mut item, mut visited) = (Vec::new(), 0);
+        while !scan.is_complete(table) {
+            if lacking.bytes().len() >= RESEND_BYTES_PER_TURN || visited >= SCANNED_PER_TURN {
+                return Some(scan);
             }
-            let served = self.replica.table().visit_beyond(shard, peer, |first, second| {
+            let run = scan.run_beyond(table, peer, |first, second| {
                 item.clear();
                 first.encode(&mut item);
                 if let Some(second) = second {
@@ -236,7 +237,8 @@ impl LinkMachine {
                 }
                 lacking.push(&item);
             });
-            self.port.counts.shards_scanned.fetch_add(u64::from(!served), Relaxed);
+            visited += run.visited;
+            self.port.counts.shards_scanned.fetch_add(u64::from(run.begins_reading), Relaxed);
         }
         None
     }
@@ -314,3 +316,5 @@ const FRAME_REPORT_BYTES_MAX: usize = 256 << 10;
 const FRAME_REPORTS_MAX: usize = 512;
 /// Bytes of a resend per turn. Live reports wait for no more.
 const RESEND_BYTES_PER_TURN: usize = 256 << 10;
+/// Records that a resend reads per turn, also those that the peer covers: some milliseconds.
+const SCANNED_PER_TURN: usize = 1 << 15;

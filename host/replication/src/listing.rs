@@ -1,6 +1,6 @@
 //! Listing: records ordered by key, for those who operate a herd.
 //!
-//! Reads the whole table, a shard at a time under its read lock, and keeps only the first keys of the answer. Knows nothing of guests:
+//! Reads the whole table, in runs under the read lock of a shard, and keeps only the first keys of the answer. Knows nothing of guests:
 //! it shows what they are not shown. Bounds: [`LIMIT_MAX`] keys per call, two records each.
 
 use std::collections::BTreeMap;
@@ -63,7 +63,11 @@ impl Replica {
                 let is_asked_for = key.starts_with(prefix) && after.is_none_or(|after| key > after);
                 let is_full = first.len() >= limit && first.last_key_value().is_none_or(|(last, _)| key > &last[..]);
                 if is_asked_for && !is_full {
-                    first.entry(key.to_vec()).or_default().push(self.listed(&report, is_quarantined));
+                    let records = first.entry(key.to_vec()).or_default();
+                    let listed = self.listed(&report, is_quarantined);
+                    // A visit comes to quarantined reports first. One that was released or outranked meanwhile is no more.
+                    records.retain(|other| ranked(other) > ranked(&listed));
+                    records.insert(0, listed);
                     if first.len() > limit {
                         first.pop_last();
                     }
@@ -91,6 +95,13 @@ impl Replica {
         let (seq, expires_at) = (head.stamp.seq, head.expires_at);
         ListedRecord { key, record, rank, form, reign, origin, epoch, worker, seq, expires_at, state }
     }
+}
+
+/// Returns the place of a record in the order of its key, as [`Standing`](crate::rank::Standing) has it.
+fn ranked(record: &ListedRecord) -> (u64, &[u8], &[u8], u32, bool, u64) {
+    let ListedRecord { reign, rank, record: bytes, form, state, expires_at, .. } = record;
+    // Never, which is 0, comes last.
+    (*reign, rank, bytes, *form, *state == RecordState::Forgotten, expires_at.wrapping_sub(1))
 }
 
 /// Keys per call: some megabytes with usual records.

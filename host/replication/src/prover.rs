@@ -29,6 +29,7 @@ use crate::proof_frame::{Ask, BUCKETS_MAX, ProofFrame, STEP_MAX, Selected, Tell}
 use crate::replica::Replica;
 use crate::replication_status::PROOF_PERIOD_S;
 use crate::report_batch::ReportBatch;
+use crate::table_scan::TableScan;
 
 /// Proofs over one link.
 pub(crate) struct Prover {
@@ -95,7 +96,7 @@ struct Suspect {
 /// Records of buckets that are being sent.
 struct Scan {
     selection: Selection,
-    next_shard: usize,
+    records: TableScan,
 }
 
 impl Prover {
@@ -156,7 +157,7 @@ impl Prover {
             ProofFrame::Proved => self.proved(),
             ProofFrame::Mend(Selected(selection)) => {
                 self.port.counts.repairs.fetch_add(selection.prefixes.len() as u64, Relaxed);
-                self.peer_scan = Some(Scan { selection, next_shard: 0 });
+                self.peer_scan = Some(Scan { selection, records: TableScan::default() });
             }
             ProofFrame::Mended => {
                 if let Stage::Mending { peer_is_done, .. } = &mut self.stage {
@@ -365,7 +366,7 @@ impl Prover {
         self.port.counts.repairs.fetch_add(prefixes.len() as u64, Relaxed);
         let selection = Selection { depth: self.leaf_depth, cutoff_s, prefixes };
         frames.push(ProofFrame::Mend(Selected(selection.clone())));
-        self.own_scan = Some(Scan { selection, next_shard: 0 });
+        self.own_scan = Some(Scan { selection, records: TableScan::default() });
         self.stage = Stage::Mending { cutoff_s, peer_is_done: false };
     }
 
@@ -381,14 +382,12 @@ impl Prover {
         let mut keys = 0;
         let was_asked = self.peer_scan.is_some();
         for scan in [&mut self.peer_scan, &mut self.own_scan] {
-            while let Some(Scan { selection, next_shard }) = scan {
+            while let Some(Scan { selection, records }) = scan {
                 if mending.bytes().len() >= bytes_max || keys >= SCANNED_PER_TURN {
                     break;
                 }
-                keys += self.replica.table().keys_of(*next_shard);
-                add_records(&self.replica, *next_shard, selection, mending);
-                *next_shard += 1;
-                if *next_shard == self.replica.table().shards() {
+                keys += add_records(&self.replica, records, selection, mending);
+                if records.is_complete(self.replica.table()) {
                     *scan = None;
                 }
             }
@@ -404,19 +403,21 @@ fn children(ask: &Ask, sums: &Buckets) -> Option<Vec<Bucket>> {
     ask.parents.prefixes.iter().flat_map(children).collect()
 }
 
-/// Adds what the node has kept under the keys of some buckets in a shard. A readable record comes before the quarantined report above
-/// it.
-fn add_records(replica: &Replica, shard: usize, selection: &Selection, mending: &mut ReportBatch) {
+/// Adds what the node has kept under the keys of some buckets in the next run of a scan, and returns the number of records that were read.
+/// A readable record comes before the quarantined report above it.
+fn add_records(replica: &Replica, records: &mut TableScan, selection: &Selection, mending: &mut ReportBatch) -> usize {
     let mut item = Vec::new();
     let hasher = replica.table().digests().hasher();
-    replica.table().visit_winners(shard, |winner, below| {
-        if selection.holds(hasher, &winner) {
+    records.run(replica.table(), |scanned| {
+        if let Some((winner, below)) = scanned.winner()
+            && selection.holds(hasher, &winner)
+        {
             item.clear();
             below.into_iter().for_each(|below| below.encode(&mut item));
             winner.encode(&mut item);
             mending.push(&item);
         }
-    });
+    })
 }
 
 /// Addition of the node with the later name to the period, so that the other one's proof comes before its own.

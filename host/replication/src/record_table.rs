@@ -23,12 +23,15 @@ use crate::quarantined::Quarantined;
 use crate::rank::Rank;
 use crate::record_limits::RecordLimits;
 use crate::records_status::RecordsStatus;
-use crate::shard::{Applied, Offer, Offered, Shard};
+use crate::shard::{Applied, Offer, Offered, Run, Scanned, Shard, ShardPosition};
 use crate::stamp::{LaneId, Stamp};
+use crate::table_scan::RUN_COST;
 use crate::usage::Usage;
 use crate::vector::Vector;
 use crate::wire_report::{Head, WireReport};
 
+#[cfg(test)]
+mod scan_tests;
 #[cfg(test)]
 mod tests;
 
@@ -137,7 +140,20 @@ impl RecordTable {
     /// Returns the quarantined reports, to offer them to another generation.
     #[must_use]
     pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
-        self.shards.iter().flat_map(|shard| shard.read().quarantined().cloned().collect::<Vec<_>>()).collect()
+        let mut quarantined = Vec::new();
+        for shard in 0..self.shards.len() {
+            let mut position = Some(ShardPosition::default());
+            // They come first in a scan.
+            while let Some(at @ ShardPosition::Quarantined(_)) = position {
+                let each = |scanned: Scanned<'_>| {
+                    if let Scanned::Quarantined(report, _) = scanned {
+                        quarantined.push(Quarantined::from(&report));
+                    }
+                };
+                position = self.scan_run(shard, &at, RUN_COST, each).next;
+            }
+        }
+        quarantined
     }
 
     /// Returns whether a report of a peer would be applied now.
@@ -151,21 +167,39 @@ impl RecordTable {
         !self.is_past(report.head) && self.shard(hash).read().wins(hash, report.key, report.standing())
     }
 
-    /// Calls `each` with what a peer of this vector lacks of a shard, as [`Shard::visit_beyond`]. `each` must not call the table.
-    pub(crate) fn visit_beyond(
+    /// Calls `each` with the records of a part of a shard, under its lock, as [`Shard::scan`]. `each` must not call the table.
+    pub(crate) fn scan_run(
         &self,
         shard: usize,
+        from: &ShardPosition,
+        cost_max: usize,
+        each: impl FnMut(Scanned<'_>),
+    ) -> Run {
+        self.shards[shard].read().scan(from, cost_max, |key| self.hash(key), each)
+    }
+
+    /// Calls `each` with what a peer of this vector lacks of a part of a shard, under its lock, as [`Shard::scan_beyond`]. `each` must not
+    /// call the table.
+    pub(crate) fn scan_run_beyond(
+        &self,
+        shard: usize,
+        from: &ShardPosition,
+        cost_max: usize,
         peer: &Vector,
         each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>),
-    ) -> bool {
-        self.shards[shard].read().visit_beyond(peer, |key| self.hash(key), each)
+    ) -> Run {
+        self.shards[shard].read().scan_beyond(peer, from, cost_max, |key| self.hash(key), each)
     }
 
     /// Calls `each` with every record and quarantined report of a shard, and whether it is quarantined. `each` must not call the table.
-    pub fn visit(&self, shard: usize, each: impl FnMut(WireReport<'_>, bool)) {
-        if let Some(shard) = self.shards.get(shard) {
-            shard.read().visit(each);
-        }
+    ///
+    /// The lock of the shard is held for some records at a time. What is in the table from the call to its end is visited, and a report that
+    /// leaves quarantine meanwhile may be visited as both.
+    pub fn visit(&self, shard: usize, mut each: impl FnMut(WireReport<'_>, bool)) {
+        self.scan_shard(shard, |scanned| {
+            let (report, is_quarantined) = scanned.record();
+            each(report, is_quarantined);
+        });
     }
 
     /// Calls `read_highest` with the record that is kept under a key, quarantined or not, and its stamp. It must not call the table.
@@ -174,28 +208,33 @@ impl RecordTable {
         self.shard(hash).read().highest(hash, key).map(|(standing, stamp)| read_highest(standing.rank, stamp))
     }
 
-    /// Number of shards. Visits take one at a time, under its lock.
+    /// Number of shards. Visits take one at a time.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// Calls `each` with what the node has kept under each key of a shard, as [`Shard::visit_winners`]. `each` must not call the table.
-    pub(crate) fn visit_winners(&self, shard: usize, each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>)) {
-        self.shards[shard].read().visit_winners(|key| self.hash(key), each);
+    /// Calls `each` with what the node has kept under each key of a shard, and the readable record below if that is quarantined. `each`
+    /// must not call the table. In runs, as [`visit`](Self::visit).
+    pub(crate) fn visit_winners(&self, shard: usize, mut each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>)) {
+        self.scan_shard(shard, |scanned| {
+            if let Some((winner, below)) = scanned.winner() {
+                each(winner, below);
+            }
+        });
     }
 
-    /// Returns the number of keys of a shard.
-    pub(crate) fn keys_of(&self, shard: usize) -> usize {
-        self.shards[shard].read().len()
-    }
-
-    /// Removes records of a shard, as [`Shard::remove`].
-    pub(crate) fn remove(&self, shard: usize, is_doomed: impl FnMut(&WireReport<'_>, bool) -> bool) -> usize {
-        let mut locked = self.shards[shard].write();
-        let removed = locked.remove(&self.usage, |key| self.hash(key), is_doomed);
-        self.buckets.set(shard, locked.buckets());
-        removed
+    /// Removes the records of a shard that `is_doomed` names by their wire form and whether they are quarantined, and returns their number.
+    /// In runs, as [`visit`](Self::visit).
+    pub(crate) fn remove(&self, shard: usize, mut is_doomed: impl FnMut(&WireReport<'_>, bool) -> bool) -> usize {
+        let locked = &self.shards[shard];
+        let mut removal = locked.write().begin_removal();
+        let mut position = Some(ShardPosition::default());
+        while let Some(from) = position {
+            let (hash, usage) = (|key: &[u8]| self.hash(key), &self.usage);
+            position = locked.write().remove_run(&from, RUN_COST, usage, hash, &mut is_doomed, &mut removal);
+        }
+        locked.write().end_removal(&removal)
     }
 
     /// Removes the records of a shard that have reached their boundary, and returns their number.
@@ -229,14 +268,21 @@ impl RecordTable {
     /// Returns the status of the table. Hashes the records of the shards that changed since the last digest, which takes a fraction of a
     /// second for a million of them: not for a worker thread.
     ///
-    /// Shards are read one after the other, so the digest of a table in use mixes states. It is exact once clients are
+    /// Records are read in runs, so the digest of a table in use mixes states. It is exact once clients are
     /// quiet.
     #[must_use]
     pub fn status(&self) -> RecordsStatus {
-        let quarantined = self.shards.iter().map(|shard| shard.read().quarantined().len()).sum();
+        let quarantined = self.shards.iter().map(|shard| shard.read().quarantined_len()).sum();
         let (keys, bytes) = (self.usage.keys(), self.usage.bytes());
         let digest = self.digests.refresh(self, self.cutoff_s()).root().digest();
         RecordsStatus { keys, bytes, quarantined, forms: self.form_counts(), digest }
+    }
+
+    fn scan_shard(&self, shard: usize, mut each: impl FnMut(Scanned<'_>)) {
+        let mut position = (shard < self.shards.len()).then(ShardPosition::default);
+        while let Some(from) = position {
+            position = self.scan_run(shard, &from, RUN_COST, &mut each).next;
+        }
     }
 
     #[inline]

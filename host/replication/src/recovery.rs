@@ -3,7 +3,7 @@
 //! Entries are taken in the order of the log. Behind a damaged entry vectors count for nothing, and records get new stamps: the
 //! numbers of their lanes may have been defined in what is missing.
 //!
-//! Bounds: none of its own; a shard at a time is in memory while a snapshot is taken.
+//! Bounds: none of its own; a run of a scan at a time is in memory while a snapshot is taken.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::quarantined::Quarantined;
 use crate::replica::Replica;
 use crate::shard::{Offer, OfferedBy};
 use crate::stamp::LaneId;
+use crate::table_scan::TableScan;
 use crate::varint::{Malformed, Reader};
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
@@ -57,7 +58,7 @@ impl Replica {
     /// is not in it is in that segment.
     #[must_use]
     pub fn snapshot(self: &Arc<Self>) -> Snapshot {
-        Snapshot { replica: Arc::clone(self), vector: self.vector(), lanes_written: 0, next_shard: 0 }
+        Snapshot { replica: Arc::clone(self), vector: self.vector(), lanes_written: 0, scan: TableScan::default() }
     }
 }
 
@@ -181,14 +182,14 @@ pub struct Snapshot {
     /// Read before the new segment began, and written behind the records that it covers.
     vector: Vector,
     lanes_written: usize,
-    next_shard: usize,
+    scan: TableScan,
 }
 
 impl Snapshot {
     /// Writes the next part, and returns whether another one follows.
     pub fn next(&mut self, mut write: impl FnMut(JournalKind, &[u8])) -> bool {
         let table = self.replica.table();
-        if self.next_shard >= table.shards() {
+        if self.scan.is_complete(table) {
             let mut payload = Vec::new();
             self.write_lanes(&mut write);
             encode_seqs(&mut payload, self.vector.iter());
@@ -200,14 +201,14 @@ impl Snapshot {
             return false;
         }
         let (mut entries, mut encoded) = (Vec::new(), Vec::new());
-        table.visit(self.next_shard, |report, is_quarantined| {
+        self.scan.run(table, |scanned| {
+            let (report, is_quarantined) = scanned.record();
             let start = encoded.len();
             report.encode(&mut encoded);
             let kind = if is_quarantined { JournalKind::Quarantined } else { JournalKind::Report };
             entries.push((kind, start..encoded.len()));
         });
-        self.next_shard += 1;
-        // The lanes behind the visit and in front of its records, which may name new ones.
+        // The lanes behind the run and in front of its records, which may name new ones.
         self.write_lanes(&mut write);
         entries.into_iter().for_each(|(kind, span)| write(kind, &encoded[span]));
         true

@@ -85,6 +85,7 @@ mod tests {
     use crate::journal::NoJournal;
     use crate::replica::{NewRecord, ReplicaConfig};
     use crate::stamp::Epoch;
+    use crate::table_scan::TableScan;
     use crate::vector::Vector;
     use crate::wire_report::Head;
 
@@ -113,8 +114,9 @@ mod tests {
     /// Keys that a node of this vector lacks.
     fn beyond(replica: &Replica, vector: &Vector) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
-        for shard in 0..replica.table().shards() {
-            let _ = replica.table().visit_beyond(shard, vector, |first, _| keys.push(first.key.to_vec()));
+        let mut scan = TableScan::default();
+        while !scan.is_complete(replica.table()) {
+            let _ = scan.run_beyond(replica.table(), vector, |first, _| keys.push(first.key.to_vec()));
         }
         keys.sort();
         keys

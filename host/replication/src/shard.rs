@@ -20,8 +20,11 @@ use crate::rank::{Rank, Standing};
 use crate::recent::Recent;
 use crate::stamp::{LaneId, Stamp};
 use crate::usage::Usage;
-use crate::vector::Vector;
 use crate::wire_report::{Head, REIGN_MAX, WireReport};
+
+mod scan;
+
+pub(crate) use scan::{Run, Scanned, ShardPosition};
 
 /// Records of some of the keys.
 pub(super) struct Shard {
@@ -216,111 +219,6 @@ impl Shard {
         quarantined.or_else(|| self.get(hash, key).map(|entry| (entry.standing(), entry.head().stamp)))
     }
 
-    /// Calls `each` with everything that a peer of this vector lacks. A quarantined report comes behind the readable record of its
-    /// key, so that nodes that refuse the report answer alike. Returns whether the ring of recent stamps sufficed.
-    pub(super) fn visit_beyond(
-        &self,
-        peer: &Vector,
-        hash: impl Fn(&[u8]) -> u64,
-        mut each: impl FnMut(WireReport<'_>, Option<WireReport<'_>>),
-    ) -> bool {
-        let lacks = |entry: &Entry<'_>| !peer.covers(entry.head().stamp);
-        let recent = self.recent.beyond(peer, &self.lanes);
-        let served = recent.is_some();
-        match recent {
-            Some(recent) => {
-                for (stamp, hash) in recent {
-                    // By stamp: the key may have a newer record since, which has a place of its own in the ring.
-                    if let Some(entry) = self.find(hash, |entry| entry.head().stamp == stamp)
-                        && !self.is_below_a_lacking_one(entry, peer)
-                    {
-                        each(entry.wire(), None);
-                    }
-                }
-            }
-            None => {
-                for entry in self.visible.iter().filter(lacks) {
-                    if !self.is_below_a_lacking_one(entry, peer) {
-                        each(entry.wire(), None);
-                    }
-                }
-            }
-        }
-        for report in self.quarantined.values().filter(|report| !peer.covers(report.head.stamp)) {
-            match self.get(hash(&report.key), &report.key) {
-                Some(below) => each(below.wire(), Some(report.wire())),
-                None => each(report.wire(), None),
-            }
-        }
-        served
-    }
-
-    /// Calls `each` with every record and quarantined report, and whether it is quarantined.
-    pub(super) fn visit(&self, mut each: impl FnMut(WireReport<'_>, bool)) {
-        self.visible.iter().for_each(|entry| each(entry.wire(), false));
-        self.quarantined.values().for_each(|report| each(report.wire(), true));
-    }
-
-    /// Calls `each` with what the node has kept under each key and its peers keep: the quarantined report if there is one, else the
-    /// visible record. The readable record below a quarantined report comes second.
-    pub(super) fn visit_winners<'a>(
-        &'a self,
-        hash: impl Fn(&[u8]) -> u64,
-        mut each: impl FnMut(WireReport<'a>, Option<WireReport<'a>>),
-    ) {
-        self.visible
-            .iter()
-            .filter(|entry| self.above(entry.key()).is_none())
-            .for_each(|entry| each(entry.wire(), None));
-        for report in self.quarantined.values() {
-            each(report.wire(), self.get(hash(&report.key), &report.key).map(Entry::wire));
-        }
-    }
-
-    /// Removes the records and quarantined reports that `is_doomed` names by their wire form and whether they are quarantined, and
-    /// returns their number. `hash` returns the hash of a key.
-    pub(super) fn remove(
-        &mut self,
-        usage: &Usage,
-        hash: impl Fn(&[u8]) -> u64,
-        mut is_doomed: impl FnMut(&WireReport<'_>, bool) -> bool,
-    ) -> usize {
-        let (mut doomed, mut expires_from) = (Vec::new(), 0);
-        for report in self.visible.iter().map(Entry::wire) {
-            if is_doomed(&report, false) {
-                doomed.push(report.key.to_vec());
-            } else {
-                expires_from = earlier(expires_from, report.head.expires_at);
-            }
-        }
-        for key in &doomed {
-            let hash_of_key = hash(key);
-            let Some(place) = self.visible.find(hash_of_key, |entry| entry.key() == key) else { continue };
-            let entry = self.visible.get(place);
-            self.forms.remove(entry.counted_form());
-            self.lanes.remove(entry.head().stamp.lane);
-            usage.remove(entry.len());
-            self.visible.remove(hash_of_key, place, |entry| hash(entry.key()));
-        }
-        let mut removed = doomed.len();
-        let lanes = &mut self.lanes;
-        self.quarantined.retain(|_, report| {
-            let stays = !is_doomed(&report.wire(), true);
-            if stays {
-                expires_from = earlier(expires_from, report.head.expires_at);
-            } else {
-                lanes.remove(report.head.stamp.lane);
-                removed += 1;
-            }
-            stays
-        });
-        self.expires_from = expires_from;
-        if removed > 0 {
-            *self.dirty.get_mut() = true;
-        }
-        removed
-    }
-
     /// Clears the mark that a record was applied or removed, and returns whether it was set.
     pub(super) fn take_dirty(&self) -> bool {
         // The lock of the shard orders this with the changes.
@@ -330,11 +228,6 @@ impl Shard {
     /// Returns a time before which no record expires; 0 if none does.
     pub(super) fn expires_from(&self) -> u64 {
         self.expires_from
-    }
-
-    /// Returns the number of visible records and quarantined reports.
-    pub(super) fn len(&self) -> usize {
-        self.visible.len() + self.quarantined.len()
     }
 
     /// Returns the number of visible records of each form.
@@ -354,18 +247,14 @@ impl Shard {
         self.lanes.lanes_beyond(outranked)
     }
 
-    /// Returns the quarantined reports.
-    pub(super) fn quarantined(&self) -> impl ExactSizeIterator<Item = &Quarantined> {
-        self.quarantined.values()
+    /// Returns the number of quarantined reports.
+    pub(super) fn quarantined_len(&self) -> usize {
+        self.quarantined.len()
     }
 
     #[inline]
     fn find(&self, hash: u64, is: impl Fn(Entry<'_>) -> bool) -> Option<Entry<'_>> {
         self.visible.find(hash, is).map(|place| self.visible.get(place))
-    }
-
-    fn is_below_a_lacking_one(&self, entry: Entry<'_>, peer: &Vector) -> bool {
-        self.above(entry.key()).is_some_and(|above| !peer.covers(above.head.stamp))
     }
 
     /// Returns the quarantined report of a key. Usually nothing is quarantined, and then no key has to be compared.

@@ -22,7 +22,7 @@ enum Step {
     Remove(u16),
     /// Goes on with the scan, or begins the next one.
     Scan {
-        entries: usize,
+        cost_max: usize,
     },
 }
 
@@ -56,7 +56,7 @@ impl Model {
         match *step {
             Step::Put { key, record_bytes } => self.put(&key_bytes(key), &vec![self.steps as u8; record_bytes]),
             Step::Remove(key) => self.remove(&key_bytes(key)),
-            Step::Scan { entries } => self.scan(entries),
+            Step::Scan { cost_max } => self.scan(cost_max),
         }
     }
 
@@ -80,19 +80,19 @@ impl Model {
         self.scan.throughout.remove(key);
     }
 
-    fn scan(&mut self, entries: usize) {
+    fn scan(&mut self, cost_max: usize) {
         let Scan { from, visited, throughout } = &mut self.scan;
-        let mut count = 0;
-        let next = self.table.scan(*from, entries, rehash(self.hash_mask), |entry| {
+        let mut cost = 0;
+        let next = self.table.scan(*from, cost_max, rehash(self.hash_mask), |entry| {
             assert_eq!(self.map[entry.key()], entry.rank().record);
             // A key may be visited again only if it was removed and came back.
             let is_first = visited.insert(entry.key().to_vec());
             assert!(is_first || !throughout.contains(entry.key()), "{:?} was visited twice", entry.key());
-            count += 1;
+            cost += scan_cost(entry.len());
         });
         match next {
             Some(next) => {
-                assert!(count >= entries);
+                assert!(cost >= cost_max);
                 *from = next;
             }
             None => {
@@ -154,7 +154,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0..KEYS, record_bytes).prop_map(|(key, record_bytes)| Step::Put { key, record_bytes }),
         3 => (0..KEYS).prop_map(Step::Remove),
-        2 => (1..40_usize).prop_map(|entries| Step::Scan { entries }),
+        2 => (1..40_usize).prop_map(|cost_max| Step::Scan { cost_max }),
     ];
     prop::collection::vec(step, 1..1500)
 }
