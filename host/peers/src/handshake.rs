@@ -199,4 +199,44 @@ mod tests {
             assert!(frame.len() <= HELLO_BYTES_MAX, "{} bytes", frame.len());
         }
     }
+
+    /// Goal: a node links with one of the next version, on either side of the connection, and refuses one that speaks no version of its own.
+    /// Method: a made-up peer, which says more in its hello than this version reads.
+    #[tokio::test]
+    async fn handshake_with_a_later_version_settles_on_the_lower_one() {
+        let hello = |version, version_min| {
+            let hello = Hello { version, herd: "h".into(), node: "Jaquez".into(), epoch: 1, version_min };
+            let later = b"a field of the next version";
+            Bytes::from([&Frame::Hello(hello).encode()[..], &later[..]].concat())
+        };
+        let own = Identity { herd: "h".into(), node: "Riley".into(), epoch: 2 };
+        let (next, now) = (PROTOCOL_VERSION + 1, PROTOCOL_VERSION);
+        for (version_min, accepted) in [(now, true), (next, false)] {
+            for initiates in [true, false] {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap();
+                let peer = async {
+                    let mut frames = framed(TcpStream::connect(address).await.unwrap());
+                    frames.send(hello(next, version_min)).await.unwrap();
+                    frames.next().await.and_then(|frame| Frame::decode(frame.ok()?.freeze()).ok())
+                };
+                let node = async {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    if initiates {
+                        initiate(stream, &own).await.map(|(_, hello)| hello)
+                    } else {
+                        respond(stream, &own, |hello| Ok(hello.clone())).await.map(|(_, hello)| hello)
+                    }
+                };
+                let (answer, linked) = tokio::join!(peer, node);
+                assert_eq!(linked.is_ok(), accepted, "{linked:?}");
+                match (answer, accepted || initiates) {
+                    // It names its own versions, of which the peer speaks the higher.
+                    (Some(Frame::Hello(said)), true) => assert_eq!((said.version, said.version_min), (now, now)),
+                    (Some(Frame::Refused(why)), false) => assert!(why.contains("link protocol"), "{why}"),
+                    (answer, _) => panic!("{answer:?}"),
+                }
+            }
+        }
+    }
 }

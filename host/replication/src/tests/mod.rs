@@ -1,5 +1,7 @@
-//! Tests of whole replicas: proofs and repair between two of them, expiry, forgetting, and what their logs bring back.
+//! Tests of whole replicas: proofs and repair between two of them, expiry, forgetting, what their logs bring
+//! back, links to a later version, and one replica against a plain map.
 
 mod forgetting;
 pub(crate) mod pair;
 mod proving;
+mod versions;
