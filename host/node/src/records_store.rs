@@ -111,7 +111,7 @@ impl RecordsStore {
             };
             return Ok((store, Arc::new(replica)));
         }
-        let (mut recovery, mut malformed) = (replica.recovery(), 0_u64);
+        let (mut recovery, mut malformed) = (replica.recovery().at(unix_now().as_secs()), 0_u64);
         let mut report = ProgressReport::new(&node);
         // Behind an entry that does not decode, vectors count for nothing, as behind one that is damaged.
         let deliver = |kind, payload: &[u8], intact: bool| {

@@ -47,6 +47,11 @@ pub(crate) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
+    /// Returns the time of expiry; 0 for never.
+    pub(crate) fn expires_at(&self) -> u64 {
+        self.expires.wrapping_add(1)
+    }
+
     #[inline]
     pub(crate) fn new(rank: Rank<'a>, tombstone: bool, expires_at: u64) -> Self {
         // 0 stands for never; the subtraction makes it the highest.

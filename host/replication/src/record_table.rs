@@ -208,6 +208,20 @@ impl RecordTable {
         self.shard(hash).read().highest(hash, key).map(|(standing, stamp)| read_highest(standing.rank, stamp))
     }
 
+    /// Removes what is kept under a key and had reached its boundary by a cut-off, if anything had, and returns whether it did. Slow: it may
+    /// read the whole shard.
+    pub(crate) fn remove_past(&self, key: &[u8], cutoff_s: u64) -> bool {
+        let hash = self.hash(key);
+        let is_past = |expires_at: u64| boundary(expires_at) <= cutoff_s;
+        let any_is_past = {
+            let shard = self.shard(hash).read();
+            let highest = shard.highest(hash, key).map(|(standing, _)| standing.expires_at());
+            let readable = shard.get(hash, key).map(|entry| entry.head().expires_at);
+            [highest, readable].into_iter().flatten().any(is_past)
+        };
+        any_is_past && self.remove(shard_of(hash), |report, _| report.key == key && is_past(report.head.expires_at)) > 0
+    }
+
     /// Number of shards. Visits take one at a time.
     #[must_use]
     pub fn shards(&self) -> usize {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use herd_model::Kept;
 
+use crate::expiry::cutoff;
 use crate::journal::JournalKind;
 use crate::link_frame::{decode_lanes, decode_seqs, encode_lanes, encode_seqs};
 use crate::quarantined::Quarantined;
@@ -27,6 +28,8 @@ pub struct Recovery<'a> {
     /// Lanes by the numbers of the process that wrote the entry.
     lanes: Vec<Option<LaneId>>,
     waiting: Waiting,
+    /// Cut-off by which records have reached their boundary. 0 while the time is not known.
+    cutoff_s: u64,
     recovered: Recovered,
 }
 
@@ -51,7 +54,8 @@ pub struct Recovered {
 impl Replica {
     /// Begins a recovery. Must come before the first keep and the first link.
     pub fn recovery(&mut self) -> Recovery<'_> {
-        Recovery { replica: self, lanes: Vec::new(), waiting: Waiting::default(), recovered: Recovered::default() }
+        let (waiting, recovered) = (Waiting::default(), Recovered::default());
+        Recovery { replica: self, lanes: Vec::new(), waiting, cutoff_s: 0, recovered }
     }
 
     /// Begins a snapshot. The caller then begins a new segment of the log, and then [writes](Snapshot::next) the snapshot: every keep that
@@ -63,6 +67,16 @@ impl Replica {
 }
 
 impl Recovery<'_> {
+    /// Sets the time, in seconds since the Unix epoch, by which removed records are told from those that stay.
+    ///
+    /// The log does not say when a record was removed at its boundary. It does say that a lower one was kept under the same key later, which
+    /// must not lose to it now.
+    #[must_use]
+    pub fn at(mut self, now_s: u64) -> Self {
+        self.cutoff_s = cutoff(now_s);
+        self
+    }
+
     /// Takes an entry of the log. `intact` is false behind a damaged one.
     ///
     /// # Errors
@@ -147,17 +161,22 @@ impl Recovery<'_> {
 
     /// Keeps the entries that wait.
     fn keep_waiting(&mut self) {
-        let Self { replica, lanes, waiting: Waiting { payloads, entries }, .. } = self;
+        let Self { replica, lanes, waiting: Waiting { payloads, entries }, cutoff_s, .. } = self;
         let decode = |span: &Range<usize>| WireReport::decode(&payloads[span.clone()], |lane| lane_of(lanes, lane));
         // They decoded when they were read.
         let reports = || entries.iter().filter_map(|(kind, span)| Some((*kind, decode(span).ok()?)));
         replica.table().prefetch(reports().map(|(_, report)| report.key));
         for (kind, report) in reports() {
-            if kind == JournalKind::Quarantined {
-                let _ = replica.table().quarantine(Quarantined::from(&report), |_| ());
-            } else {
+            let offer = || {
+                if kind == JournalKind::Quarantined {
+                    return replica.table().quarantine(Quarantined::from(&report), |_| ());
+                }
                 let offer = Offer { key: report.key, rank: report.ranked(), head: report.head, by: OfferedBy::Release };
-                let _ = replica.table().offer(offer, |_| ());
+                replica.table().offer(offer, |_| ())
+            };
+            // What outranks a later entry of the log was removed before it, or is in the log once more, behind the snapshot that has it.
+            if offer().kept == Kept::Outranked && replica.table().remove_past(report.key, *cutoff_s) {
+                let _ = offer();
             }
             if kind == JournalKind::Own {
                 replica.recover_lane(report.head.stamp.lane, report.head.stamp.seq);

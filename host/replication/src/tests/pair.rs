@@ -190,6 +190,10 @@ impl Log {
     pub(super) fn fill(&self, full: bool) {
         self.1.store(full, Ordering::Relaxed);
     }
+
+    pub(super) fn clear(&self) {
+        self.0.lock().clear();
+    }
 }
 
 impl Journal for Log {
