@@ -11,12 +11,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::{Mutex, MutexGuard};
+use std::sync::atomic::Ordering;
 
 use crate::lanes::{Lane, Lanes};
 use crate::stamp::{Epoch, LaneId, Stamp};
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::vector::Vector;
 
 /// Vector of a node.

@@ -14,13 +14,11 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use crate::digest::{Bucket, PLACE_BITS, RecordHasher};
 use crate::expiry::boundary;
+use crate::sync::{ArcSwap, AtomicU64, Mutex};
 use crate::wire_report::WireReport;
 
 /// Sums of the records of a table.

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use herd_model::GenerationId;
 use herd_model::limits::{KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 use herd_sdk::{Decision, Effect, Report};
-use parking_lot::Mutex;
 
 use crate::live_links::LinkPort;
 use crate::quarantined::Quarantined;
 use crate::replica::Replica;
+use crate::sync::Mutex;
 use crate::wire_report::WireReport;
 
 /// Decides reports of peers and applies the winners to a replica.

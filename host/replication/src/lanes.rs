@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
 use crate::stamp::{Epoch, LaneId};
+use crate::sync::RwLock;
 
 /// Identity of a lane in the whole herd.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

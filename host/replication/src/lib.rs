@@ -57,7 +57,10 @@ mod report_batch;
 mod report_frame;
 mod restoring;
 mod shard;
+#[cfg(all(shuttle, test))]
+mod shuttle_tests;
 mod stamp;
+mod sync;
 mod table_scan;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
-use parking_lot::Mutex;
-
 use crate::outbox::{Outbox, Push};
 use crate::stamp::Stamp;
+use crate::sync::{ArcSwap, Guard, Mutex};
 use crate::vector::Vector;
 
 /// Port to the task of a link: reports were queued for it. Must not wait.

@@ -11,7 +11,8 @@
 //! Knows nothing of records. Bounds: none of its own; the record limits bound what the shards take.
 
 use bytes::{Buf, BytesMut};
-use parking_lot::Mutex;
+
+use crate::sync::Mutex;
 
 /// Source of blocks. Blocks that were given back are used again.
 #[derive(Debug, Default)]

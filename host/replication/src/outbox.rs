@@ -10,13 +10,12 @@
 //! Knows nothing of sockets, tasks or wake-ups: the caller names its lane and wakes the link. Bounds: bytes per lane.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::rank::Standing;
 use crate::report_batch::ReportBatch;
 use crate::stamp::LaneId;
+use crate::sync::{AtomicBool, Mutex};
 use crate::varint::Reader;
 use crate::wire_report::WireReport;
 

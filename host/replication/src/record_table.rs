@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use herd_model::{CountedRecords, Kept};
 use herd_sdk::{Found, Records};
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use siphasher::sip::SipHasher13;
 
 use crate::bucket_addresses::BucketAddresses;
@@ -25,6 +24,7 @@ use crate::record_limits::RecordLimits;
 use crate::records_status::RecordsStatus;
 use crate::shard::{Applied, Offer, Offered, Run, Scanned, Shard, ShardPosition};
 use crate::stamp::{LaneId, Stamp};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::table_scan::RUN_COST;
 use crate::usage::Usage;
 use crate::vector::Vector;
@@ -376,7 +376,7 @@ fn shard_of(hash: u64) -> usize {
     hash as usize % SHARDS
 }
 
-/// Enough that two of eight workers seldom meet in one shard.
-const SHARDS: usize = 256;
+/// Enough that two of eight workers seldom meet in one shard. Few under shuttle, where a lock costs more.
+const SHARDS: usize = if cfg!(all(shuttle, test)) { 2 } else { 256 };
 /// So many records fill half of a first-level cache.
 const PREFETCHED_TOGETHER_MAX: usize = 64;

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use herd_model::{Confirmation, Keeping, Kept, Ticket};
-use parking_lot::Mutex;
 
 use crate::contact::Contact;
 use crate::coverage::{Coverage, OwnLane};
@@ -30,6 +29,7 @@ use crate::record_table::RecordTable;
 use crate::replication_status::LinkReplication;
 use crate::shard::{Applied, Offer, OfferedBy};
 use crate::stamp::{Epoch, LaneId, Stamp};
+use crate::sync::Mutex;
 use crate::vector::Vector;
 use crate::wire_report::{Head, WireReport};
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use herd_model::{Kept, Reign};
 
@@ -19,6 +19,7 @@ use crate::quarantined::Quarantined;
 use crate::rank::{Rank, Standing};
 use crate::recent::Recent;
 use crate::stamp::{LaneId, Stamp};
+use crate::sync::AtomicBool;
 use crate::usage::Usage;
 use crate::wire_report::{Head, REIGN_MAX, WireReport};
 
