@@ -25,7 +25,7 @@ use crate::wire_report::{Head, REIGN_MAX, WireReport};
 
 mod scan;
 
-pub(crate) use scan::{Run, Scanned, ShardPosition};
+pub(crate) use scan::{RUN_COST, Run, Scanned, ShardPosition};
 
 /// Records of some of the keys.
 pub(super) struct Shard {

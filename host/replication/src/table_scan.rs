@@ -6,7 +6,7 @@
 //! Bounds: the cost of a run.
 
 use crate::record_table::RecordTable;
-use crate::shard::{Scanned, ShardPosition};
+use crate::shard::{RUN_COST, Scanned, ShardPosition};
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
 
@@ -67,6 +67,3 @@ impl TableScan {
         }
     }
 }
-
-/// Cost of a run: so many records, or fewer with more than a KiB each. Copying or hashing so many takes some 20 to 50 µs.
-pub(crate) const RUN_COST: usize = if cfg!(all(shuttle, test)) { 2 } else { 128 };

@@ -7,7 +7,7 @@
 //! A report that is released between two runs is visited twice, and what came meanwhile may be visited or not. Whoever needs that too
 //! takes it from the log, the outbox or the mark of changes, which a keep writes in one step with the record.
 //!
-//! Knows nothing of locks. Bounds: the cost of a run.
+//! Knows nothing of locks. Bounds: the cost of a run, which is [`RUN_COST`] but in tests.
 
 use std::ops::Bound;
 
@@ -257,3 +257,6 @@ impl Shard {
         run.next = next.map(ShardPosition::Visible);
     }
 }
+
+/// Cost of a run: so many records, or fewer with more than a KiB each. Copying or hashing so many takes some 20 to 50 µs.
+pub(crate) const RUN_COST: usize = if cfg!(all(shuttle, test)) { 2 } else { 128 };
