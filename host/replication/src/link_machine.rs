@@ -23,7 +23,7 @@ use crate::report_batch::ReportBatch;
 use crate::report_frame::ReportFrame;
 use crate::stamp::LaneId;
 use crate::table_scan::TableScan;
-use crate::varint::Malformed;
+use crate::varint::{Malformed, Reader};
 use crate::vector::Vector;
 use crate::wire_report::WireReport;
 
@@ -37,6 +37,7 @@ pub struct LinkMachine {
     peer_lanes: Vec<LaneId>,
     /// Coverage of the peer. `None` until its vector is here.
     peer: Option<Vector>,
+    catching_up: CatchingUp,
     /// Coverage that the peer was told it has, or has told that it has.
     said: Vector,
     /// Durable coverage of this node, as the peer was told.
@@ -44,6 +45,17 @@ pub struct LinkMachine {
     /// Resend under way.
     resend: Option<TableScan>,
     prover: Prover,
+}
+
+/// Reception of what the peer covered when the link came up, and this node did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CatchingUp {
+    /// The peer has not claimed yet. It sends what this node lacks, and so may others that cover the same.
+    Yes,
+    /// The peer has claimed. What waited at that time is sent in the next turn.
+    Claimed,
+    /// Nothing was lacking, or all of it is here.
+    No,
 }
 
 /// Frames that a link sends in one turn.
@@ -85,6 +97,7 @@ impl LinkMachine {
             lanes_defined: 0,
             peer_lanes: Vec::new(),
             peer: None,
+            catching_up: CatchingUp::No,
             said,
             have_said,
             resend: None,
@@ -141,6 +154,10 @@ impl LinkMachine {
                 }
                 let vector: Vector = self.translate(&seqs)?.into_iter().collect();
                 self.said.merge(&vector);
+                // A peer that is beyond this node claims what it covers once it has sent it.
+                if vector.beyond(&self.replica.vector()).next().is_some() {
+                    self.catching_up = CatchingUp::Yes;
+                }
                 self.peer = Some(vector);
                 self.port.counts.greeted.store(true, Relaxed);
                 self.begin_resend();
@@ -149,6 +166,9 @@ impl LinkMachine {
                 let seqs = self.translate(&seqs)?;
                 self.peer_covers(&seqs);
                 self.replica.merge_claim(&seqs);
+                if self.catching_up == CatchingUp::Yes {
+                    self.catching_up = CatchingUp::Claimed;
+                }
             }
             LinkFrame::Have(seqs) => {
                 let seqs = self.translate(&seqs)?;
@@ -190,7 +210,10 @@ impl LinkMachine {
             self.begin_resend();
         }
         let took_nothing = waiting.is_empty();
-        self.send_reports(waiting, &mut turn);
+        self.send_reports(self.without_covered(waiting), &mut turn);
+        if self.catching_up == CatchingUp::Claimed {
+            self.catching_up = CatchingUp::No;
+        }
         let mut bulk = 0;
         if let Some(scan) = self.resend.take() {
             let mut lacking = ReportBatch::default();
@@ -241,6 +264,19 @@ impl LinkMachine {
             self.port.counts.shards_scanned.fetch_add(u64::from(run.begins_reading), Relaxed);
         }
         None
+    }
+
+    /// Leaves out reports that the peer covers by its own word. After a cut, a node gets what it lacks on several links at once, and would
+    /// forward on each what it got on another one, to peers that have had it all the time.
+    ///
+    /// Only while the node catches up: later such reports are few, and finding them would cost more than sending them.
+    fn without_covered(&self, waiting: ReportBatch) -> ReportBatch {
+        match &self.peer {
+            Some(peer) if self.catching_up != CatchingUp::No => {
+                waiting.filtered(|item| !all_reports(item, |report| peer.covers(report.head.stamp)))
+            }
+            _ => waiting,
+        }
     }
 
     fn send_reports(&self, reports: ReportBatch, turn: &mut Turn) {
@@ -308,6 +344,18 @@ impl LinkMachine {
         let number = |&(lane, seq): &(LaneId, u64)| Some((*self.peer_lanes.get(lane.0 as usize)?, seq));
         seqs.iter().map(number).collect::<Option<_>>().ok_or(Violation::Lanes)
     }
+}
+
+/// Returns whether a condition holds for every report of an item.
+fn all_reports(item: &[u8], mut holds: impl FnMut(&WireReport<'_>) -> bool) -> bool {
+    let mut reader = Reader(item);
+    while !reader.is_empty() {
+        match WireReport::read(&mut reader, |lane| Some(LaneId(lane))) {
+            Ok(report) if holds(&report) => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Bytes of reports in a frame. A single longer item gets a frame of its own.

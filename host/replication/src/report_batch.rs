@@ -35,6 +35,13 @@ impl ReportBatch {
         self.ends.extend(other.ends.iter().map(|end| start + end));
     }
 
+    /// Returns the items that `stays` accepts.
+    pub(crate) fn filtered(&self, mut stays: impl FnMut(&[u8]) -> bool) -> Self {
+        let mut filtered = Self::default();
+        self.iter().filter(|item| stays(item)).for_each(|item| filtered.push(item));
+        filtered
+    }
+
     /// Returns whether the batch has no items.
     pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()

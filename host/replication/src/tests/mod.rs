@@ -1,6 +1,7 @@
 //! Tests of whole replicas: proofs and repair between two of them, expiry, forgetting, what their logs bring
 //! back, links to a later version, and one replica against a plain map.
 
+mod catching_up;
 mod forgetting;
 mod model;
 pub(crate) mod pair;

@@ -70,8 +70,15 @@ impl Pair {
         }))
     }
 
-    /// Links two nodes.
+    /// Links two nodes, and lets both go on until nothing is left to do.
     pub(super) fn of(replicas: [Replica; 2]) -> Self {
+        let mut pair = Self::greeted(replicas);
+        pair.settle();
+        pair
+    }
+
+    /// Links two nodes, up to the vectors of both.
+    pub(super) fn greeted(replicas: [Replica; 2]) -> Self {
         let names = replicas.each_ref().map(|replica| replica.node().to_owned());
         let mut peers = names.iter().rev();
         let nodes = replicas.map(|replica| {
@@ -86,8 +93,19 @@ impl Pair {
             let greeting = pair.nodes[index].machine.greet();
             pair.send(index, greeting.frames);
         }
-        pair.settle();
+        [0, 1].into_iter().for_each(|index| pair.deliver(index));
         pair
+    }
+
+    /// Has a node take the reports that are on their way to it from another node, and leaves them on their way.
+    pub(super) fn take_from_elsewhere(&self, index: usize) {
+        let (node, elsewhere) = (&self.nodes[index], LinkPort::new("Juzang", 1 << 20, 2, Asleep));
+        for (kind, body) in &self.flight[1 - index] {
+            if let LinkFrame::Reports(frame) = LinkFrame::decode(*kind, body.clone()).unwrap() {
+                let reports = node.machine.reports(&frame).unwrap();
+                node.ingest.take(0, &elsewhere, &reports).unwrap();
+            }
+        }
     }
 
     /// Passes the time to both links.
