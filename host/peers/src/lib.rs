@@ -1,6 +1,7 @@
 //! Peers: links between the nodes of a herd, and flooding over them.
 //!
 //! - `listen` and `connect` open connections, `handshake` identifies the peer.
+//! - `silence` and `failure_detector` judge when a peer that says nothing is suspect; then `connect` opens another connection.
 //! - [`Peers`] (`mesh`) admits one link per pair of nodes, whichever node connected.
 //! - `link_task` drives the link machine of replication and carries messages; reports of the peer go to the node.
 //!
@@ -13,6 +14,7 @@
 
 mod clock_offset;
 mod connect;
+mod failure_detector;
 mod frame;
 mod handshake;
 mod host;
@@ -23,8 +25,11 @@ mod link_task;
 mod listen;
 mod mesh;
 mod peer;
+mod silence;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use handshake::{HERD_NAME_BYTES_MAX, Identity};
 pub use host::PeersHost;

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinkLimits {
-    /// Milliseconds between pings, at least 10. A peer that is silent for twice as long loses its link, so a higher value
-    /// means fewer pings and later detection of a dead peer. Default 5000.
+    /// Milliseconds between pings that measure round trip and clock, at least 10. A peer that is silent for twice as long loses its
+    /// link, so a higher value means later detection of a dead peer. A quiet link carries a ping every 200 ms, or as often as this value
+    /// says if it is lower. Default 5000.
     pub ping_ms: u64,
     /// MiB of reports that wait for a peer, shared by the lanes of the workers. A lane over its share is dropped and the
     /// link is marked behind. A higher value costs memory per slow peer and spares sending every record again. Default 16.

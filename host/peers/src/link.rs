@@ -4,7 +4,8 @@
 //! [`LinkQueue`] and of the outbox.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use herd_replication::LinkPort;
 use herd_sys::clock::unix_now;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::clock_offset::ClockOffset;
+use super::failure_detector::FailureDetector;
 use super::link_queue::{LinkQueue, WakeTask};
 
 /// One live link.
@@ -24,8 +26,14 @@ pub(super) struct Link {
     pub(super) port: Arc<LinkPort>,
     /// Result of the last ping.
     pub(super) clock_offset: Mutex<Option<ClockOffset>>,
-    /// Cancelled to end this link.
+    /// Cancelled to end this link with the node.
     pub(super) ending: CancellationToken,
+    /// Cancelled once another link is up in the place of this one.
+    pub(super) replaced: CancellationToken,
+    /// Failure detector of the peer.
+    pub(super) detector: Arc<FailureDetector>,
+    /// The peer was silent for the timeout of the failure detector, and still is.
+    is_suspect: AtomicBool,
     /// When the link came up, for durations.
     pub(super) began: Instant,
     /// When the link came up, in seconds since the Unix epoch.
@@ -33,15 +41,6 @@ pub(super) struct Link {
     /// Epoch of the peer: random at each of its starts.
     epoch: u64,
     direction: Direction,
-}
-
-/// End of a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LinkEnd {
-    /// Time that it was up.
-    pub(super) lasted: Duration,
-    /// The reason, unless a node ended it on purpose.
-    pub(super) error: Option<String>,
 }
 
 /// Side that connected.
@@ -61,6 +60,7 @@ impl Link {
         direction: Direction,
         queue_bytes_max: usize,
         ending: CancellationToken,
+        detector: Arc<FailureDetector>,
     ) -> Self {
         let queue = Arc::<LinkQueue>::default();
         let port = LinkPort::new(peer, queue_bytes_max, workers::slots(), WakeTask(Arc::clone(&queue)));
@@ -70,6 +70,9 @@ impl Link {
             port,
             clock_offset: Mutex::default(),
             ending,
+            replaced: CancellationToken::new(),
+            detector,
+            is_suspect: AtomicBool::new(false),
             began: Instant::now(),
             since_s: unix_now().as_secs(),
             epoch,
@@ -83,10 +86,29 @@ impl Link {
     /// would close the connection that the other one keeps. `preferred` is therefore the direction of one and the same
     /// connection, seen from either side ([`Direction::preferred`]).
     pub(super) fn must_stay(&self, epoch: u64, direction: Direction, preferred: Direction) -> bool {
-        // Another epoch: either the peer has restarted, and this link leads to a process that is gone, or two nodes run under one
-        // name. As long as the process at the other end answers, it is the second, and the newcomer is refused.
-        // The same direction: a node connects only while it has no link, so its side of this one is dead already.
-        self.is_of_another_process(epoch) || (self.direction != direction && direction != preferred)
+        if self.is_of_another_process(epoch) {
+            // Either the peer has restarted, and this link leads to a process that is gone, or two nodes run under one name. As long as
+            // the process at the other end answers, it is the second, and the newcomer is refused.
+            return !self.is_suspect();
+        }
+        // The same direction: a node connects only while it has no link or a suspect one, so its side of this one is dead.
+        self.direction != direction && direction != preferred
+    }
+
+    /// Returns whether a connection that this node opens could take the place of this link.
+    pub(super) fn gives_way_to_outbound(&self, preferred: Direction) -> bool {
+        self.direction == Direction::Outbound || preferred == Direction::Outbound
+    }
+
+    /// Returns whether the peer is silent, so that another connection to it is tried.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.is_suspect.load(Ordering::Relaxed)
+    }
+
+    /// Begins or ends the suspicion of the link.
+    pub(super) fn set_suspect(&self, is_suspect: bool) {
+        self.is_suspect.store(is_suspect, Ordering::Relaxed);
+        self.detector.link_changed.notify_waiters();
     }
 
     /// Returns whether a process of this epoch is another one than that at the other end.

@@ -12,14 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt, StreamExt};
 use herd_replication::{LaneId, LinkFrame, LinkMachine, Replica, Turn, Violation};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use super::clock_offset::ClockOffset;
 use super::frame::{Frame, FrameError};
@@ -28,8 +29,10 @@ use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::Link;
 use super::link_queue::LinkQueue;
+use super::silence::{Silence, Verdict};
 
-/// Runs a link to its end. Once `link.ending` is cancelled, sends the reports that wait and a goodbye, and returns.
+/// Runs a link to its end. Once `link.ending` is cancelled, sends the reports that wait and a goodbye, and returns; once `link.replaced`
+/// is, a goodbye alone.
 ///
 /// Not cancel safe: a frame may be cut in the middle.
 ///
@@ -44,7 +47,7 @@ pub(super) async fn run(
     machine: LinkMachine,
     frames: FramedStream,
 ) -> Result<(), LinkError> {
-    let (sink, stream) = frames.split();
+    let (stream, sink) = split(frames);
     // Both loops use it, one at a time and never across a wait.
     let machine = Mutex::new(machine);
     // From the reader to the writer, which owns the sink. One pong waits at most: the peer sends its next ping a whole
@@ -52,7 +55,32 @@ pub(super) async fn run(
     let (pongs, pongs_due) = mpsc::channel(1);
     let read = read_frames(host, limits, link, replica, &machine, stream, pongs);
     let written = write_frames(host, limits, link, replica, &machine, sink, pongs_due);
-    end_of_either(read, written).await
+    tokio::select! {
+        biased;
+        ended = end_of_either(read, written) => ended,
+        // A write may wait for a network that is gone.
+        () = replaced_for(link, REPLACED_MAX * 2) => Ok(()),
+    }
+}
+
+/// Splits a connection into its directions.
+fn split(frames: FramedStream) -> (FrameSource, FrameWriter) {
+    let parts = frames.into_parts();
+    let (source, target) = parts.io.into_split();
+    let mut stream = FramedRead::new(source, parts.codec.clone());
+    *stream.read_buffer_mut() = parts.read_buf;
+    let mut sink = FramedWrite::new(target, parts.codec);
+    *sink.write_buffer_mut() = parts.write_buf;
+    (stream, sink)
+}
+
+type FrameSource = FramedRead<OwnedReadHalf, LengthDelimitedCodec>;
+type FrameWriter = FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>;
+
+/// Waits until the link has been replaced for a while. Cancel safe.
+async fn replaced_for(link: &Link, duration: Duration) {
+    link.replaced.cancelled().await;
+    sleep(duration).await;
 }
 
 /// Waits until one direction of a link ends, and returns how the link ended.
@@ -118,21 +146,41 @@ async fn read_frames(
     link: &Link,
     replica: &Replica,
     machine: &Mutex<LinkMachine>,
-    mut stream: SplitStream<FramedStream>,
+    mut stream: FrameSource,
     pongs: mpsc::Sender<Frame>,
 ) -> Result<(), LinkError> {
-    // Any frame counts as a sign of life. A peer pings once per interval, so one ping may be late.
-    let mut silence_max = limits.ping() * 2;
+    // Anything that arrives counts as a sign of life.
+    let silence_max = limits.ping() * 2;
+    let mut silence = Silence::begin(Instant::now(), link.detector.timeout(), silence_max);
+    let mut buffered = 0;
     loop {
         let received = tokio::select! {
-            received = timeout(silence_max, stream.next()) => received.map_err(|_| LinkError::Silent(silence_max))?,
+            received = timeout_at(silence.next_look(), stream.next()) => received.ok(),
             // The writer sends a ping now.
             () = link.queue.probed() => {
-                silence_max = PROBE_MAX;
+                silence.probe(Instant::now(), PROBE_MAX);
                 continue;
             }
         };
-        silence_max = limits.ping() * 2;
+        // A part of a frame, too: a long one takes its time on a slow network.
+        let has_grown = stream.read_buffer().len() != std::mem::replace(&mut buffered, stream.read_buffer().len());
+        let is_heard = received.is_some() || has_grown;
+        if is_heard && silence.heard(Instant::now(), link.detector.timeout(), silence_max) {
+            link.set_suspect(false);
+            // For what has waited.
+            link.queue.wake();
+        }
+        let Some(received) = received else {
+            match silence.look(Instant::now()) {
+                Verdict::Alive => {}
+                Verdict::Suspect => {
+                    tracing::debug!(peer = %link.peer, "peer silent");
+                    link.set_suspect(true);
+                }
+                Verdict::Over(silent) => return Err(LinkError::Silent(silent)),
+            }
+            continue;
+        };
         match Frame::decode(received.ok_or(LinkError::Closed)??.freeze())? {
             Frame::Replication(LinkFrame::Reports(frame)) => {
                 // Translated under the lock, decided without it: a guest may take its time, and the writer goes on.
@@ -169,6 +217,8 @@ async fn read_frames(
         }
         // A peer that always has a frame ready must not keep this worker from its other tasks.
         tokio::task::coop::consume_budget().await;
+        // Behind the frame: a guest may have taken its time, in which nobody listened.
+        silence.heard(Instant::now(), link.detector.timeout(), silence_max);
     }
 }
 
@@ -179,7 +229,7 @@ async fn write_frames(
     link: &Link,
     replica: &Arc<Replica>,
     machine: &Mutex<LinkMachine>,
-    mut sink: SplitSink<FramedStream, Bytes>,
+    mut sink: FrameWriter,
     mut pongs_due: mpsc::Receiver<Frame>,
 ) -> Result<(), LinkError> {
     // The first tick is immediate, so a link begins with a ping and its clock offset is known after one round trip.
@@ -193,6 +243,8 @@ async fn write_frames(
     let mut next_turn_at = Instant::now();
     let greeting = machine.lock().greet();
     send_turn(&mut sink, &link.queue, &greeting).await?;
+    let heartbeat = limits.ping().min(HEARTBEAT);
+    let mut sent_at = Instant::now();
     let mut has_more = false;
     let mut refresh = DigestRefresh::default();
     loop {
@@ -201,6 +253,11 @@ async fn write_frames(
         // always be ready, they would never be sent. The rest of a resend last: the arm is ready while there is some.
         let ending = tokio::select! {
             biased;
+            () = link.replaced.cancelled() => {
+                // The peer may not know yet that the other connection is up, and would take the link for gone.
+                sleep(REPLACED_MAX).await;
+                return send(&mut sink, Frame::Goodbye.encode()).await;
+            }
             () = link.ending.cancelled() => true,
             Some(pong) = pongs_due.recv() => {
                 send(&mut sink, pong.encode()).await?;
@@ -219,6 +276,16 @@ async fn write_frames(
             _ = ticks.tick() => false,
             () = std::future::ready(()), if has_more => false,
         };
+        if link.is_suspect() && !ending {
+            // What the network would lose waits here instead, where each key has one report, and another link knows what was not sent.
+            has_more = false;
+            next_turn_at = Instant::now() + TURN_INTERVAL_SUSPECT;
+            if sent_at.elapsed() >= heartbeat {
+                send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
+                sent_at = Instant::now();
+            }
+            continue;
+        }
         let (turn, wanted) = {
             let mut machine = machine.lock();
             // In every turn: on a busy link no turn is one that nobody asked for.
@@ -228,7 +295,12 @@ async fn write_frames(
         refresh.begin(replica, wanted);
         has_more = turn.has_more;
         if !turn.frames.is_empty() {
-            next_turn_at = Instant::now() + TURN_INTERVAL_MIN;
+            sent_at = Instant::now();
+            next_turn_at = sent_at + TURN_INTERVAL_MIN;
+        } else if sent_at.elapsed() >= heartbeat {
+            // The peer listens for it. Of a peer that has nothing to say either, the pong is the heartbeat.
+            sent_at = Instant::now();
+            send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
         }
         send_turn(&mut sink, &link.queue, &turn).await?;
         log_traffic(host, link, &turn);
@@ -335,6 +407,13 @@ fn now_ns() -> u64 {
 const TURN_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Time between two turns that nobody asked for. They send what need not hurry: reports that others were told first, and claims.
 const TURN_INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// Time between two looks whether a suspect link has become one that takes turns. Every keep asks for one.
+const TURN_INTERVAL_SUSPECT: Duration = Duration::from_millis(10);
+/// Time after which something is sent on a quiet link. Checked at each tick, so that the peer hears this node three times within the
+/// timeout of its failure detector.
+const HEARTBEAT: Duration = Duration::from_millis(200);
+/// Time in which a link that was replaced goes on listening, and in which the peer hears of the newer one.
+const REPLACED_MAX: Duration = Duration::from_millis(250);
 /// Time in which a peer has to answer a probe.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 /// Longest write. A peer that reads nothing for so long counts as gone; it gets every record when it links again.

@@ -66,7 +66,7 @@ async fn accept_link(peers: Arc<Peers>, stream: std::net::TcpStream, address: So
     // A link lasts for days; only the handshake counts as one.
     drop(permit);
     match outcome {
-        Ok((frames, link)) => drop(peers.run(frames, &link).await),
+        Ok((frames, link)) => peers.run(frames, link).await,
         Err(error) => tracing::debug!(node = %peers.identity.node, %address, %error, "handshake failed"),
     }
 }

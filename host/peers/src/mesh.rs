@@ -20,9 +20,9 @@ use super::frame::Hello;
 use super::handshake::{FramedStream, Identity};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
-use super::link::{Direction, Link, LinkEnd};
+use super::link::{Direction, Link};
 use super::link_task;
-use super::peer::Peer;
+use super::peer::{Installed, Peer};
 use super::status::PeersStatus;
 
 /// Peers of a node and the links to them.
@@ -118,9 +118,10 @@ impl Peers {
         let preferred = Direction::preferred(&self.identity.node, &hello.node);
         let link = || {
             let queue_bytes_max = self.limits.queue_bytes_max();
-            Link::new(&hello.node, hello.epoch, direction, queue_bytes_max, self.stopping.child_token())
+            let (ending, detector) = (self.stopping.child_token(), Arc::clone(&peer.detector));
+            Link::new(&hello.node, hello.epoch, direction, queue_bytes_max, ending, detector)
         };
-        let link = peer.install(hello.epoch, direction, preferred, link).ok_or_else(|| {
+        let Installed { link, replaced } = peer.install(hello.epoch, direction, preferred, link).ok_or_else(|| {
             let (own, name) = (&self.identity.node, &hello.node);
             match peer.link().is_some_and(|linked| linked.is_of_another_process(hello.epoch)) {
                 true => format!("{own} is linked with another process that is named {name} and that answers"),
@@ -129,6 +130,9 @@ impl Peers {
         })?;
         // Before it runs: from now on every keep is queued for the link.
         self.replica.add_link(&link.port);
+        // At once, whatever its task still waits for: keeps need not be queued twice. What it has not sent, the new link sends, because
+        // the peer's vector does not cover it.
+        replaced.iter().for_each(|old| self.replica.remove_link(&old.port));
         self.publish_live_links(&peer);
         Ok(link)
     }
@@ -136,7 +140,7 @@ impl Peers {
     /// Runs a link to its end, and removes it.
     ///
     /// Not cancel safe: a link whose run is cancelled stays in place.
-    pub(super) async fn run(self: &Arc<Self>, frames: FramedStream, link: &Arc<Link>) -> LinkEnd {
+    pub(super) async fn run(self: Arc<Self>, frames: FramedStream, link: Arc<Link>) {
         tracing::info!(node = %self.identity.node, peer = %link.peer, "link up");
         // None once the node has stopped; then the link ends before it begins.
         let host = self.host();
@@ -144,7 +148,7 @@ impl Peers {
             Some(host) => {
                 host.link_up(&link.peer);
                 let machine = LinkMachine::new(Arc::clone(&self.replica), Arc::clone(&link.port));
-                link_task::run(&**host, &self.limits, link, &self.replica, machine, frames)
+                link_task::run(&**host, &self.limits, &link, &self.replica, machine, frames)
                     .await
                     .map_err(|error| error.to_string())
             }
@@ -152,6 +156,10 @@ impl Peers {
         };
         self.replica.remove_link(&link.port);
         match &ended {
+            // However it ended: its connection may be the one that a cut has broken.
+            _ if link.replaced.is_cancelled() => {
+                tracing::info!(node = %self.identity.node, peer = %link.peer, "link replaced by a newer one");
+            }
             Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
             // Two nodes that stop at once may miss each other's goodbye.
             // Two nodes that connect to each other at once keep one connection, and one of them may hear of it late.
@@ -162,13 +170,12 @@ impl Peers {
         }
         let peer = self.peer(&link.peer);
         // A replaced link goes down without notice: the peer is linked all the time.
-        if peer.remove(link, ended.clone().err()) {
+        if peer.remove(&link, ended.err()) {
             self.publish_live_links(&peer);
             if let Some(host) = &host {
                 host.link_down(&link.peer);
             }
         }
-        LinkEnd { lasted: link.began.elapsed(), error: ended.err() }
     }
 
     /// Takes a new snapshot of the live links, after the link of `peer` came up or went down.
@@ -180,7 +187,7 @@ impl Peers {
         self.live_count.send_replace(live.len());
         self.live.store(Arc::new(live));
         drop(by_name);
-        peer.link_changed.notify_waiters();
+        peer.detector.link_changed.notify_waiters();
     }
 
     /// Queues a message on a link, or drops it.

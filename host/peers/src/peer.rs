@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use herd_replication::LinkReplication;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::clock_offset::ClockOffset;
+use super::failure_detector::FailureDetector;
 use super::link::{Direction, Link};
 use super::status::{LinkState, LinkStatus};
 
@@ -17,12 +18,20 @@ use super::status::{LinkState, LinkStatus};
 #[derive(Default)]
 pub(super) struct Peer {
     link: Mutex<Option<Arc<Link>>>,
-    /// Notified when the link comes up or goes down.
-    pub(super) link_changed: Notify,
+    pub(super) detector: Arc<FailureDetector>,
     /// Why there is no link, or why the last one ended.
     last_error: Mutex<Option<String>>,
     /// A link was up since the node started.
     was_linked: AtomicBool,
+    /// Time that the last link was up which left none in its place.
+    lasted: Mutex<Duration>,
+}
+
+/// Link that was admitted.
+pub(super) struct Installed {
+    pub(super) link: Arc<Link>,
+    /// Link that it replaces, whose task ends soon.
+    pub(super) replaced: Option<Arc<Link>>,
 }
 
 impl Peer {
@@ -34,6 +43,16 @@ impl Peer {
     /// Returns whether there is a live link.
     pub(super) fn is_linked(&self) -> bool {
         self.link.lock().is_some()
+    }
+
+    /// Returns whether a connection that this node opens may become the link: there is none, or a suspect one.
+    pub(super) fn wants_connection(&self, preferred: Direction) -> bool {
+        self.link().is_none_or(|link| link.is_suspect() && link.gives_way_to_outbound(preferred))
+    }
+
+    /// Returns how long the last link was up that left none in its place.
+    pub(super) fn lasted(&self) -> Duration {
+        *self.lasted.lock()
     }
 
     /// Returns whether a link was up since the node started.
@@ -49,7 +68,7 @@ impl Peer {
         direction: Direction,
         preferred: Direction,
         link: impl FnOnce() -> Link,
-    ) -> Option<Arc<Link>> {
+    ) -> Option<Installed> {
         let mut current = self.link.lock();
         if let Some(old) = current.as_ref().filter(|old| old.must_stay(epoch, direction, preferred)) {
             if old.is_of_another_process(epoch) {
@@ -59,14 +78,15 @@ impl Peer {
             return None;
         }
         let link = Arc::new(link());
-        if let Some(old) = current.replace(Arc::clone(&link)) {
-            // Its task sends what waits and says goodbye, and then calls `remove`.
-            old.ending.cancel();
+        let replaced = current.replace(Arc::clone(&link));
+        if let Some(old) = &replaced {
+            // Its task says goodbye in a moment, and then calls `remove`.
+            old.replaced.cancel();
         }
         drop(current);
         self.was_linked.store(true, Ordering::Relaxed);
         self.set_last_error(None);
-        Some(link)
+        Some(Installed { link, replaced })
     }
 
     /// Removes a link that has ended, and returns whether it was the current one, that is, not replaced.
@@ -78,6 +98,7 @@ impl Peer {
         let was_current = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link));
         if was_current {
             *current = None;
+            *self.lasted.lock() = link.began.elapsed();
         }
         drop(current);
         if was_current {
@@ -105,6 +126,7 @@ impl Peer {
             peer: name.into(),
             state: match &link {
                 None => LinkState::Down,
+                Some(link) if link.is_suspect() => LinkState::Silent,
                 Some(_) if replication.as_ref().is_some_and(|link| link.owes) => LinkState::Behind,
                 Some(_) => LinkState::Up,
             },
@@ -125,8 +147,9 @@ mod tests {
     use super::*;
 
     fn install(peer: &Peer, epoch: u64, direction: Direction) -> Option<Arc<Link>> {
-        let link = || Link::new("Jaquez", epoch, direction, 1 << 20, CancellationToken::new());
-        peer.install(epoch, direction, Outbound, link)
+        let detector = Arc::clone(&peer.detector);
+        let link = || Link::new("Jaquez", epoch, direction, 1 << 20, CancellationToken::new(), detector);
+        peer.install(epoch, direction, Outbound, link).map(|installed| installed.link)
     }
 
     #[test]
@@ -137,7 +160,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first.link().unwrap(), &kept));
         let replaced = install(&second, 1, Inbound).unwrap();
         let kept = install(&second, 1, Outbound).unwrap();
-        assert!(replaced.ending.is_cancelled() && Arc::ptr_eq(&second.link().unwrap(), &kept));
+        assert!(replaced.replaced.is_cancelled() && Arc::ptr_eq(&second.link().unwrap(), &kept));
     }
 
     #[tokio::test]
@@ -149,9 +172,37 @@ mod tests {
         assert!(futures_util::poll!(&mut probed).is_pending());
         assert!(install(&peer, 2, Inbound).is_none());
         assert!(futures_util::poll!(&mut probed).is_ready(), "the link finds out whether its process is still there");
-        assert!(!old.ending.is_cancelled());
+        assert!(!old.replaced.is_cancelled());
         assert!(peer.remove(&old, None));
         assert!(install(&peer, 2, Inbound).is_some(), "it was gone");
+    }
+
+    #[test]
+    fn process_of_the_same_name_takes_the_place_of_one_that_is_silent() {
+        let peer = Peer::default();
+        let old = install(&peer, 1, Outbound).unwrap();
+        old.set_suspect(true);
+        assert!(install(&peer, 2, Inbound).is_some());
+        assert!(old.replaced.is_cancelled());
+    }
+
+    #[test]
+    fn suspect_link_is_dialed_beside_only_if_the_new_connection_could_replace_it() {
+        for (direction, preferred, expected) in [
+            (Outbound, Outbound, true),
+            (Outbound, Inbound, true),
+            (Inbound, Outbound, true),
+            (Inbound, Inbound, false),
+        ] {
+            let peer = Peer::default();
+            assert!(peer.wants_connection(preferred), "without a link");
+            let link = install(&peer, 1, direction).unwrap();
+            assert!(!peer.wants_connection(preferred), "the peer is there");
+            link.set_suspect(true);
+            assert_eq!(peer.wants_connection(preferred), expected, "{direction:?} {preferred:?}");
+            link.set_suspect(false);
+            assert!(!peer.wants_connection(preferred), "it has spoken");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub enum LinkState {
     Down,
     /// Connected.
     Up,
+    /// Connected, but nothing was heard for a moment, of a peer that should have said something. The node that has the peer configured
+    /// tries another connection; the peer hangs, or the network is down.
+    Silent,
     /// Connected, and the peer is being sent what it lacks: the link has just come up, or reports were dropped because the peer was
     /// too slow.
     Behind,

@@ -29,6 +29,8 @@ fn obstacle(nodes: &[&Value], asked: usize) -> Option<String> {
         let ends = || format!("{} - {}", text(&node["node"]), text(&link["peer"]));
         if link["state"] == "down" {
             Some(format!("{} is down", ends()))
+        } else if link["state"] == "silent" {
+            Some(format!("{} hears nothing", ends()))
         } else if link["owes"] == true {
             Some(format!("{} is sending what was missed", ends()))
         } else if link["lag"].as_u64().is_some_and(|lag| lag > LAG_MAX) {
@@ -99,6 +101,7 @@ mod tests {
         assert_eq!(with(|_| ()), "records: converged, proved 12 s ago; durability os");
         let not = |words: &str| format!("records: not converged: {words}; durability os");
         assert_eq!(with(|riley| riley["links"][0]["state"] = "down".into()), not("Riley - Jaquez is down"));
+        assert_eq!(with(|riley| riley["links"][0]["state"] = "silent".into()), not("Riley - Jaquez hears nothing"));
         assert_eq!(
             with(|riley| riley["links"][0]["owes"] = true.into()),
             not("Riley - Jaquez is sending what was missed")

@@ -1,0 +1,234 @@
+//! Two nodes with a link between them, through a network that the test cuts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use herd_replication::{LinkPort, NoJournal, Replica, ReplicaConfig, WireReport};
+use herd_sys::TrafficLog;
+use herd_sys::workers::Workers;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Identity, LinkLimits, LinkState, Peers, PeersHost};
+
+/// Goal: a link whose network was cut is up again as soon as the network is, although its connection is lost and nobody closes it, and is
+/// never down in between. Method: connections that lose all bytes, and a listener that is gone, as long as the cut lasts.
+#[tokio::test]
+async fn suspect_link_is_replaced_once_the_network_is_back() {
+    let mut pair = Pair::link().await;
+    pair.network.cut();
+    pair.await_states(LinkState::Silent).await;
+    pair.network.heal();
+    pair.await_states(LinkState::Up).await;
+    pair.await_messages().await;
+    assert_eq!(pair.hosts.each_ref().map(|host| host.downs.load(Ordering::SeqCst)), [0, 0]);
+    assert!(pair.hosts.iter().all(|host| host.ups.load(Ordering::SeqCst) >= 2));
+    // The lost connection is closed by both ends, also by one that has written into it all the time.
+    eventually("one connection", || pair.network.connections() == 1).await;
+    pair.stop().await;
+}
+
+/// Goal: a peer that was slow keeps its link. Method: the lost bytes come after all, and nobody can connect meanwhile.
+#[tokio::test]
+async fn suspect_link_stays_if_its_peer_is_heard_first() {
+    let mut pair = Pair::link().await;
+    pair.network.cut();
+    pair.await_states(LinkState::Silent).await;
+    pair.network.deliver_again();
+    pair.await_states(LinkState::Up).await;
+    pair.network.heal();
+    pair.await_messages().await;
+    assert_eq!(pair.hosts.each_ref().map(|host| host.ups.load(Ordering::SeqCst)), [1, 1]);
+    pair.stop().await;
+}
+
+/// Two nodes, of which Jaquez connects to Riley.
+struct Pair {
+    network: Network,
+    peers: [Arc<Peers>; 2],
+    hosts: [Arc<Host>; 2],
+    /// Threads of the link tasks.
+    _workers: Workers,
+}
+
+impl Pair {
+    async fn link() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let network = Network::to(listener.local_addr().unwrap()).await;
+        let hosts = [(); 2].map(|()| Arc::<Host>::default());
+        let peers = NAMES.map(peers);
+        let workers = Workers::start().unwrap();
+        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let [jaquez, riley] = &peers;
+        let to_riley = vec![(NAMES[1].to_string(), network.address)];
+        riley.start(listener, vec![], hosts[1].clone(), workers.rotation());
+        jaquez.start(unused, to_riley, hosts[0].clone(), workers.rotation());
+        let pair = Self { network, peers, hosts, _workers: workers };
+        pair.await_states(LinkState::Up).await;
+        pair
+    }
+
+    async fn await_states(&self, state: LinkState) {
+        let of = |peers: &Peers| peers.status().links.first().map(|link| link.state);
+        eventually(&format!("{state:?}"), || self.peers.iter().all(|peers| of(peers) == Some(state))).await;
+    }
+
+    /// Sends a message in each direction until one has arrived, as senders of messages do.
+    async fn await_messages(&self) {
+        for (index, host) in self.hosts.iter().enumerate() {
+            host.messages.store(0, Ordering::SeqCst);
+            eventually("message", || {
+                self.peers[1 - index].send(NAMES[index], &Bytes::from_static(b"prepare"));
+                host.messages.load(Ordering::SeqCst) > 0
+            })
+            .await;
+        }
+    }
+
+    async fn stop(self) {
+        for peers in &self.peers {
+            peers.stop(LONGEST).await;
+        }
+    }
+}
+
+fn peers(name: &str) -> Arc<Peers> {
+    let identity = Identity { herd: "herd".into(), node: name.into(), epoch: name.len() as u64 };
+    // A link that is silent for two hours ends, so that no test passes because of it.
+    let limits = LinkLimits { ping_ms: 3_600_000, ..LinkLimits::default() };
+    let replica = Arc::new(Replica::new(ReplicaConfig::for_tests(name), NoJournal));
+    Peers::new(identity, limits, NAMES.map(Into::into).into(), replica)
+}
+
+/// A node that counts what its links tell it.
+#[derive(Default)]
+struct Host {
+    ups: AtomicUsize,
+    downs: AtomicUsize,
+    messages: AtomicUsize,
+}
+
+impl PeersHost for Host {
+    fn receive_reports(&self, _: &LinkPort, _: &[WireReport<'_>]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn acknowledged(&self) {}
+
+    fn receive_message(&self, _: &str, _: &[u8]) -> Result<(), String> {
+        self.messages.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn link_up(&self, _: &str) {
+        self.ups.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn link_down(&self, _: &str) {
+        self.downs.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn traffic(&self) -> Option<&TrafficLog> {
+        None
+    }
+}
+
+/// Connections to one address that can be cut. Those that were there keep the bytes sent meanwhile, and further ones are refused.
+struct Network {
+    address: SocketAddr,
+    target: SocketAddr,
+    listening: CancellationToken,
+    /// Whether the connections opened since the last cut deliver.
+    delivers: watch::Sender<bool>,
+    connections: Arc<Mutex<usize>>,
+}
+
+impl Network {
+    async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, connections) = (listener.local_addr().unwrap(), Arc::default());
+        let listening = CancellationToken::new();
+        let network = Self { address, target, listening, delivers: watch::Sender::new(true), connections };
+        network.listen(listener);
+        network
+    }
+
+    fn cut(&self) {
+        self.listening.cancel();
+        self.delivers.send_replace(false);
+    }
+
+    /// Lets the connections go on that the cut has stopped. Further ones stay refused.
+    fn deliver_again(&self) {
+        self.delivers.send_replace(true);
+    }
+
+    /// Takes connections again. The old ones stay as they are.
+    fn heal(&mut self) {
+        (self.listening, self.delivers) = (CancellationToken::new(), watch::Sender::new(true));
+        let listener = std::net::TcpListener::bind(self.address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        self.listen(TcpListener::from_std(listener).unwrap());
+    }
+
+    fn connections(&self) -> usize {
+        *self.connections.lock()
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let (delivers, target, listening) = (self.delivers.subscribe(), self.target, self.listening.clone());
+        let connections = Arc::clone(&self.connections);
+        tokio::spawn(listening.run_until_cancelled_owned(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (delivers, connections) = (delivers.clone(), Arc::clone(&connections));
+                // Detached from the listener, because it outlives a cut.
+                tokio::spawn(async move {
+                    *connections.lock() += 1;
+                    let (from, back) = stream.into_split();
+                    let (answers, to) = TcpStream::connect(target).await.unwrap().into_split();
+                    let there = carry(from, to, delivers.clone());
+                    tokio::join!(there, carry(answers, back, delivers));
+                    *connections.lock() -= 1;
+                });
+            }
+        }));
+    }
+}
+
+/// Carries bytes to the end of a connection. Those that arrive during a cut wait for its end, if it has one.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut delivers: watch::Receiver<bool>) {
+    let (mut waiting, mut bytes) = (Vec::new(), [0; 4096]);
+    loop {
+        let passes = *delivers.borrow_and_update();
+        if passes && !waiting.is_empty() && to.write_all(&std::mem::take(&mut waiting)).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            read = from.read(&mut bytes) => match read {
+                Ok(count @ 1..) => waiting.extend_from_slice(&bytes[..count]),
+                _ => return,
+            },
+            Ok(()) = delivers.changed() => {}
+        }
+    }
+}
+
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let holds = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONGEST, holds).await.unwrap_or_else(|_| panic!("{what}: not within {LONGEST:?}"));
+}
+
+const NAMES: [&str; 2] = ["Jaquez", "Riley"];
+/// Far beyond what a busy machine needs; a passing test never waits that long.
+const LONGEST: Duration = Duration::from_secs(30);
