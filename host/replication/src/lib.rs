@@ -23,6 +23,7 @@ mod bucket;
 mod bucket_addresses;
 mod contact;
 mod coverage;
+mod damaging;
 mod digest;
 mod digest_tree;
 mod entry;

@@ -5,6 +5,7 @@
 
 mod faults;
 mod links;
+mod proofs;
 mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,10 @@ struct Herd {
     crashed: bool,
     restamped: bool,
     resting: bool,
+    /// Records are damaged once all is quiet.
+    damages_at_rest: bool,
+    /// A link that mended records.
+    repaired: Option<(usize, usize)>,
     report: Report,
 }
 
@@ -124,6 +129,13 @@ enum Event {
         node: usize,
         life: u64,
     },
+    /// Digests that a proof waits for are refreshed.
+    Refresh {
+        from: usize,
+        to: usize,
+        connection: u64,
+        cutoff_s: u64,
+    },
     Fault,
     Heal(faults::Healing),
 }
@@ -172,6 +184,8 @@ impl Herd {
             crashed: false,
             restamped: false,
             resting: false,
+            damages_at_rest: false,
+            repaired: None,
             report: Report::default(),
             chance,
         };
@@ -202,6 +216,7 @@ impl Herd {
             herd.after(client as u64 * 20 * MILLISECOND, Event::Client(client));
         }
         herd.after(SECOND, Event::Fault);
+        herd.damages_at_rest = herd.faults == Faults::All && herd.chance.percent(30);
         Ok(herd)
     }
 
@@ -240,6 +255,7 @@ impl Herd {
             Event::Tick { node, life } => self.on_tick(node, life)?,
             Event::Sync { node, life } => self.on_sync(node, life)?,
             Event::Snapshot { node, life } => self.on_snapshot(node, life),
+            Event::Refresh { from, to, connection, cutoff_s } => self.on_refresh(from, to, connection, cutoff_s),
             Event::Fault => self.on_fault()?,
             Event::Heal(healing) => self.on_heal(healing)?,
         }
@@ -460,6 +476,7 @@ impl Herd {
             process.replica.sweep();
         }
         self.ping(node);
+        self.check_repairs(node)?;
         self.advance_sessions(node);
         self.after(self.tick_ns(), Event::Tick { node, life });
         self.touched(node)
@@ -505,7 +522,7 @@ impl Event {
             | Self::Tick { node, .. }
             | Self::Sync { node, .. }
             | Self::Snapshot { node, .. } => Some(node),
-            Self::Turn { from, .. } => Some(from),
+            Self::Turn { from, .. } | Self::Refresh { from, .. } => Some(from),
             Self::Frame { to, .. } => Some(to),
             Self::Close { at, .. } => Some(at),
             Self::Client(_) | Self::Fetch { .. } | Self::Dial(_) | Self::Fault | Self::Heal(_) => None,

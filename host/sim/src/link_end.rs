@@ -20,6 +20,8 @@ pub(crate) struct LinkEnd {
     /// Time of the next turn, if one is due.
     pub(crate) turn_at: Option<u64>,
     pub(crate) heard_at: u64,
+    /// Digests are being refreshed for a proof of this link.
+    pub(crate) refreshing: bool,
     woken: Arc<Woken>,
 }
 
@@ -48,7 +50,8 @@ impl LinkEnd {
         let mut machine = LinkMachine::new(Arc::clone(replica), port);
         let greeting = machine.greet();
         let flight = VecDeque::new();
-        let mut end = Self { machine, connection, flight, stalled: 0, turn_at: None, heard_at: now, woken };
+        let mut end =
+            Self { machine, connection, flight, stalled: 0, turn_at: None, heard_at: now, refreshing: false, woken };
         let frames = end.send(&greeting.frames);
         (end, frames)
     }

@@ -69,6 +69,12 @@ pub struct Report {
     pub snapshots: u64,
     /// Failures of disks.
     pub disk_faults: u64,
+    /// Proofs that two linked nodes hold equal records, counted at each of them.
+    pub proofs: u64,
+    /// Buckets of records that proofs found unequal and mended. Without damage there are none.
+    pub repairs: u64,
+    /// Records that the simulator changed or removed behind a node's back.
+    pub damages: u64,
     /// Virtual milliseconds from the end of the last fault until all was equal.
     pub rest_ms: u64,
     /// Hash of everything that clients saw, to compare replays.

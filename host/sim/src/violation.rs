@@ -51,6 +51,22 @@ pub enum Violation {
         /// First lane that differs.
         difference: String,
     },
+    /// A proof mended records, and none was damaged.
+    #[error("{node} mends records on its link with {peer}, and none was damaged")]
+    NeedlessRepair {
+        /// Name of the node.
+        node: String,
+        /// Name of the peer.
+        peer: String,
+    },
+    /// All is quiet and equal, and two nodes do not prove it.
+    #[error("{node} and {peer} are quiet and equal, and do not prove it")]
+    NotProved {
+        /// Name of the node.
+        node: String,
+        /// Name of the peer.
+        peer: String,
+    },
     /// A guest was shown a record that has expired.
     #[error("{node} shows a record that has expired")]
     ShowsExpired {

@@ -38,6 +38,8 @@ pub(super) enum Fault {
     Swap,
     /// An operator forgets a client.
     Forget,
+    /// A record changes behind a node's back.
+    Damage,
 }
 
 /// End of a fault.
@@ -62,6 +64,7 @@ pub(super) fn weights(chance: &mut Chance, durability: Durability) -> Vec<(Fault
         (Fault::LinkSlow, some(1)),
         (Fault::Swap, some(1)),
         (Fault::Forget, some(1)),
+        (Fault::Damage, some(1) / 3),
     ];
     if durability == Durability::Disk {
         weights.push((Fault::PowerLoss, some(3)));
@@ -125,6 +128,7 @@ impl Herd {
             }
             Fault::Swap => self.swap(node)?,
             Fault::Forget => self.forget(node)?,
+            Fault::Damage => self.change_record(node),
         }
         Ok(())
     }

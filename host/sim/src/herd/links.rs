@@ -41,6 +41,7 @@ impl Herd {
     pub(super) fn close(&mut self, at: usize, peer: usize) {
         if let Some(end) = self.ends.remove(&(at, peer)) {
             self.report.cuts += 1;
+            self.note_proofs(at, peer, &end);
             if let Some(process) = &self.nodes[at].process {
                 process.replica.remove_link(end.machine.port());
             }
@@ -64,13 +65,20 @@ impl Herd {
     }
 
     pub(super) fn on_turn(&mut self, from: usize, to: usize, connection: u64) {
+        let wall_s = self.wall_ns(from) / SECOND;
         let Some(end) = self.ends.get_mut(&(from, to)).filter(|end| end.connection == connection) else { return };
         end.turn_at = None;
+        end.machine.prove(wall_s);
         let turn = end.machine.turn();
         let frames = end.send(&turn.frames);
+        let wanted = end.machine.wants_digests().filter(|_| !std::mem::replace(&mut end.refreshing, true));
         self.schedule_frames(from, to, connection, frames);
         if turn.has_more {
             self.schedule_turn(from, to, MILLISECOND);
+        }
+        if let Some(cutoff_s) = wanted {
+            let wait = self.chance.between(MILLISECOND, 20 * MILLISECOND);
+            self.after(wait, Event::Refresh { from, to, connection, cutoff_s });
         }
     }
 
@@ -166,7 +174,7 @@ impl Herd {
         }
     }
 
-    fn schedule_turn(&mut self, from: usize, to: usize, wait_ns: u64) {
+    pub(super) fn schedule_turn(&mut self, from: usize, to: usize, wait_ns: u64) {
         let at = self.now + wait_ns;
         let Some(end) = self.ends.get_mut(&(from, to)) else { return };
         if end.turn_at.is_none_or(|other| other > at) {

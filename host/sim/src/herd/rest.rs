@@ -21,21 +21,40 @@ impl Herd {
             node.sync_ns = 4 * MILLISECOND;
             self.start(number)?;
         }
+        // What was damaged under load is found by the timer of proofs.
+        self.wait_for(
+            if self.report.damages > 0 { REST_NS_MAX + DAMAGED_NS_MAX } else { REST_NS_MAX },
+            Self::check_rest,
+        )?;
+        self.report.rest_ms = (self.now - began) / MILLISECOND;
+        self.prove()?;
+        Ok(self.report)
+    }
+
+    /// Lets time pass until a condition holds.
+    ///
+    /// # Errors
+    ///
+    /// It does not within `ns_max`, or something else is broken.
+    pub(super) fn wait_for(
+        &mut self,
+        ns_max: u64,
+        condition: impl Fn(&Self) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        let began = self.now;
         loop {
             let until = self.now + LOOK_NS;
             self.run_until(until)?;
             self.check_answers()?;
-            match self.check_rest() {
-                Ok(()) => break,
-                Err(violation) if self.now - began > REST_NS_MAX => return Err(violation),
+            match condition(self) {
+                Ok(()) => return Ok(()),
+                Err(violation) if self.now - began > ns_max => return Err(violation),
                 Err(_) => {}
             }
         }
-        self.report.rest_ms = (self.now - began) / MILLISECOND;
-        Ok(self.report)
     }
 
-    fn check_rest(&self) -> Result<(), Violation> {
+    pub(super) fn check_rest(&self) -> Result<(), Violation> {
         let nodes = || {
             let processes = self.nodes.iter().filter_map(|node| Some((node.name, node.process.as_ref()?)));
             processes.map(|(name, process)| (name, &*process.replica))
@@ -49,3 +68,5 @@ impl Herd {
 const LOOK_NS: u64 = 500 * MILLISECOND;
 /// Time in which a healed herd has to be equal: a connection that is half open is given up after 3 s, and dialled within another.
 const REST_NS_MAX: u64 = 15 * SECOND;
+/// Time in which proofs find by their timer what was damaged: two periods.
+const DAMAGED_NS_MAX: u64 = 70 * SECOND;
