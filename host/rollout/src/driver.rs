@@ -24,7 +24,6 @@ use crate::protocol::proposal::Operation;
 use crate::protocol::{NotAdopted, NotSwapped, Outcome};
 use crate::state_writer::{PendingWrite, StateWriter};
 use crate::status::RolloutStatus;
-use crate::store::StoredState;
 
 /// Driver of one node.
 pub(crate) struct Driver {
@@ -226,19 +225,8 @@ impl Driver {
 
     /// Queues a write of the state, with the guests that a restart or a peer needs.
     fn persist(&mut self, host: &Arc<dyn ParticipantHost>) {
-        let (serving, previous) = host.live();
-        let (herd_state, applied) = (self.participant.herd_state.clone(), self.participant.applied.clone());
-        // Between commit and adoption the herd's guest is not the one that serves here.
-        let committed = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
-        // What is not in memory was read from the disk before, so the disk has it.
-        let find = |digest| (digest, self.participant.guests().in_memory(digest));
-        let guests = [serving].into_iter().chain(committed).map(find).collect();
-        let failed = host.failed_guests();
-        // For nodes that adopt the swap later, from this one.
-        let transcripts = herd_state.swap.as_ref().and_then(|swap| swap.transcripts);
-        let transcripts = transcripts.map(|digest| (digest, self.participant.guests().in_memory(digest)));
-        let state = StoredState { herd_state, applied, serving, previous, failed };
-        self.writer.queue(PendingWrite { state, guests, transcripts });
+        let write = PendingWrite::of(&mut self.participant, host.live(), host.failed_guests());
+        self.writer.queue(write);
     }
 
     fn publish_status(&self) {

@@ -74,14 +74,18 @@ mod event;
 mod guests;
 mod host;
 mod job;
+mod machine;
 mod protocol;
 mod rollout;
 mod state_writer;
 mod status;
 mod store;
 
+pub use guests::GuestDisk;
 pub use host::ParticipantHost;
+pub use machine::{MachineAction, Preparation, RolloutMachine, RolloutStart};
 pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, SwapId};
 pub use rollout::Rollout;
+pub use state_writer::PendingWrite;
 pub use status::RolloutStatus;
 pub use store::{FailedGuest, RolloutStore, StoredState};

@@ -20,11 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::Driver;
 use crate::event::{Event, Inbox, Request};
-use crate::guests::Guests;
 use crate::host::ParticipantHost;
+use crate::machine::RolloutStart;
 use crate::protocol::guest_store::StoredFiles;
 use crate::protocol::message::Message;
-use crate::protocol::participant::Participant;
 use crate::protocol::proposal::Operation;
 use crate::protocol::{NotSwapped, Outcome, Plan};
 use crate::state_writer::StateWriter;
@@ -60,14 +59,18 @@ impl Rollout {
     ) -> Self {
         let (remote, remote_events) = mpsc::channel(REMOTE_EVENTS_MAX);
         let (local, local_events) = mpsc::channel(LOCAL_EVENTS_MAX);
-        let configured_digest = Digest::of(&configured);
-        let guests = Box::new(Guests::new(store.clone(), configured));
-        let random = Box::new(rand::random);
-        let mut participant = Participant::new(node, nodes, serving, guests, random, candidate_max, Instant::now());
-        participant.configured = configured_digest;
-        if let Some(StoredState { herd_state, applied, .. }) = stored {
-            (participant.herd_state, participant.applied) = (herd_state, applied);
-        }
+        let start = RolloutStart {
+            node: node.into(),
+            nodes,
+            configured,
+            serving,
+            candidate_max,
+            disk: Box::new(store.clone()),
+            stored,
+            random: Box::new(rand::random),
+            now: Instant::now(),
+        };
+        let participant = start.participant();
         let status = Arc::default();
         let driver = Driver::new(participant, StateWriter::new(store), local.clone(), Arc::clone(&status));
         let inbox = Inbox { local: local_events, remote: remote_events };

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::event::Event;
 use crate::job;
-use crate::store::{RolloutStore, StoredState};
+use crate::protocol::participant::Participant;
+use crate::store::{FailedGuest, RolloutStore, StoredState};
 
 /// Writer of the rollout's state.
 pub(crate) struct StateWriter {
@@ -24,13 +25,14 @@ pub(crate) struct StateWriter {
 }
 
 /// State to write, with the guests that it names.
-#[derive(Clone)]
-pub(crate) struct PendingWrite {
-    pub(crate) state: StoredState,
-    /// Without bytes if the disk has them.
-    pub(crate) guests: Vec<(Digest, Option<Arc<[u8]>>)>,
+#[derive(Clone, Debug)]
+pub struct PendingWrite {
+    /// The state, which is written last: it must not name a guest whose bytes a crash has lost.
+    pub state: StoredState,
+    /// Guests, without bytes if the disk has them.
+    pub guests: Vec<(Digest, Option<Arc<[u8]>>)>,
     /// Transcripts that came beside the guest of the herd.
-    pub(crate) transcripts: Option<(Digest, Option<Arc<[u8]>>)>,
+    pub transcripts: Option<(Digest, Option<Arc<[u8]>>)>,
 }
 
 impl StateWriter {
@@ -81,8 +83,28 @@ impl StateWriter {
 }
 
 impl PendingWrite {
-    /// This write in place of an older one that did not happen. The guests of that stay: a rollback may return to them.
-    fn replacing(mut self, older: Option<Self>) -> Self {
+    /// Returns the write of what a node has now: the state, and the guests that a restart or a peer needs.
+    pub(crate) fn of(
+        participant: &mut Participant,
+        (serving, previous): (Digest, Option<Digest>),
+        failed: Vec<FailedGuest>,
+    ) -> Self {
+        let (herd_state, applied) = (participant.herd_state.clone(), participant.applied.clone());
+        // Between commit and adoption the herd's guest is not the one that serves here.
+        let committed = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
+        // What is not in memory was read from the disk before, so the disk has it.
+        let find = |digest| (digest, participant.guests().in_memory(digest));
+        let guests = [serving].into_iter().chain(committed).map(find).collect();
+        // For nodes that adopt the swap later, from this one.
+        let transcripts = herd_state.swap.as_ref().and_then(|swap| swap.transcripts);
+        let transcripts = transcripts.map(|digest| (digest, participant.guests().in_memory(digest)));
+        let state = StoredState { herd_state, applied, serving, previous, failed };
+        Self { state, guests, transcripts }
+    }
+
+    /// Returns this write in place of an older one that did not happen. The guests of that stay: a rollback may return to them.
+    #[must_use]
+    pub fn replacing(mut self, older: Option<Self>) -> Self {
         let Some(older) = older else { return self };
         for (digest, guest) in older.guests {
             let has_room = self.guests.len() < GUESTS_MAX;

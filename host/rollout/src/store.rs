@@ -15,6 +15,7 @@ use herd_model::Digest;
 use herd_sys::FileStore;
 use serde::{Deserialize, Serialize};
 
+use crate::guests::GuestDisk;
 use crate::protocol::{HerdState, HerdSwap};
 
 /// State of a node that survives a restart.
@@ -69,8 +70,7 @@ impl RolloutStore {
     #[must_use]
     pub fn read(&self) -> Option<StoredState> {
         let bytes = std::fs::read(&self.file).ok()?;
-        let read = serde_json::from_slice(&bytes);
-        read.inspect_err(|error| {
+        StoredState::decode(&bytes).inspect_err(|error| {
             tracing::error!(node = %self.node, path = %self.file.display(), %error, "rollout state is damaged and ignored");
         })
         .ok()
@@ -99,7 +99,7 @@ impl RolloutStore {
                 files.write(&name, &[bytes])?;
             }
         }
-        let text = serde_json::to_vec_pretty(stored).map_err(io::Error::other)?;
+        let text = stored.encode()?;
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
         self.files.write(&file, &[&text])
     }
@@ -131,6 +131,36 @@ impl RolloutStore {
             return None;
         }
         Some(bytes.into())
+    }
+}
+
+impl GuestDisk for RolloutStore {
+    fn read(&self, digest: Digest) -> Option<Arc<[u8]>> {
+        self.guest(digest).or_else(|| self.transcripts(digest))
+    }
+
+    fn read_part(&self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
+        self.chunk(digest, offset, bytes_max)
+    }
+}
+
+impl StoredState {
+    /// Encodes the state as its file has it.
+    ///
+    /// # Errors
+    ///
+    /// None that a state can cause.
+    pub fn encode(&self) -> io::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self).map_err(io::Error::other)
+    }
+
+    /// Decodes the bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged, as the text says.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 }
 
