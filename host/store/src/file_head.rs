@@ -62,6 +62,13 @@ impl FileHead {
         self.with_format(FORMAT, OLDEST_READER)
     }
 
+    /// Returns both copies as a made-up later version writes them, which readers from `oldest_reader` on understand, with bytes that this
+    /// version does not know.
+    pub(crate) fn to_later_bytes(self, oldest_reader: u16) -> Vec<u8> {
+        let longer = Self { entries_at: (HEAD_BYTES + LATER_BYTES) as u64, ..self };
+        [&longer.with_format(FORMAT + 1, oldest_reader)[..], &[0xee; LATER_BYTES]].concat()
+    }
+
     fn with_format(self, format: u16, oldest_reader: u16) -> [u8; HEAD_BYTES] {
         let mut copy = [0; COPY_BYTES];
         copy[..8].copy_from_slice(MAGIC);
@@ -163,18 +170,14 @@ const OLDEST_READER: u16 = 1;
 const MAGIC: &[u8; 8] = b"herdlog\n";
 pub(crate) const COPY_BYTES: usize = 64;
 const CHECKSUM_AT: usize = 60;
+/// Bytes by which the head of a made-up later version is longer.
+const LATER_BYTES: usize = 64;
 /// Bytes of both copies.
 pub(crate) const HEAD_BYTES: usize = 2 * COPY_BYTES;
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A head of a later format, which readers from `oldest_reader` on understand, with 64 bytes that this version does not know.
-    pub(crate) fn later_head(head: FileHead, oldest_reader: u16) -> Vec<u8> {
-        let longer = FileHead { entries_at: 192, ..head };
-        [&longer.with_format(FORMAT + 1, oldest_reader)[..], &[0xee; 64]].concat()
-    }
 
     fn head() -> FileHead {
         FileHead::new(FileKind::Snapshot, 7, Follows { number: 6, bytes: 1 << 40 }, 0x0123_4567_89ab_cdef)
@@ -197,9 +200,9 @@ pub(crate) mod tests {
 
     #[test]
     fn file_head_of_a_later_format_is_read_if_it_says_so() {
-        let read = FileHead::read(&later_head(head(), FORMAT));
+        let read = FileHead::read(&head().to_later_bytes(FORMAT));
         assert_eq!(read, HeadRead::Head { head: FileHead { entries_at: 192, ..head() }, damaged: 0 });
-        let newer = FileHead::read(&later_head(head(), FORMAT + 1));
+        let newer = FileHead::read(&head().to_later_bytes(FORMAT + 1));
         assert_eq!(newer, HeadRead::Newer { oldest_reader: FORMAT + 1 });
     }
 

@@ -122,6 +122,8 @@ pub(crate) const SYNCED: u8 = 126;
 pub(crate) const END: u8 = 127;
 /// Codes from here on may be skipped by a reader that does not know them.
 pub(crate) const SKIPPABLE: u8 = 128;
+/// Code of the entries of a made-up later version.
+pub(crate) const LATER: u8 = 200;
 
 #[cfg(test)]
 mod tests {

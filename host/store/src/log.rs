@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use herd_replication::JournalKind;
 use parking_lot::Mutex;
 
-use crate::file_head::Follows;
+use crate::file_head::{FORMAT, FileHead, Follows};
 use crate::files::{Files, OpenFile};
-use crate::framing::{Framing, SYNCED};
+use crate::framing::{Framing, LATER, SYNCED};
 use crate::log_options::LogOptions;
 use crate::log_status::LogStatus;
 use crate::recovered::Recovered;
@@ -255,6 +255,9 @@ impl<F: Files> Log<F> {
             self.framing.push(&mut writer.spare, SYNCED, &writer.synced.bytes.to_le_bytes());
             writer.synced = Follows::NOTHING;
         }
+        if self.options.later {
+            self.framing.push(&mut writer.spare, LATER, b"of a later version");
+        }
         writer.numbers.set(&mut writer.spare);
         let written = match &writer.file {
             Some(file) => file.append(&writer.spare),
@@ -293,6 +296,16 @@ impl<F: Files> Log<F> {
 
     pub(crate) fn salt(&self) -> u64 {
         self.options.salt
+    }
+
+    /// Returns the head of a file as the version of this log writes it.
+    pub(crate) fn head_bytes(&self, head: FileHead) -> Vec<u8> {
+        if self.options.later { head.to_later_bytes(FORMAT) } else { head.to_bytes().to_vec() }
+    }
+
+    /// Returns whether this log writes as a later version does.
+    pub(crate) fn is_later(&self) -> bool {
+        self.options.later
     }
 }
 

@@ -13,6 +13,8 @@ pub struct LogOptions {
     pub buffer_bytes_max: usize,
     /// Random number that clients do not know: it keeps the bytes of a record from being taken for an entry.
     pub salt: u64,
+    /// Write as a made-up later version does: with longer heads, and entries that this version skips. For simulators; no node does it.
+    pub later: bool,
 }
 
 impl LogOptions {
@@ -23,6 +25,12 @@ impl LogOptions {
     /// Returns options with the default buffer.
     pub fn new(config: &StoreConfig, salt: u64) -> Self {
         let StoreConfig { durability, .. } = *config;
-        Self { durability, log_bytes_max: config.log_bytes_max(), buffer_bytes_max: Self::BUFFER_BYTES_MAX, salt }
+        Self {
+            durability,
+            log_bytes_max: config.log_bytes_max(),
+            buffer_bytes_max: Self::BUFFER_BYTES_MAX,
+            salt,
+            later: false,
+        }
     }
 }

@@ -11,7 +11,7 @@ use herd_replication::JournalKind;
 
 use crate::file_head::{FileHead, FileKind, FileName, Follows};
 use crate::files::{Files, OpenFile};
-use crate::framing::{END, EntryNumbers, Framing};
+use crate::framing::{END, EntryNumbers, Framing, LATER};
 use crate::log::{Log, Rotation};
 
 /// Everything that a node keeps, in runs.
@@ -67,7 +67,7 @@ impl<F: Files> Snapshot<F> {
         }
         let begun = log.rotate().and_then(|rotation| {
             let head = FileHead::new(FileKind::Snapshot, rotation.number, rotation.follows, log.salt());
-            match Draft::begin(&log.files, head) {
+            match Draft::begin(&log.files, head, &log.head_bytes(head), log.is_later()) {
                 Ok(draft) => Ok(Self { log: log.clone(), rotation, draft, finished: false }),
                 Err(error) => {
                     log.abandon_recovery(rotation.age, &error.to_string());
@@ -154,7 +154,7 @@ pub fn backup<F: Files, S: SnapshotSource>(
     }
     let mut source = source();
     let head = FileHead::new(FileKind::Snapshot, BACKUP_NUMBER, Follows::NOTHING, salt);
-    let mut draft = Draft::begin(target, head).map_err(failed)?;
+    let mut draft = Draft::begin(target, head, &head.to_bytes(), false).map_err(failed)?;
     let mut write = || {
         while draft.step(&mut source)? {}
         draft.finish(target, FileName::Snapshot(BACKUP_NUMBER))
@@ -193,17 +193,25 @@ struct Draft<File> {
     numbers: EntryNumbers,
     bytes: u64,
     unsynced_bytes: u64,
+    /// Entries of a later version are written too.
+    later: bool,
 }
 
 impl<File: OpenFile> Draft<File> {
-    fn begin<F: Files<File = File>>(files: &F, head: FileHead) -> io::Result<Self> {
+    fn begin<F: Files<File = File>>(files: &F, head: FileHead, start: &[u8], later: bool) -> io::Result<Self> {
         let name = FileName::Draft(head.number);
         let file = files.create(&name.text())?;
-        let start = head.to_bytes();
         let run = EntryRun { framing: head.framing(), bytes: Vec::new(), entries: 0 };
-        let draft =
-            Self { file, name, run, numbers: EntryNumbers::from_start(), bytes: start.len() as u64, unsynced_bytes: 0 };
-        match draft.file.append(&start) {
+        let draft = Self {
+            file,
+            name,
+            run,
+            numbers: EntryNumbers::from_start(),
+            bytes: start.len() as u64,
+            unsynced_bytes: 0,
+            later,
+        };
+        match draft.file.append(start) {
             Ok(()) => Ok(draft),
             Err(error) => {
                 let _ = files.remove(&name.text());
@@ -214,6 +222,10 @@ impl<File: OpenFile> Draft<File> {
 
     fn step(&mut self, source: &mut dyn SnapshotSource) -> io::Result<bool> {
         let more = source.fill(&mut self.run);
+        if self.later {
+            self.run.framing.push(&mut self.run.bytes, LATER, b"of a later version");
+            self.run.entries += 1;
+        }
         if self.run.is_full() {
             self.write()?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::writer::{Phase, Writer};
-use crate::file_head::{FileHead, FileKind, FileName, Follows, HEAD_BYTES};
+use crate::file_head::{FileHead, FileKind, FileName, Follows};
 use crate::files::{Files, OpenFile};
 use crate::framing::EntryNumbers;
 use crate::log::Log;
@@ -114,13 +114,14 @@ impl<F: Files> Log<F> {
         file: F::File,
         follows: Follows,
     ) -> io::Result<()> {
-        file.append(&FileHead::new(FileKind::Log, number, follows, self.options.salt).to_bytes())?;
+        let head = self.head_bytes(FileHead::new(FileKind::Log, number, follows, self.options.salt));
+        file.append(&head)?;
         if let Some(before) = writer.file.replace(Arc::new(file)) {
             writer.log_bytes_before += writer.at.bytes;
             writer.log_files_before += 1;
             writer.unsynced.push(before);
         }
-        writer.at = Follows { number, bytes: HEAD_BYTES as u64 };
+        writer.at = Follows { number, bytes: head.len() as u64 };
         writer.numbers = EntryNumbers::from_start();
         Ok(())
     }

@@ -345,11 +345,10 @@ fn failed_backup_leaves_nothing() {
 
 #[test]
 fn log_of_a_later_format_is_read_if_it_allows_that_and_its_new_kinds_are_skipped() {
-    use crate::file_head::tests::later_head;
     use crate::file_head::{FileHead, FileKind, Follows};
     let head = FileHead::new(FileKind::Log, 1, Follows::NOTHING, 3);
     let later = |oldest_reader, kind| {
-        let mut bytes = later_head(head, oldest_reader);
+        let mut bytes = head.to_later_bytes(oldest_reader);
         let framing = Framing::new(3);
         framing.push(&mut bytes, 3, b"a");
         framing.push(&mut bytes, kind, b"unknown");
