@@ -14,23 +14,31 @@ use herd_sdk::{Decision, Effect, Report};
 pub(crate) struct Decider {
     node: u64,
     generation: AtomicU64,
+    guest: AtomicU64,
     refused_percent: u64,
 }
 
 impl Decider {
     pub(crate) fn new(node: usize, refused_percent: u64) -> Self {
-        Self { node: node as u64, generation: AtomicU64::new(1), refused_percent }
+        Self { node: node as u64, generation: AtomicU64::new(1), guest: AtomicU64::new(1), refused_percent }
+    }
+
+    /// Serves as a generation of a guest, which decides what is refused.
+    pub(crate) fn serve(&self, generation: u64, guest: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+        self.guest.store(guest, Ordering::Relaxed);
     }
 
     /// Swaps to another generation.
     pub(crate) fn swap(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
+        self.guest.fetch_add(1, Ordering::Relaxed);
     }
 
     fn hash(&self, report: &Report<'_>) -> u64 {
         // Half of the reports are judged alike by all nodes.
         let node = if report.rank.last().is_some_and(|byte| byte % 2 == 0) { 0 } else { self.node };
-        let seed = self.generation.load(Ordering::Relaxed) ^ (node << 32);
+        let seed = self.guest.load(Ordering::Relaxed) ^ (node << 32);
         let bytes = report.key.iter().chain(report.rank);
         bytes.fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(23)

@@ -9,6 +9,8 @@ mod chance;
 mod client;
 mod decider;
 mod event_queue;
+mod generations;
+mod guests;
 mod herd;
 mod history;
 mod link_end;
@@ -18,6 +20,8 @@ mod options;
 mod process;
 mod runner;
 mod schedule;
+mod swap_files;
+mod swaps;
 mod violation;
 
 pub use chance::Chance;

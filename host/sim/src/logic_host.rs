@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::decider::Decider;
+use crate::generations::Serving;
 use crate::history::{Held, OwnedRank};
 
 /// The node, as the sessions of one worker see it.
@@ -29,6 +30,7 @@ pub(crate) struct WorkerHost {
     pub(crate) worker: usize,
     pub(crate) replica: Arc<Replica>,
     pub(crate) logic: Herd,
+    pub(crate) serving: Arc<Serving>,
     pub(crate) waits: bool,
     /// Time after which records expire, in seconds; 0 for never. Added to `now_s`.
     pub(crate) expire_after_s: u64,
@@ -51,7 +53,7 @@ impl SessionsHost for WorkerHost {
     }
 
     fn sides(&self) -> Sides {
-        Sides::new(GENERATION)
+        Sides::new(GenerationId(self.serving.generation()))
     }
 
     fn changes(&self) -> watch::Receiver<()> {
@@ -67,17 +69,21 @@ impl SessionsHost for WorkerHost {
     ) -> Result<DecidedInputs, Undecided> {
         let records = &**self.replica.table();
         let decision = decide_inputs(at, records, &self.logic, inputs.iter(), inputs.bytes().len());
-        Ok(DecidedInputs { by: GENERATION, rescued_from: None, decision })
+        Ok(DecidedInputs { by: GenerationId(self.serving.generation()), rescued_from: None, decision })
     }
 
     fn decide_answer(
         &self,
-        _: GenerationId,
+        by: GenerationId,
         at: Moment,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided> {
+        // Two generations are live at most.
+        if by.0 + 1 < self.serving.generation() {
+            return Err(Undecided::Gone);
+        }
         let mut context = Context::new(at, &**self.replica.table());
         self.logic.answer(token, otherwise, outcome, &mut context);
         Ok(context.finish())
@@ -132,22 +138,19 @@ impl SessionsHost for WorkerHost {
 pub(crate) struct LogicIngest {
     logic: Herd,
     decider: Decider,
+    serving: Arc<Serving>,
     replica: Arc<Replica>,
 }
 
 impl LogicIngest {
-    pub(crate) fn new(logic: Herd, decider: Decider, replica: Arc<Replica>) -> Self {
-        Self { logic, decider, replica }
-    }
-
-    /// Swaps to a generation that refuses other reports.
-    pub(crate) fn swap(&self) {
-        self.decider.swap();
+    pub(crate) fn new(logic: Herd, decider: Decider, serving: Arc<Serving>, replica: Arc<Replica>) -> Self {
+        Self { logic, decider, serving, replica }
     }
 }
 
 impl IngestHost for LogicIngest {
     fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
+        self.decider.serve(self.serving.generation(), self.serving.guest());
         let (generation, mut refused) = self.decider.decide(reports)?;
         let mut context = Context::new(Moment::default(), &**self.replica.table());
         self.logic.reports(reports, &mut context);
@@ -163,5 +166,3 @@ impl IngestHost for LogicIngest {
 pub(crate) fn default_logic(node: &str) -> Herd {
     Herd::configure(&Settings { node: node.into(), table: Vec::new() }).expect("the default settings are valid")
 }
-
-const GENERATION: GenerationId = GenerationId(1);

@@ -63,12 +63,16 @@ pub struct Report {
     pub frames: u64,
     /// Ends of processes.
     pub crashes: u64,
+    /// Processes that were replaced by one of another version.
+    pub versions: u64,
     /// Connections that were lost.
     pub cuts: u64,
     /// Snapshots written.
     pub snapshots: u64,
     /// Failures of disks.
     pub disk_faults: u64,
+    /// Swaps and rollbacks of the whole herd.
+    pub swaps: u64,
     /// Proofs that two linked nodes hold equal records, counted at each of them.
     pub proofs: u64,
     /// Buckets of records that proofs found unequal and mended. Without damage there are none.

@@ -2,10 +2,13 @@
 //!
 //! Started as `host/node` starts one: recover, begin the log, sync it, serve. Knows nothing of links and time. Bounds: those of its parts.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use herd_replication::{Epoch, Ingest, RecordLimits, Replica, ReplicaConfig, Stamp, Vector};
+use herd_rollout::{GuestDisk, RolloutStart};
 use herd_sessions::{Dialogues, SessionLimits, Topics};
 use herd_store::{
     Durability, EntryRun, Log, LogJournal, LogOptions, SimFiles, SnapshotSource, StoreConfig, SyncRequests, recover,
@@ -14,8 +17,12 @@ use parking_lot::Mutex;
 
 use crate::chance::Chance;
 use crate::decider::Decider;
+use crate::generations::Generations;
+use crate::guests::Guests;
 use crate::history::{Held, History, OwnedRank, Seen};
 use crate::logic_host::{LogicIngest, WorkerHost, default_logic};
+use crate::swap_files::SwapFiles;
+use crate::swaps::Swaps;
 use crate::violation::Violation;
 
 /// Settings that all processes of a herd share.
@@ -28,6 +35,26 @@ pub(crate) struct HerdSettings {
     pub(crate) expire_after_s: u64,
     /// Bytes of log after which a snapshot is due.
     pub(crate) log_bytes_max: u64,
+    /// Some processes are of a later version.
+    pub(crate) versions: bool,
+}
+
+/// What a process starts with.
+pub(crate) struct Start<'a> {
+    pub(crate) name: &'a str,
+    /// Number of the node.
+    pub(crate) number: usize,
+    /// Names of all nodes.
+    pub(crate) nodes: BTreeSet<String>,
+    pub(crate) files: &'a SimFiles,
+    pub(crate) swap_files: &'a SimFiles,
+    pub(crate) guests: &'a Arc<Guests>,
+    /// The process is of a later version.
+    pub(crate) later: bool,
+    /// No disk of the herd has failed or lost power.
+    pub(crate) is_whole: bool,
+    pub(crate) epoch: Epoch,
+    pub(crate) now: Instant,
 }
 
 /// A running node.
@@ -41,6 +68,9 @@ pub(crate) struct Process {
     pub(crate) snapshot: Option<SnapshotUnderWay>,
     /// Records of a recovery behind damage have new stamps.
     pub(crate) restamped: bool,
+    pub(crate) swaps: Swaps,
+    /// Generation to which quarantined reports were offered last.
+    pub(crate) offered: u64,
 }
 
 pub(crate) struct Worker {
@@ -64,21 +94,41 @@ impl SnapshotSource for Source {
     }
 }
 
+impl Start<'_> {
+    /// Starts the part of the node in swaps, over what its disk has.
+    fn swaps(&self, chance: &mut Chance) -> Result<Swaps, Violation> {
+        let files = SwapFiles(self.swap_files.clone());
+        let mut stored = files.state().map_err(|_| Violation::Unreadable { node: self.name.into() })?;
+        let has = |digest| files.read(digest).is_some();
+        let generations = Generations::start(self.number, self.guests, &mut stored, has);
+        let mut random = Chance::new(chance.draw());
+        let start = RolloutStart {
+            node: self.name.into(),
+            nodes: self.nodes.clone(),
+            configured: Arc::clone(self.guests.bytes(0)),
+            serving: generations.live().0,
+            candidate_max: CANDIDATE_MAX,
+            disk: Box::new(files.clone()),
+            stored,
+            random: Box::new(move || random.draw()),
+            now: self.now,
+        };
+        Ok(Swaps::new(start, generations, files))
+    }
+}
+
+/// Silence of a coordinator after which its candidate is dropped, as by default.
+const CANDIDATE_MAX: Duration = Duration::from_secs(5);
+
 impl Process {
     /// Starts a node over what its disk has.
     ///
     /// # Errors
     ///
     /// Its log does not decode.
-    pub(crate) fn start(
-        name: &str,
-        number: usize,
-        settings: HerdSettings,
-        files: &SimFiles,
-        epoch: Epoch,
-        chance: &mut Chance,
-    ) -> Result<Self, Violation> {
-        let HerdSettings { durability, acks, workers, refused_percent, expire_after_s, log_bytes_max } = settings;
+    pub(crate) fn start(start: Start<'_>, settings: HerdSettings, chance: &mut Chance) -> Result<Self, Violation> {
+        let Start { name, number, files, epoch, .. } = start;
+        let HerdSettings { durability, acks, workers, refused_percent, expire_after_s, log_bytes_max, .. } = settings;
         let limits = RecordLimits::default();
         let hash_key = chance.draw().into();
         let mut replica = Replica::without_log(ReplicaConfig {
@@ -97,12 +147,15 @@ impl Process {
             let mut malformed = false;
             let deliver = |kind, payload: &[u8], intact| malformed |= recovery.entry(kind, payload, intact).is_err();
             let recovered = recover(files, deliver, |_| ()).map_err(|_| Violation::Unreadable { node: name.into() })?;
+            if let Some(damage) = recovered.damages.first().filter(|_| start.is_whole) {
+                return Err(Violation::Damaged { node: name.into(), what: damage.to_string() });
+            }
             restamped = recovery.finish().restamped > 0;
             if malformed {
                 return Err(Violation::Unreadable { node: name.into() });
             }
             let config = StoreConfig { durability, ..StoreConfig::default() };
-            let options = LogOptions { log_bytes_max, ..LogOptions::new(&config, chance.draw()) };
+            let options = LogOptions { log_bytes_max, later: start.later, ..LogOptions::new(&config, chance.draw()) };
             let begun = Arc::new(Log::begin(files.clone(), &recovered, options, || ()));
             replica.attach(LogJournal::new(Arc::clone(&begun), durability, SyncRequests::default()));
             if durability == Durability::Disk {
@@ -113,6 +166,7 @@ impl Process {
             log = Some(begun);
         }
         let replica = Arc::new(replica);
+        let swaps = start.swaps(chance)?;
         let topics = Arc::new(Topics::default());
         let worker = |worker| {
             let host = Arc::new(WorkerHost {
@@ -120,6 +174,7 @@ impl Process {
                 worker,
                 replica: Arc::clone(&replica),
                 logic: default_logic(name),
+                serving: Arc::clone(&swaps.generations.serving),
                 waits: durability == Durability::Disk || acks > 0,
                 expire_after_s,
                 now_s: 0.into(),
@@ -130,9 +185,11 @@ impl Process {
             Worker { host, dialogues, scheduled: false }
         };
         let workers = (0..workers).map(worker).collect();
-        let guest = LogicIngest::new(default_logic(name), Decider::new(number, refused_percent), Arc::clone(&replica));
+        let decider = Decider::new(number, refused_percent);
+        let serving = Arc::clone(&swaps.generations.serving);
+        let guest = LogicIngest::new(default_logic(name), decider, serving, Arc::clone(&replica));
         let ingest = Ingest::new(Arc::clone(&replica), guest);
-        Ok(Self { replica, ingest, log, workers, seen: Seen::default(), snapshot: None, restamped })
+        Ok(Self { replica, ingest, log, workers, seen: Seen::default(), snapshot: None, restamped, swaps, offered: 1 })
     }
 
     /// Notes the keeps that a recovery behind damage has made.

@@ -67,6 +67,38 @@ pub enum Violation {
         /// Name of the peer.
         peer: String,
     },
+    /// A node serves by a swap what it refused in that swap, or what no node can serve.
+    #[error("{node} serves a guest that it refused")]
+    ServesRefused {
+        /// Name of the node.
+        node: String,
+    },
+    /// All is quiet, and a node serves another guest than the herd, without a reason that the herd knows.
+    #[error("all is quiet and {node} serves another guest than the herd")]
+    ServesAnother {
+        /// Name of the node.
+        node: String,
+    },
+    /// All is quiet, and two nodes know different swaps of the herd.
+    #[error("{left} and {right} are quiet and know different swaps")]
+    HerdStates {
+        /// Name of a node.
+        left: String,
+        /// Name of another.
+        right: String,
+    },
+    /// An operator was told of a swap that a node does not know, although all is quiet.
+    #[error("a swap was answered and {node} does not know it, although all is quiet")]
+    SwapLost {
+        /// Name of the node.
+        node: String,
+    },
+    /// All is quiet, and one command does not bring every node to one guest.
+    #[error("all is quiet and a swap does not reach every node: {answer}")]
+    NotSwapped {
+        /// Answer to the operator.
+        answer: String,
+    },
     /// A guest was shown a record that has expired.
     #[error("{node} shows a record that has expired")]
     ShowsExpired {
@@ -82,6 +114,14 @@ pub enum Violation {
         peer: String,
         /// Reason in words.
         why: String,
+    },
+    /// A node found its log damaged, although nothing had damaged it.
+    #[error("{node} finds its log damaged, and nothing damaged it: {what}")]
+    Damaged {
+        /// Name of the node.
+        node: String,
+        /// First damage.
+        what: String,
     },
     /// A node could not read its own log.
     #[error("{node} cannot read an entry of its log")]

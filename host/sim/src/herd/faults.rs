@@ -8,7 +8,7 @@ use super::{EPOCH_NS, Event, Herd, MILLISECOND, Node, SECOND};
 use crate::chance::Chance;
 use crate::history::{Held, OwnedRank};
 use crate::options::Faults;
-use crate::process::Process;
+use crate::process::{HerdSettings, Process};
 use crate::violation::Violation;
 
 /// Kind of a fault.
@@ -34,10 +34,12 @@ pub(super) enum Fault {
     DiskSlow,
     /// A link is slow for a while.
     LinkSlow,
-    /// A node swaps to a guest that refuses other reports.
+    /// An operator swaps the herd or one node, or rolls it back, or a guest faults.
     Swap,
     /// An operator forgets a client.
     Forget,
+    /// A process is replaced by one of the later or of the earlier version.
+    Version,
     /// A record changes behind a node's back.
     Damage,
 }
@@ -53,7 +55,8 @@ pub(super) enum Healing {
 }
 
 /// Returns the weights of a seed. Some faults cannot keep the promise of a durability, and do not happen then.
-pub(super) fn weights(chance: &mut Chance, durability: Durability) -> Vec<(Fault, u64)> {
+pub(super) fn weights(chance: &mut Chance, settings: HerdSettings) -> Vec<(Fault, u64)> {
+    let HerdSettings { durability, versions, .. } = settings;
     let mut some = |weight| chance.pick(&[0, weight, 3 * weight]);
     let mut weights = vec![
         (Fault::Cut, 1 + some(2)),
@@ -62,10 +65,13 @@ pub(super) fn weights(chance: &mut Chance, durability: Durability) -> Vec<(Fault
         (Fault::Pause, some(1)),
         (Fault::ClockStep, some(1)),
         (Fault::LinkSlow, some(1)),
-        (Fault::Swap, some(1)),
+        (Fault::Swap, some(2)),
         (Fault::Forget, some(1)),
         (Fault::Damage, some(1) / 3),
     ];
+    if versions {
+        weights.push((Fault::Version, 1 + some(2)));
+    }
     if durability == Durability::Disk {
         weights.push((Fault::PowerLoss, some(3)));
     }
@@ -105,14 +111,18 @@ impl Herd {
             }
             Fault::DiskFull => {
                 let space = self.chance.below(4096);
+                self.disks_are_whole = false;
                 self.nodes[node].files.set_space(Some(space));
+                self.nodes[node].swap_files.set_space(Some(space / 4));
                 self.report.disk_faults += 1;
                 self.after(lasts, Event::Heal(Healing::Disk(node)));
             }
             Fault::DiskError => {
                 let operation = self.chance.pick(&[DiskOperation::Write, DiskOperation::Sync]);
                 let (after, times) = (self.chance.below(20), self.chance.between(1, 5));
+                self.disks_are_whole = false;
                 self.nodes[node].files.fail(operation, after, times);
+                self.nodes[node].swap_files.fail(operation, after / 4, times);
                 self.report.disk_faults += 1;
                 self.after(lasts, Event::Heal(Healing::Disk(node)));
             }
@@ -126,8 +136,13 @@ impl Herd {
                 self.latency_ns.insert((b, a), latency);
                 self.after(lasts, Event::Heal(Healing::Link(a, b)));
             }
-            Fault::Swap => self.swap(node)?,
+            Fault::Swap => self.operate(node)?,
             Fault::Forget => self.forget(node)?,
+            Fault::Version => {
+                self.nodes[node].later ^= true;
+                self.report.versions += 1;
+                self.crash(node, Loss::Process);
+            }
             Fault::Damage => self.change_record(node),
         }
         Ok(())
@@ -140,8 +155,9 @@ impl Herd {
             Healing::Wake(node) if self.nodes[node].paused_until > self.now => {}
             Healing::Wake(node) => self.wake(node),
             Healing::Disk(node) => {
-                let Node { files, sync_ns, .. } = &mut self.nodes[node];
+                let Node { files, swap_files, sync_ns, .. } = &mut self.nodes[node];
                 files.heal();
+                swap_files.heal();
                 *sync_ns = 4 * MILLISECOND;
             }
             Healing::Link(a, b) => {
@@ -210,20 +226,18 @@ impl Herd {
         let node = &mut self.nodes[number];
         node.process = None;
         match loss {
-            Loss::Process => node.files.kill(),
-            Loss::Power => node.files.crash(&mut |bound| self.chance.below(bound)),
+            Loss::Process => {
+                node.files.kill();
+                node.swap_files.kill();
+            }
+            Loss::Power => {
+                self.disks_are_whole = false;
+                node.files.crash(&mut |bound| self.chance.below(bound));
+                node.swap_files.crash(&mut |bound| self.chance.below(bound));
+            }
         }
         let wait = self.chance.pick(&[100 * MILLISECOND, 2 * SECOND, 20 * SECOND]);
         self.after(wait, Event::Heal(Healing::Start(number)));
-    }
-
-    fn swap(&mut self, node: usize) -> Result<(), Violation> {
-        let worker = self.chance.index(self.settings.workers);
-        if let Some(Process { ingest, .. }) = &self.nodes[node].process {
-            ingest.host().swap();
-            ingest.offer_quarantined(worker);
-        }
-        self.touched(node)
     }
 
     fn forget(&mut self, node: usize) -> Result<(), Violation> {

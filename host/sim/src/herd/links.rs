@@ -11,7 +11,7 @@ use crate::violation::Violation;
 
 impl Herd {
     /// Dials a pair that has no connection, or of which one end has lost it.
-    pub(super) fn on_dial(&mut self, pair: usize) {
+    pub(super) fn on_dial(&mut self, pair: usize) -> Result<(), Violation> {
         self.after(DIAL_NS, Event::Dial(pair));
         let (a, b) = self.pairs[pair];
         let connection = |from, to| self.ends.get(&(from, to)).map(|end: &LinkEnd| end.connection);
@@ -20,7 +20,7 @@ impl Herd {
         let paused = [a, b].iter().any(|&node| self.nodes[node].paused_until > self.now);
         let down = [a, b].iter().any(|&node| self.nodes[node].process.is_none());
         if is_up && connection(a, b) == connection(b, a) || cut || paused || down {
-            return;
+            return Ok(());
         }
         self.connections += 1;
         let connection = self.connections;
@@ -35,6 +35,8 @@ impl Herd {
             self.schedule_frames(from, to, connection, frames);
             self.schedule_turn(from, to, 20 * MILLISECOND);
         }
+        self.linked(a, b)?;
+        self.linked(b, a)
     }
 
     /// Removes an end, and what it has in flight.
@@ -42,6 +44,7 @@ impl Herd {
         if let Some(end) = self.ends.remove(&(at, peer)) {
             self.report.cuts += 1;
             self.note_proofs(at, peer, &end);
+            self.unlinked(at, peer);
             if let Some(process) = &self.nodes[at].process {
                 process.replica.remove_link(end.machine.port());
             }
@@ -66,11 +69,18 @@ impl Herd {
 
     pub(super) fn on_turn(&mut self, from: usize, to: usize, connection: u64) {
         let wall_s = self.wall_ns(from) / SECOND;
+        let adds = self.nodes[from].later && self.chance.percent(20);
         let Some(end) = self.ends.get_mut(&(from, to)).filter(|end| end.connection == connection) else { return };
         end.turn_at = None;
         end.machine.prove(wall_s);
         let turn = end.machine.turn();
-        let frames = end.send(&turn.frames);
+        let mut frames = end.send(&turn.frames);
+        if adds {
+            // Of a kind that earlier versions skip.
+            let kind = self.chance.between(LinkFrame::SKIPPED_MIN.into(), LinkFrame::KIND_MAX.into()) as u8;
+            end.flight.push_back((kind, Bytes::from_static(b"of a later version")));
+            frames += 1;
+        }
         let wanted = end.machine.wants_digests().filter(|_| !std::mem::replace(&mut end.refreshing, true));
         self.schedule_frames(from, to, connection, frames);
         if turn.has_more {
@@ -105,6 +115,9 @@ impl Herd {
             return Ok(());
         }
         self.report.frames += 1;
+        if kind == MESSAGE {
+            return self.on_message(from, to, &body);
+        }
         let worker = self.chance.index(self.settings.workers);
         let refused = |why: String| Violation::Refused {
             node: self.nodes[to].name.into(),
@@ -135,6 +148,15 @@ impl Herd {
             let wait = self.latency(to, from);
             self.after(wait, Event::Close { at: from, peer: to, connection });
         }
+    }
+
+    /// Sends a message of a swap, which full queues drop now and then.
+    pub(super) fn send_message(&mut self, from: usize, to: usize, message: Bytes) {
+        let lost = !self.resting && self.chance.percent(1);
+        let Some(end) = self.ends.get_mut(&(from, to)).filter(|_| !lost) else { return };
+        end.flight.push_back((MESSAGE, message));
+        let connection = end.connection;
+        self.schedule_frames(from, to, connection, 1);
     }
 
     /// Shows peers that the node lives, and ends connections on which nothing was heard.
@@ -199,6 +221,8 @@ impl Herd {
 
 /// Kind of a sign of life, which links have beside those of replication.
 const PING: u8 = 0;
+/// Kind of a message of a swap, which links have too.
+const MESSAGE: u8 = 7;
 /// Between two attempts to connect.
 const DIAL_NS: u64 = 250 * MILLISECOND;
 /// Silence after which a connection is given up.

@@ -18,6 +18,7 @@ impl Herd {
             self.wake(number);
             let node = &mut self.nodes[number];
             node.files.heal();
+            node.swap_files.heal();
             node.sync_ns = 4 * MILLISECOND;
             self.start(number)?;
         }
@@ -27,6 +28,8 @@ impl Herd {
             Self::check_rest,
         )?;
         self.report.rest_ms = (self.now - began) / MILLISECOND;
+        self.settle_swaps()?;
+        self.wait_for(REST_NS_MAX, Self::check_rest)?;
         self.prove()?;
         Ok(self.report)
     }
