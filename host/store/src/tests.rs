@@ -4,4 +4,5 @@ mod damages;
 mod failures;
 mod model;
 pub(crate) mod node;
+mod repeats;
 mod threads;

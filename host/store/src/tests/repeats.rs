@@ -1,0 +1,108 @@
+//! Repetition of what an earlier process may have left in memory only.
+
+use super::node::{append, begin, disk_options, options, read};
+use crate::recovered::Doubtful;
+use crate::{DiskOperation, Log, Recovered, SimFiles};
+
+const FIRST: &str = "log-00000001";
+/// A head, a mark of the start, and the entry that is synced.
+const SECOND_AT: usize = 128 + 20 + 18;
+const FOURTH_AT: usize = SECOND_AT + 18;
+/// With the mark of the sync.
+const END: usize = FOURTH_AT + 18 + 20;
+
+/// Files of a process in `disk` that synced one entry, wrote these, and was killed.
+fn unsynced(texts: &[&str]) -> SimFiles {
+    let files = SimFiles::new();
+    let log = begin(&files, disk_options());
+    append(&log, "synced");
+    log.sync();
+    texts.iter().for_each(|text| {
+        append(&log, text);
+    });
+    log.flush();
+    files.kill();
+    files
+}
+
+/// Begins a log in `disk` behind an earlier recovery.
+fn begin_behind(files: &SimFiles, recovered: &Recovered) -> Log<SimFiles> {
+    Log::begin(files.reopen(), recovered, disk_options(), || {})
+}
+
+/// Goal: entries that were recovered, and cannot be read again to repeat them, are in memory alone, so the log must not accept before
+/// a snapshot holds them. Method: the file is damaged between the recovery and the beginning of the log.
+#[test]
+fn entries_that_cannot_be_repeated_fail_the_log() {
+    let damages: [fn(&SimFiles); 4] = [
+        |files| files.flip(FIRST, SECOND_AT + 12, 1),
+        |files| files.flip(FIRST, FOURTH_AT + 12, 1),
+        // The file ends within an entry, and between two.
+        |files| files.take_out(FIRST, FOURTH_AT + 5, END - FOURTH_AT - 5),
+        |files| files.take_out(FIRST, FOURTH_AT, END - FOURTH_AT),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let files = unsynced(&["second", "fourth"]);
+        let recovered = read(&files).recovered;
+        assert_eq!(recovered.damaged, 0);
+        assert_eq!(files.content(FIRST).unwrap().len(), END);
+        damage(&files);
+        let log = begin_behind(&files, &recovered);
+        assert!(!log.accepts(), "damage {number}");
+        let failure = log.status().failure.unwrap();
+        assert_eq!(failure, "a log file could not be begun: entries could not be read again", "damage {number}");
+    }
+}
+
+#[test]
+fn entries_behind_known_damage_are_repeated_and_stay_not_intact() {
+    let files = unsynced(&["second", "fourth"]);
+    files.flip(FIRST, SECOND_AT + 12, 1);
+    let log = begin(&files, disk_options());
+    assert!(log.accepts() && log.snapshot_due());
+    let expected = [("synced", true), ("fourth", false), ("synced", false), ("fourth", false)];
+    assert_eq!(read(&files).entries, expected.map(|(text, intact)| (text.to_string(), intact)));
+}
+
+#[test]
+fn entries_of_any_length_are_repeated() {
+    for bytes in [0, 1, 600 << 10, 1500 << 10] {
+        let text = "x".repeat(bytes);
+        let files = unsynced(&[&text, &text, &text]);
+        let log = begin(&files, disk_options());
+        assert!(log.accepts());
+        let lengths = |files: &SimFiles| read(files).entries.iter().map(|(text, _)| text.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(&files), [6, bytes, bytes, bytes, bytes, bytes, bytes]);
+        let on_disk = [FIRST, "log-00000002"].map(|name| files.content(name).unwrap().len() as u64);
+        assert_eq!(log.status().log_bytes, on_disk.iter().sum());
+    }
+}
+
+#[test]
+fn repetition_that_fails_once_fails_the_log() {
+    let text = "x".repeat(600 << 10);
+    let files = unsynced(&[&text, &text, &text]);
+    // The head of the file, the first two entries, the third.
+    for after in 0..3 {
+        files.fail(DiskOperation::Write, after, 1);
+        assert!(!begin(&files, disk_options()).accepts(), "write {after}");
+        files.kill();
+    }
+}
+
+#[test]
+fn entries_are_in_doubt_behind_the_last_mark_of_a_sync() {
+    assert_eq!(read(&unsynced(&[])).recovered.doubtful.len(), 1, "the mark is not written before the next entry");
+    let files = unsynced(&["second", &"x".repeat(1000)]);
+    let log = begin(&files, options());
+    append(&log, "in os");
+    log.flush();
+    files.kill();
+    let doubtful = read(&files).recovered.doubtful;
+    let bytes = [FIRST, "log-00000002"].map(|name| files.content(name).unwrap().len() as u64);
+    let parts = [(1, SECOND_AT as u64, bytes[0]), (2, 128, bytes[1])];
+    assert_eq!(doubtful, parts.map(|(number, from, to)| Doubtful { number, salt: 7, from, to }));
+    let empty = SimFiles::new();
+    begin(&empty, options());
+    assert_eq!(read(&empty).recovered.doubtful, []);
+}
