@@ -4,5 +4,6 @@ mod damages;
 mod failures;
 mod model;
 pub(crate) mod node;
+mod positions;
 mod repeats;
 mod threads;

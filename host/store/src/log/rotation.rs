@@ -40,7 +40,6 @@ impl<F: Files> Log<F> {
             Ok(()) if recovering => {
                 let mut tail = self.tail.lock();
                 (tail.dropping, writer.phase, writer.reached) = (false, Phase::Recovering, tail.position);
-                writer.age += 1;
             }
             _ => {}
         }
@@ -60,7 +59,6 @@ impl<F: Files> Log<F> {
             return Err(io::Error::other("the log failed again"));
         }
         writer.phase = Phase::Working;
-        writer.age += 1;
         self.written.store(writer.reached, Ordering::Release);
         self.durable.store(writer.reached, Ordering::Release);
         self.tail.lock().failure = None;

@@ -16,7 +16,7 @@ pub(super) struct Writer<File> {
     pub(super) at: Follows,
     pub(super) numbers: EntryNumbers,
     pub(super) next_number: u64,
-    /// Grows with every failure and recovery, so that what began before one is not taken for what came after.
+    /// Number of failures, so that what began before one is not taken for what came after. A recovery begins only behind one.
     pub(super) age: u64,
     /// Position up to which the files have everything, while recovering.
     pub(super) reached: u64,
