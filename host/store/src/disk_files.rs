@@ -81,11 +81,7 @@ impl Files for DiskFiles {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        match rustix::fs::fsync(&self.directory) {
-            // Some network file systems have no sync of a directory. They order its changes by themselves, or nothing can.
-            Err(rustix::io::Errno::INVAL) => Ok(()),
-            synced => Ok(synced?),
-        }
+        sync_directory(&self.directory)
     }
 }
 
@@ -135,17 +131,24 @@ pub enum FolderError {
 }
 
 fn create_directory(path: &Path) -> io::Result<()> {
-    let missing = path.ancestors().take_while(|ancestor| !ancestor.is_dir()).count();
+    let parents = parents_of_missing(path);
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    // Each new directory is an entry of the one above.
-    for parent in path.ancestors().skip(1).take(missing) {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        match File::open(parent)?.sync_all() {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-            synced => synced?,
-        }
+    parents.into_iter().try_for_each(|parent| sync_directory(&open_directory(parent)?))
+}
+
+/// Returns the directories of which those that are missing on the way to `path` will be entries.
+fn parents_of_missing(path: &Path) -> Vec<&Path> {
+    let missing = path.ancestors().take_while(|ancestor| !ancestor.is_dir() && !ancestor.as_os_str().is_empty());
+    let parents = missing.filter_map(Path::parent);
+    parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
+}
+
+fn sync_directory(directory: &OwnedFd) -> io::Result<()> {
+    match rustix::fs::fsync(directory) {
+        // Some network file systems have no sync of a directory. They order its changes by themselves, or nothing can.
+        Err(rustix::io::Errno::INVAL) => Ok(()),
+        synced => Ok(synced?),
     }
-    Ok(())
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
@@ -217,6 +220,43 @@ mod tests {
         assert_eq!(names, ["b", "lock"]);
         files.remove("b").unwrap();
         assert_eq!(files.open("b").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn directories_above_new_ones_are_synced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        assert_eq!(parents_of_missing(&path("a/b/c")), [path("a/b"), path("a"), directory.path().to_path_buf()]);
+        std::fs::create_dir(path("a")).unwrap();
+        assert_eq!(parents_of_missing(&path("a/b")), [path("a")]);
+        assert!(parents_of_missing(&path("a")).is_empty());
+        assert_eq!(parents_of_missing(Path::new("no/such")), [Path::new("no"), Path::new(".")]);
+    }
+
+    #[test]
+    fn syncs_tell_the_errors_of_the_disk_but_not_that_a_directory_has_none() {
+        let (pipe, _) = io::pipe().unwrap();
+        let pipe = OwnedFd::from(pipe);
+        // A pipe has no sync at all, and a bare path is not open for one.
+        let path = rustix::fs::open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let files = |directory: &OwnedFd| DiskFiles { directory: directory.try_clone().unwrap(), _lock: None };
+        files(&pipe).sync_directory().unwrap();
+        assert!(files(&path).sync_directory().is_err());
+        assert!(DiskFile(pipe.into()).sync().is_err());
+    }
+
+    #[test]
+    fn directory_and_files_are_what_they_are_named_and_end_with_the_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = DiskFiles::open(directory.path()).unwrap();
+        let file = files.create("a").unwrap();
+        for descriptor in [rustix::io::fcntl_getfd(&files.directory), rustix::io::fcntl_getfd(&file.0)] {
+            assert!(descriptor.unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        }
+        std::os::unix::fs::symlink("a", directory.path().join("link")).unwrap();
+        assert!(files.open("link").is_err());
+        let not_a_directory = DiskFiles::open_to_read(&directory.path().join("a")).unwrap_err();
+        assert!(matches!(not_a_directory, FolderError::Disk { .. }));
     }
 
     #[test]

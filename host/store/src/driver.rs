@@ -100,14 +100,19 @@ impl Drop for StoreThread {
 /// Syncs groups of entries: whatever was appended while one sync was under way is the next group.
 fn commit<F: Files>(log: &Log<F>, syncs: &SyncRequests) {
     while !syncs.0.stop.load(Ordering::Acquire) {
-        let wanted = syncs.take();
-        match wanted || log.accepts() && log.appended() > log.durable() {
+        match sync_due(log, syncs) {
             true => {
                 log.sync();
             }
             false => thread::park_timeout(IDLE),
         }
     }
+}
+
+/// Takes a request for a sync. Returns whether there was one, or entries wait for a sync that nobody asked for.
+fn sync_due<F: Files>(log: &Log<F>, syncs: &SyncRequests) -> bool {
+    let wanted = syncs.take();
+    wanted || log.accepts() && log.appended() > log.durable()
 }
 
 /// The thread that writes snapshots.
@@ -193,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::sim_files::{DiskOperation, SimFiles};
-    use crate::tests::node::{Texts, disk_options, options, read};
+    use crate::tests::node::{Texts, append, begin, disk_options, options, read};
     use crate::{LogOptions, recover};
 
     struct Running {
@@ -233,6 +238,36 @@ mod tests {
             running.syncs.request();
             running.until(|log| log.durable() >= position);
         }
+    }
+
+    #[test]
+    fn sync_request_wakes_the_thread_that_syncs() {
+        let (syncs, (woken, wakes)) = (SyncRequests::default(), mpsc::channel());
+        let thread = thread::spawn(move || {
+            thread::park();
+            woken.send(()).unwrap();
+        });
+        syncs.0.committer.set(thread.thread().clone()).unwrap();
+        syncs.request();
+        wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn sync_is_due_if_requested_or_if_a_log_that_accepts_has_unsynced_entries() {
+        let (files, syncs) = (SimFiles::new(), SyncRequests::default());
+        let log = begin(&files, disk_options());
+        assert!(!sync_due(&log, &syncs));
+        append(&log, "first");
+        assert!(sync_due(&log, &syncs));
+        log.sync();
+        assert!(!sync_due(&log, &syncs));
+        syncs.request();
+        assert_eq!([sync_due(&log, &syncs), sync_due(&log, &syncs)], [true, false]);
+        append(&log, "second");
+        files.fail(DiskOperation::Sync, 0, 1);
+        log.sync();
+        assert!(!sync_due(&log, &syncs), "a log that has failed is written anew by a snapshot");
     }
 
     #[test]

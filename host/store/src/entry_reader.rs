@@ -120,19 +120,12 @@ impl<F: OpenFile, E: FnMut(Found<'_>)> EntryReader<'_, F, E> {
         self.window_offset + self.window.len() as u64
     }
 
-    /// Skips to where the next entry may start. A payload cannot imitate one: its writer does not know the salt.
+    /// Skips to where the next entry may start, or the bytes that were read end. A payload cannot imitate one: its writer does not know the salt.
     fn skip(&mut self) {
         let offset = self.offset();
         self.damage.get_or_insert(offset);
         self.at += 1;
         self.at += self.framing.find(&self.window[self.at..]);
-        // Fewer bytes than a marker are left: with the next run, or none if the file ends here.
-        if self.window.len() < self.at + 3 {
-            match self.window_end() < self.file_bytes {
-                true => self.fill(HEAD_BYTES),
-                false => self.at = self.window.len(),
-            }
-        }
     }
 
     /// Reads on until `bytes` are there from `at` on, or the file ends.
@@ -331,6 +324,32 @@ mod tests {
         let [(10, lost, why)] = &read.damage[..] else { panic!("{:?}", read.damage) };
         assert_eq!(*lost as usize, passed * (HEAD_BYTES + LENGTHS[3]));
         assert!(why.starts_with("cannot be read: "), "{why}");
+    }
+
+    #[test]
+    fn reader_loses_nothing_if_a_run_fails_and_its_blocks_do_not() {
+        let (files, offsets) = file();
+        let end = offsets[LENGTHS.len()];
+        let open = 1;
+        for run in 0..3 {
+            files.fail(DiskOperation::Read, open + run, 1);
+            let read = read(&files, 150, end);
+            assert_eq!((read.entries.len(), read.ending.entries_end), (LENGTHS.len(), end), "run {run}");
+            assert!(read.damage.is_empty());
+        }
+        // The error is not the reason of what is damaged elsewhere.
+        files.flip("file", offsets[1] as usize + 8, 1);
+        files.fail(DiskOperation::Read, open, 1);
+        assert_eq!(read(&files, 1 << 20, end).damage[0].2, CHECKSUM);
+    }
+
+    #[test]
+    fn reader_ends_if_a_run_fails_and_the_file_is_shorter_than_it_was() {
+        let (files, offsets) = file();
+        let (open, run) = (1, 1);
+        files.fail(DiskOperation::Read, open + run, 1);
+        let read = read(&files, 1 << 20, offsets[LENGTHS.len()] + 500);
+        assert_eq!(read.entries.len(), LENGTHS.len());
     }
 
     #[test]

@@ -518,6 +518,35 @@ mod tests {
         assert!(files.create("b").is_err());
         files.heal();
         file.append(b"45").unwrap();
+        files.set_space(Some(3));
+        file.append(b"67").unwrap();
+        assert!(file.append(b"89").is_err());
+        assert_eq!(files.content("a").unwrap(), b"12345678");
+    }
+
+    #[test]
+    fn failed_write_leaves_half() {
+        let files = SimFiles::new();
+        let file = file(&files, "a", b"");
+        files.fail(DiskOperation::Write, 0, 1);
+        assert!(file.append(b"12345678").is_err());
+        assert_eq!(files.content("a").unwrap(), b"1234");
+    }
+
+    #[test]
+    fn loss_of_power_asks_only_for_chances_that_there_are_and_ends_what_was_open() {
+        let files = SimFiles::new();
+        let file = file(&files, "a", b"synced");
+        file.sync().unwrap();
+        files.sync_directory().unwrap();
+        file.append(b"not").unwrap();
+        let mut bounds = Vec::new();
+        files.crash(&mut |bound| {
+            bounds.push(bound);
+            0
+        });
+        assert_eq!(bounds, [4], "none, one, two or three bytes are kept");
+        assert!(file.append(b"more").is_err());
     }
 
     #[test]

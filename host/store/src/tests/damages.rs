@@ -1,9 +1,13 @@
 //! Damaged, torn and missing bytes and files at a start.
 
+use herd_replication::JournalKind;
+
 use super::node::{Texts, append, begin, options, read};
 use crate::files::{Files, OpenFile};
 use crate::framing::{EntryNumbers, Framing};
-use crate::{DiskOperation, RecoverError, SimFiles, Snapshot, SnapshotSource, backup, recover, snapshot};
+use crate::{
+    DiskOperation, Log, RecoverError, Recovered, SimFiles, Snapshot, SnapshotSource, backup, recover, snapshot,
+};
 
 /// Files of a process that appended these texts and was killed.
 fn written(texts: &[&str]) -> SimFiles {
@@ -45,7 +49,7 @@ fn torn_tail_is_named_and_cut_before_anything_is_appended() {
         assert_eq!(before.texts(), ["a"]);
         let [tail] = &before.recovered.torn[..] else { panic!("{:?}", before.recovered) };
         assert_eq!((tail.file.as_str(), tail.offset, tail.bytes), ("log-00000001", 141, 13 - torn as u64));
-        assert_eq!(before.recovered.damaged, 0);
+        assert_eq!((before.recovered.damaged, before.recovered.log_bytes), (0, 141));
         add(&files, &["c"]);
         assert_eq!(files.content("log-00000001").unwrap().len(), 141);
         let after = read(&files);
@@ -136,9 +140,82 @@ fn log_file_with_both_heads_damaged_is_a_hole() {
 }
 
 #[test]
+fn log_file_that_follows_nothing_behind_another_is_a_hole() {
+    let files = written(&["a"]);
+    let nothing = Recovered { next_number: 2, ..read(&SimFiles::new()).recovered };
+    let log = Log::begin(files.reopen(), &nothing, options(), || {});
+    log.append(JournalKind::Report, b"b");
+    log.flush();
+    assert_eq!(read(&files).entries, [("a".into(), true), ("b".into(), false)]);
+}
+
+#[test]
+fn log_file_without_a_whole_head_is_what_a_crash_leaves() {
+    for bytes in [0, 1, 63, 127, 128] {
+        let files = written(&["a"]);
+        files.reopen().create("log-00000002").unwrap().append(&vec![0; bytes]).unwrap();
+        let before = read(&files).recovered;
+        let whole = u64::from(bytes == 128);
+        assert_eq!((before.damaged, before.holes), (whole, bytes == 128), "{bytes} bytes");
+        assert_eq!(before.torn.len() as u64 + whole, u64::from(bytes > 0), "{bytes} bytes");
+        add(&files, &["b"]);
+        let after = read(&files);
+        assert_eq!(after.entries, [("a".into(), true), ("b".into(), bytes < 128)], "{bytes} bytes");
+        assert_eq!(after.recovered.damages.is_empty(), bytes < 128, "{bytes} bytes: {:?}", after.damages());
+    }
+}
+
+#[test]
+fn entry_of_the_other_kind_of_file_is_not_skipped() {
+    use crate::file_head::{FileHead, FileKind, Follows};
+    use crate::framing::{END, SYNCED};
+    for (kind, name, code) in [(FileKind::Log, "log-00000001", END), (FileKind::Snapshot, "snapshot-00000001", SYNCED)]
+    {
+        let mut bytes = FileHead::new(kind, 1, Follows::NOTHING, 3).to_bytes().to_vec();
+        Framing::new(3).push(&mut bytes, code, &0u64.to_le_bytes());
+        let files = SimFiles::new();
+        files.create(name).unwrap().append(&bytes).unwrap();
+        let why =
+            format!("{name} at byte 128: 8 bytes are lost: an entry has the unknown kind {code}, of a later version");
+        assert_eq!(read(&files).damages()[0], why);
+    }
+}
+
+#[test]
+fn damages_are_counted_beyond_those_that_are_named() {
+    let files = written(&["a"; 202]);
+    for entry in 0..101 {
+        files.flip("log-00000001", 128 + 26 * entry + 12, 1);
+    }
+    let read = read(&files);
+    assert_eq!((read.entries.len(), read.recovered.damaged, read.damages().len()), (101, 101, 100));
+}
+
+#[test]
+fn damaged_snapshot_without_a_log_is_a_hole() {
+    let files = written(&[]);
+    snapshot(&begin(&files, options()), || Texts(vec!["a", "b"])).unwrap();
+    let (name, log) = ("snapshot-00000003", "log-00000003");
+    files.reopen().remove(log).unwrap();
+    let bytes = files.content(name).unwrap().len();
+    files.flip(name, bytes - 1, 1);
+    let read = read(&files);
+    assert_eq!(read.entries, [("a".into(), true), ("b".into(), true)]);
+    assert_eq!(
+        read.damages(),
+        [
+            "snapshot-00000003 at byte 154: 20 bytes are lost: the checksum differs",
+            "log-00000001 at byte 0: the file is missing"
+        ]
+    );
+    assert!(read.recovered.holes);
+}
+
+#[test]
 fn hole_lasts_until_a_snapshot() {
     let files = written(&["a", "b"]);
     files.flip("log-00000001", 137, 1);
+    assert!(read(&files).recovered.holes);
     add(&files, &["c"]);
     add(&files, &["d"]);
     assert_eq!(read(&files).entries, [("b".into(), false), ("c".into(), false), ("d".into(), false)]);
@@ -404,7 +481,7 @@ fn snapshot_is_due_when_the_log_is_longer_than_configured_and_than_the_last_snap
     struct Large(usize);
     impl SnapshotSource for Large {
         fn fill(&mut self, run: &mut crate::EntryRun) -> bool {
-            run.push(herd_replication::JournalKind::Report, &[b'y'; 600 << 10]);
+            run.push(JournalKind::Report, &[b'y'; 600 << 10]);
             self.0 -= 1;
             self.0 > 0
         }

@@ -24,6 +24,7 @@ fn failed_write_stops_the_log_until_everything_is_written_again() {
 
     assert!(snapshot(&log, || Texts(vec!["all"])).is_err(), "the disk is still full");
     assert!(!log.accepts());
+    assert_eq!(log.status().failure.unwrap(), failure, "the first reason is told");
     files.heal();
     snapshot(&log, || Texts(vec!["first", "second", "third"])).unwrap();
     assert!(log.accepts());
