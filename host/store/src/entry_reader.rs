@@ -337,6 +337,13 @@ mod tests {
             assert_eq!((read.entries.len(), read.ending.entries_end), (LENGTHS.len(), end), "run {run}");
             assert!(read.damage.is_empty());
         }
+        let (long, mut bytes) = (SimFiles::new(), vec![0xaa; 10]);
+        (0..100).for_each(|_| Framing::new(9).push(&mut bytes, 3, &[3; LENGTHS[3]]));
+        EntryNumbers::from_start().set(&mut bytes[10..]);
+        long.create("file").unwrap().append(&bytes).unwrap();
+        long.fail(DiskOperation::Read, open + 1, 1);
+        let read_long = read(&long, 9000, bytes.len() as u64);
+        assert_eq!((read_long.entries.len(), read_long.damage.len()), (100, 0), "a run of several blocks");
         // The error is not the reason of what is damaged elsewhere.
         files.flip("file", offsets[1] as usize + 8, 1);
         files.fail(DiskOperation::Read, open, 1);
@@ -344,12 +351,32 @@ mod tests {
     }
 
     #[test]
-    fn reader_ends_if_a_run_fails_and_the_file_is_shorter_than_it_was() {
-        let (files, offsets) = file();
-        let (open, run) = (1, 1);
-        files.fail(DiskOperation::Read, open + run, 1);
-        let read = read(&files, 1 << 20, offsets[LENGTHS.len()] + 500);
-        assert_eq!(read.entries.len(), LENGTHS.len());
+    fn reader_ends_if_runs_fail_and_the_file_is_shorter_than_it_was() {
+        struct Empty;
+        impl OpenFile for Empty {
+            fn append(&self, _: &[u8]) -> std::io::Result<()> {
+                Ok(())
+            }
+
+            fn read_at(&self, _: u64, into: &mut [u8]) -> std::io::Result<usize> {
+                if into.len() > BLOCK_BYTES { Err(std::io::Error::other("too much at once")) } else { Ok(0) }
+            }
+
+            fn sync(&self) -> std::io::Result<()> {
+                Ok(())
+            }
+
+            fn truncate(&self, _: u64) -> std::io::Result<()> {
+                Ok(())
+            }
+
+            fn length(&self) -> std::io::Result<u64> {
+                Ok(0)
+            }
+        }
+        let part = 10..5 * BLOCK_BYTES as u64;
+        let ending = read_entries(&Empty, Framing::new(9), part, EntryNumbers::from_start(), |_| ());
+        assert_eq!(ending.entries_end, 10);
     }
 
     #[test]

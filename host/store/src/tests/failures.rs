@@ -24,6 +24,8 @@ fn failed_write_stops_the_log_until_everything_is_written_again() {
 
     assert!(snapshot(&log, || Texts(vec!["all"])).is_err(), "the disk is still full");
     assert!(!log.accepts());
+    files.set_space(Some(1));
+    assert!(snapshot(&log, || Texts(vec!["all"])).is_err(), "there is space for an empty file alone");
     assert_eq!(log.status().failure.unwrap(), failure, "the first reason is told");
     files.heal();
     snapshot(&log, || Texts(vec!["first", "second", "third"])).unwrap();
