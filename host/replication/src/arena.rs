@@ -219,3 +219,49 @@ const LENGTH_BYTES: usize = 4;
 /// Marks the length of a gap.
 const GAP: usize = 1 << 31;
 const FIRST_BLOCK_BYTES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries of 126 units, of which a block holds 16.
+    const ENTRY_BYTES: usize = 2000;
+
+    #[test]
+    fn arena_cleans_a_block_of_which_more_than_half_are_gaps() {
+        let (mut arena, memory) = (Arena::default(), Memory::default());
+        let mut entries: Vec<_> = (0..17_u8).map(|byte| arena.add(ENTRY_BYTES, &memory, |to| to.fill(byte))).collect();
+        assert_eq!((entries[15].block(), entries[16].block(), arena.newest()), (0, 1, 1));
+        for _ in 0..8 {
+            assert!(!arena.has_gaps(0));
+            arena.remove(entries.remove(0));
+        }
+        assert!(!arena.has_gaps(0), "half of it is used");
+        arena.remove(entries.remove(0));
+        assert!(arena.has_gaps(0) && !arena.has_gaps(1));
+        let mut moved = Vec::new();
+        arena.clean(0, &memory, |bytes, before, now| moved.push((bytes[0], before, now)));
+        let befores: Vec<_> = (9..16).zip(&entries).map(|(byte, before)| (byte, *before)).collect();
+        assert_eq!(moved.iter().map(|(byte, before, _)| (*byte, *before)).collect::<Vec<_>>(), befores);
+        assert!(moved.iter().all(|(byte, _, now)| now.block() == 1 && arena.get(*now) == vec![*byte; ENTRY_BYTES]));
+    }
+
+    #[test]
+    fn arena_replaces_an_entry_in_place_by_one_of_as_many_units() {
+        let (mut arena, memory) = (Arena::default(), Memory::default());
+        let id = arena.add(20, &memory, |to| to.fill(1));
+        assert!(arena.replace(id, 28, |to| to.fill(2)));
+        assert_eq!(arena.get(id), [2; 28]);
+        assert!(!arena.replace(id, 29, |_| panic!("it does not fit")));
+    }
+
+    #[test]
+    fn arena_gives_a_block_of_its_own_to_a_large_entry_alone() {
+        let (mut arena, memory) = (Arena::default(), Memory::default());
+        let quarter = BLOCK_BYTES / 4 - LENGTH_BYTES;
+        assert_eq!(arena.add(quarter, &memory, |_| ()).block(), 0);
+        let large = arena.add(quarter + 1, &memory, |_| ()).block();
+        assert_eq!((large, arena.newest()), (1, 0));
+        assert_eq!(arena.add(1, &memory, |_| ()).block(), 0, "the first block goes on");
+    }
+}

@@ -158,3 +158,36 @@ pub(super) const SLOTS: usize = 12;
 pub(super) type BucketBytes = [u8; BUCKET_BYTES];
 const OVERFLOW_AT: usize = SLOTS;
 const FREE: u8 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_has_overflowed_until_as_many_entries_are_removed_as_passed_it() {
+        let mut bytes = [0; BUCKET_BYTES];
+        let mut overflow = |adds: usize, removes: usize| {
+            let mut bucket = BucketMut::new(&mut bytes);
+            (0..adds).for_each(|_| bucket.add_overflow());
+            (0..removes).for_each(|_| bucket.remove_overflow());
+            Bucket::new(&bytes).has_overflowed()
+        };
+        assert!(!overflow(0, 0));
+        assert!(overflow(3, 2));
+        assert!(!overflow(0, 1));
+        assert!(overflow(300, 300), "a counter at its end says nothing any more");
+    }
+
+    #[test]
+    fn bucket_takes_entries_into_free_slots() {
+        let mut bytes = [0; BUCKET_BYTES];
+        let mut bucket = BucketMut::new(&mut bytes);
+        let added = (0..=SLOTS).map(|number| bucket.add(Tag(0x80 | number as u8), EntryId(number as u32)));
+        assert_eq!(added.filter(|added| *added).count(), SLOTS);
+        bucket.remove(5);
+        let bucket = Bucket::new(&bytes);
+        assert_eq!(bucket.used().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(bucket.tagged(Tag(0x87)).map(|slot| bucket.id(slot)).collect::<Vec<_>>(), [EntryId(7)]);
+        assert_eq!(bucket.tagged(Tag(0x85)).next(), None);
+    }
+}

@@ -256,4 +256,58 @@ mod tests {
         coverage.merge(&lanes, [(new, 1), (old, 3)].into_iter(), || BTreeSet::from([old]));
         assert_eq!(coverage.read().get(old), Some(3));
     }
+
+    fn riley(started_ms: u64) -> Lane {
+        Lane { origin: "Riley".into(), epoch: Epoch { started_ms, random: 1 }, worker: 0 }
+    }
+
+    #[test]
+    fn workers_share_lanes_beside_that_of_operators() {
+        let lanes = Lanes::default();
+        let coverage = Coverage::new(&lanes, "Riley", Epoch::default(), 3);
+        let of_workers: Vec<_> = (0..7).map(|worker| coverage.lane_of(worker).id.0).collect();
+        assert_eq!((of_workers, coverage.operators().id), (vec![0, 1, 2, 0, 1, 2, 0], LaneId(3)));
+        let (stamp, mut writer) = coverage.lane_of(1).begin();
+        coverage.lane_of(1).complete(&mut writer);
+        drop(writer);
+        let marks: Vec<_> = coverage.own_marks().iter().filter(|(_, seq)| *seq > 0).collect();
+        assert_eq!(marks, [(stamp.lane, 1)]);
+    }
+
+    #[test]
+    fn epoch_of_a_clock_that_was_set_back_outlives_the_earlier_ones() {
+        let lanes = Lanes::default();
+        let mut coverage = Coverage::new(&lanes, "Riley", riley(5).epoch, 1);
+        let (before, mut writer) = coverage.lane_of(0).begin();
+        coverage.lane_of(0).complete(&mut writer);
+        drop(writer);
+        // Neither a later epoch of another node nor an earlier one of this node matters.
+        lanes.id(&Lane { origin: "Jaquez".into(), ..riley(99) });
+        lanes.id(&riley(4));
+        coverage.outlive_earlier_epochs(&lanes);
+        assert_eq!(coverage.lane_of(0).id, before.lane);
+        lanes.id(&riley(9));
+        coverage.outlive_earlier_epochs(&lanes);
+        let now = lanes.get(coverage.lane_of(0).id).unwrap();
+        assert_eq!((&*now.origin, now.epoch.started_ms), ("Riley", 10));
+        assert!(coverage.read().covers(before), "what was kept before stays covered");
+        assert_eq!(coverage.read().iter().filter(|(_, seq)| *seq > 0).count(), 1);
+    }
+
+    #[test]
+    fn old_epochs_that_nothing_refers_to_are_swept_and_so_are_the_oldest_of_too_many() {
+        let lanes = Lanes::default();
+        let coverage = Coverage::new(&lanes, "Jaquez", Epoch::default(), 1);
+        let ids: Vec<_> = (0..=EPOCHS_MAX as u64).map(|started_ms| lanes.id(&riley(started_ms)).unwrap()).collect();
+        let all = || ids.iter().copied().collect::<BTreeSet<_>>();
+        coverage.merge(&lanes, ids.iter().map(|id| (*id, 7)), all);
+        let covered = || ids.iter().filter(|id| coverage.read().get(**id).is_some()).count();
+        assert_eq!(covered(), EPOCHS_MAX + 1);
+        coverage.sweep(&lanes, all);
+        assert_eq!((covered(), coverage.read().get(ids[0])), (EPOCHS_MAX, None));
+        coverage.sweep(&lanes, || BTreeSet::from([ids[3]]));
+        assert_eq!((covered(), coverage.read().get(ids[3])), (2, Some(7)));
+        coverage.sweep(&lanes, || BTreeSet::from([ids[3], ids[4]]));
+        assert_eq!(covered(), 3, "it was dormant");
+    }
 }

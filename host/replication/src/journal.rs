@@ -108,3 +108,32 @@ impl Journal for NoJournal {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The codes stand in the logs of nodes, so none may change.
+    #[test]
+    fn journal_kinds_have_the_codes_of_the_log() {
+        let kinds = [
+            JournalKind::Lanes,
+            JournalKind::Own,
+            JournalKind::Report,
+            JournalKind::Quarantined,
+            JournalKind::Vector,
+            JournalKind::Rejoin,
+            JournalKind::Contact,
+        ];
+        assert_eq!(kinds.map(JournalKind::code), [1, 2, 3, 4, 5, 6, 128]);
+        let known: Vec<_> = (0..=u8::MAX).filter_map(JournalKind::from_code).collect();
+        assert_eq!(known, kinds);
+    }
+
+    #[test]
+    fn records_in_memory_are_as_durable_as_they_get_at_once() {
+        let position = NoJournal.append(JournalKind::Own, b"record");
+        assert!(NoJournal.durable() >= position && NoJournal.accepts() && !NoJournal.keeps_entries());
+        assert_eq!((position, NoJournal.durable()), (NoJournal.position(), NoJournal.position()));
+    }
+}

@@ -49,3 +49,33 @@ impl LaneCounts {
         self.0.iter().filter(is_beyond).map(|(lane, _)| *lane)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lane_counts_follow_records_that_come_change_and_go() {
+        let (one, two) = (LaneId(1), LaneId(2));
+        let mut counts = LaneCounts::default();
+        counts.add(one);
+        counts.add(one);
+        counts.change(one, one);
+        counts.change(one, two);
+        assert!(counts.holds(one) && counts.holds(two));
+        let beyond = |lanes: &[LaneId]| {
+            let mut others = LaneCounts::default();
+            lanes.iter().for_each(|lane| others.add(*lane));
+            counts.lanes_beyond(others).collect::<Vec<_>>()
+        };
+        assert_eq!(beyond(&[]), [one, two]);
+        assert_eq!(beyond(&[one]), [two]);
+        assert_eq!(beyond(&[one, one, two]), []);
+        counts.add(two);
+        let mut others = LaneCounts::default();
+        others.add(two);
+        assert_eq!(counts.lanes_beyond(others).collect::<Vec<_>>(), [one, two], "two records against one");
+        counts.remove(one);
+        assert!(!counts.holds(one));
+    }
+}

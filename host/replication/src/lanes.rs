@@ -111,6 +111,7 @@ mod tests {
         };
         assert_eq!([lane("Riley", 1, 0), lane("Riley", 1, 1), lane("Riley", 2, 0), lane("Juzang", 1, 0)], [0, 1, 2, 3]);
         assert_eq!(lane("Riley", 1, 1), 1);
+        assert!(!lanes.is_empty() && Lanes::default().is_empty());
         assert_eq!((lanes.len(), lanes.since(2).len(), &*lanes.origin(LaneId(3))), (4, 2, "Juzang"));
         assert_eq!((lanes.get(LaneId(4)), &*lanes.origin(LaneId(4))), (None, ""));
     }

@@ -166,6 +166,8 @@ mod tests {
         }
         assert_eq!(LinkFrame::decode(28, Bytes::from_static(b"later")), Ok(LinkFrame::Skipped(28)));
         assert_eq!(LinkFrame::decode(27, Bytes::new()), Err(Malformed));
+        let longest = LinkFrame::Lanes(vec![(LaneId(7), lane(&"x".repeat(NODE_NAME_BYTES_MAX)))]);
+        assert_eq!(LinkFrame::decode(longest.kind(), longest.body()), Ok(longest));
         let long = LinkFrame::Lanes(vec![(LaneId(7), lane(&"x".repeat(NODE_NAME_BYTES_MAX + 1)))]);
         assert_eq!(LinkFrame::decode(long.kind(), long.body()), Err(Malformed));
     }

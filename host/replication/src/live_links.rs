@@ -180,3 +180,112 @@ impl Pushed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stamp::LaneId;
+    use crate::wire_report::{Head, WireReport};
+
+    /// Calls of a link's task: of reports that wait, and of a frame that is filled.
+    #[derive(Clone, Default)]
+    struct Calls(Arc<(AtomicU64, AtomicU64)>);
+
+    impl WakeLink for Calls {
+        fn reports_queued(&self) {
+            self.0.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn frame_filled(&self) {
+            self.0.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Calls {
+        fn take(&self) -> (u64, u64) {
+            (self.0.0.swap(0, Ordering::Relaxed), self.0.1.swap(0, Ordering::Relaxed))
+        }
+    }
+
+    fn live(peers: &[&str]) -> (LiveLinks, Vec<(Arc<LinkPort>, Calls)>) {
+        let (live, mut links) = (LiveLinks::default(), Vec::new());
+        for peer in peers {
+            let calls = Calls::default();
+            let port = LinkPort::new(peer, 1 << 20, 1, calls.clone());
+            live.add(&port);
+            links.push((port, calls));
+        }
+        (live, links)
+    }
+
+    fn report(record: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
+        WireReport { head, key: b"k", reign: 0, rank: b"", form: 0, record }.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn push_wakes_every_link_but_the_one_that_a_report_came_from() {
+        let (live, links) = live(&["Riley", "Jaquez", "Juzang"]);
+        let calls = || links.iter().map(|(_, calls)| calls.take()).collect::<Vec<_>>();
+        for pushed in 1..=17 {
+            live.push(0, b"item", Some(&*links[1].0)).wake(None);
+            let filled = u64::from(pushed == 16);
+            assert_eq!(calls(), [(1, filled), (0, 0), (1, filled)], "push {pushed}");
+        }
+        live.push(0, b"item", None).wake(Some(b"Jaquez\nJuz\nRiley"));
+        assert_eq!(calls(), [(1, 0), (1, 0), (0, 0)]);
+        assert!(links.iter().all(|(port, _)| port.has_waiting()));
+        drop(live.push(0, b"item", None));
+        assert_eq!(calls(), [(0, 0); 3]);
+    }
+
+    #[test]
+    fn push_wakes_more_links_than_it_has_bits() {
+        let peers = vec!["Riley"; 70];
+        let (live, links) = live(&peers);
+        live.push(0, b"item", None).wake(None);
+        assert!(links.iter().all(|(_, calls)| calls.take() == (1, 0)));
+    }
+
+    #[test]
+    fn link_has_waiting_reports_until_they_are_taken_and_sent_again() {
+        let (live, links) = live(&["Riley"]);
+        let port = &links[0].0;
+        assert!(!port.has_waiting());
+        drop(live.push(0, b"item", None));
+        assert!(port.has_waiting());
+        port.outbox.take();
+        assert!(!port.has_waiting());
+        drop(live.push(0, &report(&vec![0; 1 << 20]), None));
+        assert_eq!(port.outbox.bytes(), 0);
+        assert!(port.has_waiting(), "what was dropped has to be sent again");
+    }
+
+    #[test]
+    fn acknowledgements_are_counted_by_peer() {
+        let (live, links) = live(&["Riley", "Jaquez", "Riley"]);
+        let stamp = Stamp { lane: LaneId(0), seq: 5 };
+        let acknowledge = |link: usize, seq| assert!(links[link].0.acked.lock().advance(LaneId(0), seq));
+        assert_eq!(live.acknowledged(stamp), 0);
+        acknowledge(0, 4);
+        assert_eq!(live.acknowledged(stamp), 0);
+        acknowledge(2, 5);
+        assert_eq!(live.acknowledged(stamp), 1, "one of the two links of a peer suffices");
+        acknowledge(0, 5);
+        assert_eq!(live.acknowledged(stamp), 1);
+        acknowledge(1, 9);
+        assert_eq!(live.acknowledged(stamp), 2);
+    }
+
+    #[test]
+    fn live_links_come_and_go() {
+        let (live, links) = live(&["Riley"]);
+        assert!(!live.is_empty() && LiveLinks::default().is_empty());
+        links[0].0.wake();
+        assert_eq!(links[0].1.take(), (1, 0));
+        live.remove(&links[0].0);
+        assert!(live.is_empty());
+    }
+}

@@ -100,3 +100,34 @@ const LINE_BYTES: usize = 64;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// Address space, not memory: pages are provided when they are touched.
 const REGION_BYTES: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_begins_at_cache_lines_and_blocks_are_used_again() {
+        let memory = Memory::default();
+        for bytes in [1, 100, BLOCK_BYTES, 3 * BLOCK_BYTES] {
+            let taken = memory.take(bytes);
+            assert_eq!((taken.len(), taken.as_ptr().addr() % LINE_BYTES), (bytes, 0));
+        }
+        let blocks = memory.take(2 * BLOCK_BYTES);
+        let mut expected = [blocks.as_ptr().addr(), blocks.as_ptr().addr() + BLOCK_BYTES];
+        memory.give(blocks);
+        memory.give(memory.take(100));
+        let taken = [memory.take(BLOCK_BYTES), memory.take(BLOCK_BYTES)];
+        let mut addresses = [taken[0].as_ptr().addr(), taken[1].as_ptr().addr()];
+        (expected.sort_unstable(), addresses.sort_unstable());
+        assert_eq!(addresses, expected);
+    }
+
+    #[test]
+    fn blocks_stand_side_by_side_until_a_region_is_full() {
+        let memory = Memory::default();
+        let blocks: Vec<_> = (0..=REGION_BYTES / BLOCK_BYTES).map(|_| memory.take(BLOCK_BYTES)).collect();
+        let start = |block: usize| blocks[block].as_ptr().addr();
+        assert!((1..REGION_BYTES / BLOCK_BYTES).all(|block| start(block) == start(block - 1) + BLOCK_BYTES));
+        assert!([0, REGION_BYTES / BLOCK_BYTES].iter().all(|&block| start(block).is_multiple_of(HUGE_PAGE_BYTES)));
+    }
+}

@@ -272,4 +272,34 @@ mod tests {
         assert!(outbox.is_behind() && outbox.dropped() > 0);
         assert!(outbox.bytes() <= 1 << 20);
     }
+
+    #[test]
+    fn outbox_lanes_are_taken_modulo_their_number() {
+        let outbox = Outbox::new(1 << 20, LANES);
+        for (lane, record) in [(4, b"1"), (1, b"2"), (0, b"3")] {
+            let _ = outbox.push(lane, &report("a", record));
+        }
+        assert_eq!(outbox.take().iter().collect::<Vec<_>>(), [b"3", b"1", b"2"].map(|record| report("a", record)));
+    }
+
+    #[test]
+    fn outbox_drops_a_lane_behind_its_last_byte_and_says_so_once() {
+        let lane_bytes = 1 << 20;
+        let overhead = report("a", &vec![0; lane_bytes]).len() - lane_bytes;
+        let outbox = Outbox::new(0, 1);
+        let _ = outbox.push(0, &report("a", &vec![0; lane_bytes - overhead]));
+        assert_eq!((outbox.bytes(), outbox.dropped(), outbox.take_behind()), (lane_bytes, 0, false));
+        let _ = outbox.push(0, &report("b", b""));
+        assert_eq!((outbox.bytes(), outbox.dropped()), (0, 2));
+        assert_eq!([outbox.take_behind(), outbox.take_behind()], [true, false]);
+    }
+
+    #[test]
+    fn outbox_tells_once_that_a_frame_is_filled() {
+        let outbox = Outbox::new(1 << 20, 1);
+        let pushed: Vec<_> = (0..40).map(|_| outbox.push(0, &report("a", b"1"))).collect();
+        let filled: Vec<_> = (1..).zip(&pushed).filter(|(_, pushed)| **pushed == Push::FrameFilled).collect();
+        assert_eq!(filled.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [16]);
+        assert_eq!(outbox.take().len(), 40, "so few are not conflated");
+    }
 }

@@ -219,4 +219,15 @@ mod tests {
             let _ = ProofFrame::decode(kind, &body);
         }
     }
+
+    #[test]
+    fn selection_reads_back_up_to_its_limits() {
+        let mend = |cutoff_s, count: u32| {
+            let selection = Selection { depth: 16, cutoff_s, prefixes: (0..count).collect() };
+            decoded(&ProofFrame::Mend(Selected(selection))).is_ok()
+        };
+        assert!(mend(CUTOFF_MAX, BUCKETS_MAX as u32));
+        assert!(!mend(CUTOFF_MAX, BUCKETS_MAX as u32 + 1));
+        assert!(!mend(CUTOFF_MAX + 1, 1));
+    }
 }

@@ -41,3 +41,13 @@ impl ReportFrame {
         Ok(reports)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_frame_travels_as_its_body() {
+        assert_eq!(ReportFrame::new(Bytes::from_static(b"body")).bytes(), b"body");
+    }
+}

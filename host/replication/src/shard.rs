@@ -296,3 +296,15 @@ impl OfferedBy {
 fn earlier(left: u64, right: u64) -> u64 {
     if left == 0 || (right != 0 && right < left) { right } else { left }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_expiry_is_never_that_of_what_does_not_expire() {
+        for (left, right, expected) in [(0, 0, 0), (0, 5, 5), (5, 0, 5), (5, 3, 3), (3, 5, 3), (5, 5, 5)] {
+            assert_eq!(earlier(left, right), expected, "{left} and {right}");
+        }
+    }
+}

@@ -66,3 +66,21 @@ impl Usage {
         self.bytes.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_follows_records_that_come_change_and_go() {
+        let usage = Usage::new(RecordLimits { keys_max: 9, mib_max: 1 });
+        usage.add(10);
+        usage.add(20);
+        usage.resize(10, 4);
+        usage.resize(20, 20);
+        usage.resize(4, 7);
+        assert_eq!((usage.keys(), usage.bytes()), (2, 27));
+        usage.remove(7);
+        assert_eq!((usage.keys(), usage.bytes()), (1, 20));
+    }
+}

@@ -124,6 +124,8 @@ mod tests {
         assert_eq!(merged.get(LaneId(1)), None);
         assert_eq!(merged.take(LaneId(7)), Some(0));
         assert_eq!(merged, vector(&[(0, 5), (2, 4)]), "an absent lane at the end makes no difference");
+        assert_ne!(merged, vector(&[(0, 5), (2, 5)]));
+        assert_ne!(merged, vector(&[(0, 5)]));
     }
 
     #[test]

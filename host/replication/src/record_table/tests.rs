@@ -188,3 +188,28 @@ fn forms_do_not_count_a_forgotten_key() {
     assert_eq!(table.keep_from_client(b"a", 2, b"1", b"x"), Kept::Applied(Reign(1)));
     assert_eq!(counts(), [(1, 1), (2, 1)]);
 }
+
+#[test]
+fn report_wins_against_a_quarantined_one_or_else_against_the_readable_one_below_it() {
+    let table = table(9);
+    let _ = table.keep_from_client(b"k", 0, b"2", b"x");
+    let _ = table.quarantine(quarantined(b"4", b"x"));
+    let wins = |rank: &[u8]| table.wins(b"k", Rank { reign: Reign(0), rank, record: b"x", form: 0 });
+    let ranks: [&[u8]; 5] = [b"1", b"2", b"3", b"4", b"5"];
+    assert_eq!(ranks.map(wins), [false, false, true, false, true]);
+    let highest = table.highest(b"k", |rank, _| rank.rank.to_vec());
+    assert_eq!((highest.unwrap(), table.highest(b"other", |_, _| ())), (b"4".to_vec(), None));
+}
+
+#[test]
+fn keys_are_spread_over_the_shards_and_counted_with_quarantined_reports() {
+    let table = table(1000);
+    for key in 0..1000_u32 {
+        let _ = table.keep_from_client(&key.to_le_bytes(), 0, b"1", b"x");
+    }
+    let counts: Vec<_> = (0..table.shards()).map(|shard| table.keys_of(shard)).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 1000);
+    assert!(counts.iter().filter(|count| **count > 0).count() > table.shards() / 2);
+    let _ = table.quarantine(quarantined(b"1", b"x"));
+    assert_eq!((0..table.shards()).map(|shard| table.keys_of(shard)).sum::<usize>(), 1001);
+}
