@@ -1,0 +1,147 @@
+//! Status of certificates, for people: who, until when, and what to do.
+//!
+//! Holds data and words; the command line, `herd status` and metrics print them.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::authority::Authority;
+use crate::certificate::Certificate;
+use crate::credentials::Credentials;
+use crate::serial::Serial;
+use crate::subject::Subject;
+use crate::trust_bundle::TrustBundle;
+use crate::validity::{Expiry, Validity, at};
+
+/// One certificate, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateStatus {
+    /// Whose it is.
+    pub subject: Subject,
+    /// Its serial number.
+    pub serial: Serial,
+    /// When it is valid.
+    pub validity: Validity,
+    /// How much of that is left.
+    pub expiry: Expiry,
+    /// Whether a revocation list names it.
+    pub is_revoked: bool,
+}
+
+/// One revocation list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListStatus {
+    /// Number of the list.
+    pub number: u64,
+    /// When it was signed, since the Unix epoch.
+    pub signed: Duration,
+    /// How many certificates it names.
+    pub revoked: usize,
+}
+
+/// What a member knows of itself and its authorities, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityStatus {
+    /// Its own certificate.
+    pub own: CertificateStatus,
+    /// The authorities that it trusts, from the oldest to the newest.
+    pub authorities: Vec<CertificateStatus>,
+    /// The revocation lists that it has.
+    pub lists: Vec<ListStatus>,
+}
+
+/// What an authority knows, at one moment: the answer of `herd certs show` where the authority is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityStatus {
+    /// Its roots, from the oldest to the newest, which signs.
+    pub authorities: Vec<CertificateStatus>,
+    /// Certificates that it made, from the oldest to the newest.
+    pub issued: Vec<CertificateStatus>,
+    /// Its revocation lists.
+    pub lists: Vec<ListStatus>,
+}
+
+impl IdentityStatus {
+    /// Looks at credentials at `now`.
+    #[must_use]
+    pub fn of(credentials: &Credentials, now: Duration) -> Self {
+        let trust = credentials.trust();
+        let certificate = credentials.certificate();
+        let own = CertificateStatus::of(certificate, trust.revokes(certificate), now);
+        Self { own, authorities: authorities(trust, now), lists: lists(trust) }
+    }
+
+    /// Returns a line for each certificate that needs a person, with what to type; none while all is well.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let name = self.own.subject.role.name().unwrap_or_default();
+        let own = self.own.warning(&format!("herd certs renew {name}"));
+        // An older authority may end when a newer one has taken over.
+        let newest = self.authorities.last().and_then(|newest| newest.warning("herd certs roll"));
+        own.into_iter().chain(newest).collect()
+    }
+}
+
+impl AuthorityStatus {
+    /// Looks at an authority at `now`.
+    #[must_use]
+    pub fn of(authority: &Authority, now: Duration) -> Self {
+        let trust = authority.trust();
+        let revoked = |serial: &Serial| trust.lists().any(|list| list.revoked().any(|(listed, _)| listed == serial));
+        let issued = authority.issued().iter().map(|issued| CertificateStatus {
+            subject: issued.subject.clone(),
+            serial: issued.serial.clone(),
+            validity: issued.validity,
+            expiry: issued.validity.expiry(now),
+            is_revoked: revoked(&issued.serial),
+        });
+        Self { authorities: authorities(trust, now), issued: issued.collect(), lists: lists(trust) }
+    }
+}
+
+impl CertificateStatus {
+    fn of(certificate: &Certificate, is_revoked: bool, now: Duration) -> Self {
+        Self {
+            subject: certificate.subject().clone(),
+            serial: certificate.serial().clone(),
+            validity: certificate.validity(),
+            expiry: certificate.validity().expiry(now),
+            is_revoked,
+        }
+    }
+
+    /// Returns a line if the certificate needs a person.
+    fn warning(&self, command: &str) -> Option<String> {
+        let needs_person = self.is_revoked || !matches!(self.expiry, Expiry::Far(_));
+        needs_person.then(|| format!("{self}: {command}"))
+    }
+}
+
+/// Words for `herd certs show`, and for the log.
+impl fmt::Display for CertificateStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, serial, validity, expiry, is_revoked } = self;
+        let revoked = if *is_revoked { "revoked, " } else { "" };
+        write!(f, "{subject}: {revoked}{expiry}, valid until {}, serial {}", at(validity.not_after), serial.short())
+    }
+}
+
+/// Words for `herd certs show`.
+impl fmt::Display for ListStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "revocation list {} of {}: {} certificates", self.number, at(self.signed), self.revoked)
+    }
+}
+
+fn authorities(trust: &TrustBundle, now: Duration) -> Vec<CertificateStatus> {
+    trust.roots().map(|root| CertificateStatus::of(root, false, now)).collect()
+}
+
+fn lists(trust: &TrustBundle) -> Vec<ListStatus> {
+    let status = trust.lists().map(|list| ListStatus {
+        number: list.number(),
+        signed: list.signed(),
+        revoked: list.revoked().len(),
+    });
+    status.collect()
+}
