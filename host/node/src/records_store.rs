@@ -96,7 +96,7 @@ impl RecordsStore {
         match next_start(folder, replica.epoch.started_ms) {
             Ok(started_ms) => replica.epoch.started_ms = started_ms,
             Err(error) => {
-                tracing::warn!(%node, %error, "the time of this start is not stored; do not set the clock back")
+                tracing::warn!(%node, %error, "the time of this start is not stored; do not set the clock back");
             }
         }
         let mut replica = Replica::without_log(replica);

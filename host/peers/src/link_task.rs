@@ -174,7 +174,7 @@ async fn read_frames(
             match silence.look(Instant::now()) {
                 Verdict::Alive => {}
                 Verdict::Suspect => {
-                    tracing::debug!(peer = %link.peer, "peer silent");
+                    tracing::debug!(node = %replica.node(), peer = %link.peer, "peer silent");
                     link.set_suspect(true);
                 }
                 Verdict::Over(silent) => return Err(LinkError::Silent(silent)),

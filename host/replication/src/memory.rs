@@ -118,7 +118,8 @@ mod tests {
         memory.give(memory.take(100));
         let taken = [memory.take(BLOCK_BYTES), memory.take(BLOCK_BYTES)];
         let mut addresses = [taken[0].as_ptr().addr(), taken[1].as_ptr().addr()];
-        (expected.sort_unstable(), addresses.sort_unstable());
+        expected.sort_unstable();
+        addresses.sort_unstable();
         assert_eq!(addresses, expected);
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use herd_model::{Digest, GuestFiles, SwapOptions};
+use herd_model::{Digest, GuestFiles, RollbackOptions, SwapOptions};
 
 use crate::guests::{GuestDisk, Guests};
 use crate::protocol::action::Action;
@@ -211,9 +211,9 @@ impl RolloutMachine {
         self.participant.propose(id, Operation::Swap(plan), who, now);
     }
 
-    /// Returns the herd to the guest before the last swap, by order of an operator.
+    /// Returns the herd to the guest before the last swap, by order of an operator. Records stay.
     pub fn roll_back(&mut self, id: u64, who: &str, now: Instant) {
-        self.participant.propose(id, Operation::RollBack, who, now);
+        self.participant.propose(id, Operation::RollBack(RollbackOptions::default()), who, now);
     }
 
     /// Withdraws a proposal, unless it has committed.

@@ -119,7 +119,7 @@ impl Generations {
                 }
             }
         }
-        Ok(Adopted { generation: self.serving.generation(), name: "default".into(), unread: 0 })
+        Ok(Adopted { generation: self.serving.generation(), name: "default".into(), unread: 0, discarded: None })
     }
 
     /// Swaps this node alone, by order of its operator. Returns whether that is accepted.

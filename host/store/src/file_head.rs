@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(read, HeadRead::Head { head: FileHead { entries_at: 192, ..head() }, damaged: 0 });
         let newer = FileHead::read(&head().to_later_bytes(FORMAT + 1));
         assert_eq!(newer, HeadRead::Newer { oldest_reader: FORMAT + 1 });
-        assert_eq!(FileHead::read(&later_head(head(), 256)), HeadRead::Newer { oldest_reader: 256 });
+        assert_eq!(FileHead::read(&head().to_later_bytes(256)), HeadRead::Newer { oldest_reader: 256 });
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn status_counts_what_waits_and_all_files() {
     files.fail(DiskOperation::Sync, 0, 1);
     log.sync();
     let bytes = (1..=3).map(|number| files.content(&format!("log-0000000{number}")).unwrap().len() as u64);
-    assert_eq!(log.status().log_bytes, bytes.sum());
+    assert_eq!(log.status().log_bytes, bytes.sum::<u64>());
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn entries_of_any_length_are_repeated() {
         let lengths = |files: &SimFiles| read(files).entries.iter().map(|(text, _)| text.len()).collect::<Vec<_>>();
         assert_eq!(lengths(&files), [6, bytes, bytes, bytes, bytes, bytes, bytes]);
         let on_disk = [FIRST, "log-00000002"].map(|name| files.content(name).unwrap().len() as u64);
-        assert_eq!(log.status().log_bytes, on_disk.iter().sum());
+        assert_eq!(log.status().log_bytes, on_disk.iter().sum::<u64>());
     }
 }
 
