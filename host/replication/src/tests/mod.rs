@@ -2,6 +2,7 @@
 //! back, links to a later version, and one replica against a plain map.
 
 mod catching_up;
+mod confirmations;
 mod forgetting;
 mod model;
 pub(crate) mod pair;
