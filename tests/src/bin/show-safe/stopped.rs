@@ -44,7 +44,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let status = nodes.status(node)?;
         let links = status["links"].as_array().cloned().unwrap_or_default();
         let link = links.iter().find(|link| link["peer"] == STOPPED);
-        link.map_or(Ok(0), |link| number(link, "/queued_bytes"))
+        // A link that has ended for silence holds nothing.
+        let live = link.filter(|link| link["state"] != "down");
+        live.map_or(Ok(0), |link| number(link, "/queued_bytes"))
     });
     let queued = queued.collect::<Result<Vec<u64>>>();
     let after = resident(&mut nodes);
