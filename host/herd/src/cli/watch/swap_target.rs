@@ -37,6 +37,13 @@ pub(super) fn serving(statuses: &[Option<Value>], digest: &str) -> Option<u64> {
     number.filter(|_| is_everywhere && is_of_the_herd)
 }
 
+/// Returns whether the herd has committed a swap to the guest with this digest which no node has refused or left.
+pub(super) fn is_adopting(statuses: &[Option<Value>], digest: &str) -> bool {
+    let herds = || statuses.iter().flatten().map(|node| &node["herd"]);
+    let has_left = |herd: &Value| herd["back"].as_object().is_some_and(|back| !back.is_empty());
+    herds().any(|herd| herd["swap"]["digest"] == digest) && !herds().any(has_left)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -55,5 +62,17 @@ mod tests {
         assert_eq!(serving(&[node("a", "a"), None], "a"), Some(2), "the other one adopts it");
         assert_eq!(serving(&[node("a", "b"), None], "a"), None, "the other one may serve b");
         assert_eq!(serving(&[None, None], "a"), None);
+    }
+
+    #[test]
+    fn herd_is_adopting_what_it_has_committed_and_nobody_has_left() {
+        let node = |swap: &str, back: &[&str]| {
+            let back: serde_json::Map<_, _> = back.iter().map(|node| ((*node).to_string(), json!("trapped"))).collect();
+            Some(json!({ "herd": { "swap": { "digest": swap }, "back": back } }))
+        };
+        assert!(is_adopting(&[node("a", &[]), node("b", &[]), None], "a"), "one node has heard of it");
+        assert!(!is_adopting(&[node("b", &[]), None], "a"));
+        assert!(!is_adopting(&[node("a", &[]), node("a", &["Riley"])], "a"));
+        assert!(!is_adopting(&[None, Some(json!({ "herd": { "swap": null, "back": {} } }))], "a"));
     }
 }

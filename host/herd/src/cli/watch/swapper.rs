@@ -9,7 +9,7 @@ use herd_audit::sanitize;
 use herd_runtime::Digest;
 use serde_json::Value;
 
-use super::swap_target::{NotSwapped, SwapTarget, serving};
+use super::swap_target::{NotSwapped, SwapTarget, is_adopting, serving};
 
 /// Swaps a herd and prints a line about each outcome.
 pub(super) struct Swapper<T> {
@@ -38,10 +38,16 @@ impl<T: SwapTarget> Swapper<T> {
             Some(number) => Ok(vec![(generation(number, &digest), Vec::new())]),
             None => self.target.swap(guest).map(|answer| outcomes(&answer)),
         };
-        let swapped = swapped.or_else(|failure| match served() {
-            // Somebody else swapped to the same content meanwhile, which is what was wanted.
-            Some(number) => Ok(vec![(generation(number, &digest), Vec::new())]),
-            None => Err(failure),
+        let swapped = swapped.or_else(|failure| {
+            let statuses = self.target.statuses();
+            match serving(&statuses, &digest) {
+                // Somebody else swapped to the same content meanwhile, which is what was wanted.
+                Some(number) => Ok(vec![(generation(number, &digest), Vec::new())]),
+                None if is_adopting(&statuses, &digest) => {
+                    Err(NotSwapped::MayPass("the herd is about to serve it".into()))
+                }
+                None => Err(failure),
+            }
         });
         match swapped {
             Ok(lines) => {
