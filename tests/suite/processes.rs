@@ -154,12 +154,12 @@ fn link_to_a_node_of_another_herd_is_refused() {
     let _stranger = herd.run_as_member_of("other", "Jaquez");
     let riley = herd.run("Riley");
     let status = herd.await_status("Riley", "a reason why there is no link", |status| {
-        status["links"][0]["last_error"].as_str().is_some_and(|error| error.contains("herd `other`"))
+        status["links"][0]["last_error"].as_str().is_some_and(|error| error.contains("of herd other"))
     });
     assert_eq!(status["links"][0]["state"], "down", "{status}");
     assert!(herd.client("Riley").ask("IAMAT kiwi +34-118 1").starts_with("AT Riley "));
     assert!(!herd.knows("Jaquez", "kiwi"));
-    riley.await_log(&["WARN", "no link to peer", "herd `other`"]);
+    riley.await_log(&["WARN", "no link to peer", "of herd other"]);
 }
 
 /// Goal: repair delivers the reports that a full link queue dropped. Method: a stopped peer, a queue far smaller than the reports

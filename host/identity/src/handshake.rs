@@ -18,11 +18,14 @@ use crate::peer::{Peer, PeerError};
 use crate::tls::Protocol;
 use crate::verifier::Verifier;
 
+/// Encrypted stream over a connection.
+pub type SecureStream<S> = TlsStream<BoundedStream<S>>;
+
 /// Connection whose peer is known.
 #[derive(Debug)]
 pub struct Connection<S> {
     /// Encrypted stream.
-    pub stream: TlsStream<BoundedStream<S>>,
+    pub stream: SecureStream<S>,
     /// Who is at the other end.
     pub peer: Peer,
     /// What the peer wants to speak.

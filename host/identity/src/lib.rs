@@ -44,7 +44,7 @@ pub use bounded_stream::{BoundedStream, HANDSHAKE_BYTES_MAX};
 pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError};
 pub use clock::Clock;
 pub use credentials::{CREDENTIALS_BYTES_MAX, Credentials, CredentialsError, credentials_path};
-pub use handshake::{Connection, HandshakeError, Refusal};
+pub use handshake::{Connection, HandshakeError, Refusal, SecureStream};
 pub use identity::Identity;
 pub use ledger::Issued;
 pub use peer::{Peer, PeerError};

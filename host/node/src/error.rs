@@ -26,6 +26,14 @@ pub enum StartError {
         /// Continuation of the message that says what to do; empty for an unusual error.
         hint: &'static str,
     },
+    /// The node has no certificate that its peers would accept.
+    #[error("{node} cannot prove to its peers who it is")]
+    Identity {
+        /// Name of the node.
+        node: String,
+        /// The reason, and what to type.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The configured guest does not load.
     #[error("the guest cannot serve {node}")]
     Guest {

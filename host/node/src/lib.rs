@@ -11,6 +11,7 @@ pub mod config;
 mod discards;
 mod drain;
 mod error;
+mod identity_host;
 mod ingest_host;
 mod initial_generations;
 mod observer;

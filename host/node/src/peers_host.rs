@@ -10,6 +10,7 @@ use herd_replication::{Ingest, LinkPort, Replica, WireReport};
 use herd_rollout::Rollout;
 use herd_sys::{TrafficLog, workers};
 
+use crate::identity_host::NodeIdentity;
 use crate::ingest_host::IngestAdapter;
 use crate::records_store::Progress;
 
@@ -20,6 +21,7 @@ pub(crate) struct PeersAdapter {
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) traffic: Option<TrafficLog>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) identity: Arc<NodeIdentity>,
 }
 
 impl PeersHost for PeersAdapter {
@@ -48,6 +50,11 @@ impl PeersHost for PeersAdapter {
 
     fn acknowledged(&self) {
         self.progress.acknowledged();
+    }
+
+    fn trust_learned(&self) {
+        let identity = Arc::clone(&self.identity);
+        tokio::task::spawn_blocking(move || identity.store_learned());
     }
 
     fn traffic(&self) -> Option<&TrafficLog> {

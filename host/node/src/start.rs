@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use herd_admin::{Admin, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_model::Digest;
-use herd_peers::{Identity, Peers, PeersHost};
+use herd_peers::{LocalNode, Peers, PeersHost};
 use herd_replication::{Epoch, Ingest, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
@@ -28,6 +28,7 @@ use crate::audit_events::{AuditEvents, entry};
 use crate::config::HerdConfig;
 use crate::discards::Discards;
 use crate::error::StartError;
+use crate::identity_host::{NodeIdentity, maintain};
 use crate::ingest_host::IngestAdapter;
 use crate::initial_generations::InitialGenerations;
 use crate::observer::NodeObserver;
@@ -74,6 +75,10 @@ impl Node {
         let links = Port::bind(name, "links", node.link_address())?;
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
 
+        let (herd_config, node_name, directory) = (config.clone(), name.to_string(), state.to_path_buf());
+        let identified =
+            tokio::task::spawn_blocking(move || NodeIdentity::open(&herd_config, &node_name, &directory)).await;
+        let identity = identified.map_err(|_| StartError::Panicked(name.into()))??;
         let started_ms = u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX);
         let epoch = Epoch { started_ms, random: rand::random() };
         let replica = ReplicaConfig {
@@ -143,8 +148,13 @@ impl Node {
             stored,
         );
         let rollout = Arc::new(rollout);
-        let identity = Identity { herd: config.herd.clone(), node: name.into(), epoch: epoch.random };
-        let peers = Peers::new(identity, config.links.clone(), herd.collect(), Arc::clone(&replica));
+        let local = LocalNode {
+            herd: config.herd.clone(),
+            node: name.into(),
+            epoch: epoch.random,
+            identity: Arc::clone(identity.identity()),
+        };
+        let peers = Peers::new(local, config.links.clone(), herd.collect(), Arc::clone(&replica));
         let topics = Arc::<Topics>::default();
 
         let ingest =
@@ -212,6 +222,7 @@ impl Node {
         tasks.spawn(rollout.start(Arc::downgrade(&participating)));
         // Not among the tasks that a drain waits for: it ends when the replica is gone.
         tokio::spawn(housekeeping(Arc::downgrade(&replica)));
+        tokio::spawn(maintain(Arc::downgrade(&identity)));
         let neighbours = config.neighbours(name);
         let neighbour_count = neighbours.len();
         let linked: Arc<dyn PeersHost> = Arc::new(PeersAdapter {
@@ -220,6 +231,7 @@ impl Node {
             rollout: Arc::clone(&rollout),
             traffic: traffic.clone(),
             progress: Arc::clone(store.progress()),
+            identity,
         });
         peers.start(links, neighbours, linked, workers.rotation());
         let serving = Arc::clone(&admin);

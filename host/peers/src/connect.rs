@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use herd_identity::HandshakeError as TlsError;
+use herd_sys::workers::WorkerRotation;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::frame::Hello;
-use super::handshake::{self, FramedStream, HandshakeError, printable};
+use super::handshake::{self, Channel, HandshakeError};
 use super::limits::LinkLimits;
 use super::link::Direction;
 use super::mesh::Peers;
@@ -22,8 +25,16 @@ use super::peer::Peer;
 /// Keeps a link to a peer until the node stops: connects while there is none, and beside one that is suspect.
 ///
 /// A stopped peer costs one attempt at a time: its kernel accepts the connection, and the handshake waits for an answer.
-pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: String, address: SocketAddr) {
-    let preferred = Direction::preferred(&peers.identity.node, &name);
+///
+/// Runs aside from the workers, because a handshake takes a processor for a moment; the link runs on a worker of `rotation`.
+pub(super) async fn maintain_link(
+    peers: Arc<Peers>,
+    peer: Arc<Peer>,
+    name: String,
+    address: SocketAddr,
+    rotation: WorkerRotation,
+) {
+    let preferred = Direction::preferred(&peers.local.node, &name);
     // When a herd starts, the node with the smaller name connects at once and the other waits a moment, so that pairs
     // seldom connect to each other at the same time. If they do, both keep the connection of the smaller name.
     let mut wait = if preferred == Direction::Outbound { Duration::ZERO } else { peers.limits.redial_min() };
@@ -54,22 +65,23 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
             () = sleep_until(next_at) => {}
         }
         let began = Instant::now();
+        let worker = rotation.next().clone();
         let connected = tokio::select! {
             biased;
             () = peers.stopping.cancelled() => return,
-            connected = connect(&peers, &peer, &name, address, attempts) => connected,
+            connected = connect(&peers, &peer, &name, address, attempts, &worker) => connected,
         };
         attempts += 1;
         let is_refusal = matches!(connected, Err(ConnectError::Refused(_)));
         let error = match connected {
-            Ok((frames, hello)) => match peers.admit(&hello, Direction::Outbound) {
+            Ok((channel, hello)) => match peers.admit(&hello, Direction::Outbound) {
                 Ok(link) => {
                     // In a task of its own: should the peer fall silent, this one connects beside it.
-                    peers.tasks.spawn(Arc::clone(&peers).run(frames, link));
+                    peers.tasks.spawn_on(Arc::clone(&peers).run(channel, link), &worker);
                     continue;
                 }
                 Err(why) => {
-                    handshake::refuse(frames, &why).await;
+                    handshake::refuse(channel.frames, &why).await;
                     Some(why)
                 }
             },
@@ -81,7 +93,7 @@ pub(super) async fn maintain_link(peers: Arc<Peers>, peer: Arc<Peer>, name: Stri
             && !peer.is_linked()
         {
             // A peer that is away is usual; one that refuses this node needs its operator, who is told once for each reason.
-            let node = &peers.identity.node;
+            let node = &peers.local.node;
             if is_refusal && peer.last_error().as_ref() != Some(why) {
                 tracing::warn!(%node, peer = %name, %address, why, "no link to peer");
             } else {
@@ -130,7 +142,8 @@ async fn connect(
     name: &str,
     address: SocketAddr,
     attempts: u32,
-) -> Result<(FramedStream, Hello), ConnectError> {
+    worker: &Handle,
+) -> Result<(Channel, Hello), ConnectError> {
     let longest = if peer.was_linked() { CONNECT_TIMEOUT_OF_A_LINK } else { CONNECT_TIMEOUT };
     let began = Instant::now();
     let opened = timeout(longest, open(address)).await;
@@ -141,7 +154,7 @@ async fn connect(
             peer.detector.learn(is_slow);
         }
         // Before the hello, because a peer that has read it replaces its side of the link.
-        if !peer.wants_connection(Direction::preferred(&peers.identity.node, name)) {
+        if !peer.wants_connection(Direction::preferred(&peers.local.node, name)) {
             return Err(ConnectError::Unwanted);
         }
     }
@@ -149,20 +162,24 @@ async fn connect(
         .map_err(|_| ConnectError::Unreachable(format!("{address}: no connection within {longest:?}")))?
         .map_err(|error| ConnectError::Unreachable(format!("{address}: {error}")))?;
     let _ = stream.set_nodelay(true);
-    let (frames, hello) = handshake::initiate(stream, &peers.identity).await.map_err(|error| {
+    let stream =
+        registered(stream, worker).map_err(|error| ConnectError::Unreachable(format!("{address}: {error}")))?;
+    handshake::initiate(stream, &peers.local, name).await.map_err(|error| {
         let why = format!("{address}: {error}");
         match error {
             HandshakeError::RejectedHere(_) | HandshakeError::RejectedByPeer(_) => ConnectError::Refused(why),
+            HandshakeError::Tls(TlsError::Io(_)) => ConnectError::Unreachable(why),
+            HandshakeError::Tls(_) => ConnectError::Refused(why),
             _ => ConnectError::Unreachable(why),
         }
-    })?;
-    // Two nodes with swapped addresses would otherwise pass for each other.
-    if hello.node != name {
-        let why = format!("{address} is node `{}`, not `{name}`", printable(&hello.node));
-        handshake::refuse(frames, &why).await;
-        return Err(ConnectError::Refused(why));
-    }
-    Ok((frames, hello))
+    })
+}
+
+/// Registers a connection with the runtime that will run its link, and not with this one.
+pub(super) fn registered(stream: TcpStream, worker: &Handle) -> io::Result<TcpStream> {
+    let stream = stream.into_std()?;
+    let _entered = worker.enter();
+    TcpStream::from_std(stream)
 }
 
 /// Opens a connection. The first packet of a connection may be lost in a cut, and the kernel repeats it after a second only, so further

@@ -43,6 +43,8 @@ pub(super) enum Frame {
     Goodbye,
     /// Opaque message between two nodes, other than a report.
     Message(Bytes),
+    /// Trust bundle of the sender: authorities and revocations.
+    Trust(Bytes),
 }
 
 impl Frame {
@@ -57,6 +59,7 @@ impl Frame {
             Self::Pong(sent_ns, now_ns) => (kind::PONG, postcard::to_stdvec(&(sent_ns, now_ns))),
             Self::Goodbye => (kind::GOODBYE, Ok(Vec::new())),
             Self::Message(message) => (kind::MESSAGE, Ok(message.to_vec())),
+            Self::Trust(bundle) => (kind::TRUST, Ok(bundle.to_vec())),
         };
         out.put_u8(body.0);
         out.extend_from_slice(
@@ -86,6 +89,7 @@ impl Frame {
             }
             kind::GOODBYE => Self::Goodbye,
             kind::MESSAGE => Self::Message(frame),
+            kind::TRUST => Self::Trust(frame),
             kind => return Err(FrameError::Kind(kind)),
         })
     }
@@ -124,6 +128,7 @@ mod kind {
     pub(super) const PONG: u8 = 5;
     pub(super) const GOODBYE: u8 = 6;
     pub(super) const MESSAGE: u8 = 7;
+    pub(super) const TRUST: u8 = 8;
 }
 
 /// Bytes of a frame once the peer is known: room for a frame of reports plus one report of the greatest length.
@@ -148,6 +153,7 @@ mod tests {
             Frame::Goodbye,
             Frame::Replication(LinkFrame::Claim(vec![(herd_replication::LaneId(7), 9)])),
             Frame::Message(Bytes::from_static(b"\x00\xff")),
+            Frame::Trust(Bytes::from_static(b"-----BEGIN")),
         ] {
             assert_eq!(Frame::decode(frame.encode()).unwrap(), frame);
         }

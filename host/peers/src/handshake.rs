@@ -1,17 +1,19 @@
 //! Handshake of a link: each side identifies itself, and either side may refuse.
 //!
 //! The connecting side sends its hello first, so a node tells a stranger nothing before the stranger has named a herd and
-//! a node that it knows. Until then the peer is untrusted: frames are small, the time is short, and its texts are
-//! escaped before they are logged or shown. TLS belongs here.
+//! a node that it knows. TLS comes before: the peer is the node that its certificate names, and a hello that names another one is
+//! refused. Frames are small and the time is short until then, and texts of the peer are escaped before they are logged or shown.
 //!
-//! Knows nothing of other links; the caller decides whether the peer is admitted. Bounds: bytes of a frame, time, and
-//! length of a stranger's text.
+//! Knows nothing of other links; the caller decides whether the peer is admitted. Bounds: bytes of TLS and of a frame, time, and
+//! length of the peer's text.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use herd_identity::{Connection, HandshakeError as TlsError, Identity, Peer as Member, Protocol, SecureStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
@@ -20,19 +22,28 @@ use super::frame::{
     FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN,
 };
 
-/// Identity of this node.
+/// This node, as it introduces itself to peers.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct LocalNode {
     /// Name of the herd. Nodes of another herd are refused.
     pub herd: String,
     /// Name of the node.
     pub node: String,
     /// Random number of this process, by which peers tell a restarted node from a second connection.
     pub epoch: u64,
+    /// Certificate and trust. Its names are those above.
+    pub identity: Arc<Identity>,
 }
 
 /// Connection that sends and receives whole frames.
-pub(super) type FramedStream = Framed<TcpStream, LengthDelimitedCodec>;
+pub(super) type FramedStream = Framed<SecureStream<TcpStream>, LengthDelimitedCodec>;
+
+/// Connection after its handshake.
+pub(super) struct Channel {
+    pub(super) frames: FramedStream,
+    /// The peer, by its certificate.
+    pub(super) member: Member,
+}
 
 /// Failed handshake. The connection is closed; nothing else changed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +51,9 @@ pub(super) enum HandshakeError {
     /// The connection failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
+    /// TLS failed: the peer is a stranger, or one of the two nodes does not trust the other.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The peer sent something other than a hello, or closed the connection. It is no node, or its node is stopping.
     #[error("the peer does not speak the link protocol")]
     NotAPeer,
@@ -55,29 +69,43 @@ pub(super) enum HandshakeError {
     RejectedByPeer(String),
 }
 
-/// Handshake of the connecting side: sends a hello, and receives the peer's hello or its refusal.
+/// Handshake of the connecting side: proves who it is and to whom, sends a hello, and receives the peer's hello or its refusal.
+/// `expected` is the node that should be at this address.
 ///
 /// Not cancel safe: a connection that is cancelled midway has to be closed.
 ///
 /// # Errors
 ///
 /// See [`HandshakeError`].
-pub(super) async fn initiate(stream: TcpStream, identity: &Identity) -> Result<(FramedStream, Hello), HandshakeError> {
-    let mut frames = framed(stream);
+pub(super) async fn initiate(
+    stream: TcpStream,
+    local: &LocalNode,
+    expected: &str,
+) -> Result<(Channel, Hello), HandshakeError> {
     let exchange = async {
-        send_hello(&mut frames, identity).await?;
-        receive_hello(&mut frames).await
+        let connection = local.identity.connect(stream, Protocol::Link).await?;
+        let (mut frames, member, name) = framed(connection)?;
+        // Two nodes with swapped addresses would otherwise pass for each other.
+        if name != expected {
+            let why = format!("the node there is `{}`, not `{expected}`", printable(&name));
+            refuse(frames, &why).await;
+            return Err(HandshakeError::RejectedHere(why));
+        }
+        send_hello(&mut frames, local).await?;
+        let hello = receive_hello(&mut frames).await?;
+        if let Some(why) = incompatibility(&local.herd, &local.node, &hello, &name) {
+            refuse(frames, &why).await;
+            return Err(HandshakeError::RejectedHere(why));
+        }
+        Ok((frames, member, hello))
     };
-    let hello = timeout(HANDSHAKE_TIMEOUT, exchange).await.map_err(|_| HandshakeError::Timeout)??;
-    if let Some(why) = incompatibility(identity, &hello) {
-        refuse(frames, &why).await;
-        return Err(HandshakeError::RejectedHere(why));
-    }
+    let (mut frames, member, hello) =
+        timeout(HANDSHAKE_TIMEOUT, exchange).await.map_err(|_| HandshakeError::Timeout)??;
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
-    Ok((frames, hello))
+    Ok((Channel { frames, member }, hello))
 }
 
-/// Handshake of the accepting side: receives the peer's hello, and sends one if `admit` accepts the peer.
+/// Handshake of the accepting side: learns who the peer is, receives its hello, and sends one if `admit` accepts the peer.
 ///
 /// Not cancel safe: once `admit` has accepted, the link has to be run to its end.
 ///
@@ -86,13 +114,21 @@ pub(super) async fn initiate(stream: TcpStream, identity: &Identity) -> Result<(
 /// See [`HandshakeError`]. A refused peer was told the reason.
 pub(super) async fn respond<T>(
     stream: TcpStream,
-    identity: &Identity,
+    local: &LocalNode,
     admit: impl FnOnce(&Hello) -> Result<T, String>,
-) -> Result<(FramedStream, T), HandshakeError> {
-    let mut frames = framed(stream);
-    let received = timeout(HANDSHAKE_TIMEOUT, receive_hello(&mut frames)).await;
-    let hello = received.map_err(|_| HandshakeError::Timeout)??;
-    let admitted = incompatibility(identity, &hello).map_or_else(|| admit(&hello), Err);
+) -> Result<(Channel, T), HandshakeError> {
+    let received = async {
+        let connection = local.identity.accept(stream).await?;
+        if connection.protocol != Protocol::Link {
+            return Err(HandshakeError::NotAPeer);
+        }
+        let (mut frames, member, name) = framed(connection)?;
+        let hello = receive_hello(&mut frames).await?;
+        Ok((frames, member, name, hello))
+    };
+    let received = timeout(HANDSHAKE_TIMEOUT, received).await.map_err(|_| HandshakeError::Timeout)?;
+    let (mut frames, member, name, hello) = received?;
+    let admitted = incompatibility(&local.herd, &local.node, &hello, &name).map_or_else(|| admit(&hello), Err);
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(why) => {
@@ -100,28 +136,35 @@ pub(super) async fn respond<T>(
             return Err(HandshakeError::RejectedHere(why));
         }
     };
-    let sent = timeout(HANDSHAKE_TIMEOUT, send_hello(&mut frames, identity)).await;
+    let sent = timeout(HANDSHAKE_TIMEOUT, send_hello(&mut frames, local)).await;
     // Not an error: `admit` has installed a link, and only running it removes it again. It will find the connection
     // broken by itself.
     let _ = sent.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
-        tracing::debug!(node = %identity.node, peer = %hello.node, %error, "sending hello failed");
+        tracing::debug!(node = %local.node, peer = %hello.node, %error, "sending hello failed");
     });
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
-    Ok((frames, admitted))
+    Ok((Channel { frames, member }, admitted))
 }
 
 /// Frames a connection. Until the peer is known its frames are small, and a longer length is an error before anything is
 /// allocated.
-fn framed(stream: TcpStream) -> FramedStream {
-    Framed::new(stream, LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec())
+///
+/// # Errors
+///
+/// The peer is an operator and no node. TLS refuses that already.
+fn framed(connection: Connection<TcpStream>) -> Result<(FramedStream, Member, String), HandshakeError> {
+    let Connection { stream, peer: member, .. } = connection;
+    let name = member.node().ok_or(HandshakeError::NotAPeer)?.to_string();
+    let codec = LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec();
+    Ok((Framed::new(stream, codec), member, name))
 }
 
-async fn send_hello(frames: &mut FramedStream, identity: &Identity) -> Result<(), HandshakeError> {
+async fn send_hello(frames: &mut FramedStream, local: &LocalNode) -> Result<(), HandshakeError> {
     let hello = Hello {
         version: PROTOCOL_VERSION,
-        herd: identity.herd.clone(),
-        node: identity.node.clone(),
-        epoch: identity.epoch,
+        herd: local.herd.clone(),
+        node: local.node.clone(),
+        epoch: local.epoch,
         version_min: PROTOCOL_VERSION_MIN,
     };
     Ok(frames.send(Frame::Hello(hello).encode()).await?)
@@ -129,7 +172,12 @@ async fn send_hello(frames: &mut FramedStream, identity: &Identity) -> Result<()
 
 async fn receive_hello(frames: &mut FramedStream) -> Result<Hello, HandshakeError> {
     let received = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
-    match received.map_err(|_| HandshakeError::NotAPeer).and_then(|frame| decode(frame.freeze()))? {
+    // The connecting side hears with its first read that its certificate was refused.
+    let received = received.map_err(|error| match TlsError::of(error) {
+        TlsError::Io(_) => HandshakeError::NotAPeer,
+        refused => HandshakeError::Tls(refused),
+    });
+    match decode(received?.freeze())? {
         Frame::Hello(hello) => Ok(hello),
         Frame::Refused(why) => Err(HandshakeError::RejectedByPeer(printable(&why))),
         _ => Err(HandshakeError::NotAPeer),
@@ -146,9 +194,8 @@ pub(super) async fn refuse(mut frames: FramedStream, why: &str) {
     let _ = timeout(HANDSHAKE_TIMEOUT, sent).await;
 }
 
-/// Returns why this node refuses a link with the peer in either direction, if it does.
-fn incompatibility(identity: &Identity, hello: &Hello) -> Option<String> {
-    let Identity { herd, node, .. } = identity;
+/// Returns why this node refuses a link with the peer in either direction, if it does. `name` is the peer by its certificate.
+fn incompatibility(herd: &str, node: &str, hello: &Hello, name: &str) -> Option<String> {
     // The version first, because another version may give the other fields another meaning.
     if hello.version < PROTOCOL_VERSION_MIN || hello.version_min > PROTOCOL_VERSION {
         let (oldest, version) = (hello.version_min, hello.version);
@@ -156,14 +203,18 @@ fn incompatibility(identity: &Identity, hello: &Hello) -> Option<String> {
             "{node} speaks link protocol {PROTOCOL_VERSION_MIN} to {PROTOCOL_VERSION}, the peer {oldest} to {version}"
         ));
     }
-    if hello.herd != *herd {
+    if hello.herd != herd {
         return Some(format!(
             "{node} belongs to herd `{herd}`, {} to herd `{}`",
             printable(&hello.node),
             printable(&hello.herd)
         ));
     }
-    (hello.node == *node).then(|| format!("{node} connected to itself"))
+    if hello.node != name {
+        let (claimed, name) = (printable(&hello.node), printable(name));
+        return Some(format!("the certificate is that of node `{name}`, and the peer calls itself `{claimed}`"));
+    }
+    (hello.node == node).then(|| format!("{node} connected to itself"))
 }
 
 fn decode(frame: Bytes) -> Result<Frame, HandshakeError> {
@@ -175,26 +226,38 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
-/// Maximum length of the name of a herd, in bytes. A hello is a frame of 4 KiB, and a refusal names both herds.
-pub const HERD_NAME_BYTES_MAX: usize = 128;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use herd_model::limits::{HERD_NAME_BYTES_MAX, NODE_NAME_BYTES_MAX};
+
     use super::*;
+    use crate::test_identity::TestAuthority;
+
+    fn local(identity: &Arc<Identity>, epoch: u64) -> LocalNode {
+        let node = identity.subject().role.name().unwrap().to_string();
+        LocalNode { herd: "h".into(), node, epoch, identity: Arc::clone(identity) }
+    }
+
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (connecting, accepted) = tokio::join!(connecting, listener.accept());
+        (connecting.unwrap(), accepted.unwrap().0)
+    }
 
     #[test]
     fn herd_name_of_the_greatest_length_fits_into_the_handshake() {
-        let identity = |herd: &str| Identity { herd: herd.repeat(HERD_NAME_BYTES_MAX), node: "n".repeat(64), epoch: 1 };
-        let (own, other) = (identity("a"), identity("b"));
         let hello = Hello {
             version: PROTOCOL_VERSION,
-            herd: other.herd,
-            node: other.node,
+            herd: "b".repeat(HERD_NAME_BYTES_MAX),
+            node: "n".repeat(NODE_NAME_BYTES_MAX),
             epoch: u64::MAX,
             version_min: PROTOCOL_VERSION_MIN,
         };
-        let refusal = Frame::Refused(incompatibility(&own, &hello).unwrap());
+        let (herd, node) = ("a".repeat(HERD_NAME_BYTES_MAX), "m".repeat(NODE_NAME_BYTES_MAX));
+        let refusal = Frame::Refused(incompatibility(&herd, &node, &hello, &hello.node).unwrap());
         for frame in [Frame::Hello(hello).encode(), refusal.encode()] {
             assert!(frame.len() <= HELLO_BYTES_MAX, "{} bytes", frame.len());
         }
@@ -209,23 +272,25 @@ mod tests {
             let later = b"a field of the next version";
             Bytes::from([&Frame::Hello(hello).encode()[..], &later[..]].concat())
         };
-        let own = Identity { herd: "h".into(), node: "Riley".into(), epoch: 2 };
+        let mut authority = TestAuthority::of("h");
+        let (own, jaquez) = (local(&authority.issue("Riley"), 2), authority.issue("Jaquez"));
         let (next, now) = (PROTOCOL_VERSION + 1, PROTOCOL_VERSION);
         for (version_min, accepted) in [(now, true), (next, false)] {
             for initiates in [true, false] {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                let address = listener.local_addr().unwrap();
+                let (connecting, stream) = connected().await;
                 let peer = async {
-                    let mut frames = framed(TcpStream::connect(address).await.unwrap());
+                    let connection = match initiates {
+                        true => jaquez.accept(connecting).await,
+                        false => jaquez.connect(connecting, Protocol::Link).await,
+                    };
+                    let (mut frames, ..) = framed(connection.unwrap()).unwrap();
                     frames.send(hello(next, version_min)).await.unwrap();
                     frames.next().await.and_then(|frame| Frame::decode(frame.ok()?.freeze()).ok())
                 };
                 let node = async {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    if initiates {
-                        initiate(stream, &own).await.map(|(_, hello)| hello)
-                    } else {
-                        respond(stream, &own, |hello| Ok(hello.clone())).await.map(|(_, hello)| hello)
+                    match initiates {
+                        true => initiate(stream, &own, "Jaquez").await.map(|(_, hello)| hello),
+                        false => respond(stream, &own, |hello| Ok(hello.clone())).await.map(|(_, hello)| hello),
                     }
                 };
                 let (answer, linked) = tokio::join!(peer, node);
@@ -238,5 +303,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Goal: a link is what its certificate says. Method: nodes that call themselves by the name of another, are of another herd, or are not
+    /// the one that is expected at the address.
+    #[tokio::test]
+    async fn handshake_believes_the_certificate() {
+        let (mut authority, mut other) = (TestAuthority::of("h"), TestAuthority::of("other"));
+        let (riley, jaquez) = (local(&authority.issue("Riley"), 1), local(&authority.issue("Jaquez"), 2));
+        let impostor = LocalNode { node: "Riley".into(), ..jaquez.clone() };
+        let stranger = LocalNode { identity: other.issue("Jaquez"), ..jaquez.clone() };
+        for (connecting, expected, why) in [
+            (&jaquez, "Campbell", "the node there is `Riley`, not `Campbell`"),
+            (&impostor, "Riley", "the certificate is that of node `Jaquez`, and the peer calls itself `Riley`"),
+            (&stranger, "Riley", "herd"),
+        ] {
+            let (stream, accepted) = connected().await;
+            let admit = |hello: &Hello| Ok(hello.clone());
+            let (dialed, answered) =
+                tokio::join!(initiate(stream, connecting, expected), respond(accepted, &riley, admit));
+            assert!(answered.is_err(), "{why}");
+            let said = dialed.err().expect(why).to_string();
+            assert!(said.contains(why), "{said}");
+        }
+        let (stream, accepted) = connected().await;
+        let admit = |hello: &Hello| Ok(hello.clone());
+        let (dialed, answered) = tokio::join!(initiate(stream, &jaquez, "Riley"), respond(accepted, &riley, admit));
+        assert_eq!((dialed.unwrap().1.node, answered.unwrap().1.node), ("Riley".into(), "Jaquez".into()));
+    }
+
+    #[tokio::test]
+    async fn handshake_in_plain_text_is_refused_as_no_tls() {
+        use tokio::io::AsyncWriteExt;
+
+        let riley = local(&TestAuthority::of("h").issue("Riley"), 1);
+        let (mut stream, accepted) = connected().await;
+        stream.write_all(b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1614209128.918963997\n").await.unwrap();
+        let refused = respond(accepted, &riley, |_| Ok(())).await;
+        assert!(matches!(refused.err(), Some(HandshakeError::Tls(TlsError::NotTls))));
     }
 }

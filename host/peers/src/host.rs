@@ -30,6 +30,9 @@ pub trait PeersHost: Send + Sync + 'static {
     /// Reports that a link went down and was not replaced. Must not wait.
     fn link_down(&self, peer: &str);
 
+    /// Reports that a peer told of authorities or revocations that were news, so that they are stored. Must not wait.
+    fn trust_learned(&self);
+
     /// Returns the traffic log, if one is configured.
     fn traffic(&self) -> Option<&TrafficLog>;
 }

@@ -7,7 +7,8 @@
 //!
 //! The crate owns sockets. It knows nothing of guests, sessions or what records mean; the node implements [`PeersHost`].
 //!
-//! Links are not encrypted yet, so the configuration accepts loopback addresses only. TLS belongs into `handshake`.
+//! Links are mutual TLS, always: `handshake` takes the peer for what its certificate says, and `link_task` ends the link once the
+//! certificate is revoked or has expired.
 //!
 //! Bounds: bytes of a frame (fewer before the peer is known), handshakes in progress, bytes of a link's queue, and time
 //! for connecting, for the handshake, for a write, and between frames of the peer.
@@ -17,6 +18,7 @@ mod connect;
 mod failure_detector;
 mod frame;
 mod handshake;
+mod handshakes;
 mod host;
 mod limits;
 mod link;
@@ -29,9 +31,11 @@ mod silence;
 mod start;
 mod status;
 #[cfg(test)]
+mod test_identity;
+#[cfg(test)]
 mod tests;
 
-pub use handshake::{HERD_NAME_BYTES_MAX, Identity};
+pub use handshake::LocalNode;
 pub use host::PeersHost;
 pub use limits::LinkLimits;
 pub use mesh::Peers;

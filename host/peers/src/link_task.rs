@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, StreamExt};
+use herd_identity::{Identity, Peer as Member, PeerError, SecureStream, TrustError};
 use herd_replication::{LaneId, LinkFrame, LinkMachine, Replica, Turn, Violation};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout, timeout_at};
@@ -24,7 +26,7 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use super::clock_offset::ClockOffset;
 use super::frame::{Frame, FrameError};
-use super::handshake::FramedStream;
+use super::handshake::{Channel, FramedStream};
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::Link;
@@ -45,18 +47,20 @@ pub(super) async fn run(
     link: &Link,
     replica: &Arc<Replica>,
     machine: LinkMachine,
-    frames: FramedStream,
+    channel: Channel,
+    identity: &Identity,
 ) -> Result<(), LinkError> {
-    let (stream, sink) = split(frames);
+    let (stream, sink) = split(channel.frames);
     // Both loops use it, one at a time and never across a wait.
     let machine = Mutex::new(machine);
     // From the reader to the writer, which owns the sink. One pong waits at most: the peer sends its next ping a whole
     // interval later.
     let (pongs, pongs_due) = mpsc::channel(1);
-    let read = read_frames(host, limits, link, replica, &machine, stream, pongs);
-    let written = write_frames(host, limits, link, replica, &machine, sink, pongs_due);
+    let read = read_frames(host, limits, link, replica, &machine, stream, pongs, identity);
+    let written = write_frames(host, limits, link, replica, &machine, sink, pongs_due, identity);
     tokio::select! {
         biased;
+        why = until_refused(identity, &channel.member) => Err(LinkError::Untrusted(why)),
         ended = end_of_either(read, written) => ended,
         // A write may wait for a network that is gone.
         () = replaced_for(link, REPLACED_MAX * 2) => Ok(()),
@@ -66,7 +70,7 @@ pub(super) async fn run(
 /// Splits a connection into its directions.
 fn split(frames: FramedStream) -> (FrameSource, FrameWriter) {
     let parts = frames.into_parts();
-    let (source, target) = parts.io.into_split();
+    let (source, target) = tokio::io::split(parts.io);
     let mut stream = FramedRead::new(source, parts.codec.clone());
     *stream.read_buffer_mut() = parts.read_buf;
     let mut sink = FramedWrite::new(target, parts.codec);
@@ -74,8 +78,22 @@ fn split(frames: FramedStream) -> (FrameSource, FrameWriter) {
     (stream, sink)
 }
 
-type FrameSource = FramedRead<OwnedReadHalf, LengthDelimitedCodec>;
-type FrameWriter = FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>;
+type FrameSource = FramedRead<ReadHalf<SecureStream<TcpStream>>, LengthDelimitedCodec>;
+type FrameWriter = FramedWrite<WriteHalf<SecureStream<TcpStream>>, LengthDelimitedCodec>;
+
+/// Waits until the certificate of the peer is revoked, has expired, or its authority is no longer trusted. Cancel safe.
+async fn until_refused(identity: &Identity, member: &Member) -> PeerError {
+    loop {
+        tokio::select! {
+            why = identity.until_refused(member) => return why,
+            () = sleep(EXPIRY_CHECK) => {
+                if let Err(why) = identity.check(member) {
+                    return why;
+                }
+            }
+        }
+    }
+}
 
 /// Waits until the link has been replaced for a while. Cancel safe.
 async fn replaced_for(link: &Link, duration: Duration) {
@@ -131,6 +149,12 @@ pub(super) enum LinkError {
     /// The peer sent a message that the node cannot take.
     #[error("the peer sent {0}")]
     Message(String),
+    /// The peer sent a trust bundle that is none.
+    #[error("the peer sent authorities or revocations that are not of this herd: {0}")]
+    Trust(#[from] TrustError),
+    /// The peer is no longer trusted.
+    #[error("{0}")]
+    Untrusted(PeerError),
     /// The peer sent a second hello.
     #[error("the peer sent a second hello")]
     UnexpectedHello,
@@ -139,7 +163,18 @@ pub(super) enum LinkError {
     Refused(String),
 }
 
+impl LinkError {
+    /// Tells what an error of a read means. A process that is killed closes its connection in the middle of TLS.
+    fn of_read(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ => Self::Io(error),
+        }
+    }
+}
+
 /// Reads frames and hands them to the node, until the peer says goodbye.
+#[expect(clippy::too_many_arguments, reason = "the parts of one link, called from one place")]
 async fn read_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
@@ -148,6 +183,7 @@ async fn read_frames(
     machine: &Mutex<LinkMachine>,
     mut stream: FrameSource,
     pongs: mpsc::Sender<Frame>,
+    identity: &Identity,
 ) -> Result<(), LinkError> {
     // Anything that arrives counts as a sign of life.
     let silence_max = limits.ping() * 2;
@@ -181,7 +217,7 @@ async fn read_frames(
             }
             continue;
         };
-        match Frame::decode(received.ok_or(LinkError::Closed)??.freeze())? {
+        match Frame::decode(received.ok_or(LinkError::Closed)?.map_err(LinkError::of_read)?.freeze())? {
             Frame::Replication(LinkFrame::Reports(frame)) => {
                 // Translated under the lock, decided without it: a guest may take its time, and the writer goes on.
                 let reports = machine.lock().reports(&frame)?;
@@ -211,6 +247,11 @@ async fn read_frames(
                 *link.clock_offset.lock() = ClockOffset::measure(sent_ns, peer_ns, now_ns());
             }
             Frame::Message(message) => host.receive_message(&link.peer, &message).map_err(LinkError::Message)?,
+            Frame::Trust(bundle) => {
+                if identity.learn(&bundle)? {
+                    host.trust_learned();
+                }
+            }
             Frame::Goodbye => return Ok(()),
             Frame::Refused(why) => return Err(LinkError::Refused(why)),
             Frame::Hello(_) => return Err(LinkError::UnexpectedHello),
@@ -223,6 +264,7 @@ async fn read_frames(
 }
 
 /// Writes what waits for the peer, turn by turn, until the link is told to end.
+#[expect(clippy::too_many_arguments, reason = "the parts of one link, called from one place")]
 async fn write_frames(
     host: &dyn PeersHost,
     limits: &LinkLimits,
@@ -231,6 +273,7 @@ async fn write_frames(
     machine: &Mutex<LinkMachine>,
     mut sink: FrameWriter,
     mut pongs_due: mpsc::Receiver<Frame>,
+    identity: &Identity,
 ) -> Result<(), LinkError> {
     // The first tick is immediate, so a link begins with a ping and its clock offset is known after one round trip.
     let mut pings = interval(limits.ping());
@@ -241,6 +284,9 @@ async fn write_frames(
     // Earliest time of the next turn. A frame costs both sides more than a report in it, so reports that follow within a moment
     // share one. The first report after a pause is sent at once: on a quiet herd, latency counts.
     let mut next_turn_at = Instant::now();
+    // Before it is sent, so that a change during that is sent, too.
+    let mut trust_changes = identity.changes();
+    send(&mut sink, Frame::Trust(identity.trust_bytes().into()).encode()).await?;
     let greeting = machine.lock().greet();
     send_turn(&mut sink, &link.queue, &greeting).await?;
     let heartbeat = limits.ping().min(HEARTBEAT);
@@ -259,6 +305,10 @@ async fn write_frames(
                 return send(&mut sink, Frame::Goodbye.encode()).await;
             }
             () = link.ending.cancelled() => true,
+            Ok(()) = trust_changes.changed() => {
+                send(&mut sink, Frame::Trust(identity.trust_bytes().into()).encode()).await?;
+                continue;
+            }
             Some(pong) = pongs_due.recv() => {
                 send(&mut sink, pong.encode()).await?;
                 continue;
@@ -414,6 +464,8 @@ const TURN_INTERVAL_SUSPECT: Duration = Duration::from_millis(10);
 const HEARTBEAT: Duration = Duration::from_millis(200);
 /// Time in which a link that was replaced goes on listening, and in which the peer hears of the newer one.
 const REPLACED_MAX: Duration = Duration::from_millis(250);
+/// Time between two looks whether the certificate of the peer has expired.
+const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 /// Time in which a peer has to answer a probe.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 /// Longest write. A peer that reads nothing for so long counts as gone; it gets every record when it links again.

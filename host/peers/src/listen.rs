@@ -1,7 +1,7 @@
 //! Listener for links of other nodes, and the answering side of their handshakes.
 //!
-//! Owns the accept loop. Knows nothing of reports. Bounds: handshakes in progress; links themselves are bounded by the
-//! nodes of the herd, because each node has one.
+//! Owns the accept loop. Knows nothing of reports. Bounds: handshakes in progress, in total and per address; links themselves are
+//! bounded by the nodes of the herd, because each node has one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,12 +11,16 @@ use herd_sys::LogThrottle;
 use herd_sys::clock::unix_now;
 use herd_sys::workers::WorkerRotation;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 
+use super::connect::registered;
 use super::handshake::{self, printable};
+use super::handshakes::HandshakePermit;
 use super::link::Direction;
 use super::mesh::Peers;
 
-/// Accepts connections until the node stops, and spreads them over the workers.
+/// Accepts connections until the node stops. Handshakes run aside from the workers, so that strangers cost sessions nothing; links are
+/// spread over the workers.
 pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotation: WorkerRotation) {
     loop {
         let accepted = tokio::select! {
@@ -27,18 +31,17 @@ pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotat
         match accepted {
             Ok((stream, address)) => {
                 // Strangers in excess are disconnected before they cost a task. A peer among them connects again.
-                if peers.handshakes.available_permits() == 0 {
-                    tracing::debug!(node = %peers.identity.node, %address, "too many handshakes in progress, connection closed");
+                let Some(permit) = peers.handshakes.begin(address.ip()) else {
+                    tracing::debug!(node = %peers.local.node, %address, "too many handshakes in progress, connection closed");
                     continue;
-                }
-                // Through std, so that the socket is registered with the worker that runs its task and not with this one.
-                let Ok(stream) = stream.into_std() else { continue };
-                peers.tasks.spawn_on(accept_link(Arc::clone(&peers), stream, address), rotation.next());
+                };
+                let worker = rotation.next().clone();
+                peers.tasks.spawn(accept_link(Arc::clone(&peers), stream, address, permit, worker));
             }
             Err(error) => {
                 // Usually the process is out of file descriptors. Without a pause the loop would use up a processor.
                 if let Some(suppressed) = ACCEPT_ERRORS.admit(unix_now()) {
-                    tracing::warn!(node = %peers.identity.node, %error, suppressed, "cannot accept links, retrying");
+                    tracing::warn!(node = %peers.local.node, %error, suppressed, "cannot accept links, retrying");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -47,18 +50,18 @@ pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotat
 }
 
 /// Answers the handshake of a node that connected, and runs the link.
-async fn accept_link(peers: Arc<Peers>, stream: std::net::TcpStream, address: SocketAddr) {
-    // Checked again: several tasks may have been spawned on the last permit.
-    let Ok(permit) = peers.handshakes.try_acquire() else { return };
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
+async fn accept_link(
+    peers: Arc<Peers>,
+    stream: TcpStream,
+    address: SocketAddr,
+    permit: HandshakePermit,
+    worker: Handle,
+) {
+    let Ok(stream) = registered(stream, &worker) else { return };
     let _ = stream.set_nodelay(true);
-    let handshake = handshake::respond(stream, &peers.identity, |hello| {
+    let handshake = handshake::respond(stream, &peers.local, |hello| {
         if !peers.members.contains(&hello.node) {
-            return Err(format!(
-                "{} has no node `{}` in its configuration",
-                peers.identity.node,
-                printable(&hello.node)
-            ));
+            return Err(format!("{} has no node `{}` in its configuration", peers.local.node, printable(&hello.node)));
         }
         peers.admit(hello, Direction::Inbound)
     });
@@ -66,8 +69,8 @@ async fn accept_link(peers: Arc<Peers>, stream: std::net::TcpStream, address: So
     // A link lasts for days; only the handshake counts as one.
     drop(permit);
     match outcome {
-        Ok((frames, link)) => peers.run(frames, link).await,
-        Err(error) => tracing::debug!(node = %peers.identity.node, %address, %error, "handshake failed"),
+        Ok((channel, link)) => drop(peers.tasks.spawn_on(Arc::clone(&peers).run(channel, link), &worker)),
+        Err(error) => tracing::debug!(node = %peers.local.node, %address, %error, "handshake failed"),
     }
 }
 

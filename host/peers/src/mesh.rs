@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use herd_replication::{LinkMachine, Replica};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::frame::Hello;
-use super::handshake::{FramedStream, Identity};
+use super::handshake::{Channel, LocalNode};
+use super::handshakes::Handshakes;
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::{Direction, Link};
@@ -27,7 +28,7 @@ use super::status::PeersStatus;
 
 /// Peers of a node and the links to them.
 pub struct Peers {
-    pub(super) identity: Identity,
+    pub(super) local: LocalNode,
     pub(super) limits: LinkLimits,
     pub(super) replica: Arc<Replica>,
     pub(super) stopping: CancellationToken,
@@ -40,7 +41,7 @@ pub struct Peers {
     live: arc_swap::ArcSwap<Vec<Arc<Link>>>,
     /// Number of live links, for those who wait for it.
     live_count: watch::Sender<usize>,
-    pub(super) handshakes: Semaphore,
+    pub(super) handshakes: Handshakes,
     /// Nodes that may link with this one, whichever side lists the link.
     pub(super) members: Vec<String>,
 }
@@ -48,9 +49,9 @@ pub struct Peers {
 impl Peers {
     /// Creates the peers of a node, without links. `members` are the names of the nodes of the herd.
     #[must_use]
-    pub fn new(identity: Identity, limits: LinkLimits, members: Vec<String>, replica: Arc<Replica>) -> Arc<Self> {
+    pub fn new(local: LocalNode, limits: LinkLimits, members: Vec<String>, replica: Arc<Replica>) -> Arc<Self> {
         Arc::new(Self {
-            identity,
+            local,
             limits,
             replica,
             stopping: CancellationToken::new(),
@@ -59,7 +60,7 @@ impl Peers {
             by_name: Mutex::default(),
             live: arc_swap::ArcSwap::default(),
             live_count: watch::Sender::new(0),
-            handshakes: Semaphore::new(HANDSHAKES_MAX),
+            handshakes: Handshakes::default(),
             members,
         })
     }
@@ -115,14 +116,14 @@ impl Peers {
     /// The reason, if another link to the peer stays ([`Link::must_stay`]). Nothing changed.
     pub(super) fn admit(&self, hello: &Hello, direction: Direction) -> Result<Arc<Link>, String> {
         let peer = self.peer(&hello.node);
-        let preferred = Direction::preferred(&self.identity.node, &hello.node);
+        let preferred = Direction::preferred(&self.local.node, &hello.node);
         let link = || {
             let queue_bytes_max = self.limits.queue_bytes_max();
             let (ending, detector) = (self.stopping.child_token(), Arc::clone(&peer.detector));
             Link::new(&hello.node, hello.epoch, direction, queue_bytes_max, ending, detector)
         };
         let Installed { link, replaced } = peer.install(hello.epoch, direction, preferred, link).ok_or_else(|| {
-            let (own, name) = (&self.identity.node, &hello.node);
+            let (own, name) = (&self.local.node, &hello.node);
             match peer.link().is_some_and(|linked| linked.is_of_another_process(hello.epoch)) {
                 true => format!("{own} is linked with another process that is named {name} and that answers"),
                 false => format!("{own} and {name} are {ALREADY_LINKED}"),
@@ -140,15 +141,16 @@ impl Peers {
     /// Runs a link to its end, and removes it.
     ///
     /// Not cancel safe: a link whose run is cancelled stays in place.
-    pub(super) async fn run(self: Arc<Self>, frames: FramedStream, link: Arc<Link>) {
-        tracing::info!(node = %self.identity.node, peer = %link.peer, "link up");
+    pub(super) async fn run(self: Arc<Self>, channel: Channel, link: Arc<Link>) {
+        tracing::info!(node = %self.local.node, peer = %link.peer, "link up");
         // None once the node has stopped; then the link ends before it begins.
         let host = self.host();
         let ended = match &host {
             Some(host) => {
                 host.link_up(&link.peer);
                 let machine = LinkMachine::new(Arc::clone(&self.replica), Arc::clone(&link.port));
-                link_task::run(&**host, &self.limits, &link, &self.replica, machine, frames)
+                let identity = &self.local.identity;
+                link_task::run(&**host, &self.limits, &link, &self.replica, machine, channel, identity)
                     .await
                     .map_err(|error| error.to_string())
             }
@@ -158,15 +160,15 @@ impl Peers {
         match &ended {
             // However it ended: its connection may be the one that a cut has broken.
             _ if link.replaced.is_cancelled() => {
-                tracing::info!(node = %self.identity.node, peer = %link.peer, "link replaced by a newer one");
+                tracing::info!(node = %self.local.node, peer = %link.peer, "link replaced by a newer one");
             }
-            Ok(()) => tracing::info!(node = %self.identity.node, peer = %link.peer, "link down"),
+            Ok(()) => tracing::info!(node = %self.local.node, peer = %link.peer, "link down"),
             // Two nodes that stop at once may miss each other's goodbye.
             // Two nodes that connect to each other at once keep one connection, and one of them may hear of it late.
             Err(error) if self.stopping.is_cancelled() || error.ends_with(ALREADY_LINKED) => {
-                tracing::info!(node = %self.identity.node, peer = %link.peer, error, "link down");
+                tracing::info!(node = %self.local.node, peer = %link.peer, error, "link down");
             }
-            Err(error) => tracing::warn!(node = %self.identity.node, peer = %link.peer, error, "link down"),
+            Err(error) => tracing::warn!(node = %self.local.node, peer = %link.peer, error, "link down"),
         }
         let peer = self.peer(&link.peer);
         // A replaced link goes down without notice: the peer is linked all the time.
@@ -193,12 +195,10 @@ impl Peers {
     /// Queues a message on a link, or drops it.
     fn queue_message(&self, link: &Link, message: &Bytes) {
         if !link.queue.push_message(message.clone()) {
-            tracing::debug!(node = %self.identity.node, peer = %link.peer, "message queue full, message dropped");
+            tracing::debug!(node = %self.local.node, peer = %link.peer, "message queue full, message dropped");
         }
     }
 }
 
 /// End of the reason for which the second of two connections between the same processes is refused.
 const ALREADY_LINKED: &str = "linked already";
-/// Handshakes in progress, each with a stranger: a socket, 1 KiB and 10 seconds at most.
-const HANDSHAKES_MAX: usize = 64;

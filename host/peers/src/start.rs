@@ -14,7 +14,7 @@ use super::{connect, listen};
 
 impl Peers {
     /// Accepts links on `listener` and keeps a link to each of `peers` until [`stop`](Self::stop). Link tasks are spread
-    /// over the workers.
+    /// over the workers; connecting and handshakes stay on the runtime of the caller.
     pub fn start(
         self: &Arc<Self>,
         listener: TcpListener,
@@ -26,7 +26,7 @@ impl Peers {
         *self.host.lock() = Some(host);
         for (name, address) in peers {
             let peer = self.peer(&name);
-            self.tasks.spawn_on(connect::maintain_link(Arc::clone(self), peer, name, address), rotation.next());
+            self.tasks.spawn(connect::maintain_link(Arc::clone(self), peer, name, address, rotation.clone()));
         }
         self.tasks.spawn(listen::accept_links(Arc::clone(self), listener, rotation));
     }

@@ -16,7 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Identity, LinkLimits, LinkState, Peers, PeersHost};
+use crate::test_identity::TestAuthority;
+use crate::{LinkLimits, LinkState, LocalNode, Peers, PeersHost};
 
 /// Goal: a link whose network was cut is up again as soon as the network is, although its connection is lost and nobody closes it, and is
 /// never down in between. Method: connections that lose all bytes, and a listener that is gone, as long as the cut lasts.
@@ -49,11 +50,43 @@ async fn suspect_link_stays_if_its_peer_is_heard_first() {
     pair.stop().await;
 }
 
+/// Goal: a revocation ends the links of the node, and reaches the nodes that have not heard of it. Method: the list is given to one node; the
+/// other learns of it over the link that then ends, or not at all.
+#[tokio::test]
+async fn revoked_node_loses_its_links_and_gets_no_new_one() {
+    let mut pair = Pair::link().await;
+    pair.authority.revoke(NAMES[0]);
+    let riley = Arc::clone(&pair.peers[1]);
+    let list = pair.authority.authority.trust().encode();
+    assert!(riley.local.identity.learn(list.as_bytes()).unwrap());
+    pair.await_states(LinkState::Down).await;
+    let why = |peers: &Peers| peers.status().links[0].last_error.clone().unwrap_or_default();
+    eventually("reason", || why(&riley).contains("was revoked")).await;
+    eventually("refusal", || why(&pair.peers[0]).contains("the peer refused")).await;
+    pair.stop().await;
+}
+
+/// Goal: news of a revocation pass on along links, and links between nodes that it does not concern stay. Method: a list that revokes a third
+/// node.
+#[tokio::test]
+async fn revocation_passes_on_without_a_link_going_down() {
+    let mut pair = Pair::link().await;
+    let _campbell = pair.authority.issue("Campbell");
+    pair.authority.revoke("Campbell");
+    let list = pair.authority.authority.trust().encode();
+    assert!(pair.peers[0].local.identity.learn(list.as_bytes()).unwrap());
+    eventually("news", || pair.hosts[1].learned.load(Ordering::SeqCst) == 1).await;
+    pair.await_messages().await;
+    assert_eq!(pair.hosts.each_ref().map(|host| host.downs.load(Ordering::SeqCst)), [0, 0]);
+    pair.stop().await;
+}
+
 /// Two nodes, of which Jaquez connects to Riley.
 struct Pair {
     network: Network,
     peers: [Arc<Peers>; 2],
     hosts: [Arc<Host>; 2],
+    authority: TestAuthority,
     /// Threads of the link tasks.
     _workers: Workers,
 }
@@ -63,14 +96,15 @@ impl Pair {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let network = Network::to(listener.local_addr().unwrap()).await;
         let hosts = [(); 2].map(|()| Arc::<Host>::default());
-        let peers = NAMES.map(peers);
+        let mut authority = TestAuthority::of("herd");
+        let peers = NAMES.map(|name| peers(name, &mut authority));
         let workers = Workers::start().unwrap();
         let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let [jaquez, riley] = &peers;
         let to_riley = vec![(NAMES[1].to_string(), network.address)];
         riley.start(listener, vec![], hosts[1].clone(), workers.rotation());
         jaquez.start(unused, to_riley, hosts[0].clone(), workers.rotation());
-        let pair = Self { network, peers, hosts, _workers: workers };
+        let pair = Self { network, peers, hosts, authority, _workers: workers };
         pair.await_states(LinkState::Up).await;
         pair
     }
@@ -99,12 +133,13 @@ impl Pair {
     }
 }
 
-fn peers(name: &str) -> Arc<Peers> {
-    let identity = Identity { herd: "herd".into(), node: name.into(), epoch: name.len() as u64 };
+fn peers(name: &str, authority: &mut TestAuthority) -> Arc<Peers> {
+    let (herd, epoch) = ("herd".into(), name.len() as u64);
+    let local = LocalNode { herd, node: name.into(), epoch, identity: authority.issue(name) };
     // A link that is silent for two hours ends, so that no test passes because of it.
     let limits = LinkLimits { ping_ms: 3_600_000, ..LinkLimits::default() };
     let replica = Arc::new(Replica::new(ReplicaConfig::for_tests(name), NoJournal));
-    Peers::new(identity, limits, NAMES.map(Into::into).into(), replica)
+    Peers::new(local, limits, NAMES.map(Into::into).into(), replica)
 }
 
 /// A node that counts what its links tell it.
@@ -113,6 +148,7 @@ struct Host {
     ups: AtomicUsize,
     downs: AtomicUsize,
     messages: AtomicUsize,
+    learned: AtomicUsize,
 }
 
 impl PeersHost for Host {
@@ -133,6 +169,10 @@ impl PeersHost for Host {
 
     fn link_down(&self, _: &str) {
         self.downs.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn trust_learned(&self) {
+        self.learned.fetch_add(1, Ordering::SeqCst);
     }
 
     fn traffic(&self) -> Option<&TrafficLog> {

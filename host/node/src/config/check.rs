@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use herd_model::limits::HERD_NAME_BYTES_MAX;
 use herd_model::limits::NODE_NAME_BYTES_MAX;
-use herd_peers::HERD_NAME_BYTES_MAX;
 use herd_sessions::SLOT_TIMEOUT;
 
 use super::herd_config::HerdConfig;
@@ -149,9 +149,10 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
         }
     }
     let link = node.link_address();
-    if !link.ip().is_loopback() {
+    // The other nodes connect to this very address.
+    if link.ip().is_unspecified() {
         return Err(format!(
-            "{name} accepts links on {link}, which is not loopback; links are not encrypted yet, so set `nodes.{name}.link` to \"127.0.0.1:{}\"",
+            "{name} accepts links on {link}, to which no other node can connect; set `nodes.{name}.link` to the address of its host, with port {}",
             link.port()
         ));
     }

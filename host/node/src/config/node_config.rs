@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct NodeConfig {
     /// Address for clients, such as `127.0.0.1:15415`. Port 0 takes any free port. Required.
     pub client: SocketAddr,
-    /// Address for links from other nodes. Loopback only, because links are not encrypted yet. Default: the client address with
-    /// its port plus 1000.
+    /// Address for links from other nodes, which connect to this very address: that of the host, or loopback if all nodes are on one
+    /// host. Default: the client address with its port plus 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<SocketAddr>,
     /// Address of the admin API. Loopback only. Default: the client address with its port plus 2000 if that is loopback, or else

@@ -1,0 +1,33 @@
+//! Identities for tests: an authority of one herd, and its nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use herd_identity::{Authority, Clock, Identity, Role};
+
+/// Authority of a herd in a scratch directory.
+pub(crate) struct TestAuthority {
+    pub(crate) authority: Authority,
+    _directory: tempfile::TempDir,
+}
+
+impl TestAuthority {
+    pub(crate) fn of(herd: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::create(&directory.path().join("authority"), herd, LIFETIME * 10, NOW).unwrap();
+        Self { authority, _directory: directory }
+    }
+
+    pub(crate) fn issue(&mut self, node: &str) -> Arc<Identity> {
+        let credentials = self.authority.issue(&Role::Node(node.into()), LIFETIME, NOW).unwrap();
+        Arc::new(Identity::new(credentials, Clock::new(|| NOW)).unwrap())
+    }
+
+    pub(crate) fn revoke(&mut self, node: &str) {
+        self.authority.revoke(&Role::Node(node.into()), NOW).unwrap();
+    }
+}
+
+/// Time of all clocks here, since the Unix epoch.
+pub(crate) const NOW: Duration = Duration::from_secs(1_795_715_122);
+const LIFETIME: Duration = Duration::from_secs(365 * 86_400);
