@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use herd_admin::Token;
+use herd_admin::{Endpoint, Token};
 use herd_sys::state_directory;
 use serde_json::Value;
 
@@ -366,6 +366,12 @@ impl Herd {
         state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured").join("nodes").join(node)
     }
 
+    /// Directory of the admin sockets of the nodes.
+    #[must_use]
+    pub fn admin_directory(&self) -> PathBuf {
+        state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured").join("admin")
+    }
+
     /// Neighbours of a node, at whichever end the link is listed.
     #[must_use]
     pub fn neighbours(&self, node: &str) -> Vec<&str> {
@@ -401,7 +407,7 @@ impl Herd {
     pub fn operator(&self, node: &str) -> Operator {
         let directory = state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured");
         let token = Token::read(&directory).expect("a node of the herd was started");
-        Operator::new(self.nodes[node].admin.address, token)
+        Operator::new(Endpoint::tcp(node, self.nodes[node].admin.address, token))
     }
 
     /// Status of a node, or `None` if it does not answer.
@@ -518,6 +524,8 @@ impl Herd {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HERD_")) {
             command.env_remove(name);
         }
+        // The admin sockets are in the directory of the herd, and go with it.
+        command.env_remove("XDG_RUNTIME_DIR").env_remove("RUNTIME_DIRECTORY");
         command.env("HERD_GOOGLE_KEY", Places::SECRET).env("HERD_LOG", "info,guest=debug");
         command
     }

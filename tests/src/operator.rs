@@ -3,24 +3,22 @@
 //! Faster than the `herd` command, which starts a process per call, so tests with many swaps or frequent polling use it. Time
 //! limits are those of the admin client.
 
-use std::net::SocketAddr;
-
-use herd_admin::{AdminClient, AdminClientError, Promotion, SwapOptions, Token};
+use herd_admin::{AdminClient, AdminClientError, Endpoint, Promotion, SwapOptions};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 /// Client of one node's admin API, with blocking calls.
 pub struct Operator {
-    admin: SocketAddr,
+    node: Endpoint,
     client: AdminClient,
     runtime: Runtime,
 }
 
 impl Operator {
-    pub(crate) fn new(admin: SocketAddr, token: Token) -> Self {
+    pub(crate) fn new(node: Endpoint) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        let client = AdminClient::new(token).expect("a client for loopback can be made");
-        Self { admin, client, runtime }
+        let client = AdminClient::new().expect("a client for loopback can be made");
+        Self { node, client, runtime }
     }
 
     /// Returns the status of the node.
@@ -29,7 +27,7 @@ impl Operator {
     ///
     /// The node does not answer.
     pub fn status(&self) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.status(self.admin))
+        self.runtime.block_on(self.client.status(&self.node))
     }
 
     /// Swaps the whole herd, with this node as coordinator.
@@ -38,7 +36,7 @@ impl Operator {
     ///
     /// The swap is refused or aborted, or the node does not answer.
     pub fn herd_swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.herd_swap(self.admin, guest.into(), SwapOptions::default()))
+        self.runtime.block_on(self.client.herd_swap(&self.node, guest.into(), SwapOptions::default()))
     }
 
     /// Swaps the whole herd to the canary of this node, with this node as coordinator.
@@ -47,7 +45,7 @@ impl Operator {
     ///
     /// The swap is refused or aborted, or the node does not answer.
     pub fn promote_canary(&self) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.promote_canary(self.admin, Promotion::OfTheHerd))
+        self.runtime.block_on(self.client.promote_canary(&self.node, Promotion::OfTheHerd))
     }
 
     /// Replaces the logic of this node alone.
@@ -56,6 +54,6 @@ impl Operator {
     ///
     /// The node refuses the guest, or does not answer.
     pub fn swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
-        self.runtime.block_on(self.client.swap(self.admin, guest.into(), SwapOptions::default()))
+        self.runtime.block_on(self.client.swap(&self.node, guest.into(), SwapOptions::default()))
     }
 }

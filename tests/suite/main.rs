@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+mod admin;
 mod alive;
 mod audit;
 mod canaries;

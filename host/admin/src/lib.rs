@@ -1,4 +1,5 @@
-//! Admin API of a node: HTTP on loopback, authorised by a bearer token from a file that only its owner can read.
+//! Admin API of a node: HTTP over a Unix socket, whose kernel says who asks, and on loopback, authorised by a bearer token from a file
+//! that only its owner can read, see `docs/admin.md`.
 //!
 //! | request | effect |
 //! | --- | --- |
@@ -29,7 +30,8 @@
 //! Requests about records have a body in JSON: [`PageOptions`], [`KeyOptions`] or [`DirectoryOptions`]. Keys are written in hexadecimal
 //! digits.
 //!
-//! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 409 for a
+//! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 403 for a user who may not
+//! administer the node and for a web page, 409 for a
 //! conflict with the state of the node, 422 for a bad guest, 503 for a request to retry.
 //!
 //! A swap or a rollback that its operator withdraws, or whose connection is gone, is not carried out unless the herd has
@@ -42,15 +44,19 @@
 //!
 //! # Scope and limits
 //!
-//! The crate owns the listener, the token and the format of requests and answers. Their content comes from the node through
-//! [`AdminHost`] and [`RecordsHost`]; nothing here knows a generation or a link. The header `herd-operator` names the sender of a request and goes
-//! into the audit log as a claim.
+//! The crate owns the socket, the token and the format of requests and answers. Their content comes from the node through
+//! [`AdminHost`] and [`RecordsHost`]; nothing here knows a generation or a link. The user of the socket's peer goes into the audit log as
+//! the requester. Over TCP the header `herd-operator` names the sender of a request, and goes into the audit log as a claim.
 //!
 //! Transcripts of a guest travel behind it: with the header `herd-transcripts: N`, the last N bytes of the body are a JSON object
-//! of their names and texts. Bodies are limited to the size of a guest and its transcripts. The listener is bound to loopback, and
+//! of their names and texts. Bodies are limited to the size of a guest and its transcripts. The TCP port is bound to loopback, and
 //! the body of a request without a valid token is not read.
 
+mod admin_socket;
+mod admission;
 mod client;
+mod client_error;
+mod endpoint;
 mod guest_body;
 mod hex_bytes;
 mod host;
@@ -61,16 +67,23 @@ mod records_client;
 mod records_host;
 mod records_options;
 mod records_routes;
+mod refusals;
 mod requester;
 mod running;
 mod server;
 mod share_options;
 mod shared;
+mod socket_places;
 #[cfg(test)]
 mod tests;
 mod token;
+mod transport;
+mod web_page;
 
-pub use client::{AdminClient, AdminClientError};
+pub use admin_socket::{AdminSocket, AdminSocketError};
+pub use client::AdminClient;
+pub use client_error::AdminClientError;
+pub use endpoint::Endpoint;
 pub use herd_model::SwapOptions;
 pub use hex_bytes::{HexBytes, NotHex};
 pub use host::{AdminHost, Refusal};

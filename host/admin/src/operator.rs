@@ -1,7 +1,7 @@
-//! Identity of an operator: the name that the command line sends, and its reading on the server.
+//! Identity of an operator: the user of a process, the name that the command line sends, and its reading on the server.
 //!
-//! The name is a claim. Any holder of the token may send any name, so it tells colleagues apart and keeps nobody out.
-//! Bound: [`CHARS_MAX`] printable ASCII characters; others are replaced, because the name is printed on terminals.
+//! Over the socket the kernel says who the user is. Over TCP the name is a claim: any holder of the token may send any name, so it tells
+//! colleagues apart and keeps nobody out. Bound: [`CHARS_MAX`] printable ASCII characters; others are replaced, because the name is printed on terminals.
 
 use std::convert::Infallible;
 
@@ -12,12 +12,13 @@ use axum::http::request::Parts;
 /// Returns the user of this process as the system reports it: `mira uid 1000 at edge-3`.
 #[must_use]
 pub fn operator() -> String {
-    let mut operator = String::new();
-    if let Some(user) = std::env::var("USER").ok().filter(|user| !user.is_empty()) {
-        operator.push_str(&user);
-        operator.push(' ');
-    }
-    operator.push_str(&format!("uid {}", rustix::process::getuid().as_raw()));
+    described(std::env::var("USER").ok().filter(|user| !user.is_empty()).as_deref(), rustix::process::getuid().as_raw())
+}
+
+/// Describes a user of this machine.
+fn described(name: Option<&str>, uid: u32) -> String {
+    let mut operator = name.map(|name| format!("{name} ")).unwrap_or_default();
+    operator.push_str(&format!("uid {uid}"));
     // The same name as from `gethostname`, which would need one more feature of rustix.
     if let Ok(host) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
         operator.push_str(&format!(" at {}", host.trim()));
@@ -25,15 +26,22 @@ pub fn operator() -> String {
     printable(&operator)
 }
 
-/// Operator that a request names, marked as a claim.
-#[derive(Debug)]
-pub(super) struct ClaimedOperator(pub(super) String);
+/// Operator of a request: the user of the socket's peer, or a name that the request claims, marked as such.
+#[derive(Clone, Debug)]
+pub(super) struct RequestOperator(pub(super) String);
 
-impl<S: Sync> FromRequestParts<S> for ClaimedOperator {
+impl RequestOperator {
+    /// Operator whom the kernel has identified.
+    pub(super) fn verified(name: Option<&str>, uid: u32) -> Self {
+        Self(format!("operator {}", described(name, uid)))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestOperator {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(Self(claimed(&parts.headers)))
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self(claimed(&parts.headers))))
     }
 }
 

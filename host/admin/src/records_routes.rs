@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
 
-use super::operator::ClaimedOperator;
+use super::operator::RequestOperator;
 use super::query::BodyOptions;
 use super::records_options::{DirectoryOptions, KeyOptions, PageOptions};
 use super::shared::{Shared, blocking};
@@ -30,7 +30,7 @@ async fn list(State(shared): State<Arc<Shared>>, BodyOptions(page): BodyOptions<
 
 async fn forget(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     BodyOptions(options): BodyOptions<KeyOptions>,
 ) -> Response {
     blocking(&shared.node.clone(), move || shared.records.forget(&options.key.0, &operator)).await
@@ -38,7 +38,7 @@ async fn forget(
 
 async fn back_up(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     BodyOptions(options): BodyOptions<DirectoryOptions>,
 ) -> Response {
     blocking(&shared.node.clone(), move || shared.records.back_up(&options.directory, &operator)).await
@@ -46,7 +46,7 @@ async fn back_up(
 
 async fn restore(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     BodyOptions(options): BodyOptions<DirectoryOptions>,
 ) -> Response {
     blocking(&shared.node.clone(), move || shared.records.restore(&options.directory, &operator)).await

@@ -1,18 +1,20 @@
 //! Server of the admin API.
 //!
-//! Owns the routes, the check of the token and the mapping of refusals to status codes. Every operation runs on a thread
-//! that may block, so a guest that compiles for minutes delays no other request. Swaps and rollbacks are carried out only while
-//! their operator waits for them ([`running`](super::running)). Bounds: see the crate.
+//! Owns the routes, and which checks a request passes before them: over the socket that of its user, over TCP that of the token
+//! ([`admission`](super::admission)). Every operation runs on a thread that may block, so a guest that compiles for minutes delays no
+//! other request. Swaps and rollbacks are carried out only while their operator waits for them ([`running`](super::running)). Bounds: see
+//! the crate.
 //!
 //! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
 //! client that is still sending when the connection closes would report that in place of the answer.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -21,13 +23,16 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::admin_socket::AdminSocket;
+use super::admission::{ConnectedPeer, UserCheck, admit_user, refuse_web_pages, require_token};
 use super::guest_body::{BODY_BYTES_MAX, GuestBody};
 use super::host::{AdminHost, Refusal};
-use super::operator::ClaimedOperator;
+use super::operator::RequestOperator;
 use super::promotion::Promotion;
 use super::query::{BadQuery, Options};
 use super::records_host::RecordsHost;
 use super::records_routes;
+use super::refusals::Refusals;
 use super::requester::Requester;
 use super::running::{RequestNumber, Running};
 use super::share_options::ShareOptions;
@@ -50,6 +55,7 @@ impl Admin {
             token,
             ready: AtomicBool::new(false),
             running: Running::default(),
+            refusals: Refusals::default(),
         });
         Self { shared, stopping: CancellationToken::new() }
     }
@@ -59,30 +65,33 @@ impl Admin {
         self.shared.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Serves requests until [`stop`](Self::stop). Cancel safe: open connections break.
+    /// Serves requests over TCP until [`stop`](Self::stop): those with the token, and none of a web page. Cancel safe: open connections
+    /// break.
     pub async fn serve(&self, listener: TcpListener) {
-        let authorised = Router::new()
-            .route("/v1/status", get(status))
-            .route("/v1/herd/swap", post(herd_swap))
-            .route("/v1/herd/rollback", post(herd_roll_back))
-            .route("/v1/swap", post(swap))
-            .route("/v1/rollback", post(roll_back))
-            .route("/v1/herd/canary/promote", post(promote_in_herd))
-            .route("/v1/canary", post(begin_canary).delete(end_canary))
-            .route("/v1/canary/share", post(widen_canary))
-            .route("/v1/canary/promote", post(promote))
-            .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
-            .route("/v1/requests/{number}", delete(withdraw))
-            .merge(records_routes::routes())
-            .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), authorise))
-            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-        let app = Router::new()
-            .route("/livez", get(|| async { "alive\n" }))
-            .route("/readyz", get(ready))
-            .merge(authorised)
-            .with_state(Arc::clone(&self.shared));
+        let shared = || Arc::clone(&self.shared);
+        let app = probes()
+            .merge(operations().layer(middleware::from_fn_with_state(shared(), require_token)))
+            .layer(middleware::from_fn_with_state(shared(), refuse_web_pages))
+            .with_state(shared());
         let stopping = self.stopping.clone();
-        let served = axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await;
+        self.ended(axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await);
+    }
+
+    /// Serves requests over the socket until [`stop`](Self::stop), of the users who may administer the node. Removes the socket then.
+    /// Cancel safe: open connections break.
+    pub async fn serve_socket(&self, socket: AdminSocket) {
+        let (listener, _file, access) = socket.into_parts();
+        let check = UserCheck { shared: Arc::clone(&self.shared), access };
+        let app = probes()
+            .merge(operations())
+            .layer(middleware::from_fn_with_state(check, admit_user))
+            .with_state(Arc::clone(&self.shared))
+            .into_make_service_with_connect_info::<ConnectedPeer>();
+        let stopping = self.stopping.clone();
+        self.ended(axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await);
+    }
+
+    fn ended(&self, served: io::Result<()>) {
         if let Err(error) = served {
             tracing::error!(node = %self.shared.node, %error, "admin API stopped");
         }
@@ -94,12 +103,27 @@ impl Admin {
     }
 }
 
-async fn authorise(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if header.is_some_and(|header| shared.token.matches(header)) {
-        return next.run(request).await;
-    }
-    failure(StatusCode::UNAUTHORIZED, "admin token missing or wrong")
+/// Routes about the process, which change nothing and tell nothing of the herd.
+fn probes() -> Router<Arc<Shared>> {
+    Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready))
+}
+
+/// Routes of everything else.
+fn operations() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/herd/swap", post(herd_swap))
+        .route("/v1/herd/rollback", post(herd_roll_back))
+        .route("/v1/swap", post(swap))
+        .route("/v1/rollback", post(roll_back))
+        .route("/v1/herd/canary/promote", post(promote_in_herd))
+        .route("/v1/canary", post(begin_canary).delete(end_canary))
+        .route("/v1/canary/share", post(widen_canary))
+        .route("/v1/canary/promote", post(promote))
+        .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
+        .route("/v1/requests/{number}", delete(withdraw))
+        .merge(records_routes::routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
@@ -111,12 +135,19 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    blocking(&shared.node.clone(), move || Ok(shared.host.status())).await
+    let node = shared.node.clone();
+    let refused = shared.refusals.status();
+    let call = move || {
+        let mut status = shared.host.status();
+        status["admin"] = json!({ "refused": refused });
+        Ok(status)
+    };
+    blocking(&node, call).await
 }
 
 async fn herd_swap(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     number: RequestNumber,
     options: Result<Options<SwapOptions>, BadQuery>,
     body: GuestBody,
@@ -128,7 +159,7 @@ async fn herd_swap(
 
 async fn herd_roll_back(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     number: RequestNumber,
     Options(options): Options<RollbackOptions>,
 ) -> Response {
@@ -137,7 +168,7 @@ async fn herd_roll_back(
 
 async fn swap(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     number: RequestNumber,
     options: Result<Options<SwapOptions>, BadQuery>,
     body: GuestBody,
@@ -149,7 +180,7 @@ async fn swap(
 
 async fn roll_back(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     number: RequestNumber,
     Options(options): Options<RollbackOptions>,
 ) -> Response {
@@ -158,7 +189,7 @@ async fn roll_back(
 
 async fn begin_canary(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     options: Result<Options<ShareOptions>, BadQuery>,
     body: GuestBody,
 ) -> Result<Response, BadQuery> {
@@ -168,19 +199,19 @@ async fn begin_canary(
 
 async fn widen_canary(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     Options(options): Options<ShareOptions>,
 ) -> Response {
     blocking(&shared.node.clone(), move || shared.host.widen_canary(options.share, &operator)).await
 }
 
-async fn end_canary(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+async fn end_canary(State(shared): State<Arc<Shared>>, RequestOperator(operator): RequestOperator) -> Response {
     blocking(&shared.node.clone(), move || shared.host.end_canary(&operator)).await
 }
 
 async fn promote(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     number: RequestNumber,
 ) -> Response {
     while_wanted(shared, &operator, number, |host, requester| host.promote_canary(requester, Promotion::OfThisNode))
@@ -189,7 +220,7 @@ async fn promote(
 
 async fn promote_in_herd(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     number: RequestNumber,
 ) -> Response {
     while_wanted(shared, &operator, number, |host, requester| host.promote_canary(requester, Promotion::OfTheHerd))
@@ -198,7 +229,7 @@ async fn promote_in_herd(
 
 async fn shadow(
     State(shared): State<Arc<Shared>>,
-    ClaimedOperator(operator): ClaimedOperator,
+    RequestOperator(operator): RequestOperator,
     options: Result<Options<ShareOptions>, BadQuery>,
     body: GuestBody,
 ) -> Result<Response, BadQuery> {
@@ -210,7 +241,7 @@ async fn shadow_report(State(shared): State<Arc<Shared>>) -> Response {
     blocking(&shared.node.clone(), move || Ok(shared.host.shadow_report())).await
 }
 
-async fn end_shadow(State(shared): State<Arc<Shared>>, ClaimedOperator(operator): ClaimedOperator) -> Response {
+async fn end_shadow(State(shared): State<Arc<Shared>>, RequestOperator(operator): RequestOperator) -> Response {
     blocking(&shared.node.clone(), move || shared.host.end_shadow(&operator)).await
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::host::{AdminHost, Refusal};
 use super::records_host::RecordsHost;
+use super::refusals::Refusals;
 use super::running::Running;
 use super::token::Token;
 
@@ -23,6 +24,7 @@ pub(super) struct Shared {
     pub(super) token: Token,
     pub(super) ready: AtomicBool,
     pub(super) running: Running,
+    pub(super) refusals: Refusals,
 }
 
 /// Carries out an operation on a thread that may block, and answers with what it returns.

@@ -1,4 +1,6 @@
-//! Server and client together, over loopback.
+//! Server and client together, over loopback; those of the socket are in a file of their own.
+
+mod sockets;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use herd_model::limits::{GUEST_BYTES_MAX, TRANSCRIPTS_BYTES_MAX};
 use herd_model::{GuestFiles, RollbackOptions, Share};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -167,8 +170,11 @@ impl AdminHost for SlowHost {
 
 struct Server {
     address: SocketAddr,
+    /// The same address, with the token.
+    node: Endpoint,
     token: Token,
     admin: Arc<Admin>,
+    state: TempDir,
 }
 
 impl Server {
@@ -192,7 +198,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let admin = Arc::new(Admin::new("Riley", host, Arc::new(EchoRecords), token.clone()));
-        (Self { address, token, admin }, listener)
+        let node = Endpoint::tcp("Riley", address, token.clone());
+        (Self { address, node, token, admin, state }, listener)
     }
 
     fn go_on(&self, listener: TcpListener) {
@@ -201,7 +208,7 @@ impl Server {
     }
 
     fn client(&self) -> AdminClient {
-        AdminClient::new(self.token.clone()).unwrap()
+        AdminClient::new().unwrap()
     }
 
     /// Posts by hand, to send what the client never would. Returns status and body.
@@ -217,43 +224,43 @@ impl Server {
 #[tokio::test]
 async fn client_requests_arrive_with_their_options() {
     let server = Server::start().await;
-    let (client, address) = (server.client(), server.address);
+    let (client, node) = (server.client(), &server.node);
     let swap = SwapOptions { again: true, ..SwapOptions::default() };
     let all = json!({ "again": true, "force": false, "unrehearsed": false, "reversible": false });
-    assert_eq!(client.status(address).await.unwrap()["node"], "Riley");
-    let swapped = client.swap(address, [1; 1000].as_slice().into(), swap).await.unwrap();
+    assert_eq!(client.status(node).await.unwrap()["node"], "Riley");
+    let swapped = client.swap(node, [1; 1000].as_slice().into(), swap).await.unwrap();
     assert_eq!((&swapped["bytes"], &swapped["options"]), (&json!(1000), &all));
     assert_eq!(swapped["operator"], format!("operator {} (as claimed)", operator()));
-    assert_eq!(client.herd_swap(address, NOTHING, swap).await.unwrap()["options"], all);
+    assert_eq!(client.herd_swap(node, NOTHING, swap).await.unwrap()["options"], all);
     let share: Share = "5%".parse().unwrap();
-    let canary = client.canary(address, NOTHING, ShareOptions { share, swap }).await.unwrap();
+    let canary = client.canary(node, NOTHING, ShareOptions { share, swap }).await.unwrap();
     let canary = &canary["options"];
     assert_eq!((&canary["share"], &canary["again"], &canary["reversible"]), (&json!("5"), &json!(true), &json!(false)));
-    assert_eq!(client.widen_canary(address, share).await.unwrap()["share"], "5");
-    assert_eq!(client.promote_canary(address, Promotion::OfTheHerd).await.unwrap()["herd"], true);
-    assert_eq!(client.promote_canary(address, Promotion::OfThisNode).await.unwrap()["herd"], false);
+    assert_eq!(client.widen_canary(node, share).await.unwrap()["share"], "5");
+    assert_eq!(client.promote_canary(node, Promotion::OfTheHerd).await.unwrap()["herd"], true);
+    assert_eq!(client.promote_canary(node, Promotion::OfThisNode).await.unwrap()["herd"], false);
 }
 
 #[tokio::test]
 async fn requests_about_records_arrive_whatever_the_bytes_of_their_keys() {
     let server = Server::start().await;
-    let (client, address) = (server.client(), server.address);
+    let (client, node) = (server.client(), &server.node);
     // Longer than a request line may be.
     let key: Vec<u8> = (0..=255).cycle().take(65_536).collect();
-    let forgotten = client.forget(address, &key).await.unwrap();
+    let forgotten = client.forget(node, &key).await.unwrap();
     assert_eq!(
         (&forgotten["key"], forgotten["operator"].as_str().unwrap()),
         (&json!(key), &*format!("operator {} (as claimed)", operator()))
     );
     let all = PageOptions { limit: 10, ..PageOptions::default() };
-    assert_eq!(client.records(address, &all).await.unwrap()["page"], json!({ "prefix": "", "limit": 10 }));
+    assert_eq!(client.records(node, &all).await.unwrap()["page"], json!({ "prefix": "", "limit": 10 }));
     let next = PageOptions { prefix: HexBytes(b"ki".to_vec()), after: Some(HexBytes(vec![0, 255])), limit: 1 };
-    let page = client.records(address, &next).await.unwrap();
+    let page = client.records(node, &next).await.unwrap();
     assert_eq!(page["page"], json!({ "prefix": "6b69", "after": "00ff", "limit": 1 }));
     let directory = Path::new("/var/backups/a b&c=d#é");
-    assert_eq!(client.back_up(address, directory).await.unwrap()["to"], json!(directory));
-    assert_eq!(client.restore(address, directory).await.unwrap()["from"], json!(directory));
-    assert_eq!(client.prove(address).await.unwrap()["links"], json!([]));
+    assert_eq!(client.back_up(node, directory).await.unwrap()["to"], json!(directory));
+    assert_eq!(client.restore(node, directory).await.unwrap()["from"], json!(directory));
+    assert_eq!(client.prove(node).await.unwrap()["links"], json!([]));
     let (status, answer) =
         server.post("/v1/records/forget", &server.token.header(), br#"{"key":"kiwi"}"#.to_vec()).await;
     assert!(status == 400 && answer["error"].as_str().unwrap().contains("hexadecimal"), "{answer}");
@@ -268,7 +275,7 @@ async fn transcripts_arrive_beside_the_guest() {
     let lengths = async |guest: usize, transcripts: usize| {
         let (guest, transcripts) = (vec![1; guest], vec![2; transcripts]);
         let files = GuestFiles { guest: &guest, transcripts: Some(&transcripts) };
-        let swapped = client.herd_swap(server.address, files, options).await?;
+        let swapped = client.herd_swap(&server.node, files, options).await?;
         Ok::<_, AdminClientError>((swapped["bytes"].as_u64().unwrap(), swapped["transcripts"].as_u64().unwrap()))
     };
     assert_eq!(lengths(1000, 10).await.unwrap(), (1000, 10));
@@ -286,13 +293,13 @@ async fn transcripts_arrive_beside_the_guest() {
 #[tokio::test]
 async fn refusals_keep_their_kind_and_their_reason() {
     let server = Server::start().await;
-    let (client, address) = (server.client(), server.address);
-    let busy = client.herd_roll_back(address, RollbackOptions::default()).await.unwrap_err();
+    let (client, node) = (server.client(), &server.node);
+    let busy = client.herd_roll_back(node, RollbackOptions::default()).await.unwrap_err();
     assert!(matches!(&busy, AdminClientError::Busy(why) if why == "another swap is under way"), "{busy}");
-    let conflict = client.roll_back(address, RollbackOptions::default()).await.unwrap_err();
+    let conflict = client.roll_back(node, RollbackOptions::default()).await.unwrap_err();
     assert!(matches!(&conflict, AdminClientError::Refused(why) if why.contains("no previous")), "{conflict}");
     let share = ShareOptions { share: "5%".parse().unwrap(), swap: SwapOptions::default() };
-    let bad = client.shadow(address, NOTHING, share).await.unwrap_err();
+    let bad = client.shadow(node, NOTHING, share).await.unwrap_err();
     assert!(matches!(&bad, AdminClientError::Refused(why) if why.starts_with("not parsed")), "{bad}");
 }
 
@@ -300,7 +307,7 @@ async fn refusals_keep_their_kind_and_their_reason() {
 async fn rollback_is_told_whether_to_discard_records() {
     let server = Server::start().await;
     let options = RollbackOptions { discard_records: true };
-    let answer = server.client().roll_back(server.address, options).await.unwrap();
+    let answer = server.client().roll_back(&server.node, options).await.unwrap();
     assert_eq!(answer["options"]["discard_records"], true);
 }
 
@@ -344,12 +351,12 @@ async fn request_that_was_given_up_while_the_node_stood_still_is_not_carried_out
         std::io::Write::write_all(&mut stream, &vec![0; bytes]).unwrap();
     }
     let waiting = server.client();
-    let (swapped, ()) = tokio::join!(waiting.swap(server.address, NOTHING, SwapOptions::default()), async {
+    let (swapped, ()) = tokio::join!(waiting.swap(&server.node, NOTHING, SwapOptions::default()), async {
         server.go_on(listener);
     });
     swapped.unwrap();
     // Connections are accepted in order, so the others were read before.
-    server.client().roll_back(server.address, RollbackOptions::default()).await.unwrap();
+    server.client().roll_back(&server.node, RollbackOptions::default()).await.unwrap();
     let carried_out: Vec<&str> = std::iter::from_fn(|| begun.try_recv().ok()).collect();
     assert_eq!(carried_out, ["swap", "rollback"], "of those who waited");
 }
@@ -359,15 +366,15 @@ async fn request_is_withdrawn_by_its_number() {
     let (server, mut begun) = Server::slow().await;
     let client = server.client();
     let options = SwapOptions::default();
-    let (swapped, withdrawn) = tokio::join!(client.herd_swap(server.address, NOTHING, options), async {
+    let (swapped, withdrawn) = tokio::join!(client.herd_swap(&server.node, NOTHING, options), async {
         assert_eq!(begun.recv().await, Some("herd swap"));
-        let stranger = server.client().withdraw(server.address).await;
+        let stranger = server.client().withdraw(&server.node).await;
         assert!(matches!(stranger, Err(AdminClientError::Refused(_))), "only its sender has the number: {stranger:?}");
-        client.withdraw(server.address).await
+        client.withdraw(&server.node).await
     });
     withdrawn.unwrap();
     assert_eq!(swapped.unwrap_err().to_string(), "cancelled by its operator; nothing changed");
-    assert!(client.withdraw(server.address).await.is_err(), "it is over");
+    assert!(client.withdraw(&server.node).await.is_err(), "it is over");
 }
 
 #[tokio::test]
@@ -375,7 +382,7 @@ async fn request_is_withdrawn_when_its_sender_leaves() {
     let (server, mut begun) = Server::slow().await;
     let client = server.client();
     tokio::select! {
-        swapped = client.herd_swap(server.address, NOTHING, SwapOptions::default()) => panic!("{swapped:?}"),
+        swapped = client.herd_swap(&server.node, NOTHING, SwapOptions::default()) => panic!("{swapped:?}"),
         first = begun.recv() => assert_eq!(first, Some("herd swap")),
     }
     assert_eq!(begun.recv().await, Some("herd swap withdrawn"));
@@ -385,10 +392,9 @@ async fn request_is_withdrawn_when_its_sender_leaves() {
 async fn client_names_the_file_of_a_refused_token() {
     let server = Server::start().await;
     let other = tempfile::tempdir().unwrap();
-    let client = AdminClient::new(Token::read_or_create(other.path()).unwrap()).unwrap();
-    for answer in
-        [client.status(server.address).await, client.herd_roll_back(server.address, RollbackOptions::default()).await]
-    {
+    let stranger = Endpoint::tcp("Riley", server.address, Token::read_or_create(other.path()).unwrap());
+    let client = server.client();
+    for answer in [client.status(&stranger).await, client.herd_roll_back(&stranger, RollbackOptions::default()).await] {
         let error = answer.unwrap_err().to_string();
         assert_eq!(error, format!("token refused; read from {}/admin.token", other.path().display()));
     }
@@ -402,12 +408,13 @@ async fn client_gives_up_on_a_silent_node_before_it_sends_a_request() {
     let address = listener.local_addr().unwrap();
     let state = tempfile::tempdir().unwrap();
     let token = Token::read_or_create(state.path()).unwrap();
-    let client = AdminClient::with_sign_max(token, Duration::from_millis(50)).unwrap();
+    let node = Endpoint::tcp("Riley", address, token);
+    let client = AdminClient::with_sign_max(Duration::from_millis(50)).unwrap();
     let answers = [
-        client.status(address).await,
-        client.shadow_report(address).await,
-        client.herd_roll_back(address, RollbackOptions::default()).await,
-        client.herd_swap(address, GuestFiles { guest: &[1; 1000], transcripts: None }, SwapOptions::default()).await,
+        client.status(&node).await,
+        client.shadow_report(&node).await,
+        client.herd_roll_back(&node, RollbackOptions::default()).await,
+        client.herd_swap(&node, GuestFiles { guest: &[1; 1000], transcripts: None }, SwapOptions::default()).await,
     ];
     for answer in answers {
         assert!(matches!(answer, Err(AdminClientError::Silent(_))), "{answer:?}");
@@ -430,7 +437,8 @@ async fn client_gives_up_on_a_node_that_falls_silent_during_a_request() {
     let address = listener.local_addr().unwrap();
     let state = tempfile::tempdir().unwrap();
     let token = Token::read_or_create(state.path()).unwrap();
-    let client = AdminClient::with_sign_max(token, Duration::from_millis(50)).unwrap();
+    let node = Endpoint::tcp("Riley", address, token);
+    let client = AdminClient::with_sign_max(Duration::from_millis(50)).unwrap();
     let stopped = tokio::spawn(async move {
         let (mut sign, _) = listener.accept().await.unwrap();
         let mut received = Vec::new();
@@ -442,7 +450,7 @@ async fn client_gives_up_on_a_node_that_falls_silent_during_a_request() {
         let (request, _) = listener.accept().await.unwrap();
         (received, request, listener)
     });
-    let answer = client.herd_roll_back(address, RollbackOptions::default()).await;
+    let answer = client.herd_roll_back(&node, RollbackOptions::default()).await;
     assert!(matches!(answer, Err(AdminClientError::Stalled(_))), "{answer:?}");
     let (sign, mut request, _listener) = stopped.await.unwrap();
     assert!(sign.starts_with(b"GET /livez"), "{sign:?}");
@@ -455,10 +463,10 @@ async fn client_gives_up_on_a_node_that_falls_silent_during_a_request() {
 #[tokio::test]
 async fn stop_ends_the_server() {
     let server = Server::start().await;
-    server.client().status(server.address).await.unwrap();
+    server.client().status(&server.node).await.unwrap();
     server.admin.stop();
     for _ in 0..1000 {
-        if matches!(server.client().status(server.address).await, Err(AdminClientError::Unreachable(_))) {
+        if matches!(server.client().status(&server.node).await, Err(AdminClientError::Unreachable(_))) {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -20,7 +20,7 @@ use super::loss::Loss;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Requester of the stage: an operator, as claimed, or [`THE_NODE_ITSELF`].
+    /// Requester of the stage: an operator, marked if the name is a claim, or [`THE_NODE_ITSELF`].
     pub who: String,
     /// The stage that was reached, or refused.
     pub stage: Stage,

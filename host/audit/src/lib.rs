@@ -16,7 +16,7 @@
 //!
 //! Somebody who can read the key can forge a log that verifies; so can root, and the user that runs the node. Old copies of
 //! all files verify, too. The hash of the head, noted elsewhere, pins everything before it against everybody; `herd audit`
-//! prints it. `who` is a claim by the holder of the admin token.
+//! prints it. `who` is the user of the admin socket, or a claim by the holder of the admin token, marked as one.
 //!
 //! # Scope and limits
 //!

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 fn help_names_every_command_and_the_first_steps() {
     let help = Run::of(&["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["up", "run", "send", "status", "swap", "rollback", "audit", "inspect", "test", "config"] {
+    for command in ["up", "run", "send", "status", "swap", "rollback", "audit", "token", "inspect", "test", "config"] {
         assert!(help.stdout.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}");
     }
     assert!(help.stdout.contains("First steps") && help.stdout.contains("herd up"));
@@ -51,7 +51,7 @@ fn failure_is_one_line_and_exits_with_1() {
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
         (
             &["--set", "state_dir=/nowhere", "status"],
-            "/nowhere/herd/admin.token does not exist; has this user started the herd on this machine?",
+            "/nowhere/herd does not exist, and no node has an admin socket here; has this user started the herd on this machine? herd up starts it",
         ),
         (&["swap", "/nowhere/guest.wasm"], "/nowhere/guest.wasm: No such file or directory (os error 2)"),
     ];
@@ -86,7 +86,7 @@ fn help_is_a_command_too() {
 #[test]
 fn json_failure_is_an_object_on_standard_error() {
     let cases = [
-        (&["--set", "state_dir=/nowhere", "status", "--json"][..], 1, "/nowhere/herd/admin.token does not exist"),
+        (&["--set", "state_dir=/nowhere", "status", "--json"][..], 1, "/nowhere/herd does not exist"),
         (&["swap", "--json", "/nowhere/guest.wasm"], 1, "/nowhere/guest.wasm: No such file or directory"),
         (&["swap", "--json"], 2, "Usage: herd swap"),
     ];

@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use herd_admin::AdminSocketError;
 use herd_runtime::LoadError;
 use herd_sys::TrafficLogError;
 use herd_upstreams::UpstreamConfigError;
@@ -58,6 +59,14 @@ pub enum StartError {
         node: String,
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The admin socket cannot be made.
+    #[error("{node} has no admin socket")]
+    AdminSocket {
+        /// Name of the node.
+        node: String,
+        /// The reason, with what to do.
+        source: AdminSocketError,
     },
     /// The configuration has no node of this name.
     #[error("unknown node `{0}`")]

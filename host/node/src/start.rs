@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use herd_admin::{Admin, Token};
+use herd_admin::{Admin, AdminSocket, Token};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_model::Digest;
 use herd_peers::{LocalNode, Peers, PeersHost};
@@ -213,6 +213,10 @@ impl Node {
         };
         let admin = Arc::new(Admin::new(name, admin_host.clone(), Arc::new(records), token));
 
+        // While the records are locked, so that no other process of this node binds the socket, and no socket of one is in use.
+        let admin_socket = AdminSocket::bind(state, name, config.admin.group.as_deref())
+            .map_err(|source| StartError::AdminSocket { node: name.into(), source })?;
+        let admin_path = admin_socket.path();
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);
         let tasks = TaskTracker::new();
@@ -236,6 +240,8 @@ impl Node {
         peers.start(links, neighbours, linked, workers.rotation());
         let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve(admin_listener).await });
+        let serving = Arc::clone(&admin);
+        tasks.spawn(async move { serving.serve_socket(admin_socket).await });
         // Clients last: a node that takes reports floods them.
         let accepting = match &clients.into_std() {
             Ok(clients) => sessions.accept(workers, clients).await,
@@ -243,7 +249,7 @@ impl Node {
         };
         accepting.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         admin.set_ready(true);
-        tracing::info!(node = %name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), "node ready");
+        tracing::info!(node = %name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), admin_socket = %admin_path.display(), "node ready");
         Ok(Self {
             name: name.into(),
             client_address,

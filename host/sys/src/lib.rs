@@ -3,6 +3,7 @@
 //! Owns what is global to a process: the time of day, randomness, worker threads. Knows nothing of sessions, peers and wasm.
 //! Each file names its bounds.
 
+pub mod accounts;
 mod atomic_write;
 mod client_sockets;
 pub mod clock;
@@ -12,6 +13,8 @@ mod file_store;
 pub mod guest_log;
 mod log_throttle;
 pub mod socket;
+mod socket_directory;
+mod socket_peer;
 mod state_directory;
 mod traffic_log;
 mod watched_file;
@@ -21,6 +24,8 @@ pub use atomic_write::{create_atomically, write_atomically};
 pub use client_sockets::ClientSocket;
 pub use file_store::FileStore;
 pub use log_throttle::LogThrottle;
+pub use socket_directory::{FileOwner, SocketDirectory, SocketUsers};
+pub use socket_peer::SocketPeer;
 pub use state_directory::{NoStateDirectory, state_directory};
 pub use traffic_log::{TrafficLog, TrafficLogError};
 pub use watched_file::{Look, WatchedFile};

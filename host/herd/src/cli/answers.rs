@@ -112,7 +112,10 @@ impl Answers {
 /// Describes a failed node in a word or two, for the cell of a table.
 pub(super) fn state(error: &AdminClientError) -> &'static str {
     match error {
-        AdminClientError::Unreachable(_) | AdminClientError::Client(_) => "down",
+        AdminClientError::Unreachable(_) | AdminClientError::NoSocket { .. } | AdminClientError::Client(_) => "down",
+        AdminClientError::NotPermitted { .. } => "not permitted",
+        AdminClientError::Foreign { .. } => "of another user",
+        AdminClientError::Socket { .. } => "no answer",
         AdminClientError::Silent(_)
         | AdminClientError::Slow(_)
         | AdminClientError::Stalled(_)

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use herd_audit::sanitize;
-use herd_node::config::HerdConfig;
 
+use super::admin_herd::AdminHerd;
 use super::json_text::text;
 use super::nodes::ask_one;
 
@@ -41,7 +41,7 @@ pub(super) struct RestoreArgs {
 }
 
 /// Backs up a node.
-pub(super) fn backup(config: &HerdConfig, args: &BackupArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn backup(config: &AdminHerd, args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let directory = absolute(&args.directory)?;
     let answer = ask_one(config, args.node.as_deref(), async |client, node| client.back_up(node, &directory).await)?;
     if args.json {
@@ -54,7 +54,7 @@ pub(super) fn backup(config: &HerdConfig, args: &BackupArgs) -> anyhow::Result<E
 }
 
 /// Restores a backup into a node. Fails if a part of the backup is damaged, after the rest was restored.
-pub(super) fn restore(config: &HerdConfig, args: &RestoreArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn restore(config: &AdminHerd, args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     let directory = absolute(&args.directory)?;
     let answer = ask_one(config, Some(&args.node), async |client, node| client.restore(node, &directory).await)?;
     if args.json {

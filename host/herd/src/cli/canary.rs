@@ -9,9 +9,9 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use herd_admin::{AdminClientError, Promotion, ShareOptions};
 use herd_model::{GuestFiles, Share};
-use herd_node::config::HerdConfig;
 use serde_json::{Map, Value};
 
+use super::admin_herd::AdminHerd;
 use super::answers::{Answers, print_herd_swap, state};
 use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
@@ -48,7 +48,7 @@ enum CanaryCommand {
 
 /// Starts a canary on every node that answers, or on none if one refuses.
 pub(super) fn begin(
-    config: &HerdConfig,
+    config: &AdminHerd,
     nodes: &[String],
     files: GuestFiles<'_>,
     options: ShareOptions,
@@ -70,7 +70,7 @@ pub(super) fn begin(
 }
 
 /// Shows, widens, promotes or cancels a canary.
-pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn canary(config: &AdminHerd, args: &CanaryArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         CanaryCommand::Start(_) => bail!("{START}"),
         CanaryCommand::Report(args) => report(config, args),
@@ -81,14 +81,14 @@ pub(super) fn canary(config: &HerdConfig, args: &CanaryArgs) -> anyhow::Result<E
         CanaryCommand::Promote(args) if args.node.is_empty() => {
             let answer = ask_first(config, async |client, node| {
                 let request = client.promote_canary(node, Promotion::OfTheHerd);
-                cancel_on_signal(config, client, node, Change::Swap, request).await
+                cancel_on_signal(client, node, Change::Swap, request).await
             })?;
             print_herd_swap(&answer, args.format(), "serving")
         }
         CanaryCommand::Promote(args) => {
             let answers = ask_each(config, &args.node, async |client, node| {
                 let request = client.promote_canary(node, Promotion::OfThisNode);
-                cancel_on_signal(config, client, node, Change::Swap, request).await
+                cancel_on_signal(client, node, Change::Swap, request).await
             })?;
             answers.print_swaps(args.format(), "serving")
         }
@@ -122,7 +122,7 @@ fn none_of_them(node: &str, canary: &Value) -> Option<String> {
     })
 }
 
-fn report(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
+fn report(config: &AdminHerd, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, &args.node, async |client, node| client.status(node).await)?;
     let mut nodes = Table::new(&["node", "guest", "share", "sessions", "calls decided", "calls rescued"]);
     let (mut canaries, mut notes) = (Map::new(), Vec::new());

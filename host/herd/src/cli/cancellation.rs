@@ -3,13 +3,11 @@
 //! Knows nothing of what the request is. Bounds: [`ANSWER_MAX`] for the answer after ctrl-c; a second ctrl-c skips the wait.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::exit;
 use std::time::Duration;
 
-use herd_admin::{AdminClient, AdminClientError};
-use herd_node::config::HerdConfig;
+use herd_admin::{AdminClient, AdminClientError, Endpoint};
 use serde_json::Value;
 
 use super::signals::Signals;
@@ -35,9 +33,8 @@ impl fmt::Display for Change {
 /// Waits for the answer to a request for a change. At ctrl-c or SIGTERM it is withdrawn, and the answer that follows says whether
 /// it has committed before. Without an answer the process ends and says where the change may go on.
 pub(super) async fn cancel_on_signal(
-    config: &HerdConfig,
     client: &AdminClient,
-    admin: SocketAddr,
+    endpoint: &Endpoint,
     change: Change,
     request: impl Future<Output = Result<Value, AdminClientError>>,
 ) -> Result<Value, AdminClientError> {
@@ -48,12 +45,11 @@ pub(super) async fn cancel_on_signal(
         answer = &mut request => return answer,
         () = signals.next() => {}
     }
-    let named = config.nodes.iter().find(|(_, node)| node.admin_address() == admin);
-    let node = named.map_or("the node", |(name, _)| name.as_str());
+    let node = endpoint.node();
     eprintln!("herd: cancelling the {change} at {node}; ctrl-c again ends this command at once");
     let withdraw = async {
         // A node that does not know the request yet drops it when its connection ends with this process.
-        let _ = client.withdraw(admin).await;
+        let _ = client.withdraw(endpoint).await;
         std::future::pending::<()>().await;
     };
     tokio::select! {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use herd_audit::sanitize;
-use herd_node::config::HerdConfig;
 
+use super::admin_herd::AdminHerd;
 use super::json_text::text;
 use super::nodes::ask_one;
 
@@ -25,7 +25,7 @@ pub(super) struct ForgetArgs {
 }
 
 /// Forgets a client.
-pub(super) fn forget(config: &HerdConfig, args: &ForgetArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn forget(config: &AdminHerd, args: &ForgetArgs) -> anyhow::Result<ExitCode> {
     let key = args.client.as_bytes();
     let answer = ask_one(config, args.node.as_deref(), async |client, node| client.forget(node, key).await)?;
     if args.json {

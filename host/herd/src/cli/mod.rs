@@ -10,6 +10,7 @@
 #[macro_use]
 mod stdout;
 
+mod admin_herd;
 mod answers;
 mod audit;
 mod audit_table;
@@ -48,6 +49,7 @@ mod swap;
 mod swap_fault;
 mod table;
 mod test;
+mod token;
 mod transcript_file;
 mod up;
 mod watch;
@@ -58,6 +60,8 @@ use std::process::ExitCode;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use herd_node::config::{ConfigError, HerdConfig, Sources, load};
+
+use self::admin_herd::{AdminHerd, AdminWay};
 
 /// Application server herd: nodes that accept location reports of clients, flood them to one another, and answer from any
 /// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced
@@ -87,6 +91,10 @@ struct Common {
     /// Log in JSON, one object per line.
     #[arg(long, global = true)]
     log_json: bool,
+    /// Send the admin token over TCP to nodes that have no admin socket here, such as one in a container. Whoever listens on the admin
+    /// port receives the token.
+    #[arg(long, global = true)]
+    admin_tcp: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -152,6 +160,10 @@ enum Command {
     /// inserted or moved, or if lines are missing at the end, the exit code is 1 and the line is named. To pin everything
     /// before it, note the hash of the head elsewhere.
     Audit(audit::AuditArgs),
+    /// Replace the token of the admin API, which browsers and scripts send over TCP.
+    ///
+    /// The commands here need none: they use the admin socket of the node, and the node sees which user asks.
+    Token(token::TokenArgs),
     /// Show imports and exports of a guest, and whether this host can run it.
     Inspect(inspect::InspectArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
@@ -216,17 +228,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&common.config()?, &args),
         Command::Send(args) => send::send(&common.config()?, args),
         Command::Feed(args) => feed::feed(&common.config()?, args),
-        Command::Status(args) => status::status(&common.config()?, &args),
-        Command::Swap(args) => swap::swap(&common.config()?, &args),
-        Command::Rollback(args) => rollback::rollback(&common.config()?, &args),
-        Command::Canary(args) => canary::canary(&common.config()?, &args),
-        Command::Shadow(args) => shadow::shadow(&common.config()?, &args),
-        Command::Forget(args) => forget::forget(&common.config()?, &args),
-        Command::Records(args) => records::records(&common.config()?, &args),
-        Command::Backup(args) => backup::backup(&common.config()?, &args),
-        Command::Restore(args) => backup::restore(&common.config()?, &args),
-        Command::Repair(args) => repair::repair(&common.config()?, &args),
+        Command::Status(args) => status::status(&common.herd()?, &args),
+        Command::Swap(args) => swap::swap(&common.herd()?, &args),
+        Command::Rollback(args) => rollback::rollback(&common.herd()?, &args),
+        Command::Canary(args) => canary::canary(&common.herd()?, &args),
+        Command::Shadow(args) => shadow::shadow(&common.herd()?, &args),
+        Command::Forget(args) => forget::forget(&common.herd()?, &args),
+        Command::Records(args) => records::records(&common.herd()?, &args),
+        Command::Backup(args) => backup::backup(&common.herd()?, &args),
+        Command::Restore(args) => backup::restore(&common.herd()?, &args),
+        Command::Repair(args) => repair::repair(&common.herd()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
+        Command::Token(args) => token::token(&common.config()?, &args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Sim(args) => sim::sim(&args),
@@ -236,6 +249,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 impl Common {
+    /// Loads the configuration for a command that administers nodes.
+    fn herd(&self) -> Result<AdminHerd, ConfigError> {
+        let way = if self.admin_tcp { AdminWay::SocketOrTcp } else { AdminWay::Socket };
+        Ok(AdminHerd::new(self.config()?, way))
+    }
+
     /// Loads the configuration from the file, the environment and `--set`.
     fn config(&self) -> Result<HerdConfig, ConfigError> {
         load(&Sources {

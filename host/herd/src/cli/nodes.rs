@@ -4,7 +4,6 @@
 //! Bounds: one request per node at a time; the limits of time are those of [`AdminClient`].
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -12,11 +11,10 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use herd_admin::{AdminClient, AdminClientError, Token};
-use herd_node::config::HerdConfig;
-use herd_sys::state_directory;
+use herd_admin::{AdminClient, AdminClientError, Endpoint};
 use serde_json::Value;
 
+use super::admin_herd::AdminHerd;
 use super::answers::{Answers, token_refused};
 use super::client_runtime::block_on;
 use super::format::Format;
@@ -45,26 +43,16 @@ pub(super) struct StartArgs {
     _arguments: Vec<std::ffi::OsString>,
 }
 
-/// Creates a client with the token from the state directory of the herd.
-///
-/// # Errors
-///
-/// No herd was started here by this user, or the token cannot be read.
-pub(super) fn admin_client(config: &HerdConfig) -> anyhow::Result<AdminClient> {
-    let token = Token::read(&state_directory(config.state_dir.as_deref(), &config.herd)?)?;
-    Ok(AdminClient::new(token)?)
-}
-
 /// Sends a request about the whole herd to the first node that can be reached, and returns its answer.
 ///
 /// # Errors
 ///
 /// No node can be reached, or the one that was refused.
 pub(super) fn ask_first(
-    config: &HerdConfig,
-    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+    config: &AdminHerd,
+    request: impl AsyncFn(&AdminClient, &Endpoint) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
-    let client = admin_client(config)?;
+    let client = AdminClient::new()?;
     block_on(Box::pin(ask_first_with(&client, config, request)))?
 }
 
@@ -74,13 +62,13 @@ pub(super) fn ask_first(
 ///
 /// The name is unknown, no node can be reached, or the one that was asked refused.
 pub(super) fn ask_one(
-    config: &HerdConfig,
+    config: &AdminHerd,
     name: Option<&str>,
-    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+    request: impl AsyncFn(&AdminClient, &Endpoint) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
     let Some(name) = name else { return ask_first(config, request) };
-    let (admin, client) = (config.node(name)?.admin_address(), admin_client(config)?);
-    let answer = block_on(Box::pin(async { request(&client, admin).await }))?;
+    let (nodes, client) = (config.endpoints([name])?, AdminClient::new()?);
+    let answer = block_on(Box::pin(async { request(&client, &nodes[0]).await }))?;
     answer.map_err(|error| match error {
         AdminClientError::TokenRefused(path) => anyhow::anyhow!("{}", token_refused(&[name], &path)),
         error => anyhow::anyhow!("{name}: {error}"),
@@ -90,14 +78,15 @@ pub(super) fn ask_one(
 /// Does the same as [`ask_first`] with a client of the caller. Not cancel safe: the node completes what it has received.
 pub(super) async fn ask_first_with(
     client: &AdminClient,
-    config: &HerdConfig,
-    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+    config: &AdminHerd,
+    request: impl AsyncFn(&AdminClient, &Endpoint) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
-    for name in config.node_names() {
+    for node in &config.endpoints(config.node_names())? {
+        let name = node.node();
         // Only a node that did not receive the request is passed over: any other failure may leave a swap under way, and a
         // second request would start another.
-        match request(client, config.node(name)?.admin_address()).await {
-            Err(AdminClientError::Unreachable(_)) => {}
+        match request(client, node).await {
+            Err(AdminClientError::Unreachable(_) | AdminClientError::NoSocket { .. }) => {}
             Err(error @ AdminClientError::Silent(_)) => tracing::warn!(node = %name, %error, "asking the next node"),
             Err(AdminClientError::TokenRefused(path)) => bail!("{}", token_refused(&[name], &path)),
             answer => return Ok(answer?),
@@ -122,11 +111,11 @@ impl std::error::Error for NoNodeAnswers {}
 ///
 /// # Errors
 ///
-/// A name is unknown, or the token cannot be read, and nothing was sent. Failures of nodes are in the answers.
+/// A name is unknown, or no herd was started here, and nothing was sent. Failures of nodes are in the answers.
 pub(super) fn ask_each(
-    config: &HerdConfig,
+    config: &AdminHerd,
     names: &[String],
-    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+    request: impl AsyncFn(&AdminClient, &Endpoint) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Answers> {
     ask_each_showing(config, names, request, |_| {})
 }
@@ -134,21 +123,17 @@ pub(super) fn ask_each(
 /// Does the same as [`ask_each`], and calls `show` with the answers as they come: first with all that came [`AT_ONCE`], then with
 /// each of the others, so that a node without a sign delays the output about no other node. The first call may have none.
 pub(super) fn ask_each_showing(
-    config: &HerdConfig,
+    config: &AdminHerd,
     names: &[String],
-    request: impl AsyncFn(&AdminClient, SocketAddr) -> Result<Value, AdminClientError>,
+    request: impl AsyncFn(&AdminClient, &Endpoint) -> Result<Value, AdminClientError>,
     mut show: impl FnMut(&Answers),
 ) -> anyhow::Result<Answers> {
-    let mut admins = Vec::new();
-    for name in addressed(config, names) {
-        let admin = config.node(&name)?.admin_address();
-        admins.push((name, admin));
-    }
-    let client = admin_client(config)?;
+    let nodes = config.endpoints(addressed(config, names).iter().map(String::as_str))?;
+    let client = AdminClient::new()?;
     let gathered = async {
-        let requests = admins.iter().enumerate().map(|(index, (name, admin))| -> LocalBoxFuture<'_, _> {
-            let answer = request(&client, *admin);
-            Box::pin(async move { (index, name.clone(), answer.await) })
+        let requests = nodes.iter().enumerate().map(|(index, node)| -> LocalBoxFuture<'_, _> {
+            let answer = request(&client, node);
+            Box::pin(async move { (index, node.node().to_string(), answer.await) })
         });
         let mut requests: FuturesUnordered<_> = requests.collect();
         let mut at_once = std::pin::pin!(tokio::time::sleep(AT_ONCE));
@@ -179,14 +164,14 @@ pub(super) fn ask_each_showing(
                 break;
             }
         }
-        shown.sort_by_key(|(name, _)| admins.iter().position(|(admin, _)| admin == name));
+        shown.sort_by_key(|(name, _)| nodes.iter().position(|node| node.node() == name));
         shown
     };
     Ok(Answers(block_on(Box::pin(gathered))?))
 }
 
 /// Returns the names that a command addresses: those on its command line, or else all of the herd.
-pub(super) fn addressed(config: &HerdConfig, names: &[String]) -> Vec<String> {
+pub(super) fn addressed(config: &AdminHerd, names: &[String]) -> Vec<String> {
     if names.is_empty() { config.node_names().into_iter().map(ToString::to_string).collect() } else { names.to_vec() }
 }
 

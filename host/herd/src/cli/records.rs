@@ -10,9 +10,9 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use herd_admin::{HexBytes, PageOptions};
 use herd_audit::sanitize;
-use herd_node::config::HerdConfig;
 use serde_json::Value;
 
+use super::admin_herd::AdminHerd;
 use super::json_text::text;
 use super::nodes::ask_one;
 
@@ -54,7 +54,7 @@ enum Action {
 }
 
 /// Prints records.
-pub(super) fn records(config: &HerdConfig, args: &RecordsArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn records(config: &AdminHerd, args: &RecordsArgs) -> anyhow::Result<ExitCode> {
     let node = args.node.as_deref();
     match &args.action {
         Action::Get { key } => {
@@ -90,7 +90,7 @@ pub(super) fn records(config: &HerdConfig, args: &RecordsArgs) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(config: &HerdConfig, node: Option<&str>, page: &PageOptions) -> anyhow::Result<Value> {
+fn ask(config: &AdminHerd, node: Option<&str>, page: &PageOptions) -> anyhow::Result<Value> {
     ask_one(config, node, async |client, admin| client.records(admin, page).await)
 }
 

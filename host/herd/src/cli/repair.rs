@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use herd_node::config::HerdConfig;
 use serde_json::Value;
 
+use super::admin_herd::AdminHerd;
 use super::answers::Answers;
 use super::format::Format;
 use super::json_text::text;
@@ -12,7 +12,7 @@ use super::nodes::{NodesArgs, ask_each};
 
 /// Has nodes prove over their links that they hold equal records, and prints the outcome of each link. Fails if a node does not answer or
 /// a link gave no proof.
-pub(super) fn repair(config: &HerdConfig, args: &NodesArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn repair(config: &AdminHerd, args: &NodesArgs) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, &args.node, async |client, node| client.prove(node).await)?;
     let is_proved = answers.successes().all(|(_, answer)| links(answer).all(|link| link["proved"] == true));
     let code = if args.format() == Format::Json {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use herd_model::RollbackOptions;
-use herd_node::config::HerdConfig;
 
+use super::admin_herd::AdminHerd;
 use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
 use super::nodes::{NodesArgs, ask_each, ask_first};
@@ -22,17 +22,17 @@ pub(super) struct RollbackArgs {
 }
 
 /// Rolls the whole herd back, or single nodes.
-pub(super) fn rollback(config: &HerdConfig, args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn rollback(config: &AdminHerd, args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     let options = RollbackOptions { discard_records: args.discard_records };
     let (nodes, format) = (&args.nodes.node, args.nodes.format());
     if nodes.is_empty() {
         let answer = ask_first(config, async |client, node| {
-            cancel_on_signal(config, client, node, Change::Rollback, client.herd_roll_back(node, options)).await
+            cancel_on_signal(client, node, Change::Rollback, client.herd_roll_back(node, options)).await
         })?;
         return print_herd_swap(&answer, format, "serving again");
     }
     let answers = ask_each(config, nodes, async |client, node| {
-        cancel_on_signal(config, client, node, Change::Rollback, client.roll_back(node, options)).await
+        cancel_on_signal(client, node, Change::Rollback, client.roll_back(node, options)).await
     })?;
     answers.print_swaps(format, "serving again")
 }

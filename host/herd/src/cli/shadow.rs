@@ -8,9 +8,9 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use herd_admin::ShareOptions;
 use herd_model::GuestFiles;
-use herd_node::config::HerdConfig;
 use serde_json::json;
 
+use super::admin_herd::AdminHerd;
 use super::answers::state;
 use super::format::Format;
 use super::json_text::{generation, text};
@@ -38,7 +38,7 @@ enum ShadowCommand {
 
 /// Starts a shadow on every node that accepts it.
 pub(super) fn begin(
-    config: &HerdConfig,
+    config: &AdminHerd,
     nodes: &[String],
     files: GuestFiles<'_>,
     options: ShareOptions,
@@ -49,7 +49,7 @@ pub(super) fn begin(
 }
 
 /// Shows or ends a shadow.
-pub(super) fn shadow(config: &HerdConfig, args: &ShadowArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn shadow(config: &AdminHerd, args: &ShadowArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         ShadowCommand::Start(_) => bail!("{START}"),
         ShadowCommand::Report(args) => report(config, &args.node, args.format()),
@@ -61,7 +61,7 @@ pub(super) fn shadow(config: &HerdConfig, args: &ShadowArgs) -> anyhow::Result<E
 }
 
 /// Prints the reports of the shadows, by node and in total.
-pub(super) fn report(config: &HerdConfig, nodes: &[String], format: Format) -> anyhow::Result<ExitCode> {
+pub(super) fn report(config: &AdminHerd, nodes: &[String], format: Format) -> anyhow::Result<ExitCode> {
     let answers = ask_each(config, nodes, async |client, node| client.shadow_report(node).await)?;
     let mut totals = ShadowTotals::default();
     answers.successes().for_each(|(_, answer)| totals.add(&answer["shadow"]));

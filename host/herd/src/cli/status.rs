@@ -12,6 +12,7 @@ use herd_audit::sanitize;
 use herd_node::config::HerdConfig;
 use serde_json::Value;
 
+use super::admin_herd::AdminHerd;
 use super::answers::{Answers, state};
 use super::convergence::convergence;
 use super::json_text::{brief_who, generation, short, text};
@@ -32,7 +33,7 @@ pub(super) struct StatusArgs {
 }
 
 /// Prints the status of nodes, each as soon as it is known. Fails if a node does not answer.
-pub(super) fn status(config: &HerdConfig, args: &StatusArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn status(config: &AdminHerd, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let width = terminal_width();
     let mut nodes = node_table(width).with_first(addressed(config, &args.node));
     let show = |answers: &Answers| {
@@ -229,12 +230,22 @@ mod tests {
     #[test]
     fn status_tells_apart_why_a_node_is_missing() {
         let mut table = node_table(80);
-        let address = "127.0.0.1:1".parse().unwrap();
-        node_row(&mut table, "Riley", &Err(AdminClientError::Silent(address)));
-        node_row(&mut table, "Jaquez", &Err(AdminClientError::Unreachable(address)));
-        node_row(&mut table, "Juzang", &Err(AdminClientError::TokenRefused("/token".into())));
+        let address = || "127.0.0.1:1".to_string();
+        let (socket, owner) = (std::path::PathBuf::from("/run/herd/Riley.sock"), "mira".to_string());
+        for (node, error) in [
+            ("Riley", AdminClientError::Silent(address())),
+            ("Jaquez", AdminClientError::Unreachable(address())),
+            ("Juzang", AdminClientError::TokenRefused("/token".into())),
+            ("Ada", AdminClientError::NoSocket { node: "Ada".into(), usual: socket.clone() }),
+            ("Cleo", AdminClientError::NotPermitted { socket: socket.clone(), owner: owner.clone() }),
+            ("Bruno", AdminClientError::Foreign { socket, owner }),
+        ] {
+            node_row(&mut table, node, &Err(error));
+        }
         let text = table.unprinted();
         let rows: Vec<&str> = text.lines().skip(1).collect();
-        assert_eq!(rows, ["Riley   no answer", "Jaquez  down", "Juzang  token refused"]);
+        let wanted =
+            ["Riley   no answer", "Jaquez  down", "Juzang  token refused", "Ada     down", "Cleo    not permitted"];
+        assert_eq!(rows, [&wanted[..], &["Bruno   of another user"]].concat());
     }
 }

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::Args;
 use herd_admin::{ShareOptions, SwapOptions};
 use herd_model::{GuestFiles, Share};
-use herd_node::config::HerdConfig;
 
+use super::admin_herd::AdminHerd;
 use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
@@ -71,7 +71,7 @@ pub(super) struct SwapArgs {
 }
 
 /// Swaps to a guest, or starts it as a canary or a shadow.
-pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCode> {
     let format = Format::of_flag(args.json);
     if args.report {
         return shadow::report(config, &args.node, format);
@@ -96,12 +96,12 @@ pub(super) fn swap(config: &HerdConfig, args: &SwapArgs) -> anyhow::Result<ExitC
     }
     if args.node.is_empty() {
         let answer = ask_first(config, async |client, node| {
-            cancel_on_signal(config, client, node, Change::Swap, client.herd_swap(node, files, options)).await
+            cancel_on_signal(client, node, Change::Swap, client.herd_swap(node, files, options)).await
         })?;
         return print_herd_swap(&answer, format, "serving");
     }
     let answers = ask_each(config, &args.node, async |client, node| {
-        cancel_on_signal(config, client, node, Change::Swap, client.swap(node, files, options)).await
+        cancel_on_signal(client, node, Change::Swap, client.swap(node, files, options)).await
     })?;
     answers.print_swaps(format, "serving")
 }

@@ -25,6 +25,7 @@ impl Default for HerdConfig {
             runtime: Default::default(),
             swap: Default::default(),
             audit: Default::default(),
+            admin: Default::default(),
             drain: Default::default(),
         }
     }

@@ -53,6 +53,7 @@ fn keys(config: &HerdConfig) -> Vec<String> {
     all.state_dir = Some("set".into());
     all.guest = Some("set".into());
     all.traffic_log = Some("set".into());
+    all.admin.group = Some("set".into());
     let set = || Some("set".to_string());
     let upstream = UpstreamConfig {
         url: set(),

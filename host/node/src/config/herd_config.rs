@@ -13,6 +13,7 @@ use herd_sessions::SessionLimits;
 use herd_upstreams::UpstreamsConfig;
 use serde::{Deserialize, Serialize};
 
+use super::admin_config::AdminConfig;
 use super::drain_config::DrainConfig;
 use super::error::ConfigError;
 use super::node_config::NodeConfig;
@@ -62,6 +63,8 @@ pub struct HerdConfig {
     pub swap: SwapLimits,
     /// Size of the audit log of each node.
     pub audit: AuditLimits,
+    /// Users who may administer the nodes.
+    pub admin: AdminConfig,
     /// Stop of a node.
     pub drain: DrainConfig,
 }

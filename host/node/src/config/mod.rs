@@ -6,6 +6,7 @@
 //!
 //! Every number is bounded in `check.rs`, at the low end where a node would freeze, at the high end where it would overflow.
 
+mod admin_config;
 mod check;
 mod defaults;
 mod drain_config;
@@ -20,6 +21,7 @@ mod runtime_config;
 mod suggestion;
 mod wrong_value;
 
+pub use self::admin_config::AdminConfig;
 pub use self::drain_config::DrainConfig;
 pub use self::error::ConfigError;
 pub use self::herd_config::HerdConfig;

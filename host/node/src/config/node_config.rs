@@ -16,7 +16,8 @@ pub struct NodeConfig {
     /// host. Default: the client address with its port plus 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<SocketAddr>,
-    /// Address of the admin API. Loopback only. Default: the client address with its port plus 2000 if that is loopback, or else
+    /// Address of the admin API for browsers and scripts, which need the token. Loopback only. The command line uses the admin socket.
+    /// Default: the client address with its port plus 2000 if that is loopback, or else
     /// 127.0.0.1 with that port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,

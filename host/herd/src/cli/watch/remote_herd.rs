@@ -1,34 +1,38 @@
 //! Herd of other processes, swapped through its admin API.
 
 use futures_util::future::join_all;
-use herd_admin::{AdminClient, AdminClientError, SwapOptions};
-use herd_node::config::HerdConfig;
+use herd_admin::{AdminClient, AdminClientError, Endpoint, SwapOptions};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use super::super::admin_herd::AdminHerd;
 use super::super::client_runtime::client_runtime;
-use super::super::nodes::{NoNodeAnswers, admin_client, ask_first_with};
+use super::super::nodes::{NoNodeAnswers, ask_first_with};
 use super::swap_target::{NotSwapped, SwapTarget};
 
 /// Client of a running herd that is swapped repeatedly, over connections that are kept.
 pub(in super::super) struct RemoteHerd<'a> {
-    config: &'a HerdConfig,
+    config: &'a AdminHerd,
     options: SwapOptions,
     client: AdminClient,
     runtime: Runtime,
 }
 
 impl<'a> RemoteHerd<'a> {
-    /// Creates a client with the token from the state directory of the herd.
-    pub(in super::super) fn new(config: &'a HerdConfig, options: SwapOptions) -> anyhow::Result<Self> {
+    /// Creates a client, unless no herd was started here.
+    pub(in super::super) fn new(config: &'a AdminHerd, options: SwapOptions) -> anyhow::Result<Self> {
+        // A herd that is down may come up; one that was never started is a mistake of the command line.
+        config.endpoints(config.node_names())?;
         let options = SwapOptions { again: true, ..options };
-        Ok(Self { config, options, client: admin_client(config)?, runtime: client_runtime()? })
+        Ok(Self { config, options, client: AdminClient::new()?, runtime: client_runtime()? })
     }
 }
 
 impl SwapTarget for RemoteHerd<'_> {
     fn statuses(&self) -> Vec<Option<Value>> {
-        let requests = self.config.nodes.values().map(|node| self.client.status(node.admin_address()));
+        let nodes: Vec<Endpoint> =
+            self.config.nodes.keys().filter_map(|node| self.config.endpoint(node).ok()).collect();
+        let requests = nodes.iter().map(|node| self.client.status(node));
         self.runtime.block_on(join_all(requests)).into_iter().map(Result::ok).collect()
     }
 
@@ -40,7 +44,12 @@ impl SwapTarget for RemoteHerd<'_> {
         self.runtime.block_on(request).map_err(|error| {
             let why = error.to_string();
             let may_pass = match error.downcast_ref() {
-                Some(AdminClientError::Refused(_) | AdminClientError::NotAdmin(_)) => false,
+                Some(
+                    AdminClientError::Refused(_)
+                    | AdminClientError::NotAdmin(_)
+                    | AdminClientError::NotPermitted { .. }
+                    | AdminClientError::Foreign { .. },
+                ) => false,
                 Some(_) => true,
                 None => error.is::<NoNodeAnswers>(),
             };

@@ -1,0 +1,40 @@
+//! Counts of the requests that a node refused before it looked at what they want.
+//!
+//! Bounds: one log line a second.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use herd_sys::LogThrottle;
+use herd_sys::clock::unix_now;
+use serde_json::{Value, json};
+
+/// Counts of refused requests by reason.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    pub(super) token: AtomicU64,
+    pub(super) web_page: AtomicU64,
+    pub(super) user: AtomicU64,
+    log: LogThrottle,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { token: 0.into(), web_page: 0.into(), user: 0.into(), log: LogThrottle::new(1) }
+    }
+}
+
+impl Refusals {
+    /// Returns the counts for the status of a node.
+    pub(super) fn status(&self) -> Value {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        json!({ "token": count(&self.token), "web_page": count(&self.web_page), "user": count(&self.user) })
+    }
+
+    /// Counts a refusal, and logs it unless one was logged in this second.
+    pub(super) fn note(&self, count: &AtomicU64, node: &str, why: &str) {
+        count.fetch_add(1, Ordering::Relaxed);
+        if let Some(suppressed) = self.log.admit(unix_now()) {
+            tracing::warn!(%node, %why, suppressed, "admin request refused");
+        }
+    }
+}
