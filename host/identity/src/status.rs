@@ -9,7 +9,7 @@ use crate::authority::Authority;
 use crate::certificate::Certificate;
 use crate::credentials::Credentials;
 use crate::serial::Serial;
-use crate::subject::Subject;
+use crate::subject::{Role, Subject};
 use crate::trust_bundle::TrustBundle;
 use crate::validity::{Expiry, Validity, at};
 
@@ -55,7 +55,8 @@ pub struct IdentityStatus {
 pub struct AuthorityStatus {
     /// Its roots, from the oldest to the newest, which signs.
     pub authorities: Vec<CertificateStatus>,
-    /// Certificates that it made, from the oldest to the newest.
+    /// Certificates that it made, from the oldest to the newest, without those of authorities that are retired: which of them were
+    /// revoked is no longer known.
     pub issued: Vec<CertificateStatus>,
     /// Its revocation lists.
     pub lists: Vec<ListStatus>,
@@ -74,11 +75,8 @@ impl IdentityStatus {
     /// Returns a line for each certificate that needs a person, with what to type; none while all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let name = self.own.subject.role.name().unwrap_or_default();
-        let own = self.own.warning(&format!("herd certs renew {name}"));
         // An older authority may end when a newer one has taken over.
-        let newest = self.authorities.last().and_then(|newest| newest.warning("herd certs roll"));
-        own.into_iter().chain(newest).collect()
+        [&self.own].into_iter().chain(self.authorities.last()).filter_map(CertificateStatus::warning).collect()
     }
 }
 
@@ -88,7 +86,9 @@ impl AuthorityStatus {
     pub fn of(authority: &Authority, now: Duration) -> Self {
         let trust = authority.trust();
         let revoked = |serial: &Serial| trust.lists().any(|list| list.revoked().any(|(listed, _)| listed == serial));
-        let issued = authority.issued().iter().map(|issued| CertificateStatus {
+        let is_known = |root: &Serial| trust.roots().any(|known| known.serial() == root);
+        let issued = authority.issued().iter().filter(|issued| is_known(&issued.authority));
+        let issued = issued.map(|issued| CertificateStatus {
             subject: issued.subject.clone(),
             serial: issued.serial.clone(),
             validity: issued.validity,
@@ -96,6 +96,21 @@ impl AuthorityStatus {
             is_revoked: revoked(&issued.serial),
         });
         Self { authorities: authorities(trust, now), issued: issued.collect(), lists: lists(trust) }
+    }
+
+    /// Returns whether the member of a certificate has a newer one of this authority, so that the end of this one needs nobody.
+    #[must_use]
+    pub fn is_replaced(&self, certificate: &CertificateStatus) -> bool {
+        let later = self.issued.iter().skip_while(|issued| issued.serial != certificate.serial).skip(1);
+        later.into_iter().any(|issued| issued.subject == certificate.subject)
+    }
+
+    /// Returns a line for each certificate that needs a person, with what to type; none while all is well. A revoked certificate is as
+    /// a person wanted it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let members = self.issued.iter().filter(|issued| !issued.is_revoked && !self.is_replaced(issued));
+        self.authorities.last().into_iter().chain(members).filter_map(CertificateStatus::warning).collect()
     }
 }
 
@@ -110,26 +125,37 @@ impl CertificateStatus {
         }
     }
 
+    /// Returns the end of the validity for people, in UTC: `2026-11-26 17:45 UTC`.
+    #[must_use]
+    pub fn valid_until(&self) -> String {
+        at(self.validity.not_after)
+    }
+
     /// Returns a line if the certificate needs a person.
-    fn warning(&self, command: &str) -> Option<String> {
+    fn warning(&self) -> Option<String> {
         let needs_person = self.is_revoked || !matches!(self.expiry, Expiry::Far(_));
-        needs_person.then(|| format!("{self}: {command}"))
+        needs_person.then(|| match &self.subject.role {
+            Role::Node(name) => format!("{self}: herd certs renew {name}"),
+            Role::Operator(name) => format!("{self}: herd certs renew --operator {name}"),
+            Role::Authority => format!("{self}: herd certs roll"),
+        })
     }
 }
 
 /// Words for `herd certs show`, and for the log.
 impl fmt::Display for CertificateStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { subject, serial, validity, expiry, is_revoked } = self;
+        let Self { subject, serial, expiry, is_revoked, .. } = self;
         let revoked = if *is_revoked { "revoked, " } else { "" };
-        write!(f, "{subject}: {revoked}{expiry}, valid until {}, serial {}", at(validity.not_after), serial.short())
+        write!(f, "{subject}: {revoked}{expiry}, valid until {}, serial {}", self.valid_until(), serial.short())
     }
 }
 
 /// Words for `herd certs show`.
 impl fmt::Display for ListStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "revocation list {} of {}: {} certificates", self.number, at(self.signed), self.revoked)
+        let certificates = if self.revoked == 1 { "certificate" } else { "certificates" };
+        write!(f, "revocation list {} of {}: {} {certificates}", self.number, at(self.signed), self.revoked)
     }
 }
 

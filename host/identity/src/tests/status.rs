@@ -1,7 +1,7 @@
 //! Status: what `herd certs show` and `herd status` print.
 
 use super::{DAY, Herd, NOW, YEAR, node};
-use crate::{AuthorityStatus, Credentials, IdentityStatus};
+use crate::{AuthorityStatus, Credentials, IdentityStatus, Role};
 
 /// Replaces serials, which are random.
 fn shown(status: &impl ToString) -> String {
@@ -66,5 +66,39 @@ fn status_of_an_authority_lists_what_it_made() {
             "node Jaquez of herd five: revoked, expires in 364 days, valid until 2027-11-26 17:45 UTC, serial -",
         ]
     );
-    assert_eq!(status.lists[0].to_string(), "revocation list 2 of 2026-11-27 16:45 UTC: 1 certificates");
+    assert_eq!(status.lists[0].to_string(), "revocation list 2 of 2026-11-27 16:45 UTC: 1 certificate");
+}
+
+#[test]
+fn status_of_an_authority_warns_of_what_nobody_has_renewed_or_revoked() {
+    let mut herd = Herd::new("five");
+    for name in ["Riley", "Jaquez", "Juzang"] {
+        herd.issue(name);
+    }
+    herd.authority.issue(&Role::Operator("mira".into()), YEAR, NOW).unwrap();
+    herd.authority.issue(&node("Riley"), YEAR, NOW + DAY * 299).unwrap();
+    herd.authority.revoke(&node("Jaquez"), NOW + DAY * 299).unwrap();
+    let status = AuthorityStatus::of(&herd.authority, NOW + DAY * 300);
+    let replaced: Vec<bool> = status.issued.iter().map(|issued| status.is_replaced(issued)).collect();
+    assert_eq!(replaced, [true, false, false, false, false], "the older of two certificates of Riley");
+    let warnings = status.warnings();
+    let commands: Vec<&str> = warnings.iter().filter_map(|line| Some(line.rsplit_once(": ")?.1)).collect();
+    assert_eq!(commands, ["herd certs renew Juzang", "herd certs renew --operator mira"], "{warnings:?}");
+    let late = AuthorityStatus::of(&herd.authority, NOW + YEAR * 10 - DAY).warnings();
+    assert!(late[0].ends_with(": herd certs roll"), "{late:?}");
+}
+
+#[test]
+fn status_of_an_authority_forgets_what_a_retired_one_made() {
+    let mut herd = Herd::new("five");
+    herd.issue("Riley");
+    herd.issue("Jaquez");
+    herd.authority.revoke(&node("Jaquez"), NOW).unwrap();
+    herd.authority.roll(YEAR * 10, NOW).unwrap();
+    herd.issue("Riley");
+    assert_eq!(AuthorityStatus::of(&herd.authority, NOW).issued.len(), 3);
+    herd.authority.retire().unwrap();
+    let names: Vec<String> =
+        AuthorityStatus::of(&herd.authority, NOW).issued.iter().map(|issued| issued.subject.role.to_string()).collect();
+    assert_eq!(names, ["node Riley"], "a node that was revoked is not shown as one to renew");
 }
