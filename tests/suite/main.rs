@@ -12,6 +12,7 @@ mod audit;
 mod canaries;
 mod cases;
 mod cases_saved;
+mod certs;
 mod contract;
 mod discards;
 mod durability;

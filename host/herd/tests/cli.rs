@@ -10,7 +10,8 @@ use std::process::{Command, Output};
 fn help_names_every_command_and_the_first_steps() {
     let help = Run::of(&["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["up", "run", "send", "status", "swap", "rollback", "audit", "token", "inspect", "test", "config"] {
+    let first = ["up", "run", "send", "status", "swap", "rollback"];
+    for command in first.into_iter().chain(["audit", "token", "certs", "inspect", "test", "config"]) {
         assert!(help.stdout.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}");
     }
     assert!(help.stdout.contains("First steps") && help.stdout.contains("herd up"));
@@ -172,6 +173,202 @@ fn config_is_overridden_by_the_environment_and_both_by_the_command_line() {
     assert!(grace(herd().env("HERD__DRAIN__GRACE_S", "2")).contains("grace_s = 2\n"));
     let both = grace(herd().env("HERD__DRAIN__GRACE_S", "2").args(["--set", "drain.grace_s=3"]));
     assert!(both.contains("grace_s = 3\n"));
+}
+
+#[test]
+fn certs_errors_say_what_is_wrong_and_what_to_type() {
+    let host = Host::new("errors");
+    let state = host.0.join("herd");
+    let state = state.display();
+    let none = format!(
+        "{state}/authority has no authority; make one with `herd certs init`, or name the directory of the one that there is"
+    );
+    for arguments in [&["issue", "Riley"][..], &["renew", "Riley"], &["revoke", "Riley"], &["roll"], &["retire"]] {
+        assert_eq!(host.fails(arguments), none, "{arguments:?}");
+    }
+    let nothing = host.fails(&["show"]);
+    assert!(
+        nothing.starts_with(&format!("no certificates of herd herd in {state}; herd certs init makes ")),
+        "{nothing}"
+    );
+    assert_eq!(host.fails(&["show", "x.pem"]), "x.pem: No such file or directory (os error 2)");
+
+    host.does(&["init"]);
+    fs::write(host.0.join("notes.txt"), "not a certificate").unwrap();
+    host.does(&["issue", "Riley"]);
+    for (arguments, problem) in [
+        (
+            &["init"][..],
+            &*format!("{state}/authority has the authority of herd herd already; go on with: herd certs issue NODE"),
+        ),
+        (&["issue", "Rilley"], "unknown node `Rilley`; did you mean `Riley`?"),
+        (&["renew", "Rilley"], "node Rilley has no certificate of this authority; did you mean `Riley`?"),
+        (&["revoke", "Rilley"], "node Rilley has no certificate of this authority; did you mean `Riley`?"),
+        (&["revoke", "--operator", "Riley"], "operator Riley has no certificate of this authority"),
+        (
+            &["renew", "Jaquez"],
+            "node Jaquez has no certificate of this authority to renew; its first: herd certs issue Jaquez",
+        ),
+        (&["retire"], "the herd has one authority, and none to retire; to make a new one: herd certs roll"),
+        (
+            &["issue", "Jaquez", "--out", "notes.txt"],
+            "notes.txt exists and is no file of node Jaquez of herd herd; name another one with --out",
+        ),
+        (
+            &["issue", "Jaquez", "--out", "Riley.pem"],
+            "Riley.pem exists and is no file of node Jaquez of herd herd; name another one with --out",
+        ),
+        (
+            &["revoke", "Riley", "--out", "notes.txt"],
+            "notes.txt exists and has no revocation list of herd herd; name another file with --out",
+        ),
+        (
+            &["install", "notes.txt"],
+            "notes.txt: not a whole file as `herd certs issue` makes it: one certificate of a member, one private key, the \
+             authority and its revocation list",
+        ),
+        (
+            &["issue", "Riley", "Jaquez", "--out", "both.pem"],
+            "--out is one file, and each node has its own; leave it out, or name one node",
+        ),
+    ] {
+        assert_eq!(host.fails(arguments), problem, "{arguments:?}");
+    }
+    assert_eq!(fs::read_to_string(host.0.join("notes.txt")).unwrap(), "not a certificate");
+    for arguments in [&["certs"][..], &["certs", "issue"], &["certs", "issue", "Riley", "--operator", "mira"]] {
+        assert_eq!(Run::of(arguments).code, 2, "{arguments:?}");
+    }
+    let days = Run::of(&["certs", "issue", "Riley", "--days", "soon"]);
+    assert!(days.stderr.contains("write a whole number from 1 to 36500, in days"), "{}", days.stderr);
+}
+
+/// Goal: what a file may undo is refused where it would take effect. Method: files are copied before a revocation and a retirement,
+/// and installed after them.
+#[test]
+fn certs_install_refuses_what_would_undo_a_revocation_or_a_retirement() {
+    let host = Host::new("undo");
+    host.does(&["init"]);
+    host.does(&["issue", "Riley", "Jaquez"]);
+    host.does(&["install", "Riley.pem"]);
+    let copy = |from: &str, to: &str| fs::copy(host.0.join(from), host.0.join(to)).unwrap();
+    copy("Jaquez.pem", "stolen.pem");
+    copy("Riley.pem", "old.pem");
+    host.does(&["revoke", "Jaquez"]);
+    // The authority is elsewhere: only the file of Riley knows of the revocation.
+    fs::rename(host.0.join("herd/authority"), host.0.join("drawer")).unwrap();
+    let refused = host.fails(&["install", "stolen.pem"]);
+    assert!(
+        refused.starts_with("stolen.pem was revoked (serial ") && refused.ends_with("herd certs issue Jaquez"),
+        "{refused}"
+    );
+    assert!(!host.0.join("herd/nodes/Jaquez.pem").exists());
+    let lists = |file: &str| host.json(&["show", file])["lists"][0]["number"].as_u64().unwrap();
+    host.does(&["install", "old.pem"]);
+    assert_eq!(lists("herd/nodes/Riley.pem"), 2, "the newer list stays with an older file");
+
+    let drawer = ["--dir", "drawer"];
+    host.does(&[&["roll"][..], &drawer].concat());
+    let refused = host.fails(&[&["retire"][..], &drawer].concat());
+    assert!(refused.starts_with("a certificate of the old authority only: node Riley; "), "{refused}");
+    assert!(refused.contains("herd certs renew Riley --dir drawer"), "{refused}");
+    host.does(&[&["renew", "Riley"][..], &drawer].concat());
+    host.does(&["install", "Riley.pem"]);
+    copy("Riley.pem", "both.pem");
+    host.does(&[&["retire"][..], &drawer].concat());
+    host.does(&[&["renew", "Riley"][..], &drawer].concat());
+    host.does(&["install", "Riley.pem"]);
+    assert_eq!(host.json(&["show", "herd/nodes/Riley.pem"])["authorities"].as_array().unwrap().len(), 1);
+    let refused = host.fails(&["install", "both.pem"]);
+    assert!(refused.starts_with("both.pem was made before an authority of the herd was retired"), "{refused}");
+
+    let exposed = host.0.join("Riley.pem");
+    fs::set_permissions(&exposed, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(host.fails(&["install", "Riley.pem"]).ends_with("is readable by other users: chmod 600 Riley.pem"));
+    let other = Run::new(host.command(&["install", "both.pem"]).args(["--set", "herd=six"]));
+    assert_eq!(
+        other.stderr,
+        "herd: both.pem is of herd herd, and the configuration is of herd six; name its configuration with --config\n"
+    );
+}
+
+#[test]
+fn certs_show_has_the_same_in_words_and_in_json() {
+    let host = Host::new("show");
+    host.does(&["init", "--days", "10"]);
+    let issued = host.does(&["issue", "Riley", "--days", "30"]);
+    assert!(issued.starts_with("node Riley of herd herd: expires in "), "{issued}");
+    assert!(issued.contains("  it ends with the authority; to make a new one: herd certs roll\n"), "{issued}");
+    host.does(&["issue", "--operator", "mira"]);
+    host.does(&["issue", "Riley"]);
+    host.does(&["install", "Riley.pem"]);
+    let shown = host.does(&["show"]);
+    let row = |name: &str| {
+        let words =
+            |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_string).collect();
+        shown.lines().filter(|line| line.starts_with(name)).map(words).collect::<Vec<Vec<String>>>()
+    };
+    // Days are left out: seconds may pass between two commands.
+    let state = |cells: &Vec<String>| cells[1].split(|c: char| c.is_ascii_digit()).next().unwrap().to_string();
+    assert_eq!(row("the authority").iter().map(state).collect::<Vec<_>>(), ["expires in "]);
+    let states: Vec<String> = row("node Riley").iter().map(state).collect();
+    assert_eq!(states, ["replaced", "expires in ", "expires in "]);
+    assert_eq!(row("operator mira").len(), 1);
+    assert!(shown.contains("\nrevocation list 1 of ") && !shown.contains("warning"), "{shown}");
+    let json = host.json(&["show"]);
+    assert_eq!(json["authority"]["issued"][0]["replaced"], true);
+    assert_eq!(json["authority"]["issued"][1]["subject"], "herd://herd/operator/mira");
+    assert_eq!(json["nodes"][0]["certificate"]["serial"], json["authority"]["issued"][2]["serial"]);
+    fs::write(host.0.join("herd/nodes/Jaquez.pem"), "").unwrap();
+    let damaged = Run::new(&mut host.command(&["show"]));
+    assert!(damaged.code == 1 && damaged.stdout.contains("node Riley"), "the others are shown all the same");
+    host.does(&["revoke", "Riley"]);
+    let warned = Run::new(&mut host.command(&["show", "herd/nodes/Riley.pem"])).stdout;
+    assert!(
+        warned.contains("\nwarning: node Riley of herd herd: revoked, ")
+            && warned.ends_with(": herd certs renew Riley\n"),
+        "{warned}"
+    );
+}
+
+/// Directory of a host for `herd certs`: current directory and state directory in one.
+struct Host(PathBuf);
+
+impl Host {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("herd-cli-{}-{name}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = herd();
+        command.current_dir(&self.0).arg("certs").args(arguments).env("HERD__STATE_DIR", &self.0);
+        command
+    }
+
+    fn does(&self, arguments: &[&str]) -> String {
+        let run = Run::new(&mut self.command(arguments));
+        assert_eq!((run.code, &*run.stderr), (0, ""), "{arguments:?}");
+        run.stdout
+    }
+
+    fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.does(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    /// Returns the only line that a command has to say.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let run = Run::new(&mut self.command(arguments));
+        assert_eq!((run.code, &*run.stdout), (1, ""), "{arguments:?}");
+        let line = run.stderr.strip_prefix("herd: ").and_then(|line| line.strip_suffix('\n'));
+        line.unwrap_or_else(|| panic!("{}", run.stderr)).into()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Output of a command that has ended.

@@ -18,6 +18,7 @@ mod backup;
 mod bench;
 mod canary;
 mod cancellation;
+mod certs;
 mod client_runtime;
 mod config;
 mod convergence;
@@ -164,6 +165,11 @@ enum Command {
     ///
     /// The commands here need none: they use the admin socket of the node, and the node sees which user asks.
     Token(token::TokenArgs),
+    /// Make and show certificates: of the authority of the herd, of its nodes and operators.
+    ///
+    /// A herd whose links are all on loopback makes and renews them by itself. Across hosts: `init` once, `issue` for each node, carry
+    /// each file to its host, and `install` it there.
+    Certs(certs::CertsArgs),
     /// Show imports and exports of a guest, and whether this host can run it.
     Inspect(inspect::InspectArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
@@ -240,6 +246,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repair(args) => repair::repair(&common.herd()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Token(args) => token::token(&common.config()?, &args),
+        Command::Certs(args) => certs::certs(&common.config()?, &args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Sim(args) => sim::sim(&args),

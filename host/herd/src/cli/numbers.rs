@@ -12,6 +12,16 @@ pub(super) fn whole<const MAX: usize>(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("write a whole number from 1 to {MAX}"))
 }
 
+/// Parses a whole number of days, 1 to a hundred years.
+///
+/// # Errors
+///
+/// The text is something else; the message continues `invalid value '...':`.
+pub(super) fn days(text: &str) -> Result<Duration, String> {
+    let seconds = |days: usize| Duration::from_secs(24 * 3600 * days as u64);
+    whole::<36_500>(text).map(seconds).map_err(|error| format!("{error}, in days"))
+}
+
 /// Parses a number of seconds, 0 to a year, such as `10` or `0.5`.
 ///
 /// # Errors
@@ -63,6 +73,8 @@ mod tests {
         for text in ["", "abc", "-1", "nan", "inf", "1e300", "0x1"] {
             assert!(whole::<10>(text).is_err() && seconds(text).is_err() && rate(text).is_err(), "{text}");
         }
+        assert_eq!(days("2"), Ok(Duration::from_secs(172_800)));
+        assert!(days("0").is_err() && days("36501").is_err() && days("1.5").is_err());
         assert!(whole::<10>("0").is_err() && whole::<10>("11").is_err());
         assert!(seconds_from_1_ms("0").is_err() && rate("0").is_err());
     }
