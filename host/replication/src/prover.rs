@@ -317,8 +317,9 @@ impl Prover {
             if own == peer {
                 continue;
             }
+            // Never deeper than the leaves: neither table has digests there.
             if depth >= self.leaf_depth {
-                self.suspects.push(Suspect { prefix: prefix >> (depth - self.leaf_depth), own, peer });
+                self.suspects.push(Suspect { prefix, own, peer });
             } else {
                 self.open.push((depth, prefix));
             }
@@ -427,3 +428,6 @@ const LATER_S: u64 = 5;
 const WALKS_MAX: u32 = 4;
 /// Keys whose places are computed per turn, which takes about a millisecond.
 const SCANNED_PER_TURN: usize = 1 << 14;
+
+#[cfg(test)]
+mod tests;
