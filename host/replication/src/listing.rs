@@ -63,11 +63,7 @@ impl Replica {
                 let is_asked_for = key.starts_with(prefix) && after.is_none_or(|after| key > after);
                 let is_full = first.len() >= limit && first.last_key_value().is_none_or(|(last, _)| key > &last[..]);
                 if is_asked_for && !is_full {
-                    let records = first.entry(key.to_vec()).or_default();
-                    let listed = self.listed(&report, is_quarantined);
-                    // A visit comes to quarantined reports first. One that was released or outranked meanwhile is no more.
-                    records.retain(|other| ranked(other) > ranked(&listed));
-                    records.insert(0, listed);
+                    add(first.entry(key.to_vec()).or_default(), self.listed(&report, is_quarantined));
                     if first.len() > limit {
                         first.pop_last();
                     }
@@ -97,6 +93,13 @@ impl Replica {
     }
 }
 
+/// Adds a record in front of the quarantined report of its key, which a visit comes to first. One that was released or outranked meanwhile
+/// is no more.
+fn add(records: &mut Vec<ListedRecord>, listed: ListedRecord) {
+    records.retain(|other| ranked(other) > ranked(&listed));
+    records.insert(0, listed);
+}
+
 /// Returns the place of a record in the order of its key, as [`Standing`](crate::rank::Standing) has it.
 fn ranked(record: &ListedRecord) -> (u64, &[u8], &[u8], u32, bool, u64) {
     let ListedRecord { reign, rank, record: bytes, form, state, expires_at, .. } = record;
@@ -106,3 +109,47 @@ fn ranked(record: &ListedRecord) -> (u64, &[u8], &[u8], u32, bool, u64) {
 
 /// Keys per call: some megabytes with usual records.
 const LIMIT_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_leaves_out_a_report_that_was_released_or_outranked_while_the_table_was_read() {
+        let quarantined = ListedRecord {
+            key: b"kiwi".to_vec(),
+            record: b"AT".to_vec(),
+            rank: b"5".to_vec(),
+            form: 1,
+            reign: 3,
+            origin: "Riley".into(),
+            epoch: Epoch::default(),
+            worker: 0,
+            seq: 1,
+            expires_at: 60,
+            state: RecordState::Quarantined,
+        };
+        let visible = ListedRecord { state: RecordState::Visible, ..quarantined.clone() };
+        // In the order of the standing, which ranks what never expires and what was forgotten above the rest.
+        let lower = [
+            ListedRecord { reign: 2, rank: b"9".to_vec(), ..visible.clone() },
+            ListedRecord { rank: b"4".to_vec(), record: b"AU".to_vec(), ..visible.clone() },
+            ListedRecord { record: b"AS".to_vec(), form: 2, ..visible.clone() },
+            ListedRecord { form: 0, state: RecordState::Forgotten, ..visible.clone() },
+            ListedRecord { expires_at: 59, ..visible.clone() },
+        ];
+        let higher = [
+            visible.clone(),
+            ListedRecord { expires_at: 0, ..visible.clone() },
+            ListedRecord { state: RecordState::Forgotten, expires_at: 1, ..visible.clone() },
+            ListedRecord { reign: 4, rank: b"1".to_vec(), ..visible },
+        ];
+        let added = |listed: &ListedRecord| {
+            let mut records = vec![quarantined.clone()];
+            add(&mut records, listed.clone());
+            assert_eq!(records[0], *listed);
+            records.len()
+        };
+        assert_eq!((lower.each_ref().map(added), higher.each_ref().map(added)), ([2; 5], [1; 4]));
+    }
+}
