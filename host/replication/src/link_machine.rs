@@ -366,3 +366,6 @@ const FRAME_REPORTS_MAX: usize = 512;
 const RESEND_BYTES_PER_TURN: usize = 256 << 10;
 /// Records that a resend reads per turn, also those that the peer covers: some milliseconds.
 const SCANNED_PER_TURN: usize = 1 << 15;
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub(super) struct Node {
     pub(super) replica: Arc<Replica>,
     pub(super) ingest: Ingest<Guest>,
     pub(super) machine: LinkMachine,
+    /// The last turn left something to send at once.
+    pub(super) has_more: bool,
 }
 
 /// Guest that refuses keys with `!`.
@@ -86,7 +88,8 @@ impl Pair {
             let port = LinkPort::new(peers.next().unwrap(), 1 << 20, 2, Asleep);
             replica.add_link(&port);
             let machine = LinkMachine::new(Arc::clone(&replica), port);
-            Node { ingest: Ingest::new(Arc::clone(&replica), Guest), replica, machine }
+            let ingest = Ingest::new(Arc::clone(&replica), Guest);
+            Node { ingest, replica, machine, has_more: false }
         });
         let mut pair = Self { nodes, flight: Default::default() };
         for index in 0..2 {
@@ -116,6 +119,7 @@ impl Pair {
     /// Lets a node take a turn, without fresh digests, and returns the kinds of the frames.
     pub(super) fn turn(&mut self, index: usize) -> Vec<u8> {
         let turn = self.nodes[index].machine.turn();
+        self.nodes[index].has_more = turn.has_more;
         let kinds = turn.frames.iter().map(LinkFrame::kind).collect();
         self.send(index, turn.frames);
         kinds
@@ -181,8 +185,13 @@ pub(super) fn old_lane(replica: &Replica) -> LaneId {
 
 /// Puts a record into the table alone: no link hears of it.
 pub(super) fn put(replica: &Replica, key: &[u8], rank: &[u8], expires_at: u64) -> bool {
+    put_record(replica, key, rank, b"AT", expires_at)
+}
+
+/// Puts a record of these bytes into the table alone.
+pub(super) fn put_record(replica: &Replica, key: &[u8], rank: &[u8], record: &[u8], expires_at: u64) -> bool {
     let stamp = Stamp { lane: old_lane(replica), seq: 1 };
-    let rank = Rank { reign: Reign(0), rank, record: b"AT", form: 1 };
+    let rank = Rank { reign: Reign(0), rank, record, form: 1 };
     let head = Head { expires_at, ..Head::of(stamp) };
     let offered = replica.table().offer(Offer { key, rank, head, by: OfferedBy::Peer }, |_| ());
     matches!(offered.kept, herd_model::Kept::Applied(_))
