@@ -30,3 +30,42 @@ impl Replica {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use herd_model::Kept;
+
+    use super::*;
+    use crate::journal::NoJournal;
+    use crate::quarantined::Quarantined;
+    use crate::replica::{NewRecord, ReplicaConfig};
+    use crate::stamp::{LaneId, Stamp};
+    use crate::wire_report::{Head, WireReport};
+
+    #[test]
+    fn damage_changes_the_readable_record_of_one_key() {
+        let replica = Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal);
+        for key in [b"kiwi", b"plum"] {
+            let new = NewRecord { key, rank: b"1", form: 1, record: b"AT", expires_at: 0, only: None };
+            assert!(matches!(replica.keep(0, new).kept, Kept::Applied(_)));
+        }
+        let head = Head::of(Stamp { lane: LaneId(0), seq: 9 });
+        for key in [&b"kiwi"[..], b"fig"] {
+            let report = WireReport { head, key, reign: 0, rank: b"2", form: 1, record: b"!" };
+            replica.table().quarantine(Quarantined::from(&report), |_| ());
+        }
+        let records = || {
+            let listed = replica.list(b"", None, 9).into_iter();
+            listed.map(|record| String::from_utf8([record.key, record.record].concat()).unwrap()).collect::<Vec<_>>()
+        };
+        let damaged = |record: &[u8]| Some([record, b"?"].concat());
+        assert!(replica.damage(b"kiwi", damaged));
+        assert_eq!(records(), ["fig!", "kiwiAT?", "kiwi!", "plumAT"]);
+        assert!(replica.damage(b"kiwi", |_| None));
+        assert_eq!(records(), ["fig!", "kiwi!", "plumAT"]);
+        assert!(
+            !replica.damage(b"kiwi", damaged) && !replica.damage(b"fig", damaged) && !replica.damage(b"pear", damaged)
+        );
+        assert_eq!(records().len(), 3);
+    }
+}

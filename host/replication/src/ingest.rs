@@ -349,6 +349,28 @@ mod tests {
     }
 
     #[test]
+    fn report_may_be_as_long_as_the_limits_say() {
+        let longest = [KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX];
+        let checked = |[key, rank, record]: [usize; 3]| {
+            let (head, bytes) = (Head::of(Stamp { lane: LaneId(0), seq: 1 }), vec![b'x'; RECORD_BYTES_MAX + 1]);
+            check(&WireReport {
+                head,
+                key: &bytes[..key],
+                reign: 0,
+                rank: &bytes[..rank],
+                form: 1,
+                record: &bytes[..record],
+            })
+        };
+        assert!(checked(longest).is_ok());
+        for (index, part) in ["key", "rank", "record"].into_iter().enumerate() {
+            let mut lengths = longest;
+            lengths[index] += 1;
+            assert!(matches!(checked(lengths), Err(BadFrame::TooLong { part: other, .. }) if other == part), "{part}");
+        }
+    }
+
+    #[test]
     fn ingest_bounds_the_faults_of_one_frame() {
         let fixture = Fixture::new(Host::default());
         let keys: Vec<Vec<u8>> = (0..256).map(|number| format!("{number}!").into_bytes()).collect();

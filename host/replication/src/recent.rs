@@ -104,4 +104,18 @@ mod tests {
         assert!(recent.beyond(&peer(&[(0, 7)]), &both).is_some());
         assert!(recent.beyond(&peer(&[]), &held(&[1])).is_some(), "no record of lane 0 is left that a peer could lack");
     }
+
+    #[test]
+    fn floor_of_a_lane_is_not_that_of_another() {
+        let (mut recent, all) = (Recent::default(), held(&[0, 1, 2]));
+        for (lane, seq) in [(0, 7), (1, 5), (0, 8), (1, 6)] {
+            recent.push(stamp(lane, seq), 0, &all);
+        }
+        for seq in 1..=RECENT_MAX as u64 {
+            recent.push(stamp(2, seq), 0, &all);
+        }
+        let serves = |lanes: &[(u32, u64)]| recent.beyond(&peer(lanes), &all).is_some();
+        assert!(serves(&[(0, 8), (1, 6)]));
+        assert!(!serves(&[(0, 7), (1, 6)]) && !serves(&[(0, 8), (1, 5)]) && !serves(&[(0, 99)]) && !serves(&[(1, 99)]));
+    }
 }

@@ -71,3 +71,42 @@ impl LinkReplication {
 
 /// Time between two proofs of a link, in seconds.
 pub(crate) const PROOF_PERIOD_S: u64 = 30;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::stamp::{LaneId, Stamp};
+    use crate::tests::pair::Asleep;
+    use crate::wire_report::{Head, WireReport};
+
+    fn port() -> Arc<LinkPort> {
+        LinkPort::new("Riley", 1 << 20, 1, Asleep)
+    }
+
+    #[test]
+    fn link_owes_what_was_dropped_until_it_has_sent_it_again() {
+        let port = port();
+        assert!(LinkReplication::of(&port).owes, "all that the peer lacks");
+        port.counts.owes.store(false, Relaxed);
+        assert!(!LinkReplication::of(&port).owes);
+        let (head, record, mut item) = (Head::of(Stamp { lane: LaneId(0), seq: 1 }), vec![0; 1 << 20], Vec::new());
+        WireReport { head, key: b"kiwi", reign: 0, rank: b"1", form: 1, record: &record }.encode(&mut item);
+        let _ = port.outbox.push(0, &item);
+        let status = LinkReplication::of(&port);
+        assert_eq!((status.owes, status.dropped_reports, &*status.peer), (true, 1, "Riley"));
+        assert!(port.outbox.take_behind());
+        assert!(!LinkReplication::of(&port).owes);
+    }
+
+    #[test]
+    fn link_has_converged_if_nothing_is_owed_or_ahead_and_the_last_proof_is_young() {
+        let status = LinkReplication::of(&port());
+        let converged =
+            |owes, lag, proof_age_s| LinkReplication { owes, lag, proof_age_s, ..status.clone() }.converged();
+        assert_eq!([0, 59, 60].map(|age_s| converged(false, 0, Some(age_s))), [true, true, false]);
+        assert_eq!([converged(false, 0, None), converged(true, 0, Some(0)), converged(false, 1, Some(0))], [false; 3]);
+        assert!(!converged(true, 1, Some(0)));
+    }
+}

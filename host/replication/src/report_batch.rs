@@ -109,6 +109,9 @@ mod tests {
         assert!(bodies.iter().all(|body| body.len() <= MAX));
         assert_eq!(batch(vec![vec![0; 2 * MAX]; 2]).into_bodies(MAX, 512).count(), 2);
         assert_eq!(batch(vec![vec![0]; 10]).into_bodies(MAX, 4).map(|body| body.len()).collect::<Vec<_>>(), [4, 4, 2]);
+        let of_bytes = |bytes_max| batch(vec![vec![0, 0]; 10]).into_bodies(bytes_max, 512).map(|body| body.len());
+        assert_eq!(of_bytes(8).collect::<Vec<_>>(), [8, 8, 4]);
+        assert_eq!(of_bytes(7).collect::<Vec<_>>(), [6, 6, 6, 2]);
         assert_eq!(ReportBatch::default().into_bodies(MAX, 4).count(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the entry table: random changes against a plain map, scans while it changes, and the memory that it takes.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use herd_model::Reign;
@@ -207,6 +208,41 @@ fn gaps_are_cleaned() {
         model.remove(&key_bytes(1));
     }
     check(&model);
+}
+
+/// Goal: buckets double when they hold nine entries each, and for no entry that was removed. Method: new keys one by one, and then one key
+/// that comes and goes.
+#[test]
+fn buckets_are_as_many_as_the_entries_need() {
+    let mut model = Model::new(u64::MAX);
+    for count in 1..=KEYS {
+        model.put(&key_bytes(count - 1), b"record");
+        assert_eq!(model.table.buckets().len(), usize::from(count).div_ceil(LOAD_MAX).next_power_of_two(), "{count}");
+    }
+    for _ in 0..1000 {
+        model.remove(&key_bytes(0));
+        model.put(&key_bytes(0), b"record");
+    }
+    assert_eq!(model.table.buckets().len(), 64);
+    model.check();
+}
+
+/// Goal: a lookup reads few entries. Method: entries of one bucket whose hashes differ in the bits of the tag alone.
+#[test]
+fn find_reads_entries_with_the_tag_of_the_hash_only() {
+    let mut table = EntryTable::new(Arc::new(Memory::default()));
+    let hash = |number: u64| (number + 1) << 8;
+    for number in 0..LOAD_MAX as u64 {
+        table.insert(hash(number), &new_entry(&number.to_be_bytes(), b"record"), |_| 0);
+    }
+    for number in 0..LOAD_MAX as u64 {
+        let read = Cell::new(0);
+        let place = table.find(hash(number), |entry| {
+            read.set(read.get() + 1);
+            entry.key() == number.to_be_bytes()
+        });
+        assert_eq!((place.is_some(), read.get()), (true, 1), "{number}");
+    }
 }
 
 const KEYS: u16 = 400;

@@ -262,6 +262,25 @@ fn removal_in_runs_leaves_the_records_that_expire_later() {
     assert_eq!(model.table.keys(), quarter);
 }
 
+/// Goal: a shard without expired records needs no lock that workers wait for. Method: the earliest expiry that it names as records come
+/// and go.
+#[test]
+fn shard_names_the_earliest_expiry_of_its_records() {
+    let model = Model::new(None);
+    let put = |key: usize, rank: &[u8], expires_at| {
+        let head = Head { expires_at, ..Head::of(Stamp { lane: LaneId(0), seq: 1 }) };
+        let rank = Rank { reign: Reign(0), rank, record: b"record", form: 1 };
+        let _ = model.table.offer(Offer { key: &model.keys[key], rank, head, by: OfferedBy::Peer }, |_| ());
+        model.table.shards[SHARD].read().expires_from()
+    };
+    assert_eq!([put(0, b"1", 0), put(1, b"1", 5000), put(2, b"1", 100), put(3, b"1", 9000)], [0, 5000, 100, 100]);
+    let removed = |key: usize| {
+        model.table.remove(SHARD, |report, _| report.key == model.keys[key]);
+        model.table.shards[SHARD].read().expires_from()
+    };
+    assert_eq!([removed(2), removed(1), removed(3), removed(0)], [5000, 9000, 0, 0]);
+}
+
 /// Goal: a scan of a table takes a lock for no more records than it says. Method: the longest run over records of some bytes and of some
 /// KiB.
 #[test]

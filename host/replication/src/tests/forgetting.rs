@@ -5,15 +5,17 @@ use std::sync::Arc;
 use herd_model::Kept;
 use herd_sdk::Records;
 
-use super::pair::{Log, LogEntry, Pair, put};
+use super::pair::{Asleep, Log, LogEntry, Pair, put};
 use crate::forgetting::Discarded;
 use crate::journal::{JournalKind, NoJournal};
+use crate::lanes::Lane;
 use crate::listing::RecordState;
 use crate::live_links::LinkPort;
 use crate::node_marks::NodeMarks;
 use crate::recovery::Recovered;
 use crate::replica::{NewRecord, Replica, ReplicaConfig};
-use crate::stamp::Epoch;
+use crate::stamp::{Epoch, LaneId, Stamp};
+use crate::wire_report::{Head, WireReport};
 
 const NOW_S: u64 = 1_800_000_000;
 /// Time between the expiry of a record and its boundary, if that falls on a whole minute.
@@ -187,9 +189,14 @@ fn list_shows_a_quarantined_report_behind_the_readable_record() {
 
 /// Starts a process of Jaquez from a log. Returns what was recovered.
 fn start(log: &Log, started_ms: u64) -> (Replica, Recovered) {
+    start_with(log, started_ms, 2)
+}
+
+fn start_with(log: &Log, started_ms: u64, workers: usize) -> (Replica, Recovered) {
     let entries = log.entries();
     let epoch = Epoch { started_ms, random: started_ms };
-    let mut replica = Replica::new(ReplicaConfig { epoch, ..ReplicaConfig::for_tests("Jaquez") }, log.clone());
+    let config = ReplicaConfig { epoch, workers, ..ReplicaConfig::for_tests("Jaquez") };
+    let mut replica = Replica::new(config, log.clone());
     let mut recovery = replica.recovery();
     for entry in entries {
         recovery.entry(entry.kind, &entry.payload, true).unwrap();
@@ -251,6 +258,24 @@ fn discarding_forgets_what_this_node_kept_between_two_moments() {
     assert_eq!((discard(&third, &since, &until), is_visible(&third, b"after")), ((0, 0), true));
 }
 
+/// Goal: what operators restored is told from what clients reported by the workers of the process that kept it. Method: a restart with
+/// fewer workers, after which the lane of the operators has the number that a worker had before.
+#[test]
+fn discarding_knows_the_lane_of_the_operators_in_each_process() {
+    let log = Log::default();
+    let (first, _) = start_with(&log, 1, 3);
+    let since = first.node_marks();
+    let of_third_worker = NewRecord { key: b"reported", rank: b"1", form: 1, record: b"AT", expires_at: 0, only: None };
+    let _ = first.keep(2, of_third_worker);
+    restore(&first, b"restored before");
+    drop(first);
+    let (second, _) = start_with(&log, 2, 2);
+    restore(&second, b"restored");
+    assert_eq!(discard(&second, &since, &second.node_marks()), (1, 0));
+    let visible = [&b"reported"[..], b"restored before", b"restored"].map(|key| is_visible(&second, key));
+    assert_eq!(visible, [false, true, true]);
+}
+
 /// A keep that is not complete yet belongs behind the marks, or a record of the logic that is left would stay.
 #[test]
 fn marks_name_each_lane_of_the_process() {
@@ -260,6 +285,25 @@ fn marks_name_each_lane_of_the_process() {
     let _ = replica.forget(b"fig", NOW_S);
     let marks = replica.node_marks();
     assert_eq!((marks.epoch, marks.seqs), (ReplicaConfig::for_tests("Jaquez").epoch, vec![2, 0, 1]));
+}
+
+#[test]
+fn sweep_forgets_the_lane_of_an_earlier_process_once_no_record_is_left_of_it() {
+    let (replica, port) =
+        (Replica::new(ReplicaConfig::for_tests("Jaquez"), NoJournal), LinkPort::new("Riley", 1 << 20, 2, Asleep));
+    let riley = |started_ms| Lane { origin: "Riley".into(), epoch: Epoch { started_ms, random: 1 }, worker: 0 };
+    let lanes = replica.number_lanes(&[(LaneId(0), riley(1)), (LaneId(1), riley(2))]).unwrap();
+    let head = Head { expires_at: NOW_S, ..Head::of(Stamp { lane: lanes[0], seq: 4 }) };
+    let report = WireReport { head, key: b"kiwi", reign: 0, rank: b"1", form: 1, record: b"AT" };
+    assert!(replica.apply(0, &report, Some(&port), false, &mut Vec::new()));
+    replica.merge_claim(&[(lanes[0], 4), (lanes[1], 0)]);
+    let swept = || {
+        replica.sweep();
+        replica.vector().get(lanes[0])
+    };
+    assert_eq!(swept(), Some(4));
+    assert_eq!((replica.expire(NOW_S + GRACE_S), replica.vector().get(lanes[0])), (1, Some(4)));
+    assert_eq!((swept(), replica.vector().get(lanes[1])), (None, Some(0)));
 }
 
 #[test]
