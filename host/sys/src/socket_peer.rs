@@ -87,7 +87,8 @@ mod tests {
         assert!(peer.is_in_group(rustix::process::getegid().as_raw()));
         let mut own: Vec<u32> = rustix::process::getgroups().unwrap().iter().map(|gid| gid.as_raw()).collect();
         let mut groups = peer.groups.clone();
-        (own.sort_unstable(), groups.sort_unstable());
+        own.sort_unstable();
+        groups.sort_unstable();
         assert_eq!(groups, own);
         assert!(!peer.is_in_group(4_000_000_000));
     }
