@@ -23,12 +23,12 @@ pub(super) fn for_member(asked: Option<&Path>, subject: &Subject) -> anyhow::Res
     Ok(path)
 }
 
-/// Writes what an authority signed, without any secret, to the file that was asked for, or to `HERD-trust.pem` in the current directory.
+/// Returns the file for what an authority signed: the one that was asked for, or `HERD-trust.pem` in the current directory.
 ///
 /// # Errors
 ///
-/// Something else has this name, or the disk fails.
-pub(super) fn write_trust(asked: Option<&Path>, trust: &TrustBundle) -> anyhow::Result<PathBuf> {
+/// Something else has this name.
+pub(super) fn for_trust(asked: Option<&Path>, trust: &TrustBundle) -> anyhow::Result<PathBuf> {
     let name = || format!("{}-trust.pem", file_name::of(trust.herd()));
     let path = asked.map_or_else(|| PathBuf::from(name()), Path::to_path_buf);
     let is_of_herd = || {
@@ -42,6 +42,16 @@ pub(super) fn write_trust(asked: Option<&Path>, trust: &TrustBundle) -> anyhow::
             trust.herd().escape_debug()
         );
     }
+    Ok(path)
+}
+
+/// Writes what an authority signed, without any secret, to its file ([`for_trust`]).
+///
+/// # Errors
+///
+/// Something else has its name, or the disk fails.
+pub(super) fn write_trust(asked: Option<&Path>, trust: &TrustBundle) -> anyhow::Result<PathBuf> {
+    let path = for_trust(asked, trust)?;
     let head =
         format!("{} of herd {}, and revocation lists. No secret.\n", Role::Authority, trust.herd().escape_debug());
     let mut draft = path.as_os_str().to_owned();

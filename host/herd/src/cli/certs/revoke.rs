@@ -9,7 +9,7 @@ use herd_node::config::HerdConfig;
 
 use super::identity_files::{AuthorityArgs, IdentityFiles, typed, whole_now};
 use super::members::{MemberArgs, in_a_row, newest};
-use super::output_file::write_trust;
+use super::output_file::{for_trust, write_trust};
 use super::shell_word::shell_word;
 
 /// Arguments of `herd certs revoke`.
@@ -30,6 +30,10 @@ pub(super) fn revoke(config: &HerdConfig, args: &RevokeArgs) -> anyhow::Result<(
     let mut authority = files.open()?;
     let (role, now) = (args.member.role(), whole_now());
     let is_listed = newest(&AuthorityStatus::of(&authority, now), &role)?.is_revoked;
+    if args.out.is_some() {
+        // Before anything is revoked, so that the command can be typed again as a whole.
+        for_trust(args.out.as_deref(), authority.trust())?;
+    }
     match authority.revoke(&role, now) {
         Ok(1) => say!("{role} is revoked: 1 certificate"),
         Ok(count) => say!("{role} is revoked: {count} certificates"),
