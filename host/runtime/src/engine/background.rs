@@ -52,7 +52,7 @@ pub(crate) fn compile_at_low_priority<T: Send>(compile: impl FnOnce() -> T + Sen
         let pool = ThreadPoolBuilder::new()
             .num_threads(compile_threads(thread::available_parallelism().map_or(1, NonZero::get)))
             .thread_name(|number| format!("herd-compile-{number}"))
-            .start_handler(|_| lower_priority_by(NICE_OF_COMPILATION));
+            .start_handler(|_| herd_sys::lower_priority(NICE_OF_COMPILATION));
         pool.build().inspect_err(|error| tracing::warn!(%error, "no threads of its own for compilation")).ok()
     };
     match POOL.get_or_init(make) {
@@ -70,19 +70,7 @@ fn compile_threads(processors: usize) -> usize {
 /// Lowers the priority of the calling thread for the rest of its life. Linux only. If the system refuses, the thread competes
 /// with the workers at normal priority; nothing else changes.
 pub(crate) fn lower_priority() {
-    lower_priority_by(NICE);
-}
-
-/// As [`lower_priority`], by this many steps.
-fn lower_priority_by(steps: i32) {
-    // On Linux a nice value belongs to a thread. POSIX gives it to the process, where this would slow down the workers too.
-    // Relative to the first thread: a thread inherits the value of the one that starts it, and low priorities must not add up.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::getpriority_process(Some(rustix::process::getpid()))
-        .and_then(|of_process| rustix::process::setpriority_process(None, of_process + steps))
-    {
-        tracing::debug!(%error, "cannot lower the priority of a background thread");
-    }
+    herd_sys::lower_priority(NICE);
 }
 
 /// A guest has some hundred functions, and a few large ones: more threads hardly shorten its compilation.
