@@ -2,6 +2,8 @@
 //!
 //! Every start uses the same configuration file, so a node that is started again is the same member at the same addresses.
 
+mod tls;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,6 +31,8 @@ pub struct Herd {
 
 struct Node {
     client: HeldAddress,
+    /// None until [`Herd::with_tls`].
+    client_tls: Option<HeldAddress>,
     link: HeldAddress,
     admin: HeldAddress,
     links: Vec<String>,
@@ -59,7 +63,7 @@ impl Herd {
         let node = |(name, links): &(&str, &[&str])| {
             let links = links.iter().map(ToString::to_string).collect();
             let any = HeldAddress::any;
-            ((*name).to_string(), Node { client: any(), link: any(), admin: any(), links })
+            ((*name).to_string(), Node { client: any(), client_tls: None, link: any(), admin: any(), links })
         };
         let scratch = Scratch::new();
         let config = scratch.path("herd.toml");
@@ -536,10 +540,13 @@ impl Herd {
         let _ = writeln!(text, "[places]\nsources = [\"google-legacy\"]");
         let _ = writeln!(text, "[upstreams.google-legacy]\nurl = {:?}", self.places.url());
         for (name, node) in &self.nodes {
-            let Node { client, link, admin, links } = node;
+            let Node { client, client_tls, link, admin, links } = node;
             let (client, link, admin) = (client.address, link.address, admin.address);
             let _ = writeln!(text, "[nodes.{name}]\nclient = \"{client}\"\nlink = \"{link}\"\nadmin = \"{admin}\"");
             let _ = writeln!(text, "links = {links:?}");
+            if let Some(tls) = client_tls {
+                let _ = writeln!(text, "client_tls = \"{}\"", tls.address);
+            }
         }
         text
     }

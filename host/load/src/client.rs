@@ -17,10 +17,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::BufReader;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use self::exchange::Exchange;
+use crate::stream::NodeStream;
+use crate::tls::ClientTls;
 
 pub use self::error::ClientError;
 pub use self::whats_at::{WhatsAt, WhatsAtReply};
@@ -43,7 +44,7 @@ pub use self::whats_at::{WhatsAt, WhatsAtReply};
 /// #     session.write_all(b"AT Riley +0.5 kiwi +34.068930-118.445127 1.5\n").await
 /// # });
 ///
-/// let mut client = Client::connect(address, Duration::from_secs(5)).await?;
+/// let mut client = Client::connect(address, None, Duration::from_secs(5)).await?;
 /// let answer = client.request("IAMAT kiwi +34.068930-118.445127 1.5").await?;
 /// assert!(answer.starts_with("AT Riley "));
 /// assert!(client.is_usable());
@@ -57,28 +58,30 @@ pub struct Client {
     addr: SocketAddr,
     timeout: Duration,
     /// None during a call, and for good after one that failed or was cancelled.
-    stream: Option<BufReader<TcpStream>>,
+    stream: Option<BufReader<NodeStream>>,
 }
 
 impl Client {
-    /// Connects to a node. `timeout_each` bounds the connection attempt, and then each request with its answer.
+    /// Connects to a node, with TLS if there are settings for it. `timeout_each` bounds the connection attempt, and then each request with
+    /// its answer.
     ///
     /// # Errors
     ///
     /// [`ClientError::Connect`] and [`ClientError::ConnectTimeout`].
     ///
     /// Cancel safe: the socket is closed.
-    pub async fn connect(addr: SocketAddr, timeout_each: Duration) -> Result<Self, ClientError> {
-        let stream = match timeout(timeout_each, TcpStream::connect(addr)).await {
+    pub async fn connect(
+        addr: SocketAddr,
+        tls: Option<&ClientTls>,
+        timeout_each: Duration,
+    ) -> Result<Self, ClientError> {
+        let stream = match timeout(timeout_each, NodeStream::connect(addr, tls)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => return Err(ClientError::Connect { addr, source }),
             Err(_) => {
                 return Err(ClientError::ConnectTimeout { addr, waited: timeout_each });
             }
         };
-        // A request is one small write that waits for its answer, the worst case of Nagle's algorithm. If the kernel
-        // refuses the option, the client is only slower.
-        let _ = stream.set_nodelay(true);
         Ok(Client { addr, timeout: timeout_each, stream: Some(BufReader::new(stream)) })
     }
 

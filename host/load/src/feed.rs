@@ -34,6 +34,7 @@ use self::poller::Poller;
 use self::session::Session;
 use self::speed::is_speed;
 use self::timeouts::Timeouts;
+use crate::tls::ClientTls;
 use crate::track::{TrackPoint, format_location};
 
 pub use self::error::FeedError;
@@ -54,6 +55,8 @@ pub struct Feed {
     pub to: NodeAddr,
     /// Nodes that must show each report, normally all of the herd.
     pub nodes: Vec<NodeAddr>,
+    /// Settings of TLS, with which all nodes are connected. None: plain connections.
+    pub tls: Option<ClientTls>,
     /// Draw progress on standard error, if that is a terminal.
     pub progress: bool,
 }
@@ -72,7 +75,7 @@ pub fn feed(options: Feed) -> Pin<Box<dyn Future<Output = Result<FeedReport, Fee
 }
 
 async fn replay(options: Feed, timeouts: Timeouts) -> Result<FeedReport, FeedError> {
-    let Feed { points, client, speed, to, nodes, progress } = options;
+    let Feed { points, client, speed, to, nodes, tls, progress } = options;
     if points.is_empty() {
         return Err(FeedError::NoPoints);
     }
@@ -86,8 +89,8 @@ async fn replay(options: Feed, timeouts: Timeouts) -> Result<FeedReport, FeedErr
     let bar = progress_bar(points.len(), progress);
     let client: Arc<str> = client.into();
     let mut report = FeedReport::new(&client, &to.name);
-    let mut reporter = Session::new(to.clone(), timeouts.answer);
-    let mut pollers: Vec<_> = nodes.into_iter().map(|node| Poller::new(node, timeouts)).collect();
+    let mut reporter = Session::new(to.clone(), tls.clone(), timeouts.answer);
+    let mut pollers: Vec<_> = nodes.into_iter().map(|node| Poller::new(node, tls.clone(), timeouts)).collect();
     for poller in &mut pollers {
         // Connected in advance, so that the first sample contains no connection attempt. A node that is down is tried again
         // with every point.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use herd_admin::AdminSocketError;
 use herd_runtime::LoadError;
+use herd_sessions::TlsCertificateError;
 use herd_sys::TrafficLogError;
 use herd_upstreams::UpstreamConfigError;
 
@@ -42,6 +43,14 @@ pub enum StartError {
         node: String,
         /// The stage that failed, and its reason.
         source: LoadError,
+    },
+    /// The certificate for clients cannot serve.
+    #[error("{node} cannot serve clients with TLS")]
+    ClientTls {
+        /// Name of the node.
+        node: String,
+        /// The reason.
+        source: Box<TlsCertificateError>,
     },
     /// The configuration of an upstream is wrong.
     #[error(transparent)]

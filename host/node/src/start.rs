@@ -1,6 +1,5 @@
 //! Start of a node: bind everything, load the guest, listen, spawn, ready.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use herd_peers::{LocalNode, Peers, PeersHost};
 use herd_replication::{Epoch, Ingest, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
-use herd_sessions::{Sessions, Topics};
+use herd_sessions::{Sessions, TlsCertificate, TlsPort, Topics};
 use herd_store::Durability;
 use herd_sys::TrafficLog;
 use herd_sys::clock::unix_now;
@@ -72,8 +71,16 @@ impl Node {
         // Bound before the guest is compiled, so that an address in use is reported at once; listened on after, so that nobody
         // connects to a node that does not serve.
         let clients = Port::bind(name, "clients", node.client)?;
+        let tls_clients = node.client_tls.map(|address| Port::bind(name, "clients with TLS", address)).transpose()?;
         let links = Port::bind(name, "links", node.link_address())?;
         let admin_port = Port::bind(name, "admin", node.admin_address())?;
+
+        let tls_files = config.client_tls.as_ref().filter(|_| tls_clients.is_some()).map(|tls| tls.of(name));
+        // Before the guest is compiled: a wrong path is to be reported at once.
+        let certificate = tls_files.map(|[certificate, key]| TlsCertificate::read(&certificate, &key));
+        let certificate = certificate
+            .transpose()
+            .map_err(|source| StartError::ClientTls { node: name.into(), source: Box::new(source) })?;
 
         let (herd_config, node_name, directory) = (config.clone(), name.to_string(), state.to_path_buf());
         let identified =
@@ -213,6 +220,7 @@ impl Node {
         };
         let admin = Arc::new(Admin::new(name, admin_host.clone(), Arc::new(records), token));
 
+        let tls_clients = tls_clients.map(Port::listen).transpose()?;
         // While the records are locked, so that no other process of this node binds the socket, and no socket of one is in use.
         let admin_socket = AdminSocket::bind(state, name, config.admin.group.as_deref())
             .map_err(|source| StartError::AdminSocket { node: name.into(), source })?;
@@ -243,13 +251,17 @@ impl Node {
         let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve_socket(admin_socket).await });
         // Clients last: a node that takes reports floods them.
-        let accepting = match &clients.into_std() {
-            Ok(clients) => sessions.accept(workers, clients).await,
-            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        let accepting = async {
+            let tls = match (tls_clients, certificate) {
+                (Some(listener), Some(certificate)) => Some(TlsPort { listener: listener.into_std()?, certificate }),
+                _ => None,
+            };
+            sessions.accept(workers, &clients.into_std()?, tls).await
         };
-        accepting.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
+        accepting.await.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         admin.set_ready(true);
-        tracing::info!(node = %name, clients = %client_address, links = %node.link_address(), admin = %node.admin_address(), admin_socket = %admin_path.display(), "node ready");
+        let tls_clients = node.client_tls.map(tracing::field::display);
+        tracing::info!(node = %name, clients = %client_address, tls_clients, links = %node.link_address(), admin = %node.admin_address(), admin_socket = %admin_path.display(), "node ready");
         Ok(Self {
             name: name.into(),
             client_address,

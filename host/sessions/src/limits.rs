@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address_limits::AddressLimits;
+
 /// The `[sessions]` table of the configuration. Read at the start; no limit changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -11,7 +13,9 @@ pub struct SessionLimits {
     /// Sessions in total. One more is closed at once, without a reply. Default 65,536. All nodes of a process together also keep
     /// below its limit of open files, less what links, the admin API and files need; a node says so when it starts.
     pub sessions_max: usize,
-    /// Sessions from one address. Default 16,384; lower it where clients are not trusted.
+    /// Sessions from one address, or one /64 of IPv6; one more is closed at once. Raise it where many clients share an address, as behind
+    /// one of a mobile carrier. It does not count for the addresses in `per_address.exempt`, which is loopback unless
+    /// configured. Default 1024.
     pub sessions_per_address_max: usize,
     /// Bytes of a line without its line end. A longer line is answered with its first 64 bytes, and its session ends.
     /// Default 65,536, which is also the maximum.
@@ -27,19 +31,22 @@ pub struct SessionLimits {
     pub output_kib_max: usize,
     /// Published messages that wait for one client; more are dropped and counted. Default 1024.
     pub pushes_max: usize,
+    /// Limits on the clients of one address.
+    pub per_address: AddressLimits,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
         Self {
             sessions_max: 65_536,
-            sessions_per_address_max: 16_384,
+            sessions_per_address_max: 1024,
             line_bytes_max: 64 << 10,
             unfinished_line_s: 60,
             idle_s: 3600,
             unread_s: 60,
             output_kib_max: 256,
             pushes_max: 1024,
+            per_address: AddressLimits::default(),
         }
     }
 }

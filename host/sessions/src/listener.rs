@@ -6,6 +6,7 @@
 //! Owns accepting, the choice of a worker, and draining. Knows nothing of input. Bounds: connections handed to another worker
 //! and not started there yet ([`HANDOFFS_MAX`]).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 use herd_model::{Side, Sides};
 use herd_sys::workers::{self, Workers};
-use herd_sys::{ClientSocket, LogThrottle, clock};
 use rustix::net::sockopt::set_socket_keepalive;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,13 +23,19 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio_util::task::TaskTracker;
 
+use crate::accept_error::survive_accept_error;
+use crate::admission::Admission;
+use crate::client_stream::{ClientStream, DetachedStream};
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
 use crate::core::topics::Topics;
+use crate::handoff::Handoff;
 use crate::host::SessionsHost;
 use crate::limits::SessionLimits;
+use crate::refusals::Refusal;
 use crate::session::Session;
-use crate::shared::{SessionPermit, Shared};
+use crate::shared::Shared;
+use crate::tls::handshakes::{self, TlsPort};
 use crate::worker_sessions::WorkerSessions;
 
 /// The client sessions of a node.
@@ -45,16 +51,22 @@ impl<S: SessionsHost> Sessions<S> {
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }
     }
 
-    /// Accepts clients on the workers until [`drain`](Self::drain). Returns once every worker has been told to listen. Not cancel
-    /// safe: workers that were not reached yet do not listen.
+    /// Accepts clients on the workers until [`drain`](Self::drain), and with TLS on a thread of its own if there is a port for that.
+    /// Returns once every worker has been told to listen. Not cancel safe: workers that were not reached yet do not listen.
     ///
     /// # Errors
     ///
-    /// The process is out of file descriptors, so the listener cannot be duplicated for a worker. Workers that listen go on.
-    pub async fn accept(&self, workers: &Workers, listener: &std::net::TcpListener) -> io::Result<()> {
+    /// The process is out of file descriptors or threads, so the listener cannot be duplicated for a worker, or the thread not
+    /// started. Workers that listen go on.
+    pub async fn accept(
+        &self,
+        workers: &Workers,
+        listener: &std::net::TcpListener,
+        tls: Option<TlsPort>,
+    ) -> io::Result<()> {
         let (handoffs, receivers): (Vec<_>, Vec<_>) =
             (0..workers::count()).map(|_| mpsc::channel(HANDOFFS_MAX)).unzip();
-        let handoffs: Arc<[mpsc::Sender<Handoff>]> = handoffs.into();
+        let handoffs: Arc<[mpsc::Sender<Handoff<S>>]> = handoffs.into();
         for (index, receiver) in receivers.into_iter().enumerate() {
             let listener = if index < ACCEPTING_MAX { Some(listener.try_clone()?) } else { None };
             let (shared, tasks, handoffs) = (Arc::clone(&self.shared), self.tasks.clone(), Arc::clone(&handoffs));
@@ -64,7 +76,10 @@ impl<S: SessionsHost> Sessions<S> {
             };
             workers.run_on(index, accept).await;
         }
-        Ok(())
+        match tls {
+            Some(port) => handshakes::start(port, Arc::clone(&self.shared), handoffs, self.tasks.token()),
+            None => Ok(()),
+        }
     }
 
     /// Stops accepting, and waits at most `grace` for the sessions to finish. Sessions that have not finished by then end with the
@@ -94,30 +109,30 @@ impl<S: SessionsHost> Sessions<S> {
     /// Returns the counts of sessions.
     #[must_use]
     pub fn status(&self) -> SessionsStatus {
+        let refused_by_limit = self.shared.refusals.refused_by_limit();
         SessionsStatus {
             open: self.shared.open.load(Ordering::Relaxed),
             accepted: self.shared.accepted.load(Ordering::Relaxed),
-            refused: self.shared.refused.load(Ordering::Relaxed),
+            refused: refused_by_limit.values().sum(),
+            refused_by_limit,
+            paused_by_limit: self.shared.refusals.paused_by_limit(),
             pushes_dropped: self.shared.context.topics.dropped(),
             unconfirmed: self.shared.context.unconfirmed.load(Ordering::Relaxed),
         }
     }
 }
 
-/// A connection on its way from the worker that accepted it to the one that serves it.
-type Handoff = (std::net::TcpStream, SocketAddr, ClientSocket);
-
 /// The accept loop of a node on one worker.
 struct Acceptor<S: SessionsHost> {
-    sessions: Rc<WorkerSessions<S, Session<S, TcpStream>>>,
+    sessions: Rc<WorkerSessions<S, Session<S, ClientStream>>>,
     tasks: TaskTracker,
     /// Channels to every worker, this one included.
-    handoffs: Arc<[mpsc::Sender<Handoff>]>,
+    handoffs: Arc<[mpsc::Sender<Handoff<S>>]>,
 }
 
 impl<S: SessionsHost> Acceptor<S> {
     /// Accepts and starts sessions until the node drains. Starts the task of the batcher first.
-    async fn serve(self, listener: Option<std::net::TcpListener>, mut receiver: mpsc::Receiver<Handoff>) {
+    async fn serve(self, listener: Option<std::net::TcpListener>, mut receiver: mpsc::Receiver<Handoff<S>>) {
         let shared = Arc::clone(&self.sessions.shared);
         let batching = spawn_local(WorkerSessions::serve(Rc::downgrade(&self.sessions), Arc::clone(&shared)));
         let node = shared.context.host.node().to_owned();
@@ -141,25 +156,17 @@ impl<S: SessionsHost> Acceptor<S> {
                 biased;
                 // First, so that a flood of connections cannot delay the drain.
                 () = shared.draining.cancelled() => return,
-                Some((stream, address, socket)) = receiver.recv() => {
+                Some(Handoff { stream, admission }) = receiver.recv() => {
                     // An error means that the connection broke on the way, which ends it like an error in a session.
-                    let Ok(stream) = TcpStream::from_std(stream) else { continue };
-                    self.start(stream, address, socket);
+                    let Ok(stream) = stream.attach() else { continue };
+                    self.start(stream, admission);
                     continue;
                 }
                 accepted = accept(listener.as_ref()) => accepted,
             };
             match accepted {
                 Ok((stream, address)) => self.assign(stream, address),
-                Err(error) if is_connection_error(&error) => {}
-                Err(error) => {
-                    // Out of file descriptors or memory. Open sessions go on. The connection stays in the backlog, so without
-                    // a pause this loop would spin.
-                    if let Some(suppressed) = ACCEPT_ERRORS.admit(clock::unix_now()) {
-                        tracing::error!(node = %shared.context.host.node(), %error, suppressed, "cannot accept clients, retrying");
-                    }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Err(error) => survive_accept_error(shared.context.host.node(), &error).await,
             }
         }
     }
@@ -168,44 +175,32 @@ impl<S: SessionsHost> Acceptor<S> {
     /// reason: the move would only swap the two, and a hand-off costs more than it gains.
     fn assign(&self, stream: TcpStream, address: SocketAddr) {
         // First, so that connections on their way to another worker count too.
-        let Some(socket) = ClientSocket::acquire() else {
-            self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(node = %self.node(), client.addr = %address, "session refused: the other open files of the process are reserved");
-            return;
-        };
+        let Some(admission) = Admission::acquire(&self.sessions.shared, address) else { return };
         let load = |worker: usize| self.sessions.shared.sessions_per_worker[worker].load(Ordering::Relaxed);
         let own = workers::index() % self.handoffs.len();
         let least = (0..self.handoffs.len()).min_by_key(|&worker| load(worker)).unwrap_or(own);
         if load(own) <= load(least) + 1 {
-            return self.start(stream, address, socket);
+            return self.start(ClientStream::Plain(stream), admission);
         }
         // The slot is reserved before the stream leaves this runtime, from which it does not come back.
         if let (Ok(room), Ok(stream)) = (self.handoffs[least].try_reserve(), stream.into_std()) {
-            return room.send((stream, address, socket));
+            return room.send(Handoff { stream: DetachedStream::Plain(stream), admission });
         }
-        self.sessions.shared.refused.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(node = %self.node(), client.addr = %address, "session refused: hand-off queue of its worker is full");
-    }
-
-    fn node(&self) -> &str {
-        self.sessions.shared.context.host.node()
-    }
-
-    fn start(&self, stream: TcpStream, address: SocketAddr, socket: ClientSocket) {
         let shared = &self.sessions.shared;
-        let Some(permit) = SessionPermit::acquire(shared, address.ip()) else {
-            shared.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(node = %self.node(), client.addr = %address, "session refused: limit reached");
-            return;
-        };
-        let _ = stream.set_nodelay(true);
+        shared.refusals.refused(shared.context.host.node(), address, Refusal::HandoffQueue);
+    }
+
+    fn start(&self, stream: ClientStream, admission: Admission<S>) {
+        let address = admission.address();
+        let (permit, pace) = admission.begin_session();
+        let _ = stream.tcp().set_nodelay(true);
         // A client that waits for pushes may send nothing for days. Keepalive detects that it is gone.
-        let _ = set_socket_keepalive(&stream, true);
+        let _ = set_socket_keepalive(stream.tcp(), true);
         let id = permit.id();
-        let session = Session::new(Rc::clone(&self.sessions), stream, Conversation::new(id, address));
+        let session = Session::new(Rc::clone(&self.sessions), stream, Conversation::new(id, address), pace);
         self.sessions.admit(id, &session);
         spawn_local(self.tasks.track_future(async move {
-            let _permits = (permit, socket);
+            let _permit = permit;
             session.run().await;
         }));
     }
@@ -218,14 +213,8 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-/// Returns true for errors of the connection that was to be accepted. The listener itself is sound.
-fn is_connection_error(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
-}
-
 /// Counts of sessions, for `herd status`.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SessionsStatus {
     /// Open sessions.
     pub open: usize,
@@ -233,6 +222,10 @@ pub struct SessionsStatus {
     pub accepted: u64,
     /// Connections closed at once because of a limit, since the start.
     pub refused: u64,
+    /// The same by limit.
+    pub refused_by_limit: BTreeMap<&'static str, u64>,
+    /// Waits of sessions for a rate of their address, by limit, since the start.
+    pub paused_by_limit: BTreeMap<&'static str, u64>,
     /// Pushes dropped because their session had no room, since the start.
     pub pushes_dropped: u64,
     /// Replies since the start that were replaced by their fallback, because the node could not keep the record, or because it was
@@ -244,7 +237,3 @@ pub struct SessionsStatus {
 const ACCEPTING_MAX: usize = 4;
 /// Connections on their way to one worker; one more is closed.
 const HANDOFFS_MAX: usize = 1024;
-/// Admits one line a second for all workers and nodes of the process, which run out of descriptors together.
-static ACCEPT_ERRORS: LogThrottle = LogThrottle::new(1);
-/// Pause after an error of the listener.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -8,8 +8,8 @@
 //! Owns the connection and every wake-up of the session. The batcher decides its input and writes the replies; the task does
 //! what has to wait. Knows nothing of guests and of other sessions.
 //!
-//! The session stops reading while its client does not take its output, while its fetches are at their limit, and while it
-//! closes. The client feels that as back pressure of TCP.
+//! The session stops reading while its client does not take its output, while its fetches are at their limit, while its address
+//! is over its rates ([`Pace`]), and while it closes. The client feels that as back pressure of TCP.
 //!
 //! The task is one `poll` function and not a `select!`: it runs once for every read of every client, and polls only what can
 //! have changed.
@@ -33,6 +33,7 @@ use crate::core::answers::perform_answer;
 use crate::core::batcher::BatchedSession;
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
+use crate::core::pace::Pace;
 use crate::core::session_core::SessionCore;
 use crate::core::topics::SessionId;
 use crate::host::SessionsHost;
@@ -49,9 +50,14 @@ pub(crate) struct Session<S: SessionsHost, T: Transport> {
 }
 
 impl<S: SessionsHost, T: Transport> Session<S, T> {
-    pub(crate) fn new(worker: Rc<WorkerSessions<S, Self>>, transport: T, conversation: Conversation) -> Rc<Self> {
+    pub(crate) fn new(
+        worker: Rc<WorkerSessions<S, Self>>,
+        transport: T,
+        conversation: Conversation,
+        pace: Pace,
+    ) -> Rc<Self> {
         let id = conversation.id;
-        let state = SessionState::new(conversation, Instant::now());
+        let state = SessionState::new(conversation, pace, Instant::now());
         Rc::new(Self { id, worker, transport, state: RefCell::new(state) })
     }
 
@@ -120,7 +126,9 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                 budget.made_progress();
                 continue;
             }
-            let reading = state.accepts_input() && state.core.conversation.has_reply_room(context);
+            // Whatever else keeps the session from reading: a pause that is over must not set the timer again.
+            let is_paused = state.pace.is_paused(Instant::now);
+            let reading = state.accepts_input() && !is_paused && state.core.conversation.has_reply_room(context);
             // The timeouts of the client exclude the time in which the node did not read.
             if reading && !state.was_reading {
                 state.core.timeouts.on_reading_resumed(Instant::now());
@@ -145,8 +153,9 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                 }
             }
             let deadline = state.deadline(context);
-            if let Some(deadline) = deadline.filter(|&deadline| deadline < timer.deadline().into_std()) {
-                timer.as_mut().reset(deadline.into());
+            let wake = deadline.into_iter().chain(state.pace.paused_until()).min();
+            if let Some(wake) = wake.filter(|&wake| wake < timer.deadline().into_std()) {
+                timer.as_mut().reset(wake.into());
                 state.timer_armed = false;
             }
             // A later deadline is set only when the timer fires: a busy session moves its deadline with every line, and would
@@ -158,7 +167,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                     if deadline.is_some_and(|deadline| deadline <= now) {
                         return Poll::Ready(state.on_timeout(self.context().host.node()));
                     }
-                    timer.as_mut().reset(deadline.unwrap_or(now + context.limits.idle()).into());
+                    timer.as_mut().reset(wake.unwrap_or(now + context.limits.idle()).into());
                     state.timer_armed = false;
                     continue;
                 }
@@ -170,10 +179,15 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
     /// Reads once from the socket and queues the input.
     fn read(self: &Rc<Self>, state: &mut SessionState) -> io::Result<()> {
         let read = READ_BUFFER.with_borrow_mut(|buffer| {
+            let buffer = &mut buffer[..state.pace.read_bytes(READ_BYTES_MAX)];
             let count = match self.transport.try_read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 count => count?,
             };
+            if let Some(rate) = state.pace.charge_read(&buffer[..count], Instant::now) {
+                let address = state.core.conversation.address;
+                self.worker.shared.refusals.paused(self.context().host.node(), address, rate);
+            }
             state.core.conversation.input.extend(&buffer[..count]);
             if count == 0 {
                 state.core.conversation.input.end();

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
+use crate::core::pace::Pace;
 use crate::core::session_core::SessionCore;
 use crate::core::timeouts::WaitingFor;
 use crate::fetches::Fetches;
@@ -16,6 +17,7 @@ use crate::host::SessionsHost;
 /// The state of a session, changed by its task and by the batcher, on one thread.
 pub(crate) struct SessionState {
     pub(crate) core: SessionCore,
+    pub(crate) pace: Pace,
     /// The session is in the queue of the batcher.
     pub(crate) queued: bool,
     /// Input may be left to decide, but its replies had no room.
@@ -36,9 +38,10 @@ pub(crate) struct SessionState {
 }
 
 impl SessionState {
-    pub(crate) fn new(conversation: Conversation, now: Instant) -> Self {
+    pub(crate) fn new(conversation: Conversation, pace: Pace, now: Instant) -> Self {
         Self {
             core: SessionCore::new(conversation, now),
+            pace,
             queued: false,
             decision_deferred: false,
             readable: false,
@@ -73,8 +76,8 @@ impl SessionState {
             || conversation.subscriptions.is_some()
             || !conversation.replies.unwritten().is_empty()
             || conversation.replies.pending_fetches() > 0
-            // It stopped reading while its replies waited, and may go on.
-            || !self.was_reading && conversation.has_reply_room(context)
+            // It stopped reading while its replies waited, and may go on. The timer ends a pause.
+            || !self.was_reading && self.pace.paused_until().is_none() && conversation.has_reply_room(context)
     }
 
     /// True once the session has no more input to decide and every reply is written.

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use crate::core::conversation::Conversation;
+use crate::core::pace::Pace;
 use crate::core::topics::SessionId;
 use crate::host::SessionsHost;
 use crate::listener::Sessions;
@@ -74,7 +75,8 @@ async fn load_worker<S: SessionsHost>(
             let transport = SyntheticClient::new(worker * load.sessions + number, load.pipeline, Rc::clone(&count));
             let id = SessionId((worker * load.sessions + number) as u64);
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            spawn_local(Session::new(Rc::clone(&sessions_here), transport, Conversation::new(id, address)).run())
+            let conversation = Conversation::new(id, address);
+            spawn_local(Session::new(Rc::clone(&sessions_here), transport, conversation, Pace::default()).run())
         })
         .collect();
     tokio::time::sleep(load.time).await;

@@ -14,6 +14,7 @@ use herd_node::config::HerdConfig;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::numbers::{rate, seconds, seconds_from_1_ms, whole};
+use super::tls::TlsArgs;
 
 /// Arguments of `herd bench`.
 #[derive(Debug, Args)]
@@ -54,6 +55,8 @@ pub(super) struct BenchArgs {
     /// Seconds of measurement.
     #[arg(long, default_value = "10", value_parser = seconds_from_1_ms, value_name = "SECONDS")]
     duration: Duration,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -70,6 +73,7 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
         clients: args.clients as u64,
         distribution: args.distribution,
         threads: args.threads,
+        tls: args.tls.settings()?,
         warm_up: args.warm_up,
         duration: args.duration,
     };
@@ -96,7 +100,7 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
 
 /// Resolves the servers to load.
 fn targets(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Vec<Target>> {
-    let of_node = |name: &str| anyhow::Ok(Target { name: Some(name.into()), address: config.node(name)?.client });
+    let of_node = |name: &str| anyhow::Ok(Target { name: Some(name.into()), address: args.tls.address(config, name)? });
     let mut targets = args.node.iter().map(|name| of_node(name)).collect::<anyhow::Result<Vec<_>>>()?;
     for address in &args.address {
         let resolved = address.to_socket_addrs().with_context(|| {

@@ -12,6 +12,7 @@ use herd_load::{feed, track};
 use herd_node::config::HerdConfig;
 
 use super::client_runtime::block_on;
+use super::tls::TlsArgs;
 
 /// Arguments of `herd feed`.
 #[derive(Debug, Args)]
@@ -27,6 +28,8 @@ pub(super) struct FeedArgs {
     /// Node to send the reports to. Default: the first of the herd.
     #[arg(long, value_name = "NODE")]
     to: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -35,15 +38,13 @@ pub(super) struct FeedArgs {
 /// Replays a track. Fails if an answer was wrong or a node did not show a report in time.
 pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCode> {
     let names = config.node_names();
-    let address = |name: &str| {
-        let node = config.node(name)?;
-        anyhow::Ok(NodeAddr { name: name.into(), addr: node.client })
-    };
+    let address = |name: &str| anyhow::Ok(NodeAddr { name: name.into(), addr: args.tls.address(config, name)? });
     let to = address(args.to.as_deref().unwrap_or(names[0]))?;
     let nodes = names.iter().map(|name| address(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let tls = args.tls.settings()?;
     let points = track::read_track(&args.track)?;
     let progress = std::io::stderr().is_terminal() && !args.json;
-    let feed = Feed { points, client: args.client, speed: args.speed, to, nodes, progress };
+    let feed = Feed { points, client: args.client, speed: args.speed, to, nodes, tls, progress };
     let report = block_on(feed::feed(feed))??;
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);

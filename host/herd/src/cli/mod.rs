@@ -50,6 +50,7 @@ mod swap;
 mod swap_fault;
 mod table;
 mod test;
+mod tls;
 mod token;
 mod transcript_file;
 mod up;

@@ -3,19 +3,20 @@
 //! Passes bytes through and knows nothing of the line protocol, but for what `explain` does. Bound: the time for the whole
 //! exchange.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
+use herd_load::stream::NodeStream;
 use herd_node::config::HerdConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::client_runtime::block_on;
 use super::explain::InvalidLines;
 use super::numbers::seconds;
+use super::tls::TlsArgs;
 
 /// Arguments of `herd send`.
 #[derive(Debug, Args)]
@@ -34,11 +35,13 @@ pub(super) struct SendArgs {
     /// logic.
     #[arg(long)]
     explain: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Sends lines, ends the input, and prints what the node sends until it closes the connection.
 pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCode> {
-    let address = config.node(&args.node)?.client;
+    let (address, tls) = (args.tls.address(config, &args.node)?, args.tls.settings()?);
     let mut lines = args.lines.join("\n").into_bytes();
     if args.lines.is_empty() {
         std::io::stdin().lock().read_to_end(&mut lines)?;
@@ -48,10 +51,11 @@ pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCo
     }
     let mut invalid = InvalidLines::default();
     let exchange = async {
-        let mut stream = TcpStream::connect(address)
-            .await
-            .with_context(|| format!("{} does not answer at {address}; is the herd running?", args.node))?;
-        let (mut reader, mut writer) = stream.split();
+        let stream = NodeStream::connect(address, tls.as_ref()).await.map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => anyhow!(error).context(format!("no TLS with {} at {address}", args.node)),
+            _ => anyhow!(error).context(format!("{} does not answer at {address}; is the herd running?", args.node)),
+        })?;
+        let (mut reader, mut writer) = tokio::io::split(stream);
         let sending = async {
             writer.write_all(&lines).await?;
             // The end of the input tells the node to close once every answer is out.

@@ -9,19 +9,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use herd_sys::socket::read_available;
 use rustix::net::sockopt::set_socket_linger;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::commands::{Commands, Expect};
 use super::counters::{Answer, Counters};
 use super::pacer::Schedule;
+use crate::stream::NodeStream;
+use crate::tls::ClientTls;
 
 /// Connection with the commands it sends until the end of the load.
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
+    pub(super) tls: Option<ClientTls>,
     /// Closed loop: commands in flight.
     pub(super) pipeline: usize,
     /// Open loop: times at which commands are due.
@@ -72,7 +73,7 @@ impl Connection {
                 self.exchange(&stream, &mut in_flight, counters, After::Nothing).await?;
                 // Reset in place of an orderly close, which would block the local port for a minute (TIME_WAIT); there are only
                 // 28,000 of them.
-                set_socket_linger(&stream, Some(Duration::ZERO))?;
+                set_socket_linger(stream.tcp(), Some(Duration::ZERO))?;
             }
             return Ok(());
         }
@@ -87,10 +88,9 @@ impl Connection {
         self.exchange(&stream, &mut in_flight, counters, After::Next).await
     }
 
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = timeout(ANSWER_TIMEOUT, TcpStream::connect(self.address)).await.map_err(|_| stalled())??;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+    async fn connect(&self) -> io::Result<NodeStream> {
+        let connecting = NodeStream::connect(self.address, self.tls.as_ref());
+        timeout(ANSWER_TIMEOUT, connecting).await.map_err(|_| stalled())?
     }
 
     fn send(&mut self, in_flight: &mut InFlight, from: Instant) {
@@ -101,7 +101,7 @@ impl Connection {
     /// Closed loop: reads until all commands are answered; `after` says what follows an answer before the end of the load.
     async fn exchange(
         &mut self,
-        stream: &TcpStream,
+        stream: &NodeStream,
         in_flight: &mut InFlight,
         counters: &RefCell<Counters>,
         after: After,
@@ -123,7 +123,7 @@ impl Connection {
     /// Open loop: sends a command whenever one is due; its latency counts from then, also when it is sent late.
     async fn keep_rate(
         &mut self,
-        stream: &TcpStream,
+        stream: &NodeStream,
         in_flight: &mut InFlight,
         counters: &RefCell<Counters>,
         schedule: &Schedule,
@@ -162,7 +162,7 @@ impl InFlight {
         if self.written < self.out.len() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
     }
 
-    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn write(&mut self, stream: &NodeStream) -> io::Result<()> {
         while self.written < self.out.len() {
             match stream.try_write(&self.out[self.written..]) {
                 Ok(count) => self.written += count,
@@ -176,7 +176,7 @@ impl InFlight {
     }
 
     /// Reads what has arrived, and returns the time after that.
-    fn read(&mut self, stream: &TcpStream) -> io::Result<Instant> {
+    fn read(&mut self, stream: &NodeStream) -> io::Result<Instant> {
         // Moved to the front only when space runs out, so that pipelined answers are not copied one by one.
         if self.taken == self.come {
             (self.taken, self.come) = (0, 0);
@@ -186,7 +186,7 @@ impl InFlight {
             (self.taken, self.come) = (0, self.come - self.taken);
             self.input.resize(self.come + 2 * READ_BYTES, 0);
         }
-        match read_available(stream, &mut self.input[self.come..]) {
+        match stream.try_read(&mut self.input[self.come..]) {
             Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
             Ok(count) => self.come += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

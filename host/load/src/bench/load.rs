@@ -27,6 +27,8 @@ pub struct Load {
     pub distribution: String,
     /// Number of threads that generated the load.
     pub threads: usize,
+    /// The connections used TLS.
+    pub tls: bool,
     /// Seconds of load before measurement.
     pub warm_up_s: f64,
 }
@@ -47,6 +49,7 @@ impl Load {
             clients: plan.clients,
             distribution: plan.distribution.to_string(),
             threads: plan.threads.min(plan.connections),
+            tls: plan.tls.is_some(),
             warm_up_s: plan.warm_up.as_secs_f64(),
         }
     }
@@ -59,7 +62,8 @@ impl fmt::Display for Load {
             write!(f, "{}{target}", if index > 0 { ", " } else { "" })?;
         }
         let Self { connections, mix, clients, distribution, threads, warm_up_s, .. } = self;
-        write!(f, "\n  {connections} connections from {threads} thread(s), ")?;
+        let with = if self.tls { " with TLS" } else { "" };
+        write!(f, "\n  {connections} connections{with} from {threads} thread(s), ")?;
         match (self.rate, self.pipeline.unwrap_or_default()) {
             (Some(rate), _) => write!(f, "{rate} commands per second in total")?,
             (None, _) if self.connection_per_command => f.write_str("a new one for each command")?,

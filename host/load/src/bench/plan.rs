@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::commands::{Distribution, Mix};
+use crate::tls::ClientTls;
 
 /// Load to run.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Plan {
     pub distribution: Distribution,
     /// Number of threads that generate load. At least one; at most one per connection is used.
     pub threads: usize,
+    /// Settings of TLS, with which all servers are connected. None: plain connections.
+    pub tls: Option<ClientTls>,
     /// Time of load before measurement begins.
     pub warm_up: Duration,
     /// Time of measurement. More than 0.

@@ -129,6 +129,7 @@ mod tests {
             clients: 100,
             distribution: Distribution::Zipf,
             threads: 1,
+            tls: None,
             warm_up: Duration::from_secs(1),
             duration: Duration::from_secs(2),
         }

@@ -60,6 +60,7 @@ pub enum BenchError {
 ///     clients: 100,
 ///     distribution: Distribution::Uniform,
 ///     threads: 1,
+///     tls: None,
 ///     warm_up: Duration::ZERO,
 ///     duration: Duration::from_millis(100),
 /// };
@@ -158,6 +159,7 @@ fn share(
         let target = &plan.targets[index % plan.targets.len()];
         let connection = Connection {
             address: target.address,
+            tls: plan.tls.clone(),
             pipeline: if let Loop::Closed { pipeline } = plan.mode { pipeline } else { 0 },
             schedule: schedules.map(|schedule| schedule[index].clone()),
             per_command: plan.connection_per_command,
@@ -201,6 +203,7 @@ mod tests {
             clients: 1,
             distribution: Distribution::Uniform,
             threads: 1,
+            tls: None,
             warm_up: Duration::ZERO,
             duration: Duration::from_millis(1),
         };

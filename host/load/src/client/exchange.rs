@@ -6,14 +6,14 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 
 use super::error::ClientError;
+use crate::stream::NodeStream;
 
 /// Request and answer in progress.
 pub(super) struct Exchange {
     pub(super) addr: SocketAddr,
-    pub(super) stream: BufReader<TcpStream>,
+    pub(super) stream: BufReader<NodeStream>,
 }
 
 impl Exchange {

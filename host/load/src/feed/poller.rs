@@ -11,6 +11,7 @@ use super::report::NodeReport;
 use super::session::Session;
 use super::timeouts::Timeouts;
 use crate::client::ClientError;
+use crate::tls::ClientTls;
 
 /// Poller of one node, with its samples.
 pub(super) struct Poller {
@@ -21,8 +22,8 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(node: NodeAddr, timeouts: Timeouts) -> Self {
-        let session = Session::new(node, timeouts.answer);
+    pub(super) fn new(node: NodeAddr, tls: Option<ClientTls>, timeouts: Timeouts) -> Self {
+        let session = Session::new(node, tls, timeouts.answer);
         Poller { session, wait: timeouts.visible, seen_after: Vec::new(), last_failure: None }
     }
 

@@ -4,24 +4,26 @@ use std::time::Duration;
 
 use super::node_addr::NodeAddr;
 use crate::client::{Client, ClientError, WhatsAtReply};
+use crate::tls::ClientTls;
 
 /// Session with one node.
 pub(super) struct Session {
     pub(super) node: NodeAddr,
+    tls: Option<ClientTls>,
     timeout: Duration,
     client: Option<Client>,
 }
 
 impl Session {
-    pub(super) fn new(node: NodeAddr, timeout: Duration) -> Self {
-        Session { node, timeout, client: None }
+    pub(super) fn new(node: NodeAddr, tls: Option<ClientTls>, timeout: Duration) -> Self {
+        Session { node, tls, timeout, client: None }
     }
 
     /// Returns the connection, after connecting if there is none.
     pub(super) async fn connect(&mut self) -> Result<&mut Client, ClientError> {
         let client = match self.client.take().filter(Client::is_usable) {
             Some(client) => client,
-            None => Client::connect(self.node.addr, self.timeout).await?,
+            None => Client::connect(self.node.addr, self.tls.as_ref(), self.timeout).await?,
         };
         Ok(self.client.insert(client))
     }

@@ -53,7 +53,7 @@ fn options(points: Vec<TrackPoint>, nodes: &[&FakeNode]) -> Feed {
         addr: node.addr,
     };
     let nodes: Vec<_> = nodes.iter().enumerate().map(named).collect();
-    Feed { points, client: "kiwi".into(), speed: 0.0, to: nodes[0].clone(), nodes, progress: false }
+    Feed { points, client: "kiwi".into(), speed: 0.0, to: nodes[0].clone(), nodes, tls: None, progress: false }
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
 /// Checks that no number would freeze a node, at the low end, or overflow, at the high end.
 fn check_ranges(config: &HerdConfig) -> Result<(), String> {
     let HerdConfig { sessions, links, records, runtime, audit, drain, .. } = config;
+    let per_address = &sessions.per_address;
     let ranges = [
         ("sessions.sessions_max", sessions.sessions_max as u64, 1, 1 << 24),
         ("sessions.sessions_per_address_max", sessions.sessions_per_address_max as u64, 1, 1 << 24),
@@ -56,6 +57,10 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         ("sessions.unread_s", sessions.unread_s, 1, YEAR_S),
         ("sessions.output_kib_max", sessions.output_kib_max as u64, 1, 1 << 20),
         ("sessions.pushes_max", sessions.pushes_max as u64, 1, 1 << 20),
+        ("sessions.per_address.connections_per_s", per_address.connections_per_s.into(), 0, 1_000_000),
+        ("sessions.per_address.lines_per_s", per_address.lines_per_s.into(), 0, 1_000_000_000),
+        ("sessions.per_address.kib_per_s", per_address.kib_per_s.into(), 0, 1 << 30),
+        ("sessions.per_address.burst_s", per_address.burst_s.into(), 1, 3600),
         ("links.ping_ms", links.ping_ms, 10, 3_600_000),
         ("links.queue_mib_max", links.queue_mib_max as u64, 1, 1 << 20),
         ("links.redial_min_ms", links.redial_min_ms, 1, 3_600_000),
@@ -148,6 +153,11 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
             ));
         }
     }
+    if node.client_tls.is_some() && config.client_tls.is_none() {
+        return Err(format!(
+            "`nodes.{name}.client_tls` is set and there is no certificate; set `client_tls.certificate` and `client_tls.key` to files in PEM"
+        ));
+    }
     let link = node.link_address();
     // The other nodes connect to this very address.
     if link.ip().is_unspecified() {
@@ -192,7 +202,8 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
     for name in config.node_names() {
         let node = &config.nodes[name];
         let addresses = [("client", node.client), ("link", node.link_address()), ("admin", node.admin_address())];
-        for (what, address) in addresses.into_iter().filter(|(_, address)| address.port() != 0) {
+        let tls = node.client_tls.map(|address| ("client_tls", address));
+        for (what, address) in addresses.into_iter().chain(tls).filter(|(_, address)| address.port() != 0) {
             let user = format!("the {what} address of {name}");
             if let Some(other) = taken.insert(address, user.clone()) {
                 let free = free_address(config, address);
@@ -206,7 +217,10 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
 /// Returns an address above a taken one that no node uses.
 fn free_address(config: &HerdConfig, mut address: SocketAddr) -> SocketAddr {
     let is_used = |address: SocketAddr| {
-        config.nodes.values().any(|node| [node.client, node.link_address(), node.admin_address()].contains(&address))
+        config.nodes.values().any(|node| {
+            node.client_tls == Some(address)
+                || [node.client, node.link_address(), node.admin_address()].contains(&address)
+        })
     };
     while is_used(address) {
         address.set_port(address.port().checked_add(1).unwrap_or(PORT_MIN));

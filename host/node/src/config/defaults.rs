@@ -20,6 +20,7 @@ impl Default for HerdConfig {
             places: Default::default(),
             upstreams: Default::default(),
             sessions: Default::default(),
+            client_tls: None,
             links: Default::default(),
             records: Default::default(),
             runtime: Default::default(),
@@ -43,7 +44,7 @@ fn five_nodes() -> BTreeMap<String, NodeConfig> {
     let node = |(name, port, links): (&str, u16, &[&str])| {
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let links = links.iter().map(ToString::to_string).collect();
-        (name.to_string(), NodeConfig { client, link: None, admin: None, links })
+        (name.to_string(), NodeConfig { client, client_tls: None, link: None, admin: None, links })
     };
     NODES.map(node).into()
 }

@@ -14,6 +14,7 @@ use herd_upstreams::UpstreamsConfig;
 use serde::{Deserialize, Serialize};
 
 use super::admin_config::AdminConfig;
+use super::client_tls_config::ClientTlsConfig;
 use super::drain_config::DrainConfig;
 use super::error::ConfigError;
 use super::node_config::NodeConfig;
@@ -53,6 +54,9 @@ pub struct HerdConfig {
     pub upstreams: UpstreamsConfig,
     /// Limits of client sessions.
     pub sessions: SessionLimits,
+    /// Certificate of client ports with TLS. Required if a node has a `client_tls` address. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_tls: Option<ClientTlsConfig>,
     /// Limits of links between nodes.
     pub links: LinkLimits,
     /// Limits, durability and acknowledgement of records.

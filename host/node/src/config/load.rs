@@ -84,6 +84,9 @@ impl HerdConfig {
         for path in [&mut self.guest, &mut self.state_dir].into_iter().flatten() {
             *path = directory.join(&path);
         }
+        for path in self.client_tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]) {
+            *path = directory.join(&path);
+        }
         if let Some(path) = &mut self.traffic_log {
             *path = directory.join(&path).to_string_lossy().into_owned();
         }
@@ -321,6 +324,43 @@ mod tests {
             let sources = Sources { set: vec![setting.into()], ..Sources::default() };
             assert_eq!(load(&sources).unwrap_err().to_string(), error);
         }
+    }
+
+    #[test]
+    fn client_port_with_tls_needs_a_certificate_and_an_address_of_its_own() {
+        let with =
+            |set: &[&str]| load(&Sources { set: set.iter().map(ToString::to_string).collect(), ..Sources::default() });
+        let tls = "nodes.Riley.client_tls=127.0.0.1:15515";
+        assert_eq!(
+            with(&[tls]).unwrap_err().to_string(),
+            "`nodes.Riley.client_tls` is set and there is no certificate; set `client_tls.certificate` and `client_tls.key` to files \
+             in PEM"
+        );
+        let files = ["client_tls.certificate=tls/{node}.pem", "client_tls.key=tls/{node}.key"];
+        let config = with(&[tls, files[0], files[1]]).unwrap();
+        let of_riley = config.client_tls.unwrap().of("Riley");
+        assert_eq!(of_riley, [Path::new("tls/Riley.pem"), Path::new("tls/Riley.key")]);
+        let clash = with(&["nodes.Riley.client_tls=127.0.0.1:15416", files[0], files[1]]).unwrap_err().to_string();
+        assert!(
+            clash.starts_with(
+                "127.0.0.1:15416 is both the client_tls address of Riley and the client address of Jaquez"
+            ),
+            "{clash}"
+        );
+        let half = with(&[tls, files[0]]).unwrap_err().to_string();
+        assert!(half.contains("`client_tls` has no `key`"), "{half}");
+    }
+
+    #[test]
+    fn networks_that_are_none_are_refused() {
+        let with = |setting: &str| load(&Sources { set: vec![setting.into()], ..Sources::default() });
+        let config = with("sessions.per_address.allow=[\"10.0.0.0/8\", \"192.0.2.7\"]").unwrap();
+        assert_eq!(config.sessions.per_address.allow.len(), 2);
+        let error = with("sessions.per_address.allow=[\"10.0.0.0/99\"]").unwrap_err().to_string();
+        assert!(
+            error.contains("sessions.per_address.allow") && error.contains("\"10.0.0.0/99\" is no network; write "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod admin_config;
 mod check;
+mod client_tls_config;
 mod defaults;
 mod drain_config;
 mod environment;
@@ -22,6 +23,7 @@ mod suggestion;
 mod wrong_value;
 
 pub use self::admin_config::AdminConfig;
+pub use self::client_tls_config::ClientTlsConfig;
 pub use self::drain_config::DrainConfig;
 pub use self::error::ConfigError;
 pub use self::herd_config::HerdConfig;

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct NodeConfig {
     /// Address for clients, such as `127.0.0.1:15415`. Port 0 takes any free port. Required.
     pub client: SocketAddr,
+    /// Address for clients that use TLS, with the certificate of the table `client_tls`. Beside `client`, which stays plain: put that on
+    /// loopback if no client is to come without TLS. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_tls: Option<SocketAddr>,
     /// Address for links from other nodes, which connect to this very address: that of the host, or loopback if all nodes are on one
     /// host. Default: the client address with its port plus 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]

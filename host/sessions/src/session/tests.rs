@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use herd_model::{Confirmation, DecidedInputs, GenerationId, Keeping, Kept, Reign, Reroute, Side, Sides, Ticket};
 use herd_sdk::{Awaiting, Decision, Effect, FanOut, InputBatch, Keep, Progress, Reply, Tie};
@@ -16,8 +16,10 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::Session;
+use crate::address_limits::AddressLimits;
 use crate::core::context::Context;
 use crate::core::conversation::Conversation;
+use crate::core::pace::{AddressBuckets, Pace};
 use crate::core::topics::{SessionId, Topics};
 use crate::host::{KeepRequest, Undecided};
 use crate::limits::SessionLimits;
@@ -61,6 +63,10 @@ impl TestHost for SwitchedHost {
 
 /// Starts the tasks of a worker and a session, and returns the latter's client.
 async fn connect<H: TestHost>(host: &Arc<H>, limits: SessionLimits) -> (Arc<Shared<H>>, TcpStream) {
+    connect_with(host, limits, Pace::default()).await
+}
+
+async fn connect_with<H: TestHost>(host: &Arc<H>, limits: SessionLimits, pace: Pace) -> (Arc<Shared<H>>, TcpStream) {
     let context = Context::new(Arc::clone(host), Arc::<Topics>::default(), limits);
     let shared = Arc::new(Shared::new(context));
     let worker = WorkerSessions::new(Arc::clone(&shared));
@@ -70,7 +76,7 @@ async fn connect<H: TestHost>(host: &Arc<H>, limits: SessionLimits) -> (Arc<Shar
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, address) = listener.accept().await.unwrap();
-    let session = Session::new(Rc::clone(&worker), stream, Conversation::new(SessionId(1), address));
+    let session = Session::new(Rc::clone(&worker), stream, Conversation::new(SessionId(1), address), pace);
     worker.admit(SessionId(1), &session);
     spawn_local(session.run());
     (shared, client)
@@ -271,6 +277,50 @@ fn reading_resumes_when_waiting_replies_make_room() {
             replies.read_exact(&mut read[from..]).await.unwrap();
         }
         assert_eq!(read, lines.as_bytes());
+    });
+}
+
+/// Goal: a client over its rate is answered in full and in order, and loses nothing. Method: five times the burst at once; the rate
+/// is high enough for the test to be short.
+#[test]
+fn rate_of_lines_slows_a_client_down_and_loses_nothing() {
+    run(async {
+        let host = Arc::new(SwitchedHost {
+            active: Mutex::new(GenerationId(1)),
+            changes: watch::Sender::new(()),
+            decided: Notify::new(),
+        });
+        let per_address = AddressLimits { lines_per_s: 20_000, burst_s: 1, ..AddressLimits::default() };
+        let pace = Pace::new(AddressBuckets::new(&per_address, Instant::now()), Instant::now());
+        let (shared, client) = connect_with(&host, SessionLimits::default(), pace).await;
+        let (mut replies, mut input) = client.into_split();
+        let lines: String = (0..30_000).map(|number| format!("{number:06}\n")).collect();
+        let sent = lines.clone();
+        spawn_local(async move { input.write_all(sent.as_bytes()).await.unwrap() });
+        let mut read = vec![0; lines.len()];
+        replies.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, lines.as_bytes());
+        let paused = shared.refusals.paused_by_limit();
+        assert!(paused["lines_per_s"] > 0 && paused["kib_per_s"] == 0, "{paused:?}");
+    });
+}
+
+/// Goal: a drain does not wait for the pause of a session. Method: a hundred lines at one a second.
+#[test]
+fn rate_of_lines_delays_no_drain() {
+    run(async {
+        let host = LogHost::new(LONG);
+        let per_address = AddressLimits { lines_per_s: 1, burst_s: 1, ..AddressLimits::default() };
+        let pace = Pace::new(AddressBuckets::new(&per_address, Instant::now()), Instant::now());
+        let (shared, mut client) = connect_with(&host, SessionLimits::default(), pace).await;
+        client.write_all(&b"a\n".repeat(100)).await.unwrap();
+        host.waits.notified().await;
+        assert_eq!(shared.refusals.paused_by_limit()["lines_per_s"], 1);
+        shared.draining.cancel();
+        host.settle(100, Confirmation::Pending);
+        let mut replies = String::new();
+        client.read_to_string(&mut replies).await.unwrap();
+        assert_eq!(replies, "a\n".repeat(100));
     });
 }
 
