@@ -28,6 +28,7 @@ mod readme;
 mod records;
 mod refusals;
 mod rehearsals;
+mod reporters;
 mod reports;
 mod sessions;
 mod shadows;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::address_limits::AddressLimits;
+use crate::reporters::Reporters;
 
 /// The `[sessions]` table of the configuration. Read at the start; no limit changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct SessionLimits {
     pub pushes_max: usize,
     /// Limits on the clients of one address.
     pub per_address: AddressLimits,
+    /// Names under which clients may report. Default: every name, for everybody.
+    #[serde(skip_serializing_if = "Reporters::is_empty")]
+    pub reporters: Reporters,
 }
 
 impl Default for SessionLimits {
@@ -47,6 +51,7 @@ impl Default for SessionLimits {
             output_kib_max: 256,
             pushes_max: 1024,
             per_address: AddressLimits::default(),
+            reporters: Reporters::default(),
         }
     }
 }

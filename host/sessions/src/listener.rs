@@ -117,6 +117,7 @@ impl<S: SessionsHost> Sessions<S> {
             refused_by_limit,
             paused_by_limit: self.shared.refusals.paused_by_limit(),
             pushes_dropped: self.shared.context.topics.dropped(),
+            not_permitted: self.shared.context.not_permitted.load(Ordering::Relaxed),
             unconfirmed: self.shared.context.unconfirmed.load(Ordering::Relaxed),
         }
     }
@@ -228,6 +229,8 @@ pub struct SessionsStatus {
     pub paused_by_limit: BTreeMap<&'static str, u64>,
     /// Pushes dropped because their session had no room, since the start.
     pub pushes_dropped: u64,
+    /// Records since the start that were refused, because their session may not report under that name.
+    pub not_permitted: u64,
     /// Replies since the start that were replaced by their fallback, because the node could not keep the record, or because it was
     /// not confirmed in time.
     pub unconfirmed: u64,

@@ -34,7 +34,8 @@ pub(crate) fn perform_answer<S: SessionsHost>(
     match decide(context, &fetch, slot, over, answer, at) {
         Ok(decision) => {
             let mut keeps = Keeps::default();
-            keeps.perform(&*context.host, &decision, now);
+            let permits = context.permissions.as_ref().map(|_| |_, key: &[u8]| conversation.may_report(context, key));
+            keeps.perform(&*context.host, &decision, permits, now);
             for effect in &decision.effects {
                 conversation.perform(context, fetch.generation, &decision, effect, slot, &keeps);
             }

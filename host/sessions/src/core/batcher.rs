@@ -239,7 +239,10 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     /// Performs a decision: its keeps, and then the other effects of each input in the session of that input, in order.
     fn perform(&self, decided: &DecidedInputs, inputs: &[SessionInput<M>], keeps: &mut Keeps, now: Instant) {
         let DecidedInputs { by, rescued_from, decision } = decided;
-        keeps.perform(&*self.context.host, decision, now);
+        let permits = self.context.permissions.as_ref().map(|_| {
+            |input: usize, key: &[u8]| inputs[input].session.core().conversation.may_report(&self.context, key)
+        });
+        keeps.perform(&*self.context.host, decision, permits, now);
         // The effects of all inputs are one list, in which `Done` ends those of each input. The check at the guest boundary has
         // made sure that every input has one.
         let mut effects = decision.effects.iter();

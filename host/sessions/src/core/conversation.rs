@@ -7,6 +7,7 @@
 //! disk or for peers count as queued, so a slow disk is back pressure to each client.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
 use crate::core::keeps::{Keeps, Tied};
 use crate::core::pending_fetch::{PendingFetch, ReplySlot, SLOT_TIMEOUT, StartedFetch};
+use crate::core::permissions::{NamePatterns, Permission, TOKEN_REFUSED};
 use crate::core::reply_queue::ReplyQueue;
 use crate::core::timeouts::WaitingFor;
 use crate::core::topics::{SessionId, Subscriptions};
@@ -34,12 +36,14 @@ pub(crate) struct Conversation {
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
     /// No more input is decided; the session ends once its replies are written.
     pub(crate) closing: bool,
+    /// None until the first line, and for good where everybody may report under every name.
+    permitted: Option<Arc<NamePatterns>>,
 }
 
 impl Conversation {
     pub(crate) fn new(id: SessionId, address: SocketAddr) -> Self {
         let (input, replies) = (InputBuffer::new(), ReplyQueue::default());
-        Self { id, address, input, replies, subscriptions: None, closing: false }
+        Self { id, address, input, replies, subscriptions: None, closing: false, permitted: None }
     }
 
     /// Returns whether the replies are below their limits, so that more input may be decided.
@@ -61,7 +65,28 @@ impl Conversation {
 
     /// Returns the input to decide next, about `bytes` bytes of it.
     pub(crate) fn window<S: SessionsHost>(&mut self, context: &Context<S>, bytes: usize) -> Window<'_> {
+        if let Some(permissions) = context.permissions.as_ref().filter(|_| self.permitted.is_none()) {
+            match permissions.take(&mut self.input) {
+                Permission::Granted(names) => self.permitted = Some(names),
+                Permission::Unknown => return Window::Nothing,
+                Permission::Refused => {
+                    tracing::debug!(node = %context.host.node(), client.addr = %self.address, "token refused");
+                    self.replies.push(TOKEN_REFUSED);
+                    self.close();
+                    return Window::Nothing;
+                }
+            }
+        }
         self.input.window(context.limits.line_bytes_max, bytes)
+    }
+
+    /// Returns whether the session may report under a name, and counts it if not.
+    pub(crate) fn may_report<S: SessionsHost>(&self, context: &Context<S>, name: &[u8]) -> bool {
+        let may = self.permitted.as_ref().is_some_and(|names| names.contains(name));
+        if !may {
+            context.not_permitted.fetch_add(1, Ordering::Relaxed);
+        }
+        may
     }
 
     /// Discards undecided input. The session ends once its replies are written.

@@ -39,6 +39,19 @@ pub(crate) enum Window<'a> {
     Overlong(&'a [u8]),
 }
 
+/// The first line of the input, if it begins in a certain way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// It may become one; its end has not arrived.
+    Unfinished,
+    /// It begins in another way. Nothing was taken.
+    Other,
+    /// It is longer than it may be. Nothing was taken.
+    TooLong,
+    /// The line, which was taken, without its beginning and its newline.
+    Taken(Vec<u8>),
+}
+
 impl InputBuffer {
     pub(crate) fn new() -> Self {
         Self { unconsumed: Vec::new(), seen: 0, scanned: 0, awaits: NEWLINE, offered_to: None, ended: false }
@@ -62,6 +75,24 @@ impl InputBuffer {
     /// Returns whether part of a line waits for the rest.
     pub(crate) fn has_unfinished_line(&self) -> bool {
         !self.unconsumed.is_empty()
+    }
+
+    /// Takes the first line if it begins with this. To be called before any input is offered.
+    pub(crate) fn take_line_with(&mut self, beginning: &[u8], bytes_max: usize) -> Line {
+        if !self.unconsumed.starts_with(beginning) {
+            let may_begin = beginning.starts_with(&self.unconsumed) && !self.ended;
+            return if may_begin { Line::Unfinished } else { Line::Other };
+        }
+        let end = self.unconsumed.iter().take(bytes_max).position(|&byte| byte == b'\n');
+        let taken = match end {
+            Some(end) => end + 1,
+            None if self.unconsumed.len() >= bytes_max => return Line::TooLong,
+            None if self.ended => self.unconsumed.len(),
+            None => return Line::Unfinished,
+        };
+        let line = self.unconsumed[beginning.len()..end.unwrap_or(taken)].to_vec();
+        self.unconsumed.drain(..taken);
+        Line::Taken(line)
     }
 
     /// Sets the generation that is first in line for the next decision. If it is another one than before, the input is offered

@@ -18,6 +18,8 @@ use crate::host::{KeepRequest, SessionsHost};
 pub(crate) struct Keeps {
     /// The keeps, so that only the first pass decodes the other effects.
     keeps: Vec<Keep>,
+    /// Which of them their session may not perform. Empty where everybody may report under every name.
+    refused: Vec<bool>,
     /// By number of the keep, to which ties refer.
     outcomes: Vec<Keeping>,
     /// The log took the records.
@@ -38,8 +40,26 @@ pub(crate) enum Tied {
 }
 
 impl Keeps {
-    /// Performs the keeps of a decision, in order, and hands their records to the log.
-    pub(crate) fn perform<S: SessionsHost>(&mut self, host: &S, decision: &Decision, now: Instant) {
+    /// Performs the keeps of a decision, in order, and hands their records to the log. `permits` says whether the session of an
+    /// input, by its number in the call, may report under a key; `None`: every one may.
+    pub(crate) fn perform<S: SessionsHost>(
+        &mut self,
+        host: &S,
+        decision: &Decision,
+        permits: Option<impl Fn(usize, &[u8]) -> bool>,
+        now: Instant,
+    ) {
+        self.refused.clear();
+        if let Some(permits) = permits {
+            let mut input = 0;
+            for effect in &decision.effects {
+                match effect {
+                    Effect::Keep(keep) => self.refused.push(!permits(input, decision.bytes(keep.key))),
+                    Effect::Done(_) => input += 1,
+                    _ => {}
+                }
+            }
+        }
         self.keeps.clear();
         self.outcomes.clear();
         self.keeps.extend(decision.effects.iter().filter_map(|effect| match effect {
@@ -48,7 +68,11 @@ impl Keeps {
         }));
         // Before any of them is used, so that the cache misses of the records overlap instead of adding up.
         host.prefetch(self.keeps.iter().map(|keep| decision.bytes(keep.key)));
-        for keep in &self.keeps {
+        for (number, keep) in self.keeps.iter().enumerate() {
+            if self.refused.get(number).is_some_and(|&refused| refused) {
+                self.outcomes.push(Keeping { kept: Kept::NotStored, ticket: Ticket::default() });
+                continue;
+            }
             self.outcomes.push(host.keep(KeepRequest {
                 key: decision.bytes(keep.key),
                 rank: decision.bytes(keep.rank),
@@ -97,7 +121,7 @@ mod tests {
     use std::sync::Mutex;
 
     use herd_model::{Reign, Ticket};
-    use herd_sdk::Span;
+    use herd_sdk::{Awaiting, Progress, Span};
 
     use super::*;
     use crate::test_host::TestHost;
@@ -147,7 +171,7 @@ mod tests {
             decision.effects.push(Effect::Close);
         }
         let mut keeps = Keeps::default();
-        keeps.perform(host, &decision, Instant::now());
+        keeps.perform(host, &decision, None::<fn(usize, &[u8]) -> bool>, Instant::now());
         keeps
     }
 
@@ -168,6 +192,22 @@ mod tests {
     #[test]
     fn keeps_accept_a_tie_to_a_record_that_is_kept_or_outranked() {
         assert_eq!(accepted(&keeps_of(&LedgerHost::new(true), "abcd")), [true, true, false, false]);
+    }
+
+    #[test]
+    fn keep_without_permission_is_not_performed_and_not_accepted() {
+        let mut decision = Decision::default();
+        for key in ["a", "a"] {
+            let (key, empty) = (decision.copy(key.as_bytes()), decision.copy(b""));
+            let (bytes, fan_out) = (key, FanOut::Everyone);
+            decision.effects.push(Effect::Keep(Keep { key, rank: empty, form: 1, bytes, fan_out }));
+            let progress = Progress { consumed: 0, awaits: Awaiting::Delimiter(b'\n') };
+            decision.effects.push(Effect::Done(progress));
+        }
+        let (host, mut keeps) = (LedgerHost::new(true), Keeps::default());
+        keeps.perform(&host, &decision, Some(|input, key: &[u8]| input == 1 && key == b"a"), Instant::now());
+        assert_eq!(*host.calls.lock().unwrap(), ["a", "flush"]);
+        assert_eq!((accepted(&keeps), keeps.is_applied(0)), (vec![false, true], false));
     }
 
     #[test]

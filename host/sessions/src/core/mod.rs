@@ -15,6 +15,7 @@ pub(crate) mod input_buffer;
 pub(crate) mod keeps;
 pub(crate) mod pace;
 pub(crate) mod pending_fetch;
+pub(crate) mod permissions;
 pub(crate) mod reply_queue;
 pub(crate) mod rescues;
 pub(crate) mod session_core;
