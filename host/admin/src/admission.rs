@@ -29,7 +29,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for ConnectedPeer {
     }
 }
 
-/// What the check of a user needs.
+/// Input of the check of a user.
 #[derive(Clone)]
 pub(super) struct UserCheck {
     pub(super) shared: Arc<Shared>,

@@ -105,7 +105,7 @@ pub enum AuthorityError {
     /// The library that makes certificates refused.
     #[error("cannot sign: {0}")]
     Sign(#[from] rcgen::Error),
-    /// What was just made, or read, does not hold together.
+    /// The parts that were just made, or read, do not hold together.
     #[error(transparent)]
     Trust(#[from] TrustError),
 }

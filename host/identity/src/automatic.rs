@@ -45,7 +45,7 @@ pub enum NoIdentity {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         why: Box<CredentialsError>,
     },
     /// The authority cannot make a certificate.

@@ -8,7 +8,7 @@ use clap::Args;
 use herd_load::tls::ClientTls;
 use herd_node::config::HerdConfig;
 
-/// How a client connects.
+/// Way in which a client connects.
 #[derive(Debug, Args)]
 pub(super) struct TlsArgs {
     /// Connect with TLS, to the `client_tls` address of a node.

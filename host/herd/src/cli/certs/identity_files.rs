@@ -36,7 +36,7 @@ pub(super) struct IdentityFiles {
 /// File of a node in the state directory.
 pub(super) struct NodeFile {
     pub(super) path: PathBuf,
-    /// What it contains, or what is wrong with it.
+    /// Its content, or its fault.
     pub(super) credentials: Result<Credentials, CredentialsError>,
 }
 
