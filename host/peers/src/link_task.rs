@@ -56,8 +56,9 @@ pub(super) async fn run(
     // From the reader to the writer, which owns the sink. One pong waits at most: the peer sends its next ping a whole
     // interval later.
     let (pongs, pongs_due) = mpsc::channel(1);
-    let read = read_frames(host, limits, link, replica, &machine, stream, pongs, identity);
-    let written = write_frames(host, limits, link, replica, &machine, sink, pongs_due, identity);
+    let parts = Parts { host, limits, link, replica, machine: &machine, identity };
+    let read = read_frames(parts, stream, pongs);
+    let written = write_frames(parts, sink, pongs_due);
     tokio::select! {
         biased;
         why = until_refused(identity, &channel.member) => Err(LinkError::Untrusted(why)),
@@ -65,6 +66,17 @@ pub(super) async fn run(
         // A write may wait for a network that is gone.
         () = replaced_for(link, REPLACED_MAX * 2) => Ok(()),
     }
+}
+
+/// Parts of a link that both loops use.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    host: &'a dyn PeersHost,
+    limits: &'a LinkLimits,
+    link: &'a Link,
+    replica: &'a Arc<Replica>,
+    machine: &'a Mutex<LinkMachine>,
+    identity: &'a Identity,
 }
 
 /// Splits a connection into its directions.
@@ -84,13 +96,9 @@ type FrameWriter = FramedWrite<WriteHalf<SecureStream<TcpStream>>, LengthDelimit
 /// Waits until the certificate of the peer is revoked, has expired, or its authority is no longer trusted. Cancel safe.
 async fn until_refused(identity: &Identity, member: &Member) -> PeerError {
     loop {
-        tokio::select! {
-            why = identity.until_refused(member) => return why,
-            () = sleep(EXPIRY_CHECK) => {
-                if let Err(why) = identity.check(member) {
-                    return why;
-                }
-            }
+        // Begun anew at times, because it looks at the clock when it begins only.
+        if let Ok(why) = timeout(EXPIRY_CHECK, identity.until_refused(member)).await {
+            return why;
         }
     }
 }
@@ -174,17 +182,8 @@ impl LinkError {
 }
 
 /// Reads frames and hands them to the node, until the peer says goodbye.
-#[expect(clippy::too_many_arguments, reason = "the parts of one link, called from one place")]
-async fn read_frames(
-    host: &dyn PeersHost,
-    limits: &LinkLimits,
-    link: &Link,
-    replica: &Replica,
-    machine: &Mutex<LinkMachine>,
-    mut stream: FrameSource,
-    pongs: mpsc::Sender<Frame>,
-    identity: &Identity,
-) -> Result<(), LinkError> {
+async fn read_frames(parts: Parts<'_>, mut stream: FrameSource, pongs: mpsc::Sender<Frame>) -> Result<(), LinkError> {
+    let Parts { host, limits, link, replica, machine, identity } = parts;
     // Anything that arrives counts as a sign of life.
     let silence_max = limits.ping() * 2;
     let mut silence = Silence::begin(Instant::now(), link.detector.timeout(), silence_max);
@@ -264,17 +263,12 @@ async fn read_frames(
 }
 
 /// Writes what waits for the peer, turn by turn, until the link is told to end.
-#[expect(clippy::too_many_arguments, reason = "the parts of one link, called from one place")]
 async fn write_frames(
-    host: &dyn PeersHost,
-    limits: &LinkLimits,
-    link: &Link,
-    replica: &Arc<Replica>,
-    machine: &Mutex<LinkMachine>,
+    parts: Parts<'_>,
     mut sink: FrameWriter,
     mut pongs_due: mpsc::Receiver<Frame>,
-    identity: &Identity,
 ) -> Result<(), LinkError> {
+    let Parts { host, limits, link, replica, machine, identity } = parts;
     // The first tick is immediate, so a link begins with a ping and its clock offset is known after one round trip.
     let mut pings = interval(limits.ping());
     // After a stall one ping suffices, not all that were missed.
