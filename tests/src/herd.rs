@@ -390,6 +390,26 @@ impl Herd {
         Client::connect(self.address(node))
     }
 
+    /// Connects clients to a node until it refuses one, and returns those that it serves.
+    ///
+    /// # Panics
+    ///
+    /// If it serves `limit` of them.
+    #[must_use]
+    #[track_caller]
+    pub fn clients_until_refused(&self, node: &str, limit: usize) -> Vec<Client> {
+        let mut open = Vec::new();
+        loop {
+            let mut client = self.client(node);
+            client.send("LLL\n");
+            if client.try_line().is_err() {
+                return open;
+            }
+            open.push(client);
+            assert!(open.len() < limit, "{node} refuses nobody");
+        }
+    }
+
     /// Stand-in for the places service of this herd.
     #[must_use]
     pub fn places(&self) -> &Places {

@@ -1,6 +1,6 @@
 //! Limits per address, as a client meets them: refused connections, slow reading, and what the node says about it.
 
-use herd_tests::{Client, Herd};
+use herd_tests::Herd;
 
 /// A node whose limits count for loopback too.
 fn limited(setting: &str) -> Herd {
@@ -11,16 +11,7 @@ fn limited(setting: &str) -> Herd {
 fn limit_on_new_connections_closes_further_ones_at_once_and_is_told() {
     let herd = limited("sessions.per_address.connections_per_s=5");
     let up = herd.up();
-    let mut open: Vec<Client> = Vec::new();
-    loop {
-        let mut client = herd.client("Riley");
-        client.send("LLL\n");
-        if client.try_line().is_err() {
-            break;
-        }
-        open.push(client);
-        assert!(open.len() < 10_000, "nobody is refused");
-    }
+    let mut open = herd.clients_until_refused("Riley", 10_000);
     assert!(open.len() >= 5, "the burst is for {} clients", open.len());
     assert_eq!(open[0].ask("LLL"), "? LLL", "open sessions are not affected");
     up.await_log(&["client refused", "connections_per_s", "client.addr=127.0.0.1:"]);

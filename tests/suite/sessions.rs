@@ -34,16 +34,8 @@ fn session_limit_leaves_descriptors_for_links_admin_and_files() {
     let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
     let riley = herd.run_with_open_files("Riley", 400);
     riley.await_log(&["clients_max=", "`ulimit -Hn`"]);
-    let mut open: Vec<Client> = Vec::new();
-    loop {
-        let mut client = herd.client("Riley");
-        client.send("LLL\n");
-        if client.try_line().is_err() {
-            break;
-        }
-        open.push(client);
-        assert!(open.len() < 400, "more clients than descriptors");
-    }
+    // More clients than descriptors cannot be.
+    let mut open = herd.clients_until_refused("Riley", 400);
     assert!(open.len() > 64, "only {} clients", open.len());
     let _jaquez = herd.run("Jaquez");
     herd.await_linked(&["Riley", "Jaquez"]);
