@@ -30,9 +30,9 @@
 //! Requests about records have a body in JSON: [`PageOptions`], [`KeyOptions`] or [`DirectoryOptions`]. Keys are written in hexadecimal
 //! digits.
 //!
-//! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 403 for a user who may not
-//! administer the node and for a web page, 409 for a
-//! conflict with the state of the node, 422 for a bad guest, 503 for a request to retry.
+//! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 403 for a user
+//! who may not administer the node and for a web page, 409 for a conflict with the state of the node, 422 for a bad guest, 503 for a
+//! request to retry.
 //!
 //! A swap or a rollback that its operator withdraws, or whose connection is gone, is not carried out unless the herd has
 //! committed it by then; the answer to the request itself says which of the two happened. If a node could not write a swap to

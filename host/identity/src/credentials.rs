@@ -21,7 +21,7 @@ use crate::revocation_list::{RevocationList, RevocationListError};
 use crate::subject::{Role, Subject};
 use crate::trust_bundle::{Merge, PeerSide, TRUST_BYTES_MAX, TrustBundle, TrustError};
 
-/// What makes a process a member of a herd. Whoever has it is that member.
+/// Proof that a process is a member of a herd. Any process that has it is that member.
 ///
 /// `Debug` does not show the key.
 #[derive(Clone)]

@@ -26,9 +26,9 @@ pub type SecureStream<S> = TlsStream<BoundedStream<S>>;
 pub struct Connection<S> {
     /// Encrypted stream.
     pub stream: SecureStream<S>,
-    /// Who is at the other end.
+    /// The member at the other end.
     pub peer: Peer,
-    /// What the peer wants to speak.
+    /// Protocol that the peer asked for.
     pub protocol: Protocol,
 }
 

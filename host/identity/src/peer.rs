@@ -57,7 +57,7 @@ pub enum PeerError {
     /// The peer is a member of another herd. Addresses or certificates have been mixed up.
     #[error("the peer is {theirs}, and this is herd {}", ours.escape_debug())]
     WrongHerd {
-        /// What its certificate says. Not proved.
+        /// Subject of its certificate. Not proved.
         theirs: Subject,
         /// Name of this herd.
         ours: String,

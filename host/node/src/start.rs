@@ -284,8 +284,8 @@ impl Node {
 
 /// Returns the key of digests, which the nodes of a herd share.
 ///
-/// Everybody who knows the name of the herd knows it. That suffices to find faults; to make different records look equal on purpose takes writing
-/// access to a node as well.
+/// Everybody who knows the name of the herd knows it. That suffices to find faults; to make different records look equal on purpose
+/// takes writing access to a node as well.
 fn herd_key(herd: &str) -> u128 {
     let digest = Digest::of(herd.as_bytes()).to_string();
     u128::from_str_radix(&digest[..32], 16).unwrap_or_default()

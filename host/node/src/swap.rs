@@ -116,8 +116,8 @@ impl NodeSwap {
         !previous.is_some_and(|previous| previous.id == active.id && previous.failed)
     }
 
-    /// Goes back to this guest, that of the previous generation, as the swap says. `committing` runs once it serves again. Changes nothing if it
-    /// serves already.
+    /// Goes back to this guest, that of the previous generation, as the swap says. `committing` runs once it serves again. Changes
+    /// nothing if it serves already.
     ///
     /// # Errors
     ///

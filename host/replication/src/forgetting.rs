@@ -50,7 +50,8 @@ impl Replica {
     /// Forgets the keys whose record this node kept since one moment, and not after another. Their tombstones expire at `expires_at`, in
     /// seconds since the Unix epoch. `after_shard` is called after each shard: it has the log written, which takes only so much at once.
     ///
-    /// What came from a peer stays, because that node forgets it, and so does what an operator restored. To repeat this changes nothing, unless it was refused in part.
+    /// What came from a peer stays, because that node forgets it, and so does what an operator restored. To repeat this changes nothing,
+    /// unless it was refused in part.
     pub fn discard_since(
         &self,
         since: &NodeMarks,

@@ -3,9 +3,9 @@
 //! Owns client sockets, the order of replies, and topics. Decides nothing: bytes go to a guest through [`SessionsHost`], which
 //! the node implements, and this crate performs the effects that come back. Knows nothing of peers, HTTP and wasm.
 //!
-//! Bounds ([`SessionLimits`]): sessions in total; sessions, new connections, lines and bytes a second per address; bytes of a line, of unsent output and of waiting pushes; time
-//! for an unfinished line, for an idle client and for one that does not read. Fetches per session are bounded by constants; the
-//! node bounds the wait of a reply for its keep to be confirmed.
+//! Bounds ([`SessionLimits`]): sessions in total; sessions, new connections, lines and bytes a second per address; bytes of a line, of
+//! unsent output and of waiting pushes; time for an unfinished line, for an idle client and for one that does not read. Fetches per
+//! session are bounded by constants; the node bounds the wait of a reply for its keep to be confirmed.
 //!
 //! ```text
 //! listener -> session (task, socket) -> worker_sessions (task) -> core::batcher -> SessionsHost

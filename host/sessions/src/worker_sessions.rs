@@ -1,7 +1,8 @@
 //! The sessions of one node on one worker, and the task that runs their batcher.
 //!
 //! Owns the batcher, its waker, and weak references to the sessions: all of them for a drain, and those whose replies wait.
-//! Decides nothing itself. Bounds: one guest call per poll; one per [`RETRY`] while the host has no room for an instance, until the timeouts of the sessions.
+//! Decides nothing itself. Bounds: one guest call per poll; one per [`RETRY`] while the host has no room for an instance, until the
+//! timeouts of the sessions.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
