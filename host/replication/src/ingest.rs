@@ -1,9 +1,9 @@
 //! Ingest: decides and applies the reports of peers.
 //!
-//! A report that does not win by rank is dropped before a guest sees it, and only an applied report is flooded. A report
-//! that the guest refused, or on which every live generation faulted, is *quarantined*: kept by rank and counted in the
-//! digest, but not shown to guests, and links are not woken for it. Each new generation is offered the quarantined reports
-//! again. Every report of a frame is applied or quarantined, so that the claim behind the frame is true.
+//! A report that does not win by rank is dropped before a guest sees it. One that wins is applied and flooded at once. A report
+//! that the guest refused, or on which every live generation faulted, is *quarantined*: kept by rank and counted in the digest, but
+//! not shown to guests; links send it on their next turn and are not woken for it. Each new generation is offered the quarantined
+//! reports again. Every report of a frame is applied or quarantined, so that the claim behind the frame is true.
 //!
 //! Owns the order of these steps. Knows nothing of wasm, sockets or clocks; the node implements [`IngestHost`].
 //!
