@@ -440,7 +440,7 @@ fn pairs(graph: Graph, count: usize, chance: &mut Chance) -> Vec<(usize, usize)>
 }
 
 const NAMES: [&str; 5] = ["Riley", "Jaquez", "Juzang", "Campbell", "Bernard"];
-const CLIENTS: usize = 8;
+const CLIENTS: usize = 12;
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 /// Time at which all runs begin.

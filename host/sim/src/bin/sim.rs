@@ -1,15 +1,21 @@
 //! Runs schedules without the rest of Herd: `sim schedules|herds COUNT [FIRST]`.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let number = |index: usize, default| arguments.get(index).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (count, first) = (number(2, 1000), number(3, 0));
+    // Of all herds: commands, and virtual milliseconds.
+    let (commands, virtual_ms) = (AtomicU64::new(0), AtomicU64::new(0));
     let seeds = match arguments.get(1).map(String::as_str) {
         Some("herds") => {
             let herd = |seed| {
-                herd_sim::run(herd_sim::SimOptions::new(seed)).map(|report| {
+                let options = herd_sim::SimOptions::new(seed);
+                herd_sim::run(options).map(|report| {
+                    commands.fetch_add(report.commands, Ordering::Relaxed);
+                    virtual_ms.fetch_add(options.duration.as_millis() as u64, Ordering::Relaxed);
                     if count == 1 {
                         println!("{report:?}");
                     }
@@ -26,6 +32,10 @@ fn main() -> ExitCode {
     match seeds.failed {
         None => {
             println!("{} seeds hold", seeds.run);
+            let (commands, virtual_ms) = (commands.into_inner(), virtual_ms.into_inner());
+            if virtual_ms > 0 {
+                println!("{:.1} commands a virtual second", commands as f64 * 1000.0 / virtual_ms as f64);
+            }
             ExitCode::SUCCESS
         }
         Some((seed, violation)) => {

@@ -30,7 +30,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
                 found += 1;
                 said
             }
-            Ok(Found::Nothing) => format!("NOT FOUND in {SEEDS} seeds"),
+            Ok(Found::Nothing { .. }) => format!("NOT FOUND in {SEEDS} seeds"),
             Err(error) => format!("NOT TRIED: {error:#}").chars().take(300).collect(),
         };
         reporter.tell(&name, said);
@@ -75,7 +75,7 @@ impl Copy {
         let binary = self.target.join("release/sim");
         // Schedules are far shorter than herds. What only a herd can show is left for those.
         match simulate(&binary, "schedules", SEEDS, TIME_MAX)? {
-            Found::Nothing => simulate(&binary, "herds", SEEDS, TIME_MAX),
+            Found::Nothing { .. } => simulate(&binary, "herds", SEEDS, TIME_MAX),
             Found::Failure(said) => Ok(Found::Failure(format!("schedules, {said}"))),
         }
     }

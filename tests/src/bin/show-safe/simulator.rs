@@ -14,6 +14,7 @@ pub(crate) const ROW: Row = Row {
         Bar { figure: "simulator, whole herds: seeds that hold", bar: "all" },
         Bar { figure: "simulator, schedules: seeds that hold", bar: "all" },
         Bar { figure: "simulator, whole herds: speed of a core", bar: "at least 1000 x real time" },
+        Bar { figure: "simulator, whole herds: commands a virtual second", bar: "at least 20" },
     ],
     measure,
 };
@@ -31,9 +32,13 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let began = Instant::now();
         let found = simulate(&binary, kind, seeds, longest);
         let took_s = began.elapsed().as_secs_f64();
-        let holds = matches!(found, Ok(Found::Nothing));
+        let holds = matches!(found, Ok(Found::Nothing { .. }));
+        let mut commands = None;
         let value = match found {
-            Ok(Found::Nothing) => format!("{seeds} in {took_s:.0} s"),
+            Ok(Found::Nothing { commands_each_s }) => {
+                commands = commands_each_s;
+                format!("{seeds} in {took_s:.0} s")
+            }
             Ok(Found::Failure(said)) => said,
             Err(error) => format!("{error:#}"),
         };
@@ -42,6 +47,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
             let cores = thread::available_parallelism()?.get() as f64;
             let speed = seeds as f64 * VIRTUAL_S / (took_s * cores);
             reporter.show("simulator, whole herds: speed of a core", format!("{speed:.0} x"), speed >= 1000.0);
+            let commands = commands.context("the simulator told no commands")?;
+            let figure = "simulator, whole herds: commands a virtual second";
+            reporter.show(figure, format!("{commands:.1}"), commands >= 20.0);
         }
     }
     Ok(())
@@ -50,7 +58,10 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
 /// Outcome of a run of the simulator.
 pub(crate) enum Found {
     /// Every seed held.
-    Nothing,
+    Nothing {
+        /// Commands of clients in a second of virtual time, if the seeds are those of whole herds.
+        commands_each_s: Option<f64>,
+    },
     /// A seed failed; what the simulator said of it.
     Failure(String),
 }
@@ -90,10 +101,11 @@ pub(crate) fn simulate(binary: &Path, kind: &str, seeds: usize, longest: Duratio
         }
         thread::sleep(Duration::from_millis(20));
     };
-    if status.success() {
-        return Ok(Found::Nothing);
-    }
     let said = format!("{}{}", stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+    if status.success() {
+        let told = said.lines().find_map(|line| line.strip_suffix(" commands a virtual second"));
+        return Ok(Found::Nothing { commands_each_s: told.and_then(|number| number.parse().ok()) });
+    }
     let failure = said.lines().find(|line| line.starts_with("seed "));
     // A bug may also make the code under test panic.
     let failure = failure.or_else(|| said.lines().find(|line| line.contains("panicked at")));

@@ -32,10 +32,11 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         (0..count).map(|_| Ok(Bench::open(&addresses, rate, WINDOW_S).run()?.p99_ms)).collect()
     };
     windows(1)?;
-    let quiet = windows(QUIET_WINDOWS)?;
     let resident = |nodes: &mut Nodes<'_>| -> Vec<usize> {
         others.iter().map(|node| nodes.process(node).resident_bytes()).collect()
     };
+    let begin = resident(&mut nodes);
+    let quiet = windows(QUIET_WINDOWS)?;
     let before = resident(&mut nodes);
     let client = Stopped::begin(&herd)?;
     nodes.process(STOPPED).stop();
@@ -72,14 +73,14 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let entry = bytes / keys + ENTRY_BYTES;
     let value = format!("{queued} bytes, {keys} clients");
     reporter.show("peer and client stopped: queued for the peer", value, queued <= entry * keys);
-    let grown =
-        before.iter().zip(&after).map(|(before, after)| after.saturating_sub(*before)).max().unwrap_or(0) as u64;
+    let most = |before: &[usize], after: &[usize]| {
+        before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).max().unwrap_or(0) as u64
+    };
+    let grown = most(&before, &after);
     let holds = grown <= 3 * entry * keys + (8 << 20);
-    reporter.show(
-        "peer and client stopped: memory of the others",
-        format!("{:+.1} MiB", grown as f64 / f64::from(1 << 20)),
-        holds,
-    );
+    let mib = |bytes: u64| format!("{:+.1} MiB", bytes as f64 / f64::from(1 << 20));
+    reporter.show("peer and client stopped: memory of the others", mib(grown), holds);
+    reporter.tell("memory in the quiet windows before", mib(most(&begin, &before)));
     let value = format!("{} ms", equal.as_millis());
     reporter.show("peer and client stopped: equal after waking", value, equal <= Duration::from_secs(1));
     Ok(())
