@@ -120,6 +120,8 @@ pub(crate) const PAYLOAD_BYTES_MAX: usize = (1 << 24) - 1;
 pub(crate) const SYNCED: u8 = 126;
 /// Code of the last entry of a snapshot; its payload is the number of entries before it.
 pub(crate) const END: u8 = 127;
+/// Code of an entry of a log file that repeats everything that could be read of earlier log files.
+pub(crate) const REPEATED: u8 = 128;
 /// Codes from here on may be skipped by a reader that does not know them.
 pub(crate) const SKIPPABLE: u8 = 128;
 /// Code of the entries of a made-up later version.

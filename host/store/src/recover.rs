@@ -10,7 +10,7 @@ use herd_replication::JournalKind;
 use crate::entry_reader::{Ending, Found, read_entries};
 use crate::file_head::{FORMAT, FileHead, FileKind, FileName, Follows, HEAD_BYTES, HeadRead};
 use crate::files::{Files, OpenFile};
-use crate::framing::{END, EntryNumbers, SKIPPABLE, SYNCED};
+use crate::framing::{END, EntryNumbers, REPEATED, SKIPPABLE, SYNCED};
 use crate::recovered::{DAMAGES_MAX, Damage, Doubtful, RecoverError, Recovered, RecoveryProgress, TornTail};
 
 /// Reads all entries of a directory: `deliver(kind, payload, intact)`.
@@ -161,10 +161,17 @@ struct Recovery<D, P> {
     base: Option<u64>,
     /// The snapshot is a backup, which has no log files.
     backup: bool,
+    /// Oldest damaged snapshot after the base. It may have held what the log files lost since, with the power or by damage, so nothing
+    /// in those from its number on is intact.
+    damaged_snapshot: Option<u64>,
     /// Offset up to which each log file, and everything before it, is whole.
     whole: BTreeMap<u64, u64>,
     /// Last known sync: number of the log file, and the offset in it.
     certain: Option<(u64, u64)>,
+    /// Last log file that repeats everything before it.
+    repeated: u64,
+    /// Last log file of which entries are damaged.
+    damaged_log: Option<u64>,
 }
 
 /// Reading of the entries of one file.
@@ -176,6 +183,8 @@ struct FileEntries {
     complete: bool,
     /// Offset up to which a log file is known to be on disk.
     synced: Option<u64>,
+    /// The file repeats everything that could be read before it.
+    repeats_all: bool,
 }
 
 impl<D, P> Recovery<D, P> {
@@ -193,9 +202,22 @@ impl<D, P> Recovery<D, P> {
             follows: Follows::NOTHING,
             log_files: 0,
             doubtful: Vec::new(),
+            doubts_all: true,
         };
         let progress = RecoveryProgress { bytes: 0, bytes_all: 0, entries: 0 };
-        Self { deliver, tell, progress, recovered, base: None, backup: false, whole: BTreeMap::new(), certain: None }
+        Self {
+            deliver,
+            tell,
+            progress,
+            recovered,
+            base: None,
+            backup: false,
+            damaged_snapshot: None,
+            whole: BTreeMap::new(),
+            certain: None,
+            repeated: 0,
+            damaged_log: None,
+        }
     }
 
     fn damage(&mut self, file: &str, offset: u64, bytes: u64, why: &str) {
@@ -225,8 +247,7 @@ impl<D, P> Recovery<D, P> {
 
     /// Notes what of a log file may not be on disk: what stands behind the last mark.
     ///
-    /// A mark also says that what earlier files held then is on disk or repeated in this file. If anything is damaged, that may be
-    /// what was repeated, so nothing is taken for granted.
+    /// A mark also says that what earlier files held then is on disk, or repeated in one of the files since.
     fn doubt(&mut self, head: &FileHead, synced: Option<u64>, to: u64) {
         let doubtful = &mut self.recovered.doubtful;
         doubtful.push(Doubtful { number: head.number, salt: head.salt, from: head.entries_at, to });
@@ -236,8 +257,12 @@ impl<D, P> Recovery<D, P> {
     }
 
     /// Drops what is certainly on disk from what is doubtful.
+    ///
+    /// What is damaged may be what a file repeated, so nothing is taken for granted then, unless a later file has repeated all of it: or
+    /// each start would repeat what those before have repeated, and the log would double until a snapshot is written.
     fn settle_doubts(&mut self) {
-        let certain = self.certain.filter(|_| self.recovered.damaged == 0);
+        let certain = self.certain.filter(|_| self.damaged_log.is_none_or(|damaged| damaged < self.repeated));
+        self.recovered.doubts_all = certain.is_none();
         for part in &mut self.recovered.doubtful {
             match certain {
                 Some((number, _)) if part.number < number => part.from = part.to,
@@ -257,6 +282,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
                 Ok(opened) => opened,
                 Err(unopened) => {
                     self.damage(&snapshot.name, 0, snapshot.bytes, unopened.why());
+                    self.damaged_snapshot = Some(snapshot.number);
                     continue;
                 }
             };
@@ -276,6 +302,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
                 self.backup = head.follows == Follows::NOTHING;
                 return;
             }
+            self.damaged_snapshot = Some(snapshot.number);
         }
     }
 
@@ -301,6 +328,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
                 }
                 Err(unopened) => {
                     self.damage(&log.name, 0, log.bytes, unopened.why());
+                    self.damaged_log = Some(log.number);
                     self.hole();
                 }
             }
@@ -316,6 +344,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             };
             self.damage(&log.name, 0, 0, why);
         }
+        self.recovered.holes |= self.damaged_snapshot.is_some_and(|number| log.number >= number);
         let read = self.read_file(&log.name, file, head, log.bytes, false);
         let Ending { entries_end, tail_bytes, why } = &read.ending;
         match tail_bytes {
@@ -326,9 +355,15 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
         if !self.recovered.holes {
             self.whole.insert(log.number, read.whole);
         }
+        if read.whole < *entries_end || *tail_bytes > 0 && !last {
+            self.damaged_log = Some(log.number);
+        }
         self.recovered.holes |= read.whole < *entries_end;
         self.recovered.follows = Follows { number: log.number, bytes: *entries_end };
         self.doubt(head, read.synced, *entries_end);
+        if read.repeats_all {
+            self.repeated = log.number;
+        }
     }
 
     /// Delivers the entries of a file.
@@ -342,6 +377,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
     ) -> FileEntries {
         let Self { deliver, tell, progress, recovered, .. } = self;
         let (mut entries, mut damaged_at, mut complete, mut synced) = (0u64, None, false, None);
+        let mut repeats_all = false;
         let holes_before = recovered.holes;
         let (part, numbers) = (head.entries_at..bytes, EntryNumbers::from_start());
         let ending = read_entries(file, head.framing(), part, numbers, |found| match found {
@@ -349,6 +385,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             Found::Entry { code: SYNCED, payload, .. } if !snapshot => {
                 synced = payload.try_into().ok().map(u64::from_le_bytes);
             }
+            Found::Entry { code: REPEATED, .. } if !snapshot => repeats_all = true,
             Found::Entry { code, payload, offset } => {
                 entries += 1;
                 match JournalKind::from_code(code) {
@@ -373,7 +410,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
                 tell(*progress);
             }
         });
-        FileEntries { whole: damaged_at.unwrap_or(ending.entries_end), ending, complete, synced }
+        FileEntries { whole: damaged_at.unwrap_or(ending.entries_end), ending, complete, synced, repeats_all }
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Recovered {
     pub(crate) log_files: u64,
     /// Entries that may not be on disk, although they can be read.
     pub(crate) doubtful: Vec<Doubtful>,
+    /// Everything in the log files is doubtful.
+    pub(crate) doubts_all: bool,
 }
 
 /// Part of a log file behind the last known sync. A sync that failed may have left it in memory only, as if it were on disk.

@@ -6,7 +6,7 @@ use super::writer::Writer;
 use crate::entry_reader::{Found, read_entries};
 use crate::file_head::{FileName, Follows};
 use crate::files::{Files, OpenFile};
-use crate::framing::{EntryNumbers, Framing, SYNCED};
+use crate::framing::{EntryNumbers, Framing, REPEATED, SYNCED};
 use crate::log::Log;
 use crate::recovered::{Doubtful, Recovered, TornTail};
 use crate::store_config::Durability;
@@ -39,6 +39,9 @@ impl<F: Files> Log<F> {
             // Without this mark, the next start would repeat all of it.
             let mut mark = Vec::new();
             self.framing.push(&mut mark, SYNCED, &writer.at.bytes.to_le_bytes());
+            if recovered.doubts_all && recovered.damaged > 0 {
+                self.framing.push(&mut mark, REPEATED, &[]);
+            }
             writer.numbers.set(&mut mark);
             file.append(&mark)?;
             writer.at.bytes += mark.len() as u64;
@@ -63,7 +66,7 @@ impl<F: Files> Log<F> {
         let ending =
             read_entries(&from, Framing::new(part.salt), part.from..part.to, EntryNumbers::from_anywhere(), |found| {
                 match found {
-                    Found::Entry { code: SYNCED, .. } | Found::Read { .. } => {}
+                    Found::Entry { code: SYNCED | REPEATED, .. } | Found::Read { .. } => {}
                     Found::Entry { code, payload, .. } => {
                         self.framing.push(&mut bytes, code, payload);
                         write(&mut bytes, RUN_BYTES);

@@ -64,6 +64,22 @@ fn entries_behind_known_damage_are_repeated_and_stay_not_intact() {
     assert_eq!(read(&files).entries, expected.map(|(text, intact)| (text.to_string(), intact)));
 }
 
+/// Goal: a node that ends again and again before its snapshot does not double its log at each start.
+#[test]
+fn entries_behind_known_damage_are_repeated_once() {
+    let files = unsynced(&["second", "fourth"]);
+    files.flip(FIRST, SECOND_AT + 12, 1);
+    for _ in 0..4 {
+        begin(&files, disk_options());
+        files.kill();
+    }
+    assert_eq!(read(&files).texts(), ["synced", "fourth", "synced", "fourth"]);
+    // Damage of what was repeated leaves the original in doubt.
+    files.flip("log-00000002", 128 + 12, 1);
+    begin(&files, disk_options());
+    assert_eq!(read(&files).texts(), ["synced", "fourth", "fourth", "synced", "fourth", "fourth"]);
+}
+
 #[test]
 fn entries_of_any_length_are_repeated() {
     for bytes in [0, 1, 600 << 10, 1500 << 10] {
