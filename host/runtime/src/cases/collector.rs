@@ -7,6 +7,7 @@
 //! Bounds: samples per kind ([`SampleCounts`]); [`QUEUE_SAMPLES_MAX`] in the queue, and the next is dropped; time per sample;
 //! the files of [`CaseFiles`].
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use herd_model::Digest;
 use parking_lot::Mutex;
 
 use crate::cases::case;
@@ -68,7 +70,8 @@ impl CaseCollector {
         let shared = Arc::<Shared>::default();
         let node = Arc::<str>::from(node);
         let files = CaseFiles::new(directory, &node);
-        let maker = CaseMaker { node: Arc::clone(&node), files, shared: Arc::clone(&shared) };
+        let maker =
+            CaseMaker { node: Arc::clone(&node), files, shared: Arc::clone(&shared), saved_kinds: VecDeque::new() };
         let thread = thread::Builder::new().name("herd-cases".into()).spawn(move || maker.run(&queue, on_saved))?;
         Ok(Self { node, samples: Some(samples), counts: Mutex::default(), shared, thread: Some(thread) })
     }
@@ -115,10 +118,12 @@ struct CaseMaker {
     node: Arc<str>,
     files: CaseFiles,
     shared: Arc<Shared>,
+    /// Guests and signatures of the faults of which a case was saved, the last [`SAVED_KINDS_MAX`] of them.
+    saved_kinds: VecDeque<(Digest, String)>,
 }
 
 impl CaseMaker {
-    fn run(&self, queue: &Receiver<FaultSample>, on_saved: impl Fn(&SavedCase)) {
+    fn run(mut self, queue: &Receiver<FaultSample>, on_saved: impl Fn(&SavedCase)) {
         // A guest that sleeps needs a timer.
         let _entered = timer_runtime().enter();
         OutputOf::Repetition.set();
@@ -132,7 +137,17 @@ impl CaseMaker {
         }
     }
 
-    fn make(&self, sample: &FaultSample) -> Option<SavedCase> {
+    fn note_saved(&mut self, kind: (Digest, String)) {
+        if self.saved_kinds.contains(&kind) {
+            return;
+        }
+        if self.saved_kinds.len() == SAVED_KINDS_MAX {
+            self.saved_kinds.pop_front();
+        }
+        self.saved_kinds.push_back(kind);
+    }
+
+    fn make(&mut self, sample: &FaultSample) -> Option<SavedCase> {
         let FaultSample { recorded, fault, faulting, rescuing } = sample;
         let generations = Weak::upgrade(faulting).zip(Weak::upgrade(rescuing));
         let Some((faulting, rescuing)) = generations else {
@@ -141,9 +156,19 @@ impl CaseMaker {
         };
         let budget = Budget::new(TIME_MAX, vec![&self.shared.stop, faulting.retiring(), rescuing.retiring()]);
         let case = case::make(recorded, fault, &faulting, &rescuing, &budget)?;
+        let kind = (faulting.digest(), signature(fault));
+        // What a swap cut short is longer than the case of the same kind that is there, and tells nothing more.
+        if budget.is_over() && self.saved_kinds.contains(&kind) {
+            tracing::debug!(node = %self.node, "fault sample dropped: it could not be reduced in time");
+            return None;
+        }
+        let saved = self.files.save(&case.name, &case.text);
+        if saved.is_ok() {
+            self.note_saved(kind);
+        }
         let guest = faulting.status();
         let (generation, digest, kind) = (guest.id, guest.digest[..8].to_string(), fault.kind());
-        match self.files.save(&case.name, &case.text) {
+        match saved {
             Ok(Some(path)) => {
                 self.shared.saved.fetch_add(1, Ordering::Relaxed);
                 let (node, reproduces) = (&self.node, case.reproduces);
@@ -159,6 +184,8 @@ impl CaseMaker {
     }
 }
 
+/// As many as there are case files.
+const SAVED_KINDS_MAX: usize = 64;
 /// Work of an hour of bad guests. Each sample has 1 MiB at most.
 const QUEUE_SAMPLES_MAX: usize = 8;
 /// Some 20,000 tries at 100 µs for a fresh instance, which reduces a few hundred bytes that all matter. 200 tries where the
