@@ -4,7 +4,7 @@
 //! a last sync.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ struct Shared {
     stop: AtomicBool,
     /// Entries wait for a sync.
     wanted: AtomicBool,
+    /// Position of the log for which the thread that syncs waits, to sync a larger group. 0 if it waits for any entry.
+    goal: AtomicU64,
     /// The thread that syncs, once it runs.
     committer: OnceLock<Thread>,
 }
@@ -34,15 +36,22 @@ struct Shared {
 pub struct SyncRequests(Arc<Shared>);
 
 impl SyncRequests {
-    /// Asks for a sync of what was appended. Cheap while one is under way; it is followed by another.
+    /// Asks for a sync of what was appended up to a position of the log. Cheap while one is under way; it is followed by another.
     ///
     /// Call it once for each batch. A forgotten call costs its entries a tenth of a second.
-    pub fn request(&self) {
-        if !self.0.wanted.swap(true, Ordering::AcqRel)
+    pub fn request(&self, position: u64) {
+        if self.wakes(position)
             && let Some(committer) = self.0.committer.get()
         {
             committer.unpark();
         }
+    }
+
+    /// Notes a request. Returns whether the thread that syncs may be waiting for it.
+    fn wakes(&self, position: u64) -> bool {
+        let is_first = !self.0.wanted.swap(true, Ordering::AcqRel);
+        let goal = self.0.goal.load(Ordering::Acquire);
+        is_first || goal > 0 && position >= goal
     }
 
     /// Returns whether a sync was asked for, and takes the request.
@@ -97,16 +106,35 @@ impl Drop for StoreThread {
     }
 }
 
-/// Syncs groups of entries: whatever was appended while one sync was under way is the next group.
+/// Syncs groups of entries: what was appended while one sync was under way, and a moment longer, is the next group.
+///
+/// A sync costs the processor as much as some ten replies, whatever it covers. Clients whose reports were just confirmed send their
+/// next ones, so the next group is given a moment to become as large as the last. A client alone never waits for it.
 fn commit<F: Files>(log: &Log<F>, syncs: &SyncRequests) {
+    let mut group_bytes = 0;
     while !syncs.0.stop.load(Ordering::Acquire) {
         match sync_due(log, syncs) {
             true => {
-                log.sync();
+                let durable = log.durable();
+                gather(log, syncs, durable + group_bytes);
+                group_bytes = log.sync().saturating_sub(durable);
             }
             false => thread::park_timeout(IDLE),
         }
     }
+}
+
+/// Waits until the log has reached a position, for [`GATHER_MAX`] at most.
+fn gather<F: Files>(log: &Log<F>, syncs: &SyncRequests, goal: u64) {
+    let deadline = Instant::now() + GATHER_MAX;
+    syncs.0.goal.store(goal, Ordering::Release);
+    while log.appended() < goal && log.accepts() && !syncs.0.stop.load(Ordering::Acquire) {
+        match deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => break,
+            wait => thread::park_timeout(wait),
+        }
+    }
+    syncs.0.goal.store(0, Ordering::Release);
 }
 
 /// Takes a request for a sync. Returns whether there was one, or entries wait for a sync that nobody asked for.
@@ -185,6 +213,8 @@ impl Retry {
 
 /// Longest wait of a thread that was not woken. A snapshot is that late, and so is a sync that nobody asked for.
 const IDLE: Duration = Duration::from_millis(100);
+/// Longest wait for a group to grow. A reply is that much later at most.
+const GATHER_MAX: Duration = Duration::from_micros(500);
 /// First wait after a failed attempt. A disk that hiccups costs a second of reports.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// Longest wait. Freed space is found within it.
@@ -235,9 +265,22 @@ mod tests {
         let running = start(disk_options());
         for text in ["first", "second"] {
             let position = running.log.append(JournalKind::Report, text.as_bytes());
-            running.syncs.request();
+            running.syncs.request(position);
             running.until(|log| log.durable() >= position);
         }
+    }
+
+    /// Goal: a report whose group stays smaller than the last one is synced all the same. Method: two at once, then one alone.
+    #[test]
+    fn store_thread_syncs_a_group_that_does_not_grow() {
+        let running = start(disk_options());
+        running.log.append(JournalKind::Report, b"first");
+        let position = running.log.append(JournalKind::Report, b"second");
+        running.syncs.request(position);
+        running.until(|log| log.durable() >= position);
+        let position = running.log.append(JournalKind::Report, b"alone");
+        running.syncs.request(position);
+        running.until(|log| log.durable() >= position);
     }
 
     #[test]
@@ -248,9 +291,18 @@ mod tests {
             woken.send(()).unwrap();
         });
         syncs.0.committer.set(thread.thread().clone()).unwrap();
-        syncs.request();
+        syncs.request(1);
         wakes.recv_timeout(Duration::from_secs(60)).unwrap();
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn sync_request_wakes_for_the_first_and_for_the_one_that_completes_a_group() {
+        let syncs = SyncRequests::default();
+        assert_eq!([5, 10].map(|position| syncs.wakes(position)), [true, false]);
+        syncs.0.goal.store(20, Ordering::Release);
+        assert_eq!([15, 20, 25].map(|position| syncs.wakes(position)), [false, true, true]);
+        assert!(syncs.take() && syncs.wakes(16), "the first after a sync has begun");
     }
 
     #[test]
@@ -262,7 +314,7 @@ mod tests {
         assert!(sync_due(&log, &syncs));
         log.sync();
         assert!(!sync_due(&log, &syncs));
-        syncs.request();
+        syncs.request(log.appended());
         assert_eq!([sync_due(&log, &syncs), sync_due(&log, &syncs)], [true, false]);
         append(&log, "second");
         files.fail(DiskOperation::Sync, 0, 1);
@@ -282,7 +334,7 @@ mod tests {
         let running = start(disk_options());
         running.files.fail(DiskOperation::Sync, 0, 1);
         let position = running.log.append(JournalKind::Report, b"first");
-        running.syncs.request();
+        running.syncs.request(position);
         running.until(|log| log.durable() >= position);
         assert!(running.log.accepts());
         drop(running.thread);

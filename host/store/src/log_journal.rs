@@ -41,7 +41,7 @@ impl<F: Files> Journal for LogJournal<F> {
     fn flush(&self) -> bool {
         if self.durability == Durability::Disk {
             // The replies of the batch wait for the sync, which writes first.
-            self.syncs.request();
+            self.syncs.request(self.log.appended());
         } else {
             self.log.flush_to(self.log.appended());
         }
