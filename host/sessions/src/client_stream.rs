@@ -69,6 +69,13 @@ impl Transport for ClientStream {
         }
     }
 
+    async fn end_of_input(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => Transport::end_of_input(stream).await,
+            Self::Tls(socket) => socket.end_of_input().await,
+        }
+    }
+
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => stream.poll_writable(cx),

@@ -9,7 +9,8 @@
 //! what has to wait. Knows nothing of guests and of other sessions.
 //!
 //! The session stops reading while its client does not take its output, while its fetches are at their limit, while its address
-//! is over its rates ([`Pace`]), and while it closes. The client feels that as back pressure of TCP.
+//! is over its rates ([`Pace`]), and while it closes. The client feels that as back pressure of TCP. That a client leaves during such a
+//! pause is noticed without a read, unless lines are left to be read: those are still answered, and the client may be there to hear it.
 //!
 //! The task is one `poll` function and not a `select!`: it runs once for every read of every client, and polls only what can
 //! have changed.
@@ -65,7 +66,9 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
     pub(crate) async fn run(self: Rc<Self>) {
         let timer = sleep_until((Instant::now() + self.context().limits.idle()).into());
         let mut timer = pin!(timer);
-        let ended = poll_fn(|cx| self.poll(cx, timer.as_mut())).await;
+        let mut departure = None;
+        let ended = poll_fn(|cx| self.poll(cx, timer.as_mut(), &mut departure)).await;
+        drop(departure);
         if let Some(mut subscriptions) = self.state().core.conversation.subscriptions.take() {
             subscriptions.leave_all(&self.context().topics);
         }
@@ -90,7 +93,12 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
     /// Each round of the loop makes one step and starts over, because one step makes another possible: an answer frees room to
     /// decide, a write frees room to read. The loop returns `Pending` only after every source has registered the waker in this
     /// very round, so no wake-up is lost.
-    fn poll(self: &Rc<Self>, cx: &mut TaskContext<'_>, mut timer: Pin<&mut Sleep>) -> Poll<io::Result<()>> {
+    fn poll(
+        self: &Rc<Self>,
+        cx: &mut TaskContext<'_>,
+        mut timer: Pin<&mut Sleep>,
+        departure: &mut Option<Departure>,
+    ) -> Poll<io::Result<()>> {
         let context = self.context();
         loop {
             // Answers that are ready at once and pushes in a row must not starve the other tasks of this worker.
@@ -144,6 +152,18 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                     continue;
                 }
             }
+            // A pause may last an hour, and a client that has gone must not count among the sessions of its address meanwhile.
+            if is_paused && state.accepts_input() {
+                if let Poll::Ready(gone) = departure.get_or_insert_with(|| self.departure()).as_mut().poll(cx) {
+                    *departure = None;
+                    gone?;
+                    state.pace.resume();
+                    budget.made_progress();
+                    continue;
+                }
+            } else {
+                *departure = None;
+            }
             if state.accepts_pushes() && state.core.conversation.has_reply_room(context) {
                 let subscriptions = state.core.conversation.subscriptions.as_mut();
                 if let Some(Poll::Ready(Some(push))) = subscriptions.map(|topics| topics.pushes.poll_recv(cx)) {
@@ -174,6 +194,12 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             }
             return Poll::Pending;
         }
+    }
+
+    /// Returns the wait for the end of the input during a pause. Made anew for each: few sessions ever pause.
+    fn departure(self: &Rc<Self>) -> Departure {
+        let session = Rc::clone(self);
+        Box::pin(async move { session.transport.end_of_input().await })
     }
 
     /// Reads once from the socket and queues the input.
@@ -330,6 +356,9 @@ impl<S: SessionsHost, T: Transport> Drop for Session<S, T> {
         self.worker.remove(self.id);
     }
 }
+
+/// Wait for a client to leave during a pause: it has ended its input and nothing is left to read, or has reset the connection.
+type Departure = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
 thread_local! {
     /// The read buffer of a worker. A session itself holds memory only for input that is not consumed.

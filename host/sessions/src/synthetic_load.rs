@@ -148,6 +148,10 @@ impl Transport for SyntheticClient {
         Poll::Pending
     }
 
+    async fn end_of_input(&self) -> io::Result<()> {
+        std::future::pending().await
+    }
+
     fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

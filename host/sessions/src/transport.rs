@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use herd_sys::socket::read_available;
+use herd_sys::socket::{end_of_input, read_available};
 use tokio::net::TcpStream;
 
 /// A connection whose operations never wait: they return [`io::ErrorKind::WouldBlock`], and the task polls for readiness.
@@ -24,6 +24,13 @@ pub(crate) trait Transport: 'static {
 
     /// Polls for input. If pending, wakes the task when bytes may have arrived.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Waits, without a read, until one would return the end of the input. Stays pending while bytes wait to be read. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    fn end_of_input(&self) -> impl Future<Output = io::Result<()>>;
 
     /// Polls for room to write. If pending, wakes the task when some may be free.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -47,6 +54,10 @@ impl Transport for TcpStream {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_read_ready(cx)
+    }
+
+    fn end_of_input(&self) -> impl Future<Output = io::Result<()>> {
+        end_of_input(self)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

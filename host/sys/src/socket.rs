@@ -1,10 +1,40 @@
-//! Socket reads that need one system call.
+//! Socket reads that need one system call, and what can be known of a connection without a read.
 
 use std::io;
 
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+/// Waits until a read would return the end of the input: the other side has ended its output, and all of it was read. Reads nothing.
+/// Stays pending while bytes wait to be read, whatever stands behind them. Cancel safe.
+///
+/// # Errors
+///
+/// The other side has reset the connection, which is noticed at any time.
+pub async fn end_of_input(stream: &TcpStream) -> io::Result<()> {
+    loop {
+        if stream.ready(Interest::READABLE | Interest::ERROR).await?.is_error() {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        match stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut [0], RecvFlags::PEEK)?.0)) {
+            Ok(0) => return Ok(()),
+            Ok(_) => return reset(stream).await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits until the other side has reset the connection. Cancel safe.
+///
+/// # Errors
+///
+/// Always, once that is so.
+pub(crate) async fn reset(stream: &TcpStream) -> io::Result<()> {
+    stream.ready(Interest::ERROR).await?;
+    Err(io::ErrorKind::ConnectionReset.into())
+}
 
 /// Reads the bytes that have arrived. Returns 0 once the other side has ended its output.
 ///

@@ -13,10 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll};
 
-use rustls::Connection;
+use rustls::{Connection, IoState};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::socket::read_available;
+use crate::socket::{read_available, reset};
 
 /// A TLS connection after its handshake. One task uses it.
 pub struct TlsSocket {
@@ -123,6 +124,34 @@ impl TlsSocket {
         if self.tls.borrow().wants_read() { self.tcp.poll_read_ready(cx) } else { Poll::Ready(Ok(())) }
     }
 
+    /// Waits until a read would return the end of the input, or fail: the peer has ended its output, and all of it was read. What arrives
+    /// meanwhile is decrypted, at most one read of it, and stays to be read; then only a reset is noticed. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    pub async fn end_of_input(&self) -> io::Result<()> {
+        loop {
+            if !self.tls.borrow().wants_read() {
+                let state = process(&mut self.tls.borrow_mut(), &self.tcp)?;
+                return if state.plaintext_bytes_to_read() == 0 { Ok(()) } else { reset(&self.tcp).await };
+            }
+            if self.tcp.ready(Interest::READABLE | Interest::ERROR).await?.is_error() {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            let tls = &mut *self.tls.borrow_mut();
+            match tls.read_tls(&mut Socket(&self.tcp)) {
+                // Without the closing alert, which a read reports.
+                Ok(0) => return Ok(()),
+                Ok(_) => {
+                    process(tls, &self.tcp)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Polls for room to write. If pending, wakes the task when some may be free.
     ///
     /// # Errors
@@ -177,8 +206,8 @@ impl DetachedTlsSocket {
 }
 
 /// Processes what was read, and tells the peer if it is wrong.
-fn process(tls: &mut Connection, tcp: &TcpStream) -> io::Result<()> {
-    tls.process_new_packets().map(drop).map_err(|error| {
+fn process(tls: &mut Connection, tcp: &TcpStream) -> io::Result<IoState> {
+    tls.process_new_packets().map_err(|error| {
         let _ = flush(tls, tcp);
         io::Error::new(io::ErrorKind::InvalidData, error)
     })

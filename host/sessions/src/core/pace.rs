@@ -96,6 +96,11 @@ impl Pace {
         })
     }
 
+    /// Ends the wait early, for a read that brings nothing.
+    pub(crate) fn resume(&mut self) {
+        self.paused_until = None;
+    }
+
     /// Returns the time at which the wait is over.
     pub(crate) fn paused_until(&self) -> Option<Instant> {
         self.paused_until
@@ -104,8 +109,8 @@ impl Pace {
 
 /// Bytes per read of a session with limits, by which an address may exceed its burst: one window of a call.
 const LIMITED_READ_BYTES: usize = 4 << 10;
-/// Longest wait, after which a session reads again whatever it owes: a client that is gone meanwhile is noticed by a read only. Hundreds of
-/// sessions of an address with a few lines a second come to it.
+/// Longest wait, after which a session reads again whatever it owes: a client that leaves behind unread lines is noticed by a read only.
+/// Hundreds of sessions of an address with a few lines a second come to it.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]

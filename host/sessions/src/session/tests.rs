@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
 use super::Session;
@@ -67,6 +67,16 @@ async fn connect<H: TestHost>(host: &Arc<H>, limits: SessionLimits) -> (Arc<Shar
 }
 
 async fn connect_with<H: TestHost>(host: &Arc<H>, limits: SessionLimits, pace: Pace) -> (Arc<Shared<H>>, TcpStream) {
+    let (shared, client, _) = begin(host, limits, pace).await;
+    (shared, client)
+}
+
+/// Returns the task of the session too.
+async fn begin<H: TestHost>(
+    host: &Arc<H>,
+    limits: SessionLimits,
+    pace: Pace,
+) -> (Arc<Shared<H>>, TcpStream, JoinHandle<()>) {
     let context = Context::new(Arc::clone(host), Arc::<Topics>::default(), limits);
     let shared = Arc::new(Shared::new(context));
     let worker = WorkerSessions::new(Arc::clone(&shared));
@@ -78,8 +88,8 @@ async fn connect_with<H: TestHost>(host: &Arc<H>, limits: SessionLimits, pace: P
     let (stream, address) = listener.accept().await.unwrap();
     let session = Session::new(Rc::clone(&worker), stream, Conversation::new(SessionId(1), address), pace);
     worker.admit(SessionId(1), &session);
-    spawn_local(session.run());
-    (shared, client)
+    let task = spawn_local(session.run());
+    (shared, client, task)
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -321,6 +331,47 @@ fn rate_of_lines_delays_no_drain() {
         let mut replies = String::new();
         client.read_to_string(&mut replies).await.unwrap();
         assert_eq!(replies, "a\n".repeat(100));
+    });
+}
+
+/// Begins the session of a client that has sent twice what one read takes, at one line a second: after the first read it pauses for as long
+/// as a pause lasts. `lines` is how many it sends, of two bytes.
+async fn begin_paused(lines: usize) -> (Arc<LogHost>, TcpStream, JoinHandle<()>) {
+    let host = LogHost::new(LONG);
+    let per_address = AddressLimits { lines_per_s: 1, burst_s: 1, ..AddressLimits::default() };
+    let pace = Pace::new(AddressBuckets::new(&per_address, Instant::now()), Instant::now());
+    let (shared, mut client, task) = begin(&host, SessionLimits::default(), pace).await;
+    client.write_all(&b"a\n".repeat(lines)).await.unwrap();
+    host.waits.notified().await;
+    assert_eq!(shared.refusals.paused_by_limit()["lines_per_s"], 1);
+    (host, client, task)
+}
+
+/// Goal: the pause of a session ends with its input, and its replies still go out.
+#[test]
+fn rate_of_lines_pauses_no_session_whose_input_has_ended() {
+    run(async {
+        let (host, mut client, task) = begin_paused(100).await;
+        client.shutdown().await.unwrap();
+        host.settle(100, Confirmation::Pending);
+        let mut replies = String::new();
+        client.read_to_string(&mut replies).await.unwrap();
+        assert_eq!(replies, "a\n".repeat(100));
+        task.await.unwrap();
+    });
+}
+
+/// Goal: a session does not outlast a client that is gone, also with lines left to read. Method: a client that closes its socket with unread
+/// replies resets the connection.
+#[test]
+fn rate_of_lines_keeps_no_session_whose_client_is_gone() {
+    run(async {
+        let (host, mut client, task) = begin_paused(4096).await;
+        host.settle(2048, Confirmation::Pending);
+        expect(&mut client, "a\n").await;
+        drop(client);
+        task.await.unwrap();
+        assert_eq!(*host.kept.lock().unwrap(), 2048, "the rest is not read");
     });
 }
 
