@@ -96,7 +96,7 @@ impl Lanes {
 
 /// Each start of a node adds a lane per worker; a node would have to see tens of thousands of starts without one of its own. The
 /// link whose lane finds no number is closed.
-const LANES_MAX: u32 = 1 << 20;
+pub(crate) const LANES_MAX: u32 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ use herd_model::Kept;
 
 use crate::expiry::cutoff;
 use crate::journal::JournalKind;
+use crate::lanes::LANES_MAX;
 use crate::link_frame::{decode_lanes, decode_seqs, encode_lanes, encode_seqs};
 use crate::quarantined::Quarantined;
 use crate::replica::Replica;
@@ -90,7 +91,12 @@ impl Recovery<'_> {
         }
         match kind {
             JournalKind::Lanes => {
-                for (number, lane) in decode_lanes(payload)? {
+                let lanes = decode_lanes(payload)?;
+                // No process gives such a number, and the table below would have room for all numbers before it.
+                if lanes.iter().any(|(number, _)| number.0 >= LANES_MAX) {
+                    return Err(Malformed);
+                }
+                for (number, lane) in lanes {
                     let index = number.0 as usize;
                     if index >= self.lanes.len() {
                         self.lanes.resize(index + 1, None);

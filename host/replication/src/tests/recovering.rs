@@ -2,7 +2,7 @@
 
 use super::pair::Log;
 use crate::journal::JournalKind;
-use crate::lanes::Lane;
+use crate::lanes::{LANES_MAX, Lane};
 use crate::link_frame::{encode_lanes, encode_seqs};
 use crate::recovery::Recovered;
 use crate::replica::{Replica, ReplicaConfig};
@@ -54,6 +54,17 @@ fn recover(entries: &[Entry], now_s: u64) -> (Replica, Recovered) {
     }
     let recovered = recovery.finish();
     (replica, recovered)
+}
+
+/// A damaged entry whose checksum holds, or a directory that was never ours, must not make a node reserve gigabytes.
+#[test]
+fn recovery_refuses_a_lane_number_that_no_process_gives() {
+    let mut replica = Replica::without_log(ReplicaConfig::for_tests("Jaquez"));
+    let mut recovery = replica.recovery();
+    for (number, is_taken) in [(LANES_MAX - 1, true), (LANES_MAX, false), (u32::MAX, false)] {
+        let Entry(kind, payload, intact) = lanes(number, "Riley");
+        assert_eq!(recovery.entry(kind, &payload, intact).is_ok(), is_taken, "{number}");
+    }
 }
 
 /// Keys with the name of the node that reported them and their ranks.
