@@ -8,6 +8,7 @@
 //! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
 //! client that is still sending when the connection closes would report that in place of the answer.
 
+use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +18,10 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use axum::serve::Listener;
 use axum::{Json, Router};
 use herd_model::{RollbackOptions, SwapOptions};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::admin_socket::AdminSocket;
@@ -67,7 +68,7 @@ impl Admin {
 
     /// Serves requests over TCP until [`stop`](Self::stop): those with the token, and none of a web page. Cancel safe: open connections
     /// break.
-    pub async fn serve(&self, listener: TcpListener) {
+    pub async fn serve<L: Listener<Addr: Debug>>(&self, listener: L) {
         let shared = || Arc::clone(&self.shared);
         let app = probes()
             .merge(operations().layer(middleware::from_fn_with_state(shared(), require_token)))

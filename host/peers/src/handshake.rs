@@ -155,8 +155,12 @@ pub(super) async fn respond<T>(
 fn framed(connection: Connection<TcpStream>) -> Result<(FramedStream, Member, String), HandshakeError> {
     let Connection { stream, peer: member, .. } = connection;
     let name = member.node().ok_or(HandshakeError::NotAPeer)?.to_string();
-    let codec = LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec();
-    Ok((Framed::new(stream, codec), member, name))
+    Ok((Framed::new(stream, small_frames()), member, name))
+}
+
+/// Returns a codec for the frames of a peer that is not known yet.
+pub(super) fn small_frames() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().max_frame_length(HELLO_BYTES_MAX).new_codec()
 }
 
 async fn send_hello(frames: &mut FramedStream, local: &LocalNode) -> Result<(), HandshakeError> {
@@ -195,7 +199,7 @@ pub(super) async fn refuse(mut frames: FramedStream, why: &str) {
 }
 
 /// Returns why this node refuses a link with the peer in either direction, if it does. `name` is the peer by its certificate.
-fn incompatibility(herd: &str, node: &str, hello: &Hello, name: &str) -> Option<String> {
+pub(super) fn incompatibility(herd: &str, node: &str, hello: &Hello, name: &str) -> Option<String> {
     // The version first, because another version may give the other fields another meaning.
     if hello.version < PROTOCOL_VERSION_MIN || hello.version_min > PROTOCOL_VERSION {
         let (oldest, version) = (hello.version_min, hello.version);

@@ -17,6 +17,8 @@ mod clock_offset;
 mod connect;
 mod failure_detector;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handshake;
 mod handshakes;
 mod host;
