@@ -2,9 +2,11 @@
 //!
 //! Every start uses the same configuration file, so a node that is started again is the same member at the same addresses.
 
+mod programs;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use herd_admin::{Endpoint, Token};
 use herd_sys::state_directory;
 use serde_json::Value;
 
+use self::programs::with_program;
 use crate::ports::HeldAddress;
 use crate::{Client, Operator, Places, Process, Scratch, eventually, process};
 
@@ -204,14 +207,8 @@ impl Herd {
     #[track_caller]
     fn run_through(&self, program: &str, arguments: &[&str], node: &str) -> Process {
         let command = self.command(&["run", node]);
-        let mut through = Command::new(program);
-        through.args(arguments).arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => through.env(name, value),
-                None => through.env_remove(name),
-            };
-        }
+        let before: Vec<&OsStr> = arguments.iter().map(OsStr::new).chain([command.get_program()]).collect();
+        let through = with_program(&command, Path::new(program), &before);
         let mut process = Process::start(through, node, self.scratch.path(&format!("{node}.log")));
         process.await_line(&format!("{node} ready"));
         process

@@ -3,7 +3,7 @@
 //! Faster than the `herd` command, which starts a process per call, so tests with many swaps or frequent polling use it. Time
 //! limits are those of the admin client.
 
-use herd_admin::{AdminClient, AdminClientError, Endpoint, Promotion, SwapOptions};
+use herd_admin::{AdminClient, AdminClientError, Endpoint, Promotion, SwapOptions, UpgradeOptions};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -55,5 +55,14 @@ impl Operator {
     /// The node refuses the guest, or does not answer.
     pub fn swap(&self, guest: &[u8]) -> Result<Value, AdminClientError> {
         self.runtime.block_on(self.client.swap(&self.node, guest.into(), SwapOptions::default()))
+    }
+
+    /// Has the process of the node become the file with which it was started.
+    ///
+    /// # Errors
+    ///
+    /// The node refuses, or does not answer.
+    pub fn upgrade(&self) -> Result<Value, AdminClientError> {
+        self.runtime.block_on(self.client.upgrade(&self.node, &UpgradeOptions::default()))
     }
 }

@@ -29,10 +29,15 @@ impl Process {
     ///
     /// If the command does not start.
     pub(crate) fn start(mut command: Command, what: &str, log: PathBuf) -> Self {
+        command.stdin(Stdio::null());
+        Self::start_reading(command, what, log)
+    }
+
+    /// Starts a command as [`start`](Self::start) does, with the standard input that it has.
+    pub(crate) fn start_reading(mut command: Command, what: &str, log: PathBuf) -> Self {
         let file = File::options().create(true).append(true).open(&log);
         let file = file.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(file)
             .spawn()

@@ -34,5 +34,6 @@ mod sessions;
 mod shadows;
 mod swaps;
 mod transcripts;
+mod upgrade;
 mod upstreams;
 mod watch;

@@ -4,7 +4,10 @@
 //! check, of the ids that the kernel reports of a peer. Bounds: one socket.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use herd_sys::{SocketDirectory, SocketPeer, SocketUsers, accounts};
 use tokio::net::UnixListener;
@@ -38,6 +41,11 @@ pub enum AdminSocketError {
     /// A process listens on the socket, although the records of the node are not in use.
     #[error("{0} is in use by another process, or is no socket; stop that process, or remove the file")]
     InUse(PathBuf),
+    /// The socket was made by another program, and no command would find it.
+    #[error(
+        "the admin socket that was passed to this process is not where commands look for it; pass {0}, or none, and the node makes its own"
+    )]
+    Elsewhere(PathBuf),
     /// No place for the socket can be used. Has the last one that was tried.
     #[error("{path} cannot be used")]
     Io {
@@ -66,9 +74,12 @@ impl AdminSocket {
 
     pub(super) fn bind_at(places: &SocketPlaces, node: &str, group: Option<&str>) -> Result<Self, AdminSocketError> {
         let group = group.map(group_id).transpose()?;
-        let users = group.map_or(SocketUsers::Owner, SocketUsers::Group);
+        Self::bind_in_places(places, node, group.map_or(SocketUsers::Owner, SocketUsers::Group))
+    }
+
+    fn bind_in_places(places: &SocketPlaces, node: &str, users: SocketUsers) -> Result<Self, AdminSocketError> {
         let name = socket_name(node);
-        let places = places.for_node(group.is_some());
+        let places = places.for_node(users != SocketUsers::Owner);
         let (last, others) = places.split_last().expect("the state directory is one of them");
         for place in others {
             match Self::bind_in(place, &name, users) {
@@ -94,12 +105,57 @@ impl AdminSocket {
         let directory = SocketDirectory::create(place, users).map_err(io)?;
         let listener = directory.bind(name, users).map_err(io)?;
         let identity = directory.owner_of(name).map_err(io)?.file;
-        let file = SocketFile { directory, name: name.into(), identity };
-        listener.set_nonblocking(true).map_err(io)?;
-        let listener = UnixListener::from_std(listener).map_err(io)?;
-        let owner = rustix::process::geteuid().as_raw();
+        let file = SocketFile { directory, name: name.into(), identity, stays: Arc::default() };
         let group = if let SocketUsers::Group(group) = users { Some(group) } else { None };
+        Self::with(listener, file, group).map_err(io)
+    }
+
+    fn with(listener: std::os::unix::net::UnixListener, file: SocketFile, group: Option<u32>) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        let owner = rustix::process::geteuid().as_raw();
         Ok(Self { listener, file, access: SocketAccess { owner, group } })
+    }
+
+    /// Takes a socket with which this process was started. One of an earlier version of this program that is no longer where the
+    /// configuration puts it is replaced. The caller holds the lock on the records, as for [`bind`](Self::bind).
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminSocketError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn adopt(
+        listener: std::os::unix::net::UnixListener,
+        state: &Path,
+        node: &str,
+        group: Option<&str>,
+    ) -> Result<Self, AdminSocketError> {
+        let (places, name) = (SocketPlaces::of(state), socket_name(node));
+        let is_own = is_own(&listener);
+        let group = group.map(group_id).transpose()?;
+        let users = group.map_or(SocketUsers::Owner, SocketUsers::Group);
+        for place in places.for_node(group.is_some()) {
+            let path = place.join(&name);
+            let io = |source| AdminSocketError::Io { path: path.clone(), source };
+            // What another program has made keeps its modes.
+            let opened = if is_own { SocketDirectory::create(place, users) } else { SocketDirectory::open(place) };
+            let Some(directory) = opened.ok().filter(|directory| directory.is_listening_here(&name)) else { continue };
+            if is_own {
+                directory.admit(&name, users).map_err(io)?;
+            }
+            let identity = directory.owner_of(&name).map_err(io)?.file;
+            let file = SocketFile { directory, name, identity, stays: Arc::new(AtomicBool::new(!is_own)) };
+            return Self::with(listener, file, group).map_err(io);
+        }
+        if is_own {
+            drop(listener);
+            return Self::bind_in_places(&places, node, users);
+        }
+        let usual = places.for_node(group.is_some())[0].join(name);
+        Err(AdminSocketError::Elsewhere(usual))
     }
 
     /// Path of the socket.
@@ -108,9 +164,35 @@ impl AdminSocket {
         self.file.directory.path_of(&self.file.name)
     }
 
+    /// Returns a handle with which the socket can be passed on while it is served.
+    ///
+    /// # Errors
+    ///
+    /// The process is out of file descriptors.
+    pub fn handle(&self) -> io::Result<AdminSocketHandle> {
+        let listener = self.listener.as_fd().try_clone_to_owned()?;
+        Ok(AdminSocketHandle { listener, stays: Arc::clone(&self.file.stays) })
+    }
+
     /// Takes the socket apart. The file is removed with the second part.
     pub(super) fn into_parts(self) -> (UnixListener, SocketFile, SocketAccess) {
         (self.listener, self.file, self.access)
+    }
+}
+
+/// Second handle of a listening admin socket. Dropped, it changes nothing.
+#[derive(Debug)]
+pub struct AdminSocketHandle {
+    listener: OwnedFd,
+    stays: Arc<AtomicBool>,
+}
+
+impl AdminSocketHandle {
+    /// Keeps the file of the socket when the server ends, and returns the socket, for [`AdminSocket::adopt`] in another program.
+    #[must_use]
+    pub fn pass_on(self) -> OwnedFd {
+        self.stays.store(true, Ordering::Relaxed);
+        self.listener
     }
 }
 
@@ -121,10 +203,15 @@ pub(super) struct SocketFile {
     name: String,
     /// Of the file that this process made.
     identity: (u64, u64),
+    /// The socket outlives this process, or belongs to another program.
+    stays: Arc<AtomicBool>,
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.stays.load(Ordering::Relaxed) {
+            return;
+        }
         // A process that started after this one has given up the records has a socket of its own here.
         if self.directory.owner_of(&self.name).is_ok_and(|owner| owner.file == self.identity) {
             let _ = self.directory.remove(&self.name);
@@ -146,6 +233,12 @@ impl SocketAccess {
     pub(super) fn admits(self, peer: &SocketPeer) -> bool {
         peer.uid == self.owner || peer.uid == ROOT || self.group.is_some_and(|group| peer.is_in_group(group))
     }
+}
+
+/// Returns whether this program has bound a socket: it does so through a path that no other program uses.
+fn is_own(listener: &std::os::unix::net::UnixListener) -> bool {
+    let address = listener.local_addr().ok();
+    address.as_ref().and_then(|address| address.as_pathname()).is_some_and(|path| path.starts_with("/proc/self/fd"))
 }
 
 fn group_id(group: &str) -> Result<u32, AdminSocketError> {
@@ -194,6 +287,40 @@ mod tests {
         let path = socket.path();
         drop(socket);
         assert!(!path.exists() && other.path().exists());
+    }
+
+    #[tokio::test]
+    async fn socket_that_is_passed_on_is_the_same_and_goes_with_its_last_server() {
+        let base = tempfile::tempdir().unwrap();
+        let state = base.path().join("herd");
+        let (old, handle) = {
+            let socket = AdminSocket::bind(&state, "Riley", None).unwrap();
+            (socket.path(), socket.handle().unwrap())
+        };
+        assert!(!old.exists(), "dropped without being passed on");
+        drop(handle);
+        let socket = AdminSocket::bind(&state, "Riley", None).unwrap();
+        let (path, passed) = (socket.path(), socket.handle().unwrap().pass_on());
+        drop(socket);
+        // Waits in the queue while nobody serves.
+        let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let adopted = AdminSocket::adopt(passed.into(), &state, "Riley", None).unwrap();
+        assert_eq!(adopted.path(), path);
+        adopted.into_parts().0.accept().await.unwrap();
+        assert!(!path.exists(), "nobody serves it any more");
+    }
+
+    #[tokio::test]
+    async fn socket_of_another_program_is_left_to_it_and_must_be_where_commands_look() {
+        let base = tempfile::tempdir().unwrap();
+        let state = base.path().join("herd");
+        let usual = AdminSocket::bind(&state, "Riley", None).unwrap().path();
+        let elsewhere = std::os::unix::net::UnixListener::bind(base.path().join("other.sock")).unwrap();
+        let error = AdminSocket::adopt(elsewhere, &state, "Riley", None).unwrap_err();
+        assert!(error.to_string().contains(&usual.display().to_string()), "{error}");
+        let passed = std::os::unix::net::UnixListener::bind(&usual).unwrap();
+        drop(AdminSocket::adopt(passed, &state, "Riley", None).unwrap());
+        assert!(usual.exists());
     }
 
     #[tokio::test]

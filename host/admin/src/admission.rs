@@ -3,10 +3,12 @@
 //! Over the socket the kernel says who the user is; over TCP a token has to come with the request. Owns
 //! nothing: refusals are counted in those of the node.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -14,7 +16,7 @@ use axum::serve::IncomingStream;
 use herd_sys::{SocketPeer, accounts};
 use tokio::net::UnixListener;
 
-use super::admin_socket::SocketAccess;
+use super::admin_socket::{ROOT, SocketAccess};
 use super::operator::RequestOperator;
 use super::shared::{Shared, failure};
 use super::web_page::sign_of_a_web_page;
@@ -26,6 +28,23 @@ pub(super) struct ConnectedPeer(Option<SocketPeer>);
 impl Connected<IncomingStream<'_, UnixListener>> for ConnectedPeer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         Self(SocketPeer::of(stream.io()).ok())
+    }
+}
+
+/// Mark of requests over the socket by the user of the node or root, who could start any program as that user anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NodeUser {
+    /// The user of the node, or root.
+    Yes,
+    /// Somebody else who may administer the node.
+    No,
+}
+
+impl<S: Sync> FromRequestParts<S> for NodeUser {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self::No))
     }
 }
 
@@ -47,6 +66,8 @@ pub(super) async fn admit_user(
         |uid| accounts::user_name(uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"));
     match peer {
         Some(peer) if check.access.admits(&peer) => {
+            let is_node_user = peer.uid == check.access.owner || peer.uid == ROOT;
+            request.extensions_mut().insert(if is_node_user { NodeUser::Yes } else { NodeUser::No });
             request
                 .extensions_mut()
                 .insert(RequestOperator::verified(accounts::user_name(peer.uid).as_deref(), peer.uid));

@@ -23,6 +23,7 @@
 //! | `POST /v1/records/backup` | writes the records of this node into an empty or new directory on its machine |
 //! | `POST /v1/records/restore` | reads such a directory; newer records win |
 //! | `POST /v1/records/prove` | proves over each link of this node that both ends hold equal records, and mends them |
+//! | `POST /v1/upgrade` | has the process become another program, with the same sockets; over the socket only |
 //! | `DELETE /v1/requests/N` | withdraws the swap or rollback that was sent with the header `herd-request: N` |
 //!
 //! Swaps take the query of [`SwapOptions`], rollbacks that of [`RollbackOptions`](herd_model::RollbackOptions), canaries and shadows that
@@ -78,9 +79,11 @@ mod socket_places;
 mod tests;
 mod token;
 mod transport;
+mod upgrade_host;
+mod upgrade_routes;
 mod web_page;
 
-pub use admin_socket::{AdminSocket, AdminSocketError};
+pub use admin_socket::{AdminSocket, AdminSocketError, AdminSocketHandle};
 pub use client::AdminClient;
 pub use client_error::AdminClientError;
 pub use endpoint::Endpoint;
@@ -95,3 +98,4 @@ pub use requester::Requester;
 pub use server::Admin;
 pub use share_options::ShareOptions;
 pub use token::{Token, TokenError};
+pub use upgrade_host::{UpgradeHost, UpgradeOptions};

@@ -62,7 +62,8 @@ impl AdminClient {
         self.send(node, self.http.post(node.url("/v1/records/prove"))).await
     }
 
-    async fn send_options(
+    /// Sends a request with options in its body.
+    pub(super) async fn send_options(
         &self,
         node: &Endpoint,
         path: &str,

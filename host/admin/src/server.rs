@@ -39,10 +39,13 @@ use super::running::{RequestNumber, Running};
 use super::share_options::ShareOptions;
 use super::shared::{Shared, blocking, failure};
 use super::token::Token;
+use super::upgrade_host::UpgradeHost;
+use super::upgrade_routes;
 
 /// Admin API of one node.
 pub struct Admin {
     shared: Arc<Shared>,
+    upgrade: Option<Arc<dyn UpgradeHost>>,
     stopping: CancellationToken,
 }
 
@@ -58,7 +61,13 @@ impl Admin {
             running: Running::default(),
             refusals: Refusals::default(),
         });
-        Self { shared, stopping: CancellationToken::new() }
+        Self { shared, upgrade: None, stopping: CancellationToken::new() }
+    }
+
+    /// Sets what carries out upgrades. Without it they are refused.
+    #[must_use]
+    pub fn with_upgrade(self, host: Arc<dyn UpgradeHost>) -> Self {
+        Self { upgrade: Some(host), ..self }
     }
 
     /// Sets the answer of `/readyz`: whether the node accepts clients.
@@ -71,7 +80,11 @@ impl Admin {
     pub async fn serve<L: Listener<Addr: Debug>>(&self, listener: L) {
         let shared = || Arc::clone(&self.shared);
         let app = probes()
-            .merge(operations().layer(middleware::from_fn_with_state(shared(), require_token)))
+            .merge(
+                operations()
+                    .merge(upgrade_routes::over_tcp())
+                    .layer(middleware::from_fn_with_state(shared(), require_token)),
+            )
             .layer(middleware::from_fn_with_state(shared(), refuse_web_pages))
             .with_state(shared());
         let stopping = self.stopping.clone();
@@ -85,6 +98,7 @@ impl Admin {
         let check = UserCheck { shared: Arc::clone(&self.shared), access };
         let app = probes()
             .merge(operations())
+            .merge(upgrade_routes::over_socket(self.upgrade.clone()))
             .layer(middleware::from_fn_with_state(check, admit_user))
             .with_state(Arc::clone(&self.shared))
             .into_make_service_with_connect_info::<ConnectedPeer>();

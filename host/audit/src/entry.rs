@@ -85,6 +85,8 @@ pub enum Stage {
     BackedUp,
     /// The records of a backup were offered to the node.
     Restored,
+    /// The process became another program, with the same sockets.
+    Upgraded,
     /// A note of the log about itself.
     Log,
     /// A stage of a later version.
@@ -176,6 +178,7 @@ impl fmt::Display for Stage {
             Self::Forgotten => "forgotten",
             Self::BackedUp => "backed up",
             Self::Restored => "restored",
+            Self::Upgraded => "upgraded",
             Self::Log => "log",
             Self::Other => "unknown",
         })

@@ -37,8 +37,10 @@ pub(crate) struct AdminAdapter {
     pub(crate) peers: Arc<Peers>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Option<TrafficLog>,
-    /// Seconds since the Unix epoch.
-    pub(crate) started_s: u64,
+    /// Since the Unix epoch.
+    pub(crate) started: Duration,
+    /// Reason for which the last upgrade was not one.
+    pub(crate) not_upgraded: Option<String>,
 }
 
 impl AdminHost for AdminAdapter {
@@ -52,7 +54,12 @@ impl AdminHost for AdminAdapter {
         json!({
             "node": self.node,
             "version": env!("CARGO_PKG_VERSION"),
-            "started_s": self.started_s,
+            "started_s": self.started.as_secs(),
+            "process": {
+                "pid": std::process::id(),
+                "started_ms": u64::try_from(self.started.as_millis()).unwrap_or(u64::MAX),
+                "not_upgraded": self.not_upgraded,
+            },
             "generations": self.generations(),
             "stages": generations.stage_counts(),
             "cases_saved": generations.cases_saved(),

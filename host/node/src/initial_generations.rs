@@ -2,7 +2,7 @@
 //!
 //! Owns the choice between the guest of the configuration and the guests of the last run. Knows nothing of swaps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herd_model::Digest;
@@ -10,6 +10,8 @@ use herd_replication::RecordTable;
 use herd_rollout::{FailedGuest, RolloutStore, StoredState};
 use herd_runtime::{Engine, GenerationRegistry, LoadError, SwapLimits};
 use herd_sdk::Settings;
+
+use crate::config::HerdConfig;
 
 /// Everything that loading the first generations of a node takes.
 pub(crate) struct InitialGenerations {
@@ -24,6 +26,41 @@ pub(crate) struct InitialGenerations {
 }
 
 impl InitialGenerations {
+    /// Returns what it takes for a node that is configured so. `records` is the table of the node.
+    pub(crate) fn of(
+        config: &HerdConfig,
+        node: &str,
+        engine: &Arc<Engine>,
+        guest: &Arc<[u8]>,
+        records: &Arc<RecordTable>,
+        store: RolloutStore,
+        state: &Path,
+    ) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            configured: Arc::clone(guest),
+            settings: config.settings(node),
+            limits: config.swap.clone(),
+            records: Arc::clone(records),
+            store,
+            forms: state.join(FORMS),
+        }
+    }
+
+    /// Loads the same generations and drops them, so that their code is in the cache. Blocks as [`load`](Self::load).
+    ///
+    /// # Errors
+    ///
+    /// The guest that would serve does not load, also if it is a stored one: the node that serves it is better left alone.
+    pub(crate) fn check(self) -> Result<(), LoadError> {
+        let stored = self.store.read();
+        let guest = |digest: Option<Digest>| digest.and_then(|digest| self.guest(digest));
+        let active = guest(stored.as_ref().map(|stored| stored.serving));
+        let previous = guest(stored.as_ref().and_then(|stored| stored.previous));
+        let active = active.unwrap_or_else(|| Arc::clone(&self.configured));
+        self.generations(&active, previous.as_deref()).map(drop)
+    }
+
     /// Loads the generations that served when the node stopped, with its stored state, or else the guest of the
     /// configuration. Blocks for as long as compiling takes.
     ///
@@ -82,3 +119,6 @@ impl InitialGenerations {
         GenerationRegistry::new(&self.engine, active, previous, settings, limits, records)
     }
 }
+
+/// Directory of the guests whose records other guests may have to read, in that of the herd.
+const FORMS: &str = "forms";

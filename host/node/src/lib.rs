@@ -14,9 +14,11 @@ mod error;
 mod identity_host;
 mod ingest_host;
 mod initial_generations;
+mod listening_sockets;
 mod observer;
 mod peers_host;
 mod port;
+mod process;
 mod records_host;
 mod records_store;
 mod rollout_host;
@@ -24,6 +26,7 @@ mod sessions_host;
 mod start;
 mod start_time;
 mod swap;
+mod upgrade_host;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,12 +42,16 @@ use herd_sys::workers::Workers;
 use tokio_util::task::TaskTracker;
 
 use self::admin_host::AdminAdapter;
+use self::listening_sockets::ListeningSockets;
 use self::observer::NodeObserver;
 use self::records_store::RecordsStore;
 use self::rollout_host::RolloutAdapter;
 use self::sessions_host::SessionsAdapter;
 
+pub use herd_store::{FORMAT as RECORDS_FORMAT, OLDEST_READER as RECORDS_READER_MIN};
+
 pub use self::error::StartError;
+pub use self::process::NodeProcess;
 
 /// A running node.
 pub struct Node {
@@ -62,6 +69,7 @@ pub struct Node {
     store: Arc<RecordsStore>,
     traffic: Option<TrafficLog>,
     tasks: TaskTracker,
+    listening: ListeningSockets,
     /// Kept alive here: the parts that call these two hold weak references, or they would keep each other alive.
     _observer: Arc<NodeObserver>,
     _participant: Arc<RolloutAdapter>,

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use herd_admin::{Admin, AdminSocket, Token};
+use herd_admin::{Admin, AdminSocket};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_model::Digest;
 use herd_peers::{LocalNode, Peers, PeersHost};
-use herd_replication::{Epoch, Ingest, ReplicaConfig};
+use herd_replication::{Epoch, Ingest, Replica, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
 use herd_sessions::{Sessions, TlsCertificate, TlsPort, Topics};
 use herd_store::Durability;
 use herd_sys::TrafficLog;
 use herd_sys::clock::unix_now;
-use herd_sys::workers::Workers;
 use herd_upstreams::Upstreams;
 use tokio_util::task::TaskTracker;
 
@@ -24,23 +23,26 @@ use crate::Node;
 use crate::activation_marks::ActivationMarks;
 use crate::admin_host::AdminAdapter;
 use crate::audit_events::{AuditEvents, entry};
-use crate::config::HerdConfig;
+use crate::config::{HerdConfig, NodeConfig};
 use crate::discards::Discards;
 use crate::error::StartError;
 use crate::identity_host::{NodeIdentity, maintain};
 use crate::ingest_host::IngestAdapter;
 use crate::initial_generations::InitialGenerations;
+use crate::listening_sockets::ListeningSockets;
 use crate::observer::NodeObserver;
 use crate::peers_host::PeersAdapter;
-use crate::port::Port;
+use crate::port::{ADMIN_SOCKET, Port, Purpose};
+use crate::process::NodeProcess;
 use crate::records_host::RecordsAdapter;
 use crate::records_store::{RecordsStore, housekeeping};
 use crate::rollout_host::RolloutAdapter;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::NodeSwap;
+use crate::upgrade_host::UpgradeAdapter;
 
 impl Node {
-    /// Starts a node, which accepts clients when this returns. `state` is the directory of the herd on this machine.
+    /// Starts a node, which accepts clients when this returns.
     ///
     /// # Errors
     ///
@@ -48,55 +50,54 @@ impl Node {
     pub fn start<'a>(
         config: &'a HerdConfig,
         name: &'a str,
-        engine: &'a Arc<Engine>,
-        guest: &'a Arc<[u8]>,
-        token: Token,
-        state: &'a Path,
-        workers: &'a Workers,
+        process: &'a NodeProcess<'a>,
     ) -> BoxFuture<'a, Result<Self, StartError>> {
         // Boxed: the crate that awaits an async function compiles it, and the command line would compile all of a node.
-        Box::pin(Self::assemble(config, name, engine, guest, token, state, workers))
+        Box::pin(Self::assemble(config, name, process))
     }
 
-    async fn assemble(
+    /// Checks what a start needs, short of addresses, records and the certificate for links, and compiles what the start will serve.
+    /// Changes nothing but the cache of compiled code, so it can run beside the node. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn check(
         config: &HerdConfig,
         name: &str,
         engine: &Arc<Engine>,
         guest: &Arc<[u8]>,
-        token: Token,
         state: &Path,
-        workers: &Workers,
-    ) -> Result<Self, StartError> {
+    ) -> Result<(), StartError> {
+        let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
+        client_certificate(config, name, node)?;
+        Upstreams::new(name, &config.upstreams, &config.places.sources)?;
+        let replica = Replica::without_log(replica_config(config, name));
+        let store = RolloutStore::new(state, name);
+        let loaded = InitialGenerations::of(config, name, engine, guest, replica.table(), store, state).check();
+        loaded.map_err(|source| StartError::Guest { node: name.into(), source })
+    }
+
+    async fn assemble(config: &HerdConfig, name: &str, process: &NodeProcess<'_>) -> Result<Self, StartError> {
+        let NodeProcess { engine, guest, state, workers, inherited, .. } = process;
         let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
         // Bound before the guest is compiled, so that an address in use is reported at once; listened on after, so that nobody
         // connects to a node that does not serve.
-        let clients = Port::bind(name, "clients", node.client)?;
-        let tls_clients = node.client_tls.map(|address| Port::bind(name, "clients with TLS", address)).transpose()?;
-        let links = Port::bind(name, "links", node.link_address())?;
-        let admin_port = Port::bind(name, "admin", node.admin_address())?;
-
-        let tls_files = config.client_tls.as_ref().filter(|_| tls_clients.is_some()).map(|tls| tls.of(name));
+        let bind = |purpose, address| Port::bind(inherited, name, purpose, address);
+        let clients = bind(Purpose::Clients, node.client)?;
+        let tls_clients = node.client_tls.map(|address| bind(Purpose::TlsClients, address)).transpose()?;
+        let links = bind(Purpose::Links, node.link_address())?;
+        let admin_port = bind(Purpose::Admin, node.admin_address())?;
+        let admin_socket = inherited.take_unix(name, ADMIN_SOCKET);
         // Before the guest is compiled: a wrong path is to be reported at once.
-        let certificate = tls_files.map(|[certificate, key]| TlsCertificate::read(&certificate, &key));
-        let certificate = certificate
-            .transpose()
-            .map_err(|source| StartError::ClientTls { node: name.into(), source: Box::new(source) })?;
+        let certificate = client_certificate(config, name, node)?;
 
         let (herd_config, node_name, directory) = (config.clone(), name.to_string(), state.to_path_buf());
         let identified =
             tokio::task::spawn_blocking(move || NodeIdentity::open(&herd_config, &node_name, &directory)).await;
         let identity = identified.map_err(|_| StartError::Panicked(name.into()))??;
-        let started_ms = u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX);
-        let epoch = Epoch { started_ms, random: rand::random() };
-        let replica = ReplicaConfig {
-            node: name.into(),
-            epoch,
-            workers: herd_sys::workers::count(),
-            limits: config.records.limits(),
-            hash_key: rand::random(),
-            acks: config.records.ack,
-            herd_key: herd_key(&config.herd),
-        };
+        let replica = replica_config(config, name);
+        let epoch = replica.epoch;
         let (folder, store_config) = (state.join(NODES).join(name), config.records.store());
         let forget_keep = Duration::from_secs(config.records.forget_keep_days.saturating_mul(24 * 60 * 60));
         // Reading the log takes a while, and other nodes of this process start on the same thread.
@@ -108,15 +109,8 @@ impl Node {
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
         let rollout_store = RolloutStore::new(state, name);
-        let initial = InitialGenerations {
-            engine: Arc::clone(engine),
-            configured: Arc::clone(guest),
-            settings: config.settings(name),
-            limits: config.swap.clone(),
-            records: Arc::clone(replica.table()),
-            store: rollout_store.clone(),
-            forms: state.join(FORMS),
-        };
+        let (table, stored) = (replica.table(), rollout_store.clone());
+        let initial = InitialGenerations::of(config, name, engine, guest, table, stored, state);
         // Compiling takes a while, and other nodes of this process start on the same thread.
         let loaded = tokio::task::spawn_blocking(move || initial.load()).await;
         let (generations, stored) = loaded
@@ -208,7 +202,8 @@ impl Node {
             peers: Arc::clone(&peers),
             upstreams,
             traffic: traffic.clone(),
-            started_s: unix_now().as_secs(),
+            started: unix_now(),
+            not_upgraded: process.not_upgraded.clone(),
         });
         let records = RecordsAdapter {
             node: name.into(),
@@ -218,15 +213,34 @@ impl Node {
             confirm: Duration::from_secs(config.records.confirm_s),
             audit: Arc::clone(&audit),
         };
-        let admin = Arc::new(Admin::new(name, admin_host.clone(), Arc::new(records), token));
+        let mut admin = Admin::new(name, admin_host.clone(), Arc::new(records), process.token.clone());
+        if let Some(process) = &process.upgrade {
+            let (audit, process) = (Arc::clone(&audit), Arc::clone(process));
+            admin = admin.with_upgrade(Arc::new(UpgradeAdapter { node: name.into(), audit, process }));
+        }
+        let admin = Arc::new(admin);
 
         let tls_clients = tls_clients.map(Port::listen).transpose()?;
         // While the records are locked, so that no other process of this node binds the socket, and no socket of one is in use.
-        let admin_socket = AdminSocket::bind(state, name, config.admin.group.as_deref())
-            .map_err(|source| StartError::AdminSocket { node: name.into(), source })?;
+        let group = config.admin.group.as_deref();
+        let admin_socket = match admin_socket {
+            Some(inherited) => AdminSocket::adopt(inherited, state, name, group),
+            None => AdminSocket::bind(state, name, group),
+        };
+        let admin_socket = admin_socket.map_err(|source| StartError::AdminSocket { node: name.into(), source })?;
         let admin_path = admin_socket.path();
         let (clients, links, admin_listener) = (clients.listen()?, links.listen()?, admin_port.listen()?);
         let client_address = clients.local_addr().unwrap_or(node.client);
+        let ports = [
+            (Purpose::Clients, &clients, node.client),
+            (Purpose::Links, &links, node.link_address()),
+            (Purpose::Admin, &admin_listener, node.admin_address()),
+        ];
+        let tls_port = tls_clients.iter().zip(node.client_tls);
+        let tls_port = tls_port.map(|(listener, address)| (Purpose::TlsClients, listener, address));
+        let ports: Vec<_> = ports.into_iter().chain(tls_port).collect();
+        let listening = admin_socket.handle().and_then(|handle| ListeningSockets::of(name, &ports, handle));
+        let listening = listening.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         let tasks = TaskTracker::new();
         let participant = Arc::new(RolloutAdapter::new(swap, Arc::clone(&peers)));
         let participating: Arc<dyn ParticipantHost> = participant.clone();
@@ -276,9 +290,35 @@ impl Node {
             store,
             traffic,
             tasks,
+            listening,
             _observer: observer,
             _participant: participant,
         })
+    }
+}
+
+/// Reads the certificate of the client port with TLS, if the node has one.
+fn client_certificate(
+    config: &HerdConfig,
+    name: &str,
+    node: &NodeConfig,
+) -> Result<Option<TlsCertificate>, StartError> {
+    let files = config.client_tls.as_ref().filter(|_| node.client_tls.is_some()).map(|tls| tls.of(name));
+    let certificate = files.map(|[certificate, key]| TlsCertificate::read(&certificate, &key));
+    certificate.transpose().map_err(|source| StartError::ClientTls { node: name.into(), source: Box::new(source) })
+}
+
+/// Returns the configuration of a replica that starts now.
+fn replica_config(config: &HerdConfig, name: &str) -> ReplicaConfig {
+    let started_ms = u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX);
+    ReplicaConfig {
+        node: name.into(),
+        epoch: Epoch { started_ms, random: rand::random() },
+        workers: herd_sys::workers::count(),
+        limits: config.records.limits(),
+        hash_key: rand::random(),
+        acks: config.records.ack,
+        herd_key: herd_key(&config.herd),
     }
 }
 
@@ -295,5 +335,3 @@ fn herd_key(herd: &str) -> u128 {
 const NODES: &str = "nodes";
 /// Directory of the saved cases, in that of the herd.
 const CASES: &str = "cases";
-/// Directory of the guests whose records other guests may have to read, in that of the herd.
-const FORMS: &str = "forms";

@@ -164,9 +164,9 @@ impl FileName {
 }
 
 /// Format of the files that this version writes.
-pub(crate) const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 1;
 /// Oldest format whose readers understand them.
-const OLDEST_READER: u16 = 1;
+pub const OLDEST_READER: u16 = 1;
 const MAGIC: &[u8; 8] = b"herdlog\n";
 pub(crate) const COPY_BYTES: usize = 64;
 const CHECKSUM_AT: usize = 60;

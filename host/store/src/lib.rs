@@ -34,6 +34,7 @@ mod tests;
 
 pub use disk_files::{DiskFile, DiskFiles, FolderError};
 pub use driver::{StoreThread, SyncRequests};
+pub use file_head::{FORMAT, OLDEST_READER};
 pub use files::{Files, OpenFile};
 pub use log::Log;
 pub use log_journal::LogJournal;

@@ -9,6 +9,7 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, chmodat, chownat, fchmod, fchown, fstat, open, statat, unlinkat,
 };
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// Directory of Unix sockets.
 ///
@@ -140,11 +143,37 @@ impl SocketDirectory {
         };
         // Nobody but the owner could connect until here: the directory lets others in that are in the group, and the socket has no
         // write permission for them, or one that the umask left.
+        self.admit(name, users)?;
+        Ok(listener)
+    }
+
+    /// Sets the group and the mode of a socket.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist, or this user is not in the group.
+    pub fn admit(&self, name: &str, users: SocketUsers) -> io::Result<()> {
         if let SocketUsers::Group(group) = users {
             chownat(&self.handle, name, None, Some(Gid::from_raw(group)), AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        chmodat(&self.handle, name, users.mode(0o600, 0o660), AtFlags::empty())?;
-        Ok(listener)
+        Ok(chmodat(&self.handle, name, users.mode(0o600, 0o660), AtFlags::empty())?)
+    }
+
+    /// Returns whether this process listens on a socket of the directory. One connection, which ends at once, is left to accept.
+    #[must_use]
+    pub fn is_listening_here(&self, name: &str) -> bool {
+        let connected = || {
+            // Without blocking: the process that would accept the connection is this one.
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+            connect(&socket, &SocketAddrUnix::new(self.address(name).as_os_str().as_bytes())?)?;
+            socket_peercred(&socket)
+        };
+        match connected() {
+            Ok(peer) => peer.pid == rustix::process::getpid(),
+            // The queue is full, so some process listens; the lock on the records says that it is this one.
+            Err(error) => error == rustix::io::Errno::AGAIN,
+        }
     }
 
     /// Removes a file of the directory.

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use herd::DEFAULT_GUEST;
 use herd_admin::Token;
-use herd_node::Node;
 use herd_node::config::{HerdConfig, NodeConfig};
+use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
 use herd_sessions::SyntheticLoad;
+use herd_sys::InheritedSockets;
 use herd_sys::workers::{self as worker, Workers};
 use herd_tests::Scratch;
 
@@ -38,8 +39,17 @@ fn main() -> anyhow::Result<()> {
     let (answers, taken) = runtime.block_on(async {
         let engine = Engine::new(config.runtime.limits())?;
         let state = scratch.path("state");
-        let token = Token::read_or_create(&state)?;
-        let node = Node::start(&config, "Riley", &engine, &DEFAULT_GUEST.into(), token, &state, &threads).await?;
+        let process = NodeProcess {
+            engine: &engine,
+            guest: &DEFAULT_GUEST.into(),
+            token: Token::read_or_create(&state)?,
+            state: &state,
+            workers: &threads,
+            inherited: InheritedSockets::default(),
+            upgrade: None,
+            not_upgraded: None,
+        };
+        let node = Node::start(&config, "Riley", &process).await?;
         let feed = |seconds| SyntheticLoad { sessions: 64, pipeline, time: Duration::from_secs_f64(seconds) };
         node.run_synthetic_load(&threads, feed(0.3)).await;
         let begun = Instant::now();

@@ -143,3 +143,39 @@ async fn web_page_is_refused_even_with_the_token_and_counted() {
     let status = client.status(&server.node).await.unwrap();
     assert_eq!(status["admin"]["refused"], json!({ "token": 1, "web_page": 4, "user": 0 }));
 }
+
+/// Process that answers an upgrade with its arguments.
+struct EchoUpgrade;
+
+impl UpgradeHost for EchoUpgrade {
+    fn upgrade(&self, binary: Option<&Path>, operator: &str) -> Result<Value, Refusal> {
+        Ok(json!({ "binary": binary, "operator": operator }))
+    }
+}
+
+#[tokio::test]
+async fn upgrade_is_taken_over_the_socket_and_refused_over_tcp() {
+    let server = Server::start().await;
+    let options = UpgradeOptions { binary: Some("/opt/herd".into()) };
+    let refused = server.client().upgrade(&server.node, &options).await.unwrap_err();
+    assert!(
+        matches!(&refused, AdminClientError::Refused(why) if why.contains("over the admin socket only")),
+        "{refused}"
+    );
+    let state = server.state.path().join("herd");
+    let admin = Admin::new("Riley", Arc::new(EchoHost), Arc::new(EchoRecords), server.token.clone());
+    let (admin, socket) =
+        (admin.with_upgrade(Arc::new(EchoUpgrade)), AdminSocket::bind(&state, "Riley", None).unwrap());
+    tokio::spawn(async move { admin.serve_socket(socket).await });
+    let node = Endpoint::socket("Riley", &state);
+    let ordered = server.client().upgrade(&node, &options).await.unwrap();
+    assert_eq!(ordered["binary"], "/opt/herd");
+    assert!(ordered["operator"].as_str().is_some_and(|who| !who.contains("(as claimed)")), "{ordered}");
+}
+
+#[tokio::test]
+async fn upgrade_is_refused_by_a_process_that_cannot_be_upgraded() {
+    let socketed = Socketed::start(Arc::new(EchoHost)).await;
+    let refused = socketed.server.client().upgrade(&socketed.node, &UpgradeOptions::default()).await.unwrap_err();
+    assert!(matches!(&refused, AdminClientError::Refused(_)), "{refused}");
+}

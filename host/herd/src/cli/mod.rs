@@ -44,8 +44,10 @@ mod shadow;
 mod shadow_totals;
 mod signals;
 mod sim;
+mod started_as;
 mod status;
 mod status_links;
+mod succession;
 mod swap;
 mod swap_fault;
 mod table;
@@ -54,6 +56,8 @@ mod tls;
 mod token;
 mod transcript_file;
 mod up;
+mod upgrade;
+mod upgrade_orders;
 mod watch;
 
 use std::path::PathBuf;
@@ -166,6 +170,12 @@ enum Command {
     ///
     /// The commands here need none: they use the admin socket of the node, and the node sees which user asks.
     Token(token::TokenArgs),
+    /// Replace the program of the nodes on this machine, with the same process id and the same ports.
+    ///
+    /// The new program checks itself first: configuration, guests, formats. Then the process answers what it has read, closes its
+    /// sessions and links, flushes its records, and becomes the new program. Clients connect again; new connections wait meanwhile. To
+    /// replace the logic alone, `herd swap` closes nothing. The exit code is 1 if a process does not run the new program.
+    Upgrade(upgrade::UpgradeArgs),
     /// Make and show certificates: of the authority of the herd, of its nodes and operators.
     ///
     /// A herd whose links are all on loopback makes and renews them by itself. Across hosts: `init` once, `issue` for each node, carry
@@ -247,6 +257,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repair(args) => repair::repair(&common.herd()?, &args),
         Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Token(args) => token::token(&common.config()?, &args),
+        Command::Upgrade(args) => upgrade::upgrade(&common.herd()?, &args),
         Command::Certs(args) => certs::certs(&common.config()?, &args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),

@@ -16,6 +16,10 @@ pub(super) struct RunArgs {
     /// Swap to the component in this file now and whenever its content changes. The file may be created later.
     #[arg(long, value_name = "FILE")]
     watch: Option<PathBuf>,
+    /// Check that this program can run this, and end: configuration, secrets, guests, whose code is then in the cache. Addresses, records
+    /// and certificates of links stay untouched, so it can run beside the nodes. `herd upgrade` does this with the new program.
+    #[arg(long)]
+    check: bool,
 }
 
 /// Runs one node until a signal.
@@ -24,5 +28,6 @@ pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCod
     let names = std::slice::from_ref(&args.node);
     // Other nodes may be started later, so being ready cannot wait for their links.
     let ready_when = ReadyWhen::Accepting;
-    Serving { config, names, label: &args.node, ready_when, watched: args.watch.as_deref() }.run()
+    let serving = Serving { config, names, label: &args.node, ready_when, watched: args.watch.as_deref() };
+    if args.check { serving.check() } else { serving.run() }
 }

@@ -3,7 +3,8 @@
 //! Owns the workers, the runtime for everything that is not a session or a link, and the reaction to signals. What a node
 //! consists of is known to [`Node`]. Bounds: [`LINKS_MAX`] until all links are up, and the grace period for a drain.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +13,20 @@ use anyhow::Context;
 use futures_util::future::{join_all, try_join_all};
 use herd_admin::Token;
 use herd_model::Digest;
-use herd_node::Node;
 use herd_node::config::HerdConfig;
+use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
-use herd_sys::state_directory;
 use herd_sys::workers::{self as worker, Workers};
+use herd_sys::{PassedSockets, state_directory};
 use serde_json::Value;
 
 use super::guest_file::read_guest;
 use super::open_files::limit_clients;
 use super::serving_guest::ConfiguredGuest;
 use super::signals::Signals;
+use super::started_as::StartedAs;
+use super::succession::{Predecessor, Succession, check_untaken};
+use super::upgrade_orders::{self, UpgradeOrder, UpgradeOrders};
 use super::watch::Watch;
 use crate::DEFAULT_GUEST;
 
@@ -47,30 +51,57 @@ pub(super) enum ReadyWhen {
 }
 
 impl Serving<'_> {
-    /// Runs the nodes until a signal, and drains them.
+    /// Runs the nodes until a signal, and drains them. At an upgrade the process becomes another program.
     ///
     /// # Errors
     ///
     /// A node did not start, or links did not come up in time. Nothing is left running.
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        if self.config.runtime.workers > 0 {
-            worker::set_count(self.config.runtime.workers);
-        }
+        self.set_workers();
+        let started = StartedAs::read().context("cannot read how this process was started")?;
+        // Before there are threads, because it changes the environment.
+        let predecessor = Predecessor::of_this_process(self.names.len())?;
         limit_clients(self.config, self.names);
         // Sessions and links run on the workers; the admin API and everything else have this thread to themselves.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let workers = Workers::start().context("cannot start worker threads")?;
-        let served = runtime.block_on(self.serve(&workers));
+        let served = runtime.block_on(self.serve(&workers, started.clone(), predecessor));
         // A task that does not end, such as a DNS look-up, must not delay the exit.
         runtime.shutdown_timeout(Duration::from_millis(100));
-        served
+        let Some(succession) = served? else { return Ok(ExitCode::SUCCESS) };
+        // Ends the threads: their descriptors are about to be replaced.
+        drop(workers);
+        Err(succession.perform(&started))
     }
 
-    async fn serve(self, workers: &Workers) -> anyhow::Result<ExitCode> {
+    /// Checks whether this program can run the nodes, and says so on a line of JSON.
+    ///
+    /// # Errors
+    ///
+    /// It cannot.
+    pub(super) fn check(self) -> anyhow::Result<ExitCode> {
+        self.set_workers();
+        let (state, guest) = (self.state()?, self.guest()?);
+        let engine = self.engine(&state)?;
+        for name in self.names {
+            Node::check(self.config, name, &engine, &guest, &state)?;
+        }
+        say!("{}", upgrade_orders::checked());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Serves until a signal, or until an order to become another program.
+    async fn serve(
+        self,
+        workers: &Workers,
+        started: StartedAs,
+        predecessor: Predecessor,
+    ) -> anyhow::Result<Option<Succession>> {
         // Before the nodes start, so that a signal during the start is not lost.
         let mut signals = Signals::new().context("cannot listen for signals")?;
-        let (nodes, configured) = self.start(workers).await?;
+        let (orders, mut order) = UpgradeOrders::new(started);
+        let (nodes, configured) = self.start(workers, predecessor, Arc::new(orders)).await?;
         let mut watch = self.watched.map(|file| Watch::start(file, &nodes));
         let waits_for_links = self.ready_when == ReadyWhen::Linked;
         let ready = async {
@@ -88,37 +119,101 @@ impl Serving<'_> {
                 anyhow::bail!("links are not up after {LINKS_MAX:?}; see the log")
             }
         };
+        let mut ordered = None;
         if is_ready {
             let statuses: Vec<Value> = nodes.iter().map(|node| node.admin_host().status()).collect();
             configured.describe(&statuses).iter().for_each(|line| println!("{line}"));
             println!("{} ready", self.label);
-            signals.next().await;
+            ordered = tokio::select! {
+                biased;
+                () = signals.next() => None,
+                order = order.recv() => order,
+            };
         }
         // A swap during the drain would only hold it up.
         drop(watch);
+        if let Some(order) = ordered {
+            return hand_over(nodes, order, &mut signals).await;
+        }
         tracing::info!("draining; a second signal skips the wait");
         tokio::select! {
             biased;
             () = signals.next() => tracing::warn!("stopped without waiting"),
             _ = join_all(nodes.iter().map(Node::drain)) => {}
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(None)
     }
 
-    async fn start(&self, workers: &Workers) -> anyhow::Result<(Vec<Node>, ConfiguredGuest)> {
-        let config = self.config;
-        let state = state_directory(config.state_dir.as_deref(), &config.herd)?;
-        let token = Token::read_or_create(&state)?;
-        let guest: Arc<[u8]> = match &config.guest {
+    async fn start(
+        &self,
+        workers: &Workers,
+        predecessor: Predecessor,
+        orders: Arc<UpgradeOrders>,
+    ) -> anyhow::Result<(Vec<Node>, ConfiguredGuest)> {
+        let (state, guest) = (self.state()?, self.guest()?);
+        let engine = self.engine(&state)?;
+        let process = NodeProcess {
+            engine: &engine,
+            guest: &guest,
+            token: Token::read_or_create(&state)?,
+            state: &state,
+            workers,
+            inherited: predecessor.inherited,
+            upgrade: Some(orders),
+            not_upgraded: predecessor.not_upgraded,
+        };
+        let starts = self.names.iter().map(|name| Node::start(self.config, name, &process));
+        let nodes = try_join_all(starts).await?;
+        check_untaken(&process.inherited)?;
+        Ok((nodes, ConfiguredGuest { digest: Digest::of(&guest).to_string(), path: self.config.guest.clone() }))
+    }
+
+    fn set_workers(&self) {
+        if self.config.runtime.workers > 0 {
+            worker::set_count(self.config.runtime.workers);
+        }
+    }
+
+    fn state(&self) -> anyhow::Result<PathBuf> {
+        Ok(state_directory(self.config.state_dir.as_deref(), &self.config.herd)?)
+    }
+
+    fn guest(&self) -> anyhow::Result<Arc<[u8]>> {
+        Ok(match &self.config.guest {
             Some(path) => read_guest(path)?.into(),
             None => DEFAULT_GUEST.into(),
-        };
-        // One engine for all nodes, so that a guest is compiled once.
-        let engine = Engine::with_code_cache(config.runtime.limits(), self.names.len(), &state.join("code"))?;
-        let start = |name| Node::start(config, name, &engine, &guest, token.clone(), &state, workers);
-        let nodes = try_join_all(self.names.iter().map(|name| start(name.as_str()))).await?;
-        Ok((nodes, ConfiguredGuest { digest: Digest::of(&guest).to_string(), path: config.guest.clone() }))
+        })
     }
+
+    /// Creates one engine for all nodes, so that a guest is compiled once.
+    fn engine(&self, state: &Path) -> anyhow::Result<Arc<Engine>> {
+        Ok(Engine::with_code_cache(self.config.runtime.limits(), self.names.len(), &state.join("code"))?)
+    }
+}
+
+/// Drains the nodes for the program that the process is about to become. `None` if a signal stops it meanwhile.
+async fn hand_over(nodes: Vec<Node>, order: UpgradeOrder, signals: &mut Signals) -> anyhow::Result<Option<Succession>> {
+    tracing::info!(operator = %order.who, what = %order.what, "upgrade: draining");
+    let mut stops = false;
+    let sockets = {
+        let mut handed = pin!(join_all(nodes.iter().map(|node| node.hand_over(&order.who, &order.what))));
+        loop {
+            tokio::select! {
+                biased;
+                () = signals.next(), if !stops => stops = true,
+                sockets = &mut handed => break sockets,
+            }
+        }
+    };
+    let sockets =
+        PassedSockets::new(sockets.into_iter().flatten().collect()).context("cannot hand over the sockets")?;
+    // The tables of records are freed with the process, and clients wait.
+    std::mem::forget(nodes);
+    if stops {
+        tracing::info!("a signal stops the process in place of the upgrade");
+        return Ok(None);
+    }
+    Ok(Some(Succession { order, sockets }))
 }
 
 /// Longest wait for links of `herd up`. All nodes are in this process, so links come up within a second or never.

@@ -15,11 +15,16 @@ pub(super) struct UpArgs {
     /// that cannot serve is reported once, and the active generation keeps serving.
     #[arg(long, value_name = "FILE")]
     watch: Option<PathBuf>,
+    /// Check that this program can run this, and end: configuration, secrets, guests, whose code is then in the cache. Addresses, records
+    /// and certificates of links stay untouched, so it can run beside the nodes. `herd upgrade` does this with the new program.
+    #[arg(long)]
+    check: bool,
 }
 
 /// Runs every node of the herd until a signal.
 pub(super) fn up(config: &HerdConfig, args: &UpArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<String> = config.node_names().into_iter().map(ToString::to_string).collect();
-    Serving { config, names: &names, label: "herd", ready_when: ReadyWhen::Linked, watched: args.watch.as_deref() }
-        .run()
+    let (ready_when, watched) = (ReadyWhen::Linked, args.watch.as_deref());
+    let serving = Serving { config, names: &names, label: "herd", ready_when, watched };
+    if args.check { serving.check() } else { serving.run() }
 }

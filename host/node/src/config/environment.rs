@@ -106,8 +106,8 @@ fn is_of_kubernetes(name: &str) -> bool {
         || words.windows(3).any(|three| three[0] == "PORT" && is_port(three[1]) && matches!(three[2], "TCP" | "UDP"))
 }
 
-/// Variables of the command line, of tests, and of the presets of upstreams.
-const VARIABLES: [&str; 4] = ["HERD_BINARY", "HERD_CONFIG", "HERD_GOOGLE_KEY", "HERD_LOG"];
+/// Variables of the command line, of tests, of the presets of upstreams, and of a process for its successor.
+const VARIABLES: [&str; 5] = ["HERD_BINARY", "HERD_CONFIG", "HERD_GOOGLE_KEY", "HERD_LOG", "HERD_SUCCESSION"];
 
 /// Prefixes of variables that build scripts set, which `cargo run` and `cargo test` pass on to the program.
 const PREFIXES_OF_BUILDS: [&str; 2] = ["HERD_DEFAULT_GUEST", "HERD_TEST"];

@@ -1,0 +1,29 @@
+//! The process around nodes: what it has once, for all nodes that run in it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use herd_admin::{Token, UpgradeHost};
+use herd_runtime::Engine;
+use herd_sys::InheritedSockets;
+use herd_sys::workers::Workers;
+
+/// What the nodes of a process share.
+pub struct NodeProcess<'a> {
+    /// Engine of all guests, so that each is compiled once.
+    pub engine: &'a Arc<Engine>,
+    /// Guest of the configuration.
+    pub guest: &'a Arc<[u8]>,
+    /// Token of the admin ports.
+    pub token: Token,
+    /// Directory of the herd on this machine.
+    pub state: &'a Path,
+    /// Threads of sessions and links.
+    pub workers: &'a Workers,
+    /// Sockets with which the process was started. A node takes its own and binds the others.
+    pub inherited: InheritedSockets,
+    /// Upgrade of the process; `None` if it cannot be upgraded.
+    pub upgrade: Option<Arc<dyn UpgradeHost>>,
+    /// Reason for which the process is not the program that an upgrade was to make it.
+    pub not_upgraded: Option<String>,
+}
