@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use herd_tests::{Extent, Row, Sheet};
 
 mod fuzz;
+mod upgrade;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 1] = [fuzz::ROW];
+const ROWS: [Row; 2] = [upgrade::ROW, fuzz::ROW];
 
 fn main() -> ExitCode {
     let (extent, wanted) = match selection() {
