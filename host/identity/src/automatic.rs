@@ -32,7 +32,8 @@ pub enum NoIdentity {
          on the host that keeps the authority of the herd:\n        \
          herd certs init            (once for a herd)\n        \
          herd certs issue {node}\n    \
-         then carry the file to this host, as {}", path.display(), path.display()
+         then carry the file to this host, and here, as the user who runs the node:\n        \
+         herd certs install {}.pem", path.display(), herd_sys::file_name::of(node)
     )]
     NoFile {
         /// Name of the node.

@@ -1,6 +1,7 @@
 //! Credentials of a member: certificate, private key and trust bundle, in the one file that is carried to its host.
 //!
-//! The file is PEM: the member's certificate first, then its key, the roots, the links between them, and the revocation lists.
+//! The file is PEM: the member's certificate first, then its key, the roots, the links between them, and the revocation lists. A file that
+//! is carried to a host may have the configuration of the herd behind that, which is not looked at here.
 //! Bound: [`CREDENTIALS_BYTES_MAX`].
 
 use std::fmt;
@@ -149,6 +150,22 @@ impl Credentials {
         &self.certificate
     }
 
+    /// Writes the file as [`store`](Self::store) does, with the configuration of the herd behind the credentials, so that one file is all
+    /// that a host needs. [`carried_configuration`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// The configuration is longer than [`CONFIGURATION_BYTES_MAX`], or the disk fails. The file has its old content.
+    pub fn store_with_configuration(&self, path: &Path, configuration: &[u8]) -> Result<(), FileError> {
+        if configuration.len() > CONFIGURATION_BYTES_MAX {
+            return Err(FileError::TooLong { path: path.into(), bytes_max: CONFIGURATION_BYTES_MAX });
+        }
+        let mut text = self.encode();
+        text.push_str("Configuration of the herd, as `herd certs install` writes it to the host:\n");
+        pem::write(&mut text, CONFIGURATION, configuration);
+        private_file::write(path, text.as_bytes())
+    }
+
     /// Returns whom the member trusts.
     #[must_use]
     pub fn trust(&self) -> &Arc<TrustBundle> {
@@ -215,5 +232,18 @@ pub fn credentials_path(state_directory: &Path, node: &str) -> PathBuf {
     state_directory.join("nodes").join(format!("{}.pem", herd_sys::file_name::of(node)))
 }
 
-/// Maximum length of a file, in bytes: the bundle, and some KiB for certificate and key.
-pub const CREDENTIALS_BYTES_MAX: usize = TRUST_BYTES_MAX + (16 << 10);
+/// Returns the configuration that travels in a file with credentials, if there is one.
+///
+/// # Errors
+///
+/// [`PemError::Damaged`]: it is cut off or not base64.
+pub fn carried_configuration(file: &[u8]) -> Result<Option<Vec<u8>>, PemError> {
+    pem::section(file, CONFIGURATION)
+}
+
+/// Maximum length of a file, in bytes: the bundle, the configuration, and some KiB for certificate and key.
+pub const CREDENTIALS_BYTES_MAX: usize = TRUST_BYTES_MAX + CONFIGURATION_BYTES_MAX * 4 / 3 + (20 << 10);
+/// Longest configuration that travels with credentials, in bytes: that of a herd of some hundred nodes.
+pub const CONFIGURATION_BYTES_MAX: usize = 96 << 10;
+/// Label of the section with it. Programs that read PEM pass over sections that they do not know.
+const CONFIGURATION: &str = "HERD CONFIGURATION";

@@ -43,7 +43,10 @@ pub use automatic::{AUTHORITY_LIFETIME, MEMBER_LIFETIME, NoIdentity, StateIdenti
 pub use bounded_stream::{BoundedStream, HANDSHAKE_BYTES_MAX};
 pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError};
 pub use clock::Clock;
-pub use credentials::{CREDENTIALS_BYTES_MAX, Credentials, CredentialsError, credentials_path};
+pub use credentials::{
+    CONFIGURATION_BYTES_MAX, CREDENTIALS_BYTES_MAX, Credentials, CredentialsError, carried_configuration,
+    credentials_path,
+};
 pub use handshake::{Connection, HandshakeError, Refusal, SecureStream};
 pub use identity::Identity;
 pub use ledger::Issued;

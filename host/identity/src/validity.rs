@@ -72,6 +72,18 @@ impl Validity {
 }
 
 impl Expiry {
+    /// Returns a word for the state, for scripts: `far`, `near`, `close`, `not_yet` or `expired`.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Far(_) => "far",
+            Self::Near(_) => "near",
+            Self::Close(_) => "close",
+            Self::NotYet(_) => "not_yet",
+            Self::Expired(_) => "expired",
+        }
+    }
+
     /// Returns the seconds until the end of the validity; negative after it. For metrics.
     ///
     /// Of a certificate that is not yet valid this is `i64::MAX`, because its end is not near.

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
+use crate::identity_host::NodeIdentity;
 use crate::records_store::RecordsStore;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::{Cause, NodeSwap};
@@ -35,6 +36,7 @@ pub(crate) struct AdminAdapter {
     pub(crate) durability: Durability,
     pub(crate) sessions: Arc<Sessions<SessionsAdapter>>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) identity: Arc<NodeIdentity>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Option<TrafficLog>,
     /// Since the Unix epoch.
@@ -71,6 +73,7 @@ impl AdminHost for AdminAdapter {
             "sessions": self.sessions.status(),
             "herd": self.rollout.status(),
             "links": links,
+            "identity": self.identity.status(),
             "upstreams": self.upstreams.status(),
             "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
             "audit": self.swap.events.audit.status(),

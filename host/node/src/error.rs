@@ -92,7 +92,13 @@ impl StartError {
                 "; another program has that port, perhaps another herd: stop it, or choose another address in the configuration"
             }
             io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
-            io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            io::ErrorKind::AddrNotAvailable => {
+                "; this machine has no such address: `ip address` lists those that it has, and [::] is all of them"
+            }
+            // The kernel has no IPv6.
+            _ if address.is_ipv6() => {
+                "; if this machine has no IPv6, write 0.0.0.0 in place of [::] in its configuration"
+            }
             _ => "",
         };
         Self::Bind { node: node.into(), purpose, address, source, hint }

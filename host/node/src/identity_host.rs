@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use herd_identity::{CREDENTIALS_BYTES_MAX, Clock, Credentials, Identity, StateIdentities, credentials_path};
+use herd_identity::{
+    CREDENTIALS_BYTES_MAX, CertificateStatus, Clock, Credentials, Identity, StateIdentities, credentials_path,
+};
 use herd_sys::clock::unix_now;
 use herd_sys::{Look, WatchedFile};
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::HerdConfig;
@@ -40,7 +43,7 @@ impl NodeIdentity {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| StartError::Identity { node: node.into(), source };
         let files = StateIdentities::new(state, &config.herd);
-        let is_automatic = config.nodes.values().all(|node| node.link_address().ip().is_loopback());
+        let is_automatic = config.is_on_one_host();
         let credentials = if is_automatic { files.obtain(node, unix_now()) } else { files.load(node) };
         let credentials = credentials.map_err(|error| failed(error.into()))?;
         let identity = Identity::new(credentials, Clock::system()).map_err(|error| failed(error.into()))?;
@@ -58,6 +61,25 @@ impl NodeIdentity {
     /// Returns the identity, for handshakes and links.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// Returns who the node is, until when, and what needs a person, for its status. Times are Unix seconds.
+    pub(crate) fn status(&self) -> Value {
+        let status = self.identity.status();
+        let certificate = |certificate: &CertificateStatus| {
+            json!({
+                "serial": certificate.serial.to_string(),
+                "not_after_s": certificate.validity.not_after.as_secs(),
+                "expiry": certificate.expiry.label(),
+                "revoked": certificate.is_revoked,
+            })
+        };
+        json!({
+            "certificate": certificate(&status.own),
+            "authorities": status.authorities.iter().map(certificate).collect::<Vec<_>>(),
+            "lists": status.lists.iter().map(|list| list.number).collect::<Vec<_>>(),
+            "warnings": status.warnings(),
+        })
     }
 
     /// Stores the authorities and revocations that peers told of, so that the next start knows them. Blocks.

@@ -18,6 +18,7 @@ mod listening_sockets;
 mod observer;
 mod peers_host;
 mod port;
+mod preflight;
 mod process;
 mod records_host;
 mod records_store;
@@ -51,6 +52,7 @@ use self::sessions_host::SessionsAdapter;
 pub use herd_store::{FORMAT as RECORDS_FORMAT, OLDEST_READER as RECORDS_READER_MIN};
 
 pub use self::error::StartError;
+pub use self::preflight::{check_address, check_client_tls};
 pub use self::process::NodeProcess;
 
 /// A running node.

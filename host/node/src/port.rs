@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use herd_sys::InheritedSockets;
+use herd_sys::socket::accept_both_families;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::error::StartError;
@@ -47,6 +48,9 @@ impl Port {
                 let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
                 let socket = socket.map_err(fail)?;
                 socket.set_reuseaddr(true).map_err(fail)?;
+                if address.ip().is_unspecified() && address.is_ipv6() {
+                    accept_both_families(&socket).map_err(fail)?;
+                }
                 socket.bind(address).map_err(fail)?;
                 Socket::Bound(socket)
             }

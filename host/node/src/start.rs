@@ -154,6 +154,7 @@ impl Node {
             node: name.into(),
             epoch: epoch.random,
             identity: Arc::clone(identity.identity()),
+            contract: herd_runtime::contract(),
         };
         let peers = Peers::new(local, config.links.clone(), herd.collect(), Arc::clone(&replica));
         let topics = Arc::<Topics>::default();
@@ -200,6 +201,7 @@ impl Node {
             durability: config.records.durability,
             sessions: Arc::clone(&sessions),
             peers: Arc::clone(&peers),
+            identity: Arc::clone(&identity),
             upstreams,
             traffic: traffic.clone(),
             started: unix_now(),

@@ -1,7 +1,12 @@
 //! Connecting to one configured peer, again after each failure, while there is no link or one on which the peer is silent.
 //!
-//! Knows nothing of reports. Bounds: one attempt at a time, its duration and connections, and the wait between attempts.
+//! A name is looked up before each attempt, because a host may have moved. The addresses of a name are tried one after the other, each a
+//! moment after the one before, and the first connection is taken; who is at its end is for the handshake to find out.
+//!
+//! Knows nothing of reports. Bounds: one attempt at a time, its duration and connections, one look-up, and the wait between attempts.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +16,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use herd_identity::HandshakeError as TlsError;
 use herd_sys::workers::WorkerRotation;
+use herd_sys::{HostPort, LookupError, Resolver};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,7 +37,7 @@ pub(super) async fn maintain_link(
     peers: Arc<Peers>,
     peer: Arc<Peer>,
     name: String,
-    address: SocketAddr,
+    address: HostPort,
     rotation: WorkerRotation,
 ) {
     let preferred = Direction::preferred(&peers.local.node, &name);
@@ -41,6 +47,7 @@ pub(super) async fn maintain_link(
     let mut next_at = Instant::now() + jitter(wait);
     // Attempts since a link was last there and answered.
     let mut attempts = 0;
+    let mut lookups = Lookups::default();
     loop {
         // Registered before the state is read, or a change between the two would not wake this task.
         let changed = peer.detector.link_changed.notified();
@@ -66,10 +73,24 @@ pub(super) async fn maintain_link(
         }
         let began = Instant::now();
         let worker = rotation.next().clone();
+        let attempt = async {
+            let found = lookups.addresses(&address).await;
+            if let Some(outage) = lookups.news(&found) {
+                let node = &peers.local.node;
+                match outage {
+                    Some(why) => {
+                        tracing::warn!(%node, peer = %name, %address, why, "name of the peer does not resolve");
+                    }
+                    None => tracing::info!(%node, peer = %name, %address, "name of the peer resolves again"),
+                }
+            }
+            let addresses = found.or_else(|error| lookups.last_known(error))?;
+            connect(&peers, &peer, &name, &addresses, attempts, &worker).await
+        };
         let connected = tokio::select! {
             biased;
             () = peers.stopping.cancelled() => return,
-            connected = connect(&peers, &peer, &name, address, attempts, &worker) => connected,
+            connected = attempt => connected,
         };
         attempts += 1;
         let is_refusal = matches!(connected, Err(ConnectError::Refused(_)));
@@ -135,18 +156,61 @@ enum ConnectError {
     Unwanted,
 }
 
+/// Addresses of one peer, over its attempts.
+#[derive(Default)]
+struct Lookups {
+    resolver: Resolver,
+    /// Those of the last look-up that succeeded.
+    last: Vec<SocketAddr>,
+    /// The name did not resolve at the last attempt, and the log has it.
+    is_out: bool,
+}
+
+impl Lookups {
+    /// Looks the peer up. A peer whose addresses were known before does not wait long for news of them. Cancel safe.
+    async fn addresses(&mut self, to: &HostPort) -> Result<Vec<SocketAddr>, LookupError> {
+        let longest = if self.last.is_empty() { LOOKUP_MAX } else { LOOKUP_MAX_OF_A_KNOWN_PEER };
+        let found = self.resolver.resolve(to, longest).await;
+        if let Ok(addresses) = &found {
+            self.last.clone_from(addresses);
+        }
+        found
+    }
+
+    /// Returns what the log has to say of a look-up: once for each outage its reason, and once `None` at its end.
+    fn news(&mut self, found: &Result<Vec<SocketAddr>, LookupError>) -> Option<Option<String>> {
+        // A known peer is connected to all the same, and a look-up that fails in the end is told then.
+        if matches!(found, Err(LookupError::Slow { .. })) && !self.last.is_empty() {
+            return None;
+        }
+        let was_out = std::mem::replace(&mut self.is_out, found.is_err());
+        match found {
+            Err(error) if !was_out => Some(Some(error.to_string())),
+            Ok(_) if was_out => Some(None),
+            _ => None,
+        }
+    }
+
+    /// Returns the addresses that a name had before: name servers may be away while the host is there.
+    fn last_known(&self, error: LookupError) -> Result<Vec<SocketAddr>, ConnectError> {
+        if self.last.is_empty() { Err(ConnectError::Unreachable(error.to_string())) } else { Ok(self.last.clone()) }
+    }
+}
+
 /// Connects once, up to the end of the handshake. `attempts` were made before, without success.
 async fn connect(
     peers: &Peers,
     peer: &Peer,
     name: &str,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     attempts: u32,
     worker: &Handle,
 ) -> Result<(Channel, Hello), ConnectError> {
     let longest = if peer.was_linked() { CONNECT_TIMEOUT_OF_A_LINK } else { CONNECT_TIMEOUT };
+    // The last address of a name is to have its time, too.
+    let longest = longest.max(REPEAT_AFTER * u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX));
     let began = Instant::now();
-    let opened = timeout(longest, open(address)).await;
+    let opened = timeout(longest, open(addresses)).await;
     if peer.is_linked() {
         // The first packet that passes, or does not, tells a slow peer from a cut. Later ones do not: a cut may have ended.
         let is_slow = matches!(opened, Ok(Ok(_))) && began.elapsed() < REPEAT_AFTER;
@@ -158,9 +222,11 @@ async fn connect(
             return Err(ConnectError::Unwanted);
         }
     }
-    let stream = opened
-        .map_err(|_| ConnectError::Unreachable(format!("{address}: no connection within {longest:?}")))?
-        .map_err(|error| ConnectError::Unreachable(format!("{address}: {error}")))?;
+    let opened = opened.map_err(|_| {
+        let tried: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        ConnectError::Unreachable(format!("{}: no connection within {longest:?}", tried.join(", ")))
+    })?;
+    let (stream, address) = opened.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
     let _ = stream.set_nodelay(true);
     let stream =
         registered(stream, worker).map_err(|error| ConnectError::Unreachable(format!("{address}: {error}")))?;
@@ -182,20 +248,71 @@ pub(super) fn registered(stream: TcpStream, worker: &Handle) -> io::Result<TcpSt
     TcpStream::from_std(stream)
 }
 
-/// Opens a connection. The first packet of a connection may be lost in a cut, and the kernel repeats it after a second only, so further
-/// connections are begun, and the first one that is there is taken. Cancel safe.
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+/// Opens a connection to one of the addresses, and returns which. The first packet of a connection may be lost in a cut, and the kernel
+/// repeats it after a second only, so further connections are begun, to each address in turn, and the first one that is there is taken.
+/// Cancel safe: the others are closed.
+///
+/// # Errors
+///
+/// Every address refused, or did not answer in time.
+pub(super) async fn open(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), NotOpened> {
+    let mut planned: VecDeque<SocketAddr> =
+        addresses.iter().copied().cycle().take(OPENING_MAX.max(addresses.len())).collect();
     let mut opening = FuturesUnordered::new();
+    let mut failed: Vec<(SocketAddr, io::Error)> = Vec::new();
     loop {
-        opening.push(TcpStream::connect(address));
+        if let Some(address) = planned.pop_front() {
+            opening.push(async move { (address, TcpStream::connect(address).await) });
+        }
         // No further one, but the last one has its time.
-        let repeat_after = if opening.len() < OPENING_MAX { REPEAT_AFTER } else { CONNECT_TIMEOUT };
-        if let Ok(Some(opened)) = timeout(repeat_after, opening.next()).await {
-            return opened;
+        let repeat_after = if planned.is_empty() { CONNECT_TIMEOUT } else { REPEAT_AFTER };
+        match timeout(repeat_after, opening.next()).await {
+            Ok(Some((address, Ok(stream)))) => return Ok((stream, address)),
+            Ok(Some((address, Err(error)))) => {
+                // It would refuse again, while another one may yet answer.
+                planned.retain(|other| *other != address);
+                if failed.iter().all(|(other, _)| *other != address) {
+                    failed.push((address, error));
+                }
+                if failed.len() == addresses.len() {
+                    break;
+                }
+            }
+            Ok(None) | Err(_) if planned.is_empty() => break,
+            Ok(None) | Err(_) => {}
         }
-        if opening.len() == OPENING_MAX {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+    }
+    Err(NotOpened {
+        silent: addresses.iter().copied().filter(|one| failed.iter().all(|(other, _)| other != one)).collect(),
+        failed,
+    })
+}
+
+/// No address of a peer accepted a connection.
+#[derive(Debug)]
+pub(super) struct NotOpened {
+    failed: Vec<(SocketAddr, io::Error)>,
+    /// Addresses that did not answer.
+    silent: Vec<SocketAddr>,
+}
+
+impl NotOpened {
+    /// Composes the failure of addresses that did not answer in the time of the caller.
+    pub(super) fn silent(addresses: &[SocketAddr]) -> Self {
+        Self { failed: Vec::new(), silent: addresses.to_vec() }
+    }
+
+    /// Returns true if a host answered that nothing listens there.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.failed.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
+impl fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed = self.failed.iter().map(|(address, error)| format!("{address}: {error}"));
+        let silent = self.silent.iter().map(|address| format!("{address}: no answer"));
+        f.write_str(&failed.chain(silent).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -207,14 +324,20 @@ const REDIAL_MAX_OF_A_LINK: Duration = Duration::from_millis(250);
 const CONNECT_TIMEOUT_OF_A_LINK: Duration = Duration::from_millis(500);
 /// Time after which a further connection is begun. A cut that has healed is noticed this late at the latest.
 const REPEAT_AFTER: Duration = Duration::from_millis(125);
-/// Connections of one attempt.
+/// Connections of one attempt, and as many as there are addresses if those are more.
 const OPENING_MAX: usize = 4;
+/// Time for the name of a peer. The system's own limit is half a minute, and the operator waits for a word.
+const LOOKUP_MAX: Duration = Duration::from_secs(3);
+/// Time for the name of a peer whose addresses were known: after a cut name servers may be away for longer than the host itself.
+const LOOKUP_MAX_OF_A_KNOWN_PEER: Duration = Duration::from_millis(250);
 /// Shortest life of a link that resets the wait. A shorter one counts as a failure, or two nodes that end each other's
 /// links would connect without rest.
 const STABLE_LINK: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -227,5 +350,42 @@ mod tests {
         });
         assert_eq!(waits, [100, 200, 300, 50, 100]);
         assert_eq!(next_wait(&limits, Duration::from_millis(300), Duration::ZERO, true), REDIAL_MAX_OF_A_LINK);
+    }
+
+    async fn listening(ip: &str) -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// Goal: a host is reached over whichever of its addresses works. Method: addresses that refuse around one that accepts.
+    #[tokio::test]
+    async fn addresses_of_a_name_are_tried_until_one_accepts() {
+        let (_listener, there) = listening("127.0.0.1").await;
+        let (refusing, gone) = listening("127.0.0.2").await;
+        drop(refusing);
+        for addresses in [vec![gone, there], vec![there, gone], vec![there]] {
+            assert_eq!(open(&addresses).await.unwrap().1, there, "{addresses:?}");
+        }
+        let refused = open(&[gone]).await.unwrap_err();
+        assert!(refused.is_refusal() && refused.to_string().starts_with(&format!("{gone}: ")), "{refused}");
+    }
+
+    /// Goal: names are looked up for each attempt, an outage is told once, and the last addresses serve meanwhile. Method: a name that never
+    /// resolves in place of one that did.
+    #[tokio::test]
+    async fn outage_of_names_is_told_once_and_bridged_by_the_last_addresses() {
+        let mut lookups = Lookups::default();
+        let (known, none): (HostPort, HostPort) = ("localhost:7".parse().unwrap(), "herd.invalid:7".parse().unwrap());
+        let found = lookups.addresses(&none).await;
+        assert!(lookups.news(&found).unwrap().unwrap().contains("the name herd.invalid does not resolve"));
+        assert!(lookups.last_known(found.unwrap_err()).is_err());
+        let found = lookups.addresses(&none).await;
+        assert_eq!(lookups.news(&found), None, "told already");
+        let found = lookups.addresses(&known).await;
+        assert_eq!(lookups.news(&found), Some(None), "it is over");
+        let found = lookups.resolver.resolve(&none, LOOKUP_MAX).await;
+        assert!(lookups.news(&found).unwrap().is_some(), "another one");
+        assert_eq!(lookups.last_known(found.unwrap_err()).ok(), known.resolve(LOOKUP_MAX).await.ok());
     }
 }

@@ -10,10 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use herd_replication::LinkFrame;
 
-/// Version of the link protocol. A link speaks the lower of its nodes' versions.
-pub(super) const PROTOCOL_VERSION: u16 = 4;
-/// Lowest version that this node still speaks. Nodes without a common version refuse each other's links and say why.
-pub(super) const PROTOCOL_VERSION_MIN: u16 = 4;
+use super::node_answer::NodeAnswer;
 
 /// First frame of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +42,10 @@ pub(super) enum Frame {
     Message(Bytes),
     /// Trust bundle of the sender: authorities and revocations.
     Trust(Bytes),
+    /// In place of a hello: the sender asks who the node is, and wants no link.
+    Probe,
+    /// Answer to a probe.
+    Probed(NodeAnswer),
 }
 
 impl Frame {
@@ -60,6 +61,8 @@ impl Frame {
             Self::Goodbye => (kind::GOODBYE, Ok(Vec::new())),
             Self::Message(message) => (kind::MESSAGE, Ok(message.to_vec())),
             Self::Trust(bundle) => (kind::TRUST, Ok(bundle.to_vec())),
+            Self::Probe => (kind::PROBE, Ok(Vec::new())),
+            Self::Probed(answer) => (kind::PROBED, postcard::to_stdvec(answer)),
         };
         out.put_u8(body.0);
         out.extend_from_slice(
@@ -90,6 +93,8 @@ impl Frame {
             kind::GOODBYE => Self::Goodbye,
             kind::MESSAGE => Self::Message(frame),
             kind::TRUST => Self::Trust(frame),
+            kind::PROBE => Self::Probe,
+            kind::PROBED => Self::Probed(postcard::from_bytes(&frame)?),
             kind => return Err(FrameError::Kind(kind)),
         })
     }
@@ -129,6 +134,8 @@ mod kind {
     pub(super) const GOODBYE: u8 = 6;
     pub(super) const MESSAGE: u8 = 7;
     pub(super) const TRUST: u8 = 8;
+    pub(super) const PROBE: u8 = 9;
+    pub(super) const PROBED: u8 = 10;
 }
 
 /// Bytes of a frame once the peer is known: room for a frame of reports plus one report of the greatest length.
@@ -154,6 +161,8 @@ mod tests {
             Frame::Replication(LinkFrame::Claim(vec![(herd_replication::LaneId(7), 9)])),
             Frame::Message(Bytes::from_static(b"\x00\xff")),
             Frame::Trust(Bytes::from_static(b"-----BEGIN")),
+            Frame::Probe,
+            Frame::Probed(NodeAnswer::of_this_program("herd:logic@0.1.0")),
         ] {
             assert_eq!(Frame::decode(frame.encode()).unwrap(), frame);
         }

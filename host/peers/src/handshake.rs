@@ -18,9 +18,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use super::frame::{
-    FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN,
-};
+use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello};
+use super::node_answer::NodeAnswer;
+use super::protocol_version::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
 /// This node, as it introduces itself to peers.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct LocalNode {
     pub epoch: u64,
     /// Certificate and trust. Its names are those above.
     pub identity: Arc<Identity>,
+    /// Contract of its guests, such as `herd:logic@0.1.0`, for members that ask.
+    pub contract: String,
 }
 
 /// Connection that sends and receives whole frames.
@@ -67,6 +69,9 @@ pub(super) enum HandshakeError {
     /// The peer refused, with its reason.
     #[error("the peer refused: {0}")]
     RejectedByPeer(String),
+    /// The peer, a member, asked who this node is, and has its answer. It wanted no link.
+    #[error("the peer asked who this node is")]
+    Probed,
 }
 
 /// Handshake of the connecting side: proves who it is and to whom, sends a hello, and receives the peer's hello or its refusal.
@@ -123,8 +128,15 @@ pub(super) async fn respond<T>(
             return Err(HandshakeError::NotAPeer);
         }
         let (mut frames, member, name) = framed(connection)?;
-        let hello = receive_hello(&mut frames).await?;
-        Ok((frames, member, name, hello))
+        match receive_first(&mut frames).await? {
+            Frame::Hello(hello) => Ok((frames, member, name, hello)),
+            Frame::Probe => {
+                frames.send(Frame::Probed(NodeAnswer::of_this_program(&local.contract)).encode()).await?;
+                let _ = SinkExt::<Bytes>::close(&mut frames).await;
+                Err(HandshakeError::Probed)
+            }
+            _ => Err(HandshakeError::NotAPeer),
+        }
     };
     let received = timeout(HANDSHAKE_TIMEOUT, received).await.map_err(|_| HandshakeError::Timeout)?;
     let (mut frames, member, name, hello) = received?;
@@ -152,7 +164,7 @@ pub(super) async fn respond<T>(
 /// # Errors
 ///
 /// The peer is an operator and no node. TLS refuses that already.
-fn framed(connection: Connection<TcpStream>) -> Result<(FramedStream, Member, String), HandshakeError> {
+pub(super) fn framed(connection: Connection<TcpStream>) -> Result<(FramedStream, Member, String), HandshakeError> {
     let Connection { stream, peer: member, .. } = connection;
     let name = member.node().ok_or(HandshakeError::NotAPeer)?.to_string();
     Ok((Framed::new(stream, small_frames()), member, name))
@@ -175,17 +187,21 @@ async fn send_hello(frames: &mut FramedStream, local: &LocalNode) -> Result<(), 
 }
 
 async fn receive_hello(frames: &mut FramedStream) -> Result<Hello, HandshakeError> {
+    match receive_first(frames).await? {
+        Frame::Hello(hello) => Ok(hello),
+        Frame::Refused(why) => Err(HandshakeError::RejectedByPeer(printable(&why))),
+        _ => Err(HandshakeError::NotAPeer),
+    }
+}
+
+async fn receive_first(frames: &mut FramedStream) -> Result<Frame, HandshakeError> {
     let received = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
     // The connecting side hears with its first read that its certificate was refused.
     let received = received.map_err(|error| match TlsError::of(error) {
         TlsError::Io(_) => HandshakeError::NotAPeer,
         refused => HandshakeError::Tls(refused),
     });
-    match decode(received?.freeze())? {
-        Frame::Hello(hello) => Ok(hello),
-        Frame::Refused(why) => Err(HandshakeError::RejectedByPeer(printable(&why))),
-        _ => Err(HandshakeError::NotAPeer),
-    }
+    decode(received?.freeze())
 }
 
 /// Sends the peer the reason of a refusal, if it still reads, and closes the connection.
@@ -241,7 +257,7 @@ mod tests {
 
     fn local(identity: &Arc<Identity>, epoch: u64) -> LocalNode {
         let node = identity.subject().role.name().unwrap().to_string();
-        LocalNode { herd: "h".into(), node, epoch, identity: Arc::clone(identity) }
+        LocalNode { herd: "h".into(), node, epoch, identity: Arc::clone(identity), contract: "herd:logic@0.1.0".into() }
     }
 
     async fn connected() -> (TcpStream, TcpStream) {

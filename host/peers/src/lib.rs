@@ -3,6 +3,7 @@
 //! - `listen` and `connect` open connections, `handshake` identifies the peer.
 //! - `silence` and `failure_detector` judge when a peer that says nothing is suspect; then `connect` opens another connection.
 //! - [`Peers`] (`mesh`) admits one link per pair of nodes, whichever node connected.
+//! - `probe` asks a node who it is without a link, for `herd doctor`.
 //! - `link_task` drives the link machine of replication and carries messages; reports of the peer go to the node.
 //!
 //! The crate owns sockets. It knows nothing of guests, sessions or what records mean; the node implements [`PeersHost`].
@@ -28,7 +29,10 @@ mod link_queue;
 mod link_task;
 mod listen;
 mod mesh;
+mod node_answer;
 mod peer;
+mod probe;
+mod protocol_version;
 mod silence;
 mod start;
 mod status;
@@ -41,4 +45,6 @@ pub use handshake::LocalNode;
 pub use host::PeersHost;
 pub use limits::LinkLimits;
 pub use mesh::Peers;
+pub use node_answer::NodeAnswer;
+pub use probe::{ProbeError, Probed, probe};
 pub use status::{LinkState, LinkStatus, PeersStatus};

@@ -253,7 +253,7 @@ async fn read_frames(parts: Parts<'_>, mut stream: FrameSource, pongs: mpsc::Sen
             }
             Frame::Goodbye => return Ok(()),
             Frame::Refused(why) => return Err(LinkError::Refused(why)),
-            Frame::Hello(_) => return Err(LinkError::UnexpectedHello),
+            Frame::Hello(_) | Frame::Probe | Frame::Probed(_) => return Err(LinkError::UnexpectedHello),
         }
         // A peer that always has a frame ready must not keep this worker from its other tasks.
         tokio::task::coop::consume_budget().await;

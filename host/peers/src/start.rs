@@ -2,9 +2,9 @@
 //!
 //! Bounds: one task per configured peer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use herd_sys::HostPort;
 use herd_sys::workers::WorkerRotation;
 use tokio::net::TcpListener;
 
@@ -14,11 +14,11 @@ use super::{connect, listen};
 
 impl Peers {
     /// Accepts links on `listener` and keeps a link to each of `peers` until [`stop`](Self::stop). Link tasks are spread
-    /// over the workers; connecting and handshakes stay on the runtime of the caller.
+    /// over the workers; looking up names, connecting and handshakes stay on the runtime of the caller.
     pub fn start(
         self: &Arc<Self>,
         listener: TcpListener,
-        peers: Vec<(String, SocketAddr)>,
+        peers: Vec<(String, HostPort)>,
         host: Arc<dyn PeersHost>,
         rotation: WorkerRotation,
     ) {

@@ -101,7 +101,7 @@ impl Pair {
         let workers = Workers::start().unwrap();
         let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let [jaquez, riley] = &peers;
-        let to_riley = vec![(NAMES[1].to_string(), network.address)];
+        let to_riley = vec![(NAMES[1].to_string(), network.address.into())];
         riley.start(listener, vec![], hosts[1].clone(), workers.rotation());
         jaquez.start(unused, to_riley, hosts[0].clone(), workers.rotation());
         let pair = Self { network, peers, hosts, authority, _workers: workers };
@@ -135,7 +135,8 @@ impl Pair {
 
 fn peers(name: &str, authority: &mut TestAuthority) -> Arc<Peers> {
     let (herd, epoch) = ("herd".into(), name.len() as u64);
-    let local = LocalNode { herd, node: name.into(), epoch, identity: authority.issue(name) };
+    let contract = "herd:logic@0.1.0".into();
+    let local = LocalNode { herd, node: name.into(), epoch, identity: authority.issue(name), contract };
     // A link that is silent for two hours ends, so that no test passes because of it.
     let limits = LinkLimits { ping_ms: 3_600_000, ..LinkLimits::default() };
     let replica = Arc::new(Replica::new(ReplicaConfig::for_tests(name), NoJournal));

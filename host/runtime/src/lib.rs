@@ -51,3 +51,4 @@ pub use shadow::report::{ShadowReport, ShadowStatus};
 
 pub use engine::inspect::{Inspection, LoadError, Stage};
 pub use herd_model::Digest;
+pub use sandbox::bindings::contract;

@@ -1,7 +1,9 @@
-//! Socket reads that need one system call, and what can be known of a connection without a read.
+//! Socket reads that need one system call, what can be known of a connection without a read, and sockets for both families.
 
 use std::io;
+use std::os::fd::AsFd;
 
+use rustix::net::sockopt::set_ipv6_v6only;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -51,4 +53,13 @@ pub fn read_available(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> 
         if 0 < read && read < into.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     if read > 0 { Ok(read) } else { tried.map(|()| 0) }
+}
+
+/// Makes a socket for IPv6 take IPv4 as well once it is bound to `[::]`, whatever the default of the system is.
+///
+/// # Errors
+///
+/// The socket is not for IPv6, or bound already.
+pub fn accept_both_families(socket: impl AsFd) -> io::Result<()> {
+    Ok(set_ipv6_v6only(socket, false)?)
 }

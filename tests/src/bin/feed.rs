@@ -32,7 +32,15 @@ fn main() -> anyhow::Result<()> {
     worker::set_count(workers);
     let scratch = Scratch::new();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let node = NodeConfig { client: any, client_tls: None, link: Some(any), admin: Some(any), links: vec![] };
+    let node = NodeConfig {
+        host: None,
+        client: any,
+        client_tls: None,
+        link: Some(any),
+        link_dial: None,
+        admin: Some(any),
+        links: vec![],
+    };
     let config = HerdConfig { nodes: [("Riley".into(), node)].into(), ..HerdConfig::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let threads = Workers::start()?;

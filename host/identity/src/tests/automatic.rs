@@ -87,7 +87,8 @@ fn automatic_identity_that_is_missing_says_what_to_type() {
         on the host that keeps the authority of the herd:\n        \
         herd certs init            (once for a herd)\n        \
         herd certs issue Riley\n    \
-        then carry the file to this host, as /nowhere/nodes/Riley.pem";
+        then carry the file to this host, and here, as the user who runs the node:\n        \
+        herd certs install Riley.pem";
     assert_eq!(state.load("Riley").unwrap_err().to_string(), expected);
 }
 

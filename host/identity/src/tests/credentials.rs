@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
 
 use super::{Herd, NOW, YEAR, node};
-use crate::{Certificate, CertificateError, Credentials, CredentialsError, FileError, Role};
+use crate::{Certificate, CertificateError, Credentials, CredentialsError, FileError, Role, carried_configuration};
 
 #[test]
 fn credentials_that_are_mixed_up_are_refused() {
@@ -28,6 +28,26 @@ fn credentials_that_are_mixed_up_are_refused() {
     let foreign = format!("{}{other}", &riley[..riley.find("Authorities and").unwrap()]);
     let credentials = Credentials::parse(foreign.as_bytes()).unwrap();
     assert_eq!(credentials.check(NOW).unwrap_err().label(), "wrong_herd");
+}
+
+#[test]
+fn configuration_travels_with_credentials_and_does_not_change_them() {
+    let mut herd = Herd::new("five");
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("Riley.pem");
+    let riley = herd.issue("Riley");
+    // A configuration may contain anything, also what looks like a section.
+    let configuration = "herd = \"five\"\n# -----BEGIN CERTIFICATE-----\n".repeat(1_000);
+    riley.store_with_configuration(&path, configuration.as_bytes()).unwrap();
+    let file = std::fs::read(&path).unwrap();
+    assert_eq!(Credentials::load(&path).unwrap().encode(), riley.encode());
+    assert_eq!(carried_configuration(&file).unwrap().unwrap(), configuration.as_bytes());
+    assert_eq!(carried_configuration(riley.encode().as_bytes()).unwrap(), None);
+    let cut = &file[..file.len() - 40];
+    assert!(carried_configuration(cut).is_err());
+    let long = vec![b'#'; crate::CONFIGURATION_BYTES_MAX + 1];
+    assert!(matches!(riley.store_with_configuration(&path, &long), Err(FileError::TooLong { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), file, "nothing was written");
 }
 
 #[test]

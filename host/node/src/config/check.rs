@@ -10,6 +10,7 @@ use std::time::Duration;
 use herd_model::limits::HERD_NAME_BYTES_MAX;
 use herd_model::limits::NODE_NAME_BYTES_MAX;
 use herd_sessions::SLOT_TIMEOUT;
+use herd_sys::Host;
 
 use super::herd_config::HerdConfig;
 use super::node_config::NodeConfig;
@@ -158,18 +159,31 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
             "`nodes.{name}.client_tls` is set and there is no certificate; set `client_tls.certificate` and `client_tls.key` to files in PEM"
         ));
     }
-    let link = node.link_address();
-    // The other nodes connect to this very address.
-    if link.ip().is_unspecified() {
-        return Err(format!(
-            "{name} accepts links on {link}, to which no other node can connect; set `nodes.{name}.link` to the address of its host, with port {}",
-            link.port()
-        ));
-    }
+    check_link_address(name, node)?;
     let admin = node.admin_address();
     if !admin.ip().is_loopback() {
         return Err(format!(
             "the admin API of {name} is on {admin}, which is not loopback; set `nodes.{name}.admin` to an address of 127.0.0.0/8"
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that other nodes can connect to where the node accepts links.
+fn check_link_address(name: &str, node: &NodeConfig) -> Result<(), String> {
+    let (link, dial) = (node.link_address(), node.link_dial());
+    if dial.host.ip().is_some_and(|ip| ip.is_unspecified()) {
+        return Err(format!(
+            "{name} accepts links on {link}, and no other node knows where that is; set `nodes.{name}.host` to the name or address of its host, such \
+             as \"edge-1.example.net\""
+        ));
+    }
+    // With a port of its own the address may be that of a proxy.
+    if node.link_dial.is_none() && link.ip().is_loopback() && !dial.host.is_loopback() {
+        return Err(format!(
+            "{name} accepts links on {link}, to which no other host can connect; set `nodes.{name}.link` to \"[::]:{}\", for every interface of {}",
+            link.port(),
+            dial.host
         ));
     }
     Ok(())
@@ -197,16 +211,15 @@ fn check_links(config: &HerdConfig) -> Result<(), String> {
     }
 }
 
+/// Checks that no two nodes listen on one address of one host. Which hosts are the same is not known but by their names.
 fn check_addresses(config: &HerdConfig) -> Result<(), String> {
-    let mut taken: BTreeMap<SocketAddr, String> = BTreeMap::new();
+    let mut taken: BTreeMap<(Option<&Host>, SocketAddr), String> = BTreeMap::new();
     for name in config.node_names() {
         let node = &config.nodes[name];
-        let addresses = [("client", node.client), ("link", node.link_address()), ("admin", node.admin_address())];
-        let tls = node.client_tls.map(|address| ("client_tls", address));
-        for (what, address) in addresses.into_iter().chain(tls).filter(|(_, address)| address.port() != 0) {
+        for (what, address) in listening(node).into_iter().filter(|(_, address)| address.port() != 0) {
             let user = format!("the {what} address of {name}");
-            if let Some(other) = taken.insert(address, user.clone()) {
-                let free = free_address(config, address);
+            if let Some(other) = taken.insert((node.host.as_ref(), address), user.clone()) {
+                let free = free_address(config, node, address);
                 return Err(format!("{address} is both {other} and {user}; set `nodes.{name}.{what}` to \"{free}\""));
             }
         }
@@ -214,18 +227,19 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns an address above a taken one that no node uses.
-fn free_address(config: &HerdConfig, mut address: SocketAddr) -> SocketAddr {
-    let is_used = |address: SocketAddr| {
-        config.nodes.values().any(|node| {
-            node.client_tls == Some(address)
-                || [node.client, node.link_address(), node.admin_address()].contains(&address)
-        })
-    };
-    while is_used(address) {
+/// Returns an address above a taken one that no node on the host of this one uses.
+fn free_address(config: &HerdConfig, node: &NodeConfig, mut address: SocketAddr) -> SocketAddr {
+    let beside = || config.nodes.values().filter(|other| other.host == node.host);
+    while beside().flat_map(listening).any(|(_, used)| used == address) {
         address.set_port(address.port().checked_add(1).unwrap_or(PORT_MIN));
     }
     address
+}
+
+/// Returns the addresses on which a node listens, with their keys.
+fn listening(node: &NodeConfig) -> Vec<(&'static str, SocketAddr)> {
+    let addresses = [("client", node.client), ("link", node.link_address()), ("admin", node.admin_address())];
+    addresses.into_iter().chain(node.client_tls.map(|address| ("client_tls", address))).collect()
 }
 
 /// Size of the input buffer of a session, which has to hold a whole line.

@@ -44,7 +44,10 @@ fn five_nodes() -> BTreeMap<String, NodeConfig> {
     let node = |(name, port, links): (&str, u16, &[&str])| {
         let client = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let links = links.iter().map(ToString::to_string).collect();
-        (name.to_string(), NodeConfig { client, client_tls: None, link: None, admin: None, links })
+        (
+            name.to_string(),
+            NodeConfig { host: None, client, client_tls: None, link: None, link_dial: None, admin: None, links },
+        )
     };
     NODES.map(node).into()
 }

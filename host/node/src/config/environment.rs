@@ -54,6 +54,9 @@ fn keys(config: &HerdConfig) -> Vec<String> {
     all.guest = Some("set".into());
     all.traffic_log = Some("set".into());
     all.admin.group = Some("set".into());
+    for node in all.nodes.values_mut() {
+        (node.host, node.link_dial) = ("localhost".parse().ok(), "localhost:1".parse().ok());
+    }
     let set = || Some("set".to_string());
     let upstream = UpstreamConfig {
         url: set(),
@@ -128,6 +131,7 @@ mod tests {
             ("HERD_SESSIONS_IDLE_S", "HERD__SESSIONS__IDLE_S"),
             ("HERD_STATE_DIR", "HERD__STATE_DIR"),
             ("HERD_NODES_RILEY_CLIENT", "HERD__NODES__RILEY__CLIENT"),
+            ("HERD_NODES_RILEY_HOST", "HERD__NODES__RILEY__HOST"),
             ("HERD_UPSTREAMS_GOOGLE_TIMEOUT_MS", "HERD__UPSTREAMS__GOOGLE__TIMEOUT_MS"),
             ("HERD_LOGIC_TOLERANCE_S", "HERD__LOGIC__TOLERANCE_S"),
             ("HERD_LOGS", "HERD_LOG"),

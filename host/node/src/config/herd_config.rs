@@ -10,6 +10,7 @@ use herd_audit::AuditLimits;
 use herd_peers::LinkLimits;
 use herd_runtime::SwapLimits;
 use herd_sessions::SessionLimits;
+use herd_sys::HostPort;
 use herd_upstreams::UpstreamsConfig;
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,12 @@ impl HerdConfig {
         resolved
     }
 
+    /// Returns true if no link of the herd leaves this host.
+    #[must_use]
+    pub fn is_on_one_host(&self) -> bool {
+        self.nodes.values().all(NodeConfig::has_local_links)
+    }
+
     /// Returns the names of the nodes in the order of their client addresses.
     #[must_use]
     pub fn node_names(&self) -> Vec<&str> {
@@ -104,12 +111,12 @@ impl HerdConfig {
         names.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// Returns the neighbours of a node with their link addresses. A link exists if either side lists it.
+    /// Returns the neighbours of a node, and where it connects to for links with them. A link exists if either side lists it.
     #[must_use]
-    pub fn neighbours(&self, name: &str) -> Vec<(String, SocketAddr)> {
+    pub fn neighbours(&self, name: &str) -> Vec<(String, HostPort)> {
         let listed = |from: &str, to: &str| self.nodes.get(from).is_some_and(|node| node.links.iter().any(|n| n == to));
         let neighbours = self.nodes.iter().filter(|(other, _)| listed(name, other) || listed(other, name));
-        neighbours.map(|(other, node)| (other.clone(), node.link_address())).collect()
+        neighbours.map(|(other, node)| (other.clone(), node.link_dial())).collect()
     }
 
     /// Returns the settings of the guest on a node: the `[logic]` table, flattened to dotted names, and `places.sources`. Sorted

@@ -190,7 +190,7 @@ mod tests {
         for (address, problem) in [
             (
                 "localhost:25415",
-                "host names are not accepted yet, so write its IP address, such as \"127.0.0.1:25415\"",
+                "this is where the node listens, so write \"[::]:25415\" for every interface, or an IP address, and the name to `host`",
             ),
             ("127.0.0.1", "the port is missing, so write it as \"127.0.0.1:15415\""),
             ("::1", "the port is missing, so write it as \"[::1]:15415\""),
@@ -270,6 +270,52 @@ mod tests {
             nodes(["10.0.0.1:15415", "10.0.0.2:15415", "10.0.0.3:15416"]),
             Err("127.0.0.1:17415 is both the admin address of Ada and the admin address of Cleo; set `nodes.Cleo.admin` to \"127.0.0.1:17417\""
                 .into())
+        );
+    }
+
+    #[test]
+    fn node_is_dialed_where_its_host_says_and_listens_where_its_address_says() {
+        let node = |name: &str, keys: &str| format!("[nodes.{name}]\nclient = \"[::]:15415\"\n{keys}\n");
+        let text = node("Ada", "host = \"ada.example.net\"\nlinks = [\"Bruno\", \"Cleo\"]")
+            + &node("Bruno", "host = \"2001:db8::2\"")
+            + &node("Cleo", "host = \"cleo.example.net\"\nlink_dial = \"gate.example.net:7\"");
+        let config = parse(&text).unwrap();
+        let dialed: Vec<String> = config.neighbours("Ada").iter().map(|(_, dial)| dial.to_string()).collect();
+        assert_eq!(dialed, ["[2001:db8::2]:16415", "gate.example.net:7"]);
+        let ada = &config.nodes["Ada"];
+        assert_eq!(ada.link_dial().to_string(), "ada.example.net:16415");
+        assert_eq!(
+            (ada.link_address().to_string(), ada.admin_address().to_string()),
+            ("[::]:16415".into(), "127.0.0.1:17415".into())
+        );
+        assert_eq!(ada.client_dial(ada.client).to_string(), "ada.example.net:15415");
+        assert_eq!(ada.client_dial("127.0.0.1:5".parse().unwrap()).to_string(), "127.0.0.1:5");
+        assert!(!config.is_on_one_host());
+        assert!(load(&Sources::default()).unwrap().is_on_one_host());
+    }
+
+    #[test]
+    fn node_that_others_cannot_find_is_refused() {
+        let problem = |keys: &str| parse(&format!("[nodes.Ada]\n{keys}\n")).unwrap_err();
+        assert_eq!(
+            problem("client = \"0.0.0.0:15415\""),
+            "Ada accepts links on 0.0.0.0:16415, and no other node knows where that is; set `nodes.Ada.host` to the name or address of its \
+             host, such as \"edge-1.example.net\""
+        );
+        assert_eq!(
+            problem("client = \"127.0.0.1:15415\"\nhost = \"ada\""),
+            "Ada accepts links on 127.0.0.1:16415, to which no other host can connect; set `nodes.Ada.link` to \"[::]:16415\", for every \
+             interface of ada"
+        );
+        assert_eq!(
+            problem("client = \"[::]:15415\"\nhost = \"ada example\""),
+            "herd.toml:3: `nodes.Ada.host`: \"ada example\" is no host; write its name or IP address, such as \"edge-1.example.net\" or \
+             \"192.0.2.1\""
+        );
+        assert_eq!(
+            problem("client = \"[::]:15415\"\nlink_dial = \"ada\""),
+            "herd.toml:3: `nodes.Ada.link_dial`: \"ada\" has no port; write it as \"edge-1.example.net:16415\" or \
+             \"[2001:db8::1]:16415\""
         );
     }
 

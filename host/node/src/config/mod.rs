@@ -28,7 +28,7 @@ pub use self::drain_config::DrainConfig;
 pub use self::error::ConfigError;
 pub use self::herd_config::HerdConfig;
 pub use self::load::{Sources, load};
-pub use self::node_config::NodeConfig;
+pub use self::node_config::{NodeConfig, on_this_host};
 pub use self::places_config::PlacesConfig;
 pub use self::records_config::RecordsConfig;
 pub use self::runtime_config::RuntimeConfig;

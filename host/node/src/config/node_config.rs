@@ -1,25 +1,35 @@
-//! Configuration of one node: its addresses and its neighbours.
+//! Configuration of one node: where it listens, where others find it, and its neighbours.
 //!
 //! Knows nothing of other nodes; whether addresses clash or neighbours exist is for `check`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use herd_sys::{Host, HostPort};
 use serde::{Deserialize, Serialize};
 
 /// Table `[nodes.NAME]`. None of it changes while the node runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeConfig {
-    /// Address for clients, such as `127.0.0.1:15415`. Port 0 takes any free port. Required.
+    /// Name or IP address at which other hosts find this one, such as `edge-1.example.net`. Names are looked up at each connection.
+    /// Other nodes connect to it for links, with the port of `link`, and `herd send` as a client. Required if `link` is an address of
+    /// every interface (`[::]` or `0.0.0.0`). Nodes with different hosts may have the same addresses. Default: the addresses below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// Address for clients, such as `127.0.0.1:15415`, or `[::]:15415` for IPv4 and IPv6 on every interface. Port 0 takes any free port.
+    /// Required.
     pub client: SocketAddr,
     /// Address for clients that use TLS, with the certificate of the table `client_tls`. Beside `client`, which stays plain: put that on
     /// loopback if no client is to come without TLS. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_tls: Option<SocketAddr>,
-    /// Address for links from other nodes, which connect to this very address: that of the host, or loopback if all nodes are on one
-    /// host. Default: the client address with its port plus 1000.
+    /// Address for links from other nodes. Default: the client address with its port plus 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<SocketAddr>,
+    /// Name or IP address, with a port, to which other nodes connect for links, if that is not `host` with the port of `link`: because
+    /// ports are forwarded, for example. Default: `host` with the port of `link`, or else `link`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_dial: Option<HostPort>,
     /// Address of the admin API for browsers and scripts, which need the token. Loopback only. The command line uses the admin socket.
     /// Default: the client address with its port plus 2000 if that is loopback, or else
     /// 127.0.0.1 with that port.
@@ -31,10 +41,38 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// Returns the address for links from other nodes.
+    /// Returns the address on which the node listens for links.
     #[must_use]
     pub fn link_address(&self) -> SocketAddr {
         self.link.unwrap_or_else(|| above(self.client, 1000))
+    }
+
+    /// Returns where other nodes connect to for links. Not looked up.
+    #[must_use]
+    pub fn link_dial(&self) -> HostPort {
+        let address = self.link_address();
+        match (&self.link_dial, &self.host) {
+            (Some(dial), _) => dial.clone(),
+            (None, Some(host)) => HostPort { host: host.clone(), port: address.port() },
+            (None, None) => address.into(),
+        }
+    }
+
+    /// Returns where clients connect to that reach the node at this address of it. Not looked up.
+    #[must_use]
+    pub fn client_dial(&self, address: SocketAddr) -> HostPort {
+        match &self.host {
+            // Clients on other hosts are not wanted.
+            _ if address.ip().is_loopback() => address.into(),
+            Some(host) => HostPort { host: host.clone(), port: address.port() },
+            None => on_this_host(address).into(),
+        }
+    }
+
+    /// Returns true if only programs on this host reach the links of the node.
+    #[must_use]
+    pub fn has_local_links(&self) -> bool {
+        self.link_address().ip().is_loopback() && self.link_dial().host.is_loopback()
     }
 
     /// Returns the address of the admin API.
@@ -48,6 +86,17 @@ impl NodeConfig {
             address
         })
     }
+}
+
+/// Returns an address at which this host reaches one on which it listens: loopback in place of every interface.
+#[must_use]
+pub fn on_this_host(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn above(mut address: SocketAddr, ports: u16) -> SocketAddr {

@@ -58,7 +58,9 @@ fn address(value: &Value) -> String {
     if !is_name(host) || is_number(host) {
         return USAGE.into();
     }
-    format!("host names are not accepted yet, so write its IP address, such as \"127.0.0.1:{port}\"")
+    format!(
+        "this is where the node listens, so write \"[::]:{port}\" for every interface, or an IP address, and the name to `host`"
+    )
 }
 
 /// Returns an example of a value: its default, where there is one.

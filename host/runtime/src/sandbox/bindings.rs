@@ -45,6 +45,12 @@ pub(crate) const PACKAGE: &str = "herd:logic";
 /// Version of the contract that this host implements.
 pub(crate) const VERSION: &str = "0.1.0";
 
+/// Returns the contract that this host has with guests: package and version, `herd:logic@0.1.0`.
+#[must_use]
+pub fn contract() -> String {
+    format!("{PACKAGE}@{VERSION}")
+}
+
 pub(crate) fn moment(at: Moment) -> types::Moment {
     types::Moment { now: at.now_ns, random: at.random }
 }
