@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+#[path = "cli/hosts.rs"]
+mod hosts;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};

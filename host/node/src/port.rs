@@ -43,17 +43,7 @@ impl Port {
     ) -> Result<Self, StartError> {
         let socket = match inherited.take_tcp(node, purpose.socket_name(), address) {
             Some(listener) => Socket::Inherited(listener),
-            None => {
-                let fail = |source| StartError::bind(node, purpose.text(), address, source);
-                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-                let socket = socket.map_err(fail)?;
-                socket.set_reuseaddr(true).map_err(fail)?;
-                if address.ip().is_unspecified() && address.is_ipv6() {
-                    accept_both_families(&socket).map_err(fail)?;
-                }
-                socket.bind(address).map_err(fail)?;
-                Socket::Bound(socket)
-            }
+            None => Socket::Bound(bind(node, purpose.text(), address)?),
         };
         Ok(Self { socket, node: node.into(), purpose, address })
     }
@@ -67,6 +57,18 @@ impl Port {
         };
         listener.map_err(|source| StartError::bind(&node, purpose.text(), address, source))
     }
+}
+
+/// Binds an address.
+pub(crate) fn bind(node: &str, purpose: &'static str, address: SocketAddr) -> Result<TcpSocket, StartError> {
+    let fail = |source| StartError::bind(node, purpose, address, source);
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(fail)?;
+    socket.set_reuseaddr(true).map_err(fail)?;
+    if address.ip().is_unspecified() && address.is_ipv6() {
+        accept_both_families(&socket).map_err(fail)?;
+    }
+    socket.bind(address).map_err(fail)?;
+    Ok(socket)
 }
 
 impl Purpose {

@@ -6,7 +6,7 @@ use herd_sessions::TlsCertificate;
 
 use crate::config::HerdConfig;
 use crate::error::StartError;
-use crate::port::Port;
+use crate::port;
 
 /// Checks that a node could listen on an address, by binding it for a moment. Nobody can connect meanwhile.
 ///
@@ -14,7 +14,7 @@ use crate::port::Port;
 ///
 /// The error that a start would have. Also if the node runs and holds the address.
 pub fn check_address(node: &str, purpose: &'static str, address: SocketAddr) -> Result<(), StartError> {
-    Port::bind(node, purpose, address).map(drop)
+    port::bind(node, purpose, address).map(drop)
 }
 
 /// Checks that the certificate for clients of a node can serve, if it has an address for clients with TLS.

@@ -73,7 +73,7 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
         clients: args.clients as u64,
         distribution: args.distribution,
         threads: args.threads,
-        tls: args.tls.settings()?,
+        tls: args.tls.settings(None)?,
         warm_up: args.warm_up,
         duration: args.duration,
     };

@@ -1,23 +1,63 @@
-//! `herd config`: checks the configuration and prints it with every default.
+//! `herd config`: checks the configuration, prints it with every default, and writes an example for several hosts.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::{Args, Subcommand};
 use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, Warmth};
 use herd_sdk::native::MemoryRecords;
 use herd_upstreams::Upstreams;
 
+use super::Common;
+use super::config_example::{self, ExampleArgs};
 use super::guest_file::read_guest;
+use super::numbers::counted;
 use crate::DEFAULT_GUEST;
+
+/// Arguments of `herd config`.
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: Option<ConfigCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration, and say in a line what it is.
+    Check,
+    /// Print a commented configuration for nodes on several hosts, to be edited and given to all of them.
+    Example(ExampleArgs),
+}
 
 /// Checks the configuration as the start of a node would, short of binding addresses, and prints it.
 ///
 /// # Errors
 ///
 /// A node would not start: a secret is missing, or the guest does not load or refuses its settings.
-pub(super) fn config(config: &HerdConfig) -> anyhow::Result<ExitCode> {
+pub(super) fn config(common: &Common, args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        None => {
+            let config = common.config()?;
+            check(&config)?;
+            say_on!("{}", toml::to_string_pretty(&config.resolved())?);
+        }
+        Some(ConfigCommand::Check) => {
+            let config = common.config()?;
+            check(&config)?;
+            let names = config.node_names();
+            let links: usize = names.iter().map(|name| config.neighbours(name).len()).sum();
+            let (nodes, links) = (counted(names.len(), "node"), counted(links / 2, "link"));
+            let file = common.config_file().map_or("the configuration".into(), |file| file.display().to_string());
+            say!("{file} is good: herd {}, {nodes} ({}), {links}", config.herd.escape_debug(), names.join(", "));
+        }
+        Some(ConfigCommand::Example(args)) => config_example::print(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(config: &HerdConfig) -> anyhow::Result<()> {
     let name = config.node_names().first().copied().unwrap_or_default();
     Upstreams::new(name, &config.upstreams, &config.places.sources)?;
     let guest = config.guest.as_ref().map_or_else(|| Ok(DEFAULT_GUEST.to_vec()), |path| read_guest(path))?;
@@ -25,6 +65,5 @@ pub(super) fn config(config: &HerdConfig) -> anyhow::Result<ExitCode> {
     let records = Arc::new(MemoryRecords::default());
     ComponentDecider::load(&engine, &guest, config.settings(name), records, Warmth::Warm)
         .with_context(|| format!("the guest cannot serve {name}"))?;
-    say_on!("{}", toml::to_string_pretty(&config.resolved())?);
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

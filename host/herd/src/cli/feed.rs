@@ -41,7 +41,7 @@ pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCo
     let address = |name: &str| anyhow::Ok(NodeAddr { name: name.into(), addr: args.tls.address(config, name)? });
     let to = address(args.to.as_deref().unwrap_or(names[0]))?;
     let nodes = names.iter().map(|name| address(name)).collect::<anyhow::Result<Vec<_>>>()?;
-    let tls = args.tls.settings()?;
+    let tls = args.tls.settings(None)?;
     let points = track::read_track(&args.track)?;
     let progress = std::io::stderr().is_terminal() && !args.json;
     let feed = Feed { points, client: args.client, speed: args.speed, to, nodes, tls, progress };

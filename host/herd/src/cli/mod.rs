@@ -21,7 +21,10 @@ mod cancellation;
 mod certs;
 mod client_runtime;
 mod config;
+mod config_example;
+mod configured_herd;
 mod convergence;
+mod doctor;
 mod explain;
 mod feed;
 mod forget;
@@ -42,6 +45,7 @@ mod serve;
 mod serving_guest;
 mod shadow;
 mod shadow_totals;
+mod shell_word;
 mod signals;
 mod sim;
 mod started_as;
@@ -68,6 +72,7 @@ use clap::{Args, Parser, Subcommand};
 use herd_node::config::{ConfigError, HerdConfig, Sources, load};
 
 use self::admin_herd::{AdminHerd, AdminWay};
+use self::configured_herd::ConfiguredHerd;
 
 /// Application server herd: nodes that accept location reports of clients, flood them to one another, and answer from any
 /// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced
@@ -181,6 +186,11 @@ enum Command {
     /// A herd whose links are all on loopback makes and renews them by itself. Across hosts: `init` once, `issue` for each node, carry
     /// each file to its host, and `install` it there.
     Certs(certs::CertsArgs),
+    /// Say what is wrong with a node of this host and with the ways to its neighbours, and what to type.
+    ///
+    /// Looks at addresses, names, certificates, clocks, versions, open files and permissions, with the node running or not, and changes
+    /// nothing. A line for each finding: `ok`, `warn` or `fault`. The exit code is 1 if there is a fault.
+    Doctor(doctor::DoctorArgs),
     /// Show imports and exports of a guest, and whether this host can run it.
     Inspect(inspect::InspectArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
@@ -198,7 +208,7 @@ enum Command {
     ///
     /// Finds everything that would keep a node from starting: unknown keys, addresses that clash, a missing secret, a setting
     /// that the guest refuses.
-    Config,
+    Config(config::ConfigArgs),
 }
 
 /// Runs the command that the arguments of this process name, and returns its exit code.
@@ -258,12 +268,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(args) => audit::audit(&common.config()?, &args),
         Command::Token(args) => token::token(&common.config()?, &args),
         Command::Upgrade(args) => upgrade::upgrade(&common.herd()?, &args),
-        Command::Certs(args) => certs::certs(&common.config()?, &args),
+        Command::Certs(args) => certs::certs(common, &args),
+        Command::Doctor(args) => doctor::doctor(&common.configured()?, &args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Sim(args) => sim::sim(&args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
-        Command::Config => config::config(&common.config()?),
+        Command::Config(args) => config::config(common, &args),
     }
 }
 
@@ -274,10 +285,25 @@ impl Common {
         Ok(AdminHerd::new(self.config()?, way))
     }
 
+    /// Returns the file of the configuration, if one is named.
+    fn config_file(&self) -> Option<PathBuf> {
+        self.config.clone().filter(|file| !file.as_os_str().is_empty())
+    }
+
+    /// Returns these arguments with another file of the configuration.
+    fn with_config_file(&self, file: PathBuf) -> Self {
+        Self { config: Some(file), ..self.clone() }
+    }
+
+    /// Loads the configuration for a command that says what to type next.
+    fn configured(&self) -> Result<ConfiguredHerd, ConfigError> {
+        Ok(ConfiguredHerd::new(self.config()?, self.config_file()))
+    }
+
     /// Loads the configuration from the file, the environment and `--set`.
     fn config(&self) -> Result<HerdConfig, ConfigError> {
         load(&Sources {
-            file: self.config.clone().filter(|file| !file.as_os_str().is_empty()),
+            file: self.config_file(),
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),

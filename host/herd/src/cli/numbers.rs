@@ -61,6 +61,11 @@ const SECONDS_MAX: f64 = 365.0 * 24.0 * 3600.0;
 /// One command a nanosecond.
 const RATE_MAX: f64 = 1e9;
 
+/// Returns a number with what is counted: `1 node`, `3 nodes`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,38 @@ pub(super) fn limit_clients(config: &HerdConfig, nodes: &[String]) {
     }
 }
 
+/// Open files of a process that runs one node, for a look at it from outside.
+pub(super) struct OpenFiles {
+    /// Limit of a process of this user, or none.
+    pub(super) limit: Option<usize>,
+    /// What the node needs beside clients.
+    pub(super) reserve: usize,
+    sessions_max: usize,
+}
+
+impl OpenFiles {
+    /// Reads the limit that a process started here would have. Changes nothing.
+    pub(super) fn of(config: &HerdConfig, node: &str) -> Self {
+        let limit = getrlimit(Resource::Nofile).maximum;
+        let workers = if config.runtime.workers > 0 { config.runtime.workers } else { workers::count() };
+        Self {
+            limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+            reserve: Reserve::new(config, &[node.into()], workers).total(),
+            sessions_max: config.sessions.sessions_max,
+        }
+    }
+
+    /// Returns the limit at which the node may have all sessions of its configuration.
+    pub(super) fn wanted(&self) -> usize {
+        self.sessions_max.saturating_add(self.reserve)
+    }
+
+    /// Returns how many clients the node takes.
+    pub(super) fn clients_max(&self) -> usize {
+        self.limit.map_or(self.sessions_max, |limit| clients_max(limit, self.reserve))
+    }
+}
+
 /// Raises the soft limit of open files to the hard limit, because the usual soft limit of 1024 is far below the default for
 /// sessions. Returns the limit, or `None` if there is none.
 fn raise_limit() -> Option<usize> {

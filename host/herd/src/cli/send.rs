@@ -41,7 +41,8 @@ pub(super) struct SendArgs {
 
 /// Sends lines, ends the input, and prints what the node sends until it closes the connection.
 pub(super) fn send(config: &HerdConfig, args: SendArgs) -> anyhow::Result<ExitCode> {
-    let (address, tls) = (args.tls.address(config, &args.node)?, args.tls.settings()?);
+    let host = config.node(&args.node)?.host.as_ref();
+    let (address, tls) = (args.tls.address(config, &args.node)?, args.tls.settings(host)?);
     let mut lines = args.lines.join("\n").into_bytes();
     if args.lines.is_empty() {
         std::io::stdin().lock().read_to_end(&mut lines)?;

@@ -109,12 +109,15 @@ fn node_row(nodes: &mut Table, name: &str, answer: &Result<Value, AdminClientErr
 fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
     let mut faults = String::new();
     // Two clocks that differ by more than half the tolerance can let an older report win.
-    let tolerance_s = config.logic.get("tolerance_s").and_then(as_seconds).unwrap_or(TOLERANCE_S);
+    let tolerance_s = tolerance_s(config);
     for node in nodes {
         let audit = &node["audit"];
         if audit["lost"].as_u64().is_some_and(|lost| lost > 0) {
             let (name, lost, why) = (text(&node["node"]), text(&audit["lost"]), text(&audit["last_error"]));
             let _ = writeln!(faults, "audit fault: {name} could not write {lost} entries of its audit log: {why}");
+        }
+        for warning in node["identity"]["warnings"].as_array().into_iter().flatten() {
+            let _ = writeln!(faults, "certificate: {}", sanitize(&text(warning)));
         }
         let (name, herd) = (text(&node["node"]), &node["herd"]);
         if node["log"]["accepts"] == false {
@@ -162,6 +165,11 @@ fn candidate(generations: &Value) -> Vec<String> {
     let canary = of_role("canary", &canary["candidate"]["digest"], &canary["share_percent"], "sessions");
     let shadow = of_role("shadow", &shadow["digest"], &shadow["share_percent"], "calls");
     canary.into_iter().chain(shadow).collect()
+}
+
+/// Returns the tolerance of the default logic for times of clients, in seconds.
+pub(super) fn tolerance_s(config: &HerdConfig) -> f64 {
+    config.logic.get("tolerance_s").and_then(as_seconds).unwrap_or(TOLERANCE_S)
 }
 
 /// Reads a number of seconds as the guest does: an integer, a float or a string.
@@ -225,6 +233,16 @@ mod tests {
         riley["log"] = json!({ "accepts": false, "failure": "no space left on device" });
         let wanted = "log fault: Riley cannot write its log and refuses new reports: no space left on device\n";
         assert_eq!(faults(&HerdConfig::default(), &[&riley]), wanted);
+    }
+
+    #[test]
+    fn status_says_of_a_certificate_that_ends_what_to_type() {
+        let mut riley = status(Value::Null);
+        riley["identity"] = json!({ "certificate": { "expiry": "far" }, "warnings": [] });
+        assert_eq!(faults(&HerdConfig::default(), &[&riley]), "");
+        let warning = "node Riley of herd herd: expires in 12 days, renew it now, serial 4f5a: herd certs renew Riley";
+        riley["identity"]["warnings"] = json!([warning]);
+        assert_eq!(faults(&HerdConfig::default(), &[&riley]), format!("certificate: {warning}\n"));
     }
 
     #[test]

@@ -1,12 +1,20 @@
-//! Arguments of commands that connect as clients, with or without TLS.
+//! Arguments of commands that connect as clients, with or without TLS, and the addresses to which they do.
+//!
+//! Bounds: time for the name of a node, and for each of its addresses.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use herd_load::tls::ClientTls;
 use herd_node::config::HerdConfig;
+use herd_sys::{Host, HostPort};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::client_runtime::block_on;
 
 /// Way in which a client connects.
 #[derive(Debug, Args)]
@@ -17,26 +25,53 @@ pub(super) struct TlsArgs {
     /// File with the certificates of the authorities to trust, in PEM. Default: those of the system.
     #[arg(long, value_name = "FILE", requires = "tls")]
     ca: Option<PathBuf>,
-    /// Name that the certificate of the node must have. Default: its IP address.
+    /// Name that the certificate of the node must have. Default: the `host` of the node for `herd send`, or else its IP address.
     #[arg(long, value_name = "NAME", requires = "tls")]
     server_name: Option<String>,
 }
 
 impl TlsArgs {
-    /// Returns the settings of TLS, if it is to be used.
-    pub(super) fn settings(&self) -> anyhow::Result<Option<ClientTls>> {
-        let settings = self.tls.then(|| ClientTls::new(self.ca.as_deref(), self.server_name.as_deref()));
+    /// Returns the settings of TLS, if it is to be used. `host` is that of the node, if there is one node.
+    pub(super) fn settings(&self, host: Option<&Host>) -> anyhow::Result<Option<ClientTls>> {
+        let server_name = self.server_name.as_deref().or(host.map(Host::as_str));
+        let settings = self.tls.then(|| ClientTls::new(self.ca.as_deref(), server_name));
         Ok(settings.transpose()?)
     }
 
-    /// Returns the address of a node for such a client.
+    /// Returns the address of a node for such a client. Looks its name up, if it has one; of several addresses it is the first that
+    /// accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node, it has no such address, or its name does not resolve.
     pub(super) fn address(&self, config: &HerdConfig, name: &str) -> anyhow::Result<SocketAddr> {
         let node = config.node(name)?;
-        if !self.tls {
-            return Ok(node.client);
-        }
-        node.client_tls.with_context(|| {
-            format!("{name} has no address for clients with TLS; set `nodes.{name}.client_tls` and `client_tls` in the configuration")
-        })
+        let listening = match self.tls {
+            false => node.client,
+            true => node.client_tls.with_context(|| {
+                format!("{name} has no address for clients with TLS; set `nodes.{name}.client_tls` and `client_tls` in the configuration")
+            })?,
+        };
+        let dial = node.client_dial(listening);
+        block_on(Box::pin(usable_address(dial)))?.with_context(|| format!("{name} cannot be found"))
     }
 }
+
+async fn usable_address(dial: HostPort) -> anyhow::Result<SocketAddr> {
+    let addresses = dial.resolve(LOOKUP_MAX).await?;
+    if let [only] = *addresses {
+        return Ok(only);
+    }
+    for address in &addresses {
+        if let Ok(Ok(_)) = timeout(CONNECT_MAX, TcpStream::connect(address)).await {
+            return Ok(*address);
+        }
+    }
+    // The caller connects to it, and says what is wrong.
+    addresses.first().copied().context("a name that resolves has an address")
+}
+
+/// Time for the name of a node.
+const LOOKUP_MAX: Duration = Duration::from_secs(5);
+/// Time for one of several addresses, before the next is tried.
+const CONNECT_MAX: Duration = Duration::from_secs(1);

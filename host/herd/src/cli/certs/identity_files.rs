@@ -10,10 +10,10 @@ use clap::Args;
 use herd_identity::{
     Authority, Certificate, Credentials, CredentialsError, Role, StateIdentities, TrustBundle, credentials_path,
 };
-use herd_node::config::HerdConfig;
 use herd_sys::clock::unix_now;
 use herd_sys::state_directory;
 
+use super::super::configured_herd::ConfiguredHerd;
 use super::shell_word::shell_word;
 
 /// Arguments of commands that use the authority.
@@ -31,6 +31,8 @@ pub(super) struct IdentityFiles {
     authority: PathBuf,
     /// `--dir`, for the commands to type next.
     option: String,
+    /// `--config`, for the same.
+    config_option: String,
 }
 
 /// File of a node in the state directory.
@@ -42,7 +44,7 @@ pub(super) struct NodeFile {
 
 impl IdentityFiles {
     /// Finds the files of the configured herd. Reads and makes nothing.
-    pub(super) fn of(config: &HerdConfig, authority: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn of(config: &ConfiguredHerd, authority: Option<&Path>) -> anyhow::Result<Self> {
         let state = state_directory(config.state_dir.as_deref(), &config.herd)?;
         let usual = StateIdentities::new(&state, &config.herd).authority_directory();
         let option = authority.map(|directory| format!(" --dir {}", shell_word(&directory.to_string_lossy())));
@@ -50,6 +52,7 @@ impl IdentityFiles {
             herd: config.herd.clone(),
             authority: authority.map_or(usual, Path::to_path_buf),
             option: option.unwrap_or_default(),
+            config_option: config.option(),
             state,
         })
     }
@@ -71,7 +74,7 @@ impl IdentityFiles {
 
     /// Returns a command that uses the same authority, to be typed next.
     pub(super) fn command(&self, words: &str) -> String {
-        format!("herd certs {words}{}", self.option)
+        format!("herd certs {words}{}{}", self.option, self.config_option)
     }
 
     /// Opens the authority.

@@ -3,8 +3,8 @@
 use anyhow::bail;
 use clap::Args;
 use herd_identity::{AUTHORITY_LIFETIME, Authority, AuthorityStatus};
-use herd_node::config::HerdConfig;
 
+use super::super::configured_herd::ConfiguredHerd;
 use super::super::numbers::days;
 use super::identity_files::{AuthorityArgs, IdentityFiles, whole_now};
 use super::shell_word::shell_word;
@@ -20,7 +20,7 @@ pub(super) struct InitArgs {
 }
 
 /// Makes the authority. Fails if there is one.
-pub(super) fn init(config: &HerdConfig, args: &InitArgs) -> anyhow::Result<()> {
+pub(super) fn init(config: &ConfiguredHerd, args: &InitArgs) -> anyhow::Result<()> {
     let files = IdentityFiles::of(config, args.authority.dir.as_deref())?;
     let directory = files.authority_directory();
     if Authority::exists(directory) {

@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use herd_identity::{CREDENTIALS_BYTES_MAX, Credentials, IdentityStatus, PeerError, Role, TrustBundle, TrustError};
-use herd_node::config::HerdConfig;
 
+use super::super::Common;
+use super::super::configured_herd::ConfiguredHerd;
 use super::bounded_read;
+use super::carried_file;
 use super::identity_files::{IdentityFiles, has_root, read_member, share_root, whole_now};
 use super::members::in_a_row;
 use super::shell_word::shell_word;
@@ -24,10 +26,11 @@ pub(super) struct InstallArgs {
 }
 
 /// Installs a file.
-pub(super) fn install(config: &HerdConfig, args: &InstallArgs) -> anyhow::Result<()> {
+pub(super) fn install(common: &Common, args: &InstallArgs) -> anyhow::Result<()> {
     let path = &args.file;
-    let files = IdentityFiles::of(config, None)?;
     let content = bounded_read::read(path, CREDENTIALS_BYTES_MAX)?;
+    let config = &carried_file::configuration(common, path, &content)?;
+    let files = IdentityFiles::of(config, None)?;
     match TrustBundle::parse(&content) {
         Ok(trust) => install_trust(&files, path, &trust, whole_now()),
         // Something else is in it: the certificate or key of a member, or nothing at all.
@@ -40,7 +43,7 @@ pub(super) fn install(config: &HerdConfig, args: &InstallArgs) -> anyhow::Result
 }
 
 fn install_credentials(
-    config: &HerdConfig,
+    config: &ConfiguredHerd,
     files: &IdentityFiles,
     path: &Path,
     credentials: &Credentials,
@@ -79,7 +82,7 @@ fn install_credentials(
     // Other nodes on this host may know less than the new file.
     files.teach(known.trust(), now)?;
     say!("next, unless the node runs: a running one takes the file without a restart");
-    say!("    herd run {}", shell_word(node));
+    say!("    herd run {}{}", shell_word(node), config.option());
     Ok(())
 }
 

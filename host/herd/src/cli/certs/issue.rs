@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use herd_identity::{Authority, AuthorityStatus, IdentityStatus, MEMBER_LIFETIME, Role, Subject};
-use herd_node::config::HerdConfig;
+use herd_identity::{
+    Authority, AuthorityStatus, CONFIGURATION_BYTES_MAX, IdentityStatus, MEMBER_LIFETIME, Role, Subject,
+};
 
+use super::super::configured_herd::ConfiguredHerd;
 use super::super::numbers::days;
 use super::identity_files::{AuthorityArgs, IdentityFiles, typed, whole_now};
 use super::members::{MembersArgs, newest};
@@ -30,7 +32,7 @@ pub(super) struct IssueArgs {
 }
 
 /// Issues certificates to nodes of the configuration, or to an operator.
-pub(super) fn issue(config: &HerdConfig, args: &IssueArgs) -> anyhow::Result<()> {
+pub(super) fn issue(config: &ConfiguredHerd, args: &IssueArgs) -> anyhow::Result<()> {
     let roles = args.members.roles();
     for role in &roles {
         if let Role::Node(name) = role {
@@ -38,11 +40,11 @@ pub(super) fn issue(config: &HerdConfig, args: &IssueArgs) -> anyhow::Result<()>
         }
     }
     let files = IdentityFiles::of(config, args.authority.dir.as_deref())?;
-    make(&files, &mut files.open()?, &roles, args)
+    make(config, &files, &mut files.open()?, &roles, args)
 }
 
 /// Renews certificates of members, whether or not the configuration has them.
-pub(super) fn renew(config: &HerdConfig, args: &IssueArgs) -> anyhow::Result<()> {
+pub(super) fn renew(config: &ConfiguredHerd, args: &IssueArgs) -> anyhow::Result<()> {
     let files = IdentityFiles::of(config, args.authority.dir.as_deref())?;
     let mut authority = files.open()?;
     let status = AuthorityStatus::of(&authority, whole_now());
@@ -60,11 +62,17 @@ pub(super) fn renew(config: &HerdConfig, args: &IssueArgs) -> anyhow::Result<()>
             bail!("{role} was revoked; if it is to come back with a new key: {issue}");
         }
     }
-    make(&files, &mut authority, &roles, args)
+    make(config, &files, &mut authority, &roles, args)
 }
 
 /// Writes a file for each member, after all that could prevent one was checked.
-fn make(files: &IdentityFiles, authority: &mut Authority, roles: &[Role], args: &IssueArgs) -> anyhow::Result<()> {
+fn make(
+    config: &ConfiguredHerd,
+    files: &IdentityFiles,
+    authority: &mut Authority,
+    roles: &[Role],
+    args: &IssueArgs,
+) -> anyhow::Result<()> {
     if roles.len() > 1 && args.out.is_some() {
         bail!("--out is one file, and each node has its own; leave it out, or name one node");
     }
@@ -75,10 +83,19 @@ fn make(files: &IdentityFiles, authority: &mut Authority, roles: &[Role], args: 
     };
     let paths = roles.iter().map(path_of).collect::<anyhow::Result<Vec<PathBuf>>>()?;
     let before = AuthorityStatus::of(authority, now);
+    let carried = config.text()?;
+    if carried.as_ref().is_some_and(|text| text.len() > CONFIGURATION_BYTES_MAX) {
+        bail!(
+            "the configuration is longer than {CONFIGURATION_BYTES_MAX} bytes, and goes into the file of a node; shorten it"
+        );
+    }
     for (role, path) in roles.iter().zip(&paths) {
         let lifetime = args.days.unwrap_or(MEMBER_LIFETIME);
         let credentials = authority.issue(role, lifetime, now)?;
-        credentials.store(path)?;
+        match (&carried, role) {
+            (Some(text), Role::Node(_)) => credentials.store_with_configuration(path, text)?,
+            _ => credentials.store(path)?,
+        }
         say!("{}", IdentityStatus::of(&credentials, now).own);
         say!("  in {}", path.display());
         if newest(&before, role).is_ok_and(|older| !older.is_revoked && older.validity.contains(now)) {
@@ -91,11 +108,11 @@ fn make(files: &IdentityFiles, authority: &mut Authority, roles: &[Role], args: 
             say!("  it ends with the authority; to make a new one: {}", files.command("roll"));
         }
     }
-    say_next(files, roles, &paths)
+    say_next(config, files, roles, &paths)
 }
 
 /// Says how files get to where they are read.
-fn say_next(files: &IdentityFiles, roles: &[Role], paths: &[PathBuf]) -> anyhow::Result<()> {
+fn say_next(config: &ConfiguredHerd, files: &IdentityFiles, roles: &[Role], paths: &[PathBuf]) -> anyhow::Result<()> {
     let [first, ..] = roles else { return Ok(()) };
     if let Role::Operator(_) = first {
         say!("whoever has the file may administer every node: give it to {first} only, over a safe way");
@@ -115,5 +132,8 @@ fn say_next(files: &IdentityFiles, roles: &[Role], paths: &[PathBuf]) -> anyhow:
         installed.display(),
         files.state().display()
     );
+    if !config.option().is_empty() {
+        say!("and the configuration, which is in the file too, to herd.toml in the current directory");
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! Bounds: those of `herd_identity`.
 
 mod bounded_read;
+mod carried_file;
 mod identity_files;
 mod init;
 mod install;
@@ -14,14 +15,14 @@ mod members;
 mod output_file;
 mod revoke;
 mod roll;
-mod shell_word;
 mod show;
 mod show_json;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use herd_node::config::HerdConfig;
+
+use super::{Common, shell_word};
 
 /// Arguments of `herd certs`.
 #[derive(Debug, Args)]
@@ -39,7 +40,8 @@ enum CertsCommand {
     Init(init::InitArgs),
     /// Make a file with certificate and private key for a node, to be carried to its host and installed there.
     ///
-    /// Earlier certificates of the node stay valid. If the key of one was stolen, `herd certs revoke` it first.
+    /// The file of `--config` goes into it, so that its host needs no other one. Earlier certificates of the node stay valid. If the key
+    /// of one was stolen, `herd certs revoke` it first.
     Issue(issue::IssueArgs),
     /// Make a new file for a node that has one, with a new key.
     ///
@@ -62,22 +64,25 @@ enum CertsCommand {
     Show(show::ShowArgs),
     /// Put a file that was carried here to where the node of this host reads it, or take a revocation list for all nodes of this host.
     ///
-    /// Refused if the node could not use it, if it is of another herd, or if the nodes here know that it was revoked. A running node
+    /// A host without a configuration gets the one in the file, as `herd.toml` in the current directory or to `--config`. Refused if the
+    /// node could not use the file, if it is of another herd, or if the nodes here know that it was revoked. A running node
     /// takes it without a restart.
     Install(install::InstallArgs),
 }
 
 /// Performs one operation on files of the herd.
-pub(super) fn certs(config: &HerdConfig, args: &CertsArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn certs(common: &Common, args: &CertsArgs) -> anyhow::Result<ExitCode> {
+    let config = || common.configured();
     match &args.command {
-        CertsCommand::Init(args) => init::init(config, args),
-        CertsCommand::Issue(args) => issue::issue(config, args),
-        CertsCommand::Renew(args) => issue::renew(config, args),
-        CertsCommand::Revoke(args) => revoke::revoke(config, args),
-        CertsCommand::Roll(args) => roll::roll(config, args),
-        CertsCommand::Retire(args) => roll::retire(config, args),
-        CertsCommand::Show(args) => return show::show(config, args),
-        CertsCommand::Install(args) => install::install(config, args),
+        CertsCommand::Init(args) => init::init(&config()?, args),
+        CertsCommand::Issue(args) => issue::issue(&config()?, args),
+        CertsCommand::Renew(args) => issue::renew(&config()?, args),
+        CertsCommand::Revoke(args) => revoke::revoke(&config()?, args),
+        CertsCommand::Roll(args) => roll::roll(&config()?, args),
+        CertsCommand::Retire(args) => roll::retire(&config()?, args),
+        CertsCommand::Show(args) => return show::show(&config()?, args),
+        // Its file may carry the configuration, which the other commands find here.
+        CertsCommand::Install(args) => install::install(common, args),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use herd_identity::{AuthorityError, AuthorityStatus, Role};
-use herd_node::config::HerdConfig;
 
+use super::super::configured_herd::ConfiguredHerd;
 use super::identity_files::{AuthorityArgs, IdentityFiles, typed, whole_now};
 use super::members::{MemberArgs, in_a_row, newest};
 use super::output_file::{for_trust, write_trust};
@@ -25,7 +25,7 @@ pub(super) struct RevokeArgs {
 }
 
 /// Revokes all certificates of a member. If that was done before, only brings the list on its way again.
-pub(super) fn revoke(config: &HerdConfig, args: &RevokeArgs) -> anyhow::Result<()> {
+pub(super) fn revoke(config: &ConfiguredHerd, args: &RevokeArgs) -> anyhow::Result<()> {
     let files = IdentityFiles::of(config, args.authority.dir.as_deref())?;
     let mut authority = files.open()?;
     let (role, now) = (args.member.role(), whole_now());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 use herd_identity::{AUTHORITY_LIFETIME, Authority, AuthorityStatus, CertificateStatus, Expiry, Role, Serial};
-use herd_node::config::HerdConfig;
 
+use super::super::configured_herd::ConfiguredHerd;
 use super::super::numbers::days;
 use super::identity_files::{AuthorityArgs, IdentityFiles, typed, whole_now};
 use super::members::in_a_row;
@@ -33,7 +33,7 @@ pub(super) struct RetireArgs {
 }
 
 /// Begins a roll-over.
-pub(super) fn roll(config: &HerdConfig, args: &RollArgs) -> anyhow::Result<()> {
+pub(super) fn roll(config: &ConfiguredHerd, args: &RollArgs) -> anyhow::Result<()> {
     let files = IdentityFiles::of(config, args.authority.dir.as_deref())?;
     let (mut authority, now) = (files.open()?, whole_now());
     authority.roll(args.days.unwrap_or(AUTHORITY_LIFETIME), now)?;
@@ -58,7 +58,7 @@ pub(super) fn roll(config: &HerdConfig, args: &RollArgs) -> anyhow::Result<()> {
 }
 
 /// Ends a roll-over.
-pub(super) fn retire(config: &HerdConfig, args: &RetireArgs) -> anyhow::Result<()> {
+pub(super) fn retire(config: &ConfiguredHerd, args: &RetireArgs) -> anyhow::Result<()> {
     let files = IdentityFiles::of(config, args.authority.dir.as_deref())?;
     let (mut authority, now) = (files.open()?, whole_now());
     if authority.trust().roots().count() == 1 {

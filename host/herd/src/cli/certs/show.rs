@@ -10,9 +10,9 @@ use herd_identity::{
     AuthorityStatus, CREDENTIALS_BYTES_MAX, CertificateStatus, Credentials, Expiry, IdentityStatus, TrustBundle,
     TrustError,
 };
-use herd_node::config::HerdConfig;
 use serde_json::{Value, json};
 
+use super::super::configured_herd::ConfiguredHerd;
 use super::super::table::Table;
 use super::bounded_read;
 use super::identity_files::{AuthorityArgs, IdentityFiles, read_member, whole_now, wrong_file};
@@ -31,7 +31,7 @@ pub(super) struct ShowArgs {
 }
 
 /// Shows a file, or all that this host has. Fails if a file of a node is damaged, after the others were shown.
-pub(super) fn show(config: &HerdConfig, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn show(config: &ConfiguredHerd, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let files = IdentityFiles::of(config, args.authority.dir.as_deref())?;
     match &args.file {
         Some(file) => show_file(&files, file, args.json).map(|()| ExitCode::SUCCESS),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use herd_identity::{AuthorityStatus, CertificateStatus, Expiry, IdentityStatus, ListStatus, Role, TrustBundle};
+use herd_identity::{AuthorityStatus, CertificateStatus, IdentityStatus, ListStatus, Role, TrustBundle};
 use serde_json::{Value, json};
 
 /// An authority, and what it made.
@@ -58,13 +58,7 @@ fn certificate(status: &CertificateStatus) -> Value {
         "serial": serial.to_string(),
         "not_before_s": validity.not_before.as_secs(),
         "not_after_s": validity.not_after.as_secs(),
-        "expiry": match expiry {
-            Expiry::Far(_) => "far",
-            Expiry::Near(_) => "near",
-            Expiry::Close(_) => "close",
-            Expiry::NotYet(_) => "not_yet",
-            Expiry::Expired(_) => "expired",
-        },
+        "expiry": expiry.label(),
         "revoked": is_revoked,
     })
 }

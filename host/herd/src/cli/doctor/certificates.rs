@@ -1,0 +1,107 @@
+//! Certificates of the node: that for links, and that for its clients.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use herd_identity::{Clock, Credentials, Identity, IdentityStatus, NoIdentity, StateIdentities};
+use herd_node::check_client_tls;
+use herd_sys::clock::unix_now;
+
+use super::super::shell_word::shell_word;
+use super::Patient;
+use super::finding::Finding;
+
+/// Certificate and key of the node, or why there are none.
+pub(super) struct Certificates(Result<Credentials, NoIdentity>);
+
+impl Certificates {
+    /// Reads the file of the node.
+    pub(super) fn read(patient: Patient<'_>) -> Self {
+        Self(StateIdentities::new(patient.state, &patient.herd.herd).load(patient.name))
+    }
+
+    /// Returns the identity of the node, if peers would accept it.
+    pub(super) fn identity(&self) -> Option<Arc<Identity>> {
+        let credentials = self.0.as_ref().ok()?.clone();
+        Identity::new(credentials, Clock::system()).ok().map(Arc::new)
+    }
+
+    /// Returns the serial number of the certificate in the file.
+    pub(super) fn serial(&self) -> Option<String> {
+        Some(self.0.as_ref().ok()?.certificate().serial().to_string())
+    }
+
+    pub(super) fn findings(&self, patient: Patient<'_>) -> Vec<Finding> {
+        let mut findings = match &self.0 {
+            Ok(credentials) => of_links(patient, credentials),
+            Err(error) => vec![missing(patient, error)],
+        };
+        findings.extend(of_clients(patient));
+        findings
+    }
+}
+
+fn of_links(patient: Patient<'_>, credentials: &Credentials) -> Vec<Finding> {
+    let now = unix_now();
+    let renew = || format!("where the authority is: herd certs renew {}", shell_word(patient.name));
+    // Expired, not valid yet, revoked, or of an authority that is not trusted.
+    if let Err(error) = credentials.check(now) {
+        return vec![Finding::fault(WHAT, error.to_string()).fix(renew())];
+    }
+    let status = IdentityStatus::of(credentials, now);
+    let warnings = status.warnings();
+    if warnings.is_empty() {
+        let lists: usize = status.lists.iter().map(|list| list.revoked).sum();
+        let until = format!("{}, until {}", status.own.expiry, status.own.valid_until());
+        return vec![Finding::ok(
+            WHAT,
+            format!("that of {}: {until}; it knows of {lists} revoked", status.own.subject),
+        )];
+    }
+    warnings
+        .iter()
+        .map(|warning| match warning.rsplit_once(": herd certs ") {
+            Some((text, command)) => {
+                Finding::warn(WHAT, text).fix(format!("where the authority is: herd certs {command}"))
+            }
+            None => Finding::warn(WHAT, warning.as_str()),
+        })
+        .collect()
+}
+
+fn missing(patient: Patient<'_>, error: &NoIdentity) -> Finding {
+    match error {
+        NoIdentity::NoFile { .. } if patient.herd.is_on_one_host() => {
+            Finding::ok(WHAT, "none yet; the first start makes it, because no link leaves this host")
+        }
+        NoIdentity::NoFile { path, .. } => {
+            let name = shell_word(patient.name);
+            Finding::fault(WHAT, format!("{} does not exist", path.display())).fix(format!(
+                "where the authority is: herd certs issue {name}; then carry the file here: herd certs install {name}.pem{}",
+                patient.herd.option()
+            ))
+        }
+        error => Finding::fault(WHAT, error.to_string()),
+    }
+}
+
+fn of_clients(patient: Patient<'_>) -> Vec<Finding> {
+    let Some(files) = patient.herd.client_tls.as_ref().filter(|_| patient.node.client_tls.is_some()) else {
+        return Vec::new();
+    };
+    let [certificate, key] = files.of(patient.name);
+    let mut findings = vec![match check_client_tls(patient.herd, patient.name) {
+        Ok(()) => Finding::ok(OF_CLIENTS, format!("{} and {} are a pair", certificate.display(), key.display())),
+        Err(error) => Finding::fault(OF_CLIENTS, format!("{:#}", anyhow::Error::new(error))),
+    }];
+    if key.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
+        findings.push(
+            Finding::warn(OF_CLIENTS, format!("all users of this host can read the key {}", key.display()))
+                .fix(format!("chmod o= {}", shell_word(&key.to_string_lossy()))),
+        );
+    }
+    findings
+}
+
+const WHAT: &str = "certificate";
+const OF_CLIENTS: &str = "certificate for clients";

@@ -1,0 +1,75 @@
+//! Whether the node runs, as its admin socket says, and what it says of itself.
+
+use herd_admin::{AdminClient, AdminClientError, Endpoint};
+use serde_json::Value;
+
+use super::Patient;
+use super::certificates::Certificates;
+use super::finding::Finding;
+
+/// What the admin socket of the node says.
+pub(super) enum Running {
+    /// The node answers. Holds its status.
+    Yes(Box<Value>),
+    /// It has no socket here.
+    No,
+    /// It has one, and it cannot be asked.
+    Unknown(AdminClientError),
+}
+
+impl Running {
+    pub(super) async fn ask(patient: Patient<'_>) -> Self {
+        let client = match AdminClient::new() {
+            Ok(client) => client,
+            Err(error) => return Self::Unknown(error),
+        };
+        match client.status(&Endpoint::socket(patient.name, patient.state)).await {
+            Ok(status) => Self::Yes(Box::new(status)),
+            Err(AdminClientError::NoSocket { .. } | AdminClientError::Unreachable(_)) => Self::No,
+            Err(error) => Self::Unknown(error),
+        }
+    }
+
+    /// Returns true if the node answers.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self, Self::Yes(_))
+    }
+
+    pub(super) fn finding(&self) -> Finding {
+        match self {
+            Self::Yes(_) => Finding::ok(WHAT, "running"),
+            Self::No => Finding::ok(WHAT, "not running"),
+            Self::Unknown(_) => Finding::warn(WHAT, "has a socket and cannot be asked"),
+        }
+    }
+
+    /// Returns what else there is to say of the socket and of the process behind it.
+    pub(super) fn more(&self, patient: Patient<'_>, certificates: &Certificates) -> Vec<Finding> {
+        let status = match self {
+            Self::No => return Vec::new(),
+            Self::Unknown(error) => return vec![Finding::warn(WHAT, error.to_string())],
+            Self::Yes(status) => status,
+        };
+        let mut findings = vec![Finding::ok(WHAT, "the node answers on its socket")];
+        let program = status["version"].as_str().unwrap_or_default();
+        let own = env!("CARGO_PKG_VERSION");
+        findings.push(if program == own {
+            Finding::ok("program", format!("version {own}, with {}", herd_runtime::contract()))
+        } else {
+            Finding::warn("program", format!("the node runs version {program}, and this command is of {own}"))
+                .fix(format!("restart it: herd run {}{}", patient.name, patient.herd.option()))
+        });
+        let serial = status["identity"]["certificate"]["serial"].as_str();
+        if let (Some(serial), Some(in_file)) = (serial, certificates.serial())
+            && serial != in_file
+        {
+            findings.push(
+                Finding::warn("certificate", "the node uses another certificate than that in its file")
+                    .fix("see the log of the node; it takes a file within seconds, unless it cannot use it"),
+            );
+        }
+        findings
+    }
+}
+
+const WHAT: &str = "admin socket";
