@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use herd_tests::{Extent, Row, Sheet};
 
 mod fuzz;
+mod hosts;
+mod network;
 mod upgrade;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 2] = [upgrade::ROW, fuzz::ROW];
+const ROWS: [Row; 3] = [hosts::ROW, upgrade::ROW, fuzz::ROW];
 
 fn main() -> ExitCode {
     let (extent, wanted) = match selection() {
