@@ -6,11 +6,13 @@
 //! Reads no file by itself and starts no task: the node reads files, and tells. Bounds: those of credentials and bundles.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::credentials::{Credentials, CredentialsError};
@@ -143,8 +145,8 @@ impl Identity {
         self.changes.subscribe()
     }
 
-    /// Waits until the peer of an open connection no longer passes, because it was revoked or its authority retired, and returns the
-    /// reason. Does not watch the clock: [`check`](Self::check) at times for a certificate that expires.
+    /// Waits until the peer of an open connection no longer passes, and returns the reason. It was revoked or its authority retired, which
+    /// is noticed at once, or its certificate has expired, which is noticed within ten seconds.
     ///
     /// Cancel safe.
     pub async fn until_refused(&self, peer: &Peer) -> PeerError {
@@ -155,8 +157,8 @@ impl Identity {
             if let Err(error) = self.check(peer) {
                 return error;
             }
-            // Never fails: the sender is part of `self`.
-            let _ = changes.changed().await;
+            // Never fails: the sender is part of `self`. The time is up at times, because nothing tells of a certificate that expires.
+            let _ = timeout(EXPIRY_CHECK, changes.changed()).await;
         }
     }
 
@@ -193,3 +195,6 @@ impl Identity {
         Ok(())
     }
 }
+
+/// Between two looks at the clock for an open connection. A certificate lasts for days.
+const EXPIRY_CHECK: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, StreamExt};
-use herd_identity::{Identity, Peer as Member, PeerError, SecureStream, TrustError};
+use herd_identity::{Identity, PeerError, SecureStream, TrustError};
 use herd_replication::{LaneId, LinkFrame, LinkMachine, Replica, Turn, Violation};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
@@ -61,7 +61,7 @@ pub(super) async fn run(
     let written = write_frames(parts, sink, pongs_due);
     tokio::select! {
         biased;
-        why = until_refused(identity, &channel.member) => Err(LinkError::Untrusted(why)),
+        why = identity.until_refused(&channel.member) => Err(LinkError::Untrusted(why)),
         ended = end_of_either(read, written) => ended,
         // A write may wait for a network that is gone.
         () = replaced_for(link, REPLACED_MAX * 2) => Ok(()),
@@ -92,16 +92,6 @@ fn split(frames: FramedStream) -> (FrameSource, FrameWriter) {
 
 type FrameSource = FramedRead<ReadHalf<SecureStream<TcpStream>>, LengthDelimitedCodec>;
 type FrameWriter = FramedWrite<WriteHalf<SecureStream<TcpStream>>, LengthDelimitedCodec>;
-
-/// Waits until the certificate of the peer is revoked, has expired, or its authority is no longer trusted. Cancel safe.
-async fn until_refused(identity: &Identity, member: &Member) -> PeerError {
-    loop {
-        // Begun anew at times, because it looks at the clock when it begins only.
-        if let Ok(why) = timeout(EXPIRY_CHECK, identity.until_refused(member)).await {
-            return why;
-        }
-    }
-}
 
 /// Waits until the link has been replaced for a while. Cancel safe.
 async fn replaced_for(link: &Link, duration: Duration) {
@@ -458,8 +448,6 @@ const TURN_INTERVAL_SUSPECT: Duration = Duration::from_millis(10);
 const HEARTBEAT: Duration = Duration::from_millis(200);
 /// Time in which a link that was replaced goes on listening, and in which the peer hears of the newer one.
 const REPLACED_MAX: Duration = Duration::from_millis(250);
-/// Time between two looks whether the certificate of the peer has expired.
-const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 /// Time in which a peer has to answer a probe.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 /// Longest write. A peer that reads nothing for so long counts as gone; it gets every record when it links again.
