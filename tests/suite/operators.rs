@@ -1,8 +1,7 @@
-//! Operators at the command line: nodes that are stopped or away, a wrong token, and what commands say about it.
+//! Operators at the command line: nodes that are stopped or away, and what commands say about it.
 
 use std::process::Output;
 
-use herd_admin::Token;
 use herd_tests::{HELLO, Herd, Process};
 
 /// Goal: a stopped node holds up the output about no other node, and is named. Method: one of two processes is stopped; the command
@@ -48,33 +47,6 @@ fn swap_and_rollback_go_to_the_next_node_when_the_first_is_stopped() {
             "{node}: the swap and the rollback, and nothing else"
         );
         assert_eq!(herd.client(node).ask("you"), "? you", "{node}");
-    }
-}
-
-/// Goal: a token that nodes refuse is named. Method: commands with another state directory, which has no socket and another token; each
-/// warns that it sends that token over TCP.
-#[test]
-fn wrong_token_is_named_with_the_nodes_that_refuse_it_and_its_file() {
-    let herd = Herd::of(&[("Riley", &["Jaquez"]), ("Jaquez", &[])]);
-    let _up = herd.up();
-    let other = herd.scratch().path("other");
-    let file = Token::read_or_create(&other.join("herd")).unwrap().path().to_path_buf();
-    let over_tcp = |arguments: &[&str]| {
-        let state = format!("state_dir={}", other.display());
-        let (output, errors) = texts(&herd.herd(&[arguments, &["--admin-tcp", "--set", &state]].concat()));
-        let (warnings, errors): (Vec<&str>, Vec<&str>) =
-            errors.split_inclusive('\n').partition(|line| line.starts_with("herd: warning: "));
-        (output, warnings.concat(), errors.concat())
-    };
-    let (table, warnings, errors) = over_tcp(&["status"]);
-    assert_eq!(warnings.matches("sending the admin token to 127.0.0.1:").count(), 2, "{warnings}");
-    assert_eq!(table.lines().skip(1).filter(|line| line.ends_with("  token refused")).count(), 2, "{table}");
-    let from = format!("; read from {}\n", file.display());
-    let all = [["Riley", "Jaquez"], ["Jaquez", "Riley"]].map(|names| names.join(", "));
-    assert!(all.iter().any(|names| errors == format!("herd: token refused by {names}{from}")), "{errors}");
-    for arguments in [&["rollback"][..], &["rollback", "--node", "Riley"], &["swap", "--built-in"]] {
-        let (_, _, errors) = over_tcp(arguments);
-        assert!(errors.starts_with("herd: token refused by ") && errors.ends_with(&from), "{arguments:?}: {errors}");
     }
 }
 

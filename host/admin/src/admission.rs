@@ -6,15 +6,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::Extension;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::serve::IncomingStream;
 use herd_sys::{SocketPeer, accounts};
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use super::admin_socket::{ROOT, SocketAccess};
 use super::operator::RequestOperator;
@@ -25,9 +24,9 @@ use super::web_page::sign_of_a_web_page;
 #[derive(Clone, Debug)]
 pub(super) struct ConnectedPeer(Option<SocketPeer>);
 
-impl Connected<IncomingStream<'_, UnixListener>> for ConnectedPeer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(SocketPeer::of(stream.io()).ok())
+impl ConnectedPeer {
+    pub(super) fn of(stream: &UnixStream) -> Self {
+        Self(SocketPeer::of(stream).ok())
     }
 }
 
@@ -58,7 +57,7 @@ pub(super) struct UserCheck {
 /// Refuses requests over the socket of users who may not administer the node, and names the others.
 pub(super) async fn admit_user(
     State(check): State<UserCheck>,
-    ConnectInfo(ConnectedPeer(peer)): ConnectInfo<ConnectedPeer>,
+    Extension(ConnectedPeer(peer)): Extension<ConnectedPeer>,
     mut request: Request,
     next: Next,
 ) -> Response {

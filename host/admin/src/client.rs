@@ -25,7 +25,7 @@ use super::running;
 use super::share_options::ShareOptions;
 use super::transport::{Answer, ExchangeError, exchange};
 
-/// Client for the nodes of a herd on this machine.
+/// Client for the nodes of a herd.
 ///
 /// No method is cancel safe: a node may complete a request whose future was dropped. Swaps and rollbacks are withdrawn then, and
 /// take effect only if that comes too late.
@@ -82,6 +82,17 @@ impl AdminClient {
     /// See [`AdminClientError`].
     pub async fn status(&self, node: &Endpoint) -> Result<Value, AdminClientError> {
         self.ask(node, self.http.get(node.url("/v1/status"))).await
+    }
+
+    /// Returns the status of every node of the herd, as a node of this machine collects it: under the name of each node `{"status": ...}`, or
+    /// `{"error": "...", "down": ...}`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn herd_status(&self, node: &Endpoint) -> Result<Value, AdminClientError> {
+        // The node gives each of the others the time that it has itself here, and may have to wait for its turn.
+        self.ask_within(node, self.http.get(node.url("/v1/herd/status")), self.sign_max * 3).await
     }
 
     /// Swaps every node of the herd to a guest. This node coordinates.
@@ -231,8 +242,17 @@ impl AdminClient {
         node: &'a Endpoint,
         request: RequestBuilder,
     ) -> BoxFuture<'a, Result<Value, AdminClientError>> {
+        self.ask_within(node, request, self.sign_max)
+    }
+
+    fn ask_within<'a>(
+        &'a self,
+        node: &'a Endpoint,
+        request: RequestBuilder,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Value, AdminClientError>> {
         Box::pin(async move {
-            match self.exchange(node, request.timeout(self.sign_max)).await {
+            match self.exchange(node, request.timeout(limit)).await {
                 Err(AdminClientError::Slow(node)) => Err(AdminClientError::Silent(node)),
                 answer => answer,
             }
@@ -270,7 +290,7 @@ impl AdminClient {
     async fn await_sign(&self, node: &Endpoint) -> Result<(), AdminClientError> {
         let request = self.http.get(node.url("/livez")).timeout(self.sign_max);
         match exchange(node, request).await {
-            // Over the socket the node looks at the user before it reads more, and a long body would break the connection.
+            // Over the socket and the link port the node looks at who asks before it reads more, and a long body would break the connection.
             Ok(Answer { status: StatusCode::FORBIDDEN, body }) => Err(refused(node, StatusCode::FORBIDDEN, &body)),
             Ok(_) => Ok(()),
             Err(ExchangeError::NotSent(error)) => Err(error),

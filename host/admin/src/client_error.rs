@@ -14,7 +14,7 @@ pub enum AdminClientError {
     /// The node has no socket on this machine: it does not run, or as another user. The request was not sent, so another node may be
     /// asked in its place.
     #[error(
-        "{node} has no admin socket here ({}); is it running? start it with herd run {node}, or run this command as the user of the node",
+        "{node} has no admin socket here ({}); is it running? start it with herd run {node}, or run this command as the user of the node; for a node on another host: {OPERATOR_NEEDED}",
         usual.display()
     )]
     NoSocket {
@@ -60,6 +60,20 @@ pub enum AdminClientError {
     /// changes the node, so another node may be asked in its place.
     #[error("no answer from {0} within {SIGN_MAX:?}; is its process stopped or overloaded?")]
     Silent(String),
+    /// One side did not prove to the other that it is who it should be: a certificate is not good for this, or the address is that of another node.
+    /// Nothing was carried out.
+    #[error("{0}")]
+    NoTrust(String),
+    /// The node was asked by another one, which is named, and did not answer.
+    #[error("{why} ({through} asked)")]
+    NotTold {
+        /// The node that asked.
+        through: String,
+        /// Reason, as that node gives it.
+        why: String,
+        /// Whether there was no connection.
+        is_down: bool,
+    },
     /// The node has another token. Holds the file from which that of this client was read.
     #[error("token refused; read from {}", .0.display())]
     TokenRefused(PathBuf),
@@ -83,6 +97,9 @@ pub enum AdminClientError {
     NotAdmin(String),
 }
 
+/// Command to type for a node that is not on this machine.
+pub const OPERATOR_NEEDED: &str =
+    "herd certs issue --operator NAME where the authority is, and here: herd certs install NAME.pem";
 /// Longest wait for a connection, and for the first sign of a node: a node that runs answers within milliseconds, and an
 /// operator should not wait long for one that does not.
 pub(super) const SIGN_MAX: Duration = Duration::from_secs(2);

@@ -1,24 +1,27 @@
-//! Way to the admin API of a node, on the side of the command line.
+//! Way to the admin API of a node, on the side that asks: the command line, or another node.
 //!
-//! Owns the search for the socket of a node, and the check whose it is, before a byte is sent. Knows no requests. Bounds: the places of
-//! [`SocketPlaces`].
+//! Owns the search for the socket of a node, and the check whose it is, before a byte is sent; and the check by certificate of a node on
+//! another host. Knows no requests. Bounds: the places of [`SocketPlaces`].
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use herd_sys::{FileOwner, SocketDirectory, SocketPeer, accounts};
+use herd_identity::{Identity, Protocol, SecureStream};
+use herd_sys::{FileOwner, HostPort, SocketDirectory, SocketPeer, accounts};
 use reqwest::{RequestBuilder, header};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::admin_socket::ROOT;
 use super::client_error::AdminClientError;
 use super::socket_places::{Place, SocketPlaces, socket_name};
 use super::token::Token;
 
-/// Way to the admin API of one node: its socket, or its TCP port with the token.
+/// Way to the admin API of one node: its socket, its link port with a certificate, or its TCP port with the token.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     node: String,
@@ -28,6 +31,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug)]
 enum Way {
     Socket { places: SocketPlaces, name: String, trusted: TrustedUsers },
+    Member { address: HostPort, identity: Arc<Identity> },
     Tcp { address: SocketAddr, token: Token },
 }
 
@@ -42,6 +46,8 @@ struct TrustedUsers {
 pub(super) enum Route {
     /// A connection to a process of a trusted user.
     Socket(UnixStream),
+    /// A connection to the node itself, by its certificate.
+    Member(Box<SecureStream<TcpStream>>),
     /// A port, at which anybody may listen.
     Tcp(SocketAddr),
 }
@@ -58,6 +64,13 @@ impl Endpoint {
             node: node.into(),
             way: Way::Socket { places: SocketPlaces::of(state), name: socket_name(node), trusted },
         }
+    }
+
+    /// Returns the way to a node over its link port, from any host. Both sides prove by certificates who they are: an operator may do everything,
+    /// another node read the status.
+    #[must_use]
+    pub fn member(node: &str, address: impl Into<HostPort>, identity: Arc<Identity>) -> Self {
+        Self { node: node.into(), way: Way::Member { address: address.into(), identity } }
     }
 
     /// Returns the way to a node over TCP. Whoever listens at the address receives the token: nothing there proves that it is the node.
@@ -83,10 +96,16 @@ impl Endpoint {
         places.for_client().iter().any(found)
     }
 
-    /// URL of a path of the API. Over the socket its host is a mere word.
+    /// Returns whether the way leads to the link port of the node.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        matches!(self.way, Way::Member { .. })
+    }
+
+    /// URL of a path of the API. Its host is a mere word, but over TCP.
     pub(super) fn url(&self, path: &str) -> String {
         match &self.way {
-            Way::Socket { .. } => format!("http://localhost{path}"),
+            Way::Socket { .. } | Way::Member { .. } => format!("http://localhost{path}"),
             Way::Tcp { address, .. } => format!("http://{address}{path}"),
         }
     }
@@ -94,7 +113,7 @@ impl Endpoint {
     /// Adds the token, where the way to the node wants one.
     pub(super) fn authorise(&self, request: RequestBuilder) -> RequestBuilder {
         match &self.way {
-            Way::Socket { .. } => request,
+            Way::Socket { .. } | Way::Member { .. } => request,
             Way::Tcp { token, .. } => request.header(header::AUTHORIZATION, token.header()),
         }
     }
@@ -102,19 +121,21 @@ impl Endpoint {
     /// File of the token that goes with each request.
     pub(super) fn token_file(&self) -> PathBuf {
         match &self.way {
-            Way::Socket { .. } => PathBuf::new(),
+            Way::Socket { .. } | Way::Member { .. } => PathBuf::new(),
             Way::Tcp { token, .. } => token.path().into(),
         }
     }
 
-    /// Connects to the socket of the node, or returns its port.
+    /// Connects to the node, or returns its TCP port.
     ///
     /// # Errors
     ///
-    /// No socket of the node leads to a process of a trusted user. Nothing was sent.
+    /// No socket of the node leads to a process of a trusted user, or the process at its link address did not prove that it is the node.
+    /// Nothing was sent.
     pub(super) async fn route(&self) -> Result<Route, AdminClientError> {
         let (places, name, trusted) = match &self.way {
             Way::Tcp { address, .. } => return Ok(Route::Tcp(*address)),
+            Way::Member { address, identity } => return self.connect_as(address, identity).await,
             Way::Socket { places, name, trusted } => (places.for_client(), name, trusted),
         };
         let mut failed: Option<AdminClientError> = None;
@@ -131,12 +152,34 @@ impl Endpoint {
             AdminClientError::NoSocket { node: self.node.clone(), usual: place }
         }))
     }
+
+    /// Connects to the link port of the node, as this member of the herd.
+    async fn connect_as(&self, address: &HostPort, identity: &Identity) -> Result<Route, AdminClientError> {
+        let addresses = address.resolve(LOOKUP_MAX).await;
+        let addresses = addresses.map_err(|error| AdminClientError::NoTrust(format!("{self}: {error}")))?;
+        let stream = TcpStream::connect(&addresses[..]).await;
+        let stream = stream.map_err(|_| AdminClientError::Unreachable(self.to_string()))?;
+        let _ = stream.set_nodelay(true);
+        let connection = identity.connect(stream, Protocol::Admin).await;
+        let connection = connection.map_err(|error| AdminClientError::NoTrust(format!("{self}: {error}")))?;
+        match connection.peer.node() {
+            Some(node) if node == self.node => Ok(Route::Member(Box::new(connection.stream))),
+            found => {
+                let found = found.unwrap_or_default().escape_debug();
+                Err(AdminClientError::NoTrust(format!(
+                    "the node at {address} is {found} by its certificate, not {}; compare the link addresses of the configuration",
+                    self.node
+                )))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.way {
             Way::Tcp { address, .. } => write!(f, "{address}"),
+            Way::Member { address, .. } => write!(f, "{} at {address}", self.node),
             Way::Socket { .. } => write!(f, "the socket of {}", self.node),
         }
     }
@@ -212,6 +255,9 @@ fn user(uid: Option<u32>) -> String {
         Some(uid) => accounts::user_name(uid).unwrap_or_else(|| format!("#{uid}")),
     }
 }
+
+/// Longest look-up of the name of a host.
+const LOOKUP_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

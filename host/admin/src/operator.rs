@@ -1,10 +1,11 @@
 //! Identity of an operator: the user of a process, the name that the command line sends, and its reading on the server.
 //!
-//! Over the socket the kernel says who the user is. Over TCP the name is a claim: any holder of the token may send any name, so it tells
+//! Over the socket the kernel says who the user is, over the link port a certificate. Over TCP the name is a claim: any holder of the token may send any name, so it tells
 //! colleagues apart and keeps nobody out. Bound: [`CHARS_MAX`] printable ASCII characters; others are replaced, because the name is
 //! printed on terminals.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -27,7 +28,7 @@ fn described(name: Option<&str>, uid: u32) -> String {
     printable(&operator)
 }
 
-/// Operator of a request: the user of the socket's peer, or a name that the request claims, marked as such.
+/// Operator of a request: the user of the socket's peer, the holder of a certificate, or a name that the request claims, marked as such.
 #[derive(Clone, Debug)]
 pub(super) struct RequestOperator(pub(super) String);
 
@@ -35,6 +36,11 @@ impl RequestOperator {
     /// Operator whom the kernel has identified.
     pub(super) fn verified(name: Option<&str>, uid: u32) -> Self {
         Self(format!("operator {}", described(name, uid)))
+    }
+
+    /// Operator who has proved by a certificate with this serial number who it is, from this address.
+    pub(super) fn certified(name: &str, serial: &str, address: IpAddr) -> Self {
+        Self(format!("operator {} (certificate {serial}) at {}", printable(name), address.to_canonical()))
     }
 }
 
@@ -76,6 +82,13 @@ mod tests {
         let operator = operator();
         assert!(operator.contains(&format!("uid {}", rustix::process::getuid().as_raw())), "{operator}");
         assert!(HeaderValue::from_str(&operator).is_ok(), "{operator}");
+    }
+
+    #[test]
+    fn certified_operator_is_named_with_certificate_and_address() {
+        let who = |name| RequestOperator::certified(name, "4f5a13a9", "::ffff:192.0.2.7".parse().unwrap()).0;
+        assert_eq!(who("mira"), "operator mira (certificate 4f5a13a9) at 192.0.2.7");
+        assert_eq!(who("m\u{9b}31m\nira"), "operator m?31m?ira (certificate 4f5a13a9) at 192.0.2.7");
     }
 
     #[test]

@@ -14,12 +14,18 @@ pub(super) struct Refusals {
     pub(super) token: AtomicU64,
     pub(super) web_page: AtomicU64,
     pub(super) user: AtomicU64,
+    /// Of nodes that wanted more than to read.
+    pub(super) read_only: AtomicU64,
+    /// Connections over their limit.
+    pub(super) connections: AtomicU64,
     log: LogThrottle,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { token: 0.into(), web_page: 0.into(), user: 0.into(), log: LogThrottle::new(1) }
+        let none = AtomicU64::default;
+        let log = LogThrottle::new(1);
+        Self { token: none(), web_page: none(), user: none(), read_only: none(), connections: none(), log }
     }
 }
 
@@ -27,7 +33,13 @@ impl Refusals {
     /// Returns the counts for the status of a node.
     pub(super) fn status(&self) -> Value {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        json!({ "token": count(&self.token), "web_page": count(&self.web_page), "user": count(&self.user) })
+        json!({
+            "token": count(&self.token),
+            "web_page": count(&self.web_page),
+            "user": count(&self.user),
+            "read_only": count(&self.read_only),
+            "connections": count(&self.connections),
+        })
     }
 
     /// Counts a refusal, and logs it unless one was logged in this second.

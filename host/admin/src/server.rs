@@ -1,15 +1,13 @@
 //! Server of the admin API.
 //!
 //! Owns the routes, and which checks a request passes before them: over the socket that of its user, over TCP that of the token
-//! ([`admission`](super::admission)). Every operation runs on a thread that may block, so a guest that compiles for minutes delays no
+//! ([`admission`](super::admission)); over the link port that of its certificate ([`member_server`](super::member_server)). Every operation runs on a thread that may block, so a guest that compiles for minutes delays no
 //! other request. Swaps and rollbacks are carried out only while their operator waits for them ([`running`](super::running)). Bounds: see
 //! the crate.
 //!
 //! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
 //! client that is still sending when the connection closes would report that in place of the answer.
 
-use std::fmt::Debug;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,15 +17,19 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::serve::Listener;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use herd_model::{RollbackOptions, SwapOptions};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::admin_socket::AdminSocket;
 use super::admission::{ConnectedPeer, UserCheck, admit_user, refuse_web_pages, require_token};
+use super::connections::{ConnectionLimits, Places, serve_connection};
 use super::guest_body::{BODY_BYTES_MAX, GuestBody};
+use super::herd_status::herd_status;
 use super::host::{AdminHost, Refusal};
+use super::members::Members;
 use super::operator::RequestOperator;
 use super::promotion::Promotion;
 use super::query::{BadQuery, Options};
@@ -44,24 +46,47 @@ use super::upgrade_routes;
 
 /// Admin API of one node.
 pub struct Admin {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     upgrade: Option<Arc<dyn UpgradeHost>>,
-    stopping: CancellationToken,
+    pub(super) stopping: CancellationToken,
+    /// Connections over all ways in.
+    pub(super) connections: TaskTracker,
+    /// Limits of each way in.
+    pub(super) limits: ConnectionLimits,
 }
 
 impl Admin {
     /// Creates an API of this node that is not ready yet.
-    pub fn new(node: &str, host: Arc<dyn AdminHost>, records: Arc<dyn RecordsHost>, token: Token) -> Self {
+    pub fn new(
+        node: &str,
+        host: Arc<dyn AdminHost>,
+        records: Arc<dyn RecordsHost>,
+        token: Token,
+        members: Members,
+    ) -> Self {
+        Self::with_limits(node, host, records, token, members, ConnectionLimits::default())
+    }
+
+    pub(super) fn with_limits(
+        node: &str,
+        host: Arc<dyn AdminHost>,
+        records: Arc<dyn RecordsHost>,
+        token: Token,
+        members: Members,
+        limits: ConnectionLimits,
+    ) -> Self {
         let shared = Arc::new(Shared {
             node: node.into(),
             host,
             records,
             token,
+            members,
             ready: AtomicBool::new(false),
             running: Running::default(),
             refusals: Refusals::default(),
         });
-        Self { shared, upgrade: None, stopping: CancellationToken::new() }
+        let (stopping, connections) = (CancellationToken::new(), TaskTracker::new());
+        Self { shared, upgrade: None, stopping, connections, limits }
     }
 
     /// Sets what carries out upgrades. Without it they are refused.
@@ -87,8 +112,7 @@ impl Admin {
             )
             .layer(middleware::from_fn_with_state(shared(), refuse_web_pages))
             .with_state(shared());
-        let stopping = self.stopping.clone();
-        self.ended(axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await);
+        self.accept(listener, |_| app.clone()).await;
     }
 
     /// Serves requests over the socket until [`stop`](Self::stop), of the users who may administer the node. Removes the socket then.
@@ -96,26 +120,51 @@ impl Admin {
     pub async fn serve_socket(&self, socket: AdminSocket) {
         let (listener, _file, access) = socket.into_parts();
         let check = UserCheck { shared: Arc::clone(&self.shared), access };
-        let app = probes()
-            .merge(operations())
+        let app = all_routes()
             .merge(upgrade_routes::over_socket(self.upgrade.clone()))
             .layer(middleware::from_fn_with_state(check, admit_user))
-            .with_state(Arc::clone(&self.shared))
-            .into_make_service_with_connect_info::<ConnectedPeer>();
-        let stopping = self.stopping.clone();
-        self.ended(axum::serve(listener, app).with_graceful_shutdown(async move { stopping.cancelled().await }).await);
+            .with_state(Arc::clone(&self.shared));
+        self.accept(listener, |stream| app.clone().layer(Extension(ConnectedPeer::of(stream)))).await;
     }
 
-    fn ended(&self, served: io::Result<()>) {
-        if let Err(error) = served {
-            tracing::error!(node = %self.shared.node, %error, "admin API stopped");
+    /// Accepts connections until the server stops, and serves each by what `app` returns for it.
+    async fn accept<L: Listener>(&self, mut listener: L, app: impl Fn(&L::Io) -> Router) {
+        let places = Places::default();
+        loop {
+            let (stream, _) = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let Some(place) = places.take(&self.limits, None) else {
+                let refusals = &self.shared.refusals;
+                refusals.note(&refusals.connections, &self.shared.node, "too many connections to the admin API");
+                continue;
+            };
+            let app = app(&stream);
+            let served = serve_connection(stream, app, self.limits, self.stopping.clone());
+            self.connections.spawn(async move {
+                let _place = place;
+                served.await;
+            });
         }
     }
 
     /// Stops the server once the requests under way are answered.
     pub fn stop(&self) {
         self.stopping.cancel();
+        self.connections.close();
     }
+
+    /// Waits until the server has stopped and all its connections have ended. Cancel safe.
+    pub async fn stopped(&self) {
+        self.connections.wait().await;
+    }
+}
+
+/// Routes for those who may do everything.
+pub(super) fn all_routes() -> Router<Arc<Shared>> {
+    probes().merge(operations())
 }
 
 /// Routes about the process, which change nothing and tell nothing of the herd.
@@ -127,6 +176,7 @@ fn probes() -> Router<Arc<Shared>> {
 fn operations() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/herd/status", get(herd_status))
         .route("/v1/herd/swap", post(herd_swap))
         .route("/v1/herd/rollback", post(herd_roll_back))
         .route("/v1/swap", post(swap))
@@ -150,14 +200,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    let node = shared.node.clone();
-    let refused = shared.refusals.status();
-    let call = move || {
-        let mut status = shared.host.status();
-        status["admin"] = json!({ "refused": refused });
-        Ok(status)
-    };
-    blocking(&node, call).await
+    blocking(&shared.node.clone(), move || Ok(shared.status())).await
 }
 
 async fn herd_swap(

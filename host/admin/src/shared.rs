@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::host::{AdminHost, Refusal};
+use super::members::Members;
 use super::records_host::RecordsHost;
 use super::refusals::Refusals;
 use super::running::Running;
@@ -22,9 +23,19 @@ pub(super) struct Shared {
     pub(super) host: Arc<dyn AdminHost>,
     pub(super) records: Arc<dyn RecordsHost>,
     pub(super) token: Token,
+    pub(super) members: Members,
     pub(super) ready: AtomicBool,
     pub(super) running: Running,
     pub(super) refusals: Refusals,
+}
+
+impl Shared {
+    /// Returns the status of this node. Blocks.
+    pub(super) fn status(&self) -> Value {
+        let mut status = self.host.status();
+        status["admin"] = json!({ "refused": self.refusals.status() });
+        status
+    }
 }
 
 /// Carries out an operation on a thread that may block, and answers with what it returns.

@@ -1,22 +1,29 @@
-//! Server and client together, over loopback; those of the socket are in a file of their own.
+//! Server and client together, over loopback; those of the socket, of the link port and of slow clients are in files of their own.
 
+mod members;
+mod slow_clients;
 mod sockets;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use herd_identity::{Authority, Clock, Identity, Role};
 use herd_model::limits::{GUEST_BYTES_MAX, TRANSCRIPTS_BYTES_MAX};
 use herd_model::{GuestFiles, RollbackOptions, Share};
+use herd_sys::clock::unix_now;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::connections::ConnectionLimits;
 use super::*;
 
 const NOTHING: GuestFiles<'_> = GuestFiles { guest: &[], transcripts: None };
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Node that answers every operation with its arguments.
 struct EchoHost;
@@ -168,6 +175,33 @@ impl AdminHost for SlowHost {
     }
 }
 
+/// Authority of a herd.
+struct TestHerd {
+    authority: Authority,
+    _directory: TempDir,
+}
+
+impl TestHerd {
+    fn new(herd: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::create(&directory.path().join("authority"), herd, DAY * 10, unix_now()).unwrap();
+        Self { authority, _directory: directory }
+    }
+
+    fn member(&mut self, role: &Role) -> Arc<Identity> {
+        let credentials = self.authority.issue(role, DAY, unix_now()).unwrap();
+        Arc::new(Identity::new(credentials, Clock::system()).unwrap())
+    }
+
+    fn node(&mut self, name: &str) -> Arc<Identity> {
+        self.member(&Role::Node(name.into()))
+    }
+
+    fn operator(&mut self, name: &str) -> Arc<Identity> {
+        self.member(&Role::Operator(name.into()))
+    }
+}
+
 struct Server {
     address: SocketAddr,
     /// The same address, with the token.
@@ -193,12 +227,23 @@ impl Server {
 
     /// A server that stands still: the system accepts connections and their bytes for it.
     async fn stopped(host: Arc<dyn AdminHost>) -> (Self, TcpListener) {
+        let members = Members::new(TestHerd::new("five").node("Riley"), &BTreeMap::new()).unwrap();
+        Self::with("Riley", host, members, ConnectionLimits::default()).await
+    }
+
+    async fn with(
+        node: &str,
+        host: Arc<dyn AdminHost>,
+        members: Members,
+        limits: ConnectionLimits,
+    ) -> (Self, TcpListener) {
         let state = tempfile::tempdir().unwrap();
         let token = Token::read_or_create(state.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let admin = Arc::new(Admin::new("Riley", host, Arc::new(EchoRecords), token.clone()));
-        let node = Endpoint::tcp("Riley", address, token.clone());
+        let admin = Admin::with_limits(node, host, Arc::new(EchoRecords), token.clone(), members, limits);
+        let admin = Arc::new(admin);
+        let node = Endpoint::tcp(node, address, token.clone());
         (Self { address, node, token, admin, state }, listener)
     }
 

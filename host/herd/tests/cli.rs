@@ -55,7 +55,7 @@ fn failure_is_one_line_and_exits_with_1() {
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
         (
             &["--set", "state_dir=/nowhere", "status"],
-            "/nowhere/herd does not exist, and no node has an admin socket here; has this user started the herd on this machine? herd up starts it",
+            "/nowhere/herd does not exist, and no node has an admin socket here; has this user started the herd on this machine? herd up starts it; for nodes on other hosts: herd certs issue --operator NAME where the authority is, and here: herd certs install NAME.pem",
         ),
         (&["swap", "/nowhere/guest.wasm"], "/nowhere/guest.wasm: No such file or directory (os error 2)"),
     ];

@@ -241,6 +241,12 @@ pub fn carried_configuration(file: &[u8]) -> Result<Option<Vec<u8>>, PemError> {
     pem::section(file, CONFIGURATION)
 }
 
+/// Returns the file in the state directory of a herd in which the credentials of an operator are expected: of the person whose directory it is.
+#[must_use]
+pub fn operator_path(state_directory: &Path) -> PathBuf {
+    state_directory.join("operator.pem")
+}
+
 /// Maximum length of a file, in bytes: the bundle, the configuration, and some KiB for certificate and key.
 pub const CREDENTIALS_BYTES_MAX: usize = TRUST_BYTES_MAX + CONFIGURATION_BYTES_MAX * 4 / 3 + (20 << 10);
 /// Longest configuration that travels with credentials, in bytes: that of a herd of some hundred nodes.

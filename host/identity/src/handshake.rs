@@ -185,10 +185,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             AlertDescription::CertificateExpired => {
-                "by its clock the certificate of this node has expired or is not yet valid; compare the clocks, and see `herd certs show`"
+                "by its clock the certificate of this member has expired or is not yet valid; compare the clocks, and see `herd certs show`"
             }
             AlertDescription::CertificateRevoked => {
-                "the certificate of this node was revoked; if it is to come back, issue a new one with `herd certs issue`"
+                "the certificate of this member was revoked; if it is to come back, issue a new one with `herd certs issue`"
             }
             AlertDescription::UnknownCA => {
                 "it does not trust the authority of this node; issue new files for both with `herd certs issue`"
@@ -196,7 +196,7 @@ impl fmt::Display for Refusal {
             AlertDescription::CertificateRequired => "it wants a certificate, and got none",
             AlertDescription::AccessDenied => "it is of another herd, or this certificate is not for a node",
             AlertDescription::BadCertificate | AlertDescription::DecryptError => {
-                "it cannot read or check the certificate of this node; issue it again with `herd certs issue`"
+                "it cannot read or check the certificate of this member; issue it again with `herd certs issue`"
             }
             _ => return write!(f, "TLS alert {:?}", self.0),
         })

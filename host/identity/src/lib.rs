@@ -45,7 +45,7 @@ pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError};
 pub use clock::Clock;
 pub use credentials::{
     CONFIGURATION_BYTES_MAX, CREDENTIALS_BYTES_MAX, Credentials, CredentialsError, carried_configuration,
-    credentials_path,
+    credentials_path, operator_path,
 };
 pub use handshake::{Connection, HandshakeError, Refusal, SecureStream};
 pub use identity::Identity;

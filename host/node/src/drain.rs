@@ -57,7 +57,8 @@ impl Node {
         // The admin API answers until here, so that `herd status` shows a drain that hangs.
         self.admin.stop();
         self.tasks.close();
-        let _ = tokio::time::timeout(left(), self.tasks.wait()).await;
+        let ended = async { tokio::join!(self.tasks.wait(), self.admin.stopped()) };
+        let _ = tokio::time::timeout(left(), ended).await;
         let (traffic, audit, store) = (self.traffic.clone(), Arc::clone(&self.audit), Arc::clone(&self.store));
         let flush = move || {
             store.stop();

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use herd_admin::AdminSocketError;
+use herd_admin::{AdminClientError, AdminSocketError};
 use herd_runtime::LoadError;
 use herd_sessions::TlsCertificateError;
 use herd_sys::TrafficLogError;
@@ -76,6 +76,14 @@ pub enum StartError {
         node: String,
         /// The reason, with what to do.
         source: AdminSocketError,
+    },
+    /// The client with which the node asks others for their status cannot be made.
+    #[error("{node} cannot ask other nodes for their status")]
+    AdminClient {
+        /// Name of the node.
+        node: String,
+        /// The reason.
+        source: AdminClientError,
     },
     /// The configuration has no node of this name.
     #[error("unknown node `{0}`")]

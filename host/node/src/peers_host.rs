@@ -1,14 +1,18 @@
 //! Adapter of the node to [`PeersHost`]: what links reach of it.
 //!
-//! Owns no state. Reports go to ingest, messages to the rollout. Bounds: none here;
+//! Owns no state. Reports go to ingest, messages to the rollout, connections of administrators to the admin API. Bounds: none here;
 //! links bound frames, and ingest bounds their contents.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use herd_admin::Admin;
+use herd_identity::Connection;
 use herd_peers::PeersHost;
 use herd_replication::{Ingest, LinkPort, Replica, WireReport};
 use herd_rollout::Rollout;
 use herd_sys::{TrafficLog, workers};
+use tokio::net::TcpStream;
 
 use crate::identity_host::NodeIdentity;
 use crate::ingest_host::IngestAdapter;
@@ -22,6 +26,7 @@ pub(crate) struct PeersAdapter {
     pub(crate) traffic: Option<TrafficLog>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) identity: Arc<NodeIdentity>,
+    pub(crate) admin: Arc<Admin>,
 }
 
 impl PeersHost for PeersAdapter {
@@ -55,6 +60,10 @@ impl PeersHost for PeersAdapter {
     fn trust_learned(&self) {
         let identity = Arc::clone(&self.identity);
         tokio::task::spawn_blocking(move || identity.store_learned());
+    }
+
+    fn accept_admin(&self, connection: Connection<TcpStream>, address: SocketAddr) {
+        self.admin.serve_member(connection, address);
     }
 
     fn traffic(&self) -> Option<&TrafficLog> {

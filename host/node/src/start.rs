@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use herd_admin::{Admin, AdminSocket};
+use herd_admin::{Admin, AdminSocket, Members};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_model::Digest;
 use herd_peers::{LocalNode, Peers, PeersHost};
@@ -215,7 +215,9 @@ impl Node {
             confirm: Duration::from_secs(config.records.confirm_s),
             audit: Arc::clone(&audit),
         };
-        let mut admin = Admin::new(name, admin_host.clone(), Arc::new(records), process.token.clone());
+        let members = Members::new(Arc::clone(identity.identity()), &config.link_dials_but(name))
+            .map_err(|source| StartError::AdminClient { node: name.into(), source })?;
+        let mut admin = Admin::new(name, admin_host.clone(), Arc::new(records), process.token.clone(), members);
         if let Some(process) = &process.upgrade {
             let (audit, process) = (Arc::clone(&audit), Arc::clone(process));
             admin = admin.with_upgrade(Arc::new(UpgradeAdapter { node: name.into(), audit, process }));
@@ -260,6 +262,7 @@ impl Node {
             traffic: traffic.clone(),
             progress: Arc::clone(store.progress()),
             identity,
+            admin: Arc::clone(&admin),
         });
         peers.start(links, neighbours, linked, workers.rotation());
         let serving = Arc::clone(&admin);

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use herd_identity::{Connection, HandshakeError as TlsError, Identity, Peer as Member, Protocol, SecureStream};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello};
@@ -110,7 +110,28 @@ pub(super) async fn initiate(
     Ok((Channel { frames, member }, hello))
 }
 
-/// Handshake of the accepting side: learns who the peer is, receives its hello, and sends one if `admit` accepts the peer.
+/// TLS of the accepting side: learns who the peer is, and what it wants. An operator is admitted for [`Protocol::Admin`] only.
+///
+/// Not cancel safe: a connection that is cancelled midway has to be closed.
+///
+/// # Errors
+///
+/// See [`HandshakeError`]. A refused peer was told the reason.
+pub(super) async fn accept(
+    stream: TcpStream,
+    local: &LocalNode,
+    deadline: Instant,
+) -> Result<Connection<TcpStream>, HandshakeError> {
+    let accepted = timeout_at(deadline, local.identity.accept(stream)).await.map_err(|_| HandshakeError::Timeout)?;
+    Ok(accepted?)
+}
+
+/// Returns the time at which a handshake that begins now is given up.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + HANDSHAKE_TIMEOUT
+}
+
+/// Handshake of the accepting side, after TLS: receives the peer's hello, and sends one if `admit` accepts the peer.
 ///
 /// Not cancel safe: once `admit` has accepted, the link has to be run to its end.
 ///
@@ -118,18 +139,15 @@ pub(super) async fn initiate(
 ///
 /// See [`HandshakeError`]. A refused peer was told the reason.
 pub(super) async fn respond<T>(
-    stream: TcpStream,
+    connection: Connection<TcpStream>,
     local: &LocalNode,
+    deadline: Instant,
     admit: impl FnOnce(&Hello) -> Result<T, String>,
 ) -> Result<(Channel, T), HandshakeError> {
     let received = async {
-        let connection = local.identity.accept(stream).await?;
-        if connection.protocol != Protocol::Link {
-            return Err(HandshakeError::NotAPeer);
-        }
         let (mut frames, member, name) = framed(connection)?;
         match receive_first(&mut frames).await? {
-            Frame::Hello(hello) => Ok((frames, member, name, hello)),
+            Frame::Hello(hello) => Ok::<_, HandshakeError>((frames, member, name, hello)),
             Frame::Probe => {
                 frames.send(Frame::Probed(NodeAnswer::of_this_program(&local.contract)).encode()).await?;
                 let _ = SinkExt::<Bytes>::close(&mut frames).await;
@@ -138,7 +156,7 @@ pub(super) async fn respond<T>(
             _ => Err(HandshakeError::NotAPeer),
         }
     };
-    let received = timeout(HANDSHAKE_TIMEOUT, received).await.map_err(|_| HandshakeError::Timeout)?;
+    let received = timeout_at(deadline, received).await.map_err(|_| HandshakeError::Timeout)?;
     let (mut frames, member, name, hello) = received?;
     let admitted = incompatibility(&local.herd, &local.node, &hello, &name).map_or_else(|| admit(&hello), Err);
     let admitted = match admitted {
@@ -267,6 +285,13 @@ mod tests {
         (connecting.unwrap(), accepted.unwrap().0)
     }
 
+    /// Accepts a link of whatever peer, and returns its hello.
+    async fn answer(stream: TcpStream, local: &LocalNode) -> Result<Hello, HandshakeError> {
+        let connection = accept(stream, local, deadline()).await?;
+        let admit = |hello: &Hello| Ok(hello.clone());
+        respond(connection, local, deadline(), admit).await.map(|(_, hello)| hello)
+    }
+
     #[test]
     fn herd_name_of_the_greatest_length_fits_into_the_handshake() {
         let hello = Hello {
@@ -310,7 +335,7 @@ mod tests {
                 let node = async {
                     match initiates {
                         true => initiate(stream, &own, "Jaquez").await.map(|(_, hello)| hello),
-                        false => respond(stream, &own, |hello| Ok(hello.clone())).await.map(|(_, hello)| hello),
+                        false => answer(stream, &own).await,
                     }
                 };
                 let (answer, linked) = tokio::join!(peer, node);
@@ -339,17 +364,14 @@ mod tests {
             (&stranger, "Riley", "herd"),
         ] {
             let (stream, accepted) = connected().await;
-            let admit = |hello: &Hello| Ok(hello.clone());
-            let (dialed, answered) =
-                tokio::join!(initiate(stream, connecting, expected), respond(accepted, &riley, admit));
+            let (dialed, answered) = tokio::join!(initiate(stream, connecting, expected), answer(accepted, &riley));
             assert!(answered.is_err(), "{why}");
             let said = dialed.err().expect(why).to_string();
             assert!(said.contains(why), "{said}");
         }
         let (stream, accepted) = connected().await;
-        let admit = |hello: &Hello| Ok(hello.clone());
-        let (dialed, answered) = tokio::join!(initiate(stream, &jaquez, "Riley"), respond(accepted, &riley, admit));
-        assert_eq!((dialed.unwrap().1.node, answered.unwrap().1.node), ("Riley".into(), "Jaquez".into()));
+        let (dialed, answered) = tokio::join!(initiate(stream, &jaquez, "Riley"), answer(accepted, &riley));
+        assert_eq!((dialed.unwrap().1.node, answered.unwrap().node), ("Riley".into(), "Jaquez".into()));
     }
 
     #[tokio::test]
@@ -359,7 +381,7 @@ mod tests {
         let riley = local(&TestAuthority::of("h").issue("Riley"), 1);
         let (mut stream, accepted) = connected().await;
         stream.write_all(b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1614209128.918963997\n").await.unwrap();
-        let refused = respond(accepted, &riley, |_| Ok(())).await;
+        let refused = answer(accepted, &riley).await;
         assert!(matches!(refused.err(), Some(HandshakeError::Tls(TlsError::NotTls))));
     }
 }

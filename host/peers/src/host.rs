@@ -1,9 +1,14 @@
 //! Port to the node: what links need from it.
 //!
-//! All calls come from the task of a link, on a worker thread. Bounds: none here; each call handles one frame.
+//! All calls come from the task of a link, on a worker thread, but that of [`PeersHost::accept_admin`], which comes from the listener. Bounds:
+//! none here; each call handles one frame or one connection.
 
+use std::net::SocketAddr;
+
+use herd_identity::Connection;
 use herd_replication::{LinkPort, WireReport};
 use herd_sys::TrafficLog;
+use tokio::net::TcpStream;
 
 /// The node, as its links see it.
 pub trait PeersHost: Send + Sync + 'static {
@@ -32,6 +37,10 @@ pub trait PeersHost: Send + Sync + 'static {
 
     /// Reports that a peer told of authorities or revocations that were news, so that they are stored. Must not wait.
     fn trust_learned(&self);
+
+    /// Takes a connection to the admin API, of a member that has proved who it is, and its address. Called on the runtime from which the links
+    /// were started. Must not wait.
+    fn accept_admin(&self, connection: Connection<TcpStream>, address: SocketAddr);
 
     /// Returns the traffic log, if one is configured.
     fn traffic(&self) -> Option<&TrafficLog>;

@@ -1,12 +1,15 @@
 //! Listener for links of other nodes, and the answering side of their handshakes.
 //!
-//! Owns the accept loop. Knows nothing of reports. Bounds: handshakes in progress, in total and per address; links themselves are
-//! bounded by the nodes of the herd, because each node has one.
+//! Members that ask for the admin API come to the same port, and are handed to the node once TLS has proved who they are.
+//!
+//! Owns the accept loop. Knows nothing of reports and of the admin API. Bounds: handshakes in progress, in total and per address; links
+//! themselves are bounded by the nodes of the herd, because each node has one, and connections to the admin API by the node.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use herd_identity::{Connection, Protocol};
 use herd_sys::LogThrottle;
 use herd_sys::clock::unix_now;
 use herd_sys::workers::WorkerRotation;
@@ -14,9 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use super::connect::registered;
-use super::handshake::{self, printable};
+use super::handshake::{self, Channel, HandshakeError, printable};
 use super::handshakes::HandshakePermit;
-use super::link::Direction;
+use super::link::{Direction, Link};
 use super::mesh::Peers;
 
 /// Accepts connections until the node stops. Handshakes run aside from the workers, so that strangers cost sessions nothing; links are
@@ -49,7 +52,7 @@ pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotat
     }
 }
 
-/// Answers the handshake of a node that connected, and runs the link.
+/// Answers the handshake of a member that connected, and runs the link or hands the connection over.
 async fn accept_link(
     peers: Arc<Peers>,
     stream: TcpStream,
@@ -59,19 +62,43 @@ async fn accept_link(
 ) {
     let Ok(stream) = registered(stream, &worker) else { return };
     let _ = stream.set_nodelay(true);
-    let handshake = handshake::respond(stream, &peers.local, |hello| {
+    let outcome = handshake(&peers, stream).await;
+    // A link lasts for days; only the handshake counts as one.
+    drop(permit);
+    match outcome {
+        Ok(Accepted::Link(channel, link)) => drop(peers.tasks.spawn_on(Arc::clone(&peers).run(channel, link), &worker)),
+        // The connection is closed if the node has stopped.
+        Ok(Accepted::Admin(connection)) => {
+            if let Some(host) = peers.host() {
+                host.accept_admin(connection, address);
+            }
+        }
+        Err(error) => tracing::debug!(node = %peers.local.node, %address, %error, "handshake failed"),
+    }
+}
+
+/// Connection after its handshake.
+enum Accepted {
+    Link(Channel, Arc<Link>),
+    /// A member that wants the admin API.
+    Admin(Connection<TcpStream>),
+}
+
+async fn handshake(peers: &Peers, stream: TcpStream) -> Result<Accepted, HandshakeError> {
+    let deadline = handshake::deadline();
+    let connection = handshake::accept(stream, &peers.local, deadline).await?;
+    match connection.protocol {
+        Protocol::Admin => return Ok(Accepted::Admin(connection)),
+        Protocol::Link => {}
+    }
+    let responded = handshake::respond(connection, &peers.local, deadline, |hello| {
         if !peers.members.contains(&hello.node) {
             return Err(format!("{} has no node `{}` in its configuration", peers.local.node, printable(&hello.node)));
         }
         peers.admit(hello, Direction::Inbound)
     });
-    let outcome = handshake.await;
-    // A link lasts for days; only the handshake counts as one.
-    drop(permit);
-    match outcome {
-        Ok((channel, link)) => drop(peers.tasks.spawn_on(Arc::clone(&peers).run(channel, link), &worker)),
-        Err(error) => tracing::debug!(node = %peers.local.node, %address, %error, "handshake failed"),
-    }
+    let (channel, link) = responded.await?;
+    Ok(Accepted::Link(channel, link))
 }
 
 /// Admits one line a second for all nodes of the process, which run out of descriptors together.

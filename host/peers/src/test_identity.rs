@@ -19,12 +19,24 @@ impl TestAuthority {
     }
 
     pub(crate) fn issue(&mut self, node: &str) -> Arc<Identity> {
-        let credentials = self.authority.issue(&Role::Node(node.into()), LIFETIME, NOW).unwrap();
+        self.member(&Role::Node(node.into()))
+    }
+
+    pub(crate) fn issue_operator(&mut self, name: &str) -> Arc<Identity> {
+        self.member(&Role::Operator(name.into()))
+    }
+
+    fn member(&mut self, role: &Role) -> Arc<Identity> {
+        let credentials = self.authority.issue(role, LIFETIME, NOW).unwrap();
         Arc::new(Identity::new(credentials, Clock::new(|| NOW)).unwrap())
     }
 
     pub(crate) fn revoke(&mut self, node: &str) {
         self.authority.revoke(&Role::Node(node.into()), NOW).unwrap();
+    }
+
+    pub(crate) fn revoke_operator(&mut self, name: &str) {
+        self.authority.revoke(&Role::Operator(name.into()), NOW).unwrap();
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use herd_identity::{Connection, HandshakeError, Identity, PeerError, Protocol};
 use herd_replication::{LinkPort, NoJournal, Replica, ReplicaConfig, WireReport};
 use herd_sys::TrafficLog;
 use herd_sys::workers::Workers;
@@ -81,6 +82,34 @@ async fn revocation_passes_on_without_a_link_going_down() {
     pair.stop().await;
 }
 
+/// Goal: the link port hands members that ask for the admin API to the node, and admits nobody else to it, nor an operator to a link.
+/// Method: connections of members and of strangers to a node that is linked all the time.
+#[tokio::test]
+async fn admin_connections_reach_the_node_and_no_operator_gets_a_link() {
+    let mut pair = Pair::link().await;
+    let (mira, campbell) = (pair.authority.issue_operator("mira"), pair.authority.issue("Campbell"));
+    let stranger = TestAuthority::of("other").issue_operator("mira");
+    for member in [&mira, &campbell] {
+        // The node of this test closes it at once, without a word.
+        assert!(matches!(pair.end_of(member, Protocol::Admin).await, Err(HandshakeError::Io(_))));
+    }
+    let admins = || pair.hosts[1].admins.lock().clone();
+    assert_eq!(admins(), ["operator mira of herd herd", "node Campbell of herd herd"]);
+    let refused = pair.end_of(&mira, Protocol::Link).await.unwrap_err();
+    assert!(matches!(refused, HandshakeError::Io(_)), "{refused}");
+    let refused = pair.end_of(&stranger, Protocol::Admin).await.unwrap_err();
+    assert!(matches!(&refused, HandshakeError::Peer(PeerError::WrongHerd { .. })), "{refused}");
+    pair.authority.revoke_operator("mira");
+    let list = pair.authority.authority.trust().encode();
+    assert!(pair.peers[1].local.identity.learn(list.as_bytes()).unwrap());
+    let refused = pair.end_of(&mira, Protocol::Admin).await.unwrap_err();
+    assert!(matches!(&refused, HandshakeError::Refused(_)) && refused.to_string().contains("revoked"), "{refused}");
+    assert_eq!(admins().len(), 2);
+    pair.await_messages().await;
+    assert_eq!(pair.hosts.each_ref().map(|host| host.downs.load(Ordering::SeqCst)), [0, 0]);
+    pair.stop().await;
+}
+
 /// Two nodes, of which Jaquez connects to Riley.
 struct Pair {
     network: Network,
@@ -112,6 +141,13 @@ impl Pair {
     async fn await_states(&self, state: LinkState) {
         let of = |peers: &Peers| peers.status().links.first().map(|link| link.state);
         eventually(&format!("{state:?}"), || self.peers.iter().all(|peers| of(peers) == Some(state))).await;
+    }
+
+    /// Connects to the link port of Riley, and reads to the end. Returns the number of bytes, or why the end is one.
+    async fn end_of(&self, identity: &Identity, protocol: Protocol) -> Result<usize, HandshakeError> {
+        let stream = TcpStream::connect(self.network.target).await.unwrap();
+        let mut connection = identity.connect(stream, protocol).await?;
+        connection.stream.read_to_end(&mut Vec::new()).await.map_err(HandshakeError::of)
     }
 
     /// Sends a message in each direction until one has arrived, as senders of messages do.
@@ -150,6 +186,8 @@ struct Host {
     downs: AtomicUsize,
     messages: AtomicUsize,
     learned: AtomicUsize,
+    /// Members that asked for the admin API.
+    admins: Mutex<Vec<String>>,
 }
 
 impl PeersHost for Host {
@@ -174,6 +212,10 @@ impl PeersHost for Host {
 
     fn trust_learned(&self) {
         self.learned.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn accept_admin(&self, connection: Connection<TcpStream>, _: SocketAddr) {
+        self.admins.lock().push(connection.peer.subject().to_string());
     }
 
     fn traffic(&self) -> Option<&TrafficLog> {

@@ -141,7 +141,10 @@ async fn web_page_is_refused_even_with_the_token_and_counted() {
     }
     server.post("/v1/swap", "Bearer wrong", vec![]).await;
     let status = client.status(&server.node).await.unwrap();
-    assert_eq!(status["admin"]["refused"], json!({ "token": 1, "web_page": 4, "user": 0 }));
+    assert_eq!(
+        status["admin"]["refused"],
+        json!({ "token": 1, "web_page": 4, "user": 0, "read_only": 0, "connections": 0 })
+    );
 }
 
 /// Process that answers an upgrade with its arguments.

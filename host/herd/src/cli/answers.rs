@@ -3,7 +3,6 @@
 //! An answer has three states: the node did it, the node refused, or the node did not answer. Commands for several nodes
 //! print every success and fail if any node failed. Knows nothing of how nodes are reached.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -78,26 +77,17 @@ impl Answers {
     ///
     /// # Errors
     ///
-    /// A node failed. The error has a line for each, and one for all that refused the token.
+    /// A node failed. The error has a line for each.
     pub(super) fn exit_code(&self) -> anyhow::Result<ExitCode> {
         self.failures(Vec::new())
     }
 
     /// Returns success if every node succeeded and nothing else failed.
     fn failures(&self, mut failed: Vec<String>) -> anyhow::Result<ExitCode> {
-        let mut refused = (Vec::new(), None);
         for (name, answer) in self.iter() {
-            match answer {
-                Ok(_) => {}
-                Err(AdminClientError::TokenRefused(path)) => {
-                    refused.0.push(name);
-                    refused.1 = Some(path);
-                }
-                Err(error) => failed.push(format!("{name}: {error}")),
+            if let Err(error) = answer {
+                failed.push(format!("{name}: {error}"));
             }
-        }
-        if let (names, Some(path)) = refused {
-            failed.push(token_refused(&names, path));
         }
         fail_with(&failed)
     }
@@ -121,15 +111,12 @@ pub(super) fn state(error: &AdminClientError) -> &'static str {
         | AdminClientError::Stalled(_)
         | AdminClientError::Broken(_) => "no answer",
         AdminClientError::TokenRefused(_) => "token refused",
+        AdminClientError::NotTold { is_down: true, .. } => "down",
+        AdminClientError::NotTold { .. } => "no answer",
         AdminClientError::NotAdmin(_) => "no node",
-        AdminClientError::Refused(_) => "refused",
+        AdminClientError::Refused(_) | AdminClientError::NoTrust(_) => "refused",
         AdminClientError::Busy(_) => "busy",
     }
-}
-
-/// Describes why nodes refused the token: an operator has to know which file to look at.
-pub(super) fn token_refused(names: &[&str], path: &Path) -> String {
-    format!("token refused by {}; read from {}", names.join(", "), path.display())
 }
 
 /// Prints the outcome of a swap of the herd, a line for each node; `state` says what a node does that swapped.

@@ -22,6 +22,7 @@ pub(super) fn text(value: &Value) -> String {
 pub(super) fn brief_who(who: &str) -> String {
     let Some(operator) = who.strip_prefix("operator ") else { return who.into() };
     let operator = operator.split(" at ").next().unwrap_or_default();
+    let operator = operator.split(" (certificate ").next().unwrap_or_default();
     operator.split(" uid ").next().unwrap_or_default().into()
 }
 
@@ -34,6 +35,7 @@ mod tests {
         for (who, brief) in [
             ("operator mira uid 1000 at edge-3 (as claimed), asked at Riley", "mira"),
             ("operator uid 0 at vm (as claimed)", "uid 0"),
+            ("operator mira (certificate 4f5a13a9) at 192.0.2.7, asked at Riley", "mira"),
             ("the node itself", "the node itself"),
             ("--watch a.wasm, operator mira uid 1000 at edge-3", "--watch a.wasm, operator mira uid 1000 at edge-3"),
         ] {

@@ -5,7 +5,7 @@
 //! so that what a command printed before stays one document.
 //!
 //! One file per command; what commands share is in files named after it. The texts of `--help` are the doc comments of the
-//! arguments. Commands reach nodes only through their sockets, except `up` and `run`, which start them.
+//! arguments. Commands reach nodes only through their admin APIs, except `up` and `run`, which start them.
 
 #[macro_use]
 mod stdout;
@@ -30,6 +30,7 @@ mod feed;
 mod forget;
 mod format;
 mod guest_file;
+mod herd_status;
 mod inspect;
 mod json_text;
 mod logging;
@@ -71,7 +72,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use herd_node::config::{ConfigError, HerdConfig, Sources, load};
 
-use self::admin_herd::{AdminHerd, AdminWay};
+use self::admin_herd::AdminHerd;
 use self::configured_herd::ConfiguredHerd;
 
 /// Application server herd: nodes that accept location reports of clients, flood them to one another, and answer from any
@@ -102,10 +103,10 @@ struct Common {
     /// Log in JSON, one object per line.
     #[arg(long, global = true)]
     log_json: bool,
-    /// Send the admin token over TCP to nodes that have no admin socket here, such as one in a container. Whoever listens on the admin
-    /// port receives the token.
-    #[arg(long, global = true)]
-    admin_tcp: bool,
+    /// Certificate of an operator, as `herd certs issue --operator NAME` makes it: reach all nodes over their link ports with it. Default: the
+    /// installed one (`herd certs install`), for nodes without an admin socket here.
+    #[arg(long, global = true, env = "HERD_IDENTITY", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    identity: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -173,7 +174,7 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Replace the token of the admin API, which browsers and scripts send over TCP.
     ///
-    /// The commands here need none: they use the admin socket of the node, and the node sees which user asks.
+    /// The commands here need none: they use the admin socket of a node, which sees which user asks, or the certificate of an operator.
     Token(token::TokenArgs),
     /// Replace the program of the nodes on this machine, with the same process id and the same ports.
     ///
@@ -281,8 +282,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 impl Common {
     /// Loads the configuration for a command that administers nodes.
     fn herd(&self) -> Result<AdminHerd, ConfigError> {
-        let way = if self.admin_tcp { AdminWay::SocketOrTcp } else { AdminWay::Socket };
-        Ok(AdminHerd::new(self.config()?, way))
+        let identity = self.identity.clone().filter(|file| !file.as_os_str().is_empty());
+        Ok(AdminHerd::new(self.config()?, identity))
     }
 
     /// Returns the file of the configuration, if one is named.

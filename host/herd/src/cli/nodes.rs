@@ -6,16 +6,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use herd_admin::{AdminClient, AdminClientError, Endpoint};
+use herd_admin::{AdminClient, AdminClientError, Endpoint, OPERATOR_NEEDED};
 use serde_json::Value;
 
 use super::admin_herd::AdminHerd;
-use super::answers::{Answers, token_refused};
+use super::answers::Answers;
 use super::client_runtime::block_on;
 use super::format::Format;
 
@@ -53,7 +52,11 @@ pub(super) fn ask_first(
     request: impl AsyncFn(&AdminClient, &Endpoint) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
     let client = AdminClient::new()?;
-    block_on(Box::pin(ask_first_with(&client, config, request)))?
+    let answer = block_on(Box::pin(ask_first_with(&client, config, request)))?;
+    answer.map_err(|error| match error.is::<NoNodeAnswers>() {
+        true => anyhow::anyhow!("{error} for nodes on other hosts: {OPERATOR_NEEDED}"),
+        false => error,
+    })
 }
 
 /// Sends a request to the named node, or to the first that can be reached if none is named, and returns its answer.
@@ -69,10 +72,7 @@ pub(super) fn ask_one(
     let Some(name) = name else { return ask_first(config, request) };
     let (nodes, client) = (config.endpoints([name])?, AdminClient::new()?);
     let answer = block_on(Box::pin(async { request(&client, &nodes[0]).await }))?;
-    answer.map_err(|error| match error {
-        AdminClientError::TokenRefused(path) => anyhow::anyhow!("{}", token_refused(&[name], &path)),
-        error => anyhow::anyhow!("{name}: {error}"),
-    })
+    answer.map_err(|error| anyhow::anyhow!("{name}: {error}"))
 }
 
 /// Does the same as [`ask_first`] with a client of the caller. Not cancel safe: the node completes what it has received.
@@ -81,14 +81,16 @@ pub(super) async fn ask_first_with(
     config: &AdminHerd,
     request: impl AsyncFn(&AdminClient, &Endpoint) -> Result<Value, AdminClientError>,
 ) -> anyhow::Result<Value> {
-    for node in &config.endpoints(config.node_names())? {
+    let mut nodes = config.endpoints(config.node_names())?;
+    // Those of this machine first.
+    nodes.sort_by_key(Endpoint::is_member);
+    for node in &nodes {
         let name = node.node();
         // Only a node that did not receive the request is passed over: any other failure may leave a swap under way, and a
         // second request would start another.
         match request(client, node).await {
             Err(AdminClientError::Unreachable(_) | AdminClientError::NoSocket { .. }) => {}
             Err(error @ AdminClientError::Silent(_)) => tracing::warn!(node = %name, %error, "asking the next node"),
-            Err(AdminClientError::TokenRefused(path)) => bail!("{}", token_refused(&[name], &path)),
             answer => return Ok(answer?),
         }
     }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::admin_herd::AdminHerd;
 use super::answers::{Answers, state};
 use super::convergence::convergence;
+use super::herd_status::HerdStatus;
 use super::json_text::{brief_who, generation, short, text};
 use super::nodes::{addressed, ask_each_showing};
 use super::status_links::link_table;
@@ -42,7 +43,8 @@ pub(super) fn status(config: &AdminHerd, args: &StatusArgs) -> anyhow::Result<Ex
             say_on!("{}", nodes.unprinted());
         }
     };
-    let answers = ask_each_showing(config, &args.node, async |client, node| client.status(node).await, show)?;
+    let herd = HerdStatus::by(config.local_endpoints()?);
+    let answers = ask_each_showing(config, &args.node, async |client, node| herd.of(client, node).await, show)?;
     if args.json {
         return answers.print_json();
     }
@@ -253,7 +255,7 @@ mod tests {
         for (node, error) in [
             ("Riley", AdminClientError::Silent(address())),
             ("Jaquez", AdminClientError::Unreachable(address())),
-            ("Juzang", AdminClientError::TokenRefused("/token".into())),
+            ("Juzang", AdminClientError::NoTrust("revoked".into())),
             ("Ada", AdminClientError::NoSocket { node: "Ada".into(), usual: socket.clone() }),
             ("Cleo", AdminClientError::NotPermitted { socket: socket.clone(), owner: owner.clone() }),
             ("Bruno", AdminClientError::Foreign { socket, owner }),
@@ -262,8 +264,7 @@ mod tests {
         }
         let text = table.unprinted();
         let rows: Vec<&str> = text.lines().skip(1).collect();
-        let wanted =
-            ["Riley   no answer", "Jaquez  down", "Juzang  token refused", "Ada     down", "Cleo    not permitted"];
+        let wanted = ["Riley   no answer", "Jaquez  down", "Juzang  refused", "Ada     down", "Cleo    not permitted"];
         assert_eq!(rows, [&wanted[..], &["Bruno   of another user"]].concat());
     }
 }

@@ -110,7 +110,8 @@ fn is_of_kubernetes(name: &str) -> bool {
 }
 
 /// Variables of the command line, of tests, of the presets of upstreams, and of a process for its successor.
-const VARIABLES: [&str; 5] = ["HERD_BINARY", "HERD_CONFIG", "HERD_GOOGLE_KEY", "HERD_LOG", "HERD_SUCCESSION"];
+const VARIABLES: [&str; 6] =
+    ["HERD_BINARY", "HERD_CONFIG", "HERD_GOOGLE_KEY", "HERD_IDENTITY", "HERD_LOG", "HERD_SUCCESSION"];
 
 /// Prefixes of variables that build scripts set, which `cargo run` and `cargo test` pass on to the program.
 const PREFIXES_OF_BUILDS: [&str; 2] = ["HERD_DEFAULT_GUEST", "HERD_TEST"];
@@ -148,6 +149,7 @@ mod tests {
         for name in [
             "HERD_CONFIG",
             "HERD_LOG",
+            "HERD_IDENTITY",
             "HERD_BINARY",
             "HERD_DEFAULT_GUEST",
             "HERD_TESTS_WATCH",

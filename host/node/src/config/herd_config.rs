@@ -119,6 +119,13 @@ impl HerdConfig {
         neighbours.map(|(other, node)| (other.clone(), node.link_dial())).collect()
     }
 
+    /// Returns where all nodes but one are reached for links.
+    #[must_use]
+    pub fn link_dials_but(&self, name: &str) -> BTreeMap<String, HostPort> {
+        let others = self.nodes.iter().filter(|(other, _)| *other != name);
+        others.map(|(other, node)| (other.clone(), node.link_dial())).collect()
+    }
+
     /// Returns the settings of the guest on a node: the `[logic]` table, flattened to dotted names, and `places.sources`. Sorted
     /// by name, so that every node passes the same bytes.
     #[must_use]

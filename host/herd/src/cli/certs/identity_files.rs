@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use herd_identity::{
     Authority, Certificate, Credentials, CredentialsError, Role, StateIdentities, TrustBundle, credentials_path,
+    operator_path,
 };
 use herd_sys::clock::unix_now;
 use herd_sys::state_directory;
@@ -35,8 +36,8 @@ pub(super) struct IdentityFiles {
     config_option: String,
 }
 
-/// File of a node in the state directory.
-pub(super) struct NodeFile {
+/// File of a node or of the operator in the state directory.
+pub(super) struct MemberFile {
     pub(super) path: PathBuf,
     /// Its content, or its fault.
     pub(super) credentials: Result<Credentials, CredentialsError>,
@@ -109,12 +110,23 @@ impl IdentityFiles {
         credentials_path(&self.state, node)
     }
 
+    /// Returns the file of the operator whose state directory it is, which need not exist.
+    pub(super) fn operator_file(&self) -> PathBuf {
+        operator_path(&self.state)
+    }
+
+    /// Reads the file of the operator, if there is one.
+    pub(super) fn operator(&self) -> Option<MemberFile> {
+        let path = self.operator_file();
+        path.is_file().then(|| MemberFile { credentials: Credentials::load(&path), path })
+    }
+
     /// Reads the files of all nodes on this host, in the order of their names.
     ///
     /// # Errors
     ///
     /// The directory cannot be read. A directory that is missing has no files.
-    pub(super) fn installed(&self) -> anyhow::Result<Vec<NodeFile>> {
+    pub(super) fn nodes(&self) -> anyhow::Result<Vec<MemberFile>> {
         let any = self.node_file("any");
         let directory = any.parent().unwrap_or(&self.state);
         if !directory.exists() {
@@ -129,18 +141,18 @@ impl IdentityFiles {
             }
         }
         paths.sort_unstable();
-        Ok(paths.into_iter().map(|path| NodeFile { credentials: Credentials::load(&path), path }).collect())
+        Ok(paths.into_iter().map(|path| MemberFile { credentials: Credentials::load(&path), path }).collect())
     }
 
-    /// Merges what an authority signed into the files of all nodes on this host that know it, and returns the names of these nodes.
+    /// Merges what an authority signed into the files of the nodes and the operator on this host that know it, and returns whose these are.
     /// Damaged files are left alone.
     ///
     /// # Errors
     ///
     /// The disk fails. Some files may have it.
-    pub(super) fn teach(&self, trust: &TrustBundle, now: Duration) -> anyhow::Result<Vec<String>> {
-        let mut nodes = Vec::new();
-        for NodeFile { path, credentials } in self.installed()? {
+    pub(super) fn teach(&self, trust: &TrustBundle, now: Duration) -> anyhow::Result<Vec<Role>> {
+        let mut taught = Vec::new();
+        for MemberFile { path, credentials } in self.nodes()?.into_iter().chain(self.operator()) {
             let Ok(credentials) = credentials else { continue };
             if !share_root(credentials.trust(), trust) {
                 continue;
@@ -150,9 +162,9 @@ impl IdentityFiles {
                 // A node that runs may store what it learned from a peer in between. It reads this file then and merges the two.
                 learned.store(&path)?;
             }
-            nodes.extend(credentials.certificate().subject().role.name().map(ToString::to_string));
+            taught.push(credentials.certificate().subject().role.clone());
         }
-        Ok(nodes)
+        Ok(taught)
     }
 
     /// Returns credentials with all that is known on this host of authorities and revocations.
@@ -163,10 +175,11 @@ impl IdentityFiles {
     pub(super) fn with_all_known(&self, credentials: &Credentials, now: Duration) -> anyhow::Result<Credentials> {
         let mut known = credentials.clone();
         let authority = self.open_if_here()?;
-        let files = self.installed()?;
-        let of_nodes = files.iter().filter_map(|file| Some((&*file.path, &**file.credentials.as_ref().ok()?.trust())));
+        let files: Vec<MemberFile> = self.nodes()?.into_iter().chain(self.operator()).collect();
+        let of_members =
+            files.iter().filter_map(|file| Some((&*file.path, &**file.credentials.as_ref().ok()?.trust())));
         let of_authority = authority.as_ref().map(|authority| (&*self.authority, authority.trust()));
-        for (path, trust) in of_authority.into_iter().chain(of_nodes) {
+        for (path, trust) in of_authority.into_iter().chain(of_members) {
             if trust.herd() == self.herd
                 && let Some(learned) = known.learn(trust, now).with_context(|| path.display().to_string())?
             {

@@ -1,4 +1,4 @@
-//! `herd certs install`: puts a file that was carried here to where the node of this host reads it.
+//! `herd certs install`: puts a file that was carried here to where the node of this host reads it, or the commands of its operator.
 //!
 //! A file may have lain about. Revocations and authorities that this host knows of go into what is installed, so that no file brings a
 //! revoked node or a retired authority back.
@@ -14,7 +14,7 @@ use super::super::Common;
 use super::super::configured_herd::ConfiguredHerd;
 use super::bounded_read;
 use super::carried_file;
-use super::identity_files::{IdentityFiles, has_root, read_member, share_root, whole_now};
+use super::identity_files::{IdentityFiles, has_root, read_member, share_root, typed, whole_now};
 use super::members::in_a_row;
 use super::shell_word::shell_word;
 
@@ -52,24 +52,37 @@ fn install_credentials(
     let named = || path.display().to_string();
     let subject = credentials.certificate().subject();
     check_herd(files, path, &subject.herd)?;
-    let Role::Node(node) = &subject.role else {
-        bail!("{} is of {subject}; only files of nodes are installed", path.display());
+    let target = match &subject.role {
+        Role::Node(node) => {
+            config.node(node).with_context(|| format!("{} is of {subject}", path.display()))?;
+            files.node_file(node)
+        }
+        Role::Operator(_) => files.operator_file(),
+        Role::Authority => bail!("{} is of {subject}, which is installed nowhere", path.display()),
     };
-    config.node(node).with_context(|| format!("{} is of {subject}", path.display()))?;
-    let target = files.node_file(node);
     // Without a file, or with a damaged one, there is nothing to go back to.
     let installed = Credentials::load(&target).ok();
+    if let (Role::Operator(_), Some(installed)) = (&subject.role, &installed)
+        && installed.expect(subject).is_err()
+    {
+        bail!(
+            "{} is of {}; for another one: rm {}, or name the file in each command with --identity",
+            target.display(),
+            installed.certificate().subject(),
+            shell_word(&target.to_string_lossy())
+        );
+    }
     if let Some(installed) = &installed
         && brings_retired_root_back(credentials.trust(), installed.trust())
     {
         bail!(
             "{} was made before an authority of the herd was retired, and trusts it; make a new file where the authority is: herd certs renew {}",
             path.display(),
-            shell_word(node)
+            typed(&subject.role)
         );
     }
     let known = files.with_all_known(credentials, now).with_context(named)?;
-    known.check(now).map_err(|error| useless(path, node, error))?;
+    known.check(now).map_err(|error| useless(path, &subject.role, error))?;
     known.store(&target)?;
     say!("{}", IdentityStatus::of(&known, now).own);
     say!("  in {}", target.display());
@@ -81,17 +94,25 @@ fn install_credentials(
     }
     // Other nodes on this host may know less than the new file.
     files.teach(known.trust(), now)?;
-    say!("next, unless the node runs: a running one takes the file without a restart");
-    say!("    herd run {}{}", shell_word(node), config.option());
+    match &subject.role {
+        Role::Node(node) => {
+            say!("next, unless the node runs: a running one takes the file without a restart");
+            say!("    herd run {}{}", shell_word(node), config.option());
+        }
+        _ => {
+            say!("commands use it for nodes that have no admin socket here; next:");
+            say!("    herd status{}", config.option());
+        }
+    }
     Ok(())
 }
 
 fn install_trust(files: &IdentityFiles, path: &Path, trust: &TrustBundle, now: Duration) -> anyhow::Result<()> {
     check_herd(files, path, trust.herd())?;
-    let nodes = files.teach(trust, now)?;
-    if nodes.is_empty() {
+    let taught = files.teach(trust, now)?;
+    if taught.is_empty() {
         bail!(
-            "no node on this host has a certificate of this authority, so none takes the list of {}; `herd certs show` lists those that there are",
+            "neither a node nor an operator on this host has a certificate of this authority, so none takes the list of {}; `herd certs show` lists those that there are",
             path.display()
         );
     }
@@ -103,8 +124,13 @@ fn install_trust(files: &IdentityFiles, path: &Path, trust: &TrustBundle, now: D
             if certificates == 1 { "" } else { "s" }
         );
     }
-    say!("  in the files of {}", in_a_row(&nodes));
-    say!("a running node takes it without a restart, and passes it on over its links");
+    let names: Vec<String> = taught.iter().map(|role| role.name().unwrap_or_default().to_string()).collect();
+    say!("  in the files of {}", in_a_row(&names));
+    if taught.iter().any(|role| matches!(role, Role::Node(_))) {
+        say!("a running node takes it without a restart, and passes it on over its links");
+    } else {
+        say!("no node on this host takes it: carry the file to the host of one");
+    }
     Ok(())
 }
 
@@ -126,13 +152,13 @@ fn brings_retired_root_back(new: &TrustBundle, installed: &TrustBundle) -> bool 
     share_root(new, installed) && new.roots().next().is_some_and(|oldest| !has_root(installed, oldest))
 }
 
-/// Says why a node could not use a file, and what to type.
-fn useless(path: &Path, node: &str, error: PeerError) -> anyhow::Error {
-    let node = shell_word(node);
+/// Says why a member could not use a file, and what to type.
+fn useless(path: &Path, role: &Role, error: PeerError) -> anyhow::Error {
+    let node = typed(role);
     let path = path.display();
     match error {
         PeerError::Revoked { serial, .. } => anyhow::Error::msg(format!(
-            "{path} was revoked (serial {}); if the node is to come back, make a new file where the authority is: herd certs issue {node}",
+            "{path} was revoked (serial {}); if it is to come back, make a new file where the authority is: herd certs issue {node}",
             serial.short()
         )),
         PeerError::Expired { .. } => {

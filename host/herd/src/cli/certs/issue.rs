@@ -116,14 +116,12 @@ fn say_next(config: &ConfiguredHerd, files: &IdentityFiles, roles: &[Role], path
     let [first, ..] = roles else { return Ok(()) };
     if let Role::Operator(_) = first {
         say!("whoever has the file may administer every node: give it to {first} only, over a safe way");
-        return Ok(());
+        say!("next, on the host from which {first} administers the herd, with its configuration:");
+        return say_installs(paths);
     }
     say!("whoever has a file is that node: carry it to the host of the node only, and delete it once it is installed");
     say!("next, on the host of the node, as the user who runs it:");
-    for path in paths {
-        let name = path.file_name().map(Path::new).context("a file has a name")?;
-        say!("    herd certs install {}", shell_word(&name.to_string_lossy()));
-    }
+    say_installs(paths)?;
     let node = first.name().unwrap_or_default();
     let installed = files.node_file(node);
     let installed = installed.strip_prefix(files.state()).unwrap_or(&installed);
@@ -134,6 +132,14 @@ fn say_next(config: &ConfiguredHerd, files: &IdentityFiles, roles: &[Role], path
     );
     if !config.option().is_empty() {
         say!("and the configuration, which is in the file too, to herd.toml in the current directory");
+    }
+    Ok(())
+}
+
+fn say_installs(paths: &[PathBuf]) -> anyhow::Result<()> {
+    for path in paths {
+        let name = path.file_name().map(Path::new).context("a file has a name")?;
+        say!("    herd certs install {}", shell_word(&name.to_string_lossy()));
     }
     Ok(())
 }

@@ -62,10 +62,11 @@ enum CertsCommand {
     Retire(roll::RetireArgs),
     /// Show who has certificates, until when, and what to do: of the authority, if it is here, and of the nodes on this host.
     Show(show::ShowArgs),
-    /// Put a file that was carried here to where the node of this host reads it, or take a revocation list for all nodes of this host.
+    /// Put a file that was carried here to where the node of this host reads it, or the commands of its operator; or take a revocation list
+    /// for all of them.
     ///
     /// A host without a configuration gets the one in the file, as `herd.toml` in the current directory or to `--config`. Refused if the
-    /// node could not use the file, if it is of another herd, or if the nodes here know that it was revoked. A running node
+    /// file could not be used, if it is of another herd, or if the nodes here know that it was revoked. A running node
     /// takes it without a restart.
     Install(install::InstallArgs),
 }

@@ -47,8 +47,9 @@ pub(super) fn revoke(config: &ConfiguredHerd, args: &RevokeArgs) -> anyhow::Resu
         say!("  {list}");
     }
     // The revoked node learns of it too, but nobody listens to it.
-    let mut taken = files.teach(authority.trust(), now)?;
-    taken.retain(|node| role != Role::Node(node.clone()));
+    let taught = files.teach(authority.trust(), now)?;
+    let nodes = taught.iter().filter(|taught| matches!(taught, Role::Node(_)) && **taught != role);
+    let taken: Vec<&str> = nodes.filter_map(Role::name).collect();
     if !taken.is_empty() {
         say!("the nodes on this host have the list: {}; a running one passes it on over its links", in_a_row(&taken));
     }

@@ -41,7 +41,9 @@ pub(super) fn roll(config: &ConfiguredHerd, args: &RollArgs) -> anyhow::Result<(
         say!("{root}");
     }
     say!("the last one signs from now on; certificates of the others stay valid until those are retired or expire");
-    let taken = files.teach(authority.trust(), now)?;
+    let taught = files.teach(authority.trust(), now)?;
+    let nodes = taught.iter().filter(|taught| matches!(taught, Role::Node(_)));
+    let taken: Vec<&str> = nodes.filter_map(Role::name).collect();
     if !taken.is_empty() {
         say!("the nodes on this host know it: {}", in_a_row(&taken));
     }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::super::configured_herd::ConfiguredHerd;
 use super::super::table::Table;
 use super::bounded_read;
-use super::identity_files::{AuthorityArgs, IdentityFiles, read_member, whole_now, wrong_file};
+use super::identity_files::{AuthorityArgs, IdentityFiles, MemberFile, read_member, whole_now, wrong_file};
 use super::show_json;
 
 /// Arguments of `herd certs show`.
@@ -46,14 +46,17 @@ fn show_all(files: &IdentityFiles, args: &ShowArgs) -> anyhow::Result<ExitCode> 
     let authority = authority.map(|authority| AuthorityStatus::of(&authority, now));
     let mut nodes: Vec<(PathBuf, IdentityStatus)> = Vec::new();
     let mut problems = Vec::new();
-    for file in files.installed()? {
+    let mut operator: Vec<(PathBuf, IdentityStatus)> = Vec::new();
+    let mut read = |file: MemberFile, statuses: &mut Vec<(PathBuf, IdentityStatus)>| {
         let status = file.credentials.map_err(|error| wrong_file(&file.path, error));
         match status.and_then(|credentials| status_of(files, &credentials, now)) {
-            Ok(status) => nodes.push((file.path, status)),
+            Ok(status) => statuses.push((file.path, status)),
             Err(error) => problems.push(format!("{error:#}")),
         }
-    }
-    if authority.is_none() && nodes.is_empty() && problems.is_empty() {
+    };
+    files.nodes()?.into_iter().for_each(|file| read(file, &mut nodes));
+    files.operator().into_iter().for_each(|file| read(file, &mut operator));
+    if authority.is_none() && nodes.is_empty() && operator.is_empty() && problems.is_empty() {
         bail!(
             "no certificates of herd {} in {}; {} makes its authority, and `herd up` makes all if the links are on loopback",
             files.herd().escape_debug(),
@@ -62,7 +65,7 @@ fn show_all(files: &IdentityFiles, args: &ShowArgs) -> anyhow::Result<ExitCode> 
         );
     }
     let mut warnings = authority.as_ref().map(AuthorityStatus::warnings).unwrap_or_default();
-    for warning in nodes.iter().flat_map(|(_, status)| status.warnings()) {
+    for warning in nodes.iter().chain(&operator).flat_map(|(_, status)| status.warnings()) {
         // The authority may have given it already.
         if !warnings.contains(&warning) {
             warnings.push(warning);
@@ -72,6 +75,7 @@ fn show_all(files: &IdentityFiles, args: &ShowArgs) -> anyhow::Result<ExitCode> 
         let shown = json!({
             "herd": files.herd(),
             "authority": authority.as_ref().map(|status| show_json::authority(files.authority_directory(), status)),
+            "operator": operator.first().map(|(path, status)| show_json::member(path, status)),
             "nodes": nodes.iter().map(|(path, status)| show_json::member(path, status)).collect::<Vec<Value>>(),
             "warnings": warnings,
         });
@@ -92,6 +96,13 @@ fn show_all(files: &IdentityFiles, args: &ShowArgs) -> anyhow::Result<ExitCode> 
                 files.state().join("nodes").display()
             );
             say_on!("{}", nodes_table(nodes.iter().map(|(_, status)| status)));
+        }
+        if let Some((path, status)) = operator.first() {
+            if authority.is_some() || !nodes.is_empty() {
+                say!("");
+            }
+            say!("for commands of this user, in {}", path.display());
+            say_on!("{}", nodes_table([status].into_iter()));
         }
         say_warnings(&warnings);
     }

@@ -47,6 +47,7 @@ impl SwapTarget for RemoteHerd<'_> {
                 Some(
                     AdminClientError::Refused(_)
                     | AdminClientError::NotAdmin(_)
+                    | AdminClientError::NoTrust(_)
                     | AdminClientError::NotPermitted { .. }
                     | AdminClientError::Foreign { .. },
                 ) => false,
