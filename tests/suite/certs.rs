@@ -2,46 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
-use herd_tests::Herd;
+use herd_tests::{Herd, Host};
 use serde_json::Value;
 
-/// A host: its current directory, with the state directory in it.
-struct Host<'a> {
-    herd: &'a Herd,
-    directory: PathBuf,
-}
-
-impl<'a> Host<'a> {
-    fn new(herd: &'a Herd, name: &str) -> Self {
-        let directory = herd.scratch().path(name);
-        fs::create_dir(&directory).unwrap();
-        Self { herd, directory }
-    }
-
-    /// Types a command, which has to succeed, and returns what it prints.
-    fn types(&self, arguments: &str) -> String {
-        let words: Vec<&str> = arguments.split(' ').collect();
-        let state = format!("state_dir={}", self.directory.display());
-        let output = self.herd.command(&words).args(["--set", &state]).current_dir(&self.directory).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && errors.is_empty(), "herd {arguments}: {errors}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, arguments: &str) -> Value {
-        serde_json::from_str(&self.types(arguments)).unwrap()
-    }
-
-    fn carry(&self, file: &str, to: &Self) {
-        fs::rename(self.directory.join(file), to.directory.join(file)).unwrap();
-    }
-
-    /// The commands that an output says to type next.
-    fn next(output: &str) -> Vec<&str> {
-        output.lines().filter_map(|line| line.strip_prefix("    herd ")).collect()
-    }
+/// The commands that an output says to type next.
+fn next(output: &str) -> Vec<&str> {
+    output.lines().filter_map(|line| line.strip_prefix("    herd ")).collect()
 }
 
 /// Goal: the documented session, and its next commands as printed, bring a herd to three hosts and through a revocation and a roll-over
@@ -56,20 +23,20 @@ fn certs_take_a_herd_to_three_hosts_and_to_a_new_authority() {
 
     let made = keeper.types("certs init");
     assert!(made.starts_with("the authority of herd five: expires in 3650 days, valid until "), "{made}");
-    let [issue] = *Host::next(&made) else { panic!("{made}") };
+    let [issue] = *next(&made) else { panic!("{made}") };
     let issued = keeper.types(issue);
-    let installs = Host::next(&issued);
+    let installs = next(&issued);
     assert_eq!(installs.len(), 3, "{issued}");
     for (node, host) in &hosts {
         let file = format!("{node}.pem");
         let install = format!("certs install {file}");
         assert!(installs.contains(&&*install), "{issued}");
-        let mode = fs::metadata(keeper.directory.join(&file)).unwrap().permissions().mode();
+        let mode = fs::metadata(keeper.directory().join(&file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         keeper.carry(&file, host);
         let installed = host.types(&install);
-        assert_eq!(Host::next(&installed), [format!("run {node}")]);
-        let path = host.directory.join(format!("five/nodes/{file}"));
+        assert_eq!(next(&installed), [format!("run {node}")]);
+        let path = host.directory().join(format!("five/nodes/{file}"));
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         let shown = host.json("certs show --json");
         assert_eq!(shown["nodes"][0]["certificate"]["subject"], format!("herd://five/node/{node}"));
@@ -78,7 +45,7 @@ fn certs_take_a_herd_to_three_hosts_and_to_a_new_authority() {
 
     let revoked = keeper.types("certs revoke Juzang");
     assert!(revoked.starts_with("node Juzang is revoked: 1 certificate\n  revocation list 2 of "), "{revoked}");
-    assert_eq!(Host::next(&revoked), ["certs install five-trust.pem", "certs issue Juzang"]);
+    assert_eq!(next(&revoked), ["certs install five-trust.pem", "certs issue Juzang"]);
     let shown = keeper.types("certs show");
     let row = |node: &str| shown.lines().find(|line| line.starts_with(&format!("node {node} "))).unwrap();
     assert!(row("Riley").contains("  expires in ") && row("Juzang").contains("  revoked  "), "{shown}");
@@ -92,7 +59,7 @@ fn certs_take_a_herd_to_three_hosts_and_to_a_new_authority() {
     assert!(back.starts_with("node Juzang of herd five: expires in "), "{back}");
 
     let rolled = keeper.types("certs roll");
-    let [renew, "certs retire"] = *Host::next(&rolled) else { panic!("{rolled}") };
+    let [renew, "certs retire"] = *next(&rolled) else { panic!("{rolled}") };
     let renewed = |authorities: usize| {
         keeper.types(renew);
         for (node, host) in &hosts {
@@ -105,7 +72,7 @@ fn certs_take_a_herd_to_three_hosts_and_to_a_new_authority() {
     renewed(2);
     let retired = keeper.types("certs retire");
     assert!(retired.starts_with("1 authority is retired; "), "{retired}");
-    assert_eq!(Host::next(&retired), [renew]);
+    assert_eq!(next(&retired), [renew]);
     renewed(1);
     let shown = keeper.json("certs show --json");
     assert_eq!(shown["authority"]["authorities"].as_array().unwrap().len(), 1);

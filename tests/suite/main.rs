@@ -28,6 +28,7 @@ mod readme;
 mod records;
 mod refusals;
 mod rehearsals;
+mod remote;
 mod reporters;
 mod reports;
 mod sessions;
