@@ -32,7 +32,7 @@ impl LinkPort {
         others: &[(&str, SocketAddr)],
     ) -> Self {
         let identity = herd.node(name);
-        let others = others.iter().map(|(node, address)| ((*node).to_string(), *address)).collect();
+        let others = others.iter().map(|(node, address)| ((*node).to_string(), (*address).into())).collect();
         let members = Members::new(Arc::clone(&identity), &others).unwrap();
         let (server, _) = Server::with(name, host, members, limits).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
