@@ -83,8 +83,13 @@ impl Drop for Place {
 }
 
 /// Serves requests of one connection until it ends, sends none in time, has lasted long enough, or the server stops. Cancel safe: the
-/// connection breaks, and the request under way is withdrawn.
-pub(super) async fn serve_connection<S>(stream: S, app: Router, limits: ConnectionLimits, stopping: CancellationToken)
+/// connection breaks, and the request under way is withdrawn. Returns whether it ended for want of a request.
+pub(super) async fn serve_connection<S>(
+    stream: S,
+    app: Router,
+    limits: ConnectionLimits,
+    stopping: CancellationToken,
+) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -96,13 +101,14 @@ where
     // An error is the client's: it left, was too slow, or sent no HTTP. hyper has told it, if there was a way.
     tokio::select! {
         biased;
-        _ = connection.as_mut() => return,
+        ended = connection.as_mut() => return ended.is_err_and(|error| error.is_timeout()),
         () = stopping.cancelled() => {}
         () = sleep(CONNECTION_MAX) => {}
     }
     // The request under way is answered. It may take that long, and a body that trickles in for longer is given up.
     connection.as_mut().graceful_shutdown();
     let _ = timeout(ANSWER_MAX, connection).await;
+    false
 }
 
 /// Life of a connection on which requests may begin.

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -18,6 +19,7 @@ use super::connections::serve_connection;
 use super::operator::RequestOperator;
 use super::server::{Admin, all_routes};
 use super::shared::{Shared, failure};
+use super::upgrade_routes;
 
 impl Admin {
     /// Serves requests of a member of the herd, which connected to the link port, until the connection ends, the certificate of the member is
@@ -36,7 +38,7 @@ impl Admin {
         let app = match &peer.subject().role {
             Role::Operator(name) => {
                 let who = RequestOperator::certified(name, &peer.certificate().serial().short(), address.ip());
-                all_routes().layer(Extension(who))
+                all_routes().merge(upgrade_routes::over_tcp()).layer(Extension(who))
             }
             _ => all_routes().layer(middleware::from_fn_with_state(ReadOnly::of(&shared, &peer), refuse_changes)),
         };
@@ -48,7 +50,11 @@ impl Admin {
                 why = shared.members.identity.until_refused(&peer) => {
                     tracing::warn!(node = %shared.node, %member, %address, %why, "admin connection closed");
                 }
-                () = served => {}
+                was_silent = served => {
+                    if was_silent {
+                        shared.refusals.silent.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
             }
         });
     }

@@ -18,6 +18,8 @@ pub(super) struct Refusals {
     pub(super) read_only: AtomicU64,
     /// Connections over their limit.
     pub(super) connections: AtomicU64,
+    /// Connections that sent no request in time.
+    pub(super) silent: AtomicU64,
     log: LogThrottle,
 }
 
@@ -25,7 +27,15 @@ impl Default for Refusals {
     fn default() -> Self {
         let none = AtomicU64::default;
         let log = LogThrottle::new(1);
-        Self { token: none(), web_page: none(), user: none(), read_only: none(), connections: none(), log }
+        Self {
+            token: none(),
+            web_page: none(),
+            user: none(),
+            read_only: none(),
+            connections: none(),
+            silent: none(),
+            log,
+        }
     }
 }
 
@@ -39,6 +49,7 @@ impl Refusals {
             "user": count(&self.user),
             "read_only": count(&self.read_only),
             "connections": count(&self.connections),
+            "silent": count(&self.silent),
         })
     }
 

@@ -143,9 +143,12 @@ impl Admin {
             };
             let app = app(&stream);
             let served = serve_connection(stream, app, self.limits, self.stopping.clone());
+            let shared = Arc::clone(&self.shared);
             self.connections.spawn(async move {
                 let _place = place;
-                served.await;
+                if served.await {
+                    shared.refusals.silent.fetch_add(1, Ordering::Relaxed);
+                }
             });
         }
     }

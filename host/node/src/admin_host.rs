@@ -9,7 +9,7 @@ use std::time::Duration;
 use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::{Digest, GuestFiles, RollbackOptions, Share, Side, SwapOptions};
-use herd_peers::Peers;
+use herd_peers::{Peers, PeersStatus};
 use herd_replication::{LinkReplication, Replica};
 use herd_rollout::{NotSwapped, Outcome, Rollout, SwapId};
 use herd_runtime::{GenerationStatus, RollbackError};
@@ -52,7 +52,7 @@ impl AdminHost for AdminAdapter {
         // here sees those too.
         let records = self.replica.table().status();
         let (instances, engine) = generations.resources();
-        let links = self.peers.status().links;
+        let PeersStatus { links, refused } = self.peers.status();
         json!({
             "node": self.node,
             "version": env!("CARGO_PKG_VERSION"),
@@ -74,6 +74,7 @@ impl AdminHost for AdminAdapter {
             "herd": self.rollout.status(),
             "links": links,
             "identity": self.identity.status(),
+            "links_refused": refused,
             "upstreams": self.upstreams.status(),
             "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
             "audit": self.swap.events.audit.status(),

@@ -101,9 +101,9 @@ pub(super) async fn maintain_link(
                     peers.tasks.spawn_on(Arc::clone(&peers).run(channel, link), &worker);
                     continue;
                 }
-                Err(why) => {
-                    handshake::refuse(channel.frames, &why).await;
-                    Some(why)
+                Err(rejection) => {
+                    handshake::refuse(channel.frames, &rejection.why).await;
+                    Some(rejection.why)
                 }
             },
             Err(ConnectError::Unwanted) => None,

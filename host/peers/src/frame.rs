@@ -5,8 +5,11 @@
 //!
 //! Bounds: bytes of a frame, few until the peer is known. The codec of the connection enforces them before it allocates.
 
+use std::io;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+use tokio_util::codec::LengthDelimitedCodecError;
 
 use herd_replication::LinkFrame;
 
@@ -107,6 +110,11 @@ impl Frame {
         out.extend_from_slice(&body);
         out.freeze()
     }
+}
+
+/// Returns whether an error of a connection that frames is that of a frame over the limit.
+pub(super) fn is_too_large(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inside| inside.is::<LengthDelimitedCodecError>())
 }
 
 /// Malformed frame. The peer is at fault and the link is closed. Texts follow "the peer sent".

@@ -14,13 +14,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use herd_identity::{Connection, HandshakeError as TlsError, Identity, Peer as Member, Protocol, SecureStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello};
+use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, HELLO_BYTES_MAX, Hello, is_too_large};
+use super::link_stream::{self, LinkFrames};
 use super::node_answer::NodeAnswer;
 use super::protocol_version::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
+use super::refusals::Rejection;
 
 /// This node, as it introduces itself to peers.
 #[derive(Clone, Debug)]
@@ -37,12 +40,12 @@ pub struct LocalNode {
     pub contract: String,
 }
 
-/// Connection that sends and receives whole frames.
-pub(super) type FramedStream = Framed<SecureStream<TcpStream>, LengthDelimitedCodec>;
+/// Connection that sends and receives whole frames, during the handshake.
+type FramedStream = Framed<SecureStream<TcpStream>, LengthDelimitedCodec>;
 
 /// Connection after its handshake.
 pub(super) struct Channel {
-    pub(super) frames: FramedStream,
+    pub(super) frames: LinkFrames,
     /// The peer, by its certificate.
     pub(super) member: Member,
 }
@@ -59,13 +62,19 @@ pub(super) enum HandshakeError {
     /// The peer sent something other than a hello, or closed the connection. It is no node, or its node is stopping.
     #[error("the peer does not speak the link protocol")]
     NotAPeer,
+    /// The peer announced a frame that is longer than a hello. Nothing was allocated for it.
+    #[error("the peer announced a frame of more than {HELLO_BYTES_MAX} bytes before its hello")]
+    FrameTooLarge,
+    /// The peer took longer than others, and a newer handshake got its place. The word is that of the limit.
+    #[error("too many handshakes at once, and this one was the oldest")]
+    GaveWay(&'static str),
     /// The peer sent no hello in time.
     #[error("no answer from the peer within {HANDSHAKE_TIMEOUT:?}")]
     Timeout,
     /// This node refused: the peer is of another herd or version or not configured, which is for the operator to fix, or
     /// there is a link already.
     #[error("{0}")]
-    RejectedHere(String),
+    RejectedHere(Rejection),
     /// The peer refused, with its reason.
     #[error("the peer refused: {0}")]
     RejectedByPeer(String),
@@ -94,18 +103,18 @@ pub(super) async fn initiate(
         if name != expected {
             let why = format!("the node there is `{}`, not `{expected}`", printable(&name));
             refuse(frames, &why).await;
-            return Err(HandshakeError::RejectedHere(why));
+            return Err(HandshakeError::RejectedHere(Rejection::new("wrong_name", why)));
         }
         send_hello(&mut frames, local).await?;
         let hello = receive_hello(&mut frames).await?;
-        if let Some(why) = incompatibility(&local.herd, &local.node, &hello, &name) {
-            refuse(frames, &why).await;
-            return Err(HandshakeError::RejectedHere(why));
+        if let Some(rejection) = incompatibility(&local.herd, &local.node, &hello, &name) {
+            refuse(frames, &rejection.why).await;
+            return Err(HandshakeError::RejectedHere(rejection));
         }
         Ok((frames, member, hello))
     };
-    let (mut frames, member, hello) =
-        timeout(HANDSHAKE_TIMEOUT, exchange).await.map_err(|_| HandshakeError::Timeout)??;
+    let (frames, member, hello) = timeout(HANDSHAKE_TIMEOUT, exchange).await.map_err(|_| HandshakeError::Timeout)??;
+    let mut frames = link_stream::begin(frames, true).await?;
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
     Ok((Channel { frames, member }, hello))
 }
@@ -131,7 +140,8 @@ pub(super) fn deadline() -> Instant {
     Instant::now() + HANDSHAKE_TIMEOUT
 }
 
-/// Handshake of the accepting side, after TLS: receives the peer's hello, and sends one if `admit` accepts the peer.
+/// Handshake of the accepting side, after TLS: receives the peer's hello, and sends one if `admit` accepts the peer. Ends before that if
+/// `gave_way` does.
 ///
 /// Not cancel safe: once `admit` has accepted, the link has to be run to its end.
 ///
@@ -142,7 +152,8 @@ pub(super) async fn respond<T>(
     connection: Connection<TcpStream>,
     local: &LocalNode,
     deadline: Instant,
-    admit: impl FnOnce(&Hello) -> Result<T, String>,
+    gave_way: impl Future<Output = &'static str>,
+    admit: impl FnOnce(&Hello) -> Result<T, Rejection>,
 ) -> Result<(Channel, T), HandshakeError> {
     let received = async {
         let (mut frames, member, name) = framed(connection)?;
@@ -156,14 +167,18 @@ pub(super) async fn respond<T>(
             _ => Err(HandshakeError::NotAPeer),
         }
     };
-    let received = timeout_at(deadline, received).await.map_err(|_| HandshakeError::Timeout)?;
+    let received = tokio::select! {
+        biased;
+        limit = gave_way => Err(HandshakeError::GaveWay(limit)),
+        received = timeout_at(deadline, received) => received.map_err(|_| HandshakeError::Timeout)?,
+    };
     let (mut frames, member, name, hello) = received?;
     let admitted = incompatibility(&local.herd, &local.node, &hello, &name).map_or_else(|| admit(&hello), Err);
     let admitted = match admitted {
         Ok(admitted) => admitted,
-        Err(why) => {
-            refuse(frames, &why).await;
-            return Err(HandshakeError::RejectedHere(why));
+        Err(rejection) => {
+            refuse(frames, &rejection.why).await;
+            return Err(HandshakeError::RejectedHere(rejection));
         }
     };
     let sent = timeout(HANDSHAKE_TIMEOUT, send_hello(&mut frames, local)).await;
@@ -172,6 +187,7 @@ pub(super) async fn respond<T>(
     let _ = sent.map_err(|_| HandshakeError::Timeout).flatten().inspect_err(|error| {
         tracing::debug!(node = %local.node, peer = %hello.node, %error, "sending hello failed");
     });
+    let mut frames = link_stream::begin(frames, false).await?;
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
     Ok((Channel { frames, member }, admitted))
 }
@@ -215,15 +231,21 @@ async fn receive_hello(frames: &mut FramedStream) -> Result<Hello, HandshakeErro
 async fn receive_first(frames: &mut FramedStream) -> Result<Frame, HandshakeError> {
     let received = frames.next().await.ok_or(HandshakeError::NotAPeer)?;
     // The connecting side hears with its first read that its certificate was refused.
-    let received = received.map_err(|error| match TlsError::of(error) {
-        TlsError::Io(_) => HandshakeError::NotAPeer,
-        refused => HandshakeError::Tls(refused),
+    let received = received.map_err(|error| match error {
+        error if is_too_large(&error) => HandshakeError::FrameTooLarge,
+        error => match TlsError::of(error) {
+            TlsError::Io(_) => HandshakeError::NotAPeer,
+            refused => HandshakeError::Tls(refused),
+        },
     });
     decode(received?.freeze())
 }
 
 /// Sends the peer the reason of a refusal, if it still reads, and closes the connection.
-pub(super) async fn refuse(mut frames: FramedStream, why: &str) {
+pub(super) async fn refuse<S>(mut frames: Framed<S, LengthDelimitedCodec>, why: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let sent = async {
         // Failures need no handling: the connection ends either way.
         let _ = frames.send(Frame::Refused(why.into()).encode()).await;
@@ -233,30 +255,47 @@ pub(super) async fn refuse(mut frames: FramedStream, why: &str) {
 }
 
 /// Returns why this node refuses a link with the peer in either direction, if it does. `name` is the peer by its certificate.
-pub(super) fn incompatibility(herd: &str, node: &str, hello: &Hello, name: &str) -> Option<String> {
+pub(super) fn incompatibility(herd: &str, node: &str, hello: &Hello, name: &str) -> Option<Rejection> {
     // The version first, because another version may give the other fields another meaning.
     if hello.version < PROTOCOL_VERSION_MIN || hello.version_min > PROTOCOL_VERSION {
         let (oldest, version) = (hello.version_min, hello.version);
-        return Some(format!(
+        let why = format!(
             "{node} speaks link protocol {PROTOCOL_VERSION_MIN} to {PROTOCOL_VERSION}, the peer {oldest} to {version}"
-        ));
+        );
+        return Some(Rejection::new("wrong_version", why));
     }
     if hello.herd != herd {
-        return Some(format!(
-            "{node} belongs to herd `{herd}`, {} to herd `{}`",
-            printable(&hello.node),
-            printable(&hello.herd)
-        ));
+        let (peer, theirs) = (printable(&hello.node), printable(&hello.herd));
+        let why = format!("{node} belongs to herd `{herd}`, {peer} to herd `{theirs}`");
+        return Some(Rejection::new("wrong_herd", why));
     }
     if hello.node != name {
         let (claimed, name) = (printable(&hello.node), printable(name));
-        return Some(format!("the certificate is that of node `{name}`, and the peer calls itself `{claimed}`"));
+        let why = format!("the certificate is that of node `{name}`, and the peer calls itself `{claimed}`");
+        return Some(Rejection::new("wrong_name", why));
     }
-    (hello.node == node).then(|| format!("{node} connected to itself"))
+    (hello.node == node).then(|| Rejection::new("itself", format!("{node} connected to itself")))
 }
 
 fn decode(frame: Bytes) -> Result<Frame, HandshakeError> {
     Frame::decode(frame).map_err(|_: FrameError| HandshakeError::NotAPeer)
+}
+
+impl HandshakeError {
+    /// Returns a word for the reason, for the label of a counter. The set of words is small and fixed.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "io",
+            Self::Tls(error) => error.label(),
+            Self::NotAPeer => "not_a_peer",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::GaveWay(limit) => limit,
+            Self::Timeout => "timeout",
+            Self::RejectedHere(rejection) => rejection.reason,
+            Self::RejectedByPeer(_) => "refused_by_peer",
+            Self::Probed => "probed",
+        }
+    }
 }
 
 /// Escapes and shortens a stranger's text for logs and errors.
@@ -268,6 +307,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use herd_model::limits::{HERD_NAME_BYTES_MAX, NODE_NAME_BYTES_MAX};
 
     use super::*;
@@ -289,7 +330,7 @@ mod tests {
     async fn answer(stream: TcpStream, local: &LocalNode) -> Result<Hello, HandshakeError> {
         let connection = accept(stream, local, deadline()).await?;
         let admit = |hello: &Hello| Ok(hello.clone());
-        respond(connection, local, deadline(), admit).await.map(|(_, hello)| hello)
+        respond(connection, local, deadline(), pending(), admit).await.map(|(_, hello)| hello)
     }
 
     #[test]
@@ -302,7 +343,7 @@ mod tests {
             version_min: PROTOCOL_VERSION_MIN,
         };
         let (herd, node) = ("a".repeat(HERD_NAME_BYTES_MAX), "m".repeat(NODE_NAME_BYTES_MAX));
-        let refusal = Frame::Refused(incompatibility(&herd, &node, &hello, &hello.node).unwrap());
+        let refusal = Frame::Refused(incompatibility(&herd, &node, &hello, &hello.node).unwrap().why);
         for frame in [Frame::Hello(hello).encode(), refusal.encode()] {
             assert!(frame.len() <= HELLO_BYTES_MAX, "{} bytes", frame.len());
         }
@@ -372,6 +413,19 @@ mod tests {
         let (stream, accepted) = connected().await;
         let (dialed, answered) = tokio::join!(initiate(stream, &jaquez, "Riley"), answer(accepted, &riley));
         assert_eq!((dialed.unwrap().1.node, answered.unwrap().node), ("Riley".into(), "Jaquez".into()));
+    }
+
+    #[tokio::test]
+    async fn handshake_that_gives_way_ends_at_once() {
+        let mut authority = TestAuthority::of("h");
+        let riley = local(&authority.issue("Riley"), 1);
+        let (silent, accepted) = connected().await;
+        let jaquez = authority.issue("Jaquez");
+        let (_silent, connection) =
+            tokio::join!(jaquez.connect(silent, Protocol::Link), accept(accepted, &riley, deadline()));
+        let gave_way = std::future::ready("handshakes");
+        let ended = respond(connection.unwrap(), &riley, deadline(), gave_way, |_| Ok(())).await;
+        assert_eq!(ended.err().map(|error| error.label()), Some("handshakes"));
     }
 
     #[tokio::test]

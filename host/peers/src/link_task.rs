@@ -13,24 +13,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, StreamExt};
-use herd_identity::{Identity, PeerError, SecureStream, TrustError};
+use herd_identity::{Identity, Peer as Member, PeerError, TrustError};
 use herd_replication::{LaneId, LinkFrame, LinkMachine, Replica, Turn, Violation};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 use super::clock_offset::ClockOffset;
-use super::frame::{Frame, FrameError};
-use super::handshake::{Channel, FramedStream};
+use super::frame::{FRAME_BYTES_MAX, Frame, FrameError, is_too_large};
+use super::handshake::Channel;
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::Link;
 use super::link_queue::LinkQueue;
+use super::link_stream::{LinkFrames, LinkStream};
 use super::silence::{Silence, Verdict};
 
 /// Runs a link to its end. Once `link.ending` is cancelled, sends the reports that wait and a goodbye, and returns; once `link.replaced`
@@ -80,7 +80,7 @@ struct Parts<'a> {
 }
 
 /// Splits a connection into its directions.
-fn split(frames: FramedStream) -> (FrameSource, FrameWriter) {
+fn split(frames: LinkFrames) -> (FrameSource, FrameWriter) {
     let parts = frames.into_parts();
     let (source, target) = tokio::io::split(parts.io);
     let mut stream = FramedRead::new(source, parts.codec.clone());
@@ -90,8 +90,8 @@ fn split(frames: FramedStream) -> (FrameSource, FrameWriter) {
     (stream, sink)
 }
 
-type FrameSource = FramedRead<ReadHalf<SecureStream<TcpStream>>, LengthDelimitedCodec>;
-type FrameWriter = FramedWrite<WriteHalf<SecureStream<TcpStream>>, LengthDelimitedCodec>;
+type FrameSource = FramedRead<ReadHalf<LinkStream>, LengthDelimitedCodec>;
+type FrameWriter = FramedWrite<WriteHalf<LinkStream>, LengthDelimitedCodec>;
 
 /// Waits until the link has been replaced for a while. Cancel safe.
 async fn replaced_for(link: &Link, duration: Duration) {
@@ -138,6 +138,9 @@ pub(super) enum LinkError {
     /// The peer sent a malformed frame.
     #[error("the peer sent {0}")]
     Malformed(#[from] FrameError),
+    /// The peer announced a frame over the limit. Nothing was allocated for it.
+    #[error("the peer announced a frame of more than {FRAME_BYTES_MAX} bytes")]
+    FrameTooLarge,
     /// The peer sent reports that the node cannot take.
     #[error("the peer sent {0}")]
     Reports(String),
@@ -166,8 +169,22 @@ impl LinkError {
     fn of_read(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed,
+            _ if is_too_large(&error) => Self::FrameTooLarge,
             _ => Self::Io(error),
         }
+    }
+
+    /// Returns a word for what the peer is or did, for the label of a counter, if it is the fault of the peer.
+    pub(super) fn label(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Malformed(_) | Self::UnexpectedHello => "malformed_frame",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::Reports(_) | Self::Replication(_) => "malformed_reports",
+            Self::Message(_) => "malformed_message",
+            Self::Trust(_) => "malformed_trust",
+            Self::Untrusted(why) => why.label(),
+            Self::Io(_) | Self::Closed | Self::Silent(_) | Self::Stalled(_) | Self::Refused(_) => return None,
+        })
     }
 }
 
@@ -481,6 +498,15 @@ mod tests {
         drop(sink);
         assert_eq!(sent.len(), 4);
         assert_eq!(sent[1], Frame::Message(Bytes::from_static(b"prepare")));
+    }
+
+    #[test]
+    fn frame_of_4_gib_is_refused_by_its_length() {
+        use tokio_util::codec::Decoder;
+
+        let mut codec = LengthDelimitedCodec::builder().max_frame_length(FRAME_BYTES_MAX).new_codec();
+        let error = LinkError::of_read(codec.decode(&mut [0xff; 4][..].into()).unwrap_err());
+        assert_eq!(error.label(), Some("frame_too_large"), "{error}");
     }
 
     #[tokio::test]

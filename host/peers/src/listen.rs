@@ -20,7 +20,8 @@ use super::connect::registered;
 use super::handshake::{self, Channel, HandshakeError, printable};
 use super::handshakes::HandshakePermit;
 use super::link::{Direction, Link};
-use super::mesh::Peers;
+use super::mesh::{ALREADY_LINKED_LABEL, Peers};
+use super::refusals::Rejection;
 
 /// Accepts connections until the node stops. Handshakes run aside from the workers, so that strangers cost sessions nothing; links are
 /// spread over the workers.
@@ -33,11 +34,7 @@ pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotat
         };
         match accepted {
             Ok((stream, address)) => {
-                // Strangers in excess are disconnected before they cost a task. A peer among them connects again.
-                let Some(permit) = peers.handshakes.begin(address.ip()) else {
-                    tracing::debug!(node = %peers.local.node, %address, "too many handshakes in progress, connection closed");
-                    continue;
-                };
+                let permit = peers.handshakes.begin(address.ip());
                 let worker = rotation.next().clone();
                 peers.tasks.spawn(accept_link(Arc::clone(&peers), stream, address, permit, worker));
             }
@@ -62,7 +59,7 @@ async fn accept_link(
 ) {
     let Ok(stream) = registered(stream, &worker) else { return };
     let _ = stream.set_nodelay(true);
-    let outcome = handshake(&peers, stream).await;
+    let outcome = handshake(&peers, stream, &permit).await;
     // A link lasts for days; only the handshake counts as one.
     drop(permit);
     match outcome {
@@ -73,7 +70,16 @@ async fn accept_link(
                 host.accept_admin(connection, address);
             }
         }
-        Err(error) => tracing::debug!(node = %peers.local.node, %address, %error, "handshake failed"),
+        // A member that asked who this node is was answered.
+        Err(HandshakeError::Probed) => {}
+        Err(error) => match error.label() {
+            // A connection that broke, or one that two nodes opened at the same time, is no news.
+            reason @ ("io" | ALREADY_LINKED_LABEL) => {
+                peers.refusals.count(reason);
+                tracing::debug!(node = %peers.local.node, %address, %error, "handshake failed");
+            }
+            reason => peers.refusals.note(&peers.local.node, address, reason, error),
+        },
     }
 }
 
@@ -84,16 +90,21 @@ enum Accepted {
     Admin(Connection<TcpStream>),
 }
 
-async fn handshake(peers: &Peers, stream: TcpStream) -> Result<Accepted, HandshakeError> {
+async fn handshake(peers: &Peers, stream: TcpStream, permit: &HandshakePermit) -> Result<Accepted, HandshakeError> {
     let deadline = handshake::deadline();
-    let connection = handshake::accept(stream, &peers.local, deadline).await?;
+    let connection = tokio::select! {
+        biased;
+        limit = permit.gave_way() => return Err(HandshakeError::GaveWay(limit)),
+        accepted = handshake::accept(stream, &peers.local, deadline) => accepted?,
+    };
     match connection.protocol {
         Protocol::Admin => return Ok(Accepted::Admin(connection)),
         Protocol::Link => {}
     }
-    let responded = handshake::respond(connection, &peers.local, deadline, |hello| {
+    let responded = handshake::respond(connection, &peers.local, deadline, permit.gave_way(), |hello| {
         if !peers.members.contains(&hello.node) {
-            return Err(format!("{} has no node `{}` in its configuration", peers.local.node, printable(&hello.node)));
+            let why = format!("{} has no node `{}` in its configuration", peers.local.node, printable(&hello.node));
+            return Err(Rejection::new("not_a_member", why));
         }
         peers.admit(hello, Direction::Inbound)
     });

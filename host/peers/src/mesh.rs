@@ -24,6 +24,7 @@ use super::limits::LinkLimits;
 use super::link::{Direction, Link};
 use super::link_task;
 use super::peer::{Installed, Peer};
+use super::refusals::{Refusals, Rejection};
 use super::status::PeersStatus;
 
 /// Peers of a node and the links to them.
@@ -42,6 +43,7 @@ pub struct Peers {
     /// Number of live links, for those who wait for it.
     live_count: watch::Sender<usize>,
     pub(super) handshakes: Handshakes,
+    pub(super) refusals: Refusals,
     /// Nodes that may link with this one, whichever side lists the link.
     pub(super) members: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Peers {
             live: arc_swap::ArcSwap::default(),
             live_count: watch::Sender::new(0),
             handshakes: Handshakes::default(),
+            refusals: Refusals::new(),
             members,
         })
     }
@@ -95,7 +98,8 @@ impl Peers {
     /// Returns the status of every peer and its link.
     pub fn status(&self) -> PeersStatus {
         let by_name = self.by_name.lock();
-        PeersStatus { links: by_name.iter().map(|(name, peer)| peer.status(name)).collect() }
+        let links = by_name.iter().map(|(name, peer)| peer.status(name)).collect();
+        PeersStatus { links, refused: self.refusals.counts() }
     }
 
     /// Returns the host, or `None` once the node has stopped.
@@ -114,7 +118,7 @@ impl Peers {
     /// # Errors
     ///
     /// The reason, if another link to the peer stays ([`Link::must_stay`]). Nothing changed.
-    pub(super) fn admit(&self, hello: &Hello, direction: Direction) -> Result<Arc<Link>, String> {
+    pub(super) fn admit(&self, hello: &Hello, direction: Direction) -> Result<Arc<Link>, Rejection> {
         let peer = self.peer(&hello.node);
         let preferred = Direction::preferred(&self.local.node, &hello.node);
         let link = || {
@@ -125,8 +129,11 @@ impl Peers {
         let Installed { link, replaced } = peer.install(hello.epoch, direction, preferred, link).ok_or_else(|| {
             let (own, name) = (&self.local.node, &hello.node);
             match peer.link().is_some_and(|linked| linked.is_of_another_process(hello.epoch)) {
-                true => format!("{own} is linked with another process that is named {name} and that answers"),
-                false => format!("{own} and {name} are {ALREADY_LINKED}"),
+                true => {
+                    let why = format!("{own} is linked with another process that is named {name} and that answers");
+                    Rejection::new("name_in_use", why)
+                }
+                false => Rejection::new(ALREADY_LINKED_LABEL, format!("{own} and {name} are {ALREADY_LINKED}")),
             }
         })?;
         // Before it runs: from now on every keep is queued for the link.
@@ -152,6 +159,7 @@ impl Peers {
                 let identity = &self.local.identity;
                 link_task::run(&**host, &self.limits, &link, &self.replica, machine, channel, identity)
                     .await
+                    .inspect_err(|error| error.label().into_iter().for_each(|reason| self.refusals.count(reason)))
                     .map_err(|error| error.to_string())
             }
             None => Ok(()),
@@ -202,3 +210,5 @@ impl Peers {
 
 /// End of the reason for which the second of two connections between the same processes is refused.
 const ALREADY_LINKED: &str = "linked already";
+/// Word for that reason. Two nodes that connect to each other at once have it, and it is no fault.
+pub(super) const ALREADY_LINKED_LABEL: &str = "linked_already";

@@ -118,12 +118,13 @@ const STEP_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
     use std::sync::Arc;
 
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::handshake::{HandshakeError, LocalNode, respond};
+    use crate::handshake::{HandshakeError, LocalNode, accept as accept_tls, deadline, respond};
     use crate::test_identity::TestAuthority;
 
     /// Goal: a probe says who is there and is no link. Method: the answering side of links, which must not be asked to admit one; the right
@@ -144,7 +145,12 @@ mod tests {
         let to = HostPort::from(listener.local_addr().unwrap());
         let accept = async || {
             let (stream, _) = listener.accept().await.unwrap();
-            respond(stream, &local, |_| -> Result<(), String> { panic!("a probe is no link") }).await.err()
+            let connection = match accept_tls(stream, &local, deadline()).await {
+                Ok(connection) => connection,
+                Err(error) => return Some(error),
+            };
+            let admit = |_: &_| -> Result<(), _> { panic!("a probe is no link") };
+            respond(connection, &local, deadline(), pending(), admit).await.err()
         };
         let (probed, answered) = tokio::join!(probe(&jaquez, &to, "Riley"), accept());
         let probed = probed.unwrap();

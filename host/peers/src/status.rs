@@ -1,5 +1,7 @@
 //! Status of peers and links, as operators and scripts read it. Bounds: one entry per peer.
 
+use std::collections::BTreeMap;
+
 use herd_replication::LinkReplication;
 use serde::Serialize;
 
@@ -8,6 +10,9 @@ use serde::Serialize;
 pub struct PeersStatus {
     /// One entry per peer that is configured or has connected.
     pub links: Vec<LinkStatus>,
+    /// Connections that were refused, and links that were ended because of what the peer is or sent, since the start: counts by reason.
+    /// Reasons that have not occurred are absent. `docs/identity.md` lists them.
+    pub refused: BTreeMap<&'static str, u64>,
 }
 
 /// State of a link.

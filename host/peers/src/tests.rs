@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::handshake;
 use crate::test_identity::TestAuthority;
 use crate::{LinkLimits, LinkState, LocalNode, Peers, PeersHost};
 
@@ -107,6 +108,26 @@ async fn admin_connections_reach_the_node_and_no_operator_gets_a_link() {
     assert_eq!(admins().len(), 2);
     pair.await_messages().await;
     assert_eq!(pair.hosts.each_ref().map(|host| host.downs.load(Ordering::SeqCst)), [0, 0]);
+}
+
+/// Goal: strangers are refused and counted by what was wrong with them. Method: a member of another herd, plain text, and a second process
+/// with the key of a node that is linked.
+#[tokio::test]
+async fn refused_connections_are_counted_by_reason() {
+    let mut pair = Pair::link().await;
+    let riley = Arc::clone(&pair.peers[1]);
+    let count = |reason: &str| riley.status().refused.get(reason).copied().unwrap_or(0);
+    let dial = || TcpStream::connect(pair.network.target);
+    dial().await.unwrap().write_all(b"IAMAT kiwi +34-118 0\n").await.unwrap();
+    eventually("plain text", || count("not_tls") == 1).await;
+    let another = TestAuthority::of("another").issue(NAMES[0]);
+    let _refused = another.connect(dial().await.unwrap(), Protocol::Link).await;
+    eventually("another herd", || count("wrong_herd") + count("refused_by_peer") == 1).await;
+    let second = LocalNode { epoch: 99, identity: pair.authority.issue(NAMES[0]), ..pair.peers[0].local.clone() };
+    let refused = handshake::initiate(dial().await.unwrap(), &second, NAMES[1]).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("another process that is named Jaquez")));
+    eventually("second process", || count("name_in_use") == 1).await;
+    assert_eq!(riley.status().links[0].state, LinkState::Up);
     pair.stop().await;
 }
 
