@@ -116,6 +116,7 @@ impl<S: SessionsHost> Sessions<S> {
             refused: refused_by_limit.values().sum(),
             refused_by_limit,
             paused_by_limit: self.shared.refusals.paused_by_limit(),
+            ended_by_timeout: self.shared.refusals.ended_by_timeout(),
             pushes_dropped: self.shared.context.topics.dropped(),
             not_permitted: self.shared.context.not_permitted.load(Ordering::Relaxed),
             unconfirmed: self.shared.context.unconfirmed.load(Ordering::Relaxed),
@@ -227,6 +228,8 @@ pub struct SessionsStatus {
     pub refused_by_limit: BTreeMap<&'static str, u64>,
     /// Waits of sessions for a rate of their address, by limit, since the start.
     pub paused_by_limit: BTreeMap<&'static str, u64>,
+    /// Sessions that ended by a timeout, since the start, by the key of the configuration that sets it.
+    pub ended_by_timeout: BTreeMap<&'static str, u64>,
     /// Pushes dropped because their session had no room, since the start.
     pub pushes_dropped: u64,
     /// Records since the start that were refused, because their session may not report under that name.

@@ -1,4 +1,4 @@
-//! Connections that were refused and sessions that had to wait, by reason.
+//! Connections that were refused, and sessions that had to wait or ended by a timeout, by reason.
 //!
 //! Owns the counts and the throttle of the log. Bounds: one line a second and node.
 
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use herd_sys::{LogThrottle, clock};
 
 use crate::core::pace::InputRate;
+use crate::core::timeouts::Timeout;
 
 /// Reason why a connection was closed before it became a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Refusals {
     refused: [AtomicU64; Refusal::ALL.len()],
     paused: [AtomicU64; InputRate::ALL.len()],
+    timed_out: [AtomicU64; Timeout::ALL.len()],
     log: LogThrottle,
 }
 
@@ -86,10 +88,27 @@ impl InputRate {
     }
 }
 
+impl Timeout {
+    const ALL: [Self; 3] = [Self::UnfinishedLine, Self::Idle, Self::Unread];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::UnfinishedLine => "unfinished_line_s",
+            Self::Idle => "idle_s",
+            Self::Unread => "unread_s",
+        }
+    }
+}
+
 impl Refusals {
     pub(crate) fn new() -> Self {
         let zeros = |_| AtomicU64::new(0);
-        Self { refused: array::from_fn(zeros), paused: array::from_fn(zeros), log: LogThrottle::new(1) }
+        Self {
+            refused: array::from_fn(zeros),
+            paused: array::from_fn(zeros),
+            timed_out: array::from_fn(zeros),
+            log: LogThrottle::new(1),
+        }
     }
 
     /// Counts a connection that is closed.
@@ -108,9 +127,19 @@ impl Refusals {
         }
     }
 
+    /// Counts a session that ends by a timeout.
+    pub(crate) fn timed_out(&self, timeout: Timeout) {
+        self.timed_out[timeout as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns the counts of refused connections.
     pub(crate) fn refused_by_limit(&self) -> BTreeMap<&'static str, u64> {
         Refusal::ALL.map(|refusal| (refusal.label(), self.refused[refusal as usize].load(Ordering::Relaxed))).into()
+    }
+
+    /// Returns the counts of sessions that ended by a timeout.
+    pub(crate) fn ended_by_timeout(&self) -> BTreeMap<&'static str, u64> {
+        Timeout::ALL.map(|timeout| (timeout.label(), self.timed_out[timeout as usize].load(Ordering::Relaxed))).into()
     }
 
     /// Returns the counts of waits.
@@ -135,5 +164,7 @@ mod tests {
             (1..).zip(Refusal::ALL).map(|(times, refusal)| (refusal.label(), times)).collect();
         assert_eq!(refusals.refused_by_limit(), expected);
         assert_eq!(refusals.paused_by_limit(), [("kib_per_s", 1), ("lines_per_s", 0)].into());
+        refusals.timed_out(Timeout::Idle);
+        assert_eq!(refusals.ended_by_timeout(), [("idle_s", 1), ("unfinished_line_s", 0), ("unread_s", 0)].into());
     }
 }

@@ -185,7 +185,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                 if timer.as_mut().poll(cx).is_ready() {
                     let now = Instant::now();
                     if deadline.is_some_and(|deadline| deadline <= now) {
-                        return Poll::Ready(state.on_timeout(self.context().host.node()));
+                        return Poll::Ready(state.on_timeout(context.host.node(), &self.worker.shared.refusals));
                     }
                     timer.as_mut().reset(wake.unwrap_or(now + context.limits.idle()).into());
                     state.timer_armed = false;

@@ -13,6 +13,7 @@ use crate::core::session_core::SessionCore;
 use crate::core::timeouts::WaitingFor;
 use crate::fetches::Fetches;
 use crate::host::SessionsHost;
+use crate::refusals::Refusals;
 
 /// The state of a session, changed by its task and by the batcher, on one thread.
 pub(crate) struct SessionState {
@@ -107,7 +108,8 @@ impl SessionState {
     }
 
     /// Ends a session whose deadline passed: with an error, which skips the lingering, if its client takes no output.
-    pub(crate) fn on_timeout(&self, node: &str) -> io::Result<()> {
+    pub(crate) fn on_timeout(&self, node: &str, refusals: &Refusals) -> io::Result<()> {
+        refusals.timed_out(self.core.timeouts.due());
         tracing::debug!(%node, client.addr = %self.core.conversation.address, "session timed out");
         if self.core.timeouts.is_write_blocked() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }

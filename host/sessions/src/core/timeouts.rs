@@ -18,6 +18,17 @@ pub(crate) struct Timeouts {
     write_blocked_since: Option<Instant>,
 }
 
+/// A timeout of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timeout {
+    /// A line was not finished.
+    UnfinishedLine,
+    /// No input came.
+    Idle,
+    /// Output was not read.
+    Unread,
+}
+
 /// The source of the next event of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitingFor {
@@ -66,6 +77,15 @@ impl Timeouts {
     /// Returns whether output waits for the client to read.
     pub(crate) fn is_write_blocked(&self) -> bool {
         self.write_blocked_since.is_some()
+    }
+
+    /// Returns the timeout that [`deadline`](Self::deadline) is the end of.
+    pub(crate) fn due(&self) -> Timeout {
+        match (self.write_blocked_since, self.line_start) {
+            (Some(_), _) => Timeout::Unread,
+            (None, Some(_)) => Timeout::UnfinishedLine,
+            (None, None) => Timeout::Idle,
+        }
     }
 
     /// Returns the time at which the session ends if nothing happens before: `None`, hence never, while it waits for an upstream,
