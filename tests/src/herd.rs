@@ -30,6 +30,8 @@ pub struct Herd {
     settings: Vec<String>,
     places: Places,
     config: PathBuf,
+    /// Command that runs the nodes, if it is not [`Herd::binary`].
+    binary: Option<PathBuf>,
 }
 
 struct Node {
@@ -78,6 +80,7 @@ impl Herd {
             places: Places::start(),
             config,
             scratch,
+            binary: None,
         };
         herd.write_config();
         herd
@@ -99,6 +102,24 @@ impl Herd {
             (node.client, node.link, node.admin) = (at(), at(), at());
         }
         self.write_config();
+        self
+    }
+
+    /// Moves the link of each node to this address of the machine. With one that is not loopback the herd is one of several hosts: its
+    /// nodes make no certificates by themselves.
+    #[must_use]
+    pub fn with_links_at(mut self, address: Ipv4Addr) -> Self {
+        for node in self.nodes.values_mut() {
+            node.link = HeldAddress::at(address);
+        }
+        self.write_config();
+        self
+    }
+
+    /// Runs all commands with another program than [`binary`](Self::binary).
+    #[must_use]
+    pub fn with_binary(mut self, binary: PathBuf) -> Self {
+        self.binary = Some(binary);
         self
     }
 
@@ -364,13 +385,25 @@ impl Herd {
     /// Directory in which a node keeps its records.
     #[must_use]
     pub fn node_directory(&self, node: &str) -> PathBuf {
-        state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured").join("nodes").join(node)
+        self.state_directory().join("nodes").join(node)
+    }
+
+    /// State directory of the herd.
+    #[must_use]
+    pub fn state_directory(&self) -> PathBuf {
+        state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured")
+    }
+
+    /// Address of the admin port of a node.
+    #[must_use]
+    pub fn admin_address(&self, node: &str) -> SocketAddr {
+        self.nodes[node].admin.address
     }
 
     /// Directory of the admin sockets of the nodes.
     #[must_use]
     pub fn admin_directory(&self) -> PathBuf {
-        state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured").join("admin")
+        self.state_directory().join("admin")
     }
 
     /// Neighbours of a node, at whichever end the link is listed.
@@ -426,8 +459,7 @@ impl Herd {
     /// If no node of the herd was ever started.
     #[must_use]
     pub fn operator(&self, node: &str) -> Operator {
-        let directory = state_directory(Some(self.scratch.directory()), &self.name).expect("it is configured");
-        let token = Token::read(&directory).expect("a node of the herd was started");
+        let token = Token::read(&self.state_directory()).expect("a node of the herd was started");
         Operator::new(Endpoint::tcp(node, self.nodes[node].admin.address, token))
     }
 
@@ -537,7 +569,7 @@ impl Herd {
     }
 
     fn command_with(&self, config: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.binary.clone().unwrap_or_else(binary));
         command.args(arguments).arg("--config").arg(config);
         for setting in &self.settings {
             command.args(["--set", setting]);

@@ -19,6 +19,7 @@
 //! Every wait is bounded by [`WAIT_MAX`] and panics with what it waited for when that has passed: in a harness a panic is the
 //! failure of the test. Waiting polls a condition and never relies on a fixed sleep.
 
+pub mod bench;
 pub mod cases;
 mod client;
 pub mod decisions;

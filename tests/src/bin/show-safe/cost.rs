@@ -1,9 +1,8 @@
 //! Cost of the log: a node with durability `os` against one with `memory`, in turn, and against itself.
 
 use anyhow::Result;
+use herd_tests::bench::Bench;
 use herd_tests::{Bar, Herd, Process, Reporter, Rounds, Row};
-
-use crate::bench::Bench;
 
 pub(crate) const ROW: Row = Row {
     name: "cost",

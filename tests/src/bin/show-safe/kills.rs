@@ -4,12 +4,12 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
+use herd_tests::bench::highest_rate;
 use herd_tests::{Bar, Clients, Extent, Herd, OpenLoad, Reporter, Row};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::bench::highest_rate;
 use crate::nodes::Nodes;
 
 pub(crate) const ROW: Row = Row {

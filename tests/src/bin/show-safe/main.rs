@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use herd_tests::{Extent, Row, Sheet};
 
-mod bench;
 mod copies;
 mod cost;
 mod cuts;

@@ -4,10 +4,10 @@ use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use herd_tests::bench::{Bench, CLIENTS, highest_rate};
 use herd_tests::{Bar, Herd, Reporter, Rounds, Row};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::{Bench, CLIENTS, highest_rate};
 use crate::nodes::{Nodes, number};
 
 pub(crate) const ROW: Row = Row {

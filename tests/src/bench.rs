@@ -1,43 +1,56 @@
 //! Load by `herd bench`, in a process of its own.
+//!
+//! Bounds: the duration of each load; [`highest_rate`] probes some twenty times.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use herd_tests::Herd;
 use serde_json::Value;
+
+use crate::Herd;
 
 /// Result of a load.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Loaded {
-    pub(crate) answers: f64,
+pub struct Loaded {
+    /// Answers counted, without those of the warm-up.
+    pub answers: f64,
     /// Answers per second.
-    pub(crate) rate: f64,
-    pub(crate) p50_ms: f64,
-    pub(crate) p99_ms: f64,
+    pub rate: f64,
+    /// Median of the times to an answer, in milliseconds.
+    pub p50_ms: f64,
+    /// The 99th percentile of the same.
+    pub p99_ms: f64,
 }
 
 /// A load to run.
 #[derive(Clone, Debug)]
-pub(crate) struct Bench {
-    pub(crate) nodes: Vec<SocketAddr>,
+pub struct Bench {
+    /// Client addresses.
+    pub nodes: Vec<SocketAddr>,
     /// Further arguments of `herd bench`.
-    pub(crate) arguments: Vec<String>,
-    pub(crate) seconds: f64,
+    pub arguments: Vec<String>,
+    /// Duration in seconds, besides a warm-up of 0.3.
+    pub seconds: f64,
     /// Processor for the load, if it is held to one.
-    pub(crate) processor: Option<usize>,
+    pub processor: Option<usize>,
 }
 
 impl Bench {
-    /// Open loop.
-    pub(crate) fn open(nodes: &[SocketAddr], rate: f64, seconds: f64) -> Self {
+    /// Open loop of this many reports per second, over 60 connections.
+    #[must_use]
+    pub fn open(nodes: &[SocketAddr], rate: f64, seconds: f64) -> Self {
         let arguments = ["--connections", "60", "--clients", &CLIENTS.to_string(), "--rate", &format!("{rate:.0}")];
         Self { nodes: nodes.to_vec(), arguments: arguments.map(Into::into).into(), seconds, processor: None }
     }
 
     /// Starts the load without waiting.
-    pub(crate) fn begin(&self) -> Result<Child> {
+    ///
+    /// # Errors
+    ///
+    /// The process does not start.
+    pub fn begin(&self) -> Result<Child> {
         let herd = Herd::binary();
         let mut command = match self.processor {
             Some(processor) => {
@@ -64,7 +77,7 @@ impl Bench {
     /// # Errors
     ///
     /// An answer was wrong, or a connection broke.
-    pub(crate) fn run(&self) -> Result<Loaded> {
+    pub fn run(&self) -> Result<Loaded> {
         let output = self.begin()?.wait_with_output()?;
         let report: Value = serde_json::from_slice(&output.stdout).context("herd bench printed no report")?;
         let is_clean = report["wrong"] == 0 && report["broken"].as_object().is_some_and(serde_json::Map::is_empty);
@@ -85,7 +98,7 @@ impl Bench {
 /// # Errors
 ///
 /// Not even the lowest rate has it.
-pub(crate) fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
+pub fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
     let holds = |rate: f64| {
         let loaded = Bench::open(nodes, rate, PROBE.as_secs_f64()).run();
         loaded.is_ok_and(|loaded| loaded.p99_ms < P99_MS_MAX && loaded.rate > KEEPS_UP * rate)
@@ -103,7 +116,7 @@ pub(crate) fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
 }
 
 /// Clients of a load: as many as change while a peer is stopped.
-pub(crate) const CLIENTS: u64 = 20_000;
+pub const CLIENTS: u64 = 20_000;
 const PROBE: Duration = Duration::from_millis(1500);
 const P99_MS_MAX: f64 = 10.0;
 /// Share of the offered rate below which the herd does not keep up.
