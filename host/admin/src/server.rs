@@ -102,7 +102,7 @@ impl Admin {
 
     /// Serves requests over TCP until [`stop`](Self::stop): those with the token, and none of a web page. Cancel safe: open connections
     /// break.
-    pub async fn serve<L: Listener<Addr: Debug>>(&self, listener: L) {
+    pub async fn serve<L: Listener>(&self, listener: L) {
         let shared = || Arc::clone(&self.shared);
         let app = probes()
             .merge(

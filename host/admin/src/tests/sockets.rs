@@ -166,7 +166,8 @@ async fn upgrade_is_taken_over_the_socket_and_refused_over_tcp() {
         "{refused}"
     );
     let state = server.state.path().join("herd");
-    let admin = Admin::new("Riley", Arc::new(EchoHost), Arc::new(EchoRecords), server.token.clone());
+    let members = Members::new(TestHerd::new("five").node("Riley"), &BTreeMap::new()).unwrap();
+    let admin = Admin::new("Riley", Arc::new(EchoHost), Arc::new(EchoRecords), server.token.clone(), members);
     let (admin, socket) =
         (admin.with_upgrade(Arc::new(EchoUpgrade)), AdminSocket::bind(&state, "Riley", None).unwrap());
     tokio::spawn(async move { admin.serve_socket(socket).await });
