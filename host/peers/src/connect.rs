@@ -28,7 +28,8 @@ use super::link::Direction;
 use super::mesh::Peers;
 use super::peer::Peer;
 
-/// Keeps a link to a peer until the node stops: connects while there is none, and beside one that is suspect.
+/// Keeps a link to a peer until the node stops: connects while there is none, and beside one that is suspect or whose certificate is no
+/// longer good.
 ///
 /// A stopped peer costs one attempt at a time: its kernel accepts the connection, and the handshake waits for an answer.
 ///
@@ -211,10 +212,10 @@ async fn connect(
     let longest = longest.max(REPEAT_AFTER * u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX));
     let began = Instant::now();
     let opened = timeout(longest, open(addresses)).await;
-    if peer.is_linked() {
+    if let Some(link) = peer.link() {
         // The first packet that passes, or does not, tells a slow peer from a cut. Later ones do not: a cut may have ended.
         let is_slow = matches!(opened, Ok(Ok(_))) && began.elapsed() < REPEAT_AFTER;
-        if attempts == 0 || !is_slow {
+        if link.is_suspect() && (attempts == 0 || !is_slow) {
             peer.detector.learn(is_slow);
         }
         // Before the hello, because a peer that has read it replaces its side of the link.

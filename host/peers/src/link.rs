@@ -34,6 +34,8 @@ pub(super) struct Link {
     pub(super) detector: Arc<FailureDetector>,
     /// The peer was silent for the timeout of the failure detector, and still is.
     is_suspect: AtomicBool,
+    /// The certificate with which the peer opened the link has expired, or its authority is retired.
+    is_outdated: AtomicBool,
     /// When the link came up, for durations.
     pub(super) began: Instant,
     /// When the link came up, in seconds since the Unix epoch.
@@ -73,6 +75,7 @@ impl Link {
             replaced: CancellationToken::new(),
             detector,
             is_suspect: AtomicBool::new(false),
+            is_outdated: AtomicBool::new(false),
             began: Instant::now(),
             since_s: unix_now().as_secs(),
             epoch,
@@ -91,7 +94,7 @@ impl Link {
             // the process at the other end answers, it is the second, and the newcomer is refused.
             return !self.is_suspect();
         }
-        // The same direction: a node connects only while it has no link or a suspect one, so its side of this one is dead.
+        // The same direction: a node connects only while it has no link, or one that it wants replaced.
         self.direction != direction && direction != preferred
     }
 
@@ -108,6 +111,17 @@ impl Link {
     /// Begins or ends the suspicion of the link.
     pub(super) fn set_suspect(&self, is_suspect: bool) {
         self.is_suspect.store(is_suspect, Ordering::Relaxed);
+        self.detector.link_changed.notify_waiters();
+    }
+
+    /// Returns whether another connection is to be opened beside this link: the peer is silent, or its certificate no longer good.
+    pub(super) fn wants_another(&self) -> bool {
+        self.is_suspect() || self.is_outdated.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the certificate of the peer is no longer good. The peer may have a new one.
+    pub(super) fn set_outdated(&self) {
+        self.is_outdated.store(true, Ordering::Relaxed);
         self.detector.link_changed.notify_waiters();
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, StreamExt};
-use herd_identity::{Identity, PeerError, TrustError};
+use herd_identity::{Identity, Peer as Member, PeerError, TrustError};
 use herd_replication::{LaneId, LinkFrame, LinkMachine, Replica, Turn, Violation};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
@@ -61,7 +61,7 @@ pub(super) async fn run(
     let written = write_frames(parts, sink, pongs_due);
     tokio::select! {
         biased;
-        why = identity.until_refused(&channel.member) => Err(LinkError::Untrusted(why)),
+        why = until_refused(identity, &channel.member, link) => Err(LinkError::Untrusted(why)),
         ended = end_of_either(read, written) => ended,
         // A write may wait for a network that is gone.
         () = replaced_for(link, REPLACED_MAX * 2) => Ok(()),
@@ -92,6 +92,18 @@ fn split(frames: LinkFrames) -> (FrameSource, FrameWriter) {
 
 type FrameSource = FramedRead<ReadHalf<LinkStream>, LengthDelimitedCodec>;
 type FrameWriter = FramedWrite<WriteHalf<LinkStream>, LengthDelimitedCodec>;
+
+/// Waits until the peer is no longer trusted, and returns the reason. One that was revoked is not waited for. Another one, whose certificate
+/// has expired or whose authority is retired, has a moment to show its new certificate on another connection, so that no report has to
+/// wait for a link. Cancel safe.
+async fn until_refused(identity: &Identity, member: &Member, link: &Link) -> PeerError {
+    let why = identity.until_refused(member).await;
+    if !matches!(why, PeerError::Revoked { .. }) {
+        link.set_outdated();
+        sleep(OUTDATED_MAX).await;
+    }
+    why
+}
 
 /// Waits until the link has been replaced for a while. Cancel safe.
 async fn replaced_for(link: &Link, duration: Duration) {
@@ -458,6 +470,8 @@ fn now_ns() -> u64 {
 const TURN_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Time between two turns that nobody asked for. They send what need not hurry: reports that others were told first, and claims.
 const TURN_INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// Time for a peer to replace a link whose certificate is no longer good: a connection and a handshake, also across continents.
+const OUTDATED_MAX: Duration = Duration::from_millis(900);
 /// Time between two looks whether a suspect link has become one that takes turns. Every keep asks for one.
 const TURN_INTERVAL_SUSPECT: Duration = Duration::from_millis(10);
 /// Time after which something is sent on a quiet link. Checked at each tick, so that the peer hears this node three times within the

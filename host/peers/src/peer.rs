@@ -45,9 +45,10 @@ impl Peer {
         self.link.lock().is_some()
     }
 
-    /// Returns whether a connection that this node opens may become the link: there is none, or a suspect one.
+    /// Returns whether a connection that this node opens may become the link: there is none, a suspect one, or one whose
+    /// certificate is no longer good.
     pub(super) fn wants_connection(&self, preferred: Direction) -> bool {
-        self.link().is_none_or(|link| link.is_suspect() && link.gives_way_to_outbound(preferred))
+        self.link().is_none_or(|link| link.wants_another() && link.gives_way_to_outbound(preferred))
     }
 
     /// Returns how long the last link was up that left none in its place.
@@ -202,6 +203,8 @@ mod tests {
             assert_eq!(peer.wants_connection(preferred), expected, "{direction:?} {preferred:?}");
             link.set_suspect(false);
             assert!(!peer.wants_connection(preferred), "it has spoken");
+            link.set_outdated();
+            assert_eq!(peer.wants_connection(preferred), expected, "outdated, {direction:?} {preferred:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use herd_identity::{Authority, Clock, Identity, Role};
+use herd_identity::{Authority, Clock, Credentials, Identity, Role};
 
 /// Authority of a herd in a scratch directory.
 pub(crate) struct TestAuthority {
@@ -24,6 +24,16 @@ impl TestAuthority {
 
     pub(crate) fn issue_operator(&mut self, name: &str) -> Arc<Identity> {
         self.member(&Role::Operator(name.into()))
+    }
+
+    /// Begins a roll-over to another authority.
+    pub(crate) fn roll(&mut self) {
+        self.authority.roll(LIFETIME * 10, NOW).unwrap();
+    }
+
+    /// Issues what a running node takes in the place of its certificate.
+    pub(crate) fn credentials(&mut self, node: &str) -> Credentials {
+        self.authority.issue(&Role::Node(node.into()), LIFETIME, NOW).unwrap()
     }
 
     fn member(&mut self, role: &Role) -> Arc<Identity> {

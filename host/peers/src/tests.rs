@@ -83,6 +83,27 @@ async fn revocation_passes_on_without_a_link_going_down() {
     pair.stop().await;
 }
 
+/// Goal: a roll-over of the authority takes no link down. Method: both nodes get certificates of a new authority, then files that know
+/// nothing of the old one, of which the certificates of their link are.
+#[tokio::test]
+async fn retirement_of_an_authority_replaces_links_before_it_ends_them() {
+    let mut pair = Pair::link().await;
+    pair.authority.roll();
+    for retires in [false, true] {
+        if retires {
+            pair.authority.authority.retire().unwrap();
+        }
+        for (peers, name) in pair.peers.iter().zip(NAMES) {
+            assert!(peers.local.identity.renew(&pair.authority.credentials(name)).unwrap());
+        }
+    }
+    let ups = || pair.hosts.each_ref().map(|host| host.ups.load(Ordering::SeqCst));
+    eventually("another link", || ups() == [2, 2]).await;
+    pair.await_messages().await;
+    assert_eq!(pair.hosts.each_ref().map(|host| host.downs.load(Ordering::SeqCst)), [0, 0]);
+    pair.stop().await;
+}
+
 /// Goal: the link port hands members that ask for the admin API to the node, and admits nobody else to it, nor an operator to a link.
 /// Method: connections of members and of strangers to a node that is linked all the time.
 #[tokio::test]
