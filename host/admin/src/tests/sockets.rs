@@ -143,7 +143,7 @@ async fn web_page_is_refused_even_with_the_token_and_counted() {
     let status = client.status(&server.node).await.unwrap();
     assert_eq!(
         status["admin"]["refused"],
-        json!({ "token": 1, "web_page": 4, "user": 0, "read_only": 0, "connections": 0 })
+        json!({ "token": 1, "web_page": 4, "user": 0, "read_only": 0, "connections": 0, "silent": 0 })
     );
 }
 
