@@ -30,7 +30,7 @@ pub(crate) const ROW: Row = Row {
 
 fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one().as_for_users();
-    let program = herd.scratch().path("herd");
+    let program = herd.scratch().path("herd-installed");
     copy(&program, 0)?;
     let mut riley = herd.run_program(&program, "Riley");
     let address = herd.address("Riley");
@@ -46,7 +46,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let mut back_ms = vec![];
     for number in 1..=UPGRADES {
         std::thread::sleep(BETWEEN);
-        let new = herd.scratch().path("herd.new");
+        let new = herd.scratch().path("herd-new");
         copy(&new, number)?;
         std::fs::rename(&new, &program)?;
         let upgraded = herd.herd(&["upgrade", "--json"]);
