@@ -2,6 +2,7 @@
 //!
 //! Every start uses the same configuration file, so a node that is started again is the same member at the same addresses.
 
+mod observed;
 mod programs;
 mod tls;
 
@@ -18,7 +19,7 @@ use serde_json::Value;
 
 use self::programs::with_program;
 use crate::ports::HeldAddress;
-use crate::{Client, Operator, Places, Process, Scratch, eventually, process};
+use crate::{Client, Operator, Places, Process, Scratch, process};
 
 /// A herd with reserved addresses on loopback and a directory of its own. No node runs until it is started.
 ///
@@ -461,90 +462,6 @@ impl Herd {
     pub fn operator(&self, node: &str) -> Operator {
         let token = Token::read(&self.state_directory()).expect("a node of the herd was started");
         Operator::new(Endpoint::tcp(node, self.nodes[node].admin.address, token))
-    }
-
-    /// Status of a node, or `None` if it does not answer.
-    ///
-    /// # Panics
-    ///
-    /// If no node of the herd was ever started.
-    #[must_use]
-    pub fn try_status(&self, node: &str) -> Option<Value> {
-        self.operator(node).status().ok()
-    }
-
-    /// Status of a node.
-    ///
-    /// # Panics
-    ///
-    /// If it does not answer.
-    #[must_use]
-    #[track_caller]
-    pub fn status(&self, node: &str) -> Value {
-        // The client gives up after two seconds, which a machine that is busy with other tests may take.
-        self.await_status(node, "an answer", |_| true)
-    }
-
-    /// Digest of the records of a node.
-    #[must_use]
-    #[track_caller]
-    pub fn digest(&self, node: &str) -> String {
-        self.status(node)["records"]["digest"].as_str().unwrap_or_default().into()
-    }
-
-    /// Polls the status of a node until it satisfies `wanted`, and returns it. `what` names the condition in the message.
-    ///
-    /// # Panics
-    ///
-    /// If it does not in time.
-    #[track_caller]
-    pub fn await_status(&self, node: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        eventually(&format!("{what} at {node}"), || {
-            let status = self.try_status(node).ok_or_else(|| format!("{node} does not answer"))?;
-            if wanted(&status) { Ok(status) } else { Err(status.to_string()) }
-        })
-    }
-
-    /// Waits until each of these nodes has a link to each of its neighbours among them, and to no other node.
-    ///
-    /// # Panics
-    ///
-    /// If they do not in time.
-    #[track_caller]
-    pub fn await_linked(&self, nodes: &[&str]) {
-        for node in nodes {
-            let mut wanted = self.neighbours(node);
-            wanted.retain(|other| nodes.contains(other));
-            self.await_status(node, &format!("links to {wanted:?}"), |status| {
-                let links = status["links"].as_array().into_iter().flatten();
-                let up = links.filter(|link| link["state"] != "down").filter_map(|link| link["peer"].as_str());
-                up.collect::<Vec<_>>() == wanted
-            });
-        }
-    }
-
-    /// Returns whether a node has a location of a client.
-    ///
-    /// # Panics
-    ///
-    /// If the node does not answer.
-    #[must_use]
-    #[track_caller]
-    pub fn knows(&self, node: &str, client: &str) -> bool {
-        self.client(node).ask_places(&format!("WHATSAT {client} 1 1")).0.starts_with("AT ")
-    }
-
-    /// Waits until these nodes have a location of a client.
-    ///
-    /// # Panics
-    ///
-    /// If one of them does not in time.
-    #[track_caller]
-    pub fn await_known(&self, client: &str, nodes: &[&str]) {
-        for node in nodes {
-            let known = || if self.knows(node, client) { Ok(()) } else { Err("it does not".into()) };
-            eventually(&format!("{node} knows {client}"), known);
-        }
     }
 
     /// Builds a `herd` command with this herd's configuration, without starting it.
