@@ -224,7 +224,10 @@ impl Participant {
             self.enlist_all(attempt.clone(), now);
             // For nodes that came up meanwhile, or lost the first one.
             if let Operation::Swap(plan) = operation {
-                self.broadcast(Broadcast::Prepare(attempt, plan));
+                self.broadcast(Broadcast::Prepare(attempt.clone(), plan.clone()));
+                // A node does not receive its own broadcasts, and this one may have lost its part in the attempt, too.
+                let node = self.node.clone();
+                self.prepare_candidate(attempt, plan, &node, now);
             }
         }
     }

@@ -183,12 +183,25 @@ impl Participant {
         let operations = operations.chain(self.waiting.iter().map(|waiting| &waiting.operation));
         let plans = candidate.into_iter().chain(operations.filter_map(Operation::plan));
         let planned = plans.flat_map(|plan| [Some(plan.digest), plan.transcripts]);
-        // This node may have refused the herd's guest, and the nodes behind it have yet to judge it.
-        let herds = self.herd_state.swap.iter().flat_map(|swap| [Some(swap.digest), swap.transcripts]);
-        let wanted: Vec<Digest> = adopted.chain(planned).chain(herds).flatten().chain([self.serving]).collect();
+        let wanted = adopted.chain(planned).flatten().chain(self.refused()).chain([self.serving]);
+        let wanted: Vec<Digest> = wanted.collect();
         if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
             self.download = None;
         }
         self.guests.retain_only(&wanted);
+    }
+
+    /// Drops guests from memory that neighbours may have been downloading, once this node is idle.
+    pub(crate) fn release_idle(&mut self) {
+        if !self.is_busy() {
+            self.guests.retain_only(&self.refused());
+        }
+    }
+
+    /// The herd's guest and its transcripts, if this node has refused or left it. It does not store them, and the nodes behind it may have
+    /// yet to judge that guest.
+    fn refused(&self) -> Vec<Digest> {
+        let swap = self.herd_state.swap.as_ref().filter(|_| self.herd_state.rolled_back.contains_key(&self.node));
+        swap.into_iter().flat_map(|swap| [Some(swap.digest), swap.transcripts]).flatten().collect()
     }
 }

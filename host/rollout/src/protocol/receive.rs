@@ -103,9 +103,7 @@ impl Participant {
             self.announce_at = now + ANNOUNCE_EVERY;
             self.push(Action::SendToAll(None, Message::HerdState(self.herd_state.clone())));
             // Guests that neighbours download from an idle node stay in memory until its next announcement.
-            if !self.is_busy() {
-                self.guests.retain_only(&[]);
-            }
+            self.release_idle();
         }
         // An abort can be lost with its coordinator or with a link, so a candidate must not depend on one to go away.
         let silence = self.engagement.as_ref().map(|engaged| now.duration_since(engaged.heard_at));

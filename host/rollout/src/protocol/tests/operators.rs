@@ -228,7 +228,14 @@ fn superseded_proposal_of_the_same_guest_leaves_the_candidate_to_the_adoption() 
 fn guest_that_neighbours_refuse_reaches_the_nodes_behind_them() {
     let mut net = herd();
     let off = SwapOptions::default();
-    [Step::Cut(2), Step::Cut(3), Step::HerdSwap(0, 2, off), Step::HerdSwap(3, 0, off), Step::HerdSwap(3, 1, off)]
+    // Without the others a swap commits once they have had a second to enlist.
+    [Step::Cut(2), Step::Cut(3), Step::HerdSwap(0, 2, off), Step::HerdSwap(3, 0, off), Step::Pass(1_500)]
+        .into_iter()
+        .chain([Step::HerdSwap(3, 1, off), Step::Pass(1_500)])
+        .for_each(|step| take(&mut net, step));
+    assert_eq!(net.serving(), ["second", "second", "second", "rebuilt", "second"].map(guest));
+    // The nodes behind them are back long after they have refused it.
+    [Step::Cut(1), Step::Cut(4), Step::Link(2), Step::Link(3), Step::Pass(20_000)]
         .into_iter()
         .for_each(|step| take(&mut net, step));
     heal(&mut net);

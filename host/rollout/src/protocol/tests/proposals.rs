@@ -193,3 +193,29 @@ fn rollback_at_a_node_that_missed_the_last_swap_is_superseded() {
     assert_eq!(net.serving(), [guest("newest"); 5]);
     net.assert_at_rest();
 }
+
+/// Goal: a coordinator that loses its own part in its attempt takes part again. Method: node A has missed a swap, and its operator proposes
+/// the same guest. The adoption of that swap uses up the candidate of A while node D holds up its own.
+#[test]
+fn coordinator_whose_candidate_an_adoption_used_prepares_another() {
+    let mut net = Net::new();
+    net.cut_off("A");
+    net.propose("C", "new");
+    net.pass(Duration::from_secs(2));
+    net.answer("C").unwrap();
+    net.node("A").busy = true;
+    net.node("D").slow = true;
+    net.link("A", "B");
+    net.settle();
+    net.propose("A", "new");
+    net.pass(Duration::from_secs(2));
+    assert_eq!((net.node("A").candidate, net.node("D").held.len()), (Some(guest("new")), 1));
+    net.node("A").busy = false;
+    net.pass(Duration::from_secs(2));
+    assert_eq!(net.node("A").participant.serving, guest("new"), "it has adopted the swap that it missed");
+    let now = net.now;
+    net.node("D").prepare(now);
+    net.pass(Duration::from_secs(3));
+    assert_eq!(net.answer("A").unwrap().swap.number, 2);
+    net.assert_at_rest();
+}
