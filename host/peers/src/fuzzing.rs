@@ -6,8 +6,9 @@ use bytes::{Bytes, BytesMut};
 use herd_replication::{LaneId, LinkFrame};
 use tokio_util::codec::{Decoder, Encoder};
 
-use crate::frame::{FRAME_BYTES_MAX, Frame, Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
+use crate::frame::{FRAME_BYTES_MAX, Frame, Hello};
 use crate::handshake::{incompatibility, small_frames};
+use crate::protocol_version::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
 /// Reads what a node Jaquez sends to the node Riley, piece by piece, up to the first fault. Returns the number of frames.
 ///

@@ -2,6 +2,7 @@
 //!
 //! Nothing reaches the node without the token; nothing of a web page does; whatever is sent, the connection is answered and ends.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,16 +11,26 @@ use std::sync::{Arc, LazyLock};
 
 use axum::serve::Listener;
 use herd_admin::{
-    Admin, AdminHost, PageOptions, Promotion, RecordsHost, Refusal, Requester, ShareOptions, SwapOptions, Token,
+    Admin, AdminHost, Members, PageOptions, Promotion, RecordsHost, Refusal, Requester, ShareOptions, SwapOptions,
+    Token,
 };
+use herd_identity::{Clock, Identity};
 use herd_model::{GuestFiles, RollbackOptions, Share};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::certificates::{NOW, RILEYS};
+
 /// Bytes that an input may make the node hold.
 pub const BYTES_MAX: usize = 4 << 20;
+
+/// Certificate of the node, which no request over TCP needs.
+static IDENTITY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
+    let identity = Identity::new(RILEYS.clone(), Clock::new(|| NOW));
+    Arc::new(identity.expect("the credentials of the corpus are good"))
+});
 
 /// Runs an input: the bytes of a connection.
 pub fn run(input: &[u8]) {
@@ -27,8 +38,9 @@ pub fn run(input: &[u8]) {
     let before = node.calls.load(Relaxed);
     node.runtime.block_on(async {
         let (mut near, far) = duplex(1 << 16);
-        let admin =
-            Arc::new(Admin::new("Riley", Arc::clone(&node.host) as _, Arc::clone(&node.host) as _, node.token.clone()));
+        let members = Members::new(Arc::clone(&IDENTITY), &BTreeMap::new()).expect("an HTTP client");
+        let (host, records) = (Arc::clone(&node.host) as _, Arc::clone(&node.host) as _);
+        let admin = Arc::new(Admin::new("Riley", host, records, node.token.clone(), members));
         let serving = Arc::clone(&admin);
         let served = tokio::spawn(async move { serving.serve(OneConnection(Some(far))).await });
         // The node may hang up first.
@@ -38,6 +50,7 @@ pub fn run(input: &[u8]) {
         let _ = near.read_to_end(&mut answer).await;
         admin.stop();
         served.await.expect("the server ends without a panic");
+        admin.stopped().await;
     });
     if node.calls.load(Relaxed) > before {
         let has = |part: &[u8]| input.windows(part.len()).any(|window| window == part);
@@ -110,7 +123,7 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
     std::fs::write(&path, TOKEN).expect("the directory takes a file");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("the mode of an own file can be set");
     let token = Token::read(directory.path()).expect("the file has a token");
-    let runtime = Builder::new_current_thread().max_blocking_threads(1).build().expect("a runtime");
+    let runtime = Builder::new_current_thread().enable_time().max_blocking_threads(1).build().expect("a runtime");
     Node { runtime, host: Arc::new(Echo), token, calls: &CALLS, _directory: directory }
 });
 

@@ -65,13 +65,13 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
 }
 
 const LABELS: [&str; 3] = ["CERTIFICATE", "X509 CRL", "PRIVATE KEY"];
-const NOW: Duration = Duration::from_secs(1_795_715_122);
+pub(crate) const NOW: Duration = Duration::from_secs(1_795_715_122);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// Name of the seed that has the credentials of the node that reads bundles.
 const RILEY: &str = "riley";
 
 /// Credentials of the corpus, because the bundles of the corpus are of the same authority.
-static RILEYS: LazyLock<Credentials> = LazyLock::new(|| {
+pub(crate) static RILEYS: LazyLock<Credentials> = LazyLock::new(|| {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/certificates").join(RILEY);
     let seed =
         std::fs::read(&path).expect("the corpus has the credentials of a node; tests/fuzz/run --seeds makes them");
