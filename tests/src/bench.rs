@@ -60,7 +60,14 @@ impl Bench {
             }
             None => Command::new(herd),
         };
-        command.args(["bench", "--json", "--warm-up", "0.3", "--duration", &format!("{:.2}", self.seconds)]);
+        command.args([
+            "bench",
+            "--json",
+            "--warm-up",
+            &WARM_UP_S.to_string(),
+            "--duration",
+            &format!("{:.2}", self.seconds),
+        ]);
         command.args(&self.arguments);
         for node in &self.nodes {
             command.args(["--address", &node.to_string()]);
@@ -99,7 +106,7 @@ impl Bench {
 ///
 /// Not even the lowest rate has it.
 pub fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
-    // What is wrong with the herd shows at any rate.
+    // The first load of a herd is its slowest; and what is wrong with the herd shows at any rate.
     Bench::open(nodes, LOWEST_RATE, PROBE.as_secs_f64()).run()?;
     let holds = |rate: f64| {
         let loaded = Bench::open(nodes, rate, PROBE.as_secs_f64()).run();
@@ -117,6 +124,8 @@ pub fn highest_rate(nodes: &[SocketAddr]) -> Result<f64> {
     Ok(low)
 }
 
+/// Warm-up of every load, in seconds. Its answers cost as much and are not counted.
+pub const WARM_UP_S: f64 = 0.3;
 /// Clients of a load: as many as change while a peer is stopped.
 pub const CLIENTS: u64 = 20_000;
 const PROBE: Duration = Duration::from_millis(1500);

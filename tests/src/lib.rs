@@ -55,4 +55,4 @@ pub use places::{Behaviour, Places, Request};
 pub use process::Process;
 pub use rounds::Rounds;
 pub use scratch::Scratch;
-pub use sheet::{Bar, Extent, Reporter, Row, Sheet};
+pub use sheet::{Bar, Extent, Reporter, Row, Sheet, run_show};

@@ -66,6 +66,33 @@ impl Row {
     }
 }
 
+/// Runs the rows of a show that its command line selects: `rows`, those after `--only`, or with `--full` everything to its full extent.
+/// `by_hand` are further rows, for `--full` and `--only`. Returns the exit code of the program.
+#[must_use]
+pub fn run_show(show: &str, rows: &[Row], by_hand: &[Row]) -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let full = arguments.iter().position(|argument| argument == "--full").map(|at| arguments.remove(at));
+    let extent = if full.is_some() { Extent::Full } else { Extent::Portion };
+    let all = [rows, by_hand].concat();
+    let wanted = match arguments.split_first() {
+        None if extent == Extent::Portion => Ok(rows.to_vec()),
+        None => Ok(all),
+        Some((only, names)) if only == "--only" => Row::select(&all, names),
+        Some(_) => Err(format!("usage: tests/show/{show} [--full] [--only ROW...]")),
+    };
+    match wanted {
+        Ok(wanted) => {
+            let mut sheet = Sheet::of(extent);
+            wanted.iter().for_each(|row| sheet.run(row));
+            sheet.exit_code()
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 impl Sheet {
     /// Creates an empty sheet.
     #[must_use]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herd_identity::{Authority, Clock, Credentials, HandshakeError, Identity, Protocol, Role};
-use herd_tests::{DEFAULT_GUEST, HELLO, Herd, Host, Process, eventually};
+use herd_tests::{DEFAULT_GUEST, HELLO, Herd, Host, Process, WAIT_MAX, eventually};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
+use tokio::time::timeout;
 
 /// Hosts of a herd of three nodes, which run.
 struct Hosts<'a> {
@@ -56,7 +57,7 @@ impl<'a> Hosts<'a> {
         let desk = Host::new(herd, &format!("desk-of-{operator}"));
         let issued = self.keeper.types(&format!("certs issue --operator {operator}"));
         let install = format!("certs install {operator}.pem");
-        assert!(issued.ends_with(&format!("    herd {install}\n")), "{issued}");
+        assert!(issued.contains(&format!("\n    herd {install} --config ")), "{issued}");
         self.keeper.carry(&format!("{operator}.pem"), &desk);
         let installed = desk.types(&install);
         assert!(installed.contains("\n    herd status --config "), "{installed}");
@@ -205,7 +206,7 @@ fn remote_strangers_at_the_link_port_are_refused() {
     let address = herd.link_address("Riley");
     let answer = |credentials: &Credentials, protocol: Protocol, request: &str| -> Result<String, HandshakeError> {
         let (identity, request) = (identity(credentials), request.to_string());
-        runtime.block_on(async move {
+        let answered = async move {
             let stream = TcpStream::connect(address).await.unwrap();
             let mut connection = identity.connect(stream, protocol).await?;
             let written = connection.stream.write_all(request.as_bytes()).await;
@@ -213,7 +214,8 @@ fn remote_strangers_at_the_link_port_are_refused() {
             connection.stream.read_to_string(&mut answer).await.map_err(HandshakeError::of)?;
             written.map_err(HandshakeError::of)?;
             Ok(answer)
-        })
+        };
+        runtime.block_on(async { timeout(WAIT_MAX, answered).await.expect("the node ends the connection") })
     };
     let status = "GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let swap = "POST /v1/swap HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -228,13 +230,14 @@ fn remote_strangers_at_the_link_port_are_refused() {
         let refused = answer(&strange(name, herd_name), Protocol::Admin, status);
         assert!(matches!(refused, Err(HandshakeError::Peer(_))), "{refused:?}");
     }
-    let plain = runtime.block_on(async move {
+    let plain = async move {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(status.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         answer
-    });
+    };
+    let plain = runtime.block_on(async { timeout(WAIT_MAX, plain).await.expect("the node ends the connection") });
     // A TLS alert at most.
     assert!(plain.len() < 16 && !plain.starts_with(b"HTTP"), "{plain:?}");
 
@@ -248,5 +251,5 @@ fn error_or_nothing(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What commands say that need the certificate of an operator.
+/// Error of commands that need the certificate of an operator.
 const TYPED: &str = "herd certs issue --operator NAME where the authority is, and here: herd certs install NAME.pem";

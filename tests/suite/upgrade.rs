@@ -11,9 +11,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use herd_tests::{Behaviour, Client, Herd, eventually};
+use herd_tests::{Behaviour, Client, Herd, WAIT_MAX, eventually};
 
-/// Copies the binary with one more byte, which changes its digest and nothing else. By another process, because no program may be
+/// Copies the binary with its new name appended, which changes its digest and nothing else. By another process, because no program may be
 /// started while a process has it open to write, and tests start programs all the time.
 fn copy(herd: &Herd, name: &str) -> PathBuf {
     let to = herd.scratch().path(name);
@@ -88,7 +88,8 @@ fn upgrade_keeps_the_process_its_ports_and_the_records_and_names_the_operator() 
     assert!(!herd.admin_directory().join("Riley.sock").exists());
 }
 
-/// Goal: an upgrade leaves no descriptor behind. Method: open files after the second upgrade and after the third.
+/// Goal: an upgrade leaves no descriptor behind. Method: after the third upgrade as few files are open as
+/// after the first.
 #[test]
 fn upgrade_again_and_again_leaks_no_descriptor() {
     let herd = Herd::of_one();
@@ -146,6 +147,7 @@ fn upgrade_to_a_binary_that_cannot_start_changes_nothing_and_says_why() {
     herd.scratch().write("herd.toml", good.replace("[places]", "[place]"));
     // The command reads the same file, so the request is one by hand.
     let mut socket = UnixStream::connect(herd.admin_directory().join("Riley.sock")).unwrap();
+    socket.set_read_timeout(Some(WAIT_MAX)).unwrap();
     let request = "POST /v1/upgrade HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -71,7 +71,7 @@ pub enum AdminClientError {
         through: String,
         /// Reason, as that node gives it.
         why: String,
-        /// Whether there was no connection.
+        /// True if there was no connection.
         is_down: bool,
     },
     /// The node has another token. Holds the file from which that of this client was read.

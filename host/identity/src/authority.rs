@@ -115,7 +115,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// There is one, or the name or the disk does not allow it.
+    /// One exists already, or the name or the disk does not allow it.
     pub fn create(directory: &Path, herd: &str, lifetime: Duration, now: Duration) -> Result<Self, AuthorityError> {
         let subject = Subject::new(herd, Role::Authority)?;
         private_file::create_directory(directory)?;
@@ -140,7 +140,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// There is none, it is damaged or in use.
+    /// The authority is missing, damaged or in use.
     pub fn open(directory: &Path) -> Result<Self, AuthorityError> {
         if !Self::exists(directory) {
             return Err(AuthorityError::Missing(directory.into()));

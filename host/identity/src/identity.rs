@@ -133,7 +133,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// What is wrong with the peer by now.
+    /// The reason why the peer no longer passes.
     pub fn check(&self, peer: &Peer) -> Result<(), PeerError> {
         // A member may be the client of any connection, and only a node the server; that was checked at the handshake.
         self.current.load().credentials.trust().verify(&peer.chain, PeerSide::Client, self.clock.now()).map(|_| ())

@@ -22,9 +22,9 @@ pub struct CertificateStatus {
     pub serial: Serial,
     /// When it is valid.
     pub validity: Validity,
-    /// How much of that is left.
+    /// Part of that time that is left.
     pub expiry: Expiry,
-    /// Whether a revocation list names it.
+    /// True if a revocation list names it.
     pub is_revoked: bool,
 }
 
@@ -35,11 +35,11 @@ pub struct ListStatus {
     pub number: u64,
     /// When it was signed, since the Unix epoch.
     pub signed: Duration,
-    /// How many certificates it names.
+    /// Number of certificates that it names.
     pub revoked: usize,
 }
 
-/// What a member knows of itself and its authorities, at one moment.
+/// Knowledge of a member: of itself and its authorities, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityStatus {
     /// Its own certificate.
@@ -50,7 +50,7 @@ pub struct IdentityStatus {
     pub lists: Vec<ListStatus>,
 }
 
-/// What an authority knows, at one moment: the answer of `herd certs show` where the authority is.
+/// Knowledge of an authority at one moment: the answer of `herd certs show` where the authority is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorityStatus {
     /// Its roots, from the oldest to the newest, which signs.

@@ -15,7 +15,7 @@ use herd_model::limits::{HERD_NAME_BYTES_MAX, NODE_NAME_BYTES_MAX};
 pub struct Subject {
     /// Name of the herd, 1 to [`HERD_NAME_BYTES_MAX`] bytes.
     pub herd: String,
-    /// Who in the herd.
+    /// Member of the herd.
     pub role: Role,
 }
 

@@ -39,7 +39,7 @@ impl Protocol {
     }
 }
 
-/// What the handshakes of one set of credentials share.
+/// TLS configuration that all handshakes with one set of credentials share.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsIdentity {
     provider: Arc<CryptoProvider>,

@@ -36,7 +36,7 @@ pub(crate) struct Activation {
     is_discarded: bool,
 }
 
-/// What a node kept while a generation served: what it kept since the first moment, and not after the second.
+/// Time during which a generation served, by the keeps of the node: those since the first moment, and not after the second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Period {
     pub(crate) activation: Activation,

@@ -38,7 +38,7 @@ impl NodeIdentity {
     ///
     /// # Errors
     ///
-    /// There is none, or peers would refuse it. The text says what to type.
+    /// The node has no certificate, or peers would refuse it. The text says what to type.
     pub(crate) fn open(config: &HerdConfig, node: &str, state: &Path) -> Result<Arc<Self>, StartError> {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| StartError::Identity { node: node.into(), source };

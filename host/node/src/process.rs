@@ -8,7 +8,7 @@ use herd_runtime::Engine;
 use herd_sys::InheritedSockets;
 use herd_sys::workers::Workers;
 
-/// What the nodes of a process share.
+/// Parts of a process that all of its nodes share.
 pub struct NodeProcess<'a> {
     /// Engine of all guests, so that each is compiled once.
     pub engine: &'a Arc<Engine>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::protocol_version::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
-/// What a node says of itself to a member that asks.
+/// Answer of a node to a member that asks who it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeAnswer {
     /// Versions of the link protocol that it speaks, the lowest first.

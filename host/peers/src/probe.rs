@@ -23,9 +23,9 @@ use super::node_answer::{NodeAnswer, now_ns};
 pub struct Probed {
     /// Address that accepted.
     pub address: SocketAddr,
-    /// What the peer says of itself.
+    /// Answer of the peer.
     pub answer: NodeAnswer,
-    /// How far its clock is ahead of that of this host, in milliseconds. Exact to half of `round_trip_ms`.
+    /// Milliseconds by which its clock is ahead of that of this host. Exact to half of `round_trip_ms`.
     pub clock_ahead_ms: f64,
     /// Time of the question and its answer, in milliseconds.
     pub round_trip_ms: f64,

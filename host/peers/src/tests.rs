@@ -270,7 +270,7 @@ struct Network {
     address: SocketAddr,
     target: SocketAddr,
     listening: CancellationToken,
-    /// Whether the connections opened since the last cut deliver.
+    /// True if the connections opened since the last cut deliver.
     delivers: watch::Sender<bool>,
     connections: Arc<Mutex<usize>>,
 }

@@ -65,7 +65,7 @@ pub struct RolloutMachine {
     participant: Participant,
 }
 
-/// What a node starts its part in swaps with.
+/// State with which a node starts its part in swaps.
 pub struct RolloutStart {
     /// Name of the node.
     pub node: String,

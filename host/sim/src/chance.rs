@@ -56,7 +56,7 @@ impl Chance {
     ///
     /// # Panics
     ///
-    /// There are none.
+    /// If none are given.
     pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.index(items.len())]
     }

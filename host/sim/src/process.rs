@@ -39,7 +39,7 @@ pub(crate) struct HerdSettings {
     pub(crate) versions: bool,
 }
 
-/// What a process starts with.
+/// Settings and disk with which a process starts.
 pub(crate) struct Start<'a> {
     pub(crate) name: &'a str,
     /// Number of the node.

@@ -1,6 +1,6 @@
 //! Target: requests to the admin API over TCP, as bytes.
 //!
-//! Nothing reaches the node without the token; nothing of a web page does; whatever is sent, the connection is answered and ends.
+//! Nothing reaches the node without the token; whatever is sent, the connection ends.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -58,13 +58,15 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// Returns a request to each route.
+/// Returns requests to the routes.
 #[must_use]
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let routes = [
         ("GET", "/livez", "", ""),
         ("GET", "/readyz", "", ""),
         ("GET", "/v1/status", "", ""),
+        ("GET", "/v1/herd/status", "", ""),
+        ("POST", "/v1/upgrade", "", "{}"),
         ("POST", "/v1/herd/swap?again=true&force=true", "herd-request: 7\r\nherd-transcripts: 2\r\n", "\0asm{}"),
         ("POST", "/v1/herd/rollback?discard_records=true", "", ""),
         ("POST", "/v1/swap?unrehearsed=true", "herd-operator: mira\r\n", "\0asm"),
@@ -106,7 +108,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
 
 const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// What the requests of a process share.
+/// Node that all inputs of a process share.
 struct Node {
     runtime: Runtime,
     host: Arc<Echo>,

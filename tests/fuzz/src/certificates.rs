@@ -1,6 +1,6 @@
 //! Target: certificates, revocation lists, keys and trust bundles, as files and as members send them.
 //!
-//! What is read is written as it was read; a bundle of a stranger adds nothing to what a member trusts: whatever it learns, its own authority
+//! A file that is read is written as it was read; a bundle of a stranger adds nothing to what a member trusts: whatever it learns, its own authority
 //! has signed; one that was altered is refused whole.
 
 use std::path::Path;
@@ -66,7 +66,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
 
 const LABELS: [&str; 3] = ["CERTIFICATE", "X509 CRL", "PRIVATE KEY"];
 pub(crate) const NOW: Duration = Duration::from_secs(1_795_715_122);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// Name of the seed that has the credentials of the node that reads bundles.
 const RILEY: &str = "riley";
 

@@ -6,12 +6,12 @@
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use futures_util::future::join;
 use herd_identity::{Authority, Clock, HANDSHAKE_BYTES_MAX, Identity, Protocol, Role};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
+use crate::certificates::{NOW, YEAR};
 use crate::input::{Input, push_step};
 
 /// Bytes that an input may make the node hold, with those of the client and of the pipe between them.
@@ -25,7 +25,9 @@ pub fn run(input: &[u8]) {
         assert_eq!(stranger(input.rest()), None, "a stranger was let in");
     } else {
         let protocol = if who & 2 == 0 { Protocol::Link } else { Protocol::Admin };
+        let is_unharmed = input.clone().step().is_none();
         let peer = member(input, protocol);
+        assert!(peer.is_some() || !is_unharmed, "a member was refused");
         assert!(peer.is_none_or(|peer| peer == "Jaquez"), "a member became another one");
     }
 }
@@ -56,9 +58,6 @@ struct Herd {
     riley: Identity,
     jaquez: Identity,
 }
-
-const NOW: Duration = Duration::from_secs(1_795_715_122);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 static HERD: LazyLock<Herd> = LazyLock::new(|| {
     let directory = tempfile::tempdir().expect("a directory for the authority");

@@ -54,7 +54,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// What processes of a node wrote: a snapshot, and logs before and after it.
+/// Files that processes of a node wrote: a snapshot, and logs before and after it.
 struct Written {
     files: Vec<(String, Vec<u8>)>,
     entries: BTreeSet<Vec<u8>>,

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use super::Herd;
-use crate::Process;
+use crate::{Process, process};
 
 impl Herd {
     /// Starts one node by another program than [`binary`](Self::binary), such as a copy of it, and waits until it accepts clients.
@@ -22,6 +22,18 @@ impl Herd {
         let mut process = Process::start(command, node, self.scratch.path(&format!("{node}.log")));
         process.await_line(&format!("{node} ready"));
         process
+    }
+
+    /// Runs a `herd` command through another program, such as `setpriv`, and returns its output. `before` precedes the arguments.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end in time.
+    #[must_use]
+    #[track_caller]
+    pub fn herd_through(&self, program: &Path, before: &[&OsStr], arguments: &[&str]) -> Output {
+        let command = with_program(&self.command(arguments), program, before);
+        process::output(command, &format!("herd {}", arguments.join(" ")))
     }
 
     /// Starts one node with a listening socket that is passed to it under a name, as systemd does, and does not wait.

@@ -10,7 +10,7 @@ use super::*;
 /// A node of the herd `five` with a link port, which leads to its admin API only.
 struct LinkPort {
     server: Server,
-    /// What the node itself has for an identity.
+    /// Identity of the node itself.
     identity: Arc<Identity>,
     address: SocketAddr,
     /// The node at that port, for members of its herd.

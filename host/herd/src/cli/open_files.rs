@@ -34,7 +34,7 @@ pub(super) fn limit_clients(config: &HerdConfig, nodes: &[String]) {
 pub(super) struct OpenFiles {
     /// Limit of a process of this user, or none.
     pub(super) limit: Option<usize>,
-    /// What the node needs beside clients.
+    /// Descriptors that the node needs beside those of clients.
     pub(super) reserve: usize,
     sessions_max: usize,
 }

@@ -11,7 +11,7 @@ use herd_sys::{InheritedSockets, PassedBy, PassedSockets};
 use super::started_as::{RUNNING, SUCCESSION, StartedAs};
 use super::upgrade_orders::UpgradeOrder;
 
-/// What this process was before it became the program that runs.
+/// Legacy of the program that this process was before an upgrade: its sockets, and why it went on if it did.
 pub(super) struct Predecessor {
     pub(super) inherited: InheritedSockets,
     /// Reason for which an upgrade ended with the old program.

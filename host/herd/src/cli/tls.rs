@@ -43,7 +43,7 @@ impl TlsArgs {
     ///
     /// # Errors
     ///
-    /// There is no such node, it has no such address, or its name does not resolve.
+    /// The node is unknown, has no such address, or its name does not resolve.
     pub(super) fn address(&self, config: &HerdConfig, name: &str) -> anyhow::Result<SocketAddr> {
         let node = config.node(name)?;
         let listening = match self.tls {

@@ -12,7 +12,7 @@ use super::wrong_value;
 
 /// The configuration cannot be used. Its author is at fault; nothing was started.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}{problem}")]
+#[error("{}", without_controls(&format!("{place}{problem}")))]
 pub struct ConfigError {
     /// `FILE:LINE: ` or `FILE: `, or empty where no file is involved.
     place: String,
@@ -109,4 +109,26 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
 
 fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Escapes line ends and other control characters, which a value of the command line may have.
+fn without_controls(text: &str) -> String {
+    let escaped = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Sources, load};
+
+    #[test]
+    fn error_of_a_value_with_line_ends_is_one_line() {
+        let set = vec!["records.ack=\n=1".into()];
+        let error = load(&Sources { set, ..Sources::default() }).unwrap_err().to_string();
+        assert!(error.starts_with("--set records.ack=\\n=1: `records.ack` is "), "{error}");
+        assert_eq!(error.lines().count(), 1);
+    }
 }

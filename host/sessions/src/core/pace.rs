@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::token_bucket::{Rate, TokenBucket};
 use crate::address_limits::AddressLimits;
 
-/// What is left of the rates of one address for the input of its sessions.
+/// Remainder of the rates of one address, for the input of its sessions.
 #[derive(Debug)]
 pub(crate) struct AddressBuckets {
     /// Zero of the times of the buckets.

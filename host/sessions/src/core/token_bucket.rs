@@ -30,7 +30,7 @@ impl Rate {
     }
 }
 
-/// What is left of one rate for one address. Shared by all workers without a lock.
+/// Remainder of one rate for one address. Shared by all workers without a lock.
 #[derive(Debug, Default)]
 pub(crate) struct TokenBucket {
     /// Time at which it is full again, in nanoseconds. In the past for a full one.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
-use herd_tests::bench::{Bench, highest_rate};
+use herd_tests::bench::{Bench, WARM_UP_S, highest_rate};
 use herd_tests::{Bar, Herd, Process, Reporter, Rounds, Row};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
@@ -125,7 +125,5 @@ const KEPT_MIN: f64 = 0.9;
 const SHARE: f64 = 0.5;
 const ROUNDS: usize = 4;
 const WINDOW_S: f64 = 2.0;
-/// Of every bench.
-const WARM_UP_S: f64 = 0.3;
 /// Below the load of the others, so that on a machine with few processors what the flood costs is what it costs the node.
 const NICE: i32 = 10;

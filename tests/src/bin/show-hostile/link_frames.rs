@@ -58,7 +58,7 @@ pub(crate) fn report(node: &str, reign: u64) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// There is no reply in time.
+/// No reply came in time.
 pub(crate) async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), hello: &[u8]) -> io::Result<Reply> {
     // What comes back says more than a failed write.
     let _ = stream.write_all(hello).await;
@@ -127,7 +127,8 @@ const PING: u8 = 4;
 const PONG: u8 = 5;
 const MESSAGE: u8 = 7;
 const FRAME_BYTES_MAX: u32 = 1 << 20;
-const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// Longest wait for the next step of a node in a handshake.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// Beyond every timeout of a node here.
 const CLOSE_MAX: Duration = Duration::from_secs(30);
 const PONG_MAX: Duration = Duration::from_secs(60);

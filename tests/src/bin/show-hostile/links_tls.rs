@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use herd_tests::bench::{Bench, highest_rate};
+use herd_tests::bench::{Bench, WARM_UP_S, highest_rate};
 use herd_tests::{Bar, Herd, Process, Reporter, Rounds, Row};
 
 pub(crate) const ROW: Row = Row {
@@ -83,5 +83,3 @@ const RATIO_MAX: f64 = 1.15;
 const SHARE: f64 = 0.5;
 const ROUNDS: usize = 5;
 const WINDOW_S: f64 = 3.0;
-/// Of every bench.
-const WARM_UP_S: f64 = 0.3;

@@ -113,7 +113,7 @@ fn address_ipv6(number: usize) -> String {
     format!("fd77::{number}/64")
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+pub(crate) fn ip(arguments: &[&str]) -> Result<()> {
     let output = Command::new("ip")
         .args(arguments)
         .output()

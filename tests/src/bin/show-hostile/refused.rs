@@ -315,6 +315,6 @@ const ATTACKERS: usize = 2;
 const COUNT_LOOKS: usize = 100;
 const COUNT_LOOK: Duration = Duration::from_millis(50);
 const MEMORY_LOOK: Duration = Duration::from_millis(50);
-/// What the limits of handshakes sum to (8 MiB for links, 8 MiB for clients), what 100 sessions and 1 link hold, and what the allocator
-/// and threads keep after a flood.
+/// Growth that is allowed: the sum of the limits of handshakes (8 MiB for links, 8 MiB for clients), the buffers of 100 sessions and 1 link,
+/// and the rest for what the allocator and threads keep after a flood.
 const MEMORY_MAX: usize = 64 << 20;

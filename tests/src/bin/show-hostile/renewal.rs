@@ -1,8 +1,7 @@
 //! Renewal of every certificate and roll-over of the authority, under load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -10,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use herd_identity::{Credentials, credentials_path};
-use herd_tests::{Bar, Clients, Herd, OpenLoad, Operator, Process, Reporter, Row, WAIT_MAX};
+use herd_tests::{Bar, Clients, Herd, OpenLoad, Operator, Process, Reporter, Row, WAIT_MAX, eventually};
+
+use crate::network::ip;
 
 pub(crate) const ROW: Row = Row {
     name: "renewal",
@@ -26,7 +27,8 @@ pub(crate) const ROW: Row = Row {
 };
 
 fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
-    add_address()?;
+    // An address that is not loopback, so that the herd is one of several hosts.
+    ip(&["address", "replace", &format!("{ADDRESS}/32"), "dev", "lo"])?;
     let herd = Herd::of_five().as_for_users();
     let with_links = herd.with_links_at(ADDRESS);
     type_certs(&with_links, &["init"])?;
@@ -73,7 +75,10 @@ fn renew_all(reporter: &mut Reporter<'_>, herd: &Herd, authority: &str) -> Resul
     reporter.show(&format!("{authority}: longest time without a link"), value, longest <= DOWN_MAX);
     let (mut clients, mut lost, mut examples) = (0, 0, vec![]);
     // Links pass on what was acknowledged last.
-    thread::sleep(SETTLING);
+    eventually("equal records at all nodes", || {
+        let digests: BTreeSet<String> = names.iter().map(|node| herd.digest(node)).collect();
+        if digests.len() == 1 { Ok(()) } else { Err(format!("{digests:?}")) }
+    });
     for node in &names {
         let found = ledger.read_back(herd.address(node)).with_context(|| format!("at {node}"))?;
         (clients, lost) = (clients + found.clients, lost + found.lost);
@@ -103,21 +108,13 @@ fn install(herd: &Herd) -> Result<()> {
     herd.names().iter().try_for_each(|node| type_certs(herd, &["install", &format!("{node}.pem")]))
 }
 
-/// Gives this network namespace an address that is not loopback, so that the herd is one of several hosts.
-fn add_address() -> Result<()> {
-    let output = Command::new("ip").args(["address", "replace", &format!("{ADDRESS}/32"), "dev", "lo"]).output();
-    let output = output.context("ip is not there; as root type: apt-get install iproute2")?;
-    ensure!(output.status.success(), "ip address: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
 /// Links of all nodes, watched by a thread.
 struct Links {
     is_over: Arc<AtomicBool>,
     thread: JoinHandle<Result<Seen>>,
 }
 
-/// What was seen of the links.
+/// Observations of the links.
 #[derive(Default)]
 struct Seen {
     /// Longest time from a look at which a link was up to a later one at which it was still down, or down again.
@@ -175,4 +172,3 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const RATE: f64 = 2000.0;
 const DOWN_MAX: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(10);
-const SETTLING: Duration = Duration::from_secs(2);

@@ -9,10 +9,13 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::link_frames::ANSWER_MAX;
 
 /// Way to connect with TLS.
 #[derive(Clone)]
@@ -21,12 +24,12 @@ pub(crate) struct Stranger(Arc<ClientConfig>);
 impl Stranger {
     /// Shows no certificate, for a port with this protocol, or with none if it is empty.
     pub(crate) fn without_certificate(protocol: &str) -> Self {
-        Self::new(None, protocol, true).expect("a configuration without a certificate is valid")
+        Self::new(None, protocol, &TLS13).expect("a configuration without a certificate is valid")
     }
 
     /// Speaks nothing newer than TLS 1.2.
     pub(crate) fn of_old_tls(protocol: &str) -> Self {
-        Self::new(None, protocol, false).expect("a configuration without a certificate is valid")
+        Self::new(None, protocol, &TLS12).expect("a configuration without a certificate is valid")
     }
 
     /// Shows a certificate as `herd certs` makes it.
@@ -38,7 +41,7 @@ impl Stranger {
         let pem = credentials.encode();
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).context("a certificate")?;
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).context("a key")?;
-        Self::new(Some((certificate, key)), protocol, true)
+        Self::new(Some((certificate, key)), protocol, &TLS13)
     }
 
     /// Shows a certificate that nobody but its owner has signed, and that names this subject.
@@ -52,17 +55,16 @@ impl Stranger {
         parameters.subject_alt_names = vec![rcgen::SanType::URI(subject.try_into()?)];
         let certificate = parameters.self_signed(&key)?.der().clone();
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
-        Self::new(Some((certificate, key)), protocol, true)
+        Self::new(Some((certificate, key)), protocol, &TLS13)
     }
 
     fn new(
         certificate: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
         protocol: &str,
-        is_new: bool,
+        version: &'static SupportedProtocolVersion,
     ) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
-        let versions = if is_new { [&TLS13] } else { [&TLS12] };
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions)?;
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[version])?;
         let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)));
         let mut config = match certificate {
             Some((certificate, key)) => config.with_client_auth_cert(vec![certificate], key)?,
@@ -79,10 +81,10 @@ impl Stranger {
     ///
     /// # Errors
     ///
-    /// The other side refuses, and had a look before this side was done.
+    /// The other side refuses, and had a look before this side was done; or it is silent for too long.
     pub(crate) async fn open(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("herd.test").expect("a valid DNS name");
-        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+        timeout(ANSWER_MAX, TlsConnector::from(Arc::clone(&self.0)).connect(name, stream)).await?
     }
 }
 

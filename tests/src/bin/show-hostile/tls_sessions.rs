@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use herd_tests::{Bar, Herd, Process, Reporter, Row};
+use herd_tests::{Bar, Herd, Process, Reporter, Row, WAIT_MAX};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::open_files;
 use crate::stranger::Stranger;
@@ -32,6 +33,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let more = tls.bytes - plain.bytes;
     let value = format!("{:.0} and {:.0} bytes, {more:+.0}", tls.bytes, plain.bytes);
     reporter.show("memory of a session with TLS, beside a plain one", value, more <= MORE_MAX);
+    ensure!(tls.handshake_ns > 0.0, "the node has no thread herd-handshakes, or it did nothing");
     let rate = 1e9 / tls.handshake_ns;
     let value = format!("{rate:.0} a processor second");
     reporter.show("handshakes of clients", value, rate >= HANDSHAKES_MIN);
@@ -78,7 +80,7 @@ async fn open(address: SocketAddr, tls: Option<Stranger>, count: usize) -> Resul
             session.write_all(LINE).await?;
             session.flush().await?;
             let mut answer = [0; 3];
-            session.read_exact(&mut answer).await?;
+            timeout(WAIT_MAX, session.read_exact(&mut answer)).await??;
             ensure!(answer == *b"AT ", "a report was answered with {answer:?}");
             Ok::<_, anyhow::Error>(session)
         });

@@ -106,7 +106,8 @@ fn fill(address: SocketAddr) -> Result<Ledger> {
 /// Clients that connect for each report.
 struct Coming {
     shared: Arc<Shared>,
-    thread: std::thread::JoinHandle<()>,
+    /// Ends with this, so that no later row shares the machine with these clients.
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -116,7 +117,7 @@ struct Shared {
     seen: Mutex<Option<Seen>>,
 }
 
-/// What these clients have seen.
+/// Observations of these clients.
 struct Seen {
     ledger: Ledger,
     refused: u64,
@@ -147,13 +148,19 @@ impl Coming {
                 while reports.join_next().await.is_some() {}
             });
         });
-        Self { shared, thread }
+        Self { shared, thread: Some(thread) }
     }
 
-    fn stop(self) -> Seen {
+    fn stop(mut self) -> Seen {
         self.shared.ending.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the clients do not panic");
+        self.thread.take().expect("it is stopped once").join().expect("the clients do not panic");
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).take().expect("it is stopped once")
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::Relaxed);
     }
 }
 

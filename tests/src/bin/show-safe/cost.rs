@@ -1,7 +1,7 @@
 //! Cost of the log: a node with durability `os` against one with `memory`, in turn, and against itself.
 
 use anyhow::Result;
-use herd_tests::bench::Bench;
+use herd_tests::bench::{Bench, WARM_UP_S};
 use herd_tests::{Bar, Herd, Process, Reporter, Rounds, Row};
 
 pub(crate) const ROW: Row = Row {
@@ -86,5 +86,3 @@ pub(crate) const SCENARIOS: [Scenario; 2] =
     [Scenario { name: "request/response", pipeline: "1" }, Scenario { name: "pipelined 32", pipeline: "32" }];
 const PAIRS: usize = 5;
 const WINDOW_S: f64 = 2.0;
-/// Of every bench.
-const WARM_UP_S: f64 = 0.3;

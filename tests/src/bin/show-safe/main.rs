@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use herd_tests::{Extent, Row, Sheet};
+use herd_tests::{Row, run_show};
 
 mod copies;
 mod cost;
@@ -44,30 +44,6 @@ const ROWS: [Row; 14] = [
 ];
 
 fn main() -> ExitCode {
-    let (extent, wanted) = match selection() {
-        Ok(selection) => selection,
-        Err(why) => {
-            eprintln!("{why}");
-            return ExitCode::from(2);
-        }
-    };
-    let mut sheet = Sheet::of(extent);
-    wanted.iter().for_each(|row| sheet.run(row));
-    sheet.exit_code()
-}
-
-/// Rows that the command line selects, and how much of them.
-fn selection() -> Result<(Extent, Vec<Row>), String> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let full = arguments.iter().position(|argument| argument == "--full").map(|at| arguments.remove(at));
-    let extent = if full.is_some() { Extent::Full } else { Extent::Portion };
-    let mut all = ROWS.to_vec();
-    all.push(planted::ROW);
-    match arguments.split_first() {
-        // A build for each planted bug would double the time.
-        None if extent == Extent::Portion => Ok((extent, ROWS.to_vec())),
-        None => Ok((extent, all)),
-        Some((only, names)) if only == "--only" => Ok((extent, Row::select(&all, names)?)),
-        Some(_) => Err("usage: tests/show/safe [--full] [--only ROW...]".into()),
-    }
+    // A build for each planted bug would double the time.
+    run_show("safe", &ROWS, &[planted::ROW])
 }

@@ -118,7 +118,7 @@ impl<'a> Nodes<'a> {
 ///
 /// # Errors
 ///
-/// There is none: the status has no such counter.
+/// The status has no such counter.
 pub(crate) fn counter(status: &Value, name: &str) -> Result<u64> {
     fn sum(value: &Value, name: &str, found: &mut Option<u64>) {
         match value {
@@ -143,7 +143,7 @@ pub(crate) fn counter(status: &Value, name: &str) -> Result<u64> {
 ///
 /// # Errors
 ///
-/// There is none.
+/// The counter is missing.
 pub(crate) fn number(status: &Value, place: &str) -> Result<u64> {
     status
         .pointer(place)

@@ -13,7 +13,7 @@ mod refused;
 mod shadow;
 mod steady_swaps;
 
-use herd_tests::{Extent, Row, Sheet};
+use herd_tests::{Row, run_show};
 
 /// All rows, in the order in which they run.
 const ROWS: [Row; 8] = [
@@ -28,24 +28,5 @@ const ROWS: [Row; 8] = [
 ];
 
 fn main() -> ExitCode {
-    let wanted = match wanted() {
-        Ok(wanted) => wanted,
-        Err(why) => {
-            eprintln!("{why}");
-            return ExitCode::from(2);
-        }
-    };
-    let mut sheet = Sheet::of(Extent::Full);
-    wanted.iter().for_each(|row| sheet.run(row));
-    sheet.exit_code()
-}
-
-/// Rows selected by the command line: all, or those after `--only`.
-fn wanted() -> Result<Vec<Row>, String> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.split_first() {
-        None => Ok(ROWS.into()),
-        Some((only, names)) if only == "--only" => Row::select(&ROWS, names),
-        Some(_) => Err("usage: tests/show/swap [--only ROW...]".into()),
-    }
+    run_show("swap", &ROWS, &[])
 }

@@ -19,7 +19,7 @@ use super::super::shell_word::shell_word;
 ///
 /// # Errors
 ///
-/// There is no usable configuration, or `herd.toml` is another one. Nothing is left that was not there.
+/// No usable configuration is to be found, or `herd.toml` is another one. Nothing is left that was not there before.
 pub(super) fn configuration(common: &Common, path: &Path, content: &[u8]) -> anyhow::Result<ConfiguredHerd> {
     let carried = carried_configuration(content).with_context(|| path.display().to_string())?;
     let Some(carried) = carried else { return Ok(common.configured()?) };

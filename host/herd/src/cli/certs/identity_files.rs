@@ -82,7 +82,7 @@ impl IdentityFiles {
     ///
     /// # Errors
     ///
-    /// There is none, it is damaged or in use, or that of another herd.
+    /// The authority is missing, damaged or in use, or that of another herd.
     pub(super) fn open(&self) -> anyhow::Result<Authority> {
         let authority = Authority::open(&self.authority)?;
         if authority.herd() != self.herd {

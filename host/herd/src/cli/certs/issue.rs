@@ -117,11 +117,12 @@ fn say_next(config: &ConfiguredHerd, files: &IdentityFiles, roles: &[Role], path
     if let Role::Operator(_) = first {
         say!("whoever has the file may administer every node: give it to {first} only, over a safe way");
         say!("next, on the host from which {first} administers the herd, with its configuration:");
-        return say_installs(paths);
+        return say_installs(paths, &config.option());
     }
     say!("whoever has a file is that node: carry it to the host of the node only, and delete it once it is installed");
     say!("next, on the host of the node, as the user who runs it:");
-    say_installs(paths)?;
+    // The file has the configuration.
+    say_installs(paths, "")?;
     let node = first.name().unwrap_or_default();
     let installed = files.node_file(node);
     let installed = installed.strip_prefix(files.state()).unwrap_or(&installed);
@@ -136,10 +137,10 @@ fn say_next(config: &ConfiguredHerd, files: &IdentityFiles, roles: &[Role], path
     Ok(())
 }
 
-fn say_installs(paths: &[PathBuf]) -> anyhow::Result<()> {
+fn say_installs(paths: &[PathBuf], option: &str) -> anyhow::Result<()> {
     for path in paths {
         let name = path.file_name().map(Path::new).context("a file has a name")?;
-        say!("    herd certs install {}", shell_word(&name.to_string_lossy()));
+        say!("    herd certs install {}{option}", shell_word(&name.to_string_lossy()));
     }
     Ok(())
 }

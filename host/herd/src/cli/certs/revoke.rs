@@ -60,7 +60,7 @@ pub(super) fn revoke(config: &ConfiguredHerd, args: &RevokeArgs) -> anyhow::Resu
         say!(
             "running nodes take the list once one of them has it; carry the file to the host of any node that runs, and there:"
         );
-        say!("    herd certs install {}", shell_word(&name));
+        say!("    herd certs install {}{}", shell_word(&name), config.option());
     }
     say!("if it is to come back, with a new key:");
     say!("    {}", files.command(&format!("issue {}", typed(&role))));

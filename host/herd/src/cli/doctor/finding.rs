@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::table::wrap;
 
-/// How something is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// As it should be.
@@ -21,11 +21,11 @@ pub(super) enum Level {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) level: Level,
-    /// What was looked at, in a word or two.
+    /// Subject that was looked at, in a word or two.
     pub(super) what: String,
-    /// How it is.
+    /// Severity.
     pub(super) text: String,
-    /// What to type or to look at.
+    /// Command to type, or place to look at.
     pub(super) fix: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use super::Patient;
 use super::certificates::Certificates;
 use super::finding::Finding;
 
-/// What the admin socket of the node says.
+/// Answer of the admin socket of a node.
 pub(super) enum Running {
     /// The node answers. Holds its status.
     Yes(Box<Value>),
