@@ -7,19 +7,18 @@
 //!
 //! Owns the order of these steps. Knows nothing of wasm, sockets or clocks; the node implements [`IngestHost`].
 //!
-//! Bounds: lengths in a report, reports per decision, faults per frame.
+//! Bounds: reports per decision, faults per frame.
 
 use std::sync::Arc;
 
 use herd_model::GenerationId;
-use herd_model::limits::{KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 use herd_sdk::{Decision, Effect, Report};
 
 use crate::live_links::LinkPort;
 use crate::quarantined::Quarantined;
 use crate::replica::Replica;
 use crate::sync::Mutex;
-use crate::wire_report::WireReport;
+use crate::wire_report::{BadReport, WireReport};
 
 /// Decides reports of peers and applies the winners to a replica.
 pub struct Ingest<H> {
@@ -51,24 +50,6 @@ pub enum NotDecided {
     Faulted,
 }
 
-/// Violation of the link protocol by a frame. The peer is at fault, the link ends, and no report of the frame was taken.
-#[derive(Debug, thiserror::Error)]
-pub enum BadFrame {
-    /// A report has an empty key.
-    #[error("a report without a key")]
-    NoKey,
-    /// A field of a report is too long.
-    #[error("a report whose {part} has {bytes} bytes, over the limit of {bytes_max}")]
-    TooLong {
-        /// Name of the field.
-        part: &'static str,
-        /// Length of the field.
-        bytes: usize,
-        /// Limit of the field.
-        bytes_max: usize,
-    },
-}
-
 impl<H: IngestHost> Ingest<H> {
     /// Creates the ingest of a replica.
     pub fn new(replica: Arc<Replica>, host: H) -> Self {
@@ -84,10 +65,10 @@ impl<H: IngestHost> Ingest<H> {
     ///
     /// # Errors
     ///
-    /// See [`BadFrame`]. No state changed.
-    pub fn take(&self, worker: usize, from: &LinkPort, reports: &[WireReport<'_>]) -> Result<(), BadFrame> {
+    /// See [`BadReport`]. The peer is at fault, the link ends, and no report of the frame was taken.
+    pub fn take(&self, worker: usize, from: &LinkPort, reports: &[WireReport<'_>]) -> Result<(), BadReport> {
         // The whole frame is checked before any of it is applied, so that a bad frame leaves no trace.
-        reports.iter().try_for_each(check)?;
+        reports.iter().try_for_each(WireReport::check_lengths)?;
         let table = self.replica.table();
         table.prefetch(reports.iter().map(|report| report.key));
         let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
@@ -205,22 +186,6 @@ fn as_event<'a>(report: &WireReport<'a>, origin: &'a str) -> Report<'a> {
     Report { key, rank, form, bytes: record, origin: origin.as_bytes() }
 }
 
-/// Checks the lengths that the link protocol allows.
-fn check(report: &WireReport<'_>) -> Result<(), BadFrame> {
-    if report.key.is_empty() {
-        return Err(BadFrame::NoKey);
-    }
-    let parts = [
-        ("key", report.key.len(), KEY_BYTES_MAX),
-        ("rank", report.rank.len(), RANK_BYTES_MAX),
-        ("record", report.record.len(), RECORD_BYTES_MAX),
-    ];
-    match parts.into_iter().find(|(_, bytes, bytes_max)| bytes > bytes_max) {
-        Some((part, bytes, bytes_max)) => Err(BadFrame::TooLong { part, bytes, bytes_max }),
-        None => Ok(()),
-    }
-}
-
 /// Reports per call of a guest, which decides so many well within its deadline.
 const REPORTS_PER_DECISION_MAX: usize = 512;
 /// Faults per frame. Isolating one report among 512 takes ten; 40 isolate a few in less than a second.
@@ -230,6 +195,7 @@ const FAULTS_PER_FRAME_MAX: u32 = 40;
 mod tests {
     use std::cell::RefCell;
 
+    use herd_model::limits::KEY_BYTES_MAX;
     use herd_sdk::Records;
 
     use super::*;
@@ -272,7 +238,7 @@ mod tests {
         }
 
         /// Takes reports of these keys from Jaquez.
-        fn take(&self, keys: &[&[u8]]) -> Result<(), BadFrame> {
+        fn take(&self, keys: &[&[u8]]) -> Result<(), BadReport> {
             let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
             let report = |key| WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT" };
             let reports: Vec<_> = keys.iter().map(|key| report(*key)).collect();
@@ -343,31 +309,9 @@ mod tests {
     fn ingest_takes_nothing_of_a_frame_with_a_bad_report() {
         let fixture = Fixture::new(Host::default());
         let long = vec![b'k'; KEY_BYTES_MAX + 1];
-        assert!(matches!(fixture.take(&[b"a", b""]), Err(BadFrame::NoKey)));
-        assert!(matches!(fixture.take(&[b"a", &long]), Err(BadFrame::TooLong { part: "key", .. })));
+        assert!(matches!(fixture.take(&[b"a", b""]), Err(BadReport::NoKey)));
+        assert!(matches!(fixture.take(&[b"a", &long]), Err(BadReport::TooLong { part: "key", .. })));
         assert_eq!((fixture.table().status().keys, fixture.ingest.host.calls.borrow().len()), (0, 0));
-    }
-
-    #[test]
-    fn report_may_be_as_long_as_the_limits_say() {
-        let longest = [KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX];
-        let checked = |[key, rank, record]: [usize; 3]| {
-            let (head, bytes) = (Head::of(Stamp { lane: LaneId(0), seq: 1 }), vec![b'x'; RECORD_BYTES_MAX + 1]);
-            check(&WireReport {
-                head,
-                key: &bytes[..key],
-                reign: 0,
-                rank: &bytes[..rank],
-                form: 1,
-                record: &bytes[..record],
-            })
-        };
-        assert!(checked(longest).is_ok());
-        for (index, part) in ["key", "rank", "record"].into_iter().enumerate() {
-            let mut lengths = longest;
-            lengths[index] += 1;
-            assert!(matches!(checked(lengths), Err(BadFrame::TooLong { part: other, .. }) if other == part), "{part}");
-        }
     }
 
     #[test]

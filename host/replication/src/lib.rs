@@ -71,7 +71,7 @@ mod vector;
 mod wire_report;
 
 pub use forgetting::{Discarded, Rejoined};
-pub use ingest::{BadFrame, Ingest, IngestHost, NotDecided};
+pub use ingest::{Ingest, IngestHost, NotDecided};
 pub use journal::{Journal, JournalKind, NoJournal};
 pub use lanes::{Lane, Lanes};
 pub use link_frame::{LaneSeqs, LinkFrame};
@@ -90,4 +90,4 @@ pub use report_frame::ReportFrame;
 pub use stamp::{Epoch, LaneId, Stamp};
 pub use varint::Malformed;
 pub use vector::Vector;
-pub use wire_report::{Head, REIGN_MAX, WireReport};
+pub use wire_report::{BadReport, Head, REIGN_MAX, WireReport};

@@ -8,9 +8,10 @@
 //! the sender's number for it, which the link or the log has defined before.
 //!
 //! Owns this format. Changing it changes the version of links and of the log; a later version may put fields into the
-//! extension, which this one skips. Bounds: lengths are checked by ingest, since a decoded report only borrows from its frame.
+//! extension, which this one skips. Bounds: [`WireReport::check_lengths`], before a report is stored.
 
 use herd_model::Reign;
+use herd_model::limits::{KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
 
 use crate::rank::{Rank, Standing};
 use crate::stamp::{LaneId, Stamp};
@@ -44,6 +45,24 @@ pub struct WireReport<'a> {
     pub form: u32,
     /// Record, opaque to the host.
     pub record: &'a [u8],
+}
+
+/// Report whose lengths no node writes.
+#[derive(Debug, thiserror::Error)]
+pub enum BadReport {
+    /// A report has an empty key.
+    #[error("a report without a key")]
+    NoKey,
+    /// A field of a report is too long.
+    #[error("a report whose {part} has {bytes} bytes, over the limit of {bytes_max}")]
+    TooLong {
+        /// Name of the field.
+        part: &'static str,
+        /// Length of the field.
+        bytes: usize,
+        /// Limit of the field.
+        bytes_max: usize,
+    },
 }
 
 impl Head {
@@ -133,11 +152,27 @@ impl<'a> WireReport<'a> {
     ///
     /// # Errors
     ///
-    /// The bytes are not one report, or its lane has no number in `lane`.
+    /// The bytes are not one report, its lane has no number in `lane`, or no node writes a report of its lengths.
     pub fn decode(bytes: &'a [u8], lane: impl Fn(u32) -> Option<LaneId>) -> Result<WireReport<'a>, Malformed> {
         let mut reader = Reader(bytes);
         let report = Self::read(&mut reader, lane)?;
-        if reader.is_empty() { Ok(report) } else { Err(Malformed) }
+        if reader.is_empty() && report.check_lengths().is_ok() { Ok(report) } else { Err(Malformed) }
+    }
+
+    /// Checks the lengths, which a table relies on.
+    pub(crate) fn check_lengths(&self) -> Result<(), BadReport> {
+        if self.key.is_empty() {
+            return Err(BadReport::NoKey);
+        }
+        let parts = [
+            ("key", self.key.len(), KEY_BYTES_MAX),
+            ("rank", self.rank.len(), RANK_BYTES_MAX),
+            ("record", self.record.len(), RECORD_BYTES_MAX),
+        ];
+        match parts.into_iter().find(|(_, bytes, bytes_max)| bytes > bytes_max) {
+            Some((part, bytes, bytes_max)) => Err(BadReport::TooLong { part, bytes, bytes_max }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -191,6 +226,35 @@ mod tests {
         assert_eq!(decoded(report(stamp(1, Stamp::SEQ_MAX + 1))), Err(Malformed));
         assert_eq!(decoded(WireReport { reign: REIGN_MAX, ..report(stamp(1, 1)) }), Ok(()));
         assert_eq!(decoded(WireReport { reign: REIGN_MAX + 1, ..report(stamp(1, 1)) }), Err(Malformed));
+    }
+
+    #[test]
+    fn report_may_be_as_long_as_the_limits_say() {
+        let longest = [KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX];
+        let bytes = vec![b'x'; RECORD_BYTES_MAX + 1];
+        let of_lengths = |[key, rank, record]: [usize; 3]| {
+            let head = Head::of(Stamp { lane: LaneId(1), seq: 1 });
+            WireReport { key: &bytes[..key], rank: &bytes[..rank], record: &bytes[..record], ..report(head) }
+        };
+        let decoded = |report: WireReport<'_>| {
+            let mut bytes = Vec::new();
+            report.encode(&mut bytes);
+            WireReport::decode(&bytes, known).map(drop)
+        };
+        assert!(of_lengths(longest).check_lengths().is_ok());
+        assert_eq!(decoded(of_lengths(longest)), Ok(()));
+        assert!(matches!(of_lengths([0, 1, 1]).check_lengths(), Err(BadReport::NoKey)));
+        assert_eq!(decoded(of_lengths([0, 1, 1])), Err(Malformed), "a key is empty");
+        for (index, part) in ["key", "rank", "record"].into_iter().enumerate() {
+            let mut lengths = longest;
+            lengths[index] += 1;
+            let long = of_lengths(lengths);
+            assert!(
+                matches!(long.check_lengths(), Err(BadReport::TooLong { part: other, .. }) if other == part),
+                "{part}"
+            );
+            assert_eq!(decoded(long), Err(Malformed), "{part}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a process takes from the log of earlier ones, entry by entry.
+//! Recovery of a process from the log of earlier ones, entry by entry.
 
 use super::pair::Log;
 use crate::journal::JournalKind;
