@@ -24,7 +24,7 @@ use super::client_error::ANSWER_MAX;
 pub(super) struct ConnectionLimits {
     /// Connections at the same time.
     pub(super) total_max: usize,
-    /// Connections of one member at the same time. Users and holders of the token are one to another as they are to the node.
+    /// Connections of one member at the same time. Users of the socket and holders of the token have no limit of their own.
     pub(super) of_member_max: usize,
     /// Time for the head of a request, also of the next one on a connection that is kept.
     pub(super) header_max: Duration,

@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use herd_identity::{Connection, Peer, Role};
+use herd_identity::{Connection, Role};
 use tokio::net::TcpStream;
 
 use super::connections::serve_connection;
@@ -38,9 +38,12 @@ impl Admin {
         let app = match &peer.subject().role {
             Role::Operator(name) => {
                 let who = RequestOperator::certified(name, &peer.certificate().serial().short(), address.ip());
-                all_routes().merge(upgrade_routes::over_tcp()).layer(Extension(who))
+                all_routes().merge(upgrade_routes::refused()).layer(Extension(who))
             }
-            _ => all_routes().layer(middleware::from_fn_with_state(ReadOnly::of(&shared, &peer), refuse_changes)),
+            _ => {
+                let reader = ReadOnly { shared: Arc::clone(&shared), member: member.clone() };
+                all_routes().layer(middleware::from_fn_with_state(reader, refuse_changes))
+            }
         };
         let served = serve_connection(stream, app.with_state(Arc::clone(&shared)), self.limits, self.stopping.clone());
         self.connections.spawn(async move {
@@ -65,12 +68,6 @@ impl Admin {
 struct ReadOnly {
     shared: Arc<Shared>,
     member: String,
-}
-
-impl ReadOnly {
-    fn of(shared: &Arc<Shared>, peer: &Peer) -> Self {
-        Self { shared: Arc::clone(shared), member: peer.subject().role.to_string() }
-    }
 }
 
 /// Refuses all requests of a node but that for the status.

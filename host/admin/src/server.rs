@@ -107,7 +107,7 @@ impl Admin {
         let app = probes()
             .merge(
                 operations()
-                    .merge(upgrade_routes::over_tcp())
+                    .merge(upgrade_routes::refused())
                     .layer(middleware::from_fn_with_state(shared(), require_token)),
             )
             .layer(middleware::from_fn_with_state(shared(), refuse_web_pages))

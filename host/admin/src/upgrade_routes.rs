@@ -32,8 +32,8 @@ pub(super) fn over_socket(host: Option<Arc<dyn UpgradeHost>>) -> Router<Arc<Shar
     Router::new().route("/v1/upgrade", post(upgrade))
 }
 
-/// Returns the route over TCP, which refuses.
-pub(super) fn over_tcp() -> Router<Arc<Shared>> {
+/// Returns the route over every other way in, which refuses.
+pub(super) fn refused() -> Router<Arc<Shared>> {
     const WHY: &str = "an upgrade is accepted over the admin socket only: run herd upgrade on the machine of the node";
     Router::new().route("/v1/upgrade", post(|| async { failure(StatusCode::FORBIDDEN, WHY) }))
 }

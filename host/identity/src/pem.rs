@@ -50,7 +50,7 @@ pub(crate) fn sections(text: &[u8]) -> Result<Vec<Section>, PemError> {
 /// Returns the content of the first section with a label that [`sections`] passes over, if there is one.
 pub(crate) fn section(text: &[u8], label: &str) -> Result<Option<Vec<u8>>, PemError> {
     let text = std::str::from_utf8(text).map_err(|_| PemError::Damaged)?;
-    let Some((_, rest)) = text.split_once(&format!("-----BEGIN {label}-----\n")) else { return Ok(None) };
+    let Some((_, rest)) = text.split_once(&format!("-----BEGIN {label}-----")) else { return Ok(None) };
     let (encoded, _) = rest.split_once(&format!("-----END {label}-----")).ok_or(PemError::Damaged)?;
     let encoded: String = encoded.lines().map(str::trim).collect();
     BASE64_STANDARD.decode(encoded).map(Some).map_err(|_| PemError::Damaged)

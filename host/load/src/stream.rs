@@ -115,7 +115,13 @@ impl AsyncWrite for NodeStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(socket) => Poll::Ready(socket.end_output()),
+            Self::Tls(socket) => loop {
+                match socket.end_output() {
+                    // The alert is written later; it is made once only.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_writable(cx))?,
+                    ended => return Poll::Ready(ended),
+                }
+            },
         }
     }
 }

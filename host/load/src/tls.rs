@@ -53,7 +53,7 @@ impl ClientTls {
     ///
     /// The connection broke, or the certificate is not trusted or of another name.
     ///
-    /// Not cancel safe: the connection is lost.
+    /// Cancel safe: the connection is closed.
     pub async fn connect(&self, stream: TcpStream, address: SocketAddr) -> io::Result<TlsSocket> {
         let name = self.server_name.clone().unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
         let connection = ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)?;
@@ -78,6 +78,20 @@ pub enum ClientTlsError {
         /// Path of the file.
         path: PathBuf,
     },
+    /// The file is longer than any list of authorities.
+    #[error("{path} is longer than 4 MiB; name a file with the certificates of authorities alone")]
+    TooLong {
+        /// Path of the file.
+        path: PathBuf,
+    },
+    /// A certificate in the file is damaged.
+    #[error("{path} has a damaged certificate; the others are not used either")]
+    Damaged {
+        /// Path of the file.
+        path: PathBuf,
+        /// The reason.
+        source: rustls::pki_types::pem::Error,
+    },
     /// The system has no certificates of authorities.
     #[error("this system has no certificates of authorities; name a file with --ca FILE")]
     NoSystemRoots,
@@ -94,10 +108,15 @@ pub enum ClientTlsError {
 
 fn roots_of_file(path: &Path) -> Result<RootCertStore, ClientTlsError> {
     let mut pem = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut pem));
+    let read = fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut pem));
     read.map_err(|source| ClientTlsError::Read { path: path.into(), source })?;
+    if pem.len() as u64 > FILE_BYTES_MAX {
+        return Err(ClientTlsError::TooLong { path: path.into() });
+    }
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let certificates = certificates.map_err(|source| ClientTlsError::Damaged { path: path.into(), source })?;
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+    let (added, _) = roots.add_parsable_certificates(certificates);
     if added > 0 { Ok(roots) } else { Err(ClientTlsError::NoCertificate { path: path.into() }) }
 }
 

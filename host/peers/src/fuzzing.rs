@@ -8,6 +8,7 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use crate::frame::{FRAME_BYTES_MAX, Frame, Hello};
 use crate::handshake::{incompatibility, small_frames};
+use crate::node_answer::NodeAnswer;
 use crate::protocol_version::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 
 /// Reads what a node Jaquez sends to the node Riley, piece by piece, up to the first fault. Returns the number of frames.
@@ -59,6 +60,8 @@ pub fn hello() -> Bytes {
 pub fn examples() -> Vec<(&'static str, Bytes)> {
     let frames = [
         ("refused", Frame::Refused("no".into())),
+        ("probe", Frame::Probe),
+        ("probed", Frame::Probed(NodeAnswer::of_this_program("herd:logic@0.1.0"))),
         ("claim", Frame::Replication(LinkFrame::Claim(vec![(LaneId(0), 9)]))),
         ("later", Frame::Replication(LinkFrame::Skipped(LinkFrame::KIND_MAX))),
         ("ping", Frame::Ping(1_614_209_129_000_000_000)),

@@ -46,7 +46,7 @@ fn main() {
 }
 
 /// Connects, and exchanges a line and a reply. Returns the node's side and the nanoseconds that its handshake took. `kind` is checked only
-/// for a resumed one: whoever measures memory does not care.
+/// for a resumed one: the measurement of memory needs no certain kind.
 fn connect(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>, kind: HandshakeKind) -> (ServerConnection, u64) {
     let mut node = ServerConnection::new(Arc::clone(server)).unwrap();
     let mut peer = ClientConnection::new(Arc::clone(client), ServerName::try_from("herd.test").unwrap()).unwrap();

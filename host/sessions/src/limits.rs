@@ -15,7 +15,7 @@ pub struct SessionLimits {
     /// below its limit of open files, less what links, the admin API and files need; a node says so when it starts.
     pub sessions_max: usize,
     /// Sessions from one address, or one /64 of IPv6; one more is closed at once. Raise it where many clients share an address, as behind
-    /// one of a mobile carrier. It does not count for the addresses in `per_address.exempt`, which is loopback unless
+    /// the NAT of a mobile carrier. It does not count for the addresses in `per_address.exempt`, which is loopback unless
     /// configured. Default 1024.
     pub sessions_per_address_max: usize,
     /// Bytes of a line without its line end. A longer line is answered with its first 64 bytes, and its session ends.

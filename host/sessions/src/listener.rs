@@ -235,7 +235,7 @@ pub struct SessionsStatus {
     /// Records since the start that were refused, because their session may not report under that name.
     pub not_permitted: u64,
     /// Replies since the start that were replaced by their fallback, because the node could not keep the record, or because it was
-    /// not confirmed in time.
+    /// not confirmed in time; also those of reports in `not_permitted`.
     pub unconfirmed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Who may report under which names, as the configuration says.
+//! Groups of clients and the names under which they may report, as the configuration says.
 
 use std::collections::BTreeMap;
 

@@ -109,7 +109,8 @@ impl Drop for StoreThread {
 /// Syncs groups of entries: what was appended while one sync was under way, and a moment longer, is the next group.
 ///
 /// A sync costs the processor as much as some ten replies, whatever it covers. Clients whose reports were just confirmed send their
-/// next ones, so the next group is given a moment to become as large as the last. A client alone never waits for it.
+/// next ones, so the next group is given a moment to become as large as the last. A client alone
+/// waits for it only where its report is shorter than its last one.
 fn commit<F: Files>(log: &Log<F>, syncs: &SyncRequests) {
     let mut group_bytes = 0;
     while !syncs.0.stop.load(Ordering::Acquire) {

@@ -164,6 +164,8 @@ struct Recovery<D, P> {
     /// Oldest damaged snapshot after the base. It may have held what the log files lost since, with the power or by damage, so nothing
     /// in those from its number on is intact.
     damaged_snapshot: Option<u64>,
+    /// Offset at which the entries of each log file end.
+    ends: BTreeMap<u64, u64>,
     /// Offset up to which each log file, and everything before it, is whole.
     whole: BTreeMap<u64, u64>,
     /// Last known sync: number of the log file, and the offset in it.
@@ -213,6 +215,7 @@ impl<D, P> Recovery<D, P> {
             base: None,
             backup: false,
             damaged_snapshot: None,
+            ends: BTreeMap::new(),
             whole: BTreeMap::new(),
             certain: None,
             repeated: 0,
@@ -243,6 +246,13 @@ impl<D, P> Recovery<D, P> {
             Follows::NOTHING => self.base.is_none() && self.whole.is_empty(),
             _ => self.whole.get(&number).is_some_and(|whole| bytes <= *whole),
         }
+    }
+
+    /// Returns whether the place that a log file follows is no longer there.
+    fn follows_missing(&self, head: &FileHead) -> bool {
+        let Follows { number, bytes } = head.follows;
+        let is_place = ![Follows::NOTHING, Follows::GAP].contains(&head.follows) && self.base != Some(head.number);
+        is_place && self.ends.get(&number).is_none_or(|end| *end < bytes)
     }
 
     /// Notes what of a log file may not be on disk: what stands behind the last mark.
@@ -344,6 +354,10 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             };
             self.damage(&log.name, 0, 0, why);
         }
+        if self.follows_missing(head) {
+            // What is missing may be what a file repeated.
+            self.damaged_log = self.damaged_log.max(Some(head.number.saturating_sub(1)));
+        }
         self.recovered.holes |= self.damaged_snapshot.is_some_and(|number| log.number >= number);
         let read = self.read_file(&log.name, file, head, log.bytes, false);
         let Ending { entries_end, tail_bytes, why } = &read.ending;
@@ -359,6 +373,7 @@ impl<D: FnMut(JournalKind, &[u8], bool), P: FnMut(RecoveryProgress)> Recovery<D,
             self.damaged_log = Some(log.number);
         }
         self.recovered.holes |= read.whole < *entries_end;
+        self.ends.insert(log.number, *entries_end);
         self.recovered.follows = Follows { number: log.number, bytes: *entries_end };
         self.doubt(head, read.synced, *entries_end);
         if read.repeats_all {

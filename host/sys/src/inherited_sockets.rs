@@ -69,7 +69,8 @@ pub struct InheritedSocketError {
 }
 
 impl InheritedSockets {
-    /// Takes the sockets that were passed to this process, for this number of nodes, and removes the variables that announce them.
+    /// Takes the sockets that were passed to this process, for this number of nodes, and removes `LISTEN_FDS` and
+    /// `LISTEN_PID`.
     ///
     /// Call it while the process has one thread, because it changes the environment.
     ///

@@ -11,12 +11,13 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, chmodat, chownat, fchmod, fchown, fstat, open, statat, unlinkat,
 };
+use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
@@ -132,17 +133,16 @@ impl SocketDirectory {
                 if !self.has_socket(name)? {
                     return Err(error);
                 }
-                match UnixStream::connect(&address) {
+                match self.connect_at_once(name) {
                     // Of a process that has ended. The caller sees to it that no other one binds this name at the same time.
-                    Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => self.remove(name)?,
+                    Err(Errno::CONNREFUSED) => self.remove(name)?,
                     _ => return Err(error),
                 }
                 UnixListener::bind(&address)?
             }
             bound => bound?,
         };
-        // Nobody but the owner could connect until here: the directory lets others in that are in the group, and the socket has no
-        // write permission for them, or one that the umask left.
+        // Until here only the owner could connect, and members of the group if the umask lets them write: the directory admits nobody else.
         self.admit(name, users)?;
         Ok(listener)
     }
@@ -159,20 +159,21 @@ impl SocketDirectory {
         Ok(chmodat(&self.handle, name, users.mode(0o600, 0o660), AtFlags::empty())?)
     }
 
+    /// Connects without blocking, which a socket with a full queue would do: the process that listens there may be stopped, or be this one.
+    fn connect_at_once(&self, name: &str) -> rustix::io::Result<OwnedFd> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        connect(&socket, &SocketAddrUnix::new(self.address(name).as_os_str().as_bytes())?)?;
+        Ok(socket)
+    }
+
     /// Returns whether this process listens on a socket of the directory. One connection, which ends at once, is left to accept.
     #[must_use]
     pub fn is_listening_here(&self, name: &str) -> bool {
-        let connected = || {
-            // Without blocking: the process that would accept the connection is this one.
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-            connect(&socket, &SocketAddrUnix::new(self.address(name).as_os_str().as_bytes())?)?;
-            socket_peercred(&socket)
-        };
-        match connected() {
+        match self.connect_at_once(name).and_then(|socket| socket_peercred(&socket)) {
             Ok(peer) => peer.pid == rustix::process::getpid(),
             // The queue is full, so some process listens; the lock on the records says that it is this one.
-            Err(error) => error == rustix::io::Errno::AGAIN,
+            Err(error) => error == Errno::AGAIN,
         }
     }
 
@@ -209,6 +210,7 @@ impl FileOwner {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 

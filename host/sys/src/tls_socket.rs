@@ -42,7 +42,7 @@ impl TlsSocket {
     /// The connection is broken, the peer sent more than it may, or the handshake failed: then the error is of the kind
     /// [`io::ErrorKind::InvalidData`], its source is a [`rustls::Error`], and the peer was told. The connection is lost.
     ///
-    /// Not cancel safe: the connection is lost.
+    /// Cancel safe: the connection is closed.
     pub async fn handshake(tcp: TcpStream, mut tls: Connection, bytes_max: usize) -> io::Result<Self> {
         let mut received = 0;
         loop {
@@ -165,7 +165,7 @@ impl TlsSocket {
     ///
     /// # Errors
     ///
-    /// The connection is broken.
+    /// The connection is broken. [`io::ErrorKind::WouldBlock`]: the socket has no room for the end; call it again.
     pub fn end_output(&self) -> io::Result<()> {
         let tls = &mut *self.tls.borrow_mut();
         tls.send_close_notify();

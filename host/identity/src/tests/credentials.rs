@@ -42,6 +42,8 @@ fn configuration_travels_with_credentials_and_does_not_change_them() {
     let file = std::fs::read(&path).unwrap();
     assert_eq!(Credentials::load(&path).unwrap().encode(), riley.encode());
     assert_eq!(carried_configuration(&file).unwrap().unwrap(), configuration.as_bytes());
+    let crlf = String::from_utf8(file.clone()).unwrap().replace('\n', "\r\n");
+    assert_eq!(carried_configuration(crlf.as_bytes()).unwrap().unwrap(), configuration.as_bytes());
     assert_eq!(carried_configuration(riley.encode().as_bytes()).unwrap(), None);
     let cut = &file[..file.len() - 40];
     assert!(carried_configuration(cut).is_err());

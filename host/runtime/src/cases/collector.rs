@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use crate::cases::case;
 use crate::cases::dedup::{FaultSample, RescuedCall, SampleCounts, signature};
-use crate::cases::files::CaseFiles;
+use crate::cases::files::{CaseFiles, FILES_MAX};
 use crate::cases::minimize::Budget;
 use crate::generation::generation::GenerationStatus;
 use crate::replay::timer_runtime::timer_runtime;
@@ -184,8 +184,7 @@ impl CaseMaker {
     }
 }
 
-/// As many as there are case files.
-const SAVED_KINDS_MAX: usize = 64;
+const SAVED_KINDS_MAX: usize = FILES_MAX;
 /// Work of an hour of bad guests. Each sample has 1 MiB at most.
 const QUEUE_SAMPLES_MAX: usize = 8;
 /// Some 20,000 tries at 100 µs for a fresh instance, which reduces a few hundred bytes that all matter. 200 tries where the

@@ -46,7 +46,7 @@ impl CaseFiles {
 }
 
 /// More cases than a person reads at once.
-const FILES_MAX: usize = 64;
+pub(crate) const FILES_MAX: usize = 64;
 /// The longest line, escaped, and its reply.
 const FILE_BYTES_MAX: usize = 256 << 10;
 

@@ -18,7 +18,7 @@ use crate::host::{KeepRequest, SessionsHost};
 pub(crate) struct Keeps {
     /// The keeps, so that only the first pass decodes the other effects.
     keeps: Vec<Keep>,
-    /// Which of them their session may not perform. Empty where everybody may report under every name.
+    /// For each of them, true if its session may not perform it. Empty where everybody may report under every name.
     refused: Vec<bool>,
     /// By number of the keep, to which ties refer.
     outcomes: Vec<Keeping>,

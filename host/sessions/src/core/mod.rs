@@ -1,8 +1,8 @@
 //! Sessions without their sockets: bytes in, effects performed, replies out.
 //!
-//! Owns undecided input, the order of replies, the batches of a worker, timeouts, rates
-//! of addresses and topics. Knows nothing of sockets, tasks
-//! and clocks: time is an argument, so tests and a simulator run this code as it is. Each file names its bounds.
+//! Owns undecided input, the order of replies, the batches of a worker, timeouts, rates of addresses, permissions to report, and topics.
+//! Knows nothing of sockets, tasks and clocks: time is an argument, so tests and a simulator run this code as it is. Each file names
+//! its bounds.
 
 pub(crate) mod addresses;
 pub(crate) mod answers;

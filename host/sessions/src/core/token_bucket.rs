@@ -43,8 +43,11 @@ impl TokenBucket {
         let time = rate.time_ns(count);
         // Relaxed is enough: nothing but this bucket depends on the order.
         let charged = |full_at: u64| Some(full_at.max(now_ns).saturating_add(time));
-        let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charged);
-        self.debt_ns(rate, now_ns)
+        let before = match self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charged) {
+            Ok(before) | Err(before) => before,
+        };
+        // Of its own charge and those before it, and not of those that came since.
+        before.max(now_ns).saturating_add(time).saturating_sub(now_ns).saturating_sub(rate.burst_ns)
     }
 
     /// Takes one. Returns false, and takes none, if it has less.
@@ -55,11 +58,6 @@ impl TokenBucket {
             (full_at - now_ns <= rate.burst_ns).then_some(full_at)
         };
         self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
-    }
-
-    /// Returns the nanoseconds until it has no debt; 0 if it has none.
-    pub(crate) fn debt_ns(&self, rate: Rate, now_ns: u64) -> u64 {
-        self.full_at.load(Ordering::Relaxed).saturating_sub(now_ns).saturating_sub(rate.burst_ns)
     }
 
     /// Returns whether it is full, like that of an address that was never seen.
@@ -95,7 +93,7 @@ mod tests {
         assert_eq!(bucket.charge(rate(), 5, 0), SECOND / 2);
         assert_eq!(bucket.charge(rate(), 5, 0), SECOND, "debts add up");
         assert!(!bucket.take_one(rate(), SECOND));
-        assert_eq!((bucket.debt_ns(rate(), SECOND), bucket.is_full(SECOND)), (0, false));
+        assert_eq!((bucket.charge(rate(), 0, SECOND), bucket.is_full(SECOND)), (0, false));
         assert!(bucket.is_full(3 * SECOND) && !bucket.is_full(3 * SECOND - 1));
     }
 

@@ -334,30 +334,30 @@ fn rate_of_lines_delays_no_drain() {
     });
 }
 
-/// Begins the session of a client that has sent twice what one read takes, at one line a second: after the first read it pauses for as long
-/// as a pause lasts. `lines` is how many it sends, of two bytes.
-async fn begin_paused(lines: usize) -> (Arc<LogHost>, TcpStream, JoinHandle<()>) {
+/// Begins the session of a client that has sent so many lines of two bytes, at one line a second: after the first read, of 4 KiB at most, it
+/// pauses.
+async fn begin_paused(lines: usize) -> (Arc<Shared<LogHost>>, Arc<LogHost>, TcpStream, JoinHandle<()>) {
     let host = LogHost::new(LONG);
     let per_address = AddressLimits { lines_per_s: 1, burst_s: 1, ..AddressLimits::default() };
     let pace = Pace::new(AddressBuckets::new(&per_address, Instant::now()), Instant::now());
     let (shared, mut client, task) = begin(&host, SessionLimits::default(), pace).await;
     client.write_all(&b"a\n".repeat(lines)).await.unwrap();
     host.waits.notified().await;
-    assert_eq!(shared.refusals.paused_by_limit()["lines_per_s"], 1);
-    (host, client, task)
+    (shared, host, client, task)
 }
 
 /// Goal: the pause of a session ends with its input, and its replies still go out.
 #[test]
 fn rate_of_lines_pauses_no_session_whose_input_has_ended() {
     run(async {
-        let (host, mut client, task) = begin_paused(100).await;
+        let (shared, host, mut client, task) = begin_paused(100).await;
         client.shutdown().await.unwrap();
         host.settle(100, Confirmation::Pending);
         let mut replies = String::new();
         client.read_to_string(&mut replies).await.unwrap();
         assert_eq!(replies, "a\n".repeat(100));
         task.await.unwrap();
+        assert_eq!(shared.refusals.paused_by_limit()["lines_per_s"], 1, "the end of the input is no second pause");
     });
 }
 
@@ -366,7 +366,7 @@ fn rate_of_lines_pauses_no_session_whose_input_has_ended() {
 #[test]
 fn rate_of_lines_keeps_no_session_whose_client_is_gone() {
     run(async {
-        let (host, mut client, task) = begin_paused(4096).await;
+        let (_, host, mut client, task) = begin_paused(4096).await;
         host.settle(2048, Confirmation::Pending);
         expect(&mut client, "a\n").await;
         drop(client);

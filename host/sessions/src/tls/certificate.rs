@@ -6,7 +6,8 @@
 //! Owns the pair that serves. Open sessions keep the one they began with. Bounds: the size of a file ([`FILE_BYTES_MAX`]), and the
 //! certificates of a chain that it can hold.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +36,8 @@ struct Watched {
     key: WatchedFile,
     certificate_pem: Vec<u8>,
     key_pem: Vec<u8>,
+    /// The content is new since the last judgement of the pair.
+    unjudged: bool,
 }
 
 /// Result of a look at the files.
@@ -57,7 +60,7 @@ impl TlsCertificate {
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsCertificateError> {
         let read = |path: &Path| {
             let fail = |source| TlsCertificateError::Read { path: path.into(), source };
-            std::fs::read(path).map_err(fail)
+            read_file(path).map_err(fail)
         };
         let (certificate_pem, key_pem) = (read(certificate)?, read(key)?);
         let config = server_config(certificate, &certificate_pem, key, &key_pem)?;
@@ -66,6 +69,7 @@ impl TlsCertificate {
             key: WatchedFile::new(key, FILE_BYTES_MAX),
             certificate_pem,
             key_pem,
+            unjudged: false,
         };
         Ok(Self {
             certificate: certificate.into(),
@@ -78,19 +82,28 @@ impl TlsCertificate {
     /// Looks at the files, and serves their content if it is a new pair. Blocks on the disk.
     pub(crate) fn reload(&self, now: Instant) -> Reload {
         let watched = &mut *self.watched.lock();
-        let mut changed = false;
-        for (file, pem) in
-            [(&mut watched.certificate, &mut watched.certificate_pem), (&mut watched.key, &mut watched.key_pem)]
-        {
-            if let Look::New(bytes) = file.look(now)
-                && bytes != *pem
-            {
-                (*pem, changed) = (bytes, true);
+        let (mut changing, mut unreadable) = (false, None);
+        for (path, file, pem) in [
+            (&self.certificate, &mut watched.certificate, &mut watched.certificate_pem),
+            (&self.key, &mut watched.key, &mut watched.key_pem),
+        ] {
+            match file.look(now) {
+                Look::New(bytes) if bytes != *pem => (*pem, watched.unjudged) = (bytes, true),
+                Look::Changing => changing = true,
+                Look::Unreadable(why) => {
+                    unreadable = Some(TlsCertificateError::Read { path: path.clone(), source: io::Error::other(why) });
+                }
+                Look::New(_) | Look::Same | Look::Nothing => {}
             }
         }
-        if !changed {
+        if let Some(error) = unreadable {
+            return Reload::Refused(error);
+        }
+        // The two files are written one after the other, and are a pair only when both are.
+        if changing || !watched.unjudged {
             return Reload::Same;
         }
+        watched.unjudged = false;
         match server_config(&self.certificate, &watched.certificate_pem, &self.key, &watched.key_pem) {
             Ok(config) => {
                 self.serving.store(Arc::new(config));
@@ -163,6 +176,16 @@ fn server_config(
     config.ticketer = ring::Ticketer::new().map_err(pair)?;
     config.send_tls13_tickets = 1;
     Ok(config)
+}
+
+/// Reads a file of a certificate or key, which is not longer than one that a reload takes.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    match read as u64 > FILE_BYTES_MAX {
+        true => Err(io::Error::other("it is larger than 1 MiB")),
+        false => Ok(bytes),
+    }
 }
 
 /// Longest file: some hundred certificates.

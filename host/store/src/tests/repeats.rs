@@ -2,7 +2,7 @@
 
 use super::node::{append, begin, disk_options, options, read};
 use crate::recovered::Doubtful;
-use crate::{DiskOperation, Log, Recovered, SimFiles};
+use crate::{DiskOperation, Files, Log, Recovered, SimFiles};
 
 const FIRST: &str = "log-00000001";
 /// A head, a mark of the start, and the entry that is synced.
@@ -78,6 +78,21 @@ fn entries_behind_known_damage_are_repeated_once() {
     files.flip("log-00000002", 128 + 12, 1);
     begin(&files, disk_options());
     assert_eq!(read(&files).texts(), ["synced", "fourth", "fourth", "synced", "fourth", "fourth"]);
+}
+
+/// Goal: a file that is missing may be the one that repeated what an earlier one has in memory only. Method: the third process needs nothing
+/// repeated, and then the file of the second is gone.
+#[test]
+fn entries_are_in_doubt_again_without_the_file_that_repeated_them() {
+    let files = unsynced(&["second", "fourth"]);
+    for _ in 0..2 {
+        begin(&files, disk_options());
+        files.kill();
+    }
+    assert_eq!(read(&files).texts(), ["synced", "second", "fourth", "second", "fourth"]);
+    Files::remove(&files.reopen(), "log-00000002").unwrap();
+    begin(&files, disk_options());
+    assert_eq!(read(&files).texts(), ["synced", "second", "fourth", "synced", "second", "fourth"]);
 }
 
 #[test]

@@ -63,6 +63,34 @@ fn certificate_is_replaced_once_both_files_are_a_pair() {
     assert!(matches!(files.reload(&certificate), Reload::Same));
 }
 
+/// Goal: a renewal is no fault while it is under way. Method: the key comes a look after the certificate, so that one is complete while the
+/// other still changes.
+#[test]
+fn certificate_is_judged_with_its_key_when_both_are_complete() {
+    let mut files = Files::new();
+    let certificate = files.read().unwrap();
+    files.reload(&certificate);
+    let look = |files: &mut Files| {
+        files.now += Duration::from_secs(1);
+        certificate.reload(files.now)
+    };
+    files.copy("renewed.pem", "certificate.pem");
+    assert!(matches!(look(&mut files), Reload::Same));
+    files.copy("renewed.key", "key.pem");
+    assert!(matches!(look(&mut files), Reload::Same), "the key still changes");
+    assert!(matches!(look(&mut files), Reload::Serves));
+}
+
+#[test]
+fn certificate_that_cannot_be_read_any_more_is_refused_once() {
+    let mut files = Files::new();
+    let certificate = files.read().unwrap();
+    fs::remove_file(files.path("key.pem")).unwrap();
+    fs::create_dir(files.path("key.pem")).unwrap();
+    assert!(matches!(files.reload(&certificate), Reload::Refused(TlsCertificateError::Read { .. })));
+    assert!(matches!(files.reload(&certificate), Reload::Same));
+}
+
 #[test]
 fn certificate_that_disappears_goes_on_serving() {
     let mut files = Files::new();
