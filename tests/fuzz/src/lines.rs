@@ -59,6 +59,9 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     }
     let long = format!("IAMAT {} +1-1 1\nIAMAT kiwi +1-1 1\n", "k".repeat(100));
     seeds.push(("long".into(), [&[4, 9, 0], long.as_bytes()].concat()));
+    // The second line is over the limit by one byte, and no newline follows.
+    let behind = format!("\nIAMAT {}", "k".repeat(59));
+    seeds.push(("long-behind".into(), [&[4, 9, 0], behind.as_bytes()].concat()));
     seeds
 }
 

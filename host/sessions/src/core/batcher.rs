@@ -263,8 +263,8 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             }
             let held = conversation.replies.unsent_bytes().saturating_sub(held_before);
             window_size.on_decided(held, self.context.limits.output_bytes_max() / 2);
-            // Bytes that the call did not contain. Bytes that the guest saw and left need new input before the next call.
-            let more = conversation.input.has_unseen();
+            // Bytes that the guest saw and left need new input before the next call.
+            let more = conversation.input.has_more(self.context.limits.line_bytes_max);
             let closing = conversation.closing || ends;
             core.isolated &= more;
             if closing {

@@ -106,9 +106,8 @@ impl InputBuffer {
 
     /// Returns the input to decide next: up to what the guest awaits, and further to about `bytes` bytes.
     pub(crate) fn window(&mut self, line_bytes_max: usize, bytes: usize) -> Window<'_> {
+        let longest = line_bytes_max + LINE_END_BYTES_MAX;
         let unconsumed = &*self.unconsumed;
-        // A carriage return before the newline belongs to the line end, which is two bytes at most.
-        let longest = line_bytes_max + 2;
         let needed = match self.awaits {
             Awaiting::Delimiter(byte) => {
                 // Only new bytes are scanned: the others hold no delimiter. Scanning all of them on every read would make a client
@@ -117,8 +116,7 @@ impl InputBuffer {
                 let end = new.iter().position(|&other| other == byte).map(|position| self.scanned + position);
                 let line = end.unwrap_or(unconsumed.len());
                 self.scanned = line;
-                let returned = usize::from(unconsumed[..line].last() == Some(&b'\r'));
-                if line - returned > line_bytes_max || line > longest {
+                if self.is_overlong(line, line_bytes_max) {
                     return Window::Overlong(&unconsumed[..line.min(line_bytes_max)]);
                 }
                 end.map(|end| end + 1)
@@ -182,9 +180,17 @@ impl InputBuffer {
         }
     }
 
-    /// Returns whether some bytes have not been shown to the guest.
-    pub(crate) fn has_unseen(&self) -> bool {
-        self.unconsumed.len() > self.seen
+    /// Returns whether there is a window without new input: bytes that were not shown to the guest, or a line over the limit, whose
+    /// beginning may have been shown behind another line.
+    pub(crate) fn has_more(&self, line_bytes_max: usize) -> bool {
+        self.unconsumed.len() > self.seen || self.is_overlong(self.seen, line_bytes_max)
+    }
+
+    /// Returns whether the first line is over the limit if it has this many bytes so far.
+    fn is_overlong(&self, line: usize, line_bytes_max: usize) -> bool {
+        let returned = usize::from(self.unconsumed[..line].last() == Some(&b'\r'));
+        matches!(self.awaits, Awaiting::Delimiter(_))
+            && (line - returned > line_bytes_max || line > line_bytes_max + LINE_END_BYTES_MAX)
     }
 
     /// Discards the input.
@@ -204,6 +210,9 @@ const NEWLINE: Awaiting = Awaiting::Delimiter(b'\n');
 
 /// Capacity that a session retains from line to line, in bytes: room for the usual report.
 const RETAINED_BYTES_MAX: usize = 256;
+
+/// Length of a line end: a carriage return and the newline.
+const LINE_END_BYTES_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -265,6 +274,19 @@ mod tests {
         let mut ended = input(b"123456789");
         ended.end();
         assert_eq!(ended.window(8, 4), Window::Overlong(b"12345678"));
+    }
+
+    /// Goal: a line is over the limit as soon as its bytes are there, also if a window showed its beginning behind another line.
+    #[test]
+    fn line_over_the_limit_that_was_shown_needs_no_further_byte() {
+        for (shown, is_overlong) in [(&b"\n1234"[..], true), (b"\n123", false), (b"\n123\r", false)] {
+            let mut input = input(shown);
+            let Window::Input(window, Mark::More) = input.window(3, 99) else { panic!("the first line is short") };
+            assert_eq!(window, shown);
+            consume(&mut input, 1, shown.len(), NEWLINE);
+            assert_eq!(input.has_more(3), is_overlong);
+            assert_eq!(input.window(3, 99), if is_overlong { Window::Overlong(b"123") } else { Window::Nothing });
+        }
     }
 
     #[test]
