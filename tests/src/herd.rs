@@ -453,7 +453,7 @@ impl Herd {
         &self.scratch
     }
 
-    /// Opens the admin API of a node, over a connection that stays open.
+    /// Returns the operator of a node, who uses its admin port.
     ///
     /// # Panics
     ///

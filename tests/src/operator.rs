@@ -1,4 +1,4 @@
-//! Operator of one node: the admin API over a connection that stays open.
+//! Operator of one node: the admin API over its port.
 //!
 //! Faster than the `herd` command, which starts a process per call, so tests with many swaps or frequent polling use it. Time
 //! limits are those of the admin client.

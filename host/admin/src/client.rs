@@ -70,6 +70,8 @@ impl AdminClient {
             .no_proxy()
             .tls_certs_only([])
             .connect_timeout(sign_max)
+            // A node ends connections on which nothing is asked, and one that was kept could end while a request is on its way.
+            .pool_max_idle_per_host(0)
             .build()
             .map_err(AdminClientError::Client)?;
         Ok(Self { http, sign_max, number: rand::random() })

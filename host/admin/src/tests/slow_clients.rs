@@ -80,3 +80,26 @@ async fn connections_over_the_limit_are_closed_and_counted() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Goal: a client may ask again at any time. Method: it asks, does nothing until the node has ended what it would keep, and asks again; its
+/// runtime does not run meanwhile, as that of a blocking client.
+#[test]
+fn client_asks_again_after_the_node_has_ended_idle_connections() {
+    let (node_runtime, client_runtime) = (
+        tokio::runtime::Runtime::new().unwrap(),
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+    );
+    let limits = ConnectionLimits { header_max: Duration::from_millis(50), ..ConnectionLimits::default() };
+    let node = node_runtime.block_on(Impatient::start(limits));
+    let (client, endpoint) = (AdminClient::new().unwrap(), node.server.node.clone());
+    client_runtime.block_on(client.status(&endpoint)).unwrap();
+    node_runtime.block_on(async {
+        let all_ended = async {
+            while !node.server.admin.connections.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all_ended).await.expect("the node ends the connection");
+    });
+    client_runtime.block_on(client.status(&endpoint)).unwrap();
+}
