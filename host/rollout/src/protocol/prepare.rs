@@ -77,6 +77,11 @@ impl Participant {
         let Some(engaged) = &self.engagement else { return };
         let CandidateState::Downloading(plan) = &engaged.candidate else { return };
         let (attempt, from, plan) = (engaged.attempt.clone(), engaged.from.clone(), plan.clone());
+        if self.adoption.as_ref().is_some_and(|adoption| adoption.started && adoption.swap.attempt == attempt.id()) {
+            // The herd has committed and the host is activating this very guest. A rehearsal that ends later could only refuse
+            // what serves already.
+            return;
+        }
         match self.guests.files(plan.digest, plan.transcripts) {
             Ok(files) => {
                 // In memory until the end of the attempt, because neighbours download them from here.

@@ -406,6 +406,32 @@ fn guest_that_the_own_rehearsal_refused_is_not_adopted_by_commit() {
     }
 }
 
+/// Goal: a node does not rehearse what it is activating: what that says comes too late. Method: node D learns of the commit first, and of the
+/// plan of the attempt while its host is at work.
+#[test]
+fn guest_that_is_being_adopted_is_not_prepared() {
+    let mut net = Net::new();
+    net.node("D").slow = true;
+    net.propose("A", "new");
+    net.settle();
+    let (attempt, plan) = net.node("D").held[0].clone();
+    net.cut_off("D");
+    net.pass(Duration::from_secs(7));
+    assert_eq!(net.answer("A").unwrap().nodes["D"], NodeOutcome::Absent);
+    net.restart("D");
+    let (now, node) = (net.now, net.node("D"));
+    (node.slow, node.adopts_late) = (true, true);
+    net.settle();
+    let node = net.node("D");
+    node.participant.prepare_candidate(attempt, plan, "C", now);
+    net.perform("D");
+    assert!(net.node("D").held.is_empty(), "it is being activated");
+    net.node("D").end_adoption(now);
+    net.settle();
+    assert_eq!(net.serving(), [guest("new"); 5]);
+    net.assert_at_rest();
+}
+
 /// Goal: a participant that gave an attempt up takes part again when it hears of it, although its host is still at work. Method:
 /// node C keeps the coordinator from committing while node D is cut off.
 #[test]

@@ -42,6 +42,9 @@ pub(crate) struct Node {
     pub(crate) fails_rehearsal: BTreeMap<Digest, &'static str>,
     /// Preparations stay in `held` until the test ends them.
     pub(crate) slow: bool,
+    /// Its adoptions last until [`end_adoption`](Self::end_adoption).
+    pub(crate) adopts_late: bool,
+    adopting: Option<(HerdSwap, bool)>,
     /// The host postpones every adoption.
     pub(crate) busy: bool,
     /// The host rolls back to this guest as soon as it activates another one, and reports that before the activation.
@@ -162,6 +165,8 @@ impl Net {
             refuses: BTreeMap::new(),
             fails_rehearsal: BTreeMap::new(),
             slow: false,
+            adopts_late: false,
+            adopting: None,
             busy: false,
             faults_at_once: None,
             held: Vec::new(),
@@ -325,7 +330,11 @@ impl Net {
                         if let Some(files) = &files {
                             node.transcripts = files.transcripts.as_deref().map(Digest::of);
                         }
-                        node.adopt(&swap, files.is_some(), now);
+                        if node.adopts_late {
+                            node.adopting = Some((swap, files.is_some()));
+                        } else {
+                            node.adopt(&swap, files.is_some(), now);
+                        }
                     }
                     Action::Persist => {
                         let serving = node.participant.serving;
@@ -417,6 +426,12 @@ impl Node {
             self.roll_back_to(previous);
             self.participant.rolled_back(from, previous, "8 faults within 10 s".into(), now);
         }
+    }
+
+    /// Ends the adoption that is under way.
+    pub(crate) fn end_adoption(&mut self, now: Instant) {
+        let (swap, has_bytes) = self.adopting.take().expect("an adoption is under way");
+        self.adopt(&swap, has_bytes, now);
     }
 
     /// Adopts a swap as the adapter of the node does.
