@@ -41,6 +41,7 @@ struct Node {
     client_tls: Option<HeldAddress>,
     link: HeldAddress,
     admin: HeldAddress,
+    metrics: HeldAddress,
     links: Vec<String>,
 }
 
@@ -69,7 +70,10 @@ impl Herd {
         let node = |(name, links): &(&str, &[&str])| {
             let links = links.iter().map(ToString::to_string).collect();
             let any = HeldAddress::any;
-            ((*name).to_string(), Node { client: any(), client_tls: None, link: any(), admin: any(), links })
+            (
+                (*name).to_string(),
+                Node { client: any(), client_tls: None, link: any(), admin: any(), metrics: any(), links },
+            )
         };
         let scratch = Scratch::new();
         let config = scratch.path("herd.toml");
@@ -100,7 +104,7 @@ impl Herd {
     pub fn apart(mut self) -> Self {
         for (number, node) in (2..).zip(self.nodes.values_mut()) {
             let at = || HeldAddress::at(Ipv4Addr::new(127, 0, 0, number));
-            (node.client, node.link, node.admin) = (at(), at(), at());
+            (node.client, node.link, node.admin, node.metrics) = (at(), at(), at(), at());
         }
         self.write_config();
         self
@@ -401,6 +405,12 @@ impl Herd {
         self.nodes[node].admin.address
     }
 
+    /// Address of the metrics port of a node.
+    #[must_use]
+    pub fn metrics_address(&self, node: &str) -> SocketAddr {
+        self.nodes[node].metrics.address
+    }
+
     /// Directory of the admin sockets of the nodes.
     #[must_use]
     pub fn admin_directory(&self) -> PathBuf {
@@ -506,9 +516,10 @@ impl Herd {
         let _ = writeln!(text, "[places]\nsources = [\"google-legacy\"]");
         let _ = writeln!(text, "[upstreams.google-legacy]\nurl = {:?}", self.places.url());
         for (name, node) in &self.nodes {
-            let Node { client, client_tls, link, admin, links } = node;
+            let Node { client, client_tls, link, admin, metrics, links } = node;
             let (client, link, admin) = (client.address, link.address, admin.address);
             let _ = writeln!(text, "[nodes.{name}]\nclient = \"{client}\"\nlink = \"{link}\"\nadmin = \"{admin}\"");
+            let _ = writeln!(text, "metrics = \"{}\"", metrics.address);
             let _ = writeln!(text, "links = {links:?}");
             if let Some(tls) = client_tls {
                 let _ = writeln!(text, "client_tls = \"{}\"", tls.address);

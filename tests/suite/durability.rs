@@ -62,7 +62,7 @@ fn node_that_was_away_gets_what_it_missed() {
 fn second_process_on_the_folder_of_a_node_is_refused() {
     let herd = Herd::of_one();
     let _riley = herd.run("Riley");
-    let elsewhere = ["client", "link", "admin"].map(|what| format!("nodes.Riley.{what}=127.0.0.1:0"));
+    let elsewhere = ["client", "link", "admin", "metrics"].map(|what| format!("nodes.Riley.{what}=127.0.0.1:0"));
     let mut arguments = vec!["run", "Riley"];
     elsewhere.iter().for_each(|setting| arguments.extend(["--set", setting]));
     let refused = herd.herd(&arguments);

@@ -21,6 +21,7 @@ mod faults;
 mod forms;
 mod herd_swaps;
 mod limits;
+mod metrics;
 mod operators;
 mod probation;
 mod processes;

@@ -2,11 +2,11 @@
 //!
 //! Bounds: one log line a second.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use herd_sys::LogThrottle;
 use herd_sys::clock::unix_now;
-use serde_json::{Value, json};
 
 /// Counts of refused requests by reason.
 #[derive(Debug)]
@@ -40,17 +40,17 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Returns the counts for the status of a node.
-    pub(super) fn status(&self) -> Value {
+    /// Returns the counts by reason.
+    pub(super) fn by_reason(&self) -> BTreeMap<&'static str, u64> {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        json!({
-            "token": count(&self.token),
-            "web_page": count(&self.web_page),
-            "user": count(&self.user),
-            "read_only": count(&self.read_only),
-            "connections": count(&self.connections),
-            "silent": count(&self.silent),
-        })
+        BTreeMap::from([
+            ("token", count(&self.token)),
+            ("web_page", count(&self.web_page)),
+            ("user", count(&self.user)),
+            ("read_only", count(&self.read_only)),
+            ("connections", count(&self.connections)),
+            ("silent", count(&self.silent)),
+        ])
     }
 
     /// Counts a refusal, and logs it unless one was logged in this second.

@@ -8,6 +8,7 @@
 //! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
 //! client that is still sending when the connection closes would report that in place of the answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -128,7 +129,7 @@ impl Admin {
     }
 
     /// Accepts connections until the server stops, and serves each by what `app` returns for it.
-    async fn accept<L: Listener>(&self, mut listener: L, app: impl Fn(&L::Io) -> Router) {
+    pub(super) async fn accept<L: Listener>(&self, mut listener: L, app: impl Fn(&L::Io) -> Router) {
         let places = Places::default();
         loop {
             let (stream, _) = tokio::select! {
@@ -151,6 +152,18 @@ impl Admin {
                 }
             });
         }
+    }
+
+    /// Returns whether the node accepts clients.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.shared.ready.load(Ordering::Relaxed)
+    }
+
+    /// Returns the numbers of refused requests, by reason.
+    #[must_use]
+    pub fn refused_by_reason(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.refusals.by_reason()
     }
 
     /// Stops the server once the requests under way are answered.

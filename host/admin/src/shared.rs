@@ -33,7 +33,7 @@ impl Shared {
     /// Returns the status of this node. Blocks.
     pub(super) fn status(&self) -> Value {
         let mut status = self.host.status();
-        status["admin"] = json!({ "refused": self.refusals.status() });
+        status["admin"] = json!({ "refused": self.refusals.by_reason() });
         status
     }
 }

@@ -82,6 +82,13 @@ impl NodeIdentity {
         })
     }
 
+    /// Returns until when the certificate of the node and that of its newest authority are valid, since the Unix epoch.
+    pub(crate) fn expiries(&self) -> Vec<(&'static str, Duration)> {
+        let status = self.identity.status();
+        let authority = status.authorities.last().map(|authority| ("authority", authority.validity.not_after));
+        [Some(("node", status.own.validity.not_after)), authority].into_iter().flatten().collect()
+    }
+
     /// Stores the authorities and revocations that peers told of, so that the next start knows them. Blocks.
     ///
     /// Into the file as it is now: what an operator has just carried here is not overwritten by what this process began with.

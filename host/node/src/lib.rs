@@ -15,6 +15,7 @@ mod identity_host;
 mod ingest_host;
 mod initial_generations;
 mod listening_sockets;
+mod metrics;
 mod observer;
 mod peers_host;
 mod port;

@@ -31,6 +31,7 @@ pub(crate) enum Purpose {
     TlsClients,
     Links,
     Admin,
+    Metrics,
 }
 
 impl Port {
@@ -79,6 +80,7 @@ impl Purpose {
             Self::TlsClients => "clients-tls",
             Self::Links => "links",
             Self::Admin => ADMIN_SOCKET,
+            Self::Metrics => "metrics",
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) struct RecordsStore {
     durability: Durability,
     /// Keeps the log short, and durable.
     thread: Mutex<Option<StoreThread>>,
+    syncs: SyncRequests,
     progress: Arc<Progress>,
     /// Locked, also without a log: two nodes of one name must not run on one state directory.
     _folder: Option<DiskFiles>,
@@ -106,6 +107,7 @@ impl RecordsStore {
                 log: None,
                 durability: config.durability,
                 thread: Mutex::default(),
+                syncs: SyncRequests::default(),
                 progress,
                 _folder: Some(files),
             };
@@ -155,7 +157,7 @@ impl RecordsStore {
             ReplicaSource(source.snapshot())
         });
         let thread = Mutex::new(Some(thread.map_err(|error| failed(error.into()))?));
-        Ok((Self { log: Some(log), durability: config.durability, thread, progress, _folder: None }, replica))
+        Ok((Self { log: Some(log), durability: config.durability, thread, syncs, progress, _folder: None }, replica))
     }
 
     /// Returns what tells sessions that a confirmation may have advanced.
@@ -166,6 +168,11 @@ impl RecordsStore {
     /// Returns the figures of the log; `None` in `memory`.
     pub(crate) fn status(&self) -> Option<LogStatus> {
         self.log.as_ref().map(|log| log.status())
+    }
+
+    /// Returns the number of syncs in `disk`, and the time that they took together.
+    pub(crate) fn syncs(&self) -> (u64, Duration) {
+        self.syncs.syncs()
     }
 
     /// Hands everything that was kept to the operating system, or to the disk where it has to be there. Blocks.

@@ -30,6 +30,7 @@ use crate::identity_host::{NodeIdentity, maintain};
 use crate::ingest_host::IngestAdapter;
 use crate::initial_generations::InitialGenerations;
 use crate::listening_sockets::ListeningSockets;
+use crate::metrics::NodeMetrics;
 use crate::observer::NodeObserver;
 use crate::peers_host::PeersAdapter;
 use crate::port::{ADMIN_SOCKET, Port, Purpose};
@@ -88,6 +89,8 @@ impl Node {
         let tls_clients = node.client_tls.map(|address| bind(Purpose::TlsClients, address)).transpose()?;
         let links = bind(Purpose::Links, node.link_address())?;
         let admin_port = bind(Purpose::Admin, node.admin_address())?;
+        let metrics_address = config.metrics.address(node);
+        let metrics_port = metrics_address.map(|address| bind(Purpose::Metrics, address)).transpose()?;
         let admin_socket = inherited.take_unix(name, ADMIN_SOCKET);
         // Before the guest is compiled: a wrong path is to be reported at once.
         let certificate = client_certificate(config, name, node)?;
@@ -225,6 +228,7 @@ impl Node {
         let admin = Arc::new(admin);
 
         let tls_clients = tls_clients.map(Port::listen).transpose()?;
+        let metrics_listener = metrics_port.map(Port::listen).transpose()?;
         // While the records are locked, so that no other process of this node binds the socket, and no socket of one is in use.
         let group = config.admin.group.as_deref();
         let admin_socket = match admin_socket {
@@ -242,7 +246,9 @@ impl Node {
         ];
         let tls_port = tls_clients.iter().zip(node.client_tls);
         let tls_port = tls_port.map(|(listener, address)| (Purpose::TlsClients, listener, address));
-        let ports: Vec<_> = ports.into_iter().chain(tls_port).collect();
+        let metrics_of = metrics_listener.iter().zip(metrics_address);
+        let metrics_of = metrics_of.map(|(listener, address)| (Purpose::Metrics, listener, address));
+        let ports: Vec<_> = ports.into_iter().chain(tls_port).chain(metrics_of).collect();
         let listening = admin_socket.handle().and_then(|handle| ListeningSockets::of(name, &ports, handle));
         let listening = listening.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         let tasks = TaskTracker::new();
@@ -269,6 +275,11 @@ impl Node {
         tasks.spawn(async move { serving.serve(admin_listener).await });
         let serving = Arc::clone(&admin);
         tasks.spawn(async move { serving.serve_socket(admin_socket).await });
+        if let Some(listener) = metrics_listener {
+            let metrics = Arc::new(NodeMetrics::new(Arc::clone(&admin_host), &admin, neighbour_count));
+            let serving = Arc::clone(&admin);
+            tasks.spawn(async move { serving.serve_metrics(listener, metrics).await });
+        }
         // Clients last: a node that takes reports floods them.
         let accepting = async {
             let tls = match (tls_clients, certificate) {
@@ -280,7 +291,8 @@ impl Node {
         accepting.await.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         admin.set_ready(true);
         let tls_clients = node.client_tls.map(tracing::field::display);
-        tracing::info!(node = %name, clients = %client_address, tls_clients, links = %node.link_address(), admin = %node.admin_address(), admin_socket = %admin_path.display(), "node ready");
+        let metrics = metrics_address.map(tracing::field::display);
+        tracing::info!(node = %name, clients = %client_address, tls_clients, links = %node.link_address(), admin = %node.admin_address(), metrics, admin_socket = %admin_path.display(), "node ready");
         Ok(Self {
             name: name.into(),
             client_address,

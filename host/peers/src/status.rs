@@ -31,6 +31,19 @@ pub enum LinkState {
     Behind,
 }
 
+impl LinkState {
+    /// Returns the word for the state, as it is serialized.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Up => "up",
+            Self::Silent => "silent",
+            Self::Behind => "behind",
+        }
+    }
+}
+
 /// Status of one peer and its link.
 #[derive(Clone, Debug, Serialize)]
 pub struct LinkStatus {

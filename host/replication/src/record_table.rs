@@ -278,6 +278,18 @@ impl RecordTable {
         self.usage.keys()
     }
 
+    /// Returns the bytes of keys, ranks and records together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.usage.bytes()
+    }
+
+    /// Returns the number of quarantined reports.
+    #[must_use]
+    pub fn quarantined_len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().quarantined_len()).sum()
+    }
+
     /// Returns the status of the table. Hashes the records of the shards that changed since the last digest, which takes a fraction of a
     /// second for a million of them: not for a worker thread.
     ///
@@ -285,8 +297,7 @@ impl RecordTable {
     /// quiet.
     #[must_use]
     pub fn status(&self) -> RecordsStatus {
-        let quarantined = self.shards.iter().map(|shard| shard.read().quarantined_len()).sum();
-        let (keys, bytes) = (self.usage.keys(), self.usage.bytes());
+        let (keys, bytes, quarantined) = (self.keys(), self.bytes(), self.quarantined_len());
         let digest = self.digests.refresh(self, self.cutoff_s()).root().digest();
         RecordsStatus { keys, bytes, quarantined, forms: self.form_counts(), digest }
     }

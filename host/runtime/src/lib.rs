@@ -35,6 +35,7 @@ mod test_guest;
 
 pub use cases::collector::SavedCase;
 pub use engine::engine::{Engine, EngineError, EngineStatus, PoolStatus};
+pub use generation::decision_counts::DecisionCountsStatus;
 pub use generation::generation::GenerationStatus;
 pub use replay::component_decider::{ComponentDecider, Warmth};
 pub use sandbox::fault::Fault;

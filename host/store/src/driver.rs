@@ -27,6 +27,9 @@ struct Shared {
     wanted: AtomicBool,
     /// Position of the log for which the thread that syncs waits, to sync a larger group. 0 if it waits for any entry.
     goal: AtomicU64,
+    /// Syncs that were done, and the time that they took together.
+    syncs: AtomicU64,
+    syncs_ns: AtomicU64,
     /// The thread that syncs, once it runs.
     committer: OnceLock<Thread>,
 }
@@ -45,6 +48,14 @@ impl SyncRequests {
         {
             committer.unpark();
         }
+    }
+
+    /// Returns the number of syncs since the start, also of those that failed, and the time that they took together. 0 unless the
+    /// durability is `disk`.
+    #[must_use]
+    pub fn syncs(&self) -> (u64, Duration) {
+        let Shared { syncs, syncs_ns, .. } = &*self.0;
+        (syncs.load(Ordering::Relaxed), Duration::from_nanos(syncs_ns.load(Ordering::Relaxed)))
     }
 
     /// Notes a request. Returns whether the thread that syncs may be waiting for it.
@@ -118,7 +129,11 @@ fn commit<F: Files>(log: &Log<F>, syncs: &SyncRequests) {
             true => {
                 let durable = log.durable();
                 gather(log, syncs, durable + group_bytes);
+                let began = Instant::now();
                 group_bytes = log.sync().saturating_sub(durable);
+                let took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                syncs.0.syncs_ns.fetch_add(took_ns, Ordering::Relaxed);
+                syncs.0.syncs.fetch_add(1, Ordering::Relaxed);
             }
             false => thread::park_timeout(IDLE),
         }

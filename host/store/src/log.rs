@@ -67,6 +67,7 @@ pub struct Log<F: Files> {
     written: AtomicU64,
     durable: AtomicU64,
     accepts: AtomicBool,
+    failures: AtomicU64,
     /// Something happened that was not told yet.
     news: AtomicBool,
     tell: Box<dyn Fn() + Send + Sync>,
@@ -98,6 +99,7 @@ impl<F: Files> Log<F> {
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             accepts: AtomicBool::new(true),
+            failures: AtomicU64::new(0),
             news: AtomicBool::new(false),
             tell: Box::new(tell),
         };
@@ -190,6 +192,8 @@ impl<F: Files> Log<F> {
         LogStatus {
             accepts: self.accepts(),
             failure: tail.failure.clone(),
+            failures: self.failures.load(Ordering::Relaxed),
+            appended_bytes: tail.position,
             entries_dropped: tail.dropped,
             buffered_bytes: tail.position - self.written().min(tail.position),
             unsynced_bytes: tail.position - self.durable().min(tail.position),
@@ -284,6 +288,7 @@ impl<F: Files> Log<F> {
     fn fail(&self, writer: &mut Writer<F::File>, why: &str) {
         writer.fail();
         self.tail.lock().drop_entries(why);
+        self.failures.fetch_add(1, Ordering::Relaxed);
         self.accepts.store(false, Ordering::Release);
         self.news.store(true, Ordering::Release);
     }

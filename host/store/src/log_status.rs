@@ -9,6 +9,12 @@ pub struct LogStatus {
     pub accepts: bool,
     /// Last failure, while it is not made good.
     pub failure: Option<String>,
+    /// Failures since the start. While the log has failed, further ones are not noticed.
+    #[serde(default)]
+    pub failures: u64,
+    /// Bytes of entries that were appended since the start.
+    #[serde(default)]
+    pub appended_bytes: u64,
     /// Entries that were not logged because the log had failed. A recovery writes their records.
     pub entries_dropped: u64,
     /// Bytes that were appended and not written.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use herd::DEFAULT_GUEST;
 use herd_admin::Token;
-use herd_node::config::{HerdConfig, NodeConfig};
+use herd_node::config::{HerdConfig, MetricsConfig, NodeConfig};
 use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
 use herd_sessions::SyntheticLoad;
@@ -39,9 +39,11 @@ fn main() -> anyhow::Result<()> {
         link: Some(any),
         link_dial: None,
         admin: Some(any),
+        metrics: None,
         links: vec![],
     };
-    let config = HerdConfig { nodes: [("Riley".into(), node)].into(), ..HerdConfig::default() };
+    let metrics = MetricsConfig { enabled: false, ..MetricsConfig::default() };
+    let config = HerdConfig { nodes: [("Riley".into(), node)].into(), metrics, ..HerdConfig::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let threads = Workers::start()?;
     let (answers, taken) = runtime.block_on(async {

@@ -207,7 +207,7 @@ fn doctor_says_what_keeps_a_node_from_starting_and_what_to_type() {
 #[test]
 fn doctor_of_a_herd_on_one_host_finds_no_fault_before_its_first_start() {
     let machine = Machine::new("one-host");
-    let ports = ["client", "link", "admin"].map(|key| format!("nodes.Riley.{key}=127.0.0.1:0"));
+    let ports = ["client", "link", "admin", "metrics"].map(|key| format!("nodes.Riley.{key}=127.0.0.1:0"));
     machine.write("herd.toml", "[nodes.Riley]\nclient = \"127.0.0.1:0\"\n");
     let set: Vec<&str> = ports.iter().flat_map(|setting| ["--set", setting.as_str()]).collect();
     let found = machine.does(&[&["doctor", "--config", "herd.toml"][..], &set].concat());

@@ -13,6 +13,7 @@ use herd_sessions::SLOT_TIMEOUT;
 use herd_sys::Host;
 
 use super::herd_config::HerdConfig;
+use super::metrics_config::METRICS_ABOVE;
 use super::node_config::NodeConfig;
 use super::suggestion::suggestion;
 
@@ -147,7 +148,12 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
         }
     }
     let port = node.client.port();
-    for (what, set, above) in [("link", node.link.is_some(), 1000), ("admin", node.admin.is_some(), 2000)] {
+    let has_metrics_port = node.metrics.is_some() || !config.metrics.enabled;
+    for (what, set, above) in [
+        ("link", node.link.is_some(), 1000),
+        ("admin", node.admin.is_some(), 2000),
+        ("metrics", has_metrics_port, METRICS_ABOVE),
+    ] {
         if !set && port != 0 && port.checked_add(above).is_none() {
             return Err(format!(
                 "{name}: client port {port} leaves no room for the {what} port {above} above it; set `nodes.{name}.{what}`"
@@ -216,7 +222,7 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
     let mut taken: BTreeMap<(Option<&Host>, SocketAddr), String> = BTreeMap::new();
     for name in config.node_names() {
         let node = &config.nodes[name];
-        for (what, address) in listening(node).into_iter().filter(|(_, address)| address.port() != 0) {
+        for (what, address) in listening(config, node).into_iter().filter(|(_, address)| address.port() != 0) {
             let user = format!("the {what} address of {name}");
             if let Some(other) = taken.insert((node.host.as_ref(), address), user.clone()) {
                 let free = free_address(config, node, address);
@@ -230,16 +236,18 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
 /// Returns an address above a taken one that no node on the host of this one uses.
 fn free_address(config: &HerdConfig, node: &NodeConfig, mut address: SocketAddr) -> SocketAddr {
     let beside = || config.nodes.values().filter(|other| other.host == node.host);
-    while beside().flat_map(listening).any(|(_, used)| used == address) {
+    while beside().flat_map(|node| listening(config, node)).any(|(_, used)| used == address) {
         address.set_port(address.port().checked_add(1).unwrap_or(PORT_MIN));
     }
     address
 }
 
 /// Returns the addresses on which a node listens, with their keys.
-fn listening(node: &NodeConfig) -> Vec<(&'static str, SocketAddr)> {
+fn listening(config: &HerdConfig, node: &NodeConfig) -> Vec<(&'static str, SocketAddr)> {
     let addresses = [("client", node.client), ("link", node.link_address()), ("admin", node.admin_address())];
-    addresses.into_iter().chain(node.client_tls.map(|address| ("client_tls", address))).collect()
+    let tls = node.client_tls.map(|address| ("client_tls", address));
+    let metrics = config.metrics.address(node).map(|address| ("metrics", address));
+    addresses.into_iter().chain(tls).chain(metrics).collect()
 }
 
 /// Size of the input buffer of a session, which has to hold a whole line.

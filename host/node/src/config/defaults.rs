@@ -27,6 +27,7 @@ impl Default for HerdConfig {
             swap: Default::default(),
             audit: Default::default(),
             admin: Default::default(),
+            metrics: Default::default(),
             drain: Default::default(),
         }
     }
@@ -46,7 +47,16 @@ fn five_nodes() -> BTreeMap<String, NodeConfig> {
         let links = links.iter().map(ToString::to_string).collect();
         (
             name.to_string(),
-            NodeConfig { host: None, client, client_tls: None, link: None, link_dial: None, admin: None, links },
+            NodeConfig {
+                host: None,
+                client,
+                client_tls: None,
+                link: None,
+                link_dial: None,
+                admin: None,
+                metrics: None,
+                links,
+            },
         )
     };
     NODES.map(node).into()

@@ -54,6 +54,7 @@ fn keys(config: &HerdConfig) -> Vec<String> {
     all.guest = Some("set".into());
     all.traffic_log = Some("set".into());
     all.admin.group = Some("set".into());
+    all.metrics.listen = "127.0.0.1".parse().ok();
     for node in all.nodes.values_mut() {
         (node.host, node.link_dial) = ("localhost".parse().ok(), "localhost:1".parse().ok());
     }

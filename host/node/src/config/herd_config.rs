@@ -18,6 +18,7 @@ use super::admin_config::AdminConfig;
 use super::client_tls_config::ClientTlsConfig;
 use super::drain_config::DrainConfig;
 use super::error::ConfigError;
+use super::metrics_config::MetricsConfig;
 use super::node_config::NodeConfig;
 use super::places_config::PlacesConfig;
 use super::records_config::RecordsConfig;
@@ -70,6 +71,8 @@ pub struct HerdConfig {
     pub audit: AuditLimits,
     /// Users who may administer the nodes.
     pub admin: AdminConfig,
+    /// Ports of nodes for metrics and probes.
+    pub metrics: MetricsConfig,
     /// Stop of a node.
     pub drain: DrainConfig,
 }
@@ -92,6 +95,7 @@ impl HerdConfig {
         let mut resolved = self.clone();
         for node in resolved.nodes.values_mut() {
             (node.link, node.admin) = (Some(node.link_address()), Some(node.admin_address()));
+            node.metrics = self.metrics.address(node);
         }
         resolved
     }

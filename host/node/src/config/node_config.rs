@@ -35,6 +35,10 @@ pub struct NodeConfig {
     /// 127.0.0.1 with that port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,
+    /// Address of metrics and probes for monitoring systems, over HTTP without a token. Default: the address of the table `metrics` with the
+    /// port of the client address plus 3000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
     /// Names of the neighbours. A link is two-way, so one side listing it is enough. Default: none.
     #[serde(default)]
     pub links: Vec<String>,
@@ -99,7 +103,8 @@ pub fn on_this_host(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn above(mut address: SocketAddr, ports: u16) -> SocketAddr {
+/// Returns the address with a port so far above.
+pub(super) fn above(mut address: SocketAddr, ports: u16) -> SocketAddr {
     // Port 0 means any free port and must stay 0.
     if address.port() != 0 {
         address.set_port(address.port().wrapping_add(ports));

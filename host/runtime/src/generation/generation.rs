@@ -19,6 +19,7 @@ use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::converter::Converter;
 use crate::forms::reader::RecordReader;
 use crate::forms::registry::FormsRegistry;
+use crate::generation::decision_counts::DecisionCounts;
 use crate::generation::instance_slot::{FirstCalls, InstanceSlot};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::instance_count::InstanceCount;
@@ -46,6 +47,7 @@ pub(crate) struct Generation {
     instances: InstanceCount,
     slots: Box<[InstanceSlot]>,
     first_calls: FirstCalls,
+    decided: DecisionCounts,
     since_s: AtomicU64,
     faults: AtomicU64,
     /// Failed its probation, or as a canary: it decides no fallback, and no rollback returns to it.
@@ -92,6 +94,7 @@ impl Generation {
         }
         Ok(Self {
             id,
+            decided: DecisionCounts::new(&description.commands),
             engine: Arc::clone(engine),
             compiled,
             description,
@@ -134,6 +137,11 @@ impl Generation {
     /// Returns its converter. None if the guest exports no `forms`.
     pub(crate) fn converter(&self) -> Option<&Arc<Converter>> {
         self.reading.converter()
+    }
+
+    /// Returns the counts of its decisions.
+    pub(crate) fn decided(&self) -> &DecisionCounts {
+        &self.decided
     }
 
     /// Returns its settings.

@@ -94,16 +94,18 @@ impl GenerationRegistry {
         let is_response = matches!(outcome, Outcome::Answered { .. });
         for outcome in [Some(outcome), is_response.then_some(INCOMPLETE)].into_iter().flatten() {
             let call = Call::Answer { token, otherwise, outcome };
+            let began = Instant::now();
             let (decided, reads) = try_call(snapshot, generation, at, &call);
             match decided {
                 Ok(decision) => {
+                    generation.decided().record(&call, &decision, began.elapsed());
                     self.record(generation, at, &call, reads, &decision);
                     return Ok(decision);
                 }
                 // The guest was not asked, and a failure in place of the response would not find an instance either.
                 Err(fault @ Fault::NoInstance(_)) => return Err(Some(fault)),
                 Err(fault) => {
-                    self.warn(generation, &fault, "fault on the answer to a fetch");
+                    self.note_fault(generation, &fault, "fault on the answer to a fetch");
                     // Once per answer: a client must not have two faults of eight for one request.
                     if !is_counted && self.is_survived_by_another(snapshot, generation, at, &call) {
                         is_counted = true;
@@ -150,9 +152,11 @@ impl GenerationRegistry {
         // Does not allocate before the first fault.
         let mut faulted: Vec<Faulted<'_>> = Vec::new();
         for generation in snapshot.rerouted_order(side, reroute) {
+            let began = Instant::now();
             let (decided, reads) = try_call(snapshot, generation, at, call);
             match decided {
                 Ok(decision) => {
+                    generation.decided().record(call, &decision, began.elapsed());
                     if side == Side::Canary
                         && let Some(canary) = &snapshot.canary
                         && Arc::ptr_eq(canary.generation(), generation)
@@ -171,7 +175,7 @@ impl GenerationRegistry {
                     });
                 }
                 Err(fault) => {
-                    self.warn(generation, &fault, snapshot.fault_message(generation));
+                    self.note_fault(generation, &fault, snapshot.fault_message(generation));
                     faulted.push(Faulted { generation, fault, reads });
                 }
             }
@@ -231,9 +235,10 @@ impl GenerationRegistry {
         }
     }
 
-    /// Logs a fault, at most one a second, because a guest that faults on every line must not fill a disk. `herd status` has the
+    /// Counts a fault by its kind and logs it, at most one a second, because a guest that faults on every line must not fill a disk. `herd status` has the
     /// count.
-    fn warn(&self, generation: &Generation, fault: &Fault, what: &str) {
+    fn note_fault(&self, generation: &Generation, fault: &Fault, what: &str) {
+        *self.faults.lock().entry(fault.kind()).or_default() += 1;
         if self.fault_log.admit(unix_now()).is_some() {
             tracing::warn!(node = %self.settings.node, generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
         }

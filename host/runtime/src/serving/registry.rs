@@ -18,6 +18,7 @@
 //!
 //! Bounds: two generations that serve and one candidate; the retired one is dropped with its instances.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -37,6 +38,7 @@ use crate::engine::inspect::LoadError;
 use crate::forms::converter::Converter;
 use crate::forms::registry::FormsRegistry;
 use crate::forms::store::FormsStore;
+use crate::generation::decision_counts::DecisionCountsStatus;
 use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
 use crate::sandbox::instance_count::InstanceCountStatus;
@@ -77,6 +79,8 @@ pub struct GenerationRegistry {
     pub(crate) cases: OnceLock<CaseCollector>,
     /// Calls that a fallback decided.
     pub(crate) rescued: AtomicU64,
+    /// Faults by kind.
+    pub(crate) faults: Mutex<BTreeMap<&'static str, u64>>,
     /// Admits one warning about a fault per second.
     pub(crate) fault_log: LogThrottle,
 }
@@ -138,6 +142,7 @@ impl GenerationRegistry {
             observer: OnceLock::new(),
             cases: OnceLock::new(),
             rescued: AtomicU64::new(0),
+            faults: Mutex::default(),
             fault_log: LogThrottle::new(1),
         })
     }
@@ -231,6 +236,19 @@ impl GenerationRegistry {
             canary: snapshot.canary.as_ref().map(|canary| canary.status()),
             shadow: self.shadows.status(),
         }
+    }
+
+    /// Returns the counts of the decisions of the live generations: the active one, the previous one and the canary.
+    #[must_use]
+    pub fn decision_counts(&self) -> Vec<DecisionCountsStatus> {
+        let snapshot = self.snapshot.load();
+        snapshot.all().map(|generation| generation.decided().status(generation.id())).collect()
+    }
+
+    /// Returns the number of faults by kind since the start, also of retired generations.
+    #[must_use]
+    pub fn faults_by_kind(&self) -> BTreeMap<&'static str, u64> {
+        self.faults.lock().clone()
     }
 
     /// Returns the live instances of this node, and the resources that the process holds for guests.

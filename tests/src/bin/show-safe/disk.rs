@@ -6,9 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use herd_tests::{Bar, Reporter, Rounds, Row};
-
-use crate::cost::{Alone, SCENARIOS};
+use herd_tests::{Bar, LoneNode, Reporter, Rounds, Row, SCENARIOS};
 
 pub(crate) const ROW: Row = Row {
     name: "disk",
@@ -17,7 +15,7 @@ pub(crate) const ROW: Row = Row {
 };
 
 fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
-    let node = Alone::start("disk");
+    let node = LoneNode::of_durability("disk");
     let directory = node.herd.scratch().directory();
     ensure!(
         rustix::fs::statfs(directory)?.f_type != TMPFS,

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Bar, Clients, Herd, Interposer, OpenLoad, Reporter, Row};
+use herd_tests::{Bar, Clients, Herd, Interposer, MILLION, OpenLoad, ROOM, Reporter, Row, fill};
 
 use crate::firewall::{Cut, Firewall};
 use crate::nodes::{Nodes, counter, number};
@@ -26,7 +26,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let firewall = Firewall::create(&herd)?;
     let nodes = Nodes::start_apart(&herd, &interposer);
     let began = Instant::now();
-    fill(herd.address("Riley"), "flapping", 0, RECORDS)?;
+    fill(herd.address("Riley"), "flapping", 0, MILLION)?;
     let filled = began.elapsed();
     nodes.await_equal(Duration::from_secs(60))?;
     reporter.tell("a million records: filled, and equal", format!("{filled:.1?}, {:.1?}", began.elapsed()));
@@ -56,7 +56,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     ensure!(ledger.acknowledged > 500, "only {} reports were acknowledged", ledger.acknowledged);
     let equal = nodes.await_equal(Duration::from_secs(30))?;
     let keys = number(&nodes.status("Jaquez")?, "/records/keys")?;
-    ensure!(keys >= RECORDS, "only {keys} records");
+    ensure!(keys >= MILLION, "only {keys} records");
     let value = format!("{} ms after {FLAPS} flaps", equal.as_millis());
     reporter.show("flapping link, a million records: equal", value, equal <= Duration::from_secs(1));
     let scans: u64 = scans.into_iter().sum::<Result<u64>>()?;
@@ -65,52 +65,6 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Reports each client of a range once, pipelined.
-///
-/// # Errors
-///
-/// The node does not take them.
-pub(crate) fn fill(address: SocketAddr, name: &str, first: u64, count: u64) -> Result<()> {
-    use std::io::{Read, Write};
-    let mut source = std::net::TcpStream::connect(address)?;
-    source.set_read_timeout(Some(herd_tests::WAIT_MAX))?;
-    let mut sink = source.try_clone()?;
-    std::thread::scope(|scope| {
-        let sending = scope.spawn(move || -> std::io::Result<()> {
-            let mut lines = Vec::new();
-            for client in first..first + count {
-                writeln!(
-                    lines,
-                    "IAMAT {name}-{client} +34.068930-118.445127 1479413884.{:09}",
-                    client % 1_000_000_000
-                )?;
-                if lines.len() > 1 << 16 {
-                    sink.write_all(&lines)?;
-                    lines.clear();
-                }
-            }
-            sink.write_all(&lines)
-        });
-        let (mut answers, mut bytes, mut refused) = (0, vec![0; 1 << 18], 0);
-        let mut at_start = true;
-        while answers < count {
-            let read = source.read(&mut bytes)?;
-            ensure!(read > 0, "the node closed the session after {answers} reports");
-            for &byte in &bytes[..read] {
-                refused += u64::from(at_start && byte == b'?');
-                at_start = byte == b'\n';
-                answers += u64::from(at_start);
-            }
-        }
-        sending.join().expect("sending does not panic")?;
-        ensure!(refused == 0, "{refused} of {count} reports were refused");
-        Ok(())
-    })
-}
-
-/// Settings of nodes with millions of records.
-pub(crate) const ROOM: [&str; 2] = ["records.keys_max=50000000", "records.mib_max=65536"];
-pub(crate) const RECORDS: u64 = 1_000_000;
 const NODES: [&str; 2] = ["Riley", "Jaquez"];
 const FLAPS: usize = 10;
 const DOWN: Duration = Duration::from_millis(300);

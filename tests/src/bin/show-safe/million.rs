@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Bar, Extent, Herd, Interposer, Reporter, Row};
+use herd_tests::{Bar, Extent, Herd, Interposer, MILLION, ROOM, Reporter, Row, fill};
 
 use crate::firewall::{Cut, Firewall};
-use crate::flapping::{RECORDS, ROOM, fill};
 use crate::nodes::{Nodes, number};
 
 pub(crate) const ROW: Row = Row {
@@ -24,15 +23,15 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let interposer = Interposer::build(herd.scratch())?;
     let firewall = Firewall::create(&herd)?;
     let nodes = Nodes::start_apart(&herd, &interposer);
-    fill(herd.address("Riley"), "million", 0, RECORDS)?;
+    fill(herd.address("Riley"), "million", 0, MILLION)?;
     nodes.await_equal(Duration::from_secs(120))?;
     let (side, rest) = (["Riley", "Jaquez"], ["Juzang", "Campbell", "Bernard"]);
     let pairs: Vec<(&str, &str)> =
         side.iter().flat_map(|&one| rest.iter().flat_map(move |&other| [(one, other), (other, one)])).collect();
     firewall.cut(Cut::Silent, &pairs)?;
     // A twentieth on each side: new clients, because a report about an old one would need a newer time and change as much.
-    fill(herd.address("Riley"), "changed-there", 0, RECORDS / 20)?;
-    fill(herd.address("Campbell"), "changed-here", 0, RECORDS / 20)?;
+    fill(herd.address("Riley"), "changed-there", 0, MILLION / 20)?;
+    fill(herd.address("Campbell"), "changed-here", 0, MILLION / 20)?;
     // Long enough for both ends to give up the links.
     std::thread::sleep(Duration::from_secs(15));
     firewall.heal()?;
@@ -40,7 +39,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     nodes.await_equal(Duration::from_secs(120))?;
     let equal = healed.elapsed();
     let keys = number(&nodes.status("Bernard")?, "/records/keys")?;
-    ensure!(keys == RECORDS + RECORDS / 10, "{keys} records");
+    ensure!(keys == MILLION + MILLION / 10, "{keys} records");
     let value = format!("{:.1} s", equal.as_secs_f64());
     reporter.show("a million records, 10 % changed: equal", value, equal <= Duration::from_secs(10));
     Ok(())

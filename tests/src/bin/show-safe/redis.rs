@@ -5,9 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use herd_tests::{Bar, Process, Reporter, Rounds, Row, Scratch};
-
-use crate::cost::{Alone, SCENARIOS, Scenario};
+use herd_tests::{Bar, LoneNode, Process, Reporter, Rounds, Row, SCENARIOS, Scenario, Scratch};
 
 pub(crate) const ROW: Row = Row {
     name: "redis",
@@ -22,7 +20,7 @@ pub(crate) const ROW: Row = Row {
 
 fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     for (durability, sync) in [("os", "everysec"), ("disk", "always")] {
-        let (ours, theirs) = (Alone::start(durability), Redis::start(sync)?);
+        let (ours, theirs) = (LoneNode::of_durability(durability), Redis::start(sync)?);
         for scenario in &SCENARIOS {
             let (mut ratios, mut rates) = (vec![], vec![]);
             for _ in 0..PAIRS {

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use herd_tests::{Bar, Herd, Reporter, Rounds, Row};
+use herd_tests::{Bar, Herd, MILLION, ROOM, Reporter, Rounds, Row, fill};
 
-use crate::flapping::{RECORDS, ROOM, fill};
 use crate::nodes::{Nodes, number};
 
 pub(crate) const ROW: Row = Row {
@@ -18,7 +17,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = ROOM.iter().fold(Herd::of_one().as_for_users(), |herd, setting| herd.with(setting));
     let herd = herd.with("records.durability=\"os\"");
     let mut nodes = Nodes::start(&herd);
-    fill(herd.address("Riley"), "start", 0, RECORDS)?;
+    fill(herd.address("Riley"), "start", 0, MILLION)?;
     let mut took_ms = vec![];
     for _ in 0..STARTS {
         nodes.kill("Riley");
@@ -26,7 +25,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         nodes.run(&["Riley"]);
         took_ms.push(began.elapsed().as_secs_f64() * 1e3);
         let keys = number(&nodes.herd.status("Riley"), "/records/keys")?;
-        ensure!(keys == RECORDS, "{keys} records after the start");
+        ensure!(keys == MILLION, "{keys} records after the start");
         // The next start reads what this one has written, too.
         std::thread::sleep(Duration::from_millis(300));
     }

@@ -21,6 +21,7 @@ pub(super) async fn look(patient: Patient<'_>, running: &Running, certificates: 
         ("clients with TLS", node.client_tls),
         ("links", Some(node.link_address())),
         ("admin", Some(node.admin_address())),
+        ("metrics", patient.herd.metrics.address(node)),
     ];
     let mut findings = Vec::new();
     for (purpose, address) in listening {
