@@ -5,21 +5,18 @@
 //!
 //! Knows nothing of reports. Bounds: one attempt at a time, its duration and connections, one look-up, and the wait between attempts.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use herd_identity::HandshakeError as TlsError;
+use herd_sys::connect::{self, REPEAT_AFTER};
 use herd_sys::workers::WorkerRotation;
 use herd_sys::{HostPort, LookupError, Resolver};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::frame::Hello;
 use super::handshake::{self, Channel, HandshakeError};
@@ -211,10 +208,10 @@ async fn connect(
     // The last address of a name is to have its time, too.
     let longest = longest.max(REPEAT_AFTER * u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX));
     let began = Instant::now();
-    let opened = timeout(longest, open(addresses)).await;
+    let opened = connect::open(addresses, longest).await;
     if let Some(link) = peer.link() {
         // The first packet that passes, or does not, tells a slow peer from a cut. Later ones do not: a cut may have ended.
-        let is_slow = matches!(opened, Ok(Ok(_))) && began.elapsed() < REPEAT_AFTER;
+        let is_slow = opened.is_ok() && began.elapsed() < REPEAT_AFTER;
         if link.is_suspect() && (attempts == 0 || !is_slow) {
             peer.detector.learn(is_slow);
         }
@@ -223,10 +220,6 @@ async fn connect(
             return Err(ConnectError::Unwanted);
         }
     }
-    let opened = opened.map_err(|_| {
-        let tried: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        ConnectError::Unreachable(format!("{}: no connection within {longest:?}", tried.join(", ")))
-    })?;
     let (stream, address) = opened.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
     let _ = stream.set_nodelay(true);
     let stream =
@@ -249,84 +242,12 @@ pub(super) fn registered(stream: TcpStream, worker: &Handle) -> io::Result<TcpSt
     TcpStream::from_std(stream)
 }
 
-/// Opens a connection to one of the addresses, and returns which. The first packet of a connection may be lost in a cut, and the kernel
-/// repeats it after a second only, so further connections are begun, to each address in turn, and the first one that is there is taken.
-/// Cancel safe: the others are closed.
-///
-/// # Errors
-///
-/// Every address refused, or did not answer in time.
-pub(super) async fn open(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), NotOpened> {
-    let mut planned: VecDeque<SocketAddr> =
-        addresses.iter().copied().cycle().take(OPENING_MAX.max(addresses.len())).collect();
-    let mut opening = FuturesUnordered::new();
-    let mut failed: Vec<(SocketAddr, io::Error)> = Vec::new();
-    loop {
-        if let Some(address) = planned.pop_front() {
-            opening.push(async move { (address, TcpStream::connect(address).await) });
-        }
-        // No further one, but the last one has its time.
-        let repeat_after = if planned.is_empty() { CONNECT_TIMEOUT } else { REPEAT_AFTER };
-        match timeout(repeat_after, opening.next()).await {
-            Ok(Some((address, Ok(stream)))) => return Ok((stream, address)),
-            Ok(Some((address, Err(error)))) => {
-                // It would refuse again, while another one may yet answer.
-                planned.retain(|other| *other != address);
-                if failed.iter().all(|(other, _)| *other != address) {
-                    failed.push((address, error));
-                }
-                if failed.len() == addresses.len() {
-                    break;
-                }
-            }
-            Ok(None) | Err(_) if planned.is_empty() => break,
-            Ok(None) | Err(_) => {}
-        }
-    }
-    Err(NotOpened {
-        silent: addresses.iter().copied().filter(|one| failed.iter().all(|(other, _)| other != one)).collect(),
-        failed,
-    })
-}
-
-/// No address of a peer accepted a connection.
-#[derive(Debug)]
-pub(super) struct NotOpened {
-    failed: Vec<(SocketAddr, io::Error)>,
-    /// Addresses that did not answer.
-    silent: Vec<SocketAddr>,
-}
-
-impl NotOpened {
-    /// Composes the failure of addresses that did not answer in the time of the caller.
-    pub(super) fn silent(addresses: &[SocketAddr]) -> Self {
-        Self { failed: Vec::new(), silent: addresses.to_vec() }
-    }
-
-    /// Returns true if a host answered that nothing listens there.
-    pub(super) fn is_refusal(&self) -> bool {
-        self.failed.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused)
-    }
-}
-
-impl fmt::Display for NotOpened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed = self.failed.iter().map(|(address, error)| format!("{address}: {error}"));
-        let silent = self.silent.iter().map(|address| format!("{address}: no answer"));
-        f.write_str(&failed.chain(silent).collect::<Vec<_>>().join(", "))
-    }
-}
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait between attempts at a peer that was linked before, whatever is configured.
 const REDIAL_MAX_OF_A_LINK: Duration = Duration::from_millis(250);
 /// Time for a connection to a peer that was linked before: round trips between continents, and no more, because the first packet may have
 /// been lost in a cut.
 const CONNECT_TIMEOUT_OF_A_LINK: Duration = Duration::from_millis(500);
-/// Time after which a further connection is begun. A cut that has healed is noticed this late at the latest.
-const REPEAT_AFTER: Duration = Duration::from_millis(125);
-/// Connections of one attempt, and as many as there are addresses if those are more.
-const OPENING_MAX: usize = 4;
 /// Time for the name of a peer. The system's own limit is half a minute, and the operator waits for a word.
 const LOOKUP_MAX: Duration = Duration::from_secs(3);
 /// Time for the name of a peer whose addresses were known: after a cut name servers may be away for longer than the host itself.
@@ -337,8 +258,6 @@ const STABLE_LINK: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
-
     use super::*;
 
     #[test]
@@ -353,33 +272,17 @@ mod tests {
         assert_eq!(next_wait(&limits, Duration::from_millis(300), Duration::ZERO, true), REDIAL_MAX_OF_A_LINK);
     }
 
-    async fn listening(ip: &str) -> (TcpListener, SocketAddr) {
-        let listener = TcpListener::bind((ip, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        (listener, address)
-    }
-
-    /// Goal: a host is reached over whichever of its addresses works. Method: addresses that refuse around one that accepts.
-    #[tokio::test]
-    async fn addresses_of_a_name_are_tried_until_one_accepts() {
-        let (_listener, there) = listening("127.0.0.1").await;
-        let (refusing, gone) = listening("127.0.0.2").await;
-        drop(refusing);
-        for addresses in [vec![gone, there], vec![there, gone], vec![there]] {
-            assert_eq!(open(&addresses).await.unwrap().1, there, "{addresses:?}");
-        }
-        let refused = open(&[gone]).await.unwrap_err();
-        assert!(refused.is_refusal() && refused.to_string().starts_with(&format!("{gone}: ")), "{refused}");
-    }
-
     /// Goal: names are looked up for each attempt, an outage is told once, and the last addresses serve meanwhile. Method: a name that never
     /// resolves in place of one that did.
     #[tokio::test]
     async fn outage_of_names_is_told_once_and_bridged_by_the_last_addresses() {
         let mut lookups = Lookups::default();
-        let (known, none): (HostPort, HostPort) = ("localhost:7".parse().unwrap(), "herd.invalid:7".parse().unwrap());
+        // A label that is too long for DNS, so no name server is asked.
+        let name = format!("{}.invalid", "x".repeat(64));
+        let known: HostPort = "localhost:7".parse().unwrap();
+        let none: HostPort = format!("{name}:7").parse().unwrap();
         let found = lookups.addresses(&none).await;
-        assert!(lookups.news(&found).unwrap().unwrap().contains("the name herd.invalid does not resolve"));
+        assert!(lookups.news(&found).unwrap().unwrap().contains(&format!("the name {name} does not resolve")));
         assert!(lookups.last_known(found.unwrap_err()).is_err());
         let found = lookups.addresses(&none).await;
         assert_eq!(lookups.news(&found), None, "told already");

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{Sink, SinkExt, StreamExt};
 use herd_identity::{Identity, Peer as Member, PeerError, TrustError};
 use herd_replication::{LaneId, LinkFrame, LinkMachine, Replica, Turn, Violation};
-use herd_sys::clock::unix_now;
+use herd_sys::clock::{unix_now, unix_now_ns};
 use parking_lot::Mutex;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -260,9 +260,9 @@ async fn read_frames(parts: Parts<'_>, mut stream: FrameSource, pongs: mpsc::Sen
             }
             // A full channel means that the peer pings faster than it reads; that ping stays unanswered. Waiting here
             // would tie the reader to the writer.
-            Frame::Ping(sent_ns) => drop(pongs.try_send(Frame::Pong(sent_ns, now_ns()))),
+            Frame::Ping(sent_ns) => drop(pongs.try_send(Frame::Pong(sent_ns, unix_now_ns()))),
             Frame::Pong(sent_ns, peer_ns) => {
-                *link.clock_offset.lock() = ClockOffset::measure(sent_ns, peer_ns, now_ns());
+                *link.clock_offset.lock() = ClockOffset::measure(sent_ns, peer_ns, unix_now_ns());
             }
             Frame::Message(message) => host.receive_message(&link.peer, &message).map_err(LinkError::Message)?,
             Frame::Trust(bundle) => {
@@ -327,7 +327,7 @@ async fn write_frames(
                 continue;
             }
             () = ping_due(&mut pings, &link.queue) => {
-                send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
+                send(&mut sink, Frame::Ping(unix_now_ns()).encode()).await?;
                 continue;
             }
             () = link.queue.messages_queued() => {
@@ -344,7 +344,7 @@ async fn write_frames(
             has_more = false;
             next_turn_at = Instant::now() + TURN_INTERVAL_SUSPECT;
             if sent_at.elapsed() >= heartbeat {
-                send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
+                send(&mut sink, Frame::Ping(unix_now_ns()).encode()).await?;
                 sent_at = Instant::now();
             }
             continue;
@@ -363,7 +363,7 @@ async fn write_frames(
         } else if sent_at.elapsed() >= heartbeat {
             // The peer listens for it. Of a peer that has nothing to say either, the pong is the heartbeat.
             sent_at = Instant::now();
-            send(&mut sink, Frame::Ping(now_ns()).encode()).await?;
+            send(&mut sink, Frame::Ping(unix_now_ns()).encode()).await?;
         }
         send_turn(&mut sink, &link.queue, &turn).await?;
         log_traffic(host, link, &turn);
@@ -458,11 +458,6 @@ fn log_traffic(host: &dyn PeersHost, link: &Link, turn: &Turn) {
             traffic.sent_to_peer(&link.peer, report.record);
         }
     }
-}
-
-/// Nanoseconds since the Unix epoch, by this node's clock.
-fn now_ns() -> u64 {
-    u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Time between two turns with something to send, unless enough for a frame waits earlier. A report may wait for it on each link of

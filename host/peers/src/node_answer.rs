@@ -1,6 +1,6 @@
 //! Answer of a node to a member that asks who it is. Holds data only; `probe` asks, and `handshake` answers.
 
-use herd_sys::clock::unix_now;
+use herd_sys::clock::unix_now_ns;
 use serde::{Deserialize, Serialize};
 
 use super::protocol_version::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
@@ -26,11 +26,7 @@ impl NodeAnswer {
             protocols: (PROTOCOL_VERSION_MIN, PROTOCOL_VERSION),
             program: env!("CARGO_PKG_VERSION").into(),
             contract: contract.into(),
-            now_ns: now_ns(),
+            now_ns: unix_now_ns(),
         }
     }
-}
-
-pub(super) fn now_ns() -> u64 {
-    u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX)
 }

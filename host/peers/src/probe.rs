@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use herd_identity::{HandshakeError as TlsError, Identity, Protocol};
-use herd_sys::{HostPort, LookupError};
+use herd_sys::clock::unix_now_ns;
+use herd_sys::{HostPort, LookupError, connect};
 use tokio::time::timeout;
 
 use super::clock_offset::ClockOffset;
-use super::connect::{self, NotOpened};
 use super::frame::Frame;
 use super::handshake;
-use super::node_answer::{NodeAnswer, now_ns};
+use super::node_answer::NodeAnswer;
 
 /// Answer of a peer, and what was measured on the way.
 #[derive(Clone, Debug)]
@@ -72,9 +72,7 @@ pub enum ProbeError {
 /// See [`ProbeError`].
 pub async fn probe(identity: &Identity, to: &HostPort, expected: &str) -> Result<Probed, ProbeError> {
     let addresses = to.resolve(STEP_MAX).await?;
-    let opened =
-        timeout(STEP_MAX, connect::open(&addresses)).await.unwrap_or_else(|_| Err(NotOpened::silent(&addresses)));
-    let (stream, address) = opened.map_err(|error| match error.is_refusal() {
+    let (stream, address) = connect::open(&addresses, STEP_MAX).await.map_err(|error| match error.is_refusal() {
         true => ProbeError::NotListening(error.to_string()),
         false => ProbeError::Unreachable(error.to_string()),
     })?;
@@ -85,7 +83,7 @@ pub async fn probe(identity: &Identity, to: &HostPort, expected: &str) -> Result
         if found != expected {
             return Err(ProbeError::OtherNode { address, found, expected: expected.into() });
         }
-        let (sent, sent_ns) = (Instant::now(), now_ns());
+        let (sent, sent_ns) = (Instant::now(), unix_now_ns());
         frames.send(Frame::Probe.encode()).await.map_err(|error| failed(error.to_string()))?;
         let received = frames.next().await.ok_or_else(|| failed(CLOSED.into()))?;
         // A refusal of the certificate of this node arrives with the first read.

@@ -7,6 +7,7 @@ pub mod accounts;
 mod atomic_write;
 mod client_sockets;
 pub mod clock;
+pub mod connect;
 mod directory_sync;
 pub mod file_name;
 mod file_store;
