@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use herd_identity::{Connection, HandshakeError as TlsError, Identity, Peer as Member, Protocol, SecureStream};
+use herd_sys::HandshakeLimit;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -65,9 +66,9 @@ pub(super) enum HandshakeError {
     /// The peer announced a frame that is longer than a hello. Nothing was allocated for it.
     #[error("the peer announced a frame of more than {HELLO_BYTES_MAX} bytes before its hello")]
     FrameTooLarge,
-    /// The peer took longer than others, and a newer handshake got its place. The word is that of the limit.
+    /// The peer took longer than others, and a newer handshake got its place. Holds the limit.
     #[error("too many handshakes at once, and this one was the oldest")]
-    GaveWay(&'static str),
+    GaveWay(HandshakeLimit),
     /// The peer sent no hello in time.
     #[error("no answer from the peer within {HANDSHAKE_TIMEOUT:?}")]
     Timeout,
@@ -152,7 +153,7 @@ pub(super) async fn respond<T>(
     connection: Connection<TcpStream>,
     local: &LocalNode,
     deadline: Instant,
-    gave_way: impl Future<Output = &'static str>,
+    gave_way: impl Future<Output = HandshakeLimit>,
     admit: impl FnOnce(&Hello) -> Result<T, Rejection>,
 ) -> Result<(Channel, T), HandshakeError> {
     let received = async {
@@ -289,7 +290,8 @@ impl HandshakeError {
             Self::Tls(error) => error.label(),
             Self::NotAPeer => "not_a_peer",
             Self::FrameTooLarge => "frame_too_large",
-            Self::GaveWay(limit) => limit,
+            Self::GaveWay(HandshakeLimit::Total) => "handshakes",
+            Self::GaveWay(HandshakeLimit::OfAddress) => "handshakes_per_address",
             Self::Timeout => "timeout",
             Self::RejectedHere(rejection) => rejection.reason,
             Self::RejectedByPeer(_) => "refused_by_peer",
@@ -423,7 +425,7 @@ mod tests {
         let jaquez = authority.issue("Jaquez");
         let (_silent, connection) =
             tokio::join!(jaquez.connect(silent, Protocol::Link), accept(accepted, &riley, deadline()));
-        let gave_way = std::future::ready("handshakes");
+        let gave_way = std::future::ready(HandshakeLimit::Total);
         let ended = respond(connection.unwrap(), &riley, deadline(), gave_way, |_| Ok(())).await;
         assert_eq!(ended.err().map(|error| error.label()), Some("handshakes"));
     }

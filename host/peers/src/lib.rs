@@ -21,7 +21,6 @@ mod frame;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handshake;
-mod handshakes;
 mod host;
 mod limits;
 mod link;

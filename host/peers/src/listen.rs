@@ -10,15 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herd_identity::{Connection, Protocol};
-use herd_sys::LogThrottle;
 use herd_sys::clock::unix_now;
 use herd_sys::workers::WorkerRotation;
+use herd_sys::{HandshakePermit, LogThrottle};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use super::connect::registered;
 use super::handshake::{self, Channel, HandshakeError, printable};
-use super::handshakes::HandshakePermit;
 use super::link::{Direction, Link};
 use super::mesh::{ALREADY_LINKED_LABEL, Peers};
 use super::refusals::Rejection;
@@ -34,7 +33,7 @@ pub(super) async fn accept_links(peers: Arc<Peers>, listener: TcpListener, rotat
         };
         match accepted {
             Ok((stream, address)) => {
-                let permit = peers.handshakes.begin(address.ip());
+                let permit = peers.handshakes.begin(Some(address.ip()));
                 let worker = rotation.next().clone();
                 peers.tasks.spawn(accept_link(Arc::clone(&peers), stream, address, permit, worker));
             }

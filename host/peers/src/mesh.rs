@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use herd_replication::{LinkMachine, Replica};
+use herd_sys::{HandshakeLimits, Handshakes};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,6 @@ use tokio_util::task::TaskTracker;
 
 use super::frame::Hello;
 use super::handshake::{Channel, LocalNode};
-use super::handshakes::Handshakes;
 use super::host::PeersHost;
 use super::limits::LinkLimits;
 use super::link::{Direction, Link};
@@ -62,7 +62,7 @@ impl Peers {
             by_name: Mutex::default(),
             live: arc_swap::ArcSwap::default(),
             live_count: watch::Sender::new(0),
-            handshakes: Handshakes::default(),
+            handshakes: Handshakes::new(HANDSHAKES),
             refusals: Refusals::new(),
             members,
         })
@@ -208,6 +208,11 @@ impl Peers {
     }
 }
 
+/// Handshakes in progress, each with a stranger: a socket, 32 KiB ([`herd_identity::HANDSHAKE_BYTES_MAX`]) and 5 seconds at most; 8 MiB
+/// together. All nodes of a herd on one machine may have the same address. An honest handshake is over in half a second, also between
+/// continents and on a busy host.
+const HANDSHAKES: HandshakeLimits =
+    HandshakeLimits { total_max: 256, of_address_max: 64, honest_max: Duration::from_millis(500) };
 /// End of the reason for which the second of two connections between the same processes is refused.
 const ALREADY_LINKED: &str = "linked already";
 /// Word for that reason. Two nodes that connect to each other at once have it, and it is no fault.

@@ -3,7 +3,7 @@
 //! Two steps: a connection is admitted where it is accepted, and becomes a session of the worker that it is handed to. Dropping
 //! either returns all that it counted, whatever ended it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -23,7 +23,6 @@ pub(crate) struct Admission<S> {
     address: SocketAddr,
     counted: CountedAddress,
     pace: Pace,
-    in_handshake: bool,
     _socket: ClientSocket,
 }
 
@@ -53,20 +52,7 @@ impl<S: SessionsHost> Admission<S> {
         let (counted, pace) = shared.addresses.enter(address.ip(), Instant::now()).inspect_err(|_| {
             shared.open.fetch_sub(1, Ordering::Relaxed);
         })?;
-        Ok(Self { shared: Arc::clone(shared), address, counted, pace, in_handshake: false, _socket: socket })
-    }
-
-    /// Counts its handshake. Drops it if its address has `max` under way.
-    pub(crate) fn begin_handshake(mut self, max: usize) -> Option<Self> {
-        self.in_handshake = self.shared.addresses.begin_handshake(self.counted, max);
-        self.in_handshake.then_some(self)
-    }
-
-    /// Counts the end of its handshake, as dropping it does.
-    pub(crate) fn end_handshake(mut self) -> Self {
-        self.shared.addresses.end_handshake(self.counted);
-        self.in_handshake = false;
-        self
+        Ok(Self { shared: Arc::clone(shared), address, counted, pace, _socket: socket })
     }
 
     /// Makes it a session of the worker that runs this. Returns the pace of the session too.
@@ -86,6 +72,11 @@ impl<S> Admission<S> {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Returns the address by which the client is counted. None if it is exempt.
+    pub(crate) fn counted_ip(&self) -> Option<IpAddr> {
+        self.counted.ip()
+    }
 }
 
 impl<S> SessionPermit<S> {
@@ -98,9 +89,6 @@ impl<S> SessionPermit<S> {
 impl<S> Drop for Admission<S> {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        if self.in_handshake {
-            self.shared.addresses.end_handshake(self.counted);
-        }
         self.shared.addresses.leave(self.counted, Instant::now());
     }
 }

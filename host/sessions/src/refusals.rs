@@ -27,9 +27,9 @@ pub(crate) enum Refusal {
     OpenFiles,
     /// The hand-off queue of its worker is full.
     HandoffQueue,
-    /// As many handshakes as there may be are under way, and this one was the oldest.
+    /// As many handshakes as there may be are under way, and this one gave way to a newer one.
     Handshakes,
-    /// Its address has as many handshakes under way as it may.
+    /// The same of its address.
     HandshakesOfAddress,
     /// Its handshake failed.
     HandshakeFailed,

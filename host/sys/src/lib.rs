@@ -4,6 +4,7 @@
 //! Each file names its bounds.
 
 pub mod accounts;
+mod address_group;
 mod atomic_write;
 mod client_sockets;
 pub mod clock;
@@ -12,6 +13,7 @@ mod directory_sync;
 pub mod file_name;
 mod file_store;
 pub mod guest_log;
+mod handshakes;
 mod histogram;
 mod host_port;
 mod inherited_sockets;
@@ -28,9 +30,11 @@ mod traffic_log;
 mod watched_file;
 pub mod workers;
 
+pub use address_group::address_group;
 pub use atomic_write::{create_atomically, write_atomically};
 pub use client_sockets::ClientSocket;
 pub use file_store::FileStore;
+pub use handshakes::{HandshakeLimit, HandshakeLimits, HandshakePermit, Handshakes};
 pub use histogram::{Histogram, HistogramCounts};
 pub use host_port::{Host, HostError, HostPort, LookupError, Resolver};
 pub use inherited_sockets::{InheritedSocketError, InheritedSockets, PassedBy, socket_name, socket_name_elsewhere};

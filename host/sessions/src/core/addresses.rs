@@ -7,10 +7,11 @@
 //! holds the buckets that its reads charge. Bounds: addresses without sessions ([`REMEMBERED_MAX`]), besides those of the sessions.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use herd_sys::address_group;
 use parking_lot::Mutex;
 
 use super::pace::{AddressBuckets, Pace};
@@ -36,7 +37,6 @@ struct Table {
 #[derive(Default)]
 struct Entry {
     sessions: usize,
-    handshakes: usize,
     connections: TokenBucket,
     /// None without a limit on lines and bytes.
     buckets: Option<Arc<AddressBuckets>>,
@@ -45,6 +45,13 @@ struct Entry {
 /// An address with a session, as the table names it. None: the address is exempt and not in the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CountedAddress(Option<IpAddr>);
+
+impl CountedAddress {
+    /// Returns the address by which it is counted, unless it is exempt.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        self.0
+    }
+}
 
 impl Addresses {
     pub(crate) fn new(limits: &SessionLimits, now: Instant) -> Self {
@@ -65,7 +72,7 @@ impl Addresses {
         if limits.exempt.iter().any(|network| network.contains(address)) {
             return Ok((CountedAddress(None), Pace::default()));
         }
-        let (key, now_ns) = (key(address), self.nanoseconds(now));
+        let (key, now_ns) = (address_group(address), self.nanoseconds(now));
         let mut table = self.table.lock();
         table.make_room(self.limits.sessions_max, now_ns);
         let entry = table.entries.entry(key).or_insert_with(|| Entry::new(AddressBuckets::new(limits, self.began)));
@@ -89,22 +96,6 @@ impl Addresses {
             if entry.is_at_rest(now_ns) {
                 table.entries.remove(&key);
             }
-        }
-    }
-
-    /// Counts a handshake of a session that was entered. Returns false, and counts none, if the address has `max` under way.
-    pub(crate) fn begin_handshake(&self, address: CountedAddress, max: usize) -> bool {
-        let Some(key) = address.0 else { return true };
-        let mut table = self.table.lock();
-        let entry = table.entries.get_mut(&key).filter(|entry| entry.handshakes < max);
-        entry.map(|entry| entry.handshakes += 1).is_some()
-    }
-
-    /// Counts the end of a handshake. Comes before [`leave`](Self::leave).
-    pub(crate) fn end_handshake(&self, address: CountedAddress) {
-        let Some(key) = address.0 else { return };
-        if let Some(entry) = self.table.lock().entries.get_mut(&key) {
-            entry.handshakes -= 1;
         }
     }
 
@@ -141,16 +132,6 @@ impl Entry {
     }
 }
 
-/// Returns the address that the clients of an address are counted by.
-fn key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & SUBNET).into(),
-        address => address,
-    }
-}
-
-/// The first 64 bits.
-const SUBNET: u128 = !0 << 64;
 /// Addresses without sessions that are remembered because they owe something: some 10 MiB.
 const REMEMBERED_MAX: usize = 65_536;
 

@@ -4,25 +4,21 @@
 //! than one; a worker that did it would keep all of its sessions waiting. The thread has a lower priority, so that a flood
 //! of handshakes takes little from the sessions that are open.
 //!
-//! A client that never finishes its handshake holds a place until [`HANDSHAKE_TIMEOUT`]. When all are taken, the oldest handshake
-//! gives way to a new one: an honest one is over within a few round trips. Bounds: handshakes in total and per address, bytes
-//! of each.
+//! A client that never finishes its handshake holds a place until [`HANDSHAKE_TIMEOUT`], or gives way to a new one when all places are
+//! taken ([`Handshakes`]). Bounds: handshakes in total and per address, bytes of each.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use herd_sys::TlsSocket;
+use herd_sys::{HandshakeLimit, HandshakeLimits, HandshakePermit, Handshakes, TlsSocket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::spawn_local;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::certificate::{Reload, TlsCertificate};
@@ -42,15 +38,13 @@ pub struct TlsPort {
     pub certificate: TlsCertificate,
 }
 
-/// The handshakes of one node.
-struct Handshakes<S: SessionsHost> {
+/// The client port with TLS of one node, at work.
+struct Listening<S: SessionsHost> {
     shared: Arc<Shared<S>>,
     certificate: Arc<TlsCertificate>,
     /// Channels to every worker.
     handoffs: Arc<[mpsc::Sender<Handoff<S>>]>,
-    /// By their number, hence from the oldest on.
-    under_way: RefCell<BTreeMap<u64, (SocketAddr, AbortHandle)>>,
-    begun: Cell<u64>,
+    handshakes: Handshakes,
 }
 
 /// Starts the thread, which ends when the node drains. `token` keeps the drain waiting for that.
@@ -71,7 +65,7 @@ pub(crate) fn start<S: SessionsHost>(
         let served =
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).and_then(|runtime| {
                 let served = runtime
-                    .block_on(async { Handshakes::new(shared, port.certificate, handoffs).serve(port.listener).await });
+                    .block_on(async { Listening::new(shared, port.certificate, handoffs).serve(port.listener).await });
                 // Without waiting for a look at the files, which may be on a network.
                 runtime.shutdown_background();
                 served
@@ -83,10 +77,10 @@ pub(crate) fn start<S: SessionsHost>(
     std::thread::Builder::new().name("herd-handshakes".into()).spawn(body).map(drop)
 }
 
-impl<S: SessionsHost> Handshakes<S> {
+impl<S: SessionsHost> Listening<S> {
     fn new(shared: Arc<Shared<S>>, certificate: TlsCertificate, handoffs: Arc<[mpsc::Sender<Handoff<S>>]>) -> Rc<Self> {
         let certificate = Arc::new(certificate);
-        Rc::new(Self { shared, certificate, handoffs, under_way: RefCell::default(), begun: Cell::default() })
+        Rc::new(Self { shared, certificate, handoffs, handshakes: Handshakes::new(HANDSHAKES) })
     }
 
     /// Accepts until the node drains.
@@ -102,7 +96,9 @@ impl<S: SessionsHost> Handshakes<S> {
             match accepted {
                 Ok((stream, address)) => {
                     if let Some(admission) = Admission::acquire(&self.shared, address) {
-                        self.begin(stream, admission);
+                        let permit = self.handshakes.begin(admission.counted_ip());
+                        let node = Rc::clone(&self);
+                        spawn_local(async move { node.perform(stream, admission, permit).await });
                     }
                 }
                 Err(error) => survive_accept_error(self.node(), &error).await,
@@ -114,36 +110,24 @@ impl<S: SessionsHost> Handshakes<S> {
         self.shared.context.host.node()
     }
 
-    fn begin(self: &Rc<Self>, stream: TcpStream, admission: Admission<S>) {
-        let address = admission.address();
-        let refused = |address, refusal| self.shared.refusals.refused(self.node(), address, refusal);
-        let Some(admission) = admission.begin_handshake(HANDSHAKES_PER_ADDRESS_MAX) else {
-            return refused(address, Refusal::HandshakesOfAddress);
-        };
-        let is_full = self.under_way.borrow().len() >= HANDSHAKES_MAX;
-        let oldest = if is_full { self.under_way.borrow_mut().pop_first() } else { None };
-        if let Some((_, (oldest, task))) = oldest {
-            task.abort();
-            refused(oldest, Refusal::Handshakes);
-        }
-        let number = self.begun.get();
-        self.begun.set(number + 1);
-        let handshakes = Rc::clone(self);
-        let task = spawn_local(async move {
-            handshakes.perform(stream, admission).await;
-            handshakes.under_way.borrow_mut().remove(&number);
-        });
-        self.under_way.borrow_mut().insert(number, (address, task.abort_handle()));
-    }
-
     /// Performs one handshake and hands the connection to the worker with the fewest sessions.
-    async fn perform(&self, stream: TcpStream, admission: Admission<S>) {
+    async fn perform(&self, stream: TcpStream, admission: Admission<S>, permit: HandshakePermit) {
         let address = admission.address();
         let refused = |refusal| self.shared.refusals.refused(self.node(), address, refusal);
         let _ = stream.set_nodelay(true);
         let Ok(connection) = self.certificate.connection() else { return refused(Refusal::HandshakeFailed) };
         let handshake = TlsSocket::handshake(stream, connection.into(), HANDSHAKE_BYTES_MAX);
-        let socket = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        let performed = tokio::select! {
+            biased;
+            limit = permit.gave_way() => return refused(match limit {
+                HandshakeLimit::Total => Refusal::Handshakes,
+                HandshakeLimit::OfAddress => Refusal::HandshakesOfAddress,
+            }),
+            performed = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake) => performed,
+        };
+        // A session lasts for as long as it likes; only the handshake counts as one.
+        drop(permit);
+        let socket = match performed {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
                 tracing::debug!(node = %self.node(), client.addr = %address, %error, "handshake failed");
@@ -151,7 +135,6 @@ impl<S: SessionsHost> Handshakes<S> {
             }
             Err(_) => return refused(Refusal::HandshakeTimeout),
         };
-        let admission = admission.end_handshake();
         let load = |worker: &usize| self.shared.sessions_per_worker[*worker].load(Ordering::Relaxed);
         let least = (0..self.handoffs.len()).min_by_key(load).unwrap_or_default();
         let Ok(socket) = socket.detach() else { return };
@@ -179,10 +162,10 @@ async fn follow_files(node: String, certificate: Arc<TlsCertificate>) {
     }
 }
 
-/// Handshakes under way. With [`HANDSHAKE_BYTES_MAX`] for each, strangers make a node hold 8 MiB.
-const HANDSHAKES_MAX: usize = 512;
-/// The same of one address, so that one alone cannot have the oldest of others given up. Exempt addresses have no limit of their own.
-const HANDSHAKES_PER_ADDRESS_MAX: usize = 64;
+/// Handshakes under way. With [`HANDSHAKE_BYTES_MAX`] for each, strangers make a node hold 8 MiB. One address alone cannot have those of
+/// others given up; exempt addresses have no limit of their own. An honest handshake over a slow mobile network takes a second or two.
+const HANDSHAKES: HandshakeLimits =
+    HandshakeLimits { total_max: 512, of_address_max: 64, honest_max: Duration::from_secs(2) };
 /// Bytes that a client may send in its handshake. A usual one sends less than 2 KiB.
 const HANDSHAKE_BYTES_MAX: usize = 16 << 10;
 /// Time for a handshake, over slow mobile networks too.
