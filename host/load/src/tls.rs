@@ -1,4 +1,4 @@
-//! TLS of a client: whom it trusts, and whom it expects.
+//! TLS of a client: the authorities it trusts and the name it expects.
 //!
 //! Owns the roots. Bounds: the size of the file with them.
 

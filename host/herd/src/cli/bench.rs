@@ -100,8 +100,12 @@ pub(super) fn bench(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Exi
 
 /// Resolves the servers to load.
 fn targets(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Vec<Target>> {
-    let of_node = |name: &str| anyhow::Ok(Target { name: Some(name.into()), address: args.tls.address(config, name)? });
-    let mut targets = args.node.iter().map(|name| of_node(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let of_nodes = |names: &[&str]| {
+        let addresses = args.tls.addresses(config, names)?;
+        let target = |(name, address): (&&str, _)| Target { name: Some((*name).into()), address };
+        anyhow::Ok(names.iter().zip(addresses).map(target).collect::<Vec<_>>())
+    };
+    let mut targets = of_nodes(&args.node.iter().map(String::as_str).collect::<Vec<_>>())?;
     for address in &args.address {
         let resolved = address.to_socket_addrs().with_context(|| {
             format!("`{address}` cannot be resolved; write a host and a port, such as 127.0.0.1:15415")
@@ -110,7 +114,7 @@ fn targets(config: &HerdConfig, args: &BenchArgs) -> anyhow::Result<Vec<Target>>
         targets.push(Target { name: None, address });
     }
     if targets.is_empty() {
-        targets = config.node_names().into_iter().map(of_node).collect::<anyhow::Result<Vec<_>>>()?;
+        targets = of_nodes(&config.node_names())?;
     }
     Ok(targets)
 }

@@ -3,9 +3,11 @@
 //! Only resolves names to addresses and prints the report; the replay is that of `herd-load`.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 use herd_load::feed::{Feed, NodeAddr, parse_speed};
 use herd_load::{feed, track};
@@ -38,9 +40,11 @@ pub(super) struct FeedArgs {
 /// Replays a track. Fails if an answer was wrong or a node did not show a report in time.
 pub(super) fn feed(config: &HerdConfig, args: FeedArgs) -> anyhow::Result<ExitCode> {
     let names = config.node_names();
-    let address = |name: &str| anyhow::Ok(NodeAddr { name: name.into(), addr: args.tls.address(config, name)? });
-    let to = address(args.to.as_deref().unwrap_or(names[0]))?;
-    let nodes = names.iter().map(|name| address(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let to = args.to.as_deref().unwrap_or(names[0]);
+    config.node(to)?;
+    let address = |(name, addr): (&&str, SocketAddr)| NodeAddr { name: (*name).into(), addr };
+    let nodes: Vec<NodeAddr> = names.iter().zip(args.tls.addresses(config, &names)?).map(address).collect();
+    let to = nodes.iter().find(|node| node.name == to).cloned().context("a node of the herd has an address")?;
     let tls = args.tls.settings(None)?;
     let points = track::read_track(&args.track)?;
     let progress = std::io::stderr().is_terminal() && !args.json;

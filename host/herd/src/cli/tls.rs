@@ -1,6 +1,6 @@
 //! Arguments of commands that connect as clients, with or without TLS, and the addresses to which they do.
 //!
-//! Bounds: time for the name of a node, and for each of its addresses.
+//! Bounds: time for the names of nodes, and for their addresses.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use futures_util::future::join_all;
 use herd_load::tls::ClientTls;
 use herd_node::config::HerdConfig;
-use herd_sys::{Host, HostPort};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use herd_sys::{Host, HostPort, connect};
 
 use super::client_runtime::block_on;
 
@@ -45,6 +44,23 @@ impl TlsArgs {
     ///
     /// The node is unknown, has no such address, or its name does not resolve.
     pub(super) fn address(&self, config: &HerdConfig, name: &str) -> anyhow::Result<SocketAddr> {
+        self.addresses(config, &[name]).map(|addresses| addresses[0])
+    }
+
+    /// Does the same for several nodes, whose names are looked up together. Returns as many addresses, in the order of the nodes.
+    ///
+    /// # Errors
+    ///
+    /// As [`address`](Self::address), for the first of them that has none.
+    pub(super) fn addresses(&self, config: &HerdConfig, names: &[&str]) -> anyhow::Result<Vec<SocketAddr>> {
+        let dials = names.iter().map(|name| self.dial(config, name)).collect::<anyhow::Result<Vec<_>>>()?;
+        let found = block_on(Box::pin(join_all(dials.into_iter().map(usable_address))))?;
+        let named = names.iter().zip(found);
+        named.map(|(name, found)| found.with_context(|| format!("{name} cannot be found"))).collect()
+    }
+
+    /// Returns where such a client connects.
+    fn dial(&self, config: &HerdConfig, name: &str) -> anyhow::Result<HostPort> {
         let node = config.node(name)?;
         let listening = match self.tls {
             false => node.client,
@@ -52,8 +68,7 @@ impl TlsArgs {
                 format!("{name} has no address for clients with TLS; set `nodes.{name}.client_tls` and `client_tls` in the configuration")
             })?,
         };
-        let dial = node.client_dial(listening);
-        block_on(Box::pin(usable_address(dial)))?.with_context(|| format!("{name} cannot be found"))
+        Ok(node.client_dial(listening))
     }
 }
 
@@ -62,16 +77,14 @@ async fn usable_address(dial: HostPort) -> anyhow::Result<SocketAddr> {
     if let [only] = *addresses {
         return Ok(only);
     }
-    for address in &addresses {
-        if let Ok(Ok(_)) = timeout(CONNECT_MAX, TcpStream::connect(address)).await {
-            return Ok(*address);
-        }
+    match connect::open(&addresses, CONNECT_MAX).await {
+        Ok((_, address)) => Ok(address),
+        // The caller connects to it, and says what is wrong.
+        Err(_) => addresses.first().copied().context("a name that resolves has an address"),
     }
-    // The caller connects to it, and says what is wrong.
-    addresses.first().copied().context("a name that resolves has an address")
 }
 
 /// Time for the name of a node.
 const LOOKUP_MAX: Duration = Duration::from_secs(5);
-/// Time for one of several addresses, before the next is tried.
-const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// Time for a connection to one of several addresses.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
