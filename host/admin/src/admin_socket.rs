@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use herd_sys::{SocketDirectory, SocketPeer, SocketUsers, accounts};
+use rustix::io::Errno;
 use tokio::net::UnixListener;
 
 use super::socket_places::{SocketPlaces, socket_name};
@@ -96,8 +97,8 @@ impl AdminSocket {
         let path = place.join(name);
         let io = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => AdminSocketError::InUse(path.clone()),
-            // The one system call that needs a privilege for a directory and a socket of one's own.
-            io::ErrorKind::PermissionDenied if users != SocketUsers::Owner && source.raw_os_error() == Some(EPERM) => {
+            // The one system call that needs a privilege for a directory and a socket of one's own is to give them to a group.
+            _ if users != SocketUsers::Owner && Errno::from_io_error(&source) == Some(Errno::PERM) => {
                 AdminSocketError::NotInGroup { path: path.clone() }
             }
             _ => AdminSocketError::Io { path: path.clone(), source },
@@ -231,7 +232,12 @@ pub(super) struct SocketAccess {
 impl SocketAccess {
     /// Returns whether a peer may administer the node: its own user, root, and members of the group.
     pub(super) fn admits(self, peer: &SocketPeer) -> bool {
-        peer.uid == self.owner || peer.uid == ROOT || self.group.is_some_and(|group| peer.is_in_group(group))
+        self.is_node_user(peer) || self.group.is_some_and(|group| peer.is_in_group(group))
+    }
+
+    /// Returns whether a peer is the user of the node or root, who could start any program as that user anyway.
+    pub(super) fn is_node_user(self, peer: &SocketPeer) -> bool {
+        peer.uid == self.owner || peer.uid == ROOT
     }
 }
 
@@ -249,8 +255,6 @@ fn group_id(group: &str) -> Result<u32, AdminSocketError> {
 
 /// User id of root.
 pub(super) const ROOT: u32 = 0;
-/// "Operation not permitted".
-const EPERM: i32 = 1;
 
 #[cfg(test)]
 mod tests {

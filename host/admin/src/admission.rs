@@ -15,7 +15,7 @@ use axum::response::Response;
 use herd_sys::{SocketPeer, accounts};
 use tokio::net::UnixStream;
 
-use super::admin_socket::{ROOT, SocketAccess};
+use super::admin_socket::SocketAccess;
 use super::operator::RequestOperator;
 use super::shared::{Shared, failure};
 use super::web_page::sign_of_a_web_page;
@@ -65,7 +65,7 @@ pub(super) async fn admit_user(
         |uid| accounts::user_name(uid).map_or_else(|| format!("uid {uid}"), |name| format!("{name} (uid {uid})"));
     match peer {
         Some(peer) if check.access.admits(&peer) => {
-            let is_node_user = peer.uid == check.access.owner || peer.uid == ROOT;
+            let is_node_user = check.access.is_node_user(&peer);
             request.extensions_mut().insert(if is_node_user { NodeUser::Yes } else { NodeUser::No });
             request
                 .extensions_mut()

@@ -23,7 +23,7 @@ use super::operator::{self, operator};
 use super::promotion::Promotion;
 use super::running;
 use super::share_options::ShareOptions;
-use super::transport::{Answer, ExchangeError, exchange};
+use super::transport::{Answer, ExchangeError, STATUS_PATH, exchange};
 
 /// Client for the nodes of a herd.
 ///
@@ -83,11 +83,11 @@ impl AdminClient {
     ///
     /// See [`AdminClientError`].
     pub async fn status(&self, node: &Endpoint) -> Result<Value, AdminClientError> {
-        self.ask(node, self.http.get(node.url("/v1/status"))).await
+        self.ask(node, self.http.get(node.url(STATUS_PATH))).await
     }
 
-    /// Returns the status of every node of the herd, as a node of this machine collects it: under the name of each node `{"status": ...}`, or
-    /// `{"error": "...", "down": ...}`.
+    /// Returns the status of every node of the herd, as a node of this machine collects it: under the name of each node `{"status": ...}`,
+    /// or `{"error": "...", "down": ...}`.
     ///
     /// # Errors
     ///
@@ -255,7 +255,7 @@ impl AdminClient {
     ) -> BoxFuture<'a, Result<Value, AdminClientError>> {
         Box::pin(async move {
             match self.exchange(node, request.timeout(limit)).await {
-                Err(AdminClientError::Slow(node)) => Err(AdminClientError::Silent(node)),
+                Err(AdminClientError::Slow(node)) => Err(AdminClientError::Silent { node, waited: limit }),
                 answer => answer,
             }
         })
@@ -296,7 +296,9 @@ impl AdminClient {
             Ok(Answer { status: StatusCode::FORBIDDEN, body }) => Err(refused(node, StatusCode::FORBIDDEN, &body)),
             Ok(_) => Ok(()),
             Err(ExchangeError::NotSent(error)) => Err(error),
-            Err(ExchangeError::TimedOut) => Err(AdminClientError::Silent(node.to_string())),
+            Err(ExchangeError::TimedOut) => {
+                Err(AdminClientError::Silent { node: node.to_string(), waited: self.sign_max })
+            }
             // It broke before anything was asked for.
             Err(ExchangeError::Broken) => Err(AdminClientError::Unreachable(node.to_string())),
         }

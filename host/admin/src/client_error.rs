@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use herd_sys::LookupError;
+
 /// A request failed. Unless a variant says otherwise, the node changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminClientError {
@@ -56,12 +58,25 @@ pub enum AdminClientError {
     /// No connection to this address. The request was not sent, so another node may be asked in its place.
     #[error("no answer from {0}; is the node running?")]
     Unreachable(String),
+    /// The name of its host does not resolve, or not in time. The request was not sent, so another node may be asked in its place.
+    #[error("{node}: {error}")]
+    Unresolved {
+        /// The node, with its address.
+        node: String,
+        /// Failure of the look-up.
+        error: LookupError,
+    },
     /// A connection, but no sign of the node in time: its process is stopped, or has no processor time. Nothing was sent that
     /// changes the node, so another node may be asked in its place.
-    #[error("no answer from {0} within {SIGN_MAX:?}; is its process stopped or overloaded?")]
-    Silent(String),
-    /// One side did not prove to the other that it is who it should be: a certificate is not good for this, or the address is that of another node.
-    /// Nothing was carried out.
+    #[error("no answer from {node}{}; is its process stopped or overloaded?", within(*.waited))]
+    Silent {
+        /// The node, or its socket.
+        node: String,
+        /// Wait for it. Zero if its queue of connections is full.
+        waited: Duration,
+    },
+    /// One side did not prove to the other that it is who it should be: a certificate is not good for this, or the address is that of
+    /// another node. Nothing was carried out.
     #[error("{0}")]
     NoTrust(String),
     /// The node was asked by another one, which is named, and did not answer.
@@ -95,6 +110,18 @@ pub enum AdminClientError {
     /// The answer is not that of an admin API: another program has the port.
     #[error("{0} does not speak the admin API")]
     NotAdmin(String),
+}
+
+impl AdminClientError {
+    /// Returns true if the node was not reached: it does not run, or its host is away or cannot be found. It has received nothing.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        matches!(self, Self::NoSocket { .. } | Self::Unreachable(_) | Self::Unresolved { .. })
+    }
+}
+
+fn within(waited: Duration) -> String {
+    if waited.is_zero() { String::new() } else { format!(" within {waited:?}") }
 }
 
 /// Command to type for a node that is not on this machine.

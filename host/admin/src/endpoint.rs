@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use herd_identity::{Identity, Protocol, SecureStream};
-use herd_sys::{FileOwner, HostPort, SocketDirectory, SocketPeer, accounts};
+use herd_identity::{HandshakeError, Identity, Protocol, SecureStream};
+use herd_sys::{FileOwner, HostPort, SocketDirectory, SocketPeer, accounts, connect};
 use reqwest::{RequestBuilder, header};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -66,8 +66,8 @@ impl Endpoint {
         }
     }
 
-    /// Returns the way to a node over its link port, from any host. Both sides prove by certificates who they are: an operator may do everything,
-    /// another node read the status.
+    /// Returns the way to a node over its link port, from any host. Both sides prove by certificates who they are: an operator may do
+    /// everything, another node read the status.
     #[must_use]
     pub fn member(node: &str, address: impl Into<HostPort>, identity: Arc<Identity>) -> Self {
         Self { node: node.into(), way: Way::Member { address: address.into(), identity } }
@@ -140,7 +140,7 @@ impl Endpoint {
         };
         let mut failed: Option<AdminClientError> = None;
         for place in &places {
-            match connect(*place, name, trusted).await {
+            match connect_to(*place, name, trusted).await {
                 Ok(Some(stream)) => return Ok(Route::Socket(stream)),
                 Ok(None) => {}
                 // The first one: a later place may have a socket that a process has left behind.
@@ -156,12 +156,16 @@ impl Endpoint {
     /// Connects to the link port of the node, as this member of the herd.
     async fn connect_as(&self, address: &HostPort, identity: &Identity) -> Result<Route, AdminClientError> {
         let addresses = address.resolve(LOOKUP_MAX).await;
-        let addresses = addresses.map_err(|error| AdminClientError::NoTrust(format!("{self}: {error}")))?;
-        let stream = TcpStream::connect(&addresses[..]).await;
-        let stream = stream.map_err(|_| AdminClientError::Unreachable(self.to_string()))?;
+        let addresses = addresses.map_err(|error| AdminClientError::Unresolved { node: self.to_string(), error })?;
+        let opened = connect::open(&addresses, CONNECT_MAX).await;
+        let (stream, _) = opened.map_err(|_| AdminClientError::Unreachable(self.to_string()))?;
         let _ = stream.set_nodelay(true);
         let connection = identity.connect(stream, Protocol::Admin).await;
-        let connection = connection.map_err(|error| AdminClientError::NoTrust(format!("{self}: {error}")))?;
+        let connection = connection.map_err(|error| match error {
+            // The connection broke, as that to a node which stops does. Nobody was refused.
+            HandshakeError::Io(_) => AdminClientError::Unreachable(self.to_string()),
+            error => AdminClientError::NoTrust(format!("{self}: {error}")),
+        })?;
         match connection.peer.node() {
             Some(node) if node == self.node => Ok(Route::Member(Box::new(connection.stream))),
             found => {
@@ -204,14 +208,20 @@ fn find(place: Place<'_>, name: &str) -> io::Result<Option<(SocketDirectory, [Fi
 }
 
 /// Connects to a socket if it exists and is that of a trusted user.
-async fn connect(place: Place<'_>, name: &str, trusted: &TrustedUsers) -> Result<Option<UnixStream>, AdminClientError> {
+async fn connect_to(
+    place: Place<'_>,
+    name: &str,
+    trusted: &TrustedUsers,
+) -> Result<Option<UnixStream>, AdminClientError> {
     let path = place.path.join(name);
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
             AdminClientError::NotPermitted { owner: user(owner_above(&path)), socket: path.clone() }
         }
         // The queue of a process that accepts nothing is full.
-        io::ErrorKind::WouldBlock => AdminClientError::Silent(path.display().to_string()),
+        io::ErrorKind::WouldBlock => {
+            AdminClientError::Silent { node: path.display().to_string(), waited: Duration::ZERO }
+        }
         // Or removed since it was found.
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             AdminClientError::Unreachable(path.display().to_string())
@@ -256,8 +266,10 @@ fn user(uid: Option<u32>) -> String {
     }
 }
 
-/// Longest look-up of the name of a host.
-const LOOKUP_MAX: Duration = Duration::from_secs(2);
+/// Longest look-up of the name of a host, and longest wait for a connection. Together they leave time for the handshake only if one of them
+/// is short, as it is with a name server or a network that works.
+const LOOKUP_MAX: Duration = Duration::from_secs(1);
+const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

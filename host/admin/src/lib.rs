@@ -1,12 +1,12 @@
-//! Admin API of a node: HTTP over a Unix socket, whose kernel says who asks; over the link port, where certificates say so; and on loopback,
-//! authorised by a bearer token from a file that only its owner can read. See `docs/admin.md`.
+//! Admin API of a node: HTTP over a Unix socket, whose kernel says who asks; over the link port, where certificates say so; and on
+//! loopback, authorised by a bearer token from a file that only its owner can read. See `docs/admin.md`.
 //!
 //! | request | effect |
 //! | --- | --- |
 //! | `GET /livez` | 200 while the process runs; no token |
 //! | `GET /readyz` | 200 while the node accepts clients, 503 before that and while it drains; no token |
 //! | `GET /v1/status` | status of every part of the node |
-//! | `GET /v1/herd/status` | status of every node of the herd, which this one asks for it; a node that does not answer within seconds is named |
+//! | `GET /v1/herd/status` | status of every node of the herd, which this one asks; those that do not answer in time are named |
 //! | `POST /v1/herd/swap` | swaps every node of the herd to the component in the body |
 //! | `POST /v1/herd/rollback` | rolls every node of the herd back to the guest before |
 //! | `POST /v1/swap` | swaps this node alone |
@@ -33,8 +33,8 @@
 //! digits.
 //!
 //! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 403 for a user
-//! who may not administer the node, for a node that wants more than its status, and for a web page, 409 for a conflict with the state of the node, 422 for a bad guest, 503 for a
-//! request to retry.
+//! who may not administer the node, for a node that wants more than its status, and for a web page, 409 for a conflict with the state of
+//! the node, 422 for a bad guest, 503 for a request to retry.
 //!
 //! A swap or a rollback that its operator withdraws, or whose connection is gone, is not carried out unless the herd has
 //! committed it by then; the answer to the request itself says which of the two happened. If a node could not write a swap to
@@ -48,11 +48,12 @@
 //!
 //! The crate owns the socket, the token and the format of requests and answers. Their content comes from the node through
 //! [`AdminHost`] and [`RecordsHost`]; nothing here knows a generation or a link. The user of the socket's peer, or the operator of a
-//! certificate, goes into the audit log as the requester. Over TCP the header `herd-operator` names the sender of a request, and goes into the audit log as a claim.
+//! certificate, goes into the audit log as the requester. Over TCP the header `herd-operator` names the sender of a request, and goes into
+//! the audit log as a claim.
 //!
 //! Transcripts of a guest travel behind it: with the header `herd-transcripts: N`, the last N bytes of the body are a JSON object
-//! of their names and texts. Connections are limited in number and time ([`Admin`] and the module `connections`). Bodies are limited to the size of a guest and its transcripts. The TCP port is bound to loopback, and
-//! the body of a request without a valid token is not read.
+//! of their names and texts. Connections are limited in number and time ([`Admin`] and the module `connections`), bodies to the size of a
+//! guest and its transcripts. The TCP port is bound to loopback, and the body of a request without a valid token is not read.
 
 mod admin_socket;
 mod admission;

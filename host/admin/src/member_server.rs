@@ -22,8 +22,8 @@ use super::shared::{Shared, failure};
 use super::upgrade_routes;
 
 impl Admin {
-    /// Serves requests of a member of the herd, which connected to the link port, until the connection ends, the certificate of the member is
-    /// revoked or expires, or the server stops. Does not wait. To be called on a tokio runtime.
+    /// Serves requests of a member of the herd, which connected to the link port, until the connection ends, the certificate of the member
+    /// is revoked or expires, or the server stops. Does not wait. To be called on a tokio runtime.
     ///
     /// An operator may do everything, and its certificate names it in the audit log. A node may read the status.
     pub fn serve_member(&self, connection: Connection<TcpStream>, address: SocketAddr) {

@@ -1,8 +1,8 @@
 //! Identity of an operator: the user of a process, the name that the command line sends, and its reading on the server.
 //!
-//! Over the socket the kernel says who the user is, over the link port a certificate. Over TCP the name is a claim: any holder of the token may send any name, so it tells
-//! colleagues apart and keeps nobody out. Bound: [`CHARS_MAX`] printable ASCII characters; others are replaced, because the name is
-//! printed on terminals.
+//! Over the socket the kernel says who the user is, over the link port a certificate. Over TCP the name is a claim: any holder of the token
+//! may send any name, so it tells colleagues apart and keeps nobody out. Bound: [`CHARS_MAX`] printable ASCII characters; others are
+//! replaced, because the name is printed on terminals.
 
 use std::convert::Infallible;
 use std::net::IpAddr;

@@ -1,9 +1,9 @@
 //! Server of the admin API.
 //!
 //! Owns the routes, and which checks a request passes before them: over the socket that of its user, over TCP that of the token
-//! ([`admission`](super::admission)); over the link port that of its certificate ([`member_server`](super::member_server)). Every operation runs on a thread that may block, so a guest that compiles for minutes delays no
-//! other request. Swaps and rollbacks are carried out only while their operator waits for them ([`running`](super::running)). Bounds: see
-//! the crate.
+//! ([`admission`](super::admission)); over the link port that of its certificate ([`member_server`](super::member_server)). Every operation
+//! runs on a thread that may block, so a guest that compiles for minutes delays no other request. Swaps and rollbacks are carried out only
+//! while their operator waits for them ([`running`](super::running)). Bounds: see the crate.
 //!
 //! Handlers that take a guest take their options as a `Result`, so that axum reads the body before they refuse a query: a
 //! client that is still sending when the connection closes would report that in place of the answer.

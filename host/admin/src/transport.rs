@@ -2,12 +2,11 @@
 //!
 //! Owns neither limits of time beyond that of the request, nor what an answer means. But over TCP each request has a connection of its
 //! own, which ends with the future: so a node learns that nobody waits any more. Bounds: the time limit of the request,
-//! [`ANSWER_BYTES_MAX`], and [`STATUS_BYTES_MAX`] for what a member answers to a question.
+//! [`ANSWER_BYTES_MAX`], and [`STATUS_BYTES_MAX`] for the status of a member.
 
 use std::error::Error;
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::uri::PathAndQuery;
@@ -15,11 +14,11 @@ use axum::http::{HeaderValue, Uri, header};
 use herd_identity::HandshakeError;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{RequestBuilder, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::client_error::{AdminClientError, SIGN_MAX};
+use super::client_error::{ANSWER_MAX, AdminClientError, SIGN_MAX};
 use super::endpoint::{Endpoint, Route};
 
 /// Status and body of an answer.
@@ -42,11 +41,13 @@ pub(super) enum ExchangeError {
 pub(super) async fn exchange(node: &Endpoint, request: RequestBuilder) -> Result<Answer, ExchangeError> {
     let (http, request) = request.build_split();
     let request = request.map_err(|_| ExchangeError::Broken)?;
-    let limit = request.timeout().copied().unwrap_or(FOREVER);
+    let limit = request.timeout().copied().unwrap_or(ANSWER_MAX);
     let deadline = Instant::now() + limit;
     // However long the answer may take: a node that runs is connected within milliseconds.
-    let route = timeout(limit.min(SIGN_MAX), node.route()).await;
-    let route = route.map_err(|_| ExchangeError::NotSent(AdminClientError::Silent(node.to_string())))?;
+    let waited = limit.min(SIGN_MAX);
+    let route = timeout(waited, node.route()).await;
+    let route =
+        route.map_err(|_| ExchangeError::NotSent(AdminClientError::Silent { node: node.to_string(), waited }))?;
     match route.map_err(ExchangeError::NotSent)? {
         Route::Tcp(address) => {
             let failed = |error: reqwest::Error| {
@@ -66,8 +67,9 @@ pub(super) async fn exchange(node: &Endpoint, request: RequestBuilder) -> Result
             answered.map_err(|_| ExchangeError::TimedOut)?
         }
         Route::Member(stream) => {
-            // Only operators ask for more, and they wait for it.
-            let bytes_max = if request.method() == Method::GET { STATUS_BYTES_MAX } else { ANSWER_BYTES_MAX };
+            // Nodes ask each other for it, many at once. Only operators ask for more, and they wait for it.
+            let is_of_a_node = request.url().path() == STATUS_PATH;
+            let bytes_max = if is_of_a_node { STATUS_BYTES_MAX } else { ANSWER_BYTES_MAX };
             let answered = timeout_at(deadline, over(*stream, request, bytes_max)).await;
             answered.map_err(|_| ExchangeError::TimedOut)?
         }
@@ -104,8 +106,8 @@ where
     answer.await
 }
 
-/// Returns why the other side refused this one. In TLS 1.3 it does so after the side that connects is done, so the refusal arrives in place of the
-/// answer; the request was not read.
+/// Returns why the other side refused this one. In TLS 1.3 it does so after the side that connects is done, so the refusal arrives in place
+/// of the answer; the request was not read.
 fn refusal(error: &hyper::Error) -> Option<HandshakeError> {
     let tls = error.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()?;
     match HandshakeError::of(io::Error::other(tls.clone())) {
@@ -114,9 +116,9 @@ fn refusal(error: &hyper::Error) -> Option<HandshakeError> {
     }
 }
 
-/// Maximum length of the answer of a member to a question: the status of a node with a thousand links.
+/// Path of the status of a node.
+pub(super) const STATUS_PATH: &str = "/v1/status";
+/// Maximum length of the status of a member: that of a node with a thousand links.
 const STATUS_BYTES_MAX: usize = 1 << 20;
-/// Time of a request without a limit. There is none.
-const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 /// Maximum length of an answer: more than the longest page of records.
 const ANSWER_BYTES_MAX: usize = 4 << 30;

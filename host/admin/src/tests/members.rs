@@ -3,7 +3,8 @@
 use std::io;
 
 use herd_identity::{Connection, Protocol};
-use tokio::net::TcpStream;
+use herd_sys::HostPort;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::*;
 
@@ -215,9 +216,26 @@ async fn connections_of_one_member_leave_places_for_others_and_are_counted() {
     let status = client.status(&riley.as_member(&ada)).await.unwrap();
     assert_eq!(status["admin"]["refused"]["connections"], 1);
     drop(held);
-    while client.status(&riley.as_member(&mira)).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    riley.server.answers(&riley.as_member(&mira)).await;
+}
+
+/// Goal: a node that is away is told from one that refuses, so that another one is asked in its place. Method: a name that no name server is
+/// asked for, because its label is too long, and a process that closes each connection at once, as that of a node which stops.
+#[tokio::test]
+async fn node_that_cannot_be_found_or_breaks_off_is_down() {
+    let mut herd = TestHerd::new("five");
+    let (mira, client) = (herd.operator("mira"), AdminClient::new().unwrap());
+    let unknown = format!("{}.invalid:16415", "x".repeat(64));
+    let error =
+        client.status(&Endpoint::member("Riley", unknown.parse::<HostPort>().unwrap(), Arc::clone(&mira))).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, AdminClientError::Unresolved { .. }) && error.is_down(), "{error}");
+    assert!(error.to_string().starts_with(&format!("Riley at {unknown}: the name ")), "{error}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let error = client.status(&Endpoint::member("Riley", address, mira)).await.unwrap_err();
+    assert!(matches!(error, AdminClientError::Unreachable(_)), "{error}");
 }
 
 /// Goal: one node tells the status of the whole herd, and which nodes did not answer. Method: a node that answers, one that is not there,
@@ -227,7 +245,10 @@ async fn status_of_the_herd_names_the_nodes_that_do_not_answer() {
     let mut herd = TestHerd::new("five");
     let jaquez = LinkPort::start(&mut herd, "Jaquez", Arc::new(EchoHost)).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound and not listening, so that nobody else listens there.
+    let refusing = TcpSocket::new_v4().unwrap();
+    refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = refusing.local_addr().unwrap();
     let others = [
         ("Jaquez", jaquez.address),
         ("Juzang", gone),

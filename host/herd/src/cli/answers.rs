@@ -102,11 +102,14 @@ impl Answers {
 /// Describes a failed node in a word or two, for the cell of a table.
 pub(super) fn state(error: &AdminClientError) -> &'static str {
     match error {
-        AdminClientError::Unreachable(_) | AdminClientError::NoSocket { .. } | AdminClientError::Client(_) => "down",
+        AdminClientError::NoSocket { .. }
+        | AdminClientError::Unreachable(_)
+        | AdminClientError::Unresolved { .. }
+        | AdminClientError::Client(_) => "down",
         AdminClientError::NotPermitted { .. } => "not permitted",
         AdminClientError::Foreign { .. } => "of another user",
         AdminClientError::Socket { .. } => "no answer",
-        AdminClientError::Silent(_)
+        AdminClientError::Silent { .. }
         | AdminClientError::Slow(_)
         | AdminClientError::Stalled(_)
         | AdminClientError::Broken(_) => "no answer",

@@ -31,7 +31,10 @@ impl HerdStatus {
     /// The node did not answer this command, nor a node of this machine.
     pub(super) async fn of(&self, client: &AdminClient, node: &Endpoint) -> Result<Value, AdminClientError> {
         let answer = client.status(node).await;
-        let Err(AdminClientError::NoSocket { .. }) = &answer else { return answer };
+        // Another node may know where its host is.
+        let Err(AdminClientError::NoSocket { .. } | AdminClientError::Unresolved { .. }) = &answer else {
+            return answer;
+        };
         let Some(told) = self.told.get_or_init(|| self.ask(client)).await else { return answer };
         told.about(node.node()).unwrap_or(answer)
     }

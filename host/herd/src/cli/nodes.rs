@@ -89,8 +89,10 @@ pub(super) async fn ask_first_with(
         // Only a node that did not receive the request is passed over: any other failure may leave a swap under way, and a
         // second request would start another.
         match request(client, node).await {
-            Err(AdminClientError::Unreachable(_) | AdminClientError::NoSocket { .. }) => {}
-            Err(error @ AdminClientError::Silent(_)) => tracing::warn!(node = %name, %error, "asking the next node"),
+            Err(error) if error.is_down() => {}
+            Err(error @ AdminClientError::Silent { .. }) => {
+                tracing::warn!(node = %name, %error, "asking the next node")
+            }
             answer => return Ok(answer?),
         }
     }

@@ -253,7 +253,7 @@ mod tests {
         let address = || "127.0.0.1:1".to_string();
         let (socket, owner) = (std::path::PathBuf::from("/run/herd/Riley.sock"), "mira".to_string());
         for (node, error) in [
-            ("Riley", AdminClientError::Silent(address())),
+            ("Riley", AdminClientError::Silent { node: address(), waited: std::time::Duration::from_secs(2) }),
             ("Jaquez", AdminClientError::Unreachable(address())),
             ("Juzang", AdminClientError::NoTrust("revoked".into())),
             ("Ada", AdminClientError::NoSocket { node: "Ada".into(), usual: socket.clone() }),

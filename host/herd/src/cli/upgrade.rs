@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use herd_admin::{AdminClient, AdminClientError, Endpoint, UpgradeOptions};
+use herd_admin::{AdminClient, Endpoint, UpgradeOptions};
 use serde_json::{Map, Value, json};
 
 use super::admin_herd::AdminHerd;
@@ -89,7 +89,7 @@ async fn processes(config: &AdminHerd, names: &[String], client: &AdminClient) -
         let name = node.node().to_string();
         let status = match client.status(&node).await {
             // A socket that a process has left behind.
-            Err(AdminClientError::Unreachable(_)) if names.is_empty() => continue,
+            Err(error) if error.is_down() && names.is_empty() => continue,
             status => status.with_context(|| name.clone())?,
         };
         let process = Process::of(&status).with_context(|| {
@@ -132,7 +132,7 @@ impl Before {
                     }
                 }
                 // The sockets stay open during a hand-over, so nobody has them any more. A supervisor may start the node again.
-                Err(AdminClientError::Unreachable(_) | AdminClientError::NoSocket { .. }) => {
+                Err(error) if error.is_down() => {
                     let gone = *gone.get_or_insert_with(Instant::now);
                     if gone.elapsed() > RESTART_MAX {
                         bail!("{}", Ended { program: &program, names: &self.names });

@@ -25,7 +25,7 @@ impl Running {
         };
         match client.status(&Endpoint::socket(patient.name, patient.state)).await {
             Ok(status) => Self::Yes(Box::new(status)),
-            Err(AdminClientError::NoSocket { .. } | AdminClientError::Unreachable(_)) => Self::No,
+            Err(error) if error.is_down() => Self::No,
             Err(error) => Self::Unknown(error),
         }
     }
