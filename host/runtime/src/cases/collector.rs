@@ -190,3 +190,56 @@ const QUEUE_SAMPLES_MAX: usize = 8;
 /// Some 20,000 tries at 100 µs for a fresh instance, which reduces a few hundred bytes that all matter. 200 tries where the
 /// guest misses its deadline of 10 ms.
 const TIME_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use herd_sdk::native::MemoryRecords;
+
+    use super::*;
+    use crate::generation::generation::{Generation, GenerationContext};
+    use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
+    use crate::test_guest::{NOW, TestGuest, engine, lines};
+
+    fn generation(guest: &TestGuest, id: u64) -> Arc<Generation> {
+        let settings = herd_sdk::Settings { node: "Riley".into(), table: vec![] };
+        let (records, context) = (Arc::new(MemoryRecords::default()), GenerationContext::default());
+        let id = herd_model::GenerationId(id);
+        Arc::new(Generation::load(&engine(), id, &guest.bytes(), settings, records, &context).unwrap())
+    }
+
+    /// Goal: a swap that cuts the reduction of a sample short leaves no longer case of a kind of which there is one, and does not lose the
+    /// first one of a kind. Method: two samples of one fault; the flag that ends a reduction is set before the second, and for another
+    /// node before the first.
+    #[test]
+    fn case_cut_short_is_saved_only_if_there_is_none_of_its_kind() {
+        let directory = tempfile::tempdir().unwrap();
+        let maker = |node: &str| CaseMaker {
+            node: node.into(),
+            files: CaseFiles::new(directory.path(), node),
+            shared: Arc::default(),
+            saved_kinds: VecDeque::new(),
+        };
+        let (faulting, rescuing) = (
+            generation(&TestGuest::new("traps").on_boom("unreachable"), 2),
+            generation(&TestGuest::new("previous"), 1),
+        );
+        let sample = |inputs: &[&str]| {
+            let inputs = lines(inputs);
+            let fault = faulting.call(|instance| instance.decide(NOW, &Call::Inputs(&inputs))).unwrap_err();
+            FaultSample {
+                recorded: RecordedCall { at: NOW, call: OwnedCall::Inputs(inputs), reads: vec![] },
+                fault,
+                faulting: Arc::downgrade(&faulting),
+                rescuing: Arc::downgrade(&rescuing),
+            }
+        };
+        let mut riley = maker("Riley");
+        assert!(riley.make(&sample(&["BOOM\n", "x\n"])).is_some());
+        riley.shared.stop.store(true, Ordering::Relaxed);
+        assert!(riley.make(&sample(&["BOOM\n", "x\n", "x\n"])).is_none());
+        assert_eq!(std::fs::read_dir(directory.path().join("Riley")).unwrap().count(), 1);
+        let mut jaquez = maker("Jaquez");
+        jaquez.shared.stop.store(true, Ordering::Relaxed);
+        assert!(jaquez.make(&sample(&["BOOM\n", "x\n", "x\n"])).is_some(), "the first of its kind");
+    }
+}
