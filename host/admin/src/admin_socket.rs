@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,7 +91,11 @@ impl AdminSocket {
                 bound => return bound,
             }
         }
-        Self::bind_in(last, &name, users)
+        let socket = Self::bind_in(last, &name, users)?;
+        if let (SocketUsers::Group(_), Some(state)) = (users, last.parent()) {
+            let_pass(state).map_err(|source| AdminSocketError::Io { path: state.into(), source })?;
+        }
+        Ok(socket)
     }
 
     fn bind_in(place: &Path, name: &str, users: SocketUsers) -> Result<Self, AdminSocketError> {
@@ -241,6 +246,17 @@ impl SocketAccess {
     }
 }
 
+/// Lets the members of the group pass the state directory, on their way to the directory of sockets in it. Somebody may have made it for its
+/// owner alone; what is in it has modes of its own.
+fn let_pass(state: &Path) -> io::Result<()> {
+    let mut permissions = state.metadata()?.permissions();
+    if permissions.mode() & PASS == PASS {
+        return Ok(());
+    }
+    permissions.set_mode(permissions.mode() | PASS);
+    std::fs::set_permissions(state, permissions)
+}
+
 /// Returns whether this program has bound a socket: it does so through a path that no other program uses.
 fn is_own(listener: &std::os::unix::net::UnixListener) -> bool {
     let address = listener.local_addr().ok();
@@ -253,6 +269,8 @@ fn group_id(group: &str) -> Result<u32, AdminSocketError> {
         .ok_or_else(|| AdminSocketError::NoGroup(group.into()))
 }
 
+/// Right of other users to pass a directory, without that to list it.
+const PASS: u32 = 0o001;
 /// User id of root.
 pub(super) const ROOT: u32 = 0;
 
@@ -336,6 +354,26 @@ mod tests {
         let new = AdminSocket::bind_at(&places, "Riley", None).unwrap();
         drop(old);
         assert!(new.path().exists());
+    }
+
+    /// Goal: members of the group reach the socket, whoever made the state directory. Method: one for its owner alone; the group of this
+    /// process, to which it may give a socket.
+    #[tokio::test]
+    async fn socket_for_a_group_lets_its_members_pass_the_state_directory() {
+        let base = tempfile::tempdir().unwrap();
+        let state = base.path().join("herd");
+        let mode = || state.metadata().unwrap().permissions().mode() & 0o777;
+        std::fs::create_dir(&state).unwrap();
+        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let places = SocketPlaces::of(&state);
+        drop(AdminSocket::bind_in_places(&places, "Jaquez", SocketUsers::Owner).unwrap());
+        assert_eq!(mode(), 0o700);
+        let group = SocketUsers::Group(rustix::process::getegid().as_raw());
+        let socket = AdminSocket::bind_in_places(&places, "Riley", group).unwrap();
+        // With a directory of the service in the environment, the socket is there.
+        if socket.path().starts_with(&state) {
+            assert_eq!(mode(), 0o701);
+        }
     }
 
     #[tokio::test]

@@ -4,13 +4,13 @@
 //! Owns the names, the directories and the lock. Knows nothing about the content of the files. Bounds:
 //! [`FILE_BYTES_MAX`] for a file of lines. The caller bounds the wait for the lock.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use herd_sys::file_name;
+use herd_sys::{create_private_directory, file_name};
 
 use super::line::NUMBER_MAX;
 
@@ -70,7 +70,7 @@ impl LogFiles {
 
     /// Creates the directory if it is missing, accessible only to its owner.
     pub(super) fn make_directory(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)
+        create_private_directory(&self.directory)
     }
 
     /// Syncs the directory, so that a new file in it survives a loss of power.

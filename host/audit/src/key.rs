@@ -5,13 +5,13 @@
 //!
 //! Bounds: [`KEY_FILE_BYTES_MAX`] bytes are read.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use herd_model::MacKey;
-use herd_sys::write_atomically;
+use herd_sys::{create_private_directory, write_atomically};
 use serde::{Deserialize, Serialize};
 
 /// Key of one node.
@@ -92,7 +92,7 @@ impl Key {
 /// Writes the key and syncs its directory: lines may exist only after the key that proves them is safe.
 fn write_file(path: &Path, content: &KeyFile) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    create_private_directory(directory)?;
     let text = serde_json::to_vec(content)?;
     write_atomically(path, &path.with_added_extension("draft"), &[&text, b"\n"])?;
     File::open(directory)?.sync_all()

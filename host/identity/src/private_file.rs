@@ -2,9 +2,9 @@
 //!
 //! Bounds: the caller gives the maximum length of a file.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// A file cannot be read or written. It has its old content.
@@ -62,12 +62,12 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     written.map_err(|why| FileError::Io { path: path.into(), why })
 }
 
-/// Creates a directory for the owner alone, and those above it, unless they exist.
+/// Creates a directory for the owner alone, unless it exists.
 pub(crate) fn create_directory(directory: &Path) -> Result<(), FileError> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let created = herd_sys::create_private_directory(directory);
     created.map_err(|why| FileError::Io { path: directory.into(), why })
 }
 

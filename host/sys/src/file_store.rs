@@ -5,14 +5,13 @@
 //! Owns the directory, names of drafts, and the removal of old files. Knows nothing of what the files contain. Bounds: the
 //! number of files; not their size.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::atomic_write::write_atomically;
 use crate::directory_sync::sync_directory;
+use crate::private_directory::create_private_directory;
 
 /// A bounded directory of files that are written atomically.
 ///
@@ -49,7 +48,7 @@ impl FileStore {
     /// The directory cannot be created.
     pub fn create_directory(&self) -> io::Result<()> {
         let missing = self.directory.ancestors().take_while(|ancestor| !ancestor.is_dir()).count();
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        create_private_directory(&self.directory)?;
         // Each new directory is an entry of the one above.
         self.directory.ancestors().skip(1).take(missing).try_for_each(sync_directory)
     }

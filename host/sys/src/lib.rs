@@ -20,6 +20,7 @@ mod inherited_sockets;
 mod log_throttle;
 mod passed_sockets;
 mod per_worker;
+mod private_directory;
 pub mod socket;
 mod socket_directory;
 mod socket_peer;
@@ -41,6 +42,7 @@ pub use inherited_sockets::{InheritedSocketError, InheritedSockets, PassedBy, so
 pub use log_throttle::LogThrottle;
 pub use passed_sockets::PassedSockets;
 pub use per_worker::PerWorker;
+pub use private_directory::create_private_directory;
 pub use socket_directory::{FileOwner, SocketDirectory, SocketUsers};
 pub use socket_peer::SocketPeer;
 pub use state_directory::{NoStateDirectory, state_directory};

@@ -6,11 +6,9 @@
 //! Owns the modes of the directory and of sockets, and the replacement of a socket whose process has ended. Who may own a directory is
 //! for the caller to decide. Bound: the name of a socket, some 90 bytes.
 
-use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +18,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use crate::private_directory::create_private_directory;
 
 /// Directory of Unix sockets.
 ///
@@ -65,7 +65,7 @@ impl SocketDirectory {
     ///
     /// The directory cannot be created, belongs to another user, or this user is not in the group.
     pub fn create(path: &Path, users: SocketUsers) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        create_private_directory(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = Self { handle: open(path, flags, Mode::empty())?, path: path.into() };
         if directory.owner()?.uid != rustix::process::geteuid().as_raw() {

@@ -151,7 +151,6 @@ impl Serving<'_> {
         orders: Arc<UpgradeOrders>,
     ) -> anyhow::Result<(Vec<Node>, ConfiguredGuest)> {
         let (state, guest) = (self.state()?, self.guest()?);
-        // First, because it makes the state directory as one that the members of `admin.group` may pass. All others are private.
         let token = Token::read_or_create(&state)?;
         let engine = self.engine(&state)?;
         let process = NodeProcess {
