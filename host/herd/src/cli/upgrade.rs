@@ -59,7 +59,19 @@ pub(super) fn upgrade(config: &AdminHerd, args: &UpgradeArgs) -> anyhow::Result<
         let mut answers = Map::new();
         for before in processes(config, &args.nodes.node, &client).await? {
             let names = before.names.join(", ");
-            let Upgraded { answer, took } = before.upgrade(&client, &options).await.with_context(|| names.clone())?;
+            let upgraded = before.upgrade(&client, &options).await.with_context(|| names.clone());
+            let Upgraded { answer, took } = match upgraded {
+                Ok(upgraded) => upgraded,
+                Err(error) if format == Format::Json => {
+                    // Those before it are upgraded, and those behind it are not asked.
+                    for name in before.names {
+                        answers.insert(name, json!({ "error": format!("{error:#}") }));
+                    }
+                    say!("{}", serde_json::to_string_pretty(&json!(answers))?);
+                    return Ok(ExitCode::FAILURE);
+                }
+                Err(error) => return Err(error),
+            };
             if format == Format::Text {
                 let (from, to) = (build(&answer["from"]), build(&answer["to"]));
                 say!("{names}: {from} -> {to}, {}, back after {} ms", text(&answer["binary"]), took.as_millis());

@@ -3,10 +3,11 @@
 //! The new program checks itself before anything is closed: it is started beside the nodes with their arguments and `--check`. What it
 //! cannot check are addresses, certificates of links, and what only a start shows.
 //!
-//! Bounds: one order; [`CHECK_MAX`] for the check.
+//! Bounds: one order; [`CHECK_MAX`] for the check, and [`PRINTED_BYTES_MAX`] of what it prints.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -116,6 +117,10 @@ pub(super) fn checked() -> Value {
 }
 
 fn digest(path: &Path) -> std::io::Result<Digest> {
+    // A look first: to open a pipe would wait for its other end, and a device has no end.
+    if !path.metadata()?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let (mut file, mut digester, mut part) = (File::open(path)?, Digester::default(), vec![0; READ_BYTES]);
     loop {
         match file.read(&mut part)? {
@@ -128,10 +133,15 @@ fn digest(path: &Path) -> std::io::Result<Digest> {
 /// Runs a command to its end.
 fn output(mut command: Command) -> Result<Output, String> {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = spawned.map_err(|error| format!("it cannot be started: {error}"))?;
+    let mut child = spawned.map_err(|error| format!("it cannot be started: {error}"))?;
     let id = Pid::from_child(&child);
     let (sender, ended) = std::sync::mpsc::channel();
-    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let printed = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+    std::thread::spawn(move || {
+        let [stdout, stderr] = printed.map(|pipe| std::thread::spawn(move || last_printed(pipe)));
+        let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().unwrap_or_default());
+        sender.send(child.wait().map(|status| Output { status, stdout, stderr }))
+    });
     match ended.recv_timeout(CHECK_MAX) {
         Ok(output) => output.map_err(|error| error.to_string()),
         Err(RecvTimeoutError::Timeout) => {
@@ -141,6 +151,18 @@ fn output(mut command: Command) -> Result<Output, String> {
         }
         Err(RecvTimeoutError::Disconnected) => Err("its check cannot be waited for".into()),
     }
+}
+
+/// Reads what a program prints, to the end, and returns the last [`PRINTED_BYTES_MAX`] of it.
+fn last_printed(pipe: Option<OwnedFd>) -> Vec<u8> {
+    let Some(mut pipe) = pipe.map(File::from) else { return Vec::new() };
+    let (mut last, mut part) = (Vec::new(), [0; 4 << 10]);
+    // An error ends it as the end does: what arrived until then tells more.
+    while let Ok(count @ 1..) = pipe.read(&mut part) {
+        last.extend_from_slice(&part[..count]);
+        last.drain(..last.len().saturating_sub(PRINTED_BYTES_MAX));
+    }
+    last
 }
 
 /// Returns the end of what a program printed.
@@ -157,6 +179,29 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Longest check. A guest that contains an interpreter compiles for a minute on a small machine.
 const CHECK_MAX: Duration = Duration::from_secs(120);
 const READ_BYTES: usize = 1 << 20;
+/// Much more than the line of a check that passed, and than what is shown of one that failed.
+const PRINTED_BYTES_MAX: usize = 64 << 10;
 /// Lines of a failed check that are shown. Errors of the command line take up to four.
 const LINES_MAX: usize = 4;
 const LINES_BYTES_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upgrade_keeps_the_end_of_what_a_check_prints() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "yes 0123456 | head -c 1000000; echo the end; echo why >&2; exit 3"]);
+        let output = output(command).unwrap();
+        assert!(output.stdout.len() == PRINTED_BYTES_MAX && output.stdout.ends_with(b"the end\n"));
+        assert_eq!((output.status.code(), &*output.stderr), (Some(3), &b"why\n"[..]));
+    }
+
+    #[test]
+    fn upgrade_to_what_is_no_regular_file_is_refused() {
+        for path in ["/dev/zero", "/tmp"] {
+            assert_eq!(digest(Path::new(path)).unwrap_err().to_string(), "it is no regular file", "{path}");
+        }
+    }
+}
