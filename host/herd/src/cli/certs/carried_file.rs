@@ -2,13 +2,12 @@
 //!
 //! Never over a configuration that is there: that of this host may have been changed on purpose.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use herd_identity::carried_configuration;
+use herd_sys::create_atomically;
 
 use super::super::Common;
 use super::super::configured_herd::ConfiguredHerd;
@@ -20,11 +19,11 @@ use super::super::shell_word::shell_word;
 /// # Errors
 ///
 /// No usable configuration is to be found, or `herd.toml` is another one. Nothing is left that was not there before.
-pub(super) fn configuration(common: &Common, path: &Path, content: &[u8]) -> anyhow::Result<ConfiguredHerd> {
+pub(super) fn configuration(common: &Common, path: &Path, content: &[u8]) -> anyhow::Result<Carried> {
     let carried = carried_configuration(content).with_context(|| path.display().to_string())?;
-    let Some(carried) = carried else { return Ok(common.configured()?) };
+    let Some(carried) = carried else { return Ok(Carried { config: common.configured()?, new: None }) };
     let target = common.config_file().unwrap_or_else(|| PathBuf::from(FILE));
-    let is_new = write_new(&target, &carried).with_context(|| target.display().to_string())?;
+    let new = write_new(&target, &carried).with_context(|| target.display().to_string())?;
     let there = fs::read(&target).with_context(|| target.display().to_string())?;
     if there != carried && common.config_file().is_none() {
         let (file, name) = (target.display(), shell_word(&path.to_string_lossy()));
@@ -34,29 +33,50 @@ pub(super) fn configuration(common: &Common, path: &Path, content: &[u8]) -> any
         );
     }
     let loaded = common.with_config_file(target.clone()).configured();
-    match &loaded {
-        Ok(_) if is_new => {
-            say!("configuration of the herd");
-            say!("  in {}", target.display());
-        }
-        Ok(_) if there != carried => {
-            say!("{} stays as it is; {} has another configuration", target.display(), path.display());
-        }
-        Err(_) if is_new => {
-            let _ = fs::remove_file(&target);
-        }
-        _ => {}
+    let config = loaded.with_context(|| format!("the configuration in {}", path.display()))?;
+    if let Some(new) = &new {
+        say!("configuration of the herd");
+        say!("  in {}", new.0.display());
+    } else if there != carried {
+        say!("{} stays as it is; {} has another configuration", target.display(), path.display());
     }
-    loaded.with_context(|| format!("the configuration in {}", path.display()))
+    Ok(Carried { config, new })
 }
 
-/// Writes a file unless it exists, and returns whether it did. For the owner alone, because a configuration may contain secrets.
-fn write_new(path: &Path, content: &[u8]) -> std::io::Result<bool> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => file.write_all(content).map(|()| true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
+/// Configuration of this host, and its file if that is new.
+pub(super) struct Carried {
+    pub(super) config: ConfiguredHerd,
+    new: Option<NewFile>,
+}
+
+impl Carried {
+    /// Keeps the file, once what came with it is installed. Otherwise it is removed again.
+    pub(super) fn keep(mut self) {
+        if let Some(new) = self.new.take() {
+            std::mem::forget(new);
+        }
     }
+}
+
+/// File that was not there before, removed on drop.
+struct NewFile(PathBuf);
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if fs::remove_file(&self.0).is_ok() {
+            say!("{} is removed again", self.0.display());
+        }
+    }
+}
+
+/// Writes a file as a whole unless it exists. For the owner alone, because a configuration may contain secrets.
+fn write_new(path: &Path, content: &[u8]) -> std::io::Result<Option<NewFile>> {
+    if path.exists() {
+        return Ok(None);
+    }
+    let draft = path.with_added_extension(format!("{}.draft", std::process::id()));
+    create_atomically(path, &draft, &[content])?;
+    Ok(Some(NewFile(path.into())))
 }
 
 /// Name of the file, as documentation has it.

@@ -29,7 +29,8 @@ pub(super) struct InstallArgs {
 pub(super) fn install(common: &Common, args: &InstallArgs) -> anyhow::Result<()> {
     let path = &args.file;
     let content = bounded_read::read(path, CREDENTIALS_BYTES_MAX)?;
-    let config = &carried_file::configuration(common, path, &content)?;
+    let carried = carried_file::configuration(common, path, &content)?;
+    let config = &carried.config;
     let files = IdentityFiles::of(config, None)?;
     match TrustBundle::parse(&content) {
         Ok(trust) => install_trust(&files, path, &trust, whole_now()),
@@ -39,7 +40,9 @@ pub(super) fn install(common: &Common, args: &InstallArgs) -> anyhow::Result<()>
             install_credentials(config, &files, path, &credentials, whole_now())
         }
         Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
+    }?;
+    carried.keep();
+    Ok(())
 }
 
 fn install_credentials(
