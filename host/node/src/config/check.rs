@@ -10,7 +10,6 @@ use std::time::Duration;
 use herd_model::limits::HERD_NAME_BYTES_MAX;
 use herd_model::limits::NODE_NAME_BYTES_MAX;
 use herd_sessions::SLOT_TIMEOUT;
-use herd_sys::Host;
 
 use super::herd_config::HerdConfig;
 use super::metrics_config::METRICS_ABOVE;
@@ -219,24 +218,38 @@ fn check_links(config: &HerdConfig) -> Result<(), String> {
 
 /// Checks that no two nodes listen on one address of one host. Which hosts are the same is not known but by their names.
 fn check_addresses(config: &HerdConfig) -> Result<(), String> {
-    let mut taken: BTreeMap<(Option<&Host>, SocketAddr), String> = BTreeMap::new();
+    // By host and port.
+    let mut taken: BTreeMap<_, Vec<(SocketAddr, String)>> = BTreeMap::new();
     for name in config.node_names() {
         let node = &config.nodes[name];
         for (what, address) in listening(config, node).into_iter().filter(|(_, address)| address.port() != 0) {
             let user = format!("the {what} address of {name}");
-            if let Some(other) = taken.insert((node.host.as_ref(), address), user.clone()) {
+            let of_port = taken.entry((node.host.as_ref(), address.port())).or_default();
+            if let Some((used, other)) = of_port.iter().find(|(used, _)| clash(*used, address)) {
                 let free = free_address(config, node, address);
-                return Err(format!("{address} is both {other} and {user}; set `nodes.{name}.{what}` to \"{free}\""));
+                let why = match *used == address {
+                    true => format!("{address} is both {other} and {user}"),
+                    false => format!("{address}, {user}, and {used}, {other}, cannot both be had"),
+                };
+                return Err(format!("{why}; set `nodes.{name}.{what}` to \"{free}\""));
             }
+            of_port.push((address, user));
         }
     }
     Ok(())
 }
 
+/// Returns whether only one of two addresses of a host can be listened on: they are equal, or one of them has all addresses of the other's
+/// family. `[::]` has those of IPv4 too.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let has = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one.port() == other.port() && (one.ip() == other.ip() || has(one, other) || has(other, one))
+}
+
 /// Returns an address above a taken one that no node on the host of this one uses.
 fn free_address(config: &HerdConfig, node: &NodeConfig, mut address: SocketAddr) -> SocketAddr {
     let beside = || config.nodes.values().filter(|other| other.host == node.host);
-    while beside().flat_map(|node| listening(config, node)).any(|(_, used)| used == address) {
+    while beside().flat_map(|node| listening(config, node)).any(|(_, used)| clash(used, address)) {
         address.set_port(address.port().checked_add(1).unwrap_or(PORT_MIN));
     }
     address

@@ -393,6 +393,13 @@ mod tests {
             ),
             "{clash}"
         );
+        let all = with(&["nodes.Riley.client_tls=0.0.0.0:15416", files[0], files[1]]).unwrap_err().to_string();
+        assert!(
+            all.starts_with(
+                "127.0.0.1:15416, the client address of Jaquez, and 0.0.0.0:15416, the client_tls address of Riley, cannot both be had"
+            ),
+            "{all}"
+        );
         let half = with(&[tls, files[0]]).unwrap_err().to_string();
         assert!(half.contains("`client_tls` has no `key`"), "{half}");
     }
