@@ -9,19 +9,19 @@ use herd_peers::probe;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Patient;
+use super::CheckedNode;
 use super::certificates::Certificates;
 use super::finding::Finding;
 use super::running::Running;
 
-pub(super) async fn look(patient: Patient<'_>, running: &Running, certificates: &Certificates) -> Vec<Finding> {
-    let Patient { node, .. } = patient;
+pub(super) async fn look(checked: CheckedNode<'_>, running: &Running, certificates: &Certificates) -> Vec<Finding> {
+    let CheckedNode { node, .. } = checked;
     let listening = [
         ("clients", Some(node.client)),
         ("clients with TLS", node.client_tls),
         ("links", Some(node.link_address())),
         ("admin", Some(node.admin_address())),
-        ("metrics", patient.herd.metrics.address(node)),
+        ("metrics", checked.herd.metrics.address(node)),
     ];
     let mut findings = Vec::new();
     for (purpose, address) in listening {
@@ -29,12 +29,14 @@ pub(super) async fn look(patient: Patient<'_>, running: &Running, certificates: 
         findings.push(match running {
             _ if address.port() == 0 => Finding::ok(purpose, format!("{address}, any free port")),
             Running::Yes(_) => held(purpose, address).await,
-            Running::No | Running::Unknown(_) => free(patient, purpose, address),
+            Running::No => free(checked, purpose, address),
+            // Its process has the address, unless it has ended without removing its socket.
+            Running::Unknown(_) => continue,
         });
     }
-    findings.extend(own_host(patient).await);
+    findings.extend(own_host(checked).await);
     if running.is_running() {
-        findings.extend(own_links(patient, certificates).await);
+        findings.extend(own_links(checked, certificates).await);
     }
     findings
 }
@@ -55,8 +57,8 @@ async fn held(purpose: &str, address: SocketAddr) -> Finding {
 }
 
 /// Looks at an address of a node that does not run.
-fn free(patient: Patient<'_>, purpose: &'static str, address: SocketAddr) -> Finding {
-    match check_address(patient.name, purpose, address) {
+fn free(checked: CheckedNode<'_>, purpose: &'static str, address: SocketAddr) -> Finding {
+    match check_address(checked.name, purpose, address) {
         Ok(()) => Finding::ok(purpose, format!("{address} is free")),
         Err(error) => Finding::fault(purpose, format!("{:#}", anyhow::Error::new(error)))
             .fix(format!("which program has the port: ss -ltnp 'sport = :{}'", address.port())),
@@ -64,14 +66,14 @@ fn free(patient: Patient<'_>, purpose: &'static str, address: SocketAddr) -> Fin
 }
 
 /// Looks at the name under which others find this host.
-async fn own_host(patient: Patient<'_>) -> Option<Finding> {
-    let host = patient.node.host.as_ref()?;
-    let addresses = match patient.node.link_dial().resolve(LOOKUP_MAX).await {
+async fn own_host(checked: CheckedNode<'_>) -> Option<Finding> {
+    let host = checked.node.host.as_ref()?;
+    let addresses = match checked.node.link_dial().resolve(LOOKUP_MAX).await {
         Ok(addresses) => addresses,
         Err(error) => {
             return Some(Finding::fault(HOST, error.to_string()).fix(format!(
                 "correct `nodes.{}.host`, or add the name to DNS or to /etc/hosts of every host",
-                patient.name
+                checked.name
             )));
         }
     };
@@ -89,12 +91,12 @@ async fn own_host(patient: Patient<'_>) -> Option<Finding> {
 }
 
 /// Asks the node itself through its own name, as a neighbour would.
-async fn own_links(patient: Patient<'_>, certificates: &Certificates) -> Option<Finding> {
-    let (dial, identity) = (patient.node.link_dial(), certificates.identity()?);
+async fn own_links(checked: CheckedNode<'_>, certificates: &Certificates) -> Option<Finding> {
+    let (dial, identity) = (checked.node.link_dial(), certificates.identity()?);
     if dial.port == 0 {
         return None;
     }
-    Some(match probe(&identity, &dial, patient.name).await {
+    Some(match probe(&identity, &dial, checked.name).await {
         Ok(probed) => Finding::ok("links", format!("{dial} leads to the node, by {}", probed.address)),
         Err(error) => Finding::warn("links", format!("{dial} does not lead to the node from here: {error}"))
             .fix("right if another device forwards the port and does not do so for this host; neighbours tell more"),

@@ -8,7 +8,7 @@ use herd_node::check_client_tls;
 use herd_sys::clock::unix_now;
 
 use super::super::shell_word::shell_word;
-use super::Patient;
+use super::CheckedNode;
 use super::finding::Finding;
 
 /// Certificate and key of the node, or why there are none.
@@ -16,8 +16,8 @@ pub(super) struct Certificates(Result<Credentials, NoIdentity>);
 
 impl Certificates {
     /// Reads the file of the node.
-    pub(super) fn read(patient: Patient<'_>) -> Self {
-        Self(StateIdentities::new(patient.state, &patient.herd.herd).load(patient.name))
+    pub(super) fn read(checked: CheckedNode<'_>) -> Self {
+        Self(StateIdentities::new(checked.state, &checked.herd.herd).load(checked.name))
     }
 
     /// Returns the identity of the node, if peers would accept it.
@@ -31,19 +31,19 @@ impl Certificates {
         Some(self.0.as_ref().ok()?.certificate().serial().to_string())
     }
 
-    pub(super) fn findings(&self, patient: Patient<'_>) -> Vec<Finding> {
+    pub(super) fn findings(&self, checked: CheckedNode<'_>) -> Vec<Finding> {
         let mut findings = match &self.0 {
-            Ok(credentials) => of_links(patient, credentials),
-            Err(error) => vec![missing(patient, error)],
+            Ok(credentials) => of_links(checked, credentials),
+            Err(error) => vec![missing(checked, error)],
         };
-        findings.extend(of_clients(patient));
+        findings.extend(of_clients(checked));
         findings
     }
 }
 
-fn of_links(patient: Patient<'_>, credentials: &Credentials) -> Vec<Finding> {
+fn of_links(checked: CheckedNode<'_>, credentials: &Credentials) -> Vec<Finding> {
     let now = unix_now();
-    let renew = || format!("where the authority is: herd certs renew {}", shell_word(patient.name));
+    let renew = || format!("where the authority is: herd certs renew {}", shell_word(checked.name));
     // Expired, not valid yet, revoked, or of an authority that is not trusted.
     if let Err(error) = credentials.check(now) {
         return vec![Finding::fault(WHAT, error.to_string()).fix(renew())];
@@ -69,28 +69,28 @@ fn of_links(patient: Patient<'_>, credentials: &Credentials) -> Vec<Finding> {
         .collect()
 }
 
-fn missing(patient: Patient<'_>, error: &NoIdentity) -> Finding {
+fn missing(checked: CheckedNode<'_>, error: &NoIdentity) -> Finding {
     match error {
-        NoIdentity::NoFile { .. } if patient.herd.is_on_one_host() => {
+        NoIdentity::NoFile { .. } if checked.herd.is_on_one_host() => {
             Finding::ok(WHAT, "none yet; the first start makes it, because no link leaves this host")
         }
         NoIdentity::NoFile { path, .. } => {
-            let name = shell_word(patient.name);
+            let name = shell_word(checked.name);
             Finding::fault(WHAT, format!("{} does not exist", path.display())).fix(format!(
                 "where the authority is: herd certs issue {name}; then carry the file here: herd certs install {name}.pem{}",
-                patient.herd.option()
+                checked.herd.option()
             ))
         }
         error => Finding::fault(WHAT, error.to_string()),
     }
 }
 
-fn of_clients(patient: Patient<'_>) -> Vec<Finding> {
-    let Some(files) = patient.herd.client_tls.as_ref().filter(|_| patient.node.client_tls.is_some()) else {
+fn of_clients(checked: CheckedNode<'_>) -> Vec<Finding> {
+    let Some(files) = checked.herd.client_tls.as_ref().filter(|_| checked.node.client_tls.is_some()) else {
         return Vec::new();
     };
-    let [certificate, key] = files.of(patient.name);
-    let mut findings = vec![match check_client_tls(patient.herd, patient.name) {
+    let [certificate, key] = files.of(checked.name);
+    let mut findings = vec![match check_client_tls(checked.herd, checked.name) {
         Ok(()) => Finding::ok(OF_CLIENTS, format!("{} and {} are a pair", certificate.display(), key.display())),
         Err(error) => Finding::fault(OF_CLIENTS, format!("{:#}", anyhow::Error::new(error))),
     }];

@@ -10,15 +10,15 @@ use rustix::fs::{Access, access};
 
 use super::super::open_files::OpenFiles;
 use super::super::shell_word::shell_word;
-use super::Patient;
+use super::CheckedNode;
 use super::finding::Finding;
 
-pub(super) fn look(patient: Patient<'_>) -> Vec<Finding> {
-    let mut findings = state(patient.state);
-    if let Ok(directory) = patient.state.metadata() {
-        findings.extend(keys(patient, &directory));
+pub(super) fn look(checked: CheckedNode<'_>) -> Vec<Finding> {
+    let mut findings = state(checked.state);
+    if let Ok(directory) = checked.state.metadata() {
+        findings.extend(keys(checked, &directory));
     }
-    findings.push(open_files(patient));
+    findings.push(open_files(checked));
     findings
 }
 
@@ -40,7 +40,7 @@ fn state(state: &Path) -> Vec<Finding> {
         let finding = format!("{path} belongs to {owner}, and this is {}", user(own));
         return vec![
             Finding::fault(STATE, finding)
-                .fix(format!("run the node and this as {owner}: sudo -u {owner} herd doctor")),
+                .fix(format!("run the node and this as {owner}: sudo -u {} herd doctor", shell_word(&owner))),
         ];
     }
     let mode = directory.permissions().mode();
@@ -56,14 +56,14 @@ fn state(state: &Path) -> Vec<Finding> {
 }
 
 /// Looks at the files that nobody else may read. Those that are missing are made, or told of elsewhere.
-fn keys(patient: Patient<'_>, directory: &Metadata) -> Vec<Finding> {
-    let state = patient.state;
-    let authority = StateIdentities::new(state, &patient.herd.herd).authority_directory().join("authority.pem");
+fn keys(checked: CheckedNode<'_>, directory: &Metadata) -> Vec<Finding> {
+    let state = checked.state;
+    let authority = StateIdentities::new(state, &checked.herd.herd).authority_directory().join("authority.pem");
     let files = [
-        credentials_path(state, patient.name),
+        credentials_path(state, checked.name),
         authority,
         state.join("admin.token"),
-        state.join("audit-keys").join(file_name::of(patient.name)),
+        state.join("audit-keys").join(file_name::of(checked.name)),
     ];
     let (mut there, mut findings): (Vec<PathBuf>, Vec<Finding>) = (Vec::new(), Vec::new());
     for file in files {
@@ -74,12 +74,14 @@ fn keys(patient: Patient<'_>, directory: &Metadata) -> Vec<Finding> {
                 .push(Finding::fault(KEYS, format!("other users may read {path}")).fix(format!("chmod 600 {typed}")));
         } else if metadata.uid() != directory.uid() {
             let owner = user(directory.uid());
+            // A number in place of a name, which `chown` does not know with the `#` of sudo.
+            let typed_owner = accounts::user_name(directory.uid()).unwrap_or_else(|| directory.uid().to_string());
             findings.push(
                 Finding::fault(
                     KEYS,
                     format!("{path} belongs to {}, and the state directory to {owner}", user(metadata.uid())),
                 )
-                .fix(format!("sudo chown {owner}: {typed}")),
+                .fix(format!("sudo chown {}: {typed}", shell_word(&typed_owner))),
             );
         } else {
             there.push(file);
@@ -92,9 +94,9 @@ fn keys(patient: Patient<'_>, directory: &Metadata) -> Vec<Finding> {
     findings
 }
 
-fn open_files(patient: Patient<'_>) -> Finding {
-    let files = OpenFiles::of(patient.herd, patient.name);
-    let (reserve, wanted, sessions) = (files.reserve, files.wanted(), patient.herd.sessions.sessions_max);
+fn open_files(checked: CheckedNode<'_>) -> Finding {
+    let files = OpenFiles::of(checked.herd, checked.name);
+    let (reserve, wanted, sessions) = (files.reserve, files.wanted(), checked.herd.sessions.sessions_max);
     match files.limit {
         Some(limit) if limit < wanted => {
             let clients = files.clients_max();

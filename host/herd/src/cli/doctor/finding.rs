@@ -23,7 +23,7 @@ pub(super) struct Finding {
     pub(super) level: Level,
     /// Subject that was looked at, in a word or two.
     pub(super) what: String,
-    /// Severity.
+    /// Observation, in a line.
     pub(super) text: String,
     /// Command to type, or place to look at.
     pub(super) fix: Option<String>,

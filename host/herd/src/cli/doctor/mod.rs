@@ -39,9 +39,9 @@ pub(super) struct DoctorArgs {
     json: bool,
 }
 
-/// Node that is looked at, and where its files are.
+/// Node that is looked at, and the place of its files.
 #[derive(Clone, Copy)]
-struct Patient<'a> {
+struct CheckedNode<'a> {
     herd: &'a ConfiguredHerd,
     name: &'a str,
     node: &'a NodeConfig,
@@ -60,8 +60,8 @@ pub(super) fn doctor(herd: &ConfiguredHerd, args: &DoctorArgs) -> anyhow::Result
     };
     let (mut all, mut worst, width) = (Vec::new(), Level::Ok, terminal_width());
     for name in &names {
-        let patient = Patient { herd, name, node: herd.node(name)?, state: &state };
-        let findings = block_on(Box::pin(look(patient)))?;
+        let checked = CheckedNode { herd, name, node: herd.node(name)?, state: &state };
+        let findings = block_on(Box::pin(look(checked)))?;
         worst = worst.max(findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok));
         if args.json {
             all.extend(findings.iter().map(|finding| finding.json(name)));
@@ -82,15 +82,15 @@ pub(super) fn doctor(herd: &ConfiguredHerd, args: &DoctorArgs) -> anyhow::Result
 }
 
 /// Looks at everything. The first finding says whether the node runs.
-async fn look(patient: Patient<'_>) -> Vec<Finding> {
-    let running = Running::ask(patient).await;
+async fn look(checked: CheckedNode<'_>) -> Vec<Finding> {
+    let running = Running::ask(checked).await;
     let mut findings = vec![running.finding()];
-    let certificates = Certificates::read(patient);
-    findings.extend(running.more(patient, &certificates));
-    findings.extend(addresses::look(patient, &running, &certificates).await);
-    findings.extend(certificates.findings(patient));
-    findings.extend(neighbours::look(patient, &certificates).await);
-    findings.extend(files::look(patient));
+    let certificates = Certificates::read(checked);
+    findings.extend(running.more(checked, &certificates));
+    findings.extend(addresses::look(checked, &running, &certificates).await);
+    findings.extend(certificates.findings(checked));
+    findings.extend(neighbours::look(checked, &certificates).await);
+    findings.extend(files::look(checked));
     findings
 }
 

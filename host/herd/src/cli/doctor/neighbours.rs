@@ -9,13 +9,13 @@ use herd_sys::HostPort;
 
 use super::super::shell_word::shell_word;
 use super::super::status::tolerance_s;
-use super::Patient;
+use super::CheckedNode;
 use super::certificates::Certificates;
 use super::finding::Finding;
 
 /// Looks at all neighbours at once.
-pub(super) async fn look(patient: Patient<'_>, certificates: &Certificates) -> Vec<Finding> {
-    let neighbours = patient.herd.neighbours(patient.name);
+pub(super) async fn look(checked: CheckedNode<'_>, certificates: &Certificates) -> Vec<Finding> {
+    let neighbours = checked.herd.neighbours(checked.name);
     if neighbours.is_empty() {
         return Vec::new();
     }
@@ -24,31 +24,31 @@ pub(super) async fn look(patient: Patient<'_>, certificates: &Certificates) -> V
         let names: Vec<&str> = neighbours.iter().map(|(name, _)| name.as_str()).collect();
         let text = format!("{} are not asked, because this node has no certificate to show them", names.join(", "));
         let finding =
-            if patient.herd.is_on_one_host() { Finding::ok("links", text) } else { Finding::warn("links", text) };
+            if checked.herd.is_on_one_host() { Finding::ok("links", text) } else { Finding::warn("links", text) };
         return vec![finding];
     };
-    let looks = neighbours.into_iter().map(|(name, dial)| neighbour(patient, Arc::clone(&identity), name, dial));
+    let looks = neighbours.into_iter().map(|(name, dial)| neighbour(checked, Arc::clone(&identity), name, dial));
     join_all(looks).await.into_iter().flatten().collect()
 }
 
-async fn neighbour(patient: Patient<'_>, identity: Arc<Identity>, name: String, dial: HostPort) -> Vec<Finding> {
+async fn neighbour(checked: CheckedNode<'_>, identity: Arc<Identity>, name: String, dial: HostPort) -> Vec<Finding> {
     match probe(&identity, &dial, &name).await {
         Ok(probed) => {
             let mut findings = vec![Finding::ok(
                 format!("link to {name}"),
                 format!("{dial} is {name}, at {}, {:.1} ms away", probed.address, probed.round_trip_ms),
             )];
-            findings.push(clock(patient, &name, &probed));
+            findings.push(clock(checked, &name, &probed));
             findings.extend(versions(&name, &probed.answer));
             findings
         }
-        Err(error) => vec![unreachable(patient, &name, &dial, &error)],
+        Err(error) => vec![unreachable(checked, &name, &dial, &error)],
     }
 }
 
-fn unreachable(patient: Patient<'_>, name: &str, dial: &HostPort, error: &ProbeError) -> Finding {
+fn unreachable(checked: CheckedNode<'_>, name: &str, dial: &HostPort, error: &ProbeError) -> Finding {
     let finding = Finding::fault(format!("link to {name}"), error.to_string());
-    let (typed, option) = (shell_word(name), patient.herd.option());
+    let (typed, option) = (shell_word(name), checked.herd.option());
     match error {
         ProbeError::Lookup(_) => finding.fix(format!("correct `nodes.{name}.host`, or add the name to DNS or to /etc/hosts")),
         ProbeError::NotListening(_) => {
@@ -67,7 +67,7 @@ fn unreachable(patient: Patient<'_>, name: &str, dial: &HostPort, error: &ProbeE
 }
 
 /// Compares clocks. Reports with times further apart than the tolerance are refused, or an older one wins.
-fn clock(patient: Patient<'_>, name: &str, probed: &Probed) -> Finding {
+fn clock(checked: CheckedNode<'_>, name: &str, probed: &Probed) -> Finding {
     let Probed { clock_ahead_ms: ahead_ms, round_trip_ms, .. } = probed;
     let what = format!("clock of {name}");
     let text = match ahead_ms.abs() {
@@ -77,7 +77,7 @@ fn clock(patient: Patient<'_>, name: &str, probed: &Probed) -> Finding {
             format!("{:.3} s {direction} that of this host", apart / 1000.0)
         }
     };
-    let tolerance_ms = tolerance_s(patient.herd) * 1000.0;
+    let tolerance_ms = tolerance_s(checked.herd) * 1000.0;
     let fix = "which of the two is wrong: timedatectl, on both hosts; with NTP they differ by milliseconds";
     if ahead_ms.abs() > tolerance_ms / 2.0 {
         Finding::fault(what, format!("{text}, more than half of the tolerance, so that an older report may win"))
@@ -137,9 +137,13 @@ mod tests {
     #[test]
     fn doctor_judges_a_clock_by_the_tolerance_of_reports() {
         let herd = ConfiguredHerd::new(HerdConfig::default(), None);
-        let patient =
-            Patient { herd: &herd, name: "Riley", node: &herd.nodes["Riley"], state: std::path::Path::new("/nowhere") };
-        let of = |ahead_ms| clock(patient, "Jaquez", &probed(ahead_ms));
+        let checked = CheckedNode {
+            herd: &herd,
+            name: "Riley",
+            node: &herd.nodes["Riley"],
+            state: std::path::Path::new("/nowhere"),
+        };
+        let of = |ahead_ms| clock(checked, "Jaquez", &probed(ahead_ms));
         assert_eq!((of(9.0).level, &*of(9.0).text), (Level::Ok, "agrees with that of this host"));
         assert_eq!((of(-500.0).level, &*of(-500.0).text), (Level::Ok, "0.500 s behind that of this host"));
         assert_eq!((of(2_000.0).level, &*of(2_000.0).text), (Level::Warn, "2.000 s ahead of that of this host"));

@@ -3,7 +3,8 @@
 use herd_admin::{AdminClient, AdminClientError, Endpoint};
 use serde_json::Value;
 
-use super::Patient;
+use super::super::shell_word::shell_word;
+use super::CheckedNode;
 use super::certificates::Certificates;
 use super::finding::Finding;
 
@@ -18,12 +19,12 @@ pub(super) enum Running {
 }
 
 impl Running {
-    pub(super) async fn ask(patient: Patient<'_>) -> Self {
+    pub(super) async fn ask(checked: CheckedNode<'_>) -> Self {
         let client = match AdminClient::new() {
             Ok(client) => client,
             Err(error) => return Self::Unknown(error),
         };
-        match client.status(&Endpoint::socket(patient.name, patient.state)).await {
+        match client.status(&Endpoint::socket(checked.name, checked.state)).await {
             Ok(status) => Self::Yes(Box::new(status)),
             Err(error) if error.is_down() => Self::No,
             Err(error) => Self::Unknown(error),
@@ -44,7 +45,7 @@ impl Running {
     }
 
     /// Returns what else there is to say of the socket and of the process behind it.
-    pub(super) fn more(&self, patient: Patient<'_>, certificates: &Certificates) -> Vec<Finding> {
+    pub(super) fn more(&self, checked: CheckedNode<'_>, certificates: &Certificates) -> Vec<Finding> {
         let status = match self {
             Self::No => return Vec::new(),
             Self::Unknown(error) => return vec![Finding::warn(WHAT, error.to_string())],
@@ -57,7 +58,7 @@ impl Running {
             Finding::ok("program", format!("version {own}, with {}", herd_runtime::contract()))
         } else {
             Finding::warn("program", format!("the node runs version {program}, and this command is of {own}"))
-                .fix(format!("restart it: herd run {}{}", patient.name, patient.herd.option()))
+                .fix(format!("herd upgrade --node {}{}", shell_word(checked.name), checked.herd.option()))
         });
         let serial = status["identity"]["certificate"]["serial"].as_str();
         if let (Some(serial), Some(in_file)) = (serial, certificates.serial())
