@@ -91,7 +91,7 @@ pub(super) async fn ask_first_with(
         match request(client, node).await {
             Err(error) if error.is_down() => {}
             Err(error @ AdminClientError::Silent { .. }) => {
-                tracing::warn!(node = %name, %error, "asking the next node")
+                tracing::warn!(node = %name, %error, "asking the next node");
             }
             answer => return Ok(answer?),
         }

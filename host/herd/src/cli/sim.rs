@@ -8,7 +8,7 @@ use clap::Args;
 use herd_sim::{Faults, Graph, SimOptions, run, run_seeds};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::numbers::whole;
+use super::numbers::{counted, whole};
 
 /// Arguments of `herd sim`.
 #[derive(Debug, Args)]
@@ -60,8 +60,10 @@ pub(super) fn sim(args: &SimArgs) -> anyhow::Result<ExitCode> {
         let (seeds, took) = (if args.seed.is_some() { 1 } else { args.seeds }, began.elapsed().as_secs_f64());
         let faster = args.duration.as_secs_f64() * seeds as f64 / took.max(0.001);
         say!(
-            "{seeds} seeds hold: {} nodes, {:?} each, {faster:.0} times faster than real time",
-            args.nodes,
+            "{} {}: {}, {:?} each, {faster:.0} times faster than real time",
+            counted(seeds, "seed"),
+            if seeds == 1 { "holds" } else { "hold" },
+            counted(args.nodes, "node"),
             args.duration
         );
         return Ok(ExitCode::SUCCESS);

@@ -92,7 +92,7 @@ fn node_row(nodes: &mut Table, name: &str, answer: &Result<Value, AdminClientErr
         notes.push(format!("went back from generation {}: {} faults", generation(previous), previous["faults"]));
     }
     if let Some(count @ 1..) = status["records"]["quarantined"].as_u64() {
-        notes.push(format!("{count} records quarantined"));
+        notes.push(format!("{count} record{} quarantined", if count == 1 { "" } else { "s" }));
     }
     let cells = [
         name.to_string(),
