@@ -1,6 +1,5 @@
 //! A link that flaps, between nodes with a million records: each link-up is served from recent stamps, not by a scan.
 
-use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
