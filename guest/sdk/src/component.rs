@@ -22,7 +22,7 @@ use crate::records::Records;
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "node-logic",
         pub_export_macro: true,
         default_bindings_module: "herd_sdk::component::bindings",
@@ -41,7 +41,7 @@ pub mod forms_bindings {
                 export herd:logic/forms@0.1.0;
             }
         ",
-        path: "../../wit",
+        path: "wit",
         world: "herd:sdk/with-forms",
         pub_export_macro: true,
         export_macro_name: "export_forms",

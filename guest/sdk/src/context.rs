@@ -3,6 +3,9 @@
 //! Owns the decision until [`Context::finish`]. It must not perform an effect or read a clock: time, randomness and
 //! records are given. The [limits](crate::limits) are checked by the host after the call, so the methods here never fail.
 
+use std::cell::{Cell, RefCell};
+
+use crate::decided_keeps::DecidedKeeps;
 use crate::decision::Decision;
 use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Note, Publish, Reply, Span, Tie};
 use crate::effects::Effects;
@@ -34,11 +37,14 @@ pub struct KeepIndex(u32);
 /// assert!(matches!(decision.effects.iter().next(), Some(Effect::Keep(_))));
 /// ```
 pub struct Context<'a> {
-    at: Moment,
+    pub(crate) at: Moment,
     records: &'a dyn Records,
-    decision: Decision,
+    pub(crate) decision: Decision,
     /// Number of keeps in the decision.
-    keeps: u32,
+    pub(crate) keeps: u32,
+    /// Index of the keeps, brought up to date by look-ups: logic that looks nothing up pays nothing for it.
+    decided: RefCell<DecidedKeeps>,
+    read_bytes: Cell<usize>,
 }
 
 /// Position in a decision under construction. See [`Context::keeps_since`].
@@ -51,14 +57,18 @@ pub struct Checkpoint {
 impl<'a> Context<'a> {
     /// Begins a call.
     pub fn new(at: Moment, records: &'a dyn Records) -> Self {
-        Self { at, records, decision: Decision::default(), keeps: 0 }
+        Self::with_decision(at, records, Decision::default())
     }
 
     /// Begins a call and reserves memory for its decision.
     #[inline]
     pub(crate) fn with_capacity(at: Moment, records: &'a dyn Records, output_bytes: usize, words: usize) -> Self {
         let decision = Decision { output: Vec::with_capacity(output_bytes), effects: Effects::with_capacity(words) };
-        Self { at, records, decision, keeps: 0 }
+        Self::with_decision(at, records, decision)
+    }
+
+    fn with_decision(at: Moment, records: &'a dyn Records, decision: Decision) -> Self {
+        Self { at, records, decision, keeps: 0, decided: RefCell::default(), read_bytes: Cell::new(0) }
     }
 
     /// Returns the time of this call, in nanoseconds since the Unix epoch.
@@ -81,7 +91,36 @@ impl<'a> Context<'a> {
         // The host applies keeps after the call, so its records do not contain those of this call yet. The higher rank wins, as
         // it will when they are applied.
         let kept = self.records.find(&[key]).into_iter().next().flatten();
-        self.decided(key).into_iter().chain(kept).max_by(|a, b| (&a.rank, &a.bytes).cmp(&(&b.rank, &b.bytes)))
+        self.read_bytes.set(self.read_bytes.get() + kept.as_ref().map_or(0, |found| found.bytes.len()));
+        self.decided
+            .borrow_mut()
+            .find(&self.decision, key)
+            .into_iter()
+            .chain(kept)
+            .max_by(|a, b| (&a.rank, &a.bytes).cmp(&(&b.rank, &b.bytes)))
+    }
+
+    /// Returns the number of keeps of this call so far, over all its inputs. In a rank, behind the time of the call, it orders the
+    /// writes of one call.
+    #[must_use]
+    pub fn keeps(&self) -> u32 {
+        self.keeps
+    }
+
+    /// Returns the number of bytes of output that this call has written so far, over all its inputs.
+    ///
+    /// One input may ask for more than a decision can hold: a window of 4 KiB has room for 600 questions after records of 64 KiB.
+    /// Logic whose replies can be long compares this with [`OUTPUT_BYTES_MAX`](crate::limits::OUTPUT_BYTES_MAX) and refuses further
+    /// commands well before it: the buffer doubles as it grows, within the memory of an instance.
+    #[must_use]
+    pub fn output_bytes(&self) -> usize {
+        self.decision.output.len()
+    }
+
+    /// Returns the number of bytes of records that this call has looked up so far, over all its inputs. Each was copied into the guest.
+    #[must_use]
+    pub fn read_bytes(&self) -> usize {
+        self.read_bytes.get()
     }
 
     /// Replies to the session.
@@ -292,16 +331,5 @@ impl<'a> Context<'a> {
         let topic: Span = self.decision.copy(topic);
         let bytes = self.decision.copy(bytes);
         self.decision.effects.push(Effect::Publish(Publish { topic, bytes, tie }));
-    }
-
-    /// Returns the highest record that this call keeps under a key.
-    fn decided(&self, key: &[u8]) -> Option<Found> {
-        let keeps = self.decision.effects.iter().filter_map(|effect| match effect {
-            Effect::Keep(keep) if self.decision.bytes(keep.key) == key => Some(keep),
-            _ => None,
-        });
-        let ranked = keeps.map(|keep| (self.decision.bytes(keep.rank), self.decision.bytes(keep.bytes), keep.form));
-        let (rank, bytes, form) = ranked.max()?;
-        Some(Found { rank: rank.to_vec(), form, bytes: bytes.to_vec() })
     }
 }

@@ -60,13 +60,16 @@
 pub mod batch;
 mod context;
 mod decide_inputs;
+mod decided_keeps;
 mod decision;
 pub mod effect;
 pub mod effects;
 pub mod event;
 pub mod forms;
+mod in_form;
 pub mod limits;
 pub mod logic;
+pub mod patterns;
 mod records;
 
 #[cfg(not(target_family = "wasm"))]

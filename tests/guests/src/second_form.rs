@@ -6,10 +6,9 @@
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use herd_logic::{AtLine, Command, FORM, Herd, HerdSettings, Line, Ranker, split_lines};
+use herd_logic::{AtLine, Command, FORM, Herd, Line, split_lines};
 use herd_sdk::{
-    BadSetting, Context, Description, Effect, Forms, Found, Input, Logic, Mark, Method, Moment, Outcome, Progress,
-    Records, Reports, Settings, Unconvertible,
+    BadSetting, Context, Description, Forms, Input, Logic, Mark, Outcome, Progress, Reports, Settings, Unconvertible,
 };
 
 /// Conversions of a guest.
@@ -39,13 +38,11 @@ pub trait Conversions {
 /// The default logic, with records in the second form.
 pub struct SecondForm<C> {
     herd: Herd,
-    node: String,
-    ranker: Ranker,
     conversions: PhantomData<C>,
 }
 
 impl<C: Conversions> Forms for SecondForm<C> {
-    const NATIVE: u32 = 2;
+    const NATIVE: u32 = Fields::NATIVE;
 
     fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
         C::upgrade(from, bytes)
@@ -62,9 +59,7 @@ impl<C: Conversions> Logic for SecondForm<C> {
     }
 
     fn configure(settings: &Settings) -> Result<Self, BadSetting> {
-        let (herd, node) = (Herd::configure(settings)?, settings.node.clone());
-        let ranker = Ranker::new(HerdSettings::parse(settings)?.tolerance_ns, node.as_bytes());
-        Ok(Self { herd, node, ranker, conversions: PhantomData })
+        Ok(Self { herd: Herd::configure(settings)?, conversions: PhantomData })
     }
 
     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
@@ -94,61 +89,25 @@ impl<C: Conversions> Logic for SecondForm<C> {
 
 impl<C: Conversions> SecondForm<C> {
     fn line(&self, line: Line<'_>, context: &mut Context<'_>) {
-        match line.command() {
-            Command::Iamat(iamat) => {
-                let received_ns = context.now_ns();
-                let rank = self.ranker.rank(iamat.time.ns(), received_ns);
-                let mut at = vec![];
-                AtLine::write(&mut at, self.node.as_bytes(), received_ns, &iamat);
-                let record = upgrade(FORM, &at).unwrap_or_default();
-                let kept = context.keep(iamat.client, &rank, Self::NATIVE, |out| out.extend_from_slice(&record));
-                at.push(b'\n');
-                context.reply_if_kept(kept, |out| out.extend_from_slice(&at), |out| line.echo(out));
-            }
-            Command::Whatsat { client, .. } => {
-                assert!(!client.starts_with(b"boom-"), "one client too many");
-                self.ask(line, context);
-            }
-            _ => {
-                self.herd.line(line, context);
-            }
+        if let Command::Whatsat { client, .. } = line.command() {
+            assert!(!client.starts_with(b"boom-"), "one client too many");
         }
-    }
-
-    /// Calls the default logic over records of the first form, and copies its effects.
-    fn ask(&self, line: Line<'_>, context: &mut Context<'_>) {
-        let records = AtLines(context);
-        let at = Moment { now_ns: context.now_ns(), random: context.random() };
-        let mut inner = Context::new(at, &records);
-        self.herd.line(line, &mut inner);
-        let decision = inner.finish();
-        for effect in &decision.effects {
-            let text = |span| str::from_utf8(decision.bytes(span)).unwrap_or_default();
-            match effect {
-                Effect::Reply(reply) => context.reply(decision.bytes(reply.bytes)),
-                Effect::Fetch(fetch) => {
-                    let (token, otherwise) = (decision.bytes(fetch.token), decision.bytes(fetch.otherwise));
-                    let (upstream, path) = (text(fetch.upstream), text(fetch.path));
-                    match fetch.method {
-                        Method::Get => context.fetch(upstream, path, token, otherwise),
-                        Method::Post => {
-                            context.fetch_post(upstream, path, decision.bytes(fetch.body), token, otherwise);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
+        context.in_form::<Fields, _>(FORM, |context| self.herd.line(line, context));
     }
 }
 
-/// Records of a call, converted to the form of the default logic.
-struct AtLines<'t, 'a>(&'t Context<'a>);
+/// The conversions that the guest itself uses, whatever it exports.
+struct Fields;
 
-impl Records for AtLines<'_, '_> {
-    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        let convert = |found: Found| Some(Found { bytes: at_line(&found.bytes)?, form: FORM, ..found });
-        keys.iter().map(|key| self.0.record(key).and_then(convert)).collect()
+impl Forms for Fields {
+    const NATIVE: u32 = 2;
+
+    fn upgrade(from: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        upgrade(from, bytes)
+    }
+
+    fn downgrade(to: u32, bytes: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+        downgrade(to, bytes)
     }
 }
 
