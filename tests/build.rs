@@ -12,10 +12,11 @@ use std::process::{Command, exit};
 const TARGET: &str = "wasm32-wasip2";
 
 /// Working guests, each with the environment variable that holds the path of its component.
-const GUESTS: [(&str, &str); 3] = [
+const GUESTS: [(&str, &str); 4] = [
     ("herd_guest", "HERD_TESTS_DEFAULT_GUEST"),
     ("herd_example_hello", "HERD_TESTS_HELLO"),
     ("herd_example_watch", "HERD_TESTS_WATCH"),
+    ("herd_example_resp", "HERD_TESTS_RESP"),
 ];
 
 fn main() {
@@ -39,6 +40,7 @@ fn build_guests() -> PathBuf {
     cargo
         .args(["build", "--lib", "--examples", "--package", "herd-test-guests", "--package", "herd-guest"])
         .args(["--package", "herd-example-hello", "--package", "herd-example-watch"])
+        .args(["--package", "herd-example-resp"])
         .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(&target_dir)
         .current_dir("..");

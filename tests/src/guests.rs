@@ -24,3 +24,5 @@ pub const DEFAULT_GUEST: &str = env!("HERD_TESTS_DEFAULT_GUEST");
 pub const HELLO: &str = env!("HERD_TESTS_HELLO");
 /// Path of the example that adds `WATCH` and `UNWATCH` to the default logic.
 pub const WATCH: &str = env!("HERD_TESTS_WATCH");
+/// Path of the example that speaks the redis protocol.
+pub const RESP: &str = env!("HERD_TESTS_RESP");

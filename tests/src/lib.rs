@@ -48,7 +48,7 @@ pub use client::Client;
 pub use eventually::{WAIT_MAX, eventually};
 pub use figures::Figures;
 pub use fill::{MILLION, ROOM, fill};
-pub use guests::{DEFAULT_GUEST, Fixture, HELLO, WATCH};
+pub use guests::{DEFAULT_GUEST, Fixture, HELLO, RESP, WATCH};
 pub use herd::Herd;
 pub use host::Host;
 pub use interpose::{FileFault, Interposer};
