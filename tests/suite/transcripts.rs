@@ -2,6 +2,7 @@
 //! each call, and over TCP against a node.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use herd_logic::Herd as Logic;
 use herd_runtime::{ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
 use herd_sdk::transcript::{Exchange, Run, Transcript};
-use herd_sdk::{Logic as _, Mark};
+use herd_sdk::{Logic as _, Mark, Settings};
 use herd_tests::{Client, DEFAULT_GUEST, HELLO, Herd, WATCH};
 
 /// Goal: no state hides in the guest, and the component decides as the native logic does. Method: the effects have to be equal to
@@ -20,16 +21,14 @@ fn transcripts_agree_in_native_logic_and_in_warm_and_fresh_components() {
     let engine = Engine::new(Limits::default()).unwrap();
     let mut failures = vec![];
     for transcript in transcripts() {
-        let native = run(&transcript, |records| {
-            Box::new(Native::new(Logic::configure(transcript.settings()).unwrap(), records))
-        });
+        let native =
+            run(&transcript, |settings, records| Box::new(Native::new(Logic::configure(settings).unwrap(), records)));
         if !native.passed() {
             failures.push(native.to_string());
         }
         for warmth in [Warmth::Warm, Warmth::Fresh] {
-            let component = run(&transcript, |records| {
-                let settings = transcript.settings().clone();
-                let loaded = ComponentDecider::load(&engine, herd::DEFAULT_GUEST, settings, records, warmth);
+            let component = run(&transcript, |settings, records| {
+                let loaded = ComponentDecider::load(&engine, herd::DEFAULT_GUEST, settings.clone(), records, warmth);
                 Box::new(loaded.unwrap())
             });
             if component.actual() != native.actual() {
@@ -112,10 +111,9 @@ fn transcripts() -> Vec<Transcript> {
     files.iter().map(parse).collect()
 }
 
-fn run(transcript: &Transcript, decider: impl FnOnce(Arc<MemoryRecords>) -> Box<dyn Decider>) -> Run {
-    let records = Arc::new(MemoryRecords::default());
-    let mut decider = decider(records.clone());
-    transcript.run(&mut *decider, &records)
+fn run(transcript: &Transcript, decider: impl Fn(&Settings, Arc<MemoryRecords>) -> Box<dyn Decider>) -> Run {
+    let load = |settings: &Settings, records| Ok::<_, Infallible>(decider(settings, records));
+    transcript.run_herd(load).unwrap()
 }
 
 fn replay(herd: &Herd, transcript: &Transcript) {

@@ -42,3 +42,17 @@ pub trait Decider {
     /// The guest is at fault and made no decision; nothing changed.
     fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault>;
 }
+
+impl<D: Decider + ?Sized> Decider for Box<D> {
+    fn inputs(&mut self, at: Moment, inputs: &InputBatch) -> Result<Decision, Fault> {
+        (**self).inputs(at, inputs)
+    }
+
+    fn reports(&mut self, at: Moment, reports: Reports<'_>) -> Result<Decision, Fault> {
+        (**self).reports(at, reports)
+    }
+
+    fn answer(&mut self, at: Moment, token: &[u8], otherwise: &[u8], outcome: Outcome<'_>) -> Result<Decision, Fault> {
+        (**self).answer(at, token, otherwise, outcome)
+    }
+}

@@ -5,7 +5,8 @@
 
 use crate::transcript::effect_line::EffectLine;
 use crate::transcript::event::ExpectationLine;
-use crate::transcript::token::Token;
+use crate::transcript::pattern::{self, Pattern, Piece, Unset, Values};
+use crate::transcript::token::{Token, matches};
 
 /// Effects that a run compares with the expectations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +24,9 @@ pub enum Compared {
 pub(super) fn observed_expectations(lines: &[ExpectationLine]) -> Vec<ExpectationLine> {
     let observed = |line: &ExpectationLine| match line {
         ExpectationLine::Comment(_) => None,
-        ExpectationLine::Effect { tokens, .. } => {
+        ExpectationLine::Effect { tokens, line, .. } => {
             let EffectLine { tokens, text } = observed(tokens)?;
-            Some(ExpectationLine::Effect { tokens, text })
+            Some(ExpectationLine::Effect { tokens, line: *line, text })
         }
     };
     lines.iter().filter_map(observed).collect()
@@ -36,38 +37,44 @@ pub(super) fn observed_effects(effects: &[EffectLine]) -> Vec<EffectLine> {
     effects.iter().filter_map(|effect| observed(&effect.tokens)).collect()
 }
 
-/// Returns whether a client receives the same bytes, however they are divided into replies.
-pub(super) fn same_bytes(expected: &[ExpectationLine], actual: &[EffectLine]) -> bool {
+/// Compares the bytes that a client receives, however they are divided into replies. Returns the captured variables if they are those
+/// expected.
+pub(super) fn same_bytes(expected: &[ExpectationLine], actual: &[EffectLine], values: &Values) -> Option<Values> {
     let expected = expected.iter().filter_map(|line| match line {
         ExpectationLine::Effect { tokens, .. } => Some(&**tokens),
         ExpectationLine::Comment(_) => None,
     });
-    let pieces = pieces(expected);
-    pieces.is_some() && pieces == self::pieces(actual.iter().map(|effect| &*effect.tokens))
-}
-
-/// Part of what a client observes.
-#[derive(PartialEq)]
-enum Piece<'a> {
-    /// Adjacent replies.
-    Bytes(Vec<u8>),
-    /// Another effect.
-    Other(&'a [Token]),
+    let (expected, actual) = (pieces(expected)?, pieces(actual.iter().map(|effect| &*effect.tokens))?);
+    matches(&expected, &actual, values, Unset::Fails)
 }
 
 /// Joins adjacent replies. None: a star stands for the bytes of one.
-fn pieces<'a>(lines: impl Iterator<Item = &'a [Token]>) -> Option<Vec<Piece<'a>>> {
-    let mut pieces = vec![];
+fn pieces<'a>(lines: impl Iterator<Item = &'a [Token]>) -> Option<Vec<Token>> {
+    let mut joined = vec![];
+    let mut reply: Vec<Piece> = vec![];
     for tokens in lines {
-        match (tokens, pieces.last_mut()) {
-            ([word, Token::Bytes(bytes)], Some(Piece::Bytes(before))) if word.is("reply") => before.extend(bytes),
-            ([word, Token::Bytes(bytes)], _) if word.is("reply") => pieces.push(Piece::Bytes(bytes.clone())),
+        match tokens {
+            [word, Token::Bytes(bytes)] if word.is("reply") => reply.push(Piece::Literal(bytes.clone())),
+            [word, Token::Pattern(pattern)] if word.is("reply") => reply.extend(pattern.0.iter().cloned()),
             _ if tokens.contains(&Token::Any) => return None,
-            _ => pieces.push(Piece::Other(tokens)),
+            _ => {
+                joined.extend(string(std::mem::take(&mut reply)));
+                joined.extend_from_slice(tokens);
+            }
         }
     }
-    pieces.retain(|piece| *piece != Piece::Bytes(vec![]));
-    Some(pieces)
+    joined.extend(string(reply));
+    Some(joined)
+}
+
+/// Makes a token of what replies have joined to. None without bytes.
+fn string(pieces: Vec<Piece>) -> Option<Token> {
+    let mut pieces = pattern::joined(pieces);
+    match &mut *pieces {
+        [] => None,
+        [Piece::Literal(bytes)] => Some(Token::Bytes(std::mem::take(bytes))),
+        _ => Some(Token::Pattern(Pattern(pieces))),
+    }
 }
 
 /// Reduces one effect. None: a client does not observe it.

@@ -9,7 +9,12 @@ use crate::transcript::event::Step;
 /// Content of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Document {
+    /// Settings of the first node.
     pub(super) settings: Settings,
+    /// Names of all nodes, in the order in which they occur.
+    pub(super) nodes: Vec<String>,
+    /// True if a string has a wildcard or a variable.
+    pub(super) has_patterns: bool,
     pub(super) not_live: Option<String>,
     pub(super) steps: Vec<Step>,
     /// Lines and steps in the order of the file.

@@ -5,7 +5,7 @@
 use crate::decision::Decision;
 use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
 use crate::event::Awaiting;
-use crate::transcript::token::{Token, write_bytes};
+use crate::transcript::token::{Token, write_bytes, write_tokens};
 
 /// First words of the lines below an event.
 pub(super) const EFFECT_WORDS: [&str; 14] = [
@@ -152,17 +152,10 @@ impl EffectLine {
         Self::word("fault").bytes(problem.as_bytes())
     }
 
-    /// Writes tokens on one line.
+    /// Writes tokens with the layout of a recording.
     pub(super) fn of_tokens(tokens: &[Token]) -> Self {
-        let mut text = String::from(" ");
-        for token in tokens {
-            text.push(' ');
-            match token {
-                Token::Word(word) => text.push_str(word),
-                Token::Bytes(bytes) => write_bytes(&mut text, bytes, BYTES_CONTINUATION),
-                Token::Any => text.push('*'),
-            }
-        }
+        let mut text = String::from("  ");
+        write_tokens(&mut text, tokens);
         Self { tokens: tokens.into(), text }
     }
 

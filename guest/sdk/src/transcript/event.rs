@@ -15,8 +15,16 @@ pub enum Event {
     /// `random`: sets the random bits of all following calls.
     Random(u64, u64),
     /// `session`: selects the session of the following inputs and answers. A session that is new or has ended begins with
-    /// its next input.
+    /// its next input. Each node has its own.
     Session(String),
+    /// `node`: selects the node of the following events. A node that is new has no records.
+    Node(String),
+    /// `flood from`: what another node kept reaches the selected node as one batch of reports, except for what it had sent already
+    /// and what it received from that node.
+    Flood {
+        /// Name of the other node.
+        from: String,
+    },
     /// `input`: one read from the session.
     Input {
         /// New bytes, without those left over from earlier inputs.
@@ -38,7 +46,7 @@ pub enum Event {
 impl Event {
     /// Returns whether the event calls the guest, so that effects can follow.
     pub(super) fn calls_guest(&self) -> bool {
-        matches!(self, Self::Input { .. } | Self::Reports(_) | Self::Answer { .. })
+        matches!(self, Self::Input { .. } | Self::Reports(_) | Self::Answer { .. } | Self::Flood { .. })
     }
 }
 
@@ -63,6 +71,13 @@ impl PeerReport {
     pub fn borrowed(&self) -> Report<'_> {
         let Self { key, bytes, form, rank, origin } = self;
         Report { key, rank, form: *form, bytes, origin }
+    }
+}
+
+impl From<&Report<'_>> for PeerReport {
+    fn from(report: &Report<'_>) -> Self {
+        let Report { key, rank, form, bytes, origin } = *report;
+        Self { key: key.into(), bytes: bytes.into(), form, rank: rank.into(), origin: origin.into() }
     }
 }
 
@@ -97,6 +112,8 @@ pub struct Step {
     /// Number of the event's first line, from 1.
     pub(super) line: usize,
     pub(super) event: Event,
+    /// Tokens of an event with variables, whose bytes are known only in a run.
+    pub(super) template: Option<Vec<Token>>,
     /// Text of the event as written.
     pub(super) text: String,
     /// Lines below the event. The last one is an effect.
@@ -110,7 +127,7 @@ impl Step {
         self.line
     }
 
-    /// Returns the event.
+    /// Returns the event. Variables in it stand for no bytes.
     #[must_use]
     pub fn event(&self) -> &Event {
         &self.event
@@ -130,6 +147,15 @@ impl Step {
 pub(super) enum ExpectationLine {
     /// A comment or an empty line.
     Comment(String),
-    /// An expected effect and its text as written.
-    Effect { tokens: Vec<Token>, text: String },
+    /// An expected effect, the number of its line, and its text as written.
+    Effect { tokens: Vec<Token>, line: usize, text: String },
+}
+
+impl ExpectationLine {
+    /// Returns the text as written.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Comment(text) | Self::Effect { text, .. } => text,
+        }
+    }
 }

@@ -29,6 +29,10 @@ pub(super) fn event(tokens: &[Token]) -> Result<Event, String> {
         ("random", _) => Err(RANDOM_USAGE.into()),
         ("session", [Token::Word(name)]) => Ok(Event::Session(name.clone())),
         ("session", _) => Err("expected a name: session alice".into()),
+        ("node", [Token::Word(name)]) => Ok(Event::Node(name.clone())),
+        ("node", _) => Err("expected a name: node Riley".into()),
+        ("flood", [from, Token::Word(name)]) if from.is("from") => Ok(Event::Flood { from: name.clone() }),
+        ("flood", _) => Err("expected a node: flood from Riley".into()),
         ("input", [Token::Bytes(bytes), mark @ ..]) => {
             let mark = match mark {
                 [] => Mark::More,
@@ -128,7 +132,7 @@ fn nanoseconds(text: &str) -> Result<u64, String> {
     valid.then(parsed).flatten().ok_or_else(|| format!("`{text}` is not a time: {NOW_EXAMPLE}"))
 }
 
-const EVENTS: &str = "known are node, set, live, now, random, session, input, report and answer";
+const EVENTS: &str = "known are node, set, live, now, random, session, input, report, flood and answer";
 const NOW_EXAMPLE: &str = "now 1479413884.655837, or now +0.5 to advance the clock";
 const RANDOM_USAGE: &str = "expected two numbers of 64 bits: random 7 11";
 const REPORT_USAGE: &str =

@@ -10,14 +10,16 @@ use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
 use crate::transcript::token::write_bytes;
 
 impl fmt::Display for Event {
-    /// Writes the event with its continuations, without a newline at the end. A session name that is not one word does not
-    /// parse again.
+    /// Writes the event with its continuations, without a newline at the end. A name of a session or node that is not one word does
+    /// not parse again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Now(ns) => write!(f, "now {}", Seconds(*ns)),
             Self::Advance(ns) => write!(f, "now +{}", Seconds(*ns)),
             Self::Random(first, second) => write!(f, "random {first} {second}"),
             Self::Session(name) => write!(f, "session {name}"),
+            Self::Node(name) => write!(f, "node {name}"),
+            Self::Flood { from } => write!(f, "flood from {from}"),
             Self::Input { bytes, mark } => {
                 let mark = match mark {
                     Mark::More => "",
@@ -91,6 +93,9 @@ mod tests {
             Event::Advance(1),
             Event::Random(u64::MAX, 0),
             Event::Session("alice".into()),
+            Event::Node("Jaquez".into()),
+            Event::Node("Riley".into()),
+            Event::Flood { from: "Jaquez".into() },
             Event::Input { bytes: odd.clone(), mark: Mark::More },
             Event::Input { bytes: vec![], mark: Mark::End },
             Event::Input { bytes: b"x".to_vec(), mark: Mark::Overlong },
@@ -102,7 +107,7 @@ mod tests {
             Event::Answer { upstream: None, outcome: UpstreamOutcome::Failed(Failure::TooLarge) },
         ];
         let text: String = events.iter().map(|event| format!("{event}\n")).collect();
-        let read = Transcript::parse("t", &text).unwrap();
+        let read = Transcript::parse("t", &format!("node Riley\n{text}")).unwrap();
         let read: Vec<Event> = read.steps().iter().map(|step| step.event().clone()).collect();
         assert_eq!(read, events, "{text}");
     }

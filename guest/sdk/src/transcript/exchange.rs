@@ -20,7 +20,8 @@ pub struct Exchange {
     pub bytes: Vec<u8>,
     /// Meaning of their end. A node with a higher line limit than the author assumed does not notice `Overlong`.
     pub mark: Mark,
-    /// Expected replies, including those to the answers of upstreams. None if an expectation has a star for its bytes.
+    /// Expected replies, including those to the answers of upstreams. None if an expectation has a star or a pattern
+    /// for its bytes.
     pub replies: Option<Vec<u8>>,
     /// Number of fetches that follow.
     pub fetches: usize,
@@ -39,6 +40,8 @@ pub(super) fn exchanges(steps: &[Step]) -> Vec<Exchange> {
             Event::Input { bytes, mark } => client.input(step, bytes, *mark),
             Event::Answer { upstream, outcome } => client.answer(step, upstream.as_deref(), outcome),
             Event::Now(_) | Event::Advance(_) | Event::Random(..) | Event::Reports(_) => {}
+            // Transcripts of several nodes are not replayed.
+            Event::Node(_) | Event::Flood { .. } => {}
         }
     }
     client.exchanges.into_iter().map(OpenExchange::finish).collect()

@@ -1,8 +1,8 @@
-//! Mock host: performs the events of a transcript against a guest, one decision after the other.
+//! Mock host: performs the events of one node of a transcript against a guest, one decision after the other.
 //!
-//! Owns the state of a host that a guest can observe: the clock, bytes left over from each session's input, pending fetches
-//! and quarantined reports. It must not know files or expectations. It has no queues and no deadlines; the transcript bounds
-//! its state.
+//! Owns the state of a host that a guest can observe: bytes left over from each session's input, pending fetches and quarantined
+//! reports; and what the node would flood. It must not know files, expectations or other nodes. It has no deadlines; the transcript
+//! bounds its state.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,14 +12,18 @@ use crate::decision::Decision;
 use crate::effect::Effect;
 use crate::event::{Awaiting, Input, Mark, Moment, Report};
 use crate::native::{Decider, Fault, MemoryRecords};
+use crate::transcript::coverage::Coverage;
 use crate::transcript::effect_line::{EffectLine, KeepResult};
-use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
+use crate::transcript::event::{PeerReport, UpstreamOutcome};
 
 /// A guest, and the state of the host around it.
 pub(super) struct MockHost<'a> {
     decider: &'a mut dyn Decider,
     records: &'a MemoryRecords,
-    at: Moment,
+    /// Name of the node, the origin of what its clients report.
+    node: String,
+    /// What the node kept, in order, and the node that it came from, if from one of the transcript.
+    flood: Vec<(PeerReport, Option<usize>)>,
     sessions: HashMap<String, Session>,
     /// Name of the session that inputs and answers belong to.
     current: String,
@@ -44,32 +48,32 @@ struct PendingFetch {
 }
 
 impl<'a> MockHost<'a> {
-    pub(super) fn new(decider: &'a mut dyn Decider, records: &'a MemoryRecords) -> Self {
+    pub(super) fn new(node: &str, decider: &'a mut dyn Decider, records: &'a MemoryRecords) -> Self {
         Self {
             decider,
             records,
-            at: Moment::default(),
+            node: node.into(),
+            flood: vec![],
             sessions: HashMap::new(),
             current: String::new(),
             quarantined: HashMap::new(),
         }
     }
 
-    /// Performs an event and returns its effects.
-    pub(super) fn perform(&mut self, event: &Event) -> Vec<EffectLine> {
-        match event {
-            Event::Now(ns) => self.at.now_ns = *ns,
-            Event::Advance(ns) => self.at.now_ns = self.at.now_ns.saturating_add(*ns),
-            Event::Random(first, second) => self.at.random = (*first, *second),
-            Event::Session(name) => self.current.clone_from(name),
-            Event::Input { bytes, mark } => return self.input(bytes, *mark),
-            Event::Reports(reports) => return self.reports(reports),
-            Event::Answer { upstream, outcome } => return self.answer(upstream.as_deref(), outcome),
-        }
-        vec![]
+    /// Selects the session of the following inputs and answers.
+    pub(super) fn select(&mut self, session: &str) {
+        session.clone_into(&mut self.current);
     }
 
-    fn input(&mut self, bytes: &[u8], mark: Mark) -> Vec<EffectLine> {
+    /// Returns what the node kept since it had kept `already` reports, except for what came from the node `to`. Also returns how
+    /// many it has kept now.
+    pub(super) fn flood_to(&self, to: usize, already: usize) -> (Vec<PeerReport>, usize) {
+        let news = self.flood.iter().skip(already).filter(|(_, source)| *source != Some(to));
+        (news.map(|(report, _)| report.clone()).collect(), self.flood.len())
+    }
+
+    /// Performs an input. Adds the commands of what the guest consumed to the coverage.
+    pub(super) fn input(&mut self, at: Moment, bytes: &[u8], mark: Mark, coverage: &mut Coverage) -> Vec<EffectLine> {
         let mut session =
             self.sessions.remove(&self.current).filter(|session| !session.ended).unwrap_or_else(Session::new);
         session.rest.extend_from_slice(bytes);
@@ -81,15 +85,21 @@ impl<'a> MockHost<'a> {
                 session.ended = true;
                 vec![]
             }
-            _ => self.decide_input(&mut session, mark),
+            _ => self.decide_input(at, &mut session, mark, coverage),
         };
         self.sessions.insert(self.current.clone(), session);
         lines
     }
 
-    fn decide_input(&mut self, session: &mut Session, mark: Mark) -> Vec<EffectLine> {
+    fn decide_input(
+        &mut self,
+        at: Moment,
+        session: &mut Session,
+        mark: Mark,
+        coverage: &mut Coverage,
+    ) -> Vec<EffectLine> {
         let batch = InputBatch::from_iter([Input { bytes: &session.rest, mark }]);
-        let decided = self.decider.inputs(self.at, &batch).and_then(|decision| {
+        let decided = self.decider.inputs(at, &batch).and_then(|decision| {
             check(&decision, Scope::Inputs(batch.iter()))?;
             // The check requires one `done` for each input, so this does not fail.
             let progress = decision.progress().ok_or("the input is not done")?;
@@ -99,9 +109,11 @@ impl<'a> MockHost<'a> {
             Ok(decided) => decided,
             Err(fault) => {
                 session.ended = true;
+                coverage.add_commands(&session.rest);
                 return vec![EffectLine::fault(&fault.to_string())];
             }
         };
+        coverage.add_commands(&session.rest[..progress.consumed]);
         session.rest.drain(..progress.consumed);
         session.awaits = progress.awaits;
         session.ended = mark != Mark::More;
@@ -112,13 +124,14 @@ impl<'a> MockHost<'a> {
         lines
     }
 
-    fn answer(&mut self, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) -> Vec<EffectLine> {
+    /// Performs the answer to the oldest pending fetch of the session.
+    pub(super) fn answer(&mut self, at: Moment, upstream: Option<&[u8]>, outcome: &UpstreamOutcome) -> Vec<EffectLine> {
         let mut session = self.sessions.remove(&self.current).unwrap_or_else(Session::new);
         let matches = |fetch: &PendingFetch| upstream.is_none_or(|upstream| fetch.upstream == upstream);
         let fetch = session.fetches.iter().position(matches).and_then(|at| session.fetches.remove(at));
         let lines = match fetch {
             Some(PendingFetch { token, otherwise, .. }) => {
-                let decided = self.decider.answer(self.at, &token, &otherwise, outcome.borrowed());
+                let decided = self.decider.answer(at, &token, &otherwise, outcome.borrowed());
                 match decided.and_then(|decision| Ok(check(&decision, Scope::Answer).map(|()| decision)?)) {
                     Ok(decision) => self.effects(&mut session, &decision),
                     Err(fault) => vec![EffectLine::fault(&fault.to_string())],
@@ -130,16 +143,17 @@ impl<'a> MockHost<'a> {
         lines
     }
 
-    fn reports(&mut self, reports: &[PeerReport]) -> Vec<EffectLine> {
+    /// Performs a batch of reports, from a node of the transcript or from one that it leaves out.
+    pub(super) fn reports(&mut self, at: Moment, reports: &[PeerReport], source: Option<usize>) -> Vec<EffectLine> {
         // As on a node: a report that would not win never reaches the guest, so a flood ends whatever the guest decides.
         let news: Vec<bool> = reports.iter().map(|report| self.is_news(&report.borrowed())).collect();
         let batch: Vec<Report<'_>> =
             reports.iter().zip(&news).filter(|&(_, &news)| news).map(|(report, _)| report.borrowed()).collect();
-        let decision = match self.decide_reports(&batch) {
+        let decision = match self.decide_reports(at, &batch) {
             Ok(decided) => decided,
             Err(fault) => {
                 // As on a node without another generation: the reports count by rank but stay hidden.
-                batch.iter().for_each(|report| self.quarantine(report));
+                batch.iter().for_each(|report| self.quarantine(report, source));
                 return vec![EffectLine::fault(&fault.to_string())];
             }
         };
@@ -151,10 +165,10 @@ impl<'a> MockHost<'a> {
             lines.push(match news.then(|| decided.next()).flatten() {
                 None => EffectLine::duplicate(),
                 Some((report, true)) => {
-                    self.quarantine(report);
+                    self.quarantine(report, source);
                     EffectLine::refused()
                 }
-                Some((report, false)) => EffectLine::kept(self.apply(report)),
+                Some((report, false)) => EffectLine::kept(self.apply(report, source)),
             });
         }
         let count = decision.effects.iter().count();
@@ -162,29 +176,31 @@ impl<'a> MockHost<'a> {
         lines
     }
 
-    fn decide_reports(&mut self, batch: &[Report<'_>]) -> Result<Decision, Fault> {
+    fn decide_reports(&mut self, at: Moment, batch: &[Report<'_>]) -> Result<Decision, Fault> {
         if batch.is_empty() {
             return Ok(Default::default());
         }
-        let decision = self.decider.reports(self.at, batch)?;
+        let decision = self.decider.reports(at, batch)?;
         check(&decision, Scope::Reports(batch.len()))?;
         Ok(decision)
     }
 
     /// Performs the effects of a decision on a session, in order.
     fn effects(&mut self, session: &mut Session, decision: &Decision) -> Vec<EffectLine> {
+        let node = self.node.clone();
         let perform = |(effect, index): (Effect, usize)| {
             // The records must change within the loop: a later keep of the same decision competes with this one.
             let mut result = KeepResult::Applied;
             match effect {
                 Effect::Keep(keep) => {
-                    result = self.apply(&Report {
+                    let report = Report {
                         key: decision.bytes(keep.key),
                         rank: decision.bytes(keep.rank),
                         form: keep.form,
                         bytes: decision.bytes(keep.bytes),
-                        origin: b"",
-                    });
+                        origin: node.as_bytes(),
+                    };
+                    result = self.apply(&report, None);
                 }
                 Effect::Fetch(fetch) => session.fetches.push_back(PendingFetch {
                     upstream: decision.bytes(fetch.upstream).to_vec(),
@@ -199,12 +215,13 @@ impl<'a> MockHost<'a> {
         decision.effects.iter().zip(0..).filter_map(perform).collect()
     }
 
-    /// Applies a record if it wins.
-    fn apply(&self, report: &Report<'_>) -> KeepResult {
+    /// Applies a record if it wins. Only then the node floods it.
+    fn apply(&mut self, report: &Report<'_>, source: Option<usize>) -> KeepResult {
         if !self.is_news(report) {
             return KeepResult::Outranked;
         }
         self.records.apply_report(report);
+        self.flood.push((report.into(), source));
         KeepResult::Applied
     }
 
@@ -215,9 +232,11 @@ impl<'a> MockHost<'a> {
         above_quarantined && self.records.is_news(report)
     }
 
-    fn quarantine(&mut self, report: &Report<'_>) {
+    /// Quarantines a report. As on a node, the nodes behind it receive it all the same.
+    fn quarantine(&mut self, report: &Report<'_>, source: Option<usize>) {
         if self.is_news(report) {
             self.quarantined.insert(report.key.to_vec(), (report.rank.to_vec(), report.bytes.to_vec()));
+            self.flood.push((report.into(), source));
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Parser of transcripts.
 //!
-//! Owns lines, their indentation and continuations, and the lines about the whole transcript. It must not know files or
-//! guests. The text bounds it.
+//! Owns lines, their indentation and continuations, the lines about the whole transcript, and which occurrence of a variable captures
+//! it. It must not know files or guests. The text bounds it, and [`NODES_MAX`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::logic::Settings;
 use crate::transcript::document::{Document, Item};
 use crate::transcript::effect_line::EFFECT_WORDS;
-use crate::transcript::event::{ExpectationLine, Step};
+use crate::transcript::event::{Event, ExpectationLine, Step};
 use crate::transcript::event_line::event;
+use crate::transcript::pattern::{Pattern, Piece, Values};
 use crate::transcript::token::{Token, read};
 
 /// Error in the text of a transcript. Its author is at fault; nothing ran.
@@ -35,8 +37,10 @@ impl std::error::Error for ParseError {}
 pub(super) fn document(name: &str, text: &str) -> Result<Document, ParseError> {
     let error = |line, problem| ParseError { name: name.into(), line, problem };
     let settings = Settings { node: DEFAULT_NODE.into(), table: vec![] };
-    let document = Document { settings, not_live: None, steps: vec![], items: vec![] };
-    let mut reader = Reader { document, comments: vec![] };
+    let (nodes, steps, items) = (vec![DEFAULT_NODE.into()], vec![], vec![]);
+    let document = Document { settings, nodes, has_patterns: false, not_live: None, steps, items };
+    let mut reader =
+        Reader { document, comments: vec![], names_node: false, at: DEFAULT_NODE.into(), captured: BTreeSet::new() };
     let mut lines: Vec<Line> = vec![];
     for (text, number) in text.lines().zip(1..) {
         Line::append(&mut lines, text, number).map_err(|problem| error(number, problem))?;
@@ -101,6 +105,12 @@ struct Reader {
     document: Document,
     /// Comments since the last line. The next line decides whether they belong to its event or stand between two events.
     comments: Vec<String>,
+    /// Set by the line that names the first node; later ones are events.
+    names_node: bool,
+    /// Node of the following events.
+    at: String,
+    /// Variables that an expectation above captures.
+    captured: BTreeSet<String>,
 }
 
 impl Reader {
@@ -113,13 +123,81 @@ impl Reader {
                 if self.header(&line)? {
                     self.document.items.push(Item::Verbatim(line.text));
                 } else {
-                    let event = event(&line.tokens)?;
-                    self.document.items.push(Item::Step(self.document.steps.len()));
-                    self.document.steps.push(Step { line: line.number, event, text: line.text, expectations: vec![] });
+                    self.event(line)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn event(&mut self, line: Line) -> Result<(), String> {
+        let Line { number, tokens, text, .. } = line;
+        let variables = tokens.iter().any(|token| matches!(token, Token::Pattern(_)));
+        if variables {
+            self.check_uses(&tokens)?;
+            self.document.has_patterns = true;
+        }
+        // Any bytes will do to find mistakes in the rest of the line.
+        let empty: Values = self.captured.iter().map(|name| (name.clone(), vec![])).collect();
+        let event = event(&with_values(&tokens, &empty)?)?;
+        match &event {
+            Event::Node(name) => self.node(name)?,
+            Event::Flood { from } if *from == self.at => {
+                return Err(format!("`{from}` is the selected node; write `node NAME` for the one that receives"));
+            }
+            Event::Flood { from } if !self.document.nodes.contains(from) => {
+                return Err(format!("no node `{from}` above; write `node {from}`, and events there, before"));
+            }
+            _ => {}
+        }
+        self.document.items.push(Item::Step(self.document.steps.len()));
+        let template = variables.then_some(tokens);
+        self.document.steps.push(Step { line: number, event, template, text, expectations: vec![] });
+        Ok(())
+    }
+
+    fn node(&mut self, name: &str) -> Result<(), String> {
+        let nodes = &mut self.document.nodes;
+        if !nodes.iter().any(|node| node == name) {
+            if nodes.len() == NODES_MAX {
+                return Err(format!("a transcript has at most {NODES_MAX} nodes"));
+            }
+            nodes.push(name.into());
+        }
+        self.at = name.into();
+        Ok(())
+    }
+
+    /// Checks that an event has no wildcards, and no variables without a value.
+    fn check_uses(&self, tokens: &[Token]) -> Result<(), String> {
+        let patterns = tokens.iter().filter_map(|token| match token {
+            Token::Pattern(pattern) => Some(pattern),
+            _ => None,
+        });
+        for pattern in patterns {
+            if pattern.0.iter().any(|piece| matches!(piece, Piece::Any | Piece::One | Piece::Digits)) {
+                return Err("\\*, \\? and \\# match bytes of effects; in an event write the bytes, or \\{name}".into());
+            }
+            if let Some(name) = pattern.variables().find(|name| !self.captured.contains(*name)) {
+                return Err(format!("no expectation above captures \\{{{name}}}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns the first occurrence of each variable into its capture.
+    fn capture(&mut self, tokens: &mut [Token]) {
+        for token in tokens {
+            let Token::Pattern(Pattern(pieces)) = token else { continue };
+            self.document.has_patterns = true;
+            for piece in pieces {
+                if let Piece::Use(name) = piece
+                    && self.captured.insert(name.clone())
+                {
+                    *piece = Piece::Capture(std::mem::take(name));
+                }
+            }
+        }
     }
 
     fn flush_comments(&mut self) {
@@ -127,7 +205,7 @@ impl Reader {
     }
 
     fn effect(&mut self, line: Line) -> Result<(), String> {
-        let Line { tokens, text, .. } = line;
+        let Line { number, mut tokens, text, .. } = line;
         if !tokens.first().is_some_and(|first| EFFECT_WORDS.iter().any(|word| first.is(word))) {
             let known = EFFECT_WORDS.join(", ");
             return Err(format!("an expected effect begins with one of {known}; an event is not indented"));
@@ -140,7 +218,10 @@ impl Reader {
             return Err("an expected effect below an event that does not call the guest".into());
         }
         step.expectations.extend(self.comments.drain(..).map(ExpectationLine::Comment));
-        step.expectations.push(ExpectationLine::Effect { tokens, text });
+        let index = self.document.steps.len() - 1;
+        self.capture(&mut tokens);
+        let line = ExpectationLine::Effect { tokens, line: number, text };
+        self.document.steps[index].expectations.push(line);
         Ok(())
     }
 
@@ -148,7 +229,8 @@ impl Reader {
     fn header(&mut self, line: &Line) -> Result<bool, String> {
         let document = &mut self.document;
         let word = line.text.split_whitespace().next().unwrap_or_default();
-        if !["node", "set", "live"].contains(&word) {
+        let begins = document.steps.is_empty() && !self.names_node;
+        if !["node", "set", "live"].contains(&word) || (word == "node" && !begins) {
             return Ok(false);
         }
         if !document.steps.is_empty() {
@@ -156,7 +238,11 @@ impl Reader {
         }
         match word {
             "node" => match &line.tokens[1..] {
-                [Token::Word(name)] => document.settings.node = name.clone(),
+                [Token::Word(name)] => {
+                    document.settings.node = name.clone();
+                    document.nodes = vec![name.clone()];
+                    (self.names_node, self.at) = (true, name.clone());
+                }
                 _ => return Err("expected a name: node Riley".into()),
             },
             "set" => {
@@ -180,6 +266,19 @@ impl Reader {
     }
 }
 
+/// Returns the tokens of an event with the bytes of its variables.
+///
+/// # Errors
+///
+/// The name of a variable without a value.
+pub(super) fn with_values(tokens: &[Token], values: &Values) -> Result<Vec<Token>, String> {
+    let token = |token: &Token| match token {
+        Token::Pattern(pattern) => pattern.bytes(values).map(Token::Bytes),
+        other => Ok(other.clone()),
+    };
+    tokens.iter().map(token).collect()
+}
+
 /// Parses `set NAME = VALUE`.
 fn setting(text: &str) -> Result<(&str, &str), String> {
     let usage = || "expected a name and a value: set tolerance_s = 60".to_string();
@@ -195,6 +294,8 @@ fn without_comment(text: &str) -> &str {
 
 /// Node name of a transcript without a `node` line: the first node of the herd that runs without a configuration.
 const DEFAULT_NODE: &str = "Riley";
+/// Nodes of a transcript, each of which is an instance of the guest.
+const NODES_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -253,7 +354,23 @@ mod tests {
             ("\tinput", "t:1: a tab before the first word; indent with spaces"),
             ("  reply \"a\"", "t:1: an expected effect, but no event above it"),
             ("now 1\n  reply \"a\"", "t:2: an expected effect below an event that does not call the guest"),
-            ("input \"a\"\nnode Riley", "t:2: `node` applies to the whole transcript and must precede the first event"),
+            ("input \"a\"\nset a = 1", "t:2: `set` applies to the whole transcript and must precede the first event"),
+            (
+                "node A\nnode B\nset a = 1",
+                "t:3: `set` applies to the whole transcript and must precede the first event",
+            ),
+            ("now 1\nnode", "t:2: expected a name: node Riley"),
+            ("flood", "t:1: expected a node: flood from Riley"),
+            ("flood from Riley", "t:1: `Riley` is the selected node; write `node NAME` for the one that receives"),
+            ("flood from A", "t:1: no node `A` above; write `node A`, and events there, before"),
+            ("input \"\\{x}\"", "t:1: no expectation above captures \\{x}"),
+            ("input \"\\*\"", "t:1: \\*, \\? and \\# match bytes of effects; in an event write the bytes, or \\{name}"),
+            ("input \"\\{x\"", "t:1: a variable ends with a brace: \\{name}"),
+            (
+                "input \"a\"\n  reply \"\\{x y}\"",
+                "t:2: `x y` is not the name of a variable: 1 to 32 letters, digits and underscores",
+            ),
+            ("input \"a\"\n  reply \"\\*\"*3", "t:2: a string with wildcards or variables cannot be repeated"),
             ("node", "t:1: expected a name: node Riley"),
             ("set a", "t:1: expected a name and a value: set tolerance_s = 60"),
             ("set a = 1\nset a = 2", "t:2: `a` is set twice"),
@@ -279,11 +396,11 @@ mod tests {
             ),
             (
                 "\"x\"",
-                "t:1: a byte string without a word before it; known are node, set, live, now, random, session, input, report and answer",
+                "t:1: a byte string without a word before it; known are node, set, live, now, random, session, input, report, flood and answer",
             ),
             (
                 "inputs \"x\"",
-                "t:1: `inputs` is not an event; known are node, set, live, now, random, session, input, report and answer",
+                "t:1: `inputs` is not an event; known are node, set, live, now, random, session, input, report, flood and answer",
             ),
         ] {
             assert_eq!(error(text), expected, "{text}");

@@ -1,5 +1,9 @@
 //! Transcripts of a small guest that uses every effect.
 
+mod format;
+mod herds;
+mod patterns;
+
 use std::sync::Arc;
 
 use super::*;
@@ -186,10 +190,10 @@ fn difference_shows_the_event_and_both_sides() {
     let run = run("input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"x\"\n  close   # why not\n  waits\n");
     assert_eq!(
         run.to_string(),
-        "t:1\n  input \"get k\\nbye\\n\"\n-   reply \"x\"\n+   reply \"\"\n    close   # why not\n-   waits\n"
+        "t:3\n  input \"get k\\nbye\\n\"\n-   reply \"x\"\n+   reply \"\"\n    close   # why not\n-   waits\n"
     );
     assert_eq!(run.actual(), "input \"get k\\nbye\\n\"\n  # Nothing there.\n  reply \"\"\n  close   # why not\n");
-    assert_eq!((run.differences().len(), run.differences()[0].line), (1, 1));
+    assert_eq!((run.differences().len(), run.differences()[0].line), (1, 3));
 }
 
 fn replies(text: &str) -> Run {
@@ -227,7 +231,7 @@ fn comparison_of_replies_finds_other_bytes_another_order_and_a_close() {
     );
     assert_eq!(
         run.to_string(),
-        "t:1\n  input \"put k 1 v\\nask first\\nbye\\n\"\n-   fetch\n    reply \"kept\\n\"\n+   fetch\n+   close\n"
+        "t:3\n  input \"put k 1 v\\nask first\\nbye\\n\"\n-   fetch\n    reply \"kept\\n\"\n+   fetch\n+   close\n"
     );
     assert!(run.actual().contains("  # Comment.\n  keep \"k\", \"v\""), "{}", run.actual());
     let fault = Transcript::parse("t", "input \"x\\n\"\n").unwrap().comparing(Compared::Replies);

@@ -1,9 +1,12 @@
 //! Tokens of a transcript line: words, byte strings, and the star that matches either.
 //!
 //! Owns quoting, escapes and repeats, in both directions. It must not know events or effects. A repeat (`"x"*70000`) makes at
-//! most [`REPEAT_MAX`] bytes, so a typing error does not exhaust the memory.
+//! most [`REPEAT_MAX`] bytes, so a typing error does not exhaust the memory. A pattern has at most [`PIECES_MAX`] wildcards and
+//! variables.
 
 use std::fmt::Write;
+
+use crate::transcript::pattern::{Pattern, Piece, Unset, Values, joined};
 
 /// Token of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub enum Token {
     Word(String),
     /// A byte string. Adjacent strings form one.
     Bytes(Vec<u8>),
+    /// A byte string with wildcards or variables.
+    Pattern(Pattern),
     /// `*`: in an expectation, matches any one word or byte string.
     Any,
 }
@@ -33,10 +38,30 @@ impl Token {
     }
 }
 
-/// Returns whether an actual line matches an expected one.
-pub(super) fn matches(expected: &[Token], actual: &[Token]) -> bool {
-    let same = |(expected, actual): (&Token, &Token)| *expected == Token::Any || expected == actual;
-    expected.len() == actual.len() && expected.iter().zip(actual).all(same)
+/// Matches an actual line with an expected one. Returns the captured variables, or none if the lines do not match. Later strings of
+/// the line see the captures of earlier ones.
+pub(super) fn matches(expected: &[Token], actual: &[Token], values: &Values, unset: Unset) -> Option<Values> {
+    if expected.len() != actual.len() {
+        return None;
+    }
+    let mut captured = Values::new();
+    for pair in expected.iter().zip(actual) {
+        match pair {
+            (Token::Any, _) => {}
+            (Token::Pattern(pattern), Token::Bytes(bytes)) => {
+                let new = if captured.is_empty() {
+                    pattern.captures(bytes, values, unset)?
+                } else {
+                    let known = values.iter().chain(&captured).map(|(name, value)| (name.clone(), value.clone()));
+                    pattern.captures(bytes, &known.collect(), unset)?
+                };
+                captured.extend(new);
+            }
+            (expected, actual) if expected == actual => {}
+            _ => return None,
+        }
+    }
+    Some(captured)
 }
 
 /// Parses one line of text and appends its tokens.
@@ -50,11 +75,8 @@ pub(super) fn read(text: &str, tokens: &mut Vec<Token>) -> Result<(), String> {
         rest = match first {
             '#' => return Ok(()),
             '"' | '\'' => {
-                let (bytes, after) = read_bytes(&rest[1..], first)?;
-                match tokens.last_mut() {
-                    Some(Token::Bytes(before)) => before.extend(bytes),
-                    _ => tokens.push(Token::Bytes(bytes)),
-                }
+                let (pieces, after) = read_pieces(&rest[1..], first)?;
+                append_string(tokens, pieces)?;
                 after
             }
             ',' => {
@@ -73,26 +95,88 @@ pub(super) fn read(text: &str, tokens: &mut Vec<Token>) -> Result<(), String> {
     Ok(())
 }
 
-/// Parses a byte string and its repeat, from after the opening quote. Also returns the text that follows.
-fn read_bytes(text: &str, quote: char) -> Result<(Vec<u8>, &str), String> {
+/// Appends a byte string, to the one before it if the last token is one.
+fn append_string(tokens: &mut Vec<Token>, pieces: Vec<Piece>) -> Result<(), String> {
+    let before = match tokens.pop() {
+        Some(Token::Bytes(bytes)) => vec![Piece::Literal(bytes)],
+        Some(Token::Pattern(pattern)) => pattern.0,
+        other => {
+            tokens.extend(other);
+            vec![]
+        }
+    };
+    let mut pieces = joined(before.into_iter().chain(pieces));
+    if pieces.iter().filter(|piece| !matches!(piece, Piece::Literal(_))).count() > PIECES_MAX {
+        return Err(format!("a byte string has at most {PIECES_MAX} wildcards and variables"));
+    }
+    tokens.push(match &mut *pieces {
+        [] => Token::Bytes(vec![]),
+        [Piece::Literal(bytes)] => Token::Bytes(std::mem::take(bytes)),
+        _ => Token::Pattern(Pattern(pieces)),
+    });
+    Ok(())
+}
+
+/// Parses a byte string and its repeat, from after the opening quote. Also returns the text that follows. A variable is read as
+/// [`Piece::Use`]; only the order of lines says where it is captured.
+fn read_pieces(text: &str, quote: char) -> Result<(Vec<Piece>, &str), String> {
+    let mut pieces = vec![];
     let mut bytes = vec![];
     let mut chars = text.chars();
     loop {
         match chars.next() {
             None => return Err(format!("the byte string is not closed; end it with {quote}")),
             Some(c) if c == quote => break,
-            Some('\\') => bytes.push(read_escape(&mut chars)?),
+            Some('\\') => match read_wildcard(&mut chars)? {
+                Some(piece) => {
+                    pieces.push(Piece::Literal(std::mem::take(&mut bytes)));
+                    pieces.push(piece);
+                }
+                None => bytes.push(read_escape(&mut chars)?),
+            },
             Some(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
     let after = chars.as_str();
-    let Some(digits) = after.strip_prefix('*') else { return Ok((bytes, after)) };
+    let repeat = after.strip_prefix('*');
+    let is_literal = pieces.is_empty();
+    pieces.push(Piece::Literal(bytes));
+    let Some(digits) = repeat else { return Ok((pieces, after)) };
+    if !is_literal {
+        return Err("a string with wildcards or variables cannot be repeated".into());
+    }
     let (digits, after) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
     let times = digits.parse::<usize>().map_err(|_| "expected a number after the star: \"x\"*70000".to_string())?;
+    let Some(Piece::Literal(bytes)) = pieces.pop() else { return Ok((pieces, after)) };
     if times.saturating_mul(bytes.len()) > REPEAT_MAX {
         return Err(format!("a repeat makes at most {REPEAT_MAX} bytes"));
     }
-    Ok((bytes.repeat(times), after))
+    Ok((vec![Piece::Literal(bytes.repeat(times))], after))
+}
+
+/// Parses a wildcard or a variable, from after the backslash. Reads nothing if it is another escape.
+fn read_wildcard(chars: &mut std::str::Chars<'_>) -> Result<Option<Piece>, String> {
+    let text = chars.as_str();
+    let piece = match text.chars().next() {
+        Some('*') => Piece::Any,
+        Some('?') => Piece::One,
+        Some('#') => Piece::Digits,
+        Some('{') => {
+            let (name, after) = text[1..].split_once('}').ok_or("a variable ends with a brace: \\{name}")?;
+            let is_name = (1..=NAME_CHARS_MAX).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if !is_name {
+                return Err(format!(
+                    "`{name}` is not the name of a variable: 1 to {NAME_CHARS_MAX} letters, digits and underscores"
+                ));
+            }
+            *chars = after.chars();
+            return Ok(Some(Piece::Use(name.into())));
+        }
+        _ => return Ok(None),
+    };
+    chars.next();
+    Ok(Some(piece))
 }
 
 fn read_escape(chars: &mut std::str::Chars<'_>) -> Result<u8, String> {
@@ -107,9 +191,57 @@ fn read_escape(chars: &mut std::str::Chars<'_>) -> Result<u8, String> {
             byte.ok_or_else(|| "\\x needs two hexadecimal digits, such as \\x0c".into())
         }
         Some(c @ ('\\' | '"' | '\'')) => Ok(c as u8),
-        Some(c) => Err(format!("unknown escape `\\{c}`; known are \\n \\r \\t \\\\ \\\" \\' \\xNN")),
+        Some(c) => Err(format!(
+            "unknown escape `\\{c}`; known are \\n \\r \\t \\\\ \\\" \\' \\xNN, and for patterns \\* \\? \\# \\{{name}}"
+        )),
         None => Err("a backslash at the end of the line; write \\\\ for one".into()),
     }
+}
+
+/// Writes tokens with the layout of a recording: options of an effect on lines of their own.
+pub(super) fn write_tokens(out: &mut String, tokens: &[Token]) {
+    for (index, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Word(word) if word == "," => {}
+            Token::Word(word) if index > 0 && BELOW.contains(&&**word) => out.push_str("\n    "),
+            _ if index > 0 => out.push(' '),
+            _ => {}
+        }
+        match token {
+            Token::Word(word) => out.push_str(word),
+            Token::Bytes(bytes) => write_bytes(out, bytes, "\n      "),
+            Token::Pattern(pattern) => write_pattern(out, pattern),
+            Token::Any => out.push('*'),
+        }
+    }
+}
+
+/// Writes a pattern as one piece for each of its lines.
+fn write_pattern(out: &mut String, Pattern(pieces): &Pattern) {
+    let has = |quote| pieces.iter().any(|piece| matches!(piece, Piece::Literal(bytes) if bytes.contains(&quote)));
+    let quote = if has(b'"') && !has(b'\'') { '\'' } else { '"' };
+    out.push(quote);
+    for (index, piece) in pieces.iter().enumerate() {
+        match piece {
+            Piece::Literal(bytes) => {
+                let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').peekable();
+                while let Some(line) = lines.next() {
+                    write_escaped(out, line, quote);
+                    let is_last = lines.peek().is_none() && index + 1 == pieces.len();
+                    if line.ends_with(b"\n") && !is_last {
+                        let _ = write!(out, "{quote}\n      {quote}");
+                    }
+                }
+            }
+            Piece::Any => out.push_str("\\*"),
+            Piece::One => out.push_str("\\?"),
+            Piece::Digits => out.push_str("\\#"),
+            Piece::Capture(name) | Piece::Use(name) => {
+                let _ = write!(out, "\\{{{name}}}");
+            }
+        }
+    }
+    out.push(quote);
 }
 
 /// Writes a byte string as one piece for each of its lines, separated by `between`.
@@ -154,6 +286,12 @@ fn write_line(out: &mut String, line: &[u8]) {
 fn write_quoted(out: &mut String, bytes: &[u8]) {
     let quote = if bytes.contains(&b'"') && !bytes.contains(&b'\'') { '\'' } else { '"' };
     out.push(quote);
+    write_escaped(out, bytes, quote);
+    out.push(quote);
+}
+
+/// Writes the inside of a string.
+fn write_escaped(out: &mut String, bytes: &[u8], quote: char) {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
@@ -168,7 +306,6 @@ fn write_quoted(out: &mut String, bytes: &[u8]) {
         }
         write_hex(out, chunk.invalid());
     }
-    out.push(quote);
 }
 
 fn write_hex(out: &mut String, bytes: &[u8]) {
@@ -189,6 +326,15 @@ const RUN_MIN: usize = 40;
 
 /// 16 MiB: twice the limit on the output of a decision, so that a transcript can exceed that limit.
 const REPEAT_MAX: usize = 16 << 20;
+
+/// Wildcards and variables of one string: many more than a reply of some lines needs.
+const PIECES_MAX: usize = 64;
+
+/// Characters of a variable's name.
+const NAME_CHARS_MAX: usize = 32;
+
+/// Words that begin a line of their own.
+const BELOW: [&str; 4] = ["form", "body", "token", "else"];
 
 #[cfg(test)]
 mod tests {
@@ -219,7 +365,10 @@ mod tests {
     #[test]
     fn errors_name_the_problem_in_a_string() {
         assert_eq!(problem("reply \"a"), "the byte string is not closed; end it with \"");
-        assert_eq!(problem(r#"reply "\q""#), "unknown escape `\\q`; known are \\n \\r \\t \\\\ \\\" \\' \\xNN");
+        assert_eq!(
+            problem(r#"reply "\q""#),
+            "unknown escape `\\q`; known are \\n \\r \\t \\\\ \\\" \\' \\xNN, and for patterns \\* \\? \\# \\{name}"
+        );
         assert_eq!(problem(r#"reply "\x4""#), "\\x needs two hexadecimal digits, such as \\x0c");
         assert_eq!(problem(r#"reply "a\"#), "a backslash at the end of the line; write \\\\ for one");
         assert_eq!(problem(r#"reply "a"*"#), "expected a number after the star: \"x\"*70000");

@@ -10,9 +10,8 @@
 use std::sync::Arc;
 
 use herd_model::GuestFiles;
-use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::Transcript;
-use herd_sdk::{Decision, Effect, Input, InputBatch, Mark};
+use herd_sdk::{Decision, Effect, Input, InputBatch, Mark, Settings};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::{LoadError, Stage};
@@ -103,11 +102,9 @@ fn consumed(decision: &Decision) -> impl Iterator<Item = usize> {
 /// Runs a transcript on fresh instances, apart from the generation, because it brings its own settings.
 fn run_transcript(engine: &Arc<Engine>, bytes: &[u8], name: &str, text: &str) -> Result<(), String> {
     let transcript = Transcript::parse(name, text).map_err(|error| error.to_string())?;
-    let records = Arc::new(MemoryRecords::default());
-    let settings = transcript.settings().clone();
-    let mut decider = ComponentDecider::load(engine, bytes, settings, Arc::clone(&records), Warmth::Fresh)
-        .map_err(|error| format!("its transcript {name} does not start: {error}"))?;
-    let run = transcript.run(&mut decider, &records);
+    let load =
+        |settings: &Settings, records| ComponentDecider::load(engine, bytes, settings.clone(), records, Warmth::Fresh);
+    let run = transcript.run_herd(load).map_err(|error| format!("its transcript {name} does not start: {error}"))?;
     if run.passed() {
         return Ok(());
     }
