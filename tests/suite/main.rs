@@ -19,6 +19,7 @@ mod discards;
 mod durability;
 mod faults;
 mod forms;
+mod guest_tests;
 mod herd_swaps;
 mod limits;
 mod metrics;

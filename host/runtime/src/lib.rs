@@ -34,10 +34,11 @@ mod shadow;
 mod test_guest;
 
 pub use cases::collector::SavedCase;
-pub use engine::engine::{Engine, EngineError, EngineStatus, PoolStatus};
+pub use engine::engine::{CompiledGuest, Engine, EngineError, EngineStatus, PoolStatus};
 pub use generation::decision_counts::DecisionCountsStatus;
 pub use generation::generation::GenerationStatus;
 pub use replay::component_decider::{ComponentDecider, Warmth};
+pub use sandbox::call_cost::CallCost;
 pub use sandbox::fault::Fault;
 pub use sandbox::instance_count::InstanceCountStatus;
 pub use sandbox::limits::Limits;

@@ -20,6 +20,7 @@ mod canary;
 mod cancellation;
 mod certs;
 mod client_runtime;
+mod colour;
 mod config;
 mod config_example;
 mod configured_herd;
@@ -195,6 +196,10 @@ enum Command {
     /// Show imports and exports of a guest, and whether this host can run it.
     Inspect(inspect::InspectArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
+    ///
+    /// Each runs on a warm instance, and again with a fresh instance for every event: a difference between the two shows that the guest
+    /// keeps state in its instance. The exit code is 0 if all hold, 1 if some do not or a budget is exceeded, and 2 for an invalid
+    /// command line, and for a guest or a transcript that cannot be read.
     Test(test::TestArgs),
     /// Run whole herds on virtual time, with faults, and check that nothing is lost.
     ///

@@ -30,6 +30,22 @@ pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<Transcri
             |(name, text): &(&str, &str)| TranscriptFile { name: name.to_string(), path: None, text: text.to_string() };
         return Ok(TRANSCRIPTS.iter().map(built_in).collect());
     }
+    transcript_paths(paths)?
+        .into_iter()
+        .map(|file| {
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(&file).with_context(|| name.clone())?;
+            Ok(TranscriptFile { name, path: Some(file), text })
+        })
+        .collect()
+}
+
+/// Lists the files of transcripts that paths name, those of a directory in the order of their names.
+///
+/// # Errors
+///
+/// As [`read_transcripts`].
+pub(super) fn transcript_paths(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -45,14 +61,7 @@ pub(super) fn read_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<Transcri
             files.push(path.clone());
         }
     }
-    files
-        .into_iter()
-        .map(|file| {
-            let name = file.display().to_string();
-            let text = std::fs::read_to_string(&file).with_context(|| name.clone())?;
-            Ok(TranscriptFile { name, path: Some(file), text })
-        })
-        .collect()
+    Ok(files)
 }
 
 /// Reads transcripts from files and directories into the form in which they travel beside a guest: a JSON object of their names

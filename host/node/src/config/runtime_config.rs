@@ -35,6 +35,7 @@ impl RuntimeConfig {
         Limits {
             deadline: Duration::from_millis(self.deadline_ms.max(1)),
             memory_bytes_max: self.memory_mib_max.max(1) << 20,
+            fuel_max: None,
         }
     }
 }

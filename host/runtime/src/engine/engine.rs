@@ -64,6 +64,9 @@ pub(crate) struct Compiled {
     alive: Arc<AtomicUsize>,
 }
 
+/// Code of a guest. While it lives, deciders and generations of the guest are made without the compiler.
+pub struct CompiledGuest(#[expect(dead_code, reason = "held for the cache of the engine")] Arc<Compiled>);
+
 /// Resources that the process holds for guests, as `herd status` shows them.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct EngineStatus {
@@ -107,12 +110,21 @@ impl Engine {
         Self::make(limits, instances(nodes, worker::slots()), Some(directory))
     }
 
+    /// Creates the engine of simulations of this many nodes in all, whose calls are limited by [`Limits::FUEL_MAX`] and not by time.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn for_simulation(limits: Limits, nodes: usize) -> Result<Arc<Self>, EngineError> {
+        Self::make(Limits { fuel_max: Some(Limits::FUEL_MAX), ..limits }, instances(nodes, 1), None)
+    }
+
     /// Creates the engine with room for this many instances.
     pub(crate) fn make(limits: Limits, instances: u32, code: Option<&Path>) -> Result<Arc<Self>, EngineError> {
         // The pool reserves terabytes of address space, which a machine with 39 address bits refuses. Such a machine still
         // serves, with instances that are allocated one by one.
         let engine = wasmtime::Engine::new(&pooled(limits, instances))
-            .or_else(|_| wasmtime::Engine::new(&config()))
+            .or_else(|_| wasmtime::Engine::new(&config(limits)))
             .map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
         // The asynchronous linking of WASI: the synchronous one starts a runtime inside the worker's runtime when a guest
@@ -120,7 +132,9 @@ impl Engine {
         let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
             .and_then(|()| NodeLogic::add_to_linker::<_, HostState>(&mut linker, |state| state));
         linked.map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
-        tick(engine.weak(), limits.deadline / TICKS_PER_DEADLINE).map_err(EngineError::Thread)?;
+        if limits.fuel_max.is_none() {
+            tick(engine.weak(), limits.deadline / TICKS_PER_DEADLINE).map_err(EngineError::Thread)?;
+        }
         let code = code.and_then(|directory| {
             CodeCache::open(directory, &engine)
                 .inspect_err(|error| tracing::warn!(path = %directory.display(), %error, "the cache of compiled code is not used"))
@@ -165,6 +179,15 @@ impl Engine {
             }
         }
         Ok(inspection)
+    }
+
+    /// Compiles a guest ahead of its use, and keeps its code for as long as the result lives. Takes as long as a compilation.
+    ///
+    /// # Errors
+    ///
+    /// This host cannot run the guest. Nothing changed.
+    pub fn keep_compiled(&self, bytes: &[u8]) -> Result<CompiledGuest, LoadError> {
+        self.compile(bytes).map(CompiledGuest)
     }
 
     /// Parses, compiles and links a guest, or returns it if a generation of this process holds it already. Takes tens to
@@ -238,12 +261,13 @@ pub enum EngineError {
     Thread(#[source] std::io::Error),
 }
 
-fn config() -> Config {
+fn config(limits: Limits) -> Config {
     let mut config = Config::new();
     // Concurrency support costs 400 ns per call and serves WASI 0.3 only, which guests do not use.
     config
         .concurrency_support(false)
-        .epoch_interruption(true)
+        .epoch_interruption(limits.fuel_max.is_none())
+        .consume_fuel(limits.fuel_max.is_some())
         .memory_init_cow(true)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES)
@@ -272,7 +296,7 @@ fn pooled(limits: Limits, instances: u32) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .max_unused_warm_slots(UNUSED_WARM_SLOTS_MAX);
-    let mut config = config();
+    let mut config = config(limits);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

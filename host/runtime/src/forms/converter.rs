@@ -155,7 +155,10 @@ impl Converter {
             let converted = instance.convert(conversion)?;
             Ok((instance, converted))
         });
-        budget.spend(processor_time().saturating_sub(began));
+        // With fuel, no decision depends on time: a slow conversion ends by its own limit.
+        if self.engine.limits().fuel_max.is_none() {
+            budget.spend(processor_time().saturating_sub(began));
+        }
         let mut slot = self.slot();
         let result = match converted {
             Ok((instance, converted)) => {

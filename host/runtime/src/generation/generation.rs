@@ -144,6 +144,11 @@ impl Generation {
         &self.decided
     }
 
+    /// Returns how it describes itself.
+    pub(crate) fn description(&self) -> &Description {
+        &self.description
+    }
+
     /// Returns its settings.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use herd_model::GenerationId;
 use herd_sdk::native::{Decider, Fault as DeciderFault, MemoryRecords};
-use herd_sdk::{Decision, InputBatch, Moment, Outcome, Reports, Settings};
+use herd_sdk::{Decision, Description, InputBatch, Moment, Outcome, Reports, Settings};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
@@ -14,6 +14,7 @@ use crate::generation::generation::{Generation, GenerationContext};
 use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::call::Call;
+use crate::sandbox::call_cost::CallCost;
 use crate::sandbox::fault::Fault;
 
 /// Lifetime of the instances of a decider.
@@ -32,6 +33,7 @@ pub struct ComponentDecider {
     warmth: Warmth,
     last_fault: Option<Fault>,
     backtrace: Option<Backtrace>,
+    cost: Option<CallCost>,
 }
 
 impl ComponentDecider {
@@ -56,7 +58,20 @@ impl ComponentDecider {
 
     /// Decides with a loaded generation. A warm one has to be loaded over these records.
     pub(crate) fn new(generation: Arc<Generation>, records: Arc<MemoryRecords>, warmth: Warmth) -> Self {
-        Self { generation, records, warmth, last_fault: None, backtrace: None }
+        Self { generation, records, warmth, last_fault: None, backtrace: None, cost: None }
+    }
+
+    /// Returns how the guest describes itself.
+    #[must_use]
+    pub fn description(&self) -> &Description {
+        self.generation.description()
+    }
+
+    /// Returns what the last call took. None if it faulted, and on an engine that does not count instructions
+    /// ([`Engine::for_simulation`] does).
+    #[must_use]
+    pub fn cost(&self) -> Option<CallCost> {
+        self.cost
     }
 
     /// Returns the fault of the last call that faulted.
@@ -71,16 +86,23 @@ impl ComponentDecider {
 
     fn decide(&mut self, at: Moment, call: &Call<'_>) -> Result<Decision, DeciderFault> {
         let _entered = timer_runtime().enter();
+        let mut cost = None;
         let decided = match self.warmth {
-            Warmth::Warm => self.generation.call(|instance| instance.decide(at, call)),
+            Warmth::Warm => self.generation.call(|instance| {
+                let decided = instance.decide(at, call)?;
+                cost = instance.cost();
+                Ok(decided)
+            }),
             Warmth::Fresh => {
                 let instance = self.generation.instance_over(Arc::clone(&self.records) as _);
                 instance.and_then(|mut instance| {
                     let decided = instance.decide(at, call);
+                    cost = instance.cost().filter(|_| decided.is_ok());
                     decided.inspect_err(|_| self.backtrace = instance.backtrace())
                 })
             }
         };
+        self.cost = cost;
         decided.inspect_err(|fault| self.last_fault = Some(fault.clone())).map_err(Into::into)
     }
 }

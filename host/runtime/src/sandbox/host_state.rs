@@ -153,6 +153,13 @@ pub(crate) struct MemoryCap {
     pub(crate) refused: bool,
 }
 
+impl MemoryCap {
+    /// Returns the linear memory of the instance, in bytes. It never shrinks.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+}
+
 impl ResourceLimiter for MemoryCap {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));

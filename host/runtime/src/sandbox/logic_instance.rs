@@ -11,6 +11,7 @@ use herd_sdk::{Decision, Description, Moment, Records, Settings};
 use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::bindings::{self, NodeLogic, NodeLogicPre};
 use crate::sandbox::call::{Call, Read};
+use crate::sandbox::call_cost::CallCost;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::guest_text::printable_name;
 use crate::sandbox::host_state::HostState;
@@ -84,6 +85,12 @@ impl LogicInstance {
     /// Takes the look-ups of the last call.
     pub(crate) fn take_reads(&mut self) -> Vec<Read> {
         std::mem::take(&mut self.store.data().reads)
+    }
+
+    /// Returns what the last call took. None if the engine does not count instructions.
+    pub(crate) fn cost(&mut self) -> Option<CallCost> {
+        let instructions = self.store.instructions()?;
+        Some(CallCost { instructions, memory_bytes: self.store.data().memory.used() })
     }
 
     /// Returns the frames of the guest at its fault, with files and lines. None if its component carries no DWARF.

@@ -3,6 +3,7 @@
 pub(crate) mod backtrace;
 pub(crate) mod bindings;
 pub(crate) mod call;
+pub(crate) mod call_cost;
 pub(crate) mod deadline;
 pub(crate) mod fault;
 pub(crate) mod forms_instance;

@@ -28,6 +28,8 @@ pub(crate) struct InstanceStore {
     store: Store<HostState>,
     /// Error of the call that faulted. Kept rather than formatted: few faults are looked at so closely.
     error: Option<wasmtime::Error>,
+    /// Fuel of each call, if the engine counts it.
+    fuel_max: Option<u64>,
 }
 
 impl InstanceStore {
@@ -47,7 +49,7 @@ impl InstanceStore {
         store.set_hostcall_fuel(limits.memory_bytes_max);
         // Handles of the guest's own resources too, which no host function creates.
         store.set_max_component_handles(HANDLES_MAX);
-        Self { store, error: None }
+        Self { store, error: None, fuel_max: limits.fuel_max }
     }
 
     /// Creates the instance with `make`.
@@ -88,6 +90,11 @@ impl InstanceStore {
         }
     }
 
+    /// Returns the instructions of the last call, in units of fuel. None if the engine does not count them.
+    pub(crate) fn instructions(&self) -> Option<u64> {
+        Some(self.fuel_max?.saturating_sub(self.store.get_fuel().ok()?))
+    }
+
     /// Returns the frames of the guest at its fault, with files and lines. None if its component carries no DWARF.
     pub(crate) fn backtrace(&self) -> Option<Backtrace> {
         self.error.as_ref().and_then(Backtrace::of)
@@ -103,6 +110,10 @@ impl InstanceStore {
         // Relative to now, and before every call: what is left of the last call's deadline does not count. One tick, so that the
         // callback runs at the first tick of a call and short calls never run it.
         self.store.set_epoch_deadline(1);
+        if let Some(fuel) = self.fuel_max {
+            // The engine was made with the same limits, and counts fuel.
+            self.store.set_fuel(fuel).expect("an engine with this limit counts fuel");
+        }
     }
 
     /// Classifies an error of a call, and keeps it for a backtrace.
@@ -127,6 +138,7 @@ impl InstanceStore {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => Fault::Recursion,
+            Some(Trap::OutOfFuel) => Fault::Deadline,
             trap => {
                 // The last line of output is the message of a panic. Without one, name the function that trapped.
                 let what = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);

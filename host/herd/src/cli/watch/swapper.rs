@@ -9,6 +9,7 @@ use herd_audit::sanitize;
 use herd_runtime::Digest;
 use serde_json::Value;
 
+use super::super::colour::{GREEN, RED, bold, is_coloured};
 use super::swap_target::{NotSwapped, SwapTarget, is_adopting, serving};
 
 /// Swaps a herd and prints a line about each outcome.
@@ -114,10 +115,5 @@ pub(super) fn print_error(text: &str) {
 
 /// Colours a text if the stream is a terminal and `NO_COLOR` is not set.
 fn paint(text: &str, colour: &str, stream: &impl IsTerminal) -> String {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if no_color || !stream.is_terminal() { text.into() } else { format!("\u{1b}[1;{colour}m{text}\u{1b}[0m") }
+    if is_coloured(stream) { bold(text, colour) } else { text.into() }
 }
-
-/// Colours of ANSI terminals.
-const GREEN: &str = "32";
-const RED: &str = "31";
