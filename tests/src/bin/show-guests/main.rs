@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use herd_tests::{Row, run_show};
 
 mod resp;
+mod transcripts;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 1] = [resp::ROW];
+const ROWS: [Row; 2] = [transcripts::ROW, resp::ROW];
 
 fn main() -> ExitCode {
     run_show("guests", &ROWS, &[])
