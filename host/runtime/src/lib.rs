@@ -52,5 +52,6 @@ pub use serving::stage_counts::{StageCount, StageCountsStatus};
 pub use shadow::report::{ShadowReport, ShadowStatus};
 
 pub use engine::inspect::{Inspection, LoadError, Stage};
+pub use engine::needs::Needs;
 pub use herd_model::Digest;
 pub use sandbox::bindings::contract;

@@ -11,6 +11,7 @@ use herd_model::{CountedRecords, DecidedInputs};
 use herd_sdk::{Found, Input, InputBatch, Mark, Moment, Records, Settings};
 
 use crate::engine::engine::Engine;
+use crate::engine::needs::tests::with_needs;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::limits::Limits;
 use crate::serving::probation::SwapLimits;
@@ -28,12 +29,13 @@ pub(crate) struct TestGuest {
     boom: String,
     answer: String,
     upgrade: Option<String>,
+    needs: Option<String>,
 }
 
 impl TestGuest {
     pub(crate) fn new(name: &'static str) -> Self {
         let (imports, with, items) = (String::new(), String::new(), String::new());
-        Self { name, imports, with, items, boom: String::new(), answer: String::new(), upgrade: None }
+        Self { name, imports, with, items, boom: String::new(), answer: String::new(), upgrade: None, needs: None }
     }
 
     /// Adds imports of the component, and the argument with which the core module gets them.
@@ -62,9 +64,14 @@ impl TestGuest {
         Self { upgrade: Some(instructions.into()), ..self }
     }
 
+    /// Makes the guest state its needs.
+    pub(crate) fn needing(self, needs: &str) -> Self {
+        Self { needs: Some(needs.into()), ..self }
+    }
+
     /// Assembles the component.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let Self { name, imports, with, items, boom, answer, upgrade } = self;
+        let Self { name, imports, with, items, boom, answer, upgrade, needs } = self;
         let forms = if upgrade.is_some() { FORMS } else { "" };
         let upgrade = upgrade.as_deref().unwrap_or_default();
         let text = format!(
@@ -148,7 +155,11 @@ impl TestGuest {
             length = name.len(),
             line = name.len() + 1,
         );
-        wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+        let component = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        match needs {
+            Some(needs) => with_needs(component, needs),
+            None => component,
+        }
     }
 }
 

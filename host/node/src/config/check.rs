@@ -75,6 +75,8 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         ("runtime.workers", runtime.workers as u64, 0, 1024),
         ("runtime.deadline_ms", runtime.deadline_ms, 1, 60_000),
         ("runtime.memory_mib_max", runtime.memory_mib_max as u64, 1, 4096),
+        ("runtime.needs_deadline_ms_max", runtime.needs_deadline_ms_max, 0, 60_000),
+        ("runtime.needs_memory_mib_max", runtime.needs_memory_mib_max as u64, 0, 4096),
         ("audit.mib_max", audit.mib_max as u64, 1, 4096),
         ("drain.grace_s", drain.grace_s, 0, 3600),
     ];

@@ -20,11 +20,17 @@ pub struct RuntimeConfig {
     /// MiB of memory per instance. Default 16. Raised, the memory of the process can grow by the difference per worker,
     /// generation and node.
     pub memory_mib_max: usize,
+    /// Highest `deadline_ms` that a guest is granted if it states a need for more than the one above, as guests in Python and JavaScript do.
+    /// Default 100. Raised, such a guest may block the sessions of its worker for longer.
+    pub needs_deadline_ms_max: u64,
+    /// Highest `memory_mib_max` that a guest is granted if it states a need for more than the one above. Default 128. Raised, the
+    /// memory of the process can grow by the difference per worker, generation and node with such a guest.
+    pub needs_memory_mib_max: usize,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self { workers: 0, deadline_ms: 10, memory_mib_max: 16 }
+        Self { workers: 0, deadline_ms: 10, memory_mib_max: 16, needs_deadline_ms_max: 100, needs_memory_mib_max: 128 }
     }
 }
 
@@ -36,6 +42,8 @@ impl RuntimeConfig {
             deadline: Duration::from_millis(self.deadline_ms.max(1)),
             memory_bytes_max: self.memory_mib_max.max(1) << 20,
             fuel_max: None,
+            deadline_ceiling: Duration::from_millis(self.needs_deadline_ms_max),
+            memory_bytes_ceiling: self.needs_memory_mib_max << 20,
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Engine {
 pub(crate) struct Compiled {
     pub(crate) pre: NodeLogicPre<HostState>,
     pub(crate) digest: Digest,
+    /// Limits of its instances: those of the engine, raised to what it states it needs.
+    pub(crate) limits: Limits,
     /// Set if the guest converts records between forms.
     pub(crate) exports_forms: bool,
     /// Set once its code is in the code cache, or was taken from it.
@@ -157,7 +159,7 @@ impl Engine {
         EngineStatus { compiled: self.compiled_alive.load(Ordering::Relaxed), pool }
     }
 
-    /// Returns the limits of each guest instance.
+    /// Returns the limits of each guest instance that states no needs.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
@@ -171,9 +173,10 @@ impl Engine {
     /// The bytes are not a component, or do not compile. Nothing changed.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
         let component = self.parse_and_compile(bytes)?;
-        let mut inspection = inspect::inspect(&self.engine, &component, Digest::of(bytes), bytes.len());
+        let (mut inspection, limits) =
+            inspect::inspect(&self.engine, &component, (bytes, Digest::of(bytes)), self.limits);
         if inspection.problems.is_empty() && inspection.exports_forms() {
-            match self.native_form(&component) {
+            match self.native_form(&component, limits) {
                 Ok(form) => inspection.form = Some(form),
                 Err(why) => inspection.problems.push(format!("does not return its native form: {why}")),
             }
@@ -202,7 +205,7 @@ impl Engine {
         let found = self.code.as_ref().and_then(|code| code.find(&self.engine, digest));
         let was_there = found.is_some();
         let component = found.map_or_else(|| self.parse_and_compile(bytes), Ok)?;
-        let inspection = inspect::inspect(&self.engine, &component, digest, bytes.len());
+        let (inspection, limits) = inspect::inspect(&self.engine, &component, (bytes, digest), self.limits);
         if let Some(problem) = inspection.problems.first() {
             return Err(LoadError { stage: Stage::Checked, reason: problem.clone() });
         }
@@ -211,18 +214,18 @@ impl Engine {
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
         let (cached, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
-        let compiled = Arc::new(Compiled { pre, digest, exports_forms, cached, alive });
+        let compiled = Arc::new(Compiled { pre, digest, limits, exports_forms, cached, alive });
         // Swept on insertion only: a dead entry is a digest and a pointer, and guests are loaded rarely.
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));
         Ok(compiled)
     }
 
-    fn native_form(&self, component: &Component) -> Result<u32, String> {
+    fn native_form(&self, component: &Component, limits: Limits) -> Result<u32, String> {
         let pre = self.linker.instantiate_pre(component).and_then(NodeLogicPre::new);
         let pre = pre.map_err(|error| format!("{error:#}"))?;
         let guard = InstanceCount::default().add(GenerationId(0));
-        let native = FormsInstance::new(&pre, self.limits, "", guard).and_then(|mut instance| instance.native());
+        let native = FormsInstance::new(&pre, limits, "", guard).and_then(|mut instance| instance.native());
         native.map_err(|fault| fault.to_string())
     }
 
@@ -292,7 +295,7 @@ fn pooled(limits: Limits, instances: u32) -> Config {
         .max_memories_per_component(MEMORIES_PER_GUEST_MAX)
         .max_tables_per_component(TABLES_PER_GUEST_MAX)
         .total_stacks(instances)
-        .max_memory_size(limits.memory_bytes_max.next_multiple_of(WASM_PAGE_BYTES))
+        .max_memory_size(limits.memory_bytes_highest().next_multiple_of(WASM_PAGE_BYTES))
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .max_unused_warm_slots(UNUSED_WARM_SLOTS_MAX);
@@ -353,8 +356,8 @@ const BACKGROUND_PER_NODE: usize = 12;
 const INSTANCES_MIN: u32 = 128;
 /// Each reserves about 6 GiB of address space per memory; in total a third of 47 bits.
 const INSTANCES_MAX: u32 = 4096;
-/// Core modules of a guest: four of a component that wit-component makes, twice for a composed one.
-const CORE_INSTANCES_PER_GUEST_MAX: u32 = 8;
+/// Core modules of a guest: 14 of one in Python, whose libraries are modules of their own; 9 of one in JavaScript; four of one in Rust.
+const CORE_INSTANCES_PER_GUEST_MAX: u32 = 16;
 /// Memories of a guest: one, twice for a composed one.
 const MEMORIES_PER_GUEST_MAX: u32 = 2;
 /// Tables of a guest: those of the program and of its imports, twice for a composed one.

@@ -8,7 +8,9 @@ use herd_sdk::forms::FIRST_FORM;
 use serde::Serialize;
 use wasmtime::component::Component;
 
+use crate::engine::needs::Needs;
 use crate::sandbox::bindings::{PACKAGE, VERSION};
+use crate::sandbox::limits::Limits;
 
 /// The stages of a swap that can fail before anything changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -58,6 +60,8 @@ pub struct Inspection {
     pub exports: Vec<String>,
     /// Form in which it reads and writes records. None if it exports `forms` and the call for its native form failed.
     pub form: Option<u32>,
+    /// Memory and time that it states it needs beyond the defaults.
+    pub needs: Needs,
     /// Reasons why this host cannot run it. Empty if it can.
     pub problems: Vec<String>,
 }
@@ -75,6 +79,12 @@ impl std::fmt::Display for Inspection {
         if let Some(form) = self.form {
             let others = if self.exports_forms() { "" } else { ", the first; it knows no other" };
             writeln!(f, "form     {form}{others}")?;
+        }
+        let need = |need: Option<u32>, unit| need.map(|need| format!("{need} {unit}"));
+        let needs = [need(self.needs.memory_mib, "MiB"), need(self.needs.deadline_ms, "ms a call")];
+        let needs: Vec<String> = needs.into_iter().flatten().collect();
+        if !needs.is_empty() {
+            writeln!(f, "needs    {}", needs.join(", "))?;
         }
         match &*self.problems {
             [] => write!(f, "verdict  this host can run it"),
@@ -103,24 +113,31 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     Err(LoadError { stage: Stage::Parsed, reason: reason.into() })
 }
 
-/// Lists imports, exports and problems of a compiled component.
+/// Lists imports, exports and problems of a compiled component, and returns the limits of its instances: the given ones, raised to
+/// what it needs.
 pub(crate) fn inspect(
     engine: &wasmtime::Engine,
     component: &Component,
-    digest: Digest,
-    size_bytes: usize,
-) -> Inspection {
+    (bytes, digest): (&[u8], Digest),
+    limits: Limits,
+) -> (Inspection, Limits) {
     let kind = component.component_type();
     let imports: Vec<String> = kind.imports(engine).map(|(name, _)| name.to_string()).collect();
     let exports: Vec<String> = kind.exports(engine).map(|(name, _)| name.to_string()).collect();
     let mut problems: Vec<String> = imports.iter().filter_map(|name| import_problem(name)).collect();
     problems.extend(export_problem(&exports));
     problems.extend(forms_problem(&exports));
-    let mut inspection = Inspection { digest: digest.to_string(), size_bytes, imports, exports, form: None, problems };
+    let needs = Needs::of(bytes).and_then(|needs| Ok((needs, limits.grant(needs)?)));
+    let (needs, granted) = needs.unwrap_or_else(|problem| {
+        problems.push(problem);
+        (Needs::default(), limits)
+    });
+    let (digest, size_bytes) = (digest.to_string(), bytes.len());
+    let mut inspection = Inspection { digest, size_bytes, imports, exports, form: None, needs, problems };
     if !inspection.exports_forms() {
         inspection.form = Some(FIRST_FORM);
     }
-    inspection
+    (inspection, granted)
 }
 
 impl Inspection {

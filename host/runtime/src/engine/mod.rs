@@ -4,3 +4,5 @@ pub(crate) mod background;
 pub(crate) mod code_cache;
 pub(crate) mod engine;
 pub(crate) mod inspect;
+pub(crate) mod needs;
+pub(crate) mod sections;

@@ -88,7 +88,7 @@ impl Converter {
         guard: InstanceGuard,
         (instances, generation): (&InstanceCount, GenerationId),
     ) -> Result<Self, Fault> {
-        let native = FormsInstance::new(&compiled.pre, engine.limits(), &settings.node, guard)?.native()?;
+        let native = FormsInstance::new(&compiled.pre, compiled.limits, &settings.node, guard)?.native()?;
         Ok(Self {
             engine: Arc::clone(engine),
             compiled: Arc::clone(compiled),
@@ -162,7 +162,7 @@ impl Converter {
         let mut slot = self.slot();
         let result = match converted {
             Ok((instance, converted)) => {
-                if self.is_retired() == was_retired {
+                if self.is_retired() == was_retired && !instance.used_half() {
                     slot.warm = Some(instance);
                 }
                 converted.and_then(|bytes| {
@@ -183,7 +183,7 @@ impl Converter {
     }
 
     fn instance(&self) -> Result<FormsInstance, Fault> {
-        let limits = self.engine.limits();
+        let limits = self.compiled.limits;
         let guard = if self.is_retired() { self.instances.add_kept() } else { self.instances.add(self.generation) };
         let mut instance = FormsInstance::new(&self.compiled.pre, limits, &self.settings.node, guard)?;
         instance.configure(&self.settings)?;

@@ -84,7 +84,7 @@ impl Generation {
         let reading = Arc::new(RecordReader::new(converter.map_err(checked)?).with_registry(forms));
         let looked_up = Arc::clone(&records);
         let view: Arc<dyn RecordView> = reading.clone();
-        let made = LogicInstance::new(&compiled.pre, engine.limits(), looked_up, view, &settings, instances.add(id));
+        let made = LogicInstance::new(&compiled.pre, compiled.limits, looked_up, view, &settings, instances.add(id));
         let mut instance = made.map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
         // The instance that passed the check goes to the first worker, warm: this thread decides nothing.
@@ -241,7 +241,11 @@ impl Generation {
         }
         match called {
             Ok((instance, value)) => {
-                slot.put(instance);
+                // Replaced while it still works: a guest that collects its garbage late, or never, would reach its limit in
+                // some call, and fault. Its memory is given back here, and the next call makes a fresh instance.
+                if !instance.used_half() {
+                    slot.put(instance);
+                }
                 Ok(value)
             }
             Err(fault) => {
@@ -279,7 +283,7 @@ impl Generation {
         reading: Arc<RecordReader>,
     ) -> Result<LogicInstance, Fault> {
         let guard = self.instances.add(self.id);
-        LogicInstance::new(&self.compiled.pre, self.engine.limits(), records, reading, &self.settings, guard)
+        LogicInstance::new(&self.compiled.pre, self.compiled.limits, records, reading, &self.settings, guard)
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use herd_model::GuestFiles;
 use herd_model::limits::TRANSCRIPTS_BYTES_MAX;
-use wasmparser::{Chunk, Parser, Payload};
+
+use crate::engine::sections::last_section;
 
 /// Returns the transcripts of a guest by name; none if it has no section for them and none came beside it.
 ///
@@ -17,34 +18,15 @@ use wasmparser::{Chunk, Parser, Payload};
 ///
 /// A text that says what is wrong with them.
 pub(crate) fn of(files: GuestFiles<'_>) -> Result<BTreeMap<String, String>, String> {
-    // Of several sections the last one counts, as in tools that append one.
-    let Some(json) = files.transcripts.or_else(|| sections(files.guest).pop()) else { return Ok(BTreeMap::new()) };
+    let Some(json) = files.transcripts.or_else(|| last_section(files.guest, SECTION)) else {
+        return Ok(BTreeMap::new());
+    };
     if json.len() > TRANSCRIPTS_BYTES_MAX {
         return Err(format!("its transcripts have {} bytes, over the limit of {TRANSCRIPTS_BYTES_MAX}", json.len()));
     }
     let place = if files.transcripts.is_some() { "file of transcripts" } else { "section `herd:transcripts`" };
     serde_json::from_slice(json)
         .map_err(|error| format!("its {place} is not a JSON object of names and transcripts: {error}"))
-}
-
-/// Lists the data of the sections with transcripts of a component. Stops at the first bytes that are no section.
-fn sections(component: &[u8]) -> Vec<&[u8]> {
-    let (mut parser, mut at, mut found) = (Parser::new(0), 0, Vec::new());
-    while let Some(rest) = component.get(at..)
-        && let Ok(Chunk::Parsed { consumed, payload }) = parser.parse(rest, true)
-    {
-        at += consumed;
-        match payload {
-            Payload::CustomSection(section) if section.name() == SECTION => found.push(section.data()),
-            // Sections of inner modules and components are not those of the guest.
-            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => {
-                at = unchecked_range.end;
-            }
-            Payload::End(_) => break,
-            _ => {}
-        }
-    }
-    found
 }
 
 /// Name of the section.

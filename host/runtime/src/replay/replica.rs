@@ -45,8 +45,8 @@ impl<'a> Replica<'a> {
             None => self.generation.instance_over(Arc::clone(&self.records) as Arc<dyn Records + Send + Sync>)?,
         };
         let decision = instance.decide(at, call)?;
-        // Put back only now: an instance that faulted may never be entered again.
-        self.instance = Some(instance);
+        // Put back only now: an instance that faulted may never be entered again. One that used half its room is replaced, as in a node.
+        self.instance = Some(instance).filter(|instance| !instance.used_half());
         Ok(decision)
     }
 }

@@ -61,7 +61,13 @@ impl FormsInstance {
     pub(crate) fn configure(&mut self, to: &Settings) -> Result<(), Fault> {
         let (logic, settings) = (self.logic.herd_logic_logic(), wit_settings(to));
         let configured = self.store.call(0, async |store| logic.call_configure(store, &settings).await)?;
+        self.store.started();
         configured.map_err(|bad| bad_settings(&bad))
+    }
+
+    /// Returns whether conversions used half the memory that it had left when it was made.
+    pub(crate) fn used_half(&self) -> bool {
+        self.store.used_half()
     }
 
     /// Converts a record. The inner error is the answer of the guest.

@@ -79,7 +79,7 @@ impl HostState {
             view,
             budget: ConversionBudget::default(),
             deadline: Deadline::new(limits.deadline),
-            memory: MemoryCap { used: 0, max: limits.memory_bytes_max, refused: false },
+            memory: MemoryCap { used: 0, half: usize::MAX, max: limits.memory_bytes_max, refused: false },
             output,
             reads: Vec::new(),
             _guard: guard,
@@ -149,6 +149,8 @@ impl records::Host for HostState {
 #[derive(Debug)]
 pub(crate) struct MemoryCap {
     used: usize,
+    /// Use from which the instance is replaced between two calls. Reached by none before it has started.
+    half: usize,
     max: usize,
     pub(crate) refused: bool,
 }
@@ -157,6 +159,17 @@ impl MemoryCap {
     /// Returns the linear memory of the instance, in bytes. It never shrinks.
     pub(crate) fn used(&self) -> usize {
         self.used
+    }
+
+    /// Notes what the instance has before its first decision. Half of the rest is what decisions may use: a share of the whole
+    /// would replace an interpreter that starts large after every call.
+    pub(crate) fn started(&mut self) {
+        self.half = self.used + (self.max - self.used) / 2;
+    }
+
+    /// Returns whether decisions used half of the memory that was left at the start.
+    pub(crate) fn used_half(&self) -> bool {
+        self.used > self.half
     }
 }
 

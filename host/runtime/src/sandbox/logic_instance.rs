@@ -47,7 +47,13 @@ impl LogicInstance {
         let configured =
             store.call(0, async |store| logic.herd_logic_logic().call_configure(store, &settings).await)?;
         configured.map_err(|bad| bad_settings(&bad))?;
+        store.started();
         Ok(Self { store, logic, view })
+    }
+
+    /// Returns whether calls used half the memory that it had left when it was made. Such an instance is replaced between calls.
+    pub(crate) fn used_half(&self) -> bool {
+        self.store.used_half()
     }
 
     /// Calls `describe`.

@@ -45,6 +45,11 @@ impl LogicInstance {
         Ok(Self { logic, records, ceiling, _guard: guard })
     }
 
+    #[allow(clippy::unused_self, reason = "the signature of the component's instance")]
+    pub(crate) fn used_half(&self) -> bool {
+        false
+    }
+
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature of the component's instance")]
     pub(crate) fn describe(&mut self) -> Result<Description, Fault> {
         Ok(Herd::describe())

@@ -105,6 +105,16 @@ impl InstanceStore {
         self.store.data_mut()
     }
 
+    /// Notes the memory of the instance before its first decision.
+    pub(crate) fn started(&mut self) {
+        self.store.data_mut().memory.started();
+    }
+
+    /// Returns whether the instance used half the memory that it had left when it started.
+    pub(crate) fn used_half(&self) -> bool {
+        self.store.data().memory.used_half()
+    }
+
     fn begin(&mut self, now_ns: u64) {
         self.store.data_mut().begin(now_ns);
         // Relative to now, and before every call: what is left of the last call's deadline does not count. One tick, so that the

@@ -60,6 +60,26 @@ fn engine_refuses_a_guest_of_too_many_modules_at_compilation() {
 }
 
 #[test]
+fn engine_inspects_needs_and_refuses_those_above_its_ceilings() {
+    let engine = crate::test_guest::engine();
+    let modest = TestGuest::new("modest").needing("memory_mib = 64\ndeadline_ms = 60").bytes();
+    let inspection = engine.inspect(&modest).unwrap();
+    assert!(
+        inspection.problems.is_empty() && inspection.to_string().contains("needs    64 MiB, 60 ms a call\n"),
+        "{inspection}"
+    );
+    let granted = engine.compile(&modest).unwrap().limits;
+    assert_eq!((granted.memory_bytes_max, granted.deadline.as_millis()), (64 << 20, 60));
+
+    let greedy = TestGuest::new("greedy").needing("memory_mib = 4096").bytes();
+    let problems = engine.inspect(&greedy).unwrap().problems;
+    let refusal = engine.compile(&greedy).map(drop).unwrap_err();
+    assert_eq!(refusal.stage, crate::Stage::Checked);
+    assert_eq!(problems, [refusal.reason.clone()]);
+    assert!(refusal.reason.contains("needs 4096 MiB of memory, and this host grants at most 128;"), "{refusal}");
+}
+
+#[test]
 fn engine_pool_has_room_for_every_generation_of_every_node() {
     use super::{INSTANCES_MAX, RETIRED_MAX, instances};
 

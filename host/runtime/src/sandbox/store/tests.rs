@@ -83,3 +83,36 @@ fn instance_holds_few_handles() {
         boom(&guest).unwrap_err();
     }
 }
+
+/// A guest that takes so many MiB more memory with each call, and never gives any back.
+fn grows(mib: u32) -> TestGuest {
+    let pages = mib * 16;
+    TestGuest::new("grows")
+        .on_boom(&format!("(if (i32.eq (memory.grow (i32.const {pages})) (i32.const -1)) (then unreachable))"))
+}
+
+#[test]
+fn memory_that_a_guest_needs_is_granted() {
+    assert_eq!(boom(&grows(40)), Err("passed its memory cap".into()), "over the default");
+    assert_eq!(boom(&grows(40).needing("memory_mib = 64")).as_deref(), Ok("grows\n"));
+    assert_eq!(boom(&grows(70).needing("memory_mib = 64")), Err("passed its memory cap".into()));
+}
+
+/// Goal: garbage that adds up over calls faults none. Method: each call takes 2 MiB of the 16, for as many calls as would take
+/// ten times the limit; an instance is to last five calls, half of what is left at its start.
+#[test]
+fn memory_used_by_half_replaces_the_instance_between_calls() {
+    let generations = generations(&grows(2), None, SwapLimits::default());
+    let made = || generations.resources().0.made;
+    let before = made();
+    for call in 0..80 {
+        let decided = output(generations.inputs(NOW, &lines(&["BOOM\n"]), Side::Active, None));
+        assert_eq!(decided.as_deref(), Ok("grows\n"), "call {call}");
+    }
+    assert!((15..=30).contains(&(made() - before)), "{} instances", made() - before);
+    let idle = made();
+    for _ in 0..80 {
+        output(generations.inputs(NOW, &lines(&["idle\n"]), Side::Active, None)).unwrap();
+    }
+    assert!(made() - idle <= 1, "a call that takes no memory replaces no instance");
+}
