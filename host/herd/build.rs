@@ -1,4 +1,4 @@
-//! Builds the default guest and embeds it, so that one `cargo run` is a working herd.
+//! Builds the default guest and embeds it, so that one `cargo run` is a working herd. Embeds the files of `herd new` too.
 //!
 //! The guest is built by a cargo of its own into `guest` of the target directory: a build script cannot wait for
 //! the lock that the cargo around it holds. `HERD_DEFAULT_GUEST` names a component to embed instead.
@@ -21,6 +21,7 @@ fn main() {
         None => build_guest(),
     };
     embed_transcripts();
+    embed_projects();
     match guest.canonicalize() {
         Ok(guest) => println!("cargo::rustc-env=HERD_DEFAULT_GUEST={}", guest.display()),
         Err(error) => fail(&format!("{}: {error}", guest.display())),
@@ -47,6 +48,53 @@ fn embed_transcripts() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("transcripts.rs");
     if let Err(error) = std::fs::write(&out, list) {
         fail(&format!("{}: {error}", out.display()));
+    }
+}
+
+/// Embeds the files of new projects: for each language its template, and copies of the contract and of the sdk.
+fn embed_projects() {
+    let languages: [(&str, [(&str, &str); 3]); 3] = [
+        ("RUST", [("templates/rust", ""), ("../../wit", "wit"), ("../../guest/sdk/src", "vendor/herd-sdk/src")]),
+        ("PYTHON", [("templates/python", ""), ("../../wit", "wit"), ("../../guest/sdk-python/herd_sdk", "herd_sdk")]),
+        (
+            "JS",
+            [("templates/js", ""), ("../../wit", "wit"), ("../../guest/sdk-javascript/herd-sdk", "vendor/herd-sdk")],
+        ),
+    ];
+    let mut code = String::new();
+    for (language, trees) in languages {
+        let mut files = Vec::new();
+        for (directory, target) in trees {
+            println!("cargo::rerun-if-changed={directory}");
+            list_files(Path::new(directory), Path::new(target), &mut files);
+        }
+        files.sort();
+        code.push_str(&format!("pub(super) const {language}: &[(&str, &str)] = &[\n"));
+        for (target, path) in files {
+            code.push_str(&format!("    ({target:?}, include_str!({path:?})),\n"));
+        }
+        code.push_str("];\n");
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("projects.rs");
+    if let Err(error) = std::fs::write(&out, code) {
+        fail(&format!("{}: {error}", out.display()));
+    }
+}
+
+/// Lists the files below a directory, each with its path in a project. Leaves out what tools write beside sources.
+fn list_files(directory: &Path, target: &Path, files: &mut Vec<(String, PathBuf)>) {
+    let Ok(entries) = std::fs::read_dir(directory) else { fail(&format!("{} is not there", directory.display())) };
+    for entry in entries.filter_map(Result::ok) {
+        let (path, name) = (entry.path(), entry.file_name());
+        if ["__pycache__", "node_modules", "target"].iter().any(|written| name == *written) {
+            continue;
+        }
+        let target = target.join(&name);
+        match path.canonicalize() {
+            Ok(path) if path.is_dir() => list_files(&path, &target, files),
+            Ok(path) => files.push((target.display().to_string(), path)),
+            Err(error) => fail(&format!("{}: {error}", path.display())),
+        }
     }
 }
 

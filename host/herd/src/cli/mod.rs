@@ -35,6 +35,7 @@ mod herd_status;
 mod inspect;
 mod json_text;
 mod logging;
+mod new;
 mod nodes;
 mod numbers;
 mod open_files;
@@ -193,6 +194,11 @@ enum Command {
     /// Looks at addresses, names, certificates, clocks, versions, open files and permissions, with the node running or not, and changes
     /// nothing. A line for each finding: `ok`, `warn` or `fault`. The exit code is 1 if there is a fault.
     Doctor(doctor::DoctorArgs),
+    /// Create a project for a guest of your own, in Rust, Python or JavaScript.
+    ///
+    /// Writes a folder with a first command, its transcripts, the sdk, the contract and a README, and prints the commands that build, test
+    /// and swap it. They need no network but the package registry of the language.
+    New(new::NewArgs),
     /// Show imports and exports of a guest, and whether this host can run it.
     Inspect(inspect::InspectArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
@@ -276,6 +282,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Upgrade(args) => upgrade::upgrade(&common.herd()?, &args),
         Command::Certs(args) => certs::certs(common, &args),
         Command::Doctor(args) => doctor::doctor(&common.configured()?, &args),
+        Command::New(args) => new::new(&args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Sim(args) => sim::sim(&args),
