@@ -1,4 +1,5 @@
-//! Program of `tests/show/guests`: shows that protocol logic is tested in isolation, and that the host knows no protocol.
+//! Program of `tests/show/guests`: shows that the logic of guests is written and tested apart from sockets, in three languages, and that the host
+//! knows no protocol.
 //!
 //! A row is a scenario with its figures; each has a file of its own.
 
@@ -6,11 +7,15 @@ use std::process::ExitCode;
 
 use herd_tests::{Row, run_show};
 
+mod language_load;
+mod language_new;
+mod language_swaps;
+mod languages;
 mod resp;
 mod transcripts;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 2] = [transcripts::ROW, resp::ROW];
+const ROWS: [Row; 5] = [transcripts::ROW, resp::ROW, language_new::ROW, language_swaps::ROW, language_load::ROW];
 
 fn main() -> ExitCode {
     run_show("guests", &ROWS, &[])
