@@ -75,7 +75,7 @@ fn engine_inspects_needs_and_refuses_those_above_its_ceilings() {
     let problems = engine.inspect(&greedy).unwrap().problems;
     let refusal = engine.compile(&greedy).map(drop).unwrap_err();
     assert_eq!(refusal.stage, crate::Stage::Checked);
-    assert_eq!(problems, [refusal.reason.clone()]);
+    assert_eq!(problems, std::slice::from_ref(&refusal.reason));
     assert!(refusal.reason.contains("needs 4096 MiB of memory, and this host grants at most 128;"), "{refusal}");
 }
 
