@@ -31,6 +31,9 @@ pub struct Share(u8);
 pub struct BadShare(String);
 
 impl Share {
+    /// All calls.
+    pub const ALL: Self = Self(100);
+
     /// Returns the share in percent: 1 to 100.
     #[must_use]
     pub fn percent(self) -> u8 {

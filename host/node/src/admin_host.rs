@@ -77,6 +77,7 @@ impl AdminHost for AdminAdapter {
             "links_refused": refused,
             "upstreams": self.upstreams.status(),
             "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
+            "recording": generations.recording_status(),
             "audit": self.swap.events.audit.status(),
         })
     }

@@ -60,10 +60,12 @@ impl Node {
         let ended = async { tokio::join!(self.tasks.wait(), self.admin.stopped()) };
         let _ = tokio::time::timeout(left(), ended).await;
         let (traffic, audit, store) = (self.traffic.clone(), Arc::clone(&self.audit), Arc::clone(&self.store));
+        let generations = Arc::clone(&self.admin_host.swap.generations);
         let flush = move || {
             store.stop();
             traffic.iter().for_each(TrafficLog::flush);
             audit.flush();
+            generations.flush_recording();
         };
         let _ = tokio::task::spawn_blocking(flush).await;
         tracing::info!(node = %self.name(), "node stopped");

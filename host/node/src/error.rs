@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use herd_admin::{AdminClientError, AdminSocketError};
 use herd_runtime::LoadError;
@@ -58,6 +59,16 @@ pub enum StartError {
     /// The traffic log cannot be opened.
     #[error(transparent)]
     Traffic(#[from] TrafficLogError),
+    /// The folder for recorded decisions cannot be used.
+    #[error("the recording of {node} in {}: {source}; `record.enabled = false` starts without one", directory.display())]
+    Recording {
+        /// Name of the node.
+        node: String,
+        /// The folder.
+        directory: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     /// The audit log cannot be opened.
     #[error(transparent)]
     Audit(#[from] herd_audit::OpenError),

@@ -53,21 +53,24 @@ impl SessionsHost for SessionsAdapter {
         &self,
         at: Moment,
         inputs: &InputBatch,
+        sessions: &[u64],
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
-        self.generations.inputs(at, inputs, side, reroute).map_err(|fault| undecided(Some(&fault)))
+        self.generations.inputs(at, inputs, sessions, side, reroute).map_err(|fault| undecided(Some(&fault)))
     }
 
     fn decide_answer(
         &self,
         generation: GenerationId,
         at: Moment,
+        session: u64,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
     ) -> Result<Decision, Undecided> {
-        self.generations.answer(generation, at, token, otherwise, outcome).map_err(|fault| undecided(fault.as_ref()))
+        let decided = self.generations.answer(generation, at, session, token, otherwise, outcome);
+        decided.map_err(|fault| undecided(fault.as_ref()))
     }
 
     fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {

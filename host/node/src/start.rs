@@ -9,13 +9,14 @@ use herd_admin::{Admin, AdminSocket, Members};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_model::Digest;
 use herd_peers::{LocalNode, Peers, PeersHost};
+use herd_recording::{LogContext, Recording};
 use herd_replication::{Epoch, Ingest, Replica, ReplicaConfig};
 use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
 use herd_sessions::{Sessions, TlsCertificate, TlsPort, Topics};
 use herd_store::Durability;
-use herd_sys::TrafficLog;
 use herd_sys::clock::unix_now;
+use herd_sys::{TrafficLog, file_name};
 use herd_upstreams::Upstreams;
 use tokio_util::task::TaskTracker;
 
@@ -119,6 +120,14 @@ impl Node {
         let (generations, stored) = loaded
             .map_err(|_| StartError::Panicked(name.into()))?
             .map_err(|source| StartError::Guest { node: name.into(), source })?;
+        if config.record.enabled {
+            let directory = state.join(RECORDINGS).join(file_name::of(name));
+            let recording = Recording::start(&directory, &config.record, log_context(config, name));
+            let recording =
+                recording.map_err(|source| StartError::Recording { node: name.into(), directory, source })?;
+            // Before anything decides.
+            generations.record_to(recording);
+        }
         let generations = Arc::new(generations);
         audit.append_soon(
             entry(THE_NODE_ITSELF, audit::Stage::Active, &generations.status().active).because("at the start"),
@@ -325,6 +334,19 @@ fn client_certificate(
     certificate.transpose().map_err(|source| StartError::ClientTls { node: name.into(), source: Box::new(source) })
 }
 
+/// Returns what holds for all calls of a recording that starts now.
+fn log_context(config: &HerdConfig, name: &str) -> LogContext {
+    LogContext {
+        node: name.into(),
+        herd: env!("CARGO_PKG_VERSION").into(),
+        contract: herd_runtime::contract(),
+        started_ns: u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX),
+        share_percent: config.record.share.percent(),
+        redacted: false,
+        settings: config.settings(name).table,
+    }
+}
+
 /// Returns the configuration of a replica that starts now.
 fn replica_config(config: &HerdConfig, name: &str) -> ReplicaConfig {
     let started_ms = u64::try_from(unix_now().as_millis()).unwrap_or(u64::MAX);
@@ -352,3 +374,5 @@ fn herd_key(herd: &str) -> u128 {
 const NODES: &str = "nodes";
 /// Directory of the saved cases, in that of the herd.
 const CASES: &str = "cases";
+/// Directory of the recordings of decisions, in that of the herd.
+const RECORDINGS: &str = "recordings";

@@ -49,6 +49,7 @@ use tokio::sync::watch;
 ///         &self,
 ///         _: Moment,
 ///         inputs: &InputBatch,
+///         _: &[u64],
 ///         _: Side,
 ///         _: Option<Reroute>,
 ///     ) -> Result<DecidedInputs, Undecided> {
@@ -64,6 +65,7 @@ use tokio::sync::watch;
 ///         &self,
 ///         _: GenerationId,
 ///         _: Moment,
+///         _session: u64,
 ///         _token: &[u8],
 ///         _otherwise: &[u8],
 ///         _: Outcome<'_>,
@@ -117,7 +119,8 @@ pub trait SessionsHost: Send + Sync + 'static {
     /// do not change any more.
     fn changes(&self) -> watch::Receiver<()>;
 
-    /// Decides inputs of sessions of one side in one guest call, in the order of `reroute` if there is one.
+    /// Decides inputs of sessions of one side in one guest call, in the order of `reroute` if there is one. `sessions` are the numbers of
+    /// the sessions of the inputs, in their order, for a host that records what it decides.
     ///
     /// # Errors
     ///
@@ -127,11 +130,12 @@ pub trait SessionsHost: Send + Sync + 'static {
         &self,
         at: Moment,
         inputs: &InputBatch,
+        sessions: &[u64],
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided>;
 
-    /// Decides the answer to a fetch, by the generation that made the fetch. `token` and `otherwise` are those of the fetch.
+    /// Decides the answer to a fetch of a session, by the generation that made the fetch. `token` and `otherwise` are those of the fetch.
     ///
     /// # Errors
     ///
@@ -140,6 +144,7 @@ pub trait SessionsHost: Send + Sync + 'static {
         &self,
         generation: GenerationId,
         at: Moment,
+        session: u64,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,

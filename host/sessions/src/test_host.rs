@@ -76,6 +76,7 @@ impl<T: TestHost> SessionsHost for T {
         &self,
         _: Moment,
         inputs: &InputBatch,
+        _: &[u64],
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
@@ -86,6 +87,7 @@ impl<T: TestHost> SessionsHost for T {
         &self,
         _: GenerationId,
         _: Moment,
+        _: u64,
         _: &[u8],
         _: &[u8],
         _: Outcome<'_>,

@@ -64,6 +64,7 @@ impl SessionsHost for WorkerHost {
         &self,
         at: Moment,
         inputs: &InputBatch,
+        _: &[u64],
         _: Side,
         _: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
@@ -76,6 +77,7 @@ impl SessionsHost for WorkerHost {
         &self,
         by: GenerationId,
         at: Moment,
+        _: u64,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,

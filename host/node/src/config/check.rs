@@ -47,7 +47,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
 
 /// Checks that no number would freeze a node, at the low end, or overflow, at the high end.
 fn check_ranges(config: &HerdConfig) -> Result<(), String> {
-    let HerdConfig { sessions, links, records, runtime, audit, drain, .. } = config;
+    let HerdConfig { sessions, links, records, record, runtime, audit, drain, .. } = config;
     let per_address = &sessions.per_address;
     let ranges = [
         ("sessions.sessions_max", sessions.sessions_max as u64, 1, 1 << 24),
@@ -72,6 +72,7 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         ("records.confirm_s", records.confirm_s, 1, 3600),
         ("records.expire_after_s", records.expire_after_s, 0, 100 * YEAR_S),
         ("records.forget_keep_days", records.forget_keep_days, 1, 36_500),
+        ("record.mib_max", record.mib_max, 1, 1 << 30),
         ("runtime.workers", runtime.workers as u64, 0, 1024),
         ("runtime.deadline_ms", runtime.deadline_ms, 1, 60_000),
         ("runtime.memory_mib_max", runtime.memory_mib_max as u64, 1, 4096),

@@ -23,6 +23,7 @@ impl Default for HerdConfig {
             client_tls: None,
             links: Default::default(),
             records: Default::default(),
+            record: Default::default(),
             runtime: Default::default(),
             swap: Default::default(),
             audit: Default::default(),

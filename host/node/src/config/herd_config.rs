@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use herd_audit::AuditLimits;
 use herd_peers::LinkLimits;
+use herd_recording::RecordOptions;
 use herd_runtime::SwapLimits;
 use herd_sessions::SessionLimits;
 use herd_sys::HostPort;
@@ -63,6 +64,8 @@ pub struct HerdConfig {
     pub links: LinkLimits,
     /// Limits, durability and acknowledgement of records.
     pub records: RecordsConfig,
+    /// Recording of decisions.
+    pub record: RecordOptions,
     /// Limits of guests.
     pub runtime: RuntimeConfig,
     /// Probation of a guest after a swap.

@@ -13,6 +13,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use herd_model::Digest;
+use herd_recording::{OwnedCall, Read, RecordedCall};
 use herd_sdk::batch::read_reports;
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Event, PeerReport, Transcript};
@@ -25,7 +26,6 @@ use crate::cases::reduction::reduce;
 use crate::generation::generation::Generation;
 use crate::replay::component_decider::{ComponentDecider, Warmth};
 use crate::sandbox::backtrace::Backtrace;
-use crate::sandbox::call::{OwnedCall, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::guest_text::is_harmless;
 

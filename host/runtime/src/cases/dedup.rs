@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use herd_model::Digest;
+use herd_recording::{Call, Read, RecordedCall};
 use herd_sdk::Moment;
 
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{Call, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 
 /// A call on which one generation faulted and which another decided, borrowed from the worker.

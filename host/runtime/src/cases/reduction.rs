@@ -2,6 +2,7 @@
 //!
 //! Runs on a replica of the generation, so nothing of it touches the node. Bounds: the [`Budget`].
 
+use herd_recording::{OwnedCall, Read, RecordedCall};
 use herd_sdk::batch::read_reports;
 use herd_sdk::{Input, InputBatch, Mark};
 
@@ -10,7 +11,6 @@ use crate::cases::minimize::{Budget, minimize};
 use crate::generation::generation::Generation;
 use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
-use crate::sandbox::call::{OwnedCall, Read, RecordedCall};
 use crate::sandbox::fault::Fault;
 
 /// A line, and the number of its input in the call.

@@ -59,6 +59,8 @@ pub(crate) struct Compiled {
     pub(crate) digest: Digest,
     /// Limits of its instances: those of the engine, raised to what it states it needs.
     pub(crate) limits: Limits,
+    /// The component itself, for a recording. Nodes of one process share it.
+    pub(crate) component: Arc<[u8]>,
     /// Set if the guest converts records between forms.
     pub(crate) exports_forms: bool,
     /// Set once its code is in the code cache, or was taken from it.
@@ -214,7 +216,7 @@ impl Engine {
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
         let (cached, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
-        let compiled = Arc::new(Compiled { pre, digest, limits, exports_forms, cached, alive });
+        let compiled = Arc::new(Compiled { pre, digest, limits, component: bytes.into(), exports_forms, cached, alive });
         // Swept on insertion only: a dead entry is a digest and a pointer, and guests are loaded rarely.
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use herd_model::SwapOptions;
+use herd_recording::{OwnedCall, RecordedCall};
 use herd_sdk::batch::read_reports;
 use herd_sdk::{Decision, Effect, Keep};
 
@@ -24,7 +25,6 @@ use crate::forms::budget::ConversionBudget;
 use crate::forms::conversion::{Conversion, NotConverted};
 use crate::forms::converter::Converter;
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{OwnedCall, RecordedCall};
 
 /// Requirement that a candidate can downgrade its records to the form of the active generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use herd_model::GenerationId;
 use herd_sdk::{Decision, Effect, InputBatch};
 use herd_sys::{Histogram, HistogramCounts, PerWorker};
 
-use crate::sandbox::call::Call;
+use herd_recording::Call;
 
 /// Counts of one generation.
 pub(crate) struct DecisionCounts {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use herd_model::{Digest, GenerationId};
+use herd_recording::LoggedGuest;
 use herd_sdk::{Description, Records, Settings};
 use herd_sys::clock::unix_now;
 use herd_sys::workers as worker;
@@ -41,6 +42,8 @@ pub(crate) struct Generation {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     description: Description,
+    /// What a recording says of the guest.
+    logged: Arc<LoggedGuest>,
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,
     reading: Arc<RecordReader>,
@@ -92,12 +95,21 @@ impl Generation {
         if let Some(slot) = slots.first() {
             slot.put(instance);
         }
+        let logged = Arc::new(LoggedGuest {
+            digest: compiled.digest,
+            name: description.name.clone(),
+            version: description.version.clone(),
+            commands: description.commands.clone(),
+            form: reading.native(),
+            component: Some(Arc::clone(&compiled.component)),
+        });
         Ok(Self {
             id,
             decided: DecisionCounts::new(&description.commands),
             engine: Arc::clone(engine),
             compiled,
             description,
+            logged,
             settings,
             records,
             reading,
@@ -127,6 +139,11 @@ impl Generation {
     #[must_use]
     pub(crate) fn digest(&self) -> Digest {
         self.compiled.digest
+    }
+
+    /// Returns what a recording says of it.
+    pub(crate) fn logged(&self) -> &Arc<LoggedGuest> {
+        &self.logged
     }
 
     /// Returns the form that it reads and writes.

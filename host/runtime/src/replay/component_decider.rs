@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use herd_model::GenerationId;
+use herd_recording::Call;
 use herd_sdk::native::{Decider, Fault as DeciderFault, MemoryRecords};
 use herd_sdk::{Decision, Description, InputBatch, Moment, Outcome, Reports, Settings};
 
@@ -13,7 +14,6 @@ use crate::engine::inspect::LoadError;
 use crate::generation::generation::{Generation, GenerationContext};
 use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::backtrace::Backtrace;
-use crate::sandbox::call::Call;
 use crate::sandbox::call_cost::CallCost;
 use crate::sandbox::fault::Fault;
 

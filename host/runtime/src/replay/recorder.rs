@@ -8,11 +8,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use herd_recording::{Call, Read, RecordedCall};
 use herd_sdk::Moment;
 use herd_sys::workers;
 use parking_lot::Mutex;
-
-use crate::sandbox::call::{Call, Read, RecordedCall};
 
 /// Recorder of a node.
 pub(crate) struct Recorder {

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use herd_model::GuestFiles;
+use herd_recording::{Call, OwnedCall, RecordedCall};
 use herd_sdk::transcript::Transcript;
 use herd_sdk::{Decision, Effect, Input, InputBatch, Mark, Settings};
 
@@ -21,7 +22,6 @@ use crate::replay::component_decider::{ComponentDecider, Warmth};
 use crate::replay::guest_transcripts;
 use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
-use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::output::OutputOf;
 
@@ -72,7 +72,11 @@ pub(crate) fn rehearse(
 
 /// Checks that a decision of the candidate consumes something of each input with a complete line of which the active generation
 /// does. That generation repeats the call only if there is such an input.
-fn check_consumption(active: &mut Replica<'_>, recorded: &RecordedCall, decision: &Decision) -> Result<(), String> {
+fn check_consumption(
+    active: &mut Replica<&Generation>,
+    recorded: &RecordedCall,
+    decision: &Decision,
+) -> Result<(), String> {
     let OwnedCall::Inputs(inputs) = &recorded.call else { return Ok(()) };
     let left = |input: &Input<'_>, consumed: usize| {
         consumed == 0 && input.mark != Mark::Overlong && input.bytes.contains(&b'\n')
@@ -115,7 +119,7 @@ fn run_transcript(engine: &Arc<Engine>, bytes: &[u8], name: &str, text: &str) ->
 }
 
 /// Explains on what a call faults: on which line, if one does alone.
-fn explain(replica: &mut Replica<'_>, recorded: &RecordedCall, fault: &Fault) -> String {
+fn explain(replica: &mut Replica<&Generation>, recorded: &RecordedCall, fault: &Fault) -> String {
     let OwnedCall::Inputs(inputs) = &recorded.call else {
         return format!("it faults on a recent call of this node: {fault}; {TO_DO}");
     };

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use herd_recording::Read;
 use herd_sdk::limits::KEY_BYTES_MAX;
 use herd_sdk::{Found, Records};
 use rand::SeedableRng;
@@ -21,7 +22,6 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, Was
 
 use crate::forms::budget::ConversionBudget;
 use crate::sandbox::bindings::{records, types};
-use crate::sandbox::call::Read;
 use crate::sandbox::deadline::Deadline;
 use crate::sandbox::instance_count::InstanceGuard;
 use crate::sandbox::limits::Limits;

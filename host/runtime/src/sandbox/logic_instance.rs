@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
+use herd_recording::{Call, Read};
 use herd_sdk::check::{Scope, check};
 use herd_sdk::{Decision, Description, Moment, Records, Settings};
 
 use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::bindings::{self, NodeLogic, NodeLogicPre};
-use crate::sandbox::call::{Call, Read};
 use crate::sandbox::call_cost::CallCost;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::guest_text::printable_name;

@@ -2,7 +2,6 @@
 
 pub(crate) mod backtrace;
 pub(crate) mod bindings;
-pub(crate) mod call;
 pub(crate) mod call_cost;
 pub(crate) mod deadline;
 pub(crate) mod fault;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use herd_logic::Herd;
+use herd_recording::{Call, Read};
 use herd_sdk::batch::read_reports;
 use herd_sdk::check::{Scope, check};
 use herd_sdk::{Awaiting, Decision, Description, Effect, InputBatch, Logic, Mark, Moment, Progress, Records, Reply};
@@ -14,7 +15,6 @@ use herd_sdk::{Context, Settings, decide_inputs};
 
 use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::bindings::NodeLogicPre;
-use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::host_state::HostState;
 use crate::sandbox::instance_count::InstanceGuard;

@@ -19,13 +19,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use herd_model::{DecidedInputs, GenerationId, Reroute, Side, Sides};
+use herd_recording::{Call, NewEntry, Read};
 use herd_sdk::{Decision, Failure, InputBatch, Moment, Outcome, Reports};
 use herd_sys::clock::unix_now;
 
 use crate::cases::dedup::RescuedCall;
 use crate::generation::generation::Generation;
 use crate::replay::timer_runtime::enter_timer_runtime;
-use crate::sandbox::call::{Call, Read};
 use crate::sandbox::fault::Fault;
 use crate::serving::probation::Probation;
 use crate::serving::registry::GenerationRegistry;
@@ -45,7 +45,8 @@ impl GenerationRegistry {
         self.snapshot.load().sides()
     }
 
-    /// Decides inputs of sessions of one side in one call, in the order of `reroute` if there is one.
+    /// Decides inputs of sessions of one side in one call, in the order of `reroute` if there is one. `sessions` are the numbers of their
+    /// sessions, for a recording.
     ///
     /// # Errors
     ///
@@ -55,10 +56,11 @@ impl GenerationRegistry {
         &self,
         at: Moment,
         inputs: &InputBatch,
+        sessions: &[u64],
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Fault> {
-        self.decide(at, &Call::Inputs(inputs), side, reroute)
+        self.decide(at, &Call::Inputs(inputs), sessions, side, reroute)
     }
 
     /// Decides reports of a peer in one call. Never by the canary: reports belong to no session.
@@ -69,11 +71,11 @@ impl GenerationRegistry {
     pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
         // Quarantined reports are offered again from threads outside of any runtime.
         let _entered = enter_timer_runtime();
-        let decided = self.decide(at, &Call::Reports(&reports.iter().collect()), Side::Active, None)?;
+        let decided = self.decide(at, &Call::Reports(&reports.iter().collect()), &[], Side::Active, None)?;
         Ok((decided.by, decided.decision))
     }
 
-    /// Decides the answer to a fetch with the generation `asked` that made the fetch. If it faults on a response, it decides
+    /// Decides the answer to a fetch of a session with the generation `asked` that made the fetch. If it faults on a response, it decides
     /// `failed(incomplete)` in its place, so that a guest with several sources asks the next one.
     ///
     /// # Errors
@@ -83,6 +85,7 @@ impl GenerationRegistry {
         &self,
         asked: GenerationId,
         at: Moment,
+        session: u64,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
@@ -99,13 +102,14 @@ impl GenerationRegistry {
             match decided {
                 Ok(decision) => {
                     generation.decided().record(&call, &decision, began.elapsed());
-                    self.record(generation, at, &call, reads, &decision);
+                    self.record(generation, at, &call, &[session], reads, &decision);
                     return Ok(decision);
                 }
                 // The guest was not asked, and a failure in place of the response would not find an instance either.
                 Err(fault @ Fault::NoInstance(_)) => return Err(Some(fault)),
                 Err(fault) => {
                     self.note_fault(generation, &fault, "fault on the answer to a fetch");
+                    self.record_fault(generation, at, &call, &[session], &reads, &fault);
                     // Once per answer: a client must not have two faults of eight for one request.
                     if !is_counted && self.is_survived_by_another(snapshot, generation, at, &call) {
                         is_counted = true;
@@ -142,6 +146,7 @@ impl GenerationRegistry {
         &self,
         at: Moment,
         call: &Call<'_>,
+        sessions: &[u64],
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Fault> {
@@ -166,7 +171,7 @@ impl GenerationRegistry {
                     // Before the reply leaves: a generation that failed its probation is gone before its client can send the
                     // next line.
                     let is_rescued = self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
-                    self.record(generation, at, call, reads, &decision);
+                    self.record(generation, at, call, sessions, reads, &decision);
                     let first = is_rescued.then(|| snapshot.fallback_order(side).next()).flatten();
                     return Ok(DecidedInputs {
                         by: generation.id(),
@@ -176,6 +181,7 @@ impl GenerationRegistry {
                 }
                 Err(fault) => {
                     self.note_fault(generation, &fault, snapshot.fault_message(generation));
+                    self.record_fault(generation, at, call, sessions, &reads, &fault);
                     faulted.push(Faulted { generation, fault, reads });
                 }
             }
@@ -214,10 +220,41 @@ impl GenerationRegistry {
         is_rescued
     }
 
-    /// Records a decided call for rehearsals, and offers it to a shadow of the generation that decided it. Waits for neither.
-    fn record(&self, by: &Generation, at: Moment, call: &Call<'_>, reads: Vec<Read>, decision: &Decision) {
+    /// Records a decided call, and offers it to a shadow of the generation that decided it. Waits for neither.
+    fn record(
+        &self,
+        by: &Generation,
+        at: Moment,
+        call: &Call<'_>,
+        sessions: &[u64],
+        reads: Vec<Read>,
+        decision: &Decision,
+    ) {
+        if let Some(recording) = self.recording.get() {
+            let (generation, call, reads, outcome) = (by.id(), *call, &*reads, Ok(decision));
+            recording.record(by.logged(), &NewEntry { generation, sessions, at, call, reads, outcome });
+        }
         let recorded = self.recorder.record(at, call, reads);
         self.shadows.offer(by.id(), &recorded, decision);
+    }
+
+    /// Records a call on which a generation faulted. Not one for which the host had no instance: no guest was asked.
+    fn record_fault(
+        &self,
+        faulting: &Generation,
+        at: Moment,
+        call: &Call<'_>,
+        sessions: &[u64],
+        reads: &[Read],
+        fault: &Fault,
+    ) {
+        if let Some(recording) = self.recording.get()
+            && !matches!(fault, Fault::NoInstance(_))
+        {
+            let (generation, text) = (faulting.id(), fault.to_string());
+            let outcome = Err((fault.kind(), &*text));
+            recording.record(faulting.logged(), &NewEntry { generation, sessions, at, call: *call, reads, outcome });
+        }
     }
 
     /// Counts a fault, and ends the canary or rolls back the active generation if it is one too many.

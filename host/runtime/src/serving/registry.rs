@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use herd_model::{CountedRecords, Digest, GenerationId};
+use herd_recording::{Recording, RecordingStatus};
 use herd_sdk::{Records, Settings};
 use herd_sys::LogThrottle;
 use parking_lot::{Mutex, MutexGuard};
@@ -61,6 +62,8 @@ pub struct GenerationRegistry {
     /// Read once per call, without a lock and without a reference count that all workers would contend for.
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) recorder: Recorder,
+    /// Recording of every call, if the node makes one.
+    pub(crate) recording: OnceLock<Recording>,
     pub(crate) context: GenerationContext,
     pub(crate) draining: Draining,
     pub(crate) stage_counts: StageCounts,
@@ -130,6 +133,7 @@ impl GenerationRegistry {
             records,
             snapshot: ArcSwap::from_pointee(Snapshot { active, previous, probation, canary: None }),
             recorder: Recorder::new(),
+            recording: OnceLock::new(),
             context,
             draining: Draining::default(),
             stage_counts: StageCounts::default(),
@@ -209,6 +213,24 @@ impl GenerationRegistry {
             Err(error) => {
                 tracing::warn!(node = %self.settings.node, %error, "cannot start the thread that saves cases; faults leave none");
             }
+        }
+    }
+
+    /// Records every call from now on. Call it once, before the first call is decided; later calls have no effect.
+    pub fn record_to(&self, recording: Recording) {
+        let _ = self.recording.set(recording);
+    }
+
+    /// Returns the state of the recording. None if the node makes none.
+    #[must_use]
+    pub fn recording_status(&self) -> Option<RecordingStatus> {
+        self.recording.get().map(Recording::status)
+    }
+
+    /// Waits until everything recorded so far is in the files, for some seconds at most.
+    pub fn flush_recording(&self) {
+        if let Some(recording) = self.recording.get() {
+            recording.flush();
         }
     }
 

@@ -8,6 +8,7 @@
 //!
 //! Knows nothing of queues and threads. Bounds: those of a call; the owner may stop a comparison between two lines.
 
+use herd_recording::{Call, OwnedCall, RecordedCall};
 use herd_sdk::batch::read_reports;
 use herd_sdk::{Decision, Effect, Input, InputBatch};
 use parking_lot::Mutex;
@@ -16,7 +17,6 @@ use crate::generation::compatibility::downgrade;
 use crate::generation::generation::Generation;
 use crate::replay::lines::lines;
 use crate::replay::replica::Replica;
-use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::output::OutputOf;
 use crate::shadow::decision_diff::{diff, has_same_effects};
@@ -24,8 +24,8 @@ use crate::shadow::tally::{Subject, Tally};
 
 /// Active generation and candidate, on instances of their own.
 pub(crate) struct Comparator<'a> {
-    active: Replica<'a>,
-    candidate: Replica<'a>,
+    active: Replica<&'a Generation>,
+    candidate: Replica<&'a Generation>,
     /// Converts the candidate's records.
     generation: &'a Generation,
     /// Form of the active generation.

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use herd_model::{GenerationId, Share};
+use herd_recording::RecordedCall;
 use herd_sdk::Decision;
 use herd_sys::clock::unix_now;
 use parking_lot::{Mutex, MutexGuard};
@@ -19,7 +20,6 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::engine::background::lower_priority;
 use crate::generation::generation::{Generation, GenerationStatus};
 use crate::replay::timer_runtime::timer_runtime;
-use crate::sandbox::call::RecordedCall;
 use crate::sandbox::output::OutputOf;
 use crate::serving::observer::Observer;
 use crate::shadow::comparator::Comparator;

@@ -20,11 +20,11 @@ use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwapOption;
 use herd_model::{GenerationId, Share};
+use herd_recording::{OwnedCall, RecordedCall};
 use herd_sdk::Decision;
 use parking_lot::Mutex;
 
 use crate::generation::generation::Generation;
-use crate::sandbox::call::{OwnedCall, RecordedCall};
 use crate::serving::observer::Observer;
 use crate::shadow::report::{ShadowReport, ShadowStatus};
 use crate::shadow::run::{Job, ShadowRun};

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::keeps::Keeps;
 use super::pending_fetch::{FetchId, PendingFetch, ReplySlot};
 use super::session_core::SessionCore;
+use super::topics::SessionId;
 use crate::host::{SessionsHost, Undecided};
 
 /// Decides the answer to a fetch and performs the decision into the reply slot of the fetch.
@@ -31,7 +32,7 @@ pub(crate) fn perform_answer<S: SessionsHost>(
     let Some(fetch) = conversation.replies.open_slot(id) else { return };
     let slot = ReplySlot { answers: fetch.slot.answers + 1, ..fetch.slot };
     let over = slot.deadline.is_some_and(|deadline| deadline <= now);
-    match decide(context, &fetch, slot, over, answer, at) {
+    match decide(context, conversation.id, &fetch, slot, over, answer, at) {
         Ok(decision) => {
             let mut keeps = Keeps::default();
             let permits = context.permissions.as_ref().map(|_| |_, key: &[u8]| conversation.may_report(context, key));
@@ -61,6 +62,7 @@ pub(crate) fn perform_answer<S: SessionsHost>(
 /// The reason why the fallback reply is to be sent. No effect was performed.
 fn decide<S: SessionsHost>(
     context: &Context<S>,
+    id: SessionId,
     fetch: &PendingFetch,
     slot: ReplySlot,
     over: bool,
@@ -79,7 +81,7 @@ fn decide<S: SessionsHost>(
     // The generation that made the fetch decides its answer: it alone knows the format of its token. No generation is kept
     // alive for that; if it is gone, the host returns an error and the fallback reply is sent.
     let (token, otherwise) = (&fetch.token, &fetch.otherwise);
-    let decision = context.host.decide_answer(fetch.generation, at, token, otherwise, answer.outcome())?;
+    let decision = context.host.decide_answer(fetch.generation, at, id.0, token, otherwise, answer.outcome())?;
     if slot.answers >= FETCHES_PER_SLOT_MAX && fetches_again(&decision) {
         return Err(Fallback::TooManyFetches);
     }
@@ -163,7 +165,8 @@ mod tests {
         let response = FetchAnswer::Response { status: 200, body: vec![] };
         let failed = FetchAnswer::Failed(Failure::Timeout);
         let why = |answers, over, answer| {
-            decide(&context, &pending(), ReplySlot { answers, deadline: None }, over, answer, AT).unwrap_err()
+            decide(&context, SessionId(1), &pending(), ReplySlot { answers, deadline: None }, over, answer, AT)
+                .unwrap_err()
         };
         assert_eq!(why(1, true, &response), Fallback::GenerationGone, "although the time is over too");
         assert_eq!(why(1, true, &failed), Fallback::OutOfTime);

@@ -57,6 +57,8 @@ struct Call<M> {
     side: Side,
     /// The sessions of the batch, in its order.
     inputs: Vec<SessionInput<M>>,
+    /// Their numbers, for a host that records.
+    ids: Vec<u64>,
     /// The keeps of the decision that is being performed.
     keeps: Keeps,
     /// The host had no room for an instance.
@@ -104,6 +106,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             self.decide_call(&mut call, at, now);
         }
         call.batch.clear();
+        call.ids.clear();
         call.inputs.clear();
         !call.has_no_instance
     }
@@ -162,6 +165,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         let alone = core.needs_own_call();
         // Released before the decision: performing it borrows the core again.
         drop(core);
+        call.ids.push(session.id().0);
         call.inputs.push(SessionInput { session, window, mark });
         !alone
     }
@@ -169,7 +173,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     fn decide_call(&self, call: &mut Call<M>, at: Moment, now: Instant) {
         // Only a call with input of one session: a session that is rerouted has calls of its own.
         let reroute = if let [input] = &*call.inputs { input.session.core().rescues.reroute() } else { None };
-        match self.context.host.decide_inputs(at, &call.batch, call.side, reroute) {
+        match self.context.host.decide_inputs(at, &call.batch, &call.ids, call.side, reroute) {
             Ok(decided) => {
                 let Call { inputs, keeps, .. } = call;
                 self.perform(&decided, inputs, keeps, now);
@@ -199,7 +203,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             let bytes = core.conversation.input.prefix(input.window);
             (InputBatch::from_iter([Input { bytes, mark: input.mark }]), core.rescues.reroute())
         };
-        match self.context.host.decide_inputs(at, &batch, call.side, reroute) {
+        match self.context.host.decide_inputs(at, &batch, &[input.session.id().0], call.side, reroute) {
             Ok(decided) => self.perform(&decided, &[input], &mut call.keeps, now),
             Err(Undecided::NoInstance) => Self::defer(&input, call),
             Err(Undecided::Faulted | Undecided::Gone) => self.bisect(input, call, at, now),
@@ -282,6 +286,7 @@ impl<M> Default for Call<M> {
             batch: InputBatch::default(),
             side: Side::default(),
             inputs: Vec::new(),
+            ids: Vec::new(),
             keeps: Keeps::default(),
             has_no_instance: false,
         }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use gimli::write::{Address, AttributeValue, DwarfUnit, EndianVec, LineProgram, LineString, Sections};
 use gimli::{DW_AT_high_pc, DW_AT_low_pc, DW_AT_name, DW_AT_stmt_list, Encoding, Format, LineEncoding, LittleEndian};
+use herd_recording::Call;
 use herd_sdk::Moment;
 
 use super::*;
 use crate::generation::generation::GenerationContext;
-use crate::sandbox::call::Call;
 use crate::test_guest::{NOW, TestGuest, engine, lines};
 
 /// DWARF by which all code of a module is line 7 of `guest.rs`, as custom sections in WebAssembly text.

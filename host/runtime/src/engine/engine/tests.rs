@@ -8,7 +8,7 @@ use herd_model::Side;
 fn run(instructions: &str) -> Result<String, String> {
     let guest = TestGuest::new("checker").on_boom(instructions);
     let generations = generations(&guest, None, SwapLimits::default());
-    output(generations.inputs(NOW, &lines(&["BOOM\n"]), Side::Active, None))
+    output(generations.inputs(NOW, &lines(&["BOOM\n"]), &[], Side::Active, None))
 }
 
 /// A processor chooses the sign and the payload of a NaN: x86 makes a negative one of 0/0, Arm a positive one.

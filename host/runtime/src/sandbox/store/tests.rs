@@ -7,7 +7,7 @@ use crate::test_guest::{NOW, TestGuest, generations, lines, output};
 
 /// Returns the output of a `BOOM`, or the fault.
 fn boom(guest: &TestGuest) -> Result<String, String> {
-    output(generations(guest, None, SwapLimits::default()).inputs(NOW, &lines(&["BOOM\n"]), Side::Active, None))
+    output(generations(guest, None, SwapLimits::default()).inputs(NOW, &lines(&["BOOM\n"]), &[], Side::Active, None))
 }
 
 /// A guest that asks for so many random bytes in one host call.

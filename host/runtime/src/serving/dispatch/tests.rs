@@ -3,12 +3,12 @@
 use std::sync::mpsc::channel;
 
 use herd_model::{GenerationId, Reroute, Side};
+use herd_recording::Call;
 use herd_sdk::Outcome;
 
 use super::Faulted;
 use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::engine::Engine;
-use crate::sandbox::call::Call;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::limits::Limits;
 use crate::serving::probation::SwapLimits;
@@ -22,7 +22,7 @@ const TRAP_ON_RESPONSE: &str = "(if (i32.eqz (local.get $failed)) (then unreacha
 
 /// Decides a response with the active generation, and returns its output.
 fn answer(generations: &GenerationRegistry) -> Option<Vec<u8>> {
-    generations.answer(GenerationId(2), NOW, b"token", b"otherwise", RESPONSE).ok().map(|decision| decision.output)
+    generations.answer(GenerationId(2), NOW, 1, b"token", b"otherwise", RESPONSE).ok().map(|decision| decision.output)
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn dispatch_makes_room_for_the_guest_that_serves_and_blames_none() {
     let engine = Engine::make(Limits::default(), 3, None).unwrap();
     let active = TestGuest::new("active").on_boom("unreachable");
     let generations = generations_on(&engine, &active, Some(&TestGuest::new("previous")), SwapLimits::default());
-    let decide = |line| output(generations.inputs(NOW, &lines(&[line]), Side::Active, None));
+    let decide = |line| output(generations.inputs(NOW, &lines(&[line]), &[], Side::Active, None));
     for _ in 0..2 {
         assert_eq!(decide("hello\n").as_deref(), Ok("active\n"));
         assert_eq!(decide("BOOM\n").as_deref(), Ok("previous\n"));
@@ -78,7 +78,7 @@ fn dispatch_tells_a_missing_instance_from_a_fault() {
     let engine = Engine::make(Limits::default(), 2, None).unwrap();
     let generations =
         generations_on(&engine, &TestGuest::new("active"), Some(&TestGuest::new("previous")), SwapLimits::default());
-    let undecided = generations.inputs(NOW, &lines(&["hello\n"]), Side::Active, None).unwrap_err();
+    let undecided = generations.inputs(NOW, &lines(&["hello\n"]), &[], Side::Active, None).unwrap_err();
     assert_eq!(undecided.kind(), "no-instance");
     let status = generations.status();
     assert_eq!((status.active.faults, status.previous.unwrap().faults), (0, 0));
@@ -100,7 +100,7 @@ fn dispatch_saves_no_case_of_a_generation_without_an_instance() {
     let previous = snapshot.previous.as_ref().unwrap();
     assert!(!generations.record_rescue(&snapshot, NOW, &Call::Inputs(&inputs), &faulted, previous, &[]));
     assert_eq!(generations.status().rescued, 0);
-    generations.inputs(NOW, &inputs, Side::Active, None).unwrap();
+    generations.inputs(NOW, &inputs, &[], Side::Active, None).unwrap();
     assert_eq!(generations.status().rescued, 1);
     assert_eq!(cases.recv(), Ok("trap"));
 }
@@ -110,7 +110,7 @@ fn dispatch_saves_no_case_of_a_generation_without_an_instance() {
 fn dispatch_asks_the_generation_of_a_reroute_first() {
     let active = TestGuest::new("active").on_boom("unreachable");
     let generations = generations(&active, Some(&TestGuest::new("previous")), SwapLimits::default());
-    let decide = |line, reroute| generations.inputs(NOW, &lines(&[line]), Side::Active, reroute).unwrap();
+    let decide = |line, reroute| generations.inputs(NOW, &lines(&[line]), &[], Side::Active, reroute).unwrap();
     let rescued = decide("BOOM\n", None);
     assert_eq!((rescued.by, rescued.rescued_from), (GenerationId(1), Some(GenerationId(2))));
     let reroute = Some(Reroute { from: GenerationId(2), to: GenerationId(1) });

@@ -1,14 +1,14 @@
 //! One call of a guest: its arguments and the records that it looked up.
 //!
 //! Owns the copies that outlive a call, for recording, replay and comparison. Knows nothing of instances and generations. Bounds:
-//! those of the batches that it copies, and of the look-ups that [`host_state`](super::host_state) notes.
+//! those of the batches that it copies, and of the look-ups that the host of a guest notes.
 
 use herd_model::FetchAnswer;
 use herd_sdk::{Found, InputBatch, Moment, Outcome, ReportBatch};
 
 /// The arguments of one call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Call<'a> {
+pub enum Call<'a> {
     /// Inputs of sessions.
     Inputs(&'a InputBatch),
     /// Reports of a peer.
@@ -26,14 +26,17 @@ pub(crate) enum Call<'a> {
 
 /// One look-up: a key and the record under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Read {
-    pub(crate) key: Vec<u8>,
-    pub(crate) found: Option<Found>,
+pub struct Read {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The record as it was stored; none where there was none.
+    pub found: Option<Found>,
 }
 
 impl Read {
     /// Size in bytes.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.key.len() + self.found.as_ref().map_or(0, |found| found.rank.len() + found.bytes.len())
     }
 }
@@ -41,23 +44,37 @@ impl Read {
 /// A copy of a call and its look-ups, to make it again on another generation. A decision is a function of this and the
 /// settings.
 #[derive(Clone, Debug)]
-pub(crate) struct RecordedCall {
-    pub(crate) at: Moment,
-    pub(crate) call: OwnedCall,
-    pub(crate) reads: Vec<Read>,
+pub struct RecordedCall {
+    /// Time and randomness.
+    pub at: Moment,
+    /// The arguments.
+    pub call: OwnedCall,
+    /// The look-ups, in their order.
+    pub reads: Vec<Read>,
 }
 
 /// A [`Call`] that owns its arguments.
 #[derive(Clone, Debug)]
-pub(crate) enum OwnedCall {
+pub enum OwnedCall {
+    /// Inputs of sessions.
     Inputs(InputBatch),
+    /// Reports of a peer.
     Reports(ReportBatch),
-    Answer { token: Vec<u8>, otherwise: Vec<u8>, answer: FetchAnswer },
+    /// Answer to a fetch.
+    Answer {
+        /// Token of the fetch.
+        token: Vec<u8>,
+        /// Fallback reply of the fetch.
+        otherwise: Vec<u8>,
+        /// Result of the fetch.
+        answer: FetchAnswer,
+    },
 }
 
 impl Call<'_> {
     /// Copies the arguments.
-    pub(crate) fn copy(&self) -> OwnedCall {
+    #[must_use]
+    pub fn copy(&self) -> OwnedCall {
         match *self {
             Self::Inputs(inputs) => OwnedCall::Inputs(inputs.clone()),
             Self::Reports(reports) => OwnedCall::Reports(reports.clone()),
@@ -69,7 +86,8 @@ impl Call<'_> {
 
     /// Copies the arguments into the buffers of a call that is no longer needed. The recorder copies every call, so this saves
     /// two allocations on each.
-    pub(crate) fn copy_into(&self, buffers: Option<OwnedCall>) -> OwnedCall {
+    #[must_use]
+    pub fn copy_into(&self, buffers: Option<OwnedCall>) -> OwnedCall {
         match (self, buffers) {
             (Self::Inputs(inputs), Some(OwnedCall::Inputs(mut kept))) => {
                 kept.clone_from(inputs);
@@ -80,7 +98,8 @@ impl Call<'_> {
     }
 
     /// Number of decisions: inputs, reports or one answer.
-    pub(crate) fn decisions(&self) -> usize {
+    #[must_use]
+    pub fn decisions(&self) -> usize {
         match self {
             Self::Inputs(inputs) => inputs.len(),
             Self::Reports(reports) => reports.len(),
@@ -89,7 +108,8 @@ impl Call<'_> {
     }
 
     /// Size of the arguments, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Inputs(inputs) => inputs.bytes().len(),
             Self::Reports(reports) => reports.bytes().len(),
@@ -103,7 +123,8 @@ impl Call<'_> {
 
 impl OwnedCall {
     /// Borrows the arguments.
-    pub(crate) fn as_call(&self) -> Call<'_> {
+    #[must_use]
+    pub fn as_call(&self) -> Call<'_> {
         match self {
             Self::Inputs(inputs) => Call::Inputs(inputs),
             Self::Reports(reports) => Call::Reports(reports),
