@@ -90,8 +90,17 @@ impl<W: Write> LogWriter<W> {
         to.write_all(&MAGIC)?;
         to.write_all(&[FORMAT])?;
         let mut log = Self { to, written: MAGIC.len() as u64 + 1 };
-        log.block(BlockKind::Context, [&serde_json::to_vec(context)?, &[]])?;
+        log.context(context)?;
         Ok(log)
+    }
+
+    /// Writes the context of another part, which names its guests again.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file.
+    pub fn context(&mut self, context: &LogContext) -> io::Result<()> {
+        self.block(BlockKind::Context, [&serde_json::to_vec(context)?, &[]])
     }
 
     /// Writes a guest, which precedes the first block of calls with a decision of its generation.

@@ -39,6 +39,7 @@ pub use generation::decision_counts::DecisionCountsStatus;
 pub use generation::generation::GenerationStatus;
 pub use replay::component_decider::{ComponentDecider, Warmth};
 pub use sandbox::call_cost::CallCost;
+pub use replay::log_replay::{Explained, ReplayedGuest, ReplayedGuests, Replayer};
 pub use sandbox::fault::Fault;
 pub use sandbox::instance_count::InstanceCountStatus;
 pub use sandbox::limits::Limits;
@@ -49,6 +50,7 @@ pub use serving::observer::Observer;
 pub use serving::probation::SwapLimits;
 pub use serving::registry::{GenerationRegistry, GenerationsStatus};
 pub use serving::stage_counts::{StageCount, StageCountsStatus};
+pub use shadow::decision_diff::{Difference, diff, has_same_effects};
 pub use shadow::report::{ShadowReport, ShadowStatus};
 
 pub use engine::inspect::{Inspection, LoadError, Stage};

@@ -39,8 +39,10 @@ mod new;
 mod nodes;
 mod numbers;
 mod open_files;
+mod record;
 mod records;
 mod repair;
+mod replay;
 mod rollback;
 mod run;
 mod send;
@@ -207,6 +209,13 @@ enum Command {
     /// keeps state in its instance. The exit code is 0 if all hold, 1 if some do not or a budget is exceeded, and 2 for an invalid
     /// command line, and for a guest or a transcript that cannot be read.
     Test(test::TestArgs),
+    /// Make the decisions of a log again, and show what differs, by command and field.
+    ///
+    /// `[record]` in the configuration makes nodes write logs. With --guest, another guest decides: what would it have changed? The exit
+    /// code is 1 if a decision differs.
+    Replay(replay::ReplayArgs),
+    /// Redact a log of decisions.
+    Record(record::RecordArgs),
     /// Run whole herds on virtual time, with faults, and check that nothing is lost.
     ///
     /// Each seed is a herd with links, disks, clocks and clients of its own. A seed that breaks an invariant is printed, and replays.
@@ -285,6 +294,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::New(args) => new::new(&args),
         Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
         Command::Test(args) => test::test(&common.config()?, &args),
+        Command::Replay(args) => replay::replay(&common.config()?, &args),
+        Command::Record(args) => record::record(&common.config()?, &args),
         Command::Sim(args) => sim::sim(&args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
         Command::Config(args) => config::config(common, &args),

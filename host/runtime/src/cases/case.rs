@@ -17,7 +17,7 @@ use herd_recording::{OwnedCall, Read, RecordedCall};
 use herd_sdk::batch::read_reports;
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Event, PeerReport, Transcript};
-use herd_sdk::{Found, Input};
+use herd_sdk::{Found, Input, Settings};
 use jiff::Timestamp;
 
 use crate::cases::dedup::signature;
@@ -55,7 +55,7 @@ pub(crate) fn make(
     let name = format!("{}-{}-{hash}.herd", faulting.digest().short(), fault.kind());
 
     let moment = [Event::Now(reduced.at.now_ns), Event::Random(reduced.at.random.0, reduced.at.random.1)];
-    let mut body = settings(faulting);
+    let mut body = settings(faulting.settings());
     moment.iter().for_each(|event| line(&mut body, &event.to_string()));
     if let Some(records) = records {
         line(&mut body, &format!("\n# Records that the guest looked up.\n{records}"));
@@ -82,6 +82,19 @@ pub(crate) fn make(
     }
     text.push_str(&expected);
     Some(Case { name, text, reproduces })
+}
+
+/// Writes a recorded call as a transcript without expectations. None for the answer to a fetch.
+pub(crate) fn transcript_of(recorded: &RecordedCall, to: &Settings) -> Option<String> {
+    let mut text = settings(to);
+    let moment = [Event::Now(recorded.at.now_ns), Event::Random(recorded.at.random.0, recorded.at.random.1)];
+    moment.iter().for_each(|event| line(&mut text, &event.to_string()));
+    if let Some(records) = records(recorded) {
+        line(&mut text, &format!("\n# Records that the guest looked up.\n{records}"));
+    }
+    line(&mut text, "\n# The recorded call.");
+    input(recorded)?.iter().for_each(|event| line(&mut text, &event.to_string()));
+    Some(text)
 }
 
 /// Reports that bring the records which were looked up.
@@ -147,8 +160,7 @@ fn head(recorded: &RecordedCall, fault: &Fault, faulting: &Generation, rescuing:
 }
 
 /// Lines about the whole transcript.
-fn settings(generation: &Generation) -> String {
-    let settings = generation.settings();
+fn settings(settings: &Settings) -> String {
     let mut lines = format!("\nnode {}\n", settings.node);
     for (name, value) in &settings.table {
         line(&mut lines, &format!("set {name} = {value}"));

@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::generation::generation::{Generation, GenerationContext};
-    use crate::sandbox::call::{Call, OwnedCall, RecordedCall};
+    use herd_recording::{Call, OwnedCall, RecordedCall};
     use crate::test_guest::{NOW, TestGuest, engine, lines};
 
     fn generation(guest: &TestGuest, id: u64) -> Arc<Generation> {

@@ -12,17 +12,17 @@ use herd_sdk::{Decision, Effect, FanOut};
 
 /// One difference between two decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
+pub struct Difference {
     /// Effect, such as `reply`.
-    pub(crate) effect: &'static str,
+    pub effect: &'static str,
     /// Part of the effect, such as `rank`: empty for its main text, `missing` or `extra` for the whole effect.
-    pub(crate) part: &'static str,
+    pub part: &'static str,
     /// Line, and blank-separated field of that line, both from 1. None where two values differ as a whole.
-    pub(crate) field: Option<(usize, usize)>,
+    pub field: Option<(usize, usize)>,
     /// Value in the first decision; none where it lacks the effect.
-    pub(crate) before: Option<Vec<u8>>,
+    pub before: Option<Vec<u8>>,
     /// Value in the second decision; none where it lacks the effect.
-    pub(crate) after: Option<Vec<u8>>,
+    pub after: Option<Vec<u8>>,
 }
 
 /// An effect with the bytes that it points at. Two views of one effect have the same parts in the same order.
@@ -33,12 +33,14 @@ struct View<'a> {
 }
 
 /// Returns whether two decisions have the same effects, wherever their bytes lie in the output.
-pub(crate) fn has_same_effects(before: &Decision, after: &Decision) -> bool {
+#[must_use]
+pub fn has_same_effects(before: &Decision, after: &Decision) -> bool {
     before == after || views(before) == views(after)
 }
 
 /// Lists the differences between two decisions, in the order of their effects.
-pub(crate) fn diff(before: &Decision, after: &Decision) -> Vec<Difference> {
+#[must_use]
+pub fn diff(before: &Decision, after: &Decision) -> Vec<Difference> {
     let (before, after) = (views(before), views(after));
     let (mut after, mut differences) = (&*after, Vec::new());
     for first in &before {

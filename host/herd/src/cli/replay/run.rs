@@ -1,0 +1,159 @@
+//! Replay of a whole log: one thread reads it, others repeat its calls.
+//!
+//! Knows nothing of what is printed but the progress. Bounds: [`BLOCKS_MAX`] blocks that wait for a thread.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+use anyhow::anyhow;
+use herd_recording::{CallsBlock, LogBlock, LogReader};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::guest::{Guests, LoadedGuest, ThreadReplayer};
+use super::tally::Tally;
+
+/// Result of a replay.
+pub(super) struct Replayed {
+    pub(super) tally: Tally,
+    /// Name of the node.
+    pub(super) node: String,
+    /// Guests that decided now, for people.
+    pub(super) guests: Vec<String>,
+    /// Decisions that are not in the log.
+    pub(super) lost: u64,
+    /// Look-ups of keys that were not looked up at the time.
+    pub(super) missing: u64,
+    pub(super) seconds: f64,
+}
+
+/// Calls of a block, with the guest of each generation that decides in it.
+struct Job {
+    block: CallsBlock,
+    guests: Vec<(u64, LoadedGuest)>,
+}
+
+impl Replayed {
+    pub(super) fn json(&self) -> Value {
+        let Self { tally, node, guests, lost, missing, seconds } = self;
+        json!({
+            "node": node, "guests": guests, "calls": tally.calls, "decisions": tally.decisions, "lines": tally.lines,
+            "same": tally.same, "exact": tally.exact, "different": tally.different, "not_compared": tally.not_compared,
+            "lost": lost, "missing_reads": missing, "seconds": seconds,
+            "decisions_per_s": tally.decisions as f64 / seconds, "differences": tally.json(),
+        })
+    }
+}
+
+/// Replays everything that is left of a log.
+///
+/// # Errors
+///
+/// The log is damaged, or a guest does not load.
+pub(super) fn replay_all(log: &mut LogReader, guests: &mut Guests, threads: usize) -> anyhow::Result<Replayed> {
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left").ok();
+        ProgressBar::new(log.progress().0).with_style(style.unwrap_or_else(ProgressStyle::default_bar))
+    });
+    let (jobs, waiting) = sync_channel(BLOCKS_MAX);
+    let (waiting, stopped) = (Mutex::new(waiting), AtomicBool::new(false));
+    let (mut lost, mut named, mut seconds) = (0, Vec::<LoadedGuest>::new(), 0.0);
+    let work = || work(&waiting, &stopped);
+    let results = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut began = None;
+        let mut feed = || -> anyhow::Result<()> {
+            while let Some(block) = log.next_block()? {
+                match block {
+                    LogBlock::Context(context) => guests.enter(context)?,
+                    LogBlock::Guest(generation, guest) => guests.add(generation, guest)?,
+                    LogBlock::Calls(block) => {
+                        // Loading guests is not replaying.
+                        began.get_or_insert_with(Instant::now);
+                        lost += block.lost();
+                        let deciding = guests.deciding()?;
+                        for (_, guest) in &deciding {
+                            if !named.iter().any(|known| known.is(guest)) {
+                                named.push(guest.clone());
+                            }
+                        }
+                        // Every thread has stopped at an error, which is below.
+                        if jobs.send(Job { block, guests: deciding }).is_err() || stopped.load(Ordering::Relaxed) {
+                            return Ok(());
+                        }
+                    }
+                }
+                bar.iter().for_each(|bar| bar.set_position(log.progress().1));
+            }
+            Ok(())
+        };
+        let fed = feed();
+        drop(jobs);
+        let results: Vec<_> =
+            workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))).collect();
+        seconds = began.map_or(0.0, |began| began.elapsed().as_secs_f64());
+        fed.map(|()| results)
+    });
+    bar.iter().for_each(ProgressBar::finish_and_clear);
+    let (mut tally, mut missing) = (Tally::default(), 0);
+    for result in results? {
+        let (counted, missed) = result??;
+        tally.merge(counted);
+        missing += missed;
+    }
+    let node = guests.context().map_or(String::new(), |context| context.node.clone());
+    let guests = named.iter().map(LoadedGuest::text).collect();
+    Ok(Replayed { tally, node, guests, lost, missing, seconds: seconds.max(1e-9) })
+}
+
+/// Repeats the calls of blocks until there are none.
+fn work(waiting: &Mutex<Receiver<Job>>, stopped: &AtomicBool) -> anyhow::Result<(Tally, u64)> {
+    let mut tally = Tally::default();
+    let mut replayers: Vec<(LoadedGuest, ThreadReplayer)> = vec![];
+    loop {
+        let job = waiting.lock().map_err(|_| anyhow!("a thread panicked"))?.recv();
+        let Ok(Job { block, guests }) = job else { break };
+        if stopped.load(Ordering::Relaxed) {
+            continue;
+        }
+        let mut replay = || -> anyhow::Result<()> {
+            let mut last: Option<(u64, usize)> = None;
+            for call in block.calls() {
+                let call = call?;
+                let index = match last {
+                    Some((generation, index)) if generation == call.generation.0 => index,
+                    _ => {
+                        let guest = guests.iter().find(|(generation, _)| *generation == call.generation.0);
+                        let guest = guest
+                            .ok_or_else(|| anyhow!("the log names no guest for generation {}", call.generation))?;
+                        replayer_of(&mut replayers, &guest.1)
+                    }
+                };
+                last = Some((call.generation.0, index));
+                let decided = replayers[index].1.repeat(&call.recorded)?;
+                tally.compare(&call, &decided);
+            }
+            Ok(())
+        };
+        if let Err(error) = replay() {
+            stopped.store(true, Ordering::Relaxed);
+            return Err(error);
+        }
+    }
+    let missing = replayers.iter().map(|(_, replayer)| replayer.missing_reads()).sum();
+    Ok((tally, missing))
+}
+
+fn replayer_of(replayers: &mut Vec<(LoadedGuest, ThreadReplayer)>, guest: &LoadedGuest) -> usize {
+    if let Some(index) = replayers.iter().position(|(known, _)| known.is(guest)) {
+        return index;
+    }
+    replayers.push((guest.clone(), guest.replayer()));
+    replayers.len() - 1
+}
+
+/// Blocks that wait for a thread, of 256 KiB each.
+const BLOCKS_MAX: usize = 16;
