@@ -33,6 +33,7 @@ mod records;
 mod refusals;
 mod rehearsals;
 mod remote;
+mod replay;
 mod reporters;
 mod reports;
 mod sessions;

@@ -97,7 +97,7 @@ impl Guests {
             match self.loading.load(component, context.settings()) {
                 Ok(loaded) => drop(self.loaded.insert(digest, LoadedGuest::Component(loaded))),
                 Err(error) if self.replacing.is_some() => {
-                    tracing::warn!(%digest, %error, "a guest of the log does not load")
+                    tracing::warn!(%digest, %error, "a guest of the log does not load");
                 }
                 Err(error) => return Err(error).context(format!("the guest {digest} of the log")),
             }

@@ -74,3 +74,18 @@ fn case_of_a_guest_without_dwarf_has_no_backtrace() {
     let text = case(&TestGuest::new("traps").on_boom("unreachable")).text;
     assert!(!text.contains("Where the guest faulted"), "{text}");
 }
+
+#[test]
+fn replay_of_one_call_has_a_backtrace_with_file_and_line_if_the_guest_carries_dwarf() {
+    let guest = |guest: TestGuest| {
+        let settings = herd_sdk::Settings { node: "Riley".into(), table: vec![] };
+        crate::ReplayedGuests::new(&engine()).load(&guest.bytes(), settings).unwrap()
+    };
+    let boom = RecordedCall { at: NOW, call: OwnedCall::Inputs(lines(&["BOOM\n"])), reads: vec![] };
+    let explained = guest(TestGuest::new("traps").on_boom("unreachable").with(&dwarf())).explain(&boom);
+    assert!(explained.decided.is_err());
+    let frames = explained.backtrace.join("\n");
+    assert!(frames.contains("guest.rs:7") && frames.contains("boom"), "{frames}");
+    let explained = guest(TestGuest::new("traps").on_boom("unreachable")).explain(&boom);
+    assert!(explained.decided.is_err() && explained.backtrace.is_empty());
+}
