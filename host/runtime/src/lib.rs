@@ -38,8 +38,8 @@ pub use engine::engine::{CompiledGuest, Engine, EngineError, EngineStatus, PoolS
 pub use generation::decision_counts::DecisionCountsStatus;
 pub use generation::generation::GenerationStatus;
 pub use replay::component_decider::{ComponentDecider, Warmth};
-pub use sandbox::call_cost::CallCost;
 pub use replay::log_replay::{Explained, ReplayedGuest, ReplayedGuests, Replayer};
+pub use sandbox::call_cost::CallCost;
 pub use sandbox::fault::Fault;
 pub use sandbox::instance_count::InstanceCountStatus;
 pub use sandbox::limits::Limits;

@@ -197,8 +197,8 @@ mod tests {
 
     use super::*;
     use crate::generation::generation::{Generation, GenerationContext};
-    use herd_recording::{Call, OwnedCall, RecordedCall};
     use crate::test_guest::{NOW, TestGuest, engine, lines};
+    use herd_recording::{Call, OwnedCall, RecordedCall};
 
     fn generation(guest: &TestGuest, id: u64) -> Arc<Generation> {
         let settings = herd_sdk::Settings { node: "Riley".into(), table: vec![] };

@@ -216,7 +216,8 @@ impl Engine {
         let alive = Arc::clone(&self.compiled_alive);
         alive.fetch_add(1, Ordering::Relaxed);
         let (cached, exports_forms) = (AtomicBool::new(was_there), inspection.exports_forms());
-        let compiled = Arc::new(Compiled { pre, digest, limits, component: bytes.into(), exports_forms, cached, alive });
+        let compiled =
+            Arc::new(Compiled { pre, digest, limits, component: bytes.into(), exports_forms, cached, alive });
         // Swept on insertion only: a dead entry is a digest and a pointer, and guests are loaded rarely.
         cache.retain(|_, compiled| compiled.strong_count() > 0);
         cache.insert(digest, Arc::downgrade(&compiled));

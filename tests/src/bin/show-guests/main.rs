@@ -11,11 +11,21 @@ mod language_load;
 mod language_new;
 mod language_swaps;
 mod languages;
+mod recording;
+mod replay;
 mod resp;
 mod transcripts;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 5] = [transcripts::ROW, resp::ROW, language_new::ROW, language_swaps::ROW, language_load::ROW];
+const ROWS: [Row; 7] = [
+    transcripts::ROW,
+    recording::ROW,
+    replay::ROW,
+    resp::ROW,
+    language_new::ROW,
+    language_swaps::ROW,
+    language_load::ROW,
+];
 
 fn main() -> ExitCode {
     run_show("guests", &ROWS, &[])
