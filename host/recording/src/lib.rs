@@ -21,6 +21,7 @@ mod options;
 mod recorded_reads;
 mod recording;
 mod redactor;
+mod segment_files;
 mod segments;
 
 pub use call::{Call, OwnedCall, Read, RecordedCall};

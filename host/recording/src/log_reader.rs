@@ -17,7 +17,7 @@ use crate::bytes::Bytes;
 use crate::entry::LoggedCall;
 use crate::error::LogError;
 use crate::log_writer::{CALLS_HEAD_BYTES, CallsHead, FORMAT, LogContext, LoggedGuest, MAGIC};
-use crate::segments;
+use crate::segment_files;
 
 /// Reader of a log.
 pub struct LogReader {
@@ -66,7 +66,7 @@ impl LogReader {
         let io = |path: &Path, source| LogError::Io { path: path.into(), source };
         let metadata = path.metadata().map_err(|source| io(path, source))?;
         let mut files = match metadata.is_dir() {
-            true => segments::list(path).map_err(|source| io(path, source))?,
+            true => segment_files::list(path).map_err(|source| io(path, source))?,
             false => vec![(path.to_path_buf(), metadata.len())],
         };
         if files.is_empty() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::LogError;
 use crate::log_reader::{LogBlock, LogReader};
+use crate::segment_files::{EXTENSION, list};
 
 /// The folder of a log that is being written.
 pub(crate) struct Segments {
@@ -68,20 +69,6 @@ impl Segments {
     }
 }
 
-/// Lists the segments in a folder with their bytes, oldest first.
-pub(crate) fn list(directory: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
-    let mut segments = vec![];
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) {
-            let bytes = path.metadata()?.len();
-            segments.push((path, bytes));
-        }
-    }
-    segments.sort();
-    Ok(segments)
-}
-
 /// Reads the number of the last decision in a segment. None if it has none.
 fn last_number(path: &Path) -> Option<u64> {
     let mut last = None;
@@ -94,13 +81,11 @@ fn last_number(path: &Path) -> Option<u64> {
         }
         Ok(())
     };
-    if let Err(error) = read() {
-        tracing::warn!(%error, "a segment of the recording cannot be read to its end");
-    }
+    // Damage costs the numbers behind it. Whoever replays the segment is told.
+    let _ = read();
     last
 }
 
-const EXTENSION: &str = "rec";
 /// Segments of a full log: deleting the oldest costs an eighth of it at most.
 const SEGMENTS: u64 = 8;
 const SEGMENT_BYTES_MIN: u64 = 64 << 10;

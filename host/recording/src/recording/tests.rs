@@ -93,12 +93,12 @@ fn recording_deletes_its_oldest_segments_and_keeps_each_whole() {
         }
     }
     recording.flush();
-    let bytes: u64 = crate::segments::list(scratch.path()).unwrap().iter().map(|(_, bytes)| bytes).sum();
+    let bytes: u64 = crate::segment_files::list(scratch.path()).unwrap().iter().map(|(_, bytes)| bytes).sum();
     assert!((1 << 20..=2 << 20).contains(&bytes), "{bytes} bytes");
     let (calls, components, _) = read(scratch.path());
     assert!(calls[0].0 > 1 && calls.last().unwrap().1 == 2999, "{:?}", calls[0]);
     assert!(calls.windows(2).all(|pair| pair[1].0 == pair[0].0 + 2));
-    assert_eq!(components, crate::segments::list(scratch.path()).unwrap().len(), "each segment can be read alone");
+    assert_eq!(components, crate::segment_files::list(scratch.path()).unwrap().len(), "each segment can be read alone");
 }
 
 #[test]
