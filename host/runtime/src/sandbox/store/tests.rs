@@ -106,13 +106,13 @@ fn memory_used_by_half_replaces_the_instance_between_calls() {
     let made = || generations.resources().0.made;
     let before = made();
     for call in 0..80 {
-        let decided = output(generations.inputs(NOW, &lines(&["BOOM\n"]), Side::Active, None));
+        let decided = output(generations.inputs(NOW, &lines(&["BOOM\n"]), &[], Side::Active, None));
         assert_eq!(decided.as_deref(), Ok("grows\n"), "call {call}");
     }
     assert!((15..=30).contains(&(made() - before)), "{} instances", made() - before);
     let idle = made();
     for _ in 0..80 {
-        output(generations.inputs(NOW, &lines(&["idle\n"]), Side::Active, None)).unwrap();
+        output(generations.inputs(NOW, &lines(&["idle\n"]), &[], Side::Active, None)).unwrap();
     }
     assert!(made() - idle <= 1, "a call that takes no memory replaces no instance");
 }
