@@ -192,7 +192,7 @@ fn play(name: &str, text: &str, generation: &Arc<Generation>) -> Option<Played> 
         .inspect_err(|error| tracing::warn!(node = %generation.settings().node, %error, "case discarded: its transcript cannot be parsed"))
         .ok()?;
     let records = Arc::new(MemoryRecords::default());
-    let mut decider = ComponentDecider::new(Arc::clone(generation), Arc::clone(&records), Warmth::Fresh);
+    let mut decider = ComponentDecider::new(Arc::clone(generation), Arc::clone(&records) as _, Warmth::Fresh);
     let run = transcript.run(&mut decider, &records);
     let (fault, backtrace) = (decider.last_fault().cloned(), decider.backtrace().cloned());
     Some(Played { text: run.actual().into(), fault, backtrace })

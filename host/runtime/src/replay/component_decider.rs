@@ -7,7 +7,7 @@ use std::sync::Arc;
 use herd_model::GenerationId;
 use herd_recording::Call;
 use herd_sdk::native::{Decider, Fault as DeciderFault, MemoryRecords};
-use herd_sdk::{Decision, Description, InputBatch, Moment, Outcome, Reports, Settings};
+use herd_sdk::{Decision, Description, InputBatch, Moment, Outcome, Records, Reports, Settings};
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
@@ -26,10 +26,10 @@ pub enum Warmth {
     Fresh,
 }
 
-/// Decider on a component, over records in memory.
+/// Decider on a component, over the records that its caller has.
 pub struct ComponentDecider {
     generation: Arc<Generation>,
-    records: Arc<MemoryRecords>,
+    records: Arc<dyn Records + Send + Sync>,
     warmth: Warmth,
     last_fault: Option<Fault>,
     backtrace: Option<Backtrace>,
@@ -53,11 +53,39 @@ impl ComponentDecider {
         let common = GenerationContext::default();
         let generation =
             Generation::load(engine, GenerationId(1), bytes, settings, Arc::clone(&records) as _, &common)?;
-        Ok(Self::new(Arc::new(generation), records, warmth))
+        Ok(Self::new(Arc::new(generation), records as _, warmth))
+    }
+
+    /// Loads the guests of one node over its records. Each converts for the others what it wrote, as the generations of a node do.
+    ///
+    /// # Errors
+    ///
+    /// One of them does not load.
+    pub fn load_all(
+        engine: &Arc<Engine>,
+        guests: &[&[u8]],
+        settings: &Settings,
+        records: &Arc<dyn Records + Send + Sync>,
+    ) -> Result<Vec<Self>, LoadError> {
+        let _entered = timer_runtime().enter();
+        let common = GenerationContext::default();
+        let load = |(id, bytes): (u64, &&[u8])| {
+            let id = GenerationId(id);
+            let generation = Generation::load(engine, id, bytes, settings.clone(), Arc::clone(records), &common)?;
+            common.forms.add(generation.converter());
+            Ok(Self::new(Arc::new(generation), Arc::clone(records), Warmth::Warm))
+        };
+        (1..).zip(guests).map(load).collect()
+    }
+
+    /// Returns a decider of the same guest that makes a new instance for each call, over other records.
+    #[must_use]
+    pub fn fresh_over(&self, records: Arc<dyn Records + Send + Sync>) -> Self {
+        Self::new(Arc::clone(&self.generation), records, Warmth::Fresh)
     }
 
     /// Decides with a loaded generation. A warm one has to be loaded over these records.
-    pub(crate) fn new(generation: Arc<Generation>, records: Arc<MemoryRecords>, warmth: Warmth) -> Self {
+    pub(crate) fn new(generation: Arc<Generation>, records: Arc<dyn Records + Send + Sync>, warmth: Warmth) -> Self {
         Self { generation, records, warmth, last_fault: None, backtrace: None, cost: None }
     }
 
@@ -94,7 +122,7 @@ impl ComponentDecider {
                 Ok(decided)
             }),
             Warmth::Fresh => {
-                let instance = self.generation.instance_over(Arc::clone(&self.records) as _);
+                let instance = self.generation.instance_over(Arc::clone(&self.records));
                 instance.and_then(|mut instance| {
                     let decided = instance.decide(at, call);
                     cost = instance.cost().filter(|_| decided.is_ok());
