@@ -1,7 +1,8 @@
-//! Client: sends lines, one at a time, and keeps a ledger of what it was told.
+//! Client: sends lines and keeps count of the replies that it waits for.
 //!
 //! Owns one session at a time. Knows only the line protocol.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use herd_sessions::Dialogue;
@@ -23,15 +24,20 @@ pub(crate) struct Session {
     pub(crate) dialogue: Rc<Dialogue<WorkerHost>>,
     /// Number of the session, unique in the run.
     pub(crate) number: u64,
-    pub(crate) pending: Option<Pending>,
-    received: Vec<u8>,
+    /// Lines that wait for their replies, in order.
+    pub(crate) pending: VecDeque<Pending>,
+    /// Pieces that the network has yet to deliver.
+    pub(crate) outbox: VecDeque<Vec<u8>>,
+    /// Fetches since the last reply.
+    pub(crate) fetches: usize,
+    pub(crate) received: Vec<u8>,
 }
 
 /// A line that waits for its reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pending {
-    Report,
-    Question,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) is_report: bool,
+    pub(crate) line: String,
 }
 
 /// Meaning of a reply.
@@ -39,12 +45,12 @@ pub(crate) enum Pending {
 pub(crate) enum Told {
     /// The report is kept, as this record.
     Kept(Vec<u8>),
-    /// The report is not confirmed.
-    Unconfirmed,
-    /// A question was answered.
-    Answer,
-    /// A question was refused: the client is not known.
-    Unknown,
+    /// The report is not confirmed, in these words.
+    Unconfirmed(Vec<u8>),
+    /// A question was answered, with this text.
+    Answer(Vec<u8>),
+    /// A question was refused, in these words: the client is not known.
+    Unknown(Vec<u8>),
 }
 
 impl Client {
@@ -57,44 +63,63 @@ impl Client {
         Self { session: None, clock_offset_ns }
     }
 
-    /// Returns the next line.
-    pub(crate) fn line(&self, chance: &mut Chance, keys: u64, now_ns: u64) -> (Pending, String) {
+    /// Returns the next line. With `varies`, some are written in unusual ways.
+    pub(crate) fn line(&self, chance: &mut Chance, keys: u64, now_ns: u64, varies: bool) -> String {
         let name = format!("client{}", chance.below(keys));
         if chance.percent(15) {
             let radius = chance.between(1, 50);
-            return (Pending::Question, format!("WHATSAT {name} {radius} 5\n"));
+            return format!("WHATSAT {name} {radius} 5\n");
+        }
+        if varies && chance.percent(2) {
+            return format!("WHEREIS {name}\n");
         }
         // Clocks step back now and then, so that ranks do.
         let back = if chance.percent(10) { chance.below(5_000_000_000) as i64 } else { 0 };
         let time_ns = now_ns.saturating_add_signed(self.clock_offset_ns - back);
         let (seconds, rest) = (time_ns / 1_000_000_000, time_ns % 1_000_000_000);
         let (latitude, longitude) = (chance.below(90), chance.below(180));
-        (Pending::Report, format!("IAMAT {name} +{latitude}.068930-{longitude}.445127 {seconds}.{rest:09}\n"))
+        // A number does not grow by the zeros before it.
+        let zeros = if varies && chance.percent(10) { "00" } else { "" };
+        format!("IAMAT {name} +{latitude}.068930-{longitude}.445127 {zeros}{seconds}.{rest:09}\n")
+    }
+}
+
+impl Pending {
+    /// Returns what a line without its newline waits for.
+    pub(crate) fn of(line: &str) -> Self {
+        Self { is_report: line.starts_with("IAMAT "), line: line.into() }
     }
 }
 
 impl Session {
     pub(crate) fn new(node: usize, worker: usize, dialogue: Rc<Dialogue<WorkerHost>>, number: u64) -> Self {
-        Self { node, worker, dialogue, number, pending: None, received: Vec::new() }
+        let (pending, outbox, received) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        Self { node, worker, dialogue, number, pending, outbox, fetches: 0, received }
     }
 
-    /// Takes what the node sent, and returns what the reply says once it is complete.
-    pub(crate) fn receive(&mut self) -> Option<Told> {
-        self.received.extend(self.dialogue.take_output());
-        let pending = self.pending?;
+    /// Takes what the node sent.
+    pub(crate) fn receive(&mut self) {
+        let output = self.dialogue.take_output();
+        self.received.extend(output);
+    }
+
+    /// Takes the next reply that is complete, and the line that it answers.
+    pub(crate) fn take_reply(&mut self) -> Option<(Pending, Told)> {
+        let first = self.pending.front()?;
         let refused = self.received.starts_with(b"? ");
-        let end: &[u8] = if pending == Pending::Question && !refused { b"\n\n" } else { b"\n" };
-        if !self.received.ends_with(end) {
-            return None;
-        }
-        self.pending = None;
-        let mut reply = std::mem::take(&mut self.received);
+        let end: &[u8] = if first.is_report || refused { b"\n" } else { b"\n\n" };
+        let at = self.received.windows(end.len()).position(|window| window == end)?;
+        let rest = self.received.split_off(at + end.len());
+        let mut reply = std::mem::replace(&mut self.received, rest);
         reply.pop();
-        Some(match (pending, refused) {
-            (Pending::Report, true) => Told::Unconfirmed,
-            (Pending::Report, false) => Told::Kept(reply),
-            (Pending::Question, true) => Told::Unknown,
-            (Pending::Question, false) => Told::Answer,
-        })
+        let line = self.pending.pop_front()?;
+        self.fetches = 0;
+        let told = match (line.is_report, refused) {
+            (true, true) => Told::Unconfirmed(reply),
+            (true, false) => Told::Kept(reply),
+            (false, true) => Told::Unknown(reply),
+            (false, false) => Told::Answer(reply),
+        };
+        Some((line, told))
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use herd_model::{Digest, SwapOptions};
+use herd_model::{Digest, GenerationId, SwapOptions};
 use herd_rollout::{Adopted, FailedGuest, HerdSwap, NotAdopted, StoredState};
 
 use crate::guests::Guests;
@@ -27,6 +27,8 @@ pub(crate) struct Generations {
 pub(crate) struct Serving {
     active: AtomicU64,
     guest: AtomicU64,
+    /// Guest of the generation before.
+    before: AtomicU64,
 }
 
 impl Serving {
@@ -40,9 +42,14 @@ impl Serving {
         self.guest.load(Ordering::Relaxed)
     }
 
+    /// Returns the guest of one of the two generations that are live.
+    pub(crate) fn guest_of(&self, generation: GenerationId) -> u64 {
+        if generation.0 == self.generation() { self.guest() } else { self.before.load(Ordering::Relaxed) }
+    }
+
     fn change(&self, guest: usize) {
         self.active.fetch_add(1, Ordering::Relaxed);
-        self.guest.store(guest as u64, Ordering::Relaxed);
+        self.before.store(self.guest.swap(guest as u64, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -69,7 +76,11 @@ impl Generations {
         Self {
             node,
             guests: Arc::clone(guests),
-            serving: Arc::new(Serving { active: 1.into(), guest: (active as u64).into() }),
+            serving: Arc::new(Serving {
+                active: 1.into(),
+                guest: (active as u64).into(),
+                before: (active as u64).into(),
+            }),
             active,
             previous,
             candidate: None,

@@ -3,6 +3,8 @@
 //! Owns the order of events. Each event is what one task of a real node would do at its wake-up; after it, the invariants of the nodes
 //! that it touched are checked. Bounds: nodes, clients and time of a run.
 
+mod actions;
+mod answers;
 mod faults;
 mod links;
 mod proofs;
@@ -28,22 +30,19 @@ use crate::history::{Held, History};
 use crate::link_end::LinkEnd;
 use crate::options::{Faults, Graph, Report, SimOptions};
 use crate::process::{HerdSettings, Process, Start};
+use crate::scenario::TimedAction;
+use crate::simulation::Simulation;
 use crate::swaps::Job;
+use crate::told::Told;
 use crate::violation::Violation;
 
-/// Runs the herd of a seed.
-///
-/// # Errors
-///
-/// See [`Violation`]. The same options replay it.
-pub fn run(options: SimOptions) -> Result<Report, Violation> {
-    let mut herd = Herd::new(options)?;
-    herd.run_until(options.duration.as_nanos() as u64)?;
-    herd.rest()
-}
-
-struct Herd {
+pub(crate) struct Herd<'a> {
+    simulation: Simulation<'a>,
     chance: Chance,
+    /// Chance of clients, networks, disks and operators, apart from all other: what they do can be taken from a scenario instead.
+    fate: Chance,
+    /// What they did.
+    pub(crate) events: Vec<TimedAction>,
     settings: HerdSettings,
     faults: Faults,
     weights: Vec<(faults::Fault, u64)>,
@@ -62,7 +61,7 @@ struct Herd {
     connections: u64,
     clients: Vec<Client>,
     sessions: u64,
-    history: History,
+    pub(crate) history: History,
     /// Reports that a session has decided and not answered, by record.
     undecided: BTreeMap<Vec<u8>, Held>,
     crashed: bool,
@@ -79,6 +78,10 @@ struct Herd {
     /// Highest swap of which an operator was told.
     swapped: Option<HerdSwap>,
     last_answer: Option<Result<Outcome, NotSwapped>>,
+    /// What clients were told, for guests that are checked.
+    told: Option<Told>,
+    /// First reply that was none to its line, or other fault of a session.
+    broken: Option<Violation>,
     report: Report,
 }
 
@@ -105,6 +108,13 @@ struct Node {
 #[derive(Clone, Debug)]
 enum Event {
     Client(usize),
+    /// An event of the scenario.
+    Scripted(usize),
+    /// The next piece of what a client sends.
+    Piece {
+        client: usize,
+        session: u64,
+    },
     Decide {
         node: usize,
         worker: usize,
@@ -161,9 +171,14 @@ enum Event {
     Heal(faults::Healing),
 }
 
-impl Herd {
-    fn new(options: SimOptions) -> Result<Self, Violation> {
-        let SimOptions { seed, nodes: count, duration: _, graph, faults } = options;
+impl<'a> Herd<'a> {
+    /// Starts the herd of a simulation.
+    ///
+    /// # Errors
+    ///
+    /// A guest does not start.
+    pub(crate) fn new(simulation: Simulation<'a>) -> Result<Self, Violation> {
+        let SimOptions { seed, nodes: count, duration: _, graph, faults } = simulation.options;
         let mut chance = Chance::new(seed);
         let count = count.clamp(2, NAMES.len());
         let pairs = pairs(graph, count, &mut chance);
@@ -185,6 +200,7 @@ impl Herd {
         };
         let weights = faults::weights(&mut chance, settings);
         let mut herd = Self {
+            simulation,
             settings,
             faults,
             weights,
@@ -213,9 +229,16 @@ impl Herd {
             proposals: 0,
             swapped: None,
             last_answer: None,
+            told: simulation.deciding.checked_percent.map(|_| Told::default()),
+            broken: None,
             report: Report::default(),
+            fate: Chance::new(chance.draw()),
+            events: Vec::new(),
             chance,
         };
+        if simulation.spreads {
+            herd.history.note_spread(NAMES[..count].iter().map(ToString::to_string).collect());
+        }
         for name in &NAMES[..count] {
             let clock_offset_ns = herd.chance.below(10 * SECOND) as i64 - 5 * SECOND as i64;
             herd.nodes.push(Node {
@@ -239,16 +262,42 @@ impl Herd {
         for pair in 0..herd.pairs.len() {
             herd.queue.push(0, Event::Dial(pair));
         }
-        for client in 0..CLIENTS {
-            let new = Client::new(&mut herd.chance);
+        let visitors = simulation.check.map_or(0, |check| check.during.len());
+        for _ in 0..CLIENTS + visitors {
+            let new = Client::new(&mut herd.fate);
             herd.clients.push(new);
-            herd.after(client as u64 * 20 * MILLISECOND, Event::Client(client));
         }
-        herd.after(SECOND, Event::Fault);
-        herd.damages_at_rest = herd.faults == Faults::All && herd.chance.percent(30);
+        // Drawn with a scenario too, so that what follows is drawn alike.
+        let damages_at_rest = herd.chance.percent(30);
+        match simulation.scenario {
+            Some(scenario) => {
+                for (number, event) in scenario.events.iter().enumerate() {
+                    herd.queue.push(event.at_ns(), Event::Scripted(number));
+                }
+            }
+            None => {
+                for client in 0..CLIENTS + visitors {
+                    herd.after(client as u64 * 20 * MILLISECOND, Event::Client(client));
+                }
+                herd.after(SECOND, Event::Fault);
+                herd.damages_at_rest = herd.faults == Faults::All && damages_at_rest;
+            }
+        }
         Ok(herd)
     }
 
+    /// Runs to the end.
+    ///
+    /// # Errors
+    ///
+    /// See [`Violation`].
+    pub(crate) fn run(&mut self) -> Result<Report, Violation> {
+        self.run_until(self.simulation.options.duration.as_nanos() as u64)?;
+        self.rest()
+    }
+}
+
+impl Herd<'_> {
     fn after(&mut self, wait_ns: u64, event: Event) {
         self.queue.push(self.now + wait_ns, event);
     }
@@ -273,10 +322,16 @@ impl Herd {
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Violation> {
+        let place = event.node().map_or(0, |node| node as u64 + 1);
+        let what = self.now ^ (place << 56) ^ (event.kind() << 48);
+        self.report.trace = (self.report.trace ^ what).wrapping_mul(0x0100_0000_01b3).rotate_left(17);
+        self.history.set_now(self.now);
         match event {
-            Event::Client(client) => self.on_client(client),
+            Event::Client(client) => self.on_client(client)?,
+            Event::Scripted(number) => self.on_scripted(number)?,
+            Event::Piece { client, session } => self.on_piece(client, session),
             Event::Decide { node, worker, life } => self.on_decide(node, worker, life)?,
-            Event::Fetch { client, session, id } => self.on_fetch(client, session, id),
+            Event::Fetch { client, session, id } => self.on_fetch(client, session, id)?,
             Event::Turn { from, to, connection } => self.on_turn(from, to, connection),
             Event::Frame { from, to, connection } => self.on_frame(from, to, connection)?,
             Event::Close { at, peer, connection } => self.on_close(at, peer, connection),
@@ -289,16 +344,18 @@ impl Herd {
             Event::Fault => self.on_fault()?,
             Event::Heal(healing) => self.on_heal(healing)?,
         }
-        Ok(())
+        self.broken.take().map_or(Ok(()), Err)
     }
 
     /// Checks a node after something happened to it, and lets its links know.
     fn touched(&mut self, node: usize) -> Result<(), Violation> {
         self.schedule_woken(node);
         let Node { name, process, .. } = &mut self.nodes[node];
-        process
-            .as_mut()
-            .map_or(Ok(()), |Process { replica, seen, .. }| self.history.check_coverage(name, replica, seen))
+        let Some(Process { replica, seen, deciders, .. }) = process else { return Ok(()) };
+        if let Some(violation) = deciders.take_violation() {
+            return Err(violation);
+        }
+        self.history.check_coverage(name, replica, seen)
     }
 
     fn wall_ns(&self, node: usize) -> u64 {
@@ -328,7 +385,8 @@ impl Herd {
         node.swap_files = node.swap_files.reopen();
         let Node { name, files, swap_files, later, .. } = &*node;
         let (guests, later, is_whole) = (&self.guests, *later, self.disks_are_whole);
-        let start = Start { name, number, nodes, files, swap_files, guests, later, is_whole, epoch, now };
+        let deciding = self.simulation.deciding;
+        let start = Start { name, number, nodes, files, swap_files, guests, deciding, later, is_whole, epoch, now };
         let mut process = Process::start(start, self.settings, &mut self.chance)?;
         process.note_restamped(&mut self.history);
         self.restamped |= process.restamped;
@@ -408,6 +466,28 @@ impl Herd {
 }
 
 impl Event {
+    /// Returns a number of its kind, for the trace of a run.
+    fn kind(&self) -> u64 {
+        match self {
+            Self::Client(_) => 1,
+            Self::Scripted(_) => 2,
+            Self::Piece { .. } => 3,
+            Self::Decide { .. } => 4,
+            Self::Fetch { .. } => 5,
+            Self::Turn { .. } => 6,
+            Self::Frame { .. } => 7,
+            Self::Close { .. } => 8,
+            Self::Dial(_) => 9,
+            Self::Tick { .. } => 10,
+            Self::Sync { .. } => 11,
+            Self::Snapshot { .. } => 12,
+            Self::Refresh { .. } => 13,
+            Self::Job { .. } => 14,
+            Self::Fault => 15,
+            Self::Heal(_) => 16,
+        }
+    }
+
     /// Returns the node whose process handles the event.
     fn node(&self) -> Option<usize> {
         match *self {
@@ -419,7 +499,13 @@ impl Event {
             Self::Turn { from, .. } | Self::Refresh { from, .. } => Some(from),
             Self::Frame { to, .. } => Some(to),
             Self::Close { at, .. } => Some(at),
-            Self::Client(_) | Self::Fetch { .. } | Self::Dial(_) | Self::Fault | Self::Heal(_) => None,
+            Self::Client(_)
+            | Self::Scripted(_)
+            | Self::Piece { .. }
+            | Self::Fetch { .. }
+            | Self::Dial(_)
+            | Self::Fault
+            | Self::Heal(_) => None,
         }
     }
 }
@@ -432,6 +518,8 @@ fn pairs(graph: Graph, count: usize, chance: &mut Chance) -> Vec<(usize, usize)>
     let all = (1..count).flat_map(|a| (0..a).map(move |b| (a, b)));
     let line = |a: usize, b: usize| a == b + 1;
     match graph {
+        // `herd-node` has these links too, and this crate must not know it: docs/running.md says them to people.
+        Graph::Default => all.filter(|&(a, b)| DEFAULT_LINKS.contains(&(a, b)) || (a >= 5 && a - b <= 2)).collect(),
         Graph::Random => all.filter(|&(a, b)| line(a, b) || chance.percent(40)).collect(),
         Graph::Line => all.filter(|&(a, b)| line(a, b)).collect(),
         Graph::Ring => all.filter(|&(a, b)| line(a, b) || (a == count - 1 && b == 0)).collect(),
@@ -439,7 +527,10 @@ fn pairs(graph: Graph, count: usize, chance: &mut Chance) -> Vec<(usize, usize)>
     }
 }
 
-const NAMES: [&str; 5] = ["Riley", "Jaquez", "Juzang", "Campbell", "Bernard"];
+const NAMES: [&str; 10] =
+    ["Riley", "Jaquez", "Juzang", "Campbell", "Bernard", "Kyman", "Singleton", "Johnson", "Clark", "Nwuba"];
+/// Links of a herd without configuration, by the numbers of its nodes.
+const DEFAULT_LINKS: [(usize, usize); 6] = [(1, 0), (2, 0), (4, 1), (4, 2), (3, 2), (4, 3)];
 const CLIENTS: usize = 12;
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
@@ -451,6 +542,10 @@ const SWEEP_NS: u64 = 10 * SECOND;
 mod tests {
     use super::*;
     use crate::runner::run_seeds;
+
+    fn run(options: SimOptions) -> Result<Report, Violation> {
+        Simulation::new(options).run()
+    }
 
     #[test]
     fn herd_holds_on_every_seed() {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use herd_model::Reign;
 use herd_replication::{Lane, LaneId, Rank, Replica, Stamp, Vector};
 
+use crate::spread::Spread;
 use crate::violation::Violation;
 
 /// Keeps and answers of a herd.
@@ -17,6 +18,7 @@ pub(crate) struct History {
     keeps: Vec<Vec<Option<Held>>>,
     /// Highest record of each key that a client was told is kept.
     answered: BTreeMap<Vec<u8>, OwnedRank>,
+    spread: Option<Spread>,
 }
 
 /// Keep of a record.
@@ -73,7 +75,33 @@ impl History {
         if keeps.len() <= index {
             keeps.resize(index + 1, None);
         }
+        if let Some(spread) = &mut self.spread {
+            let origin = replica.lanes().get(stamp.lane).map(|lane| lane.origin).unwrap_or_default();
+            spread.kept(lane, stamp.seq, &origin, &held.key);
+        }
         keeps[index] = Some(held);
+    }
+
+    /// Begins to note when reports reach which node.
+    pub(crate) fn note_spread(&mut self, nodes: Vec<String>) {
+        self.spread = Some(Spread::new(nodes));
+    }
+
+    /// Returns what was noted.
+    pub(crate) fn take_spread(&mut self) -> Option<Spread> {
+        self.spread.take()
+    }
+
+    /// Returns what is noted.
+    pub(crate) fn spread(&mut self) -> Option<&mut Spread> {
+        self.spread.as_mut()
+    }
+
+    /// Sets the time of what is noted next.
+    pub(crate) fn set_now(&mut self, now_ns: u64) {
+        if let Some(spread) = &mut self.spread {
+            spread.now_ns = now_ns;
+        }
     }
 
     /// Notes that a client was told that its report is kept.
@@ -98,6 +126,9 @@ impl History {
             let lane = self.lane(replica, seen, id);
             let covered = self.keeps[lane].iter().enumerate().take(to as usize).skip(from as usize);
             for (index, held) in covered {
+                if let Some(spread) = &mut self.spread {
+                    spread.arrived(lane, index as u64 + 1, node);
+                }
                 if let Some(held) = held
                     && !holds(replica, &held.key, &held.rank)
                 {

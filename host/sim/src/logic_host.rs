@@ -1,4 +1,4 @@
-//! Ports of a simulated node: its sessions and its ingest, with the default logic linked in.
+//! Ports of a simulated node: its sessions and its ingest, decided by the guests of the node.
 //!
 //! Owns the notes of what sessions kept, which the world takes after each decision. Knows nothing of time and links.
 
@@ -7,14 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use herd_logic::Herd;
 use herd_model::{
     Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Reroute, Side, Sides, Ticket,
 };
 use herd_replication::{IngestHost, NewRecord, NotDecided, Rank, Replica};
-use herd_sdk::{
-    Context, Decision, Effect, Failure, InputBatch, Logic, Moment, Outcome, Report, Settings, decide_inputs,
-};
+use herd_sdk::{Decision, Effect, Failure, InputBatch, Moment, Outcome, Report};
 use herd_sessions::{KeepRequest, SessionsHost, Undecided};
 use herd_sys::TrafficLog;
 use parking_lot::Mutex;
@@ -23,13 +20,14 @@ use tokio::sync::watch;
 use crate::decider::Decider;
 use crate::generations::Serving;
 use crate::history::{Held, OwnedRank};
+use crate::node_guests::NodeGuests;
 
 /// The node, as the sessions of one worker see it.
 pub(crate) struct WorkerHost {
     pub(crate) name: Arc<str>,
     pub(crate) worker: usize,
     pub(crate) replica: Arc<Replica>,
-    pub(crate) logic: Herd,
+    pub(crate) guests: Arc<NodeGuests>,
     pub(crate) serving: Arc<Serving>,
     pub(crate) waits: bool,
     /// Time after which records expire, in seconds; 0 for never. Added to `now_s`.
@@ -68,8 +66,7 @@ impl SessionsHost for WorkerHost {
         _: Side,
         _: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
-        let records = &**self.replica.table();
-        let decision = decide_inputs(at, records, &self.logic, inputs.iter(), inputs.bytes().len());
+        let decision = self.guests.inputs(at, inputs).ok_or(Undecided::Faulted)?;
         Ok(DecidedInputs { by: GenerationId(self.serving.generation()), rescued_from: None, decision })
     }
 
@@ -86,9 +83,7 @@ impl SessionsHost for WorkerHost {
         if by.0 + 1 < self.serving.generation() {
             return Err(Undecided::Gone);
         }
-        let mut context = Context::new(at, &**self.replica.table());
-        self.logic.answer(token, otherwise, outcome, &mut context);
-        Ok(context.finish())
+        self.guests.answer(by, at, token, otherwise, outcome).ok_or(Undecided::Faulted)
     }
 
     fn prefetch<'a>(&self, _: impl Iterator<Item = &'a [u8]>) {}
@@ -136,35 +131,32 @@ impl SessionsHost for WorkerHost {
     }
 }
 
-/// The default logic, in the company of a guest that refuses some reports.
-pub(crate) struct LogicIngest {
-    logic: Herd,
-    decider: Decider,
+/// The guests of a node on reports of peers, by default in the company of a stand-in that refuses some.
+pub(crate) struct GuestIngest {
+    guests: Arc<NodeGuests>,
+    /// None if the guests alone decide.
+    stand_in: Option<Decider>,
     serving: Arc<Serving>,
-    replica: Arc<Replica>,
 }
 
-impl LogicIngest {
-    pub(crate) fn new(logic: Herd, decider: Decider, serving: Arc<Serving>, replica: Arc<Replica>) -> Self {
-        Self { logic, decider, serving, replica }
+impl GuestIngest {
+    pub(crate) fn new(guests: Arc<NodeGuests>, stand_in: Option<Decider>, serving: Arc<Serving>) -> Self {
+        Self { guests, stand_in, serving }
     }
 }
 
-impl IngestHost for LogicIngest {
+impl IngestHost for GuestIngest {
     fn decide(&self, reports: &[Report<'_>]) -> Result<(GenerationId, Decision), NotDecided> {
-        self.decider.serve(self.serving.generation(), self.serving.guest());
-        let (generation, mut refused) = self.decider.decide(reports)?;
-        let mut context = Context::new(Moment::default(), &**self.replica.table());
-        self.logic.reports(reports, &mut context);
-        let decision = context.finish();
+        let Some(stand_in) = &self.stand_in else {
+            let decision = self.guests.reports(reports).ok_or(NotDecided::Faulted)?;
+            return Ok((GenerationId(self.serving.generation()), decision));
+        };
+        stand_in.serve(self.serving.generation(), self.serving.guest());
+        let (generation, mut refused) = stand_in.decide(reports)?;
+        let decision = self.guests.reports(reports).ok_or(NotDecided::Faulted)?;
         refused.effects.extend(decision.effects.iter().filter(|effect| matches!(effect, Effect::Refuse(_))));
         Ok((generation, refused))
     }
 
     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
-}
-
-/// Returns the default logic of a node.
-pub(crate) fn default_logic(node: &str) -> Herd {
-    Herd::configure(&Settings { node: node.into(), table: Vec::new() }).expect("the default settings are valid")
 }

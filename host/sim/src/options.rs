@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Options of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct SimOptions {
     /// Seed, which decides everything that these options leave open.
     pub seed: u64,
-    /// Number of nodes, from 2 to 5.
+    /// Number of nodes, from 2 to 10.
     pub nodes: usize,
     /// Virtual time under load and faults. The herd then has time of its own to come to rest.
     pub duration: Duration,
@@ -18,8 +20,11 @@ pub struct SimOptions {
 }
 
 /// Links between nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Graph {
+    /// That of a herd without configuration, with each further node beside the two before it.
+    Default,
     /// One of the others, or a tree with random links added.
     Random,
     /// Each node to the next one.
@@ -27,6 +32,7 @@ pub enum Graph {
     /// Each node to the next one, and the last to the first.
     Ring,
     /// Each node to every other one.
+    #[serde(rename = "mesh")]
     Full,
 }
 
@@ -81,6 +87,10 @@ pub struct Report {
     pub damages: u64,
     /// Virtual milliseconds from the end of the last fault until all was equal.
     pub rest_ms: u64,
+    /// Answers of all nodes that were compared at rest.
+    pub asked: u64,
     /// Hash of everything that clients saw, to compare replays.
     pub fingerprint: u64,
+    /// Hash of all events, their times, and all decisions.
+    pub trace: u64,
 }

@@ -20,7 +20,9 @@ use crate::decider::Decider;
 use crate::generations::Generations;
 use crate::guests::Guests;
 use crate::history::{Held, History, OwnedRank, Seen};
-use crate::logic_host::{LogicIngest, WorkerHost, default_logic};
+use crate::logic_host::{GuestIngest, WorkerHost};
+use crate::node_guests::NodeGuests;
+use crate::simulation::Deciding;
 use crate::swap_files::SwapFiles;
 use crate::swaps::Swaps;
 use crate::violation::Violation;
@@ -49,6 +51,7 @@ pub(crate) struct Start<'a> {
     pub(crate) files: &'a SimFiles,
     pub(crate) swap_files: &'a SimFiles,
     pub(crate) guests: &'a Arc<Guests>,
+    pub(crate) deciding: Deciding<'a>,
     /// The process is of a later version.
     pub(crate) later: bool,
     /// No disk of the herd has failed or lost power.
@@ -60,7 +63,8 @@ pub(crate) struct Start<'a> {
 /// A running node.
 pub(crate) struct Process {
     pub(crate) replica: Arc<Replica>,
-    pub(crate) ingest: Ingest<LogicIngest>,
+    pub(crate) ingest: Ingest<GuestIngest>,
+    pub(crate) deciders: Arc<NodeGuests>,
     pub(crate) log: Option<Arc<Log<SimFiles>>>,
     /// Sessions by worker.
     pub(crate) workers: Vec<Worker>,
@@ -167,13 +171,19 @@ impl Process {
         }
         let replica = Arc::new(replica);
         let swaps = start.swaps(chance)?;
+        let serving = &swaps.generations.serving;
+        let records = Arc::clone(replica.table());
+        let Deciding { guests, checked_percent } = start.deciding;
+        let chance = Chance::new(chance.draw());
+        let deciders = NodeGuests::start(guests, name, records, Arc::clone(serving), checked_percent, chance)?;
+        let deciders = Arc::new(deciders);
         let topics = Arc::new(Topics::default());
         let worker = |worker| {
             let host = Arc::new(WorkerHost {
                 name: name.into(),
                 worker,
                 replica: Arc::clone(&replica),
-                logic: default_logic(name),
+                guests: Arc::clone(&deciders),
                 serving: Arc::clone(&swaps.generations.serving),
                 waits: durability == Durability::Disk || acks > 0,
                 expire_after_s,
@@ -185,11 +195,22 @@ impl Process {
             Worker { host, dialogues, scheduled: false }
         };
         let workers = (0..workers).map(worker).collect();
-        let decider = Decider::new(number, refused_percent);
-        let serving = Arc::clone(&swaps.generations.serving);
-        let guest = LogicIngest::new(default_logic(name), decider, serving, Arc::clone(&replica));
+        // Guests that are checked decide alone, or their nodes could not answer alike.
+        let stand_in = checked_percent.is_none().then(|| Decider::new(number, refused_percent));
+        let guest = GuestIngest::new(Arc::clone(&deciders), stand_in, Arc::clone(&swaps.generations.serving));
         let ingest = Ingest::new(Arc::clone(&replica), guest);
-        Ok(Self { replica, ingest, log, workers, seen: Seen::default(), snapshot: None, restamped, swaps, offered: 1 })
+        Ok(Self {
+            replica,
+            ingest,
+            deciders,
+            log,
+            workers,
+            seen: Seen::default(),
+            snapshot: None,
+            restamped,
+            swaps,
+            offered: 1,
+        })
     }
 
     /// Notes the keeps that a recovery behind damage has made.

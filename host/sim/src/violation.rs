@@ -129,4 +129,118 @@ pub enum Violation {
         /// Name of the node.
         node: String,
     },
+    /// A guest does not start.
+    #[error("the guest of {node} does not start: {why}")]
+    NotStarted {
+        /// Name of the node.
+        node: String,
+        /// Reason in words.
+        why: String,
+    },
+    /// A guest made no decision.
+    #[error("the guest of {node} faults on {call}: {why}")]
+    GuestFaults {
+        /// Name of the node.
+        node: String,
+        /// What it was to decide.
+        call: String,
+        /// Reason in words.
+        why: String,
+    },
+    /// An instance with a past decides otherwise than one without.
+    #[error(
+        "the guest of {node} keeps state in its instance: on {call} a warm instance decides {warm}, and a fresh one {fresh}"
+    )]
+    HiddenState {
+        /// Name of the node.
+        node: String,
+        /// What it was to decide.
+        call: String,
+        /// First effect that differs.
+        warm: String,
+        /// The same of a fresh instance.
+        fresh: String,
+    },
+    /// The same bytes are decided otherwise if they arrive in other pieces.
+    #[error("the guest of {node} depends on cuts: {cut} decides {pieces}, and at once {whole}")]
+    DependsOnCuts {
+        /// Name of the node.
+        node: String,
+        /// Both pieces.
+        cut: String,
+        /// First effect that differs, of both at once.
+        whole: String,
+        /// The same of the pieces.
+        pieces: String,
+    },
+    /// A reply does not belong to its line.
+    #[error("{node} answers `{line}` with {reply}")]
+    WrongReply {
+        /// Name of the node.
+        node: String,
+        /// Line of the client.
+        line: String,
+        /// Reply.
+        reply: String,
+    },
+    /// A line has no reply, although all is quiet.
+    #[error("{node} does not answer `{line}`, although all is quiet")]
+    Unanswered {
+        /// Name of the node.
+        node: String,
+        /// Line of the client.
+        line: String,
+    },
+    /// A guest asks upstreams for one line as often as the host lets it.
+    #[error("the guest of {node} makes {fetches} fetches for `{line}`, and the host ends it")]
+    FetchLoop {
+        /// Name of the node.
+        node: String,
+        /// Line of the client.
+        line: String,
+        /// Number of fetches.
+        fetches: usize,
+    },
+    /// All is quiet, and two nodes answer one line differently.
+    #[error("all is quiet and `{line}` is answered differently: {left}, and {right}")]
+    AnswersDiffer {
+        /// Line of the client.
+        line: String,
+        /// Name of a node, and its answer.
+        left: String,
+        /// The same of another.
+        right: String,
+    },
+    /// All is quiet, and a node answers with less than a client was told is kept.
+    #[error("a client was told `{told}`, and {node} answers `{line}` with `{answer}`, although all is quiet")]
+    NotNewest {
+        /// Name of the node.
+        node: String,
+        /// Line of the client.
+        line: String,
+        /// Newest report that a client was told is kept.
+        told: String,
+        /// First line of the answer.
+        answer: String,
+    },
+    /// All is quiet, and a line of the check file is answered otherwise than it says.
+    #[error("{node} answers `{line}` with `{got}`, and the check expects `{expected}`")]
+    CheckFails {
+        /// Name of the node.
+        node: String,
+        /// Line of the file.
+        line: String,
+        /// Line of the reply, as the file says.
+        expected: String,
+        /// Line of the reply.
+        got: String,
+    },
+}
+
+impl Violation {
+    /// Returns whether another violation is of the same kind.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }

@@ -296,7 +296,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Replay(args) => replay::replay(&common.config()?, &args),
         Command::Record(args) => record::record(&common.config()?, &args),
-        Command::Sim(args) => sim::sim(&args),
+        Command::Sim(args) => sim::sim(&common.config()?, &args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
         Command::Config(args) => config::config(common, &args),
     }

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Some("herds") => {
             let herd = |seed| {
                 let options = herd_sim::SimOptions::new(seed);
-                herd_sim::run(options).map(|report| {
+                herd_sim::Simulation::new(options).run().map(|report| {
                     commands.fetch_add(report.commands, Ordering::Relaxed);
                     virtual_ms.fetch_add(options.duration.as_millis() as u64, Ordering::Relaxed);
                     if count == 1 {

@@ -2,13 +2,15 @@
 
 use herd_model::Kept;
 use herd_replication::{LaneId, Stamp};
-use herd_store::{DiskOperation, Durability};
+use herd_store::Durability;
 
 use super::{EPOCH_NS, Event, Herd, MILLISECOND, Node, SECOND};
 use crate::chance::Chance;
+use crate::guests::Guests;
 use crate::history::{Held, OwnedRank};
 use crate::options::Faults;
 use crate::process::{HerdSettings, Process};
+use crate::scenario::Action;
 use crate::violation::Violation;
 
 /// Kind of a fault.
@@ -81,71 +83,60 @@ pub(super) fn weights(chance: &mut Chance, settings: HerdSettings) -> Vec<(Fault
     weights
 }
 
-impl Herd {
+impl Herd<'_> {
     pub(super) fn on_fault(&mut self) -> Result<(), Violation> {
         if self.resting || self.faults == Faults::None {
             return Ok(());
         }
-        let wait = self.chance.below(2 * self.fault_interval_ns);
+        let wait = self.fate.below(2 * self.fault_interval_ns);
         self.after(wait, Event::Fault);
-        let node = self.chance.index(self.nodes.len());
-        let (a, b) = self.chance.pick(&self.pairs);
-        let lasts = self.chance.pick(&[200 * MILLISECOND, SECOND, 5 * SECOND, 30 * SECOND]);
-        match self.chance.weighted(&self.weights) {
-            Fault::Cut => self.hang_up(a, b),
-            Fault::Partition => self.partition(lasts),
-            Fault::Kill => self.crash(node, Loss::Process),
-            Fault::PowerLoss => {
-                let all = self.chance.percent(50);
-                let lost = if all { 0..self.nodes.len() } else { node..node + 1 };
-                lost.for_each(|node| self.crash(node, Loss::Power));
+        let action = self.next_fault();
+        self.act(action)
+    }
+
+    /// Picks what goes wrong next.
+    fn next_fault(&mut self) -> Action {
+        let name = |node: usize| self.nodes[node].name.to_string();
+        let fate = &mut self.fate;
+        let index = fate.index(self.nodes.len());
+        let (a, b) = fate.pick(&self.pairs);
+        let (node, key) = (name(index), format!("client{}", fate.below(self.keys)));
+        let ms = fate.pick(&[200, 1000, 5000, 30_000]);
+        let until_start_ms = fate.pick(&[100, 2000, 20_000]);
+        match fate.weighted(&self.weights) {
+            Fault::Cut => Action::Cut { node: name(a), peer: name(b) },
+            Fault::Partition => {
+                let one_way = fate.percent(30);
+                let part: Vec<bool> = self.nodes.iter().map(|_| fate.percent(50)).collect();
+                let mut directions = Vec::new();
+                for &(a, b) in self.pairs.iter().filter(|(a, b)| part[*a] != part[*b]) {
+                    let (from, to) = if part[a] { (a, b) } else { (b, a) };
+                    directions.push(format!("{}>{}", name(from), name(to)));
+                    if !one_way {
+                        directions.push(format!("{}>{}", name(to), name(from)));
+                    }
+                }
+                Action::Partition { directions, ms }
             }
-            Fault::Pause => {
-                self.nodes[node].paused_until = self.now + lasts;
-                self.after(lasts, Event::Heal(Healing::Wake(node)));
+            Fault::Kill => Action::Kill { node, ms: until_start_ms },
+            Fault::PowerLoss if fate.percent(50) => {
+                Action::PowerLoss { nodes: (0..self.nodes.len()).map(name).collect(), ms: until_start_ms }
             }
-            Fault::ClockStep => {
-                let step = self.chance.below(20 * SECOND) as i64 - 10 * SECOND as i64;
-                // No node is before the start of the run, or more than an hour away.
-                self.nodes[node].clock_offset_ns = (self.nodes[node].clock_offset_ns + step).clamp(-HOUR_NS, HOUR_NS);
-            }
-            Fault::DiskFull => {
-                let space = self.chance.below(4096);
-                self.disks_are_whole = false;
-                self.nodes[node].files.set_space(Some(space));
-                self.nodes[node].swap_files.set_space(Some(space / 4));
-                self.report.disk_faults += 1;
-                self.after(lasts, Event::Heal(Healing::Disk(node)));
-            }
+            Fault::PowerLoss => Action::PowerLoss { nodes: vec![node], ms: until_start_ms },
+            Fault::Pause => Action::Stop { node, ms },
+            Fault::ClockStep => Action::Clock { node, ms: fate.below(20_000) as i64 - 10_000 },
+            Fault::DiskFull => Action::DiskFull { node, bytes: fate.below(4096), ms },
             Fault::DiskError => {
-                let operation = self.chance.pick(&[DiskOperation::Write, DiskOperation::Sync]);
-                let (after, times) = (self.chance.below(20), self.chance.between(1, 5));
-                self.disks_are_whole = false;
-                self.nodes[node].files.fail(operation, after, times);
-                self.nodes[node].swap_files.fail(operation, after / 4, times);
-                self.report.disk_faults += 1;
-                self.after(lasts, Event::Heal(Healing::Disk(node)));
+                let (sync, after) = (fate.percent(50), fate.below(20));
+                Action::DiskError { node, sync, after, times: fate.between(1, 5), ms }
             }
-            Fault::DiskSlow => {
-                self.nodes[node].sync_ns = self.chance.between(50 * MILLISECOND, 800 * MILLISECOND);
-                self.after(lasts, Event::Heal(Healing::Disk(node)));
-            }
-            Fault::LinkSlow => {
-                let latency = self.chance.between(20 * MILLISECOND, 400 * MILLISECOND);
-                self.latency_ns.insert((a, b), latency);
-                self.latency_ns.insert((b, a), latency);
-                self.after(lasts, Event::Heal(Healing::Link(a, b)));
-            }
-            Fault::Swap => self.operate(node)?,
-            Fault::Forget => self.forget(node)?,
-            Fault::Version => {
-                self.nodes[node].later ^= true;
-                self.report.versions += 1;
-                self.crash(node, Loss::Process);
-            }
-            Fault::Damage => self.change_record(node),
+            Fault::DiskSlow => Action::DiskSlow { node, sync_ms: fate.between(50, 800), ms },
+            Fault::LinkSlow => Action::LinkSlow { node: name(a), peer: name(b), delay_ms: fate.between(20, 400), ms },
+            Fault::Swap => swap(fate, node),
+            Fault::Forget => Action::Forget { node, key },
+            Fault::Version => Action::Version { node, ms: until_start_ms },
+            Fault::Damage => Action::Damage { node, key },
         }
-        Ok(())
     }
 
     pub(super) fn on_heal(&mut self, healing: Healing) -> Result<(), Violation> {
@@ -176,25 +167,6 @@ impl Herd {
         }
     }
 
-    /// Cuts a part of the nodes off, or one direction, for a while.
-    fn partition(&mut self, lasts: u64) {
-        let one_way = self.chance.percent(30);
-        let part: Vec<bool> = self.nodes.iter().map(|_| self.chance.percent(50)).collect();
-        let mut directions = Vec::new();
-        for &(a, b) in &self.pairs {
-            if part[a] != part[b] {
-                let out = if part[a] { (a, b) } else { (b, a) };
-                directions.push(out);
-                if !one_way {
-                    directions.push((out.1, out.0));
-                }
-            }
-        }
-        // What is cut already heals at its own time.
-        directions.retain(|direction| self.blocked.insert(*direction));
-        self.after(lasts, Event::Heal(Healing::Directions(directions)));
-    }
-
     pub(super) fn unblock(&mut self, from: usize, to: usize) {
         self.blocked.remove(&(from, to));
         if let Some(end) = self.ends.get_mut(&(from, to)) {
@@ -203,7 +175,7 @@ impl Herd {
         }
     }
 
-    fn crash(&mut self, number: usize, loss: Loss) {
+    pub(super) fn crash(&mut self, number: usize, loss: Loss, wait_ns: u64) {
         let one_only = self.settings.durability == herd_store::Durability::Memory;
         if self.nodes[number].process.is_none() || (one_only && std::mem::replace(&mut self.crashed, true)) {
             return;
@@ -236,12 +208,11 @@ impl Herd {
                 node.swap_files.crash(&mut |bound| self.chance.below(bound));
             }
         }
-        let wait = self.chance.pick(&[100 * MILLISECOND, 2 * SECOND, 20 * SECOND]);
-        self.after(wait, Event::Heal(Healing::Start(number)));
+        self.after(wait_ns, Event::Heal(Healing::Start(number)));
     }
 
-    fn forget(&mut self, node: usize) -> Result<(), Violation> {
-        let key = format!("client{}", self.chance.below(self.keys)).into_bytes();
+    pub(super) fn forget(&mut self, node: usize, key: &str) -> Result<(), Violation> {
+        let key = key.as_bytes().to_vec();
         let expires_at = (EPOCH_NS / SECOND) + 30 * 86_400;
         if let Some(Process { replica, seen, .. }) = &mut self.nodes[node].process {
             let keeping = replica.forget(&key, expires_at);
@@ -257,11 +228,24 @@ impl Herd {
     }
 }
 
+/// Picks what an operator does.
+fn swap(fate: &mut Chance, node: String) -> Action {
+    let guest = fate.index(Guests::COUNT);
+    let mut option = || fate.percent(25);
+    let (again, unrehearsed, force) = (option(), option(), option());
+    match fate.below(10) {
+        0..=4 => Action::Swap { node, guest, alone: false, again, unrehearsed, force },
+        5 => Action::RollBack { node, alone: false },
+        6 | 7 => Action::Swap { node, guest, alone: true, again, unrehearsed, force },
+        8 => Action::RollBack { node, alone: true },
+        _ if fate.percent(50) => Action::GuestFaults { node },
+        _ => Action::Withdraw { node },
+    }
+}
+
 /// Loss in a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loss {
+pub(super) enum Loss {
     Process,
     Power,
 }
-
-const HOUR_NS: i64 = 3_600_000_000_000;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use herd_replication::LinkFrame;
 
-use super::{Event, Herd, MILLISECOND, SECOND};
+use super::{EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
 use crate::link_end::LinkEnd;
 use crate::violation::Violation;
 
-impl Herd {
+impl Herd<'_> {
     /// Dials a pair that has no connection, or of which one end has lost it.
     pub(super) fn on_dial(&mut self, pair: usize) -> Result<(), Violation> {
         self.after(DIAL_NS, Event::Dial(pair));
@@ -119,6 +119,11 @@ impl Herd {
             return self.on_message(from, to, &body);
         }
         let worker = self.chance.index(self.settings.workers);
+        process.deciders.set_now((EPOCH_NS + self.now).saturating_add_signed(self.nodes[to].clock_offset_ns));
+        if let Some(spread) = self.history.spread() {
+            spread.via = Some(self.nodes[from].name.into());
+            spread.bytes += body.len() as u64 + FRAME_HEAD_BYTES;
+        }
         let refused = |why: String| Violation::Refused {
             node: self.nodes[to].name.into(),
             peer: self.nodes[from].name.into(),
@@ -128,6 +133,9 @@ impl Herd {
         let is_have = matches!(frame, LinkFrame::Have(_));
         if let LinkFrame::Reports(frame) = &frame {
             let reports = hearer.machine.reports(frame).map_err(|error| refused(error.to_string()))?;
+            if let Some(spread) = self.history.spread() {
+                spread.copies += reports.len() as u64;
+            }
             let taken = process.ingest.take(worker, hearer.machine.port(), &reports);
             taken.map_err(|error| refused(error.to_string()))?;
         } else {
@@ -139,7 +147,11 @@ impl Herd {
         if !is_have {
             self.schedule_turns(to, TURN_NS);
         }
-        self.touched(to)
+        let touched = self.touched(to);
+        if let Some(spread) = self.history.spread() {
+            spread.via = None;
+        }
+        touched
     }
 
     /// Tells the sender of a frame that nobody knows its connection.
@@ -219,6 +231,8 @@ impl Herd {
     }
 }
 
+/// Bytes before the body of a frame: length and kind.
+const FRAME_HEAD_BYTES: u64 = 5;
 /// Kind of a sign of life, which links have beside those of replication.
 const PING: u8 = 0;
 /// Kind of a message of a swap, which links have too.

@@ -8,7 +8,7 @@ use super::{Herd, MILLISECOND, SECOND};
 use crate::link_end::LinkEnd;
 use crate::violation::Violation;
 
-impl Herd {
+impl Herd<'_> {
     /// Brings the digests of a node up to date, which it does on a thread that may take a while.
     pub(super) fn on_refresh(&mut self, from: usize, to: usize, connection: u64, cutoff_s: u64) {
         let Some(end) = self.ends.get_mut(&(from, to)).filter(|end| end.connection == connection) else { return };
@@ -42,8 +42,8 @@ impl Herd {
 
     /// Changes a record behind a node's back, so that it ranks higher. A record that is lost instead could be one of which a disk that
     /// loses power has the only other copy.
-    pub(super) fn change_record(&mut self, node: usize) {
-        self.damage(node, |record| {
+    pub(super) fn change_record(&mut self, node: usize, key: &str) {
+        self.damage(node, key, |record| {
             let mut changed = record.to_vec();
             if let Some(last) = changed.last_mut() {
                 *last = last.saturating_add(1);
@@ -52,8 +52,9 @@ impl Herd {
         });
     }
 
-    fn damage(&mut self, node: usize, change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) {
-        let key = format!("client{}", self.chance.below(self.keys));
+    fn damage(&mut self, node: usize, key: &str, change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) {
+        // Its owner never reported that.
+        self.disclaim(key);
         if let Some(process) = &self.nodes[node].process {
             self.report.damages += u64::from(process.replica.damage(key.as_bytes(), change));
         }
@@ -63,9 +64,10 @@ impl Herd {
     pub(super) fn prove(&mut self) -> Result<(), Violation> {
         if self.damages_at_rest {
             for node in 0..self.nodes.len() {
+                let key = format!("client{}", self.chance.below(self.keys));
                 match self.chance.below(3) {
-                    0 => self.change_record(node),
-                    1 if node > 0 => self.damage(node, |_| None),
+                    0 => self.change_record(node, &key),
+                    1 if node > 0 => self.damage(node, &key, |_| None),
                     _ => {}
                 }
             }

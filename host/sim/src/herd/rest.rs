@@ -3,11 +3,12 @@
 use super::{Herd, MILLISECOND, SECOND};
 use crate::history::{Compared, check_equal};
 use crate::options::Report;
+use crate::process::Process;
 use crate::violation::Violation;
 
-impl Herd {
+impl Herd<'_> {
     /// Heals everything and waits until all nodes are equal.
-    pub(super) fn rest(mut self) -> Result<Report, Violation> {
+    pub(super) fn rest(&mut self) -> Result<Report, Violation> {
         let began = self.now;
         self.resting = true;
         for (from, to) in self.blocked.clone() {
@@ -30,7 +31,11 @@ impl Herd {
         self.report.rest_ms = (self.now - began) / MILLISECOND;
         self.settle_swaps()?;
         self.wait_for(REST_NS_MAX, Self::check_rest)?;
+        self.ask_everywhere()?;
         self.prove()?;
+        for Process { deciders, .. } in self.nodes.iter().filter_map(|node| node.process.as_ref()) {
+            self.report.trace = self.report.trace.rotate_left(9) ^ deciders.trace();
+        }
         Ok(self.report)
     }
 

@@ -1,6 +1,6 @@
 //! Clients of a herd and the sessions that serve them: lines, decisions, answers of upstreams, and what clients were told.
 //!
-//! Knows nothing of links and faults. Bounds: one line of a client at a time.
+//! Knows nothing of links and faults. Bounds: three lines of a client at a time.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,46 +10,123 @@ use herd_replication::{LaneId, Stamp};
 use herd_sdk::{Failure, Moment};
 use herd_sessions::FetchId;
 
-use super::{EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
-use crate::client::{Session, Told};
+use super::{CLIENTS, EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
+use crate::client::{Client, Pending, Session, Told};
 use crate::process::Process;
+use crate::scenario::Action;
 use crate::violation::Violation;
 
-impl Herd {
-    /// Lets a client send its next line, or connect again.
-    pub(super) fn on_client(&mut self, number: usize) {
-        let wait = self.chance.between(50 * MILLISECOND, 400 * MILLISECOND);
+impl Herd<'_> {
+    /// Lets a client send its next line, or leave.
+    pub(super) fn on_client(&mut self, number: usize) -> Result<(), Violation> {
+        let wait = self.fate.between(50 * MILLISECOND, 400 * MILLISECOND);
         self.after(wait, Event::Client(number));
         if self.resting {
-            return;
+            return Ok(());
         }
-        let gives_up = self.chance.percent(1);
-        let client = &mut self.clients[number];
-        if client.session.as_ref().is_some_and(|session| session.dialogue.is_over()) || gives_up {
+        if let Some(exchange) =
+            number.checked_sub(CLIENTS).and_then(|visitor| self.simulation.check?.during.get(visitor))
+        {
+            return self.visit(number, &exchange.line);
+        }
+        let gives_up = self.fate.percent(1);
+        let session = self.clients[number].session.as_ref();
+        if session.is_some() && gives_up {
+            return self.act(Action::Leave { client: number });
+        }
+        let session = session.filter(|session| !session.dialogue.is_over());
+        if session.is_some_and(|session| !session.pending.is_empty()) {
+            return Ok(());
+        }
+        let (node, worker) = match session {
+            Some(session) => (session.node, session.worker),
+            None => (self.fate.index(self.nodes.len()), self.fate.index(self.settings.workers)),
+        };
+        let (now_ns, varies) = (EPOCH_NS + self.now, self.told.is_some());
+        let lines = if varies && self.fate.percent(20) { self.fate.between(2, 3) } else { 1 };
+        let line = |_| self.clients[number].line(&mut self.fate, self.keys, now_ns, varies);
+        let text: String = (0..lines).map(line).collect();
+        let cuts = if varies && self.fate.percent(30) { vec![1 + self.fate.index(text.len() - 1)] } else { Vec::new() };
+        self.act(Action::Send { client: number, node: self.nodes[node].name.into(), worker, text, cuts })
+    }
+
+    /// Lets a visitor send the line of a check file in a session of its own, or end that.
+    fn visit(&mut self, number: usize, line: &str) -> Result<(), Violation> {
+        if self.clients[number].session.is_some() {
+            return self.act(Action::Leave { client: number });
+        }
+        let (node, worker) = (self.fate.index(self.nodes.len()), self.fate.index(self.settings.workers));
+        let text = line.replace("{client}", &format!("client{}", self.fate.below(self.keys))) + "\n";
+        let node = self.nodes[node].name.into();
+        self.act(Action::Send { client: number, node, worker, text, cuts: Vec::new() })
+    }
+
+    /// Ends the session of a client.
+    pub(super) fn leave(&mut self, number: usize) {
+        if let Some(client) = self.clients.get_mut(number) {
             client.session = None;
         }
+    }
+
+    /// Sends the lines of a client to a node, where it has or begins a session. Nothing is sent to a node that is down.
+    pub(super) fn send(&mut self, number: usize, node: usize, worker: usize, text: &str, cuts: &[usize]) {
+        while self.clients.len() <= number.min(CLIENTS_MAX) {
+            self.clients.push(Client::new(&mut self.fate));
+        }
+        let is_visitor = number >= CLIENTS && self.simulation.check.is_some();
+        let client = &mut self.clients[number.min(CLIENTS_MAX)];
+        client.session.take_if(|session| session.node != node || session.dialogue.is_over());
         if client.session.is_none() {
-            let node = self.chance.index(self.nodes.len());
             let Some(process) = &self.nodes[node].process else { return };
-            let worker = self.chance.index(self.settings.workers);
+            let worker = worker % self.settings.workers;
             self.sessions += 1;
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
             let now = self.base + Duration::from_nanos(self.now);
             let dialogue = process.workers[worker].dialogues.begin(self.sessions, address, now);
-            self.clients[number].session = Some(Session::new(node, worker, dialogue, self.sessions));
+            client.session = Some(Session::new(node, worker, dialogue, self.sessions));
         }
-        let now_ns = EPOCH_NS + self.now;
-        let client = &mut self.clients[number];
-        let (pending, line) = client.line(&mut self.chance, self.keys, now_ns);
-        let Some(session) = client.session.as_mut().filter(|session| session.pending.is_none()) else { return };
-        session.pending = Some(pending);
-        session.dialogue.receive(line.as_bytes());
+        let Some(session) = &mut client.session else { return };
+        for line in text.lines() {
+            self.report.commands += 1;
+            if let Some(told) = &mut self.told {
+                told.sent(line);
+            }
+            if !is_visitor {
+                session.pending.push_back(Pending::of(line));
+            }
+        }
+        let mut rest = text.as_bytes();
+        let mut begun = 0;
+        for &cut in cuts {
+            let Some((piece, behind)) = rest.split_at_checked(cut.saturating_sub(begun)) else { break };
+            session.outbox.push_back(piece.to_vec());
+            (rest, begun) = (behind, cut);
+        }
+        session.outbox.push_back(rest.to_vec());
+        let (session, pieces) = (session.number, cuts.len() + 1);
+        for piece in 0..pieces as u64 {
+            let wait = if piece == 0 { 0 } else { piece * 20 * MILLISECOND + self.chance.below(10 * MILLISECOND) };
+            self.after(wait, Event::Piece { client: number, session });
+        }
+    }
+
+    /// Delivers the next piece of what a client sent.
+    pub(super) fn on_piece(&mut self, number: usize, session: u64) {
+        let Some(session) = self
+            .clients
+            .get_mut(number)
+            .and_then(|client| client.session.as_mut())
+            .filter(|found| found.number == session)
+        else {
+            return;
+        };
+        let Some(piece) = session.outbox.pop_front() else { return };
+        session.dialogue.receive(&piece);
         let (node, worker) = (session.node, session.worker);
-        self.report.commands += 1;
         self.schedule_decision(node, worker);
     }
 
-    fn schedule_decision(&mut self, node: usize, worker: usize) {
+    pub(super) fn schedule_decision(&mut self, node: usize, worker: usize) {
         let wait = self.chance.between(20_000, 300_000);
         let life = self.nodes[node].life;
         if let Some(process) = &mut self.nodes[node].process
@@ -106,12 +183,22 @@ impl Herd {
             let id = session.number;
             let fetches: Vec<FetchId> =
                 std::iter::from_fn(|| session.dialogue.start_fetch(now)).map(|fetch| fetch.id).collect();
-            if let Some(told) = session.receive() {
+            session.fetches += fetches.len();
+            let (node, lines) = (session.node, session.pending.len());
+            if lines > 0 && session.fetches >= lines * FETCHES_PER_LINE_MAX {
+                let line = session.pending.front().map(|pending| pending.line.clone()).unwrap_or_default();
+                let fetches = session.fetches;
+                self.broken.get_or_insert(Violation::FetchLoop { node: self.nodes[node].name.into(), line, fetches });
+            }
+            session.receive();
+            while let Some((line, told)) = self.clients[number].session.as_mut().and_then(Session::take_reply) {
+                self.check_reply(node, &line, &told);
                 self.on_told(told);
             }
             for fetch in fetches {
                 // Some upstreams answer late, and some when the slot is over.
-                let wait = if self.chance.percent(10) { self.chance.below(12 * SECOND) } else { 30 * MILLISECOND };
+                let is_late = !self.resting && self.chance.percent(10);
+                let wait = if is_late { self.chance.below(12 * SECOND) } else { 30 * MILLISECOND };
                 self.after(wait, Event::Fetch { client: number, session: id, id: fetch });
             }
         }
@@ -127,29 +214,29 @@ impl Herd {
                 }
                 record.iter().fold(1, |hash: u64, byte| hash.wrapping_mul(31) ^ u64::from(*byte))
             }
-            Told::Unconfirmed => {
+            Told::Unconfirmed(_) => {
                 self.report.unconfirmed += 1;
                 2
             }
-            Told::Answer => {
+            Told::Answer(_) => {
                 self.report.answers += 1;
                 3
             }
-            Told::Unknown => 4,
+            Told::Unknown(_) => 4,
         };
         self.report.fingerprint = self.report.fingerprint.rotate_left(7) ^ seen ^ self.now;
     }
 
-    pub(super) fn on_fetch(&mut self, client: usize, number: u64, id: FetchId) {
+    pub(super) fn on_fetch(&mut self, client: usize, number: u64, id: FetchId) -> Result<(), Violation> {
         let now = self.instant();
-        let Some(session) = &self.clients[client].session else { return };
+        let Some(session) = self.clients.get(client).and_then(|client| client.session.as_ref()) else { return Ok(()) };
         let (node, worker) = (session.node, session.worker);
         if session.number != number {
-            return;
+            return Ok(());
         }
         let dialogue = std::rc::Rc::clone(&session.dialogue);
         let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.draw(), self.chance.draw()) };
-        let answer = if self.chance.percent(20) {
+        let answer = if !self.resting && self.chance.percent(20) {
             FetchAnswer::Failed(Failure::Timeout)
         } else {
             FetchAnswer::Response { status: 200, body: b"{}".to_vec() }
@@ -157,5 +244,11 @@ impl Herd {
         dialogue.answer(id, &answer, at, now);
         self.take_notes(node, worker);
         self.advance_sessions(node);
+        self.touched(node)
     }
 }
+
+/// Clients that a scenario may name.
+const CLIENTS_MAX: usize = 1000;
+/// Fetches for one line after which the host sends its fallback: `FETCHES_PER_SLOT_MAX` of `herd-sessions`.
+const FETCHES_PER_LINE_MAX: usize = 8;

@@ -15,7 +15,7 @@ use crate::process::Process;
 use crate::swaps::{Effect, Job, Swaps};
 use crate::violation::Violation;
 
-impl Herd {
+impl Herd<'_> {
     /// Ends a job of a node.
     pub(super) fn on_job(&mut self, node: usize, life: u64, job: &Job) -> Result<(), Violation> {
         if !self.is_alive(node, life) {
@@ -97,28 +97,46 @@ impl Herd {
         self.swap_event(node, |_| ())
     }
 
-    /// Has an operator do something.
-    pub(super) fn operate(&mut self, node: usize) -> Result<(), Violation> {
-        let (now, guests) = (self.instant(), std::sync::Arc::clone(&self.guests));
-        let guest = self.chance.index(Guests::COUNT);
-        let mut option = || self.chance.percent(25);
-        let options = SwapOptions { again: option(), unrehearsed: option(), reversible: false, force: option() };
-        self.proposals += 1;
-        let id = self.proposals;
-        match self.chance.below(10) {
-            0..=4 => self.swap_event(node, |swaps| swaps.machine.swap(id, guests.bytes(guest), options, "mira", now)),
-            5 => self.swap_event(node, |swaps| swaps.machine.roll_back(id, "mira", now)),
-            6 | 7 => self.choose(node, |swaps| {
-                let accepted = swaps.generations.swap_alone(guest, options);
-                accepted.then(|| swaps.machine.serving_changed(guests.digest(guest), Some(guests.bytes(guest))))
-            }),
-            8 => self.choose(node, |swaps| {
-                let returned = swaps.generations.roll_back_alone();
-                returned.then(|| swaps.machine.serving_changed(swaps.generations.live().0, None))
-            }),
-            _ if self.chance.percent(50) => self.fault_guest(node),
-            _ => self.swap_event(node, |swaps| swaps.machine.withdraw(id - 1)),
+    /// Has an operator swap the herd, or a node alone, to a guest.
+    pub(super) fn order_swap(
+        &mut self,
+        node: usize,
+        guest: usize,
+        alone: bool,
+        options: SwapOptions,
+    ) -> Result<(), Violation> {
+        let (now, guests, id) = (self.instant(), std::sync::Arc::clone(&self.guests), self.next_proposal());
+        let guest = guest % Guests::COUNT;
+        if !alone {
+            return self.swap_event(node, |swaps| swaps.machine.swap(id, guests.bytes(guest), options, "mira", now));
         }
+        self.choose(node, |swaps| {
+            let accepted = swaps.generations.swap_alone(guest, options);
+            accepted.then(|| swaps.machine.serving_changed(guests.digest(guest), Some(guests.bytes(guest))))
+        })
+    }
+
+    /// Has an operator roll the herd back, or a node alone.
+    pub(super) fn order_rollback(&mut self, node: usize, alone: bool) -> Result<(), Violation> {
+        let (now, id) = (self.instant(), self.next_proposal());
+        if !alone {
+            return self.swap_event(node, |swaps| swaps.machine.roll_back(id, "mira", now));
+        }
+        self.choose(node, |swaps| {
+            let returned = swaps.generations.roll_back_alone();
+            returned.then(|| swaps.machine.serving_changed(swaps.generations.live().0, None))
+        })
+    }
+
+    /// Has an operator withdraw the last swap.
+    pub(super) fn withdraw(&mut self, node: usize) -> Result<(), Violation> {
+        let id = self.next_proposal();
+        self.swap_event(node, |swaps| swaps.machine.withdraw(id - 1))
+    }
+
+    fn next_proposal(&mut self) -> u64 {
+        self.proposals += 1;
+        self.proposals
     }
 
     /// Lets the operator of a node alone choose what it serves.
@@ -132,7 +150,7 @@ impl Herd {
     }
 
     /// Lets the guest of a node fault until the node rolls back, if it may.
-    fn fault_guest(&mut self, node: usize) -> Result<(), Violation> {
+    pub(super) fn fault_guest(&mut self, node: usize) -> Result<(), Violation> {
         let now = self.instant();
         self.swap_event(node, |swaps| {
             if let Some((from, to)) = swaps.generations.fault() {
@@ -254,7 +272,7 @@ impl Herd {
     }
 }
 
-fn swaps_of(herd: &Herd) -> impl Iterator<Item = (&'static str, &Swaps)> {
+fn swaps_of<'h>(herd: &'h Herd<'_>) -> impl Iterator<Item = (&'static str, &'h Swaps)> {
     herd.nodes.iter().filter_map(|node| Some((node.name, &node.process.as_ref()?.swaps)))
 }
 

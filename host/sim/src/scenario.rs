@@ -1,0 +1,134 @@
+//! Scenario: what clients, networks, disks and operators do in a run, event by event.
+//!
+//! A run of a seed notes its events; a scenario replays them, or those that are left of them. Everything else of a run, such as delays
+//! of frames, still follows from the seed. Owns the form in which they are saved. Bounds: none; a run is as long as its events.
+
+use serde::{Deserialize, Serialize};
+
+use crate::options::{Graph, SimOptions};
+
+/// Events of a run, and the options that belong to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Seed of delays, clocks and settings.
+    pub seed: u64,
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Links between nodes.
+    pub graph: Graph,
+    /// Virtual time in milliseconds before the herd comes to rest.
+    pub for_ms: u64,
+    /// Events in the order of their times.
+    pub events: Vec<TimedAction>,
+}
+
+/// Event of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimedAction {
+    /// Time from the start of the run, in seconds.
+    pub at: f64,
+    /// What happens.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// Action of a client, a network, a disk or an operator. Times are in milliseconds; nodes and keys are named.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are those of a line in a scenario; docs/simulator.md describes them")]
+pub enum Action {
+    /// A client sends lines to a node, in pieces that end at `cuts`. It connects if it has no session there.
+    Send {
+        client: usize,
+        node: String,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        worker: usize,
+        text: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cuts: Vec<usize>,
+    },
+    /// A client ends its session.
+    Leave { client: usize },
+    /// A connection is lost.
+    Cut { node: String, peer: String },
+    /// Some nodes do not reach others. Each direction is written `from>to`.
+    Partition { directions: Vec<String>, ms: u64 },
+    /// A process ends, and starts again later.
+    Kill { node: String, ms: u64 },
+    /// Nodes lose power, and start again later.
+    PowerLoss { nodes: Vec<String>, ms: u64 },
+    /// A process does nothing for a while.
+    Stop { node: String, ms: u64 },
+    /// A clock steps.
+    Clock { node: String, ms: i64 },
+    /// A disk has only so many bytes left for a while.
+    DiskFull { node: String, bytes: u64, ms: u64 },
+    /// A disk fails to sync, or else to write, so many times.
+    DiskError { node: String, sync: bool, after: u64, times: u64, ms: u64 },
+    /// A disk is slow for a while.
+    DiskSlow { node: String, sync_ms: u64, ms: u64 },
+    /// A link is slow for a while.
+    LinkSlow { node: String, peer: String, delay_ms: u64, ms: u64 },
+    /// An operator swaps the herd to a guest, by its number, or one node `alone`.
+    Swap {
+        node: String,
+        guest: usize,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        alone: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unrehearsed: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    },
+    /// An operator rolls the herd back, or one node `alone`.
+    RollBack {
+        node: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        alone: bool,
+    },
+    /// An operator withdraws the last swap.
+    Withdraw { node: String },
+    /// The guest of a node faults until the node rolls back, if it may.
+    GuestFaults { node: String },
+    /// An operator forgets a client.
+    Forget { node: String, key: String },
+    /// A process is replaced by one of the other version.
+    Version { node: String, ms: u64 },
+    /// A record changes behind a node's back.
+    Damage { node: String, key: String },
+}
+
+impl Scenario {
+    /// Creates the scenario of a run from its options and events.
+    #[must_use]
+    pub fn of(options: SimOptions, events: Vec<TimedAction>) -> Self {
+        let SimOptions { seed, nodes, duration, graph, .. } = options;
+        Self { seed, nodes, graph, for_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), events }
+    }
+
+    /// Returns the options that belong to the events.
+    #[must_use]
+    pub fn options(&self) -> SimOptions {
+        let Self { seed, nodes, graph, for_ms, .. } = *self;
+        SimOptions { seed, nodes, graph, duration: std::time::Duration::from_millis(for_ms), ..SimOptions::new(seed) }
+    }
+}
+
+impl TimedAction {
+    pub(crate) fn new(at_ns: u64, action: Action) -> Self {
+        // A run is at most a day, so its nanoseconds fit into 53 bits.
+        Self { at: at_ns as f64 / 1e9, action }
+    }
+
+    pub(crate) fn at_ns(&self) -> u64 {
+        (self.at.max(0.0) * 1e9).round() as u64
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}

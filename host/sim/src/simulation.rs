@@ -1,0 +1,111 @@
+//! Simulation: a run and everything that it is made of.
+//!
+//! Owns what is put together for a run. Knows nothing of how a herd runs. Bounds: those of its options.
+
+use herd_logic::Herd as DefaultLogic;
+
+use crate::check_file::CheckFile;
+use crate::guest::{NativeGuest, SimGuests};
+use crate::herd::Herd;
+use crate::options::{Report, SimOptions};
+use crate::scenario::{Scenario, TimedAction};
+use crate::spread::Spread;
+use crate::violation::Violation;
+
+/// A run: its options, its guests, and what has to hold of them.
+#[derive(Clone, Copy)]
+pub struct Simulation<'a> {
+    pub(crate) options: SimOptions,
+    pub(crate) deciding: Deciding<'a>,
+    pub(crate) check: Option<&'a CheckFile>,
+    pub(crate) scenario: Option<&'a Scenario>,
+    pub(crate) spreads: bool,
+}
+
+/// Guests that decide, and how many of 100 decisions are checked. None: the default logic, in company of a stand-in that refuses.
+#[derive(Clone, Copy)]
+pub(crate) struct Deciding<'a> {
+    pub(crate) guests: &'a dyn SimGuests,
+    pub(crate) checked_percent: Option<u64>,
+}
+
+/// Run that has ended.
+pub struct Run {
+    /// Report, or the invariant that broke.
+    pub outcome: Result<Report, Violation>,
+    /// Events up to its end.
+    pub scenario: Scenario,
+    /// Spread of reports, if it was asked for.
+    pub spread: Option<Spread>,
+}
+
+impl<'a> Simulation<'a> {
+    /// Creates a run that the default logic decides, linked in natively, beside a stand-in that refuses some reports.
+    #[must_use]
+    pub fn new(options: SimOptions) -> Self {
+        let guests: &NativeGuest<DefaultLogic> = const { &NativeGuest::new() };
+        let deciding = Deciding { guests, checked_percent: None };
+        Self { options, deciding, check: None, scenario: None, spreads: false }
+    }
+
+    /// Has guests decide everything, and holds them to the invariants of guests.
+    #[must_use]
+    pub fn with_guests(mut self, guests: &'a dyn SimGuests) -> Self {
+        self.deciding = Deciding { guests, checked_percent: Some(CHECKED_PERCENT) };
+        self
+    }
+
+    /// Adds lines that clients send, and replies that have to come.
+    #[must_use]
+    pub fn with_check(mut self, check: &'a CheckFile) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// Has the events of a scenario happen, and no others. Its options replace those of the run, and every decision of guests is checked.
+    #[must_use]
+    pub fn with_scenario(mut self, scenario: &'a Scenario) -> Self {
+        self.options = scenario.options();
+        self.scenario = Some(scenario);
+        if self.deciding.checked_percent.is_some() {
+            self.deciding.checked_percent = Some(100);
+        }
+        self
+    }
+
+    /// Notes when and over which link each report reached each node.
+    #[must_use]
+    pub fn with_spread(mut self) -> Self {
+        self.spreads = true;
+        self
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    ///
+    /// See [`Violation`]. The same simulation replays it.
+    pub fn run(self) -> Result<Report, Violation> {
+        self.record().outcome
+    }
+
+    /// Runs to the end, and returns what happened in it too.
+    #[must_use]
+    pub fn record(self) -> Run {
+        let mut herd = match Herd::new(self) {
+            Ok(herd) => herd,
+            Err(violation) => {
+                let scenario = self.scenario.cloned().unwrap_or_else(|| Scenario::of(self.options, Vec::new()));
+                return Run { outcome: Err(violation), scenario, spread: None };
+            }
+        };
+        let outcome = herd.run();
+        let events: Vec<TimedAction> = std::mem::take(&mut herd.events);
+        let scenario = self.scenario.cloned().unwrap_or_else(|| Scenario::of(self.options, events));
+        Run { outcome, scenario, spread: herd.history.take_spread() }
+    }
+}
+
+/// Decisions of guests that are checked in a run of a seed: enough that a fault in one of a hundred lines is found within a few seeds, and
+/// few enough that a run takes no more than half as long again.
+const CHECKED_PERCENT: u64 = 4;
