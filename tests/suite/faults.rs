@@ -33,6 +33,8 @@ pub(crate) enum Wrong {
     InItsForm,
     /// Cannot serve at all: `refusals.rs`.
     AtTheSwap,
+    /// Has a bug that only a herd shows: `simulations.rs`, and `tests/show/guests`.
+    InAHerd,
 }
 
 /// Classifies a fixture. The match is exhaustive and the tests iterate over [`Fixture::ALL`], so a new fixture cannot go untested.
@@ -58,6 +60,18 @@ pub(crate) fn wrong(fixture: Fixture) -> Wrong {
         Fixture::Greedy | Fixture::OtherVersion | Fixture::OtherWorld | Fixture::Picky | Fixture::Stillborn => {
             Wrong::AtTheSwap
         }
+        Fixture::PlantedEarlyReply
+        | Fixture::PlantedFetchLoop
+        | Fixture::PlantedHiddenCounter
+        | Fixture::PlantedLossyForm
+        | Fixture::PlantedLostByte
+        | Fixture::PlantedLostFallback
+        | Fixture::PlantedNodeRank
+        | Fixture::PlantedOldReports
+        | Fixture::PlantedOwnClock
+        | Fixture::PlantedRefusedOthers
+        | Fixture::PlantedStaleWatch
+        | Fixture::PlantedTimesAsText => Wrong::InAHerd,
     }
 }
 

@@ -38,6 +38,7 @@ mod reporters;
 mod reports;
 mod sessions;
 mod shadows;
+mod simulations;
 mod swaps;
 mod transcripts;
 mod upgrade;

@@ -6,6 +6,8 @@
 mod actions;
 mod answers;
 mod faults;
+#[cfg(test)]
+mod guest_tests;
 mod links;
 mod proofs;
 mod rest;

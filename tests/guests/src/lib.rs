@@ -2,6 +2,7 @@
 //!
 //! The echo tells a test which generation decided. Guests of users should not copy this code.
 
+pub mod planted;
 mod second_form;
 
 use std::marker::PhantomData;

@@ -11,14 +11,18 @@ mod language_load;
 mod language_new;
 mod language_swaps;
 mod languages;
+mod planted_guests;
 mod recording;
 mod replay;
 mod resp;
+mod simulated_component;
 mod transcripts;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 9] = [
     transcripts::ROW,
+    simulated_component::ROW,
+    planted_guests::ROW,
     recording::ROW,
     replay::ROW,
     resp::ROW,
