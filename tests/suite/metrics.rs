@@ -148,8 +148,7 @@ fn documentation_lists_every_metric() {
     let path = docs().join("metrics.md");
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once("| --- | --- | --- |\n").unwrap();
-    let after =
-        rest.trim_start_matches('|').split_once("\n\n").map_or("", |(_, after)| after);
+    let after = rest.trim_start_matches('|').split_once("\n\n").map_or("", |(_, after)| after);
     if std::env::var_os("HERD_TESTS_WRITE").is_some() {
         fs::write(&path, format!("{before}| --- | --- | --- |\n{table}\n{after}")).unwrap();
         return;

@@ -48,7 +48,7 @@ impl Session {
             match effect {
                 Effect::Reply(reply) => self.answers += &decision.bytes(reply.bytes).escape_ascii().to_string(),
                 Effect::Fetch(fetch) => {
-                    self.answers += &format!("fetch {}\n", decision.bytes(fetch.path).escape_ascii())
+                    self.answers += &format!("fetch {}\n", decision.bytes(fetch.path).escape_ascii());
                 }
                 _ => {}
             }

@@ -105,7 +105,7 @@ impl ReplayedGuest {
         let text = transcript_of(recorded, self.0.settings())?;
         let transcript = Transcript::parse(name, &text).ok()?;
         let records = Arc::new(MemoryRecords::default());
-        let mut decider = ComponentDecider::new(Arc::clone(&self.0), Arc::clone(&records), Warmth::Fresh);
+        let mut decider = ComponentDecider::new(Arc::clone(&self.0), records.clone(), Warmth::Fresh);
         Some(transcript.run(&mut decider, &records).actual().into())
     }
 }
