@@ -57,7 +57,7 @@ fn new_refuses_what_it_cannot_create_and_says_what_it_can() {
 }
 
 fn herd_new(herd: &Herd, scratch: &Scratch, arguments: &[&str]) -> Output {
-    herd.command(&[&["new"], arguments].concat()).current_dir(scratch.directory()).output().unwrap()
+    herd.command(&[&["new"][..], arguments].concat()).current_dir(scratch.directory()).output().unwrap()
 }
 
 /// Types commands in the folder of the projects, with the `herd` of this build and the configuration of a running herd.

@@ -6,11 +6,8 @@ use herd_logic::Herd as DefaultLogic;
 
 use crate::check_file::CheckFile;
 use crate::guest::{NativeGuest, SimGuests};
-use crate::herd::Herd;
-use crate::options::{Report, SimOptions};
-use crate::scenario::{Scenario, TimedAction};
-use crate::spread::Spread;
-use crate::violation::Violation;
+use crate::options::SimOptions;
+use crate::scenario::Scenario;
 
 /// A run: its options, its guests, and what has to hold of them.
 #[derive(Clone, Copy)]
@@ -27,16 +24,6 @@ pub struct Simulation<'a> {
 pub(crate) struct Deciding<'a> {
     pub(crate) guests: &'a dyn SimGuests,
     pub(crate) checked_percent: Option<u64>,
-}
-
-/// Run that has ended.
-pub struct Run {
-    /// Report, or the invariant that broke.
-    pub outcome: Result<Report, Violation>,
-    /// Events up to its end.
-    pub scenario: Scenario,
-    /// Spread of reports, if it was asked for.
-    pub spread: Option<Spread>,
 }
 
 impl<'a> Simulation<'a> {
@@ -78,31 +65,6 @@ impl<'a> Simulation<'a> {
     pub fn with_spread(mut self) -> Self {
         self.spreads = true;
         self
-    }
-
-    /// Runs to the end.
-    ///
-    /// # Errors
-    ///
-    /// See [`Violation`]. The same simulation replays it.
-    pub fn run(self) -> Result<Report, Violation> {
-        self.record().outcome
-    }
-
-    /// Runs to the end, and returns what happened in it too.
-    #[must_use]
-    pub fn record(self) -> Run {
-        let mut herd = match Herd::new(self) {
-            Ok(herd) => herd,
-            Err(violation) => {
-                let scenario = self.scenario.cloned().unwrap_or_else(|| Scenario::of(self.options, Vec::new()));
-                return Run { outcome: Err(violation), scenario, spread: None };
-            }
-        };
-        let outcome = herd.run();
-        let events: Vec<TimedAction> = std::mem::take(&mut herd.events);
-        let scenario = self.scenario.cloned().unwrap_or_else(|| Scenario::of(self.options, events));
-        Run { outcome, scenario, spread: herd.history.take_spread() }
     }
 }
 

@@ -40,7 +40,8 @@ enum RecordCommand {
 #[derive(Debug, Args)]
 struct RedactArgs {
     /// Log: a folder recordings/NODE of the state directory, or a file of it.
-    log: PathBuf,
+    #[arg(value_name = "LOG")]
+    recording: PathBuf,
     /// File to write, which must not exist.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -57,7 +58,7 @@ pub(super) fn record(config: &HerdConfig, args: &RecordArgs) -> anyhow::Result<E
 }
 
 fn redact(config: &HerdConfig, args: &RedactArgs) -> anyhow::Result<ExitCode> {
-    let mut log = LogReader::open(&args.log)?;
+    let mut log = LogReader::open(&args.recording)?;
     let mut redaction = Redaction {
         redactor: Redactor::new(key(args)?),
         guests: Guests::new(&Engine::new(config.runtime.limits())?, With::Recorded),

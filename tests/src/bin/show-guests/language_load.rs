@@ -53,7 +53,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
 
 /// Runs a load, and returns the number of its answers.
 fn bench(herd: &Herd, arguments: &[&str]) -> Result<f64> {
-    let Output { stdout, stderr, .. } = herd.herd(&[&["bench"], arguments].concat());
+    let Output { stdout, stderr, .. } = herd.herd(&[&["bench"][..], arguments].concat());
     let (said, errors) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     ensure!(said.contains("wrong answers: 0, broken connections: 0"), "{said}{errors}");
     let answers = said.lines().find_map(|line| line.split_once(" answers in ")?.0.trim().parse::<f64>().ok());

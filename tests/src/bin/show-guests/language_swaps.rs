@@ -33,7 +33,8 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
             answered => Err(format!("{answered} answers")),
         });
         reporter.tell(&format!("answers while {language} was swapped in"), during);
-        let generations = &herd.status("Riley")["generations"];
+        let status = herd.status("Riley");
+        let generations = &status["generations"];
         faults += generations["active"]["faults"].as_u64().unwrap_or(0)
             + generations["previous"]["faults"].as_u64().unwrap_or(0);
     }

@@ -31,7 +31,8 @@ pub(super) use self::guest::{Guests, ThreadReplayer, With};
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// Log: a folder recordings/NODE of the state directory, or a file of it.
-    log: PathBuf,
+    #[arg(value_name = "LOG")]
+    recording: PathBuf,
     /// Component that decides. Default: for each decision the guest that made it, which the log holds.
     #[arg(long, value_name = "GUEST")]
     guest: Option<PathBuf>,
@@ -55,7 +56,7 @@ pub(super) struct ReplayArgs {
 
 /// Replays a log. Fails if a decision differs.
 pub(super) fn replay(config: &HerdConfig, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let mut log = LogReader::open(&args.log)?;
+    let mut log = LogReader::open(&args.recording)?;
     let with = match (&args.guest, args.native) {
         (Some(file), _) => With::File(file.clone()),
         (None, true) => With::Native,
@@ -68,7 +69,7 @@ pub(super) fn replay(config: &HerdConfig, args: &ReplayArgs) -> anyhow::Result<E
     let threads = args.threads.or(std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
     let replayed = replay_all(&mut log, &mut guests, threads)?;
     if replayed.tally.decisions == 0 {
-        bail!("{} holds no decision yet; a running node writes them once a second", args.log.display());
+        bail!("{} holds no decision yet; a running node writes them once a second", args.recording.display());
     }
     for path in log.cut() {
         eprintln!("herd: {} was not written to its end; its last block is left out", path.display());
@@ -79,7 +80,7 @@ pub(super) fn replay(config: &HerdConfig, args: &ReplayArgs) -> anyhow::Result<E
         print(&replayed, threads);
     }
     if let Some(directory) = &args.as_transcripts {
-        transcripts::write(&args.log, &mut Guests::recorded(&guests), &replayed, directory)?;
+        transcripts::write(&args.recording, &mut Guests::recorded(&guests), &replayed, directory)?;
     }
     Ok(if replayed.tally.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
