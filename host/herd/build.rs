@@ -53,14 +53,16 @@ fn embed_transcripts() {
 
 /// Embeds the files of new projects: for each language its template, and copies of the contract and of the sdk.
 fn embed_projects() {
-    let languages: [(&str, [(&str, &str); 3]); 3] = [
-        ("RUST", [("templates/rust", ""), ("../../wit", "wit"), ("../../guest/sdk/src", "vendor/herd-sdk/src")]),
-        ("PYTHON", [("templates/python", ""), ("../../wit", "wit"), ("../../guest/sdk-python/herd_sdk", "herd_sdk")]),
-        (
-            "JS",
-            [("templates/js", ""), ("../../wit", "wit"), ("../../guest/sdk-javascript/herd-sdk", "vendor/herd-sdk")],
-        ),
+    // In the sdk for Rust the contract is a link, as its package has it.
+    let rust = [
+        ("templates/rust", ""),
+        ("../../wit", "wit"),
+        ("../../wit", "vendor/herd-sdk/wit"),
+        ("../../guest/sdk/src", "vendor/herd-sdk/src"),
     ];
+    let python = [("templates/python", ""), ("../../wit", "wit"), ("../../guest/sdk-python/herd_sdk", "herd_sdk")];
+    let js = [("templates/js", ""), ("../../wit", "wit"), ("../../guest/sdk-javascript/herd-sdk", "vendor/herd-sdk")];
+    let languages: [(&str, &[(&str, &str)]); 3] = [("RUST", &rust), ("PYTHON", &python), ("JS", &js)];
     let mut code = String::new();
     for (language, trees) in languages {
         let mut files = Vec::new();

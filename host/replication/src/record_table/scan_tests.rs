@@ -38,6 +38,8 @@ struct Model {
     position: ShardPosition,
     /// What was held when the scan began. A key that was removed since is not here.
     begun_with: BTreeMap<usize, Held>,
+    /// Highest rank that was kept under a key since then in a keep that the peer covers, also if another one replaced it.
+    covered: BTreeMap<usize, u8>,
     changed: bool,
     /// Ranks that the scan visited by key, readable and quarantined.
     readable: BTreeMap<usize, Vec<u8>>,
@@ -57,6 +59,7 @@ impl Model {
             peer,
             position: ShardPosition::default(),
             begun_with: BTreeMap::new(),
+            covered: BTreeMap::new(),
             changed: false,
             readable: BTreeMap::new(),
             quarantined: BTreeMap::new(),
@@ -91,6 +94,7 @@ impl Model {
         };
         assert_eq!(matches!(kept, Kept::Applied(_)), wins);
         if wins {
+            note_covered(&mut self.covered, self.peer.as_ref(), key, (rank, stamp));
             held.readable = Some((rank, stamp));
             held.quarantined = held.quarantined.filter(|(quarantined, _)| *quarantined > rank);
         }
@@ -111,6 +115,7 @@ impl Model {
         let wins = held.quarantined.or(held.readable).is_none_or(|(highest, _)| rank > highest);
         assert_eq!(matches!(kept, Kept::Applied(_)), wins);
         if wins {
+            note_covered(&mut self.covered, self.peer.as_ref(), key, (rank, stamp));
             held.quarantined = Some((rank, stamp));
         }
     }
@@ -171,20 +176,13 @@ impl Model {
                     .map(|(rank, _)| rank)
             };
             // What replaced it may be covered, and then the peer has it.
-            let now = self.map[key];
-            let has_peer = |held: Option<(u8, Stamp)>, rank| {
-                held.is_some_and(|(other, stamp)| {
-                    other >= rank && self.peer.as_ref().is_some_and(|peer| peer.covers(stamp))
-                })
-            };
+            let has_peer = |rank| self.covered.get(key).is_some_and(|covered| *covered >= rank);
             if let Some(rank) = lacks(begun_with.readable) {
-                let is_visited = readable >= Some(rank) || has_peer(now.readable, rank);
+                let is_visited = readable >= Some(rank) || has_peer(rank);
                 assert!(is_visited, "readable record {rank} of {key} was missed");
             }
             if let Some(rank) = lacks(begun_with.quarantined) {
-                let is_visited = readable.max(quarantined) >= Some(rank)
-                    || has_peer(now.readable, rank)
-                    || has_peer(now.quarantined, rank);
+                let is_visited = readable.max(quarantined) >= Some(rank) || has_peer(rank);
                 assert!(is_visited, "quarantined report {rank} of {key} was missed");
             }
         }
@@ -197,8 +195,16 @@ impl Model {
             assert_eq!(self.quarantined, ranks(|held| held.quarantined), "once each");
         }
         self.begun_with = self.map.clone();
+        self.covered.clear();
         (self.readable, self.quarantined) = Default::default();
         (self.position, self.changed) = (ShardPosition::default(), false);
+    }
+}
+
+fn note_covered(covered: &mut BTreeMap<usize, u8>, peer: Option<&Vector>, key: usize, (rank, stamp): (u8, Stamp)) {
+    if peer.is_some_and(|peer| peer.covers(stamp)) {
+        let highest = covered.entry(key).or_default();
+        *highest = rank.max(*highest);
     }
 }
 
