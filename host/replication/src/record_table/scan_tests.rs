@@ -124,6 +124,7 @@ impl Model {
         if let Some(held) = self.map.get_mut(&key)
             && let Some((rank, stamp)) = held.quarantined.take()
         {
+            note_covered(&mut self.covered, self.peer.as_ref(), key, (rank, stamp));
             held.readable = Some((rank, stamp));
             assert_eq!(self.offer(key, rank, stamp, OfferedBy::Release), Kept::Applied(Reign(0)));
         }
