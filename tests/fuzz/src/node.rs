@@ -51,6 +51,7 @@ impl SessionsHost for Node {
         &self,
         at: Moment,
         inputs: &InputBatch,
+        _: &[u64],
         _: Side,
         _: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
@@ -63,6 +64,7 @@ impl SessionsHost for Node {
         &self,
         _: GenerationId,
         at: Moment,
+        _: u64,
         token: &[u8],
         otherwise: &[u8],
         outcome: Outcome<'_>,
