@@ -1,6 +1,6 @@
 //! Opening of a connection to a host that may have several addresses, over a network that may lose packets.
 //!
-//! Knows nothing of what the connection is for. Bounds: the time of the caller, and [`OPENING_MAX`] connections.
+//! Knows nothing of what the connection is for. Bounds: the time of the caller, and a few connections at once.
 
 use std::collections::VecDeque;
 use std::fmt;
