@@ -199,7 +199,7 @@ fn shuttle_keep_is_put_logged_and_queued_in_one_step() {
 #[test]
 fn shuttle_outbox_loses_no_item_between_push_and_take() {
     let run = |bytes: usize| {
-        let outbox = Arc::new(Outbox::new(1 << 20, 1));
+        let outbox = Arc::new(Outbox::new(1 << 18, 1));
         let push = |worker: u8| {
             let outbox = Arc::clone(&outbox);
             thread::spawn(move || {
@@ -229,7 +229,7 @@ fn shuttle_outbox_loses_no_item_between_push_and_take() {
         assert_eq!(outbox.bytes(), 0);
     };
     check(500, move || run(10));
-    check(50, move || run(400 << 10));
+    check(50, move || run(100 << 10));
 }
 
 /// Goal: a claim says only what was sent before it. Method: two workers, some keys in common, and a link whose turns come between; with
