@@ -20,8 +20,6 @@ import tempfile
 BLANKS = b" \t\r\f\v"
 LOCATION = re.compile(rb"([+-])([0-9]+(?:\.[0-9]+)?)([+-])([0-9]+(?:\.[0-9]+)?)")
 TIME = re.compile(rb"([0-9]{1,18})(?:\.([0-9]{1,9}))?")
-RADIUS = re.compile(rb"\+?([0-9]+(?:\.[0-9]+)?)")
-BOUND = re.compile(rb"\+?([0-9]+)")
 
 
 def within(number, limit):
@@ -76,7 +74,8 @@ class Dialogues:
     def number(self, limit):
         pick = self.random.randrange(8)
         if pick == 0:
-            return self.random.choice(["", ".5", "5.", "1e2", "-1", "0x1", "٣", "1.5.5", f"{limit}", f"{limit}.0", f"{limit}.0000000001", "007"])
+            bounds = [f"{limit}", f"{limit}.0", f"{limit}.0000000001"]
+            return self.random.choice(["", ".5", "5.", "1e2", "-1", "0x1", "٣", "1.5.5", *bounds, "007"])
         digits = self.random.randrange(0, 12)
         whole = self.random.randrange(0, int(limit * 1.05) + 1)
         return f"{whole}" + (f".{self.random.randrange(10**digits):0{digits}d}" if digits else "")

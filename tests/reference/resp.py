@@ -41,7 +41,8 @@ def await_port(port, process):
             return
         except OSError:
             time.sleep(0.05)
-    raise SystemExit(f"{process.args[0]} does not listen")
+    process.terminate()
+    raise SystemExit(f"{process.args[0]} does not listen on port {port} after {TIMEOUT_S} s")
 
 
 def start_herd(herd, guest, directory):
@@ -254,7 +255,8 @@ def main():
         finally:
             for process in processes:
                 process.terminate()
-                process.wait()
+            for process in processes:
+                process.wait(TIMEOUT_S)
 
 
 if __name__ == "__main__":

@@ -37,11 +37,13 @@ pub struct KeepIndex(u32);
 /// assert!(matches!(decision.effects.iter().next(), Some(Effect::Keep(_))));
 /// ```
 pub struct Context<'a> {
-    pub(crate) at: Moment,
+    at: Moment,
     records: &'a dyn Records,
     pub(crate) decision: Decision,
-    /// Number of keeps in the decision.
+    /// Number of keeps of the call so far.
     pub(crate) keeps: u32,
+    /// Bytes of output of the call that are not in the decision: those of a context around this one.
+    output_before: usize,
     /// Index of the keeps, brought up to date by look-ups: logic that looks nothing up pays nothing for it.
     decided: RefCell<DecidedKeeps>,
     read_bytes: Cell<usize>,
@@ -68,7 +70,19 @@ impl<'a> Context<'a> {
     }
 
     fn with_decision(at: Moment, records: &'a dyn Records, decision: Decision) -> Self {
-        Self { at, records, decision, keeps: 0, decided: RefCell::default(), read_bytes: Cell::new(0) }
+        let (decided, read_bytes) = (RefCell::default(), Cell::new(0));
+        Self { at, records, decision, keeps: 0, output_before: 0, decided, read_bytes }
+    }
+
+    /// Begins a part of the call of `outer`, with a decision of its own. Keeps are numbered from those of `outer` on, and bytes counted,
+    /// so that ranks and limits hold for the whole call.
+    pub(crate) fn within(outer: &Context<'_>, records: &'a dyn Records) -> Self {
+        Self {
+            keeps: outer.keeps,
+            output_before: outer.output_bytes(),
+            read_bytes: Cell::new(outer.read_bytes()),
+            ..Self::new(outer.at, records)
+        }
     }
 
     /// Returns the time of this call, in nanoseconds since the Unix epoch.
@@ -114,7 +128,7 @@ impl<'a> Context<'a> {
     /// commands well before it: the buffer doubles as it grows, within the memory of an instance.
     #[must_use]
     pub fn output_bytes(&self) -> usize {
-        self.decision.output.len()
+        self.output_before + self.decision.output.len()
     }
 
     /// Returns the number of bytes of records that this call has looked up so far, over all its inputs. Each was copied into the guest.

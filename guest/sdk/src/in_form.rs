@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::decision::Decision;
 use crate::effect::{Effect, FanOut, Fetch, Keep, Note, Publish, Reply, Span, Tie};
 use crate::event::Found;
-use crate::forms::Forms;
+use crate::forms::{Forms, Unconvertible};
 use crate::records::Records;
 
 impl Context<'_> {
@@ -74,17 +74,16 @@ impl Context<'_> {
     /// ```
     pub fn in_form<F: Forms, R>(&mut self, form: u32, decide: impl FnOnce(&mut Context<'_>) -> R) -> R {
         let view = Downgraded { outer: self, form, downgrade: F::downgrade };
-        let mut inner = Context::new(self.at, &view);
+        let mut inner = Context::within(self, &view);
         let result = decide(&mut inner);
         let decision = inner.finish();
         self.take_over::<F>(form, &decision);
         result
     }
 
-    /// Adds the effects of another decision, with its keeps of the form `form` in the form of the guest.
+    /// Adds the effects of a decision within this one, with its keeps of the form `form` in the form of the guest. Its ties stay: its keeps
+    /// are numbered from those before it on.
     fn take_over<F: Forms>(&mut self, form: u32, decision: &Decision) {
-        // The keeps of a decision are numbered, and those before this one count too.
-        let keeps_before = self.keeps;
         for effect in &decision.effects {
             let mut copy = |span: Span| self.decision.copy(decision.bytes(span));
             let effect = match effect {
@@ -103,9 +102,8 @@ impl Context<'_> {
                     Effect::Keep(Keep { key, rank, form, bytes, fan_out })
                 }
                 Effect::Reply(Reply { bytes, tie }) => {
-                    let tied = |tie: Tie| (tie.keep + keeps_before, tie.otherwise);
                     let bytes = copy(bytes);
-                    let tie = tie.map(tied).map(|(keep, otherwise)| Tie { keep, otherwise: copy(otherwise) });
+                    let tie = tie.map(|Tie { keep, otherwise }| Tie { keep, otherwise: copy(otherwise) });
                     Effect::Reply(Reply { bytes, tie })
                 }
                 Effect::Fetch(Fetch { upstream, method, path, body, token, otherwise }) => Effect::Fetch(Fetch {
@@ -118,12 +116,9 @@ impl Context<'_> {
                 }),
                 Effect::Subscribe(topic) => Effect::Subscribe(copy(topic)),
                 Effect::Unsubscribe(topic) => Effect::Unsubscribe(copy(topic)),
-                // In a decision on reports, which keeps nothing, the number is that of a report and stays.
-                Effect::Publish(Publish { topic, bytes, tie }) => Effect::Publish(Publish {
-                    topic: copy(topic),
-                    bytes: copy(bytes),
-                    tie: tie.map(|number| number + keeps_before),
-                }),
+                Effect::Publish(Publish { topic, bytes, tie }) => {
+                    Effect::Publish(Publish { topic: copy(topic), bytes: copy(bytes), tie })
+                }
                 Effect::Note(Note { level, text }) => Effect::Note(Note { level, text: copy(text) }),
                 Effect::Close | Effect::Refuse(_) => effect,
                 // Ends an input, which the guest around the logic does.
@@ -138,7 +133,7 @@ impl Context<'_> {
 struct Downgraded<'t, 'a> {
     outer: &'t Context<'a>,
     form: u32,
-    downgrade: fn(u32, &[u8]) -> Result<Vec<u8>, crate::forms::Unconvertible>,
+    downgrade: fn(u32, &[u8]) -> Result<Vec<u8>, Unconvertible>,
 }
 
 impl Records for Downgraded<'_, '_> {
@@ -158,7 +153,6 @@ mod tests {
     use super::*;
     use crate::check::{Scope, check};
     use crate::event::Moment;
-    use crate::forms::Unconvertible;
     use crate::native::MemoryRecords;
 
     struct Capitals;
@@ -223,6 +217,28 @@ mod tests {
             _ => None,
         });
         assert_eq!(forms.collect::<Vec<_>>(), [(2, &b"THERE"[..]), (2, b"HERE"), (2, b"TEXT"), (2, b"")]);
+    }
+
+    /// Goal: a rank may contain the number of a keep, and a limit the bytes of the call, also in inner logic. Method: a keep before it,
+    /// and a reply after it that is tied to its keep.
+    #[test]
+    fn keeps_and_bytes_of_the_call_count_in_the_inner_logic() {
+        let records = MemoryRecords::default();
+        let mut context = Context::new(Moment::default(), &records);
+        context.keep(b"k", b"rank", 2, |out| out.extend(b"THERE"));
+        let before = (context.keeps(), context.output_bytes());
+        let (counts, keep) = context.in_form::<Capitals, _>(1, |context| {
+            let counts = (context.keeps(), context.output_bytes());
+            (counts, context.keep(b"l", b"rank", 1, |out| out.extend(b"here")))
+        });
+        assert_eq!(counts, before);
+        context.reply_if_kept(keep, |out| out.extend(b"yes"), |out| out.extend(b"no"));
+        let decision = context.finish();
+        check(&decision, Scope::Answer).unwrap();
+        let Some(Effect::Reply(Reply { tie: Some(tie), .. })) = decision.effects.iter().last() else {
+            panic!("no tied reply")
+        };
+        assert_eq!(tie.keep, 1);
     }
 
     #[test]

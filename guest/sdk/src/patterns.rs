@@ -42,8 +42,8 @@
 //! assert_eq!(count, 1_u64.to_be_bytes(), "two lines, and one of them is lost");
 //! ```
 //!
-//! Two workers of one node lose counts the same way: they decide at the same time and share no lock. A record that holds a map, a list or a set
-//! has the same fault.
+//! Two workers of one node lose counts the same way: they decide at the same time and share no lock. A record that holds a map, a list or
+//! a set has the same fault.
 //!
 //! # A key for each writer
 //!
@@ -98,8 +98,8 @@
 //! # let ask = |at: usize, line: &str| {
 //! #     let settings = Settings { node: nodes[at].into(), table: vec![("nodes".into(), nodes.join(","))] };
 //! #     let mut guest = Native::new(Counter::configure(&settings).unwrap(), records[at].clone());
-//! #     let input = Input { bytes: format!("{line}\n").as_bytes(), mark: Mark::More }.bytes.to_vec();
-//! #     let decision = guest.input(Moment::default(), Input { bytes: &input, mark: Mark::More }).unwrap();
+//! #     let input = format!("{line}\n");
+//! #     let decision = guest.input(Moment::default(), Input { bytes: input.as_bytes(), mark: Mark::More }).unwrap();
 //! #     records[at].apply(&decision);
 //! #     String::from_utf8(decision.output).unwrap()
 //! # };
@@ -120,8 +120,8 @@
 //!
 //! # A rank that carries the count
 //!
-//! If the client knows the count, as an odometer or a sequence number does, let it send the total and not the step, and let the *rank be the
-//! total*. The highest rank wins, so the highest total stays, in whatever order and at whatever node the lines arrive, and a line that
+//! If the client knows the count, as an odometer or a sequence number does, let it send the total and not the step, and let the *rank be
+//! the total*. The highest rank wins, so the highest total stays, in whatever order and at whatever node the lines arrive, and a line that
 //! is sent twice counts once. No look-up and no clock is needed.
 //!
 //! ```

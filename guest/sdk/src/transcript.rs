@@ -57,10 +57,10 @@ mod run;
 mod tests;
 mod token;
 
-use crate::logic::Settings;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::logic::Settings;
 use crate::native::{Decider, MemoryRecords};
 
 use document::{Document, Item};
@@ -154,7 +154,7 @@ impl Transcript {
     ///
     /// # Errors
     ///
-    /// That of `load`. No event was performed.
+    /// The error of `load`. No event was performed.
     pub fn run_herd<D: Decider, E>(
         &self,
         mut load: impl FnMut(&Settings, Arc<MemoryRecords>) -> Result<D, E>,

@@ -20,7 +20,7 @@ pub(crate) struct Command {
     pub(crate) name: &'static str,
     /// Number of arguments with the name; negative: at least so many.
     pub(crate) arity: i64,
-    /// What it does to records.
+    /// Effect on records, in the words of `COMMAND`.
     pub(crate) flag: Option<&'static str>,
     /// Positions of the first and the last key, and the step between keys; all 0 without keys.
     pub(crate) keys: [i64; 3],
@@ -226,17 +226,16 @@ fn geopos(turn: &mut Turn<'_, '_>, arguments: &[Argument<'_>]) -> Result<(), Err
 }
 
 fn geodist(turn: &mut Turn<'_, '_>, arguments: &[Argument<'_>]) -> Result<(), Error> {
+    if arguments.len() > 5 {
+        return Err(SYNTAX.into());
+    }
     let unit_m = match arguments.get(4).map(|unit| unit.to_ascii_lowercase()).as_deref() {
         None | Some(b"m") => 1.0,
         Some(b"km") => 1000.0,
         Some(b"ft") => 0.3048,
         Some(b"mi") => 1609.34,
-        Some(_) if arguments.len() == 5 => return Err("ERR unsupported unit provided. please use M, KM, FT, MI".into()),
-        Some(_) => return Err(SYNTAX.into()),
+        Some(_) => return Err("ERR unsupported unit provided. please use M, KM, FT, MI".into()),
     };
-    if arguments.len() > 5 {
-        return Err(SYNTAX.into());
-    }
     let stored = turn.read(&arguments[1])?;
     let places = places(stored.as_ref())?.unwrap_or_default();
     match [&arguments[2], &arguments[3]].map(|member| places.geohash(member)) {
@@ -283,5 +282,5 @@ fn quit(turn: &mut Turn<'_, '_>, _: &[Argument<'_>]) -> Result<(), Error> {
 
 pub(crate) const SYNTAX: &str = "ERR syntax error";
 
-/// Bytes that the error for an unknown command quotes: of the name, and of the arguments together.
-const QUOTED_BYTES_MAX: usize = 128;
+/// Bytes that the error for an unknown command or subcommand quotes: of the name, and of the arguments together.
+pub(crate) const QUOTED_BYTES_MAX: usize = 128;

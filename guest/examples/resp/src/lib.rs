@@ -35,8 +35,8 @@
 //!
 //! # Swapping
 //!
-//! Records have a form of their own. Those of the default logic are shown as strings (`GET kiwi` answers with its `AT` line), and the default
-//! logic is shown the strings of this guest, so the two swap into one another.
+//! Records have a form of their own. Those of the default logic are shown as strings (`GET kiwi` answers with its `AT` line), and the
+//! default logic is shown the strings of this guest, so the two swap into one another.
 
 #![allow(unsafe_code, reason = "the exports of a component are unsafe symbols")]
 

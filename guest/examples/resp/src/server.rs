@@ -2,7 +2,7 @@
 //!
 //! Owns what clients ask when they connect. A session of this contract has no state, so a name is accepted and forgotten.
 
-use crate::command::{COMMANDS, Command, Error, SYNTAX, find};
+use crate::command::{COMMANDS, Command, Error, QUOTED_BYTES_MAX, SYNTAX, find};
 use crate::reply::{self, NULL, NULL_ARRAY, OK};
 use crate::request::{Argument, integer};
 use crate::turn::Turn;
@@ -138,6 +138,6 @@ pub(crate) fn info(turn: &mut Turn<'_, '_>, arguments: &[Argument<'_>]) -> Resul
 }
 
 fn unknown_subcommand(name: &[u8], command: &str) -> Error {
-    let name = String::from_utf8_lossy(&name[..name.len().min(128)]);
+    let name = String::from_utf8_lossy(&name[..name.len().min(QUOTED_BYTES_MAX)]);
     Error::Words(format!("ERR unknown subcommand '{name}'. Try {command} HELP.").into())
 }

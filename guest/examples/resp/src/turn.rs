@@ -34,7 +34,7 @@ struct OpenSet {
     seen: Option<Vec<u8>>,
     /// The record, which begins with its type.
     record: Vec<u8>,
-    /// Whether the set has to be kept.
+    /// True if the set has to be kept.
     is_changed: bool,
     /// Numbers that are the replies of the commands.
     replies: Vec<u64>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use herd_example_resp::Resp;
 use herd_sdk::check::{Scope, check};
 use herd_sdk::native::{Decider, MemoryRecords, Native};
-use herd_sdk::{Awaiting, Effect, Input, InputBatch, Inputs, Logic, Mark, Moment, Records, Report, Settings};
+use herd_sdk::{Awaiting, Effect, Input, InputBatch, Logic, Mark, Moment, Records, Report, Settings};
 use proptest::prelude::*;
 
 /// Node with one session, which offers input as a node does.
@@ -50,9 +50,9 @@ impl Node {
         if !is_met && mark == Mark::More {
             return;
         }
-        let input = Input { bytes: &self.unconsumed, mark };
-        let decision = self.guest.input(Moment { now_ns: self.now_ns, random: (0, 0) }, input).unwrap();
-        check(&decision, Scope::Inputs(Inputs::new(&self.unconsumed, &[self.unconsumed.len() as u32, 0]))).unwrap();
+        let batch = InputBatch::from_iter([Input { bytes: &self.unconsumed, mark }]);
+        let decision = self.guest.inputs(Moment { now_ns: self.now_ns, random: (0, 0) }, &batch).unwrap();
+        check(&decision, Scope::Inputs(batch.iter())).unwrap();
         for effect in &decision.effects {
             match effect {
                 Effect::Reply(reply) => self.replies.extend_from_slice(decision.bytes(reply.bytes)),

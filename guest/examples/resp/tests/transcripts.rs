@@ -1,25 +1,24 @@
 //! The transcripts of this guest, run natively.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use herd_example_resp::Resp;
-use herd_sdk::Logic;
-use herd_sdk::native::{MemoryRecords, Native};
+use herd_sdk::native::Native;
 use herd_sdk::transcript::Transcript;
+use herd_sdk::{Logic, Settings};
 
 #[test]
 fn every_transcript_holds() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
     let mut failures = vec![];
     let mut count = 0;
+    let load =
+        |settings: &Settings, records| Resp::configure(settings).map(|logic| Native::new(logic, records).converting());
     for entry in std::fs::read_dir(&directory).unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         let transcript = Transcript::parse(&path.display().to_string(), &text).unwrap();
-        let logic = Resp::configure(transcript.settings()).unwrap();
-        let records = Arc::new(MemoryRecords::default());
-        let run = transcript.run(&mut Native::new(logic, records.clone()).converting(), &records);
+        let run = transcript.run_herd(load).unwrap();
         count += 1;
         if !run.passed() {
             failures.push(run.to_string());

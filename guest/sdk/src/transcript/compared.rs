@@ -5,7 +5,7 @@
 
 use crate::transcript::effect_line::EffectLine;
 use crate::transcript::event::ExpectationLine;
-use crate::transcript::pattern::{self, Pattern, Piece, Unset, Values};
+use crate::transcript::pattern::{Piece, Unset, Values};
 use crate::transcript::token::{Token, matches};
 
 /// Effects that a run compares with the expectations.
@@ -69,12 +69,8 @@ fn pieces<'a>(lines: impl Iterator<Item = &'a [Token]>) -> Option<Vec<Token>> {
 
 /// Makes a token of what replies have joined to. None without bytes.
 fn string(pieces: Vec<Piece>) -> Option<Token> {
-    let mut pieces = pattern::joined(pieces);
-    match &mut *pieces {
-        [] => None,
-        [Piece::Literal(bytes)] => Some(Token::Bytes(std::mem::take(bytes))),
-        _ => Some(Token::Pattern(Pattern(pieces))),
-    }
+    let string = Token::string(pieces);
+    (string != Token::Bytes(vec![])).then_some(string)
 }
 
 /// Reduces one effect. None: a client does not observe it.

@@ -5,7 +5,7 @@
 use crate::decision::Decision;
 use crate::effect::{Effect, FanOut, Fetch, Keep, Level, Method, Publish, Reply};
 use crate::event::Awaiting;
-use crate::transcript::token::{Token, write_bytes, write_tokens};
+use crate::transcript::token::{BYTES_CONTINUATION, CONTINUATION, Token, write_bytes, write_tokens};
 
 /// First words of the lines below an event.
 pub(super) const EFFECT_WORDS: [&str; 14] = [
@@ -213,6 +213,3 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         out
     })
 }
-
-const CONTINUATION: &str = "\n    ";
-const BYTES_CONTINUATION: &str = "\n      ";

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::event::Mark;
 use crate::transcript::effect_line::hex;
 use crate::transcript::event::{Event, PeerReport, UpstreamOutcome};
-use crate::transcript::token::write_bytes;
+use crate::transcript::token::{BYTES_CONTINUATION, write_bytes};
 
 impl fmt::Display for Event {
     /// Writes the event with its continuations, without a newline at the end. A name of a session or node that is not one word does
@@ -67,7 +67,7 @@ struct Quoted<'a>(&'a [u8]);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        write_bytes(&mut text, self.0, "\n      ");
+        write_bytes(&mut text, self.0, BYTES_CONTINUATION);
         f.write_str(&text)
     }
 }

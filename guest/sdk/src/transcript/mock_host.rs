@@ -22,7 +22,7 @@ pub(super) struct MockHost<'a> {
     records: &'a MemoryRecords,
     /// Name of the node, the origin of what its clients report.
     node: String,
-    /// What the node kept, in order, and the node that it came from, if from one of the transcript.
+    /// Reports that the node kept or quarantined, in order, each with the node of the transcript that it came from, if any.
     flood: Vec<(PeerReport, Option<usize>)>,
     sessions: HashMap<String, Session>,
     /// Name of the session that inputs and answers belong to.

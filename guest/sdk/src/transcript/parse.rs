@@ -185,19 +185,27 @@ impl Reader {
         Ok(())
     }
 
-    /// Turns the first occurrence of each variable into its capture.
-    fn capture(&mut self, tokens: &mut [Token]) {
+    /// Turns the first occurrence of each variable into its capture. Fails if the same string has it again: a match knows the variables
+    /// of the strings before it, and not its own.
+    fn capture(&mut self, tokens: &mut [Token]) -> Result<(), String> {
         for token in tokens {
             let Token::Pattern(Pattern(pieces)) = token else { continue };
             self.document.has_patterns = true;
+            let mut captured_here = BTreeSet::new();
             for piece in pieces {
-                if let Piece::Use(name) = piece
-                    && self.captured.insert(name.clone())
-                {
+                let Piece::Use(name) = piece else { continue };
+                if captured_here.contains(name.as_str()) {
+                    return Err(format!(
+                        "one string cannot capture \\{{{name}}} and need its value; give one of the two another name"
+                    ));
+                }
+                if self.captured.insert(name.clone()) {
+                    captured_here.insert(name.clone());
                     *piece = Piece::Capture(std::mem::take(name));
                 }
             }
         }
+        Ok(())
     }
 
     fn flush_comments(&mut self) {
@@ -219,7 +227,7 @@ impl Reader {
         }
         step.expectations.extend(self.comments.drain(..).map(ExpectationLine::Comment));
         let index = self.document.steps.len() - 1;
-        self.capture(&mut tokens);
+        self.capture(&mut tokens)?;
         let line = ExpectationLine::Effect { tokens, line: number, text };
         self.document.steps[index].expectations.push(line);
         Ok(())
@@ -369,6 +377,10 @@ mod tests {
             (
                 "input \"a\"\n  reply \"\\{x y}\"",
                 "t:2: `x y` is not the name of a variable: 1 to 32 letters, digits and underscores",
+            ),
+            (
+                "input \"a\"\n  reply \"\\{x} \\{x}\"",
+                "t:2: one string cannot capture \\{x} and need its value; give one of the two another name",
             ),
             ("input \"a\"\n  reply \"\\*\"*3", "t:2: a string with wildcards or variables cannot be repeated"),
             ("node", "t:1: expected a name: node Riley"),

@@ -1,7 +1,8 @@
 //! Patterns in byte strings of expectations, and the variables that they capture.
 //!
 //! Owns matching. It must not know lines or effects. A wildcard matches within a line of the bytes; a capture takes the fewest bytes
-//! with which its string matches. Bounds: [`STEPS_MAX`] for one match, which stops patterns of many wildcards on long bytes.
+//! with which its string matches. Bounds: [`STEPS_MAX`] for one match, which stops patterns of many wildcards on long bytes, and
+//! [`OPS_MAX`], which bounds its stack.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -56,6 +57,9 @@ impl Pattern {
             })
         });
         let ops = ops.collect::<Option<Vec<_>>>()?;
+        if ops.len() > OPS_MAX {
+            return None;
+        }
         let mut search = Search { ops, bytes, failed: HashSet::new(), captured: Values::new(), steps: 0 };
         search.matches(0, 0).then_some(search.captured)
     }
@@ -196,6 +200,10 @@ fn is_end_of_word(byte: u8) -> bool {
 
 /// Steps of one match: a few milliseconds. A line of 1 KiB with three wildcards needs some thousand.
 const STEPS_MAX: usize = 1 << 18;
+
+/// Pieces of one match, each of which is a recursion. One string has some 130 at most, but a comparison of replies joins all those of an
+/// event.
+const OPS_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -97,8 +97,7 @@ impl Run {
     /// Notes that a step was not performed, since a variable has no value.
     pub(super) fn skip(&mut self, step: &Step, variable: &str) {
         self.write(&step.text);
-        let texts: Vec<&str> = step.expectations.iter().map(ExpectationLine::text).collect();
-        texts.iter().for_each(|text| self.write(text));
+        step.expectations.iter().for_each(|line| self.write(line.text()));
         let text =
             format!("  not performed: no value for \\{{{variable}}}, since the line that captures it does not hold");
         self.difference(step, step.line, vec![DiffLine { mark: '=', text }]);

@@ -22,6 +22,16 @@ pub enum Token {
 }
 
 impl Token {
+    /// Makes a byte string of pieces.
+    pub(super) fn string(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        let mut pieces = joined(pieces);
+        match &mut *pieces {
+            [] => Self::Bytes(vec![]),
+            [Piece::Literal(bytes)] => Self::Bytes(std::mem::take(bytes)),
+            _ => Self::Pattern(Pattern(pieces)),
+        }
+    }
+
     /// Returns the bytes of a byte string, or none for other tokens.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
@@ -105,15 +115,11 @@ fn append_string(tokens: &mut Vec<Token>, pieces: Vec<Piece>) -> Result<(), Stri
             vec![]
         }
     };
-    let mut pieces = joined(before.into_iter().chain(pieces));
+    let pieces: Vec<Piece> = before.into_iter().chain(pieces).collect();
     if pieces.iter().filter(|piece| !matches!(piece, Piece::Literal(_))).count() > PIECES_MAX {
         return Err(format!("a byte string has at most {PIECES_MAX} wildcards and variables"));
     }
-    tokens.push(match &mut *pieces {
-        [] => Token::Bytes(vec![]),
-        [Piece::Literal(bytes)] => Token::Bytes(std::mem::take(bytes)),
-        _ => Token::Pattern(Pattern(pieces)),
-    });
+    tokens.push(Token::string(pieces));
     Ok(())
 }
 
@@ -203,13 +209,13 @@ pub(super) fn write_tokens(out: &mut String, tokens: &[Token]) {
     for (index, token) in tokens.iter().enumerate() {
         match token {
             Token::Word(word) if word == "," => {}
-            Token::Word(word) if index > 0 && BELOW.contains(&&**word) => out.push_str("\n    "),
+            Token::Word(word) if index > 0 && BELOW.contains(&&**word) => out.push_str(CONTINUATION),
             _ if index > 0 => out.push(' '),
             _ => {}
         }
         match token {
             Token::Word(word) => out.push_str(word),
-            Token::Bytes(bytes) => write_bytes(out, bytes, "\n      "),
+            Token::Bytes(bytes) => write_bytes(out, bytes, BYTES_CONTINUATION),
             Token::Pattern(pattern) => write_pattern(out, pattern),
             Token::Any => out.push('*'),
         }
@@ -229,7 +235,7 @@ fn write_pattern(out: &mut String, Pattern(pieces): &Pattern) {
                     write_escaped(out, line, quote);
                     let is_last = lines.peek().is_none() && index + 1 == pieces.len();
                     if line.ends_with(b"\n") && !is_last {
-                        let _ = write!(out, "{quote}\n      {quote}");
+                        let _ = write!(out, "{quote}{BYTES_CONTINUATION}{quote}");
                     }
                 }
             }
@@ -332,6 +338,12 @@ const PIECES_MAX: usize = 64;
 
 /// Characters of a variable's name.
 const NAME_CHARS_MAX: usize = 32;
+
+/// Break before an option of an effect.
+pub(super) const CONTINUATION: &str = "\n    ";
+
+/// Break within a byte string.
+pub(super) const BYTES_CONTINUATION: &str = "\n      ";
 
 /// Words that begin a line of their own.
 const BELOW: [&str; 4] = ["form", "body", "token", "else"];

@@ -1,11 +1,10 @@
 //! Logging: to standard error, coloured on a terminal unless `NO_COLOR` is set.
-
-use std::io::IsTerminal;
-
 use anyhow::{Context, bail};
 use herd_node::config::suggestion;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+
+use super::colour::is_coloured;
 
 /// Starts logging for the rest of the process.
 ///
@@ -14,12 +13,11 @@ use tracing_subscriber::fmt;
 /// The filter is invalid.
 pub(super) fn start(filter: &str, json: bool) -> anyhow::Result<()> {
     let filter = parse(filter)?;
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let builder = fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal() && !no_color);
+        .with_ansi(is_coloured(&std::io::stderr()));
     if json {
         builder.json().init();
     } else {

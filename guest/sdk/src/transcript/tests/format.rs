@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::Failure;
 use crate::transcript::effect_line::EffectLine;
-use crate::transcript::pattern::{Pattern, Piece, joined};
+use crate::transcript::pattern::{Pattern, Piece};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
@@ -51,14 +51,7 @@ fn string() -> impl Strategy<Value = Token> {
         Just(Piece::Digits),
         prop::sample::select(&NAMES[..]).prop_map(|name| Piece::Use(name.into())),
     ];
-    prop::collection::vec(piece, 0..6).prop_map(|pieces| {
-        let mut pieces = joined(pieces);
-        match &mut *pieces {
-            [] => Token::Bytes(vec![]),
-            [Piece::Literal(bytes)] => Token::Bytes(std::mem::take(bytes)),
-            _ => Token::Pattern(Pattern(pieces)),
-        }
-    })
+    prop::collection::vec(piece, 0..6).prop_map(Token::string)
 }
 
 fn effect() -> impl Strategy<Value = Vec<Token>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Costs of a guest by command, and by `(reports)`, `(answers)` and `(several)` for calls with lines of several commands.
 pub(super) type Costs = BTreeMap<String, CommandCost>;
 
-/// What the lines of one command took together.
+/// Total cost of the lines of one command.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct CommandCost {
     /// Lines, reports or answers.

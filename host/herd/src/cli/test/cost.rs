@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use herd_audit::sanitize;
 use herd_runtime::{CallCost, ComponentDecider, Engine, Limits, Warmth};
 use herd_sdk::native::{Decider, Fault, MemoryRecords};
 use herd_sdk::transcript::Transcript;
@@ -29,7 +30,8 @@ use super::report::Outcome;
 /// A guest, a transcript or the budget cannot be read or written.
 pub(super) fn cost(limits: Limits, args: &TestArgs) -> anyhow::Result<Outcome> {
     let budget = match &args.budget {
-        Some(path) if !args.bless => Some(Budget::read(path)?),
+        // One that is written anew keeps its tolerance, so a file that is no budget is not replaced.
+        Some(path) if !args.bless || path.exists() => Some(Budget::read(path)?),
         None if args.bless => anyhow::bail!("--cost --bless writes a budget: name its file with --budget"),
         _ => None,
     };
@@ -45,9 +47,10 @@ pub(super) fn cost(limits: Limits, args: &TestArgs) -> anyhow::Result<Outcome> {
     if args.bless
         && let Some(path) = &args.budget
     {
-        let budget = Budget::of(&costs, Budget::read(path).ok().as_ref());
+        let budget = Budget::of(&costs, budget.as_ref());
         std::fs::write(path, budget.text()).with_context(|| path.display().to_string())?;
         say!("wrote the budget {}", path.display());
+        return Ok(Outcome::AllHold);
     }
     let excesses = budget.map(|budget| budget.excesses(&costs)).unwrap_or_default();
     excesses.iter().for_each(|excess| say!("over budget: {excess}"));
@@ -174,7 +177,8 @@ fn label(bytes: &[u8], described: &[String]) -> (String, u64) {
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let command = |line: &[u8]| {
         let word = line.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let word = String::from_utf8_lossy(&word[..word.len().min(COMMAND_BYTES_MAX)]).into_owned();
+        // A transcript of malformed lines may hold what controls a terminal, and the word becomes a row of a table.
+        let word = sanitize(&String::from_utf8_lossy(&word[..word.len().min(COMMAND_BYTES_MAX)]));
         if described.is_empty() || described.contains(&word) { word } else { "(invalid)".into() }
     };
     let mut commands: Vec<String> = lines.map(command).collect();

@@ -1,7 +1,7 @@
 //! `herd test`: runs transcripts against a guest, without sockets.
 //!
-//! Owns the arguments and the exit codes. A run of all transcripts is in `tester`, its report in `report`, `junit` and `coverage`; costs are
-//! in `cost` and `budget`.
+//! Owns the arguments and the exit codes. A run of all transcripts is in `tester`, its report in `report`, `junit` and `coverage`; costs
+//! are in `cost` and `budget`.
 
 mod budget;
 mod command_cost;

@@ -21,8 +21,8 @@ impl FromStr for NameFilter {
 }
 
 impl NameFilter {
-    /// Returns whether the name contains the text, or matches a text with stars or question marks. Such a text matches the whole path, or the
-    /// name of the file, with or without its ending.
+    /// Returns whether the name contains the text, or matches a text with stars or question marks. Such a text matches the whole path, or
+    /// the name of the file, with or without its ending.
     pub(super) fn matches(&self, name: &str) -> bool {
         if !self.0.contains(['*', '?']) {
             return name.contains(&self.0);

@@ -17,7 +17,7 @@ pub(super) struct Report {
     pub(super) is_built_in: bool,
 }
 
-/// What the exit code says.
+/// Result that the exit code reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
     AllHold,

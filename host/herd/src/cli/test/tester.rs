@@ -3,7 +3,7 @@
 //! Owns instances, threads, and what is blessed. Prints nothing. Bounds: [`THREADS_MAX`] transcripts at a time; [`BLESSINGS_MAX`] rounds of
 //! blessing one of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use herd_runtime::{CompiledGuest, ComponentDecider, Engine, Limits, LoadError, W
 use herd_sdk::native::MemoryRecords;
 use herd_sdk::transcript::{Compared, Coverage, Run, Transcript};
 use herd_sdk::{Description, Settings};
+use herd_sys::write_atomically;
 
 use super::super::transcript_file::TranscriptFile;
 
@@ -31,11 +32,11 @@ pub(super) struct Tested {
     pub(super) name: String,
     pub(super) took: Duration,
     pub(super) verdict: Verdict,
-    /// What the warm run covered.
+    /// Coverage of the warm run.
     pub(super) coverage: Coverage,
 }
 
-/// Whether the guest does what a transcript expects.
+/// Result of comparing a guest with the expectations of a transcript.
 pub(super) enum Verdict {
     /// On a warm and on fresh instances.
     Holds,
@@ -99,10 +100,8 @@ impl<'a> Tester<'a> {
 
     fn test(&self, file: &TranscriptFile) -> Tested {
         let began = Instant::now();
-        let (verdict, coverage) = match self.verdict(file) {
-            Ok((verdict, coverage)) => (verdict, coverage),
-            Err(error) => (Verdict::NotStarted(error.to_string()), Coverage::default()),
-        };
+        let not_started = |error: LoadError| (Verdict::NotStarted(error.to_string()), Coverage::default());
+        let (verdict, coverage) = self.verdict(file).unwrap_or_else(not_started);
         Tested { name: file.name.clone(), took: began.elapsed(), verdict, coverage }
     }
 
@@ -123,7 +122,10 @@ impl<'a> Tester<'a> {
             let text = warm.actual().to_string();
             transcript = match parse(&text) {
                 Ok(transcript) => transcript,
-                Err(error) => return Ok((Verdict::NotBlessed(warm, error.to_string()), Coverage::default())),
+                Err(error) => {
+                    let coverage = warm.coverage().clone();
+                    return Ok((Verdict::NotBlessed(warm, error.to_string()), coverage));
+                }
             };
             warm = self.run_once(&transcript, Warmth::Warm)?;
             blessed = Some(text);
@@ -157,16 +159,13 @@ impl<'a> Tester<'a> {
     }
 }
 
-/// Replaces a file in one step, so that a full disk or ctrl-c leaves the old one.
+/// Replaces a file in one step, so that a full disk or ctrl-c leaves the old one. The file that a link names is replaced, not the link.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let path = std::fs::canonicalize(path)?;
-    let mut beside = path.clone().into_os_string();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let written = std::fs::write(&beside, text)
-        .and_then(|()| std::fs::set_permissions(&beside, std::fs::metadata(&path)?.permissions()))
-        .and_then(|()| std::fs::rename(&beside, &path));
-    written.inspect_err(|_| drop(std::fs::remove_file(&beside)))
+    // Only the owner may read what is written atomically, but a transcript is no secret.
+    let permissions = std::fs::metadata(&path)?.permissions();
+    write_atomically(&path, &path.with_added_extension("new"), &[text.as_bytes()])?;
+    std::fs::set_permissions(&path, permissions)
 }
 
 /// Each has up to 16 nodes with an instance or two, and the pool of an engine has room for 128 instances at least.

@@ -2,7 +2,7 @@
 //!
 //! Owns the loop and its pace, as [`watch`](super::super::watch) does for a herd. Bounds: the sizes of a guest and of a transcript.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,8 @@ use super::report::Outcome;
 ///
 /// None: what cannot be read now may be there after the next change, so it is printed.
 pub(super) fn watch(args: &TestArgs, run: impl Fn() -> anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
-    let mut files = Files::default();
+    // The first run needs no change: without the guest, nothing would be read and nobody told.
+    let mut files = Files { files: BTreeMap::new(), changed: true };
     loop {
         if files.look(args, Instant::now()) {
             if let Err(error) = run() {
@@ -32,10 +33,9 @@ pub(super) fn watch(args: &TestArgs, run: impl Fn() -> anyhow::Result<Outcome>) 
 }
 
 /// Files that are watched.
-#[derive(Default)]
 struct Files {
     files: BTreeMap<PathBuf, WatchedFile>,
-    /// Set by a change, until everything has settled and a run was due.
+    /// Set at the start and by a change, until everything has settled and a run was due.
     changed: bool,
 }
 
@@ -44,7 +44,7 @@ impl Files {
     fn look(&mut self, args: &TestArgs, now: Instant) -> bool {
         // Directories are read again each time, because files come and go.
         let paths = transcript_paths(&args.transcripts).unwrap_or_default();
-        let paths: Vec<PathBuf> = paths.into_iter().chain([args.guest.clone()]).collect();
+        let paths: BTreeSet<PathBuf> = paths.into_iter().chain([args.guest.clone()]).collect();
         let before = self.files.len();
         self.files.retain(|path, _| paths.contains(path));
         self.changed |= self.files.len() < before;
@@ -52,9 +52,8 @@ impl Files {
         for path in paths {
             let file = self.files.entry(path).or_insert_with_key(|path| WatchedFile::new(path, GUEST_BYTES_MAX as u64));
             match file.look(now) {
-                Look::New(_) => self.changed = true,
+                Look::New(_) | Look::Unreadable(_) => self.changed = true,
                 Look::Changing => is_settled = false,
-                Look::Unreadable(_) => self.changed = true,
                 Look::Same | Look::Nothing => {}
             }
         }
