@@ -53,20 +53,17 @@ fn embed_transcripts() {
 
 /// Embeds the files of new projects: for each language its template, and copies of the contract and of the sdk.
 fn embed_projects() {
+    let common = [("templates/common", ""), ("../../wit", "wit")];
     // In the sdk for Rust the contract is a link, as its package has it.
-    let rust = [
-        ("templates/rust", ""),
-        ("../../wit", "wit"),
-        ("../../wit", "vendor/herd-sdk/wit"),
-        ("../../guest/sdk/src", "vendor/herd-sdk/src"),
-    ];
-    let python = [("templates/python", ""), ("../../wit", "wit"), ("../../guest/sdk-python/herd_sdk", "herd_sdk")];
-    let js = [("templates/js", ""), ("../../wit", "wit"), ("../../guest/sdk-javascript/herd-sdk", "vendor/herd-sdk")];
+    let rust =
+        [("templates/rust", ""), ("../../wit", "vendor/herd-sdk/wit"), ("../../guest/sdk/src", "vendor/herd-sdk/src")];
+    let python = [("templates/python", ""), ("../../guest/sdk-python/herd_sdk", "herd_sdk")];
+    let js = [("templates/js", ""), ("../../guest/sdk-javascript/herd-sdk", "vendor/herd-sdk")];
     let languages: [(&str, &[(&str, &str)]); 3] = [("RUST", &rust), ("PYTHON", &python), ("JS", &js)];
     let mut code = String::new();
     for (language, trees) in languages {
         let mut files = Vec::new();
-        for (directory, target) in trees {
+        for (directory, target) in common.iter().chain(trees) {
             println!("cargo::rerun-if-changed={directory}");
             list_files(Path::new(directory), Path::new(target), &mut files);
         }
@@ -85,7 +82,10 @@ fn embed_projects() {
 
 /// Lists the files below a directory, each with its path in a project. Leaves out what tools write beside sources.
 fn list_files(directory: &Path, target: &Path, files: &mut Vec<(String, PathBuf)>) {
-    let Ok(entries) = std::fs::read_dir(directory) else { fail(&format!("{} is not there", directory.display())) };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) => fail(&format!("{}: {error}", directory.display())),
+    };
     for entry in entries.filter_map(Result::ok) {
         let (path, name) = (entry.path(), entry.file_name());
         if ["__pycache__", "node_modules", "target"].iter().any(|written| name == *written) {

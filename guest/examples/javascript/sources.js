@@ -48,7 +48,8 @@ function parse(text, problem) {
 const quoted = JSON.stringify;
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isText = (value) => typeof value === "string";
-const isNumber = (value) => typeof value === "number";
+/** JSON may hold a number beyond a double, such as 1e999, which is parsed as Infinity. */
+const isNumber = Number.isFinite;
 
 /** Writes an answer, one place a line. */
 function withPlaces(source, attribution, places) {
@@ -170,14 +171,16 @@ function cut(text, bound) {
 /** Returns the end of the bracket before the results, then the end of each result. */
 function resultEnds(text) {
   const token = /["[\]{},]/g;
+  const colon = /[ \t\n\r]*:/y;
   let [depth, inResults, ends] = [0, false, []];
   for (let match; (match = token.exec(text)); ) {
     const first = match[0];
     if (first === '"') {
       const after = endOfText(text, match.index + 1);
       token.lastIndex = after;
-      const isKey = depth === 1 && /^[ \t\n\r]*:/.test(text.slice(after, after + 64));
-      if (isKey) inResults = text.slice(match.index, after) === '"results"';
+      colon.lastIndex = after;
+      // A key may contain escapes, so it is compared once they are decoded.
+      if (depth === 1 && colon.test(text)) inResults = JSON.parse(text.slice(match.index, after)) === "results";
     } else if (first === "[" || first === "{") {
       depth += 1;
       if (depth === 2 && inResults) ends = [match.index + 1];

@@ -3,8 +3,7 @@
 `WATCH <client>` replies `OK` and the client's current `AT` line, then sends each new one; `UNWATCH <client>` stops that.
 """
 
-from herd_sdk import BadSetting, Guest, export
-from herd_sdk.guest import CLOSED
+from herd_sdk import CLOSED, BadSetting, Guest, export
 
 import whatsat
 from fields import at_client, iamat, parse_time, rank, skew

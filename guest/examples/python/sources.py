@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from typing import NamedTuple
 
 
@@ -61,7 +62,9 @@ def quoted(text):
 
 
 def is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Returns whether a value is a finite number of a double: JSON may hold others, such as 1e999."""
+    is_numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_numeric and abs(value) <= sys.float_info.max
 
 
 def child(value, *keys):

@@ -92,4 +92,5 @@ def unknown_error(problem):
 def compose(at_line, text):
     """Writes the `AT` line, the JSON without empty lines, and two newlines, which mark the end of the reply."""
     lines = [line for line in _LINE_ENDS.split(text) if line.strip()]
-    return at_line + b"\n" + "\n".join(lines).encode() + b"\n\n"
+    # JSON may escape half of a surrogate pair, which UTF-8 cannot encode. It is written as that escape again.
+    return at_line + b"\n" + "\n".join(lines).encode(errors="backslashreplace") + b"\n\n"

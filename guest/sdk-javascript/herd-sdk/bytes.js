@@ -8,10 +8,15 @@ export function fromArray(array) {
   return array.length <= SHORT ? String.fromCharCode.apply(null, array) : atob(array.toBase64());
 }
 
-/** Converts a byte string to an array of bytes. Throws if a character is above 255: such a text needs toUtf8. */
+/** Converts a byte string to an array of bytes. Throws RangeError if a character is above 255: such a text needs toUtf8. */
 export function toArray(bytes) {
   // Both functions are native: a loop in JavaScript takes ten times as long for a reply of some kilobytes.
-  return Uint8Array.fromBase64(btoa(bytes));
+  try {
+    return Uint8Array.fromBase64(btoa(bytes));
+  } catch (error) {
+    if (!/[^\x00-\xff]/.test(bytes)) throw error;
+    throw new RangeError("a byte string has a character above 255; convert text with toUtf8");
+  }
 }
 
 const ASCII = /^[\x00-\x7f]*$/;

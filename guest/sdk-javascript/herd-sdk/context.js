@@ -1,8 +1,8 @@
 /**
  * Context of one call: what a guest may read, and the decision that it builds.
  *
- * Owns the encoding of effects, the table in `wit/effects.wit`. The host checks every limit after the call; numbers are checked here, because
- * a number that does not fit its word would otherwise mean something else.
+ * Owns the encoding of effects, the table in `wit/effects.wit`. The host checks every limit after the call; numbers are checked here,
+ * because a number that does not fit its word would otherwise mean something else.
  */
 
 import records from "herd:logic/records@0.1.0";
@@ -64,8 +64,8 @@ export class Context {
   }
 
   /**
-   * Keeps a record if it wins, and then floods it. Returns the number of the keep, to tie replies and publishes to it. The highest (rank, bytes)
-   * of a key wins, compared as bytes. With `peers`, names of at most 64 peers, these get it first.
+   * Keeps a record if it wins, and then floods it. Returns the number of the keep, to tie replies and publishes to it. The highest
+   * (rank, bytes) of a key wins, compared as bytes. With `peers`, names of at most 64 peers, these get it first.
    */
   keep(key, rank, bytes, { form = 1, peers = null } = {}) {
     this.#words.push(peers ? 4 : 3);

@@ -66,7 +66,10 @@ export function exported(GuestClass) {
   };
 }
 
-/** Begins a call. Numbers of 64 bits arrive as doubles, which would round the time by up to 128 ns; the clock shows the same time in two parts. */
+/**
+ * Begins a call. Numbers of 64 bits arrive as doubles, which would round the time by up to 128 ns; the clock shows the same time in two
+ * parts.
+ */
 function begin({ random }) {
   const { seconds, nanoseconds } = clock.now();
   const nowNs = BigInt(seconds) * 1000000000n + BigInt(nanoseconds);

@@ -22,7 +22,7 @@ export class Guest {
     this.settings = settings;
   }
 
-  /** Decides one line, without its newline and a carriage return before it. */
+  /** Decides one line, without its newline and a carriage return before it. Return `CLOSED` after `context.close()`. */
   line(line, context) {
     throw new Error("a guest overrides `line` or `input`");
   }
@@ -34,8 +34,9 @@ export class Guest {
   }
 
   /**
-   * Decides what a session brought: `{bytes, mark}`, where the mark is `more`, `end` (a rest without a newline is complete) or `overlong`.
-   * Returns the number of bytes consumed: the guest then awaits a newline. `{consumed, awaits}` awaits so many bytes more than are left over.
+   * Decides what a session brought: `{bytes, mark}`, where the mark is `more`, `end` (a rest without a newline is complete) or
+   * `overlong`. Returns the number of bytes consumed: the guest then awaits a newline. `{consumed, awaits}` awaits so many bytes more
+   * than are left over.
    */
   input({ bytes, mark }, context) {
     if (mark === "overlong") {
@@ -58,7 +59,10 @@ export class Guest {
   /** Decides records that a peer reports, `{key, rank, bytes, origin, form}`. Those that it does not refuse are kept. */
   reports(reports, context) {}
 
-  /** Decides the outcome of a fetch: `{status, body}`, or `{failed}` with `unknown`, `unreachable`, `timeout`, `too-large`, `incomplete`, `busy`. */
+  /**
+   * Decides the outcome of a fetch: `{status, body}`, or `{failed}` with `unknown`, `unreachable`, `timeout`, `too-large`, `incomplete` or
+   * `busy`.
+   */
   answer(token, otherwise, outcome, context) {
     context.reply(otherwise);
   }

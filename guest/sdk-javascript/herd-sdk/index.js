@@ -13,8 +13,8 @@
  *     export const logic = exported(Hello);
  *
  * `npx herd-build hello.js guest.wasm` builds it into a component. Bytes from a wire are *byte strings*: strings whose characters are one
- * byte each, 0 to 255, so that a name that is not UTF-8 stays a name. `fromUtf8` and `toUtf8` convert. Time, randomness and records come from
- * the context; nothing that a guest remembers from an earlier call may change what it decides.
+ * byte each, 0 to 255, so that a name that is not UTF-8 stays a name. `fromUtf8` and `toUtf8` convert. Time, randomness and records come
+ * from the context; nothing that a guest remembers from an earlier call may change what it decides.
  */
 
 export { fromUtf8, toUtf8 } from "./bytes.js";

@@ -18,7 +18,7 @@ randomness and records come from the context; nothing that a guest remembers fro
 
 from .context import Context, Found
 from .event import BadSetting, Failed, Input, Mark, Report, Response
-from .guest import Guest
+from .guest import CLOSED, Guest
 from .export import export
 
-__all__ = ["BadSetting", "Context", "Failed", "Found", "Guest", "Input", "Mark", "Report", "Response", "export"]
+__all__ = ["CLOSED", "BadSetting", "Context", "Failed", "Found", "Guest", "Input", "Mark", "Report", "Response", "export"]

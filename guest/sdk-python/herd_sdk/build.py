@@ -37,6 +37,8 @@ def main():
     parser.add_argument("--memory-mib", type=int, default=64, help="memory that the guest needs (default: 64)")
     parser.add_argument("--deadline-ms", type=int, default=50, help="processor time of a call (default: 50)")
     args = parser.parse_args()
+    if min(args.memory_mib, args.deadline_ms) < 1:
+        parser.error("--memory-mib and --deadline-ms must be at least 1")
     sdk = pathlib.Path(__file__).resolve().parent.parent
     paths = [argument for path in [*(args.path or ["."]), str(sdk)] for argument in ("-p", path)]
     tool = pathlib.Path(sys.executable).parent / "componentize-py"

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 
 class Mark(IntEnum):
-    """What the end of an input means."""
+    """Meaning of the end of an input."""
 
     MORE = 0
     """More bytes may come."""

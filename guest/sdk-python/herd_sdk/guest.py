@@ -18,7 +18,7 @@ class Guest:
         self.node = node
 
     def line(self, line: bytes, context: Context):
-        """Decides one line, without its newline and a carriage return before it."""
+        """Decides one line, without its newline and a carriage return before it. Return `CLOSED` after `context.close()`."""
         raise NotImplementedError("a guest overrides `line` or `input`")
 
     def overlong(self, head: bytes, context: Context):

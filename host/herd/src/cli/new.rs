@@ -43,7 +43,7 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<ExitCode> {
     check_name(&args.name)?;
     let directory = Path::new(&args.name);
     let files = args.lang.files();
-    // Fails on whatever has that name, so that nothing of a user's is overwritten.
+    // Fails if a file or folder has that name, so that nothing of a user's is overwritten.
     match std::fs::create_dir(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -119,7 +119,7 @@ fn write(directory: &Path, files: &[(&str, &str)], name: &str) -> anyhow::Result
     Ok(())
 }
 
-/// Returns whether a file is source code of the sdk, in which two braces are just that.
+/// Returns whether a file is source code of the sdk, in which double braces are not placeholders.
 fn is_vendored(path: &str) -> bool {
     let extension = Path::new(path).extension().and_then(OsStr::to_str);
     let is_code = matches!(extension, Some("rs" | "py" | "js"));
@@ -133,7 +133,7 @@ fn filled(text: &str, name: &str) -> String {
         .replace("{{sdk_version}}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Checks the name of a project, which becomes that of a folder, of a package in each registry's rules, and of a crate.
+/// Checks the name of a project, which is also the name of its folder, its package and its crate.
 fn check_name(name: &str) -> anyhow::Result<()> {
     let mut letters = name.bytes();
     let is_valid = letters.next().is_some_and(|first| first.is_ascii_lowercase())
@@ -155,10 +155,11 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Limit of crates.io for the name of a package; npm and PyPI allow more.
 const NAME_BYTES_MAX: usize = 64;
 
 /// Keywords, and crates and modules that a project needs under their own names.
-const RESERVED: [&str; 47] = [
+const RESERVED: [&str; 58] = [
     "abstract",
     "alloc",
     "app",
@@ -193,19 +194,30 @@ const RESERVED: [&str; 47] = [
     "mod",
     "move",
     "node-modules",
+    "override",
+    "priv",
     "proc-macro",
     "pub",
     "ref",
     "return",
+    "self",
     "static",
     "std",
     "struct",
+    "super",
     "test",
     "trait",
     "true",
+    "try",
     "type",
+    "typeof",
+    "unsafe",
+    "unsized",
     "use",
+    "virtual",
+    "where",
     "while",
+    "yield",
 ];
 
 #[cfg(test)]

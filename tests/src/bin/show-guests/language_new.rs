@@ -1,13 +1,13 @@
 //! From `herd new` to a changed answer in a running herd, in each language. The installation of its tools does not count.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::{Bar, Herd, Reporter, Row, Scratch};
 
-use crate::languages::{LANGUAGES, directory};
+use crate::languages::{self, LANGUAGES};
 
 pub(crate) const ROW: Row = Row {
     name: "language-new",
@@ -29,8 +29,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let scratch = Scratch::new();
         let project = Project::of(language, &scratch);
         let began = Instant::now();
-        let lang = if language == "javascript" { "js" } else { language };
-        let made = herd.command(&["new", "shown", "--lang", lang]).current_dir(scratch.directory()).output()?;
+        let made = herd.command(&["new", "shown", "--lang", language]).current_dir(scratch.directory()).output()?;
         ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         project.run(&project.once)?;
         project.serve(&herd)?;
@@ -55,7 +54,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
 
 /// A project, and the commands of its language.
 struct Project {
-    directory: std::path::PathBuf,
+    directory: PathBuf,
     source: &'static str,
     guest: &'static str,
     once: String,
@@ -66,7 +65,7 @@ impl Project {
     fn of(language: &str, scratch: &Scratch) -> Self {
         let directory = scratch.path("shown");
         // The tools are installed already, which the installation of a user would do once.
-        let python = directory_of_tools("venv/bin/python");
+        let python = languages::directory().join("venv/bin/python").display().to_string();
         let (source, guest, once, build) = match language {
             "rust" => {
                 ("src/lib.rs", "target/wasm32-wasip2/release/shown.wasm", String::new(), "cargo guest --quiet".into())
@@ -95,8 +94,4 @@ impl Project {
         ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
-}
-
-fn directory_of_tools(name: &str) -> String {
-    Path::display(&directory().join(name)).to_string()
 }

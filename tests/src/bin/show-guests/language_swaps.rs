@@ -47,5 +47,5 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Commands per second: some of what the slowest language serves, so that answers stay in time while a guest is compiled.
+/// Commands per second: a fraction of the rate of the slowest language, so that answers stay in time while a guest is compiled.
 const RATE: f64 = 2_000.0;

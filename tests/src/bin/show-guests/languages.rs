@@ -14,7 +14,7 @@ pub(crate) const LANGUAGES: [&str; 3] = ["rust", "python", "javascript"];
 ///
 /// # Errors
 ///
-/// It was not built.
+/// The guest was not built.
 pub(crate) fn guest(language: &str) -> Result<PathBuf> {
     if language == "rust" {
         return Ok(WATCH.into());
