@@ -83,15 +83,17 @@ fn simulation_prints_and_draws_how_a_report_spread() {
 #[test]
 fn simulation_says_what_is_wrong_with_its_options() {
     let scratch = Scratch::default();
-    let (check, scenario) = (scratch.path("a.check"), scratch.path("a.toml"));
+    let (check, scenario, late) = (scratch.path("a.check"), scratch.path("a.toml"), scratch.path("late.toml"));
     std::fs::write(&check, "> PING\n").unwrap();
     std::fs::write(&scenario, "seed = 1\n").unwrap();
-    let (check, scenario) = (check.to_str().unwrap(), scenario.to_str().unwrap());
+    std::fs::write(&late, LATE_SCENARIO).unwrap();
+    let (check, scenario, late) = (check.to_str().unwrap(), scenario.to_str().unwrap(), late.to_str().unwrap());
     for (arguments, wrong) in [
         (&["--nodes", "11"][..], "from 2 to 10"),
         (&["--trace"], "name it with --seed or --scenario"),
         (&["--guest", "built-in", "--check", check], "line 1: write `during` or `at rest`"),
         (&["--scenario", scenario], "not a scenario"),
+        (&["--scenario", late], "at = 2: write a time in seconds from 0 to 1"),
         (&["--guest", check], "a.check"),
     ] {
         let refused = sim(arguments);
@@ -107,3 +109,12 @@ fn sim(arguments: &[&str]) -> Output {
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// Scenario with an event behind its end.
+const LATE_SCENARIO: &str = r#"
+    seed = 1
+    nodes = 2
+    graph = "line"
+    for_ms = 1000
+    events = [{ at = 2.0, do = "kill", node = "Riley", ms = 100 }]
+"#;

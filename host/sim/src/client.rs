@@ -40,9 +40,9 @@ pub(crate) struct Pending {
     pub(crate) line: String,
 }
 
-/// Meaning of a reply.
+/// Reply to a line, by its meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum ClientReply {
     /// The report is kept, as this record.
     Kept(Vec<u8>),
     /// The report is not confirmed, in these words.
@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// Takes the next reply that is complete, and the line that it answers.
-    pub(crate) fn take_reply(&mut self) -> Option<(Pending, Told)> {
+    pub(crate) fn take_reply(&mut self) -> Option<(Pending, ClientReply)> {
         let first = self.pending.front()?;
         let refused = self.received.starts_with(b"? ");
         let end: &[u8] = if first.is_report || refused { b"\n" } else { b"\n\n" };
@@ -115,10 +115,10 @@ impl Session {
         let line = self.pending.pop_front()?;
         self.fetches = 0;
         let told = match (line.is_report, refused) {
-            (true, true) => Told::Unconfirmed(reply),
-            (true, false) => Told::Kept(reply),
-            (false, true) => Told::Unknown(reply),
-            (false, false) => Told::Answer(reply),
+            (true, true) => ClientReply::Unconfirmed(reply),
+            (true, false) => ClientReply::Kept(reply),
+            (false, true) => ClientReply::Unknown(reply),
+            (false, false) => ClientReply::Answer(reply),
         };
         Some((line, told))
     }

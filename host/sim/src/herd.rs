@@ -30,7 +30,7 @@ use crate::event_queue::EventQueue;
 use crate::guests::Guests;
 use crate::history::{Held, History};
 use crate::link_end::LinkEnd;
-use crate::options::{Faults, Graph, Report, SimOptions};
+use crate::options::{Faults, Graph, NAMES, Report, SimOptions};
 use crate::process::{HerdSettings, Process, Start};
 use crate::scenario::TimedAction;
 use crate::simulation::Simulation;
@@ -41,9 +41,9 @@ use crate::violation::Violation;
 pub(crate) struct Herd<'a> {
     simulation: Simulation<'a>,
     chance: Chance,
-    /// Chance of clients, networks, disks and operators, apart from all other: what they do can be taken from a scenario instead.
+    /// Chance of clients, networks, disks and operators, apart from all other: a scenario can take its place.
     fate: Chance,
-    /// What they did.
+    /// Actions that were picked by it.
     pub(crate) events: Vec<TimedAction>,
     settings: HerdSettings,
     faults: Faults,
@@ -80,9 +80,9 @@ pub(crate) struct Herd<'a> {
     /// Highest swap of which an operator was told.
     swapped: Option<HerdSwap>,
     last_answer: Option<Result<Outcome, NotSwapped>>,
-    /// What clients were told, for guests that are checked.
+    /// Reports that clients sent and were told are kept, for guests that are checked.
     told: Option<Told>,
-    /// First reply that was none to its line, or other fault of a session.
+    /// First reply that does not belong to its line, or first fetch loop.
     broken: Option<Violation>,
     report: Report,
 }
@@ -529,8 +529,6 @@ fn pairs(graph: Graph, count: usize, chance: &mut Chance) -> Vec<(usize, usize)>
     }
 }
 
-const NAMES: [&str; 10] =
-    ["Riley", "Jaquez", "Juzang", "Campbell", "Bernard", "Kyman", "Singleton", "Johnson", "Clark", "Nwuba"];
 /// Links of a herd without configuration, by the numbers of its nodes.
 const DEFAULT_LINKS: [(usize, usize); 6] = [(1, 0), (2, 0), (4, 1), (4, 2), (3, 2), (4, 3)];
 const CLIENTS: usize = 12;

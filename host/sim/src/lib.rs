@@ -38,7 +38,7 @@ mod violation;
 pub use chance::Chance;
 pub use check_file::CheckFile;
 pub use guest::{NativeGuest, SimGuest, SimGuests};
-pub use options::{Faults, Graph, Report, SimOptions};
+pub use options::{Faults, Graph, NODES_MAX, Report, SimOptions};
 pub use run::Run;
 pub use runner::{Seeds, run_seeds};
 pub use scenario::{Action, Scenario, TimedAction};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct SimOptions {
     /// Seed, which decides everything that these options leave open.
     pub seed: u64,
-    /// Number of nodes, from 2 to 10.
+    /// Number of nodes, from 2 to [`NODES_MAX`].
     pub nodes: usize,
     /// Virtual time under load and faults. The herd then has time of its own to come to rest.
     pub duration: Duration,
@@ -23,7 +23,7 @@ pub struct SimOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Graph {
-    /// That of a herd without configuration, with each further node beside the two before it.
+    /// Links of a herd without configuration, with each further node beside the two before it.
     Default,
     /// One of the others, or a tree with random links added.
     Random,
@@ -94,3 +94,8 @@ pub struct Report {
     /// Hash of all events, their times, and all decisions.
     pub trace: u64,
 }
+
+/// Most nodes of a herd.
+pub const NODES_MAX: usize = NAMES.len();
+pub(crate) const NAMES: [&str; 10] =
+    ["Riley", "Jaquez", "Juzang", "Campbell", "Bernard", "Kyman", "Singleton", "Johnson", "Clark", "Nwuba"];

@@ -1,11 +1,11 @@
 //! Scenario: what clients, networks, disks and operators do in a run, event by event.
 //!
 //! A run of a seed notes its events; a scenario replays them, or those that are left of them. Everything else of a run, such as delays
-//! of frames, still follows from the seed. Owns the form in which they are saved. Bounds: none; a run is as long as its events.
+//! of frames, still follows from the seed. Owns the form in which they are saved. Bounds: a day of virtual time.
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Graph, SimOptions};
+use crate::options::{Graph, NAMES, NODES_MAX, SimOptions};
 
 /// Events of a run, and the options that belong to them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct Scenario {
 pub struct TimedAction {
     /// Time from the start of the run, in seconds.
     pub at: f64,
-    /// What happens.
+    /// Action at that time.
     #[serde(flatten)]
     pub action: Action,
 }
@@ -115,6 +115,59 @@ impl Scenario {
         let Self { seed, nodes, graph, for_ms, .. } = *self;
         SimOptions { seed, nodes, graph, duration: std::time::Duration::from_millis(for_ms), ..SimOptions::new(seed) }
     }
+
+    /// Checks a scenario that a person may have written: numbers of nodes, times, and names of nodes.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, and the values that are allowed.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { nodes, for_ms, .. } = *self;
+        if !(2..=NODES_MAX).contains(&nodes) {
+            return Err(format!("nodes = {nodes}: write a number of nodes from 2 to {NODES_MAX}"));
+        }
+        if for_ms > FOR_MS_MAX {
+            return Err(format!("for_ms = {for_ms}: write a time of at most a day, {FOR_MS_MAX}"));
+        }
+        let (names, for_s) = (&NAMES[..nodes], for_ms as f64 / 1000.0);
+        for TimedAction { at, action } in &self.events {
+            if !(0.0..=for_s).contains(at) {
+                return Err(format!("at = {at}: write a time in seconds from 0 to {for_s}, which is for_ms"));
+            }
+            if let Some(unknown) = action.nodes().into_iter().find(|name| !names.contains(name)) {
+                return Err(format!("the event at {at} names `{unknown}`: the nodes are {}", names.join(", ")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Action {
+    /// Returns the names of nodes in the action.
+    fn nodes(&self) -> Vec<&str> {
+        match self {
+            Self::Leave { .. } => Vec::new(),
+            Self::Cut { node, peer } | Self::LinkSlow { node, peer, .. } => vec![node.as_str(), peer.as_str()],
+            Self::Partition { directions, .. } => {
+                directions.iter().flat_map(|direction| direction.split('>')).collect()
+            }
+            Self::PowerLoss { nodes, .. } => nodes.iter().map(String::as_str).collect(),
+            Self::Send { node, .. }
+            | Self::Kill { node, .. }
+            | Self::Stop { node, .. }
+            | Self::Clock { node, .. }
+            | Self::DiskFull { node, .. }
+            | Self::DiskError { node, .. }
+            | Self::DiskSlow { node, .. }
+            | Self::Swap { node, .. }
+            | Self::RollBack { node, .. }
+            | Self::Withdraw { node }
+            | Self::GuestFaults { node }
+            | Self::Forget { node, .. }
+            | Self::Version { node, .. }
+            | Self::Damage { node, .. } => vec![node.as_str()],
+        }
+    }
 }
 
 impl TimedAction {
@@ -131,4 +184,28 @@ impl TimedAction {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+/// Milliseconds of the longest run, a day: its nanoseconds fit into the 53 bits of a time in seconds.
+pub(crate) const FOR_MS_MAX: u64 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenario_check_names_the_mistake() {
+        let cut = |at, peer: &str| TimedAction { at, action: Action::Cut { node: "Riley".into(), peer: peer.into() } };
+        let right = Scenario::of(SimOptions { nodes: 2, ..SimOptions::new(1) }, vec![cut(120.0, "Jaquez")]);
+        assert_eq!(right.check(), Ok(()));
+        for (scenario, mistake) in [
+            (Scenario { nodes: 11, ..right.clone() }, "nodes = 11: "),
+            (Scenario { for_ms: FOR_MS_MAX + 1, ..right.clone() }, "for_ms = 86400001: "),
+            (Scenario { events: vec![cut(120.5, "Jaquez")], ..right.clone() }, "at = 120.5: "),
+            (Scenario { events: vec![cut(f64::NAN, "Jaquez")], ..right.clone() }, "at = NaN: "),
+            (Scenario { events: vec![cut(1.0, "Juzang")], ..right }, "the event at 1 names `Juzang`: "),
+        ] {
+            assert!(scenario.check().unwrap_err().starts_with(mistake), "{mistake}");
+        }
+    }
 }

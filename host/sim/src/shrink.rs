@@ -6,27 +6,23 @@
 use crate::scenario::Scenario;
 use crate::violation::Violation;
 
-/// Returns the shortest scenario found that still breaks what its replay breaks, and that. `run` replays a scenario.
+/// Returns the shortest scenario found that still breaks what its replay breaks, and that violation. `run` replays a scenario.
 ///
-/// Stops after `runs_max` replays. Returns the scenario as it is if its replay breaks nothing.
+/// Stops after `runs_max` replays. Returns none if the replay of `scenario` breaks nothing.
 pub fn shrink(
     scenario: Scenario,
-    violation: Violation,
     runs_max: usize,
     run: impl Fn(&Scenario) -> Result<(), Violation>,
-) -> (Scenario, Violation) {
-    // A replay checks every decision, and so may break something else first.
-    let broken = match run(&scenario) {
-        Ok(()) => return (scenario, violation),
-        Err(broken) => broken,
-    };
+) -> Option<(Scenario, Violation)> {
+    // A replay checks every decision, and so may break something other than the run of the seed did.
+    let broken = run(&scenario).err()?;
     let mut shrinking = Shrinking { best: scenario, broken, left: runs_max, run };
     shrinking.shorten();
     shrinking.remove_events();
     // A shorter run is easier to read and faster to replay; nothing but its end happens behind the last event.
     shrinking.shorten();
     shrinking.simplify_lines();
-    (shrinking.best, shrinking.broken)
+    Some((shrinking.best, shrinking.broken))
 }
 
 struct Shrinking<R> {
@@ -50,7 +46,7 @@ impl<R: Fn(&Scenario) -> Result<(), Violation>> Shrinking<R> {
         }
     }
 
-    /// Has the run end soon after its last event.
+    /// Ends the run soon after its last event.
     fn shorten(&mut self) {
         let last_s = self.best.events.last().map_or(0.0, |event| event.at);
         for after_ms in [200, 2000, 10_000] {

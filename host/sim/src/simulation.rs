@@ -35,7 +35,7 @@ impl<'a> Simulation<'a> {
         Self { options, deciding, check: None, scenario: None, spreads: false }
     }
 
-    /// Has guests decide everything, and holds them to the invariants of guests.
+    /// Lets guests decide everything, and holds them to the invariants of guests.
     #[must_use]
     pub fn with_guests(mut self, guests: &'a dyn SimGuests) -> Self {
         self.deciding = Deciding { guests, checked_percent: Some(CHECKED_PERCENT) };
@@ -49,7 +49,7 @@ impl<'a> Simulation<'a> {
         self
     }
 
-    /// Has the events of a scenario happen, and no others. Its options replace those of the run, and every decision of guests is checked.
+    /// Performs the events of a scenario, and no others. Its options replace those of the run, and every decision of guests is checked.
     #[must_use]
     pub fn with_scenario(mut self, scenario: &'a Scenario) -> Self {
         self.options = scenario.options();

@@ -1,4 +1,4 @@
-//! Told: what clients sent, what they were told is kept, and so what nodes at rest have to answer.
+//! Told: the reports that clients sent and were told are kept, which nodes at rest have to answer with.
 //!
 //! Owns the order of reports by the times of their clients, apart from ranks, which a guest may get wrong. Knows the line protocol alone.
 //! Bounds: one entry per report of a run.
@@ -42,7 +42,7 @@ impl Told {
         }
     }
 
-    /// Asks nothing more of a key.
+    /// Excludes a key from all checks.
     pub(crate) fn disclaim(&mut self, key: &str) {
         self.disclaimed.insert(key.into());
     }

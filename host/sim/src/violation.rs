@@ -142,7 +142,7 @@ pub enum Violation {
     GuestFaults {
         /// Name of the node.
         node: String,
-        /// What it was to decide.
+        /// Inputs, reports or answer of the call.
         call: String,
         /// Reason in words.
         why: String,
@@ -154,7 +154,7 @@ pub enum Violation {
     HiddenState {
         /// Name of the node.
         node: String,
-        /// What it was to decide.
+        /// Inputs, reports or answer of the call.
         call: String,
         /// First effect that differs.
         warm: String,

@@ -19,10 +19,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use herd_logic::{AtLine, Command, FORM, Herd, Iamat, Line, split_lines};
-use herd_sdk::{
-    BadSetting, Context, Decision, Description, Effect, Found, Input, Logic, Mark, Method, Moment, Outcome, Progress,
-    Records, Reports, Settings,
-};
+use herd_sdk::{BadSetting, Context, Description, Input, Logic, Mark, Outcome, Progress, Reports, Settings};
 
 pub use early_reply::EarlyReply;
 pub use fetch_loop::FetchLoop;
@@ -114,47 +111,5 @@ impl<B: Bug> Planted<B> {
         let rank = rank(&iamat, received_ns);
         let write = |out: &mut Vec<u8>| AtLine::write(out, self.node.as_bytes(), received_ns, &iamat);
         context.keep_and_reply(iamat.client, &rank, FORM, write, b"\n", |out| line.echo(out));
-    }
-
-    /// Returns what the default logic decides of a line.
-    fn decided(&self, line: Line<'_>, context: &Context<'_>) -> Decision {
-        let records = Seen(context);
-        let mut inner = Context::new(Moment { now_ns: context.now_ns(), random: context.random() }, &records);
-        self.herd.line(line, &mut inner);
-        inner.finish()
-    }
-}
-
-/// Makes a fetch of another decision, with this token and fallback reply.
-fn fetch_again(
-    decision: &Decision,
-    fetch: &herd_sdk::Fetch,
-    token: &[u8],
-    otherwise: &[u8],
-    context: &mut Context<'_>,
-) {
-    let text = |span| str::from_utf8(decision.bytes(span)).unwrap_or_default();
-    let (upstream, path) = (text(fetch.upstream), text(fetch.path));
-    match fetch.method {
-        Method::Get => context.fetch(upstream, path, token, otherwise),
-        Method::Post => context.fetch_post(upstream, path, decision.bytes(fetch.body), token, otherwise),
-    }
-}
-
-/// Returns the fetches of a decision.
-fn fetches(decision: &Decision) -> Vec<herd_sdk::Fetch> {
-    decision
-        .effects
-        .iter()
-        .filter_map(|effect| if let Effect::Fetch(fetch) = effect { Some(fetch) } else { None })
-        .collect()
-}
-
-/// Records of a call, for a call within it.
-struct Seen<'t, 'a>(&'t Context<'a>);
-
-impl Records for Seen<'_, '_> {
-    fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        keys.iter().map(|key| self.0.record(key)).collect()
     }
 }

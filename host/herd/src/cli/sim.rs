@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use herd_node::config::HerdConfig;
-use herd_sim::{CheckFile, Graph, Report, Run, Scenario, SimOptions, Simulation, Spread, Violation, run_seeds, shrink};
+use herd_sim::{
+    CheckFile, Graph, NODES_MAX, Report, Run, Scenario, SimOptions, Simulation, Spread, Violation, run_seeds, shrink,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::component_guests::ComponentGuests;
@@ -73,7 +75,7 @@ enum GraphName {
     Mesh,
     /// Each node to the next one.
     Line,
-    /// That of a herd without configuration.
+    /// Links of a herd without configuration.
     Default,
     /// A line, a ring, a mesh, or a line with random links, as the seed picks.
     Random,
@@ -152,7 +154,7 @@ pub(super) fn sim(config: &HerdConfig, args: &SimArgs) -> anyhow::Result<ExitCod
     }
     if !args.no_shrink && (args.scenario.is_none() || args.save.is_some()) {
         let replay = |scenario: &Scenario| simulation(scenario.seed).with_scenario(scenario).run().map(drop);
-        args.shrink(found, violation, replay)?;
+        args.shrink(found, replay)?;
     }
     Ok(ExitCode::FAILURE)
 }
@@ -183,14 +185,12 @@ impl SimArgs {
     }
 
     /// Shrinks a failure, prints its events and saves them.
-    fn shrink(
-        &self,
-        scenario: Scenario,
-        violation: Violation,
-        replay: impl Fn(&Scenario) -> Result<(), Violation>,
-    ) -> anyhow::Result<()> {
+    fn shrink(&self, scenario: Scenario, replay: impl Fn(&Scenario) -> Result<(), Violation>) -> anyhow::Result<()> {
         let (seed, before) = (scenario.seed, scenario.events.len());
-        let (scenario, violation) = shrink(scenario, violation, SHRINK_RUNS_MAX, replay);
+        let Some((scenario, violation)) = shrink(scenario, SHRINK_RUNS_MAX, replay) else {
+            say!("not shrunk: its {} alone break nothing, so replay the seed", counted(before, "event"));
+            return Ok(());
+        };
         let path = self.save.clone().unwrap_or_else(|| format!("herd-sim-{seed}.toml").into());
         let command = format!("herd sim{} --scenario {}", self.guests_text(), shell_word(&path.to_string_lossy()));
         let text = scenario_text(&scenario, &[violation.to_string(), command.clone()])?;
@@ -253,7 +253,6 @@ fn span(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(|| "write a time of at most a day, such as 2m or 30s".into())
 }
 
-const NODES_MAX: usize = 10;
 /// Replays of a failure that is shrunk: some seconds for a small herd, and a minute for one of ten nodes.
 const SHRINK_RUNS_MAX: usize = 600;
 

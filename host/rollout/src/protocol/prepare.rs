@@ -72,7 +72,7 @@ impl Participant {
         self.continue_preparing(now);
     }
 
-    /// Has the candidate prepared if its bytes are here, and downloads them otherwise.
+    /// Starts the preparation of the candidate if its bytes are here, and downloads them otherwise.
     pub(crate) fn continue_preparing(&mut self, now: Instant) {
         let Some(engaged) = &self.engagement else { return };
         let CandidateState::Downloading(plan) = &engaged.candidate else { return };

@@ -406,8 +406,8 @@ fn guest_that_the_own_rehearsal_refused_is_not_adopted_by_commit() {
     }
 }
 
-/// Goal: a node does not rehearse what it is activating: what that says comes too late. Method: node D learns of the commit first, and of the
-/// plan of the attempt while its host is at work.
+/// Goal: a node does not rehearse the guest that it is activating, because the result would come too late. Method: node D learns of the
+/// commit first, and of the plan of the attempt while its host is at work.
 #[test]
 fn guest_that_is_being_adopted_is_not_prepared() {
     let mut net = Net::new();

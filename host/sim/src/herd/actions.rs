@@ -7,12 +7,15 @@ use herd_store::DiskOperation;
 
 use super::faults::{Healing, Loss};
 use super::{Event, Herd, MILLISECOND};
-use crate::scenario::{Action, TimedAction};
+use crate::scenario::{Action, FOR_MS_MAX, TimedAction};
 use crate::violation::Violation;
 
 impl Herd<'_> {
-    /// Has an event of the scenario happen.
+    /// Performs an event of the scenario, unless the herd is to come to rest by now.
     pub(super) fn on_scripted(&mut self, number: usize) -> Result<(), Violation> {
+        if self.resting {
+            return Ok(());
+        }
         let event = self.simulation.scenario.and_then(|scenario| scenario.events.get(number));
         event.map_or(Ok(()), |event| self.perform(&event.action))
     }
@@ -23,7 +26,7 @@ impl Herd<'_> {
         self.perform(&action)
     }
 
-    /// Performs an action. One that names a node which this herd does not have does nothing.
+    /// Performs an action. One with an unknown node does nothing; [`Scenario::check`](crate::Scenario::check) reports it.
     fn perform(&mut self, action: &Action) -> Result<(), Violation> {
         let find = |name: &str| self.nodes.iter().position(|node| node.name == name);
         match action {
@@ -46,18 +49,18 @@ impl Herd<'_> {
                 let mut directions: Vec<_> = directions.iter().filter_map(direction).collect();
                 // What is cut already heals at its own time.
                 directions.retain(|direction| self.blocked.insert(*direction));
-                self.after(ms * MILLISECOND, Event::Heal(Healing::Directions(directions)));
+                self.after(nanoseconds(*ms), Event::Heal(Healing::Directions(directions)));
             }
             Action::PowerLoss { nodes, ms } => {
                 for node in nodes.iter().filter_map(|node| find(node)).collect::<Vec<_>>() {
-                    self.crash(node, Loss::Power, ms * MILLISECOND);
+                    self.crash(node, Loss::Power, nanoseconds(*ms));
                 }
             }
             Action::LinkSlow { node, peer, delay_ms, ms } => {
                 if let (Some(a), Some(b)) = (find(node), find(peer)) {
-                    self.latency_ns.insert((a, b), delay_ms * MILLISECOND);
-                    self.latency_ns.insert((b, a), delay_ms * MILLISECOND);
-                    self.after(ms * MILLISECOND, Event::Heal(Healing::Link(a, b)));
+                    self.latency_ns.insert((a, b), nanoseconds(*delay_ms));
+                    self.latency_ns.insert((b, a), nanoseconds(*delay_ms));
+                    self.after(nanoseconds(*ms), Event::Heal(Healing::Link(a, b)));
                 }
             }
             Action::Kill { node, .. }
@@ -84,15 +87,15 @@ impl Herd<'_> {
     /// Performs an action that concerns one node.
     fn perform_at(&mut self, node: usize, action: &Action) -> Result<(), Violation> {
         match *action {
-            Action::Kill { ms, .. } => self.crash(node, Loss::Process, ms * MILLISECOND),
+            Action::Kill { ms, .. } => self.crash(node, Loss::Process, nanoseconds(ms)),
             Action::Version { ms, .. } => {
                 self.nodes[node].later ^= true;
                 self.report.versions += 1;
-                self.crash(node, Loss::Process, ms * MILLISECOND);
+                self.crash(node, Loss::Process, nanoseconds(ms));
             }
             Action::Stop { ms, .. } => {
-                self.nodes[node].paused_until = self.now + ms * MILLISECOND;
-                self.after(ms * MILLISECOND, Event::Heal(Healing::Wake(node)));
+                self.nodes[node].paused_until = self.now + nanoseconds(ms);
+                self.after(nanoseconds(ms), Event::Heal(Healing::Wake(node)));
             }
             Action::Clock { ms, .. } => {
                 let offset_ns = self.nodes[node].clock_offset_ns.saturating_add(ms.saturating_mul(MILLISECOND as i64));
@@ -111,8 +114,8 @@ impl Herd<'_> {
                 self.fail_disk(node, ms);
             }
             Action::DiskSlow { sync_ms, ms, .. } => {
-                self.nodes[node].sync_ns = sync_ms.max(1) * MILLISECOND;
-                self.after(ms * MILLISECOND, Event::Heal(Healing::Disk(node)));
+                self.nodes[node].sync_ns = nanoseconds(sync_ms.max(1));
+                self.after(nanoseconds(ms), Event::Heal(Healing::Disk(node)));
             }
             Action::Swap { guest, alone, again, unrehearsed, force, .. } => {
                 let options = SwapOptions { again, unrehearsed, reversible: false, force };
@@ -139,8 +142,13 @@ impl Herd<'_> {
     fn fail_disk(&mut self, node: usize, ms: u64) {
         self.disks_are_whole = false;
         self.report.disk_faults += 1;
-        self.after(ms * MILLISECOND, Event::Heal(Healing::Disk(node)));
+        self.after(nanoseconds(ms), Event::Heal(Healing::Disk(node)));
     }
+}
+
+/// Converts a time of an action, which lasts no longer than a run may.
+fn nanoseconds(ms: u64) -> u64 {
+    ms.min(FOR_MS_MAX) * MILLISECOND
 }
 
 const HOUR_NS: i64 = 3_600_000_000_000;

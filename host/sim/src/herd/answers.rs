@@ -4,15 +4,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{CLIENTS, Herd, MILLISECOND, SECOND};
+use super::{Herd, MILLISECOND, SECOND};
 use crate::check_file::{Exchange, matches};
-use crate::client::{Client, Pending, Session, Told};
+use crate::client::{Client, ClientReply, Pending, Session};
 use crate::decision_checks::text;
 use crate::told::fields_of_iamat;
 use crate::violation::Violation;
 
 impl Herd<'_> {
-    /// Asks nothing more of a client's report, because something else than its guest changed the record.
+    /// Excludes a client from the checks of answers, because something other than its guest changed the record.
     pub(super) fn disclaim(&mut self, key: &str) {
         if let Some(told) = &mut self.told {
             told.disclaim(key);
@@ -20,19 +20,24 @@ impl Herd<'_> {
     }
 
     /// Checks that a reply is one to its line, if guests are checked.
-    pub(super) fn check_reply(&mut self, node: usize, line: &Pending, reply: &Told) {
+    pub(super) fn check_reply(&mut self, node: usize, line: &Pending, reply: &ClientReply) {
         let Some(told) = &mut self.told else { return };
-        let (Told::Kept(bytes) | Told::Unconfirmed(bytes) | Told::Answer(bytes) | Told::Unknown(bytes)) = reply;
+        let (ClientReply::Kept(bytes)
+        | ClientReply::Unconfirmed(bytes)
+        | ClientReply::Answer(bytes)
+        | ClientReply::Unknown(bytes)) = reply;
         let written = String::from_utf8_lossy(bytes);
         let first = written.lines().next().unwrap_or_default();
         let is_right = match reply {
-            Told::Kept(_) => {
+            ClientReply::Kept(_) => {
                 let fields = fields_of_iamat(&line.line).map(|(_, fields)| fields);
                 told.kept(first);
                 first.starts_with("AT ") && first.splitn(4, ' ').nth(3) == fields
             }
-            Told::Answer(_) => first.starts_with("AT ") && first.split(' ').nth(3) == line.line.split(' ').nth(1),
-            Told::Unconfirmed(_) | Told::Unknown(_) => first.strip_prefix("? ") == Some(&line.line),
+            ClientReply::Answer(_) => {
+                first.starts_with("AT ") && first.split(' ').nth(3) == line.line.split(' ').nth(1)
+            }
+            ClientReply::Unconfirmed(_) | ClientReply::Unknown(_) => first.strip_prefix("? ") == Some(&line.line),
         };
         if !is_right {
             let (node, line) = (self.nodes[node].name.into(), line.line.clone());
@@ -42,14 +47,14 @@ impl Herd<'_> {
 
     /// Checks that no client waits for a reply.
     pub(super) fn check_sessions(&self) -> Result<(), Violation> {
-        let sessions = self.clients.iter().take(CLIENTS).filter_map(|client| client.session.as_ref());
+        let sessions = self.clients.iter().filter_map(|client| client.session.as_ref());
         let mut waiting = sessions.filter_map(|session| Some((session.node, session.pending.front()?)));
         waiting.next().map_or(Ok(()), |(node, line)| {
             Err(Violation::Unanswered { node: self.nodes[node].name.into(), line: line.line.clone() })
         })
     }
 
-    /// Asks every node of a quiet herd about every client, and has all of them answer alike and with no less than clients were told.
+    /// Asks every node of a quiet herd about every client, and checks that all answer alike and with no less than clients were told.
     pub(super) fn ask_everywhere(&mut self) -> Result<(), Violation> {
         if self.told.is_none() {
             return Ok(());
@@ -85,7 +90,7 @@ impl Herd<'_> {
         Ok(())
     }
 
-    /// Has a line of a check file answered at every node, as the file says.
+    /// Sends a line of a check file to every node, and compares the replies with the file.
     fn exchange(&mut self, exchange: &Exchange, key: &str) -> Result<(), Violation> {
         let of_key = |text: &str| text.replace("{client}", key);
         let lines = exchange.replies.len();

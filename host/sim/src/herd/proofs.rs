@@ -60,7 +60,7 @@ impl Herd<'_> {
         }
     }
 
-    /// Has a quiet herd find damage by the timer of its proofs, and then prove on request that it is equal.
+    /// Lets a quiet herd find damage by the timer of its proofs, and then prove on request that it is equal.
     pub(super) fn prove(&mut self) -> Result<(), Violation> {
         if self.damages_at_rest {
             for node in 0..self.nodes.len() {

@@ -11,7 +11,7 @@ use herd_sdk::{Failure, Moment};
 use herd_sessions::FetchId;
 
 use super::{CLIENTS, EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
-use crate::client::{Client, Pending, Session, Told};
+use crate::client::{Client, ClientReply, Pending, Session};
 use crate::process::Process;
 use crate::scenario::Action;
 use crate::violation::Violation;
@@ -70,11 +70,12 @@ impl Herd<'_> {
 
     /// Sends the lines of a client to a node, where it has or begins a session. Nothing is sent to a node that is down.
     pub(super) fn send(&mut self, number: usize, node: usize, worker: usize, text: &str, cuts: &[usize]) {
-        while self.clients.len() <= number.min(CLIENTS_MAX) {
+        let number = number.min(CLIENTS_MAX);
+        while self.clients.len() <= number {
             self.clients.push(Client::new(&mut self.fate));
         }
         let is_visitor = number >= CLIENTS && self.simulation.check.is_some();
-        let client = &mut self.clients[number.min(CLIENTS_MAX)];
+        let client = &mut self.clients[number];
         client.session.take_if(|session| session.node != node || session.dialogue.is_over());
         if client.session.is_none() {
             let Some(process) = &self.nodes[node].process else { return };
@@ -204,9 +205,9 @@ impl Herd<'_> {
         }
     }
 
-    fn on_told(&mut self, told: Told) {
+    fn on_told(&mut self, told: ClientReply) {
         let seen = match told {
-            Told::Kept(record) => {
+            ClientReply::Kept(record) => {
                 self.report.kept += 1;
                 // A reply that names no record of this run would be a bug of the session.
                 if let Some(held) = self.undecided.remove(&record) {
@@ -214,15 +215,15 @@ impl Herd<'_> {
                 }
                 record.iter().fold(1, |hash: u64, byte| hash.wrapping_mul(31) ^ u64::from(*byte))
             }
-            Told::Unconfirmed(_) => {
+            ClientReply::Unconfirmed(_) => {
                 self.report.unconfirmed += 1;
                 2
             }
-            Told::Answer(_) => {
+            ClientReply::Answer(_) => {
                 self.report.answers += 1;
                 3
             }
-            Told::Unknown(_) => 4,
+            ClientReply::Unknown(_) => 4,
         };
         self.report.fingerprint = self.report.fingerprint.rotate_left(7) ^ seen ^ self.now;
     }
@@ -248,7 +249,7 @@ impl Herd<'_> {
     }
 }
 
-/// Clients that a scenario may name.
+/// Highest number of a client in a scenario. Higher ones are taken for it.
 const CLIENTS_MAX: usize = 1000;
 /// Fetches for one line after which the host sends its fallback: `FETCHES_PER_SLOT_MAX` of `herd-sessions`.
 const FETCHES_PER_LINE_MAX: usize = 8;

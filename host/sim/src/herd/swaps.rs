@@ -8,9 +8,10 @@ use std::rc::Rc;
 use herd_model::SwapOptions;
 use herd_rollout::{NodeOutcome, NotAdopted};
 
-use super::{Event, Herd, MILLISECOND, NAMES, Node, SECOND};
+use super::{Event, Herd, MILLISECOND, Node, SECOND};
 use crate::generations::FAULTS;
 use crate::guests::Guests;
+use crate::options::NAMES;
 use crate::process::Process;
 use crate::swaps::{Effect, Job, Swaps};
 use crate::violation::Violation;
@@ -97,7 +98,7 @@ impl Herd<'_> {
         self.swap_event(node, |_| ())
     }
 
-    /// Has an operator swap the herd, or a node alone, to a guest.
+    /// Lets an operator swap the herd, or a node alone, to a guest.
     pub(super) fn order_swap(
         &mut self,
         node: usize,
@@ -116,7 +117,7 @@ impl Herd<'_> {
         })
     }
 
-    /// Has an operator roll the herd back, or a node alone.
+    /// Lets an operator roll the herd back, or a node alone.
     pub(super) fn order_rollback(&mut self, node: usize, alone: bool) -> Result<(), Violation> {
         let (now, id) = (self.instant(), self.next_proposal());
         if !alone {
@@ -128,7 +129,7 @@ impl Herd<'_> {
         })
     }
 
-    /// Has an operator withdraw the last swap.
+    /// Lets an operator withdraw the last swap.
     pub(super) fn withdraw(&mut self, node: usize) -> Result<(), Violation> {
         let id = self.next_proposal();
         self.swap_event(node, |swaps| swaps.machine.withdraw(id - 1))
@@ -228,7 +229,7 @@ impl Herd<'_> {
         self.touched(node)
     }
 
-    /// Has the swaps under way end, and then one command bring every node to one guest.
+    /// Lets the swaps under way end, and then brings every node to one guest with one command.
     pub(super) fn settle_swaps(&mut self) -> Result<(), Violation> {
         self.wait_for(SETTLE_NS_MAX, Self::check_swaps)?;
         let (node, guest) = (self.chance.index(self.nodes.len()), self.chance.index(Guests::SOUND));

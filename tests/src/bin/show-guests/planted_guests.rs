@@ -14,7 +14,7 @@ pub(crate) const ROW: Row = Row {
     measure,
 };
 
-/// Guests with a bug, in the order of issue and documentation.
+/// Guests with one bug each.
 const PLANTED: [Fixture; 12] = [
     Fixture::PlantedOldReports,
     Fixture::PlantedTimesAsText,

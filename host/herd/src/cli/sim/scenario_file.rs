@@ -12,10 +12,13 @@ use herd_sim::Scenario;
 ///
 /// # Errors
 ///
-/// The file cannot be read, or is no scenario; the error names the file and the line.
+/// The file cannot be read, or is no scenario; the error names the file, and the line or the event.
 pub(super) fn read_scenario(path: &Path) -> anyhow::Result<Scenario> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    toml::from_str(&text).with_context(|| format!("{}: not a scenario; docs/simulator.md has one", path.display()))
+    let scenario: Scenario = toml::from_str(&text)
+        .with_context(|| format!("{}: not a scenario; docs/simulator.md has one", path.display()))?;
+    scenario.check().map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+    Ok(scenario)
 }
 
 /// Formats a scenario, with comments above it.

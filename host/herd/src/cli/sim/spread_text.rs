@@ -27,10 +27,12 @@ pub(super) fn picture(spread: &Spread, report: &SpreadReport) -> String {
     let height = 80 + 40 * nodes.len();
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 800 {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <text x=\"10\" y=\"24\">Report of {} at {}, after {:.3} s: at every node within {took_ms:.1} ms</text>\n",
+         <text x=\"10\" y=\"24\">Report of {} at {}, after {:.3} s: at {} of {} nodes within {took_ms:.1} ms</text>\n",
         escaped(&report.key),
         escaped(&report.origin),
-        seconds(report.kept_ns)
+        seconds(report.kept_ns),
+        report.arrivals.len() + 1,
+        nodes.len()
     );
     for node in nodes {
         let y = row(node);
