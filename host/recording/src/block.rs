@@ -41,7 +41,7 @@ impl BlockHead {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// The head is damaged, of another kind, or too long. The text says which.
     pub(crate) fn read(head: &[u8; HEAD_BYTES]) -> Result<Self, &'static str> {
         let mut from = Bytes(head);
         let (Some(kind), Some(length), Some(checksum), Some(of_head)) =

@@ -58,7 +58,7 @@ pub struct LoggedFault {
 impl NewEntry<'_> {
     /// Returns the number of bytes of the entry, or a few more.
     pub(crate) fn bytes_max(&self) -> usize {
-        let reads: usize = self.reads.iter().map(|read| read.bytes() + 4 * LENGTHS).sum();
+        let reads: usize = self.reads.iter().map(|read| read.bytes() + READ_HEAD).sum();
         let words = match self.call {
             Call::Inputs(inputs) => inputs.words().len(),
             Call::Reports(reports) => reports.words().len(),
@@ -224,8 +224,8 @@ mod kind {
 const FAILED: u32 = 1 << 31;
 /// Bytes of an entry without its variable parts, and some more.
 const HEAD: usize = 96;
-/// Numbers of a look-up besides its bytes.
-const LENGTHS: usize = 4;
+/// Bytes of a look-up without its key, rank and record: three lengths, the form, and the byte that tells if there is a record.
+const READ_HEAD: usize = 17;
 /// Longest entry. Longer calls are left out and counted: a node that decides megabytes at once has no time to copy them.
 pub(crate) const CALL_BYTES_MAX: usize = 1 << 20;
 

@@ -39,7 +39,7 @@ pub enum LogError {
         path: PathBuf,
         /// Offset of the damaged block.
         offset: u64,
-        /// What is wrong.
+        /// The damage.
         what: &'static str,
     },
 }

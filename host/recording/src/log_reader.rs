@@ -39,7 +39,7 @@ struct Current {
 /// A block of a log.
 #[derive(Debug)]
 pub enum LogBlock {
-    /// What holds for the calls that follow. Each file starts with it.
+    /// Node, versions and settings of the calls that follow. Each file starts with it.
     Context(LogContext),
     /// A guest, which decided some of the calls that follow as this generation.
     Guest(GenerationId, LoggedGuest),

@@ -16,7 +16,7 @@ use crate::block::{BlockHead, BlockKind};
 use crate::bytes::{length, put_u32, put_u64};
 use crate::entry::LoggedCall;
 
-/// What holds for every call of a log.
+/// Node, versions and settings of every call of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogContext {
     /// Name of the node.
@@ -85,7 +85,7 @@ impl<W: Write> LogWriter<W> {
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// The file cannot be written.
     pub fn start(mut to: W, context: &LogContext) -> io::Result<Self> {
         to.write_all(&MAGIC)?;
         to.write_all(&[FORMAT])?;
@@ -98,7 +98,7 @@ impl<W: Write> LogWriter<W> {
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// The file cannot be written.
     pub fn context(&mut self, context: &LogContext) -> io::Result<()> {
         self.block(BlockKind::Context, [&serde_json::to_vec(context)?, &[]])
     }
@@ -107,7 +107,7 @@ impl<W: Write> LogWriter<W> {
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// The file cannot be written.
     pub fn guest(&mut self, generation: GenerationId, guest: &LoggedGuest) -> io::Result<()> {
         let described = serde_json::to_vec(guest)?;
         let component = guest.component.as_deref();
@@ -123,7 +123,7 @@ impl<W: Write> LogWriter<W> {
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// The file cannot be written.
     pub fn calls(&mut self, calls: &[LoggedCall]) -> io::Result<()> {
         let Some(first) = calls.first() else { return Ok(()) };
         let mut entries = Vec::new();
@@ -138,7 +138,7 @@ impl<W: Write> LogWriter<W> {
     ///
     /// # Errors
     ///
-    /// Those of the file.
+    /// The file cannot be written.
     pub fn finish(mut self) -> io::Result<W> {
         self.to.flush()?;
         Ok(self.to)

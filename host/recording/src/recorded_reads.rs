@@ -37,7 +37,8 @@ impl RecordedReads {
 
 impl Records for RecordedReads {
     fn find(&self, keys: &[&[u8]]) -> Vec<Option<Found>> {
-        keys.iter().map(|key| self.0.lock().find(key)).collect()
+        let mut reads = self.0.lock();
+        keys.iter().map(|key| reads.find(key)).collect()
     }
 }
 

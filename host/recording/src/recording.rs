@@ -211,31 +211,45 @@ struct OpenSegment {
 impl Writer {
     /// Writes until every handle is dropped. A call is in the file about a second after it was made.
     fn run(mut self, received: &Receiver<Message>) {
-        let mut collected = Instant::now();
+        let (mut collected, mut flushes) = (Instant::now(), Vec::new());
         loop {
-            let message = received.recv_timeout(COLLECT);
+            // A request that came during a collection may follow calls that the collection missed: it gets another one, at once.
+            let message = received.recv_timeout(if flushes.is_empty() { COLLECT } else { Duration::ZERO });
             let is_over = matches!(message, Err(RecvTimeoutError::Disconnected));
-            let done = match message {
-                Ok(Message::Full(lane)) => {
-                    self.write(lane);
-                    None
-                }
-                Ok(Message::Flush(done)) => Some(done),
-                Err(_) => None,
-            };
-            if is_over || done.is_some() || collected.elapsed() >= COLLECT {
+            message.into_iter().for_each(|message| self.handle(message, &mut flushes));
+            if is_over || !flushes.is_empty() || collected.elapsed() >= COLLECT {
                 collected = Instant::now();
-                for worker in 0..self.shared.lanes.len() {
-                    let lane = self.shared.lanes[worker].lock().take();
-                    self.write(lane);
+                let asked = std::mem::take(&mut flushes);
+                self.collect(received, &mut flushes);
+                for written in asked {
+                    let _ = written.try_send(());
                 }
-            }
-            if let Some(done) = done {
-                let _ = done.try_send(());
             }
             if is_over {
                 return;
             }
+        }
+    }
+
+    fn handle(&mut self, message: Message, flushes: &mut Vec<SyncSender<()>>) {
+        match message {
+            Message::Full(lane) => self.write(lane),
+            Message::Flush(written) => flushes.push(written),
+        }
+    }
+
+    /// Writes what the workers have not handed over, the calls of each worker in their order.
+    fn collect(&mut self, received: &Receiver<Message>, flushes: &mut Vec<SyncSender<()>>) {
+        for worker in 0..self.shared.lanes.len() {
+            let (earlier, lane) = {
+                let mut lane = self.shared.lanes[worker].lock();
+                // Full buffers of this worker that still wait in the channel are older than its lane. While the lane is locked it hands
+                // over no further one.
+                let earlier: Vec<Message> = received.try_iter().collect();
+                (earlier, lane.take())
+            };
+            earlier.into_iter().for_each(|message| self.handle(message, flushes));
+            self.write(lane);
         }
     }
 

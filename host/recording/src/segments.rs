@@ -69,7 +69,7 @@ impl Segments {
     }
 }
 
-/// Reads the number of the last decision in a segment. None if it has none.
+/// Reads the number of the last decision in a segment. None if it has none: the next segment may take its name.
 fn last_number(path: &Path) -> Option<u64> {
     let mut last = None;
     let mut read = || -> Result<(), LogError> {
@@ -81,13 +81,16 @@ fn last_number(path: &Path) -> Option<u64> {
         }
         Ok(())
     };
-    // Damage costs the numbers behind it. Whoever replays the segment is told.
-    let _ = read();
-    last
+    match read() {
+        Ok(()) | Err(LogError::NotALog(_)) => last,
+        // Damage costs the numbers behind it; a replay reports it. A segment that cannot be read from its start on counts as its first
+        // decision, by its name: otherwise the next segment would get the same name, and replace what is intact behind the damage.
+        Err(_) => last.or_else(|| path.file_stem()?.to_str()?.parse().ok()),
+    }
 }
 
 /// Segments of a full log: deleting the oldest costs an eighth of it at most.
 const SEGMENTS: u64 = 8;
 const SEGMENT_BYTES_MIN: u64 = 64 << 10;
-/// What a reader copies from another machine in one piece.
+/// Small enough to copy one segment to another machine.
 const SEGMENT_BYTES_MAX: u64 = 128 << 20;

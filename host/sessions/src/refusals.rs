@@ -29,7 +29,7 @@ pub(crate) enum Refusal {
     HandoffQueue,
     /// As many handshakes as there may be are under way, and this one gave way to a newer one.
     Handshakes,
-    /// The same of its address.
+    /// As many handshakes of its address as there may be are under way, and this one gave way to a newer one.
     HandshakesOfAddress,
     /// Its handshake failed.
     HandshakeFailed,

@@ -31,8 +31,8 @@ pub(super) struct RecordArgs {
 enum RecordCommand {
     /// Replace the names and positions of clients in a log, so that it can be given away.
     ///
-    /// Equal names stay equal. The guests of the log decide again, so the new log replays bit for bit. Times, sessions, settings and names of
-    /// nodes stay.
+    /// Equal names stay equal. The guests of the log decide again, so the new log replays bit for bit. Times, sessions, settings and
+    /// names of nodes stay.
     Redact(RedactArgs),
 }
 
@@ -102,10 +102,9 @@ fn key(args: &RedactArgs) -> anyhow::Result<[u8; 16]> {
     if secret.len() < 16 {
         bail!("{} holds {} bytes; a secret has at least 16", file.display(), secret.len());
     }
+    // The first half of the digest: 32 of its 64 digits.
     let digest = herd_model::Digest::of(&secret).to_string();
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest.as_bytes()[..16]);
-    Ok(key)
+    Ok(u128::from_str_radix(&digest[..32], 16).context("a digest has 64 digits")?.to_be_bytes())
 }
 
 /// Redaction of one log.

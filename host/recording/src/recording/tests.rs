@@ -138,6 +138,25 @@ fn recording_leaves_out_long_calls_and_components() {
 }
 
 #[test]
+fn recording_replaces_no_segment_that_is_damaged() {
+    let scratch = tempfile::tempdir().unwrap();
+    let run = || {
+        let recording = Recording::start(scratch.path(), &RecordOptions::default(), context()).unwrap();
+        record(&recording, &guest(9), 1, 100);
+        recording.flush();
+    };
+    let segments = || crate::segment_files::list(scratch.path()).unwrap();
+    run();
+    let (segment, _) = segments().remove(0);
+    let mut damaged = std::fs::read(&segment).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&segment, &damaged).unwrap();
+    run();
+    assert_eq!(std::fs::read(&segment).unwrap(), damaged);
+    assert_eq!(segments().len(), 2);
+}
+
+#[test]
 fn recording_samples_whole_calls() {
     let scratch = tempfile::tempdir().unwrap();
     let options = RecordOptions { share: "10%".parse().unwrap(), ..RecordOptions::default() };

@@ -54,15 +54,7 @@ pub(crate) fn make(
     let hash = Digest::of(named.as_bytes()).short();
     let name = format!("{}-{}-{hash}.herd", faulting.digest().short(), fault.kind());
 
-    let moment = [Event::Now(reduced.at.now_ns), Event::Random(reduced.at.random.0, reduced.at.random.1)];
-    let mut body = settings(faulting.settings());
-    moment.iter().for_each(|event| line(&mut body, &event.to_string()));
-    if let Some(records) = records {
-        line(&mut body, &format!("\n# Records that the guest looked up.\n{records}"));
-    }
-    line(&mut body, "\n# Input on which the guest faulted.");
-    input.iter().for_each(|event| line(&mut body, &event.to_string()));
-
+    let body = body(&reduced, faulting.settings(), records.as_ref(), "Input on which the guest faulted.", &input);
     let rescued = play(&name, &body, rescuing)?;
     let expected = rescued.text;
     let again = play(&name, &expected, faulting)?;
@@ -86,15 +78,20 @@ pub(crate) fn make(
 
 /// Writes a recorded call as a transcript without expectations. None for the answer to a fetch.
 pub(crate) fn transcript_of(recorded: &RecordedCall, to: &Settings) -> Option<String> {
-    let mut text = settings(to);
+    Some(body(recorded, to, records(recorded).as_ref(), "The recorded call.", &input(recorded)?))
+}
+
+/// Writes a transcript without expectations: settings, moment, records, and the input under a heading.
+fn body(recorded: &RecordedCall, to: &Settings, records: Option<&Event>, heading: &str, input: &[Event]) -> String {
+    let mut body = settings(to);
     let moment = [Event::Now(recorded.at.now_ns), Event::Random(recorded.at.random.0, recorded.at.random.1)];
-    moment.iter().for_each(|event| line(&mut text, &event.to_string()));
-    if let Some(records) = records(recorded) {
-        line(&mut text, &format!("\n# Records that the guest looked up.\n{records}"));
+    moment.iter().for_each(|event| line(&mut body, &event.to_string()));
+    if let Some(records) = records {
+        line(&mut body, &format!("\n# Records that the guest looked up.\n{records}"));
     }
-    line(&mut text, "\n# The recorded call.");
-    input(recorded)?.iter().for_each(|event| line(&mut text, &event.to_string()));
-    Some(text)
+    line(&mut body, &format!("\n# {heading}"));
+    input.iter().for_each(|event| line(&mut body, &event.to_string()));
+    body
 }
 
 /// Reports that bring the records which were looked up.

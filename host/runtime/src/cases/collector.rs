@@ -193,12 +193,12 @@ const TIME_MAX: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use herd_recording::{Call, OwnedCall, RecordedCall};
     use herd_sdk::native::MemoryRecords;
 
     use super::*;
     use crate::generation::generation::{Generation, GenerationContext};
     use crate::test_guest::{NOW, TestGuest, engine, lines};
-    use herd_recording::{Call, OwnedCall, RecordedCall};
 
     fn generation(guest: &TestGuest, id: u64) -> Arc<Generation> {
         let settings = herd_sdk::Settings { node: "Riley".into(), table: vec![] };

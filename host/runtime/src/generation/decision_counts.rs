@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use herd_model::GenerationId;
+use herd_recording::Call;
 use herd_sdk::{Decision, Effect, InputBatch};
 use herd_sys::{Histogram, HistogramCounts, PerWorker};
-
-use herd_recording::Call;
 
 /// Counts of one generation.
 pub(crate) struct DecisionCounts {
@@ -19,14 +18,16 @@ pub(crate) struct DecisionCounts {
 }
 
 /// Counts of one worker.
+#[derive(Default)]
 struct Counts {
     inputs: AtomicU64,
     reports: AtomicU64,
     answers: AtomicU64,
     time_ns: Histogram<1000, 18>,
     decisions_of_call: Histogram<1, 11>,
-    /// One for each command, and one for all other lines.
-    lines: Box<[AtomicU64]>,
+    /// One for each command, then one for all other lines; those behind it are not used. In place, because boxes of two workers would
+    /// lie on one cache line, and every line of a client is counted here.
+    lines: [AtomicU64; COMMANDS_MAX + 1],
 }
 
 /// Decisions of one generation, in numbers since it was loaded.
@@ -52,9 +53,7 @@ impl DecisionCounts {
     /// Counts nothing yet. `commands` are the words that the guest describes.
     pub(crate) fn new(commands: &[String]) -> Self {
         let words = commands.iter().filter(|word| !word.is_empty()).take(COMMANDS_MAX);
-        let commands: Box<[Box<[u8]>]> = words.map(|word| word.as_bytes().into()).collect();
-        let count = commands.len() + 1;
-        Self { commands, workers: PerWorker::with(|| Counts::new(count)) }
+        Self { commands: words.map(|word| word.as_bytes().into()).collect(), workers: PerWorker::default() }
     }
 
     /// Counts a call that did not fault.
@@ -112,19 +111,6 @@ impl DecisionCounts {
             line.strip_prefix(word).is_some_and(|rest| rest.first().is_none_or(|next| next.is_ascii_whitespace()))
         };
         self.commands.iter().position(|word| is_first(word)).unwrap_or(self.commands.len())
-    }
-}
-
-impl Counts {
-    fn new(lines: usize) -> Self {
-        Self {
-            inputs: AtomicU64::new(0),
-            reports: AtomicU64::new(0),
-            answers: AtomicU64::new(0),
-            time_ns: Histogram::default(),
-            decisions_of_call: Histogram::default(),
-            lines: (0..lines).map(|_| AtomicU64::new(0)).collect(),
-        }
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Generation {
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
     description: Description,
-    /// What a recording says of the guest.
+    /// Description of the guest for a recording.
     logged: Arc<LoggedGuest>,
     settings: Settings,
     records: Arc<dyn Records + Send + Sync>,

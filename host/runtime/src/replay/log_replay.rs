@@ -99,7 +99,7 @@ impl ReplayedGuest {
     }
 
     /// Writes a call as a transcript that expects what this guest decides. None for the answer to a fetch, which a transcript cannot
-    /// make without its fetch, and where the guest faults at once.
+    /// make without its fetch.
     #[must_use]
     pub fn transcript(&self, name: &str, recorded: &RecordedCall) -> Option<String> {
         let text = transcript_of(recorded, self.0.settings())?;

@@ -2,7 +2,7 @@
 //!
 //! Plain values; `store` and `host_state` count them.
 
-/// What one call of a guest took. The same on every machine, for the same instance and the same call.
+/// Instructions and memory of one call of a guest. The same on every machine, for the same instance and the same call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallCost {
     /// Instructions of the guest, in units of fuel: one for most instructions, none for those that compile to nothing.

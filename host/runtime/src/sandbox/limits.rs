@@ -37,21 +37,7 @@ pub struct Limits {
 impl Limits {
     /// Fuel of a call in a simulation. A default deadline is some 50 million instructions.
     pub const FUEL_MAX: u64 = 50_000_000;
-}
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            deadline: Duration::from_millis(10),
-            memory_bytes_max: 16 << 20,
-            deadline_ceiling: Duration::from_millis(100),
-            memory_bytes_ceiling: 128 << 20,
-            fuel_max: None,
-        }
-    }
-}
-
-impl Limits {
     /// Returns the memory that any instance may be granted, in bytes.
     pub(crate) fn memory_bytes_highest(&self) -> usize {
         self.memory_bytes_max.max(self.memory_bytes_ceiling)
@@ -86,6 +72,18 @@ impl Limits {
             memory_bytes_max: self.memory_bytes_max.max(memory_bytes),
             ..self
         })
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_millis(10),
+            memory_bytes_max: 16 << 20,
+            deadline_ceiling: Duration::from_millis(100),
+            memory_bytes_ceiling: 128 << 20,
+            fuel_max: None,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use herd_sdk::{Context, Settings, decide_inputs};
 
 use crate::sandbox::backtrace::Backtrace;
 use crate::sandbox::bindings::NodeLogicPre;
+use crate::sandbox::call_cost::CallCost;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::host_state::HostState;
 use crate::sandbox::instance_count::InstanceGuard;
@@ -76,6 +77,11 @@ impl LogicInstance {
         };
         check(&decision, scope)?;
         Ok(decision)
+    }
+
+    #[allow(clippy::unused_self, reason = "the signature of the component's instance")]
+    pub(crate) fn cost(&mut self) -> Option<CallCost> {
+        None
     }
 
     #[allow(clippy::unused_self, reason = "the signature of the component's instance")]

@@ -216,7 +216,10 @@ impl GenerationRegistry {
             }
             self.count_fault(snapshot, faulting, fault);
         }
-        self.rescued.fetch_add(u64::from(is_rescued), Ordering::Relaxed);
+        // All workers share this count: a call without a fault must not write to it.
+        if is_rescued {
+            self.rescued.fetch_add(1, Ordering::Relaxed);
+        }
         is_rescued
     }
 
@@ -272,8 +275,7 @@ impl GenerationRegistry {
         }
     }
 
-    /// Counts a fault by its kind and logs it, at most one a second, because a guest that faults on every line must not fill a disk. `herd status` has the
-    /// count.
+    /// Counts a fault by its kind, and logs at most one a second, because a guest that faults on every line must not fill a disk.
     fn note_fault(&self, generation: &Generation, fault: &Fault, what: &str) {
         *self.faults.lock().entry(fault.kind()).or_default() += 1;
         if self.fault_log.admit(unix_now()).is_some() {

@@ -35,7 +35,7 @@ pub(crate) enum Tied {
     Accepted,
     /// The fallback goes out.
     Refused,
-    /// Which of them goes out is not known yet, but will be by this time.
+    /// The choice between them is not known yet, but will be by this time.
     Waits(Ticket, Instant),
 }
 

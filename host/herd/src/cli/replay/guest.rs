@@ -15,7 +15,7 @@ use herd_sdk::Decision;
 use super::native::{NativeGuest, NativeReplayer};
 use crate::cli::guest_file::read_guest;
 
-/// Which guest decides.
+/// Guest that decides.
 #[derive(Clone)]
 pub(in crate::cli) enum With {
     /// The one that decided at the time.

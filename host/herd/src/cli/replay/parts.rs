@@ -65,7 +65,7 @@ pub(super) fn subject_of(call: &OwnedCall, index: usize) -> String {
     match call.as_call() {
         Call::Inputs(inputs) => inputs.iter().nth(index).map_or(String::new(), |input| {
             let lines: Vec<&[u8]> = input.bytes.split_inclusive(|&byte| byte == b'\n').collect();
-            subject(index, &lines).command
+            command(&lines)
         }),
         Call::Reports(_) => "(report)".into(),
         Call::Answer { .. } => "(answer)".into(),
@@ -73,16 +73,19 @@ pub(super) fn subject_of(call: &OwnedCall, index: usize) -> String {
 }
 
 fn subject(index: usize, lines: &[&[u8]]) -> Subject {
-    let bytes = lines.concat();
-    let command = match lines {
+    Subject { index, command: command(lines), bytes: lines.concat() }
+}
+
+/// Returns the first word of a line, or a description in parentheses.
+fn command(lines: &[&[u8]]) -> String {
+    match lines {
         [line] => {
             let word = line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or(b"(empty)");
             word[..word.len().min(WORD_BYTES_MAX)].escape_ascii().to_string()
         }
         [] => "(empty)".into(),
         _ => "(several lines)".into(),
-    };
-    Subject { index, command, bytes }
+    }
 }
 
 /// Splits a decision behind the end of each input.

@@ -3,9 +3,9 @@
 //! Knows nothing of what is printed but the progress. Bounds: [`BLOCKS_MAX`] blocks that wait for a thread.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::anyhow;
@@ -59,11 +59,17 @@ pub(super) fn replay_all(log: &mut LogReader, guests: &mut Guests, threads: usiz
         ProgressBar::new(log.progress().0).with_style(style.unwrap_or_else(ProgressStyle::default_bar))
     });
     let (jobs, waiting) = sync_channel(BLOCKS_MAX);
-    let (waiting, stopped) = (Mutex::new(waiting), AtomicBool::new(false));
+    let (waiting, stopped) = (Arc::new(Mutex::new(waiting)), AtomicBool::new(false));
+    let stopped = &stopped;
     let (mut lost, mut named, mut seconds) = (0, Vec::<LoadedGuest>::new(), 0.0);
-    let work = || work(&waiting, &stopped);
     let results = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let start = |_: usize| {
+            let waiting = Arc::clone(&waiting);
+            scope.spawn(move || work(&waiting, stopped))
+        };
+        let workers: Vec<_> = (0..threads).map(start).collect();
+        // The threads alone hold the receiver from here on: once the last of them has stopped at an error, sending fails rather than wait.
+        drop(waiting);
         let mut began = None;
         let mut feed = || -> anyhow::Result<()> {
             while let Some(block) = log.next_block()? {
