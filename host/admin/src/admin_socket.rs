@@ -246,8 +246,8 @@ impl SocketAccess {
     }
 }
 
-/// Lets the members of the group pass the state directory, on their way to the directory of sockets in it. Somebody may have made it for its
-/// owner alone; what is in it has modes of its own.
+/// Lets the members of the group pass the state directory, on their way to the directory of sockets in it. Somebody may have made it for
+/// its owner alone; what is in it has modes of its own.
 fn let_pass(state: &Path) -> io::Result<()> {
     let mut permissions = state.metadata()?.permissions();
     if permissions.mode() & PASS == PASS {

@@ -292,7 +292,8 @@ impl AdminClient {
     async fn await_sign(&self, node: &Endpoint) -> Result<(), AdminClientError> {
         let request = self.http.get(node.url("/livez")).timeout(self.sign_max);
         match exchange(node, request).await {
-            // Over the socket and the link port the node looks at who asks before it reads more, and a long body would break the connection.
+            // Over the socket and the link port the node looks at who asks before it reads more, and a long body would break the
+            // connection.
             Ok(Answer { status: StatusCode::FORBIDDEN, body }) => Err(refused(node, StatusCode::FORBIDDEN, &body)),
             Ok(_) => Ok(()),
             Err(ExchangeError::NotSent(error)) => Err(error),

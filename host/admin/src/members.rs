@@ -1,7 +1,7 @@
 //! Members of the herd, as the admin API of a node deals with them: other nodes, whose status it asks for, and all that connect to it.
 //!
-//! Holds only what these share; `member_server` serves members, `herd_status` asks nodes. Bounds: requests for the status of the herd at the
-//! same time.
+//! Holds only what these share; `member_server` serves members, `herd_status` asks nodes. Bounds: requests for the status of the herd at
+//! the same time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

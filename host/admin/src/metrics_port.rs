@@ -1,18 +1,20 @@
 //! Metrics and probes of a node over a port of their own.
 //!
 //! Read only, without a token, and without the name of any client, so that a monitoring system and a load balancer may reach it. Owns the
-//! routes and the choice of the format. Bounds: those of the other ways in.
+//! routes and the choice of the format. Bounds: those of the other ways in; one answer a connection.
 
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
+use tokio::task::JoinError;
 
 use super::server::Admin;
 
@@ -62,26 +64,46 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/live", get(|| async { "alive\n" }))
             .route("/ready", get(ready))
-            .with_state(host);
+            .layer(middleware::map_response(close))
+            .with_state(Served { node: self.shared.node.as_str().into(), host });
         self.accept(listener, |_| app.clone()).await;
     }
 }
 
-async fn metrics(State(host): State<Arc<dyn MetricsHost>>, headers: HeaderMap) -> Response {
+/// State of the handlers.
+#[derive(Clone)]
+struct Served {
+    node: Arc<str>,
+    host: Arc<dyn MetricsHost>,
+}
+
+/// Ends the connection with its answer. A monitoring system asks again after longer than an idle connection is kept, and one that is kept
+/// would count as `silent`, a refusal, after each scrape.
+async fn close(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn metrics(State(Served { node, host }): State<Served>, headers: HeaderMap) -> Response {
     let format = MetricsFormat::accepted(&headers);
     match tokio::task::spawn_blocking(move || host.metrics(format)).await {
         Ok(text) => ([(CONTENT_TYPE, format.to_string())], text).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node\n").into_response(),
+        Err(error) => panicked(&node, &error),
     }
 }
 
-async fn ready(State(host): State<Arc<dyn MetricsHost>>) -> Response {
+async fn ready(State(Served { node, host }): State<Served>) -> Response {
     match tokio::task::spawn_blocking(move || host.not_ready()).await {
         Ok(reasons) if reasons.is_empty() => "ready\n".into_response(),
         Ok(reasons) => {
             let lines: String = reasons.iter().map(|reason| format!("not ready: {reason}\n")).collect();
             (StatusCode::SERVICE_UNAVAILABLE, lines).into_response()
         }
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node\n").into_response(),
+        Err(error) => panicked(&node, &error),
     }
+}
+
+fn panicked(node: &str, error: &JoinError) -> Response {
+    tracing::error!(%node, %error, "request to the metrics port panicked");
+    (StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node\n").into_response()
 }

@@ -42,8 +42,8 @@ pub trait RecordsHost: Send + Sync + 'static {
     /// and a part of the records was restored.
     fn restore(&self, directory: &Path, operator: &str) -> Result<Value, Refusal>;
 
-    /// Asks all links to prove now that both nodes hold equal records, and to mend where they do not. Returns the outcome of each link, within
-    /// a bounded time.
+    /// Asks all links to prove now that both nodes hold equal records, and to mend where they do not. Returns the outcome of each link,
+    /// within a bounded time.
     ///
     /// # Errors
     ///

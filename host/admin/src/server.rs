@@ -139,7 +139,11 @@ impl Admin {
             };
             let Some(place) = places.take(&self.limits, None) else {
                 let refusals = &self.shared.refusals;
-                refusals.note(&refusals.connections, &self.shared.node, "too many connections to the admin API");
+                refusals.note(
+                    &refusals.connections,
+                    &self.shared.node,
+                    "too many connections to the admin API or the metrics port",
+                );
                 continue;
             };
             let app = app(&stream);

@@ -241,7 +241,8 @@ pub fn carried_configuration(file: &[u8]) -> Result<Option<Vec<u8>>, PemError> {
     pem::section(file, CONFIGURATION)
 }
 
-/// Returns the file in the state directory of a herd in which the credentials of an operator are expected: of the person whose directory it is.
+/// Returns the file in the state directory of a herd in which the credentials of an operator are expected: of the person whose directory it
+/// is.
 #[must_use]
 pub fn operator_path(state_directory: &Path) -> PathBuf {
     state_directory.join("operator.pem")

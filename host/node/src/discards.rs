@@ -243,8 +243,8 @@ mod tests {
         );
     }
 
-    /// Goal: a node that was killed between the rollback and the end of the discarding resumes it at its start. Method: three processes over
-    /// one state directory.
+    /// Goal: a node that was killed between the rollback and the end of the discarding resumes it at its start. Method: three processes
+    /// over one state directory.
     #[test]
     fn discarding_is_resumed_after_a_restart() {
         let state = tempfile::tempdir().unwrap();
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(riley.discard(&swap(3, "newest", &[id(1, "new")]), digest("new")), None);
     }
 
-    /// What came back from peers before is forgotten all the same.
+    /// Records that came back from peers before are forgotten all the same.
     #[test]
     fn discarding_in_memory_says_that_a_restart_has_lost_count() {
         let state = tempfile::tempdir().unwrap();

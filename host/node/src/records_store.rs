@@ -78,8 +78,8 @@ pub(crate) async fn housekeeping(replica: Weak<Replica>) {
 pub(crate) struct ReplicaSource(Snapshot);
 
 impl RecordsStore {
-    /// Opens the folder of a node and recovers its replica. After an absence longer than `forget_keep`, drops what peers have had. Blocks, as
-    /// long as reading the log takes.
+    /// Opens the folder of a node and recovers its replica. After an absence longer than `forget_keep`, drops what peers have had. Blocks,
+    /// as long as reading the log takes.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ use herd_rollout::{ParticipantHost, Rollout, RolloutStore};
 use herd_runtime::{Engine, Observer};
 use herd_sessions::{Sessions, TlsCertificate, TlsPort, Topics};
 use herd_store::Durability;
-use herd_sys::clock::unix_now;
+use herd_sys::clock::{unix_now, unix_now_ns};
 use herd_sys::{TrafficLog, file_name};
 use herd_upstreams::Upstreams;
 use tokio_util::task::TaskTracker;
@@ -334,13 +334,13 @@ fn client_certificate(
     certificate.transpose().map_err(|source| StartError::ClientTls { node: name.into(), source: Box::new(source) })
 }
 
-/// Returns what holds for all calls of a recording that starts now.
+/// Returns the facts that hold for all calls of a recording that starts now.
 fn log_context(config: &HerdConfig, name: &str) -> LogContext {
     LogContext {
         node: name.into(),
         herd: env!("CARGO_PKG_VERSION").into(),
         contract: herd_runtime::contract(),
-        started_ns: u64::try_from(unix_now().as_nanos()).unwrap_or(u64::MAX),
+        started_ns: unix_now_ns(),
         share_percent: config.record.share.percent(),
         redacted: false,
         settings: config.settings(name).table,

@@ -158,7 +158,7 @@ enum ConnectError {
 #[derive(Default)]
 struct Lookups {
     resolver: Resolver,
-    /// Those of the last look-up that succeeded.
+    /// Addresses of the last look-up that succeeded.
     last: Vec<SocketAddr>,
     /// The name did not resolve at the last attempt, and the log has it.
     is_out: bool,
@@ -272,8 +272,8 @@ mod tests {
         assert_eq!(next_wait(&limits, Duration::from_millis(300), Duration::ZERO, true), REDIAL_MAX_OF_A_LINK);
     }
 
-    /// Goal: names are looked up for each attempt, an outage is told once, and the last addresses serve meanwhile. Method: a name that never
-    /// resolves in place of one that did.
+    /// Goal: names are looked up for each attempt, an outage is told once, and the last addresses serve meanwhile. Method: a name that
+    /// never resolves in place of one that did.
     #[tokio::test]
     async fn outage_of_names_is_told_once_and_bridged_by_the_last_addresses() {
         let mut lookups = Lookups::default();

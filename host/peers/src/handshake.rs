@@ -351,8 +351,8 @@ mod tests {
         }
     }
 
-    /// Goal: a node links with one of the next version, on either side of the connection, and refuses one that speaks no version of its own.
-    /// Method: a made-up peer, which says more in its hello than this version reads.
+    /// Goal: a node links with one of the next version, on either side of the connection, and refuses one that speaks no version of its
+    /// own. Method: a made-up peer, which says more in its hello than this version reads.
     #[tokio::test]
     async fn handshake_with_a_later_version_settles_on_the_lower_one() {
         let hello = |version, version_min| {
@@ -393,8 +393,8 @@ mod tests {
         }
     }
 
-    /// Goal: a link is what its certificate says. Method: nodes that call themselves by the name of another, are of another herd, or are not
-    /// the one that is expected at the address.
+    /// Goal: a link is what its certificate says. Method: nodes that call themselves by the name of another, are of another herd, or are
+    /// not the one that is expected at the address.
     #[tokio::test]
     async fn handshake_believes_the_certificate() {
         let (mut authority, mut other) = (TestAuthority::of("h"), TestAuthority::of("other"));

@@ -1,7 +1,7 @@
 //! Port to the node: what links need from it.
 //!
-//! All calls come from the task of a link, on a worker thread, but that of [`PeersHost::accept_admin`], which comes from the listener. Bounds:
-//! none here; each call handles one frame or one connection.
+//! All calls come from the task of a link, on a worker thread, but that of [`PeersHost::accept_admin`], which comes from the listener.
+//! Bounds: none here; each call handles one frame or one connection.
 
 use std::net::SocketAddr;
 
@@ -38,8 +38,8 @@ pub trait PeersHost: Send + Sync + 'static {
     /// Reports that a peer told of authorities or revocations that were news, so that they are stored. Must not wait.
     fn trust_learned(&self);
 
-    /// Takes a connection to the admin API, of a member that has proved who it is, and its address. Called on the runtime from which the links
-    /// were started. Must not wait.
+    /// Takes a connection to the admin API, of a member that has proved who it is, and its address. Called on the runtime from which the
+    /// links were started. Must not wait.
     fn accept_admin(&self, connection: Connection<TcpStream>, address: SocketAddr);
 
     /// Returns the traffic log, if one is configured.

@@ -1,7 +1,7 @@
 //! Stream of a link after its handshake: TLS.
 //!
-//! With the feature `plain-links-for-benchmarks` the connection below TLS, so that a benchmark can tell what TLS costs. The handshake is the
-//! same, and no program that is released has the feature.
+//! With the feature `plain-links-for-benchmarks` the connection below TLS, so that a benchmark can tell what TLS costs. The handshake is
+//! the same, and no program that is released has the feature.
 
 use tokio::net::TcpStream;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};

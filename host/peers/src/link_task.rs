@@ -93,9 +93,9 @@ fn split(frames: LinkFrames) -> (FrameSource, FrameWriter) {
 type FrameSource = FramedRead<ReadHalf<LinkStream>, LengthDelimitedCodec>;
 type FrameWriter = FramedWrite<WriteHalf<LinkStream>, LengthDelimitedCodec>;
 
-/// Waits until the peer is no longer trusted, and returns the reason. One that was revoked is not waited for. Another one, whose certificate
-/// has expired or whose authority is retired, has a moment to show its new certificate on another connection, so that no report has to
-/// wait for a link. Cancel safe.
+/// Waits until the peer is no longer trusted, and returns the reason. One that was revoked is not waited for. Another one, whose
+/// certificate has expired or whose authority is retired, has a moment to show its new certificate on another connection, so that no report
+/// has to wait for a link. Cancel safe.
 async fn until_refused(identity: &Identity, member: &Member, link: &Link) -> PeerError {
     let why = identity.until_refused(member).await;
     if !matches!(why, PeerError::Revoked { .. }) {

@@ -52,8 +52,8 @@ async fn suspect_link_stays_if_its_peer_is_heard_first() {
     pair.stop().await;
 }
 
-/// Goal: a revocation ends the links of the node, and reaches the nodes that have not heard of it. Method: the list is given to one node; the
-/// other learns of it over the link that then ends, or not at all.
+/// Goal: a revocation ends the links of the node, and reaches the nodes that have not heard of it. Method: the list is given to one node;
+/// the other learns of it over the link that then ends, or not at all.
 #[tokio::test]
 async fn revoked_node_loses_its_links_and_gets_no_new_one() {
     let mut pair = Pair::link().await;
@@ -68,8 +68,8 @@ async fn revoked_node_loses_its_links_and_gets_no_new_one() {
     pair.stop().await;
 }
 
-/// Goal: news of a revocation pass on along links, and links between nodes that it does not concern stay. Method: a list that revokes a third
-/// node.
+/// Goal: news of a revocation pass on along links, and links between nodes that it does not concern stay. Method: a list that revokes a
+/// third node.
 #[tokio::test]
 async fn revocation_passes_on_without_a_link_going_down() {
     let mut pair = Pair::link().await;

@@ -7,8 +7,8 @@ use crate::replica::Replica;
 use crate::shard::{Offer, OfferedBy};
 
 impl Replica {
-    /// Changes the readable record of a key by `change`, or removes it where that returns `None`. Nothing is stamped, logged or queued. Returns
-    /// whether there was a record. No node calls this.
+    /// Changes the readable record of a key by `change`, or removes it where that returns `None`. Nothing is stamped, logged or queued.
+    /// Returns whether there was a record. No node calls this.
     pub fn damage(&self, key: &[u8], change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> bool {
         let table = self.table();
         let mut found = None;

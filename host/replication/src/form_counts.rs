@@ -1,6 +1,7 @@
 //! Number of records of each form, in one shard.
 //!
-//! A forgotten key has no form: nobody reads its record. Knows nothing of records. Bounds: one entry per form of which the shard holds a record.
+//! A forgotten key has no form: nobody reads its record. Knows nothing of records. Bounds: one entry per form of which the shard holds a
+//! record.
 
 use std::collections::BTreeMap;
 

@@ -192,8 +192,8 @@ impl RecordTable {
 
     /// Calls `each` with every record and quarantined report of a shard, and whether it is quarantined. `each` must not call the table.
     ///
-    /// The lock of the shard is held for some records at a time. What is in the table from the call to its end is visited, and a report that
-    /// leaves quarantine meanwhile may be visited as both.
+    /// The lock of the shard is held for some records at a time. What is in the table from the call to its end is visited, and a report
+    /// that leaves quarantine meanwhile may be visited as both.
     pub fn visit(&self, shard: usize, mut each: impl FnMut(WireReport<'_>, bool)) {
         self.scan_shard(shard, |scanned| {
             let (report, is_quarantined) = scanned.record();
@@ -207,8 +207,8 @@ impl RecordTable {
         self.shard(hash).read().highest(hash, key).map(|(standing, stamp)| read_highest(standing.rank, stamp))
     }
 
-    /// Removes what is kept under a key and had reached its boundary by a cut-off, if anything had, and returns whether it did. Slow: it may
-    /// read the whole shard.
+    /// Removes what is kept under a key and had reached its boundary by a cut-off, if anything had, and returns whether it did. Slow: it
+    /// may read the whole shard.
     pub(crate) fn remove_past(&self, key: &[u8], cutoff_s: u64) -> bool {
         let hash = self.hash(key);
         let is_past = |expires_at: u64| boundary(expires_at) <= cutoff_s;

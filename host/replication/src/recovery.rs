@@ -70,8 +70,8 @@ impl Replica {
 impl Recovery<'_> {
     /// Sets the time, in seconds since the Unix epoch, by which removed records are told from those that stay.
     ///
-    /// The log does not say when a record was removed at its boundary. It does say that a lower one was kept under the same key later, which
-    /// must not lose to it now.
+    /// The log does not say when a record was removed at its boundary. It does say that a lower one was kept under the same key later,
+    /// which must not lose to it now.
     #[must_use]
     pub fn at(mut self, now_s: u64) -> Self {
         self.cutoff_s = cutoff(now_s);

@@ -296,8 +296,8 @@ impl Replica {
         self.links.remove(port);
     }
 
-    /// Brings the digests up to date for a cut-off that a link [wants](crate::LinkMachine::wants_digests). Takes a fraction of a second for a
-    /// million changed records: not for a worker thread.
+    /// Brings the digests up to date for a cut-off that a link [wants](crate::LinkMachine::wants_digests). Takes a fraction of a second for
+    /// a million changed records: not for a worker thread.
     pub fn refresh_digests(&self, cutoff_s: u64) {
         let _: Arc<_> = self.table.digests().refresh(&*self.table, cutoff_s);
     }

@@ -337,8 +337,8 @@ fn shuttle_snapshot_has_what_its_vector_covers() {
     });
 }
 
-/// Goal: a reply that is confirmed stands for a record that the log has and a peer has, also where the keep did not win. Method: two workers
-/// that report under one key and look whether their keeps are confirmed, a log that syncs and a peer that acknowledges meanwhile.
+/// Goal: a reply that is confirmed stands for a record that the log has and a peer has, also where the keep did not win. Method: two
+/// workers that report under one key and look whether their keeps are confirmed, a log that syncs and a peer that acknowledges meanwhile.
 #[test]
 fn shuttle_confirmation_waits_for_the_log_and_the_peer() {
     check(700, || {

@@ -120,7 +120,8 @@ impl<F: OpenFile, E: FnMut(Found<'_>)> EntryReader<'_, F, E> {
         self.window_offset + self.window.len() as u64
     }
 
-    /// Skips to where the next entry may start, or the bytes that were read end. A payload cannot imitate one: its writer does not know the salt.
+    /// Skips to where the next entry may start, or the bytes that were read end. A payload cannot imitate one: its writer does not know the
+    /// salt.
     fn skip(&mut self) {
         let offset = self.offset();
         self.damage.get_or_insert(offset);

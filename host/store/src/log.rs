@@ -67,7 +67,6 @@ pub struct Log<F: Files> {
     written: AtomicU64,
     durable: AtomicU64,
     accepts: AtomicBool,
-    failures: AtomicU64,
     /// Something happened that was not told yet.
     news: AtomicBool,
     tell: Box<dyn Fn() + Send + Sync>,
@@ -99,7 +98,6 @@ impl<F: Files> Log<F> {
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             accepts: AtomicBool::new(true),
-            failures: AtomicU64::new(0),
             news: AtomicBool::new(false),
             tell: Box::new(tell),
         };
@@ -186,13 +184,13 @@ impl<F: Files> Log<F> {
     /// Returns figures for people.
     pub fn status(&self) -> LogStatus {
         let writer = self.writer.lock();
-        let (log_bytes, snapshot_bytes) = (writer.log_bytes(), writer.snapshot_bytes);
+        let (log_bytes, snapshot_bytes, failures) = (writer.log_bytes(), writer.snapshot_bytes, writer.age);
         drop(writer);
         let tail = self.tail.lock();
         LogStatus {
             accepts: self.accepts(),
             failure: tail.failure.clone(),
-            failures: self.failures.load(Ordering::Relaxed),
+            failures,
             appended_bytes: tail.position,
             entries_dropped: tail.dropped,
             buffered_bytes: tail.position - self.written().min(tail.position),
@@ -288,7 +286,6 @@ impl<F: Files> Log<F> {
     fn fail(&self, writer: &mut Writer<F::File>, why: &str) {
         writer.fail();
         self.tail.lock().drop_entries(why);
-        self.failures.fetch_add(1, Ordering::Relaxed);
         self.accepts.store(false, Ordering::Release);
         self.news.store(true, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! What a recovery found.
+//! Findings of a recovery.
 
 use std::fmt;
 use std::io;

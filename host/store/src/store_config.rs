@@ -1,4 +1,4 @@
-//! What of the records survives, as configured.
+//! Durability of the records, as configured.
 
 use serde::{Deserialize, Serialize};
 

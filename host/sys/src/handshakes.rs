@@ -1,9 +1,9 @@
 //! Handshakes in progress with strangers, counted in total and per address.
 //!
 //! A stranger holds a place until it has proved who it is or its time is up. When all places are taken, a handshake gives way to a new one:
-//! the oldest, because an honest one is over within a few round trips, so that strangers that finish nothing keep nobody out. If even that has
-//! just begun, strangers come faster than an honest one is over, and one by chance gives way: some of the honest ones pass. An address that
-//! has all of its places gives way by itself.
+//! the oldest, because an honest one is over within a few round trips, so that strangers that finish nothing keep nobody out. If even that
+//! has just begun, strangers come faster than an honest one is over, and one by chance gives way: some of the honest ones pass. An address
+//! that has all of its places gives way by itself.
 //!
 //! Knows no sockets and performs no handshake. Bounds: [`HandshakeLimits`].
 

@@ -1,7 +1,7 @@
 //! Values that each worker has for itself, such as counters.
 //!
 //! A counter that all workers write moves its cache line from core to core with each write. Here each worker has cache lines of its own,
-//! and whoever wants a sum reads them all. Bound: one value per worker, and one for all other threads together.
+//! and a reader of the sum reads them all. Bound: one value per worker, and one for all other threads together.
 
 use crate::workers;
 

@@ -219,8 +219,8 @@ async fn connections_of_one_member_leave_places_for_others_and_are_counted() {
     riley.server.answers(&riley.as_member(&mira)).await;
 }
 
-/// Goal: a node that is away is told from one that refuses, so that another one is asked in its place. Method: a name that no name server is
-/// asked for, because its label is too long, and a process that closes each connection at once, as that of a node which stops.
+/// Goal: a node that is away is told from one that refuses, so that another one is asked in its place. Method: a name that no name server
+/// is asked for, because its label is too long, and a process that closes each connection at once, as that of a node which stops.
 #[tokio::test]
 async fn node_that_cannot_be_found_or_breaks_off_is_down() {
     let mut herd = TestHerd::new("five");

@@ -107,8 +107,8 @@ struct Common {
     /// Log in JSON, one object per line.
     #[arg(long, global = true)]
     log_json: bool,
-    /// Certificate of an operator, as `herd certs issue --operator NAME` makes it: reach all nodes over their link ports with it. Default: the
-    /// installed one (`herd certs install`), for nodes without an admin socket here.
+    /// Certificate of an operator, as `herd certs issue --operator NAME` makes it: reach all nodes over their link ports with it. Default:
+    /// the installed one (`herd certs install`), for nodes without an admin socket here.
     #[arg(long, global = true, env = "HERD_IDENTITY", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     identity: Option<PathBuf>,
 }
@@ -218,7 +218,8 @@ enum Command {
     Record(record::RecordArgs),
     /// Run whole herds on virtual time, with faults, and check that nothing is lost.
     ///
-    /// Each seed is a herd with links, disks, clocks and clients of its own. A seed that breaks an invariant is printed, and replays.
+    /// Each seed is a herd with links, disks, clocks and clients of its own. A seed that breaks an invariant is printed with the command that
+    /// replays it, then shrunk to a scenario and saved. The exit code is 1 if one does.
     Sim(sim::SimArgs),
     /// Put load on nodes, or on any server of the line protocol, and report rates and latencies.
     ///

@@ -22,7 +22,7 @@ pub struct BenchReport {
     pub seconds: f64,
     /// Answers per second.
     pub rate: f64,
-    /// Those of these answers that have another form than their command requires.
+    /// Answers among these that have another form than their command requires.
     pub wrong: u64,
     /// Wrong answers before measurement, which `answers` does not count.
     pub wrong_in_warm_up: u64,

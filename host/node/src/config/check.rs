@@ -150,11 +150,10 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
         }
     }
     let port = node.client.port();
-    let has_metrics_port = node.metrics.is_some() || !config.metrics.enabled;
     for (what, set, above) in [
         ("link", node.link.is_some(), 1000),
         ("admin", node.admin.is_some(), 2000),
-        ("metrics", has_metrics_port, METRICS_ABOVE),
+        ("metrics", node.metrics.is_some() || !config.metrics.enabled, METRICS_ABOVE),
     ] {
         if !set && port != 0 && port.checked_add(above).is_none() {
             return Err(format!(
@@ -232,7 +231,7 @@ fn check_addresses(config: &HerdConfig) -> Result<(), String> {
                 let free = free_address(config, node, address);
                 let why = match *used == address {
                     true => format!("{address} is both {other} and {user}"),
-                    false => format!("{address}, {user}, and {used}, {other}, cannot both be had"),
+                    false => format!("{address}, {user}, and {used}, {other}, overlap"),
                 };
                 return Err(format!("{why}; set `nodes.{name}.{what}` to \"{free}\""));
             }

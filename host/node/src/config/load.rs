@@ -396,7 +396,7 @@ mod tests {
         let all = with(&["nodes.Riley.client_tls=0.0.0.0:15416", files[0], files[1]]).unwrap_err().to_string();
         assert!(
             all.starts_with(
-                "127.0.0.1:15416, the client address of Jaquez, and 0.0.0.0:15416, the client_tls address of Riley, cannot both be had"
+                "127.0.0.1:15416, the client address of Jaquez, and 0.0.0.0:15416, the client_tls address of Riley, overlap"
             ),
             "{all}"
         );

@@ -1,10 +1,10 @@
 //! Configuration of metrics: whether nodes have a port for them, and on which interface.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::node_config::{NodeConfig, above};
+use super::node_config::{NodeConfig, above_on_loopback};
 
 /// Table `[metrics]`. None of it changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,11 +29,9 @@ impl MetricsConfig {
     #[must_use]
     pub fn address(&self, node: &NodeConfig) -> Option<SocketAddr> {
         let usual = || {
-            let mut address = above(node.client, METRICS_ABOVE);
-            match self.listen {
-                Some(listen) => address.set_ip(listen),
-                None if !address.ip().is_loopback() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-                None => {}
+            let mut address = above_on_loopback(node.client, METRICS_ABOVE);
+            if let Some(listen) = self.listen {
+                address.set_ip(listen);
             }
             address
         };

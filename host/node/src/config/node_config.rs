@@ -35,8 +35,8 @@ pub struct NodeConfig {
     /// 127.0.0.1 with that port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,
-    /// Address of metrics and probes for monitoring systems, over HTTP without a token. Default: the address of the table `metrics` with the
-    /// port of the client address plus 3000.
+    /// Address of metrics and probes for monitoring systems, over HTTP without a token. Default: the address of the table `metrics` with
+    /// the port of the client address plus 3000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,
     /// Names of the neighbours. A link is two-way, so one side listing it is enough. Default: none.
@@ -82,13 +82,7 @@ impl NodeConfig {
     /// Returns the address of the admin API.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin.unwrap_or_else(|| {
-            let mut address = above(self.client, 2000);
-            if !address.ip().is_loopback() {
-                address.set_ip(Ipv4Addr::LOCALHOST.into());
-            }
-            address
-        })
+        self.admin.unwrap_or_else(|| above_on_loopback(self.client, 2000))
     }
 }
 
@@ -103,8 +97,17 @@ pub fn on_this_host(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// Returns the address with a port so far above, on loopback: 127.0.0.1 unless it is a loopback address already.
+pub(super) fn above_on_loopback(address: SocketAddr, ports: u16) -> SocketAddr {
+    let mut address = above(address, ports);
+    if !address.ip().is_loopback() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
 /// Returns the address with a port so far above.
-pub(super) fn above(mut address: SocketAddr, ports: u16) -> SocketAddr {
+fn above(mut address: SocketAddr, ports: u16) -> SocketAddr {
     // Port 0 means any free port and must stay 0.
     if address.port() != 0 {
         address.set_port(address.port().wrapping_add(ports));

@@ -20,8 +20,8 @@ pub struct RuntimeConfig {
     /// MiB of memory per instance. Default 16. Raised, the memory of the process can grow by the difference per worker,
     /// generation and node.
     pub memory_mib_max: usize,
-    /// Highest `deadline_ms` that a guest is granted if it states a need for more than the one above, as guests in Python and JavaScript do.
-    /// Default 100. Raised, such a guest may block the sessions of its worker for longer.
+    /// Highest `deadline_ms` that a guest is granted if it states a need for more than the one above, as guests in Python and JavaScript
+    /// do. Default 100. Raised, such a guest may block the sessions of its worker for longer.
     pub needs_deadline_ms_max: u64,
     /// Highest `memory_mib_max` that a guest is granted if it states a need for more than the one above. Default 128. Raised, the
     /// memory of the process can grow by the difference per worker, generation and node with such a guest.

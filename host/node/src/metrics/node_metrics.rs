@@ -1,5 +1,6 @@
 //! Collector of the metrics of one node, and the reasons why it is not ready.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -105,17 +106,20 @@ impl Source {
         let counts = self.host.swap.generations.decision_counts();
         let named: Vec<(String, &DecisionCountsStatus)> =
             counts.iter().map(|counts| (counts.generation.to_string(), counts)).collect();
-        let lines = named.iter().flat_map(|(generation, counts)| {
-            let of = |(word, count): &(Option<String>, u64)| (word.clone().unwrap_or_else(|| OTHER.into()), *count);
-            counts.lines.iter().map(of).map(move |(word, count)| (generation, word, count))
-        });
-        let lines: Vec<_> = lines.collect();
+        // Added up by their labels: a guest may describe a command twice, or one named `other`, and a scrape with two samples of the same
+        // labels is faulty.
+        let mut lines: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for (generation, counts) in &named {
+            for (word, count) in &counts.lines {
+                *lines.entry((generation.as_str(), word.as_deref().unwrap_or(OTHER))).or_default() += *count;
+            }
+        }
         families.counters(
             "herd_lines",
             "Lines of clients that a generation consumed, by the command that it describes; other lines as `other`",
-            lines.iter().map(|(generation, word, count)| {
-                ([("generation", generation.as_str()), ("command", word)], *count as f64)
-            }),
+            lines
+                .iter()
+                .map(|((generation, word), count)| ([("generation", *generation), ("command", *word)], *count as f64)),
         )?;
         families.counters(
             "herd_decisions",
@@ -223,7 +227,7 @@ impl Source {
 
     fn sessions(&self, families: &mut Families<'_, '_>) -> fmt::Result {
         let status = self.host.sessions.status();
-        let by = |label: &'static str, counts: &std::collections::BTreeMap<&'static str, u64>| {
+        let by = |label: &'static str, counts: &BTreeMap<&'static str, u64>| {
             let counts: Vec<_> = counts.iter().map(|(why, count)| ([(label, *why)], *count as f64)).collect();
             counts
         };
@@ -273,7 +277,11 @@ impl Source {
         let Some(status) = self.host.store.status() else { return Ok(()) };
         let accepts = f64::from(u8::from(status.accepts));
         families.gauge("herd_log_accepts", "1 while the log of records can be written", accepts)?;
-        families.counter("herd_log_failures", "Failures of the disk under the log of records", status.failures)?;
+        families.counter(
+            "herd_log_failures",
+            "Failures of the log of records: its disk failed, was full or too slow",
+            status.failures,
+        )?;
         families.counter(
             "herd_log_entries_dropped",
             "Entries that were not logged because the log had failed",

@@ -1,6 +1,7 @@
 //! Metrics of the process under the names that every Prometheus client uses, from `/proc/self`.
 //!
-//! All nodes of a process tell the same. A figure that the system does not tell is left out.
+//! All nodes of a process tell the same, but for the start: counters begin with the node, also in a process that became another program
+//! and has the id of the old one. A figure that the system does not tell is left out.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +11,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::families::Families;
 
-/// Writes the metrics of the process, which started at this time since the Unix epoch, in seconds.
+/// Writes the metrics of the process. The node started at this time since the Unix epoch, in seconds.
 pub(super) fn write(families: &mut Families<'_, '_>, started_s: f64) -> fmt::Result {
     families.gauge(
         "process_start_time_seconds",

@@ -19,7 +19,7 @@ enum Step {
     Run { cost_max: usize },
 }
 
-/// What a key holds: readable record and quarantined report above it, as rank and stamp.
+/// State of a key: readable record and quarantined report above it, as rank and stamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
     readable: Option<(u8, Stamp)>,
@@ -36,7 +36,7 @@ struct Model {
     /// Vector of the peer for which the scan is a resend; `None` for a scan of everything.
     peer: Option<Vector>,
     position: ShardPosition,
-    /// What was held when the scan began. A key that was removed since is not here.
+    /// State of all keys when the scan began. A key that was removed since is not here.
     begun_with: BTreeMap<usize, Held>,
     /// Highest rank that was kept under a key since then in a keep that the peer covers, also if another one replaced it.
     covered: BTreeMap<usize, u8>,

@@ -1,4 +1,4 @@
-//! What a reply waits for, what wakes links, and what a replica writes to its log.
+//! Conditions that a reply waits for, events that wake links, and entries that a replica writes to its log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -56,8 +56,8 @@ fn claim_tells_the_peer_once_what_it_covers() {
     assert_eq!((pair.turn(1), pair.status(1).lag), (vec![HAVE], 0), "what the peer has claimed is no news to it");
 }
 
-/// Goal: a turn reads a part of a large table, also where the peer lacks little of it. Method: 40,000 records that the peer covers, and some
-/// in every shard that were kept so often that the recent stamps do not suffice.
+/// Goal: a turn reads a part of a large table, also where the peer lacks little of it. Method: 40,000 records that the peer covers, and
+/// some in every shard that were kept so often that the recent stamps do not suffice.
 #[test]
 fn resend_reads_a_part_of_a_large_table_per_turn() {
     let replicas = ["Jaquez", "Riley"].map(|name| {

@@ -137,6 +137,7 @@ fn full_buffer_stops_the_log_without_a_wait() {
     assert_eq!(told.load(Ordering::Relaxed), 0, "an append tells nobody: it holds a lock of the table");
     assert_eq!(log.flush(), 0);
     assert_eq!((told.load(Ordering::Relaxed), log.status().entries_dropped), (1, 1));
+    assert_eq!(log.status().failures, 1);
     snapshot(&log, || Texts(vec!["all"])).unwrap();
     assert!(log.accepts());
 }

@@ -80,8 +80,8 @@ fn entries_behind_known_damage_are_repeated_once() {
     assert_eq!(read(&files).texts(), ["synced", "fourth", "fourth", "synced", "fourth", "fourth"]);
 }
 
-/// Goal: a file that is missing may be the one that repeated what an earlier one has in memory only. Method: the third process needs nothing
-/// repeated, and then the file of the second is gone.
+/// Goal: a file that is missing may be the one that repeated what an earlier one has in memory only. Method: the third process needs
+/// nothing repeated, and then the file of the second is gone.
 #[test]
 fn entries_are_in_doubt_again_without_the_file_that_repeated_them() {
     let files = unsynced(&["second", "fourth"]);

@@ -1,5 +1,5 @@
-//! Program of `tests/show/service`: shows what it costs to run nodes as a service. A row is a scenario with its figures; each has a file of its
-//! own.
+//! Program of `tests/show/service`: shows what it costs to run nodes as a service. A row is a scenario with its figures; each has a file of
+//! its own.
 
 use std::process::ExitCode;
 

@@ -94,8 +94,8 @@ async fn look(checked: CheckedNode<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Returns the nodes that this host has: those with a certificate or a socket here, or all of a herd on one host, or those whose host has an
-/// address of this one.
+/// Returns the nodes that this host has: those with a certificate or a socket here, or all of a herd on one host, or those whose host has
+/// an address of this one.
 fn nodes_here(herd: &ConfiguredHerd, state: &Path) -> anyhow::Result<Vec<String>> {
     let names: Vec<String> = herd.node_names().into_iter().map(ToString::to_string).collect();
     if herd.is_on_one_host() {

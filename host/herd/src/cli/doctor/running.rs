@@ -1,4 +1,4 @@
-//! Whether the node runs, as its admin socket says, and what it says of itself.
+//! State of a node, running or not, as its admin socket shows it, and the status that the node gives.
 
 use herd_admin::{AdminClient, AdminClientError, Endpoint};
 use serde_json::Value;
