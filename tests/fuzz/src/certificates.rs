@@ -1,7 +1,7 @@
 //! Target: certificates, revocation lists, keys and trust bundles, as files and as members send them.
 //!
-//! A file that is read is written as it was read; a bundle of a stranger adds nothing to what a member trusts: whatever it learns, its own authority
-//! has signed; one that was altered is refused whole.
+//! A file that is read is written as it was read; a bundle of a stranger adds nothing to what a member trusts: whatever it learns, its own
+//! authority has signed; one that was altered is refused whole.
 
 use std::path::Path;
 use std::sync::LazyLock;
