@@ -12,6 +12,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use herd_admin::{Endpoint, Token};
 use herd_sys::state_directory;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use self::programs::with_program;
 use crate::ports::HeldAddress;
-use crate::{Client, Operator, Places, Process, Scratch, process};
+use crate::{Client, Operator, Places, Process, Scratch, WAIT_MAX, process};
 
 /// A herd with reserved addresses on loopback and a directory of its own. No node runs until it is started.
 ///
@@ -303,6 +304,16 @@ impl Herd {
     #[track_caller]
     pub fn herd(&self, arguments: &[&str]) -> Output {
         process::output(self.command(arguments), &format!("herd {}", arguments.join(" ")))
+    }
+
+    /// Runs a subcommand of the binary that takes this long, and returns its output.
+    ///
+    /// # Panics
+    ///
+    /// If it takes more than [`WAIT_MAX`](crate::WAIT_MAX) longer.
+    #[track_caller]
+    pub fn herd_for(&self, duration: Duration, arguments: &[&str]) -> Output {
+        process::output_within(duration + WAIT_MAX, self.command(arguments), &format!("herd {}", arguments.join(" ")))
     }
 
     /// Swaps the logic of these nodes with `herd swap`, or of the whole herd if none is named.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -237,13 +238,23 @@ impl Drop for Process {
 ///
 /// If the command does not start, or does not end within [`WAIT_MAX`]; then it is killed.
 #[track_caller]
-pub(crate) fn output(mut command: Command, what: &str) -> Output {
+pub(crate) fn output(command: Command, what: &str) -> Output {
+    output_within(WAIT_MAX, command, what)
+}
+
+/// Runs a command to its end within a time and returns its output.
+///
+/// # Panics
+///
+/// If the command does not start, or does not end in time; then it is killed.
+#[track_caller]
+pub(crate) fn output_within(time: Duration, mut command: Command, what: &str) -> Output {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = spawned.unwrap_or_else(|error| panic!("{what} does not start: {error}"));
     let id = Pid::from_child(&child);
     let (sender, ended) = channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    match ended.recv_timeout(WAIT_MAX) {
+    match ended.recv_timeout(time) {
         Ok(output) => output.unwrap_or_else(|error| panic!("{what}: {error}")),
         Err(_) => {
             // The thread has not reaped the child, so the id cannot belong to another process yet.

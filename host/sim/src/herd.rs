@@ -126,6 +126,8 @@ enum Event {
         client: usize,
         session: u64,
         id: FetchId,
+        /// The upstream answers, and does not fail.
+        answers: bool,
     },
     Turn {
         from: usize,
@@ -333,7 +335,7 @@ impl Herd<'_> {
             Event::Scripted(number) => self.on_scripted(number)?,
             Event::Piece { client, session } => self.on_piece(client, session),
             Event::Decide { node, worker, life } => self.on_decide(node, worker, life)?,
-            Event::Fetch { client, session, id } => self.on_fetch(client, session, id)?,
+            Event::Fetch { client, session, id, answers } => self.on_fetch(client, session, id, answers)?,
             Event::Turn { from, to, connection } => self.on_turn(from, to, connection),
             Event::Frame { from, to, connection } => self.on_frame(from, to, connection)?,
             Event::Close { at, peer, connection } => self.on_close(at, peer, connection),
@@ -534,8 +536,9 @@ const DEFAULT_LINKS: [(usize, usize); 6] = [(1, 0), (2, 0), (4, 1), (4, 2), (3, 
 const CLIENTS: usize = 12;
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
-/// Time at which all runs begin.
-const EPOCH_NS: u64 = 1_795_504_736 * SECOND;
+/// Unix time at which all runs begin.
+pub const EPOCH: Duration = Duration::from_secs(1_795_504_736);
+const EPOCH_NS: u64 = EPOCH.as_secs() * SECOND;
 const SWEEP_NS: u64 = 10 * SECOND;
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod violation;
 pub use chance::Chance;
 pub use check_file::CheckFile;
 pub use guest::{NativeGuest, SimGuest, SimGuests};
+pub use herd::EPOCH;
 pub use options::{Faults, Graph, NODES_MAX, Report, SimOptions};
 pub use run::Run;
 pub use runner::{Seeds, run_seeds};

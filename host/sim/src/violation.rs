@@ -238,6 +238,17 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// Returns the line that nodes were asked when all was quiet, if an answer to it breaks the invariant.
+    #[must_use]
+    pub fn asked(&self) -> Option<&str> {
+        match self {
+            Self::AnswersDiffer { line, .. } | Self::NotNewest { line, .. } | Self::CheckFails { line, .. } => {
+                Some(line)
+            }
+            _ => None,
+        }
+    }
+
     /// Returns whether another violation is of the same kind.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {

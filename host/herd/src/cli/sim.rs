@@ -2,6 +2,7 @@
 
 mod component_guests;
 mod scenario_file;
+mod scenario_transcript;
 mod spread_text;
 
 use std::io::IsTerminal;
@@ -20,6 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use self::component_guests::ComponentGuests;
 use self::scenario_file::{read_scenario, scenario_text};
+use self::scenario_transcript::scenario_transcript;
 use self::spread_text::{hops, picture};
 use super::numbers::{counted, whole};
 use super::shell_word::shell_word;
@@ -200,6 +202,22 @@ impl SimArgs {
             say!("{}", event.trim_end_matches(','));
         }
         say!("saved; replay it with: {command}");
+        self.save_transcript(&scenario, &violation, &path)
+    }
+
+    /// Saves what the clients of a scenario sent as a transcript beside it.
+    fn save_transcript(&self, scenario: &Scenario, violation: &Violation, beside: &Path) -> anyhow::Result<()> {
+        let path = beside.with_extension("herd");
+        let guest = self.guest.first().map_or("GUEST.wasm".into(), |guest| shell_word(&guest.to_string_lossy()));
+        let bless = format!("herd test {guest} {} --bless", shell_word(&path.to_string_lossy()));
+        let comments = [
+            violation.to_string(),
+            format!("What the clients of {} sent, without its faults.", beside.display()),
+            format!("`{bless}` writes what the guest does; then correct what it should do."),
+        ];
+        let Some(text) = scenario_transcript(scenario, violation.asked(), &comments) else { return Ok(()) };
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        say!("as a transcript, with what the guest does: {bless}");
         Ok(())
     }
 

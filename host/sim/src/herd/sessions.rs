@@ -5,12 +5,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use herd_model::{FetchAnswer, Kept};
+use herd_model::{FetchAnswer, FetchRequest, Kept};
 use herd_replication::{LaneId, Stamp};
 use herd_sdk::{Failure, Moment};
-use herd_sessions::FetchId;
+use herd_sessions::{FetchId, StartedFetch};
 
 use super::{CLIENTS, EPOCH_NS, Event, Herd, MILLISECOND, SECOND};
+use crate::chance::Chance;
 use crate::client::{Client, ClientReply, Pending, Session};
 use crate::process::Process;
 use crate::scenario::Action;
@@ -182,8 +183,7 @@ impl Herd<'_> {
             };
             session.dialogue.advance(now);
             let id = session.number;
-            let fetches: Vec<FetchId> =
-                std::iter::from_fn(|| session.dialogue.start_fetch(now)).map(|fetch| fetch.id).collect();
+            let fetches: Vec<StartedFetch> = std::iter::from_fn(|| session.dialogue.start_fetch(now)).collect();
             session.fetches += fetches.len();
             let (node, lines) = (session.node, session.pending.len());
             if lines > 0 && session.fetches >= lines * FETCHES_PER_LINE_MAX {
@@ -197,10 +197,13 @@ impl Herd<'_> {
                 self.on_told(told);
             }
             for fetch in fetches {
+                // An upstream treats a question alike whatever else happens, so that a scenario without other events asks the same.
+                let mut upstream = self.upstream_chance(&fetch.request);
                 // Some upstreams answer late, and some when the slot is over.
-                let is_late = !self.resting && self.chance.percent(10);
-                let wait = if is_late { self.chance.below(12 * SECOND) } else { 30 * MILLISECOND };
-                self.after(wait, Event::Fetch { client: number, session: id, id: fetch });
+                let is_late = !self.resting && upstream.percent(10);
+                let wait = if is_late { upstream.below(12 * SECOND) } else { 30 * MILLISECOND };
+                let answers = self.resting || !upstream.percent(20);
+                self.after(wait, Event::Fetch { client: number, session: id, id: fetch.id, answers });
             }
         }
     }
@@ -228,7 +231,16 @@ impl Herd<'_> {
         self.report.fingerprint = self.report.fingerprint.rotate_left(7) ^ seen ^ self.now;
     }
 
-    pub(super) fn on_fetch(&mut self, client: usize, number: u64, id: FetchId) -> Result<(), Violation> {
+    /// Returns what chance has in store for a request.
+    fn upstream_chance(&self, request: &FetchRequest) -> Chance {
+        let asked = request.upstream.iter().chain(&request.path);
+        // FNV-1a.
+        let hash = asked
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        Chance::new(self.simulation.options.seed ^ hash)
+    }
+
+    pub(super) fn on_fetch(&mut self, client: usize, number: u64, id: FetchId, answers: bool) -> Result<(), Violation> {
         let now = self.instant();
         let Some(session) = self.clients.get(client).and_then(|client| client.session.as_ref()) else { return Ok(()) };
         let (node, worker) = (session.node, session.worker);
@@ -237,10 +249,10 @@ impl Herd<'_> {
         }
         let dialogue = std::rc::Rc::clone(&session.dialogue);
         let at = Moment { now_ns: self.wall_ns(node), random: (self.chance.draw(), self.chance.draw()) };
-        let answer = if !self.resting && self.chance.percent(20) {
-            FetchAnswer::Failed(Failure::Timeout)
-        } else {
+        let answer = if answers {
             FetchAnswer::Response { status: 200, body: b"{}".to_vec() }
+        } else {
+            FetchAnswer::Failed(Failure::Timeout)
         };
         dialogue.answer(id, &answer, at, now);
         self.take_notes(node, worker);

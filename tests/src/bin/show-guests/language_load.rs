@@ -1,6 +1,7 @@
 //! Each language with the defaults of a node at full load, and with upstream answers of a megabyte; cost, memory and size side by side.
 
 use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use herd_tests::{Bar, Behaviour, Extent, Herd, Process, Reporter, Row};
@@ -21,7 +22,7 @@ pub(crate) const ROW: Row = Row {
 };
 
 fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
-    let seconds = if reporter.extent() == Extent::Full { "600" } else { "60" };
+    let seconds = if reporter.extent() == Extent::Full { 600 } else { 60 };
     for language in LANGUAGES {
         let file = guest(language)?;
         let herd = Herd::of_one().with_guest(&file);
@@ -29,10 +30,8 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let mut rates = vec![];
         for pipeline in ["1", "32"] {
             let before = up.processor_ns("herd-worker");
-            let answers = bench(
-                &herd,
-                &["--connections", "64", "--pipeline", pipeline, "--duration", seconds, "--mix", "iamat=95,invalid=5"],
-            )?;
+            let answers =
+                bench(&herd, seconds, &["--connections", "64", "--pipeline", pipeline, "--mix", "iamat=95,invalid=5"])?;
             let each_us = (up.processor_ns("herd-worker") - before) as f64 / answers / 1e3;
             rates.push(format!("pipeline {pipeline}: {each_us:.1} us of workers"));
         }
@@ -44,16 +43,18 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         reporter.tell(&format!("{language}: size of the guest"), format!("{:.2} MB", bytes / 1e6));
 
         herd.places().behave(Behaviour::Body(megabyte()));
-        bench(&herd, &["--connections", "4", "--clients", "100", "--duration", "20", "--mix", "iamat=50,whatsat=50"])?;
+        bench(&herd, 20, &["--connections", "4", "--clients", "100", "--mix", "iamat=50,whatsat=50"])?;
         let faulted = faults(&herd) - faulted;
         reporter.show(&format!("{language}: faults with upstream answers of 1 MB"), faulted, faulted == 0);
     }
     Ok(())
 }
 
-/// Runs a load, and returns the number of its answers.
-fn bench(herd: &Herd, arguments: &[&str]) -> Result<f64> {
-    let Output { stdout, stderr, .. } = herd.herd(&[&["bench"][..], arguments].concat());
+/// Runs a load for so long, and returns the number of its answers.
+fn bench(herd: &Herd, seconds: u64, arguments: &[&str]) -> Result<f64> {
+    let duration = seconds.to_string();
+    let arguments = [&["bench", "--duration", &duration][..], arguments].concat();
+    let Output { stdout, stderr, .. } = herd.herd_for(Duration::from_secs(seconds), &arguments);
     let (said, errors) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     ensure!(said.contains("wrong answers: 0, broken connections: 0"), "{said}{errors}");
     let answers = said.lines().find_map(|line| line.split_once(" answers in ")?.0.trim().parse::<f64>().ok());

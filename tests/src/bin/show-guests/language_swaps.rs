@@ -1,8 +1,10 @@
 //! Swaps from Rust to Python to JavaScript and back, under load in which every answer is checked.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use herd_tests::load::Load;
-use herd_tests::{Bar, Herd, Reporter, Row, eventually};
+use herd_tests::{Bar, Behaviour, Herd, Reporter, Row, eventually};
 
 use crate::languages::guest;
 
@@ -18,6 +20,7 @@ pub(crate) const ROW: Row = Row {
 
 fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let herd = Herd::of_one().with_guest(guest("rust")?);
+    herd.places().behave(Behaviour::Slow(Duration::from_millis(20)));
     let _up = herd.up();
     let nodes = vec![("Riley".to_string(), herd.address("Riley"))];
     let running = Load { nodes, sessions_per_node: 32, askers_per_node: 4, rate: Some(RATE) }.start();
