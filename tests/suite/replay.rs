@@ -203,7 +203,7 @@ fn replay_names_the_place_of_a_damage_and_leaves_out_an_unfinished_block() {
     assert!(!same && error.contains("copy.rec is damaged at byte ") && error.contains("intact up to there"), "{error}");
     std::fs::write(&copy, &whole[..whole.len() - 5]).unwrap();
     let (text, error, same) = run(&herd, &["replay", &shown]);
-    assert!(same && error.contains("was not written to its end") && text.contains("1 decisions"), "{text}{error}");
+    assert!(same && error.contains("was not written to its end") && text.contains("1 decision on"), "{text}{error}");
     std::fs::write(&copy, "# a transcript\n").unwrap();
     let (_, error, same) = run(&herd, &["replay", &shown]);
     assert!(!same && error.contains("is no log of decisions"), "{error}");

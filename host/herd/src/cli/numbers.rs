@@ -1,5 +1,6 @@
 //! Numbers on the command line. Their errors say what to write; those of the standard library name types of Rust.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Parses a whole number from 1 to `MAX`.
@@ -62,8 +63,9 @@ const SECONDS_MAX: f64 = 365.0 * 24.0 * 3600.0;
 const RATE_MAX: f64 = 1e9;
 
 /// Returns a number with what is counted: `1 node`, `3 nodes`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+pub(super) fn counted(count: impl Display, what: &str) -> String {
+    let count = count.to_string();
+    format!("{count} {what}{}", if count == "1" { "" } else { "s" })
 }
 
 #[cfg(test)]

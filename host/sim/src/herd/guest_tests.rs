@@ -95,7 +95,8 @@ fn guest_planted_bugs_of_replies_are_found_and_shrunk() {
     let is_lost = matches!(violation, Violation::Unanswered { .. } | Violation::WrongReply { .. });
     assert!(is_lost && events <= 12, "{violation} {events}");
     let (violation, events) = found::<EarlyReply>(None);
-    let is_lost = matches!(violation, Violation::Lost { .. } | Violation::NotEverywhere { .. });
+    let is_lost =
+        matches!(violation, Violation::Lost { .. } | Violation::NotEverywhere { .. } | Violation::NotNewest { .. });
     assert!(is_lost && events <= 12, "{violation} {events}");
     let check = CheckFile::parse("during\n> WATCH {client}\n\nat rest\n> WATCH {client}\n< OK\n").unwrap();
     let (violation, events) = found::<StaleWatch>(Some(&check));

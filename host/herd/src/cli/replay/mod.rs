@@ -23,7 +23,7 @@ use herd_recording::LogReader;
 use herd_runtime::Engine;
 
 use self::run::{Replayed, replay_all};
-use super::numbers::whole;
+use super::numbers::{counted, whole};
 
 pub(super) use self::guest::{Guests, ThreadReplayer, With};
 
@@ -88,22 +88,22 @@ pub(super) fn replay(config: &HerdConfig, args: &ReplayArgs) -> anyhow::Result<E
 fn print(replayed: &Replayed, threads: usize) {
     let tally = &replayed.tally;
     say!(
-        "{:<10}{} decisions on {} lines, in {} calls, of {}",
+        "{:<10}{} on {}, in {}, of {}",
         "log",
-        tally.decisions,
-        tally.lines,
-        tally.calls,
+        counted(tally.decisions, "decision"),
+        counted(tally.lines, "line"),
+        counted(tally.calls, "call"),
         replayed.node
     );
     for guest in &replayed.guests {
         say!("{:<10}{guest}", "guest");
     }
-    say!("{:<10}{} decisions, {} of them bit for bit", "same", tally.same, tally.exact);
+    say!("{:<10}{}, {} of them bit for bit", "same", counted(tally.same, "decision"), tally.exact);
     if tally.not_compared > 0 {
         say!("{:<10}{} decisions, whose fault depends on time (deadline)", "skipped", tally.not_compared);
     }
     if tally.different > 0 {
-        say!("{:<10}{} decisions\n", "different", tally.different);
+        say!("{:<10}{}\n", "different", counted(tally.different, "decision"));
         say_on!("{}", tally.table());
         say!("\nsee one: herd replay LOG --decision NUMBER, with the same --guest");
     }

@@ -4,6 +4,7 @@
 //! decides. Bounds: those of a scenario.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use herd_sim::{Action, EPOCH, Scenario};
 
@@ -17,7 +18,8 @@ pub(super) fn scenario_transcript(scenario: &Scenario, asked: Option<&str>, comm
     for event in &scenario.events {
         let Action::Send { client, node, text, cuts, .. } = &event.action else { continue };
         transcript.select(node);
-        transcript.line(&format!("now {:.9}", EPOCH.as_secs_f64() + event.at));
+        let now = EPOCH + Duration::from_secs_f64(event.at.max(0.0));
+        transcript.line(&format!("now {}.{:09}", now.as_secs(), now.subsec_nanos()));
         transcript.reach();
         transcript.line(&format!("session client{client}"));
         for piece in pieces(text, cuts) {
