@@ -22,6 +22,7 @@ fn main() {
     };
     embed_transcripts();
     embed_projects();
+    describe_build();
     match guest.canonicalize() {
         Ok(guest) => println!("cargo::rustc-env=HERD_DEFAULT_GUEST={}", guest.display()),
         Err(error) => fail(&format!("{}: {error}", guest.display())),
@@ -98,6 +99,14 @@ fn list_files(directory: &Path, target: &Path, files: &mut Vec<(String, PathBuf)
             Err(error) => fail(&format!("{}: {error}", path.display())),
         }
     }
+}
+
+/// Passes on how the program is built, for `herd version --verbose`.
+fn describe_build() {
+    let compiler = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("--version").output();
+    let compiler = compiler.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());
+    println!("cargo::rustc-env=HERD_BUILD_COMPILER={}", compiler.unwrap_or_else(|_| "unknown".into()));
+    println!("cargo::rustc-env=HERD_BUILD_TARGET={}", env::var("TARGET").unwrap_or_else(|_| "unknown".into()));
 }
 
 fn build_guest() -> PathBuf {

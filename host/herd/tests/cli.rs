@@ -88,6 +88,35 @@ fn help_is_a_command_too() {
 }
 
 #[test]
+fn help_explains_topics_and_names_them_when_it_knows_none() {
+    let concepts = Run::of(&["help", "concepts"]);
+    assert!(concepts.code == 0 && concepts.stdout.starts_with("CONCEPTS\n"), "{}", concepts.stdout);
+    assert_eq!(Run::of(&["help", "certs", "issue"]).stdout, Run::of(&["certs", "issue", "--help"]).stdout);
+    let unknown = Run::of(&["help", "concept"]);
+    assert_eq!((unknown.code, &*unknown.stdout), (2, ""));
+    assert!(
+        unknown.stderr.contains("topics are concepts, swapping, agreement, files, exit-codes"),
+        "{}",
+        unknown.stderr
+    );
+    let misspelt = Run::of(&["help", "swop"]);
+    assert!(misspelt.code == 2 && misspelt.stderr.contains("swap"), "{}", misspelt.stderr);
+}
+
+#[test]
+fn version_has_the_same_in_words_and_in_json() {
+    assert_eq!(Run::of(&["version"]).stdout, Run::of(&["--version"]).stdout);
+    let verbose = Run::of(&["version", "--verbose"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&Run::of(&["version", "--json"]).stdout).unwrap();
+    for key in ["version", "contract", "target", "compiler"] {
+        let value = json[key].as_str().unwrap();
+        assert!(!value.is_empty() && verbose.contains(value), "{key} {value}: {verbose}");
+    }
+    let guest = json["guest"].as_str().unwrap();
+    assert!(verbose.contains(&guest[..8]) && guest.len() == 64, "{verbose}");
+}
+
+#[test]
 fn json_failure_is_an_object_on_standard_error() {
     let cases = [
         (&["--set", "state_dir=/nowhere", "status", "--json"][..], 1, "/nowhere/herd does not exist"),

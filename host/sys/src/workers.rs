@@ -92,6 +92,19 @@ impl WorkerRotation {
         &handles[next.fetch_add(1, Ordering::Relaxed) % handles.len()]
     }
 
+    /// Waits until every worker has run a task, and returns whether all did: `false` if one has ended. Waits as long as a worker
+    /// hangs. Cancel safe.
+    pub(crate) async fn answered(&self) -> bool {
+        // Spawned all at once, so that the wait is that of the slowest.
+        let tasks: Vec<_> = self.all().iter().map(|handle| handle.spawn(async {})).collect();
+        for task in tasks {
+            if task.await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Returns the runtimes of all workers.
     #[must_use]
     pub fn all(&self) -> &[Handle] {
@@ -169,3 +182,43 @@ const JOBS_MAX: usize = 1024;
 /// Tasks polled between two polls of the sockets. All sessions that one poll found ready should run before the batcher decides
 /// their input in one call.
 const TASKS_PER_IO_POLL: u32 = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc::channel;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn workers_answer_when_the_slowest_does_and_never_once_one_has_ended() {
+        set_count(2);
+        let workers = Workers::start().unwrap();
+        let rotation = workers.rotation();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            assert!(rotation.answered().await);
+            let (entered, hangs) = channel();
+            let (goes_on, released) = channel::<()>();
+            let hang = move || {
+                entered.send(()).unwrap();
+                let _ = released.recv();
+            };
+            workers.run_on(0, hang).await;
+            hangs.recv().unwrap();
+            let mut answered = pin!(rotation.answered());
+            assert_eq!(answered.as_mut().now_or_never(), None);
+            // Any other worker has answered when it has run this.
+            for other in &rotation.all()[1..] {
+                other.spawn(async {}).await.unwrap();
+            }
+            assert_eq!(answered.as_mut().now_or_never(), None, "worker 0 hangs");
+            drop(goes_on);
+            assert!(answered.await);
+        });
+        drop(workers);
+        assert!(!runtime.block_on(rotation.answered()));
+    }
+}

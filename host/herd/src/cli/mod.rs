@@ -21,20 +21,24 @@ mod cancellation;
 mod certs;
 mod client_runtime;
 mod colour;
+mod completions;
 mod config;
 mod config_example;
 mod configured_herd;
 mod convergence;
 mod doctor;
+mod exit_status;
 mod explain;
 mod feed;
 mod forget;
 mod format;
 mod guest_file;
+mod help;
 mod herd_status;
 mod inspect;
 mod json_text;
 mod logging;
+mod man;
 mod new;
 mod nodes;
 mod numbers;
@@ -67,13 +71,14 @@ mod transcript_file;
 mod up;
 mod upgrade;
 mod upgrade_orders;
+mod version;
 mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use herd_node::config::{ConfigError, HerdConfig, Sources, load};
 
 use self::admin_herd::AdminHerd;
@@ -83,7 +88,7 @@ use self::configured_herd::ConfiguredHerd;
 /// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced
 /// while clients stay connected.
 #[derive(Debug, Parser)]
-#[command(name = "herd", version, about, long_about = None, after_help = FIRST_STEPS)]
+#[command(name = "herd", version, about, long_about = None, after_help = FIRST_STEPS, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -96,7 +101,7 @@ struct Cli {
 struct Common {
     /// Configuration file of the herd. Default: the five-node herd on 127.0.0.1.
     // Not the default parser, which refuses an empty path: scripts unset a variable by making it empty.
-    #[arg(long, short, global = true, env = "HERD_CONFIG", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    #[arg(long, short, global = true, env = "HERD_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     config: Option<PathBuf>,
     /// Set a key of the configuration, such as sessions.idle_s=60. Repeatable.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
@@ -109,7 +114,7 @@ struct Common {
     log_json: bool,
     /// Certificate of an operator, as `herd certs issue --operator NAME` makes it: reach all nodes over their link ports with it. Default:
     /// the installed one (`herd certs install`), for nodes without an admin socket here.
-    #[arg(long, global = true, env = "HERD_IDENTITY", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    #[arg(long, global = true, env = "HERD_IDENTITY", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     identity: Option<PathBuf>,
 }
 
@@ -231,20 +236,22 @@ enum Command {
     /// Finds everything that would keep a node from starting: unknown keys, addresses that clash, a missing secret, a setting
     /// that the guest refuses.
     Config(config::ConfigArgs),
+    /// Print the version, and with --verbose what the program speaks, reads and contains.
+    Version(version::VersionArgs),
+    /// Print a script with which a shell completes commands and arguments.
+    #[command(after_help = completions::PLACES)]
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages into a directory, one for each command.
+    Man(man::ManArgs),
+    /// Print the help of a command, or a topic: concepts, swapping, agreement, files or exit-codes.
+    Help(help::HelpArgs),
 }
 
 /// Runs the command that the arguments of this process name, and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            if error.use_stderr() && wants_json() {
-                print_json_error(error.render().to_string().trim_end());
-            } else {
-                let _ = error.print();
-            }
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return print_command_line_error(&error),
     };
     match run(cli) {
         Ok(code) => code,
@@ -257,6 +264,16 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints what the parser says in place of running a command, which is also how it prints help, and returns its exit code.
+fn print_command_line_error(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && wants_json() {
+        print_json_error(error.render().to_string().trim_end());
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Returns whether the command line has `--json`. Read from the arguments themselves, because those that clap rejects have no
@@ -300,6 +317,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sim(args) => sim::sim(&common.config()?, &args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
         Command::Config(args) => config::config(common, &args),
+        Command::Version(args) => version::version(&args),
+        Command::Completions(args) => Ok(completions::completions(&args)),
+        Command::Man(args) => man::man(&args),
+        Command::Help(args) => Ok(help::help(&args)),
     }
 }
 
@@ -343,4 +364,6 @@ First steps, in two terminals:
   herd up
   herd send Riley \"IAMAT kiwi +34.068930-118.445127 $(date +%s.%N)\"
   herd send Campbell 'WHATSAT kiwi 10 5'
-  herd status";
+  herd status
+
+Topics: herd help concepts, swapping, agreement, files or exit-codes.";

@@ -17,7 +17,7 @@ use herd_node::config::HerdConfig;
 use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
 use herd_sys::workers::{self as worker, Workers};
-use herd_sys::{PassedSockets, state_directory};
+use herd_sys::{PassedSockets, Supervisor, state_directory};
 use serde_json::Value;
 
 use super::guest_file::read_guest;
@@ -100,6 +100,9 @@ impl Serving<'_> {
     ) -> anyhow::Result<Option<Succession>> {
         // Before the nodes start, so that a signal during the start is not lost.
         let mut signals = Signals::new().context("cannot listen for signals")?;
+        let supervisor = Supervisor::of_this_process();
+        // Before the nodes start too: after an upgrade the manager waits for signs of life already. Ends with the runtime.
+        tokio::spawn(supervisor.keep_alive(workers.rotation()));
         let (orders, mut order) = UpgradeOrders::new(started);
         let (nodes, configured) = self.start(workers, predecessor, Arc::new(orders)).await?;
         let mut watch = self.watched.map(|file| Watch::start(file, &nodes));
@@ -124,6 +127,7 @@ impl Serving<'_> {
             let statuses: Vec<Value> = nodes.iter().map(|node| node.admin_host().status()).collect();
             configured.describe(&statuses).iter().for_each(|line| println!("{line}"));
             println!("{} ready", self.label);
+            supervisor.ready(&accepting(&nodes));
             ordered = tokio::select! {
                 biased;
                 () = signals.next() => None,
@@ -133,8 +137,10 @@ impl Serving<'_> {
         // A swap during the drain would only hold it up.
         drop(watch);
         if let Some(order) = ordered {
+            supervisor.status(&format!("draining for an upgrade {}", order.what));
             return hand_over(nodes, order, &mut signals).await;
         }
+        supervisor.stopping("draining");
         tracing::info!("draining; a second signal skips the wait");
         tokio::select! {
             biased;
@@ -190,6 +196,12 @@ impl Serving<'_> {
     fn engine(&self, state: &Path) -> anyhow::Result<Arc<Engine>> {
         Ok(Engine::with_code_cache(self.config.runtime.limits(), self.names.len(), &state.join("code"))?)
     }
+}
+
+/// Describes ready nodes for the service manager, on one line.
+fn accepting(nodes: &[Node]) -> String {
+    let accepting = nodes.iter().map(|node| format!("{} accepts clients on {}", node.name(), node.client_address()));
+    accepting.collect::<Vec<_>>().join(", ")
 }
 
 /// Drains the nodes for the program that the process is about to become. `None` if a signal stops it meanwhile.

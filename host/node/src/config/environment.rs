@@ -115,7 +115,7 @@ const VARIABLES: [&str; 6] =
     ["HERD_BINARY", "HERD_CONFIG", "HERD_GOOGLE_KEY", "HERD_IDENTITY", "HERD_LOG", "HERD_SUCCESSION"];
 
 /// Prefixes of variables that build scripts set, which `cargo run` and `cargo test` pass on to the program.
-const PREFIXES_OF_BUILDS: [&str; 2] = ["HERD_DEFAULT_GUEST", "HERD_TEST"];
+const PREFIXES_OF_BUILDS: [&str; 3] = ["HERD_BUILD_", "HERD_DEFAULT_GUEST", "HERD_TEST"];
 
 #[cfg(test)]
 mod tests {
@@ -153,6 +153,7 @@ mod tests {
             "HERD_IDENTITY",
             "HERD_BINARY",
             "HERD_DEFAULT_GUEST",
+            "HERD_BUILD_COMMIT",
             "HERD_TESTS_WATCH",
             "HERD_GOOGLE_KEY",
             "HERD_SERVICE_HOST",
