@@ -1,14 +1,17 @@
-//! Program of `tests/show/service`: shows what it costs to run nodes as a service. A row is a scenario with its figures; each has a file of
+//! Program of `tests/show/service`: shows nodes that run as a service, and what that costs. A row is a scenario with its figures; each has a file of
 //! its own.
 
 use std::process::ExitCode;
 
 use herd_tests::{Row, run_show};
 
+mod image;
+mod machine;
 mod metrics;
+mod package;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 1] = [metrics::ROW];
+const ROWS: [Row; 3] = [metrics::ROW, package::ROW, image::ROW];
 
 fn main() -> ExitCode {
     run_show("service", &ROWS, &[])
