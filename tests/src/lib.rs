@@ -42,6 +42,7 @@ pub mod readme;
 mod rounds;
 mod scratch;
 mod sheet;
+mod tmux;
 mod tool;
 
 pub use client::Client;
@@ -61,4 +62,5 @@ pub use process::Process;
 pub use rounds::Rounds;
 pub use scratch::Scratch;
 pub use sheet::{Bar, Extent, Reporter, Row, Sheet, run_show};
+pub use tmux::Tmux;
 pub use tool::tool;

@@ -42,6 +42,7 @@ mod shell;
 mod simulations;
 mod supervisor;
 mod swaps;
+mod top;
 mod transcripts;
 mod upgrade;
 mod upstreams;

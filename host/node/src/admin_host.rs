@@ -4,7 +4,7 @@
 //! `swap`. Knows no HTTP. Calls block, on threads where they may.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
 use herd_audit::{self as audit, Entry};
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
+use crate::decisions_status::decisions;
 use crate::identity_host::NodeIdentity;
 use crate::records_store::RecordsStore;
 use crate::sessions_host::SessionsAdapter;
@@ -41,6 +42,8 @@ pub(crate) struct AdminAdapter {
     pub(crate) traffic: Option<TrafficLog>,
     /// Since the Unix epoch.
     pub(crate) started: Duration,
+    /// The same on a clock that is never set, for times between two answers.
+    pub(crate) started_at: Instant,
     /// Reason for which the last upgrade was not one.
     pub(crate) not_upgraded: Option<String>,
 }
@@ -63,6 +66,7 @@ impl AdminHost for AdminAdapter {
                 "not_upgraded": self.not_upgraded,
             },
             "generations": self.generations(),
+            "decisions": decisions(generations, self.started_at.elapsed()),
             "stages": generations.stage_counts(),
             "cases_saved": generations.cases_saved(),
             "engine": { "instances": instances, "workers": workers::count(), "compiled": engine.compiled, "pool": engine.pool },

@@ -8,6 +8,7 @@ mod activation_marks;
 mod admin_host;
 mod audit_events;
 pub mod config;
+mod decisions_status;
 mod discards;
 mod drain;
 mod error;

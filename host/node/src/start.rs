@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use herd_admin::{Admin, AdminSocket, Members};
@@ -217,6 +217,7 @@ impl Node {
             upstreams,
             traffic: traffic.clone(),
             started: unix_now(),
+            started_at: Instant::now(),
             not_upgraded: process.not_upgraded.clone(),
         });
         let records = RecordsAdapter {

@@ -67,6 +67,7 @@ mod table;
 mod test;
 mod tls;
 mod token;
+mod top;
 mod transcript_file;
 mod up;
 mod upgrade;
@@ -133,6 +134,12 @@ enum Command {
     Feed(feed::FeedArgs),
     /// Show nodes, generations, records, digests and links.
     Status(status::StatusArgs),
+    /// Show rates, decision times, sessions, records, faults and links of all nodes, live.
+    ///
+    /// Asks every node each second. Keys: j and k or the arrows select a node, enter shows all of it, o shows all links, escape goes back, and
+    /// n, l, t, s, r, g and f sort by node, lines, time, sessions, records, generation and faults. q or ctrl-c quits. With --once it prints
+    /// one table, and the exit code is 1 if a node does not answer.
+    Top(top::TopArgs),
     /// Replace the logic while clients stay connected.
     ///
     /// Every node compiles, checks and rehearses the guest while the active generation serves, and activates it once all nodes
@@ -295,6 +302,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => send::send(&common.config()?, args),
         Command::Feed(args) => feed::feed(&common.config()?, args),
         Command::Status(args) => status::status(&common.herd()?, &args),
+        Command::Top(args) => top::top(&common.herd()?, &args),
         Command::Swap(args) => swap::swap(&common.herd()?, &args),
         Command::Rollback(args) => rollback::rollback(&common.herd()?, &args),
         Command::Canary(args) => canary::canary(&common.herd()?, &args),

@@ -108,7 +108,7 @@ fn node_row(nodes: &mut Table, name: &str, answer: &Result<Value, AdminClientErr
 }
 
 /// Lists faults that need a person, a line each.
-fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
+pub(super) fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
     let mut faults = String::new();
     // Two clocks that differ by more than half the tolerance can let an older report win.
     let tolerance_s = tolerance_s(config);

@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::families::Families;
 use super::process;
 use crate::admin_host::AdminAdapter;
+use crate::decisions_status::OTHER;
 
 /// Metrics of a node.
 pub(crate) struct NodeMetrics {
@@ -438,6 +439,3 @@ impl Collector for Source {
 
 /// Name, description and value of a counter of a link.
 type LinkCounter = (&'static str, &'static str, fn(&LinkReplication) -> u64);
-
-/// Command of lines that begin with none of the commands of the guest.
-const OTHER: &str = "other";

@@ -9,9 +9,10 @@ mod image;
 mod machine;
 mod metrics;
 mod package;
+mod top;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 3] = [metrics::ROW, package::ROW, image::ROW];
+const ROWS: [Row; 4] = [metrics::ROW, top::ROW, package::ROW, image::ROW];
 
 fn main() -> ExitCode {
     run_show("service", &ROWS, &[])

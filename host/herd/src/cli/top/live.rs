@@ -1,0 +1,208 @@
+//! The live screen: asks the nodes again and again, and shows what they answer.
+//!
+//! One task. Owns when nodes are asked; what is shown follows from [`HerdModel`] and [`View`]. Bound: one request a node at a time, so a
+//! node that does not answer is asked again only when the client has given it up.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use herd_admin::{AdminClient, AdminClientError, Endpoint};
+use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::herd_model::HerdModel;
+use super::page::draw;
+use super::sort::Sort;
+use super::terminal::{Terminal, keys};
+use super::view::{Effect, View};
+use crate::cli::admin_herd::AdminHerd;
+use crate::cli::answers::state;
+use crate::cli::client_runtime::block_on;
+use crate::cli::herd_status::HerdStatus;
+use crate::cli::nodes::addressed;
+use crate::cli::status::faults;
+
+/// Shows the nodes until somebody quits. Restores the terminal at every end but SIGKILL.
+///
+/// # Errors
+///
+/// No herd was started here, a name is unknown, or this process has no terminal.
+pub(super) fn live(herd: &AdminHerd, names: &[String], every: Duration, sort: Sort) -> anyhow::Result<()> {
+    let names = addressed(herd, names);
+    let asking = Asking {
+        herd,
+        endpoints: herd.endpoints(names.iter().map(String::as_str))?,
+        client: Rc::new(AdminClient::new()?),
+        pending: vec![None; names.len()],
+        requests: FuturesUnordered::new(),
+    };
+    let model = HerdModel::new(&herd.herd, &names);
+    // Opened last: the errors before are lines of their own.
+    let terminal = Terminal::open()?;
+    block_on(Box::pin(run(asking, model, terminal, every, sort)))?
+}
+
+/// Requests to the nodes.
+struct Asking<'a> {
+    herd: &'a AdminHerd,
+    endpoints: Vec<Endpoint>,
+    client: Rc<AdminClient>,
+    /// Time at which the request under way to a node began.
+    pending: Vec<Option<Instant>>,
+    requests: FuturesUnordered<LocalBoxFuture<'a, (usize, Result<Value, AdminClientError>)>>,
+}
+
+async fn run(
+    mut asking: Asking<'_>,
+    mut model: HerdModel,
+    mut terminal: Terminal,
+    every: Duration,
+    sort: Sort,
+) -> anyhow::Result<()> {
+    let mut view = View::new(sort);
+    let mut keys = keys()?;
+    let mut ends = Ends::new()?;
+    let mut resized = signal(SignalKind::window_change())?;
+    let mut rounds = interval(every);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut show_at = Instant::now();
+    let mut is_shown = false;
+    loop {
+        let late_at = asking.late_at().min();
+        tokio::select! {
+            biased;
+            () = ends.next() => return Ok(()),
+            key = keys.recv() => {
+                // None: the terminal is gone.
+                let Some(key) = key else { return Ok(()) };
+                let rows: Vec<String> = model.rows(view.sort).into_iter().map(|row| row.name).collect();
+                if view.press(key, &rows, terminal.size().1.saturating_sub(4)) == Effect::Quit {
+                    return Ok(());
+                }
+                show_at = Instant::now();
+                is_shown = false;
+            }
+            _ = resized.recv() => {
+                show_at = Instant::now();
+                is_shown = false;
+            }
+            () = sleep_until(show_at), if !is_shown => {
+                let screen = draw(&model, &view, every, terminal.size());
+                view.scrolled = screen.scrolled;
+                terminal.show(&screen)?;
+                is_shown = true;
+            }
+            Some((node, answer)) = asking.requests.next(), if !asking.requests.is_empty() => {
+                asking.answered(&mut model, node, answer);
+                // Those of the other nodes come within milliseconds.
+                if is_shown {
+                    show_at = Instant::now() + TOGETHER;
+                    is_shown = false;
+                }
+            }
+            () = until(late_at) => {
+                asking.mark_late(&mut model);
+                show_at = Instant::now();
+                is_shown = false;
+            }
+            _ = rounds.tick() => asking.ask(),
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// Asks the nodes that are not being asked.
+    fn ask(&mut self) {
+        let now = Instant::now();
+        let local = self.herd.local_endpoints().unwrap_or_default();
+        // Of one round: what a node of this machine tells about others is as old as the round.
+        let told = Rc::new(HerdStatus::by(local));
+        for (node, endpoint) in self.endpoints.iter().enumerate() {
+            if self.pending[node].is_some() {
+                continue;
+            }
+            self.pending[node] = Some(now);
+            let (told, client, endpoint) = (Rc::clone(&told), Rc::clone(&self.client), endpoint.clone());
+            self.requests.push(Box::pin(async move { (node, told.of(&client, &endpoint).await) }));
+        }
+    }
+
+    fn answered(&mut self, model: &mut HerdModel, node: usize, answer: Result<Value, AdminClientError>) {
+        self.pending[node] = None;
+        match answer {
+            Ok(status) => {
+                let faults = faults(self.herd, &[&status]);
+                model.answered(node, status, faults.lines().map(ToString::to_string).collect());
+            }
+            Err(error) => model.missed(node, state(&error), &error.to_string()),
+        }
+    }
+
+    /// Returns the time at which each node that is being asked is late.
+    fn late_at(&self) -> impl Iterator<Item = Instant> {
+        self.endpoints
+            .iter()
+            .zip(&self.pending)
+            .filter_map(|(endpoint, asked)| asked.map(|asked| asked + grace(endpoint)))
+    }
+
+    fn mark_late(&mut self, model: &mut HerdModel) {
+        let now = Instant::now();
+        for (node, endpoint) in self.endpoints.iter().enumerate() {
+            let Some(asked) = self.pending[node] else { continue };
+            if asked + grace(endpoint) > now {
+                continue;
+            }
+            let why = format!("no answer within {:?}; is its process stopped or overloaded?", grace(endpoint));
+            model.missed(node, "no answer", &why);
+            // Still being asked, and marked once: the next time of being late is the end of the request.
+            self.pending[node] = Some(now + FOREVER);
+        }
+    }
+}
+
+/// Returns how long a node may take until it is shown as one that does not answer, although its answer still counts.
+fn grace(endpoint: &Endpoint) -> Duration {
+    // A node of this machine that asks the others waits for each of them.
+    if endpoint.has_socket() || endpoint.is_member() { LATE } else { LATE_WHEN_TOLD }
+}
+
+/// Waits until a time; for ever without one. Cancel safe.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Signals that end the command.
+struct Ends([Signal; 3]);
+
+impl Ends {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]))
+    }
+
+    /// Waits for the next of them. Cancel safe.
+    async fn next(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// Time for an answer until its node is shown as silent. With the second between two rounds, somebody sees that within two. A node that
+/// runs answers within milliseconds.
+const LATE: Duration = Duration::from_millis(700);
+const LATE_WHEN_TOLD: Duration = Duration::from_millis(2_500);
+/// Wait for further answers before the screen is drawn.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// Longer than any request.
+const FOREVER: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,71 @@
+//! `herd top` in a terminal, at 80x24 and 200x50: the time until a node that was killed, or stopped, shows as missing.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use herd_tests::{Bar, Herd, Process, Reporter, Row, Tmux, WAIT_MAX, tool};
+
+pub(crate) const ROW: Row = Row {
+    name: "top",
+    figures: &[
+        Bar { figure: "killed node in herd top, longest", bar: "at most 2 s" },
+        Bar { figure: "stopped node in herd top, longest", bar: "at most 2 s" },
+        Bar { figure: "terminals that herd top restored", bar: "all" },
+    ],
+    measure,
+};
+
+fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
+    let program =
+        tool("tmux", "tmux").ok_or_else(|| anyhow::anyhow!("tmux is not installed (apt-get install tmux)"))?;
+    let herd = Herd::of_five();
+    let mut nodes: Vec<(&str, Process)> = herd.names().into_iter().map(|name| (name, herd.run(name))).collect();
+    herd.await_linked(&herd.names());
+    let (mut killed, mut stopped, mut restored) = (Duration::ZERO, Duration::ZERO, 0);
+    for size in SIZES {
+        let terminal = Tmux::start(&program, size, &herd.command(&["top"]));
+        await_shown(&terminal, "5 of 5 nodes up")?;
+        for round in 0..ROUNDS {
+            let (name, process) = &mut nodes[round % 5];
+            let began = Instant::now();
+            process.stop();
+            await_shown(&terminal, &format!("{name} no answer: "))?;
+            stopped = stopped.max(began.elapsed());
+            process.go_on();
+            await_shown(&terminal, "5 of 5 nodes up")?;
+            let began = Instant::now();
+            process.kill();
+            await_shown(&terminal, &format!("{name} down: "))?;
+            killed = killed.max(began.elapsed());
+            *process = herd.run(name);
+            await_shown(&terminal, "5 of 5 nodes up")?;
+        }
+        terminal.press(&["q"]);
+        let left = await_shown(&terminal, "ended 0")?;
+        restored += usize::from(!terminal.is_alternate() && left.contains(" icanon"));
+    }
+    let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+    reporter.show("killed node in herd top, longest", seconds(killed), killed <= BAR);
+    reporter.show("stopped node in herd top, longest", seconds(stopped), stopped <= BAR);
+    let all = restored == SIZES.len();
+    reporter.show("terminals that herd top restored", format!("{restored} of {}", SIZES.len()), all);
+    Ok(())
+}
+
+/// Waits until a terminal shows a text.
+fn await_shown(terminal: &Tmux, wanted: &str) -> Result<String> {
+    let began = Instant::now();
+    loop {
+        let screen = terminal.screen();
+        if screen.contains(wanted) {
+            return Ok(screen);
+        }
+        ensure!(began.elapsed() < WAIT_MAX, "`{wanted}` is not shown:\n{screen}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
+/// Kills and stops at each size.
+const ROUNDS: usize = 5;
+const BAR: Duration = Duration::from_secs(2);
