@@ -46,4 +46,8 @@ impl IngestHost for IngestAdapter {
             }
         }
     }
+
+    fn now_ns(&self) -> u64 {
+        clock::unix_now_ns()
+    }
 }

@@ -12,11 +12,12 @@ use herd_audit::{AuditLog, Entry, Stage};
 use herd_model::{Confirmation, Digest, Kept, Ticket};
 use herd_replication::{JournalKind, LinkReplication, ListedRecord, RecordState, Replica};
 use herd_store::{DiskFiles, recover};
-use herd_sys::clock::unix_now;
+use herd_sys::clock::{unix_now, unix_now_ns};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use crate::records_store::{DAY_S, RecordsStore};
+use crate::sessions_host::stamp;
 
 /// Forgets, lists, backs up, restores and compares the records of this node.
 pub(crate) struct RecordsAdapter {
@@ -111,6 +112,7 @@ impl RecordsAdapter {
         if keeping.kept == Kept::NotStored {
             return Err(Refusal::Conflict(format!("nothing is forgotten: {}", self.log_failure())));
         }
+        self.replica.arrivals().note_operator(stamp(keeping.ticket), unix_now_ns());
         match self.await_logged(keeping.ticket) {
             Confirmation::Confirmed => {}
             Confirmation::Failed => {
@@ -244,7 +246,7 @@ fn absolute(directory: &Path) -> Result<(), Refusal> {
 
 /// Returns a record as a line of a list has it. Keys and records that are no UTF-8 are there as text with replacements, and in
 /// hexadecimal, as ranks are always.
-fn listed(record: &ListedRecord) -> Value {
+pub(crate) fn listed(record: &ListedRecord) -> Value {
     let mut line = Map::new();
     // What a tombstone holds only tells it from others.
     let text = if record.state == RecordState::Forgotten { &[][..] } else { &record.record };

@@ -323,6 +323,7 @@ mod tests {
             hash_key: 1,
             acks: 0,
             herd_key: 1,
+            arrivals: 0,
         };
         let config = StoreConfig { durability, ..StoreConfig::default() };
         let (store, replica) = RecordsStore::open(folder, replica, config, Duration::from_secs(DAY_S)).unwrap();

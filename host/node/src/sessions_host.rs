@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use herd_model::{
-    Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Reroute, Side, Sides, Ticket,
+    Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Kept, Reroute, Side, Sides, Ticket,
 };
-use herd_replication::{NewRecord, Replica};
+use herd_replication::{ArrivalOutcome, LaneId, NewRecord, Replica, Stamp};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
-use herd_sessions::{KeepRequest, SessionsHost, Undecided};
+use herd_sessions::{KeepRequest, Provenance, SessionsHost, Undecided};
 use herd_sys::clock::unix_now;
 use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
@@ -34,6 +34,8 @@ pub(crate) struct SessionsAdapter {
     pub(crate) confirm: Duration,
     /// Seconds after which a record expires; 0 for never.
     pub(crate) expire_after_s: u64,
+    /// The addresses of clients are noted with their reports.
+    pub(crate) notes_addresses: bool,
 }
 
 impl SessionsHost for SessionsAdapter {
@@ -78,9 +80,19 @@ impl SessionsHost for SessionsAdapter {
     }
 
     fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
-        let KeepRequest { key, rank, form, record, only } = keep;
+        let KeepRequest { key, rank, form, record, only, provenance } = keep;
         let expires_at = if self.expire_after_s == 0 { 0 } else { unix_now().as_secs() + self.expire_after_s };
-        self.replica.keep(workers::index(), NewRecord { key, rank, form, record, expires_at, only })
+        let worker = workers::index();
+        let keeping = self.replica.keep(worker, NewRecord { key, rank, form, record, expires_at, only });
+        let outcome = match keeping.kept {
+            Kept::Applied(_) => ArrivalOutcome::Applied,
+            Kept::Outranked => ArrivalOutcome::Outranked,
+            Kept::NoRoom | Kept::NotStored => return keeping,
+        };
+        let Provenance { generation, client, at_ns } = provenance;
+        let client = client.filter(|_| self.notes_addresses);
+        self.replica.arrivals().note_client(worker, stamp(keeping.ticket), outcome, generation, client, at_ns);
+        keeping
     }
 
     fn flush(&self) -> bool {
@@ -110,6 +122,11 @@ impl SessionsHost for SessionsAdapter {
     fn traffic(&self) -> Option<&TrafficLog> {
         self.traffic.as_ref()
     }
+}
+
+/// Returns the stamp that a ticket names.
+pub(crate) fn stamp(ticket: Ticket) -> Stamp {
+    Stamp { lane: LaneId(ticket.lane), seq: ticket.seq }
 }
 
 /// Says why a call was not decided. None stands for a generation that is no longer live.

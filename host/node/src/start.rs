@@ -202,6 +202,7 @@ impl Node {
             waits: config.records.durability == Durability::Disk || config.records.ack > 0,
             confirm: Duration::from_secs(config.records.confirm_s),
             expire_after_s: config.records.expire_after_s,
+            notes_addresses: config.trace.addresses,
         };
         let sessions = Arc::new(Sessions::new(Arc::new(sessions), topics, config.sessions.clone()));
         let admin_host = Arc::new(AdminAdapter {
@@ -359,6 +360,7 @@ fn replica_config(config: &HerdConfig, name: &str) -> ReplicaConfig {
         hash_key: rand::random(),
         acks: config.records.ack,
         herd_key: herd_key(&config.herd),
+        arrivals: config.trace.arrivals,
     }
 }
 

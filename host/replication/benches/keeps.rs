@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use herd_replication::{NewRecord, NoJournal, RecordLimits, Replica, ReplicaConfig};
+use herd_model::{GenerationId, Ticket};
+use herd_replication::{ArrivalOutcome, LaneId, NewRecord, NoJournal, RecordLimits, Replica, ReplicaConfig, Stamp};
 use herd_sdk::Records;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -22,7 +23,10 @@ fn main() {
     let (keys, seconds) = (arguments.next().unwrap_or(1_000_000), arguments.next().unwrap_or(0));
     let before = resident_bytes();
     let limits = RecordLimits { keys_max: usize::MAX, mib_max: usize::MAX };
-    let replica = Arc::new(Replica::new(ReplicaConfig { limits, ..ReplicaConfig::for_tests("Riley") }, NoJournal));
+    let replica = Arc::new(Replica::new(
+        ReplicaConfig { limits, arrivals: 1 << 16, ..ReplicaConfig::for_tests("Riley") },
+        NoJournal,
+    ));
     fill(&replica, keys);
     let own = (KEY_BYTES + RANK_BYTES + RECORD.len()) as f64;
     println!("{:.1} bytes per key beyond its own {own}", (resident_bytes() - before) as f64 / keys as f64 - own);
@@ -31,7 +35,7 @@ fn main() {
     for _ in 0..RUNS {
         snapshot(&replica);
     }
-    for operation in [Operation::None, Operation::Keep, Operation::Hit, Operation::Miss] {
+    for operation in [Operation::None, Operation::Keep, Operation::TracedKeep, Operation::Hit, Operation::Miss] {
         for (threads, batch) in [(1, 1), (1, 32), (2, 1), (2, 32)] {
             let mut times = [(); RUNS].map(|()| run(&replica, keys, threads, batch, operation));
             times.sort_by(f64::total_cmp);
@@ -47,6 +51,8 @@ enum Operation {
     None,
     /// Keeps a higher record of a known key.
     Keep,
+    /// Does that, and notes the arrival, as a node does for a client.
+    TracedKeep,
     /// Finds a known key, and copies its record.
     Hit,
     /// Looks an unknown key up.
@@ -127,6 +133,12 @@ fn run(replica: &Replica, keys: u64, threads: u64, batch: usize, operation: Oper
                 match operation {
                     Operation::None => _ = black_box(key),
                     Operation::Keep => _ = black_box(replica.keep(thread as usize, record(key, &rank))),
+                    Operation::TracedKeep => {
+                        let Ticket { lane, seq, .. } = replica.keep(thread as usize, record(key, &rank)).ticket;
+                        let (stamp, client) = (Stamp { lane: LaneId(lane), seq }, Some(([192, 0, 2, 7], 4711).into()));
+                        let (outcome, generation) = (ArrivalOutcome::Applied, GenerationId(1));
+                        replica.arrivals().note_client(thread as usize, stamp, outcome, generation, client, random);
+                    }
                     Operation::Hit | Operation::Miss => _ = black_box(replica.table().find(&[key])),
                 }
             }

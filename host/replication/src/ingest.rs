@@ -14,6 +14,7 @@ use std::sync::Arc;
 use herd_model::GenerationId;
 use herd_sdk::{Decision, Effect, Report};
 
+use crate::arrivals::{ArrivalOutcome, Noted, Source};
 use crate::live_links::LinkPort;
 use crate::quarantined::Quarantined;
 use crate::replica::Replica;
@@ -39,6 +40,10 @@ pub trait IngestHost {
 
     /// Performs the publishes and notes of a decision. `applied` has an item per report: whether it was applied.
     fn perform(&self, decided_by: GenerationId, decision: &Decision, applied: &[bool]);
+
+    /// Reads the clock, in nanoseconds since the Unix epoch, for [`Arrivals`](crate::Arrivals): once a frame and once a decision, and never
+    /// if these are off.
+    fn now_ns(&self) -> u64;
 }
 
 /// Failure to decide reports in one call.
@@ -73,18 +78,25 @@ impl<H: IngestHost> Ingest<H> {
         table.prefetch(reports.iter().map(|report| report.key));
         let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
         // Dropping what does not win before the guest call ends every flood, whatever the guest decides.
-        winners.extend(reports.iter().filter(|report| table.wins(report)));
         let mut taking = Taking {
             worker,
             from: Some(from),
             is_release: false,
             faults_left: FAULTS_PER_FRAME_MAX,
             scratch: Vec::new(),
+            at_ns: self.now_ns(),
         };
+        winners.extend(reports.iter().filter(|report| {
+            let wins = table.wins(report);
+            if !wins {
+                self.note(report, ArrivalOutcome::Known, None, &taking);
+            }
+            wins
+        }));
         // What was forgotten says nothing that a guest could refuse, and has no form that one could read.
         winners.retain(|report| {
             if report.head.tombstone {
-                self.apply(report, false, &mut taking);
+                self.apply(report, false, None, &mut taking);
             }
             !report.head.tombstone
         });
@@ -103,7 +115,8 @@ impl<H: IngestHost> Ingest<H> {
         for batch in reports.chunks(REPORTS_PER_DECISION_MAX) {
             // No peer waits for a pong here, so each batch has faults of its own.
             let faults_left = FAULTS_PER_FRAME_MAX;
-            self.decide(batch, &mut Taking { worker, from: None, is_release: true, faults_left, scratch: Vec::new() });
+            let (from, scratch, at_ns) = (None, Vec::new(), 0);
+            self.decide(batch, &mut Taking { worker, from, is_release: true, faults_left, scratch, at_ns });
         }
     }
 
@@ -114,7 +127,7 @@ impl<H: IngestHost> Ingest<H> {
     /// for a pong meanwhile. With none left the rest is quarantined undecided.
     fn decide(&self, batch: &[WireReport<'_>], taking: &mut Taking<'_>) {
         if taking.faults_left == 0 {
-            return batch.iter().for_each(|report| self.quarantine(report, taking));
+            return batch.iter().for_each(|report| self.quarantine(report, None, taking));
         }
         let origins: Vec<Arc<str>> =
             batch.iter().map(|report| self.replica.lanes().origin(report.head.stamp.lane)).collect();
@@ -122,27 +135,29 @@ impl<H: IngestHost> Ingest<H> {
             batch.iter().zip(&origins).map(|(report, origin)| as_event(report, origin)).collect();
         match self.host.decide(&reports) {
             Ok((decided_by, decision)) => {
+                taking.at_ns = self.now_ns();
                 let mut refused = vec![false; batch.len()];
                 for effect in &decision.effects {
                     if let Effect::Refuse(index) = effect {
                         refused[index as usize] = true;
                     }
                 }
-                let applied: Vec<bool> =
-                    batch.iter().zip(refused).map(|(report, refused)| self.apply(report, refused, taking)).collect();
+                let by = Some(decided_by);
+                let apply = |(report, refused)| self.apply(report, refused, by, taking);
+                let applied: Vec<bool> = batch.iter().zip(refused).map(apply).collect();
                 self.host.perform(decided_by, &decision, &applied);
             }
             // No guest is at fault, so quarantine would be wrong. The reports won by rank, and a report that is not refused
             // is kept.
             Err(NotDecided::NoInstance) => {
                 for report in batch {
-                    self.apply(report, false, taking);
+                    self.apply(report, false, None, taking);
                 }
             }
             Err(NotDecided::Faulted) => {
                 taking.faults_left -= 1;
                 if let [report] = batch {
-                    return self.quarantine(report, taking);
+                    return self.quarantine(report, None, taking);
                 }
                 let (left, right) = batch.split_at(batch.len() / 2);
                 self.decide(left, taking);
@@ -155,18 +170,36 @@ impl<H: IngestHost> Ingest<H> {
     ///
     /// Another worker may have applied a higher report since it was found to win. Then it is neither applied nor flooded: floods end
     /// only because each node forwards what it applied.
-    fn apply(&self, report: &WireReport<'_>, refused: bool, taking: &mut Taking<'_>) -> bool {
+    fn apply(&self, report: &WireReport<'_>, refused: bool, by: Option<GenerationId>, taking: &mut Taking<'_>) -> bool {
         if refused {
-            self.quarantine(report, taking);
+            self.quarantine(report, by, taking);
             return false;
         }
-        self.replica.apply(taking.worker, report, taking.from, taking.is_release, &mut taking.scratch)
+        let applied = self.replica.apply(taking.worker, report, taking.from, taking.is_release, &mut taking.scratch);
+        let outcome = if applied { ArrivalOutcome::Applied } else { ArrivalOutcome::Known };
+        self.note(report, outcome, by, taking);
+        applied
     }
 
-    fn quarantine(&self, report: &WireReport<'_>, taking: &mut Taking<'_>) {
+    fn quarantine(&self, report: &WireReport<'_>, by: Option<GenerationId>, taking: &mut Taking<'_>) {
         if !taking.is_release {
             self.replica.quarantine(taking.worker, report, taking.from, &mut taking.scratch);
+            self.note(report, ArrivalOutcome::Quarantined, by, taking);
         }
+    }
+
+    /// Notes the arrival of a report that `by` decided, if a guest did.
+    #[inline]
+    fn note(&self, report: &WireReport<'_>, outcome: ArrivalOutcome, by: Option<GenerationId>, taking: &Taking<'_>) {
+        let source = taking.from.map_or(Source::QUARANTINE, LinkPort::source);
+        let (stamp, at_ns) = (report.head.stamp, taking.at_ns);
+        let noted = Noted { stamp, at_ns, source, generation: by, outcome, client: None };
+        self.replica.arrivals().note(taking.worker, noted);
+    }
+
+    /// Returns the time for arrivals; 0 if they are not noted.
+    fn now_ns(&self) -> u64 {
+        if self.replica.arrivals().are_noted() { self.host.now_ns() } else { 0 }
     }
 }
 
@@ -179,6 +212,8 @@ struct Taking<'a> {
     is_release: bool,
     faults_left: u32,
     scratch: Vec<u8>,
+    /// Time of the frame, and then of the last decision.
+    at_ns: u64,
 }
 
 fn as_event<'a>(report: &WireReport<'a>, origin: &'a str) -> Report<'a> {
@@ -194,11 +229,13 @@ const FAULTS_PER_FRAME_MAX: u32 = 40;
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use herd_model::limits::KEY_BYTES_MAX;
     use herd_sdk::Records;
 
     use super::*;
+    use crate::arrivals::Way;
     use crate::journal::NoJournal;
     use crate::record_table::RecordTable;
     use crate::replica::ReplicaConfig;
@@ -211,6 +248,8 @@ mod tests {
     struct Host {
         calls: RefCell<Vec<usize>>,
         survives: bool,
+        /// Looks at the clock.
+        looks: AtomicU64,
     }
 
     impl IngestHost for Host {
@@ -221,6 +260,11 @@ mod tests {
         }
 
         fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
+
+        /// A microsecond later at each look.
+        fn now_ns(&self) -> u64 {
+            self.looks.fetch_add(1, Ordering::Relaxed) * 1000
+        }
     }
 
     /// An ingest with links to Jaquez and Juzang.
@@ -231,7 +275,8 @@ mod tests {
 
     impl Fixture {
         fn new(host: Host) -> Self {
-            let replica = Arc::new(Replica::new(ReplicaConfig::for_tests("Riley"), NoJournal));
+            let config = ReplicaConfig { arrivals: 64, ..ReplicaConfig::for_tests("Riley") };
+            let replica = Arc::new(Replica::new(config, NoJournal));
             let links = ["Jaquez", "Juzang"].map(|peer| LinkPort::new(peer, 1 << 20, 2, Asleep));
             links.iter().for_each(|link| replica.add_link(link));
             Self { ingest: Ingest::new(replica, host), links }
@@ -312,6 +357,30 @@ mod tests {
         assert!(matches!(fixture.take(&[b"a", b""]), Err(BadReport::NoKey)));
         assert!(matches!(fixture.take(&[b"a", &long]), Err(BadReport::TooLong { part: "key", .. })));
         assert_eq!((fixture.table().status().keys, fixture.ingest.host.calls.borrow().len()), (0, 0));
+    }
+
+    /// Goal: the way of a report through a node can be told: by which link it came first, which generation decided, and what was dropped.
+    /// Method: two reports over two links, of which the second link is later.
+    #[test]
+    fn ingest_notes_what_came_by_which_link_and_what_became_of_it() {
+        let fixture = Fixture::new(Host::default());
+        let report = |key, seq| {
+            let head = Head::of(Stamp { lane: LaneId(0), seq });
+            WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT" }
+        };
+        let reports = [report(b"a", 1), report(b"b!", 2)];
+        for link in &fixture.links {
+            fixture.ingest.take(0, link, &reports).unwrap();
+        }
+        let found = |seq| fixture.ingest.replica.arrivals().find(Stamp { lane: LaneId(0), seq });
+        let ways = |seq| found(seq).into_iter().map(|arrival| (arrival.way, arrival.outcome)).collect::<Vec<_>>();
+        let peer = |name: &str| Way::Peer(name.into());
+        assert_eq!(ways(1), [(peer("Jaquez"), ArrivalOutcome::Applied), (peer("Juzang"), ArrivalOutcome::Known)]);
+        assert_eq!(ways(2), [(peer("Jaquez"), ArrivalOutcome::Quarantined), (peer("Juzang"), ArrivalOutcome::Known)]);
+        let [first, second] = &found(1)[..] else { panic!("{:?}", found(1)) };
+        assert_eq!((first.generation, second.generation), (Some(GenerationId(1)), None), "no guest sees a duplicate");
+        assert!(first.at_ns < second.at_ns);
+        assert_eq!(found(3), []);
     }
 
     #[test]

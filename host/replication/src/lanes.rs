@@ -60,6 +60,12 @@ impl Lanes {
         Some(id)
     }
 
+    /// Returns the number of a lane if it has one.
+    #[must_use]
+    pub fn known(&self, lane: &Lane) -> Option<LaneId> {
+        self.0.read().ids.get(lane).copied()
+    }
+
     /// Returns the lane of a number.
     #[must_use]
     pub fn get(&self, id: LaneId) -> Option<Lane> {
@@ -111,6 +117,8 @@ mod tests {
         };
         assert_eq!([lane("Riley", 1, 0), lane("Riley", 1, 1), lane("Riley", 2, 0), lane("Juzang", 1, 0)], [0, 1, 2, 3]);
         assert_eq!(lane("Riley", 1, 1), 1);
+        let juzang = |worker| Lane { origin: "Juzang".into(), epoch: Epoch { started_ms: 1, random: 1 }, worker };
+        assert_eq!((lanes.known(&juzang(0)), lanes.known(&juzang(1))), (Some(LaneId(3)), None));
         assert!(!lanes.is_empty() && Lanes::default().is_empty());
         assert_eq!((lanes.len(), lanes.since(2).len(), &*lanes.origin(LaneId(3))), (4, 2, "Juzang"));
         assert_eq!((lanes.get(LaneId(4)), &*lanes.origin(LaneId(4))), (None, ""));

@@ -6,6 +6,7 @@
 //!   what a node covers.
 //! - [`Ingest`] decides the reports of peers, applies the winners and quarantines what guests cannot take.
 //! - [`Recovery`] and [`Snapshot`] read a replica from its log and write it anew.
+//! - [`Arrivals`] are the last reports that reached the node, to trace one through the herd.
 //! - A digest tree proves over each link that both nodes hold equal records, and finds what differs.
 //!
 //! A flood ends by rank alone: a node passes on only what it applied, and applies a record once. Nodes therefore converge
@@ -19,6 +20,7 @@
 //! converging.
 
 mod arena;
+mod arrivals;
 mod bucket;
 mod bucket_addresses;
 mod contact;
@@ -70,6 +72,7 @@ mod varint;
 mod vector;
 mod wire_report;
 
+pub use arrivals::{Arrival, ArrivalOutcome, Arrivals, Way};
 pub use forgetting::{Discarded, Rejoined};
 pub use ingest::{Ingest, IngestHost, NotDecided};
 pub use journal::{Journal, JournalKind, NoJournal};

@@ -73,6 +73,12 @@ impl Replica {
         first.into_values().flatten().collect()
     }
 
+    /// Returns the record that the node holds under a key, quarantined or not.
+    #[must_use]
+    pub fn held(&self, key: &[u8]) -> Option<ListedRecord> {
+        self.table().winner(key, |report, is_quarantined| self.listed(report, is_quarantined))
+    }
+
     fn listed(&self, report: &WireReport<'_>, is_quarantined: bool) -> ListedRecord {
         let WireReport { head, key, reign, rank, form, record } = *report;
         let lane = self.lanes().get(head.stamp.lane);

@@ -4,8 +4,9 @@
 //! [`WakeLink`]. Bounds: one outbox per link, whose bytes [`Outbox`] bounds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
+use crate::arrivals::Source;
 use crate::outbox::{Outbox, Push};
 use crate::stamp::Stamp;
 use crate::sync::{ArcSwap, Guard, Mutex};
@@ -28,6 +29,8 @@ pub struct LinkPort {
     /// Coverage of the peer, as durable as its configuration asks.
     pub(crate) acked: Mutex<Vector>,
     pub(crate) counts: LinkCounts,
+    /// Number of the peer among the sources of arrivals.
+    source: AtomicU16,
 }
 
 /// Counters of a link since it came up.
@@ -76,13 +79,24 @@ impl LinkPort {
         let outbox = Outbox::new(bytes_max, workers);
         let counts = LinkCounts::default();
         counts.owes.store(true, Ordering::Relaxed);
-        Arc::new(Self { peer: peer.into(), outbox, wake: Box::new(wake), acked: Mutex::default(), counts })
+        let source = AtomicU16::new(Source::SOME_PEER.0);
+        Arc::new(Self { peer: peer.into(), outbox, wake: Box::new(wake), acked: Mutex::default(), counts, source })
     }
 
     /// Name of the peer.
     #[must_use]
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// Returns the number of the peer among the sources of arrivals.
+    pub(crate) fn source(&self) -> Source {
+        Source(self.source.load(Ordering::Relaxed))
+    }
+
+    /// Sets that number, before the link is up.
+    pub(crate) fn set_source(&self, source: Source) {
+        self.source.store(source.0, Ordering::Relaxed);
     }
 
     /// Wakes the task of the link.

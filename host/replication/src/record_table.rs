@@ -207,6 +207,12 @@ impl RecordTable {
         self.shard(hash).read().highest(hash, key).map(|(standing, stamp)| read_highest(standing.rank, stamp))
     }
 
+    /// Calls `read` with the record that is kept under a key, and whether it is quarantined. It must not call the table.
+    pub(crate) fn winner<R>(&self, key: &[u8], read: impl FnOnce(&WireReport<'_>, bool) -> R) -> Option<R> {
+        let hash = self.hash(key);
+        self.shard(hash).read().winner(hash, key).map(|(report, is_quarantined)| read(&report, is_quarantined))
+    }
+
     /// Removes what is kept under a key and had reached its boundary by a cut-off, if anything had, and returns whether it did. Slow: it
     /// may read the whole shard.
     pub(crate) fn remove_past(&self, key: &[u8], cutoff_s: u64) -> bool {

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use herd_model::{Confirmation, Keeping, Kept, Ticket};
 
+use crate::arrivals::Arrivals;
 use crate::contact::Contact;
 use crate::coverage::{Coverage, OwnLane};
 use crate::journal::{Journal, JournalKind, NoJournal};
@@ -64,6 +65,7 @@ pub struct Replica {
     proof_requests: AtomicU64,
     node: Arc<str>,
     contact: Mutex<Contact>,
+    arrivals: Arrivals,
 }
 
 /// Configuration of a replica.
@@ -83,6 +85,8 @@ pub struct ReplicaConfig {
     pub acks: usize,
     /// Key of digests: equal at all nodes of the herd, and unknown to clients.
     pub herd_key: u128,
+    /// Number of arrivals to remember; 0 for none.
+    pub arrivals: usize,
 }
 
 /// Record that a client reported.
@@ -108,7 +112,7 @@ impl ReplicaConfig {
     pub fn for_tests(node: &str) -> Self {
         let epoch = Epoch { started_ms: 1, random: 1 };
         let limits = RecordLimits::default();
-        Self { node: node.into(), epoch, workers: 2, limits, hash_key: 0x5eed, acks: 0, herd_key: 0x4e7d }
+        Self { node: node.into(), epoch, workers: 2, limits, hash_key: 0x5eed, acks: 0, herd_key: 0x4e7d, arrivals: 0 }
     }
 }
 
@@ -124,7 +128,7 @@ impl Replica {
     /// Creates a replica without records and without a log, to recover it before the log begins.
     #[must_use]
     pub fn without_log(config: ReplicaConfig) -> Self {
-        let ReplicaConfig { node, epoch, workers, limits, hash_key, acks, herd_key } = config;
+        let ReplicaConfig { node, epoch, workers, limits, hash_key, acks, herd_key, arrivals } = config;
         let lanes = Lanes::default();
         let coverage = Coverage::new(&lanes, &node, epoch, workers);
         let table = Arc::new(RecordTable::new(limits, hash_key, herd_key));
@@ -142,6 +146,7 @@ impl Replica {
             proof_requests: AtomicU64::new(0),
             node: node.into(),
             contact: Mutex::default(),
+            arrivals: Arrivals::new(workers, arrivals),
         }
     }
 
@@ -155,6 +160,13 @@ impl Replica {
     #[must_use]
     pub fn table(&self) -> &Arc<RecordTable> {
         &self.table
+    }
+
+    /// Returns the last arrivals of reports.
+    #[inline]
+    #[must_use]
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
     }
 
     /// Name of the node.
@@ -287,6 +299,7 @@ impl Replica {
 
     /// Adds a link: from now on every keep is queued for it.
     pub fn add_link(&self, port: &Arc<LinkPort>) {
+        port.set_source(self.arrivals.source_of(port.peer()));
         self.links.add(port);
     }
 

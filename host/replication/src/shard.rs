@@ -220,6 +220,12 @@ impl Shard {
         quarantined.or_else(|| self.get(hash, key).map(|entry| (entry.standing(), entry.head().stamp)))
     }
 
+    /// Returns the record that is kept under a key, and whether it is quarantined.
+    pub(super) fn winner(&self, hash: u64, key: &[u8]) -> Option<(WireReport<'_>, bool)> {
+        let quarantined = self.above(key).map(|report| (report.wire(), true));
+        quarantined.or_else(|| self.get(hash, key).map(|entry| (entry.wire(), false)))
+    }
+
     /// Clears the mark that a record was applied or removed, and returns whether it was set.
     pub(super) fn take_dirty(&self) -> bool {
         // The lock of the shard orders this with the changes.

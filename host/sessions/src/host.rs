@@ -1,5 +1,6 @@
 //! Port: the node, as its sessions need it.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -210,4 +211,17 @@ pub struct KeepRequest<'a> {
     pub record: &'a [u8],
     /// Peers to flood first: names, each ended by a newline. The others receive it by repair. `None`: every peer at once.
     pub only: Option<&'a [u8]>,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+/// Source of a keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// Generation that decided it.
+    pub generation: GenerationId,
+    /// Address of the client whose input it decided. `None` if the keep belongs to no input of the call.
+    pub client: Option<SocketAddr>,
+    /// Time of the decision, in nanoseconds since the Unix epoch, as the guest was told it.
+    pub at_ns: u64,
 }

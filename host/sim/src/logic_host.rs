@@ -89,7 +89,7 @@ impl SessionsHost for WorkerHost {
     fn prefetch<'a>(&self, _: impl Iterator<Item = &'a [u8]>) {}
 
     fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
-        let KeepRequest { key, rank, form, record, only } = keep;
+        let KeepRequest { key, rank, form, record, only, .. } = keep;
         let expires_at = match self.expire_after_s {
             0 => 0,
             after => self.now_s.load(Ordering::Relaxed) + after,
@@ -159,4 +159,8 @@ impl IngestHost for GuestIngest {
     }
 
     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
 }

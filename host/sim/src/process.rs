@@ -143,6 +143,7 @@ impl Process {
             hash_key,
             herd_key: 0x4e7d,
             acks,
+            arrivals: 0,
         });
         let mut restamped = false;
         let mut log = None;

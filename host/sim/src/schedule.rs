@@ -195,6 +195,7 @@ impl World {
             hash_key: self.chance.draw().into(),
             acks: self.shape.acks,
             herd_key: 0x4e7d,
+            arrivals: 0,
         };
         let earlier = {
             let mut entries = Vec::new();

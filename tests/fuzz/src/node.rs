@@ -24,7 +24,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new() -> Self {
-        let replica = Replica::new(ReplicaConfig { workers: 1, ..ReplicaConfig::for_tests("Riley") }, NoJournal);
+        let replica = Replica::new(ReplicaConfig { workers: 1, arrivals: 64, ..ReplicaConfig::for_tests("Riley") }, NoJournal);
         Self::over(Arc::new(replica))
     }
 
@@ -77,7 +77,7 @@ impl SessionsHost for Node {
     fn prefetch<'a>(&self, _: impl Iterator<Item = &'a [u8]>) {}
 
     fn keep(&self, keep: KeepRequest<'_>) -> Keeping {
-        let KeepRequest { key, rank, form, record, only } = keep;
+        let KeepRequest { key, rank, form, record, only, .. } = keep;
         self.replica.keep(0, NewRecord { key, rank, form, record, expires_at: 0, only })
     }
 
@@ -122,4 +122,8 @@ impl IngestHost for Node {
     }
 
     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
+
+    fn now_ns(&self) -> u64 {
+        1
+    }
 }

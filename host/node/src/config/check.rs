@@ -47,7 +47,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
 
 /// Checks that no number would freeze a node, at the low end, or overflow, at the high end.
 fn check_ranges(config: &HerdConfig) -> Result<(), String> {
-    let HerdConfig { sessions, links, records, record, runtime, audit, drain, .. } = config;
+    let HerdConfig { sessions, links, records, record, runtime, audit, trace, drain, .. } = config;
     let per_address = &sessions.per_address;
     let ranges = [
         ("sessions.sessions_max", sessions.sessions_max as u64, 1, 1 << 24),
@@ -79,6 +79,7 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         ("runtime.needs_deadline_ms_max", runtime.needs_deadline_ms_max, 0, 60_000),
         ("runtime.needs_memory_mib_max", runtime.needs_memory_mib_max as u64, 0, 4096),
         ("audit.mib_max", audit.mib_max as u64, 1, 4096),
+        ("trace.arrivals", trace.arrivals as u64, 0, 1 << 24),
         ("drain.grace_s", drain.grace_s, 0, 3600),
     ];
     match ranges.into_iter().find(|(_, value, min, max)| value < min || value > max) {

@@ -29,6 +29,7 @@ impl Default for HerdConfig {
             audit: Default::default(),
             admin: Default::default(),
             metrics: Default::default(),
+            trace: Default::default(),
             drain: Default::default(),
         }
     }

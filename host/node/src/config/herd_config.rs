@@ -25,6 +25,7 @@ use super::places_config::PlacesConfig;
 use super::records_config::RecordsConfig;
 use super::runtime_config::RuntimeConfig;
 use super::suggestion::suggestion;
+use super::trace_config::TraceConfig;
 
 /// Configuration of a herd. None of it changes while a node runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,6 +77,8 @@ pub struct HerdConfig {
     pub admin: AdminConfig,
     /// Ports of nodes for metrics and probes.
     pub metrics: MetricsConfig,
+    /// Arrivals of reports that a node remembers, for `herd trace`.
+    pub trace: TraceConfig,
     /// Stop of a node.
     pub drain: DrainConfig,
 }

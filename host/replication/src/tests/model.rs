@@ -83,6 +83,10 @@ impl IngestHost for Guest {
     }
 
     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
 }
 
 struct World {

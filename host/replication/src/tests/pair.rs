@@ -50,6 +50,10 @@ impl IngestHost for Guest {
     }
 
     fn perform(&self, _: GenerationId, _: &Decision, _: &[bool]) {}
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
 }
 
 /// Task of a link that the test drives itself.

@@ -13,7 +13,7 @@ use super::keeps::Keeps;
 use super::pending_fetch::{FetchId, PendingFetch, ReplySlot};
 use super::session_core::SessionCore;
 use super::topics::SessionId;
-use crate::host::{SessionsHost, Undecided};
+use crate::host::{Provenance, SessionsHost, Undecided};
 
 /// Decides the answer to a fetch and performs the decision into the reply slot of the fetch.
 ///
@@ -36,7 +36,9 @@ pub(crate) fn perform_answer<S: SessionsHost>(
         Ok(decision) => {
             let mut keeps = Keeps::default();
             let permits = context.permissions.as_ref().map(|_| |_, key: &[u8]| conversation.may_report(context, key));
-            keeps.perform(&*context.host, &decision, permits, now);
+            let client = Some(conversation.address);
+            let provenance = Provenance { generation: fetch.generation, client, at_ns: at.now_ns };
+            keeps.perform(&*context.host, &decision, permits, |_| provenance, now);
             for effect in &decision.effects {
                 conversation.perform(context, fetch.generation, &decision, effect, slot, &keeps);
             }

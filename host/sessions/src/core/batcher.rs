@@ -27,7 +27,7 @@ use super::keeps::Keeps;
 use super::pending_fetch::ReplySlot;
 use super::session_core::SessionCore;
 use super::topics::SessionId;
-use crate::host::{SessionsHost, Undecided};
+use crate::host::{Provenance, SessionsHost, Undecided};
 
 /// Port: a session, as the batcher needs it.
 pub(crate) trait BatchedSession {
@@ -176,7 +176,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         match self.context.host.decide_inputs(at, &call.batch, &call.ids, call.side, reroute) {
             Ok(decided) => {
                 let Call { inputs, keeps, .. } = call;
-                self.perform(&decided, inputs, keeps, now);
+                self.perform(&decided, inputs, keeps, at, now);
             }
             Err(Undecided::NoInstance) => {
                 let mut inputs = std::mem::take(&mut call.inputs);
@@ -204,7 +204,7 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             (InputBatch::from_iter([Input { bytes, mark: input.mark }]), core.rescues.reroute())
         };
         match self.context.host.decide_inputs(at, &batch, &[input.session.id().0], call.side, reroute) {
-            Ok(decided) => self.perform(&decided, &[input], &mut call.keeps, now),
+            Ok(decided) => self.perform(&decided, &[input], &mut call.keeps, at, now),
             Err(Undecided::NoInstance) => Self::defer(&input, call),
             Err(Undecided::Faulted | Undecided::Gone) => self.bisect(input, call, at, now),
         }
@@ -241,12 +241,28 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     }
 
     /// Performs a decision: its keeps, and then the other effects of each input in the session of that input, in order.
-    fn perform(&self, decided: &DecidedInputs, inputs: &[SessionInput<M>], keeps: &mut Keeps, now: Instant) {
+    fn perform(
+        &self,
+        decided: &DecidedInputs,
+        inputs: &[SessionInput<M>],
+        keeps: &mut Keeps,
+        at: Moment,
+        now: Instant,
+    ) {
         let DecidedInputs { by, rescued_from, decision } = decided;
         let permits = self.context.permissions.as_ref().map(|_| {
-            |input: usize, key: &[u8]| inputs[input].session.core().conversation.may_report(&self.context, key)
+            // A keep behind the last input has no session that could be permitted to make it.
+            |input: usize, key: &[u8]| {
+                let session = inputs.get(input).map(|input| &input.session);
+                session.is_some_and(|session| session.core().conversation.may_report(&self.context, key))
+            }
         });
-        keeps.perform(&*self.context.host, decision, permits, now);
+        let provenance = |input: usize| Provenance {
+            generation: *by,
+            client: inputs.get(input).map(|input| input.session.core().conversation.address),
+            at_ns: at.now_ns,
+        };
+        keeps.perform(&*self.context.host, decision, permits, provenance, now);
         // The effects of all inputs are one list, in which `Done` ends those of each input. The check at the guest boundary has
         // made sure that every input has one.
         let mut effects = decision.effects.iter();

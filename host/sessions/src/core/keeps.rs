@@ -11,13 +11,13 @@ use std::time::Instant;
 use herd_model::{Confirmation, Keeping, Kept, Ticket};
 use herd_sdk::{Decision, Effect, FanOut, Keep, Tie};
 
-use crate::host::{KeepRequest, SessionsHost};
+use crate::host::{KeepRequest, Provenance, SessionsHost};
 
 /// Outcomes of the keeps of a decision. Reused from decision to decision for its allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Keeps {
-    /// The keeps, so that only the first pass decodes the other effects.
-    keeps: Vec<Keep>,
+    /// The keeps, so that only the first pass decodes the other effects, each with the number of its input in the call.
+    keeps: Vec<(usize, Keep)>,
     /// For each of them, true if its session may not perform it. Empty where everybody may report under every name.
     refused: Vec<bool>,
     /// By number of the keep, to which ties refer.
@@ -41,12 +41,14 @@ pub(crate) enum Tied {
 
 impl Keeps {
     /// Performs the keeps of a decision, in order, and hands their records to the log. `permits` says whether the session of an
-    /// input, by its number in the call, may report under a key; `None`: every one may.
+    /// input, by its number in the call, may report under a key; `None`: every one may. `provenance` says where a keep of an input comes
+    /// from. A guest may keep behind its last input; that is the input of the next number, which the call does not have.
     pub(crate) fn perform<S: SessionsHost>(
         &mut self,
         host: &S,
         decision: &Decision,
         permits: Option<impl Fn(usize, &[u8]) -> bool>,
+        provenance: impl Fn(usize) -> Provenance,
         now: Instant,
     ) {
         self.refused.clear();
@@ -62,13 +64,18 @@ impl Keeps {
         }
         self.keeps.clear();
         self.outcomes.clear();
+        let mut input = 0;
         self.keeps.extend(decision.effects.iter().filter_map(|effect| match effect {
-            Effect::Keep(keep) => Some(keep),
+            Effect::Keep(keep) => Some((input, keep)),
+            Effect::Done(_) => {
+                input += 1;
+                None
+            }
             _ => None,
         }));
         // Before any of them is used, so that the cache misses of the records overlap instead of adding up.
-        host.prefetch(self.keeps.iter().map(|keep| decision.bytes(keep.key)));
-        for (number, keep) in self.keeps.iter().enumerate() {
+        host.prefetch(self.keeps.iter().map(|(_, keep)| decision.bytes(keep.key)));
+        for (number, (input, keep)) in self.keeps.iter().enumerate() {
             if self.refused.get(number).is_some_and(|&refused| refused) {
                 self.outcomes.push(Keeping { kept: Kept::NotStored, ticket: Ticket::default() });
                 continue;
@@ -82,6 +89,7 @@ impl Keeps {
                     FanOut::Everyone => None,
                     FanOut::TheseFirst(peers) => Some(decision.bytes(peers)),
                 },
+                provenance: provenance(*input),
             }));
         }
         if !self.outcomes.is_empty() {
@@ -120,7 +128,7 @@ impl Keeps {
 mod tests {
     use std::sync::Mutex;
 
-    use herd_model::{Reign, Ticket};
+    use herd_model::{GenerationId, Reign, Ticket};
     use herd_sdk::{Awaiting, Progress, Span};
 
     use super::*;
@@ -130,18 +138,21 @@ mod tests {
     struct LedgerHost {
         /// Keys in the order of their keeps, and `flush`.
         calls: Mutex<Vec<String>>,
+        /// Ports of the clients of the keeps; 0 for none.
+        clients: Mutex<Vec<u16>>,
         writes: bool,
     }
 
     impl LedgerHost {
         fn new(writes: bool) -> Self {
-            Self { calls: Mutex::default(), writes }
+            Self { calls: Mutex::default(), clients: Mutex::default(), writes }
         }
     }
 
     impl TestHost for LedgerHost {
         fn on_keep(&self, keep: KeepRequest<'_>) -> Keeping {
             self.calls.lock().unwrap().push(String::from_utf8(keep.key.into()).unwrap());
+            self.clients.lock().unwrap().push(keep.provenance.client.map_or(0, |client| client.port()));
             let kept = match keep.key {
                 b"a" => Kept::Applied(Reign(0)),
                 b"b" => Kept::Outranked,
@@ -171,8 +182,21 @@ mod tests {
             decision.effects.push(Effect::Close);
         }
         let mut keeps = Keeps::default();
-        keeps.perform(host, &decision, None::<fn(usize, &[u8]) -> bool>, Instant::now());
+        keeps.perform(host, &decision, None::<fn(usize, &[u8]) -> bool>, from(9), Instant::now());
         keeps
+    }
+
+    /// Says where a keep of an input comes from, in a call with this many inputs, whose clients have the ports 1, 2, and so on.
+    fn from(inputs: usize) -> impl Fn(usize) -> Provenance {
+        move |input| {
+            let client = (input < inputs).then(|| ([192, 0, 2, 7], input as u16 + 1).into());
+            Provenance { generation: GenerationId(1), client, at_ns: 5 }
+        }
+    }
+
+    /// Ends an input in a decision.
+    fn done() -> Effect {
+        Effect::Done(Progress { consumed: 0, awaits: Awaiting::Delimiter(b'\n') })
     }
 
     fn accepted(keeps: &Keeps) -> Vec<bool> {
@@ -201,13 +225,25 @@ mod tests {
             let (key, empty) = (decision.copy(key.as_bytes()), decision.copy(b""));
             let (bytes, fan_out) = (key, FanOut::Everyone);
             decision.effects.push(Effect::Keep(Keep { key, rank: empty, form: 1, bytes, fan_out }));
-            let progress = Progress { consumed: 0, awaits: Awaiting::Delimiter(b'\n') };
-            decision.effects.push(Effect::Done(progress));
+            decision.effects.push(done());
         }
         let (host, mut keeps) = (LedgerHost::new(true), Keeps::default());
-        keeps.perform(&host, &decision, Some(|input, key: &[u8]| input == 1 && key == b"a"), Instant::now());
+        keeps.perform(&host, &decision, Some(|input, key: &[u8]| input == 1 && key == b"a"), from(2), Instant::now());
         assert_eq!(*host.calls.lock().unwrap(), ["a", "flush"]);
         assert_eq!((accepted(&keeps), keeps.is_applied(0)), (vec![false, true], false));
+    }
+
+    #[test]
+    fn keeps_come_from_the_client_of_their_input() {
+        let mut decision = Decision::default();
+        let key = decision.copy(b"a");
+        let keep = Keep { key, rank: key, form: 1, bytes: key, fan_out: FanOut::Everyone };
+        for effect in [done(), Effect::Keep(keep), Effect::Keep(keep), done(), Effect::Keep(keep)] {
+            decision.effects.push(effect);
+        }
+        let host = LedgerHost::new(true);
+        Keeps::default().perform(&host, &decision, None::<fn(usize, &[u8]) -> bool>, from(2), Instant::now());
+        assert_eq!(*host.clients.lock().unwrap(), [2, 2, 0], "the last one is behind the last input");
     }
 
     #[test]
