@@ -43,6 +43,7 @@ mod simulations;
 mod supervisor;
 mod swaps;
 mod top;
+mod trace;
 mod transcripts;
 mod upgrade;
 mod upstreams;

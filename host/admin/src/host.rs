@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::promotion::Promotion;
 use super::requester::Requester;
 use super::share_options::ShareOptions;
+use super::trace_options::TraceOptions;
 
 /// Operations of a node for its operators.
 ///
@@ -17,6 +18,10 @@ use super::share_options::ShareOptions;
 pub trait AdminHost: Send + Sync + 'static {
     /// Returns the status of every part of the node.
     fn status(&self) -> Value;
+
+    /// Returns what the node knows of a report: the record that it holds under the key, the arrivals of the report, and the clocks of its
+    /// neighbours.
+    fn trace(&self, options: &TraceOptions) -> Value;
 
     /// Swaps every node of the herd to a guest.
     ///

@@ -24,12 +24,14 @@
 //! | `POST /v1/records/backup` | writes the records of this node into an empty or new directory on its machine |
 //! | `POST /v1/records/restore` | reads such a directory; newer records win |
 //! | `POST /v1/records/prove` | proves over each link of this node that both ends hold equal records, and mends them |
+//! | `POST /v1/records/trace` | when and from where a report came to this node, what became of it, and which record the node holds |
 //! | `POST /v1/upgrade` | has the process become another program, with the same sockets; over the socket only |
 //! | `DELETE /v1/requests/N` | withdraws the swap or rollback that was sent with the header `herd-request: N` |
 //!
 //! Swaps take the query of [`SwapOptions`], rollbacks that of [`RollbackOptions`](herd_model::RollbackOptions), canaries and shadows that
 //! of [`ShareOptions`]. An unknown field is refused.
-//! Requests about records have a body in JSON: [`PageOptions`], [`KeyOptions`] or [`DirectoryOptions`]. Keys are written in hexadecimal
+//! Requests about records have a body in JSON: [`PageOptions`], [`KeyOptions`], [`DirectoryOptions`] or
+//! [`TraceOptions`]. Keys are written in hexadecimal
 //! digits.
 //!
 //! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 403 for a user
@@ -85,6 +87,7 @@ mod socket_places;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trace_options;
 mod transport;
 mod upgrade_host;
 mod upgrade_routes;
@@ -107,4 +110,5 @@ pub use requester::Requester;
 pub use server::Admin;
 pub use share_options::ShareOptions;
 pub use token::{Token, TokenError};
+pub use trace_options::{ReportStamp, TraceOptions};
 pub use upgrade_host::{UpgradeHost, UpgradeOptions};

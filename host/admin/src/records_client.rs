@@ -12,6 +12,7 @@ use super::client_error::AdminClientError;
 use super::endpoint::Endpoint;
 use super::hex_bytes::HexBytes;
 use super::records_options::{DirectoryOptions, KeyOptions, PageOptions};
+use super::trace_options::TraceOptions;
 
 impl AdminClient {
     /// Forgets a key at every node.
@@ -31,6 +32,15 @@ impl AdminClient {
     /// See [`AdminClientError`].
     pub async fn records(&self, node: &Endpoint, page: &PageOptions) -> Result<Value, AdminClientError> {
         self.send_options(node, "/v1/records/list", page).await
+    }
+
+    /// Returns what a node knows of a report.
+    ///
+    /// # Errors
+    ///
+    /// See [`AdminClientError`].
+    pub async fn trace(&self, node: &Endpoint, options: &TraceOptions) -> Result<Value, AdminClientError> {
+        self.send_options(node, "/v1/records/trace", options).await
     }
 
     /// Has a node write a copy of its records into a directory on its machine.

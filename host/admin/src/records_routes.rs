@@ -13,6 +13,7 @@ use super::operator::RequestOperator;
 use super::query::BodyOptions;
 use super::records_options::{DirectoryOptions, KeyOptions, PageOptions};
 use super::shared::{Shared, blocking};
+use super::trace_options::TraceOptions;
 
 /// Returns the routes.
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/v1/records/backup", post(back_up))
         .route("/v1/records/restore", post(restore))
         .route("/v1/records/prove", post(prove))
+        .route("/v1/records/trace", post(trace))
 }
 
 async fn list(State(shared): State<Arc<Shared>>, BodyOptions(page): BodyOptions<PageOptions>) -> Response {
@@ -50,6 +52,10 @@ async fn restore(
     BodyOptions(options): BodyOptions<DirectoryOptions>,
 ) -> Response {
     blocking(&shared.node.clone(), move || shared.records.restore(&options.directory, &operator)).await
+}
+
+async fn trace(State(shared): State<Arc<Shared>>, BodyOptions(options): BodyOptions<TraceOptions>) -> Response {
+    blocking(&shared.node.clone(), move || Ok(shared.host.trace(&options))).await
 }
 
 async fn prove(State(shared): State<Arc<Shared>>) -> Response {

@@ -33,6 +33,10 @@ impl AdminHost for EchoHost {
         json!({ "node": "Riley" })
     }
 
+    fn trace(&self, options: &TraceOptions) -> Value {
+        json!({ "options": options })
+    }
+
     fn herd_swap(&self, files: GuestFiles<'_>, _requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         Ok(json!({ "bytes": files.guest.len(), "transcripts": files.transcripts.map(<[u8]>::len), "options": options }))
     }
@@ -116,6 +120,10 @@ struct SlowHost(tokio::sync::mpsc::UnboundedSender<&'static str>);
 
 impl AdminHost for SlowHost {
     fn status(&self) -> Value {
+        json!({})
+    }
+
+    fn trace(&self, _options: &TraceOptions) -> Value {
         json!({})
     }
 
@@ -316,6 +324,16 @@ async fn requests_about_records_arrive_whatever_the_bytes_of_their_keys() {
     assert_eq!(client.back_up(node, directory).await.unwrap()["to"], json!(directory));
     assert_eq!(client.restore(node, directory).await.unwrap()["from"], json!(directory));
     assert_eq!(client.prove(node).await.unwrap()["links"], json!([]));
+    let latest = TraceOptions { key: HexBytes(key), stamp: None };
+    assert_eq!(client.trace(node, &latest).await.unwrap()["options"], json!(latest));
+    let random = HexBytes(vec![0xff; 8]);
+    let stamp = ReportStamp { origin: "Jaquez".into(), started_ms: 1, random, worker: 2, seq: 3 };
+    let traced = client.trace(node, &TraceOptions { key: HexBytes(b"ki".into()), stamp: Some(stamp) }).await.unwrap();
+    let stamp = json!({ "origin": "Jaquez", "started_ms": 1, "random": "ffffffffffffffff", "worker": 2, "seq": 3 });
+    assert_eq!(traced["options"], json!({ "key": "6b69", "stamp": stamp }));
+    let (status, answer) =
+        server.post("/v1/records/trace", &server.token.header(), br#"{"key":"6b","stamp":{}}"#.to_vec()).await;
+    assert!(status == 400 && answer["error"].as_str().unwrap().contains("origin"), "{answer}");
     let (status, answer) =
         server.post("/v1/records/forget", &server.token.header(), br#"{"key":"kiwi"}"#.to_vec()).await;
     assert!(status == 400 && answer["error"].as_str().unwrap().contains("hexadecimal"), "{answer}");

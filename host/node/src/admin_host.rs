@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions};
+use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions, TraceOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::{Digest, GuestFiles, RollbackOptions, Share, Side, SwapOptions};
 use herd_peers::{Peers, PeersStatus};
@@ -26,6 +26,7 @@ use crate::identity_host::NodeIdentity;
 use crate::records_store::RecordsStore;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::{Cause, NodeSwap};
+use crate::trace_answer::trace_answer;
 
 /// Swaps this node alone or coordinates a swap of the herd, and collects the status of every part.
 pub(crate) struct AdminAdapter {
@@ -84,6 +85,10 @@ impl AdminHost for AdminAdapter {
             "recording": generations.recording_status(),
             "audit": self.swap.events.audit.status(),
         })
+    }
+
+    fn trace(&self, options: &TraceOptions) -> Value {
+        trace_answer(&self.replica, &self.swap.generations, &self.peers, options)
     }
 
     fn swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {

@@ -29,6 +29,7 @@ mod sessions_host;
 mod start;
 mod start_time;
 mod swap;
+mod trace_answer;
 mod upgrade_host;
 
 use std::net::SocketAddr;

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use axum::serve::Listener;
 use herd_admin::{
     Admin, AdminHost, Members, PageOptions, Promotion, RecordsHost, Refusal, Requester, ShareOptions, SwapOptions,
-    Token,
+    Token, TraceOptions,
 };
 use herd_identity::{Clock, Identity};
 use herd_model::{GuestFiles, RollbackOptions, Share};
@@ -86,6 +86,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
         ("POST", "/v1/records/prove", "", ""),
         ("DELETE", "/v1/requests/7", "", ""),
         ("POST", "/v1/swap", "origin: https://example.org\r\nsec-fetch-site: cross-site\r\n", "\0asm"),
+        ("POST", "/v1/records/trace", "", r#"{"key": "6b", "stamp": {"origin": "a", "started_ms": 1, "random": "00", "worker": 0, "seq": 1}}"#),
     ];
     let mut seeds = Vec::new();
     for (index, (method, path, headers, body)) in routes.into_iter().enumerate() {
@@ -159,6 +160,10 @@ fn called(answer: Value) -> Result<Value, Refusal> {
 impl AdminHost for Echo {
     fn status(&self) -> Value {
         called(json!({})).unwrap_or_default()
+    }
+
+    fn trace(&self, options: &TraceOptions) -> Value {
+        called(json!({ "options": options })).unwrap_or_default()
     }
 
     fn herd_swap(&self, files: GuestFiles<'_>, _: &Requester, options: SwapOptions) -> Result<Value, Refusal> {

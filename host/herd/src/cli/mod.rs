@@ -68,6 +68,8 @@ mod test;
 mod tls;
 mod token;
 mod top;
+mod trace;
+mod trace_path;
 mod transcript_file;
 mod up;
 mod upgrade;
@@ -170,6 +172,12 @@ enum Command {
     ///
     /// Keys and records that are no UTF-8 text are also printed in hexadecimal, as `key_hex` and `record_hex`; ranks always are.
     Records(records::RecordsArgs),
+    /// Show the way of the latest report of a client: where it came in, who decided it, when each node had it, by which link.
+    ///
+    /// Asks every node, and needs no collector of traces. Each node remembers its last 65,536 arrivals (`trace.arrivals`); of older
+    /// reports the answer says so. Times are converted to the clock of the node where the report came in, so that the hops add up. The
+    /// exit code is 1 if no node has a record of the client, or a node does not answer.
+    Trace(trace::TraceArgs),
     /// Write a consistent copy of the records of a running node into an empty or new directory.
     ///
     /// The node writes it, on its machine and as its user. It is also the folder of a node that has not started yet.
@@ -309,6 +317,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Shadow(args) => shadow::shadow(&common.herd()?, &args),
         Command::Forget(args) => forget::forget(&common.herd()?, &args),
         Command::Records(args) => records::records(&common.herd()?, &args),
+        Command::Trace(args) => trace::trace(&common.herd()?, &args),
         Command::Backup(args) => backup::backup(&common.herd()?, &args),
         Command::Restore(args) => backup::restore(&common.herd()?, &args),
         Command::Repair(args) => repair::repair(&common.herd()?, &args),

@@ -114,11 +114,12 @@ fn say_record(record: &Value) {
     say!("{}", printable(&record.to_string()));
 }
 
-/// Escapes what JSON leaves as it is and a terminal may obey: clients choose the text of their records.
-fn printable(json: &str) -> String {
+/// Escapes what JSON leaves as it is and a terminal may obey: clients choose the text of their records. Newlines stand between the lines of a
+/// document only.
+pub(super) fn printable(json: &str) -> String {
     let mut printable = String::with_capacity(json.len());
     for char in json.chars() {
-        let is_harmful = char.is_control()
+        let is_harmful = (char.is_control() && char != '\n')
             || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if is_harmful {
             printable.push_str(&format!("\\u{:04x}", u32::from(char)));

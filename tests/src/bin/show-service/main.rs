@@ -10,9 +10,10 @@ mod machine;
 mod metrics;
 mod package;
 mod top;
+mod trace;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 4] = [metrics::ROW, top::ROW, package::ROW, image::ROW];
+const ROWS: [Row; 5] = [metrics::ROW, top::ROW, trace::ROW, package::ROW, image::ROW];
 
 fn main() -> ExitCode {
     run_show("service", &ROWS, &[])
