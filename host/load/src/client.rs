@@ -16,12 +16,12 @@ mod whats_at;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use herd_client::ClientTls;
+use herd_client::stream::NodeStream;
 use tokio::io::BufReader;
 use tokio::time::timeout;
 
 use self::exchange::Exchange;
-use crate::stream::NodeStream;
-use crate::tls::ClientTls;
 
 pub use self::error::ClientError;
 pub use self::whats_at::{WhatsAt, WhatsAtReply};

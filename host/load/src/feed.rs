@@ -22,6 +22,7 @@ use std::io::IsTerminal;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use herd_client::ClientTls;
 use herd_sys::clock::unix_now;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinSet;
@@ -34,7 +35,6 @@ use self::poller::Poller;
 use self::session::Session;
 use self::speed::is_speed;
 use self::timeouts::Timeouts;
-use crate::tls::ClientTls;
 use crate::track::{TrackPoint, format_location};
 
 pub use self::error::FeedError;

@@ -6,6 +6,4 @@
 pub mod bench;
 pub mod client;
 pub mod feed;
-pub mod stream;
-pub mod tls;
 pub mod track;

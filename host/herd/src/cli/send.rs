@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use herd_load::stream::NodeStream;
+use herd_client::stream::NodeStream;
 use herd_node::config::HerdConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use futures_util::future::join_all;
-use herd_load::tls::ClientTls;
+use herd_client::ClientTls;
 use herd_node::config::HerdConfig;
 use herd_sys::{Host, HostPort, connect};
 

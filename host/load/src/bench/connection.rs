@@ -9,6 +9,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use herd_client::ClientTls;
+use herd_client::stream::NodeStream;
 use rustix::net::sockopt::set_socket_linger;
 use tokio::io::Interest;
 use tokio::time::timeout;
@@ -16,8 +18,6 @@ use tokio::time::timeout;
 use super::commands::{Commands, Expect};
 use super::counters::{Answer, Counters};
 use super::pacer::Schedule;
-use crate::stream::NodeStream;
-use crate::tls::ClientTls;
 
 /// Connection with the commands it sends until the end of the load.
 pub(super) struct Connection {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use herd_client::ClientTls;
 use serde::Serialize;
 
 use super::commands::{Distribution, Mix};
-use crate::tls::ClientTls;
 
 /// Load to run.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@
 use std::io;
 use std::net::SocketAddr;
 
+use herd_client::stream::NodeStream;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::error::ClientError;
-use crate::stream::NodeStream;
 
 /// Request and answer in progress.
 pub(super) struct Exchange {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use herd_client::ClientTls;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::node_addr::NodeAddr;
@@ -11,7 +12,6 @@ use super::report::NodeReport;
 use super::session::Session;
 use super::timeouts::Timeouts;
 use crate::client::ClientError;
-use crate::tls::ClientTls;
 
 /// Poller of one node, with its samples.
 pub(super) struct Poller {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use herd_client::ClientTls;
+
 use super::node_addr::NodeAddr;
 use crate::client::{Client, ClientError, WhatsAtReply};
-use crate::tls::ClientTls;
 
 /// Session with one node.
 pub(super) struct Session {

@@ -30,7 +30,17 @@ impl NodeStream {
     ///
     /// Cancel safe: the socket is closed.
     pub async fn connect(address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, address, tls).await
+    }
+
+    /// Makes a connection of an open socket, with TLS if there are settings for it. Has no timeout.
+    ///
+    /// # Errors
+    ///
+    /// The handshake failed.
+    ///
+    /// Cancel safe: the socket is closed.
+    pub async fn over(stream: TcpStream, address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Self> {
         // A request is one small write that waits for its answer, the worst case of Nagle's algorithm. If the kernel
         // refuses the option, the client is only slower.
         let _ = stream.set_nodelay(true);
@@ -41,7 +51,7 @@ impl NodeStream {
     }
 
     /// Returns the socket, for its options.
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(socket) => socket.tcp(),
@@ -49,7 +59,11 @@ impl NodeStream {
     }
 
     /// Waits until one of the operations may succeed. Cancel safe.
-    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub async fn ready(&self, interest: Interest) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.ready(interest).await.map(drop),
             Self::Tls(socket) => {
@@ -63,7 +77,11 @@ impl NodeStream {
     }
 
     /// Reads the bytes that have arrived, as [`TlsSocket::try_read`] does.
-    pub(crate) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+    ///
+    /// # Errors
+    ///
+    /// None has arrived (`WouldBlock`), or the connection broke.
+    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => read_available(stream, into),
             Self::Tls(socket) => socket.try_read(into),
@@ -71,7 +89,11 @@ impl NodeStream {
     }
 
     /// Writes as many bytes as it takes, as [`TlsSocket::try_write`] does.
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    ///
+    /// # Errors
+    ///
+    /// It takes none now (`WouldBlock`), or the connection broke.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.try_write(bytes),
             Self::Tls(socket) => socket.try_write(bytes),

@@ -47,6 +47,13 @@ impl ClientTls {
         Ok(Self { config: Arc::new(config), server_name: server_name.transpose()? })
     }
 
+    /// Returns settings that expect the name of a host, unless they expect a name already.
+    pub(crate) fn of_host(&self, host: &str) -> Self {
+        // A host that is no name for a certificate is an IP address, which is expected without a name too.
+        let server_name = self.server_name.clone().or_else(|| ServerName::try_from(host.to_owned()).ok());
+        Self { config: Arc::clone(&self.config), server_name }
+    }
+
     /// Performs the handshake. Has no timeout.
     ///
     /// # Errors
