@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use herd_tests::{Row, run_show};
 
+mod clients;
 mod image;
 mod machine;
 mod metrics;
@@ -13,7 +14,7 @@ mod top;
 mod trace;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 5] = [metrics::ROW, top::ROW, trace::ROW, package::ROW, image::ROW];
+const ROWS: [Row; 6] = [metrics::ROW, top::ROW, trace::ROW, clients::ROW, package::ROW, image::ROW];
 
 fn main() -> ExitCode {
     run_show("service", &ROWS, &[])
