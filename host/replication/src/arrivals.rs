@@ -153,7 +153,7 @@ impl Arrivals {
         }
     }
 
-    /// Returns the arrivals of the report of this stamp, the earliest first, at most [`FOUND_MAX`] of them. Reads all rings, which takes
+    /// Returns the arrivals of the report of this stamp, the earliest first, at most `FOUND_MAX` of them. Reads all rings, which takes
     /// a fraction of a millisecond: not for a worker thread.
     #[must_use]
     pub fn find(&self, stamp: Stamp) -> Vec<Arrival> {

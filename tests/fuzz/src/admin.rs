@@ -86,7 +86,12 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
         ("POST", "/v1/records/prove", "", ""),
         ("DELETE", "/v1/requests/7", "", ""),
         ("POST", "/v1/swap", "origin: https://example.org\r\nsec-fetch-site: cross-site\r\n", "\0asm"),
-        ("POST", "/v1/records/trace", "", r#"{"key": "6b", "stamp": {"origin": "a", "started_ms": 1, "random": "00", "worker": 0, "seq": 1}}"#),
+        (
+            "POST",
+            "/v1/records/trace",
+            "",
+            r#"{"key": "6b", "stamp": {"origin": "a", "started_ms": 1, "random": "00", "worker": 0, "seq": 1}}"#,
+        ),
     ];
     let mut seeds = Vec::new();
     for (index, (method, path, headers, body)) in routes.into_iter().enumerate() {

@@ -24,7 +24,8 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new() -> Self {
-        let replica = Replica::new(ReplicaConfig { workers: 1, arrivals: 64, ..ReplicaConfig::for_tests("Riley") }, NoJournal);
+        let replica =
+            Replica::new(ReplicaConfig { workers: 1, arrivals: 64, ..ReplicaConfig::for_tests("Riley") }, NoJournal);
         Self::over(Arc::new(replica))
     }
 
