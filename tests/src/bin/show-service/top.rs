@@ -41,7 +41,9 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
             await_shown(&terminal, "5 of 5 nodes up")?;
         }
         terminal.press(&["q"]);
-        let left = await_shown(&terminal, "ended 0")?;
+        await_shown(&terminal, "ended 0")?;
+        // Printed behind it; ` -icanon` if the terminal is not restored.
+        let left = await_shown(&terminal, "icanon")?;
         restored += usize::from(!terminal.is_alternate() && left.contains(" icanon"));
     }
     let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
