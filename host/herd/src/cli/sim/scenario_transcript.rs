@@ -3,9 +3,10 @@
 //! A transcript has no network, so faults are left out, and reports reach a node before each event there. Knows nothing of what the guest
 //! decides. Bounds: those of a scenario.
 
-use std::fmt::Write;
 use std::time::Duration;
 
+use herd_sdk::Mark;
+use herd_sdk::transcript::Event;
 use herd_sim::{Action, EPOCH, Scenario};
 
 /// Returns the events of the clients of a scenario as a transcript without expectations, below these comments. `asked` is a line that every
@@ -19,11 +20,11 @@ pub(super) fn scenario_transcript(scenario: &Scenario, asked: Option<&str>, comm
         let Action::Send { client, node, text, cuts, .. } = &event.action else { continue };
         transcript.select(node);
         let now = EPOCH + Duration::from_secs_f64(event.at.max(0.0));
-        transcript.line(&format!("now {}.{:09}", now.as_secs(), now.subsec_nanos()));
+        transcript.event(&Event::Now(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)));
         transcript.reach();
-        transcript.line(&format!("session client{client}"));
+        transcript.event(&Event::Session(format!("client{client}")));
         for piece in pieces(text, cuts) {
-            transcript.line(&format!("input {}", quoted(piece)));
+            transcript.input(piece);
         }
         transcript.heard();
     }
@@ -32,8 +33,8 @@ pub(super) fn scenario_transcript(scenario: &Scenario, asked: Option<&str>, comm
         for node in &nodes {
             transcript.select(node);
             transcript.reach();
-            transcript.line("session asking");
-            transcript.line(&format!("input {}", quoted(&format!("{line}\n"))));
+            transcript.event(&Event::Session("asking".into()));
+            transcript.input(&format!("{line}\n"));
         }
     }
     (!nodes.is_empty()).then_some(transcript.text)
@@ -59,10 +60,19 @@ impl Transcript {
         self.text.push('\n');
     }
 
+    fn event(&mut self, event: &Event) {
+        self.line(&event.to_string());
+    }
+
+    fn input(&mut self, text: &str) {
+        self.event(&Event::Input { bytes: text.into(), mark: Mark::More });
+    }
+
     fn select(&mut self, name: &str) {
         let known = self.nodes.iter().position(|node| node.name == name);
         if known != Some(self.selected) {
-            self.line(&format!("\nnode {name}"));
+            self.line("");
+            self.event(&Event::Node(name.into()));
         }
         self.selected = known.unwrap_or_else(|| {
             // Of what happened before, it is told by the nodes where that was.
@@ -75,7 +85,7 @@ impl Transcript {
     /// Lets the reports of the other nodes reach the selected one.
     fn reach(&mut self) {
         for from in std::mem::take(&mut self.nodes[self.selected].news) {
-            self.line(&format!("flood from {from}"));
+            self.event(&Event::Flood { from });
         }
     }
 
@@ -102,28 +112,6 @@ fn pieces<'a>(text: &'a str, cuts: &[usize]) -> Vec<&'a str> {
     pieces.push(rest);
     pieces.retain(|piece| !piece.is_empty());
     pieces
-}
-
-/// Writes a text as a byte string of a transcript.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '"' | '\\' => quoted.extend(['\\', character]),
-            _ if character.is_control() => {
-                let mut utf8 = [0; 4];
-                for byte in character.encode_utf8(&mut utf8).bytes() {
-                    let _ = write!(quoted, "\\x{byte:02x}");
-                }
-            }
-            _ => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]
@@ -153,7 +141,7 @@ mod tests {
             "\nnode Riley\nnow 1795504736.500000000\nsession client3\n",
             "input \"IAMAT \"\ninput \"kiwi +34-118 5\\n\"\n",
             "\nnode Jaquez\nnow 1795504737.250000000\nflood from Riley\nsession client4\n",
-            "input \"WHATSAT \\\"k\\\\\\n\"\n",
+            "input 'WHATSAT \"k\\\\\\n'\n",
             "\nnode Riley\nflood from Jaquez\nsession asking\ninput \"WHATSAT kiwi 10 5\\n\"\n",
             "\nnode Jaquez\nsession asking\ninput \"WHATSAT kiwi 10 5\\n\"\n",
         );
