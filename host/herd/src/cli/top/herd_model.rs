@@ -16,7 +16,7 @@ pub(super) struct HerdModel {
     pub(super) nodes: Vec<Node>,
 }
 
-/// What is known of a node.
+/// A node, as far as it has answered.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) name: String,

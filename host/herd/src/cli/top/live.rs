@@ -11,20 +11,20 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use herd_admin::{AdminClient, AdminClientError, Endpoint};
 use serde_json::Value;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::herd_model::HerdModel;
 use super::page::draw;
 use super::sort::Sort;
+use super::take;
 use super::terminal::{Terminal, keys};
 use super::view::{Effect, View};
 use crate::cli::admin_herd::AdminHerd;
-use crate::cli::answers::state;
 use crate::cli::client_runtime::block_on;
 use crate::cli::herd_status::HerdStatus;
 use crate::cli::nodes::addressed;
-use crate::cli::status::faults;
+use crate::cli::signals::Signals;
 
 /// Shows the nodes until somebody quits. Restores the terminal at every end but SIGKILL.
 ///
@@ -37,7 +37,7 @@ pub(super) fn live(herd: &AdminHerd, names: &[String], every: Duration, sort: So
         herd,
         endpoints: herd.endpoints(names.iter().map(String::as_str))?,
         client: Rc::new(AdminClient::new()?),
-        pending: vec![None; names.len()],
+        pending: vec![Pending::No; names.len()],
         requests: FuturesUnordered::new(),
     };
     let model = HerdModel::new(&herd.herd, &names);
@@ -51,9 +51,19 @@ struct Asking<'a> {
     herd: &'a AdminHerd,
     endpoints: Vec<Endpoint>,
     client: Rc<AdminClient>,
-    /// Time at which the request under way to a node began.
-    pending: Vec<Option<Instant>>,
+    /// State of the request to each node.
+    pending: Vec<Pending>,
     requests: FuturesUnordered<LocalBoxFuture<'a, (usize, Result<Value, AdminClientError>)>>,
+}
+
+/// State of the request to a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pending {
+    No,
+    /// Under way since this moment.
+    Since(Instant),
+    /// Under way for so long that the node has been marked.
+    Late,
 }
 
 async fn run(
@@ -65,17 +75,19 @@ async fn run(
 ) -> anyhow::Result<()> {
     let mut view = View::new(sort);
     let mut keys = keys()?;
-    let mut ends = Ends::new()?;
+    let mut ends = Signals::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut resized = signal(SignalKind::window_change())?;
     let mut rounds = interval(every);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut show_at = Instant::now();
     let mut is_shown = false;
     loop {
-        let late_at = asking.late_at().min();
+        let late_at = asking.late_at().map(|(_, at)| at).min();
         tokio::select! {
             biased;
             () = ends.next() => return Ok(()),
+            _ = hangup.recv() => return Ok(()),
             key = keys.recv() => {
                 // None: the terminal is gone.
                 let Some(key) = key else { return Ok(()) };
@@ -122,45 +134,40 @@ impl Asking<'_> {
         // Of one round: what a node of this machine tells about others is as old as the round.
         let told = Rc::new(HerdStatus::by(local));
         for (node, endpoint) in self.endpoints.iter().enumerate() {
-            if self.pending[node].is_some() {
+            if self.pending[node] != Pending::No {
                 continue;
             }
-            self.pending[node] = Some(now);
+            self.pending[node] = Pending::Since(now);
             let (told, client, endpoint) = (Rc::clone(&told), Rc::clone(&self.client), endpoint.clone());
             self.requests.push(Box::pin(async move { (node, told.of(&client, &endpoint).await) }));
         }
     }
 
     fn answered(&mut self, model: &mut HerdModel, node: usize, answer: Result<Value, AdminClientError>) {
-        self.pending[node] = None;
-        match answer {
-            Ok(status) => {
-                let faults = faults(self.herd, &[&status]);
-                model.answered(node, status, faults.lines().map(ToString::to_string).collect());
-            }
-            Err(error) => model.missed(node, state(&error), &error.to_string()),
-        }
+        self.pending[node] = Pending::No;
+        take(self.herd, model, node, &answer);
     }
 
-    /// Returns the time at which each node that is being asked is late.
-    fn late_at(&self) -> impl Iterator<Item = Instant> {
-        self.endpoints
-            .iter()
-            .zip(&self.pending)
-            .filter_map(|(endpoint, asked)| asked.map(|asked| asked + grace(endpoint)))
+    /// Returns the nodes that are being asked and not marked, each with the time at which it is late.
+    fn late_at(&self) -> impl Iterator<Item = (usize, Instant)> {
+        let asked = self.pending.iter().zip(&self.endpoints).enumerate();
+        asked.filter_map(|(node, (pending, endpoint))| match pending {
+            Pending::Since(asked) => Some((node, *asked + grace(endpoint))),
+            Pending::No | Pending::Late => None,
+        })
     }
 
     fn mark_late(&mut self, model: &mut HerdModel) {
         let now = Instant::now();
-        for (node, endpoint) in self.endpoints.iter().enumerate() {
-            let Some(asked) = self.pending[node] else { continue };
-            if asked + grace(endpoint) > now {
-                continue;
-            }
-            let why = format!("no answer within {:?}; is its process stopped or overloaded?", grace(endpoint));
-            model.missed(node, "no answer", &why);
-            // Still being asked, and marked once: the next time of being late is the end of the request.
-            self.pending[node] = Some(now + FOREVER);
+        let late: Vec<usize> = self.late_at().filter(|(_, at)| *at <= now).map(|(node, _)| node).collect();
+        for node in late {
+            let waited = grace(&self.endpoints[node]);
+            model.missed(
+                node,
+                "no answer",
+                &format!("no answer within {waited:?}; is its process stopped or overloaded?"),
+            );
+            self.pending[node] = Pending::Late;
         }
     }
 }
@@ -179,30 +186,9 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Signals that end the command.
-struct Ends([Signal; 3]);
-
-impl Ends {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]))
-    }
-
-    /// Waits for the next of them. Cancel safe.
-    async fn next(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-}
-
 /// Time for an answer until its node is shown as silent. With the second between two rounds, somebody sees that within two. A node that
 /// runs answers within milliseconds.
 const LATE: Duration = Duration::from_millis(700);
 const LATE_WHEN_TOLD: Duration = Duration::from_millis(2_500);
 /// Wait for further answers before the screen is drawn.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// Longer than any request.
-const FOREVER: Duration = Duration::from_secs(3_600);

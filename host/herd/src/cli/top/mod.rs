@@ -26,11 +26,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use herd_admin::AdminClientError;
+use serde_json::Value;
 
+use self::herd_model::HerdModel;
 use self::sort::{Sort, SortKey};
 use super::admin_herd::AdminHerd;
+use super::answers::state;
 use super::format::Format;
 use super::numbers::seconds;
+use super::status::faults;
 
 /// Arguments of `herd top`.
 #[derive(Debug, Args)]
@@ -60,6 +65,17 @@ pub(super) fn top(herd: &AdminHerd, args: &TopArgs) -> anyhow::Result<ExitCode> 
     }
     terminal::with_panics_behind(|| live::live(herd, &args.node, args.interval, sort))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes what a node answered into the model.
+fn take(herd: &AdminHerd, model: &mut HerdModel, node: usize, answer: &Result<Value, AdminClientError>) {
+    match answer {
+        Ok(status) => {
+            let faults = faults(herd, &[status]);
+            model.answered(node, status.clone(), faults.lines().map(ToString::to_string).collect());
+        }
+        Err(error) => model.missed(node, state(error), &error.to_string()),
+    }
 }
 
 fn pause(text: &str) -> Result<Duration, String> {

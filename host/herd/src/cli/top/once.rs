@@ -11,12 +11,11 @@ use super::node_row::{NodeRow, State};
 use super::overview::link_lines;
 use super::rates::Rates;
 use super::sort::Sort;
+use super::take;
 use crate::cli::admin_herd::AdminHerd;
-use crate::cli::answers::state;
 use crate::cli::format::Format;
 use crate::cli::herd_status::HerdStatus;
 use crate::cli::nodes::{addressed, ask_each};
-use crate::cli::status::faults;
 use crate::cli::table::terminal_width;
 
 /// Asks the nodes twice, prints a table of them, and fails if one does not answer.
@@ -44,13 +43,7 @@ fn ask(herd: &AdminHerd, names: &[String], model: &mut HerdModel) -> anyhow::Res
     let told = HerdStatus::by(herd.local_endpoints()?);
     let answers = ask_each(herd, names, async |client, node| told.of(client, node).await)?;
     for (node, (_, answer)) in answers.iter().enumerate() {
-        match answer {
-            Ok(status) => {
-                let faults = faults(herd, &[status]);
-                model.answered(node, status.clone(), faults.lines().map(ToString::to_string).collect());
-            }
-            Err(error) => model.missed(node, state(error), &error.to_string()),
-        }
+        take(herd, model, node, answer);
     }
     Ok(())
 }

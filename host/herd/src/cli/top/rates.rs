@@ -27,7 +27,7 @@ pub(super) struct Rates {
 impl Rates {
     /// Returns the rates between two samples of a node. `None` if it was started anew meanwhile, or tells no counts.
     ///
-    /// What a generation decided after the earlier sample and before it retired is not known any more, and missing.
+    /// Missing are decisions that a generation made after the earlier sample and before it retired: nobody knows them any more.
     pub(super) fn between(before: &Sample, after: &Sample) -> Option<Self> {
         if before.started_ms != after.started_ms {
             return None;

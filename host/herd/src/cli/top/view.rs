@@ -6,7 +6,7 @@ use termion::event::Key;
 
 use super::sort::{Sort, SortKey};
 
-/// What an operator looks at.
+/// View of an operator: page, order and selection.
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) page: Page,
