@@ -334,7 +334,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sim(args) => sim::sim(&common.config()?, &args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
         Command::Config(args) => config::config(common, &args),
-        Command::Version(args) => version::version(&args),
+        Command::Version(args) => Ok(version::version(&args)),
         Command::Completions(args) => Ok(completions::completions(&args)),
         Command::Man(args) => man::man(&args),
         Command::Help(args) => Ok(help::help(&args)),

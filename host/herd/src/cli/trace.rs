@@ -54,9 +54,8 @@ pub(super) fn trace(config: &AdminHerd, args: &TraceArgs) -> anyhow::Result<Exit
             Some((node.to_string(), json!(answer.as_ref().err()?.to_string())))
         };
         let errors: Map<String, Value> = held.iter().filter_map(error).collect();
-        let mut answer = json!({ "client": client, "record": record, "errors": errors });
-        answer["hops"] = path.json()["hops"].take();
-        answer["lacking"] = path.json()["lacking"].take();
+        let (hops, lacking) = (path.hops_json(), path.lacking_json());
+        let answer = json!({ "client": client, "record": record, "errors": errors, "hops": hops, "lacking": lacking });
         say!("{}", printable(&serde_json::to_string_pretty(&answer)?));
         return Ok(held.json_exit_code());
     }

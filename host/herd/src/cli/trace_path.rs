@@ -22,13 +22,13 @@ pub(super) struct Hop {
     pub(super) node: String,
     /// Peer from which it came; `None` for a client or an operator.
     pub(super) from: Option<String>,
-    /// What the node noted.
+    /// Arrival as the node noted it.
     pub(super) arrival: Value,
     /// Time since that at the peer from which it came. `None` if that peer tells of no time, or the offset of its clock is unknown.
     pub(super) hop_ns: Option<i64>,
     /// Time since the first arrival: the sum of the hops on the way here.
     pub(super) total_ns: Option<i64>,
-    /// How far the clock of the node is ahead of that of the first one.
+    /// Clock of the node, by that of the first one.
     pub(super) clock: Option<Clock>,
     /// Later arrivals of the same report at this node.
     pub(super) later: Vec<Later>,
@@ -39,7 +39,7 @@ pub(super) struct Hop {
 pub(super) struct Later {
     /// Peer from which it came.
     pub(super) from: Option<String>,
-    /// What the node noted.
+    /// Arrival as the node noted it.
     pub(super) arrival: Value,
     /// Time since the first arrival of the report in the herd.
     pub(super) total_ns: Option<i64>,
@@ -90,8 +90,8 @@ impl TracePath {
         Self { hops, lacking }
     }
 
-    /// Returns the way as JSON.
-    pub(super) fn json(&self) -> Value {
+    /// Returns the hops as JSON.
+    pub(super) fn hops_json(&self) -> Value {
         let later = |later: &Later| {
             json!({ "from": later.from, "outcome": later.arrival["outcome"], "at_ns": later.arrival["at_ns"], "total_ns": later.total_ns,
                 "client": later.arrival["client"] })
@@ -103,8 +103,12 @@ impl TracePath {
                 "generation": hop.arrival["generation"], "outcome": hop.arrival["outcome"],
                 "later": hop.later.iter().map(later).collect::<Vec<_>>() })
         };
-        let lacking = self.lacking.iter().map(|(node, why)| json!({ "node": node, "why": why }));
-        json!({ "hops": self.hops.iter().map(hop).collect::<Vec<_>>(), "lacking": lacking.collect::<Vec<_>>() })
+        self.hops.iter().map(hop).collect()
+    }
+
+    /// Returns the nodes that lack it as JSON.
+    pub(super) fn lacking_json(&self) -> Value {
+        self.lacking.iter().map(|(node, why)| json!({ "node": node, "why": why })).collect()
     }
 }
 
