@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use herd_model::{DecidedInputs, GenerationId, Reroute, Share, Side, Sides};
-use herd_sdk::{Awaiting, Decision, Effect, InputBatch, Moment, Progress, Reply};
+use herd_sdk::{Awaiting, Decision, Effect, FanOut, InputBatch, Keep, Moment, Progress, Reply};
 
 use super::{BatchedSession, Batcher, INPUTS_MAX};
 use crate::core::context::Context;
@@ -19,9 +19,11 @@ use crate::core::session_core::SessionCore;
 use crate::core::topics::{SessionId, Topics};
 use crate::host::Undecided;
 use crate::limits::SessionLimits;
+use crate::reporters::{Reporter, Reporters};
 use crate::test_host::TestHost;
 
-/// A node whose generations echo each line, and all fault on a call with the line `fault`. The first one also faults on `loop`.
+/// A node whose generations echo each line, and all fault on a call with the line `fault`. The first one also faults on `loop`. On `behind`
+/// they keep a record behind their last input.
 struct EchoHost {
     sides: Mutex<Sides>,
     /// The generation that decides.
@@ -57,6 +59,7 @@ impl TestHost for EchoHost {
             return Err(Undecided::Faulted);
         }
         let loops = texts.iter().flat_map(|text| text.lines()).any(|line| line == "loop");
+        let keeps_behind = texts.iter().flat_map(|text| text.lines()).any(|line| line == "behind");
         let mut decision = Decision::default();
         for text in texts {
             let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
@@ -68,10 +71,24 @@ impl TestHost for EchoHost {
             }
             decision.effects.push(Effect::Done(Progress { consumed, awaits: *self.awaits.lock().unwrap() }));
         }
+        if keeps_behind {
+            let key = decision.copy(b"behind");
+            decision.effects.push(Effect::Keep(Keep {
+                key,
+                rank: key,
+                form: 1,
+                bytes: key,
+                fan_out: FanOut::Everyone,
+            }));
+        }
         let deciding = *self.decides.lock().unwrap();
         let by = if loops || reroute.is_some() { PREVIOUS } else { deciding };
         let rescued_from = (loops && reroute.is_none()).then_some(deciding);
         Ok(DecidedInputs { by, rescued_from, decision })
+    }
+
+    fn on_flush(&self) -> bool {
+        true
     }
 }
 
@@ -150,6 +167,10 @@ struct Worker {
 
 impl Worker {
     fn new(canary: Option<&str>) -> Rc<Self> {
+        Self::limited(canary, SessionLimits::default())
+    }
+
+    fn limited(canary: Option<&str>, limits: SessionLimits) -> Rc<Self> {
         let share = canary.map(|share| share.parse::<Share>().unwrap());
         let sides = Sides::new(GOOD);
         let host = EchoHost {
@@ -162,7 +183,7 @@ impl Worker {
             calls_without_instance: AtomicUsize::new(0),
             reroutes: Mutex::default(),
         };
-        let limits = SessionLimits { output_kib_max: 1, ..SessionLimits::default() };
+        let limits = SessionLimits { output_kib_max: 1, ..limits };
         let context = Context::new(Arc::new(host), Arc::new(Topics::default()), limits);
         Rc::new(Self { batcher: Batcher::new(Arc::new(context)), started: Instant::now() })
     }
@@ -237,6 +258,19 @@ fn batcher_makes_no_call_for_an_unfinished_line() {
     session.receive("ne\n");
     worker.run();
     assert_eq!(worker.calls(), [active(&["line\n"])]);
+}
+
+/// Goal: a guest that keeps behind its last input, where no session is, ends no worker of a node that asks who may report. Method: the host
+/// has no place for a record, and panics if one is kept.
+#[test]
+fn batcher_permits_no_keep_behind_the_last_input() {
+    let everybody = Reporter { token_sha256: None, clients: vec!["*".into()] };
+    let reporters = Reporters([("everybody".to_string(), everybody)].into());
+    let worker = Worker::limited(None, SessionLimits { reporters, ..SessionLimits::default() });
+    let session = worker.session(1);
+    session.receive("behind\n");
+    worker.run();
+    assert_eq!(session.replies(), "behind\n");
 }
 
 #[test]
