@@ -64,9 +64,9 @@ impl Input {
     }
 }
 
-/// First characters of an answer, enough to recognize the kind of server.
-pub(crate) fn start_of(answer: &str) -> String {
-    answer.chars().take(CHARS_SHOWN).collect()
+/// First characters of a text for an error, such as an answer by which the kind of server is recognized.
+pub(crate) fn start_of(text: &str) -> String {
+    text.chars().take(CHARS_SHOWN).collect()
 }
 
 const CHARS_SHOWN: usize = 60;

@@ -24,9 +24,9 @@ pub struct Places {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum Status {
-    /// There are results.
+    /// Places were found.
     Ok,
-    /// There are none.
+    /// No place was found.
     ZeroResults,
     /// A failure, by the name that the source or the node gives it, such as `OVER_QUERY_LIMIT` or `UNKNOWN_ERROR`. The location is good
     /// all the same.

@@ -3,6 +3,7 @@
 use herd_sys::clock;
 
 use crate::error::InvalidArgument;
+use crate::input::start_of;
 
 /// Location of a client at a time.
 ///
@@ -75,7 +76,7 @@ pub(crate) fn check_client(client: &str) -> Result<(), InvalidArgument> {
     if (1..=CLIENT_BYTES_MAX).contains(&client.len()) && !client.bytes().any(is_white) {
         return Ok(());
     }
-    Err(InvalidArgument::Client(client.chars().take(CHARS_SHOWN).collect()))
+    Err(InvalidArgument::Client(start_of(client)))
 }
 
 const COMMAND: &str = "IAMAT ";
@@ -84,5 +85,3 @@ const NS_PER_S: u128 = 1_000_000_000;
 const UNIX_NS_END: u128 = 1_000_000_000_000_000_000 * NS_PER_S;
 /// Names that nodes keep by default, and far more than any needs.
 const CLIENT_BYTES_MAX: usize = 1024;
-/// Characters of a bad name in an error.
-const CHARS_SHOWN: usize = 60;
