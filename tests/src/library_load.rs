@@ -9,13 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
 use herd_client::{HerdClient, Options, Report};
 use tokio::task::JoinSet;
 
-use crate::{Ledger, WAIT_MAX};
+use crate::{Ledger, eventually};
 
 /// Running load by one library. Stops when dropped.
 pub struct LibraryLoad {
@@ -93,17 +92,16 @@ impl LibraryLoad {
 
     /// Waits for so many more acknowledgements.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// They do not come in time.
-    pub fn await_more(&self, count: u64) -> Result<()> {
-        let (began, before) = (Instant::now(), self.acknowledged());
-        while self.acknowledged() < before + count {
-            let so_far = self.acknowledged() - before;
-            ensure!(began.elapsed() < WAIT_MAX, "only {so_far} of {count} reports were acknowledged in time");
-            std::thread::sleep(POLL);
-        }
-        Ok(())
+    /// If they do not come in [`WAIT_MAX`](crate::WAIT_MAX).
+    #[track_caller]
+    pub fn await_more(&self, count: u64) {
+        let before = self.acknowledged();
+        eventually("reports are acknowledged", || match self.acknowledged() - before {
+            more if more >= count => Ok(()),
+            more => Err(format!("only {more} of {count}")),
+        });
     }
 
     /// Begins no further call, waits for those under way, and returns what became of all.
@@ -185,5 +183,4 @@ async fn call(herd: &HerdClient, client: &str, number: u64, outcome: &Mutex<Libr
 /// Calls at a time, and the pause of each task after two calls, which leaves the processors to the nodes.
 const TASKS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(4);
-const POLL: Duration = Duration::from_millis(5);
 const EXAMPLES_MAX: usize = 3;

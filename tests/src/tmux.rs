@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::eventually;
 use crate::scratch::Scratch;
 
 /// Terminal in which a command runs, and after it a shell that tells the modes of the terminal.
@@ -55,6 +56,19 @@ impl Tmux {
     #[must_use]
     pub fn screen_with_looks(&self) -> String {
         self.run(&["capture-pane", "-p", "-e", "-t", "one"])
+    }
+
+    /// Waits until the terminal shows a text, and returns all that it shows then.
+    ///
+    /// # Panics
+    ///
+    /// If it does not in [`WAIT_MAX`](crate::WAIT_MAX).
+    #[track_caller]
+    pub fn await_shown(&self, wanted: &str) -> String {
+        eventually(wanted, || match self.screen() {
+            screen if screen.contains(wanted) => Ok(screen),
+            screen => Err(screen),
+        })
     }
 
     /// Presses keys, by the names that tmux gives them, such as `q`, `Enter`, `Escape` and `C-c`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use herd_client::{ClientTls, HerdClient, Options, Report};
-use herd_tests::{DEFAULT_GUEST, Herd, LibraryLoad, Process, WATCH, eventually};
+use herd_tests::{DEFAULT_GUEST, Herd, LibraryLoad, Process, WATCH, eventually, tool};
 
 /// Runs what is asynchronous in a test.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -29,15 +29,15 @@ fn outlives_losses(library: fn(&str, &[std::net::SocketAddr]) -> LibraryLoad) {
     let mut running = start(&herd);
     let addresses: Vec<_> = herd.names().into_iter().map(|node| herd.address(node)).collect();
     let load = library("walker", &addresses);
-    load.await_more(PROGRESS).unwrap();
+    load.await_more(PROGRESS);
     for (round, node) in herd.names().into_iter().enumerate() {
         running.remove(node).unwrap().kill();
-        load.await_more(PROGRESS).unwrap();
+        load.await_more(PROGRESS);
         herd.swap([WATCH, DEFAULT_GUEST][round % 2], &[]).unwrap();
-        load.await_more(PROGRESS).unwrap();
+        load.await_more(PROGRESS);
         running.insert(node, herd.run(node));
         herd.await_linked(&herd.names());
-        load.await_more(PROGRESS).unwrap();
+        load.await_more(PROGRESS);
     }
     let outcome = load.stop();
     assert_eq!((outcome.failed, outcome.examples), (0, vec![]));
@@ -56,6 +56,7 @@ fn client_library_in_rust_outlives_nodes_that_are_killed_and_swaps() {
 
 #[test]
 fn client_library_in_python_outlives_nodes_that_are_killed_and_swaps() {
+    let Some(_) = tool("python3", "python3") else { return };
     outlives_losses(LibraryLoad::python);
 }
 
@@ -96,17 +97,23 @@ fn client_library_speaks_tls_and_asks_for_places() {
         let answer = client.whats_at("kiwi", 10.0, 5).await.unwrap().unwrap();
         assert_eq!(answer.at, at);
         answer.places().unwrap();
-        let options = Options { tls: tls("other-authority.pem"), ..Options::default() };
-        let options = Options { call_timeout: std::time::Duration::from_millis(300), ..options };
-        let refused = HerdClient::new(&[&address], options).unwrap();
-        let error = refused.report(&Report::now("kiwi", 0.0, 0.0).unwrap()).await.unwrap_err().to_string();
-        assert!(error.contains("UnknownIssuer"), "{error}");
     });
+    // A failed handshake counts against the time of a call alone, and may take longer than that.
+    eventually("the reason why the node is not trusted", || {
+        block_on(async {
+            let options = Options { tls: tls("other-authority.pem"), ..Options::default() };
+            let options = Options { call_timeout: std::time::Duration::from_millis(300), ..options };
+            let refused = HerdClient::new(&[&address], options).unwrap();
+            let error = refused.report(&Report::now("kiwi", 0.0, 0.0).unwrap()).await.unwrap_err().to_string();
+            if error.contains("UnknownIssuer") { Ok(()) } else { Err(error) }
+        })
+    });
+    let Some(python3) = tool("python3", "python3") else { return };
     let python = "import ssl, sys; from herd_client import *\n\
                   tls = ssl.create_default_context(cafile=sys.argv[2])\n\
                   with Herd([sys.argv[1]], Options(tls=tls)) as herd: print(herd.report(Report('emu', 1, 2)).node)";
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/client/python/src");
-    let mut command = Command::new("python3");
+    let mut command = Command::new(python3);
     command.args(["-c", python, &address]).arg(Herd::tls_file("authority.pem"));
     let printed = command.env("PYTHONPATH", package).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&printed.stdout), "Riley\n", "{printed:?}");
@@ -114,8 +121,9 @@ fn client_library_speaks_tls_and_asks_for_places() {
 
 #[test]
 fn client_library_in_python_passes_its_own_tests() {
+    let Some(python3) = tool("python3", "python3") else { return };
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/client/python");
-    let mut command = Command::new("python3");
+    let mut command = Command::new(python3);
     command.args(["-m", "unittest"]).current_dir(package.join("tests"));
     let tested = command.env("PYTHONPATH", package.join("src")).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use herd_tests::{Herd, Tmux, eventually, tool};
+use herd_tests::{Herd, Tmux, tool};
 use serde_json::Value;
 
 fn two() -> Herd {
@@ -70,29 +70,23 @@ fn top_in_a_terminal_shows_the_herd_and_restores_the_terminal() {
     let _riley = herd.run("Riley");
     let mut jaquez = herd.run("Jaquez");
     herd.await_linked(&herd.names());
-    let shows = |terminal: &Tmux, wanted: &str| {
-        eventually(wanted, || match terminal.screen() {
-            screen if screen.contains(wanted) => Ok(screen),
-            screen => Err(screen),
-        })
-    };
     let restored = |terminal: &Tmux, code: u8| {
-        shows(terminal, &format!("ended {code}"));
+        terminal.await_shown(&format!("ended {code}"));
         // Printed behind it.
-        let screen = shows(terminal, " icanon");
+        let screen = terminal.await_shown(" icanon");
         assert!(!terminal.is_alternate() && screen.contains(" echo "), "{screen}");
     };
     let terminal = Tmux::start(&program, (80, 24), &herd.command(&["top"]));
-    shows(&terminal, "2 of 2 nodes up");
+    terminal.await_shown("2 of 2 nodes up");
     assert!(terminal.is_alternate());
     // Either end of the link may tell about it.
-    shows(&terminal, "  up     0    0 B");
+    terminal.await_shown("  up     0    0 B");
     terminal.press(&["Enter"]);
-    shows(&terminal, "esc back");
+    terminal.await_shown("esc back");
     terminal.press(&["Escape"]);
-    shows(&terminal, "q quit  j/k move");
+    terminal.await_shown("q quit  j/k move");
     jaquez.kill();
-    let screen = shows(&terminal, "1 of 2 nodes up");
+    let screen = terminal.await_shown("1 of 2 nodes up");
     assert!(screen.contains("Jaquez down: "), "{screen}");
     assert!(terminal.screen_with_looks().contains("\u{1b}[31m") || terminal.screen_with_looks().contains("38;5;1"));
     terminal.press(&["q"]);
@@ -100,13 +94,13 @@ fn top_in_a_terminal_shows_the_herd_and_restores_the_terminal() {
     let mut uncoloured = herd.command(&["top"]);
     uncoloured.env("NO_COLOR", "1");
     let terminal = Tmux::start(&program, (80, 24), &uncoloured);
-    shows(&terminal, "1 of 2 nodes up");
+    terminal.await_shown("1 of 2 nodes up");
     let looks = terminal.screen_with_looks();
     assert!(!looks.contains("\u{1b}[31m") && !looks.contains("38;5;1"), "{looks:?}");
     terminal.press(&["C-c"]);
     restored(&terminal, 0);
     let terminal = Tmux::start(&program, (80, 24), &herd.command(&["top"]));
-    shows(&terminal, "1 of 2 nodes up");
+    terminal.await_shown("1 of 2 nodes up");
     let process = rustix::process::Pid::from_raw(terminal.id().cast_signed()).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
     restored(&terminal, 0);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use herd_tests::{Bar, Herd, Process, Reporter, Row, Tmux, WAIT_MAX, tool};
+use anyhow::Result;
+use herd_tests::{Bar, Herd, Process, Reporter, Row, Tmux, tool};
 
 pub(crate) const ROW: Row = Row {
     name: "top",
@@ -24,26 +24,26 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let (mut killed, mut stopped, mut restored) = (Duration::ZERO, Duration::ZERO, 0);
     for size in SIZES {
         let terminal = Tmux::start(&program, size, &herd.command(&["top"]));
-        await_shown(&terminal, "5 of 5 nodes up")?;
+        terminal.await_shown("5 of 5 nodes up");
         for round in 0..ROUNDS {
             let (name, process) = &mut nodes[round % 5];
             let began = Instant::now();
             process.stop();
-            await_shown(&terminal, &format!("{name} no answer: "))?;
+            terminal.await_shown(&format!("{name} no answer: "));
             stopped = stopped.max(began.elapsed());
             process.go_on();
-            await_shown(&terminal, "5 of 5 nodes up")?;
+            terminal.await_shown("5 of 5 nodes up");
             let began = Instant::now();
             process.kill();
-            await_shown(&terminal, &format!("{name} down: "))?;
+            terminal.await_shown(&format!("{name} down: "));
             killed = killed.max(began.elapsed());
             *process = herd.run(name);
-            await_shown(&terminal, "5 of 5 nodes up")?;
+            terminal.await_shown("5 of 5 nodes up");
         }
         terminal.press(&["q"]);
-        await_shown(&terminal, "ended 0")?;
+        terminal.await_shown("ended 0");
         // Printed behind it; ` -icanon` if the terminal is not restored.
-        let left = await_shown(&terminal, "icanon")?;
+        let left = terminal.await_shown("icanon");
         restored += usize::from(!terminal.is_alternate() && left.contains(" icanon"));
     }
     let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
@@ -52,19 +52,6 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     let all = restored == SIZES.len();
     reporter.show("terminals that herd top restored", format!("{restored} of {}", SIZES.len()), all);
     Ok(())
-}
-
-/// Waits until a terminal shows a text.
-fn await_shown(terminal: &Tmux, wanted: &str) -> Result<String> {
-    let began = Instant::now();
-    loop {
-        let screen = terminal.screen();
-        if screen.contains(wanted) {
-            return Ok(screen);
-        }
-        ensure!(began.elapsed() < WAIT_MAX, "`{wanted}` is not shown:\n{screen}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];

@@ -1,9 +1,9 @@
 //! A report traced over five nodes: the link and the time of each hop, and sums that add up. What it costs a node to note arrivals.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use herd_tests::{Bar, Herd, LoneNode, ROOM, Reporter, Rounds, Row, SCENARIOS};
+use herd_tests::{Bar, Herd, LoneNode, ROOM, Reporter, Rounds, Row, SCENARIOS, eventually};
 use serde_json::Value;
 
 pub(crate) const ROW: Row = Row {
@@ -33,11 +33,14 @@ fn ways(reporter: &mut Reporter<'_>) -> Result<()> {
         ensure!(answer.starts_with("AT "), "{answer}");
         herd.await_known(&client, &names);
         // A node knows a report a moment before it has noted it.
-        std::thread::sleep(Duration::from_millis(5));
-        let began = Instant::now();
-        let output = herd.herd(&["trace", &client, "--json"]);
-        took_ms.push(began.elapsed().as_secs_f64() * 1e3);
-        let traced: Value = serde_json::from_slice(&output.stdout).context("the output is no JSON")?;
+        let traced = eventually("every node tells of the report", || {
+            let began = Instant::now();
+            let output = herd.herd(&["trace", &client, "--json"]);
+            took_ms.push(began.elapsed().as_secs_f64() * 1e3);
+            let traced: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+            let told = traced["hops"].as_array().map_or(0, Vec::len);
+            if told == names.len() { Ok(traced) } else { Err(traced.to_string()) }
+        });
         let hops = traced["hops"].as_array().map_or(&[][..], Vec::as_slice);
         let (first, others) = hops.split_first().context("no hop")?;
         complete += usize::from(first["node"] == origin && first["client"].is_string());
