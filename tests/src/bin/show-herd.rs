@@ -37,10 +37,11 @@ fn first_run(figures: &mut Figures) -> Result<()> {
         answer.starts_with("AT Riley ") && answer.ends_with(&format!(" kiwi.example +34.068930-118.445127 {now}"));
     figures.show("IAMAT at Riley (15415)", if right { "AT line" } else { &answer }, "AT line", right);
 
+    // The herd of an earlier run has left a report.
     let (line, places) = eventually("the report at Campbell", || {
         match Client::connect(address(15418)).ask_places("WHATSAT kiwi.example 10 5") {
-            (line, Some(places)) => Ok((line, places)),
-            (line, None) => Err(line),
+            (line, Some(places)) if line.ends_with(&now) => Ok((line, places)),
+            (line, _) => Err(line),
         }
     });
     figures.show(
