@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use herd_sys::private_file::{self, FileError};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use rustix::fs::{FlockOperation, flock};
 
@@ -18,7 +19,6 @@ use crate::certificate::Certificate;
 use crate::credentials::Credentials;
 use crate::ledger::{Issued, LEDGER_BYTES_MAX, Ledger};
 use crate::pem::{self, Section};
-use crate::private_file::{self, FileError};
 use crate::revocation_list::{LIST_BYTES_MAX, REVOKED_MAX, RevocationList};
 use crate::serial::Serial;
 use crate::sign;

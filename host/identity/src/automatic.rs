@@ -9,10 +9,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use herd_sys::private_file::FileError;
+
 use crate::authority::{Authority, AuthorityError};
 use crate::credentials::{Credentials, CredentialsError, credentials_path};
 use crate::peer::PeerError;
-use crate::private_file::FileError;
 use crate::subject::{Role, Subject, SubjectError};
 use crate::trust_bundle::TrustError;
 

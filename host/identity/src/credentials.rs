@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use herd_sys::private_file::{self, FileError};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use rustls::crypto::ring::sign::any_ecdsa_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -17,7 +18,6 @@ use rustls::sign::CertifiedKey;
 use crate::certificate::{Certificate, CertificateError};
 use crate::peer::PeerError;
 use crate::pem::{self, PemError, Section};
-use crate::private_file::{self, FileError};
 use crate::revocation_list::{RevocationList, RevocationListError};
 use crate::subject::{Role, Subject};
 use crate::trust_bundle::{Merge, PeerSide, TRUST_BYTES_MAX, TrustBundle, TrustError};

@@ -25,7 +25,6 @@ mod identity;
 mod ledger;
 mod peer;
 mod pem;
-mod private_file;
 mod revocation_list;
 mod serial;
 mod sign;
@@ -48,11 +47,11 @@ pub use credentials::{
     credentials_path, operator_path,
 };
 pub use handshake::{Connection, HandshakeError, Refusal, SecureStream};
+pub use herd_sys::private_file::FileError;
 pub use identity::Identity;
 pub use ledger::Issued;
 pub use peer::{Peer, PeerError};
 pub use pem::PemError;
-pub use private_file::FileError;
 pub use revocation_list::{RevocationList, RevocationListError};
 pub use serial::Serial;
 pub use status::{AuthorityStatus, CertificateStatus, IdentityStatus, ListStatus};

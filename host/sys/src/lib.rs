@@ -21,6 +21,7 @@ mod log_throttle;
 mod passed_sockets;
 mod per_worker;
 mod private_directory;
+pub mod private_file;
 pub mod socket;
 mod socket_directory;
 mod socket_peer;

@@ -131,7 +131,7 @@ fn authority_file_without_a_key_is_damaged() {
     let authority = Authority::create(scratch.path(), "five", YEAR, NOW).unwrap();
     let trust = authority.trust().encode();
     drop(authority);
-    crate::private_file::write(&scratch.path().join("authority.pem"), trust.as_bytes()).unwrap();
+    herd_sys::private_file::write(&scratch.path().join("authority.pem"), trust.as_bytes()).unwrap();
     let error = Authority::open(scratch.path()).unwrap_err();
     assert!(error.to_string().ends_with("authority.pem: the key of an authority is missing"), "{error}");
 }

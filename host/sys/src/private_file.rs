@@ -35,7 +35,11 @@ pub enum FileError {
 }
 
 /// Reads a file of at most `bytes_max` bytes that only its owner may read.
-pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
+///
+/// # Errors
+///
+/// Other users may read it, it is longer, or the disk fails.
+pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
     let io = |why| FileError::Io { path: path.into(), why };
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => FileError::Missing(path.into()),
@@ -51,23 +55,31 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> 
 }
 
 /// Writes a file for the owner alone, and its directory if it is missing.
-pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+///
+/// # Errors
+///
+/// The disk fails. The file has its old content.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     if let Some(directory) = path.parent() {
         create_directory(directory)?;
     }
     // A draft of its own for each writer, so that none publishes the half of another.
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}.{:016x}", std::process::id(), rand::random::<u64>()));
-    let written = herd_sys::write_atomically(path, Path::new(&draft), &[content]);
+    let written = crate::write_atomically(path, Path::new(&draft), &[content]);
     written.map_err(|why| FileError::Io { path: path.into(), why })
 }
 
 /// Creates a directory for the owner alone, unless it exists.
-pub(crate) fn create_directory(directory: &Path) -> Result<(), FileError> {
+///
+/// # Errors
+///
+/// The disk fails.
+pub fn create_directory(directory: &Path) -> Result<(), FileError> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let created = herd_sys::create_private_directory(directory);
+    let created = crate::create_private_directory(directory);
     created.map_err(|why| FileError::Io { path: directory.into(), why })
 }
 
