@@ -12,14 +12,15 @@ fn refused(scratch: &Scratch) -> Vec<(PathBuf, &'static str)> {
     let fixture = |fixture: Fixture, words| (fixture.path().to_path_buf(), words);
     vec![
         (scratch.write("nothing.wasm", ""), "not parsed: the file is empty"),
-        (scratch.write("text.wasm", "(component)"), "not parsed: not WebAssembly; a guest is a component"),
+        (scratch.write("text.wasm", "(component)"), "not parsed: WebAssembly text; a guest is binary"),
         (
             scratch.write("core.wasm", CORE_MODULE),
             "not parsed: a core module, not a component; build it with `--target wasm32-wasip2`",
         ),
         (scratch.write("native.cwasm", b"\x7fELF\x02\x01\x01"), "not parsed: native code; a guest is a component"),
         (scratch.write("later.wasm", b"\0asm\x0e\0\x01\0"), "not parsed: a component of a version that this host"),
-        (scratch.write("half.wasm", &good[..good.len() / 2]), "not compiled: "),
+        (scratch.write("half.wasm", &good[..good.len() / 2]), "not parsed: cut off: the file ends after "),
+        (scratch.write("damaged.wasm", DAMAGED), "not compiled: "),
         fixture(Fixture::OtherVersion, "not checked: imports herd:logic/records@0.9.0, and this host offers"),
         fixture(Fixture::OtherWorld, "not checked: does not export herd:logic/logic@"),
         fixture(Fixture::Greedy, "not checked: imports wasi:keyvalue/store@0.2.0, which this host does not offer"),
@@ -62,8 +63,8 @@ fn refusal_names_its_stage_and_changes_nothing() {
     }
     let stages = herd.status("Riley")["stages"].clone();
     let refused = |stage: &str| stages[stage]["refused"].as_u64().unwrap();
-    assert_eq!([refused("parsed"), refused("compiled"), refused("checked")], [5, 1, 5], "{stages}");
-    assert_eq!((&stages["rehearsed"]["reached"], &stages["candidate"]["reached"]), (&0.into(), &11.into()));
+    assert_eq!([refused("parsed"), refused("compiled"), refused("checked")], [6, 1, 5], "{stages}");
+    assert_eq!((&stages["rehearsed"]["reached"], &stages["candidate"]["reached"]), (&0.into(), &12.into()));
     let said = herd.herd(&["rollback", "--node", "Riley"]);
     let said = String::from_utf8_lossy(&said.stderr);
     assert_eq!(said, "herd: Riley: there is no previous generation to go back to\n");
@@ -108,5 +109,7 @@ fn inspect_gives_the_verdict_of_a_swap() {
     }
 }
 
+/// A component with a module that is none.
+pub const DAMAGED: &[u8] = b"\0asm\x0d\0\x01\0\x01\x04none";
 /// A core module: its header alone is valid.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

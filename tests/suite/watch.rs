@@ -48,9 +48,9 @@ fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
             std::thread::sleep(Duration::from_millis(50));
         }
     };
-    refused(b"(component)", "not parsed: not WebAssembly");
+    refused(b"(component)", "not parsed: WebAssembly text");
     refused(&fs::read(Fixture::Greedy).unwrap(), "not checked: imports wasi:keyvalue/store@0.2.0");
-    refused(&fs::read(HELLO).unwrap()[..20_000], "not compiled: ");
+    refused(&fs::read(HELLO).unwrap()[..20_000], "not parsed: cut off: the file ends after 20000 bytes");
     assert_eq!(session.ask("you"), "hello, you");
     fs::remove_file(&file).unwrap();
     fs::copy(DEFAULT_GUEST, &file).unwrap();
@@ -62,7 +62,7 @@ fn watch_reports_a_rejected_file_once_and_keeps_the_old_logic() {
 
     // A file that is restored after a broken version is already served; that is printed all the same.
     fs::write(&file, "half").unwrap();
-    herd_tests::eventually("the error", || match up.log().matches("not parsed: not WebAssembly").count() {
+    herd_tests::eventually("the error", || match up.log().matches("not parsed: WebAssembly text").count() {
         2 => Ok(()),
         count => Err(count.to_string()),
     });
@@ -111,7 +111,7 @@ fn watch_from_another_process_swaps_the_herd_until_it_ends() {
         assert_eq!(herd.client(node).ask("WATCH you"), "OK", "{node}");
     }
     fs::write(&file, b"(component)").unwrap();
-    watching.await_log(&["error: guest.wasm not parsed: not WebAssembly"]);
+    watching.await_log(&["error: guest.wasm not parsed: WebAssembly text"]);
     drop(watching);
     assert_eq!(herd.client("Riley").ask("WATCH you"), "OK");
 }

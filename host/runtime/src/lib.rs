@@ -53,7 +53,10 @@ pub use serving::stage_counts::{StageCount, StageCountsStatus};
 pub use shadow::decision_diff::{Difference, diff, has_same_effects};
 pub use shadow::report::{ShadowReport, ShadowStatus};
 
-pub use engine::inspect::{Inspection, LoadError, Stage};
+pub use engine::import_advice::{ImportAdvice, ImportCause};
+pub use engine::inspect::{LoadError, Stage};
+pub use engine::inspection::{GuestBefore, Inspection, Rescue};
+pub use engine::module_limits::{MemoryLimits, TableLimits};
 pub use engine::needs::Needs;
 pub use herd_model::Digest;
 pub use sandbox::bindings::contract;

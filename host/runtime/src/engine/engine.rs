@@ -21,7 +21,9 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 
 use crate::engine::background::compile_at_low_priority;
 use crate::engine::code_cache::CodeCache;
-use crate::engine::inspect::{self, Inspection, LoadError, Stage};
+use crate::engine::file_kind::check_file;
+use crate::engine::inspect::{self, LoadError, Stage};
+use crate::engine::inspection::Inspection;
 use crate::forms::kept::RETIRED_MAX;
 use crate::sandbox::bindings::{NodeLogic, NodeLogicPre};
 use crate::sandbox::forms_instance::FormsInstance;
@@ -244,7 +246,7 @@ impl Engine {
     }
 
     fn parse_and_compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        inspect::check_header(bytes)?;
+        check_file(bytes)?;
         compile_at_low_priority(|| Component::new(&self.engine, bytes))
             .map_err(|error| LoadError { stage: Stage::Compiled, reason: format!("{error:#}; {}", advice(&error)) })
     }

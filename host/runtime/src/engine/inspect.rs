@@ -1,13 +1,16 @@
 //! Inspection of a guest from outside: imports, exports, and every reason why this host cannot run it.
 //!
-//! Owns the stages of loading and the texts of refusals, which say what the author of the guest has to do. It runs no guest
-//! code. Bounds: none of its own; the size of a guest is limited where it arrives.
+//! Owns the stages of loading and the texts of refusals, which say what the author of the guest has to do. What was found is an
+//! [`Inspection`]. It runs no guest code. Bounds: none of its own; the size of a guest is limited where it arrives.
 
 use herd_model::Digest;
 use herd_sdk::forms::FIRST_FORM;
 use serde::Serialize;
 use wasmtime::component::Component;
 
+use crate::engine::import_advice::advice;
+use crate::engine::inspection::Inspection;
+use crate::engine::module_limits::module_limits;
 use crate::engine::needs::Needs;
 use crate::sandbox::bindings::{PACKAGE, VERSION};
 use crate::sandbox::limits::Limits;
@@ -47,72 +50,6 @@ pub struct LoadError {
     pub reason: String,
 }
 
-/// Facts about a guest that [`Engine::inspect`](crate::Engine::inspect) finds. Its `Display` is the output of `herd inspect`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Inspection {
-    /// SHA-256 of the guest, in hex.
-    pub digest: String,
-    /// Size of the guest, in bytes.
-    pub size_bytes: usize,
-    /// Imported interfaces, with versions.
-    pub imports: Vec<String>,
-    /// Exported interfaces, with versions.
-    pub exports: Vec<String>,
-    /// Form in which it reads and writes records. None if it exports `forms` and the call for its native form failed.
-    pub form: Option<u32>,
-    /// Memory and time that it states it needs beyond the defaults.
-    pub needs: Needs,
-    /// Reasons why this host cannot run it. Empty if it can.
-    pub problems: Vec<String>,
-}
-
-impl std::fmt::Display for Inspection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "digest   {}", self.digest)?;
-        writeln!(f, "size     {} bytes", self.size_bytes)?;
-        for import in &self.imports {
-            writeln!(f, "imports  {import}")?;
-        }
-        for export in &self.exports {
-            writeln!(f, "exports  {export}")?;
-        }
-        if let Some(form) = self.form {
-            let others = if self.exports_forms() { "" } else { ", the first; it knows no other" };
-            writeln!(f, "form     {form}{others}")?;
-        }
-        let need = |need: Option<u32>, unit| need.map(|need| format!("{need} {unit}"));
-        let needs = [need(self.needs.memory_mib, "MiB"), need(self.needs.deadline_ms, "ms a call")];
-        let needs: Vec<String> = needs.into_iter().flatten().collect();
-        if !needs.is_empty() {
-            writeln!(f, "needs    {}", needs.join(", "))?;
-        }
-        match &*self.problems {
-            [] => write!(f, "verdict  this host can run it"),
-            problems => write!(f, "verdict  this host cannot run it: it {}", problems.join("; it ")),
-        }
-    }
-}
-
-/// Checks by its first bytes that a file is a component.
-///
-/// # Errors
-///
-/// It is something else, which the reason names.
-pub(crate) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
-    // Checked before the parser, whose message for any of these is an offset.
-    let reason = match bytes {
-        [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            "a core module, not a component; build it with `--target wasm32-wasip2`"
-        }
-        [b'\0', b'a', b's', b'm', ..] => "a component of a version that this host does not know",
-        [0x7f, b'E', b'L', b'F', ..] => "native code; a guest is a component, not machine code compiled from one",
-        [] => "the file is empty",
-        _ => "not WebAssembly; a guest is a component, built with `--target wasm32-wasip2`",
-    };
-    Err(LoadError { stage: Stage::Parsed, reason: reason.into() })
-}
-
 /// Lists imports, exports and problems of a compiled component, and returns the limits of its instances: the given ones, raised to
 /// what it needs.
 pub(crate) fn inspect(
@@ -132,19 +69,34 @@ pub(crate) fn inspect(
         problems.push(problem);
         (Needs::default(), limits)
     });
-    let (digest, size_bytes) = (digest.to_string(), bytes.len());
-    let mut inspection = Inspection { digest, size_bytes, imports, exports, form: None, needs, problems };
-    if !inspection.exports_forms() {
-        inspection.form = Some(FIRST_FORM);
+    let (memories, tables) = module_limits(bytes);
+    let mut advised = Vec::new();
+    for found in imports.iter().filter_map(|import| advice(import, PACKAGE)) {
+        if !advised.contains(&found) {
+            advised.push(found);
+        }
     }
+    let inspection = Inspection {
+        digest: digest.to_string(),
+        size_bytes: bytes.len(),
+        contracts: contracts(&exports),
+        form: (!exports.contains(&forms_export())).then_some(FIRST_FORM),
+        imports,
+        exports,
+        advised,
+        memories,
+        tables,
+        memory_bytes_granted: granted.memory_bytes_max,
+        needs,
+        problems,
+    };
     (inspection, granted)
 }
 
-impl Inspection {
-    /// True if the guest converts records of other forms.
-    pub(crate) fn exports_forms(&self) -> bool {
-        self.exports.contains(&forms_export())
-    }
+/// Returns the versions of the contract that a guest exports its logic in.
+fn contracts(exports: &[String]) -> Vec<String> {
+    let logic = format!("{PACKAGE}/logic@");
+    exports.iter().filter_map(|export| Some(format!("{PACKAGE}@{}", export.strip_prefix(&logic)?))).collect()
 }
 
 fn import_problem(name: &str) -> Option<String> {
@@ -175,7 +127,16 @@ fn export_problem(exports: &[String]) -> Option<String> {
     let other = exports.iter().find(|name| name.split('@').next() == Some("herd:logic/logic"));
     Some(match other {
         Some(other) => format!("exports {other}, and this host calls {wanted}; {REBUILD}"),
-        None => format!("does not export {wanted}; a guest written with herd-sdk ends with `herd_sdk::export!`"),
+        None => {
+            let begins = |package: &str| exports.iter().any(|export| export.starts_with(package));
+            let world = match () {
+                () if begins("wasi:cli/run@") => " (it is a program, of the world wasi:cli/command)",
+                () if begins("wasi:http/incoming-handler@") => " (it serves HTTP, of the world wasi:http/proxy)",
+                () if exports.is_empty() => " (it exports nothing)",
+                () => "",
+            };
+            format!("does not export {wanted}{world}; a guest written with herd-sdk ends with `herd_sdk::export!`")
+        }
     })
 }
 
@@ -187,7 +148,7 @@ fn forms_problem(exports: &[String]) -> Option<String> {
     (*other != wanted).then(|| format!("exports {other}, and this host calls {wanted}"))
 }
 
-fn forms_export() -> String {
+pub(crate) fn forms_export() -> String {
     format!("{PACKAGE}/forms@{VERSION}")
 }
 

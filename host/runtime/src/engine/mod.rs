@@ -3,6 +3,10 @@
 pub(crate) mod background;
 pub(crate) mod code_cache;
 pub(crate) mod engine;
+pub(crate) mod file_kind;
+pub(crate) mod import_advice;
 pub(crate) mod inspect;
+pub(crate) mod inspection;
+pub(crate) mod module_limits;
 pub(crate) mod needs;
 pub(crate) mod sections;
