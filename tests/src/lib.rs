@@ -43,6 +43,7 @@ pub mod readme;
 mod rounds;
 mod scratch;
 mod sheet;
+mod signer;
 mod tmux;
 mod tool;
 
@@ -64,5 +65,6 @@ pub use process::Process;
 pub use rounds::Rounds;
 pub use scratch::Scratch;
 pub use sheet::{Bar, Extent, Reporter, Row, Sheet, run_show};
+pub use signer::{Signer, Tampering, copy_guest, tamperings};
 pub use tmux::Tmux;
 pub use tool::tool;

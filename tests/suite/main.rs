@@ -40,6 +40,7 @@ mod reports;
 mod sessions;
 mod shadows;
 mod shell;
+mod signatures;
 mod simulations;
 mod supervisor;
 mod swaps;

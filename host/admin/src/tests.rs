@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herd_identity::{Authority, Clock, Identity, Role};
-use herd_model::limits::{GUEST_BYTES_MAX, TRANSCRIPTS_BYTES_MAX};
+use herd_model::limits::{GUEST_BYTES_MAX, SIGNATURES_BYTES_MAX, TRANSCRIPTS_BYTES_MAX};
 use herd_model::{GuestFiles, RollbackOptions, Share};
 use herd_sys::clock::unix_now;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use super::connections::ConnectionLimits;
 use super::*;
 
-const NOTHING: GuestFiles<'_> = GuestFiles { guest: &[], transcripts: None };
+const NOTHING: GuestFiles<'_> = GuestFiles { guest: &[], transcripts: None, signatures: None };
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Node that answers every operation with its arguments.
@@ -38,7 +38,13 @@ impl AdminHost for EchoHost {
     }
 
     fn herd_swap(&self, files: GuestFiles<'_>, _requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
-        Ok(json!({ "bytes": files.guest.len(), "transcripts": files.transcripts.map(<[u8]>::len), "options": options }))
+        let signatures = files.signatures.map(String::from_utf8_lossy);
+        Ok(json!({
+            "bytes": files.guest.len(),
+            "transcripts": files.transcripts.map(<[u8]>::len),
+            "signatures": signatures,
+            "options": options,
+        }))
     }
 
     fn herd_roll_back(&self, _requester: &Requester, _options: RollbackOptions) -> Result<Value, Refusal> {
@@ -347,7 +353,7 @@ async fn transcripts_arrive_beside_the_guest() {
     let (client, options) = (server.client(), SwapOptions::default());
     let lengths = async |guest: usize, transcripts: usize| {
         let (guest, transcripts) = (vec![1; guest], vec![2; transcripts]);
-        let files = GuestFiles { guest: &guest, transcripts: Some(&transcripts) };
+        let files = GuestFiles { guest: &guest, transcripts: Some(&transcripts), signatures: None };
         let swapped = client.herd_swap(&server.node, files, options).await?;
         Ok::<_, AdminClientError>((swapped["bytes"].as_u64().unwrap(), swapped["transcripts"].as_u64().unwrap()))
     };
@@ -361,6 +367,23 @@ async fn transcripts_arrive_beside_the_guest() {
         let refused = lengths(guest, transcripts).await.unwrap_err().to_string();
         assert!(refused.starts_with(what) && refused.contains("at most"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn signatures_arrive_beside_the_guest_with_transcripts_and_without() {
+    let server = Server::start().await;
+    let client = server.client();
+    let swapped = async |transcripts: Option<&[u8]>, signatures: &[u8]| {
+        let files = GuestFiles { guest: &[1; 1000], transcripts, signatures: Some(signatures) };
+        client.herd_swap(&server.node, files, SwapOptions::default()).await
+    };
+    for transcripts in [None, Some(b"{}".as_slice())] {
+        let answer = swapped(transcripts, b"by mira").await.unwrap();
+        let arrived = (&answer["bytes"], &answer["transcripts"], &answer["signatures"]);
+        assert_eq!(arrived, (&json!(1000), &json!(transcripts.map(<[u8]>::len)), &json!("by mira")));
+    }
+    let refused = swapped(None, &vec![b'x'; SIGNATURES_BYTES_MAX + 1]).await.unwrap_err().to_string();
+    assert!(refused.starts_with("the signatures has") && refused.contains("at most"), "{refused}");
 }
 
 #[tokio::test]
@@ -487,7 +510,7 @@ async fn client_gives_up_on_a_silent_node_before_it_sends_a_request() {
         client.status(&node).await,
         client.shadow_report(&node).await,
         client.herd_roll_back(&node, RollbackOptions::default()).await,
-        client.herd_swap(&node, GuestFiles { guest: &[1; 1000], transcripts: None }, SwapOptions::default()).await,
+        client.herd_swap(&node, GuestFiles::from([1; 1000].as_slice()), SwapOptions::default()).await,
     ];
     for answer in answers {
         assert!(matches!(answer, Err(AdminClientError::Silent { .. })), "{answer:?}");

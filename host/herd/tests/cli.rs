@@ -95,7 +95,7 @@ fn help_explains_topics_and_names_them_when_it_knows_none() {
     let unknown = Run::of(&["help", "concept"]);
     assert_eq!((unknown.code, &*unknown.stdout), (2, ""));
     assert!(
-        unknown.stderr.contains("topics are concepts, swapping, agreement, files, exit-codes"),
+        unknown.stderr.contains("topics are concepts, swapping, signatures, agreement, files, exit-codes"),
         "{}",
         unknown.stderr
     );

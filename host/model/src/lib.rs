@@ -19,7 +19,7 @@ pub use counted_records::CountedRecords;
 pub use digest::{BadDigest, Digest, Digester};
 pub use fetch::{FetchAnswer, FetchRequest};
 pub use generation_id::GenerationId;
-pub use guest_files::GuestFiles;
+pub use guest_files::{GuestFiles, SignedGuest};
 pub use kept::{Confirmation, Keeping, Kept, Reign, Ticket};
 pub use mac_key::MacKey;
 pub use rescue::{DecidedInputs, Reroute};

@@ -12,5 +12,8 @@ pub const GUEST_BYTES_MAX: usize = 64 << 20;
 /// Maximum size of the transcripts of a guest, in it or beside it, in bytes. Room for hundreds of transcripts.
 pub const TRANSCRIPTS_BYTES_MAX: usize = 4 << 20;
 
+/// Maximum size of the signatures of a guest, in bytes. One has some 300, at most about 900.
+pub const SIGNATURES_BYTES_MAX: usize = 64 << 10;
+
 /// Maximum length of the name of a herd, in bytes. Certificates and the handshake of a link contain it.
 pub const HERD_NAME_BYTES_MAX: usize = 128;

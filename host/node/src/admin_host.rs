@@ -105,7 +105,7 @@ impl AdminHost for AdminAdapter {
             return Err(Refusal::Withdrawn);
         }
         let active = self.swap.activate(candidate, cause, None, || {}).map_err(refused)?;
-        self.rollout.serving_changed(Some(files.guest));
+        self.rollout.serving_changed(Some(files));
         match self.swap.serving(&active) {
             true => Ok(self.activated(&active)),
             false => Err(Refusal::BadGuest(WENT_BACK.into())),

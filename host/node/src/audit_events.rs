@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use herd_admin::Refusal;
-use herd_audit::{self as audit, AuditLog, Entry};
+use herd_audit::{self as audit, AuditLog, Entry, THE_NODE_ITSELF};
 use herd_model::{Digest, GuestFiles};
-use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, GenerationsStatus, Stage, SwapError};
+use herd_runtime::{Candidate, GenerationRegistry, GenerationStatus, GenerationsStatus, LoadError, Stage, SwapError};
+use herd_signing::{Provenance, SignatureFile};
 
 /// Writes audit entries about the generations of a node.
 pub(crate) struct AuditEvents {
@@ -21,13 +22,23 @@ impl AuditEvents {
         if let Some(transcripts) = files.transcripts {
             let _ = write!(size, ", with {} bytes of transcripts beside it", transcripts.len());
         }
+        if let Some(signatures) = files.signatures {
+            let keys = SignatureFile::parse(signatures).map(|file| file.keys()).unwrap_or_default();
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            let _ = write!(size, ", with signatures that name the keys {}", keys.join(", "));
+        }
         self.audit.append_soon(Entry::new(who, audit::Stage::Candidate).digest(&digest.to_string()).because(&size));
     }
 
     /// Notes that a candidate passed every stage up to *rehearsed*.
     pub(crate) fn candidate_ready(&self, candidate: &Candidate, who: &str) {
         let status = candidate.status();
-        for stage in [audit::Stage::Parsed, audit::Stage::Compiled, audit::Stage::Checked] {
+        let parsed = entry(who, audit::Stage::Parsed, &status);
+        self.audit.append_soon(match candidate.provenance() {
+            Provenance::NotRequired => parsed,
+            provenance => parsed.because(&provenance.to_string()),
+        });
+        for stage in [audit::Stage::Compiled, audit::Stage::Checked] {
             self.audit.append_soon(entry(who, stage, &status));
         }
         self.audit.append_soon(entry(who, audit::Stage::Rehearsed, &status).because(&candidate.rehearsed()));
@@ -100,6 +111,12 @@ impl AuditEvents {
 /// Begins an entry about a generation.
 pub(crate) fn entry(who: &str, stage: audit::Stage, generation: &GenerationStatus) -> Entry {
     Entry::new(who, stage).digest(&generation.digest).generation(generation.id.0)
+}
+
+/// Makes an entry about a guest of the last run that the node does not start with.
+pub(crate) fn refused_at_start(digest: Digest, why: &LoadError) -> Entry {
+    let entry = Entry::new(THE_NODE_ITSELF, stage(why.stage)).digest(&digest.to_string());
+    entry.refused(&format!("at the start: {}", why.reason))
 }
 
 /// Converts a stage of a swap to that of the audit log.

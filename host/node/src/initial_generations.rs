@@ -5,42 +5,53 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use herd_model::Digest;
+use herd_model::{Digest, SignedGuest};
 use herd_replication::RecordTable;
 use herd_rollout::{FailedGuest, RolloutStore, StoredState};
-use herd_runtime::{Engine, GenerationRegistry, LoadError, SwapLimits};
+use herd_runtime::{Engine, GenerationRegistry, LoadError, StartingGuests, SwapLimits};
 use herd_sdk::Settings;
+use herd_signing::SignaturePolicy;
 
 use crate::config::HerdConfig;
 
 /// Everything that loading the first generations of a node takes.
 pub(crate) struct InitialGenerations {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) configured: Arc<[u8]>,
+    pub(crate) configured: SignedGuest,
     pub(crate) settings: Settings,
     pub(crate) limits: SwapLimits,
+    pub(crate) policy: SignaturePolicy,
     pub(crate) records: Arc<RecordTable>,
     pub(crate) store: RolloutStore,
     /// Directory for guests whose records other guests may have to read.
     pub(crate) forms: PathBuf,
 }
 
+/// Generations with which a node starts, and what it found on its disk.
+pub(crate) struct LoadedGenerations {
+    pub(crate) generations: GenerationRegistry,
+    pub(crate) stored: Option<StoredState>,
+    /// Guests of the last run that the node does not start with, with the reasons.
+    pub(crate) refused: Vec<(Digest, LoadError)>,
+}
+
 impl InitialGenerations {
-    /// Returns what it takes for a node that is configured so. `records` is the table of the node.
+    /// Returns what it takes for a node that is configured so. `built_in` is the guest inside the program, `records` the table of the node.
     pub(crate) fn of(
         config: &HerdConfig,
         node: &str,
         engine: &Arc<Engine>,
-        guest: &Arc<[u8]>,
+        (guest, built_in): (&SignedGuest, Digest),
         records: &Arc<RecordTable>,
         store: RolloutStore,
         state: &Path,
     ) -> Self {
         Self {
             engine: Arc::clone(engine),
-            configured: Arc::clone(guest),
+            configured: guest.clone(),
             settings: config.settings(node),
-            limits: config.swap.clone(),
+            limits: config.swap.limits(),
+            policy: SignaturePolicy { requirement: config.swap.signatures(), built_in: Some(built_in) },
             records: Arc::clone(records),
             store,
             forms: state.join(FORMS),
@@ -57,8 +68,8 @@ impl InitialGenerations {
         let guest = |digest: Option<Digest>| digest.and_then(|digest| self.guest(digest));
         let active = guest(stored.as_ref().map(|stored| stored.serving));
         let previous = guest(stored.as_ref().and_then(|stored| stored.previous));
-        let active = active.unwrap_or_else(|| Arc::clone(&self.configured));
-        self.generations(&active, previous.as_deref()).map(drop)
+        let active = active.unwrap_or_else(|| self.configured.clone());
+        self.generations(&active, previous.as_ref()).map(drop)
     }
 
     /// Loads the generations that served when the node stopped, with its stored state, or else the guest of the
@@ -66,33 +77,40 @@ impl InitialGenerations {
     ///
     /// # Errors
     ///
-    /// The guest of the configuration does not load. A stored guest that does not load is logged and passed over: a node
-    /// that serves old logic can be swapped, one that does not start cannot.
-    pub(crate) fn load(self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
-        let (generations, stored) = self.load_serving()?;
-        generations.keep_forms(&self.forms);
-        Ok((generations, stored))
+    /// The guest of the configuration does not load, or has not the signatures that it needs. A stored guest for which that is so is logged
+    /// and passed over: a node that serves old logic can be swapped, one that does not start cannot.
+    pub(crate) fn load(self) -> Result<LoadedGenerations, LoadError> {
+        let mut loaded = self.load_serving()?;
+        loaded.refused.extend(loaded.generations.left_out().cloned());
+        loaded.generations.keep_forms(&self.forms);
+        self.warn_of_expired_keys(&loaded.generations);
+        Ok(loaded)
     }
 
-    fn load_serving(&self) -> Result<(GenerationRegistry, Option<StoredState>), LoadError> {
+    fn load_serving(&self) -> Result<LoadedGenerations, LoadError> {
         let Some(mut stored) = self.store.read() else {
-            return Ok((self.generations(&self.configured, None)?, None));
+            let generations = self.generations(&self.configured, None)?;
+            return Ok(LoadedGenerations { generations, stored: None, refused: Vec::new() });
         };
         let previous = stored.previous.and_then(|previous| self.guest(previous));
         let loaded = match self.guest(stored.serving) {
-            Some(active) => self.generations(&active, previous.as_deref()).map_err(|error| error.to_string()),
-            None => Err("its bytes are missing".to_string()),
+            Some(active) => {
+                self.generations(&active, previous.as_ref()).map_err(|error| (error.to_string(), Some(error)))
+            }
+            None => Err(("its bytes are missing".to_string(), None)),
         };
+        let mut refused = Vec::new();
         let generations = match loaded {
             Ok(generations) => {
-                if stored.serving != Digest::of(&self.configured) {
+                if stored.serving != self.configured.digest() {
                     tracing::info!(node = %self.settings.node, digest = stored.serving.short(), "serving the guest of its last swap, not the configured one");
                 }
                 generations
             }
-            Err(why) => {
+            Err((why, error)) => {
                 let digest = stored.serving.short();
                 tracing::error!(node = %self.settings.node, digest, why, "the guest of its last swap cannot serve; starting with the configured one");
+                refused.extend(error.map(|error| (stored.serving, error)));
                 // Forgotten, so that the node adopts the swap again once a peer offers the guest.
                 stored.applied = None;
                 self.generations(&self.configured, None)?
@@ -103,20 +121,36 @@ impl InitialGenerations {
         for FailedGuest { digest, why } in &stored.failed {
             generations.remember_failed(*digest, why);
         }
-        Ok((generations, Some(stored)))
+        Ok(LoadedGenerations { generations, stored: Some(stored), refused })
     }
 
-    fn guest(&self, digest: Digest) -> Option<Arc<[u8]>> {
-        if digest == Digest::of(&self.configured) {
-            Some(Arc::clone(&self.configured))
-        } else {
-            self.store.guest(digest)
+    /// Finds a guest of the last run, with its signatures.
+    fn guest(&self, digest: Digest) -> Option<SignedGuest> {
+        if digest == self.configured.digest() {
+            // It may have come by a swap, and its file in the configuration have no signatures.
+            let signatures = self.configured.signatures.clone().or_else(|| self.store.signatures(digest));
+            return Some(SignedGuest { signatures, ..self.configured.clone() });
         }
+        Some(SignedGuest { guest: self.store.guest(digest)?, signatures: self.store.signatures(digest) })
     }
 
-    fn generations(&self, active: &[u8], previous: Option<&[u8]>) -> Result<GenerationRegistry, LoadError> {
-        let (settings, limits, records) = (self.settings.clone(), self.limits.clone(), Arc::clone(&self.records));
-        GenerationRegistry::new(&self.engine, active, previous, settings, limits, records)
+    fn generations(
+        &self,
+        active: &SignedGuest,
+        previous: Option<&SignedGuest>,
+    ) -> Result<GenerationRegistry, LoadError> {
+        let guests = StartingGuests { active: active.files(), previous: previous.map(SignedGuest::files) };
+        let (settings, limits, policy) = (self.settings.clone(), self.limits.clone(), self.policy.clone());
+        GenerationRegistry::start(&self.engine, guests, settings, limits, policy, Arc::clone(&self.records) as _)
+    }
+
+    fn warn_of_expired_keys(&self, generations: &GenerationRegistry) {
+        let active = generations.status().active;
+        let signers = active.signature.iter().flat_map(|signature| &signature.signed_by);
+        for signer in signers.filter(|signer| signer.expired) {
+            let expires = signer.expires.as_deref().unwrap_or_default();
+            tracing::warn!(node = %self.settings.node, digest = &active.digest[..8], key = %signer.name, expires, "a key that signed the guest has expired; the guest serves on");
+        }
     }
 }
 

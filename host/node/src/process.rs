@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use herd_admin::{Token, UpgradeHost};
+use herd_model::{Digest, SignedGuest};
 use herd_runtime::Engine;
 use herd_sys::InheritedSockets;
 use herd_sys::workers::Workers;
@@ -12,8 +13,10 @@ use herd_sys::workers::Workers;
 pub struct NodeProcess<'a> {
     /// Engine of all guests, so that each is compiled once.
     pub engine: &'a Arc<Engine>,
-    /// Guest of the configuration.
-    pub guest: &'a Arc<[u8]>,
+    /// Guest of the configuration, or the one inside the program.
+    pub guest: &'a SignedGuest,
+    /// Guest inside the program, which needs no signature.
+    pub built_in: Digest,
     /// Token of the admin ports.
     pub token: Token,
     /// Directory of the herd on this machine.

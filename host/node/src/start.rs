@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use herd_admin::{Admin, AdminSocket, Members};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
-use herd_model::Digest;
+use herd_model::{Digest, SignedGuest};
 use herd_peers::{LocalNode, Peers, PeersHost};
 use herd_recording::{LogContext, Recording};
 use herd_replication::{Epoch, Ingest, Replica, ReplicaConfig};
@@ -23,13 +23,13 @@ use tokio_util::task::TaskTracker;
 use crate::Node;
 use crate::activation_marks::ActivationMarks;
 use crate::admin_host::AdminAdapter;
-use crate::audit_events::{AuditEvents, entry};
+use crate::audit_events::{AuditEvents, entry, refused_at_start};
 use crate::config::{HerdConfig, NodeConfig};
 use crate::discards::Discards;
 use crate::error::StartError;
 use crate::identity_host::{NodeIdentity, maintain};
 use crate::ingest_host::IngestAdapter;
-use crate::initial_generations::InitialGenerations;
+use crate::initial_generations::{InitialGenerations, LoadedGenerations};
 use crate::listening_sockets::ListeningSockets;
 use crate::metrics::NodeMetrics;
 use crate::observer::NodeObserver;
@@ -68,7 +68,7 @@ impl Node {
         config: &HerdConfig,
         name: &str,
         engine: &Arc<Engine>,
-        guest: &Arc<[u8]>,
+        (guest, built_in): (&SignedGuest, Digest),
         state: &Path,
     ) -> Result<(), StartError> {
         let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
@@ -76,12 +76,13 @@ impl Node {
         Upstreams::new(name, &config.upstreams, &config.places.sources)?;
         let replica = Replica::without_log(replica_config(config, name));
         let store = RolloutStore::new(state, name);
-        let loaded = InitialGenerations::of(config, name, engine, guest, replica.table(), store, state).check();
+        let loaded =
+            InitialGenerations::of(config, name, engine, (guest, built_in), replica.table(), store, state).check();
         loaded.map_err(|source| StartError::Guest { node: name.into(), source })
     }
 
     async fn assemble(config: &HerdConfig, name: &str, process: &NodeProcess<'_>) -> Result<Self, StartError> {
-        let NodeProcess { engine, guest, state, workers, inherited, .. } = process;
+        let NodeProcess { engine, guest, built_in, state, workers, inherited, .. } = process;
         let Some(node) = config.nodes.get(name) else { return Err(StartError::NoNode(name.into())) };
         // Bound before the guest is compiled, so that an address in use is reported at once; listened on after, so that nobody
         // connects to a node that does not serve.
@@ -114,10 +115,10 @@ impl Node {
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
         let rollout_store = RolloutStore::new(state, name);
         let (table, stored) = (replica.table(), rollout_store.clone());
-        let initial = InitialGenerations::of(config, name, engine, guest, table, stored, state);
+        let initial = InitialGenerations::of(config, name, engine, (guest, *built_in), table, stored, state);
         // Compiling takes a while, and other nodes of this process start on the same thread.
         let loaded = tokio::task::spawn_blocking(move || initial.load()).await;
-        let (generations, stored) = loaded
+        let LoadedGenerations { generations, stored, refused } = loaded
             .map_err(|_| StartError::Panicked(name.into()))?
             .map_err(|source| StartError::Guest { node: name.into(), source })?;
         if config.record.enabled {
@@ -129,9 +130,11 @@ impl Node {
             generations.record_to(recording);
         }
         let generations = Arc::new(generations);
-        audit.append_soon(
-            entry(THE_NODE_ITSELF, audit::Stage::Active, &generations.status().active).because("at the start"),
-        );
+        for (digest, why) in &refused {
+            audit.append_soon(refused_at_start(*digest, why));
+        }
+        let active = generations.status().active;
+        audit.append_soon(entry(THE_NODE_ITSELF, audit::Stage::Active, &active).because("at the start"));
 
         let herd = config.nodes.keys().cloned();
         let (serving, _) = generations.digests();
@@ -154,7 +157,7 @@ impl Node {
         let rollout = Rollout::new(
             name,
             herd.clone().collect(),
-            Arc::clone(guest),
+            SignedGuest::clone(guest),
             serving,
             candidate_max,
             rollout_store,

@@ -132,7 +132,7 @@ impl Driver {
                 self.next_proposal += 1;
                 self.operators.insert(id, Operator { answer, withdrawn: Some(withdrawn) });
                 if let (Operation::Swap(plan), Some(files)) = (&operation, files) {
-                    self.participant.cache(plan.digest, plan.transcripts, &files);
+                    self.participant.cache(plan.files(), &files);
                 }
                 self.participant.propose(id, operation, &who, now);
             }
@@ -152,7 +152,10 @@ impl Driver {
             Event::ServingChanged(guest) => {
                 let (serving, _) = host.live();
                 if let Some((digest, guest)) = guest {
-                    self.participant.guests().cache(digest, guest);
+                    self.participant.guests().cache(digest, guest.guest);
+                    if let Some(signatures) = guest.signatures {
+                        self.participant.guests().sign(digest, signatures);
+                    }
                 }
                 self.participant.serving_changed(serving);
             }

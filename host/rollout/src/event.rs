@@ -1,9 +1,8 @@
 //! Events that wake the driver.
 
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use herd_model::Digest;
+use herd_model::{Digest, SignedGuest};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +27,9 @@ pub(crate) enum Event {
     Prepared(Attempt, Digest, Result<(), String>),
     /// The host has activated the guest of a swap, or could not.
     Adopted(HerdSwap, Result<Adopted, NotAdopted>),
-    /// An operator of this node activated another guest here. Holds its digest and its bytes if they are new
+    /// An operator of this node activated another guest here. Holds its digest and its files if they are new
     /// to the node.
-    ServingChanged(Option<(Digest, Arc<[u8]>)>),
+    ServingChanged(Option<(Digest, SignedGuest)>),
     /// The node rolled back from this guest by itself, with the reason.
     RolledBack(Digest, String),
     /// A guest failed here, with or without a rollback.

@@ -55,7 +55,7 @@
 //!
 //! let store = RolloutStore::new(&state, "Riley");
 //! let nodes = ["Riley".to_string()].into();
-//! let rollout = Rollout::new("Riley", nodes, configured, serving, Duration::from_secs(30), store.clone(), None);
+//! let rollout = Rollout::new("Riley", nodes, configured.into(), serving, Duration::from_secs(30), store.clone(), None);
 //! let runtime = tokio::runtime::Runtime::new().unwrap();
 //! runtime.spawn(rollout.start(Arc::downgrade(&host)));
 //!
@@ -84,7 +84,9 @@ mod store;
 pub use guests::GuestDisk;
 pub use host::ParticipantHost;
 pub use machine::{MachineAction, Preparation, RolloutMachine, RolloutStart};
-pub use protocol::{Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, SwapId};
+pub use protocol::{
+    Adopted, HerdState, HerdSwap, NodeOutcome, NotAdopted, NotSwapped, Outcome, Plan, SwapId, SwapSignatures,
+};
 pub use rollout::Rollout;
 pub use state_writer::PendingWrite;
 pub use status::RolloutStatus;

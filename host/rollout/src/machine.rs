@@ -6,11 +6,10 @@
 //! Knows nothing of sockets and files. Bounds: those of the protocol; the actions of one event.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use herd_model::{Digest, GuestFiles, RollbackOptions, SwapOptions};
+use herd_model::{Digest, GuestFiles, RollbackOptions, SignedGuest, SwapOptions};
 
 use crate::guests::{GuestDisk, Guests};
 use crate::protocol::action::Action;
@@ -48,7 +47,7 @@ use crate::store::{FailedGuest, StoredState};
 /// let mut machine = RolloutMachine::new(RolloutStart {
 ///     node: "Riley".into(),
 ///     nodes: ["Riley".to_string()].into(),
-///     configured: b"old".as_slice().into(),
+///     configured: herd_model::GuestFiles::from(b"old".as_slice()).into(),
 ///     serving: Digest::of(b"old"),
 ///     candidate_max: Duration::from_secs(5),
 ///     disk: Box::new(NoDisk),
@@ -72,7 +71,7 @@ pub struct RolloutStart {
     /// All configured nodes, including this one.
     pub nodes: BTreeSet<String>,
     /// Guest of the configuration.
-    pub configured: Arc<[u8]>,
+    pub configured: SignedGuest,
     /// Guest that the node serves.
     pub serving: Digest,
     /// Silence of a coordinator after which its candidate is dropped.
@@ -154,7 +153,7 @@ impl RolloutStart {
     /// Returns the state machine of the node.
     pub(crate) fn participant(self) -> Participant {
         let Self { node, nodes, configured, serving, candidate_max, disk, stored, random, now } = self;
-        let configured_digest = Digest::of(&configured);
+        let configured_digest = configured.digest();
         let guests = Box::new(Guests::new(disk, configured));
         let mut participant = Participant::new(&node, nodes, serving, guests, random, candidate_max, now);
         participant.configured = configured_digest;
@@ -205,9 +204,9 @@ impl RolloutMachine {
 
     /// Swaps the herd to a guest, by order of an operator. `id` comes back with the answer.
     pub fn swap(&mut self, id: u64, guest: &[u8], options: SwapOptions, who: &str, now: Instant) {
-        let plan = Plan { digest: Digest::of(guest), options, transcripts: None };
-        let files = StoredFiles { guest: guest.into(), transcripts: None };
-        self.participant.cache(plan.digest, None, &files);
+        let files = StoredFiles::from(GuestFiles::from(guest));
+        let plan = Plan { digest: Digest::of(guest), options, transcripts: None, signatures: None };
+        self.participant.cache(plan.files(), &files);
         self.participant.propose(id, Operation::Swap(plan), who, now);
     }
 

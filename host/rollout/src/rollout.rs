@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use herd_model::{Digest, GuestFiles, RollbackOptions, SwapOptions};
+use herd_model::{Digest, GuestFiles, RollbackOptions, SignedGuest, SwapOptions};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +22,7 @@ use crate::driver::Driver;
 use crate::event::{Event, Inbox, Request};
 use crate::host::ParticipantHost;
 use crate::machine::RolloutStart;
-use crate::protocol::guest_store::StoredFiles;
+use crate::protocol::guest_store::{FileDigests, StoredFiles};
 use crate::protocol::message::Message;
 use crate::protocol::proposal::Operation;
 use crate::protocol::{NotSwapped, Outcome, Plan};
@@ -51,7 +51,7 @@ impl Rollout {
     pub fn new(
         node: &str,
         nodes: BTreeSet<String>,
-        configured: Arc<[u8]>,
+        configured: SignedGuest,
         serving: Digest,
         candidate_max: Duration,
         store: RolloutStore,
@@ -117,10 +117,10 @@ impl Rollout {
         self.queue(&self.local, Event::Unlinked(peer.into()));
     }
 
-    /// Reports that an operator of this node activated another guest here. `guest` holds its bytes if they are new to the
+    /// Reports that an operator of this node activated another guest here. `files` holds its files if they are new to the
     /// node. Hashes them, which takes some 100 ms for the largest guest, and waits for nothing else.
-    pub fn serving_changed(&self, guest: Option<&[u8]>) {
-        let guest = guest.map(|guest| (Digest::of(guest), guest.into()));
+    pub fn serving_changed(&self, files: Option<GuestFiles<'_>>) {
+        let guest = files.map(|files| (Digest::of(files.guest), files.into()));
         self.queue(&self.local, Event::ServingChanged(guest));
     }
 
@@ -169,9 +169,9 @@ impl Rollout {
         who: &str,
         withdrawn: &CancellationToken,
     ) -> Result<Outcome, NotSwapped> {
-        let transcripts = files.transcripts.map(Digest::of);
-        let plan = Plan { digest: Digest::of(files.guest), options, transcripts };
-        let files = StoredFiles { guest: files.guest.into(), transcripts: files.transcripts.map(Into::into) };
+        let files = StoredFiles::from(files);
+        let FileDigests { guest: digest, transcripts, signatures } = files.digests();
+        let plan = Plan { digest, options, transcripts, signatures };
         self.propose(Operation::Swap(plan), Some(files), who, withdrawn)
     }
 
@@ -309,8 +309,15 @@ mod tests {
             let host = Arc::new(Host { serving: Mutex::new(Digest::of(CONFIGURED)), preparing });
             let store = RolloutStore::new(state, "Riley");
             let (nodes, candidate_max) = (["Riley".to_string()].into(), Duration::from_secs(30));
-            let rollout =
-                Rollout::new("Riley", nodes, CONFIGURED.into(), Digest::of(CONFIGURED), candidate_max, store, None);
+            let rollout = Rollout::new(
+                "Riley",
+                nodes,
+                GuestFiles::from(CONFIGURED).into(),
+                Digest::of(CONFIGURED),
+                candidate_max,
+                store,
+                None,
+            );
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let participating: Arc<dyn ParticipantHost> = host.clone();
             runtime.spawn(rollout.start(Arc::downgrade(&participating)));
@@ -347,13 +354,13 @@ mod tests {
         let scratch = scratch();
         let full = Alone::start(&full_disk(scratch.path()));
         *full.host.serving.lock() = Digest::of(b"a new guest");
-        full.rollout.serving_changed(Some(b"a new guest"));
+        full.rollout.serving_changed(Some(NEW.into()));
         let error = full.rollout.wait_until_stored().unwrap_err();
         assert!(error.contains("os error"), "{error}");
         let state = scratch.path().join("other");
         let sound = Alone::start(&state);
         *sound.host.serving.lock() = Digest::of(b"a new guest");
-        sound.rollout.serving_changed(Some(b"a new guest"));
+        sound.rollout.serving_changed(Some(NEW.into()));
         sound.rollout.wait_until_stored().unwrap();
         let store = RolloutStore::new(&state, "Riley");
         assert_eq!(store.read().unwrap().serving, Digest::of(b"a new guest"));
@@ -389,15 +396,17 @@ mod tests {
     }
 
     #[test]
-    fn transcripts_of_a_swap_are_stored_beside_its_guest() {
+    fn transcripts_and_signatures_of_a_swap_are_stored_beside_its_guest() {
         let scratch = scratch();
         let node = Alone::start(scratch.path());
-        let files = GuestFiles { guest: NEW, transcripts: Some(b"{}") };
+        let files = GuestFiles { guest: NEW, transcripts: Some(b"{}"), signatures: Some(b"by mira") };
         let outcome = node.rollout.swap(files, SwapOptions::default(), "mira", &CancellationToken::new()).unwrap();
         assert_eq!(outcome.swap.digest, Digest::of(NEW), "of the file alone");
         let store = RolloutStore::new(scratch.path(), "Riley");
         assert_eq!(store.read().unwrap().herd_state.swap.unwrap().transcripts, Some(Digest::of(b"{}")));
         assert_eq!(store.transcripts(Digest::of(b"{}")).as_deref(), Some(&b"{}"[..]));
+        assert_eq!(store.signatures(Digest::of(NEW)).as_deref(), Some(&b"by mira"[..]));
+        assert_eq!(store.read().unwrap().herd_state.signatures.swap, Some(Digest::of(b"by mira")));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct PendingWrite {
     pub guests: Vec<(Digest, Option<Arc<[u8]>>)>,
     /// Transcripts that came beside the guest of the herd.
     pub transcripts: Option<(Digest, Option<Arc<[u8]>>)>,
+    /// Signatures of these guests, by the digest of the guest. Those that the disk has already are left out.
+    pub signatures: Vec<(Digest, Arc<[u8]>)>,
 }
 
 impl StateWriter {
@@ -56,10 +58,7 @@ impl StateWriter {
         self.in_flight = Some(write.clone());
         let store = self.store.clone();
         job::spawn(local, move || {
-            let PendingWrite { state, guests, transcripts } = write;
-            let written = job::catch_panic(|| {
-                store.write(&state, &guests, transcripts.as_ref()).map_err(|error| error.to_string())
-            });
+            let written = job::catch_panic(|| store.write(&write).map_err(|error| error.to_string()));
             Some(Event::Written(written.unwrap_or_else(Err)))
         });
     }
@@ -93,13 +92,17 @@ impl PendingWrite {
         // Between commit and adoption the herd's guest is not the one that serves here.
         let committed = herd_state.swap.as_ref().map(|swap| swap.digest).filter(|digest| *digest != serving);
         // What is not in memory was read from the disk before, so the disk has it.
-        let find = |digest| (digest, participant.guests().in_memory(digest));
+        let mut signatures = Vec::new();
+        let find = |digest| {
+            signatures.extend(participant.guests().signatures_in_memory(digest).map(|bytes| (digest, bytes)));
+            (digest, participant.guests().in_memory(digest))
+        };
         let guests = [serving].into_iter().chain(committed).map(find).collect();
         // For nodes that adopt the swap later, from this one.
         let transcripts = herd_state.swap.as_ref().and_then(|swap| swap.transcripts);
         let transcripts = transcripts.map(|digest| (digest, participant.guests().in_memory(digest)));
         let state = StoredState { herd_state, applied, serving, previous, failed };
-        Self { state, guests, transcripts }
+        Self { state, guests, transcripts, signatures }
     }
 
     /// Returns this write in place of an older one that did not happen. The guests of that stay: a rollback may return to them.
@@ -113,6 +116,11 @@ impl PendingWrite {
                 Some((_, bytes)) => *bytes = bytes.take().or(guest),
                 None if has_room => self.guests.push((digest, guest)),
                 None => {}
+            }
+        }
+        for (digest, signatures) in older.signatures {
+            if self.signatures.len() < GUESTS_MAX && self.signatures.iter().all(|(known, _)| *known != digest) {
+                self.signatures.push((digest, signatures));
             }
         }
         if let (Some((digest, bytes)), Some((other, older))) = (&mut self.transcripts, older.transcripts)
@@ -146,6 +154,7 @@ mod tests {
             },
             guests: guests.iter().map(|(text, is_here)| bytes(text, *is_here)).collect(),
             transcripts: Some(bytes(b"{}", transcripts)),
+            signatures: if transcripts { vec![(Digest::of(b"one"), b"by".as_slice().into())] } else { Vec::new() },
         }
     }
 
@@ -157,5 +166,6 @@ mod tests {
         let both = write(&[(b"one", false)], false).replacing(Some(older));
         assert_eq!(both.guests.iter().map(|(_, bytes)| bytes.is_some()).collect::<Vec<_>>(), [true, true]);
         assert!(both.transcripts.unwrap().1.is_some());
+        assert_eq!(both.signatures.len(), 1);
     }
 }

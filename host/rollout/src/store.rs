@@ -1,6 +1,7 @@
 //! State of swaps that survives a restart: the herd state, the generations of this node, and the bytes of their guests.
 //!
-//! One small JSON file per node, and directories of guests and of transcripts named by their digest, which is verified on reading.
+//! One small JSON file per node, and directories of guests and of transcripts named by their digest, which is verified on reading, and of
+//! signatures, each named by the digest of its guest. These verify themselves.
 //! Damaged files count as absent: the node then starts with the guest of its configuration, and learns the herd state from a peer.
 //!
 //! Bounds: the [`GUESTS_MAX`] guests that served last.
@@ -12,11 +13,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use herd_model::Digest;
+use herd_model::limits::SIGNATURES_BYTES_MAX;
 use herd_sys::FileStore;
 use serde::{Deserialize, Serialize};
 
 use crate::guests::GuestDisk;
+use crate::protocol::guest_store::chunk_of;
 use crate::protocol::{HerdState, HerdSwap};
+use crate::state_writer::PendingWrite;
 
 /// State of a node that survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,7 @@ pub struct RolloutStore {
     files: FileStore,
     guests: FileStore,
     transcripts: FileStore,
+    signatures: FileStore,
 }
 
 impl RolloutStore {
@@ -63,7 +68,9 @@ impl RolloutStore {
         let files = FileStore::new(directory.clone(), usize::MAX);
         let guests = FileStore::new(directory.join(&name), GUESTS_MAX);
         let transcripts = FileStore::new(state.join(TRANSCRIPTS_DIRECTORY).join(&name), GUESTS_MAX);
-        Self { node: node.into(), file: files.path(&format!("{name}.json")), files, guests, transcripts }
+        let signatures = FileStore::new(state.join(SIGNATURES_DIRECTORY).join(&name), GUESTS_MAX);
+        let file = files.path(&format!("{name}.json"));
+        Self { node: node.into(), file, files, guests, transcripts, signatures }
     }
 
     /// Reads the stored state. None if there is none or it is damaged; damage is logged.
@@ -77,29 +84,37 @@ impl RolloutStore {
     }
 
     /// Writes the state, and the guests that are not on disk yet: those without bytes are. Guests come first, so that a state never
-    /// names a guest whose bytes a crash has lost.
+    /// names a guest whose bytes a crash has lost, and their signatures before them.
     ///
     /// # Errors
     ///
     /// The disk failed. The state on disk is the one before.
-    pub(crate) fn write(
-        &self,
-        stored: &StoredState,
-        guests: &[(Digest, Option<Arc<[u8]>>)],
-        transcripts: Option<&(Digest, Option<Arc<[u8]>>)>,
-    ) -> io::Result<()> {
-        let guests = guests.iter().map(|(digest, bytes)| (&self.guests, name(*digest), bytes));
+    pub(crate) fn write(&self, write: &PendingWrite) -> io::Result<()> {
+        for (guest, signatures) in &write.signatures {
+            // Others of the same guest take their place.
+            let name = signatures_name(*guest);
+            if std::fs::read(self.signatures.path(&name)).is_ok_and(|stored| *stored == **signatures) {
+                renew(&self.signatures.path(&name))?;
+            } else {
+                self.signatures.write(&name, &[signatures])?;
+            }
+        }
+        for (guest, _) in write.guests.iter().filter(|(guest, _)| write.signatures.iter().all(|(of, _)| of != guest)) {
+            // On disk already, or the guest has none. Evicted as the guest is.
+            let _ = renew(&self.signatures.path(&signatures_name(*guest)));
+        }
+        let guests = write.guests.iter().map(|(digest, bytes)| (&self.guests, name(*digest), bytes));
+        let transcripts = write.transcripts.as_ref();
         let transcripts = transcripts.map(|(digest, bytes)| (&self.transcripts, transcripts_name(*digest), bytes));
         for (files, name, bytes) in guests.chain(transcripts) {
-            let existing = std::fs::File::options().append(true).open(files.path(&name));
             // The oldest files are evicted, so a guest that serves again has to count as new.
-            if existing.and_then(|file| file.set_modified(SystemTime::now())).is_err()
+            if renew(&files.path(&name)).is_err()
                 && let Some(bytes) = bytes
             {
                 files.write(&name, &[bytes])?;
             }
         }
-        let text = stored.encode()?;
+        let text = write.state.encode()?;
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
         self.files.write(&file, &[&text])
     }
@@ -110,11 +125,28 @@ impl RolloutStore {
         self.read_file(&self.guests.path(&name(digest)), digest)
     }
 
-    /// Reads at most `bytes_max` bytes of a guest or of transcripts from an offset on, with the length of the whole. Does not
+    /// Reads the signatures of a guest, as far as a file may be long. None if it has none here. What they are worth, only keys can say.
+    #[must_use]
+    pub fn signatures(&self, guest: Digest) -> Option<Arc<[u8]>> {
+        let path = self.signatures.path(&signatures_name(guest));
+        read_part(&path, 0, SIGNATURES_BYTES_MAX + 1).ok().map(|(_, bytes)| bytes.into())
+    }
+
+    /// Reads at most `bytes_max` bytes of a guest or of what came beside it from an offset on, with the length of the whole. Does not
     /// verify them.
     pub(crate) fn chunk(&self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
         let paths = [self.guests.path(&name(digest)), self.transcripts.path(&transcripts_name(digest))];
-        paths.iter().find_map(|path| read_part(path, offset, bytes_max).ok())
+        let part = paths.iter().find_map(|path| read_part(path, offset, bytes_max).ok());
+        part.or_else(|| Some(chunk_of(&self.signatures_with(digest)?, offset, bytes_max)))
+    }
+
+    /// Reads the signatures with this digest. They are named by their guest, so all of these small files are looked at.
+    fn signatures_with(&self, digest: Digest) -> Option<Arc<[u8]>> {
+        let entries = std::fs::read_dir(self.signatures.directory()).ok()?;
+        entries.take(GUESTS_MAX * 2).find_map(|entry| {
+            let (_, bytes) = read_part(&entry.ok()?.path(), 0, SIGNATURES_BYTES_MAX + 1).ok()?;
+            (Digest::of(&bytes) == digest).then(|| bytes.into())
+        })
     }
 
     /// Reads transcripts that came beside a guest. None if the file is absent, or damaged: then it is removed.
@@ -136,7 +168,11 @@ impl RolloutStore {
 
 impl GuestDisk for RolloutStore {
     fn read(&self, digest: Digest) -> Option<Arc<[u8]>> {
-        self.guest(digest).or_else(|| self.transcripts(digest))
+        self.guest(digest).or_else(|| self.transcripts(digest)).or_else(|| self.signatures_with(digest))
+    }
+
+    fn signatures(&self, guest: Digest) -> Option<Arc<[u8]>> {
+        Self::signatures(self, guest)
     }
 
     fn read_part(&self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
@@ -164,6 +200,11 @@ impl StoredState {
     }
 }
 
+/// Makes a file count as new.
+fn renew(path: &Path) -> io::Result<()> {
+    File::options().append(true).open(path)?.set_modified(SystemTime::now())
+}
+
 /// Bytes of a file from an offset on, and its length.
 fn read_part(path: &Path, offset: u64, bytes_max: usize) -> io::Result<(u64, Vec<u8>)> {
     let mut file = File::open(path)?;
@@ -182,11 +223,19 @@ fn transcripts_name(digest: Digest) -> String {
     format!("{digest}.json")
 }
 
+/// Beside the name of the guest, so that minisign finds them: `minisign -V -m DIGEST.wasm -x DIGEST.wasm.minisig`.
+fn signatures_name(guest: Digest) -> String {
+    format!("{guest}.wasm.minisig")
+}
+
+/// Directory of signatures of guests, in the state directory of the herd.
+const SIGNATURES_DIRECTORY: &str = "signatures";
+
 /// Directory of transcripts that came beside guests, in the state directory of the herd.
 const TRANSCRIPTS_DIRECTORY: &str = "transcripts";
 /// Directory of the files, in the state directory of the herd.
 const DIRECTORY: &str = "generations";
-/// Guests on disk per node, and as many transcripts: the active one, the previous one, and some to which a rollback may return.
+/// Guests on disk per node, and as many transcripts and signatures: the active one, the previous one, and some to which a rollback may return.
 const GUESTS_MAX: usize = 8;
 
 #[cfg(test)]
@@ -207,8 +256,13 @@ mod tests {
         }
     }
 
-    fn guests(guest: &[u8]) -> [(Digest, Option<Arc<[u8]>>); 1] {
-        [(Digest::of(guest), Some(guest.into()))]
+    fn write(guest: &[u8]) -> PendingWrite {
+        let guests = vec![(Digest::of(guest), Some(guest.into()))];
+        PendingWrite { state: stored(guest), guests, transcripts: None, signatures: Vec::new() }
+    }
+
+    fn signed(guest: &[u8], signatures: &[u8]) -> PendingWrite {
+        PendingWrite { signatures: vec![(Digest::of(guest), signatures.into())], ..write(guest) }
     }
 
     fn stored(guest: &[u8]) -> StoredState {
@@ -227,7 +281,7 @@ mod tests {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         assert_eq!(store.read(), None);
-        store.write(&stored(b"one"), &guests(b"one"), None).unwrap();
+        store.write(&write(b"one")).unwrap();
         assert_eq!(store.read(), Some(stored(b"one")));
         assert_eq!(store.guest(Digest::of(b"one")).as_deref(), Some(&b"one"[..]));
         let other = RolloutStore::new(&scratch.0, "Juzang");
@@ -253,7 +307,9 @@ mod tests {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         let transcripts = (Digest::of(b"{}"), Some(b"{}".as_slice().into()));
-        store.write(&stored(b"0123456789"), &guests(b"0123456789"), Some(&transcripts)).unwrap();
+        store
+            .write(&PendingWrite { transcripts: Some(transcripts.clone()), ..signed(b"0123456789", b"by mira") })
+            .unwrap();
         let guest = Digest::of(b"0123456789");
         for (digest, offset, chunk) in [(guest, 0, "0123"), (guest, 8, "89"), (guest, 10, ""), (guest, u64::MAX, "")] {
             let read = store.chunk(digest, offset, 4).map(|(total, bytes)| (total, String::from_utf8(bytes).unwrap()));
@@ -261,6 +317,8 @@ mod tests {
             assert!(read == Some((10, chunk.into())) || (offset == u64::MAX && read.is_none()), "{offset}: {read:?}");
         }
         assert_eq!(store.chunk(transcripts.0, 0, 4), Some((2, b"{}".to_vec())));
+        assert_eq!(store.chunk(Digest::of(b"by mira"), 3, 4), Some((7, b"mira".to_vec())));
+        assert_eq!(GuestDisk::read(&store, Digest::of(b"by mira")).as_deref(), Some(&b"by mira"[..]));
         assert_eq!(store.chunk(Digest::of(b"absent"), 0, 4), None);
     }
 
@@ -268,13 +326,33 @@ mod tests {
     fn store_ignores_damaged_files() {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
-        store.write(&stored(b"one"), &guests(b"one"), None).unwrap();
+        store.write(&write(b"one")).unwrap();
         std::fs::write(store.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
         assert_eq!(store.guest(Digest::of(b"one")), None);
-        store.write(&stored(b"one"), &guests(b"one"), None).unwrap();
+        store.write(&write(b"one")).unwrap();
         assert!(store.guest(Digest::of(b"one")).is_some(), "the next write replaces it");
         std::fs::write(&store.file, b"{").unwrap();
         assert_eq!(store.read(), None);
+    }
+
+    #[test]
+    fn store_keeps_the_last_signatures_of_a_guest_beside_it() {
+        let scratch = Scratch::new();
+        let store = RolloutStore::new(&scratch.0, "Riley");
+        let guest = Digest::of(b"one");
+        assert_eq!(store.signatures(guest), None);
+        for signatures in [b"by mira".as_slice(), b"by mira and ada", b"by mira and ada"] {
+            store.write(&signed(b"one", signatures)).unwrap();
+            assert_eq!(store.signatures(guest).as_deref(), Some(signatures));
+        }
+        store.write(&write(b"one")).unwrap();
+        assert!(store.signatures(guest).is_some(), "what is left out is on disk already");
+        for number in 0..20_u8 {
+            store.write(&signed(&[number], &[number])).unwrap();
+            store.write(&write(b"one")).unwrap();
+        }
+        let kept = |guest: &[u8]| store.signatures(Digest::of(guest)).is_some();
+        assert!(kept(b"one") && kept(&[19]) && !kept(&[1]), "evicted as guests are");
     }
 
     #[test]
@@ -283,7 +361,7 @@ mod tests {
         let store = RolloutStore::new(&scratch.0, "Riley");
         for number in 0..20_u8 {
             for guest in [[number], [0]] {
-                store.write(&stored(&guest), &guests(&guest), None).unwrap();
+                store.write(&write(&guest)).unwrap();
             }
         }
         let kept = |number: u8| store.guest(Digest::of(&[number])).is_some();

@@ -48,7 +48,7 @@ pub use serving::candidate::Candidate;
 pub use serving::error::{NoShadow, RollbackError, SwapError};
 pub use serving::observer::Observer;
 pub use serving::probation::SwapLimits;
-pub use serving::registry::{GenerationRegistry, GenerationsStatus};
+pub use serving::registry::{GenerationRegistry, GenerationsStatus, StartingGuests};
 pub use serving::stage_counts::{StageCount, StageCountsStatus};
 pub use shadow::decision_diff::{Difference, diff, has_same_effects};
 pub use shadow::report::{ShadowReport, ShadowStatus};

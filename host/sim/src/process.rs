@@ -109,7 +109,7 @@ impl Start<'_> {
         let start = RolloutStart {
             node: self.name.into(),
             nodes: self.nodes.clone(),
-            configured: Arc::clone(self.guests.bytes(0)),
+            configured: Arc::clone(self.guests.bytes(0)).into(),
             serving: generations.live().0,
             candidate_max: CANDIDATE_MAX,
             disk: Box::new(files.clone()),

@@ -5,7 +5,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use herd_model::Digest;
 use herd_rollout::{
     HerdSwap, MachineAction, NotSwapped, Outcome, PendingWrite, Preparation, RolloutMachine, RolloutStart,
 };
@@ -58,7 +57,7 @@ impl Swaps {
     pub(crate) fn new(start: RolloutStart, generations: Generations, files: SwapFiles) -> Self {
         let stored = start.stored.as_ref();
         let herd = stored.and_then(|stored| stored.herd_state.swap.as_ref()).map(|swap| swap.digest);
-        let own_choice = start.serving != herd.unwrap_or_else(|| Digest::of(&start.configured));
+        let own_choice = start.serving != herd.unwrap_or_else(|| start.configured.digest());
         Self {
             machine: RolloutMachine::new(start),
             generations,

@@ -133,7 +133,7 @@ impl Node {
         let machine = RolloutMachine::new(RolloutStart {
             node: name.into(),
             nodes: NAMES.map(String::from).into(),
-            configured: b"old".as_slice().into(),
+            configured: herd_model::GuestFiles::from(b"old".as_slice()).into(),
             serving,
             candidate_max: Duration::from_secs(5),
             disk: Box::new(NoDisk),

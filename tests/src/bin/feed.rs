@@ -51,7 +51,8 @@ fn main() -> anyhow::Result<()> {
         let state = scratch.path("state");
         let process = NodeProcess {
             engine: &engine,
-            guest: &DEFAULT_GUEST.into(),
+            guest: &herd_model::GuestFiles::from(DEFAULT_GUEST).into(),
+            built_in: herd_model::Digest::of(DEFAULT_GUEST),
             token: Token::read_or_create(&state)?,
             state: &state,
             workers: &threads,

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use herd_model::{Digest, GuestFiles, SignedGuest};
 use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, Warmth};
 use herd_sdk::native::MemoryRecords;
+use herd_signing::SignaturePolicy;
+use herd_sys::clock::unix_now;
 use herd_upstreams::Upstreams;
 
 use super::Common;
 use super::config_example::{self, ExampleArgs};
-use super::guest_file::read_guest;
+use super::guest_file::read_signed_guest;
 use super::numbers::counted;
 use crate::DEFAULT_GUEST;
 
@@ -60,10 +63,13 @@ pub(super) fn config(common: &Common, args: &ConfigArgs) -> anyhow::Result<ExitC
 fn check(config: &HerdConfig) -> anyhow::Result<()> {
     let name = config.node_names().first().copied().unwrap_or_default();
     Upstreams::new(name, &config.upstreams, &config.places.sources)?;
-    let guest = config.guest.as_ref().map_or_else(|| Ok(DEFAULT_GUEST.to_vec()), |path| read_guest(path))?;
+    let built_in = || Ok(GuestFiles::from(DEFAULT_GUEST).into());
+    let guest: SignedGuest = config.guest.as_ref().map_or_else(built_in, |path| read_signed_guest(path))?;
+    let policy = SignaturePolicy { requirement: config.swap.signatures(), built_in: Some(Digest::of(DEFAULT_GUEST)) };
+    policy.recognize(guest.files(), unix_now()).context("the guest of the configuration is not accepted")?;
     let engine = Engine::new(config.runtime.limits())?;
     let records = Arc::new(MemoryRecords::default());
-    ComponentDecider::load(&engine, &guest, config.settings(name), records, Warmth::Warm)
+    ComponentDecider::load(&engine, &guest.guest, config.settings(name), records, Warmth::Warm)
         .with_context(|| format!("the guest cannot serve {name}"))?;
     Ok(())
 }

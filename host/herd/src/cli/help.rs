@@ -11,7 +11,7 @@ use super::{Cli, exit_status, print_command_line_error};
 /// Arguments of `herd help`.
 #[derive(Debug, Args)]
 pub(super) struct HelpArgs {
-    /// A command, such as `certs issue`, or a topic: concepts, swapping, agreement, files or exit-codes.
+    /// A command, such as `certs issue`, or a topic: concepts, swapping, signatures, agreement, files or exit-codes.
     #[arg(value_name = "COMMAND|TOPIC")]
     names: Vec<String>,
 }
@@ -37,6 +37,7 @@ fn topic(name: &str) -> Option<String> {
     let text = match name {
         "concepts" => include_str!("../../topics/concepts.txt"),
         "swapping" => include_str!("../../topics/swapping.txt"),
+        "signatures" => include_str!("../../topics/signatures.txt"),
         "agreement" => include_str!("../../topics/agreement.txt"),
         "files" => include_str!("../../topics/files.txt"),
         "exit-codes" => return Some(exit_status::topic()),
@@ -45,7 +46,7 @@ fn topic(name: &str) -> Option<String> {
     Some(text.into())
 }
 
-const TOPICS: [&str; 5] = ["concepts", "swapping", "agreement", "files", "exit-codes"];
+const TOPICS: [&str; 6] = ["concepts", "swapping", "signatures", "agreement", "files", "exit-codes"];
 
 #[cfg(test)]
 mod tests {

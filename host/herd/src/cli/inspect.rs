@@ -1,34 +1,135 @@
-//! `herd inspect`: imports and exports of a guest, and whether this host can run it.
+//! `herd inspect`: what a guest is, who signed it, and whether this host can run it.
+//!
+//! Runs no code of the guest but the call for its form, as the engine does. Bounds: the size of a guest, and the time of one request to a
+//! node for what the herd serves.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use herd_node::config::HerdConfig;
-use herd_runtime::Engine;
+use herd_audit::sanitize;
+use herd_model::limits::GUEST_BYTES_MAX;
+use herd_model::{Digest, SignedGuest};
+use herd_runtime::{Engine, GuestBefore, Inspection, Rescue};
+use herd_signing::SignaturePolicy;
+use herd_sys::clock::unix_now;
+use serde_json::{Value, json};
 
-use super::guest_file::read_guest;
+use super::admin_herd::AdminHerd;
+use super::guest_file::{read_signatures, read_signed_guest};
+use super::json_text::{short, text};
+use super::nodes::ask_first_with;
+use super::signature_report::SignatureReport;
+use crate::DEFAULT_GUEST;
 
 /// Arguments of `herd inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
     /// Component to inspect.
     guest: PathBuf,
+    /// File of signatures, in place of GUEST.minisig. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    signature: Vec<PathBuf>,
+    /// Compare it with this component, in place of the guest that the herd serves.
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
     /// Print the inspection as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Inspects a guest. Fails if this host cannot run it.
-pub(super) fn inspect(config: &HerdConfig, args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let bytes = read_guest(&args.guest)?;
-    let engine = Engine::new(config.runtime.limits())?;
-    let inspection = engine.inspect(&bytes).with_context(|| args.guest.display().to_string())?;
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&inspection)?);
-    } else {
-        say!("{inspection}");
+/// Inspects a guest. Fails if this host cannot run it, or the configuration would not accept it.
+pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    let named = || args.guest.display().to_string();
+    let size = args.guest.metadata().with_context(named)?.len();
+    if size > GUEST_BYTES_MAX as u64 {
+        bail!("{} has {size} bytes; a guest has at most {GUEST_BYTES_MAX}", named());
     }
-    Ok(if inspection.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut guest = read_signed_guest(&args.guest)?;
+    if !args.signature.is_empty() {
+        guest.signatures = Some(read_signatures(&args.signature)?.into());
+    }
+    let engine = Engine::new(config.runtime.limits())?;
+    let inspection = engine.inspect(&guest.guest).with_context(named)?;
+    let policy = SignaturePolicy { requirement: config.swap.signatures(), built_in: Some(Digest::of(DEFAULT_GUEST)) };
+    let signatures = SignatureReport::of(&policy, guest.files(), unix_now());
+    let rescue = rescue(config, &engine, &inspection, args)?;
+    if args.json {
+        let mut json = json!(inspection);
+        json["signature"] = signatures.json();
+        json["rescue"] = json!(rescue);
+        say!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        // The verdict of the host last, because it is what most people look for.
+        let (facts, verdict) = split_verdict(&inspection);
+        say_on!("{facts}{signatures}");
+        if let Some(Rescue { verdict, .. }) = &rescue {
+            say!("rescue   {verdict}");
+        }
+        say!("{verdict}");
+    }
+    let is_good = inspection.problems.is_empty() && signatures.refused.is_none();
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Returns the output of an inspection up to its verdict, and that.
+fn split_verdict(inspection: &Inspection) -> (String, String) {
+    let text = inspection.to_string();
+    let at = text.rfind("\nverdict ").map_or(0, |at| at + 1);
+    (text[..at].into(), text[at..].into())
+}
+
+/// Compares a guest with the one before it. None for a component that is no guest.
+fn rescue(
+    config: &AdminHerd,
+    engine: &Engine,
+    inspection: &Inspection,
+    args: &InspectArgs,
+) -> anyhow::Result<Option<Rescue>> {
+    if inspection.contracts.is_empty() {
+        return Ok(None);
+    }
+    let before = match &args.before {
+        Some(path) => {
+            let SignedGuest { guest, .. } = read_signed_guest(path)?;
+            let before = engine.inspect(&guest).with_context(|| path.display().to_string())?;
+            before.form.map(|form| GuestBefore { name: sanitize(&path.display().to_string()), form })
+        }
+        None => Some(
+            serving(config).unwrap_or_else(|| GuestBefore { name: "the built-in guest".into(), form: BUILT_IN_FORM }),
+        ),
+    };
+    Ok(before.and_then(|before| inspection.rescue_by(&before)))
+}
+
+/// Returns what the first node that answers serves. None without one.
+fn serving(config: &AdminHerd) -> Option<GuestBefore> {
+    let client = herd_admin::AdminClient::new().ok()?;
+    let asked = ask_first_with(&client, config, async |client, node| client.status(node).await);
+    let status: Value = super::client_runtime::block_on(Box::pin(asked)).ok()?.ok()?;
+    let active = &status["generations"]["active"];
+    let form = u32::try_from(active["form"].as_u64()?).ok()?;
+    let (name, node) = (sanitize(&text(&active["name"])), sanitize(&text(&status["node"])));
+    Some(GuestBefore { name: format!("{name} ({}), which {node} serves,", short(&active["digest"])), form })
+}
+
+/// The guest inside this program exports no `forms`. A test holds it to that.
+const BUILT_IN_FORM: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use herd_runtime::Limits;
+
+    use super::*;
+
+    #[test]
+    fn inspect_knows_the_form_of_the_built_in_guest() {
+        let built_in = Engine::new(Limits::default()).unwrap().inspect(DEFAULT_GUEST).unwrap();
+        assert_eq!(built_in.form, Some(BUILT_IN_FORM));
+        let (facts, verdict) = split_verdict(&built_in);
+        assert_eq!(verdict, "verdict  this host can run it");
+        assert!(facts.starts_with("digest   ") && facts.ends_with('\n'), "{facts}");
+        assert!(facts.contains("\nspeaks   herd:logic@0.1.0\n") && facts.contains("\nmemory   "), "{facts}");
+    }
 }

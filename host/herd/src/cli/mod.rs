@@ -37,6 +37,7 @@ mod help;
 mod herd_status;
 mod inspect;
 mod json_text;
+mod keygen;
 mod logging;
 mod man;
 mod new;
@@ -55,7 +56,9 @@ mod serving_guest;
 mod shadow;
 mod shadow_totals;
 mod shell_word;
+mod sign;
 mod signals;
+mod signature_report;
 mod sim;
 mod started_as;
 mod status;
@@ -221,8 +224,22 @@ enum Command {
     /// Writes a folder with a first command, its transcripts, the sdk, the contract and a README, and prints the commands that build, test
     /// and swap it. They need no network but the package registry of the language.
     New(new::NewArgs),
-    /// Show imports and exports of a guest, and whether this host can run it.
+    /// Show what a guest is: contract, imports and exports, memory, forms, needs and signatures, and whether this host can run it.
+    ///
+    /// Imports that the contract does not have come with their usual causes in each language. What it writes is compared with the guest that the
+    /// herd serves, or with the built-in one if no node answers. The exit code is 1 if this host cannot run it, or the configuration requires
+    /// signatures that it lacks.
     Inspect(inspect::InspectArgs),
+    /// Make a key that signs guests.
+    ///
+    /// Writes NAME.key, for whoever signs, and NAME.pub, and prints what nodes need in their configuration to take only guests that are signed.
+    /// Both files are those of minisign, without a passphrase.
+    Keygen(keygen::KeygenArgs),
+    /// Sign a guest, into GUEST.minisig beside it.
+    ///
+    /// `herd swap GUEST` sends the file along, and nodes with `[swap.require_signature]` in their configuration take no guest without. Several
+    /// keys can sign one guest, one after the other. See `herd help signatures`.
+    Sign(sign::SignArgs),
     /// Run transcripts against a guest, without sockets, and show differences.
     ///
     /// Each runs on a warm instance, and again with a fresh instance for every event: a difference between the two shows that the guest
@@ -258,7 +275,7 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Write manual pages into a directory, one for each command.
     Man(man::ManArgs),
-    /// Print the help of a command, or a topic: concepts, swapping, agreement, files or exit-codes.
+    /// Print the help of a command, or a topic: concepts, swapping, signatures, agreement, files or exit-codes.
     Help(help::HelpArgs),
 }
 
@@ -327,7 +344,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Certs(args) => certs::certs(common, &args),
         Command::Doctor(args) => doctor::doctor(&common.configured()?, &args),
         Command::New(args) => new::new(&args),
-        Command::Inspect(args) => inspect::inspect(&common.config()?, &args),
+        Command::Inspect(args) => inspect::inspect(&common.herd()?, &args),
+        Command::Keygen(args) => keygen::keygen(&args),
+        Command::Sign(args) => sign::sign(&args),
         Command::Test(args) => test::test(&common.config()?, &args),
         Command::Replay(args) => replay::replay(&common.config()?, &args),
         Command::Record(args) => record::record(&common.config()?, &args),
@@ -383,4 +402,4 @@ First steps, in two terminals:
   herd send Campbell 'WHATSAT kiwi 10 5'
   herd status
 
-Topics: herd help concepts, swapping, agreement, files or exit-codes.";
+Topics: herd help concepts, swapping, signatures, agreement, files or exit-codes.";

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::{join_all, try_join_all};
 use herd_admin::Token;
-use herd_model::Digest;
+use herd_model::{Digest, GuestFiles, SignedGuest};
 use herd_node::config::HerdConfig;
 use herd_node::{Node, NodeProcess};
 use herd_runtime::Engine;
@@ -20,7 +20,7 @@ use herd_sys::workers::{self as worker, Workers};
 use herd_sys::{PassedSockets, Supervisor, state_directory};
 use serde_json::Value;
 
-use super::guest_file::read_guest;
+use super::guest_file::read_signed_guest;
 use super::open_files::limit_clients;
 use super::serving_guest::ConfiguredGuest;
 use super::signals::Signals;
@@ -85,7 +85,7 @@ impl Serving<'_> {
         let (state, guest) = (self.state()?, self.guest()?);
         let engine = self.engine(&state)?;
         for name in self.names {
-            Node::check(self.config, name, &engine, &guest, &state)?;
+            Node::check(self.config, name, &engine, (&guest, Digest::of(DEFAULT_GUEST)), &state)?;
         }
         say!("{}", upgrade_orders::checked());
         Ok(ExitCode::SUCCESS)
@@ -162,6 +162,7 @@ impl Serving<'_> {
         let process = NodeProcess {
             engine: &engine,
             guest: &guest,
+            built_in: Digest::of(DEFAULT_GUEST),
             token,
             state: &state,
             workers,
@@ -172,7 +173,7 @@ impl Serving<'_> {
         let starts = self.names.iter().map(|name| Node::start(self.config, name, &process));
         let nodes = try_join_all(starts).await?;
         check_untaken(&process.inherited)?;
-        Ok((nodes, ConfiguredGuest { digest: Digest::of(&guest).to_string(), path: self.config.guest.clone() }))
+        Ok((nodes, ConfiguredGuest { digest: guest.digest().to_string(), path: self.config.guest.clone() }))
     }
 
     fn set_workers(&self) {
@@ -185,11 +186,11 @@ impl Serving<'_> {
         Ok(state_directory(self.config.state_dir.as_deref(), &self.config.herd)?)
     }
 
-    fn guest(&self) -> anyhow::Result<Arc<[u8]>> {
-        Ok(match &self.config.guest {
-            Some(path) => read_guest(path)?.into(),
-            None => DEFAULT_GUEST.into(),
-        })
+    fn guest(&self) -> anyhow::Result<SignedGuest> {
+        match &self.config.guest {
+            Some(path) => read_signed_guest(path),
+            None => Ok(GuestFiles::from(DEFAULT_GUEST).into()),
+        }
     }
 
     /// Creates one engine for all nodes, so that a guest is compiled once.

@@ -88,6 +88,7 @@ fn node_row(nodes: &mut Table, name: &str, answer: &Result<Value, AdminClientErr
     // Together with those of the previous generation: a node that went back would show none.
     let faults = [active, previous].iter().filter_map(|generation| generation["faults"].as_u64()).sum::<u64>();
     let mut notes = candidate(&status["generations"]);
+    notes.extend(signed_by(active));
     if previous["failed"] == true {
         notes.push(format!("went back from generation {}: {} faults", generation(previous), previous["faults"]));
     }
@@ -122,6 +123,15 @@ pub(super) fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
             let _ = writeln!(faults, "certificate: {}", sanitize(&text(warning)));
         }
         let (name, herd) = (text(&node["node"]), &node["herd"]);
+        for signer in node["generations"]["active"]["signature"]["signed_by"].as_array().into_iter().flatten() {
+            if signer["expired"] == true {
+                let (key, expires) = (sanitize(&text(&signer["name"])), text(&signer["expires"]));
+                let _ = writeln!(
+                    faults,
+                    "signature: key {key}, which signed the guest of {name}, expired at {expires}; the guest serves on, and the next one needs another key"
+                );
+            }
+        }
         if node["log"]["accepts"] == false {
             let why = text(&node["log"]["failure"]);
             let _ =
@@ -156,6 +166,20 @@ pub(super) fn faults(config: &HerdConfig, nodes: &[&Value]) -> String {
         }
     }
     faults
+}
+
+/// Names the keys that signed a guest, if the node requires signatures.
+fn signed_by(generation: &Value) -> Option<String> {
+    let signature = generation.get("signature").filter(|signature| !signature.is_null())?;
+    if signature["built_in"] == true {
+        return Some("built into the program".into());
+    }
+    let signer = |signer: &Value| {
+        let expired = if signer["expired"] == true { ", expired" } else { "" };
+        format!("{}{expired}", sanitize(&text(&signer["name"])))
+    };
+    let signers: Vec<String> = signature["signed_by"].as_array().into_iter().flatten().map(signer).collect();
+    Some(format!("signed by {}", signers.join(" and ")))
 }
 
 /// Describes the canary or shadow of a node, if it has one.
@@ -235,6 +259,27 @@ mod tests {
         riley["log"] = json!({ "accepts": false, "failure": "no space left on device" });
         let wanted = "log fault: Riley cannot write its log and refuses new reports: no space left on device\n";
         assert_eq!(faults(&HerdConfig::default(), &[&riley]), wanted);
+    }
+
+    #[test]
+    fn status_names_the_keys_that_signed_a_guest_and_those_that_expired() {
+        let mut riley = status(Value::Null);
+        riley["node"] = "Riley".into();
+        assert_eq!(signed_by(&riley["generations"]["active"]), None);
+        riley["generations"]["active"]["signature"] = json!({ "built_in": true, "signed_by": [] });
+        assert_eq!(signed_by(&riley["generations"]["active"]).as_deref(), Some("built into the program"));
+        let signer = |name: &str, expired| json!({ "name": name, "key": "0", "expires": "2027-01-01T00:00:00Z", "expired": expired });
+        let signed = json!({ "built_in": false, "signed_by": [signer("mira", false), signer("ada", true)] });
+        riley["generations"]["active"]["signature"] = signed;
+        let mut table = node_table(80);
+        node_row(&mut table, "Riley", &Ok(riley.clone()));
+        assert!(table.unprinted().contains("signed by mira and ada, expired"));
+        let fault = faults(&HerdConfig::default(), &[&riley]);
+        assert!(
+            fault.starts_with("signature: key ada, which signed the guest of Riley, expired at 2027-01-01T00:00:00Z;"),
+            "{fault}"
+        );
+        assert_eq!(fault.lines().count(), 1);
     }
 
     #[test]

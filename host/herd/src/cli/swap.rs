@@ -13,7 +13,7 @@ use super::admin_herd::AdminHerd;
 use super::answers::print_herd_swap;
 use super::cancellation::{Change, cancel_on_signal};
 use super::format::Format;
-use super::guest_file::read_guest;
+use super::guest_file::{read_guest, read_signatures, read_signatures_beside};
 use super::nodes::{ask_each, ask_first};
 use super::transcript_file::transcripts_json;
 use super::watch::{RemoteHerd, follow};
@@ -33,6 +33,9 @@ pub(super) struct SwapArgs {
     /// embedded in it. Repeatable.
     #[arg(long, value_name = "FILE")]
     transcripts: Vec<PathBuf>,
+    /// File of signatures of the guest, in place of GUEST.minisig, which is sent along if it exists. Repeatable. See `herd help signatures`.
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    signature: Vec<PathBuf>,
     /// Accept a guest that failed its probation before.
     #[arg(long)]
     again: bool,
@@ -44,7 +47,7 @@ pub(super) struct SwapArgs {
     reversible: bool,
     /// Swap to a guest that nodes would refuse otherwise: one that failed its probation or that fails the rehearsal on recent
     /// decisions, or that cannot read the form of some records. Those records stay, and are unknown to clients until a guest
-    /// that reads them serves. Only a guest that does not load is refused.
+    /// that reads them serves. Only a guest that does not load, or lacks the signatures that a node requires, is refused.
     #[arg(long, conflicts_with_all = ["reversible", "canary", "shadow"])]
     force: bool,
     /// Start a canary: the guest decides for this share of the sessions, 1% to 100%, each for as long as it lasts. See
@@ -86,8 +89,14 @@ pub(super) fn swap(config: &AdminHerd, args: &SwapArgs) -> anyhow::Result<ExitCo
         Some(path) => read_guest(path)?,
         None => DEFAULT_GUEST.into(),
     };
+    let signatures = match (&*args.signature, &args.guest) {
+        ([], Some(guest)) => read_signatures_beside(guest)?,
+        ([], None) => None,
+        (files, _) => Some(read_signatures(files)?),
+    };
     let transcripts = (!args.transcripts.is_empty()).then(|| transcripts_json(&args.transcripts)).transpose()?;
-    let files = GuestFiles { guest: &guest, transcripts: transcripts.as_deref() };
+    let (transcripts, signatures) = (transcripts.as_deref(), signatures.as_deref());
+    let files = GuestFiles { guest: &guest, transcripts, signatures };
     if let Some(share) = args.shadow {
         return shadow::begin(config, &args.node, files, ShareOptions { share, swap: options }, format);
     }

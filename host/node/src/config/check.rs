@@ -35,6 +35,9 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     check_herd_name(&config.herd)?;
     check_acks(config)?;
     check_source_timeouts(config)?;
+    if let Some(requirement) = config.swap.signatures() {
+        requirement.check().map_err(|why| format!("`swap.require_signature`: {why}"))?;
+    }
     let several = config.nodes.len() > 1;
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
         return Err("`traffic_log` must contain {node}, or several nodes would write to one file".into());

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 use super::herd_config::HerdConfig;
 use super::suggestion::nearest;
+use super::swap_config::SignatureConfig;
 
 /// Prefix of variables that set a key. Two underscores separate the parts of a key, because a part may contain one.
 pub(super) const KEY_PREFIX: &str = "HERD__";
@@ -54,6 +55,7 @@ fn keys(config: &HerdConfig) -> Vec<String> {
     all.guest = Some("set".into());
     all.traffic_log = Some("set".into());
     all.admin.group = Some("set".into());
+    all.swap.require_signature = Some(SignatureConfig::default());
     all.metrics.listen = "127.0.0.1".parse().ok();
     for node in all.nodes.values_mut() {
         (node.host, node.link_dial) = ("localhost".parse().ok(), "localhost:1".parse().ok());

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use herd_audit::AuditLimits;
 use herd_peers::LinkLimits;
 use herd_recording::RecordOptions;
-use herd_runtime::SwapLimits;
 use herd_sessions::SessionLimits;
 use herd_sys::HostPort;
 use herd_upstreams::UpstreamsConfig;
@@ -25,6 +24,7 @@ use super::places_config::PlacesConfig;
 use super::records_config::RecordsConfig;
 use super::runtime_config::RuntimeConfig;
 use super::suggestion::suggestion;
+use super::swap_config::SwapConfig;
 use super::trace_config::TraceConfig;
 
 /// Configuration of a herd. None of it changes while a node runs.
@@ -39,8 +39,9 @@ pub struct HerdConfig {
     /// path is relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
-    /// Path of the component with the protocol logic. Default: the guest built into the binary. After a swap the herd starts
-    /// with the guest it swapped to, whatever stands here. A relative path is relative to the configuration file.
+    /// Path of the component with the protocol logic; its signatures are in the file of that name with `.minisig`. Default: the guest built into
+    /// the binary. After a swap the herd starts with the guest it swapped to, whatever stands here. A relative path is relative to the
+    /// configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest: Option<PathBuf>,
     /// Path of a file for every line that a node receives and sends, with `{node}` in place of its name. Default: none. When
@@ -69,8 +70,8 @@ pub struct HerdConfig {
     pub record: RecordOptions,
     /// Limits of guests.
     pub runtime: RuntimeConfig,
-    /// Probation of a guest after a swap.
-    pub swap: SwapLimits,
+    /// Probation of a guest after a swap, and the signatures that it needs before.
+    pub swap: SwapConfig,
     /// Size of the audit log of each node.
     pub audit: AuditLimits,
     /// Users who may administer the nodes.

@@ -21,6 +21,7 @@ mod places_config;
 mod records_config;
 mod runtime_config;
 mod suggestion;
+mod swap_config;
 mod trace_config;
 mod wrong_value;
 
@@ -36,4 +37,5 @@ pub use self::places_config::PlacesConfig;
 pub use self::records_config::RecordsConfig;
 pub use self::runtime_config::RuntimeConfig;
 pub use self::suggestion::suggestion;
+pub use self::swap_config::{KeyConfig, KeyExpiry, SignatureConfig, SwapConfig};
 pub use self::trace_config::TraceConfig;

@@ -12,7 +12,7 @@ use herd_model::Digest;
 use super::action::Action;
 use super::adoption::{Adoption, NotAdopted};
 use super::engagement::{CandidateState, Engagement};
-use super::herd_state::{HerdState, HerdSwap};
+use super::herd_state::HerdSwap;
 use super::message::{Adopted, Broadcast, Message, truncate};
 use super::participant::Participant;
 
@@ -20,9 +20,10 @@ impl Participant {
     /// Spreads, stores and acts on a herd state that has changed. `except` is the neighbour that it came from.
     pub(crate) fn herd_state_changed(&mut self, except: Option<&str>, now: Instant) {
         let mut except = except.map(Into::into);
-        while let Some(swap) = self.herd_state.automatic_rollback(self.nodes.len()) {
-            tracing::error!(node = %self.node, digest = %swap.digest.short(), "half of the herd rolled back, so the whole herd does");
-            self.herd_state = HerdState { swap: Some(swap), ..HerdState::default() };
+        while let Some(rollback) = self.herd_state.automatic_rollback(self.nodes.len()) {
+            let digest = rollback.swap.as_ref().map(|swap| swap.digest.short()).unwrap_or_default();
+            tracing::error!(node = %self.node, digest, "half of the herd rolled back, so the whole herd does");
+            self.herd_state = rollback;
             // Nobody has sent this state, so the sender may not have it either.
             except = None;
         }
@@ -96,7 +97,8 @@ impl Participant {
             &self.engagement,
             Some(Engagement { candidate: CandidateState::Ready(plan), .. }) if plan.digest == swap.digest
         );
-        let files = self.guests.files(swap.digest, swap.transcripts);
+        let digests = self.herd_state.files(&swap);
+        let files = self.guests.files(digests);
         // A prepared candidate and the previous generation are loaded already, so neither needs bytes.
         if let Err(missing) = &files
             && !is_ready
@@ -108,7 +110,7 @@ impl Participant {
         let files = files.ok();
         if let Some(files) = &files {
             // In memory, because the action to persist that follows the adoption writes them.
-            self.cache(swap.digest, swap.transcripts, files);
+            self.cache(digests, files);
         }
         if let Some(adoption) = &mut self.adoption {
             adoption.started = true;

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use herd_model::{Digest, RollbackOptions};
 
 use super::action::Action;
-use super::herd_state::{DISCARDS_MAX, HerdState, HerdSwap, NUMBERS_AHEAD_MAX};
+use super::herd_state::{DISCARDS_MAX, HerdState, HerdSwap, NUMBERS_AHEAD_MAX, SwapSignatures};
 use super::message::{Adopted, Attempt, Broadcast, Goal, Message, Vote};
 use super::outcome::{NodeOutcome, NotSwapped, Outcome, PREPARE_MAX};
 use super::participant::Participant;
@@ -174,7 +174,9 @@ impl Participant {
             Operation::RollBack(_) => {
                 let Some(last) = self.herd_state.swap.clone() else { return };
                 let Goal::RollBack(digest) = attempt.goal else { return };
-                self.commit(digest, Some(last.digest), None, now);
+                let SwapSignatures { swap, previous } = self.herd_state.signatures;
+                let signatures = SwapSignatures { swap: previous, previous: swap };
+                self.commit(digest, Some(last.digest), (None, signatures), now);
             }
         }
     }
@@ -205,15 +207,19 @@ impl Participant {
             }
         } else if pending.is_empty() {
             let Operation::Swap(plan) = proposal.operation.clone() else { return };
-            let previous = match &self.herd_state.swap {
+            let known = self.herd_state.signatures;
+            let (previous, previous_signatures) = match &self.herd_state.swap {
                 // The same guest again: a rollback should not return to itself.
-                Some(swap) if swap.digest == plan.digest => swap.previous,
-                Some(swap) => Some(swap.digest),
+                Some(swap) if swap.digest == plan.digest => (swap.previous, known.previous),
+                Some(swap) => (Some(swap.digest), known.swap),
                 // The first swap of the herd, whose nodes serve the guest of their configuration. This node may serve another
                 // one, to which an operator swapped it alone; the herd never did.
-                None => Some(self.configured),
+                None => {
+                    (Some(self.configured), self.guests.signatures(self.configured).map(|bytes| Digest::of(&bytes)))
+                }
             };
-            self.commit(plan.digest, previous, plan.transcripts, now);
+            let signatures = SwapSignatures { swap: plan.signatures, previous: previous_signatures };
+            self.commit(plan.digest, previous, (plan.transcripts, signatures), now);
         } else if now >= proposal.started + PREPARE_MAX {
             self.abort_attempt(attempt, "the guest was not ready everywhere in time");
             self.end_proposal(Err(NotSwapped::TimedOut(pending)));
@@ -233,7 +239,13 @@ impl Participant {
     }
 
     /// Makes a swap the herd's. Nothing takes it back from here on; another swap can follow it.
-    fn commit(&mut self, digest: Digest, previous: Option<Digest>, transcripts: Option<Digest>, now: Instant) {
+    fn commit(
+        &mut self,
+        digest: Digest,
+        previous: Option<Digest>,
+        (transcripts, signatures): (Option<Digest>, SwapSignatures),
+        now: Instant,
+    ) {
         let Some(proposal) = &mut self.proposal else { return };
         // Above every number that a participant knows, so that this swap wins on all of them.
         let number = proposal.number_highest.max(self.herd_state.number()).saturating_add(1);
@@ -254,7 +266,7 @@ impl Participant {
         // Before the herd state changes: that continues the proposal, which must not take its own swap for another one.
         proposal.phase = Phase::Committed { swap: swap.clone(), until: now + ADOPT_MAX, results: BTreeMap::new() };
         let (attempt, is_rollback) = (proposal.attempt.clone(), matches!(proposal.operation, Operation::RollBack(_)));
-        self.herd_state.merge(HerdState { swap: Some(swap), ..HerdState::default() });
+        self.herd_state.merge(HerdState { swap: Some(swap), signatures, ..HerdState::default() });
         self.herd_state_changed(None, now);
         if is_rollback {
             // Adoption ends the engagements in a swap, by the digest of their candidate. Those in a rollback have none.

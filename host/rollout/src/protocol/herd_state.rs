@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use herd_model::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::guest_store::FileDigests;
+
 /// Committed swap of the whole herd.
 ///
 /// The derived order is the conflict rule, so the order of the fields matters: the higher number wins, and of two swaps with
@@ -77,6 +79,19 @@ pub struct HerdState {
     /// Nodes that rolled back from it or could not adopt it, with the reason.
     #[serde(rename = "back")]
     pub rolled_back: BTreeMap<String, String>,
+    /// Signatures of the guests of the swap. Behind what earlier versions read, and not in the swap, which they pass on.
+    #[serde(default)]
+    pub signatures: SwapSignatures,
+}
+
+/// Digests of the signatures of the guests that a swap names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SwapSignatures {
+    /// Those of the guest that the herd swapped to.
+    pub swap: Option<Digest>,
+    /// Those of the guest before, for nodes that lack it when the herd rolls back.
+    pub previous: Option<Digest>,
 }
 
 impl HerdState {
@@ -84,6 +99,17 @@ impl HerdState {
     #[must_use]
     pub fn number(&self) -> u64 {
         self.swap.as_ref().map_or(0, |swap| swap.number)
+    }
+
+    /// Digests of the files of a swap: the last one, or the way back from it.
+    pub(crate) fn files(&self, swap: &HerdSwap) -> FileDigests {
+        let last = self.swap.as_ref();
+        let signatures = match last {
+            Some(last) if last.digest == swap.digest => self.signatures.swap,
+            Some(last) if last.previous == Some(swap.digest) => self.signatures.previous,
+            _ => None,
+        };
+        FileDigests { guest: swap.digest, transcripts: swap.transcripts, signatures }
     }
 
     /// Merges the state of another node. True if that changed this one.
@@ -101,22 +127,25 @@ impl HerdState {
             Ordering::Equal => {
                 // Only growth is a change, or two nodes would forward the same state to each other without end. The first
                 // reason stays: a node rolls back from a swap once.
-                let before = self.rolled_back.len();
+                let before = (self.rolled_back.len(), self.signatures);
                 for (node, why) in other.rolled_back {
                     self.rolled_back.entry(node).or_insert(why);
                 }
-                self.rolled_back.len() > before
+                // A node of an earlier version has passed the swap on without them.
+                self.signatures.swap = self.signatures.swap.or(other.signatures.swap);
+                self.signatures.previous = self.signatures.previous.or(other.signatures.previous);
+                (self.rolled_back.len(), self.signatures) != before
             }
         }
     }
 
-    /// Swap by which the herd rolls back, once half of its `nodes` have.
-    pub(crate) fn automatic_rollback(&self, nodes: usize) -> Option<HerdSwap> {
+    /// State by which the herd rolls back, once half of its `nodes` have.
+    pub(crate) fn automatic_rollback(&self, nodes: usize) -> Option<Self> {
         let swap = self.swap.as_ref()?;
         let digest = swap.previous.filter(|_| self.rolled_back.len() * 2 >= nodes && !self.rolled_back.is_empty())?;
         // A function of the state alone: every node computes the same swap, so no coordinator is needed. Without a previous
         // guest it is final, or the herd would alternate between two guests that both fail.
-        Some(HerdSwap {
+        let rollback = HerdSwap {
             number: swap.number.checked_add(1)?,
             digest,
             previous: None,
@@ -125,7 +154,9 @@ impl HerdState {
             force: false,
             transcripts: None,
             discards: swap.discards.clone(),
-        })
+        };
+        let signatures = SwapSignatures { swap: self.signatures.previous, previous: None };
+        Some(Self { swap: Some(rollback), rolled_back: BTreeMap::new(), signatures })
     }
 }
 
@@ -157,7 +188,7 @@ mod tests {
 
     fn herd_state(swap: HerdSwap, rolled_back: &[&str]) -> HerdState {
         let rolled_back = rolled_back.iter().map(|node| ((*node).into(), "trapped".into())).collect();
-        HerdState { swap: Some(swap), rolled_back }
+        HerdState { swap: Some(swap), rolled_back, ..HerdState::default() }
     }
 
     #[test]
@@ -185,12 +216,37 @@ mod tests {
         }
     }
 
+    /// Goal: signatures reach nodes behind one of a version that passes states on without them.
+    #[test]
+    fn herd_states_of_one_swap_merge_their_signatures() {
+        let (mut without, mut with) =
+            (herd_state(swap(1, "b", Some("a")), &[]), herd_state(swap(1, "b", Some("a")), &[]));
+        with.signatures = SwapSignatures { swap: Some(Digest::of(b"by")), previous: Some(Digest::of(b"before")) };
+        assert!(without.merge(with.clone()) && without == with);
+        assert!(!without.merge(with.clone()) && !with.merge(herd_state(swap(1, "b", Some("a")), &[])));
+        let next = herd_state(swap(2, "c", Some("b")), &[]);
+        assert!(with.merge(next.clone()) && with == next, "of a later swap all is taken");
+    }
+
+    #[test]
+    fn herd_state_knows_the_files_of_its_swap_and_of_the_way_back() {
+        let mut state = herd_state(swap(2, "b", Some("a")), &["Riley"]);
+        let (by, before) = (Digest::of(b"by"), Digest::of(b"before"));
+        state.signatures = SwapSignatures { swap: Some(by), previous: Some(before) };
+        assert_eq!(state.files(&swap(2, "b", None)).signatures, Some(by));
+        assert_eq!(state.files(&swap(2, "a", None)).signatures, Some(before));
+        assert_eq!(state.files(&swap(1, "c", None)).signatures, None);
+        let back = state.automatic_rollback(2).unwrap().signatures;
+        assert_eq!(back, SwapSignatures { swap: Some(before), previous: None });
+    }
+
     #[test]
     fn herd_rolls_back_when_half_of_its_nodes_have() {
         let discards = vec![swap(5, "c", None).id()];
         let one = herd_state(HerdSwap { discards: discards.clone(), ..swap(7, "b", Some("a")) }, &["Riley"]);
         assert_eq!(one.automatic_rollback(3), None);
-        let rollback = one.automatic_rollback(2).unwrap();
+        let state = one.automatic_rollback(2).unwrap();
+        let rollback = state.swap.unwrap();
         assert_eq!((rollback.number, rollback.digest, rollback.previous), (8, Digest::of(b"a"), None));
         assert_eq!(rollback.discards, discards, "for nodes that are away");
         assert_eq!(

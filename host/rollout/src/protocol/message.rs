@@ -15,6 +15,7 @@ use bytes::Bytes;
 use herd_model::{Digest, SwapOptions};
 use serde::{Deserialize, Serialize};
 
+use super::guest_store::FileDigests;
 use super::herd_state::HerdState;
 
 /// Message to a neighbour.
@@ -87,6 +88,16 @@ pub struct Plan {
     pub options: SwapOptions,
     /// Digest of the transcripts that came beside the guest. They travel and are stored as the guest is.
     pub transcripts: Option<Digest>,
+    /// Digest of its signatures, which travel in the same way. The last field, behind what earlier versions read: see
+    /// [`Message::decode`].
+    pub signatures: Option<Digest>,
+}
+
+impl Plan {
+    /// Digests of the files.
+    pub(crate) fn files(&self) -> FileDigests {
+        FileDigests { guest: self.digest, transcripts: self.transcripts, signatures: self.signatures }
+    }
 }
 
 /// Vote of a node on an attempt.
@@ -138,11 +149,17 @@ impl Message {
 
     /// Decodes the message of a peer.
     ///
+    /// What names signatures stands at the end of messages: an earlier version, which knows none, ignores it, and leaves it out in its own.
+    /// Then it reads as zeros, for none.
+    ///
     /// # Errors
     ///
     /// The bytes are not a message. The peer is at fault, and the caller closes the link.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(bytes)
+        postcard::from_bytes(bytes).or_else(|error| match error {
+            postcard::Error::DeserializeUnexpectedEnd => postcard::from_bytes(&[bytes, &UNSIGNED].concat()),
+            error => Err(error),
+        })
     }
 }
 
@@ -229,6 +246,8 @@ pub(crate) fn truncate(text: &mut String) {
     text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
 }
 
+/// End of a message of a version that knows no signatures: two digests that are none.
+const UNSIGNED: [u8; 2] = [0, 0];
 /// Longest text in bytes; the audit log has the same limit for its reasons.
 const TEXT_BYTES_MAX: usize = 2000;
 
@@ -262,7 +281,7 @@ mod tests {
         attempt_bytes.extend(postcard::to_stdvec(&digest).unwrap());
         let encoded = |broadcast: Broadcast| Message::Broadcast(7, broadcast).encode().to_vec();
         let bytes = |variant: u8, rest: &[u8]| [&[1, 7, variant], &attempt_bytes[..], rest].concat();
-        assert_eq!(Message::HerdState(HerdState::default()).encode(), [0, 0, 0][..]);
+        assert_eq!(Message::HerdState(HerdState::default()).encode(), [0, 0, 0, 0, 0][..]);
         assert_eq!(encoded(Broadcast::Enlist(attempt.clone())), bytes(0, &[]));
         assert_eq!(encoded(Broadcast::Abort(attempt.clone(), "w".into())), bytes(2, &[1, b'w']));
         for (vote, rest) in [
@@ -287,6 +306,38 @@ mod tests {
             Message::NotFound(digest),
         ];
         assert_eq!(variants.map(|message| message.encode()[0]), [2, 3, 4]);
+    }
+
+    /// Goal: nodes of a version that knows no signatures and of this one understand each other. Method: the messages that name signatures,
+    /// without their ends, and with them to a decoder that stops before them.
+    #[test]
+    fn message_of_a_version_without_signatures_is_understood_both_ways() {
+        #[derive(Serialize, Deserialize, Debug, PartialEq)]
+        struct EarlierState {
+            swap: Option<super::super::herd_state::HerdSwap>,
+            rolled_back: std::collections::BTreeMap<String, String>,
+        }
+
+        let (digest, other) = (Digest::of(b"x"), Digest::of(b"y"));
+        let attempt = Attempt { coordinator: "R".into(), run: 3, number: 4, who: "m".into(), goal: Goal::Swap(digest) };
+        let options = SwapOptions::default();
+        let plan = |signatures| Plan { digest, options, transcripts: Some(other), signatures };
+        let prepare = |signatures| Message::Broadcast(7, Broadcast::Prepare(attempt.clone(), plan(signatures)));
+        let unsigned = prepare(None).encode();
+        assert_eq!(Message::decode(&unsigned[..unsigned.len() - 1]).unwrap(), prepare(None), "of an earlier version");
+        let signed = prepare(Some(other)).encode();
+        assert_eq!(signed[..unsigned.len() - 1], unsigned[..unsigned.len() - 1], "an earlier version reads its part");
+
+        let mut state = HerdState::default();
+        state.rolled_back.insert("J".into(), "trapped".into());
+        let earlier = Message::HerdState(state.clone()).encode();
+        assert_eq!(Message::decode(&earlier[..earlier.len() - 2]).unwrap(), Message::HerdState(state.clone()));
+        state.signatures.swap = Some(digest);
+        state.signatures.previous = Some(other);
+        let encoded = Message::HerdState(state.clone()).encode();
+        let read: EarlierState = postcard::from_bytes(&encoded[1..]).unwrap();
+        assert_eq!((read.swap, read.rolled_back), (state.swap.clone(), state.rolled_back.clone()));
+        assert_eq!(Message::decode(&encoded).unwrap(), Message::HerdState(state));
     }
 
     proptest! {

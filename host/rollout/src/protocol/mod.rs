@@ -29,6 +29,6 @@ mod tests;
 mod transfer;
 
 pub use adoption::NotAdopted;
-pub use herd_state::{HerdState, HerdSwap, SwapId};
+pub use herd_state::{HerdState, HerdSwap, SwapId, SwapSignatures};
 pub use message::{Adopted, Plan};
 pub use outcome::{NodeOutcome, NotSwapped, Outcome};

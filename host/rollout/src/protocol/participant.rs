@@ -22,7 +22,7 @@ use super::action::Action;
 use super::adoption::Adoption;
 use super::download::Download;
 use super::engagement::{CandidateState, Engagement};
-use super::guest_store::GuestStore;
+use super::guest_store::{FileDigests, GuestStore};
 use super::herd_state::{HerdState, HerdSwap};
 use super::message::{Adopted, Attempt, Broadcast, Message, Plan};
 use super::proposal::{Operation, Proposal, WaitingProposal};
@@ -175,15 +175,15 @@ impl Participant {
 
     /// Drops the download and the cached guests that no part of the protocol needs any more.
     pub(crate) fn release_unused(&mut self) {
-        let adopted = self.adoption.as_ref().map(|adoption| &adoption.swap);
-        let adopted = adopted.into_iter().flat_map(|swap| [Some(swap.digest), swap.transcripts]);
+        let adopted = self.adoption.as_ref().map(|adoption| self.herd_state.files(&adoption.swap));
+        let adopted = adopted.into_iter().flat_map(FileDigests::all);
         let candidate = self.engagement.as_ref().and_then(|engagement| engagement.candidate.plan());
         // The guests that operators proposed here may be in memory only, and neighbours are about to ask for them.
         let operations = self.proposal.iter().map(|proposal| &proposal.operation);
         let operations = operations.chain(self.waiting.iter().map(|waiting| &waiting.operation));
         let plans = candidate.into_iter().chain(operations.filter_map(Operation::plan));
-        let planned = plans.flat_map(|plan| [Some(plan.digest), plan.transcripts]);
-        let wanted = adopted.chain(planned).flatten().chain(self.refused()).chain([self.serving]);
+        let planned = plans.flat_map(|plan| plan.files().all());
+        let wanted = adopted.chain(planned).chain(self.refused()).chain([self.serving]);
         let wanted: Vec<Digest> = wanted.collect();
         if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
             self.download = None;
@@ -198,10 +198,10 @@ impl Participant {
         }
     }
 
-    /// The herd's guest and its transcripts, if this node has refused or left it. It does not store them, and the nodes behind it may have
+    /// The files of the herd's guest, if this node has refused or left it. It does not store them, and the nodes behind it may have
     /// yet to judge that guest.
     fn refused(&self) -> Vec<Digest> {
         let swap = self.herd_state.swap.as_ref().filter(|_| self.herd_state.rolled_back.contains_key(&self.node));
-        swap.into_iter().flat_map(|swap| [Some(swap.digest), swap.transcripts]).flatten().collect()
+        swap.into_iter().flat_map(|swap| self.herd_state.files(swap).all()).collect()
     }
 }

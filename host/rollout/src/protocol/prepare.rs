@@ -10,7 +10,7 @@ use herd_model::Digest;
 
 use super::action::Action;
 use super::engagement::{CandidateState, Engagement};
-use super::guest_store::StoredFiles;
+use super::guest_store::{FileDigests, StoredFiles};
 use super::message::{Attempt, Broadcast, Goal, Plan, Vote, truncate};
 use super::participant::Participant;
 
@@ -82,10 +82,10 @@ impl Participant {
             // what serves already.
             return;
         }
-        match self.guests.files(plan.digest, plan.transcripts) {
+        match self.guests.files(plan.files()) {
             Ok(files) => {
                 // In memory until the end of the attempt, because neighbours download them from here.
-                self.cache(plan.digest, plan.transcripts, &files);
+                self.cache(plan.files(), &files);
                 self.set_candidate(CandidateState::Preparing(plan.clone()));
                 self.preparation = Some((attempt.clone(), plan.clone()));
                 self.push(Action::Prepare { attempt, plan, files });
@@ -95,11 +95,14 @@ impl Participant {
         }
     }
 
-    /// Holds a guest and its transcripts in memory for as long as the protocol needs them.
-    pub(crate) fn cache(&mut self, guest: Digest, transcripts: Option<Digest>, files: &StoredFiles) {
-        self.guests.cache(guest, files.guest.clone());
-        for (digest, bytes) in transcripts.iter().zip(&files.transcripts) {
+    /// Holds a guest and what came beside it in memory for as long as the protocol needs them.
+    pub(crate) fn cache(&mut self, digests: FileDigests, files: &StoredFiles) {
+        self.guests.cache(digests.guest, files.guest.clone());
+        for (digest, bytes) in digests.transcripts.iter().zip(&files.transcripts) {
             self.guests.cache(*digest, bytes.clone());
+        }
+        if let Some(signatures) = &files.signatures {
+            self.guests.sign(digests.guest, signatures.clone());
         }
     }
 

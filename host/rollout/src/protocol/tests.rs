@@ -5,6 +5,7 @@ mod discards;
 mod net;
 mod operators;
 mod proposals;
+mod signatures;
 
 use std::time::Duration;
 
@@ -513,7 +514,7 @@ fn implausible_swap_numbers_of_a_peer_are_ignored() {
         discards: Vec::new(),
     };
     let back = NAMES.map(|name| (name.to_string(), "no".to_string())).into();
-    let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back });
+    let nonsense = Message::HerdState(HerdState { swap: Some(swap), rolled_back: back, ..HerdState::default() });
     let now = net.now;
     net.node("A").participant.receive("B", nonsense, now);
     net.propose("A", "new");

@@ -27,10 +27,10 @@ impl Participant {
         self.continue_download(next, now);
     }
 
-    /// True if an adoption waits for this guest, or these transcripts.
+    /// True if an adoption waits for this file.
     pub(crate) fn adoption_needs(&self, digest: Digest) -> bool {
         self.adoption.as_ref().is_some_and(|adoption| {
-            !adoption.started && [Some(adoption.swap.digest), adoption.swap.transcripts].contains(&Some(digest))
+            !adoption.started && self.herd_state.files(&adoption.swap).all().any(|needed| needed == digest)
         })
     }
 

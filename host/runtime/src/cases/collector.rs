@@ -197,14 +197,16 @@ mod tests {
     use herd_sdk::native::MemoryRecords;
 
     use super::*;
+    use crate::generation::accepted_guest::AcceptedGuest;
     use crate::generation::generation::{Generation, GenerationContext};
     use crate::test_guest::{NOW, TestGuest, engine, lines};
 
     fn generation(guest: &TestGuest, id: u64) -> Arc<Generation> {
         let settings = herd_sdk::Settings { node: "Riley".into(), table: vec![] };
         let (records, context) = (Arc::new(MemoryRecords::default()), GenerationContext::default());
-        let id = herd_model::GenerationId(id);
-        Arc::new(Generation::load(&engine(), id, &guest.bytes(), settings, records, &context).unwrap())
+        let (bytes, id) = (guest.bytes(), herd_model::GenerationId(id));
+        let guest = AcceptedGuest::by_hand(&bytes).unwrap();
+        Arc::new(Generation::load(&engine(), id, &guest, settings, records, &context).unwrap())
     }
 
     /// Goal: a swap that cuts the reduction of a sample short leaves no longer case of a kind of which there is one, and does not lose the

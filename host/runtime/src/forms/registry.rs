@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
-use herd_model::Digest;
+use herd_model::{Digest, SignedGuest};
 use herd_sys::LogThrottle;
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
@@ -28,8 +28,8 @@ pub(crate) struct FormsRegistry {
     converters: ArcSwap<Vec<Weak<Converter>>>,
     /// Converters of guests that serve or served, in the order in which they began to.
     kept: Mutex<Vec<Arc<Converter>>>,
-    /// Bytes of kept guests that are not on disk yet.
-    unsaved: Mutex<Vec<(Digest, Arc<[u8]>)>>,
+    /// Files of kept guests that are not on disk yet.
+    unsaved: Mutex<Vec<(Digest, SignedGuest)>>,
     /// Set once the node said where to store guests.
     store: OnceLock<FormsStore>,
     unconvertible: AtomicU64,
@@ -76,7 +76,7 @@ impl FormsRegistry {
     }
 
     /// Keeps the converter of a guest that begins to serve, beyond its generation, within the limits. Waits for no disk.
-    pub(crate) fn keep(&self, converter: Option<&Arc<Converter>>, guest: Option<Arc<[u8]>>) {
+    pub(crate) fn keep(&self, converter: Option<&Arc<Converter>>, guest: Option<SignedGuest>) {
         let Some(converter) = converter else { return };
         with(&mut self.kept.lock(), converter);
         if let Some(guest) = guest {
@@ -110,10 +110,10 @@ impl FormsRegistry {
     }
 
     /// Opens the store, once, and returns the guests in it that are not kept already.
-    pub(crate) fn open(&self, store: FormsStore) -> Vec<Vec<u8>> {
+    pub(crate) fn open(&self, store: FormsStore) -> Vec<SignedGuest> {
         let store = self.store.get_or_init(|| store);
         let kept = self.kept_digests();
-        store.read().into_iter().filter(|guest| !kept.contains(&Digest::of(guest))).collect()
+        store.read().into_iter().filter(|guest| !kept.contains(&guest.digest())).collect()
     }
 
     /// Keeps the converter of a guest that served before the node started: older than all others.

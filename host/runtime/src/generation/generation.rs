@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use herd_model::{Digest, GenerationId};
 use herd_recording::LoggedGuest;
 use herd_sdk::{Description, Records, Settings};
+use herd_signing::{Provenance, ProvenanceStatus, SignaturePolicy};
 use herd_sys::clock::unix_now;
 use herd_sys::workers as worker;
 use serde::Serialize;
@@ -20,6 +21,7 @@ use crate::engine::inspect::{LoadError, Stage};
 use crate::forms::converter::Converter;
 use crate::forms::reader::RecordReader;
 use crate::forms::registry::FormsRegistry;
+use crate::generation::accepted_guest::AcceptedGuest;
 use crate::generation::decision_counts::DecisionCounts;
 use crate::generation::instance_slot::{FirstCalls, InstanceSlot};
 use crate::sandbox::fault::Fault;
@@ -34,6 +36,8 @@ pub(crate) struct GenerationContext {
     pub(crate) instances: InstanceCount,
     /// Converters of all of them: one generation may convert records that another cannot.
     pub(crate) forms: Arc<FormsRegistry>,
+    /// Signatures that their guests need.
+    pub(crate) policy: Arc<SignaturePolicy>,
 }
 
 /// One guest, ready to decide for one node.
@@ -41,6 +45,8 @@ pub(crate) struct Generation {
     id: GenerationId,
     engine: Arc<Engine>,
     compiled: Arc<Compiled>,
+    /// Who answers for the guest.
+    provenance: Provenance,
     description: Description,
     /// Description of the guest for a recording.
     logged: Arc<LoggedGuest>,
@@ -74,13 +80,13 @@ impl Generation {
     pub(crate) fn load(
         engine: &Arc<Engine>,
         id: GenerationId,
-        bytes: &[u8],
+        guest: &AcceptedGuest<'_>,
         settings: Settings,
         records: Arc<dyn Records + Send + Sync>,
         context: &GenerationContext,
     ) -> Result<Self, LoadError> {
-        let GenerationContext { instances, forms } = context;
-        let compiled = engine.compile(bytes)?;
+        let GenerationContext { instances, forms, .. } = context;
+        let compiled = engine.compile(guest.bytes())?;
         let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: check_failure(&fault) };
         let converter =
             compiled.exports_forms.then(|| Converter::new(engine, &compiled, &settings, (instances, id))).transpose();
@@ -108,6 +114,7 @@ impl Generation {
             decided: DecisionCounts::new(&description.commands),
             engine: Arc::clone(engine),
             compiled,
+            provenance: guest.provenance().clone(),
             description,
             logged,
             settings,
@@ -139,6 +146,11 @@ impl Generation {
     #[must_use]
     pub(crate) fn digest(&self) -> Digest {
         self.compiled.digest
+    }
+
+    /// Returns who answers for the guest.
+    pub(crate) fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
     /// Returns what a recording says of it.
@@ -216,6 +228,7 @@ impl Generation {
             version: self.description.version.clone(),
             commands: self.description.commands.clone(),
             form: self.form(),
+            signature: self.provenance.status(unix_now()),
             serving_since_s: self.since_s.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
             failed: self.has_failed(),
@@ -356,6 +369,8 @@ pub struct GenerationStatus {
     pub commands: Vec<String>,
     /// Form in which it reads and writes records.
     pub form: u32,
+    /// Keys that signed the guest. None if the node requires no signatures.
+    pub signature: Option<ProvenanceStatus>,
     /// Time at which it last became active, in seconds since the Unix epoch.
     pub serving_since_s: u64,
     /// Calls that faulted.

@@ -1,5 +1,6 @@
 //! One guest, compiled, checked and configured for one node.
 
+pub(crate) mod accepted_guest;
 pub(crate) mod compatibility;
 pub(crate) mod decision_counts;
 pub(crate) mod generation;

@@ -11,6 +11,7 @@ use herd_sdk::{Decision, Description, InputBatch, Moment, Outcome, Records, Repo
 
 use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
+use crate::generation::accepted_guest::AcceptedGuest;
 use crate::generation::generation::{Generation, GenerationContext};
 use crate::replay::timer_runtime::timer_runtime;
 use crate::sandbox::backtrace::Backtrace;
@@ -51,8 +52,14 @@ impl ComponentDecider {
     ) -> Result<Self, LoadError> {
         let _entered = timer_runtime().enter();
         let common = GenerationContext::default();
-        let generation =
-            Generation::load(engine, GenerationId(1), bytes, settings, Arc::clone(&records) as _, &common)?;
+        let generation = Generation::load(
+            engine,
+            GenerationId(1),
+            &AcceptedGuest::by_hand(bytes)?,
+            settings,
+            Arc::clone(&records) as _,
+            &common,
+        )?;
         Ok(Self::new(Arc::new(generation), records as _, warmth))
     }
 
@@ -71,7 +78,14 @@ impl ComponentDecider {
         let common = GenerationContext::default();
         let load = |(id, bytes): (u64, &&[u8])| {
             let id = GenerationId(id);
-            let generation = Generation::load(engine, id, bytes, settings.clone(), Arc::clone(records), &common)?;
+            let generation = Generation::load(
+                engine,
+                id,
+                &AcceptedGuest::by_hand(bytes)?,
+                settings.clone(),
+                Arc::clone(records),
+                &common,
+            )?;
             common.forms.add(generation.converter());
             Ok(Self::new(Arc::new(generation), Arc::clone(records), Warmth::Warm))
         };

@@ -13,6 +13,7 @@ use herd_sdk::{Decision, Settings};
 use crate::cases::case::transcript_of;
 use crate::engine::engine::Engine;
 use crate::engine::inspect::LoadError;
+use crate::generation::accepted_guest::AcceptedGuest;
 use crate::generation::generation::{Generation, GenerationContext};
 use crate::replay::component_decider::{ComponentDecider, Warmth};
 use crate::replay::replica::Replica;
@@ -62,7 +63,8 @@ impl ReplayedGuests {
         let _entered = enter_timer_runtime();
         let records = Arc::new(RecordedReads::default());
         let id = GenerationId(1);
-        let generation = Generation::load(&self.engine, id, component, settings, records, &self.context)?;
+        let generation =
+            Generation::load(&self.engine, id, &AcceptedGuest::by_hand(component)?, settings, records, &self.context)?;
         self.context.forms.add(generation.converter());
         Ok(ReplayedGuest(Arc::new(generation)))
     }

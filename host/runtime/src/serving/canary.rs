@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use herd_model::{GuestFiles, Share};
+use herd_model::{GuestFiles, Share, SignedGuest};
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub(crate) struct Canary {
 /// Files of the guest that is a canary: a promotion sends them to every node, and each rehearses it with these transcripts.
 #[derive(Clone, Debug)]
 pub struct CanaryGuest {
-    guest: Arc<[u8]>,
+    guest: SignedGuest,
     transcripts: Option<Arc<[u8]>>,
 }
 
@@ -62,13 +62,13 @@ impl CanaryGuest {
     /// Borrows the files.
     #[must_use]
     pub fn files(&self) -> GuestFiles<'_> {
-        GuestFiles { guest: &self.guest, transcripts: self.transcripts.as_deref() }
+        GuestFiles { transcripts: self.transcripts.as_deref(), ..self.guest.files() }
     }
 }
 
 impl From<GuestFiles<'_>> for CanaryGuest {
     fn from(files: GuestFiles<'_>) -> Self {
-        Self { guest: files.guest.into(), transcripts: files.transcripts.map(Into::into) }
+        Self { guest: files.into(), transcripts: files.transcripts.map(Into::into) }
     }
 }
 

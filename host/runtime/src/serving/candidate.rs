@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use herd_model::{Digest, GenerationId, GuestFiles, SwapOptions};
+use herd_model::{Digest, GenerationId, GuestFiles, SignedGuest, SwapOptions};
 use herd_sdk::Records;
+use herd_signing::Provenance;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::background::run_at_low_priority;
+use crate::generation::accepted_guest::AcceptedGuest;
 use crate::generation::compatibility::{Compatibility, DowngradeRequirement};
 use crate::generation::generation::{CandidateMark, Generation, GenerationStatus};
 use crate::replay::rehearsal::{Rehearsed, rehearse};
@@ -35,8 +37,8 @@ pub(crate) struct ReadyGuest {
     pub(crate) generation: Arc<Generation>,
     pub(crate) rehearsed: Rehearsed,
     pub(crate) forms: CheckedForms,
-    /// Bytes of a guest whose converter is to outlive its generation; none for one without.
-    pub(crate) converting: Option<Arc<[u8]>>,
+    /// Files of a guest whose converter is to outlive its generation; none for one without.
+    pub(crate) converting: Option<SignedGuest>,
 }
 
 impl Candidate {
@@ -48,6 +50,12 @@ impl Candidate {
     #[must_use]
     pub fn status(&self) -> GenerationStatus {
         self.ready.generation.status()
+    }
+
+    /// Returns who answers for its guest.
+    #[must_use]
+    pub fn provenance(&self) -> &Provenance {
+        self.ready.generation.provenance()
     }
 
     /// Returns what it was rehearsed with, as a text for the audit log.
@@ -172,7 +180,8 @@ impl GenerationRegistry {
         let settings = self.settings.clone();
         let records: Arc<dyn Records + Send + Sync> = self.records.clone();
         let began = Instant::now();
-        let candidate = Generation::load(&self.engine, id, files.guest, settings, records, &self.context)?;
+        let guest = AcceptedGuest::of_candidate(&self.context.policy, files)?;
+        let candidate = Generation::load(&self.engine, id, &guest, settings, records, &self.context)?;
         let loaded = began.elapsed();
         let active = Arc::clone(&self.snapshot.load().active);
         let in_use = self.forms_in_use(&candidate, &active);
@@ -190,7 +199,7 @@ impl GenerationRegistry {
         // Only now: a candidate that was refused must never convert records for the generations that serve.
         self.context.forms.add(candidate.converter());
         let forms = CheckedForms::new(downgrade, &active, &in_use);
-        let converting = candidate.converter().map(|_| files.guest.into());
+        let converting = candidate.converter().map(|_| files.into());
         Ok(ReadyGuest { generation: Arc::new(candidate), rehearsed, forms, converting })
     }
 }

@@ -12,28 +12,21 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
-/// The `[swap]` table of the configuration. Its values do not change while a node runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// Limits of a probation. They do not change while a node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwapLimits {
-    /// Duration of the probation, in seconds. Default 600; 0 means none. Raised, clients that provoke faults can roll back a swap
-    /// for longer.
+    /// Duration of the probation, in seconds. 0 means none.
     pub probation_s: u64,
-    /// Faults within the window that end the probation with a rollback. Default 8; at least 1. Raised, more calls are decided
-    /// twice before a bad guest is gone.
+    /// Faults within the window that end the probation with a rollback. At least 1.
     pub faults_max: usize,
-    /// Length of that window, in seconds. Default 10. Raised, rarer faults count together.
+    /// Length of that window, in seconds.
     pub window_s: u64,
-    /// Time for which a candidate of a herd-wide swap is held without a message from the coordinator, in seconds. Default 5, which
-    /// is five heartbeats. Raised, a coordinator that died blocks the next swap for longer.
-    pub candidate_s: u64,
 }
 
 impl Default for SwapLimits {
     fn default() -> Self {
-        Self { probation_s: 600, faults_max: 8, window_s: 10, candidate_s: 5 }
+        Self { probation_s: 600, faults_max: 8, window_s: 10 }
     }
 }
 

@@ -25,9 +25,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use herd_model::{CountedRecords, Digest, GenerationId};
+use herd_model::{CountedRecords, Digest, GenerationId, GuestFiles};
 use herd_recording::{Recording, RecordingStatus};
 use herd_sdk::{Records, Settings};
+use herd_signing::SignaturePolicy;
 use herd_sys::LogThrottle;
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
@@ -39,6 +40,7 @@ use crate::engine::inspect::LoadError;
 use crate::forms::converter::Converter;
 use crate::forms::registry::FormsRegistry;
 use crate::forms::store::FormsStore;
+use crate::generation::accepted_guest::AcceptedGuest;
 use crate::generation::decision_counts::DecisionCountsStatus;
 use crate::generation::generation::{Generation, GenerationContext, GenerationStatus};
 use crate::replay::recorder::Recorder;
@@ -86,15 +88,25 @@ pub struct GenerationRegistry {
     pub(crate) faults: Mutex<BTreeMap<&'static str, u64>>,
     /// Admits one warning about a fault per second.
     pub(crate) fault_log: LogThrottle,
+    /// Previous guest that did not load at the start, with the reason.
+    left_out: Option<(Digest, LoadError)>,
+}
+
+/// Guests with which a node starts.
+#[derive(Clone, Copy)]
+pub struct StartingGuests<'a> {
+    /// Guest that decides.
+    pub active: GuestFiles<'a>,
+    /// Guest that served before it, in the last run of the node.
+    pub previous: Option<GuestFiles<'a>>,
 }
 
 impl GenerationRegistry {
-    /// Loads one generation, or the two that served when the node stopped. With two, the active one starts a new probation. A
-    /// previous one that does not load is logged and left out.
+    /// Loads one generation, or two, of guests that need no signatures. See [`start`](Self::start).
     ///
     /// # Errors
     ///
-    /// The active guest does not load. The node does not start.
+    /// The active guest does not load.
     pub fn new(
         engine: &Arc<Engine>,
         bytes: &[u8],
@@ -103,28 +115,47 @@ impl GenerationRegistry {
         limits: SwapLimits,
         records: Arc<dyn CountedRecords>,
     ) -> Result<Self, LoadError> {
+        let guests = StartingGuests { active: bytes.into(), previous: previous.map(Into::into) };
+        Self::start(engine, guests, settings, limits, SignaturePolicy::default(), records)
+    }
+
+    /// Loads one generation, or the two that served when the node stopped. With two, the active one starts a new probation. A
+    /// previous one that does not load is logged and [left out](Self::left_out).
+    ///
+    /// # Errors
+    ///
+    /// The active guest does not load, or has not the signatures that the policy requires. The node does not start.
+    pub fn start(
+        engine: &Arc<Engine>,
+        guests: StartingGuests<'_>,
+        settings: Settings,
+        limits: SwapLimits,
+        policy: SignaturePolicy,
+        records: Arc<dyn CountedRecords>,
+    ) -> Result<Self, LoadError> {
         let forms = Arc::new(FormsRegistry::new(&settings.node));
-        let context = GenerationContext { forms, ..GenerationContext::default() };
-        let load = |id, bytes: &[u8]| {
+        let context = GenerationContext { forms, policy: Arc::new(policy), ..GenerationContext::default() };
+        let load = |id, files: GuestFiles<'_>| {
             let settings = settings.clone();
             let records: Arc<dyn Records + Send + Sync> = records.clone();
-            let loaded = Generation::load(engine, GenerationId(id), bytes, settings, records, &context)?;
+            let guest = AcceptedGuest::at_start(&context.policy, files)?;
+            let loaded = Generation::load(engine, GenerationId(id), &guest, settings, records, &context)?;
             context.forms.add(loaded.converter());
-            context.forms.keep(loaded.converter(), loaded.converter().map(|_| bytes.into()));
+            context.forms.keep(loaded.converter(), loaded.converter().map(|_| files.into()));
             loaded.cache_code();
             Ok::<_, LoadError>(Arc::new(loaded))
         };
         // In the order in which they were swapped in: a higher number is a later generation.
-        let before = previous.map(|previous| load(1, previous));
-        let previous = before.and_then(|loaded| {
-            loaded
-                .inspect_err(
-                    |error| tracing::warn!(node = %settings.node, %error, "the previous generation no longer loads"),
-                )
-                .ok()
-        });
+        let (previous, left_out) = match guests.previous.map(|previous| (previous, load(1, previous))) {
+            Some((_, Ok(loaded))) => (Some(loaded), None),
+            Some((files, Err(error))) => {
+                tracing::warn!(node = %settings.node, %error, "the previous generation no longer loads");
+                (None, Some((Digest::of(files.guest), error)))
+            }
+            None => (None, None),
+        };
         let id = if previous.is_some() { 2 } else { 1 };
-        let active = load(id, bytes)?;
+        let active = load(id, guests.active)?;
         let probation = previous.as_ref().map(|_| Probation::new(limits.clone(), Instant::now()));
         Ok(Self {
             engine: Arc::clone(engine),
@@ -148,6 +179,7 @@ impl GenerationRegistry {
             rescued: AtomicU64::new(0),
             faults: Mutex::default(),
             fault_log: LogThrottle::new(1),
+            left_out,
         })
     }
 
@@ -158,14 +190,17 @@ impl GenerationRegistry {
         let stored = self.context.forms.open(FormsStore::new(directory, &self.settings.node));
         // The newest first, because each becomes the oldest.
         for guest in stored.iter().rev() {
-            let restored = self.engine.compile(guest).map_err(|error| error.to_string()).and_then(|compiled| {
+            // Its code runs as that of a generation does, so it needs the same signatures.
+            let accepted = AcceptedGuest::at_start(&self.context.policy, guest.files());
+            let compiled = accepted.and_then(|accepted| self.engine.compile(accepted.bytes()));
+            let restored = compiled.map_err(|error| error.to_string()).and_then(|compiled| {
                 Converter::kept(&self.engine, &compiled, &self.settings, &self.context.instances)
                     .map_err(|fault| fault.to_string())
             });
             match restored {
                 Ok(converter) => self.context.forms.restore(&Arc::new(converter)),
                 Err(error) => {
-                    tracing::warn!(node = %self.settings.node, digest = %Digest::of(guest).short(), error, "cannot load a guest whose records other guests may have to read");
+                    tracing::warn!(node = %self.settings.node, digest = %guest.digest().short(), error, "cannot load a guest whose records other guests may have to read");
                 }
             }
         }
@@ -178,6 +213,12 @@ impl GenerationRegistry {
         let snapshot = self.snapshot.load();
         let previous = snapshot.previous.as_ref().filter(|previous| !previous.has_failed());
         (snapshot.active.digest(), previous.map(|previous| previous.digest()))
+    }
+
+    /// Returns the previous guest of the last run, if it did not load at the start, with the reason.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&(Digest, LoadError)> {
+        self.left_out.as_ref()
     }
 
     /// Returns the digest of the previous guest, also if it failed its probation.

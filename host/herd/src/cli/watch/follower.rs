@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use herd_audit::sanitize;
+use herd_model::SignedGuest;
 
 use super::swap_target::SwapTarget;
 use super::swapper::{Swapper, print};
@@ -17,7 +18,7 @@ pub(super) struct Follower<T> {
 }
 
 struct Pending {
-    guest: Vec<u8>,
+    guest: SignedGuest,
     due: Instant,
     /// Tries that failed for a reason that may pass.
     failures: u32,
@@ -30,7 +31,7 @@ impl<T: SwapTarget> Follower<T> {
     }
 
     /// Takes new content, in place of any that the herd does not serve yet.
-    pub(super) fn take(&mut self, guest: Vec<u8>, now: Instant) {
+    pub(super) fn take(&mut self, guest: SignedGuest, now: Instant) {
         self.pending = Some(Pending { guest, due: now, failures: 0 });
     }
 
@@ -92,13 +93,13 @@ mod tests {
             vec![Some(json!({ "generations": { "active": { "id": 2, "digest": *self.serves.borrow() } } }))]
         }
 
-        fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped> {
+        fn swap(&self, guest: &SignedGuest) -> Result<Value, NotSwapped> {
             *self.swaps.borrow_mut() += 1;
             if let Some(failure) = self.failures.borrow_mut().pop() {
                 self.serves.replace(self.swapped_by_others.clone().unwrap_or_default());
                 return Err(failure);
             }
-            let digest = Digest::of(guest).to_string();
+            let digest = guest.digest().to_string();
             self.serves.replace(digest.clone());
             Ok(json!({ "digest": digest, "nodes": { "Riley": { "serving": { "generation": 2 } } } }))
         }
@@ -106,6 +107,10 @@ mod tests {
         fn nodes(&self) -> usize {
             1
         }
+    }
+
+    fn guest() -> SignedGuest {
+        herd_model::GuestFiles::from(b"guest".as_slice()).into()
     }
 
     fn follower(herd: &Scripted) -> Follower<&Scripted> {
@@ -118,7 +123,7 @@ mod tests {
         let herd = Scripted { failures: RefCell::new(vec![away; 20]), ..Scripted::default() };
         let mut follower = follower(&herd);
         let start = Instant::now();
-        follower.take(b"guest".to_vec(), start);
+        follower.take(guest(), start);
         follower.advance(start);
         follower.advance(start);
         assert_eq!(*herd.swaps.borrow(), 1, "no second try before the pause is over");
@@ -136,7 +141,7 @@ mod tests {
         let herd = Scripted { failures: RefCell::new(vec![refused]), ..Scripted::default() };
         let mut follower = follower(&herd);
         let start = Instant::now();
-        follower.take(b"guest".to_vec(), start);
+        follower.take(guest(), start);
         follower.advance(start);
         assert!(follower.is_done());
         follower.advance(start + Duration::from_secs(60));
@@ -150,7 +155,7 @@ mod tests {
             let herd = Scripted { failures: RefCell::new(vec![failure]), swapped_by_others, ..Scripted::default() };
             let mut follower = follower(&herd);
             let start = Instant::now();
-            follower.take(b"guest".to_vec(), start);
+            follower.take(guest(), start);
             follower.advance(start);
             assert!(follower.is_done());
             assert_eq!(*herd.swaps.borrow(), 1);

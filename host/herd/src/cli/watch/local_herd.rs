@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use herd_admin::{AdminHost, Refusal, Requester, SwapOptions};
+use herd_model::SignedGuest;
 use serde_json::Value;
 
 use super::swap_target::{NotSwapped, SwapTarget};
@@ -19,10 +20,10 @@ impl SwapTarget for LocalHerd {
         self.nodes.iter().map(|node| Some(node.status())).collect()
     }
 
-    fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped> {
+    fn swap(&self, guest: &SignedGuest) -> Result<Value, NotSwapped> {
         let first = self.nodes.first().ok_or_else(|| NotSwapped::Refused("the herd has no node".into()))?;
         let options = SwapOptions { again: true, ..SwapOptions::default() };
-        first.herd_swap(guest.into(), &self.requester, options).map_err(|refusal| match refusal {
+        first.herd_swap(guest.files(), &self.requester, options).map_err(|refusal| match refusal {
             Refusal::Busy(why) => NotSwapped::MayPass(why),
             Refusal::BadGuest(why) | Refusal::Conflict(why) => NotSwapped::Refused(why),
             // Nobody withdraws what this thread asks for.

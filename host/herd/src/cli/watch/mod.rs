@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 
 use herd_admin::{Requester, operator};
 use herd_audit::sanitize;
-use herd_model::limits::GUEST_BYTES_MAX;
+use herd_model::SignedGuest;
+use herd_model::limits::{GUEST_BYTES_MAX, SIGNATURES_BYTES_MAX};
 use herd_node::Node;
+use herd_signing::beside;
 use herd_sys::{Look, WatchedFile};
 use tokio::sync::oneshot;
 
@@ -28,6 +30,7 @@ use self::follower::Follower;
 use self::local_herd::LocalHerd;
 use self::swap_target::SwapTarget;
 use self::swapper::{Swapper, print, print_error};
+use super::guest_file::read_signatures_beside;
 
 pub(super) use self::remote_herd::RemoteHerd;
 
@@ -88,6 +91,9 @@ fn watch(
     mut first: Option<oneshot::Sender<()>>,
 ) {
     let mut file = WatchedFile::new(path, GUEST_BYTES_MAX as u64);
+    // Builds write the guest first, and its signatures behind it.
+    let mut signature_file = WatchedFile::new(&beside(path), SIGNATURES_BYTES_MAX as u64);
+    let mut taken: Option<SignedGuest> = None;
     // Reported only at the start: builds delete the file for a moment, which is not worth a line.
     let mut reports_missing = true;
     loop {
@@ -99,8 +105,19 @@ fn watch(
                 print(&format!("waiting for {}", sanitize(&path.display().to_string())));
             }
             Look::Nothing => {}
-            Look::New(guest) => follower.take(guest, Instant::now()),
+            Look::New(guest) => {
+                let signatures = read_signatures_beside(path).ok().flatten().map(Into::into);
+                let guest = SignedGuest { guest: guest.into(), signatures };
+                taken = Some(guest.clone());
+                follower.take(guest, Instant::now());
+            }
             Look::Unreadable(why) => print_error(&format!("{}: {why}", follower.swapper.name)),
+        }
+        if let Look::New(signatures) = signature_file.look(Instant::now())
+            && let Some(guest) = taken.as_mut().filter(|guest| guest.signatures.as_deref() != Some(&*signatures))
+        {
+            guest.signatures = Some(signatures.into());
+            follower.take(guest.clone(), Instant::now());
         }
         reports_missing &= !is_settled;
         follower.advance(Instant::now());

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use herd_admin::{AdminClient, AdminClientError, SwapOptions};
+use herd_model::SignedGuest;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -38,10 +39,10 @@ impl SwapTarget for RemoteHerd<'_> {
         self.runtime.block_on(join_all(self.config.nodes.keys().map(status)))
     }
 
-    fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped> {
+    fn swap(&self, guest: &SignedGuest) -> Result<Value, NotSwapped> {
         let options = self.options;
         let request = ask_first_with(&self.client, self.config, async |client, node| {
-            client.herd_swap(node, guest.into(), options).await
+            client.herd_swap(node, guest.files(), options).await
         });
         self.runtime.block_on(request).map_err(|error| {
             let why = error.to_string();

@@ -1,5 +1,6 @@
 //! Herd that follows a file.
 
+use herd_model::SignedGuest;
 use serde_json::Value;
 
 /// Herd to swap whenever the file changes. Methods block.
@@ -12,7 +13,7 @@ pub(super) trait SwapTarget {
     /// # Errors
     ///
     /// See [`NotSwapped`].
-    fn swap(&self, guest: &[u8]) -> Result<Value, NotSwapped>;
+    fn swap(&self, guest: &SignedGuest) -> Result<Value, NotSwapped>;
 
     /// Returns the number of nodes.
     fn nodes(&self) -> usize;

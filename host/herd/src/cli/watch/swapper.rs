@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use herd_audit::sanitize;
-use herd_runtime::Digest;
+use herd_model::SignedGuest;
 use serde_json::Value;
 
 use super::super::colour::{GREEN, RED, bold, is_coloured};
@@ -30,8 +30,8 @@ impl<T: SwapTarget> Swapper<T> {
     /// # Errors
     ///
     /// The reason of a failure that may pass. Nothing was printed.
-    pub(super) fn swap(&self, guest: &[u8]) -> Result<(), String> {
-        let digest = Digest::of(guest).to_string();
+    pub(super) fn swap(&self, guest: &SignedGuest) -> Result<(), String> {
+        let digest = guest.digest().to_string();
         let served = || serving(&self.target.statuses(), &digest);
         // The content may be active already: after a broken version was replaced by the one before, or because somebody else
         // follows the same file. A swap to the active guest would add a generation and an audit entry for nothing.

@@ -55,6 +55,10 @@ pub(crate) struct Node {
     pub(crate) answers: Vec<Result<Outcome, NotSwapped>>,
     /// Transcripts that the last candidate came with.
     pub(crate) transcripts: Option<Digest>,
+    /// Signatures that the last candidate or adopted guest came with.
+    pub(crate) signatures: Option<Digest>,
+    /// The host refuses guests without signatures.
+    pub(crate) requires_signature: bool,
     /// Error of every write.
     pub(crate) disk_error: Option<&'static str>,
     pub(crate) aborted: Vec<String>,
@@ -66,9 +70,9 @@ pub(crate) struct Node {
     pub(crate) discarded: Vec<SwapId>,
 }
 
-/// Guest store: memory over disk.
+/// Guest store: memory over disk. Signatures by their guest lie in a third map.
 #[derive(Default)]
-struct MemoryOverDisk(HashMap<Digest, Arc<[u8]>>, Disk);
+struct MemoryOverDisk(HashMap<Digest, Arc<[u8]>>, Disk, HashMap<Digest, Arc<[u8]>>);
 
 #[derive(Clone, Default)]
 pub(crate) struct Disk(Arc<Mutex<HashMap<Digest, Arc<[u8]>>>>);
@@ -80,6 +84,19 @@ impl Disk {
 }
 
 impl GuestStore for MemoryOverDisk {
+    fn signatures(&mut self, guest: Digest) -> Option<Arc<[u8]>> {
+        self.signatures_in_memory(guest)
+    }
+
+    fn sign(&mut self, guest: Digest, signatures: Arc<[u8]>) {
+        self.1.lock().insert(Digest::of(&signatures), Arc::clone(&signatures));
+        self.2.insert(guest, signatures);
+    }
+
+    fn signatures_in_memory(&self, guest: Digest) -> Option<Arc<[u8]>> {
+        self.2.get(&guest).cloned()
+    }
+
     fn find(&mut self, digest: Digest) -> Option<Arc<[u8]>> {
         self.0.get(&digest).cloned().or_else(|| self.1.lock().get(&digest).cloned())
     }
@@ -145,7 +162,7 @@ impl Net {
         let nodes = NAMES.iter().map(ToString::to_string).collect();
         let disk = Disk::default();
         disk.lock().insert(guest("old"), bytes("old"));
-        let guests = MemoryOverDisk(HashMap::new(), disk.clone());
+        let guests = MemoryOverDisk(HashMap::new(), disk.clone(), HashMap::new());
         Node {
             participant: Participant::new(
                 name,
@@ -174,6 +191,8 @@ impl Net {
             generation: 1,
             answers: Vec::new(),
             transcripts: None,
+            signatures: None,
+            requires_signature: false,
             disk_error: None,
             aborted: Vec::new(),
             chunks_received: 0,
@@ -220,7 +239,7 @@ impl Net {
         new.participant.applied = old.participant.applied;
         new.participant.serving = old.participant.serving;
         (new.refuses, new.generation, new.reads) = (old.refuses, old.generation, old.reads);
-        (new.previous, new.failed) = (old.previous, old.failed);
+        (new.previous, new.failed, new.requires_signature) = (old.previous, old.failed, old.requires_signature);
         (new.activated, new.discarded) = (old.activated, old.discarded);
         // The previous generation is loaded again, and the active one starts a new probation.
         new.on_probation = new.previous.is_some();
@@ -240,14 +259,22 @@ impl Net {
     }
 
     pub(crate) fn propose_with(&mut self, name: &'static str, what: &str, options: SwapOptions) {
-        self.propose_plan(name, Plan { digest: guest(what), options, transcripts: None }, &[what]);
+        self.propose_plan(name, Plan { digest: guest(what), options, transcripts: None, signatures: None }, &[what]);
     }
 
     /// Proposes a swap to a guest with transcripts beside it.
     pub(crate) fn propose_tested(&mut self, name: &'static str, what: &str, transcripts: &str) {
         let (digest, options) = (guest(what), SwapOptions::default());
-        let plan = Plan { digest, options, transcripts: Some(guest(transcripts)) };
+        let plan = Plan { digest, options, transcripts: Some(guest(transcripts)), signatures: None };
         self.propose_plan(name, plan, &[what, transcripts]);
+    }
+
+    /// Proposes a swap to a guest with signatures beside it.
+    pub(crate) fn propose_signed(&mut self, name: &'static str, what: &str, signatures: &str) {
+        let (digest, options) = (guest(what), SwapOptions::default());
+        let plan = Plan { digest, options, transcripts: None, signatures: Some(guest(signatures)) };
+        self.node(name).participant.guests().sign(digest, bytes(signatures));
+        self.propose_plan(name, plan, &[what]);
     }
 
     fn propose_plan(&mut self, name: &'static str, plan: Plan, files: &[&str]) {
@@ -315,7 +342,8 @@ impl Net {
                     Action::Prepare { attempt, plan, files } => {
                         assert_eq!(Digest::of(&files.guest), plan.digest);
                         assert_eq!(files.transcripts.as_deref().map(Digest::of), plan.transcripts);
-                        node.transcripts = plan.transcripts;
+                        assert_eq!(files.signatures.as_deref().map(Digest::of), plan.signatures);
+                        (node.transcripts, node.signatures) = (plan.transcripts, plan.signatures);
                         assert_eq!(node.candidate, None, "one candidate at a time");
                         node.held.push((attempt, plan));
                         if !node.slow {
@@ -329,6 +357,7 @@ impl Net {
                     Action::Adopt { swap, files } => {
                         if let Some(files) = &files {
                             node.transcripts = files.transcripts.as_deref().map(Digest::of);
+                            node.signatures = files.signatures.as_deref().map(Digest::of);
                         }
                         if node.adopts_late {
                             node.adopting = Some((swap, files.is_some()));
@@ -488,6 +517,9 @@ impl Node {
         let SwapOptions { again, unrehearsed, force, .. } = options;
         if self.failed.contains(&digest) && !again && !force {
             return Some("not tried again: it failed its probation".into());
+        }
+        if self.requires_signature && self.signatures.is_none() {
+            return Some("not parsed: it is not signed".into());
         }
         if !(self.reads)(digest, self.participant.serving) && !force {
             return Some("not checked: it cannot read the records".into());

@@ -8,6 +8,7 @@ use herd_recording::Call;
 use herd_sdk::Moment;
 
 use super::*;
+use crate::generation::accepted_guest::AcceptedGuest;
 use crate::generation::generation::GenerationContext;
 use crate::test_guest::{NOW, TestGuest, engine, lines};
 
@@ -52,8 +53,9 @@ fn case(faulting: &TestGuest) -> Case {
     let load = |guest: &TestGuest, id| {
         let settings = herd_sdk::Settings { node: "Riley".into(), table: vec![] };
         let (records, context) = (Arc::new(MemoryRecords::default()), GenerationContext::default());
-        let loaded =
-            Generation::load(&engine(), herd_model::GenerationId(id), &guest.bytes(), settings, records, &context);
+        let (bytes, id) = (guest.bytes(), herd_model::GenerationId(id));
+        let guest = AcceptedGuest::by_hand(&bytes).unwrap();
+        let loaded = Generation::load(&engine(), id, &guest, settings, records, &context);
         Arc::new(loaded.unwrap())
     };
     let (faulting, rescuing) = (load(faulting, 2), load(&TestGuest::new("previous"), 1));
