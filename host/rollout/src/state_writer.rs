@@ -58,7 +58,10 @@ impl StateWriter {
         self.in_flight = Some(write.clone());
         let store = self.store.clone();
         job::spawn(local, move || {
-            let written = job::catch_panic(|| store.write(&write).map_err(|error| error.to_string()));
+            let PendingWrite { state, guests, transcripts, signatures } = write;
+            let written = job::catch_panic(|| {
+                store.write(&state, &guests, transcripts.as_ref(), &signatures).map_err(|error| error.to_string())
+            });
             Some(Event::Written(written.unwrap_or_else(Err)))
         });
     }

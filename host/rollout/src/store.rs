@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use crate::guests::GuestDisk;
 use crate::protocol::guest_store::chunk_of;
 use crate::protocol::{HerdState, HerdSwap};
-use crate::state_writer::PendingWrite;
 
 /// State of a node that survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,8 +88,14 @@ impl RolloutStore {
     /// # Errors
     ///
     /// The disk failed. The state on disk is the one before.
-    pub(crate) fn write(&self, write: &PendingWrite) -> io::Result<()> {
-        for (guest, signatures) in &write.signatures {
+    pub(crate) fn write(
+        &self,
+        stored: &StoredState,
+        guests: &[(Digest, Option<Arc<[u8]>>)],
+        transcripts: Option<&(Digest, Option<Arc<[u8]>>)>,
+        signed: &[(Digest, Arc<[u8]>)],
+    ) -> io::Result<()> {
+        for (guest, signatures) in signed {
             // Others of the same guest take their place.
             let name = signatures_name(*guest);
             if std::fs::read(self.signatures.path(&name)).is_ok_and(|stored| *stored == **signatures) {
@@ -99,12 +104,11 @@ impl RolloutStore {
                 self.signatures.write(&name, &[signatures])?;
             }
         }
-        for (guest, _) in write.guests.iter().filter(|(guest, _)| write.signatures.iter().all(|(of, _)| of != guest)) {
+        for (guest, _) in guests.iter().filter(|(guest, _)| signed.iter().all(|(of, _)| of != guest)) {
             // On disk already, or the guest has none. Evicted as the guest is.
             let _ = renew(&self.signatures.path(&signatures_name(*guest)));
         }
-        let guests = write.guests.iter().map(|(digest, bytes)| (&self.guests, name(*digest), bytes));
-        let transcripts = write.transcripts.as_ref();
+        let guests = guests.iter().map(|(digest, bytes)| (&self.guests, name(*digest), bytes));
         let transcripts = transcripts.map(|(digest, bytes)| (&self.transcripts, transcripts_name(*digest), bytes));
         for (files, name, bytes) in guests.chain(transcripts) {
             // The oldest files are evicted, so a guest that serves again has to count as new.
@@ -114,7 +118,7 @@ impl RolloutStore {
                 files.write(&name, &[bytes])?;
             }
         }
-        let text = write.state.encode()?;
+        let text = stored.encode()?;
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
         self.files.write(&file, &[&text])
     }
@@ -241,6 +245,7 @@ const GUESTS_MAX: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state_writer::PendingWrite;
 
     struct Scratch(PathBuf);
 
@@ -254,6 +259,10 @@ mod tests {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
+    }
+
+    fn put(store: &RolloutStore, write: &PendingWrite) -> io::Result<()> {
+        store.write(&write.state, &write.guests, write.transcripts.as_ref(), &write.signatures)
     }
 
     fn write(guest: &[u8]) -> PendingWrite {
@@ -281,7 +290,7 @@ mod tests {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         assert_eq!(store.read(), None);
-        store.write(&write(b"one")).unwrap();
+        put(&store, &write(b"one")).unwrap();
         assert_eq!(store.read(), Some(stored(b"one")));
         assert_eq!(store.guest(Digest::of(b"one")).as_deref(), Some(&b"one"[..]));
         let other = RolloutStore::new(&scratch.0, "Juzang");
@@ -291,7 +300,10 @@ mod tests {
     #[test]
     fn store_keeps_the_field_names_of_its_file() {
         let json = serde_json::to_value(stored(b"one")).unwrap();
-        assert_eq!(json["standing"], serde_json::json!({ "swap": null, "back": {} }));
+        assert_eq!(
+            json["standing"],
+            serde_json::json!({ "swap": null, "back": {}, "signatures": { "swap": null, "previous": null } })
+        );
         assert!(["applied", "serving", "previous", "failed"].iter().all(|name| json.get(name).is_some()), "{json}");
     }
 
@@ -307,9 +319,8 @@ mod tests {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
         let transcripts = (Digest::of(b"{}"), Some(b"{}".as_slice().into()));
-        store
-            .write(&PendingWrite { transcripts: Some(transcripts.clone()), ..signed(b"0123456789", b"by mira") })
-            .unwrap();
+        let write = PendingWrite { transcripts: Some(transcripts.clone()), ..signed(b"0123456789", b"by mira") };
+        put(&store, &write).unwrap();
         let guest = Digest::of(b"0123456789");
         for (digest, offset, chunk) in [(guest, 0, "0123"), (guest, 8, "89"), (guest, 10, ""), (guest, u64::MAX, "")] {
             let read = store.chunk(digest, offset, 4).map(|(total, bytes)| (total, String::from_utf8(bytes).unwrap()));
@@ -326,10 +337,10 @@ mod tests {
     fn store_ignores_damaged_files() {
         let scratch = Scratch::new();
         let store = RolloutStore::new(&scratch.0, "Riley");
-        store.write(&write(b"one")).unwrap();
+        put(&store, &write(b"one")).unwrap();
         std::fs::write(store.guests.path(&name(Digest::of(b"one"))), b"two").unwrap();
         assert_eq!(store.guest(Digest::of(b"one")), None);
-        store.write(&write(b"one")).unwrap();
+        put(&store, &write(b"one")).unwrap();
         assert!(store.guest(Digest::of(b"one")).is_some(), "the next write replaces it");
         std::fs::write(&store.file, b"{").unwrap();
         assert_eq!(store.read(), None);
@@ -342,14 +353,14 @@ mod tests {
         let guest = Digest::of(b"one");
         assert_eq!(store.signatures(guest), None);
         for signatures in [b"by mira".as_slice(), b"by mira and ada", b"by mira and ada"] {
-            store.write(&signed(b"one", signatures)).unwrap();
+            put(&store, &signed(b"one", signatures)).unwrap();
             assert_eq!(store.signatures(guest).as_deref(), Some(signatures));
         }
-        store.write(&write(b"one")).unwrap();
+        put(&store, &write(b"one")).unwrap();
         assert!(store.signatures(guest).is_some(), "what is left out is on disk already");
         for number in 0..20_u8 {
-            store.write(&signed(&[number], &[number])).unwrap();
-            store.write(&write(b"one")).unwrap();
+            put(&store, &signed(&[number], &[number])).unwrap();
+            put(&store, &write(b"one")).unwrap();
         }
         let kept = |guest: &[u8]| store.signatures(Digest::of(guest)).is_some();
         assert!(kept(b"one") && kept(&[19]) && !kept(&[1]), "evicted as guests are");
@@ -361,7 +372,7 @@ mod tests {
         let store = RolloutStore::new(&scratch.0, "Riley");
         for number in 0..20_u8 {
             for guest in [[number], [0]] {
-                store.write(&write(&guest)).unwrap();
+                put(&store, &write(&guest)).unwrap();
             }
         }
         let kept = |number: u8| store.guest(Digest::of(&[number])).is_some();

@@ -93,10 +93,7 @@ impl<'de> Deserialize<'de> for PublicKey {
 
 /// A text is no public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "it is no public key of minisign; write the line of its file that begins with RW, such as \
-     \"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\" (herd keygen makes one)"
-)]
+#[error("it is no public key of minisign; write the line of its file that begins with RW (herd keygen makes one)")]
 pub struct BadPublicKey;
 
 /// Ed25519.

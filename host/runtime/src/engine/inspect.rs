@@ -9,7 +9,7 @@ use serde::Serialize;
 use wasmtime::component::Component;
 
 use crate::engine::import_advice::advice;
-use crate::engine::inspection::Inspection;
+use crate::engine::inspection::{Inspection, forms_export};
 use crate::engine::module_limits::module_limits;
 use crate::engine::needs::Needs;
 use crate::sandbox::bindings::{PACKAGE, VERSION};
@@ -146,10 +146,6 @@ fn forms_problem(exports: &[String]) -> Option<String> {
     let wanted = forms_export();
     let other = exports.iter().find(|name| name.split('@').next() == wanted.split('@').next())?;
     (*other != wanted).then(|| format!("exports {other}, and this host calls {wanted}"))
-}
-
-pub(crate) fn forms_export() -> String {
-    format!("{PACKAGE}/forms@{VERSION}")
 }
 
 /// Advice for a guest built against another version of the contract.

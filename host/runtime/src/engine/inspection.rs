@@ -7,9 +7,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::engine::import_advice::ImportAdvice;
-use crate::engine::inspect::forms_export;
 use crate::engine::module_limits::{MemoryLimits, TableLimits};
 use crate::engine::needs::Needs;
+use crate::sandbox::bindings::{PACKAGE, VERSION};
 
 /// Facts about a guest that [`Engine::inspect`](crate::Engine::inspect) finds. Its `Display` is the output of `herd inspect`.
 #[derive(Clone, Debug, Serialize)]
@@ -138,6 +138,11 @@ impl fmt::Display for Inspection {
             problems => write!(f, "verdict  this host cannot run it: it {}", problems.join("; it ")),
         }
     }
+}
+
+/// Name under which a guest exports conversions of this host's version of the contract.
+pub(crate) fn forms_export() -> String {
+    format!("{PACKAGE}/forms@{VERSION}")
 }
 
 /// Formats a number of bytes in the largest unit of which it is a multiple.
