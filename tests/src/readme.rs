@@ -348,10 +348,10 @@ impl Ports {
     /// Free ports in place of those of the five-node herd. They keep their order, in which nodes are listed.
     #[must_use]
     pub fn free() -> Self {
-        let mut held: Vec<HeldAddress> = (0..15).map(|_| HeldAddress::any()).collect();
+        let mut held: Vec<HeldAddress> = (0..20).map(|_| HeldAddress::any()).collect();
         held.sort_by_key(|held| held.address);
-        let shown =
-            [15415, 16415, 17415].into_iter().flat_map(|first| (first..first + 5).map(|port: u16| format!(":{port}")));
+        let firsts = [15415, 16415, 17415, 18415].into_iter();
+        let shown = firsts.flat_map(|first| (first..first + 5).map(|port: u16| format!(":{port}")));
         Self { pairs: shown.zip(held).collect() }
     }
 
@@ -366,8 +366,9 @@ impl Ports {
             ("Bernard", ""),
         ];
         let node = |((name, links), port): ((&str, &str), u16)| {
-            let [client, link, admin] = [0, 1000, 2000].map(|above| format!("\"127.0.0.1:{}\"", port + above));
-            format!("[nodes.{name}]\nclient = {client}\nlink = {link}\nadmin = {admin}\nlinks = [{links}]\n")
+            let addresses = [("client", 0), ("link", 1000), ("admin", 2000), ("metrics", 3000)];
+            let addresses = addresses.map(|(key, above)| format!("{key} = \"127.0.0.1:{}\"\n", port + above)).concat();
+            format!("[nodes.{name}]\n{addresses}links = [{links}]\n")
         };
         self.to_ours(&LINKS.into_iter().zip(15415..).map(node).collect::<String>())
     }
