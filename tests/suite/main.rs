@@ -24,6 +24,7 @@ mod guest_tests;
 mod guide;
 mod herd_swaps;
 mod limits;
+mod logs;
 mod metrics;
 mod new_projects;
 mod operators;

@@ -49,7 +49,7 @@ fn failure_is_one_line_and_exits_with_1() {
         ),
         (
             &["--log", "chatty", "config"],
-            "log filter `chatty` of --log or HERD_LOG: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug",
+            "--log or HERD_LOG: log filter `chatty`: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug",
         ),
         (&["--set", "sessions", "config"], "--set sessions: write it as key=value, such as sessions.idle_s=5"),
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),

@@ -16,6 +16,7 @@ mod identity_host;
 mod ingest_host;
 mod initial_generations;
 mod listening_sockets;
+mod log_filter;
 mod metrics;
 mod observer;
 mod peers_host;
@@ -55,6 +56,7 @@ use self::sessions_host::SessionsAdapter;
 pub use herd_store::{FORMAT as RECORDS_FORMAT, OLDEST_READER as RECORDS_READER_MIN};
 
 pub use self::error::StartError;
+pub use self::log_filter::LogFilter;
 pub use self::preflight::{check_address, check_client_tls};
 pub use self::process::NodeProcess;
 

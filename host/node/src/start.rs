@@ -31,6 +31,7 @@ use crate::identity_host::{NodeIdentity, maintain};
 use crate::ingest_host::IngestAdapter;
 use crate::initial_generations::InitialGenerations;
 use crate::listening_sockets::ListeningSockets;
+use crate::log_filter::NodeLog;
 use crate::metrics::NodeMetrics;
 use crate::observer::NodeObserver;
 use crate::peers_host::PeersAdapter;
@@ -217,6 +218,7 @@ impl Node {
             identity: Arc::clone(&identity),
             upstreams,
             traffic: traffic.clone(),
+            log: NodeLog { node: name.into(), audit: Arc::clone(&audit), process: process.log.clone() },
             started: unix_now(),
             started_at: Instant::now(),
             not_upgraded: process.not_upgraded.clone(),
