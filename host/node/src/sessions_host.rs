@@ -89,7 +89,7 @@ impl SessionsHost for SessionsAdapter {
             Kept::Outranked => ArrivalOutcome::Outranked,
             Kept::NoRoom | Kept::NotStored => return keeping,
         };
-        let Provenance { generation, client, at_ns } = provenance;
+        let Provenance { generation, client, at_ns, .. } = provenance;
         let client = client.filter(|_| self.notes_addresses);
         self.replica.arrivals().note_client(worker, stamp(keeping.ticket), outcome, generation, client, at_ns);
         keeping
