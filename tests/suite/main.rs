@@ -27,6 +27,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod new_projects;
+mod opentelemetry;
 mod operators;
 mod probation;
 mod processes;

@@ -15,7 +15,7 @@ use herd_rollout::{NotSwapped, Outcome, Rollout, SwapId};
 use herd_runtime::{GenerationStatus, RollbackError};
 use herd_sessions::Sessions;
 use herd_store::Durability;
-use herd_sys::{TrafficLog, workers};
+use herd_sys::{Tracer, TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use serde_json::{Value, json};
 
@@ -42,6 +42,7 @@ pub(crate) struct AdminAdapter {
     pub(crate) identity: Arc<NodeIdentity>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Option<TrafficLog>,
+    pub(crate) tracer: Option<Tracer>,
     pub(crate) log: NodeLog,
     /// Since the Unix epoch.
     pub(crate) started: Duration,

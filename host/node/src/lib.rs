@@ -31,6 +31,7 @@ mod start;
 mod start_time;
 mod swap;
 mod trace_answer;
+mod traces;
 mod upgrade_host;
 
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ use self::observer::NodeObserver;
 use self::records_store::RecordsStore;
 use self::rollout_host::RolloutAdapter;
 use self::sessions_host::SessionsAdapter;
+use self::traces::NodeTraces;
 
 pub use herd_store::{FORMAT as RECORDS_FORMAT, OLDEST_READER as RECORDS_READER_MIN};
 
@@ -75,6 +77,7 @@ pub struct Node {
     audit: Arc<AuditLog>,
     store: Arc<RecordsStore>,
     traffic: Option<TrafficLog>,
+    traces: Option<NodeTraces>,
     tasks: TaskTracker,
     listening: ListeningSockets,
     /// Kept alive here: the parts that call these two hold weak references, or they would keep each other alive.

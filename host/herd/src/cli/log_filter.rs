@@ -104,7 +104,7 @@ const FILTER_BYTES_MAX: usize = 1 << 10;
 pub(super) const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Parts that log: the crates of the host, and what guests say.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 18] = [
     "guest",
     "herd",
     "herd_admin",
@@ -113,6 +113,7 @@ const PARTS: [&str; 17] = [
     "herd_identity",
     "herd_load",
     "herd_node",
+    "herd_otlp",
     "herd_peers",
     "herd_recording",
     "herd_replication",
