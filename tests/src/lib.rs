@@ -22,6 +22,7 @@
 pub mod bench;
 pub mod cases;
 mod client;
+mod collector;
 pub mod decisions;
 mod eventually;
 mod figures;
@@ -47,6 +48,7 @@ mod tmux;
 mod tool;
 
 pub use client::Client;
+pub use collector::{CollectedSpan, Collector, Reaction};
 pub use eventually::{WAIT_MAX, eventually};
 pub use figures::Figures;
 pub use fill::{MILLION, ROOM, fill};

@@ -49,8 +49,10 @@ fn failure_is_one_line_and_exits_with_1() {
         ),
         (
             &["--log", "chatty", "config"],
-            "log filter `chatty` of --log or HERD_LOG: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug",
+            "--log or HERD_LOG: log filter `chatty`: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug",
         ),
+        (&["--set", "trace.otlp=localhost:4318", "config"], "`trace.otlp` is not a URL; write it as http://host:4318"),
+        (&["--set", "trace.sample=2", "config"], "`trace.sample` is 2; it must be a share from 0 to 1, such as 0.01"),
         (&["--set", "sessions", "config"], "--set sessions: write it as key=value, such as sessions.idle_s=5"),
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
         (

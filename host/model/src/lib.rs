@@ -14,6 +14,7 @@ mod rescue;
 mod routing;
 mod share;
 mod swap_options;
+mod trace_context;
 
 pub use counted_records::CountedRecords;
 pub use digest::{BadDigest, Digest, Digester};
@@ -26,3 +27,4 @@ pub use rescue::{DecidedInputs, Reroute};
 pub use routing::{Side, Sides};
 pub use share::{BadShare, Share};
 pub use swap_options::{RollbackOptions, SwapOptions};
+pub use trace_context::{SpanId, TraceContext, TraceId};

@@ -16,6 +16,7 @@ mod identity_host;
 mod ingest_host;
 mod initial_generations;
 mod listening_sockets;
+mod log_filter;
 mod metrics;
 mod observer;
 mod peers_host;
@@ -30,6 +31,7 @@ mod start;
 mod start_time;
 mod swap;
 mod trace_answer;
+mod traces;
 mod upgrade_host;
 
 use std::net::SocketAddr;
@@ -51,10 +53,12 @@ use self::observer::NodeObserver;
 use self::records_store::RecordsStore;
 use self::rollout_host::RolloutAdapter;
 use self::sessions_host::SessionsAdapter;
+use self::traces::NodeTraces;
 
 pub use herd_store::{FORMAT as RECORDS_FORMAT, OLDEST_READER as RECORDS_READER_MIN};
 
 pub use self::error::StartError;
+pub use self::log_filter::LogFilter;
 pub use self::preflight::{check_address, check_client_tls};
 pub use self::process::NodeProcess;
 
@@ -73,6 +77,7 @@ pub struct Node {
     audit: Arc<AuditLog>,
     store: Arc<RecordsStore>,
     traffic: Option<TrafficLog>,
+    traces: Option<NodeTraces>,
     tasks: TaskTracker,
     listening: ListeningSockets,
     /// Kept alive here: the parts that call these two hold weak references, or they would keep each other alive.

@@ -9,12 +9,12 @@ use futures_util::future::BoxFuture;
 use herd_model::{
     Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Kept, Reroute, Side, Sides, Ticket,
 };
-use herd_replication::{ArrivalOutcome, LaneId, NewRecord, Replica, Stamp};
+use herd_replication::{ArrivalOutcome, LaneId, NewRecord, Replica, ReportTrace, Stamp};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
-use herd_sessions::{KeepRequest, Provenance, SessionsHost, Undecided};
-use herd_sys::clock::unix_now;
-use herd_sys::{TrafficLog, workers};
+use herd_sessions::{KeepProgress, KeepRequest, Provenance, SessionsHost, Undecided};
+use herd_sys::clock::{unix_now, unix_now_ns};
+use herd_sys::{Tracer, TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use tokio::sync::watch;
 
@@ -36,6 +36,7 @@ pub(crate) struct SessionsAdapter {
     pub(crate) expire_after_s: u64,
     /// The addresses of clients are noted with their reports.
     pub(crate) notes_addresses: bool,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl SessionsHost for SessionsAdapter {
@@ -83,13 +84,17 @@ impl SessionsHost for SessionsAdapter {
         let KeepRequest { key, rank, form, record, only, provenance } = keep;
         let expires_at = if self.expire_after_s == 0 { 0 } else { unix_now().as_secs() + self.expire_after_s };
         let worker = workers::index();
-        let keeping = self.replica.keep(worker, NewRecord { key, rank, form, record, expires_at, only });
+        let new = NewRecord { key, rank, form, record, expires_at, only };
+        let keeping = match provenance.trace {
+            None => self.replica.keep(worker, new),
+            Some(context) => self.replica.keep_traced(worker, new, &ReportTrace { context, sent_ns: unix_now_ns() }),
+        };
         let outcome = match keeping.kept {
             Kept::Applied(_) => ArrivalOutcome::Applied,
             Kept::Outranked => ArrivalOutcome::Outranked,
             Kept::NoRoom | Kept::NotStored => return keeping,
         };
-        let Provenance { generation, client, at_ns } = provenance;
+        let Provenance { generation, client, at_ns, .. } = provenance;
         let client = client.filter(|_| self.notes_addresses);
         self.replica.arrivals().note_client(worker, stamp(keeping.ticket), outcome, generation, client, at_ns);
         keeping
@@ -121,6 +126,15 @@ impl SessionsHost for SessionsAdapter {
 
     fn traffic(&self) -> Option<&TrafficLog> {
         self.traffic.as_ref()
+    }
+
+    fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
+    }
+
+    fn keep_progress(&self, ticket: Ticket) -> KeepProgress {
+        let logged = self.replica.logged(ticket) == Confirmation::Confirmed;
+        KeepProgress { logged, acknowledged: self.replica.acknowledged(ticket) }
     }
 }
 

@@ -31,6 +31,7 @@ use crate::identity_host::{NodeIdentity, maintain};
 use crate::ingest_host::IngestAdapter;
 use crate::initial_generations::InitialGenerations;
 use crate::listening_sockets::ListeningSockets;
+use crate::log_filter::NodeLog;
 use crate::metrics::NodeMetrics;
 use crate::observer::NodeObserver;
 use crate::peers_host::PeersAdapter;
@@ -41,6 +42,7 @@ use crate::records_store::{RecordsStore, housekeeping};
 use crate::rollout_host::RolloutAdapter;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::NodeSwap;
+use crate::traces::NodeTraces;
 use crate::upgrade_host::UpgradeAdapter;
 
 impl Node {
@@ -111,6 +113,8 @@ impl Node {
         let store = Arc::new(store);
         let upstreams = Arc::new(Upstreams::new(name, &config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
+        let traces = NodeTraces::start(config, name)?;
+        let tracer = traces.as_ref().map(|traces| traces.tracer().clone());
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
         let rollout_store = RolloutStore::new(state, name);
         let (table, stored) = (replica.table(), rollout_store.clone());
@@ -171,8 +175,12 @@ impl Node {
         let peers = Peers::new(local, config.links.clone(), herd.collect(), Arc::clone(&replica));
         let topics = Arc::<Topics>::default();
 
-        let ingest =
-            IngestAdapter { node: name.into(), generations: Arc::clone(&generations), topics: Arc::clone(&topics) };
+        let ingest = IngestAdapter {
+            node: name.into(),
+            generations: Arc::clone(&generations),
+            topics: Arc::clone(&topics),
+            tracer: tracer.clone(),
+        };
         let ingest = Arc::new(Ingest::new(Arc::clone(&replica), ingest));
         let observer = Arc::new(NodeObserver {
             node: name.into(),
@@ -203,6 +211,7 @@ impl Node {
             confirm: Duration::from_secs(config.records.confirm_s),
             expire_after_s: config.records.expire_after_s,
             notes_addresses: config.trace.addresses,
+            tracer: tracer.clone(),
         };
         let sessions = Arc::new(Sessions::new(Arc::new(sessions), topics, config.sessions.clone()));
         let admin_host = Arc::new(AdminAdapter {
@@ -217,6 +226,8 @@ impl Node {
             identity: Arc::clone(&identity),
             upstreams,
             traffic: traffic.clone(),
+            tracer,
+            log: NodeLog { node: name.into(), audit: Arc::clone(&audit), process: process.log.clone() },
             started: unix_now(),
             started_at: Instant::now(),
             not_upgraded: process.not_upgraded.clone(),
@@ -317,6 +328,7 @@ impl Node {
             audit,
             store,
             traffic,
+            traces,
             tasks,
             listening,
             _observer: observer,

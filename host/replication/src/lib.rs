@@ -58,6 +58,7 @@ mod replica;
 mod replication_status;
 mod report_batch;
 mod report_frame;
+mod report_trace;
 mod restoring;
 mod shard;
 #[cfg(all(shuttle, test))]
@@ -90,6 +91,7 @@ pub use recovery::{Recovered, Recovery, Snapshot};
 pub use replica::{NewRecord, Replica, ReplicaConfig};
 pub use replication_status::LinkReplication;
 pub use report_frame::ReportFrame;
+pub use report_trace::{ReportTrace, TracedHop};
 pub use stamp::{Epoch, LaneId, Stamp};
 pub use varint::Malformed;
 pub use vector::Vector;

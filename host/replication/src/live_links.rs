@@ -235,7 +235,7 @@ mod tests {
     fn report(record: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
-        WireReport { head, key: b"k", reign: 0, rank: b"", form: 0, record }.encode(&mut bytes);
+        WireReport { head, key: b"k", reign: 0, rank: b"", form: 0, record, extension: b"" }.encode(&mut bytes);
         bytes
     }
 

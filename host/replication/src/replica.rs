@@ -28,6 +28,7 @@ use crate::quarantined::Quarantined;
 use crate::record_limits::RecordLimits;
 use crate::record_table::RecordTable;
 use crate::replication_status::LinkReplication;
+use crate::report_trace::ReportTrace;
 use crate::shard::{Applied, Offer, OfferedBy};
 use crate::stamp::{Epoch, LaneId, Stamp};
 use crate::sync::Mutex;
@@ -177,13 +178,24 @@ impl Replica {
 
     /// Keeps a client's record on a worker if it wins and there is room, and queues it for every link. The record inherits the
     /// reign of its key.
+    #[inline]
     pub fn keep(&self, worker: usize, new: NewRecord<'_>) -> Keeping {
+        self.keep_extended(worker, new, &[])
+    }
+
+    /// Keeps a record as [`keep`](Self::keep) does, and sends its trace with it.
+    pub fn keep_traced(&self, worker: usize, new: NewRecord<'_>, trace: &ReportTrace) -> Keeping {
+        self.keep_extended(worker, new, &trace.extension())
+    }
+
+    #[inline]
+    fn keep_extended(&self, worker: usize, new: NewRecord<'_>, extension: &[u8]) -> Keeping {
         if !self.journal.accepts() {
             return Keeping { kept: Kept::NotStored, ticket: Ticket::default() };
         }
         let NewRecord { key, rank, form, record, expires_at, only } = new;
         let head = Head { expires_at, ..UNSTAMPED };
-        let report = WireReport { head, key, reign: 0, rank, form, record };
+        let report = WireReport { head, key, reign: 0, rank, form, record, extension };
         self.keep_own(self.coverage.lane_of(worker), worker, report, OfferedBy::Client, only)
     }
 
@@ -201,17 +213,14 @@ impl Replica {
             record.extend(lane.epoch.random.to_be_bytes());
             record.extend(lane.origin.as_bytes());
         }
-        let report = WireReport { head, key, reign: 0, rank: b"", form: 0, record: &record };
+        let report = WireReport { head, key, reign: 0, rank: b"", form: 0, record: &record, extension: b"" };
         self.keep_own(self.coverage.operators(), 0, report, OfferedBy::Forget, None)
     }
 
     /// Returns whether what a ticket names has passed.
     pub fn confirmation(&self, ticket: Ticket) -> Confirmation {
-        let stamp = Stamp { lane: LaneId(ticket.lane), seq: ticket.seq };
         match self.logged(ticket) {
-            Confirmation::Confirmed if self.acks > 0 && self.links.acknowledged(stamp) < self.acks => {
-                Confirmation::Pending
-            }
+            Confirmation::Confirmed if !self.acknowledged(ticket) => Confirmation::Pending,
             logged => logged,
         }
     }
@@ -226,6 +235,12 @@ impl Replica {
         } else {
             Confirmation::Failed
         }
+    }
+
+    /// Returns whether as many peers as the configuration asks for have acknowledged what a ticket names.
+    pub fn acknowledged(&self, ticket: Ticket) -> bool {
+        let stamp = Stamp { lane: LaneId(ticket.lane), seq: ticket.seq };
+        self.acks == 0 || self.links.acknowledged(stamp) >= self.acks
     }
 
     /// Hands what was kept to the operating system. False if the log has failed.

@@ -56,6 +56,7 @@ fn main() -> anyhow::Result<()> {
             state: &state,
             workers: &threads,
             inherited: InheritedSockets::default(),
+            log: None,
             upgrade: None,
             not_upgraded: None,
         };

@@ -37,6 +37,8 @@ mod help;
 mod herd_status;
 mod inspect;
 mod json_text;
+mod log;
+mod log_filter;
 mod logging;
 mod man;
 mod new;
@@ -178,6 +180,11 @@ enum Command {
     /// reports the answer says so. Times are converted to the clock of the node where the report came in, so that the hops add up. The
     /// exit code is 1 if no node has a record of the client, or a node does not answer.
     Trace(trace::TraceArgs),
+    /// Show what running nodes log, or change it until they end.
+    ///
+    /// `herd log` shows the filter of each node, `herd log debug` sets it at all nodes, `herd log Riley info,guest=debug` at one. Nodes of one
+    /// process share its filter. Changes are in the audit log. The exit code is 1 if a node does not answer.
+    Log(log::LogArgs),
     /// Write a consistent copy of the records of a running node into an empty or new directory.
     ///
     /// The node writes it, on its machine and as its user. It is also the folder of a node that has not started yet.
@@ -302,11 +309,11 @@ fn print_json_error(error: &str) {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    logging::start(&cli.common.log, cli.common.log_json)?;
+    let log = logging::start(&cli.common.log, cli.common.log_json)?;
     let common = &cli.common;
     match cli.command {
-        Command::Up(args) => up::up(&common.config()?, &args),
-        Command::Run(args) => run::run(&common.config()?, &args),
+        Command::Up(args) => up::up(&common.config()?, &args, log),
+        Command::Run(args) => run::run(&common.config()?, &args, log),
         Command::Send(args) => send::send(&common.config()?, args),
         Command::Feed(args) => feed::feed(&common.config()?, args),
         Command::Status(args) => status::status(&common.herd()?, &args),
@@ -318,6 +325,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Forget(args) => forget::forget(&common.herd()?, &args),
         Command::Records(args) => records::records(&common.herd()?, &args),
         Command::Trace(args) => trace::trace(&common.herd()?, &args),
+        Command::Log(args) => log::log(&common.herd()?, &args),
         Command::Backup(args) => backup::backup(&common.herd()?, &args),
         Command::Restore(args) => backup::restore(&common.herd()?, &args),
         Command::Repair(args) => repair::repair(&common.herd()?, &args),

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use herd_model::limits::HERD_NAME_BYTES_MAX;
 use herd_model::limits::NODE_NAME_BYTES_MAX;
+use herd_otlp::OtlpUrl;
 use herd_sessions::SLOT_TIMEOUT;
 
 use super::herd_config::HerdConfig;
 use super::metrics_config::METRICS_ABOVE;
 use super::node_config::NodeConfig;
 use super::suggestion::suggestion;
+use super::trace_config::TraceConfig;
 
 /// Checks a configuration.
 ///
@@ -35,6 +37,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     check_herd_name(&config.herd)?;
     check_acks(config)?;
     check_source_timeouts(config)?;
+    check_traces(&config.trace)?;
     let several = config.nodes.len() > 1;
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
         return Err("`traffic_log` must contain {node}, or several nodes would write to one file".into());
@@ -96,6 +99,17 @@ fn check_acks(config: &HerdConfig) -> Result<(), String> {
             "`records.ack` is {}, and {name} has {degree} links; it must be at most the links of the node with the fewest",
             config.records.ack
         )),
+        _ => Ok(()),
+    }
+}
+
+/// Checks where spans go, and how many.
+fn check_traces(trace: &TraceConfig) -> Result<(), String> {
+    if !(0.0..=1.0).contains(&trace.sample) {
+        return Err(format!("`trace.sample` is {}; it must be a share from 0 to 1, such as 0.01", trace.sample));
+    }
+    match trace.otlp.as_deref().map(OtlpUrl::parse) {
+        Some(Err(error)) => Err(format!("`trace.otlp` {error}")),
         _ => Ok(()),
     }
 }

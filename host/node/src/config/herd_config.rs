@@ -77,7 +77,7 @@ pub struct HerdConfig {
     pub admin: AdminConfig,
     /// Ports of nodes for metrics and probes.
     pub metrics: MetricsConfig,
-    /// Arrivals of reports that a node remembers, for `herd trace`.
+    /// Arrivals of reports that a node remembers, for `herd trace`, and the export of spans.
     pub trace: TraceConfig,
     /// Stop of a node.
     pub drain: DrainConfig,

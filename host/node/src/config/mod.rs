@@ -35,5 +35,5 @@ pub use self::node_config::{NodeConfig, on_this_host};
 pub use self::places_config::PlacesConfig;
 pub use self::records_config::RecordsConfig;
 pub use self::runtime_config::RuntimeConfig;
-pub use self::suggestion::suggestion;
+pub use self::suggestion::{nearest, suggestion};
 pub use self::trace_config::TraceConfig;

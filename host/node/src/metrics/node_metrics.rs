@@ -422,6 +422,14 @@ impl Source {
             "Lines left out of the traffic log because the disk was slow",
             dropped,
         )?;
+        let traced = self.host.tracer.as_ref().map(herd_sys::Tracer::counts).unwrap_or_default();
+        families.counter("herd_trace_spans_exported", "Spans that the collector took", traced.exported)?;
+        let dropped = [("queue", traced.queue_full), ("collector", traced.not_exported), ("rejected", traced.rejected)];
+        families.counters(
+            "herd_trace_spans_dropped",
+            "Spans that were dropped: the queue was full, the collector was away, or it refused them",
+            dropped.map(|(reason, count)| ([("reason", reason)], count as f64)),
+        )?;
         let refused = self.admin.upgrade().map(|admin| admin.refused_by_reason()).unwrap_or_default();
         families.counters(
             "herd_admin_requests_refused",

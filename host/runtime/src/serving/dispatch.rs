@@ -278,8 +278,8 @@ impl GenerationRegistry {
     /// Counts a fault by its kind, and logs at most one a second, because a guest that faults on every line must not fill a disk.
     fn note_fault(&self, generation: &Generation, fault: &Fault, what: &str) {
         *self.faults.lock().entry(fault.kind()).or_default() += 1;
-        if self.fault_log.admit(unix_now()).is_some() {
-            tracing::warn!(node = %self.settings.node, generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
+        if let Some(suppressed) = self.fault_log.admit(unix_now()) {
+            tracing::warn!(node = %self.settings.node, generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, suppressed, "{what}");
         }
     }
 }
