@@ -31,6 +31,7 @@ mod probation;
 mod processes;
 mod readme;
 mod records;
+mod reference;
 mod refusals;
 mod rehearsals;
 mod remote;
