@@ -127,7 +127,7 @@ fn set(table: &mut Table, path: &[String], value: &str, origin: &str) -> Result<
     Ok(())
 }
 
-fn defaults() -> Table {
+pub(super) fn defaults() -> Table {
     Table::try_from(HerdConfig::default()).unwrap_or_default()
 }
 

@@ -18,6 +18,8 @@ mod load;
 mod metrics_config;
 mod node_config;
 mod places_config;
+#[cfg(test)]
+mod random_files;
 mod records_config;
 mod runtime_config;
 mod suggestion;
