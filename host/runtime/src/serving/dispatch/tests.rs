@@ -98,7 +98,9 @@ fn dispatch_saves_no_case_of_a_generation_without_an_instance() {
     let (snapshot, inputs) = (generations.snapshot.load_full(), lines(&["BOOM\n"]));
     let faulted = [Faulted { generation: &snapshot.active, fault: Fault::NoInstance("no room".into()), reads: vec![] }];
     let previous = snapshot.previous.as_ref().unwrap();
-    assert!(!generations.record_rescue(&snapshot, NOW, &Call::Inputs(&inputs), &faulted, previous, &[]));
+    let call = Call::Inputs(&inputs);
+    let request = Request { at: NOW, call: &call, sessions: &[], listener: Listener::Clients };
+    assert!(!generations.record_rescue(&snapshot, &request, &faulted, previous, &[]));
     assert_eq!(generations.status().rescued, 0);
     generations.inputs(NOW, &inputs, &[], Side::Active, None).unwrap();
     assert_eq!(generations.status().rescued, 1);
