@@ -35,7 +35,9 @@ impl Herd {
 
 /// Returns whether single blanks separate the fields of a valid line, with nothing around them.
 fn is_canonical(line: &[u8]) -> bool {
-    line.split(|&byte| byte == b' ').count() == FIELDS && line.last() != Some(&b' ') && !line.iter().any(is_other_white_space)
+    line.split(|&byte| byte == b' ').count() == FIELDS
+        && line.last() != Some(&b' ')
+        && !line.iter().any(is_other_white_space)
 }
 
 fn is_other_white_space(byte: &u8) -> bool {
@@ -58,7 +60,10 @@ fn canonical(line: &[u8]) -> Option<Vec<u8>> {
 fn exact_to_the_nanosecond(number: &[u8]) -> &[u8] {
     let Some(point) = number.iter().position(|&byte| byte == b'.') else { return number };
     let (whole, decimals) = number.split_at(point + 1);
-    if decimals.len() <= DECIMALS_MAX || decimals.len() > DECIMALS_OF_FLOATS_MAX || !decimals.iter().all(u8::is_ascii_digit) {
+    if decimals.len() <= DECIMALS_MAX
+        || decimals.len() > DECIMALS_OF_FLOATS_MAX
+        || !decimals.iter().all(u8::is_ascii_digit)
+    {
         return number;
     }
     &number[..whole.len() + DECIMALS_MAX]
@@ -112,7 +117,8 @@ mod tests {
     #[test]
     fn classic_line_of_another_notation_is_kept_in_the_usual_one() {
         let mut herd = herd("Riley", Some("classic"));
-        let mut record = |line: &str| kept(&mut herd, 0, line.as_bytes()).map(|(_, record)| String::from_utf8(record).unwrap());
+        let mut record =
+            |line: &str| kept(&mut herd, 0, line.as_bytes()).map(|(_, record)| String::from_utf8(record).unwrap());
         let usual = "AT Clark +0.263873386 kiwi +34-118 1520023934.50";
         for line in [
             usual,

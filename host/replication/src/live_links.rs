@@ -91,7 +91,15 @@ impl LinkPort {
         let counts = LinkCounts::default();
         counts.owes.store(true, Ordering::Relaxed);
         let source = AtomicU16::new(Source::SOME_PEER.0);
-        Self { peer: peer.into(), outbox, wake: Box::new(wake), acked: Mutex::default(), counts, source, is_feed: false }
+        Self {
+            peer: peer.into(),
+            outbox,
+            wake: Box::new(wake),
+            acked: Mutex::default(),
+            counts,
+            source,
+            is_feed: false,
+        }
     }
 
     /// Returns whether the port is that of a change feed.

@@ -26,6 +26,13 @@ pub struct ClassicPeers {
     aborting: CancellationToken,
 }
 
+impl Drop for ClassicPeers {
+    /// Ends the tasks of a node that did not start, or was not stopped.
+    fn drop(&mut self) {
+        self.aborting.cancel();
+    }
+}
+
 /// Wakes the task of a peer.
 struct Wake(Arc<Notify>);
 

@@ -125,9 +125,7 @@ async fn classic_peer_that_does_not_read_delays_no_other_one() {
     };
     let peers = node.peers(ClassicConnections::PerLine, &[&stopped, &reading]).await;
     let (lines, mut read) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while lines.send(connection(&reading).await).is_ok() {}
-    });
+    tokio::spawn(async move { while lines.send(connection(&reading).await).is_ok() {} });
     for number in 0..200 {
         node.keep(&format!("k{number}"), "1", &format!("AT {number}"));
         assert_eq!(read.recv().await.unwrap(), format!("AT {number}\n"));
