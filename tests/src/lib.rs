@@ -21,6 +21,7 @@
 
 pub mod bench;
 pub mod cases;
+mod classic_peer;
 mod client;
 pub mod decisions;
 mod eventually;
@@ -46,6 +47,7 @@ mod sheet;
 mod tmux;
 mod tool;
 
+pub use classic_peer::ClassicPeer;
 pub use client::Client;
 pub use eventually::{WAIT_MAX, eventually};
 pub use figures::Figures;
@@ -60,6 +62,7 @@ pub use lone_node::{LoneNode, Rate, SCENARIOS, Scenario};
 pub use open_load::{Clients, OpenLoad, RunningOpenLoad};
 pub use operator::Operator;
 pub use places::{Behaviour, Places, Request};
+pub use ports::connect_from;
 pub use process::Process;
 pub use rounds::Rounds;
 pub use scratch::Scratch;

@@ -18,6 +18,7 @@ use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use tokio::sync::watch;
 
+use crate::classic_host::ClassicLines;
 use crate::records_store::Progress;
 
 /// The parts of the node that sessions need.
@@ -36,6 +37,8 @@ pub(crate) struct SessionsAdapter {
     pub(crate) expire_after_s: u64,
     /// The addresses of clients are noted with their reports.
     pub(crate) notes_addresses: bool,
+    /// The sessions are those of the listener for classic links.
+    pub(crate) classic: Option<Arc<ClassicLines>>,
 }
 
 impl SessionsHost for SessionsAdapter {
@@ -59,7 +62,14 @@ impl SessionsHost for SessionsAdapter {
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
-        self.generations.inputs(at, inputs, sessions, side, reroute).map_err(|fault| undecided(Some(&fault)))
+        let decided = match &self.classic {
+            None => self.generations.inputs(at, inputs, sessions, side, reroute),
+            Some(classic) => self
+                .generations
+                .classic_inputs(at, inputs, side, reroute)
+                .map(|decided| classic.without_replies(inputs, decided)),
+        };
+        decided.map_err(|fault| undecided(Some(&fault)))
     }
 
     fn decide_answer(
@@ -83,7 +93,11 @@ impl SessionsHost for SessionsAdapter {
         let KeepRequest { key, rank, form, record, only, provenance } = keep;
         let expires_at = if self.expire_after_s == 0 { 0 } else { unix_now().as_secs() + self.expire_after_s };
         let worker = workers::index();
-        let keeping = self.replica.keep(worker, NewRecord { key, rank, form, record, expires_at, only });
+        let from = self.classic.as_ref().and_then(|classic| classic.source(provenance.client));
+        let keeping = self.replica.keep_from(worker, NewRecord { key, rank, form, record, expires_at, only }, from);
+        if let Some(classic) = &self.classic {
+            classic.kept(keeping.kept);
+        }
         let outcome = match keeping.kept {
             Kept::Applied(_) => ArrivalOutcome::Applied,
             Kept::Outranked => ArrivalOutcome::Outranked,

@@ -59,6 +59,7 @@ mod signals;
 mod sim;
 mod started_as;
 mod status;
+mod status_classic;
 mod status_links;
 mod succession;
 mod swap;
