@@ -37,6 +37,9 @@ pub(super) struct StatusArgs {
 /// Prints the status of nodes, each as soon as it is known. Fails if a node does not answer.
 pub(super) fn status(config: &AdminHerd, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let width = terminal_width();
+    if let Some(context) = config.context().filter(|_| !args.json) {
+        say!("context {context}, herd {}\n", config.herd.escape_debug());
+    }
     let mut nodes = node_table(width).with_first(addressed(config, &args.node));
     let show = |answers: &Answers| {
         if !args.json {
