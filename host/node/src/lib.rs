@@ -8,6 +8,7 @@ mod activation_marks;
 mod admin_host;
 mod audit_events;
 mod classic_host;
+mod classic_lines;
 pub mod config;
 mod decisions_status;
 mod discards;

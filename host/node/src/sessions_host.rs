@@ -18,7 +18,7 @@ use herd_sys::{TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use tokio::sync::watch;
 
-use crate::classic_host::ClassicLines;
+use crate::classic_lines::ClassicLines;
 use crate::records_store::Progress;
 
 /// The parts of the node that sessions need.
