@@ -138,7 +138,7 @@ fn classic_peer_that_was_started_again_is_sent_everything() {
         lines.clone()
     };
     let is_there = |lines: &[String]| {
-        lines.iter().enumerate().for_each(|(number, line)| await_line_of(&clark, &format!("c{number}"), line))
+        lines.iter().enumerate().for_each(|(number, line)| await_line_of(&clark, &format!("c{number}"), line));
     };
     report(&herd);
     herd.await_status("Riley", "an older program that is away", |status| {

@@ -39,6 +39,9 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
         return Err("`traffic_log` must contain {node}, or several nodes would write to one file".into());
     }
+    if config.logic.contains_key("listener") {
+        return Err("`logic.listener` is set by the host, for the lines of classic links; remove it, and see `nodes.NAME.classic`".into());
+    }
     if config.places.sources.is_empty() {
         return Err("`places.sources` is empty; `[\"embedded\"]` needs no key and no network".into());
     }

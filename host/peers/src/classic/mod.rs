@@ -8,7 +8,7 @@
 //! is back: it keeps records in memory, and nothing tells a pause from a restart.
 //!
 //! Knows nothing of guests. Bounds ([`ClassicLimits`]): bytes of the queue of a peer; connections at once to a peer
-//! ([`CONNECTIONS_MAX`](delivery::CONNECTIONS_MAX)); time to connect, to write, and for a peer to close; the wait between attempts.
+//! (`CONNECTIONS_MAX` in `delivery`); time to connect, to write, and for a peer to close; the wait between attempts.
 
 mod delivery;
 mod limits;
