@@ -21,6 +21,7 @@
 
 pub mod bench;
 pub mod cases;
+mod classic_peer;
 mod client;
 mod collector;
 pub mod decisions;
@@ -47,6 +48,7 @@ mod sheet;
 mod tmux;
 mod tool;
 
+pub use classic_peer::ClassicPeer;
 pub use client::Client;
 pub use collector::{CollectedSpan, Collector, Reaction};
 pub use eventually::{WAIT_MAX, eventually};
@@ -62,6 +64,7 @@ pub use lone_node::{LoneNode, Rate, SCENARIOS, Scenario};
 pub use open_load::{Clients, OpenLoad, RunningOpenLoad};
 pub use operator::Operator;
 pub use places::{Behaviour, Places, Request};
+pub use ports::connect_from;
 pub use process::Process;
 pub use rounds::Rounds;
 pub use scratch::Scratch;

@@ -4,8 +4,9 @@
 //! it to any connection that any test opens. A bound socket that never listens therefore reserves the port. The node can bind
 //! it as well, because both sockets allow reuse, and connections are refused until the node listens.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use tokio::net::TcpSocket;
 
 /// An address on loopback, reserved until this value is dropped.
@@ -50,4 +51,20 @@ impl HeldAddress {
         socket.set_reuseaddr(true)?;
         Ok(Self { address: socket.local_addr()?, _socket: socket })
     }
+}
+
+/// Connects from this address of loopback.
+///
+/// # Panics
+///
+/// If the connection is refused.
+#[must_use]
+#[track_caller]
+pub fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let connected = socket(AddressFamily::INET, SocketType::STREAM, None).and_then(|socket| {
+        bind(&socket, &SocketAddrV4::new(from, 0))?;
+        connect(&socket, &to)?;
+        Ok(TcpStream::from(socket))
+    });
+    connected.unwrap_or_else(|error| panic!("cannot connect from {from} to {to}: {error}"))
 }

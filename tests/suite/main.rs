@@ -13,6 +13,7 @@ mod canaries;
 mod cases;
 mod cases_saved;
 mod certs;
+mod classic;
 mod client_libraries;
 mod client_tls;
 mod contract;

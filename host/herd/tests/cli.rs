@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+#[path = "cli/contexts.rs"]
+mod contexts;
 #[path = "cli/hosts.rs"]
 mod hosts;
 
@@ -97,7 +99,7 @@ fn help_explains_topics_and_names_them_when_it_knows_none() {
     let unknown = Run::of(&["help", "concept"]);
     assert_eq!((unknown.code, &*unknown.stdout), (2, ""));
     assert!(
-        unknown.stderr.contains("topics are concepts, swapping, agreement, files, exit-codes"),
+        unknown.stderr.contains("topics are concepts, swapping, agreement, files, contexts, exit-codes"),
         "{}",
         unknown.stderr
     );

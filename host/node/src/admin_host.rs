@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
+use crate::classic_host::ClassicLinks;
 use crate::decisions_status::decisions;
 use crate::identity_host::NodeIdentity;
 use crate::log_filter::NodeLog;
@@ -39,6 +40,7 @@ pub(crate) struct AdminAdapter {
     pub(crate) durability: Durability,
     pub(crate) sessions: Arc<Sessions<SessionsAdapter>>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) classic: Option<Arc<ClassicLinks>>,
     pub(crate) identity: Arc<NodeIdentity>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Option<TrafficLog>,
@@ -83,6 +85,7 @@ impl AdminHost for AdminAdapter {
             "links": links,
             "identity": self.identity.status(),
             "links_refused": refused,
+            "classic": self.classic.as_ref().map(|classic| classic.status()),
             "upstreams": self.upstreams.status(),
             "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
             "recording": generations.recording_status(),

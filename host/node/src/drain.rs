@@ -52,11 +52,21 @@ impl Node {
         let deadline = Instant::now() + times.grace;
         let left = || deadline.saturating_duration_since(Instant::now()).max(times.goodbye);
         // Sessions before links: a report that is acknowledged in its last moment still has links to be flooded on.
-        self.sessions.drain(times.grace).await;
+        let classic = async {
+            if let Some(classic) = &self.classic {
+                classic.drain(times.grace).await;
+            }
+        };
+        tokio::join!(self.sessions.drain(times.grace), classic);
         // The rollout before links too: its last messages need them.
         self.rollout.stop().await;
         // Links get a moment in any case: reports that wait for a peer were acknowledged to a client.
-        self.peers.stop(left()).await;
+        let classic = async {
+            if let Some(classic) = &self.classic {
+                classic.lines.peers.stop(left()).await;
+            }
+        };
+        tokio::join!(self.peers.stop(left()), classic);
         // The admin API answers until here, so that `herd status` shows a drain that hangs.
         self.admin.stop();
         self.tasks.close();

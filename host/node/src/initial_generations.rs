@@ -23,6 +23,8 @@ pub(crate) struct InitialGenerations {
     pub(crate) store: RolloutStore,
     /// Directory for guests whose records other guests may have to read.
     pub(crate) forms: PathBuf,
+    /// The node has a listener for classic links.
+    pub(crate) has_classic: bool,
 }
 
 impl InitialGenerations {
@@ -44,6 +46,7 @@ impl InitialGenerations {
             records: Arc::clone(records),
             store,
             forms: state.join(FORMS),
+            has_classic: config.nodes.get(node).is_some_and(|node| node.classic.is_some()),
         }
     }
 
@@ -116,7 +119,11 @@ impl InitialGenerations {
 
     fn generations(&self, active: &[u8], previous: Option<&[u8]>) -> Result<GenerationRegistry, LoadError> {
         let (settings, limits, records) = (self.settings.clone(), self.limits.clone(), Arc::clone(&self.records));
-        GenerationRegistry::new(&self.engine, active, previous, settings, limits, records)
+        let generations = GenerationRegistry::new(&self.engine, active, previous, settings, limits, records)?;
+        if self.has_classic {
+            generations.serve_classic()?;
+        }
+        Ok(generations)
     }
 }
 

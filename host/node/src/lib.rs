@@ -7,6 +7,8 @@
 mod activation_marks;
 mod admin_host;
 mod audit_events;
+mod classic_host;
+mod classic_lines;
 pub mod config;
 mod decisions_status;
 mod discards;
@@ -48,6 +50,7 @@ use herd_sys::workers::Workers;
 use tokio_util::task::TaskTracker;
 
 use self::admin_host::AdminAdapter;
+use self::classic_host::ClassicLinks;
 use self::listening_sockets::ListeningSockets;
 use self::observer::NodeObserver;
 use self::records_store::RecordsStore;
@@ -71,6 +74,8 @@ pub struct Node {
     grace: Duration,
     sessions: Arc<Sessions<SessionsAdapter>>,
     peers: Arc<Peers>,
+    /// None without classic links.
+    classic: Option<Arc<ClassicLinks>>,
     rollout: Arc<Rollout>,
     admin_host: Arc<AdminAdapter>,
     admin: Arc<Admin>,

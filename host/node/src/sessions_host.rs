@@ -18,6 +18,7 @@ use herd_sys::{Tracer, TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use tokio::sync::watch;
 
+use crate::classic_lines::ClassicLines;
 use crate::records_store::Progress;
 
 /// The parts of the node that sessions need.
@@ -37,6 +38,8 @@ pub(crate) struct SessionsAdapter {
     /// The addresses of clients are noted with their reports.
     pub(crate) notes_addresses: bool,
     pub(crate) tracer: Option<Tracer>,
+    /// The sessions are those of the listener for classic links.
+    pub(crate) classic: Option<Arc<ClassicLines>>,
 }
 
 impl SessionsHost for SessionsAdapter {
@@ -60,7 +63,14 @@ impl SessionsHost for SessionsAdapter {
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
-        self.generations.inputs(at, inputs, sessions, side, reroute).map_err(|fault| undecided(Some(&fault)))
+        let decided = match &self.classic {
+            None => self.generations.inputs(at, inputs, sessions, side, reroute),
+            Some(classic) => self
+                .generations
+                .classic_inputs(at, inputs, side, reroute)
+                .map(|decided| classic.without_replies(inputs, decided)),
+        };
+        decided.map_err(|fault| undecided(Some(&fault)))
     }
 
     fn decide_answer(
@@ -85,10 +95,15 @@ impl SessionsHost for SessionsAdapter {
         let expires_at = if self.expire_after_s == 0 { 0 } else { unix_now().as_secs() + self.expire_after_s };
         let worker = workers::index();
         let new = NewRecord { key, rank, form, record, expires_at, only };
-        let keeping = match provenance.trace {
-            None => self.replica.keep(worker, new),
-            Some(context) => self.replica.keep_traced(worker, new, &ReportTrace { context, sent_ns: unix_now_ns() }),
+        let trace = provenance.trace.map(|context| ReportTrace { context, sent_ns: unix_now_ns() });
+        let from = self.classic.as_ref().and_then(|classic| classic.source(provenance.client));
+        let keeping = match (&trace, from) {
+            (None, None) => self.replica.keep(worker, new),
+            (trace, from) => self.replica.keep_from(worker, new, from, trace.as_ref()),
         };
+        if let Some(classic) = &self.classic {
+            classic.kept(keeping.kept);
+        }
         let outcome = match keeping.kept {
             Kept::Applied(_) => ArrivalOutcome::Applied,
             Kept::Outranked => ArrivalOutcome::Outranked,

@@ -359,7 +359,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut delivers: wa
     }
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let holds = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -23,6 +23,7 @@ mod arena;
 mod arrivals;
 mod bucket;
 mod bucket_addresses;
+mod change_feed;
 mod contact;
 mod coverage;
 mod damaging;
@@ -74,6 +75,7 @@ mod vector;
 mod wire_report;
 
 pub use arrivals::{Arrival, ArrivalOutcome, Arrivals, Way};
+pub use change_feed::{Change, ChangeFeed};
 pub use forgetting::{Discarded, Rejoined};
 pub use ingest::{Ingest, IngestHost, NotDecided};
 pub use journal::{Journal, JournalKind, NoJournal};

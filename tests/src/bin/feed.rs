@@ -40,6 +40,8 @@ fn main() -> anyhow::Result<()> {
         link_dial: None,
         admin: Some(any),
         metrics: None,
+        classic: None,
+        classic_peers: vec![],
         links: vec![],
     };
     let metrics = MetricsConfig { enabled: false, ..MetricsConfig::default() };

@@ -11,7 +11,7 @@ use super::{Cli, exit_status, print_command_line_error};
 /// Arguments of `herd help`.
 #[derive(Debug, Args)]
 pub(super) struct HelpArgs {
-    /// A command, such as `certs issue`, or a topic: concepts, swapping, agreement, files or exit-codes.
+    /// A command, such as `certs issue`, or a topic: concepts, swapping, agreement, files, contexts or exit-codes.
     #[arg(value_name = "COMMAND|TOPIC")]
     names: Vec<String>,
 }
@@ -39,13 +39,14 @@ fn topic(name: &str) -> Option<String> {
         "swapping" => include_str!("../../topics/swapping.txt"),
         "agreement" => include_str!("../../topics/agreement.txt"),
         "files" => include_str!("../../topics/files.txt"),
+        "contexts" => include_str!("../../topics/contexts.txt"),
         "exit-codes" => return Some(exit_status::topic()),
         _ => return None,
     };
     Some(text.into())
 }
 
-const TOPICS: [&str; 5] = ["concepts", "swapping", "agreement", "files", "exit-codes"];
+const TOPICS: [&str; 6] = ["concepts", "swapping", "agreement", "files", "contexts", "exit-codes"];
 
 #[cfg(test)]
 mod tests {

@@ -197,7 +197,10 @@ impl Serving<'_> {
 
     /// Creates one engine for all nodes, so that a guest is compiled once.
     fn engine(&self, state: &Path) -> anyhow::Result<Arc<Engine>> {
-        Ok(Engine::with_code_cache(self.config.runtime.limits(), self.names.len(), &state.join("code"))?)
+        // Instances of its own decide the lines of classic links.
+        let has_classic = |name: &&String| self.config.nodes.get(*name).is_some_and(|node| node.classic.is_some());
+        let nodes = self.names.len() + self.names.iter().filter(has_classic).count();
+        Ok(Engine::with_code_cache(self.config.runtime.limits(), nodes, &state.join("code"))?)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod admin_config;
 mod check;
+mod classic_config;
 mod client_tls_config;
 mod defaults;
 mod drain_config;
@@ -27,6 +28,7 @@ mod trace_config;
 mod wrong_value;
 
 pub use self::admin_config::AdminConfig;
+pub use self::classic_config::ClassicConfig;
 pub use self::client_tls_config::ClientTlsConfig;
 pub use self::drain_config::DrainConfig;
 pub use self::error::ConfigError;

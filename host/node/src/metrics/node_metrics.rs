@@ -14,6 +14,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::classic;
 use super::families::Families;
 use super::process;
 use crate::admin_host::AdminAdapter;
@@ -98,6 +99,9 @@ impl Source {
         self.records(families)?;
         self.log(families)?;
         self.links(families)?;
+        if let Some(classic) = &self.host.classic {
+            classic::write(families, &classic.status())?;
+        }
         self.upstreams(families)?;
         self.rest(families)?;
         process::write(families, self.host.started.as_secs_f64())

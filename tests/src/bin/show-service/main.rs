@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use herd_tests::{Row, run_show};
 
+mod classic;
 mod clients;
 mod image;
 mod machine;
@@ -15,7 +16,8 @@ mod top;
 mod trace;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 7] = [metrics::ROW, top::ROW, trace::ROW, otlp::ROW, clients::ROW, package::ROW, image::ROW];
+const ROWS: [Row; 8] =
+    [metrics::ROW, top::ROW, trace::ROW, otlp::ROW, clients::ROW, classic::ROW, package::ROW, image::ROW];
 
 fn main() -> ExitCode {
     run_show("service", &ROWS, &[])
