@@ -11,8 +11,8 @@ use std::sync::{Arc, LazyLock};
 
 use axum::serve::Listener;
 use herd_admin::{
-    Admin, AdminHost, LogOptions, Members, PageOptions, Promotion, RecordsHost, Refusal, Requester, ShareOptions, SwapOptions,
-    Token, TraceOptions,
+    Admin, AdminHost, LogOptions, Members, PageOptions, Promotion, RecordsHost, Refusal, Requester, ShareOptions,
+    SwapOptions, Token, TraceOptions,
 };
 use herd_identity::{Clock, Identity};
 use herd_model::{GuestFiles, RollbackOptions, Share};
