@@ -1,6 +1,6 @@
 //! Reader of a page: types its commands in their order.
 //!
-//! Bounds: [`WAIT_MAX`] for a command, and what the caller says for a program that serves.
+//! Bounds: [`WAIT_MAX`] for a command, ten times that without output for a build, and what the caller says for a program that serves.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -91,13 +91,15 @@ impl Reader {
     /// slowly than reports travel and nodes start.
     fn run(&mut self, command: &str, step: &Step) -> Result<(Vec<String>, bool), String> {
         let until = Instant::now() + WAIT_MAX;
+        // A build may be silent for as long as its slowest crate takes.
+        let silence_max = if command.starts_with("cargo ") { WAIT_MAX * 10 } else { WAIT_MAX };
         loop {
             let typed = self.setting.ports.to_ours(command);
             let line = format!("{{ {typed}\n}} </dev/null; printf '\\n{END}%s\\n' $?\n");
             self.input.write_all(line.as_bytes()).map_err(|error| error.to_string())?;
             let mut output = vec![];
             let status = loop {
-                match self.output.recv_timeout(WAIT_MAX) {
+                match self.output.recv_timeout(silence_max) {
                     Ok(line) => match line.strip_prefix(END) {
                         Some(status) => break status.to_string(),
                         None => output.push(self.setting.ports.to_shown(&line)),
