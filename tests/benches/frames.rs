@@ -13,6 +13,7 @@ fn frames(criterion: &mut Criterion) {
         rank: &[7; 41],
         form: 1,
         record: b"AT Riley +0.000786730 bench-12345 +34.068930-118.445127 1795504736.781759850",
+        extension: b"",
     };
     let mut group = criterion.benchmark_group("frames");
     group.throughput(Throughput::Elements(1));

@@ -2,6 +2,7 @@
 //!
 //! Every start uses the same configuration file, so a node that is started again is the same member at the same addresses.
 
+mod classic;
 mod observed;
 mod programs;
 mod tls;
@@ -40,6 +41,10 @@ struct Node {
     client: HeldAddress,
     /// None until [`Herd::with_tls`].
     client_tls: Option<HeldAddress>,
+    /// None until [`Herd::with_classic`].
+    classic: Option<HeldAddress>,
+    /// Older programs that it sends to.
+    classic_peers: Vec<SocketAddr>,
     link: HeldAddress,
     admin: HeldAddress,
     metrics: HeldAddress,
@@ -73,7 +78,16 @@ impl Herd {
             let any = HeldAddress::any;
             (
                 (*name).to_string(),
-                Node { client: any(), client_tls: None, link: any(), admin: any(), metrics: any(), links },
+                Node {
+                    client: any(),
+                    client_tls: None,
+                    classic: None,
+                    classic_peers: vec![],
+                    link: any(),
+                    admin: any(),
+                    metrics: any(),
+                    links,
+                },
             )
         };
         let scratch = Scratch::new();
@@ -527,13 +541,20 @@ impl Herd {
         let _ = writeln!(text, "[places]\nsources = [\"google-legacy\"]");
         let _ = writeln!(text, "[upstreams.google-legacy]\nurl = {:?}", self.places.url());
         for (name, node) in &self.nodes {
-            let Node { client, client_tls, link, admin, metrics, links } = node;
+            let Node { client, client_tls, classic, classic_peers, link, admin, metrics, links } = node;
             let (client, link, admin) = (client.address, link.address, admin.address);
             let _ = writeln!(text, "[nodes.{name}]\nclient = \"{client}\"\nlink = \"{link}\"\nadmin = \"{admin}\"");
             let _ = writeln!(text, "metrics = \"{}\"", metrics.address);
             let _ = writeln!(text, "links = {links:?}");
             if let Some(tls) = client_tls {
                 let _ = writeln!(text, "client_tls = \"{}\"", tls.address);
+            }
+            if let Some(classic) = classic {
+                let _ = writeln!(text, "classic = \"{}\"", classic.address);
+            }
+            if !classic_peers.is_empty() {
+                let peers: Vec<String> = classic_peers.iter().map(ToString::to_string).collect();
+                let _ = writeln!(text, "classic_peers = {peers:?}");
             }
         }
         text

@@ -190,7 +190,7 @@ impl Shared {
 }
 
 impl Request {
-    fn read(stream: &TcpStream) -> io::Result<Self> {
+    pub(crate) fn read(stream: &TcpStream) -> io::Result<Self> {
         let mut reader = BufReader::new(stream);
         let mut lines = vec![];
         loop {

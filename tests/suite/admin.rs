@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use herd_admin::{AdminClientError, Token};
 use herd_tests::Herd;
@@ -84,9 +84,10 @@ fn admin_socket_is_for_its_user_and_the_group_of_the_configuration() {
     let socket = sockets.join("Riley.sock");
     assert_eq!((mode(&sockets), mode(&socket)), (0o750, 0o660));
     fs::set_permissions(herd.scratch().directory(), Permissions::from_mode(0o755)).unwrap();
-    // A copy, because the directories above that of cargo may be private.
+    // A copy, because the directories above that of cargo may be private. By another process: a file that this one had open for writing
+    // could not be run as long as a process that another test starts just then has it open, too.
     let binary = herd.scratch().path("herd-binary");
-    fs::copy(Herd::binary(), &binary).unwrap();
+    assert!(Command::new("cp").args([Herd::binary(), binary.clone()]).status().unwrap().success());
     fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
     let run = |groups: &[&str], arguments: &[&str]| as_nobody(&herd, &binary, groups, arguments);
 

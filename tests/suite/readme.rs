@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use herd_tests::readme::{Action, Ports, Reader, Setting, steps};
+use herd_tests::page::{Action, Ports, Reader, Setting, steps};
 use herd_tests::{HELLO, Herd, Scratch, WAIT_MAX, WATCH};
 
 /// Goal: a new user who types the commands of README.md in their order sees what it shows. Method: a shell in a directory that looks

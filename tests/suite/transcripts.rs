@@ -20,7 +20,7 @@ use herd_tests::{Client, DEFAULT_GUEST, HELLO, Herd, WATCH};
 fn transcripts_agree_in_native_logic_and_in_warm_and_fresh_components() {
     let engine = Engine::new(Limits::default()).unwrap();
     let mut failures = vec![];
-    for transcript in transcripts() {
+    for transcript in transcripts().into_iter().chain(transcripts_in("classic/transcripts")) {
         let native =
             run(&transcript, |settings, records| Box::new(Native::new(Logic::configure(settings).unwrap(), records)));
         if !native.passed() {
@@ -99,7 +99,11 @@ fn passes(passed: usize, failed: usize, compared: &str) -> String {
 }
 
 fn transcripts() -> Vec<Transcript> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
+    transcripts_in("transcripts")
+}
+
+fn transcripts_in(directory: &str) -> Vec<Transcript> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let mut files: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "herd"));
     files.sort();

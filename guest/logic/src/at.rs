@@ -47,6 +47,13 @@ impl<'a> AtLine<'a> {
         Self::parse_fast(line).or_else(|| Self::parse_fields(line))
     }
 
+    /// Returns the time at which the node received the report, in nanoseconds since the Unix epoch. None if no clock has it.
+    #[must_use]
+    pub fn received_ns(&self) -> Option<u64> {
+        let client_ns = i128::try_from(self.time.ns()).ok()?;
+        u64::try_from(client_ns.checked_add(self.skew_ns)?).ok()
+    }
+
     /// Fast path: parses a line in the notation that a node writes, with single blanks.
     #[inline]
     fn parse_fast(line: &'a [u8]) -> Option<Self> {

@@ -23,6 +23,7 @@
 //! ```
 
 mod at;
+mod classic;
 mod command;
 mod cursor;
 mod decimal;
@@ -46,7 +47,7 @@ pub use iamat::Iamat;
 pub use line::{Line, split_lines};
 pub use location::Location;
 pub use rank::{Rank, Ranker};
-pub use settings::HerdSettings;
+pub use settings::{HerdSettings, Listener};
 pub use sources::Source;
 pub use time::{ClientTime, write_skew};
 
@@ -65,8 +66,13 @@ pub struct Herd {
 }
 
 impl Herd {
-    /// Decides one line. Returns whether it has a reply, now or after a fetch; an empty line has none.
+    /// Decides one line. Returns whether it has a reply, now or after a fetch; an empty line has none, nor has any on the listener for
+    /// classic links.
     pub fn line(&self, line: Line<'_>, context: &mut Context<'_>) -> bool {
+        if self.settings.listener == Listener::Classic {
+            self.classic_line(line, context);
+            return false;
+        }
         match line.command() {
             Command::Empty => return false,
             Command::Iamat(iamat) => self.iamat(line, &iamat, context),
@@ -111,7 +117,10 @@ impl Logic for Herd {
 
     fn input(&self, input: Input<'_>, context: &mut Context<'_>) -> Progress {
         if input.mark == Mark::Overlong {
-            return reject_overlong(input, context);
+            return match self.settings.listener {
+                Listener::Clients => reject_overlong(input, context),
+                Listener::Classic => drop_overlong(input, context),
+            };
         }
         split_lines(input, |line| {
             let answered = self.line(line, context);
@@ -138,6 +147,11 @@ impl Logic for Herd {
 pub fn reject_overlong(input: Input<'_>, context: &mut Context<'_>) -> Progress {
     let head = &input.bytes[..input.bytes.len().min(ECHO_BYTES_MAX)];
     reply_invalid(Line::new(head), context);
+    drop_overlong(input, context)
+}
+
+/// Ends a session at a line over the length limit, without a reply.
+fn drop_overlong(input: Input<'_>, context: &mut Context<'_>) -> Progress {
     context.close();
     Progress { consumed: input.bytes.len(), awaits: herd_sdk::Awaiting::Delimiter(b'\n') }
 }

@@ -32,6 +32,12 @@ impl Ranker {
         Self { tolerance_ns, named }
     }
 
+    /// Returns the ranker of another node of the herd.
+    #[must_use]
+    pub fn of_origin(&self, origin: &[u8]) -> Self {
+        Self::new(self.tolerance_ns, origin)
+    }
+
     /// Ranks a report from its client time and receipt time.
     #[inline]
     #[must_use]

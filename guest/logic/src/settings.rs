@@ -19,6 +19,19 @@ pub struct HerdSettings {
     pub close_after_reply: bool,
     /// `places.sources`: sources of places, in the order in which they are queried. The host sets it. Default `embedded`.
     pub sources: Vec<Source>,
+    /// `listener`: listener whose sessions the instance decides. The host sets it to `classic` for that of classic links. Default: that of
+    /// clients.
+    pub listener: Listener,
+}
+
+/// Listener on which sessions were accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listener {
+    /// That of clients, who send commands.
+    #[default]
+    Clients,
+    /// That of classic links, on which older programs send `AT` lines.
+    Classic,
 }
 
 impl HerdSettings {
@@ -28,8 +41,12 @@ impl HerdSettings {
     ///
     /// The first setting that is unknown or has an unusable value.
     pub fn parse(settings: &Settings) -> Result<Self, BadSetting> {
-        let mut parsed =
-            Self { tolerance_ns: 60_000_000_000, close_after_reply: false, sources: vec![Source::Embedded] };
+        let mut parsed = Self {
+            tolerance_ns: 60_000_000_000,
+            close_after_reply: false,
+            sources: vec![Source::Embedded],
+            listener: Listener::Clients,
+        };
         for (name, value) in &settings.table {
             let bad = |problem: String| BadSetting { name: name.clone(), problem };
             match name.as_str() {
@@ -43,6 +60,12 @@ impl HerdSettings {
                         .split(',')
                         .map(|source| Source::named(source).ok_or_else(|| bad(unknown_source(source))))
                         .collect::<Result<_, _>>()?;
+                }
+                "listener" => {
+                    parsed.listener = match value.as_str() {
+                        "classic" => Listener::Classic,
+                        _ => return Err(bad(format!("`{value}` is no listener; the host sets `classic`"))),
+                    };
                 }
                 _ => return Err(bad("unknown; the default logic has `tolerance_s` and `close_after_reply`".into())),
             }

@@ -7,15 +7,18 @@ use herd_sdk::native::Native;
 use herd_sdk::transcript::Transcript;
 use herd_sdk::{Logic, Settings};
 
-/// Goal: what the default logic decides is what `tests/transcripts/` says. Method: each file runs against a fresh
+/// Goal: what the default logic decides is what `tests/transcripts/` says, and `tests/classic/transcripts` of classic links. Method: each file runs against a fresh
 /// logic and fresh records; all of them run before the test fails with what differs.
 #[test]
 fn every_transcript_holds() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts");
-    let files = transcripts(&directory).unwrap();
-    assert!(!files.is_empty(), "no transcripts in {}", directory.display());
-    let failures: Vec<String> = files.iter().filter_map(|file| hold(file).err()).collect();
-    assert!(failures.is_empty(), "{} of {} transcripts fail\n\n{}", failures.len(), files.len(), failures.join("\n"));
+    for directory in ["../../tests/transcripts", "../../tests/classic/transcripts"] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        let files = transcripts(&directory).unwrap();
+        assert!(!files.is_empty(), "no transcripts in {}", directory.display());
+        let failures: Vec<String> = files.iter().filter_map(|file| hold(file).err()).collect();
+        let (failed, failures) = (failures.len(), failures.join("\n"));
+        assert!(failed == 0, "{failed} of {} transcripts fail\n\n{failures}", files.len());
+    }
 }
 
 #[test]

@@ -239,7 +239,7 @@ impl AdminClient {
     ///
     /// Boxed, as [`send`](Self::send): the crate that awaits an async function compiles it, and every command would compile the
     /// HTTP client.
-    fn ask<'a>(
+    pub(super) fn ask<'a>(
         &'a self,
         node: &'a Endpoint,
         request: RequestBuilder,

@@ -5,6 +5,7 @@
 use herd_model::{GuestFiles, RollbackOptions, Share, SwapOptions};
 use serde_json::Value;
 
+use super::log_options::LogOptions;
 use super::promotion::Promotion;
 use super::requester::Requester;
 use super::share_options::ShareOptions;
@@ -22,6 +23,20 @@ pub trait AdminHost: Send + Sync + 'static {
     /// Returns what the node knows of a report: the record that it holds under the key, the arrivals of the report, and the clocks of its
     /// neighbours.
     fn trace(&self, options: &TraceOptions) -> Value;
+
+    /// Returns the log filter of the process, and the nodes that share it.
+    ///
+    /// # Errors
+    ///
+    /// The process has no log that could be filtered.
+    fn log(&self) -> Result<Value, Refusal>;
+
+    /// Sets the log filter of the process, for as long as it runs. Returns both filters, and the nodes that share them.
+    ///
+    /// # Errors
+    ///
+    /// The filter is invalid, or the process has no log that could be filtered. Nothing changed.
+    fn set_log(&self, options: &LogOptions, operator: &str) -> Result<Value, Refusal>;
 
     /// Swaps every node of the herd to a guest.
     ///

@@ -25,13 +25,15 @@
 //! | `POST /v1/records/restore` | reads such a directory; newer records win |
 //! | `POST /v1/records/prove` | proves over each link of this node that both ends hold equal records, and mends them |
 //! | `POST /v1/records/trace` | when and from where a report came to this node, what became of it, and which record the node holds |
+//! | `GET /v1/log` | log filter of the process |
+//! | `POST /v1/log` | sets it, until the process ends |
 //! | `POST /v1/upgrade` | has the process become another program, with the same sockets; over the socket only |
 //! | `DELETE /v1/requests/N` | withdraws the swap or rollback that was sent with the header `herd-request: N` |
 //!
 //! Swaps take the query of [`SwapOptions`], rollbacks that of [`RollbackOptions`](herd_model::RollbackOptions), canaries and shadows that
 //! of [`ShareOptions`]. An unknown field is refused.
-//! Requests about records have a body in JSON: [`PageOptions`], [`KeyOptions`], [`DirectoryOptions`] or
-//! [`TraceOptions`]. Keys are written in hexadecimal
+//! Requests about records and the log have a body in JSON: [`PageOptions`], [`KeyOptions`], [`DirectoryOptions`], [`TraceOptions`] or
+//! [`LogOptions`]. Keys are written in hexadecimal
 //! digits.
 //!
 //! A failure is `{"error": "..."}`, with a status that says whose it is: 400 for a bad query, 401 for a missing token, 403 for a user
@@ -67,6 +69,8 @@ mod guest_body;
 mod herd_status;
 mod hex_bytes;
 mod host;
+mod log_options;
+mod log_routes;
 mod member_server;
 mod members;
 mod metrics_port;
@@ -100,6 +104,7 @@ pub use endpoint::Endpoint;
 pub use herd_model::SwapOptions;
 pub use hex_bytes::{HexBytes, NotHex};
 pub use host::{AdminHost, Refusal};
+pub use log_options::LogOptions;
 pub use members::Members;
 pub use metrics_port::{MetricsFormat, MetricsHost};
 pub use operator::operator;

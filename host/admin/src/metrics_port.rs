@@ -14,6 +14,8 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
+use herd_sys::LogThrottle;
+use herd_sys::clock::unix_now;
 use tokio::task::JoinError;
 
 use super::server::Admin;
@@ -104,6 +106,11 @@ async fn ready(State(Served { node, host }): State<Served>) -> Response {
 }
 
 fn panicked(node: &str, error: &JoinError) -> Response {
-    tracing::error!(%node, %error, "request to the metrics port panicked");
+    // Whoever finds the request that does this may repeat it.
+    if let Some(suppressed) = PANICS.admit(unix_now()) {
+        tracing::error!(%node, %error, suppressed, "request to the metrics port panicked");
+    }
     (StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log of the node\n").into_response()
 }
+
+static PANICS: LogThrottle = LogThrottle::new(1);

@@ -30,6 +30,7 @@ use super::connections::{ConnectionLimits, Places, serve_connection};
 use super::guest_body::{BODY_BYTES_MAX, GuestBody};
 use super::herd_status::herd_status;
 use super::host::{AdminHost, Refusal};
+use super::log_routes;
 use super::members::Members;
 use super::operator::RequestOperator;
 use super::promotion::Promotion;
@@ -208,6 +209,7 @@ fn operations() -> Router<Arc<Shared>> {
         .route("/v1/shadow", get(shadow_report).post(shadow).delete(end_shadow))
         .route("/v1/requests/{number}", delete(withdraw))
         .merge(records_routes::routes())
+        .merge(log_routes::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 

@@ -37,6 +37,17 @@ impl AdminHost for EchoHost {
         json!({ "options": options })
     }
 
+    fn log(&self) -> Result<Value, Refusal> {
+        Ok(json!({ "filter": "info" }))
+    }
+
+    fn set_log(&self, options: &LogOptions, operator: &str) -> Result<Value, Refusal> {
+        match options.filter.as_str() {
+            "debgu" => Err(Refusal::Conflict("`debgu` is not a level".into())),
+            filter => Ok(json!({ "filter": filter, "operator": operator })),
+        }
+    }
+
     fn herd_swap(&self, files: GuestFiles<'_>, _requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {
         let signatures = files.signatures.map(String::from_utf8_lossy);
         Ok(json!({
@@ -131,6 +142,14 @@ impl AdminHost for SlowHost {
 
     fn trace(&self, _options: &TraceOptions) -> Value {
         json!({})
+    }
+
+    fn log(&self) -> Result<Value, Refusal> {
+        unreachable!("no test asks this")
+    }
+
+    fn set_log(&self, _options: &LogOptions, _operator: &str) -> Result<Value, Refusal> {
+        unreachable!("no test asks this")
     }
 
     fn herd_swap(
@@ -344,6 +363,22 @@ async fn requests_about_records_arrive_whatever_the_bytes_of_their_keys() {
         server.post("/v1/records/forget", &server.token.header(), br#"{"key":"kiwi"}"#.to_vec()).await;
     assert!(status == 400 && answer["error"].as_str().unwrap().contains("hexadecimal"), "{answer}");
     let (status, _) = server.post("/v1/records/forget", "Bearer wrong", br#"{"key":"6b"}"#.to_vec()).await;
+    assert_eq!(status, 401);
+}
+
+#[tokio::test]
+async fn log_filter_is_shown_and_set_by_a_named_operator() {
+    let server = Server::start().await;
+    let (client, node) = (server.client(), &server.node);
+    assert_eq!(client.log(node).await.unwrap()["filter"], "info");
+    let set = client.set_log(node, &LogOptions { filter: "info,guest=debug".into() }).await.unwrap();
+    assert_eq!(
+        set,
+        json!({ "filter": "info,guest=debug", "operator": format!("operator {} (as claimed)", operator()) })
+    );
+    let refused = client.set_log(node, &LogOptions { filter: "debgu".into() }).await.unwrap_err();
+    assert_eq!(refused.to_string(), "`debgu` is not a level");
+    let (status, _) = server.post("/v1/log", "Bearer wrong", br#"{"filter":"debug"}"#.to_vec()).await;
     assert_eq!(status, 401);
 }
 

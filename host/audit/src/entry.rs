@@ -87,6 +87,8 @@ pub enum Stage {
     Restored,
     /// The process became another program, with the same sockets.
     Upgraded,
+    /// The filter of the node's log lines was changed.
+    LogFilter,
     /// A note of the log about itself.
     Log,
     /// A stage of a later version.
@@ -179,6 +181,7 @@ impl fmt::Display for Stage {
             Self::BackedUp => "backed up",
             Self::Restored => "restored",
             Self::Upgraded => "upgraded",
+            Self::LogFilter => "log filter",
             Self::Log => "log",
             Self::Other => "unknown",
         })

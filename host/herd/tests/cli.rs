@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+#[path = "cli/contexts.rs"]
+mod contexts;
 #[path = "cli/hosts.rs"]
 mod hosts;
 
@@ -49,8 +51,10 @@ fn failure_is_one_line_and_exits_with_1() {
         ),
         (
             &["--log", "chatty", "config"],
-            "log filter `chatty` of --log or HERD_LOG: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug",
+            "--log or HERD_LOG: log filter `chatty`: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug",
         ),
+        (&["--set", "trace.otlp=localhost:4318", "config"], "`trace.otlp` is not a URL; write it as http://host:4318"),
+        (&["--set", "trace.sample=2", "config"], "`trace.sample` is 2; it must be a share from 0 to 1, such as 0.01"),
         (&["--set", "sessions", "config"], "--set sessions: write it as key=value, such as sessions.idle_s=5"),
         (&["--set", "sessions.line_bytes_max=0", "up"], "`sessions.line_bytes_max` is 0; it must be 1 to 65536"),
         (
@@ -95,7 +99,7 @@ fn help_explains_topics_and_names_them_when_it_knows_none() {
     let unknown = Run::of(&["help", "concept"]);
     assert_eq!((unknown.code, &*unknown.stdout), (2, ""));
     assert!(
-        unknown.stderr.contains("topics are concepts, swapping, signatures, agreement, files, exit-codes"),
+        unknown.stderr.contains("topics are concepts, swapping, signatures, agreement, files, contexts, exit-codes"),
         "{}",
         unknown.stderr
     );

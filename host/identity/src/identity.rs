@@ -162,6 +162,31 @@ impl Identity {
         }
     }
 
+    /// Returns what this member shows in a handshake now.
+    #[must_use]
+    pub fn own(&self) -> Peer {
+        let current = self.current.load();
+        Peer { certificate: current.credentials.certificate().clone(), chain: current.credentials.chain() }
+    }
+
+    /// Waits until a connection on which this member showed `own` is to be replaced by another: a newer certificate is in force here, and
+    /// peers refuse the old one, or will within half a minute.
+    ///
+    /// Cancel safe.
+    pub async fn until_outdated(&self, own: &Peer) {
+        let mut changes = self.changes();
+        loop {
+            // Before the check, as in `until_refused`.
+            changes.mark_unchanged();
+            let is_renewed = self.current.load().credentials.certificate().serial() != own.certificate.serial();
+            let trust = Arc::clone(self.current.load().credentials.trust());
+            if is_renewed && trust.verify(&own.chain, PeerSide::Client, self.clock.now() + OUTDATED_AHEAD).is_err() {
+                return;
+            }
+            let _ = timeout(EXPIRY_CHECK, changes.changed()).await;
+        }
+    }
+
     /// Returns what there is to show and to warn of.
     #[must_use]
     pub fn status(&self) -> IdentityStatus {
@@ -198,3 +223,6 @@ impl Identity {
 
 /// Between two looks at the clock for an open connection. A certificate lasts for days.
 const EXPIRY_CHECK: Duration = Duration::from_secs(10);
+/// Time before its expiry at which a certificate counts as outdated for its own node: two looks at the clock, and a clock of the peer that
+/// is ahead by ten seconds.
+const OUTDATED_AHEAD: Duration = Duration::from_secs(30);

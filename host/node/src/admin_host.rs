@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use herd_admin::{AdminHost, Promotion, Refusal, Requester, ShareOptions, TraceOptions};
+use herd_admin::{AdminHost, LogOptions, Promotion, Refusal, Requester, ShareOptions, TraceOptions};
 use herd_audit::{self as audit, Entry};
 use herd_model::{Digest, GuestFiles, RollbackOptions, Share, Side, SwapOptions};
 use herd_peers::{Peers, PeersStatus};
@@ -15,14 +15,16 @@ use herd_rollout::{NotSwapped, Outcome, Rollout, SwapId};
 use herd_runtime::{GenerationStatus, RollbackError};
 use herd_sessions::Sessions;
 use herd_store::Durability;
-use herd_sys::{TrafficLog, workers};
+use herd_sys::{Tracer, TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use serde_json::{Value, json};
 
 use crate::activation_marks::NO_SWAP;
 use crate::audit_events::entry;
+use crate::classic_host::ClassicLinks;
 use crate::decisions_status::decisions;
 use crate::identity_host::NodeIdentity;
+use crate::log_filter::NodeLog;
 use crate::records_store::RecordsStore;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::{Cause, NodeSwap};
@@ -38,9 +40,12 @@ pub(crate) struct AdminAdapter {
     pub(crate) durability: Durability,
     pub(crate) sessions: Arc<Sessions<SessionsAdapter>>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) classic: Option<Arc<ClassicLinks>>,
     pub(crate) identity: Arc<NodeIdentity>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Option<TrafficLog>,
+    pub(crate) tracer: Option<Tracer>,
+    pub(crate) log: NodeLog,
     /// Since the Unix epoch.
     pub(crate) started: Duration,
     /// The same on a clock that is never set, for times between two answers.
@@ -80,6 +85,7 @@ impl AdminHost for AdminAdapter {
             "links": links,
             "identity": self.identity.status(),
             "links_refused": refused,
+            "classic": self.classic.as_ref().map(|classic| classic.status()),
             "upstreams": self.upstreams.status(),
             "traffic_lines_dropped": self.traffic.as_ref().map_or(0, TrafficLog::dropped),
             "recording": generations.recording_status(),
@@ -89,6 +95,14 @@ impl AdminHost for AdminAdapter {
 
     fn trace(&self, options: &TraceOptions) -> Value {
         trace_answer(&self.replica, &self.swap.generations, &self.peers, options)
+    }
+
+    fn log(&self) -> Result<Value, Refusal> {
+        self.log.show()
+    }
+
+    fn set_log(&self, options: &LogOptions, operator: &str) -> Result<Value, Refusal> {
+        self.log.set(&options.filter, operator)
     }
 
     fn swap(&self, files: GuestFiles<'_>, requester: &Requester, options: SwapOptions) -> Result<Value, Refusal> {

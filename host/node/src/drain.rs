@@ -16,6 +16,8 @@ struct StopTimes {
     grace: Duration,
     /// For links and the admin API to end when sessions have used up the grace period.
     goodbye: Duration,
+    /// For the last spans to reach the collector.
+    spans: Duration,
 }
 
 impl Node {
@@ -26,7 +28,7 @@ impl Node {
         Box::pin(async move {
             // A connection that nobody will accept is refused.
             self.listening.close();
-            self.stop(&StopTimes { grace: self.grace, goodbye: GOODBYE }).await;
+            self.stop(&StopTimes { grace: self.grace, goodbye: GOODBYE, spans: SPANS }).await;
         })
     }
 
@@ -38,7 +40,8 @@ impl Node {
             self.audit.append_soon(Entry::new(who, Stage::Upgraded).because(why));
             // First, because the server of the admin socket would remove its file.
             let sockets = self.listening.hand_over();
-            self.stop(&StopTimes { grace: self.grace.min(HAND_OVER_GRACE), goodbye: HAND_OVER_GOODBYE }).await;
+            let grace = self.grace.min(HAND_OVER_GRACE);
+            self.stop(&StopTimes { grace, goodbye: HAND_OVER_GOODBYE, spans: HAND_OVER_GOODBYE }).await;
             sockets
         })
     }
@@ -49,16 +52,29 @@ impl Node {
         let deadline = Instant::now() + times.grace;
         let left = || deadline.saturating_duration_since(Instant::now()).max(times.goodbye);
         // Sessions before links: a report that is acknowledged in its last moment still has links to be flooded on.
-        self.sessions.drain(times.grace).await;
+        let classic = async {
+            if let Some(classic) = &self.classic {
+                classic.drain(times.grace).await;
+            }
+        };
+        tokio::join!(self.sessions.drain(times.grace), classic);
         // The rollout before links too: its last messages need them.
         self.rollout.stop().await;
         // Links get a moment in any case: reports that wait for a peer were acknowledged to a client.
-        self.peers.stop(left()).await;
+        let classic = async {
+            if let Some(classic) = &self.classic {
+                classic.lines.peers.stop(left()).await;
+            }
+        };
+        tokio::join!(self.peers.stop(left()), classic);
         // The admin API answers until here, so that `herd status` shows a drain that hangs.
         self.admin.stop();
         self.tasks.close();
         let ended = async { tokio::join!(self.tasks.wait(), self.admin.stopped()) };
         let _ = tokio::time::timeout(left(), ended).await;
+        if let Some(traces) = &self.traces {
+            traces.stop(times.spans).await;
+        }
         let (traffic, audit, store) = (self.traffic.clone(), Arc::clone(&self.audit), Arc::clone(&self.store));
         let generations = Arc::clone(&self.admin_host.swap.generations);
         let flush = move || {
@@ -74,7 +90,9 @@ impl Node {
 
 /// Time for links and the admin API to end when sessions have used up the grace period.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// Time for the last spans to reach the collector.
+const SPANS: Duration = Duration::from_secs(2);
 /// Time for sessions before a hand-over. New clients wait a second at most, and the successor needs some of that to read the records.
 const HAND_OVER_GRACE: Duration = Duration::from_millis(400);
-/// Time for links before a hand-over. They come up again with the successor, which sends what they have not.
+/// Time for links, and then for spans, before a hand-over. They come up again with the successor, which sends what they have not.
 const HAND_OVER_GOODBYE: Duration = Duration::from_millis(100);

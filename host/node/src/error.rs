@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use herd_admin::{AdminClientError, AdminSocketError};
+use herd_otlp::ExporterError;
 use herd_runtime::LoadError;
 use herd_sessions::TlsCertificateError;
 use herd_sys::TrafficLogError;
@@ -59,6 +60,14 @@ pub enum StartError {
     /// The traffic log cannot be opened.
     #[error(transparent)]
     Traffic(#[from] TrafficLogError),
+    /// Spans cannot be exported.
+    #[error("{node} cannot export traces")]
+    Traces {
+        /// Name of the node.
+        node: String,
+        /// The reason.
+        source: ExporterError,
+    },
     /// The folder for recorded decisions cannot be used.
     #[error("the recording of {node} in {}: {source}; `record.enabled = false` starts without one", directory.display())]
     Recording {

@@ -4,19 +4,22 @@
 
 use std::sync::Arc;
 
-use herd_model::GenerationId;
-use herd_replication::{IngestHost, NotDecided};
+use herd_model::{GenerationId, TraceContext};
+use herd_replication::{IngestHost, NotDecided, TracedHop};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, Effect, Report};
 use herd_sessions::Topics;
-use herd_sys::clock;
 use herd_sys::guest_log::log_note;
+use herd_sys::{Tracer, clock};
+
+use crate::traces::record_hop;
 
 /// Decides with the live generations, publishes to the topics of sessions.
 pub(crate) struct IngestAdapter {
     pub(crate) node: String,
     pub(crate) generations: Arc<GenerationRegistry>,
     pub(crate) topics: Arc<Topics>,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl IngestHost for IngestAdapter {
@@ -49,5 +52,13 @@ impl IngestHost for IngestAdapter {
 
     fn now_ns(&self) -> u64 {
         clock::unix_now_ns()
+    }
+
+    fn trace_on(&self, came: TraceContext) -> Option<TraceContext> {
+        self.tracer.as_ref().map(|tracer| tracer.span_of(came.trace))
+    }
+
+    fn traced(&self, hop: &TracedHop<'_>) {
+        self.tracer.iter().for_each(|tracer| record_hop(tracer, hop));
     }
 }

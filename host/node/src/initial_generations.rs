@@ -25,6 +25,8 @@ pub(crate) struct InitialGenerations {
     pub(crate) store: RolloutStore,
     /// Directory for guests whose records other guests may have to read.
     pub(crate) forms: PathBuf,
+    /// The node has a listener for classic links.
+    pub(crate) has_classic: bool,
 }
 
 /// Generations with which a node starts, and what it found on its disk.
@@ -55,6 +57,7 @@ impl InitialGenerations {
             records: Arc::clone(records),
             store,
             forms: state.join(FORMS),
+            has_classic: config.nodes.get(node).is_some_and(|node| node.classic.is_some()),
         }
     }
 
@@ -141,7 +144,12 @@ impl InitialGenerations {
     ) -> Result<GenerationRegistry, LoadError> {
         let guests = StartingGuests { active: active.files(), previous: previous.map(SignedGuest::files) };
         let (settings, limits, policy) = (self.settings.clone(), self.limits.clone(), self.policy.clone());
-        GenerationRegistry::start(&self.engine, guests, settings, limits, policy, Arc::clone(&self.records) as _)
+        let records = Arc::clone(&self.records) as _;
+        let generations = GenerationRegistry::start(&self.engine, guests, settings, limits, policy, records)?;
+        if self.has_classic {
+            generations.serve_classic()?;
+        }
+        Ok(generations)
     }
 
     fn warn_of_expired_keys(&self, generations: &GenerationRegistry) {

@@ -7,6 +7,8 @@
 mod activation_marks;
 mod admin_host;
 mod audit_events;
+mod classic_host;
+mod classic_lines;
 pub mod config;
 mod decisions_status;
 mod discards;
@@ -16,6 +18,7 @@ mod identity_host;
 mod ingest_host;
 mod initial_generations;
 mod listening_sockets;
+mod log_filter;
 mod metrics;
 mod observer;
 mod peers_host;
@@ -30,6 +33,7 @@ mod start;
 mod start_time;
 mod swap;
 mod trace_answer;
+mod traces;
 mod upgrade_host;
 
 use std::net::SocketAddr;
@@ -46,15 +50,18 @@ use herd_sys::workers::Workers;
 use tokio_util::task::TaskTracker;
 
 use self::admin_host::AdminAdapter;
+use self::classic_host::ClassicLinks;
 use self::listening_sockets::ListeningSockets;
 use self::observer::NodeObserver;
 use self::records_store::RecordsStore;
 use self::rollout_host::RolloutAdapter;
 use self::sessions_host::SessionsAdapter;
+use self::traces::NodeTraces;
 
 pub use herd_store::{FORMAT as RECORDS_FORMAT, OLDEST_READER as RECORDS_READER_MIN};
 
 pub use self::error::StartError;
+pub use self::log_filter::LogFilter;
 pub use self::preflight::{check_address, check_client_tls};
 pub use self::process::NodeProcess;
 
@@ -67,12 +74,15 @@ pub struct Node {
     grace: Duration,
     sessions: Arc<Sessions<SessionsAdapter>>,
     peers: Arc<Peers>,
+    /// None without classic links.
+    classic: Option<Arc<ClassicLinks>>,
     rollout: Arc<Rollout>,
     admin_host: Arc<AdminAdapter>,
     admin: Arc<Admin>,
     audit: Arc<AuditLog>,
     store: Arc<RecordsStore>,
     traffic: Option<TrafficLog>,
+    traces: Option<NodeTraces>,
     tasks: TaskTracker,
     listening: ListeningSockets,
     /// Kept alive here: the parts that call these two hold weak references, or they would keep each other alive.

@@ -1,7 +1,7 @@
 //! Second handles of the sockets on which a node listens, for the program that its process becomes.
 //!
 //! As long as they are open, the system accepts connections, also after the parts that own the sockets have ended. So they are closed
-//! before a drain without a successor. Bound: six descriptors.
+//! before a drain without a successor. Bound: seven descriptors.
 
 use std::io;
 use std::net::SocketAddr;

@@ -32,6 +32,7 @@ pub(crate) enum Purpose {
     Links,
     Admin,
     Metrics,
+    Classic,
 }
 
 impl Port {
@@ -81,12 +82,14 @@ impl Purpose {
             Self::Links => "links",
             Self::Admin => ADMIN_SOCKET,
             Self::Metrics => "metrics",
+            Self::Classic => "classic",
         }
     }
 
     fn text(self) -> &'static str {
         match self {
             Self::TlsClients => "clients with TLS",
+            Self::Classic => "classic links",
             other => other.socket_name(),
         }
     }

@@ -9,6 +9,8 @@ use herd_runtime::Engine;
 use herd_sys::InheritedSockets;
 use herd_sys::workers::Workers;
 
+use crate::log_filter::LogFilter;
+
 /// Parts of a process that all of its nodes share.
 pub struct NodeProcess<'a> {
     /// Engine of all guests, so that each is compiled once.
@@ -25,6 +27,8 @@ pub struct NodeProcess<'a> {
     pub workers: &'a Workers,
     /// Sockets with which the process was started. A node takes its own and binds the others.
     pub inherited: InheritedSockets,
+    /// Filter of its log lines; `None` if they have none that could be changed.
+    pub log: Option<Arc<dyn LogFilter>>,
     /// Upgrade of the process; `None` if it cannot be upgraded.
     pub upgrade: Option<Arc<dyn UpgradeHost>>,
     /// Reason for which the process is not the program that an upgrade was to make it.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use herd_replication::{Rejoined, Replica, ReplicaConfig, Snapshot, Vector};
 use herd_store::{
     DiskFiles, Durability, EntryRun, Log, LogJournal, LogOptions, LogStatus, RecoveryProgress, SnapshotError,
-    SnapshotSource, StoreConfig, StoreThread, SyncRequests, backup, recover,
+    SnapshotSource, StoreConfig, StoreThread, SyncRequests, backup, recover_ahead,
 };
 use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
@@ -120,7 +120,7 @@ impl RecordsStore {
             malformed += u64::from(recovery.entry(kind, payload, intact && malformed == 0).is_err());
         };
         let recovered =
-            recover(&files, deliver, |progress| report.on(progress)).map_err(|error| failed(error.into()))?;
+            recover_ahead(&files, deliver, |progress| report.on(progress)).map_err(|error| failed(error.into()))?;
         let taken = recovery.finish();
         for damage in &recovered.damages {
             tracing::error!(%node, %damage, "the log is damaged; peers have what is missing, if they had it before");

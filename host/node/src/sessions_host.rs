@@ -9,15 +9,16 @@ use futures_util::future::BoxFuture;
 use herd_model::{
     Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Kept, Reroute, Side, Sides, Ticket,
 };
-use herd_replication::{ArrivalOutcome, LaneId, NewRecord, Replica, Stamp};
+use herd_replication::{ArrivalOutcome, LaneId, NewRecord, Replica, ReportTrace, Stamp};
 use herd_runtime::{Fault, GenerationRegistry};
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
-use herd_sessions::{KeepRequest, Provenance, SessionsHost, Undecided};
-use herd_sys::clock::unix_now;
-use herd_sys::{TrafficLog, workers};
+use herd_sessions::{KeepProgress, KeepRequest, Provenance, SessionsHost, Undecided};
+use herd_sys::clock::{unix_now, unix_now_ns};
+use herd_sys::{Tracer, TrafficLog, workers};
 use herd_upstreams::Upstreams;
 use tokio::sync::watch;
 
+use crate::classic_lines::ClassicLines;
 use crate::records_store::Progress;
 
 /// The parts of the node that sessions need.
@@ -36,6 +37,9 @@ pub(crate) struct SessionsAdapter {
     pub(crate) expire_after_s: u64,
     /// The addresses of clients are noted with their reports.
     pub(crate) notes_addresses: bool,
+    pub(crate) tracer: Option<Tracer>,
+    /// The sessions are those of the listener for classic links.
+    pub(crate) classic: Option<Arc<ClassicLines>>,
 }
 
 impl SessionsHost for SessionsAdapter {
@@ -59,7 +63,14 @@ impl SessionsHost for SessionsAdapter {
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Undecided> {
-        self.generations.inputs(at, inputs, sessions, side, reroute).map_err(|fault| undecided(Some(&fault)))
+        let decided = match &self.classic {
+            None => self.generations.inputs(at, inputs, sessions, side, reroute),
+            Some(classic) => self
+                .generations
+                .classic_inputs(at, inputs, side, reroute)
+                .map(|decided| classic.without_replies(inputs, decided)),
+        };
+        decided.map_err(|fault| undecided(Some(&fault)))
     }
 
     fn decide_answer(
@@ -83,13 +94,22 @@ impl SessionsHost for SessionsAdapter {
         let KeepRequest { key, rank, form, record, only, provenance } = keep;
         let expires_at = if self.expire_after_s == 0 { 0 } else { unix_now().as_secs() + self.expire_after_s };
         let worker = workers::index();
-        let keeping = self.replica.keep(worker, NewRecord { key, rank, form, record, expires_at, only });
+        let new = NewRecord { key, rank, form, record, expires_at, only };
+        let trace = provenance.trace.map(|context| ReportTrace { context, sent_ns: unix_now_ns() });
+        let from = self.classic.as_ref().and_then(|classic| classic.source(provenance.client));
+        let keeping = match (&trace, from) {
+            (None, None) => self.replica.keep(worker, new),
+            (trace, from) => self.replica.keep_from(worker, new, from, trace.as_ref()),
+        };
+        if let Some(classic) = &self.classic {
+            classic.kept(keeping.kept);
+        }
         let outcome = match keeping.kept {
             Kept::Applied(_) => ArrivalOutcome::Applied,
             Kept::Outranked => ArrivalOutcome::Outranked,
             Kept::NoRoom | Kept::NotStored => return keeping,
         };
-        let Provenance { generation, client, at_ns } = provenance;
+        let Provenance { generation, client, at_ns, .. } = provenance;
         let client = client.filter(|_| self.notes_addresses);
         self.replica.arrivals().note_client(worker, stamp(keeping.ticket), outcome, generation, client, at_ns);
         keeping
@@ -121,6 +141,15 @@ impl SessionsHost for SessionsAdapter {
 
     fn traffic(&self) -> Option<&TrafficLog> {
         self.traffic.as_ref()
+    }
+
+    fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
+    }
+
+    fn keep_progress(&self, ticket: Ticket) -> KeepProgress {
+        let logged = self.replica.logged(ticket) == Confirmation::Confirmed;
+        KeepProgress { logged, acknowledged: self.replica.acknowledged(ticket) }
     }
 }
 

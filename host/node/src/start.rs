@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use herd_admin::{Admin, AdminSocket, Members};
 use herd_audit::{self as audit, AuditLog, THE_NODE_ITSELF};
 use herd_model::{Digest, SignedGuest};
+use herd_peers::classic::ClassicPeers;
 use herd_peers::{LocalNode, Peers, PeersHost};
 use herd_recording::{LogContext, Recording};
 use herd_replication::{Epoch, Ingest, Replica, ReplicaConfig};
@@ -24,6 +25,8 @@ use crate::Node;
 use crate::activation_marks::ActivationMarks;
 use crate::admin_host::AdminAdapter;
 use crate::audit_events::{AuditEvents, entry, refused_at_start};
+use crate::classic_host::ClassicLinks;
+use crate::classic_lines::ClassicLines;
 use crate::config::{HerdConfig, NodeConfig};
 use crate::discards::Discards;
 use crate::error::StartError;
@@ -31,6 +34,7 @@ use crate::identity_host::{NodeIdentity, maintain};
 use crate::ingest_host::IngestAdapter;
 use crate::initial_generations::{InitialGenerations, LoadedGenerations};
 use crate::listening_sockets::ListeningSockets;
+use crate::log_filter::NodeLog;
 use crate::metrics::NodeMetrics;
 use crate::observer::NodeObserver;
 use crate::peers_host::PeersAdapter;
@@ -41,6 +45,7 @@ use crate::records_store::{RecordsStore, housekeeping};
 use crate::rollout_host::RolloutAdapter;
 use crate::sessions_host::SessionsAdapter;
 use crate::swap::NodeSwap;
+use crate::traces::NodeTraces;
 use crate::upgrade_host::UpgradeAdapter;
 
 impl Node {
@@ -93,6 +98,7 @@ impl Node {
         let admin_port = bind(Purpose::Admin, node.admin_address())?;
         let metrics_address = config.metrics.address(node);
         let metrics_port = metrics_address.map(|address| bind(Purpose::Metrics, address)).transpose()?;
+        let classic_port = node.classic.map(|address| bind(Purpose::Classic, address)).transpose()?;
         let admin_socket = inherited.take_unix(name, ADMIN_SOCKET);
         // Before the guest is compiled: a wrong path is to be reported at once.
         let certificate = client_certificate(config, name, node)?;
@@ -112,6 +118,8 @@ impl Node {
         let store = Arc::new(store);
         let upstreams = Arc::new(Upstreams::new(name, &config.upstreams, &config.places.sources)?);
         let traffic = config.traffic_log.as_ref().map(|path| TrafficLog::open(path, name)).transpose()?;
+        let traces = NodeTraces::start(config, name)?;
+        let tracer = traces.as_ref().map(|traces| traces.tracer().clone());
         let audit = Arc::new(AuditLog::open(state, name, &config.audit)?);
         let rollout_store = RolloutStore::new(state, name);
         let (table, stored) = (replica.table(), rollout_store.clone());
@@ -174,8 +182,12 @@ impl Node {
         let peers = Peers::new(local, config.links.clone(), herd.collect(), Arc::clone(&replica));
         let topics = Arc::<Topics>::default();
 
-        let ingest =
-            IngestAdapter { node: name.into(), generations: Arc::clone(&generations), topics: Arc::clone(&topics) };
+        let ingest = IngestAdapter {
+            node: name.into(),
+            generations: Arc::clone(&generations),
+            topics: Arc::clone(&topics),
+            tracer: tracer.clone(),
+        };
         let ingest = Arc::new(Ingest::new(Arc::clone(&replica), ingest));
         let observer = Arc::new(NodeObserver {
             node: name.into(),
@@ -195,19 +207,32 @@ impl Node {
             ingest: Arc::clone(&ingest),
             discards,
         });
-        let sessions = SessionsAdapter {
-            node: name.into(),
-            replica: Arc::clone(&replica),
-            generations,
-            upstreams: Arc::clone(&upstreams),
-            traffic: traffic.clone(),
-            progress: Arc::clone(store.progress()),
-            waits: config.records.durability == Durability::Disk || config.records.ack > 0,
-            confirm: Duration::from_secs(config.records.confirm_s),
-            expire_after_s: config.records.expire_after_s,
-            notes_addresses: config.trace.addresses,
+        let sessions_host = |classic| {
+            Arc::new(SessionsAdapter {
+                node: name.into(),
+                replica: Arc::clone(&replica),
+                generations: Arc::clone(&generations),
+                upstreams: Arc::clone(&upstreams),
+                traffic: traffic.clone(),
+                progress: Arc::clone(store.progress()),
+                waits: config.records.durability == Durability::Disk || config.records.ack > 0,
+                confirm: Duration::from_secs(config.records.confirm_s),
+                expire_after_s: config.records.expire_after_s,
+                notes_addresses: config.trace.addresses,
+                tracer: tracer.clone(),
+                classic,
+            })
         };
-        let sessions = Arc::new(Sessions::new(Arc::new(sessions), topics, config.sessions.clone()));
+        let sessions = Arc::new(Sessions::new(sessions_host(None), Arc::clone(&topics), config.sessions.clone()));
+        let classic = (node.classic.is_some() || !node.classic_peers.is_empty()).then(|| {
+            let limits = config.classic.peers();
+            let peers =
+                ClassicPeers::start(&replica, &node.classic_peers, limits, traffic.as_ref(), &workers.rotation());
+            let lines = Arc::new(ClassicLines::new(peers));
+            let sessions = || Sessions::new(sessions_host(Some(Arc::clone(&lines))), topics, config.classic.sessions());
+            let listener = node.classic.map(|address| (address, sessions()));
+            Arc::new(ClassicLinks { listener, lines })
+        });
         let admin_host = Arc::new(AdminAdapter {
             node: name.into(),
             swap: Arc::clone(&swap),
@@ -217,9 +242,12 @@ impl Node {
             durability: config.records.durability,
             sessions: Arc::clone(&sessions),
             peers: Arc::clone(&peers),
+            classic: classic.clone(),
             identity: Arc::clone(&identity),
-            upstreams,
+            upstreams: Arc::clone(&upstreams),
             traffic: traffic.clone(),
+            tracer,
+            log: NodeLog { node: name.into(), audit: Arc::clone(&audit), process: process.log.clone() },
             started: unix_now(),
             started_at: Instant::now(),
             not_upgraded: process.not_upgraded.clone(),
@@ -243,6 +271,7 @@ impl Node {
 
         let tls_clients = tls_clients.map(Port::listen).transpose()?;
         let metrics_listener = metrics_port.map(Port::listen).transpose()?;
+        let classic_listener = classic_port.map(Port::listen).transpose()?;
         // While the records are locked, so that no other process of this node binds the socket, and no socket of one is in use.
         let group = config.admin.group.as_deref();
         let admin_socket = match admin_socket {
@@ -262,7 +291,9 @@ impl Node {
         let tls_port = tls_port.map(|(listener, address)| (Purpose::TlsClients, listener, address));
         let metrics_of = metrics_listener.iter().zip(metrics_address);
         let metrics_of = metrics_of.map(|(listener, address)| (Purpose::Metrics, listener, address));
-        let ports: Vec<_> = ports.into_iter().chain(tls_port).chain(metrics_of).collect();
+        let classic_of = classic_listener.iter().zip(node.classic);
+        let classic_of = classic_of.map(|(listener, address)| (Purpose::Classic, listener, address));
+        let ports: Vec<_> = ports.into_iter().chain(tls_port).chain(metrics_of).chain(classic_of).collect();
         let listening = admin_socket.handle().and_then(|handle| ListeningSockets::of(name, &ports, handle));
         let listening = listening.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
         let tasks = TaskTracker::new();
@@ -300,6 +331,11 @@ impl Node {
                 (Some(listener), Some(certificate)) => Some(TlsPort { listener: listener.into_std()?, certificate }),
                 _ => None,
             };
+            if let (Some(classic), Some(listener)) = (&classic, classic_listener)
+                && let Some((_, lines)) = &classic.listener
+            {
+                lines.accept(workers, &listener.into_std()?, None).await?;
+            }
             sessions.accept(workers, &clients.into_std()?, tls).await
         };
         accepting.await.map_err(|source| StartError::bind(name, "clients", client_address, source))?;
@@ -314,12 +350,14 @@ impl Node {
             grace: Duration::from_secs(config.drain.grace_s),
             sessions,
             peers,
+            classic,
             rollout,
             admin_host,
             admin,
             audit,
             store,
             traffic,
+            traces,
             tasks,
             listening,
             _observer: observer,

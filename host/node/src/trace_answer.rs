@@ -50,17 +50,22 @@ fn told(arrival: &Arrival, live: &[GenerationStatus]) -> Value {
         Way::Quarantine => ("quarantine", None, None),
         Way::Peer(name) => ("peer", Some(&**name), None),
     };
-    let outcome = match arrival.outcome {
-        ArrivalOutcome::Applied => "applied",
-        ArrivalOutcome::Known => "known",
-        ArrivalOutcome::Quarantined => "quarantined",
-        ArrivalOutcome::Outranked => "outranked",
-    };
+    let outcome = outcome_word(arrival.outcome);
     let generation = arrival.generation.map(|GenerationId(id)| {
         let named = live.iter().find(|generation| generation.id.0 == id);
         json!({ "id": id, "digest": named.map(|named| &named.digest), "name": named.map(|named| &named.name) })
     });
     json!({ "at_ns": arrival.at_ns, "way": way, "peer": peer, "client": client, "generation": generation, "outcome": outcome })
+}
+
+/// Returns the word for an outcome, in answers and in spans.
+pub(crate) fn outcome_word(outcome: ArrivalOutcome) -> &'static str {
+    match outcome {
+        ArrivalOutcome::Applied => "applied",
+        ArrivalOutcome::Known => "known",
+        ArrivalOutcome::Quarantined => "quarantined",
+        ArrivalOutcome::Outranked => "outranked",
+    }
 }
 
 /// Returns the generations that have not retired: only these are known by more than their number.

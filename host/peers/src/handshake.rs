@@ -49,6 +49,8 @@ pub(super) struct Channel {
     pub(super) frames: LinkFrames,
     /// The peer, by its certificate.
     pub(super) member: Member,
+    /// Certificate by which this node opened the connection. None if the peer opened it.
+    pub(super) own: Option<Member>,
 }
 
 /// Failed handshake. The connection is closed; nothing else changed.
@@ -97,6 +99,8 @@ pub(super) async fn initiate(
     local: &LocalNode,
     expected: &str,
 ) -> Result<(Channel, Hello), HandshakeError> {
+    // Read before it is shown: if it is renewed in between, the link is replaced once more than needed, and not once too few.
+    let own = Some(local.identity.own());
     let exchange = async {
         let connection = local.identity.connect(stream, Protocol::Link).await?;
         let (mut frames, member, name) = framed(connection)?;
@@ -117,7 +121,7 @@ pub(super) async fn initiate(
     let (frames, member, hello) = timeout(HANDSHAKE_TIMEOUT, exchange).await.map_err(|_| HandshakeError::Timeout)??;
     let mut frames = link_stream::begin(frames, true).await?;
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
-    Ok((Channel { frames, member }, hello))
+    Ok((Channel { frames, member, own }, hello))
 }
 
 /// TLS of the accepting side: learns who the peer is, and what it wants. An operator is admitted for [`Protocol::Admin`] only.
@@ -190,7 +194,7 @@ pub(super) async fn respond<T>(
     });
     let mut frames = link_stream::begin(frames, false).await?;
     frames.codec_mut().set_max_frame_length(FRAME_BYTES_MAX);
-    Ok((Channel { frames, member }, admitted))
+    Ok((Channel { frames, member, own: None }, admitted))
 }
 
 /// Frames a connection. Until the peer is known its frames are small, and a longer length is an error before anything is

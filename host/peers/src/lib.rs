@@ -3,6 +3,7 @@
 //! - `listen` and `connect` open connections, `handshake` identifies the peer.
 //! - `silence` and `failure_detector` judge when a peer that says nothing is suspect; then `connect` opens another connection.
 //! - [`Peers`] (`mesh`) admits one link per pair of nodes, whichever node connected.
+//! - [`classic`] sends records as plain lines to older programs.
 //! - `probe` asks a node who it is without a link, for `herd doctor`.
 //! - `link_task` drives the link machine of replication and carries messages; reports of the peer go to the node.
 //!
@@ -14,6 +15,7 @@
 //! Bounds: bytes of a frame (fewer before the peer is known), handshakes in progress, bytes of a link's queue, and time
 //! for connecting, for the handshake, for a write, and between frames of the peer.
 
+pub mod classic;
 mod clock_offset;
 mod connect;
 mod failure_detector;

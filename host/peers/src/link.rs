@@ -114,12 +114,12 @@ impl Link {
         self.detector.link_changed.notify_waiters();
     }
 
-    /// Returns whether another connection is to be opened beside this link: the peer is silent, or its certificate no longer good.
+    /// Returns whether another connection is to be opened beside this link: the peer is silent, or a certificate of it no longer good.
     pub(super) fn wants_another(&self) -> bool {
         self.is_suspect() || self.is_outdated.load(Ordering::Relaxed)
     }
 
-    /// Notes that the certificate of the peer is no longer good. The peer may have a new one.
+    /// Notes that the certificate of one of the two nodes is no longer good, or not for long. That node may have a new one.
     pub(super) fn set_outdated(&self) {
         self.is_outdated.store(true, Ordering::Relaxed);
         self.detector.link_changed.notify_waiters();

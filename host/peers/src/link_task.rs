@@ -6,6 +6,7 @@
 //!
 //! Bounds: silence of the peer, duration of a write, one pong that waits.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub(super) async fn run(
         biased;
         why = until_refused(identity, &channel.member, link) => Err(LinkError::Untrusted(why)),
         ended = end_of_either(read, written) => ended,
+        never = replace_outdated(identity, channel.own.as_ref(), link) => match never {},
         // A write may wait for a network that is gone.
         () = replaced_for(link, REPLACED_MAX * 2) => Ok(()),
     }
@@ -103,6 +105,16 @@ async fn until_refused(identity: &Identity, member: &Member, link: &Link) -> Pee
         sleep(OUTDATED_MAX).await;
     }
     why
+}
+
+/// Has a link that this node opened replaced before its certificate there expires: the peer may only connect in the other direction, in which
+/// it may not be the one to do so. Cancel safe.
+async fn replace_outdated(identity: &Identity, own: Option<&Member>, link: &Link) -> Infallible {
+    if let Some(own) = own {
+        identity.until_outdated(own).await;
+        link.set_outdated();
+    }
+    std::future::pending().await
 }
 
 /// Waits until the link has been replaced for a while. Cancel safe.

@@ -1,6 +1,7 @@
 //! Identities for tests: an authority of one herd, and its nodes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use herd_identity::{Authority, Clock, Credentials, Identity, Role};
@@ -8,6 +9,8 @@ use herd_identity::{Authority, Clock, Credentials, Identity, Role};
 /// Authority of a herd in a scratch directory.
 pub(crate) struct TestAuthority {
     pub(crate) authority: Authority,
+    /// Seconds by which all clocks have gone on since [`NOW`].
+    pub(crate) elapsed_s: Arc<AtomicU64>,
     _directory: tempfile::TempDir,
 }
 
@@ -15,7 +18,7 @@ impl TestAuthority {
     pub(crate) fn of(herd: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let authority = Authority::create(&directory.path().join("authority"), herd, LIFETIME * 10, NOW).unwrap();
-        Self { authority, _directory: directory }
+        Self { authority, elapsed_s: Arc::default(), _directory: directory }
     }
 
     pub(crate) fn issue(&mut self, node: &str) -> Arc<Identity> {
@@ -33,12 +36,18 @@ impl TestAuthority {
 
     /// Issues what a running node takes in the place of its certificate.
     pub(crate) fn credentials(&mut self, node: &str) -> Credentials {
-        self.authority.issue(&Role::Node(node.into()), LIFETIME, NOW).unwrap()
+        self.authority.issue(&Role::Node(node.into()), LIFETIME, self.now()).unwrap()
+    }
+
+    fn now(&self) -> Duration {
+        NOW + Duration::from_secs(self.elapsed_s.load(Ordering::SeqCst))
     }
 
     fn member(&mut self, role: &Role) -> Arc<Identity> {
         let credentials = self.authority.issue(role, LIFETIME, NOW).unwrap();
-        Arc::new(Identity::new(credentials, Clock::new(|| NOW)).unwrap())
+        let elapsed_s = Arc::clone(&self.elapsed_s);
+        let clock = Clock::new(move || NOW + Duration::from_secs(elapsed_s.load(Ordering::SeqCst)));
+        Arc::new(Identity::new(credentials, clock).unwrap())
     }
 
     pub(crate) fn revoke(&mut self, node: &str) {
@@ -50,6 +59,6 @@ impl TestAuthority {
     }
 }
 
-/// Time of all clocks here, since the Unix epoch.
+/// Time at which all clocks here start, since the Unix epoch.
 pub(crate) const NOW: Duration = Duration::from_secs(1_795_715_122);
-const LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(365 * 86_400);

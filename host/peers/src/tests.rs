@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::handshake;
-use crate::test_identity::TestAuthority;
+use crate::test_identity::{LIFETIME, TestAuthority};
 use crate::{LinkLimits, LinkState, LocalNode, Peers, PeersHost};
 
 /// Goal: a link whose network was cut is up again as soon as the network is, although its connection is lost and nobody closes it, and is
@@ -97,6 +97,20 @@ async fn retirement_of_an_authority_replaces_links_before_it_ends_them() {
             assert!(peers.local.identity.renew(&pair.authority.credentials(name)).unwrap());
         }
     }
+    let ups = || pair.hosts.each_ref().map(|host| host.ups.load(Ordering::SeqCst));
+    eventually("another link", || ups() == [2, 2]).await;
+    pair.await_messages().await;
+    assert_eq!(pair.hosts.each_ref().map(|host| host.downs.load(Ordering::SeqCst)), [0, 0]);
+    pair.stop().await;
+}
+
+/// Goal: a node replaces a link that it opened before its own certificate there expires, where its peer may not be the one to connect. Method:
+/// the clocks go on to shortly before the expiry, and only the node that connects has renewed.
+#[tokio::test]
+async fn link_is_replaced_before_the_own_certificate_expires() {
+    let mut pair = Pair::link().await;
+    pair.authority.elapsed_s.store(LIFETIME.as_secs() - 20, Ordering::SeqCst);
+    assert!(pair.peers[0].local.identity.renew(&pair.authority.credentials(NAMES[0])).unwrap());
     let ups = || pair.hosts.each_ref().map(|host| host.ups.load(Ordering::SeqCst));
     eventually("another link", || ups() == [2, 2]).await;
     pair.await_messages().await;
@@ -345,7 +359,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut delivers: wa
     }
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let holds = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;

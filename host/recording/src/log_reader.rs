@@ -159,10 +159,11 @@ impl Current {
         let damaged = |what| LogError::Damaged { path: self.path.clone(), offset: start, what };
         let head = BlockHead::read(&head).map_err(damaged)?;
         self.offset += HEAD_BYTES as u64;
-        let mut payload = vec![0; head.length];
-        let got = read_up_to(&mut self.file, &mut payload).map_err(|source| io(&self.path, source))?;
-        self.offset += got as u64;
-        if got < payload.len() {
+        // Grows with what the file has: the length may be a lie, with a checksum that holds.
+        let mut payload = Vec::new();
+        let got = (&mut self.file).take(head.length as u64).read_to_end(&mut payload);
+        self.offset += got.map_err(|source| io(&self.path, source))? as u64;
+        if payload.len() < head.length {
             return Ok(None);
         }
         if !head.fits(&payload) {
@@ -209,7 +210,8 @@ impl CallsBlock {
             match &mut read {
                 Ok(call) => {
                     (call.number, call.worker) = (number, self.head.worker);
-                    number += call.decisions() as u64;
+                    // Saturates where the number of the first one is a lie.
+                    number = number.saturating_add(call.decisions() as u64);
                 }
                 Err(_) => left = 0,
             }

@@ -51,7 +51,7 @@ mod tests {
         }
         let head = Head::of(Stamp { lane: LaneId(0), seq: 9 });
         for key in [&b"kiwi"[..], b"fig"] {
-            let report = WireReport { head, key, reign: 0, rank: b"2", form: 1, record: b"!" };
+            let report = WireReport { head, key, reign: 0, rank: b"2", form: 1, record: b"!", extension: b"" };
             replica.table().quarantine(Quarantined::from(&report), |_| ());
         }
         let records = || {

@@ -44,7 +44,7 @@ impl RecordHasher {
     /// Returns the hash of a record.
     #[inline]
     pub(crate) fn hash(&self, report: &WireReport<'_>) -> u128 {
-        let WireReport { head, key, reign, rank, form, record } = *report;
+        let WireReport { head, key, reign, rank, form, record, .. } = *report;
         let mut hasher = self.records;
         // Lengths first, or bytes could move from one part to the next without a change of the hash.
         let mut fixed = [0; 45];

@@ -75,7 +75,7 @@ impl<'a> Entry<'a> {
     /// Borrows the record as it travels.
     pub(super) fn wire(self) -> WireReport<'a> {
         let Rank { reign, rank, record, form } = self.rank();
-        WireReport { head: self.head(), key: self.key(), reign: reign.0, rank, form, record }
+        WireReport { head: self.head(), key: self.key(), reign: reign.0, rank, form, record, extension: b"" }
     }
 
     /// Bytes of key, rank and record together.

@@ -15,7 +15,7 @@ use crate::journal::JournalKind;
 use crate::lanes::Lane;
 use crate::node_marks::NodeMarks;
 use crate::quarantined::Quarantined;
-use crate::replica::Replica;
+use crate::replica::{Replica, TO_ALL};
 use crate::shard::OfferedBy;
 use crate::stamp::LaneId;
 use crate::vector::Vector;
@@ -116,7 +116,7 @@ impl Replica {
             self.table().visit(shard, |report, _| stays.push(Quarantined::from(&report)));
             for report in &stays {
                 // A new stamp, in a lane that this node covers: the lanes of its earlier processes are dropped.
-                let keeping = self.keep_own(self.coverage().operators(), 0, report.wire(), OfferedBy::Release, None);
+                let keeping = self.keep_own(self.coverage().operators(), 0, report.wire(), OfferedBy::Release, TO_ALL);
                 kept += usize::from(matches!(keeping.kept, Kept::Applied(_)));
             }
         }

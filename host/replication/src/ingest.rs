@@ -11,13 +11,14 @@
 
 use std::sync::Arc;
 
-use herd_model::GenerationId;
+use herd_model::{GenerationId, TraceContext};
 use herd_sdk::{Decision, Effect, Report};
 
 use crate::arrivals::{ArrivalOutcome, Noted, Source};
 use crate::live_links::LinkPort;
 use crate::quarantined::Quarantined;
 use crate::replica::Replica;
+use crate::report_trace::{ReportTrace, TracedHop};
 use crate::sync::Mutex;
 use crate::wire_report::{BadReport, WireReport};
 
@@ -42,8 +43,16 @@ pub trait IngestHost {
     fn perform(&self, decided_by: GenerationId, decision: &Decision, applied: &[bool]);
 
     /// Reads the clock, in nanoseconds since the Unix epoch, for [`Arrivals`](crate::Arrivals): once a frame and once a decision, and never
-    /// if these are off.
+    /// if these are off and no report is traced.
     fn now_ns(&self) -> u64;
+
+    /// Returns the place below which a traced report goes on from here. `None` if this node does not trace: then it goes on as it came.
+    fn trace_on(&self, _came: TraceContext) -> Option<TraceContext> {
+        None
+    }
+
+    /// Records a hop of a traced report, of which [`trace_on`](Self::trace_on) returned the place.
+    fn traced(&self, _hop: &TracedHop<'_>) {}
 }
 
 /// Failure to decide reports in one call.
@@ -77,6 +86,7 @@ impl<H: IngestHost> Ingest<H> {
         let table = self.replica.table();
         table.prefetch(reports.iter().map(|report| report.key));
         let mut winners: Vec<WireReport<'_>> = Vec::with_capacity(reports.len());
+        let at_ns = self.arrived_ns(reports);
         // Dropping what does not win before the guest call ends every flood, whatever the guest decides.
         let mut taking = Taking {
             worker,
@@ -84,7 +94,8 @@ impl<H: IngestHost> Ingest<H> {
             is_release: false,
             faults_left: FAULTS_PER_FRAME_MAX,
             scratch: Vec::new(),
-            at_ns: self.now_ns(),
+            arrived_ns: at_ns,
+            at_ns,
         };
         winners.extend(reports.iter().filter(|report| {
             let wins = table.wins(report);
@@ -115,8 +126,8 @@ impl<H: IngestHost> Ingest<H> {
         for batch in reports.chunks(REPORTS_PER_DECISION_MAX) {
             // No peer waits for a pong here, so each batch has faults of its own.
             let faults_left = FAULTS_PER_FRAME_MAX;
-            let (from, scratch, at_ns) = (None, Vec::new(), 0);
-            self.decide(batch, &mut Taking { worker, from, is_release: true, faults_left, scratch, at_ns });
+            let (from, scratch, arrived_ns, at_ns) = (None, Vec::new(), 0, 0);
+            self.decide(batch, &mut Taking { worker, from, is_release: true, faults_left, scratch, arrived_ns, at_ns });
         }
     }
 
@@ -171,6 +182,9 @@ impl<H: IngestHost> Ingest<H> {
     /// Another worker may have applied a higher report since it was found to win. Then it is neither applied nor flooded: floods end
     /// only because each node forwards what it applied.
     fn apply(&self, report: &WireReport<'_>, refused: bool, by: Option<GenerationId>, taking: &mut Taking<'_>) -> bool {
+        if !report.extension.is_empty() {
+            return self.apply_extended(report, refused, by, taking);
+        }
         if refused {
             self.quarantine(report, by, taking);
             return false;
@@ -181,8 +195,45 @@ impl<H: IngestHost> Ingest<H> {
         applied
     }
 
+    /// Does the same with a report that has a trace, or an extension of a later version, which goes no further.
+    #[cold]
+    fn apply_extended(
+        &self,
+        report: &WireReport<'_>,
+        refused: bool,
+        by: Option<GenerationId>,
+        taking: &mut Taking<'_>,
+    ) -> bool {
+        let Some(came) = ReportTrace::of_extension(report.extension) else {
+            return self.apply(&WireReport { extension: b"", ..*report }, refused, by, taking);
+        };
+        let context = self.host.trace_on(came.context);
+        // Before it is encoded: it leaves in the moment in which it is applied.
+        let on = context.map_or(came, |context| ReportTrace { context, sent_ns: self.host.now_ns() });
+        let outcome = if refused {
+            self.quarantine(report, by, taking);
+            ArrivalOutcome::Quarantined
+        } else {
+            let on = WireReport { extension: &on.extension(), ..*report };
+            match self.replica.apply(taking.worker, &on, taking.from, taking.is_release, &mut taking.scratch) {
+                true => ArrivalOutcome::Applied,
+                false => ArrivalOutcome::Known,
+            }
+        };
+        if !refused {
+            self.note(report, outcome, by, taking);
+        }
+        if let Some(context) = context {
+            let (peer, arrived_ns) = (taking.from.map(LinkPort::peer), taking.arrived_ns);
+            let ended_ns = self.host.now_ns();
+            self.host.traced(&TracedHop { came, context, peer, arrived_ns, ended_ns, generation: by, outcome });
+        }
+        outcome == ArrivalOutcome::Applied
+    }
+
     fn quarantine(&self, report: &WireReport<'_>, by: Option<GenerationId>, taking: &mut Taking<'_>) {
         if !taking.is_release {
+            let report = &WireReport { extension: b"", ..*report };
             self.replica.quarantine(taking.worker, report, taking.from, &mut taking.scratch);
             self.note(report, ArrivalOutcome::Quarantined, by, taking);
         }
@@ -195,6 +246,14 @@ impl<H: IngestHost> Ingest<H> {
         let (stamp, at_ns) = (report.head.stamp, taking.at_ns);
         let noted = Noted { stamp, at_ns, source, generation: by, outcome, client: None };
         self.replica.arrivals().note(taking.worker, noted);
+    }
+
+    /// Returns the time at which a frame came; 0 if nothing of it needs one.
+    fn arrived_ns(&self, reports: &[WireReport<'_>]) -> u64 {
+        match self.now_ns() {
+            0 if reports.iter().any(|report| !report.extension.is_empty()) => self.host.now_ns(),
+            now_ns => now_ns,
+        }
     }
 
     /// Returns the time for arrivals; 0 if they are not noted.
@@ -212,6 +271,8 @@ struct Taking<'a> {
     is_release: bool,
     faults_left: u32,
     scratch: Vec<u8>,
+    /// Time of the frame.
+    arrived_ns: u64,
     /// Time of the frame, and then of the last decision.
     at_ns: u64,
 }
@@ -232,6 +293,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use herd_model::limits::KEY_BYTES_MAX;
+    use herd_model::{SpanId, TraceId};
     use herd_sdk::Records;
 
     use super::*;
@@ -250,6 +312,9 @@ mod tests {
         survives: bool,
         /// Looks at the clock.
         looks: AtomicU64,
+        /// Place below which traced reports go on.
+        traces: Option<TraceContext>,
+        hops: RefCell<Vec<(Option<String>, ArrivalOutcome)>>,
     }
 
     impl IngestHost for Host {
@@ -264,6 +329,15 @@ mod tests {
         /// A microsecond later at each look.
         fn now_ns(&self) -> u64 {
             self.looks.fetch_add(1, Ordering::Relaxed) * 1000
+        }
+
+        fn trace_on(&self, _: TraceContext) -> Option<TraceContext> {
+            self.traces
+        }
+
+        fn traced(&self, hop: &TracedHop<'_>) {
+            assert!(hop.arrived_ns < hop.ended_ns, "{hop:?}");
+            self.hops.borrow_mut().push((hop.peer.map(Into::into), hop.outcome));
         }
     }
 
@@ -285,7 +359,7 @@ mod tests {
         /// Takes reports of these keys from Jaquez.
         fn take(&self, keys: &[&[u8]]) -> Result<(), BadReport> {
             let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
-            let report = |key| WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT" };
+            let report = |key| WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT", extension: b"" };
             let reports: Vec<_> = keys.iter().map(|key| report(*key)).collect();
             self.ingest.take(0, &self.links[0], &reports)
         }
@@ -316,8 +390,16 @@ mod tests {
     fn ingest_applies_what_was_forgotten_without_asking_a_guest() {
         let fixture = Fixture::new(Host::default());
         let head = Head { tombstone: true, expires_at: 9, ..Head::of(Stamp { lane: LaneId(0), seq: 1 }) };
-        let tombstone = WireReport { head, key: b"!", reign: 1, rank: b"", form: 0, record: b"" };
-        let report = WireReport { head: Head::of(head.stamp), key: b"a", reign: 0, rank: b"1", form: 1, record: b"AT" };
+        let tombstone = WireReport { head, key: b"!", reign: 1, rank: b"", form: 0, record: b"", extension: b"" };
+        let report = WireReport {
+            head: Head::of(head.stamp),
+            key: b"a",
+            reign: 0,
+            rank: b"1",
+            form: 1,
+            record: b"AT",
+            extension: b"",
+        };
         fixture.ingest.take(0, &fixture.links[0], &[tombstone, report]).unwrap();
         assert_eq!(*fixture.ingest.host.calls.borrow(), [1], "the other report");
         assert_eq!((fixture.table().keys(), fixture.table().status().quarantined, fixture.queued()), (2, 0, [0, 2]));
@@ -366,7 +448,7 @@ mod tests {
         let fixture = Fixture::new(Host::default());
         let report = |key, seq| {
             let head = Head::of(Stamp { lane: LaneId(0), seq });
-            WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT" }
+            WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT", extension: b"" }
         };
         let reports = [report(b"a", 1), report(b"b!", 2)];
         for link in &fixture.links {
@@ -381,6 +463,29 @@ mod tests {
         assert_eq!((first.generation, second.generation), (Some(GenerationId(1)), None), "no guest sees a duplicate");
         assert!(first.at_ns < second.at_ns);
         assert_eq!(found(3), []);
+    }
+
+    /// Goal: a traced report goes on below the span of this node, or as it came if the node does not trace, and without what a later version
+    /// has put beside the trace.
+    #[test]
+    fn ingest_sends_a_traced_report_on_below_its_own_span() {
+        let context = |span| TraceContext { trace: TraceId([1; 16]), span: SpanId([span; 8]) };
+        let came = ReportTrace { context: context(2), sent_ns: 5 };
+        let later = [&[7, 1, 0][..], &came.extension()].concat();
+        for traces in [Some(context(3)), None] {
+            let fixture = Fixture::new(Host { traces, ..Host::default() });
+            let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
+            let report =
+                WireReport { head, key: b"a", reign: 0, rank: b"1", form: 1, record: b"AT", extension: &later };
+            fixture.ingest.take(0, &fixture.links[0], &[report]).unwrap();
+            let sent = fixture.links[1].outbox.take();
+            let sent = WireReport::decode(sent.iter().next().unwrap(), |lane| Some(LaneId(lane))).unwrap();
+            let on = ReportTrace::of_extension(sent.extension).unwrap();
+            assert_eq!((on.context, sent.extension.len()), (traces.unwrap_or(context(2)), came.extension().len()));
+            assert_eq!(on == came, traces.is_none());
+            let hop = (Some("Jaquez".to_string()), ArrivalOutcome::Applied);
+            assert_eq!(*fixture.ingest.host.hops.borrow(), traces.map(|_| hop).into_iter().collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Replica {
     }
 
     fn listed(&self, report: &WireReport<'_>, is_quarantined: bool) -> ListedRecord {
-        let WireReport { head, key, reign, rank, form, record } = *report;
+        let WireReport { head, key, reign, rank, form, record, .. } = *report;
         let lane = self.lanes().get(head.stamp.lane);
         let (origin, epoch, worker) =
             lane.map_or_else(|| ("".into(), Epoch::default(), 0), |lane| (lane.origin, lane.epoch, lane.worker));

@@ -31,6 +31,8 @@ pub struct LinkPort {
     pub(crate) counts: LinkCounts,
     /// Number of the peer among the sources of arrivals.
     source: AtomicU16,
+    /// The port is that of a change feed: it acknowledges nothing, and nobody repairs what it was not told.
+    is_feed: bool,
 }
 
 /// Counters of a link since it came up.
@@ -76,11 +78,33 @@ impl LinkPort {
     /// Creates the port of a link to a peer, whose outbox holds `bytes_max` bytes in a lane per worker.
     #[must_use]
     pub fn new(peer: &str, bytes_max: usize, workers: usize, wake: impl WakeLink + 'static) -> Arc<Self> {
+        Arc::new(Self::of_link(peer, bytes_max, workers, wake))
+    }
+
+    /// Creates the port of a change feed.
+    pub(crate) fn of_feed(bytes_max: usize, workers: usize, wake: impl WakeLink + 'static) -> Arc<Self> {
+        Arc::new(Self { is_feed: true, ..Self::of_link("", bytes_max, workers, wake) })
+    }
+
+    fn of_link(peer: &str, bytes_max: usize, workers: usize, wake: impl WakeLink + 'static) -> Self {
         let outbox = Outbox::new(bytes_max, workers);
         let counts = LinkCounts::default();
         counts.owes.store(true, Ordering::Relaxed);
         let source = AtomicU16::new(Source::SOME_PEER.0);
-        Arc::new(Self { peer: peer.into(), outbox, wake: Box::new(wake), acked: Mutex::default(), counts, source })
+        Self {
+            peer: peer.into(),
+            outbox,
+            wake: Box::new(wake),
+            acked: Mutex::default(),
+            counts,
+            source,
+            is_feed: false,
+        }
+    }
+
+    /// Returns whether the port is that of a change feed.
+    pub(crate) fn is_feed(&self) -> bool {
+        self.is_feed
     }
 
     /// Name of the peer.
@@ -177,14 +201,14 @@ impl LiveLinks {
 }
 
 impl Pushed {
-    /// Wakes the links. With `only`, names that each end with a newline, those links alone; the others send the report in their next
-    /// turn, whatever begins it.
+    /// Wakes the links. With `only`, names that each end with a newline, those links and the change feeds alone; the others send the report in
+    /// their next turn, whatever begins it.
     #[inline]
     pub(crate) fn wake(self, only: Option<&[u8]>) {
         for (index, link) in self.live.iter().enumerate().take(64) {
             let bit = 1_u64 << index;
             let named = |only: &[u8]| only.split(|&byte| byte == b'\n').any(|name| name == link.peer.as_bytes());
-            if (self.queued | self.filled) & bit == 0 || only.is_some_and(|only| !named(only)) {
+            if (self.queued | self.filled) & bit == 0 || only.is_some_and(|only| !link.is_feed && !named(only)) {
                 continue;
             }
             if self.filled & bit != 0 {
@@ -235,7 +259,7 @@ mod tests {
     fn report(record: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
-        WireReport { head, key: b"k", reign: 0, rank: b"", form: 0, record }.encode(&mut bytes);
+        WireReport { head, key: b"k", reign: 0, rank: b"", form: 0, record, extension: b"" }.encode(&mut bytes);
         bytes
     }
 

@@ -195,7 +195,7 @@ mod tests {
     fn ranked(key: &str, rank: &[u8], record: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
-        WireReport { head, key: key.as_bytes(), reign: 0, rank, form: 0, record }.encode(&mut bytes);
+        WireReport { head, key: key.as_bytes(), reign: 0, rank, form: 0, record, extension: b"" }.encode(&mut bytes);
         bytes
     }
 

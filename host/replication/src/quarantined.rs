@@ -39,6 +39,7 @@ impl Quarantined {
             rank: &self.rank,
             form: self.form,
             record: &self.record,
+            extension: b"",
         }
     }
 }

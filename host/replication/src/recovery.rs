@@ -15,7 +15,7 @@ use crate::journal::JournalKind;
 use crate::lanes::LANES_MAX;
 use crate::link_frame::{decode_lanes, decode_seqs, encode_lanes, encode_seqs};
 use crate::quarantined::Quarantined;
-use crate::replica::Replica;
+use crate::replica::{Replica, TO_ALL};
 use crate::shard::{Offer, OfferedBy};
 use crate::stamp::LaneId;
 use crate::table_scan::TableScan;
@@ -160,7 +160,7 @@ impl Recovery<'_> {
         }
         let report = WireReport::decode(payload, |lane| Some(LaneId(lane)))?;
         self.recovered.records += 1;
-        let keeping = self.replica.keep_own(self.replica.coverage().operators(), 0, report, OfferedBy::Peer, None);
+        let keeping = self.replica.keep_own(self.replica.coverage().operators(), 0, report, OfferedBy::Peer, TO_ALL);
         self.recovered.restamped += u64::from(matches!(keeping.kept, Kept::Applied(_)));
         Ok(())
     }

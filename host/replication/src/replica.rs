@@ -28,6 +28,7 @@ use crate::quarantined::Quarantined;
 use crate::record_limits::RecordLimits;
 use crate::record_table::RecordTable;
 use crate::replication_status::LinkReplication;
+use crate::report_trace::ReportTrace;
 use crate::shard::{Applied, Offer, OfferedBy};
 use crate::stamp::{Epoch, LaneId, Stamp};
 use crate::sync::Mutex;
@@ -177,14 +178,34 @@ impl Replica {
 
     /// Keeps a client's record on a worker if it wins and there is room, and queues it for every link. The record inherits the
     /// reign of its key.
+    #[inline]
     pub fn keep(&self, worker: usize, new: NewRecord<'_>) -> Keeping {
+        self.keep_extended(worker, new, &[], None)
+    }
+
+    /// Keeps a record as [`keep`](Self::keep). Sends its trace with it, and does not queue it for the change feed that it came from.
+    pub fn keep_from(
+        &self,
+        worker: usize,
+        new: NewRecord<'_>,
+        from: Option<&LinkPort>,
+        trace: Option<&ReportTrace>,
+    ) -> Keeping {
+        match trace {
+            None => self.keep_extended(worker, new, &[], from),
+            Some(trace) => self.keep_extended(worker, new, &trace.extension(), from),
+        }
+    }
+
+    #[inline]
+    fn keep_extended(&self, worker: usize, new: NewRecord<'_>, extension: &[u8], from: Option<&LinkPort>) -> Keeping {
         if !self.journal.accepts() {
             return Keeping { kept: Kept::NotStored, ticket: Ticket::default() };
         }
         let NewRecord { key, rank, form, record, expires_at, only } = new;
         let head = Head { expires_at, ..UNSTAMPED };
-        let report = WireReport { head, key, reign: 0, rank, form, record };
-        self.keep_own(self.coverage.lane_of(worker), worker, report, OfferedBy::Client, only)
+        let report = WireReport { head, key, reign: 0, rank, form, record, extension };
+        self.keep_own(self.coverage.lane_of(worker), worker, report, OfferedBy::Client, (only, from))
     }
 
     /// Forgets a key: raises its reign with a record that says no more than who forgot it. Guests are never shown it, and it stays until
@@ -201,17 +222,14 @@ impl Replica {
             record.extend(lane.epoch.random.to_be_bytes());
             record.extend(lane.origin.as_bytes());
         }
-        let report = WireReport { head, key, reign: 0, rank: b"", form: 0, record: &record };
-        self.keep_own(self.coverage.operators(), 0, report, OfferedBy::Forget, None)
+        let report = WireReport { head, key, reign: 0, rank: b"", form: 0, record: &record, extension: b"" };
+        self.keep_own(self.coverage.operators(), 0, report, OfferedBy::Forget, TO_ALL)
     }
 
     /// Returns whether what a ticket names has passed.
     pub fn confirmation(&self, ticket: Ticket) -> Confirmation {
-        let stamp = Stamp { lane: LaneId(ticket.lane), seq: ticket.seq };
         match self.logged(ticket) {
-            Confirmation::Confirmed if self.acks > 0 && self.links.acknowledged(stamp) < self.acks => {
-                Confirmation::Pending
-            }
+            Confirmation::Confirmed if !self.acknowledged(ticket) => Confirmation::Pending,
             logged => logged,
         }
     }
@@ -226,6 +244,12 @@ impl Replica {
         } else {
             Confirmation::Failed
         }
+    }
+
+    /// Returns whether as many peers as the configuration asks for have acknowledged what a ticket names.
+    pub fn acknowledged(&self, ticket: Ticket) -> bool {
+        let stamp = Stamp { lane: LaneId(ticket.lane), seq: ticket.seq };
+        self.acks == 0 || self.links.acknowledged(stamp) >= self.acks
     }
 
     /// Hands what was kept to the operating system. False if the log has failed.
@@ -309,6 +333,16 @@ impl Replica {
         self.links.remove(port);
     }
 
+    /// Adds the port of a change feed: from now on every keep is queued for it.
+    pub(crate) fn add_feed(&self, port: &Arc<LinkPort>) {
+        self.links.add(port);
+    }
+
+    /// Removes the port of a change feed.
+    pub(crate) fn remove_feed(&self, port: &Arc<LinkPort>) {
+        self.links.remove(port);
+    }
+
     /// Brings the digests up to date for a cut-off that a link [wants](crate::LinkMachine::wants_digests). Takes a fraction of a second for
     /// a million changed records: not for a worker thread.
     pub fn refresh_digests(&self, cutoff_s: u64) {
@@ -334,7 +368,7 @@ impl Replica {
     /// Returns the replication status of each live link.
     #[must_use]
     pub fn links_status(&self) -> Vec<LinkReplication> {
-        self.links.all().iter().map(|port| LinkReplication::of(port)).collect()
+        self.links.all().iter().filter(|port| !port.is_feed()).map(|port| LinkReplication::of(port)).collect()
     }
 
     /// Applies a report of a peer if it wins, and queues it for every link but the one that it came from. `scratch` is reused.
@@ -454,7 +488,8 @@ impl Replica {
         }
     }
 
-    /// Keeps a record in a lane of this node, which gives it its stamp.
+    /// Keeps a record in a lane of this node, which gives it its stamp. Wakes only the links that are named, if any are, and does not queue
+    /// the record for the port that it came from.
     #[inline]
     pub(crate) fn keep_own(
         &self,
@@ -462,7 +497,7 @@ impl Replica {
         worker: usize,
         mut report: WireReport<'_>,
         by: OfferedBy,
-        only: Option<&[u8]>,
+        (only, from): (Option<&[u8]>, Option<&LinkPort>),
     ) -> Keeping {
         let (stamp, mut writer) = lane.begin();
         report.head.stamp = stamp;
@@ -476,7 +511,7 @@ impl Replica {
             encoded.clear();
             WireReport { reign: applied.reign.0, ..report }.encode(encoded);
             position = self.journal.append(JournalKind::Own, encoded);
-            pushed = Some(self.links.push(worker, encoded, None));
+            pushed = Some(self.links.push(worker, encoded, from));
         });
         if let Kept::Applied(_) = offered.kept {
             lane.complete(&mut writer);
@@ -493,6 +528,9 @@ impl Replica {
 
 /// Head of a record that gets its stamp when it is kept.
 const UNSTAMPED: Head = Head { stamp: Stamp { lane: LaneId(0), seq: 0 }, expires_at: 0, index: 0, tombstone: false };
+
+/// Links that a keep wakes, and the port that it came from: all, and none.
+pub(crate) const TO_ALL: (Option<&[u8]>, Option<&LinkPort>) = (None, None);
 
 /// Changed lanes of a vector, as a frame carries them.
 pub(crate) fn changed(vector: &Vector, said: &Vector) -> LaneSeqs {

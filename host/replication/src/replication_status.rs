@@ -92,7 +92,8 @@ mod tests {
         port.counts.owes.store(false, Relaxed);
         assert!(!LinkReplication::of(&port).owes);
         let (head, record, mut item) = (Head::of(Stamp { lane: LaneId(0), seq: 1 }), vec![0; 1 << 20], Vec::new());
-        WireReport { head, key: b"kiwi", reign: 0, rank: b"1", form: 1, record: &record }.encode(&mut item);
+        WireReport { head, key: b"kiwi", reign: 0, rank: b"1", form: 1, record: &record, extension: b"" }
+            .encode(&mut item);
         let _ = port.outbox.push(0, &item);
         let status = LinkReplication::of(&port);
         assert_eq!((status.owes, status.dropped_reports, &*status.peer), (true, 1, "Riley"));

@@ -30,6 +30,8 @@ impl Replica {
         };
         // The numbers of lanes are those of the process that wrote the backup. They are replaced, so none is looked up.
         let report = WireReport::decode(payload, |lane| Some(LaneId(lane)))?;
+        // Its trace ended long ago.
+        let report = WireReport { extension: b"", ..report };
         Ok(Some(self.restore_record(report, is_quarantined)))
     }
 
@@ -176,7 +178,8 @@ mod tests {
         let (backup, node) = (replica("Jaquez"), replica("Riley"));
         keep(&backup, b"kiwi", b"1");
         let head = Head { expires_at: 0, ..Head::of(Stamp { lane: LaneId(0), seq: 9 }) };
-        let report = WireReport { head, key: b"kiwi", reign: 0, rank: b"5", form: 2, record: b"strange" };
+        let report =
+            WireReport { head, key: b"kiwi", reign: 0, rank: b"5", form: 2, record: b"strange", extension: b"" };
         backup.quarantine(0, &report, None, &mut Vec::new());
         assert_eq!(restore(&backup, &node).len(), 2);
         assert_eq!(found(&node, b"kiwi").unwrap(), b"1");

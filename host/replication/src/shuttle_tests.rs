@@ -206,7 +206,8 @@ fn shuttle_outbox_loses_no_item_between_push_and_take() {
                 for number in 0..2 {
                     let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
                     let (key, record) = ([worker, number], vec![0; bytes]);
-                    let report = WireReport { head, key: &key, reign: 0, rank: b"1", form: 0, record: &record };
+                    let report =
+                        WireReport { head, key: &key, reign: 0, rank: b"1", form: 0, record: &record, extension: b"" };
                     let mut item = Vec::new();
                     report.encode(&mut item);
                     let _ = outbox.push(0, &item);
@@ -304,7 +305,15 @@ fn shuttle_snapshot_has_what_its_vector_covers() {
         let stamp = Stamp { lane: LaneId(2), seq: 1 };
         let strange: Vec<Vec<u8>> = (0..4).map(|key| vec![b'k', key * 7]).collect();
         for key in &strange {
-            let report = WireReport { head: Head::of(stamp), key, reign: 0, rank: &[5], form: 1, record: b"strange" };
+            let report = WireReport {
+                head: Head::of(stamp),
+                key,
+                reign: 0,
+                rank: &[5],
+                form: 1,
+                record: b"strange",
+                extension: b"",
+            };
             replica.quarantine(0, &report, None, &mut Vec::new());
         }
         let worker = {

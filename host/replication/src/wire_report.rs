@@ -7,8 +7,8 @@
 //! Numbers are LEB128, byte strings are preceded by their length. Fields in brackets are there if their flag is set. The lane is
 //! the sender's number for it, which the link or the log has defined before.
 //!
-//! Owns this format. Changing it changes the version of links and of the log; a later version may put fields into the
-//! extension, which this one skips. Bounds: [`WireReport::check_lengths`], before a report is stored.
+//! Owns this format. Changing it changes the version of links and of the log; the extension has fields that a version skips if it does not
+//! know them. This one knows [`ReportTrace`](crate::ReportTrace). Bounds: [`WireReport::check_lengths`], before a report is stored.
 
 use herd_model::Reign;
 use herd_model::limits::{KEY_BYTES_MAX, RANK_BYTES_MAX, RECORD_BYTES_MAX};
@@ -45,6 +45,8 @@ pub struct WireReport<'a> {
     pub form: u32,
     /// Record, opaque to the host.
     pub record: &'a [u8],
+    /// Fields beside the record, as the sender encoded them; empty for nearly every report.
+    pub extension: &'a [u8],
 }
 
 /// Report whose lengths no node writes.
@@ -103,7 +105,8 @@ impl<'a> WireReport<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let Head { stamp, expires_at, index, tombstone } = self.head;
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-        out.push(flag(expires_at != 0, EXPIRES) | flag(index != 0, INDEX) | flag(tombstone, TOMBSTONE));
+        let extends = flag(!self.extension.is_empty(), EXTENSION);
+        out.push(flag(expires_at != 0, EXPIRES) | flag(index != 0, INDEX) | flag(tombstone, TOMBSTONE) | extends);
         put(out, stamp.lane.0.into());
         put(out, stamp.seq);
         if expires_at != 0 {
@@ -111,6 +114,9 @@ impl<'a> WireReport<'a> {
         }
         if index != 0 {
             put(out, index);
+        }
+        if extends != 0 {
+            put_bytes(out, self.extension);
         }
         put(out, self.reign);
         put(out, self.form.into());
@@ -136,16 +142,14 @@ impl<'a> WireReport<'a> {
         }
         let expires_at = if flags & EXPIRES == 0 { 0 } else { reader.number()? };
         let index = if flags & INDEX == 0 { 0 } else { reader.number()? };
-        if flags & EXTENSION != 0 {
-            reader.bytes()?;
-        }
+        let extension = if flags & EXTENSION == 0 { &[][..] } else { reader.bytes()? };
         let (reign, form) = (reader.number()?, reader.number32()?);
         if reign > REIGN_MAX {
             return Err(Malformed);
         }
         let (key, rank, record) = (reader.bytes()?, reader.bytes()?, reader.bytes()?);
         let head = Head { stamp: Stamp { lane, seq }, expires_at, index, tombstone: flags & TOMBSTONE != 0 };
-        Ok(WireReport { head, key, reign, rank, form, record })
+        Ok(WireReport { head, key, reign, rank, form, record, extension })
     }
 
     /// Decodes one report.
@@ -182,7 +186,7 @@ pub const REIGN_MAX: u64 = u32::MAX as u64;
 const EXPIRES: u8 = 1;
 const INDEX: u8 = 2;
 const TOMBSTONE: u8 = 4;
-/// A byte string of a later version, which is skipped.
+/// A byte string with fields that a version may not know.
 const EXTENSION: u8 = 8;
 
 #[cfg(test)]
@@ -192,7 +196,7 @@ mod tests {
     use super::*;
 
     fn report(head: Head) -> WireReport<'static> {
-        WireReport { head, key: b"kiwi", reign: 3, rank: b"\x00\xff", form: 1, record: b"AT" }
+        WireReport { head, key: b"kiwi", reign: 3, rank: b"\x00\xff", form: 1, record: b"AT", extension: b"" }
     }
 
     fn known(lane: u32) -> Option<LaneId> {
@@ -264,7 +268,8 @@ mod tests {
         let mut body = Vec::new();
         report(Head::of(Stamp { lane: LaneId(1), seq: 1 })).encode(&mut body);
         bytes.extend_from_slice(&body[3..]);
-        assert_eq!(WireReport::decode(&bytes, known).unwrap().record, b"AT");
+        let decoded = WireReport::decode(&bytes, known).unwrap();
+        assert_eq!((decoded.record, decoded.extension), (&b"AT"[..], &b"of a later version"[..]));
         bytes[0] |= 0x10;
         assert_eq!(WireReport::decode(&bytes, known), Err(Malformed), "a flag that this version does not know");
     }

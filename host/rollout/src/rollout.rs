@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use herd_model::{Digest, GuestFiles, RollbackOptions, SignedGuest, SwapOptions};
+use herd_sys::LogThrottle;
+use herd_sys::clock::unix_now;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +42,8 @@ pub struct Rollout {
     /// Driver that is not started yet.
     waiting: Mutex<Option<(Driver, Inbox)>>,
     status: Arc<Mutex<RolloutStatus>>,
+    /// For lines that a peer can cause.
+    log: LogThrottle,
 }
 
 impl Rollout {
@@ -74,7 +78,8 @@ impl Rollout {
         let status = Arc::default();
         let driver = Driver::new(participant, StateWriter::new(store), local.clone(), Arc::clone(&status));
         let inbox = Inbox { local: local_events, remote: remote_events };
-        Self { node: node.into(), remote, local, waiting: Mutex::new(Some((driver, inbox))), status }
+        let (waiting, log) = (Mutex::new(Some((driver, inbox))), LogThrottle::new(1));
+        Self { node: node.into(), remote, local, waiting, status, log }
     }
 
     /// Returns the task that takes part in swaps until the node stops or the host is gone. The caller spawns it, once: the
@@ -213,8 +218,10 @@ impl Rollout {
     /// Queues an event without waiting. With a full queue the event is dropped and logged. With a closed one it is dropped: the
     /// node stops, and its links go down one after another.
     fn queue(&self, events: &mpsc::Sender<Event>, event: Event) {
-        if let Err(TrySendError::Full(_)) = events.try_send(event) {
-            tracing::warn!(node = %self.node, "rollout event dropped, queue full");
+        if let Err(TrySendError::Full(_)) = events.try_send(event)
+            && let Some(suppressed) = self.log.admit(unix_now())
+        {
+            tracing::warn!(node = %self.node, suppressed, "rollout event dropped, queue full");
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) struct TestGuest {
     /// Items of the core module.
     items: String,
     boom: String,
+    configure: String,
     answer: String,
     upgrade: Option<String>,
     needs: Option<String>,
@@ -35,7 +36,8 @@ pub(crate) struct TestGuest {
 impl TestGuest {
     pub(crate) fn new(name: &'static str) -> Self {
         let (imports, with, items) = (String::new(), String::new(), String::new());
-        Self { name, imports, with, items, boom: String::new(), answer: String::new(), upgrade: None, needs: None }
+        let [boom, configure, answer] = [(); 3].map(|()| String::new());
+        Self { name, imports, with, items, boom, configure, answer, upgrade: None, needs: None }
     }
 
     /// Adds imports of the component, and the argument with which the core module gets them.
@@ -51,6 +53,11 @@ impl TestGuest {
     /// Sets the instructions that run on an input which begins with `B`.
     pub(crate) fn on_boom(self, instructions: &str) -> Self {
         Self { boom: instructions.into(), ..self }
+    }
+
+    /// Sets the instructions that run when it is configured. The local 3 is the number of settings.
+    pub(crate) fn on_configure(self, instructions: &str) -> Self {
+        Self { configure: instructions.into(), ..self }
     }
 
     /// Sets the instructions that run on the answer to a fetch. The local `$failed` is 1 for a failure, and 0 for a response.
@@ -71,7 +78,7 @@ impl TestGuest {
 
     /// Assembles the component.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let Self { name, imports, with, items, boom, answer, upgrade, needs } = self;
+        let Self { name, imports, with, items, boom, configure, answer, upgrade, needs } = self;
         let forms = if upgrade.is_some() { FORMS } else { "" };
         let upgrade = upgrade.as_deref().unwrap_or_default();
         let text = format!(
@@ -97,6 +104,7 @@ impl TestGuest {
       (i32.store offset=1044 (i32.const 0) (i32.const 0))
       (i32.const 1024))
     (func (export "configure") (param i32 i32 i32 i32) (result i32)
+      {configure}
       (i32.store offset=1024 (i32.const 0) (i32.const 0))
       (i32.const 1024))
     (func $boom (param $bytes i32) (param $length i32) {boom})

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use herd_model::{
     Confirmation, DecidedInputs, FetchAnswer, FetchRequest, GenerationId, Keeping, Reroute, Side, Sides, Ticket,
+    TraceContext,
 };
 use herd_sdk::{Decision, InputBatch, Moment, Outcome};
-use herd_sys::TrafficLog;
+use herd_sys::{Tracer, TrafficLog};
 use tokio::sync::watch;
 
 /// The node that decides input, keeps records and fetches from upstreams.
@@ -184,6 +185,25 @@ pub trait SessionsHost: Send + Sync + 'static {
 
     /// Returns the log of every line received and sent, if one is configured.
     fn traffic(&self) -> Option<&TrafficLog>;
+
+    /// Returns the tracer of the node. The same for as long as it runs; `None` if it does not trace.
+    fn tracer(&self) -> Option<&Tracer> {
+        None
+    }
+
+    /// Returns which parts of the confirmation of a keep have come, for the trace of its line.
+    fn keep_progress(&self, _ticket: Ticket) -> KeepProgress {
+        KeepProgress { logged: true, acknowledged: true }
+    }
+}
+
+/// Parts of the confirmation of a keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepProgress {
+    /// The log has it, as durable as the configuration asks.
+    pub logged: bool,
+    /// As many peers have it as the configuration asks for.
+    pub acknowledged: bool,
 }
 
 /// No live generation could decide the call. Nothing was performed.
@@ -224,4 +244,6 @@ pub struct Provenance {
     pub client: Option<SocketAddr>,
     /// Time of the decision, in nanoseconds since the Unix epoch, as the guest was told it.
     pub at_ns: u64,
+    /// Place in the trace of its line, below which its report goes on. `None` for nearly all.
+    pub trace: Option<TraceContext>,
 }

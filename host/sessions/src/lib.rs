@@ -38,7 +38,7 @@ mod worker_sessions;
 
 pub use self::core::{Dialogue, Dialogues, FetchId, SLOT_TIMEOUT, StartedFetch, Topics};
 pub use address_limits::AddressLimits;
-pub use host::{KeepRequest, Provenance, SessionsHost, Undecided};
+pub use host::{KeepProgress, KeepRequest, Provenance, SessionsHost, Undecided};
 pub use limits::SessionLimits;
 pub use listener::{Sessions, SessionsStatus};
 pub use network::{Network, NotANetwork};

@@ -116,6 +116,10 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
             // Answers first: the replies behind a pending slot wait until its answer is decided.
             if let Poll::Ready((id, answer)) = state.fetches.poll_answer(cx) {
                 perform_answer(context, &mut state.core, id, &answer, clock::now(), Instant::now());
+                if state.core.conversation.trace.is_some() {
+                    self.write(state)?;
+                    state.core.conversation.end_trace();
+                }
                 // Before the task may give way, or a confirmation in between would find the session not listed yet.
                 self.await_confirmation(state);
                 budget.made_progress();
@@ -253,6 +257,7 @@ impl<S: SessionsHost, T: Transport> Session<S, T> {
                     conversation.replies.mark_written(count);
                     if state.core.timeouts.is_write_blocked() {
                         state.core.timeouts.on_write(Instant::now(), conversation.replies.unwritten().is_empty());
+                        conversation.end_trace();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -343,6 +348,7 @@ impl<S: SessionsHost, T: Transport> AddressedSession for Session<S, T> {
         if released {
             let deferred = self.state().decision_deferred;
             self.finish_turn(deferred);
+            self.state().core.conversation.end_trace();
         }
         let mut state = self.state();
         let deadline = state.core.conversation.replies.confirmation_deadline();

@@ -108,6 +108,9 @@ pub enum RecoverError {
     /// The directory cannot be listed.
     #[error("the directory of the records cannot be read: {0}")]
     Directory(#[from] io::Error),
+    /// The operating system has no thread that reads.
+    #[error("no thread to read the records: {0}")]
+    Thread(io::Error),
 }
 
 /// Damaged places that are kept in words. More are counted.

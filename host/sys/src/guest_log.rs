@@ -12,9 +12,9 @@ use crate::log_throttle::LogThrottle;
 /// Returns whether one more line that a guest printed or noted may be logged now. If not, the line is counted.
 pub fn admit_guest_line() -> bool {
     static THROTTLE: LogThrottle = LogThrottle::new(LINES_PER_SECOND_MAX);
-    let Some(dropped) = THROTTLE.admit(clock::unix_now()) else { return false };
-    if dropped > 0 {
-        tracing::warn!(target: "guest", dropped, "guest log lines dropped");
+    let Some(suppressed) = THROTTLE.admit(clock::unix_now()) else { return false };
+    if suppressed > 0 {
+        tracing::warn!(target: "guest", suppressed, "guest log lines dropped");
     }
     true
 }

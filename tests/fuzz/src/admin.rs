@@ -11,8 +11,8 @@ use std::sync::{Arc, LazyLock};
 
 use axum::serve::Listener;
 use herd_admin::{
-    Admin, AdminHost, Members, PageOptions, Promotion, RecordsHost, Refusal, Requester, ShareOptions, SwapOptions,
-    Token, TraceOptions,
+    Admin, AdminHost, LogOptions, Members, PageOptions, Promotion, RecordsHost, Refusal, Requester, ShareOptions,
+    SwapOptions, Token, TraceOptions,
 };
 use herd_identity::{Clock, Identity};
 use herd_model::{GuestFiles, RollbackOptions, Share};
@@ -84,6 +84,8 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
         ("POST", "/v1/records/backup", "", r#"{"directory": "/backup"}"#),
         ("POST", "/v1/records/restore", "", r#"{"directory": "/backup"}"#),
         ("POST", "/v1/records/prove", "", ""),
+        ("GET", "/v1/log", "", ""),
+        ("POST", "/v1/log", "", r#"{"filter": "info,guest=debug"}"#),
         ("DELETE", "/v1/requests/7", "", ""),
         ("POST", "/v1/swap", "origin: https://example.org\r\nsec-fetch-site: cross-site\r\n", "\0asm"),
         (
@@ -169,6 +171,14 @@ impl AdminHost for Echo {
 
     fn trace(&self, options: &TraceOptions) -> Value {
         called(json!({ "options": options })).unwrap_or_default()
+    }
+
+    fn log(&self) -> Result<Value, Refusal> {
+        called(json!({}))
+    }
+
+    fn set_log(&self, options: &LogOptions, operator: &str) -> Result<Value, Refusal> {
+        called(json!({ "options": options, "operator": operator }))
     }
 
     fn herd_swap(&self, files: GuestFiles<'_>, _: &Requester, options: SwapOptions) -> Result<Value, Refusal> {

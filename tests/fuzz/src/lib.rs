@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod certificates;
+pub mod decisions;
 pub mod frames;
 pub mod handshake;
 pub mod input;

@@ -40,6 +40,8 @@ fn main() -> anyhow::Result<()> {
         link_dial: None,
         admin: Some(any),
         metrics: None,
+        classic: None,
+        classic_peers: vec![],
         links: vec![],
     };
     let metrics = MetricsConfig { enabled: false, ..MetricsConfig::default() };
@@ -57,6 +59,7 @@ fn main() -> anyhow::Result<()> {
             state: &state,
             workers: &threads,
             inherited: InheritedSockets::default(),
+            log: None,
             upgrade: None,
             not_upgraded: None,
         };

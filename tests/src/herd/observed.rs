@@ -1,9 +1,12 @@
 //! Herd as it is seen from outside: status of its nodes, their links, and what they know. Waits for conditions, never for a time.
 
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
 use serde_json::Value;
 
 use super::Herd;
-use crate::eventually;
+use crate::{WAIT_MAX, eventually};
 
 impl Herd {
     /// Status of a node, or `None` if it does not answer.
@@ -33,6 +36,20 @@ impl Herd {
     #[track_caller]
     pub fn digest(&self, node: &str) -> String {
         self.status(node)["records"]["digest"].as_str().unwrap_or_default().into()
+    }
+
+    /// Scrapes the metrics of a node.
+    ///
+    /// # Errors
+    ///
+    /// The node does not answer.
+    pub fn scrape(&self, node: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.metrics_address(node))?;
+        stream.set_read_timeout(Some(WAIT_MAX))?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
     }
 
     /// Polls the status of a node until it satisfies `wanted`, and returns it. `what` names the condition in the message.

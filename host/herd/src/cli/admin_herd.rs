@@ -13,6 +13,8 @@ use herd_identity::{Clock, Credentials, Identity, Role, operator_path};
 use herd_node::config::HerdConfig;
 use herd_sys::state_directory;
 
+use super::context::ContextName;
+
 /// Configuration of a herd, and how this command may reach its nodes.
 #[derive(Debug)]
 pub(super) struct AdminHerd {
@@ -21,6 +23,8 @@ pub(super) struct AdminHerd {
     asked: Option<PathBuf>,
     /// Read when the first node needs it; none if this user has none.
     operator: OnceLock<Option<Arc<Identity>>>,
+    /// Context that names the herd.
+    context: Option<ContextName>,
 }
 
 impl Deref for AdminHerd {
@@ -33,7 +37,17 @@ impl Deref for AdminHerd {
 
 impl AdminHerd {
     pub(super) fn new(config: HerdConfig, asked: Option<PathBuf>) -> Self {
-        Self { config, asked, operator: OnceLock::new() }
+        Self { config, asked, operator: OnceLock::new(), context: None }
+    }
+
+    /// Returns the herd as this context names it.
+    pub(super) fn in_context(self, context: Option<ContextName>) -> Self {
+        Self { context, ..self }
+    }
+
+    /// Returns the name of the context that is in use.
+    pub(super) fn context(&self) -> Option<&ContextName> {
+        self.context.as_ref()
     }
 
     /// Returns the way to a node. That to a node without a socket here leads to its link port if this user has the certificate of an operator.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use herd_model::{Digest, GuestFiles, SignedGuest};
+use herd_model::{Digest, GuestFiles, Listener, SignedGuest};
 use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, Warmth};
 use herd_sdk::native::MemoryRecords;
@@ -52,7 +52,7 @@ pub(super) fn config(common: &Common, args: &ConfigArgs) -> anyhow::Result<ExitC
             let names = config.node_names();
             let links: usize = names.iter().map(|name| config.neighbours(name).len()).sum();
             let (nodes, links) = (counted(names.len(), "node"), counted(links / 2, "link"));
-            let file = common.config_file().map_or("the configuration".into(), |file| file.display().to_string());
+            let file = common.used_config_file()?.map_or("the configuration".into(), |file| file.display().to_string());
             say!("{file} is good: herd {}, {nodes} ({}), {links}", config.herd.escape_debug(), names.join(", "));
         }
         Some(ConfigCommand::Example(args)) => config_example::print(args)?,
@@ -71,5 +71,12 @@ fn check(config: &HerdConfig) -> anyhow::Result<()> {
     let records = Arc::new(MemoryRecords::default());
     ComponentDecider::load(&engine, &guest.guest, config.settings(name), records, Warmth::Warm)
         .with_context(|| format!("the guest cannot serve {name}"))?;
+    if let Some((name, _)) = config.nodes.iter().find(|(_, node)| node.classic.is_some()) {
+        let (records, mut settings) = (Arc::new(MemoryRecords::default()), config.settings(name));
+        settings.table.extend(Listener::Classic.setting().map(|(name, value)| (name.into(), value.into())));
+        settings.table.sort_unstable();
+        ComponentDecider::load(&engine, &guest.guest, settings, records, Warmth::Warm)
+            .with_context(|| format!("the guest cannot decide lines of classic links at {name}"))?;
+    }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{Cli, exit_status, print_command_line_error};
 /// Arguments of `herd help`.
 #[derive(Debug, Args)]
 pub(super) struct HelpArgs {
-    /// A command, such as `certs issue`, or a topic: concepts, swapping, signatures, agreement, files or exit-codes.
+    /// A command, such as `certs issue`, or a topic: concepts, swapping, signatures, agreement, files, contexts or exit-codes.
     #[arg(value_name = "COMMAND|TOPIC")]
     names: Vec<String>,
 }
@@ -40,13 +40,14 @@ fn topic(name: &str) -> Option<String> {
         "signatures" => include_str!("../../topics/signatures.txt"),
         "agreement" => include_str!("../../topics/agreement.txt"),
         "files" => include_str!("../../topics/files.txt"),
+        "contexts" => include_str!("../../topics/contexts.txt"),
         "exit-codes" => return Some(exit_status::topic()),
         _ => return None,
     };
     Some(text.into())
 }
 
-const TOPICS: [&str; 6] = ["concepts", "swapping", "signatures", "agreement", "files", "exit-codes"];
+const TOPICS: [&str; 7] = ["concepts", "swapping", "signatures", "agreement", "files", "contexts", "exit-codes"];
 
 #[cfg(test)]
 mod tests {

@@ -1,74 +1,58 @@
 //! Logging: to standard error, coloured on a terminal unless `NO_COLOR` is set.
-use anyhow::{Context, bail};
-use herd_node::config::suggestion;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+//!
+//! Owns the subscriber of the process and its filter, which may be replaced while it runs. A line that the filter leaves out costs what it
+//! costs without that: each place in the code remembers whether it logs, and is asked again only after the filter was replaced.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use super::colour::is_coloured;
+use super::log_filter::{FilterError, parse};
+
+/// Log of this process.
+#[derive(Clone)]
+pub(super) struct ProcessLog(Arc<Shown>);
+
+struct Shown {
+    layer: reload::Handle<EnvFilter, Registry>,
+    /// As it was typed. Held while the filter is replaced.
+    text: Mutex<String>,
+}
 
 /// Starts logging for the rest of the process.
 ///
 /// # Errors
 ///
 /// The filter is invalid.
-pub(super) fn start(filter: &str, json: bool) -> anyhow::Result<()> {
-    let filter = parse(filter)?;
-    let builder = fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(is_coloured(&std::io::stderr()));
-    if json {
-        builder.json().init();
-    } else {
-        builder.init();
-    }
-    Ok(())
+pub(super) fn start(filter: &str, json: bool) -> anyhow::Result<ProcessLog> {
+    let (text, filter) = parse(filter).map_err(|error| anyhow::anyhow!("--log or HERD_LOG: {error}"))?;
+    let (filter, layer) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(is_coloured(&std::io::stderr()));
+    // A filter is written with the names of parts, so whoever reads lines by program can see them.
+    let lines = if json { lines.json().boxed() } else { lines.with_target(false).boxed() };
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    Ok(ProcessLog(Arc::new(Shown { layer, text: Mutex::new(text) })))
 }
 
-/// Parses a filter. A single word must be a level: the library takes any other word for the name of a part, and would log that
-/// part and nothing else, so a level with a typing error would turn logging off without a word.
-fn parse(filter: &str) -> anyhow::Result<EnvFilter> {
-    // Scripts unset a variable by making it empty.
-    let filter = if filter.trim().is_empty() { DEFAULT } else { filter };
-    let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
-    for &directive in &directives {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
-        let is_span = directive.contains('[');
-        if !is_span && !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
-            bail!(
-                "log filter `{filter}` of --log or HERD_LOG: `{level}` is not a level{}; write a level, or PART=LEVEL, such as info,guest=debug",
-                suggestion(level, LEVELS)
-            );
-        }
+impl ProcessLog {
+    /// Returns the filter.
+    pub(super) fn filter(&self) -> String {
+        self.0.text.lock().clone()
     }
-    EnvFilter::try_new(directives.join(","))
-        .with_context(|| format!("log filter `{filter}` of --log or HERD_LOG is invalid; try {DEFAULT}"))
-}
 
-/// Filter in place of an empty one.
-const DEFAULT: &str = "info";
-
-const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn log_filter_with_a_word_that_is_no_level_is_refused() {
-        let problem = |filter: &str| parse(filter).unwrap_err().to_string();
-        assert_eq!(
-            problem("chatty"),
-            "log filter `chatty` of --log or HERD_LOG: `chatty` is not a level; known are error, warn, info, debug, trace, off; write a level, or PART=LEVEL, such as info,guest=debug"
-        );
-        assert!(problem("inof").contains("`inof` is not a level; did you mean `info`?"));
-        for filter in ["info,guest", "guest=loud", "guest=", "info,", "info;debug"] {
-            assert!(problem(filter).contains(" is not a level"), "{filter}");
-        }
-        for filter in ["info", "WARN", "off", "info,guest=debug", "info, herd_peers=trace", "info,[swap]=debug", ""] {
-            assert!(parse(filter).is_ok(), "{filter}");
-        }
-        assert_eq!(parse("").unwrap().to_string(), "info");
+    /// Replaces the filter, and returns the one before.
+    ///
+    /// # Errors
+    ///
+    /// The filter is invalid. Nothing changed.
+    pub(super) fn set(&self, filter: &str) -> Result<String, FilterError> {
+        let (text, filter) = parse(filter)?;
+        let mut shown = self.0.text.lock();
+        self.0.layer.reload(filter).map_err(|_| FilterError::Ended)?;
+        Ok(std::mem::replace(&mut *shown, text))
     }
 }

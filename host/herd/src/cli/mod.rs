@@ -25,6 +25,7 @@ mod completions;
 mod config;
 mod config_example;
 mod configured_herd;
+mod context;
 mod convergence;
 mod doctor;
 mod exit_status;
@@ -38,6 +39,8 @@ mod herd_status;
 mod inspect;
 mod json_text;
 mod keygen;
+mod log;
+mod log_filter;
 mod logging;
 mod man;
 mod new;
@@ -62,6 +65,7 @@ mod signature_report;
 mod sim;
 mod started_as;
 mod status;
+mod status_classic;
 mod status_links;
 mod succession;
 mod swap;
@@ -84,11 +88,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use herd_node::config::{ConfigError, HerdConfig, Sources, load};
 
 use self::admin_herd::AdminHerd;
 use self::configured_herd::ConfiguredHerd;
+use self::context::{Chosen, Context, ContextName, FollowsCurrent, NamedHerd, choose};
 
 /// Application server herd: nodes that accept location reports of clients, flood them to one another, and answer from any
 /// node where a client is and which places are near it. The protocol logic is a WebAssembly component that can be replaced
@@ -122,6 +128,19 @@ struct Common {
     /// the installed one (`herd certs install`), for nodes without an admin socket here.
     #[arg(long, global = true, env = "HERD_IDENTITY", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     identity: Option<PathBuf>,
+    /// Context to use: a name for a herd, made by `herd context add`. Default: the current context, for commands that do not start nodes.
+    #[arg(long, global = true, env = "HERD_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
+    #[arg(skip)]
+    sources: OptionSources,
+}
+
+/// Where the options that name a herd are from: the command line beats the environment.
+#[derive(Clone, Copy, Debug, Default)]
+struct OptionSources {
+    config: Option<ValueSource>,
+    context: Option<ValueSource>,
+    identity: Option<ValueSource>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -181,6 +200,11 @@ enum Command {
     /// reports the answer says so. Times are converted to the clock of the node where the report came in, so that the hops add up. The
     /// exit code is 1 if no node has a record of the client, or a node does not answer.
     Trace(trace::TraceArgs),
+    /// Show what running nodes log, or change it until they end.
+    ///
+    /// `herd log` shows the filter of each node, `herd log debug` sets it at all nodes, `herd log Riley info,guest=debug` at one. Nodes of one
+    /// process share its filter. Changes are in the audit log. The exit code is 1 if a node does not answer.
+    Log(log::LogArgs),
     /// Write a consistent copy of the records of a running node into an empty or new directory.
     ///
     /// The node writes it, on its machine and as its user. It is also the folder of a node that has not started yet.
@@ -268,6 +292,10 @@ enum Command {
     /// Finds everything that would keep a node from starting: unknown keys, addresses that clash, a missing secret, a setting
     /// that the guest refuses.
     Config(config::ConfigArgs),
+    /// Give herds names, and choose the one that commands use.
+    ///
+    /// See `herd help contexts`.
+    Context(context::ContextArgs),
     /// Print the version, and with --verbose what the program speaks, reads and contains.
     Version(version::VersionArgs),
     /// Print a script with which a shell completes commands and arguments.
@@ -275,13 +303,13 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Write manual pages into a directory, one for each command.
     Man(man::ManArgs),
-    /// Print the help of a command, or a topic: concepts, swapping, signatures, agreement, files or exit-codes.
+    /// Print the help of a command, or a topic: concepts, swapping, signatures, agreement, files, contexts or exit-codes.
     Help(help::HelpArgs),
 }
 
 /// Runs the command that the arguments of this process name, and returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_process() {
         Ok(cli) => cli,
         Err(error) => return print_command_line_error(&error),
     };
@@ -319,11 +347,11 @@ fn print_json_error(error: &str) {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    logging::start(&cli.common.log, cli.common.log_json)?;
+    let log = logging::start(&cli.common.log, cli.common.log_json)?;
     let common = &cli.common;
     match cli.command {
-        Command::Up(args) => up::up(&common.config()?, &args),
-        Command::Run(args) => run::run(&common.config()?, &args),
+        Command::Up(args) => up::up(&common.config_to_start()?, &args, log),
+        Command::Run(args) => run::run(&common.config_to_start()?, &args, log),
         Command::Send(args) => send::send(&common.config()?, args),
         Command::Feed(args) => feed::feed(&common.config()?, args),
         Command::Status(args) => status::status(&common.herd()?, &args),
@@ -335,6 +363,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Forget(args) => forget::forget(&common.herd()?, &args),
         Command::Records(args) => records::records(&common.herd()?, &args),
         Command::Trace(args) => trace::trace(&common.herd()?, &args),
+        Command::Log(args) => log::log(&common.herd()?, &args),
         Command::Backup(args) => backup::backup(&common.herd()?, &args),
         Command::Restore(args) => backup::restore(&common.herd()?, &args),
         Command::Repair(args) => repair::repair(&common.herd()?, &args),
@@ -353,6 +382,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sim(args) => sim::sim(&common.config()?, &args),
         Command::Bench(args) => bench::bench(&common.config()?, &args),
         Command::Config(args) => config::config(common, &args),
+        Command::Context(args) => context::context(common, &args),
         Command::Version(args) => Ok(version::version(&args)),
         Command::Completions(args) => Ok(completions::completions(&args)),
         Command::Man(args) => man::man(&args),
@@ -360,37 +390,121 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
+impl Cli {
+    /// Parses the arguments of this process.
+    fn of_process() -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        cli.common.sources = OptionSources::of(&matches);
+        Ok(cli)
+    }
+}
+
+impl OptionSources {
+    fn of(matches: &ArgMatches) -> Self {
+        let [config, context, identity] = ["config", "context", "identity"].map(|option| matches.value_source(option));
+        Self { config, context, identity }
+    }
+}
+
 impl Common {
     /// Loads the configuration for a command that administers nodes.
-    fn herd(&self) -> Result<AdminHerd, ConfigError> {
-        let identity = self.identity.clone().filter(|file| !file.as_os_str().is_empty());
-        Ok(AdminHerd::new(self.config()?, identity))
+    fn herd(&self) -> anyhow::Result<AdminHerd> {
+        let chosen = self.chosen()?;
+        let config = self.load(chosen.as_ref().map(|chosen| &chosen.context))?;
+        let identity = self.identity_of(chosen.as_ref());
+        Ok(AdminHerd::new(config, identity).in_context(chosen.map(|chosen| chosen.name)))
     }
 
-    /// Returns the file of the configuration, if one is named.
+    /// Returns the file of the configuration, if an option or the environment names one.
     fn config_file(&self) -> Option<PathBuf> {
         self.config.clone().filter(|file| !file.as_os_str().is_empty())
     }
 
+    /// Returns the file of the certificate of an operator, if an option or the environment names one.
+    fn identity_file(&self) -> Option<PathBuf> {
+        self.identity.clone().filter(|file| !file.as_os_str().is_empty())
+    }
+
+    /// Returns the file of the configuration that a command uses, if there is one.
+    fn used_config_file(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(match self.chosen()? {
+            Some(chosen) => chosen.context.config,
+            None => self.config_file(),
+        })
+    }
+
+    /// Returns the certificate of an operator: what is typed beats a context, and that the environment.
+    fn identity_of(&self, chosen: Option<&Chosen>) -> Option<PathBuf> {
+        let of_context = || chosen.and_then(|chosen| chosen.context.identity.clone());
+        match self.sources.identity {
+            Some(ValueSource::CommandLine) => self.identity_file(),
+            _ => of_context().or_else(|| self.identity_file()),
+        }
+    }
+
     /// Returns these arguments with another file of the configuration.
     fn with_config_file(&self, file: PathBuf) -> Self {
-        Self { config: Some(file), ..self.clone() }
+        let sources = OptionSources { config: Some(ValueSource::CommandLine), context: None, ..self.sources };
+        Self { config: Some(file), context: None, sources, ..self.clone() }
     }
 
     /// Loads the configuration for a command that says what to type next.
-    fn configured(&self) -> Result<ConfiguredHerd, ConfigError> {
-        Ok(ConfiguredHerd::new(self.config()?, self.config_file()))
+    fn configured(&self) -> anyhow::Result<ConfiguredHerd> {
+        Ok(ConfiguredHerd::new(self.config()?, self.used_config_file()?))
     }
 
     /// Loads the configuration from the file, the environment and `--set`.
-    fn config(&self) -> Result<HerdConfig, ConfigError> {
-        load(&Sources {
-            file: self.config_file(),
-            environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-            set: self.set.clone(),
+    fn config(&self) -> anyhow::Result<HerdConfig> {
+        Ok(self.load(self.chosen()?.as_ref().map(|chosen| &chosen.context))?)
+    }
+
+    /// Loads the configuration for a command that starts nodes, which does so for the current context only if that is named.
+    fn config_to_start(&self) -> anyhow::Result<HerdConfig> {
+        let chosen = self.choice(FollowsCurrent::No)?;
+        Ok(self.load(chosen.as_ref().map(|chosen| &chosen.context))?)
+    }
+
+    /// Loads the configuration of a context.
+    fn config_of(&self, context: &Context) -> Result<HerdConfig, ConfigError> {
+        self.load(Some(context))
+    }
+
+    /// Returns whether an option or the environment names a context.
+    fn has_context(&self) -> bool {
+        self.context.as_ref().is_some_and(|name| !name.is_empty())
+    }
+
+    /// Returns the context that a command uses which starts no node.
+    fn chosen(&self) -> anyhow::Result<Option<Chosen>> {
+        self.choice(FollowsCurrent::Yes)
+    }
+
+    fn choice(&self, follows_current: FollowsCurrent) -> anyhow::Result<Option<Chosen>> {
+        let name = self.context.as_ref().filter(|name| !name.is_empty());
+        let name = name.map(|name| ContextName::try_from(name.clone()).map_err(anyhow::Error::msg)).transpose()?;
+        choose(NamedHerd {
+            config: self.sources.config.filter(|_| self.config_file().is_some()),
+            context: name.as_ref().zip(self.sources.context),
+            follows_current,
         })
+    }
+
+    fn load(&self, context: Option<&Context>) -> Result<HerdConfig, ConfigError> {
+        let variables = std::env::vars_os();
+        let mut environment: Vec<(String, String)> =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        if let Some(directory) = context.and_then(|context| context.state_dir.as_ref()) {
+            // Weaker than the environment, and stronger than the file.
+            let value = toml::Value::String(directory.to_string_lossy().into_owned()).to_string();
+            environment.insert(0, ("HERD__STATE_DIR".into(), value));
+        }
+        let file = match context {
+            Some(context) => context.config.clone(),
+            None => self.config_file(),
+        };
+        load(&Sources { file, environment, set: self.set.clone() })
     }
 }
 
@@ -402,4 +516,4 @@ First steps, in two terminals:
   herd send Campbell 'WHATSAT kiwi 10 5'
   herd status
 
-Topics: herd help concepts, swapping, signatures, agreement, files or exit-codes.";
+Topics: herd help concepts, swapping, signatures, agreement, files, contexts or exit-codes.";

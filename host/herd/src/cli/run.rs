@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use herd_node::config::HerdConfig;
 
+use super::logging::ProcessLog;
 use super::serve::{ReadyWhen, Serving};
 
 /// Arguments of `herd run`.
@@ -23,11 +24,12 @@ pub(super) struct RunArgs {
 }
 
 /// Runs one node until a signal.
-pub(super) fn run(config: &HerdConfig, args: &RunArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: &HerdConfig, args: &RunArgs, log: ProcessLog) -> anyhow::Result<ExitCode> {
     config.node(&args.node)?;
     let names = std::slice::from_ref(&args.node);
     // Other nodes may be started later, so being ready cannot wait for their links.
     let ready_when = ReadyWhen::Accepting;
-    let serving = Serving { config, names, label: &args.node, ready_when, watched: args.watch.as_deref() };
+    let watched = args.watch.as_deref();
+    let serving = Serving { config, names, label: &args.node, ready_when, watched, log };
     if args.check { serving.check() } else { serving.run() }
 }

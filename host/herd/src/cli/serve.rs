@@ -14,13 +14,14 @@ use futures_util::future::{join_all, try_join_all};
 use herd_admin::Token;
 use herd_model::{Digest, GuestFiles, SignedGuest};
 use herd_node::config::HerdConfig;
-use herd_node::{Node, NodeProcess};
+use herd_node::{LogFilter, Node, NodeProcess};
 use herd_runtime::Engine;
 use herd_sys::workers::{self as worker, Workers};
 use herd_sys::{PassedSockets, Supervisor, state_directory};
 use serde_json::Value;
 
 use super::guest_file::read_signed_guest;
+use super::logging::ProcessLog;
 use super::open_files::limit_clients;
 use super::serving_guest::ConfiguredGuest;
 use super::signals::Signals;
@@ -39,6 +40,7 @@ pub(super) struct Serving<'a> {
     pub(super) ready_when: ReadyWhen,
     /// File that the herd follows.
     pub(super) watched: Option<&'a Path>,
+    pub(super) log: ProcessLog,
 }
 
 /// Condition for the line `... ready`.
@@ -167,6 +169,7 @@ impl Serving<'_> {
             state: &state,
             workers,
             inherited: predecessor.inherited,
+            log: Some(Arc::new(NodesLog { log: self.log.clone(), names: self.names.into() })),
             upgrade: Some(orders),
             not_upgraded: predecessor.not_upgraded,
         };
@@ -195,7 +198,30 @@ impl Serving<'_> {
 
     /// Creates one engine for all nodes, so that a guest is compiled once.
     fn engine(&self, state: &Path) -> anyhow::Result<Arc<Engine>> {
-        Ok(Engine::with_code_cache(self.config.runtime.limits(), self.names.len(), &state.join("code"))?)
+        // Instances of its own decide the lines of classic links.
+        let has_classic = |name: &&String| self.config.nodes.get(*name).is_some_and(|node| node.classic.is_some());
+        let nodes = self.names.len() + self.names.iter().filter(has_classic).count();
+        Ok(Engine::with_code_cache(self.config.runtime.limits(), nodes, &state.join("code"))?)
+    }
+}
+
+/// Log of this process, for the nodes that run in it.
+struct NodesLog {
+    log: ProcessLog,
+    names: Vec<String>,
+}
+
+impl LogFilter for NodesLog {
+    fn filter(&self) -> String {
+        self.log.filter()
+    }
+
+    fn set(&self, filter: &str) -> Result<String, String> {
+        self.log.set(filter).map_err(|error| error.to_string())
+    }
+
+    fn nodes(&self) -> &[String] {
+        &self.names
     }
 }
 

@@ -18,6 +18,7 @@ use super::convergence::convergence;
 use super::herd_status::HerdStatus;
 use super::json_text::{brief_who, generation, short, text};
 use super::nodes::{addressed, ask_each_showing};
+use super::status_classic::classic_lines;
 use super::status_links::link_table;
 use super::swap_fault::swap_fault;
 use super::table::{Table, terminal_width, wrap};
@@ -36,6 +37,9 @@ pub(super) struct StatusArgs {
 /// Prints the status of nodes, each as soon as it is known. Fails if a node does not answer.
 pub(super) fn status(config: &AdminHerd, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let width = terminal_width();
+    if let Some(context) = config.context().filter(|_| !args.json) {
+        say!("context {context}, herd {}\n", config.herd.escape_debug());
+    }
     let mut nodes = node_table(width).with_first(addressed(config, &args.node));
     let show = |answers: &Answers| {
         if !args.json {
@@ -60,10 +64,14 @@ pub(super) fn status(config: &AdminHerd, args: &StatusArgs) -> anyhow::Result<Ex
     if !links.is_empty() {
         say_on!("\n{links}");
     }
+    let classic = classic_lines(&up);
     let up: Vec<&Value> = up.into_iter().map(|(_, node)| node).collect();
     if !up.is_empty() {
         let records = convergence(&up, answers.iter().count());
         say!("\n{}", wrap(&records, width).join("\n"));
+    }
+    if !classic.is_empty() {
+        say!("\n{}", classic.iter().flat_map(|line| wrap(line, width)).collect::<Vec<_>>().join("\n"));
     }
     let faults = faults(config, &up);
     if !faults.is_empty() {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use herd_node::config::HerdConfig;
 
+use super::logging::ProcessLog;
 use super::serve::{ReadyWhen, Serving};
 
 /// Arguments of `herd up`.
@@ -22,9 +23,9 @@ pub(super) struct UpArgs {
 }
 
 /// Runs every node of the herd until a signal.
-pub(super) fn up(config: &HerdConfig, args: &UpArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn up(config: &HerdConfig, args: &UpArgs, log: ProcessLog) -> anyhow::Result<ExitCode> {
     let names: Vec<String> = config.node_names().into_iter().map(ToString::to_string).collect();
     let (ready_when, watched) = (ReadyWhen::Linked, args.watch.as_deref());
-    let serving = Serving { config, names: &names, label: "herd", ready_when, watched };
+    let serving = Serving { config, names: &names, label: "herd", ready_when, watched, log };
     if args.check { serving.check() } else { serving.run() }
 }

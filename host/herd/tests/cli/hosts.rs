@@ -9,45 +9,46 @@ use std::process::Command;
 use super::{Run, herd};
 
 /// A host: home and current directory of its user in one.
-struct Machine(PathBuf);
+pub(super) struct Machine(PathBuf);
 
 impl Machine {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("herd-machine-{}-{name}", std::process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = herd();
-        for variable in ["XDG_STATE_HOME", "XDG_RUNTIME_DIR", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"] {
+        for variable in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"]
+        {
             command.env_remove(variable);
         }
         command.current_dir(&self.0).args(arguments).env("HOME", &self.0).env("COLUMNS", "400");
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(super) fn run(&self, arguments: &[&str]) -> Run {
         Run::new(&mut self.command(arguments))
     }
 
-    fn does(&self, arguments: &[&str]) -> String {
+    pub(super) fn does(&self, arguments: &[&str]) -> String {
         let run = self.run(arguments);
         assert_eq!((run.code, &*run.stderr), (0, ""), "{arguments:?}: {}", run.stdout);
         run.stdout
     }
 
-    fn fails(&self, arguments: &[&str]) -> String {
+    pub(super) fn fails(&self, arguments: &[&str]) -> String {
         let run = self.run(arguments);
         assert_eq!((run.code, &*run.stdout), (1, ""), "{arguments:?}");
         run.stderr
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.join(name), text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(super) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.0.join(name)).unwrap()
     }
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use herd_model::limits::HERD_NAME_BYTES_MAX;
 use herd_model::limits::NODE_NAME_BYTES_MAX;
+use herd_otlp::OtlpUrl;
 use herd_sessions::SLOT_TIMEOUT;
 
 use super::herd_config::HerdConfig;
 use super::metrics_config::METRICS_ABOVE;
 use super::node_config::NodeConfig;
 use super::suggestion::suggestion;
+use super::trace_config::TraceConfig;
 
 /// Checks a configuration.
 ///
@@ -38,9 +40,13 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
     if let Some(requirement) = config.swap.signatures() {
         requirement.check().map_err(|why| format!("`swap.require_signature`: {why}"))?;
     }
+    check_traces(&config.trace)?;
     let several = config.nodes.len() > 1;
     if several && config.traffic_log.as_ref().is_some_and(|path| !path.contains("{node}")) {
         return Err("`traffic_log` must contain {node}, or several nodes would write to one file".into());
+    }
+    if config.logic.contains_key("listener") {
+        return Err("`logic.listener` is set by the host, for the lines of classic links; remove it, and see `nodes.NAME.classic`".into());
     }
     if config.places.sources.is_empty() {
         return Err("`places.sources` is empty; `[\"embedded\"]` needs no key and no network".into());
@@ -50,7 +56,7 @@ pub(super) fn check(config: &HerdConfig) -> Result<(), String> {
 
 /// Checks that no number would freeze a node, at the low end, or overflow, at the high end.
 fn check_ranges(config: &HerdConfig) -> Result<(), String> {
-    let HerdConfig { sessions, links, records, record, runtime, audit, trace, drain, .. } = config;
+    let HerdConfig { sessions, classic, links, records, record, runtime, audit, trace, drain, .. } = config;
     let per_address = &sessions.per_address;
     let ranges = [
         ("sessions.sessions_max", sessions.sessions_max as u64, 1, 1 << 24),
@@ -65,6 +71,13 @@ fn check_ranges(config: &HerdConfig) -> Result<(), String> {
         ("sessions.per_address.lines_per_s", per_address.lines_per_s.into(), 0, 1_000_000_000),
         ("sessions.per_address.kib_per_s", per_address.kib_per_s.into(), 0, 1 << 30),
         ("sessions.per_address.burst_s", per_address.burst_s.into(), 1, 3600),
+        ("classic.connections_max", classic.connections_max as u64, 1, 1 << 20),
+        ("classic.connections_per_address_max", classic.connections_per_address_max as u64, 1, 1 << 20),
+        ("classic.line_bytes_max", classic.line_bytes_max as u64, 1, LINE_BYTES_MAX),
+        ("classic.unfinished_line_s", classic.unfinished_line_s, 1, YEAR_S),
+        ("classic.idle_s", classic.idle_s, 1, YEAR_S),
+        ("classic.queue_mib_max", classic.queue_mib_max as u64, 1, 1 << 20),
+        ("classic.resend_s", classic.resend_s, 0, YEAR_S),
         ("links.ping_ms", links.ping_ms, 10, 3_600_000),
         ("links.queue_mib_max", links.queue_mib_max as u64, 1, 1 << 20),
         ("links.redial_min_ms", links.redial_min_ms, 1, 3_600_000),
@@ -99,6 +112,17 @@ fn check_acks(config: &HerdConfig) -> Result<(), String> {
             "`records.ack` is {}, and {name} has {degree} links; it must be at most the links of the node with the fewest",
             config.records.ack
         )),
+        _ => Ok(()),
+    }
+}
+
+/// Checks where spans go, and how many.
+fn check_traces(trace: &TraceConfig) -> Result<(), String> {
+    if !(0.0..=1.0).contains(&trace.sample) {
+        return Err(format!("`trace.sample` is {}; it must be a share from 0 to 1, such as 0.01", trace.sample));
+    }
+    match trace.otlp.as_deref().map(OtlpUrl::parse) {
+        Some(Err(error)) => Err(format!("`trace.otlp` {error}")),
         _ => Ok(()),
     }
 }
@@ -170,6 +194,7 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
             "`nodes.{name}.client_tls` is set and there is no certificate; set `client_tls.certificate` and `client_tls.key` to files in PEM"
         ));
     }
+    check_classic(config, name, node)?;
     check_link_address(name, node)?;
     let admin = node.admin_address();
     if !admin.ip().is_loopback() {
@@ -178,6 +203,27 @@ fn check_node(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), 
         ));
     }
     Ok(())
+}
+
+/// Checks that lines are taken from somebody, and sent to a number of different peers.
+fn check_classic(config: &HerdConfig, name: &str, node: &NodeConfig) -> Result<(), String> {
+    if node.classic.is_some() && config.classic.accept.is_empty() {
+        return Err(format!(
+            "`nodes.{name}.classic` is set and nobody may connect to it; set `classic.accept` to the addresses of the older programs, such as \
+             [\"192.0.2.7\"]"
+        ));
+    }
+    let peers = &node.classic_peers;
+    if peers.len() > CLASSIC_PEERS_MAX {
+        return Err(format!(
+            "`nodes.{name}.classic_peers` has {} peers; at most {CLASSIC_PEERS_MAX} are sent lines",
+            peers.len()
+        ));
+    }
+    match peers.iter().enumerate().find(|(index, peer)| peers[..*index].contains(peer)) {
+        Some((_, twice)) => Err(format!("`nodes.{name}.classic_peers` has {twice} twice")),
+        None => Ok(()),
+    }
 }
 
 /// Checks that other nodes can connect to where the node accepts links.
@@ -266,11 +312,14 @@ fn listening(config: &HerdConfig, node: &NodeConfig) -> Vec<(&'static str, Socke
     let addresses = [("client", node.client), ("link", node.link_address()), ("admin", node.admin_address())];
     let tls = node.client_tls.map(|address| ("client_tls", address));
     let metrics = config.metrics.address(node).map(|address| ("metrics", address));
-    addresses.into_iter().chain(tls).chain(metrics).collect()
+    let classic = node.classic.map(|address| ("classic", address));
+    addresses.into_iter().chain(tls).chain(metrics).chain(classic).collect()
 }
 
 /// Size of the input buffer of a session, which has to hold a whole line.
 const LINE_BYTES_MAX: u64 = 64 << 10;
+/// Each costs a queue and a task.
+const CLASSIC_PEERS_MAX: usize = 64;
 const YEAR_S: u64 = 365 * 24 * 3600;
 /// First port that needs no privilege.
 const PORT_MIN: u16 = 1024;

@@ -21,6 +21,7 @@ impl Default for HerdConfig {
             upstreams: Default::default(),
             sessions: Default::default(),
             client_tls: None,
+            classic: Default::default(),
             links: Default::default(),
             records: Default::default(),
             record: Default::default(),
@@ -57,6 +58,8 @@ fn five_nodes() -> BTreeMap<String, NodeConfig> {
                 link_dial: None,
                 admin: None,
                 metrics: None,
+                classic: None,
+                classic_peers: Vec::new(),
                 links,
             },
         )

@@ -59,6 +59,7 @@ fn keys(config: &HerdConfig) -> Vec<String> {
     all.metrics.listen = "127.0.0.1".parse().ok();
     for node in all.nodes.values_mut() {
         (node.host, node.link_dial) = ("localhost".parse().ok(), "localhost:1".parse().ok());
+        (node.classic, node.classic_peers) = (Some(node.client), node.link_dial.iter().cloned().collect());
     }
     let set = || Some("set".to_string());
     let upstream = UpstreamConfig {
@@ -113,8 +114,8 @@ fn is_of_kubernetes(name: &str) -> bool {
 }
 
 /// Variables of the command line, of tests, of the presets of upstreams, and of a process for its successor.
-const VARIABLES: [&str; 6] =
-    ["HERD_BINARY", "HERD_CONFIG", "HERD_GOOGLE_KEY", "HERD_IDENTITY", "HERD_LOG", "HERD_SUCCESSION"];
+const VARIABLES: [&str; 7] =
+    ["HERD_BINARY", "HERD_CONFIG", "HERD_CONTEXT", "HERD_GOOGLE_KEY", "HERD_IDENTITY", "HERD_LOG", "HERD_SUCCESSION"];
 
 /// Prefixes of variables that build scripts set, which `cargo run` and `cargo test` pass on to the program.
 const PREFIXES_OF_BUILDS: [&str; 3] = ["HERD_BUILD_", "HERD_DEFAULT_GUEST", "HERD_TEST"];
@@ -151,6 +152,7 @@ mod tests {
     fn environment_variables_with_a_use_are_accepted() {
         for name in [
             "HERD_CONFIG",
+            "HERD_CONTEXT",
             "HERD_LOG",
             "HERD_IDENTITY",
             "HERD_BINARY",

@@ -15,6 +15,7 @@ use herd_upstreams::UpstreamsConfig;
 use serde::{Deserialize, Serialize};
 
 use super::admin_config::AdminConfig;
+use super::classic_config::ClassicConfig;
 use super::client_tls_config::ClientTlsConfig;
 use super::drain_config::DrainConfig;
 use super::error::ConfigError;
@@ -62,6 +63,8 @@ pub struct HerdConfig {
     /// Certificate of client ports with TLS. Required if a node has a `client_tls` address. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_tls: Option<ClientTlsConfig>,
+    /// Lines from and to older programs, for nodes with `classic` or `classic_peers`.
+    pub classic: ClassicConfig,
     /// Limits of links between nodes.
     pub links: LinkLimits,
     /// Limits, durability and acknowledgement of records.
@@ -78,7 +81,7 @@ pub struct HerdConfig {
     pub admin: AdminConfig,
     /// Ports of nodes for metrics and probes.
     pub metrics: MetricsConfig,
-    /// Arrivals of reports that a node remembers, for `herd trace`.
+    /// Arrivals of reports that a node remembers, for `herd trace`, and the export of spans.
     pub trace: TraceConfig,
     /// Stop of a node.
     pub drain: DrainConfig,

@@ -127,7 +127,7 @@ fn set(table: &mut Table, path: &[String], value: &str, origin: &str) -> Result<
     Ok(())
 }
 
-fn defaults() -> Table {
+pub(super) fn defaults() -> Table {
     Table::try_from(HerdConfig::default()).unwrap_or_default()
 }
 
@@ -230,6 +230,26 @@ mod tests {
     fn secret_is_not_shown_in_an_error() {
         let error = parse("[upstreams.google]\nsecret = { value = \"AIza-hidden\" }\n").unwrap_err();
         assert!(!error.contains("AIza") && error.contains("herd.toml:2"), "{error}");
+    }
+
+    #[test]
+    fn classic_links_that_nobody_could_use_are_refused() {
+        let problem =
+            |text: &str| parse(&format!("[nodes.Ada]\nclient = \"127.0.0.1:15415\"\n{text}")).map(|_| ()).unwrap_err();
+        let nobody = problem("classic = \"127.0.0.1:14415\"\n");
+        assert!(
+            nobody.starts_with("`nodes.Ada.classic` is set and nobody may connect to it; set `classic.accept`"),
+            "{nobody}"
+        );
+        let clash = problem("classic = \"127.0.0.1:15415\"\n[classic]\naccept = [\"192.0.2.7\"]\n");
+        assert!(clash.contains("both the client address of Ada and the classic address of Ada"), "{clash}");
+        let twice = problem("classic_peers = [\"old-1:1\", \"old-2:1\", \"old-1:1\"]\n");
+        assert_eq!(twice, "`nodes.Ada.classic_peers` has old-1:1 twice");
+        assert!(problem("[logic]\nlistener = \"classic\"\n").starts_with("`logic.listener` is set by the host"));
+        assert!(
+            problem("[classic]\nconections = \"kept\"\n")
+                .ends_with("unknown key `conections`; did you mean `connections`?")
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod admin_config;
 mod check;
+mod classic_config;
 mod client_tls_config;
 mod defaults;
 mod drain_config;
@@ -18,6 +19,8 @@ mod load;
 mod metrics_config;
 mod node_config;
 mod places_config;
+#[cfg(test)]
+mod random_files;
 mod records_config;
 mod runtime_config;
 mod suggestion;
@@ -26,6 +29,7 @@ mod trace_config;
 mod wrong_value;
 
 pub use self::admin_config::AdminConfig;
+pub use self::classic_config::ClassicConfig;
 pub use self::client_tls_config::ClientTlsConfig;
 pub use self::drain_config::DrainConfig;
 pub use self::error::ConfigError;
@@ -36,6 +40,6 @@ pub use self::node_config::{NodeConfig, on_this_host};
 pub use self::places_config::PlacesConfig;
 pub use self::records_config::RecordsConfig;
 pub use self::runtime_config::RuntimeConfig;
-pub use self::suggestion::suggestion;
+pub use self::suggestion::{nearest, suggestion};
 pub use self::swap_config::{KeyConfig, KeyExpiry, SignatureConfig, SwapConfig};
 pub use self::trace_config::TraceConfig;

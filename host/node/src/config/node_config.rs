@@ -39,6 +39,13 @@ pub struct NodeConfig {
     /// the port of the client address plus 3000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,
+    /// Address for plain `AT` lines of older programs, from the networks in `classic.accept` only. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classic: Option<SocketAddr>,
+    /// Older programs that this node sends the reports of the herd to, each a host and a port, such as `old-1.example.net:12345`: as plain
+    /// `AT` lines. At most 64. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classic_peers: Vec<HostPort>,
     /// Names of the neighbours. A link is two-way, so one side listing it is enough. Default: none.
     #[serde(default)]
     pub links: Vec<String>,

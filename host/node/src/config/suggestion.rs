@@ -22,7 +22,7 @@ pub fn suggestion<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>)
 }
 
 /// Returns the nearest known name, if it is near enough to be what was meant. Case and underscores do not count.
-pub(super) fn nearest<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
+pub fn nearest<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item = T>) -> Option<T> {
     let plain = |name: &str| name.to_lowercase().replace('_', "");
     let wanted = plain(name);
     let distance = |other: &T| strsim::damerau_levenshtein(&wanted, &plain(other.as_ref()));

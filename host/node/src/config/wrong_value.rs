@@ -68,7 +68,9 @@ fn example(path: &[&str], defaults: &Table) -> String {
     let default = lookup(defaults, path).filter(|value| !value.is_table());
     match (default, path.last()) {
         (Some(default), _) => default.to_string(),
-        (None, Some(&("client" | "client_tls" | "link" | "admin" | "metrics"))) => "\"127.0.0.1:15415\"".into(),
+        (None, Some(&("client" | "client_tls" | "link" | "admin" | "metrics" | "classic"))) => {
+            "\"127.0.0.1:15415\"".into()
+        }
         (None, Some(&"links")) => "[\"Riley\"]".into(),
         (None, _) => "1000".into(),
     }

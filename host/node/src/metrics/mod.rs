@@ -4,6 +4,7 @@
 //! `_total` for counters. `docs/metrics.md` lists them all. Knows no HTTP. Bounds: labels are names of the configuration, commands of a
 //! guest up to a limit, and reasons from closed lists; never a client.
 
+mod classic;
 mod families;
 mod node_metrics;
 mod process;

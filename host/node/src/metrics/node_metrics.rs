@@ -14,6 +14,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::classic;
 use super::families::Families;
 use super::process;
 use crate::admin_host::AdminAdapter;
@@ -98,6 +99,9 @@ impl Source {
         self.records(families)?;
         self.log(families)?;
         self.links(families)?;
+        if let Some(classic) = &self.host.classic {
+            classic::write(families, &classic.status())?;
+        }
         self.upstreams(families)?;
         self.rest(families)?;
         process::write(families, self.host.started.as_secs_f64())
@@ -421,6 +425,14 @@ impl Source {
             "herd_traffic_lines_dropped",
             "Lines left out of the traffic log because the disk was slow",
             dropped,
+        )?;
+        let traced = self.host.tracer.as_ref().map(herd_sys::Tracer::counts).unwrap_or_default();
+        families.counter("herd_trace_spans_exported", "Spans that the collector took", traced.exported)?;
+        let dropped = [("queue", traced.queue_full), ("collector", traced.not_exported), ("rejected", traced.rejected)];
+        families.counters(
+            "herd_trace_spans_dropped",
+            "Spans that were dropped: the queue was full, the collector was away, or it refused them",
+            dropped.map(|(reason, count)| ([("reason", reason)], count as f64)),
         )?;
         let refused = self.admin.upgrade().map(|admin| admin.refused_by_reason()).unwrap_or_default();
         families.counters(

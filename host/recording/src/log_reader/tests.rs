@@ -115,3 +115,24 @@ fn recording_reader_says_what_is_no_log() {
     assert!(matches!(LogReader::open(&directory.path().join("x")), Err(LogError::Io { .. })));
     assert!(matches!(LogReader::open(file(b"# transcript\n").path()), Err(LogError::NotALog(_))));
 }
+
+#[test]
+fn recording_reader_survives_numbers_and_lengths_that_are_lies_with_good_checksums() {
+    let mut log = LogWriter::start(vec![], &context()).unwrap();
+    let mut calls = calls();
+    calls.iter_mut().for_each(|call| call.number = u64::MAX);
+    log.calls(&calls).unwrap();
+    let (numbers, cut) = read(file(&log.finish().unwrap()).path()).unwrap();
+    assert_eq!((numbers, cut), (vec![u64::MAX; calls.len()], 0));
+
+    // The file ends long before the length does.
+    let mut bytes = written();
+    let whole = read(file(&bytes).path()).unwrap();
+    let mut head = vec![3, 0, 0, 0];
+    head.extend_from_slice(&(256_u32 << 20).to_le_bytes());
+    head.extend_from_slice(&[0; 4]);
+    let checksum = crc32c::crc32c(&head);
+    bytes.extend_from_slice(&[&head[..], &checksum.to_le_bytes(), b"some"].concat());
+    let (numbers, cut) = read(file(&bytes).path()).unwrap();
+    assert_eq!((numbers, cut), (whole.0, 1));
+}

@@ -109,6 +109,7 @@ impl Model {
             rank: &[rank],
             form: 1,
             record: b"record",
+            extension: b"",
         };
         let kept = self.table.quarantine(Quarantined::from(&report), |_| ()).kept;
         let held = self.map.entry(key).or_default();

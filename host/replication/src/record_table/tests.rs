@@ -32,7 +32,7 @@ impl Table {
 
     fn wins(&self, key: &[u8], rank: Rank<'_>) -> bool {
         let Rank { reign, rank, record, form } = rank;
-        self.0.wins(&WireReport { head: head(), key, reign: reign.0, rank, form, record })
+        self.0.wins(&WireReport { head: head(), key, reign: reign.0, rank, form, record, extension: b"" })
     }
 
     fn quarantine(&self, report: Quarantined) -> Kept {

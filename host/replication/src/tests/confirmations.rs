@@ -169,7 +169,7 @@ fn recovery_counts_records_and_those_behind_damage() {
     }
     for key in [b"kiwi", b"plum", b"fig "] {
         let head = Head::of(Stamp { lane: LaneId(9), seq: 1 });
-        let report = WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT" };
+        let report = WireReport { head, key, reign: 0, rank: b"1", form: 1, record: b"AT", extension: b"" };
         let mut payload = Vec::new();
         report.encode(&mut payload);
         recovery.entry(JournalKind::Report, &payload, false).unwrap();

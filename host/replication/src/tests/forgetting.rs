@@ -294,7 +294,7 @@ fn sweep_forgets_the_lane_of_an_earlier_process_once_no_record_is_left_of_it() {
     let riley = |started_ms| Lane { origin: "Riley".into(), epoch: Epoch { started_ms, random: 1 }, worker: 0 };
     let lanes = replica.number_lanes(&[(LaneId(0), riley(1)), (LaneId(1), riley(2))]).unwrap();
     let head = Head { expires_at: NOW_S, ..Head::of(Stamp { lane: lanes[0], seq: 4 }) };
-    let report = WireReport { head, key: b"kiwi", reign: 0, rank: b"1", form: 1, record: b"AT" };
+    let report = WireReport { head, key: b"kiwi", reign: 0, rank: b"1", form: 1, record: b"AT", extension: b"" };
     assert!(replica.apply(0, &report, Some(&port), false, &mut Vec::new()));
     replica.merge_claim(&[(lanes[0], 4), (lanes[1], 0)]);
     let swept = || {

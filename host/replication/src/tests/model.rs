@@ -223,7 +223,7 @@ impl World {
             let stamp = Stamp { lane, seq: self.seq };
             let head = Head { expires_at: self.expiry(told.lasts_s), ..Head::of(stamp) };
             let (rank, record) = (&model.rank[..], &model.record[..]);
-            reports.push(WireReport { head, key, reign: model.reign, rank, form: 1, record });
+            reports.push(WireReport { head, key, reign: model.reign, rank, form: 1, record, extension: b"" });
         }
         self.ingest.take(0, &self.port, &reports).unwrap();
         for (told, model) in told.iter().zip(models) {

@@ -304,7 +304,8 @@ fn digest_is_of_every_field_on_which_nodes_must_agree() {
     let of = |change: &dyn Fn(&mut WireReport<'static>)| {
         let stamp = Stamp { lane: LaneId(1), seq: 1 };
         let head = Head::of(stamp);
-        let mut report = WireReport { head, key: b"key", reign: 1, rank: b"rank", form: 1, record: b"record" };
+        let mut report =
+            WireReport { head, key: b"key", reign: 1, rank: b"rank", form: 1, record: b"record", extension: b"" };
         change(&mut report);
         RecordHasher::new(7).hash(&report)
     };

@@ -33,7 +33,8 @@ fn vector(number: u32, seq: u64) -> Entry {
 fn record(kind: JournalKind, number: u32, seq: u64, key: &str, rank: &[u8], expires_at: u64) -> Entry {
     let head = Head { expires_at, ..Head::of(Stamp { lane: LaneId(number), seq }) };
     let mut payload = Vec::new();
-    WireReport { head, key: key.as_bytes(), reign: 0, rank, form: 1, record: b"AT" }.encode(&mut payload);
+    WireReport { head, key: key.as_bytes(), reign: 0, rank, form: 1, record: b"AT", extension: b"" }
+        .encode(&mut payload);
     Entry(kind, payload, true)
 }
 

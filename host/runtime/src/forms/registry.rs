@@ -148,12 +148,13 @@ impl FormsRegistry {
     /// Counts a record or report that is hidden from a guest, and logs it at most once a second.
     pub(crate) fn count_unconvertible(&self, form: u32, native: u32, why: &NotConverted) {
         self.unconvertible.fetch_add(1, Ordering::Relaxed);
-        if self.log.admit(unix_now()).is_some() {
+        if let Some(suppressed) = self.log.admit(unix_now()) {
             tracing::warn!(
                 node = %self.node,
                 form,
                 native,
                 %why,
+                suppressed,
                 "record hidden from the guest: no generation of this node can convert its form"
             );
         }

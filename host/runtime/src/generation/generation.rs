@@ -3,12 +3,13 @@
 //! Owns the instances. Dropping the last reference to a generation drops them, and with the last generation of a digest in the
 //! process its code. Knows nothing of other generations, and not whether it serves.
 //!
-//! Bounds: one instance per worker thread and one for all other threads; as many that convert records.
+//! Bounds: one instance per worker thread and one for all other threads; as many that convert records; as many for lines of classic
+//! links, on a node that has a listener for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use herd_model::{Digest, GenerationId};
+use herd_model::{Digest, GenerationId, Listener};
 use herd_recording::LoggedGuest;
 use herd_sdk::{Description, Records, Settings};
 use herd_signing::{Provenance, ProvenanceStatus, SignaturePolicy};
@@ -38,6 +39,8 @@ pub(crate) struct GenerationContext {
     pub(crate) forms: Arc<FormsRegistry>,
     /// Signatures that their guests need.
     pub(crate) policy: Arc<SignaturePolicy>,
+    /// The node has a listener for classic links.
+    pub(crate) has_classic: Arc<AtomicBool>,
 }
 
 /// One guest, ready to decide for one node.
@@ -55,6 +58,9 @@ pub(crate) struct Generation {
     reading: Arc<RecordReader>,
     instances: InstanceCount,
     slots: Box<[InstanceSlot]>,
+    /// Slots for lines of classic links, empty on a node without a listener for them.
+    classic_slots: Box<[InstanceSlot]>,
+    has_classic: Arc<AtomicBool>,
     first_calls: FirstCalls,
     decided: DecisionCounts,
     since_s: AtomicU64,
@@ -85,7 +91,7 @@ impl Generation {
         records: Arc<dyn Records + Send + Sync>,
         context: &GenerationContext,
     ) -> Result<Self, LoadError> {
-        let GenerationContext { instances, forms, .. } = context;
+        let GenerationContext { instances, forms, has_classic, .. } = context;
         let compiled = engine.compile(guest.bytes())?;
         let checked = |fault: Fault| LoadError { stage: Stage::Checked, reason: check_failure(&fault) };
         let converter =
@@ -97,7 +103,8 @@ impl Generation {
         let mut instance = made.map_err(checked)?;
         let description = instance.describe().map_err(checked)?;
         // The instance that passed the check goes to the first worker, warm: this thread decides nothing.
-        let slots: Box<[InstanceSlot]> = (0..worker::slots()).map(|_| InstanceSlot::default()).collect();
+        let [slots, classic_slots] =
+            [(); 2].map(|()| (0..worker::slots()).map(|_| InstanceSlot::default()).collect::<Box<[_]>>());
         if let Some(slot) = slots.first() {
             slot.put(instance);
         }
@@ -109,7 +116,7 @@ impl Generation {
             form: reading.native(),
             component: Some(Arc::clone(&compiled.component)),
         });
-        Ok(Self {
+        let loaded = Self {
             id,
             decided: DecisionCounts::new(&description.commands),
             engine: Arc::clone(engine),
@@ -122,13 +129,38 @@ impl Generation {
             reading,
             instances: instances.clone(),
             slots,
+            classic_slots,
+            has_classic: Arc::clone(has_classic),
             first_calls: FirstCalls::default(),
             since_s: AtomicU64::new(now_s()),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             retiring: AtomicBool::new(false),
             is_candidate: AtomicBool::new(false),
-        })
+        };
+        if loaded.has_classic() {
+            loaded.check_classic()?;
+        }
+        Ok(loaded)
+    }
+
+    /// Checks that the guest accepts its settings with that of the listener for classic links.
+    ///
+    /// # Errors
+    ///
+    /// It does not, or faults.
+    pub(crate) fn check_classic(&self) -> Result<(), LoadError> {
+        let refused = |fault: Fault| LoadError {
+            stage: Stage::Checked,
+            reason: format!(
+                "{fault}; this node has a listener for classic links, on which guests are told of it by that setting"
+            ),
+        };
+        let instance = self.instance_for(Listener::Classic).map_err(refused)?;
+        if let Some(slot) = self.classic_slots.first() {
+            slot.put(instance);
+        }
+        Ok(())
     }
 
     /// Returns its number on its node.
@@ -240,8 +272,11 @@ impl Generation {
     /// Creates an instance in every empty slot, so that no worker has to while its clients wait. Takes tens of microseconds for
     /// each: not for a worker thread. If the pool has no room, the worker creates it on its first call.
     pub(crate) fn warm(&self) {
-        for slot in self.slots.iter().filter(|slot| slot.is_empty()) {
-            match self.instance() {
+        let of =
+            |listener| self.slots(listener).iter().filter(|slot| slot.is_empty()).map(move |slot| (listener, slot));
+        let classic = self.has_classic().then_some(Listener::Classic);
+        for (listener, slot) in of(Listener::Clients).chain(classic.into_iter().flat_map(of)) {
+            match self.instance_for(listener) {
                 Ok(instance) => slot.put(instance),
                 Err(fault) => {
                     return tracing::debug!(node = %self.settings.node, generation = %self.id, %fault, "cannot warm the instances of all workers");
@@ -256,9 +291,26 @@ impl Generation {
     ///
     /// The guest is at fault, or the host has no room for an instance. The instance is dropped.
     pub(crate) fn call<T>(&self, call: impl FnOnce(&mut LogicInstance) -> Result<T, Fault>) -> Result<T, Fault> {
-        let slot = &self.slots[worker::index()];
-        let first = slot.begin_first_call(&self.first_calls);
-        let called = slot.take().map_or_else(|| self.instance(), Ok).and_then(|mut instance| {
+        self.call_for(Listener::Clients, call)
+    }
+
+    /// Makes one call as [`call`](Self::call), on an instance for sessions of this listener.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub(crate) fn call_for<T>(
+        &self,
+        listener: Listener,
+        call: impl FnOnce(&mut LogicInstance) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let slot = &self.slots(listener)[worker::index()];
+        // The pause of a swap is that of clients.
+        let first = match listener {
+            Listener::Clients => slot.begin_first_call(&self.first_calls),
+            Listener::Classic => None,
+        };
+        let called = slot.take().map_or_else(|| self.instance_for(listener), Ok).and_then(|mut instance| {
             if let Some(first) = &first {
                 first.instance_ready();
             }
@@ -291,29 +343,52 @@ impl Generation {
     /// Drops the warm instances of this thread, which another generation needs more.
     pub(crate) fn cool(&self) {
         drop(self.slots[worker::index()].take());
+        drop(self.classic_slots[worker::index()].take());
         if let Some(converter) = self.converter() {
             converter.cool();
         }
     }
 
-    /// Creates a configured instance.
-    pub(crate) fn instance(&self) -> Result<LogicInstance, Fault> {
-        self.make(Arc::clone(&self.records), Arc::clone(&self.reading))
+    /// Creates an instance that is configured for sessions of this listener.
+    fn instance_for(&self, listener: Listener) -> Result<LogicInstance, Fault> {
+        let (records, reading) = (Arc::clone(&self.records), Arc::clone(&self.reading));
+        match listener.setting() {
+            None => self.make(records, reading, &self.settings),
+            Some((name, value)) => {
+                let mut settings = self.settings.clone();
+                settings.table.retain(|(other, _)| other != name);
+                settings.table.push((name.into(), value.into()));
+                settings.table.sort_unstable();
+                self.make(records, reading, &settings)
+            }
+        }
+    }
+
+    fn slots(&self, listener: Listener) -> &[InstanceSlot] {
+        match listener {
+            Listener::Clients => &self.slots,
+            Listener::Classic => &self.classic_slots,
+        }
+    }
+
+    fn has_classic(&self) -> bool {
+        self.has_classic.load(Ordering::Relaxed)
     }
 
     /// Creates a configured instance over other records, for replay and comparison. Its conversions count in no statistic of the
     /// node.
     pub(crate) fn instance_over(&self, records: Arc<dyn Records + Send + Sync>) -> Result<LogicInstance, Fault> {
-        self.make(records, Arc::new(self.reading.uncounted()))
+        self.make(records, Arc::new(self.reading.uncounted()), &self.settings)
     }
 
     fn make(
         &self,
         records: Arc<dyn Records + Send + Sync>,
         reading: Arc<RecordReader>,
+        settings: &Settings,
     ) -> Result<LogicInstance, Fault> {
         let guard = self.instances.add(self.id);
-        LogicInstance::new(&self.compiled.pre, self.compiled.limits, records, reading, &self.settings, guard)
+        LogicInstance::new(&self.compiled.pre, self.compiled.limits, records, reading, settings, guard)
     }
 }
 

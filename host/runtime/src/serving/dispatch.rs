@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use herd_model::{DecidedInputs, GenerationId, Reroute, Side, Sides};
+use herd_model::{DecidedInputs, GenerationId, Listener, Reroute, Side, Sides};
 use herd_recording::{Call, NewEntry, Read};
 use herd_sdk::{Decision, Failure, InputBatch, Moment, Outcome, Reports};
 use herd_sys::clock::unix_now;
@@ -30,6 +30,18 @@ use crate::sandbox::fault::Fault;
 use crate::serving::probation::Probation;
 use crate::serving::registry::GenerationRegistry;
 use crate::serving::snapshot::Snapshot;
+
+/// A call to be decided, and where it comes from.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    at: Moment,
+    call: &'a Call<'a>,
+    /// Numbers of the sessions of its inputs, for a recording.
+    sessions: &'a [u64],
+    /// Listener of these sessions. Calls for another than that of clients are not repeated elsewhere: recordings, rehearsals, shadows and
+    /// cases have instances with the settings of the node.
+    listener: Listener,
+}
 
 /// A faulted call that a later generation in line may still decide.
 struct Faulted<'a> {
@@ -60,7 +72,24 @@ impl GenerationRegistry {
         side: Side,
         reroute: Option<Reroute>,
     ) -> Result<DecidedInputs, Fault> {
-        self.decide(at, &Call::Inputs(inputs), sessions, side, reroute)
+        self.decide(&Request { at, call: &Call::Inputs(inputs), sessions, listener: Listener::Clients }, side, reroute)
+    }
+
+    /// Decides inputs of sessions of the listener for classic links, as [`inputs`](Self::inputs). They are neither recorded nor repeated
+    /// elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`inputs`](Self::inputs).
+    pub fn classic_inputs(
+        &self,
+        at: Moment,
+        inputs: &InputBatch,
+        side: Side,
+        reroute: Option<Reroute>,
+    ) -> Result<DecidedInputs, Fault> {
+        let call = &Call::Inputs(inputs);
+        self.decide(&Request { at, call, sessions: &[], listener: Listener::Classic }, side, reroute)
     }
 
     /// Decides reports of a peer in one call. Never by the canary: reports belong to no session.
@@ -71,7 +100,9 @@ impl GenerationRegistry {
     pub fn reports(&self, at: Moment, reports: Reports<'_>) -> Result<(GenerationId, Decision), Fault> {
         // Quarantined reports are offered again from threads outside of any runtime.
         let _entered = enter_timer_runtime();
-        let decided = self.decide(at, &Call::Reports(&reports.iter().collect()), &[], Side::Active, None)?;
+        let call = &Call::Reports(&reports.iter().collect());
+        let request = Request { at, call, sessions: &[], listener: Listener::Clients };
+        let decided = self.decide(&request, Side::Active, None)?;
         Ok((decided.by, decided.decision))
     }
 
@@ -97,21 +128,22 @@ impl GenerationRegistry {
         let is_response = matches!(outcome, Outcome::Answered { .. });
         for outcome in [Some(outcome), is_response.then_some(INCOMPLETE)].into_iter().flatten() {
             let call = Call::Answer { token, otherwise, outcome };
+            let request = Request { at, call: &call, sessions: &[session], listener: Listener::Clients };
             let began = Instant::now();
-            let (decided, reads) = try_call(snapshot, generation, at, &call);
+            let (decided, reads) = try_call(snapshot, generation, &request);
             match decided {
                 Ok(decision) => {
                     generation.decided().record(&call, &decision, began.elapsed());
-                    self.record(generation, at, &call, &[session], reads, &decision);
+                    self.record(generation, &request, reads, &decision);
                     return Ok(decision);
                 }
                 // The guest was not asked, and a failure in place of the response would not find an instance either.
                 Err(fault @ Fault::NoInstance(_)) => return Err(Some(fault)),
                 Err(fault) => {
                     self.note_fault(generation, &fault, "fault on the answer to a fetch");
-                    self.record_fault(generation, at, &call, &[session], &reads, &fault);
+                    self.record_fault(generation, &request, &reads, &fault);
                     // Once per answer: a client must not have two faults of eight for one request.
-                    if !is_counted && self.is_survived_by_another(snapshot, generation, at, &call) {
+                    if !is_counted && self.is_survived_by_another(snapshot, generation, &request) {
                         is_counted = true;
                         self.count_fault(snapshot, generation, &fault);
                     }
@@ -127,29 +159,16 @@ impl GenerationRegistry {
     ///
     /// The other generation cannot read the token, and its decision is discarded. But what an upstream sends may be more than
     /// any guest can take within its limits, and that shows nothing about the new one.
-    fn is_survived_by_another(
-        &self,
-        snapshot: &Snapshot,
-        faulting: &Arc<Generation>,
-        at: Moment,
-        call: &Call<'_>,
-    ) -> bool {
+    fn is_survived_by_another(&self, snapshot: &Snapshot, faulting: &Arc<Generation>, request: &Request<'_>) -> bool {
         if !snapshot.is_on_trial(faulting) {
             return false;
         }
         let mut others = snapshot.fallback_order(Side::Active).filter(|other| !Arc::ptr_eq(other, faulting));
-        others.any(|other| try_call(snapshot, other, at, call).0.is_ok())
+        others.any(|other| try_call(snapshot, other, request).0.is_ok())
     }
 
     /// Decides a call with the first generation in line that does not fault.
-    fn decide(
-        &self,
-        at: Moment,
-        call: &Call<'_>,
-        sessions: &[u64],
-        side: Side,
-        reroute: Option<Reroute>,
-    ) -> Result<DecidedInputs, Fault> {
+    fn decide(&self, request: &Request<'_>, side: Side, reroute: Option<Reroute>) -> Result<DecidedInputs, Fault> {
         // One load per call. The guard keeps every generation of this snapshot alive until the call ends, whatever is swapped
         // meanwhile: so a retired generation has to be drained. Cloning an `Arc` here would have all workers contend for its
         // count on every call.
@@ -158,10 +177,13 @@ impl GenerationRegistry {
         let mut faulted: Vec<Faulted<'_>> = Vec::new();
         for generation in snapshot.rerouted_order(side, reroute) {
             let began = Instant::now();
-            let (decided, reads) = try_call(snapshot, generation, at, call);
+            let (decided, reads) = try_call(snapshot, generation, request);
             match decided {
                 Ok(decision) => {
-                    generation.decided().record(call, &decision, began.elapsed());
+                    // What classic links bring counts by itself: its lines are no commands of the guest.
+                    if request.listener == Listener::Clients {
+                        generation.decided().record(request.call, &decision, began.elapsed());
+                    }
                     if side == Side::Canary
                         && let Some(canary) = &snapshot.canary
                         && Arc::ptr_eq(canary.generation(), generation)
@@ -170,8 +192,8 @@ impl GenerationRegistry {
                     }
                     // Before the reply leaves: a generation that failed its probation is gone before its client can send the
                     // next line.
-                    let is_rescued = self.record_rescue(snapshot, at, call, &faulted, generation, &reads);
-                    self.record(generation, at, call, sessions, reads, &decision);
+                    let is_rescued = self.record_rescue(snapshot, request, &faulted, generation, &reads);
+                    self.record(generation, request, reads, &decision);
                     let first = is_rescued.then(|| snapshot.fallback_order(side).next()).flatten();
                     return Ok(DecidedInputs {
                         by: generation.id(),
@@ -181,7 +203,7 @@ impl GenerationRegistry {
                 }
                 Err(fault) => {
                     self.note_fault(generation, &fault, snapshot.fault_message(generation));
-                    self.record_fault(generation, at, call, sessions, &reads, &fault);
+                    self.record_fault(generation, request, &reads, &fault);
                     faulted.push(Faulted { generation, fault, reads });
                 }
             }
@@ -199,8 +221,7 @@ impl GenerationRegistry {
     fn record_rescue(
         &self,
         snapshot: &Snapshot,
-        at: Moment,
-        call: &Call<'_>,
+        request: &Request<'_>,
         faulted: &[Faulted<'_>],
         rescuing: &Arc<Generation>,
         reads: &[Read],
@@ -211,7 +232,10 @@ impl GenerationRegistry {
                 continue;
             }
             is_rescued = true;
-            if let Some(cases) = self.cases.get() {
+            if let Some(cases) = self.cases.get()
+                && request.listener == Listener::Clients
+            {
+                let Request { at, call, .. } = *request;
                 cases.offer(&RescuedCall { at, call, fault, faulting, rescuing, reads: [seen, reads] });
             }
             self.count_fault(snapshot, faulting, fault);
@@ -224,15 +248,11 @@ impl GenerationRegistry {
     }
 
     /// Records a decided call, and offers it to a shadow of the generation that decided it. Waits for neither.
-    fn record(
-        &self,
-        by: &Generation,
-        at: Moment,
-        call: &Call<'_>,
-        sessions: &[u64],
-        reads: Vec<Read>,
-        decision: &Decision,
-    ) {
+    fn record(&self, by: &Generation, request: &Request<'_>, reads: Vec<Read>, decision: &Decision) {
+        let Request { at, call, sessions, listener } = *request;
+        if listener != Listener::Clients {
+            return;
+        }
         if let Some(recording) = self.recording.get() {
             let (generation, call, reads, outcome) = (by.id(), *call, &*reads, Ok(decision));
             recording.record(by.logged(), &NewEntry { generation, sessions, at, call, reads, outcome });
@@ -242,16 +262,10 @@ impl GenerationRegistry {
     }
 
     /// Records a call on which a generation faulted. Not one for which the host had no instance: no guest was asked.
-    fn record_fault(
-        &self,
-        faulting: &Generation,
-        at: Moment,
-        call: &Call<'_>,
-        sessions: &[u64],
-        reads: &[Read],
-        fault: &Fault,
-    ) {
-        if let Some(recording) = self.recording.get()
+    fn record_fault(&self, faulting: &Generation, request: &Request<'_>, reads: &[Read], fault: &Fault) {
+        let Request { at, call, sessions, listener } = *request;
+        if listener == Listener::Clients
+            && let Some(recording) = self.recording.get()
             && !matches!(fault, Fault::NoInstance(_))
         {
             let (generation, text) = (faulting.id(), fault.to_string());
@@ -278,8 +292,8 @@ impl GenerationRegistry {
     /// Counts a fault by its kind, and logs at most one a second, because a guest that faults on every line must not fill a disk.
     fn note_fault(&self, generation: &Generation, fault: &Fault, what: &str) {
         *self.faults.lock().entry(fault.kind()).or_default() += 1;
-        if self.fault_log.admit(unix_now()).is_some() {
-            tracing::warn!(node = %self.settings.node, generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, "{what}");
+        if let Some(suppressed) = self.fault_log.admit(unix_now()) {
+            tracing::warn!(node = %self.settings.node, generation = %generation.id(), digest = %generation.digest().short(), kind = fault.kind(), %fault, suppressed, "{what}");
         }
     }
 }
@@ -291,13 +305,12 @@ impl GenerationRegistry {
 fn try_call(
     snapshot: &Snapshot,
     generation: &Arc<Generation>,
-    at: Moment,
-    call: &Call<'_>,
+    request: &Request<'_>,
 ) -> (Result<Decision, Fault>, Vec<Read>) {
     let mut reads = Vec::new();
     let mut decide = || {
-        generation.call(|instance| {
-            let decided = instance.decide(at, call);
+        generation.call_for(request.listener, |instance| {
+            let decided = instance.decide(request.at, request.call);
             reads = instance.take_reads();
             decided
         })

@@ -183,6 +183,21 @@ impl GenerationRegistry {
         })
     }
 
+    /// Decides lines of classic links too, from now on: each generation has instances for them, and a guest that refuses the setting of
+    /// their listener is refused. Call it once, before the first call is decided.
+    ///
+    /// # Errors
+    ///
+    /// The active guest refuses it. The node does not start.
+    pub fn serve_classic(&self) -> Result<(), LoadError> {
+        self.context.has_classic.store(true, Ordering::Relaxed);
+        let snapshot = self.snapshot.load();
+        if let Some(Err(error)) = snapshot.previous.as_ref().map(|previous| previous.check_classic()) {
+            tracing::warn!(node = %self.settings.node, %error, "the previous generation cannot decide lines of classic links");
+        }
+        snapshot.active.check_classic()
+    }
+
     /// Opens a directory for the guests whose converters the node keeps beyond their generation, and loads those that are in it.
     /// Call it once, before the first call is decided: until then, a record that only such a guest converts is unknown. Compiles
     /// what is not in the code cache. A guest that does not load is logged and removed.

@@ -30,6 +30,9 @@ pub(crate) fn perform_answer<S: SessionsHost>(
 ) {
     let conversation = &mut core.conversation;
     let Some(fetch) = conversation.replies.open_slot(id) else { return };
+    let traced = conversation.trace.as_deref_mut().filter(|trace| trace.owns(id));
+    let traced = traced.map(|trace| trace.fetch_ends(id, answer)).is_some();
+    let first_fetch = conversation.replies.next_fetch();
     let slot = ReplySlot { answers: fetch.slot.answers + 1, ..fetch.slot };
     let over = slot.deadline.is_some_and(|deadline| deadline <= now);
     match decide(context, conversation.id, &fetch, slot, over, answer, at) {
@@ -37,7 +40,8 @@ pub(crate) fn perform_answer<S: SessionsHost>(
             let mut keeps = Keeps::default();
             let permits = context.permissions.as_ref().map(|_| |_, key: &[u8]| conversation.may_report(context, key));
             let client = Some(conversation.address);
-            let provenance = Provenance { generation: fetch.generation, client, at_ns: at.now_ns };
+            let trace = conversation.trace.as_ref().filter(|_| traced).map(|trace| trace.root());
+            let provenance = Provenance { generation: fetch.generation, client, at_ns: at.now_ns, trace };
             keeps.perform(&*context.host, &decision, permits, |_| provenance, now);
             for effect in &decision.effects {
                 conversation.perform(context, fetch.generation, &decision, effect, slot, &keeps);
@@ -54,6 +58,9 @@ pub(crate) fn perform_answer<S: SessionsHost>(
         }
     }
     core.conversation.replies.close_slot();
+    if traced {
+        core.conversation.answer_traced(fetch.generation, first_fetch);
+    }
     core.conversation.release_replies(context, now);
 }
 

@@ -24,6 +24,8 @@ use herd_sdk::{Effect, Input, InputBatch, Mark, Moment};
 use super::context::Context;
 use super::input_buffer::Window;
 use super::keeps::Keeps;
+use super::line_trace::TracedInput;
+use super::line_traces::{LineSampler, LineTraces};
 use super::pending_fetch::ReplySlot;
 use super::session_core::SessionCore;
 use super::topics::SessionId;
@@ -48,6 +50,8 @@ pub(crate) struct Batcher<S, M> {
     pub(crate) context: Arc<Context<S>>,
     queue: RefCell<VecDeque<Rc<M>>>,
     call: RefCell<Call<M>>,
+    /// `None` if the node does not trace.
+    sampler: Option<LineSampler>,
 }
 
 /// One guest call. Reused from call to call for its allocations.
@@ -75,7 +79,8 @@ struct SessionInput<M> {
 
 impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
     pub(crate) fn new(context: Arc<Context<S>>) -> Self {
-        Self { context, queue: RefCell::default(), call: RefCell::default() }
+        let sampler = LineSampler::of(&*context.host);
+        Self { context, queue: RefCell::default(), call: RefCell::default(), sampler }
     }
 
     /// Queues a session. Returns true if the queue was empty: the caller then has to run the batcher.
@@ -249,7 +254,11 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
         at: Moment,
         now: Instant,
     ) {
-        let DecidedInputs { by, rescued_from, decision } = decided;
+        let DecidedInputs { by, decision, .. } = decided;
+        let mut traces = match &self.sampler {
+            None => LineTraces::default(),
+            Some(sampler) => sampler.begin(at.now_ns, decided, inputs.len()),
+        };
         let permits = self.context.permissions.as_ref().map(|_| {
             // A keep behind the last input has no session that could be permitted to make it.
             |input: usize, key: &[u8]| {
@@ -261,38 +270,73 @@ impl<S: SessionsHost, M: BatchedSession> Batcher<S, M> {
             generation: *by,
             client: inputs.get(input).map(|input| input.session.core().conversation.address),
             at_ns: at.now_ns,
+            trace: traces.context(input),
         };
         keeps.perform(&*self.context.host, decision, permits, provenance, now);
         // The effects of all inputs are one list, in which `Done` ends those of each input. The check at the guest boundary has
         // made sure that every input has one.
         let mut effects = decision.effects.iter();
-        for SessionInput { session, window, mark } in inputs {
-            let mut core = session.core();
-            let SessionCore { conversation, timeouts, rescues, window_size, .. } = &mut *core;
-            rescues.record(*by, *rescued_from, inputs.len() - 1);
-            let ends = rescues.are_too_many();
-            let held_before = conversation.replies.unsent_bytes();
-            for effect in effects.by_ref() {
-                if let Effect::Done(progress) = effect {
-                    conversation.apply_progress(&self.context, *by, progress, *window, *mark);
-                    let unfinished = conversation.input.has_unfinished_line();
-                    timeouts.on_input(now, progress.consumed > 0, unfinished);
-                    break;
-                }
-                conversation.perform(&self.context, *by, decision, effect, ReplySlot::default(), keeps);
+        let others = inputs.len() - 1;
+        if traces.is_empty() {
+            for input in inputs {
+                self.perform_input(decided, input, &mut effects, others, keeps, now);
             }
-            let held = conversation.replies.unsent_bytes().saturating_sub(held_before);
-            window_size.on_decided(held, self.context.limits.output_bytes_max() / 2);
-            // Bytes that the guest saw and left need new input before the next call.
-            let more = conversation.input.has_more(self.context.limits.line_bytes_max);
-            let closing = conversation.closing || ends;
-            core.isolated &= more;
-            if closing {
-                core.close();
-            }
-            drop(core);
-            session.finish_turn(more);
+            return;
         }
+        for (number, trace) in traces.iter_mut() {
+            trace.kept(&*self.context.host, &keeps.of_input(number));
+            let core = inputs[number].session.core();
+            let bytes = core.conversation.input.prefix(inputs[number].window);
+            trace.note_input(TracedInput {
+                bytes: bytes.len(),
+                lines: bytes.iter().filter(|&&byte| byte == b'\n').count(),
+            });
+        }
+        for (number, input) in inputs.iter().enumerate() {
+            let first_fetch = input.session.core().conversation.replies.next_fetch();
+            self.perform_input(decided, input, &mut effects, others, keeps, now);
+            if let Some(trace) = traces.take(number) {
+                input.session.core().conversation.follow(trace, first_fetch);
+            }
+        }
+    }
+
+    /// Performs the effects of one input, which are the next ones, in its session. `others` is the number of other inputs of the call.
+    fn perform_input(
+        &self,
+        decided: &DecidedInputs,
+        input: &SessionInput<M>,
+        effects: &mut impl Iterator<Item = Effect>,
+        others: usize,
+        keeps: &Keeps,
+        now: Instant,
+    ) {
+        let (DecidedInputs { by, rescued_from, decision }, SessionInput { session, window, mark }) = (decided, input);
+        let mut core = session.core();
+        let SessionCore { conversation, timeouts, rescues, window_size, .. } = &mut *core;
+        rescues.record(*by, *rescued_from, others);
+        let ends = rescues.are_too_many();
+        let held_before = conversation.replies.unsent_bytes();
+        for effect in effects.by_ref() {
+            if let Effect::Done(progress) = effect {
+                conversation.apply_progress(&self.context, *by, progress, *window, *mark);
+                let unfinished = conversation.input.has_unfinished_line();
+                timeouts.on_input(now, progress.consumed > 0, unfinished);
+                break;
+            }
+            conversation.perform(&self.context, *by, decision, effect, ReplySlot::default(), keeps);
+        }
+        let held = conversation.replies.unsent_bytes().saturating_sub(held_before);
+        window_size.on_decided(held, self.context.limits.output_bytes_max() / 2);
+        // Bytes that the guest saw and left need new input before the next call.
+        let more = conversation.input.has_more(self.context.limits.line_bytes_max);
+        let closing = conversation.closing || ends;
+        core.isolated &= more;
+        if closing {
+            core.close();
+        }
+        drop(core);
+        session.finish_turn(more);
     }
 }
 

@@ -18,7 +18,8 @@ use herd_sys::guest_log::log_note;
 use crate::core::context::Context;
 use crate::core::input_buffer::{InputBuffer, Window};
 use crate::core::keeps::{Keeps, Tied};
-use crate::core::pending_fetch::{PendingFetch, ReplySlot, SLOT_TIMEOUT, StartedFetch};
+use crate::core::line_trace::LineTrace;
+use crate::core::pending_fetch::{FetchId, PendingFetch, ReplySlot, SLOT_TIMEOUT, StartedFetch};
 use crate::core::permissions::{NamePatterns, Permission, TOKEN_REFUSED};
 use crate::core::reply_queue::ReplyQueue;
 use crate::core::timeouts::WaitingFor;
@@ -38,12 +39,14 @@ pub(crate) struct Conversation {
     pub(crate) closing: bool,
     /// None until the first line, and for good where everybody may report under every name.
     permitted: Option<Arc<NamePatterns>>,
+    /// Of the input whose replies are not all written. Boxed, and absent for nearly every session at nearly every time.
+    pub(crate) trace: Option<Box<LineTrace>>,
 }
 
 impl Conversation {
     pub(crate) fn new(id: SessionId, address: SocketAddr) -> Self {
         let (input, replies) = (InputBuffer::new(), ReplyQueue::default());
-        Self { id, address, input, replies, subscriptions: None, closing: false, permitted: None }
+        Self { id, address, input, replies, subscriptions: None, closing: false, permitted: None, trace: None }
     }
 
     /// Returns whether the replies are below their limits, so that more input may be decided.
@@ -198,16 +201,59 @@ impl Conversation {
         // would let a guest that tries one source after another hold up the replies behind the slot for minutes. The
         // time starts here and not at the effect, so a fetch does not lose time while it waits for others to end.
         let deadline = *fetch.slot.deadline.get_or_insert_with(|| now + SLOT_TIMEOUT);
+        if let Some(trace) = self.trace.as_deref_mut().filter(|trace| trace.owns(id)) {
+            trace.fetch_begins(id, &request.upstream);
+        }
         Some(StartedFetch { id, request, deadline })
     }
 
     /// Moves replies to the output whose wait is over, and those behind them. Returns whether a reply had waited.
     pub(crate) fn release_replies<S: SessionsHost>(&mut self, context: &Context<S>, now: Instant) -> bool {
+        if let Some(trace) = &mut self.trace {
+            trace.observe(&*context.host);
+        }
         let released = self.replies.release(now, |ticket| context.host.confirmation(ticket));
         if released.refused > 0 {
             self.count_unconfirmed(context, released.refused);
         }
+        if released.has_traced {
+            self.trace.iter_mut().for_each(|trace| trace.released(released.refused));
+        }
         released.settled > 0
+    }
+
+    /// Follows the replies of an input that is traced and was just performed, with its fetches from the number `first` on. A session that is
+    /// traced already has one trace at a time: that of the later input ends here.
+    pub(crate) fn follow(&mut self, mut trace: Box<LineTrace>, first: FetchId) {
+        trace.own_fetches(first, self.replies.next_fetch());
+        if self.replies.is_empty() {
+            trace.released_at_once();
+            return trace.end();
+        }
+        if self.trace.is_some() {
+            return trace.end();
+        }
+        if !self.replies.mark_end_of_traced() {
+            trace.released_at_once();
+        }
+        self.trace = Some(trace);
+    }
+
+    /// Notes in the trace what the decision of a generation on an answer made, with its fetches from the number `first` on.
+    pub(crate) fn answer_traced(&mut self, by: GenerationId, first: FetchId) {
+        let next = self.replies.next_fetch();
+        if let Some(trace) = &mut self.trace {
+            trace.answer_decided(by);
+            trace.own_fetches(first, next);
+        }
+    }
+
+    /// Ends the trace once the replies of its input are written. To be called where a reply leaves that did not leave at once.
+    pub(crate) fn end_trace(&mut self) {
+        let is_written = self.replies.unwritten().is_empty();
+        if let Some(trace) = self.trace.take_if(|trace| is_written && trace.is_released()) {
+            trace.end();
+        }
     }
 
     /// Counts replies whose fallback is sent.

@@ -28,6 +28,16 @@ pub(crate) struct Keeps {
     deadline: Option<Instant>,
 }
 
+/// Keeps of one input, for its trace.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct InputKeeps {
+    pub(crate) count: usize,
+    /// Those that won.
+    pub(crate) applied: usize,
+    /// Ticket of the last one that replies may wait for.
+    pub(crate) awaited: Option<Ticket>,
+}
+
 /// Outcome for a reply that is tied to a keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tied {
@@ -118,6 +128,20 @@ impl Keeps {
         }
     }
 
+    /// Returns the keeps of an input, by its number in the call.
+    pub(crate) fn of_input(&self, number: usize) -> InputKeeps {
+        let outcomes = self.keeps.iter().zip(&self.outcomes).filter(|((input, _), _)| *input == number);
+        let mut keeps = InputKeeps::default();
+        for (_, Keeping { kept, ticket }) in outcomes {
+            keeps.count += 1;
+            keeps.applied += usize::from(matches!(kept, Kept::Applied(_)));
+            if let Kept::Applied(_) | Kept::Outranked = kept {
+                keeps.awaited = self.deadline.map(|_| *ticket);
+            }
+        }
+        keeps
+    }
+
     /// Returns whether a keep was applied, which makes it news to subscribers. An outranked one would show them an old record.
     pub(crate) fn is_applied(&self, keep: u32) -> bool {
         matches!(self.outcomes[keep as usize].kept, Kept::Applied(_))
@@ -190,7 +214,7 @@ mod tests {
     fn from(inputs: usize) -> impl Fn(usize) -> Provenance {
         move |input| {
             let client = (input < inputs).then(|| ([192, 0, 2, 7], input as u16 + 1).into());
-            Provenance { generation: GenerationId(1), client, at_ns: 5 }
+            Provenance { generation: GenerationId(1), client, at_ns: 5, trace: None }
         }
     }
 

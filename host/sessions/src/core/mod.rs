@@ -1,8 +1,8 @@
 //! Sessions without their sockets: bytes in, effects performed, replies out.
 //!
 //! Owns undecided input, the order of replies, the batches of a worker, timeouts, rates of addresses, permissions to report, and topics.
-//! Knows nothing of sockets, tasks and clocks: time is an argument, so tests and a simulator run this code as it is. Each file names
-//! its bounds.
+//! Knows nothing of sockets, tasks and clocks: time is an argument, so tests and a simulator run this code as it is. A traced line is the
+//! exception: its tracer, which only a node has, reads the clock. Each file names its bounds.
 
 pub(crate) mod addresses;
 pub(crate) mod answers;
@@ -13,6 +13,8 @@ pub(crate) mod dialogue;
 pub(crate) mod dialogues;
 pub(crate) mod input_buffer;
 pub(crate) mod keeps;
+pub(crate) mod line_trace;
+pub(crate) mod line_traces;
 pub(crate) mod pace;
 pub(crate) mod pending_fetch;
 pub(crate) mod permissions;

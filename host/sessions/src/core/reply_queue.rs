@@ -24,6 +24,8 @@ enum QueuedReply {
     Waiting(WaitingReply),
     /// With the bytes that the fetch holds, as they are counted: its request leaves it when it starts.
     Pending(FetchId, usize, Box<PendingFetch>),
+    /// End of the replies of an input that is traced. Never at the head after a release.
+    EndOfTraced,
 }
 
 /// The replies of a session that are not written yet, and the fetches that hold slots among them.
@@ -66,6 +68,20 @@ impl ReplyQueue {
         self.insert(QueuedReply::Waiting(reply));
     }
 
+    /// Marks the end of the replies of an input that is traced, behind all that there are. Returns false if all of them are in the output.
+    pub(crate) fn mark_end_of_traced(&mut self) -> bool {
+        let is_queued = !self.queue.is_empty();
+        if is_queued {
+            self.queue.push_back(QueuedReply::EndOfTraced);
+        }
+        is_queued
+    }
+
+    /// Returns the number that the next fetch gets.
+    pub(crate) fn next_fetch(&self) -> FetchId {
+        FetchId(self.next_id)
+    }
+
     /// Adds a fetch, which holds a slot: in the open slot, or else at the end.
     pub(crate) fn push_fetch(&mut self, fetch: PendingFetch) {
         let id = FetchId(self.next_id);
@@ -81,7 +97,7 @@ impl ReplyQueue {
     pub(crate) fn start_next(&mut self) -> Option<(FetchId, FetchRequest, &mut PendingFetch)> {
         self.queue.iter_mut().find_map(|reply| match reply {
             QueuedReply::Pending(id, _, fetch) => fetch.request.take().map(|request| (*id, request, &mut **fetch)),
-            QueuedReply::Ready(_) | QueuedReply::Waiting(_) => None,
+            QueuedReply::Ready(_) | QueuedReply::Waiting(_) | QueuedReply::EndOfTraced => None,
         })
     }
 
@@ -131,6 +147,10 @@ impl ReplyQueue {
                     }
                     released.settled += 1;
                     reply.bytes()
+                }
+                QueuedReply::EndOfTraced => {
+                    released.has_traced = true;
+                    0
                 }
                 QueuedReply::Pending(..) => break,
             };
@@ -221,6 +241,8 @@ pub(crate) struct Released {
     pub(crate) settled: usize,
     /// Those of them whose fallback goes out.
     pub(crate) refused: usize,
+    /// The last reply of an input that is traced is among them.
+    pub(crate) has_traced: bool,
 }
 
 /// Capacity of the queue that a session retains, in replies: what its first allocation brings, enough for a client that waits for

@@ -47,7 +47,7 @@ pub(crate) fn report(node: &str, reign: u64) -> Vec<u8> {
     let lane = Lane { origin: node.into(), epoch: Epoch { started_ms: 1, random: 1 }, worker: 0 };
     let lanes = LinkFrame::Lanes(vec![(LaneId(0), lane)]);
     let head = Head::of(Stamp { lane: LaneId(0), seq: 1 });
-    let report = WireReport { head, key: b"hostile", reign, rank: b"1", form: 1, record: b"record" };
+    let report = WireReport { head, key: b"hostile", reign, rank: b"1", form: 1, record: b"record", extension: b"" };
     let mut body = Vec::new();
     report.encode(&mut body);
     let reports = LinkFrame::Reports(ReportFrame::new(body.into()));

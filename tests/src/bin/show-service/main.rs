@@ -5,16 +5,19 @@ use std::process::ExitCode;
 
 use herd_tests::{Row, run_show};
 
+mod classic;
 mod clients;
 mod image;
 mod machine;
 mod metrics;
+mod otlp;
 mod package;
 mod top;
 mod trace;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 6] = [metrics::ROW, top::ROW, trace::ROW, clients::ROW, package::ROW, image::ROW];
+const ROWS: [Row; 8] =
+    [metrics::ROW, top::ROW, trace::ROW, otlp::ROW, clients::ROW, classic::ROW, package::ROW, image::ROW];
 
 fn main() -> ExitCode {
     run_show("service", &ROWS, &[])

@@ -22,6 +22,7 @@ pub(super) async fn look(checked: CheckedNode<'_>, running: &Running, certificat
         ("links", Some(node.link_address())),
         ("admin", Some(node.admin_address())),
         ("metrics", checked.herd.metrics.address(node)),
+        ("classic links", node.classic),
     ];
     let mut findings = Vec::new();
     for (purpose, address) in listening {

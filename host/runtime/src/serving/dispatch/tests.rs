@@ -2,11 +2,11 @@
 
 use std::sync::mpsc::channel;
 
-use herd_model::{GenerationId, Reroute, Side};
+use herd_model::{GenerationId, GuestFiles, Listener, Reroute, Side, SwapOptions};
 use herd_recording::Call;
 use herd_sdk::Outcome;
 
-use super::Faulted;
+use super::{Faulted, Request};
 use crate::cases::collector::{CaseCollector, SavedCase};
 use crate::engine::engine::Engine;
 use crate::sandbox::fault::Fault;
@@ -98,7 +98,9 @@ fn dispatch_saves_no_case_of_a_generation_without_an_instance() {
     let (snapshot, inputs) = (generations.snapshot.load_full(), lines(&["BOOM\n"]));
     let faulted = [Faulted { generation: &snapshot.active, fault: Fault::NoInstance("no room".into()), reads: vec![] }];
     let previous = snapshot.previous.as_ref().unwrap();
-    assert!(!generations.record_rescue(&snapshot, NOW, &Call::Inputs(&inputs), &faulted, previous, &[]));
+    let call = Call::Inputs(&inputs);
+    let request = Request { at: NOW, call: &call, sessions: &[], listener: Listener::Clients };
+    assert!(!generations.record_rescue(&snapshot, &request, &faulted, previous, &[]));
     assert_eq!(generations.status().rescued, 0);
     generations.inputs(NOW, &inputs, &[], Side::Active, None).unwrap();
     assert_eq!(generations.status().rescued, 1);
@@ -123,4 +125,41 @@ fn dispatch_asks_the_generation_of_a_reroute_first() {
     // Another generation is first in line by now: it has not faulted.
     let outdated = Some(Reroute { from: GenerationId(3), to: GenerationId(1) });
     assert_eq!(decide("hello\n", outdated).by, GenerationId(2));
+}
+
+/// Goal: lines of classic links are decided with a setting that names their listener, and repeated nowhere with other settings. Method: the
+/// number of instances, and a recorder and counters that see the calls of clients only.
+#[test]
+fn dispatch_decides_lines_of_classic_links_on_instances_of_their_own() {
+    let generations = generations(&TestGuest::new("active"), None, SwapLimits::default());
+    let made = || generations.resources().0.made;
+    let before = made();
+    generations.serve_classic().unwrap();
+    assert_eq!(made(), before + 1, "checked at once");
+    generations.classic_inputs(NOW, &lines(&["hello\n"]), Side::Active, None).unwrap();
+    let inputs = || generations.decision_counts()[0].inputs;
+    assert_eq!((generations.recorder.calls().len(), inputs()), (0, 0));
+    generations.inputs(NOW, &lines(&["hello\n"]), &[], Side::Active, None).unwrap();
+    assert_eq!((generations.recorder.calls().len(), inputs()), (1, 1));
+}
+
+/// Goal: a guest that cannot decide for a listener of the node does not serve. Method: one that faults on the setting, at the start and as a
+/// candidate.
+#[test]
+fn dispatch_refuses_a_guest_that_refuses_the_setting_of_classic_links() {
+    let refusing = TestGuest::new("refusing").on_configure("(if (local.get 3) (then unreachable))");
+    let refused = generations(&refusing, None, SwapLimits::default()).serve_classic().unwrap_err();
+    assert!(
+        refused.to_string().contains("not checked: trapped") && refused.to_string().contains("classic links"),
+        "{refused}"
+    );
+    let serving = generations(&TestGuest::new("active"), None, SwapLimits::default());
+    serving.serve_classic().unwrap();
+    let files = GuestFiles { guest: &refusing.bytes(), transcripts: None };
+    assert!(serving.prepare(files, SwapOptions::default()).is_err());
+    assert!(
+        serving
+            .prepare(GuestFiles { guest: &TestGuest::new("other").bytes(), transcripts: None }, SwapOptions::default())
+            .is_ok()
+    );
 }

@@ -111,7 +111,10 @@ fn reply_queue_counts_waiting_replies_with_their_fallbacks() {
     assert_eq!(replies.release(now - Duration::from_nanos(1), |_| Confirmation::Pending), Released::default());
     assert_eq!(replies.confirmation_deadline(), Some(now));
     let released = replies.release(now, |_| Confirmation::Pending);
-    assert_eq!((released, replies.unwritten()), (Released { settled: 1, refused: 1 }, &b"nonext"[..]));
+    assert_eq!(
+        (released, replies.unwritten()),
+        (Released { settled: 1, refused: 1, has_traced: false }, &b"nonext"[..])
+    );
     assert_eq!((replies.unsent_bytes(), replies.queued(), replies.confirmation_deadline()), (6, 0, None));
 }
 

@@ -1,0 +1,4 @@
+//! Fuzz target; see the module of its name.
+#![no_main]
+
+herd_fuzz::target!(decisions);
