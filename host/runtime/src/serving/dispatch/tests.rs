@@ -155,11 +155,14 @@ fn dispatch_refuses_a_guest_that_refuses_the_setting_of_classic_links() {
     );
     let serving = generations(&TestGuest::new("active"), None, SwapLimits::default());
     serving.serve_classic().unwrap();
-    let files = GuestFiles { guest: &refusing.bytes(), transcripts: None };
+    let files = GuestFiles { guest: &refusing.bytes(), transcripts: None, signatures: None };
     assert!(serving.prepare(files, SwapOptions::default()).is_err());
     assert!(
         serving
-            .prepare(GuestFiles { guest: &TestGuest::new("other").bytes(), transcripts: None }, SwapOptions::default())
+            .prepare(
+                GuestFiles { guest: &TestGuest::new("other").bytes(), transcripts: None, signatures: None },
+                SwapOptions::default()
+            )
             .is_ok()
     );
 }
