@@ -2,6 +2,7 @@
 //!
 //! Owns the translation of errors of the TOML parser, whose own texts span several lines and name no file.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use super::wrong_value;
 
 /// The configuration cannot be used. Its author is at fault; nothing was started.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", without_controls(&format!("{place}{problem}")))]
+#[error("{}", without_controls(&format!("{place}{}", shortened(problem))))]
 pub struct ConfigError {
     /// `FILE:LINE: ` or `FILE: `, or empty where no file is involved.
     place: String,
@@ -119,6 +120,19 @@ fn without_controls(text: &str) -> String {
     };
     text.chars().map(escaped).collect()
 }
+
+/// Leaves out the middle of a text that quotes a long value: what is wrong with it stands before, and what to write behind.
+fn shortened(problem: &str) -> Cow<'_, str> {
+    if problem.len() <= PROBLEM_BYTES_MAX {
+        return problem.into();
+    }
+    let start = problem.floor_char_boundary(PROBLEM_BYTES_MAX / 2);
+    let end = problem.ceil_char_boundary(problem.len() - PROBLEM_BYTES_MAX / 2);
+    format!("{} ... {}", &problem[..start], &problem[end..]).into()
+}
+
+/// Bytes of a problem that are shown: several lines of a terminal, and more than any problem has that quotes no long value.
+const PROBLEM_BYTES_MAX: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
