@@ -127,7 +127,8 @@ fn written(calls: &[LoggedCall]) -> Option<Vec<u8>> {
 
 /// Calls of each kind, as a node that runs this very code logs them.
 fn calls() -> Vec<LoggedCall> {
-    let mut context = Context::new(Moment::default(), &MemoryRecords::default());
+    let records = MemoryRecords::default();
+    let mut context = Context::new(Moment::default(), &records);
     context.keep(b"kiwi", b"\x01", 1, |out| out.extend(b"AT"));
     context.reply(b"AT kiwi\n");
     let inputs: InputBatch = [SessionInput { bytes: b"IAMAT kiwi +1-1 1\n", mark: Mark::More }].into_iter().collect();

@@ -5,7 +5,7 @@ pub(super) const EXIT_STATUS: [(u8, &str); 4] = [
     (0, "The command did what it was asked to, or the reader of its output has gone, as head does."),
     (
         1,
-        "A failure, which standard error names, or a check that found something: a fault, a difference, a damaged log, a guest that herd inspect finds no node would take.",
+        "A failure, which standard error names, or a check that found something: a fault, a difference, damage, a guest to refuse.",
     ),
     (2, "An invalid command line. Of herd test, also a guest or a transcript that cannot be read."),
     (130, "Ctrl-c ended a swap or a rollback before the node had answered; it may go on there."),
