@@ -110,6 +110,6 @@ fn inspect_gives_the_verdict_of_a_swap() {
 }
 
 /// A component with a module that is none.
-pub const DAMAGED: &[u8] = b"\0asm\x0d\0\x01\0\x01\x04none";
+pub(crate) const DAMAGED: &[u8] = b"\0asm\x0d\0\x01\0\x01\x04none";
 /// A core module: its header alone is valid.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

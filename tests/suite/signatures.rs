@@ -66,7 +66,7 @@ fn signed_guest_is_served_and_tampered_ones_are_refused_and_audited() {
         assert!(audit(&herd, node).contains(&format!("signed by release ({})", release.id)));
     }
     assert!(run(&herd, &["status"]).unwrap().contains("signed by release"));
-    herd.herd(&["swap", "--built-in"]);
+    assert!(herd.herd(&["swap", "--built-in"]).status.success());
     assert_eq!(herd.serving("Jaquez"), built_in, "the guest inside the program needs no signature");
 }
 

@@ -36,9 +36,10 @@ impl<S: Send + Sync> FromRequest<S> for GuestBody {
         let headers = request.headers().clone();
         // Read before anything is refused: a client that is still sending would report a broken connection.
         let mut guest = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let bad_header = |why: String| refused(StatusCode::BAD_REQUEST, &why);
         // From the end on.
-        let transcripts = split_off(&mut guest, &headers, TRANSCRIPTS)?;
-        let signatures = split_off(&mut guest, &headers, SIGNATURES)?;
+        let transcripts = split_off(&mut guest, &headers, TRANSCRIPTS).map_err(bad_header)?;
+        let signatures = split_off(&mut guest, &headers, SIGNATURES).map_err(bad_header)?;
         for (what, length, max) in [
             ("guest", guest.len(), GUEST_BYTES_MAX),
             ("signatures", signatures.as_ref().map_or(0, Bytes::len), SIGNATURES_BYTES_MAX),
@@ -54,14 +55,11 @@ impl<S: Send + Sync> FromRequest<S> for GuestBody {
 }
 
 /// Takes the part off the end of a body whose length a header says.
-fn split_off(body: &mut Bytes, headers: &HeaderMap, name: &str) -> Result<Option<Bytes>, Response> {
+fn split_off(body: &mut Bytes, headers: &HeaderMap, name: &str) -> Result<Option<Bytes>, String> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     match value.to_str().ok().and_then(|text| text.parse::<usize>().ok()) {
         Some(length) if length <= body.len() => Ok(Some(body.split_off(body.len() - length))),
-        _ => {
-            let why = format!("the header {name} is no number of bytes at the end of the body");
-            Err(refused(StatusCode::BAD_REQUEST, &why))
-        }
+        _ => Err(format!("the header {name} is no number of bytes at the end of the body")),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Channel {
     /// The peer, by its certificate.
     pub(super) member: Member,
     /// Certificate by which this node opened the connection. None if the peer opened it.
-    pub(super) own: Option<Member>,
+    pub(super) own: Option<Box<Member>>,
 }
 
 /// Failed handshake. The connection is closed; nothing else changed.
@@ -100,7 +100,7 @@ pub(super) async fn initiate(
     expected: &str,
 ) -> Result<(Channel, Hello), HandshakeError> {
     // Read before it is shown: if it is renewed in between, the link is replaced once more than needed, and not once too few.
-    let own = Some(local.identity.own());
+    let own = Some(Box::new(local.identity.own()));
     let exchange = async {
         let connection = local.identity.connect(stream, Protocol::Link).await?;
         let (mut frames, member, name) = framed(connection)?;

@@ -64,7 +64,7 @@ pub(super) async fn run(
         biased;
         why = until_refused(identity, &channel.member, link) => Err(LinkError::Untrusted(why)),
         ended = end_of_either(read, written) => ended,
-        never = replace_outdated(identity, channel.own.as_ref(), link) => match never {},
+        never = replace_outdated(identity, channel.own.as_deref(), link) => match never {},
         // A write may wait for a network that is gone.
         () = replaced_for(link, REPLACED_MAX * 2) => Ok(()),
     }

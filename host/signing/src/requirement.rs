@@ -84,10 +84,7 @@ impl SignatureRequirement {
     }
 
     /// Returns the names of the keys with a verdict of which `counts` is true, each once.
-    pub(crate) fn signers<'a>(
-        verdicts: &'a [SignatureVerdict],
-        counts: impl Fn(&Verdict) -> bool,
-    ) -> BTreeSet<&'a str> {
+    pub(crate) fn signers(verdicts: &[SignatureVerdict], counts: impl Fn(&Verdict) -> bool) -> BTreeSet<&str> {
         let counting = verdicts.iter().filter(|verdict| counts(&verdict.verdict));
         counting.filter_map(|verdict| verdict.name.as_deref()).collect()
     }

@@ -77,7 +77,6 @@ const BATCHES_AHEAD: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::{EntryNumbers, Framing};
     use crate::log::Log;
     use crate::log_options::LogOptions;
     use crate::sim_files::SimFiles;
@@ -94,13 +93,11 @@ mod tests {
             log.append(JournalKind::Report, &vec![number as u8; length]);
             log.flush();
         }
-        let delivered = |recover: &dyn Fn(&mut dyn FnMut(JournalKind, &[u8], bool)) -> Recovered| {
-            let mut entries = Vec::new();
-            let recovered = recover(&mut |kind, payload, intact| entries.push((kind, payload.to_vec(), intact)));
-            (entries, recovered.entries)
-        };
-        let (alone, count) = delivered(&|deliver| recover(&files, deliver, |_| {}).unwrap());
-        let (ahead, count_ahead) = delivered(&|deliver| recover_ahead(&files, deliver, |_| {}).unwrap());
+        let (mut alone, mut ahead) = (Vec::new(), Vec::new());
+        let count = recover(&files, |kind, payload, intact| alone.push((kind, payload.to_vec(), intact)), |_| {});
+        let deliver = |kind, payload: &[u8], intact| ahead.push((kind, payload.to_vec(), intact));
+        let count_ahead = recover_ahead(&files, deliver, |_| {}).unwrap().entries;
+        let count = count.unwrap().entries;
         assert_eq!(count as usize, 4 * BATCH_BYTES / 64);
         assert_eq!(count, count_ahead);
         assert!(alone == ahead, "other entries, or another order");

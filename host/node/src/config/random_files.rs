@@ -93,7 +93,7 @@ fn file_of(changes: &[Change]) -> String {
         let path = |place: usize| &*paths[place % paths.len()];
         match each.clone() {
             Change::Replace(place, value) => {
-                change(&mut table, path(place), |table, key| drop(table.insert(key.into(), value)))
+                change(&mut table, path(place), |table, key| drop(table.insert(key.into(), value)));
             }
             Change::Remove(place) => change(&mut table, path(place), |table, key| drop(table.remove(key))),
             Change::Add(place, new, value) => change(&mut table, path(place), |table, key| {

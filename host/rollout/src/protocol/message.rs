@@ -89,7 +89,7 @@ pub struct Plan {
     /// Digest of the transcripts that came beside the guest. They travel and are stored as the guest is.
     pub transcripts: Option<Digest>,
     /// Digest of its signatures, which travel in the same way. The last field, behind what earlier versions read: see
-    /// [`Message::decode`].
+    /// `Message::decode`.
     pub signatures: Option<Digest>,
 }
 

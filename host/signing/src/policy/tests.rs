@@ -114,7 +114,7 @@ fn guest_whose_signature_changed_is_refused() {
         renamed.key.0[bit / 8] ^= 1 << (bit % 8);
         assert!(!accepts(&renamed), "{bit}");
     }
-    assert!(!accepts(&Signature { comment: "timestamp:2".into(), ..signed.clone() }), "the comment is signed too");
+    assert!(!accepts(&Signature { comment: "timestamp:2".into(), ..signed }), "the comment is signed too");
     let of_another = herd.keys[0].sign(b"another guest", "timestamp:1").unwrap();
     assert!(!accepts(&of_another));
     assert!(!accepts(&Signature { comment_signature: of_another.comment_signature, ..signed }), "of another guest");
