@@ -20,6 +20,10 @@ impl AsRef<Path> for Fixture {
 
 /// Path of the default guest's component, as a file to swap to.
 pub const DEFAULT_GUEST: &str = env!("HERD_TESTS_DEFAULT_GUEST");
+/// A component with a module that is none.
+pub const DAMAGED: &[u8] = b"\0asm\x0d\0\x01\0\x01\x04none";
+/// A core module: its header alone is valid.
+pub const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 /// Path of the smallest example, which greets with `hello, `.
 pub const HELLO: &str = env!("HERD_TESTS_HELLO");
 /// Path of the example that adds `WATCH` and `UNWATCH` to the default logic.

@@ -55,7 +55,7 @@ pub use collector::{CollectedSpan, Collector, Reaction};
 pub use eventually::{WAIT_MAX, eventually};
 pub use figures::Figures;
 pub use fill::{MILLION, ROOM, fill};
-pub use guests::{DEFAULT_GUEST, Fixture, HELLO, RESP, WATCH};
+pub use guests::{CORE_MODULE, DAMAGED, DEFAULT_GUEST, Fixture, HELLO, RESP, WATCH};
 pub use herd::Herd;
 pub use host::Host;
 pub use interpose::{FileFault, Interposer};

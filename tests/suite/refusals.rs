@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use herd_tests::{DEFAULT_GUEST, Fixture, Herd, Scratch};
+use herd_tests::{CORE_MODULE, DAMAGED, DEFAULT_GUEST, Fixture, Herd, Scratch};
 
 use crate::faults::{Wrong, wrong};
 
@@ -108,8 +108,3 @@ fn inspect_gives_the_verdict_of_a_swap() {
         assert!(said.contains(&format!("verdict  this host cannot run it: it {words}")), "{said}");
     }
 }
-
-/// A component with a module that is none.
-pub(crate) const DAMAGED: &[u8] = b"\0asm\x0d\0\x01\0\x01\x04none";
-/// A core module: its header alone is valid.
-const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

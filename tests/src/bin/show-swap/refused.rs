@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use herd_tests::{Bar, Client, DEFAULT_GUEST, Fixture, Herd, Reporter, Row, eventually};
+use herd_tests::{Bar, CORE_MODULE, Client, DAMAGED, DEFAULT_GUEST, Fixture, Herd, Reporter, Row, eventually};
 
 pub(crate) const ROW: Row = Row {
     name: "refused",
@@ -36,7 +36,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     // Recorded for rehearsals: the input on which the last guest faults.
     ensure!(client.ask("BOOM") == "? BOOM", "the default logic does not answer");
     let mut still = 0;
-    for Try { figure, guest, arguments, stage, what_to_do } in tries(&herd)? {
+    for Try { figure, guest, arguments, stage, what_to_do } in tries(&herd) {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let said = herd.swap_with(&guest, &arguments).err().unwrap_or_else(|| "it was taken".into());
         let holds = said.contains(&format!("Riley: not {stage}: ")) && said.contains(what_to_do);
@@ -54,23 +54,22 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
     Ok(())
 }
 
-fn tries(herd: &Herd) -> Result<Vec<Try>> {
-    let good = std::fs::read(DEFAULT_GUEST)?;
+fn tries(herd: &Herd) -> Vec<Try> {
     let core = herd.scratch().write("core.wasm", CORE_MODULE);
-    let half = herd.scratch().write("half.wasm", &good[..good.len() / 2]);
+    let damaged = herd.scratch().write("damaged.wasm", DAMAGED);
     let wanted = herd.scratch().write("wanted.herd", "input \"you\\n\"\n  reply \"hello, you\\n\"\n");
     let a_try = |figure, guest, stage, what_to_do| Try { figure, guest, arguments: vec![], stage, what_to_do };
     let fixture = |fixture: Fixture| fixture.path().to_path_buf();
-    Ok(vec![
+    vec![
         a_try("refused when parsed", core, "parsed", "build it with `--target wasm32-wasip2`"),
-        a_try("refused when compiled", half, "compiled", "build or copy it again"),
+        a_try("refused when compiled", damaged, "compiled", "build or copy it again"),
         a_try("refused when checked", fixture(Fixture::Greedy), "checked", "wasi:keyvalue/store"),
         Try {
             arguments: vec!["--transcripts".into(), wanted.to_string_lossy().into_owned()],
             ..a_try("refused when rehearsed: a transcript", DEFAULT_GUEST.into(), "rehearsed", "+   reply \"? you")
         },
         a_try("refused when rehearsed: a recorded decision", fixture(Fixture::Trap), "rehearsed", "BOOM"),
-    ])
+    ]
 }
 
 /// Swaps to a guest that passes all stages and then faults too often. Returns the refusal of a second attempt.
@@ -91,5 +90,3 @@ fn serves(client: &mut Client) -> bool {
 }
 
 const STAGE_AND_REASON: &str = "its stage and what to do";
-/// A core module: its header alone is valid.
-const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
