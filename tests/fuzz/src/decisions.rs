@@ -29,12 +29,11 @@ pub fn run(input: &[u8]) {
         }
     }
     let read = read(&file);
-    let mut redactor = Redactor::new([7; 16]);
-    let mut again = written(&read);
-    if let Some(last) = again.take() {
-        let reread = self::read(&last);
+    if let Some(written) = written(&read) {
+        let reread = self::read(&written);
         assert_eq!(format!("{reread:?}"), format!("{read:?}"), "a log that was read is written as another one");
     }
+    let mut redactor = Redactor::new([7; 16]);
     for call in &read {
         match &call.recorded.call {
             OwnedCall::Inputs(inputs) => drop(redactor.input(inputs.bytes())),
@@ -53,18 +52,15 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let calls = calls();
     let file = written(&calls).expect("the seed has calls");
     let mut blocks = vec![1];
-    let mut rest = &file[MAGIC.len()..];
-    while let [kind, _, _, _, a, b, c, d, _, _, _, _, _, _, _, _, after @ ..] = rest {
-        let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-        push_step(&mut blocks, *kind, &after[..length]);
-        rest = &after[length..];
-    }
+    let of_file = blocks_of(&file);
+    of_file.iter().for_each(|(kind, payload)| push_step(&mut blocks, *kind, payload));
+    let (_, last) = of_file.last().expect("the seed has a block with a call");
     // Numbers of decisions overflowed.
     let mut last_number = vec![1];
-    let mut counts = [0; 28];
+    let mut counts = [0; COUNTS_BYTES];
     counts[4..12].fill(0xff);
     counts[12] = 1;
-    push_step(&mut last_number, CALLS, &[&counts[..], &entry_of(&file)].concat());
+    push_step(&mut last_number, CALLS, &[&counts[..], &last[COUNTS_BYTES..]].concat());
     // A head announced a payload of 256 MiB, and the reader made room for it.
     let mut long = vec![0];
     long.extend_from_slice(&head(CALLS, 256 << 20, 0));
@@ -80,6 +76,8 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
 const MAGIC: [u8; 8] = *b"HERDREC\x01";
 /// Kind of a block of calls.
 const CALLS: u8 = 3;
+/// Counts in front of the calls of a block.
+const COUNTS_BYTES: usize = 28;
 
 /// Reads a file to its end or to where it is refused.
 fn read(bytes: &[u8]) -> Vec<LoggedCall> {
@@ -148,16 +146,16 @@ fn calls() -> Vec<LoggedCall> {
     vec![call(OwnedCall::Inputs(inputs)), call(OwnedCall::Reports(reports)), call(answer)]
 }
 
-/// Returns the entry of the last block of a file with one call in each.
-fn entry_of(file: &[u8]) -> Vec<u8> {
-    let mut rest = &file[MAGIC.len()..];
-    let mut entry = vec![];
-    while let [_, _, _, _, a, b, c, d, _, _, _, _, _, _, _, _, after @ ..] = rest {
-        let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-        entry = after.get(28..length).unwrap_or_default().to_vec();
-        rest = &after[length..];
+/// Returns the blocks of a file that was written here, by kind.
+fn blocks_of(file: &[u8]) -> Vec<(u8, &[u8])> {
+    let (mut blocks, mut rest) = (vec![], &file[MAGIC.len()..]);
+    while let Some((head, after)) = rest.split_first_chunk::<16>() {
+        let [kind, _, _, _, a, b, c, d, ..] = *head;
+        let (payload, next) = after.split_at(u32::from_le_bytes([a, b, c, d]) as usize);
+        blocks.push((kind, payload));
+        rest = next;
     }
-    entry
+    blocks
 }
 
 fn push_block(file: &mut Vec<u8>, kind: u8, payload: &[u8]) {
