@@ -10,7 +10,8 @@ mod tampering;
 mod verdicts;
 
 /// All rows, in the order in which they run.
-const ROWS: [Row; 4] = [tampering::ROW, verdicts::ROW, planned::EDGE_BUILD, planned::REGISTRY];
+const ROWS: [Row; 6] =
+    [tampering::ROW, verdicts::ROW, planned::EDGE_BUILD, planned::MIXED, planned::SMALL_HOST, planned::REGISTRY];
 
 fn main() -> ExitCode {
     run_show("edge", &ROWS, &[])
