@@ -27,10 +27,10 @@ pub struct HerdSettings {
 /// Listener on which sessions were accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Listener {
-    /// That of clients, who send commands.
+    /// Listener for clients, who send commands.
     #[default]
     Clients,
-    /// That of classic links, on which older programs send `AT` lines.
+    /// Listener for classic links, on which older programs send `AT` lines.
     Classic,
 }
 

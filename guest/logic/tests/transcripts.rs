@@ -7,8 +7,8 @@ use herd_sdk::native::Native;
 use herd_sdk::transcript::Transcript;
 use herd_sdk::{Logic, Settings};
 
-/// Goal: what the default logic decides is what `tests/transcripts/` says, and `tests/classic/transcripts` of classic links. Method: each file runs against a fresh
-/// logic and fresh records; all of them run before the test fails with what differs.
+/// Goal: what the default logic decides is what `tests/transcripts/` says, and `tests/classic/transcripts` of classic links. Method: each
+/// file runs against a fresh logic and fresh records; all of a directory run before the test fails with what differs.
 #[test]
 fn every_transcript_holds() {
     for directory in ["../../tests/transcripts", "../../tests/classic/transcripts"] {

@@ -56,8 +56,9 @@
 //! the audit log as a claim.
 //!
 //! Transcripts of a guest travel behind it: with the header `herd-transcripts: N`, the last N bytes of the body are a JSON object
-//! of their names and texts. With `herd-signatures: N`, the N bytes before them, or the last ones, are its file of signatures. Connections are
-//! limited in number and time ([`Admin`] and the module `connections`), bodies to the size of a guest and what comes beside it. The TCP port is bound to loopback, and the body of a request without a valid token is not read.
+//! of their names and texts. With `herd-signatures: N`, the N bytes before them, or the last ones, are its file of signatures. Connections
+//! are limited in number and time ([`Admin`] and the module `connections`), bodies to the size of a guest and what comes beside it. The TCP
+//! port is bound to loopback, and the body of a request without a valid token is not read.
 
 mod admin_socket;
 mod admission;

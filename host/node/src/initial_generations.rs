@@ -53,7 +53,7 @@ impl InitialGenerations {
             configured: guest.clone(),
             settings: config.settings(node),
             limits: config.swap.limits(),
-            policy: SignaturePolicy { requirement: config.swap.signatures(), built_in: Some(built_in) },
+            policy: config.swap.policy(built_in),
             records: Arc::clone(records),
             store,
             forms: state.join(FORMS),

@@ -114,7 +114,8 @@ impl Link {
         self.detector.link_changed.notify_waiters();
     }
 
-    /// Returns whether another connection is to be opened beside this link: the peer is silent, or a certificate of it no longer good.
+    /// Returns whether another connection is to be opened beside this link: the peer is silent, or one of the
+    /// certificates no longer good.
     pub(super) fn wants_another(&self) -> bool {
         self.is_suspect() || self.is_outdated.load(Ordering::Relaxed)
     }

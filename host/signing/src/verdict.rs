@@ -1,4 +1,4 @@
-//! What becomes of each signature of a guest.
+//! Verdicts on the signatures of a guest.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ pub struct SignatureVerdict {
     pub key: KeyId,
     /// Name of the trusted key with that identifier.
     pub name: Option<String>,
-    /// What the signer says of the guest. `None` unless that is verified.
+    /// Comment of the signer on the guest. `None` unless it is verified.
     pub comment: Option<String>,
     /// The verdict.
     pub verdict: Verdict,

@@ -9,7 +9,6 @@ use herd_model::{Digest, GuestFiles, Listener, SignedGuest};
 use herd_node::config::HerdConfig;
 use herd_runtime::{ComponentDecider, Engine, Warmth};
 use herd_sdk::native::MemoryRecords;
-use herd_signing::SignaturePolicy;
 use herd_sys::clock::unix_now;
 use herd_upstreams::Upstreams;
 
@@ -65,16 +64,15 @@ fn check(config: &HerdConfig) -> anyhow::Result<()> {
     Upstreams::new(name, &config.upstreams, &config.places.sources)?;
     let built_in = || Ok(GuestFiles::from(DEFAULT_GUEST).into());
     let guest: SignedGuest = config.guest.as_ref().map_or_else(built_in, |path| read_signed_guest(path))?;
-    let policy = SignaturePolicy { requirement: config.swap.signatures(), built_in: Some(Digest::of(DEFAULT_GUEST)) };
+    let policy = config.swap.policy(Digest::of(DEFAULT_GUEST));
     policy.recognize(guest.files(), unix_now()).context("the guest of the configuration is not accepted")?;
     let engine = Engine::new(config.runtime.limits())?;
     let records = Arc::new(MemoryRecords::default());
     ComponentDecider::load(&engine, &guest.guest, config.settings(name), records, Warmth::Warm)
         .with_context(|| format!("the guest cannot serve {name}"))?;
     if let Some((name, _)) = config.nodes.iter().find(|(_, node)| node.classic.is_some()) {
-        let (records, mut settings) = (Arc::new(MemoryRecords::default()), config.settings(name));
-        settings.table.extend(Listener::Classic.setting().map(|(name, value)| (name.into(), value.into())));
-        settings.table.sort_unstable();
+        let (records, settings) = (Arc::new(MemoryRecords::default()), config.settings(name));
+        let settings = Listener::Classic.settings(&settings).into_owned();
         ComponentDecider::load(&engine, &guest.guest, settings, records, Warmth::Warm)
             .with_context(|| format!("the guest cannot decide lines of classic links at {name}"))?;
     }

@@ -57,7 +57,7 @@ pub(super) fn read_signatures(paths: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
     Ok(all.to_string().into_bytes())
 }
 
-/// Writes a file next to its final name first, so that nobody reads half of it.
+/// Writes a file that everybody may read, unlike [`herd_sys::write_atomically`]: next to its final name first, so that nobody reads half of it.
 ///
 /// # Errors
 ///

@@ -12,7 +12,6 @@ use herd_audit::sanitize;
 use herd_model::limits::GUEST_BYTES_MAX;
 use herd_model::{Digest, SignedGuest};
 use herd_runtime::{Engine, GuestBefore, Inspection, Rescue};
-use herd_signing::SignaturePolicy;
 use herd_sys::clock::unix_now;
 use serde_json::{Value, json};
 
@@ -52,7 +51,7 @@ pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<
     }
     let engine = Engine::new(config.runtime.limits())?;
     let inspection = engine.inspect(&guest.guest).with_context(named)?;
-    let policy = SignaturePolicy { requirement: config.swap.signatures(), built_in: Some(Digest::of(DEFAULT_GUEST)) };
+    let policy = config.swap.policy(Digest::of(DEFAULT_GUEST));
     let signatures = SignatureReport::of(&policy, guest.files(), unix_now());
     let rescue = rescue(config, &engine, &inspection, args)?;
     if args.json {
@@ -62,22 +61,14 @@ pub(super) fn inspect(config: &AdminHerd, args: &InspectArgs) -> anyhow::Result<
         say!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         // The verdict of the host last, because it is what most people look for.
-        let (facts, verdict) = split_verdict(&inspection);
-        say_on!("{facts}{signatures}");
+        say_on!("{}{signatures}", inspection.facts());
         if let Some(Rescue { verdict, .. }) = &rescue {
             say!("rescue   {verdict}");
         }
-        say!("{verdict}");
+        say!("{}", inspection.verdict());
     }
     let is_good = inspection.problems.is_empty() && signatures.refused.is_none();
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Returns the output of an inspection up to its verdict, and that.
-fn split_verdict(inspection: &Inspection) -> (String, String) {
-    let text = inspection.to_string();
-    let at = text.rfind("\nverdict ").map_or(0, |at| at + 1);
-    (text[..at].into(), text[at..].into())
 }
 
 /// Compares a guest with the one before it. None for a component that is no guest.
@@ -127,8 +118,8 @@ mod tests {
     fn inspect_knows_the_form_of_the_built_in_guest() {
         let built_in = Engine::new(Limits::default()).unwrap().inspect(DEFAULT_GUEST).unwrap();
         assert_eq!(built_in.form, Some(BUILT_IN_FORM));
-        let (facts, verdict) = split_verdict(&built_in);
-        assert_eq!(verdict, "verdict  this host can run it");
+        assert_eq!(built_in.verdict(), "verdict  this host can run it");
+        let facts = built_in.facts().to_string();
         assert!(facts.starts_with("digest   ") && facts.ends_with('\n'), "{facts}");
         assert!(facts.contains("\nspeaks   herd:logic@0.1.0\n") && facts.contains("\nmemory   "), "{facts}");
     }

@@ -27,7 +27,7 @@ struct SignatureLine {
     name: Option<String>,
     /// None if the configuration has no keys to verify it with.
     verdict: Option<Verdict>,
-    /// What the signer says, if that is verified.
+    /// Comment of the signer, if it is verified.
     comment: Option<String>,
 }
 
@@ -60,9 +60,7 @@ impl SignatureReport {
             refused: accepted.err().map(|why| why.to_string()).or(unreadable),
         }
     }
-}
 
-impl SignatureReport {
     /// Returns the report for scripts.
     pub(super) fn json(&self) -> Value {
         let signature = |SignatureLine { key, name, verdict, comment }: &SignatureLine| json!({ "key": key, "name": name, "verdict": verdict, "comment": comment });

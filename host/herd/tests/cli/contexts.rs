@@ -27,7 +27,7 @@ fn context_gives_way_to_what_is_typed_and_to_the_environment() {
     let machine = machine("choice");
     assert_eq!(machine.does(&["context", "list"]), "no contexts; herd context add NAME --config FILE adds one\n");
     let added = machine.does(&["context", "add", "e", "--config", "east.toml", "--use"]);
-    assert_eq!(added, "context e, the current one: herd east of 1 nodes\n");
+    assert_eq!(added, "context e, the current one: herd east of 1 node\n");
     machine.does(&["context", "add", "w", "--config", "west.toml"]);
     let herd = |arguments: &[&str], variables: &[(&str, &str)]| herd_of(&machine, arguments, variables);
     assert_eq!(herd(&[], &[]), "east");

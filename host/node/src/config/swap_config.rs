@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use herd_model::Digest;
 use herd_runtime::SwapLimits;
-use herd_signing::{Expiry, PublicKey, SignatureRequirement, TrustedKey};
+use herd_signing::{Expiry, PublicKey, SignaturePolicy, SignatureRequirement, TrustedKey};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -60,6 +61,12 @@ impl SwapConfig {
     #[must_use]
     pub fn limits(&self) -> SwapLimits {
         SwapLimits { probation_s: self.probation_s, faults_max: self.faults_max, window_s: self.window_s }
+    }
+
+    /// Returns the policy of a node whose program has this guest inside.
+    #[must_use]
+    pub fn policy(&self, built_in: Digest) -> SignaturePolicy {
+        SignaturePolicy { requirement: self.signatures(), built_in: Some(built_in) }
     }
 
     /// Returns the signatures that guests need.

@@ -72,6 +72,9 @@ fn example(path: &[&str], defaults: &Table) -> String {
             "\"127.0.0.1:15415\"".into()
         }
         (None, Some(&"links")) => "[\"Riley\"]".into(),
+        (None, Some(&"classic_peers")) => "[\"old-1.example.net:12345\"]".into(),
+        (None, Some(&"otlp")) => "\"http://127.0.0.1:4318\"".into(),
+        (None, Some(&"expires")) => "\"2027-01-01\"".into(),
         (None, _) => "1000".into(),
     }
 }

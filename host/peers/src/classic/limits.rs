@@ -16,7 +16,7 @@ pub enum ClassicConnections {
     Kept,
 }
 
-/// What the task of a classic peer has to know.
+/// Limits and manners of the task of a classic peer.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassicLimits {
     /// Connections on which a peer takes lines.

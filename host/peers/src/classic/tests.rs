@@ -51,7 +51,7 @@ async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// What a connection brings up to its end.
+/// Accepts a connection and reads it to its end.
 async fn connection(listener: &TcpListener) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut lines = String::new();

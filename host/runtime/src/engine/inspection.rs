@@ -90,10 +90,22 @@ impl Inspection {
         };
         Some(Rescue { before: name.clone(), form_before: *form_before, reads_all: form == *form_before, verdict })
     }
-}
 
-impl fmt::Display for Inspection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Returns the facts for people, a line each, without the verdict.
+    pub fn facts(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| self.write_facts(f))
+    }
+
+    /// Returns whether this host can run it, as a line without its end.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        match &*self.problems {
+            [] => "verdict  this host can run it".into(),
+            problems => format!("verdict  this host cannot run it: it {}", problems.join("; it ")),
+        }
+    }
+
+    fn write_facts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "digest   {}", self.digest)?;
         writeln!(f, "size     {} bytes", self.size_bytes)?;
         match &*self.contracts {
@@ -133,10 +145,13 @@ impl fmt::Display for Inspection {
                 writeln!(f, "         {}: {}", cause.language, cause.cause)?;
             }
         }
-        match &*self.problems {
-            [] => write!(f, "verdict  this host can run it"),
-            problems => write!(f, "verdict  this host cannot run it: it {}", problems.join("; it ")),
-        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.facts(), self.verdict())
     }
 }
 

@@ -351,17 +351,7 @@ impl Generation {
 
     /// Creates an instance that is configured for sessions of this listener.
     fn instance_for(&self, listener: Listener) -> Result<LogicInstance, Fault> {
-        let (records, reading) = (Arc::clone(&self.records), Arc::clone(&self.reading));
-        match listener.setting() {
-            None => self.make(records, reading, &self.settings),
-            Some((name, value)) => {
-                let mut settings = self.settings.clone();
-                settings.table.retain(|(other, _)| other != name);
-                settings.table.push((name.into(), value.into()));
-                settings.table.sort_unstable();
-                self.make(records, reading, &settings)
-            }
-        }
+        self.make(Arc::clone(&self.records), Arc::clone(&self.reading), &listener.settings(&self.settings))
     }
 
     fn slots(&self, listener: Listener) -> &[InstanceSlot] {

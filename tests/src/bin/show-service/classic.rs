@@ -70,6 +70,7 @@ fn measure(reporter: &mut Reporter<'_>) -> Result<()> {
         let now = lines();
         if std::mem::replace(&mut last, now) == now { Ok(now) } else { Err(format!("{now} lines")) }
     });
+    // A window in which nothing has a reason to be sent: its lines are the figure.
     std::thread::sleep(10 * QUIET);
     let later = lines() - lines_in_all;
     let each = lines_in_all as f64 / (2 * REPORTS) as f64;

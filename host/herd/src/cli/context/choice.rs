@@ -1,7 +1,7 @@
 //! Choice of the context that a command uses.
 //!
-//! What is typed beats what is in the environment, and that beats the current context: `--config` or `--context`, then `HERD_CONFIG` or
-//! `HERD_CONTEXT`, then the current context, then none. Two of the same weight are an error: no command guesses a herd. Reads no
+//! The command line takes precedence over the environment, and that over the current context: `--config` or `--context`, then `HERD_CONFIG`
+//! or `HERD_CONTEXT`, then the current context, then none. Two of the same precedence are an error: no command guesses a herd. Reads no
 //! environment; the caller says where each option is from.
 
 use anyhow::{Context as _, bail};

@@ -16,6 +16,7 @@ use herd_node::config::suggestion;
 use serde_json::json;
 
 use super::Common;
+use super::numbers::counted;
 use super::table::Table;
 
 pub(super) use self::choice::{Chosen, FollowsCurrent, NamedHerd, Origin, choose};
@@ -137,7 +138,7 @@ fn add(common: &Common, file: &mut ContextsFile, args: &AddArgs) -> anyhow::Resu
     }
     file.write()?;
     let current = if *make_current { ", the current one" } else { "" };
-    say!("context {name}{current}: herd {} of {} nodes", config.herd.escape_debug(), config.nodes.len());
+    say!("context {name}{current}: herd {} of {}", config.herd.escape_debug(), counted(config.nodes.len(), "node"));
     Ok(())
 }
 
