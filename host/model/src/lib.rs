@@ -4,6 +4,7 @@
 
 mod counted_records;
 mod digest;
+mod download;
 mod fetch;
 mod generation_id;
 mod guest_files;
@@ -19,6 +20,7 @@ mod trace_context;
 
 pub use counted_records::CountedRecords;
 pub use digest::{BadDigest, Digest, Digester};
+pub use download::{Chunk, Download, Next};
 pub use fetch::{FetchAnswer, FetchRequest};
 pub use generation_id::GenerationId;
 pub use guest_files::{GuestFiles, SignedGuest};

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use herd_model::{Digest, SignedGuest};
+use herd_model::{Chunk, Digest, SignedGuest};
 
-use crate::protocol::guest_store::{GuestStore, chunk_of};
+use crate::protocol::guest_store::GuestStore;
 
 /// Guests, transcripts and signatures on the disk of a node, by the digest of their bytes.
 pub trait GuestDisk: Send {
@@ -75,7 +75,7 @@ impl GuestStore for Guests {
 
     fn chunk(&mut self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
         match self.in_memory(digest) {
-            Some(bytes) => Some(chunk_of(&bytes, offset, bytes_max)),
+            Some(bytes) => Some(Chunk::part(&bytes, offset, bytes_max)),
             None => self.disk.read_part(digest, offset, bytes_max),
         }
     }

@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use herd_model::Digest;
+use herd_model::{Chunk, Digest};
 use herd_model::limits::SIGNATURES_BYTES_MAX;
 use herd_sys::FileStore;
 use serde::{Deserialize, Serialize};
 
 use crate::guests::GuestDisk;
-use crate::protocol::guest_store::chunk_of;
 use crate::protocol::{HerdState, HerdSwap};
 
 /// State of a node that survives a restart.
@@ -141,7 +140,7 @@ impl RolloutStore {
     pub(crate) fn chunk(&self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
         let paths = [self.guests.path(&name(digest)), self.transcripts.path(&transcripts_name(digest))];
         let part = paths.iter().find_map(|path| read_part(path, offset, bytes_max).ok());
-        part.or_else(|| Some(chunk_of(&self.signatures_with(digest)?, offset, bytes_max)))
+        part.or_else(|| Some(Chunk::part(&self.signatures_with(digest)?, offset, bytes_max)))
     }
 
     /// Reads the signatures with this digest. They are named by their guest, so all of these small files are looked at.

@@ -51,12 +51,6 @@ impl FileDigests {
     }
 }
 
-/// At most `bytes_max` bytes from an offset on.
-pub(crate) fn chunk_of(bytes: &[u8], offset: u64, bytes_max: usize) -> (u64, Vec<u8>) {
-    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-    (bytes.len() as u64, rest[..rest.len().min(bytes_max)].to_vec())
-}
-
 /// Guests, transcripts and signatures whose bytes a node has. All are named by the digest of their bytes.
 pub(crate) trait GuestStore: Send {
     /// Files with these digests, or the digest of the one that is missing.

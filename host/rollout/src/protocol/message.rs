@@ -9,10 +9,10 @@
 //!
 //! The encoding is postcard: the order of variants and fields is the wire format, their names are not.
 //!
-//! Bounds: texts are cut to [`TEXT_BYTES_MAX`], chunks to `CHUNK_BYTES_MAX`; the link bounds a frame.
+//! Bounds: texts are cut to [`TEXT_BYTES_MAX`], chunks to [`Chunk::BYTES_MAX`]; the link bounds a frame.
 
 use bytes::Bytes;
-use herd_model::{Digest, SwapOptions};
+use herd_model::{Chunk, Digest, SwapOptions};
 use serde::{Deserialize, Serialize};
 
 use super::guest_store::FileDigests;
@@ -124,17 +124,6 @@ pub struct Adopted {
     pub unread: u64,
     /// Records that the node forgot, or why it did not forget all. None if the swap asked for none of this node.
     pub discarded: Option<Result<u64, String>>,
-}
-
-/// Bytes of a guest from an offset on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Chunk {
-    pub(crate) digest: Digest,
-    pub(crate) offset: u64,
-    /// Length of the whole guest in bytes.
-    pub(crate) total: u64,
-    #[serde(with = "serde_bytes")]
-    pub(crate) bytes: Vec<u8>,
 }
 
 impl Message {

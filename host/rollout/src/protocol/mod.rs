@@ -12,7 +12,6 @@ pub(crate) mod action;
 mod adopt;
 pub(crate) mod adoption;
 mod coordinate;
-mod download;
 mod engagement;
 pub(crate) mod guest_store;
 pub(crate) mod herd_state;

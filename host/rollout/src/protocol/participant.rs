@@ -16,11 +16,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use herd_model::Digest;
+use herd_model::{Digest, Download};
 
 use super::action::Action;
 use super::adoption::Adoption;
-use super::download::Download;
 use super::engagement::{CandidateState, Engagement};
 use super::guest_store::{FileDigests, GuestStore};
 use super::herd_state::{HerdState, HerdSwap};
@@ -185,7 +184,7 @@ impl Participant {
         let planned = plans.flat_map(|plan| plan.files().all());
         let wanted = adopted.chain(planned).chain(self.refused()).chain([self.serving]);
         let wanted: Vec<Digest> = wanted.collect();
-        if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest)) {
+        if self.download.as_ref().is_some_and(|download| !wanted.contains(&download.digest())) {
             self.download = None;
         }
         self.guests.retain_only(&wanted);

@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use herd_model::Next;
+
 use super::action::Action;
-use super::download::Next;
 use super::herd_state::{DISCARDS_MAX, HerdState, NUMBERS_AHEAD_MAX};
 use super::message::{Broadcast, Message, truncate};
 use super::participant::Participant;

@@ -4,10 +4,10 @@
 
 use std::time::Instant;
 
-use herd_model::Digest;
+use herd_model::limits::GUEST_BYTES_MAX;
+use herd_model::{Chunk, Digest, Download, Next};
 
-use super::download::{CHUNK_BYTES_MAX, Download, Next};
-use super::message::{Chunk, Message};
+use super::message::Message;
 use super::participant::Participant;
 
 impl Participant {
@@ -18,11 +18,11 @@ impl Participant {
         if self
             .download
             .as_ref()
-            .is_some_and(|download| download.digest == digest || self.adoption_needs(download.digest))
+            .is_some_and(|download| download.digest() == digest || self.adoption_needs(download.digest()))
         {
             return;
         }
-        let (download, next) = Download::new(digest, from, now);
+        let (download, next) = Download::new(digest, GUEST_BYTES_MAX, from, now);
         self.download = Some(download);
         self.continue_download(next, now);
     }
@@ -38,11 +38,11 @@ impl Participant {
     pub(crate) fn continue_download(&mut self, next: Next, now: Instant) {
         match (next, &self.download) {
             (Next::Get(from, offset), Some(download)) => {
-                let request = Message::GetChunk(download.digest, offset);
+                let request = Message::GetChunk(download.digest(), offset);
                 self.send(&from, request);
             }
             (Next::Done(bytes), Some(download)) => {
-                self.guests.cache(download.digest, bytes.into());
+                self.guests.cache(download.digest(), bytes.into());
                 self.download = None;
                 // The adoption first: a committed swap goes before a candidate.
                 self.continue_adopting(now);
@@ -52,7 +52,7 @@ impl Participant {
                 }
             }
             (Next::Corrupt(peer), Some(download)) => {
-                let digest = download.digest.short();
+                let digest = download.digest().short();
                 tracing::warn!(node = %self.node, peer, digest, "peer sent bytes with another digest");
             }
             _ => {}
@@ -61,10 +61,10 @@ impl Participant {
 
     /// Sends a neighbour the chunk at an offset, now or when this node has the guest.
     pub(crate) fn send_chunk(&mut self, to: &str, digest: Digest, offset: u64) {
-        let Some((total, bytes)) = self.guests.chunk(digest, offset, CHUNK_BYTES_MAX) else {
+        let Some((total, bytes)) = self.guests.chunk(digest, offset, Chunk::BYTES_MAX) else {
             // The guest travels hop by hop through the herd. A request that waits here is answered the moment the download
             // is done, where a negative answer would cost the neighbour a pause or send it elsewhere.
-            if self.download.as_ref().is_some_and(|download| download.digest == digest) && self.neighbours.contains(to)
+            if self.download.as_ref().is_some_and(|download| download.digest() == digest) && self.neighbours.contains(to)
             {
                 self.chunk_requests.insert(to.into(), (digest, offset));
                 return;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use herd_model::{Digest, RollbackOptions, SwapOptions};
+use herd_model::{Chunk, Digest, RollbackOptions, SwapOptions};
 
 use crate::protocol::action::Action;
 use crate::protocol::adoption::NotAdopted;
-use crate::protocol::guest_store::{GuestStore, chunk_of};
+use crate::protocol::guest_store::GuestStore;
 use crate::protocol::herd_state::{HerdSwap, SwapId};
 use crate::protocol::message::{Adopted, Attempt, Message, Plan};
 use crate::protocol::outcome::{NotSwapped, Outcome};
@@ -102,7 +102,7 @@ impl GuestStore for MemoryOverDisk {
     }
 
     fn chunk(&mut self, digest: Digest, offset: u64, bytes_max: usize) -> Option<(u64, Vec<u8>)> {
-        Some(chunk_of(&self.find(digest)?, offset, bytes_max))
+        Some(Chunk::part(&self.find(digest)?, offset, bytes_max))
     }
 
     fn in_memory(&self, digest: Digest) -> Option<Arc<[u8]>> {
